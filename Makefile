@@ -1,0 +1,84 @@
+# Ritorno. `make` lists the targets; all of them prepare .venv by themselves.
+#
+#   PYTHON=python3.12 make setup    another interpreter (3.11 or newer)
+#   PIP_INDEX_URL=… make setup      another package index; pip's own variables are used as they are
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; break; fi; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(READY) ## Create .venv with the command `ritorno` in it
+
+# Runs again only when what is to be installed changes.
+$(READY): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+		echo "Ritorno needs Python 3.11 or newer, and none was found$(if $(PYTHON), as $(PYTHON))."; \
+		echo "Install one (Debian, Ubuntu: apt install python3 python3-venv), or say where it is: make PYTHON=/path/to/python3 setup"; \
+		exit 1; \
+	fi >&2
+	@if ! "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "$(PYTHON) can't create virtual environments: its parts venv and ensurepip are missing."; \
+		echo "On Debian and Ubuntu: apt install python3-venv (or python3.X-venv for that version), then again."; \
+		exit 1; \
+	fi >&2
+	@echo "Preparing $(VENV) with $$("$(PYTHON)" --version) (a minute or two the first time) …"
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+	@echo "Ready: $(BIN)/ritorno"
+
+.PHONY: demo
+demo: setup ## Weeks of a shop's life in about a minute, without a broker or a mail server
+	@$(BIN)/ritorno demo
+
+.PHONY: test
+test: setup ## All tests; those on real Kafka need Java 17 and Maven, and say so when they skip
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: setup ## ruff: style and likely mistakes
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+.PHONY: types
+types: setup ## mypy --strict
+	@$(BIN)/mypy
+
+.PHONY: bench
+bench: setup ## Measure; writes benchmarks/results.json
+	@$(BIN)/python -m benchmarks
+
+.PHONY: soak
+soak: setup ## The long fault run on real Kafka: 50 kills, pauses and restarts, about half an hour
+	@RITORNO_REQUIRE_KAFKA=1 $(BIN)/python -m tests.faults.soak
+
+.PHONY: schemas
+schemas: setup ## Export the JSON Schemas to out/schemas
+	@$(BIN)/ritorno schemas export out/schemas
+
+.PHONY: constraints
+constraints: ## Resolve all dependencies anew and pin what was found in constraints.txt
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	"$(PYTHON)" -m venv "$$fresh/venv"; \
+	echo "Resolving in an empty environment …"; \
+	"$$fresh/venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; \
+	{ sed -n '/^#/p' constraints.txt; \
+	  "$$fresh/venv/bin/python" -m pip freeze --exclude-editable --exclude ritorno; } > "$$fresh/constraints.txt"; \
+	cp "$$fresh/constraints.txt" constraints.txt; \
+	wc -l constraints.txt
+
+.PHONY: clean
+clean: ## Remove .venv and everything that was generated
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage out demo-output
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

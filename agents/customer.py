@@ -1,0 +1,140 @@
+"""The customer actor: the only code that changes a customer.
+
+`receive` takes one event, `wake` one due timer. Both change the customer and leave what is to be
+sent in `context.effects`. They read no clock and draw no lots, so the same log gives the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import xxhash
+
+from agents import cart, consent, identity, mails, orders, profile, runs, score
+from agents.context import Context, Occurred
+from agents.effects import signal
+from schemas.customer import SEEN_BYTES, SEEN_IDS, Customer
+from schemas.events import Event
+from schemas.signals import CustomerErased
+
+Handler = Callable[[Customer, Event, Context], list[Occurred]]
+
+
+def receive(customer: Customer, event: Event, context: Context) -> bool:
+    """Apply one event. Returns False when the customer has seen it before.
+
+    Raises Refused, having changed nothing, when the event makes no sense.
+    """
+    digest = xxhash.xxh3_64_digest(event.id.encode())
+    if _seen(customer.seen, digest):
+        return False
+    if customer.became and event.type not in _OWN:
+        identity.forward(customer, event, context)
+    else:
+        _apply(customer, event, context)
+    if event.type == "customer.erasure_requested":
+        return True  # not even the hash of an id is left
+    customer.seen = (customer.seen + digest)[-SEEN_IDS * SEEN_BYTES :]
+    return True
+
+
+def wake(customer: Customer, context: Context) -> None:
+    """Fire the timers that are due earliest."""
+    runs.wake(customer, context)
+
+
+def give_up(customer: Customer, context: Context) -> None:
+    """End the runs whose timers are due earliest: their step can't be done, by a defect of ours."""
+    runs.give_up(customer, context)
+
+
+def _apply(customer: Customer, event: Event, context: Context) -> None:
+    occurred = _HANDLERS[event.type](customer, event, context)
+    time = context.when(event.time)
+    customer.first_seen = min(customer.first_seen or time, time)
+    customer.last_seen = max(customer.last_seen, time)
+    score.score(customer, event, context)
+    if event.anonymous_id is not None and not customer.became:
+        identity.link(customer, event.anonymous_id, event, context)
+    if occurred:
+        runs.react(customer, occurred, context, begin=not event.backfill)
+
+
+# The handlers. Each changes the customer and returns what its runs may be waiting for.
+
+
+def _viewed(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    customer.views += 1
+    return []
+
+
+def _noted(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """Counted and scored; no workflow waits for it yet."""
+    return []
+
+
+def _erased(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """Forget everything. What is left is the offset, so that the past can't come back."""
+    runs.end_all(customer, "customer.erased", context)
+    erased = CustomerErased(id=f"{event.id}:erased", time=context.now, customer=customer.key)
+    context.effects.append(signal(erased))
+    blank = Customer(key=customer.key, applied=customer.applied)
+    for name in Customer.__struct_fields__:
+        setattr(customer, name, getattr(blank, name))
+    return []
+
+
+_OWN = frozenset({"visitor.linked", "customer.identified"})
+"""What a visitor's actor still takes itself after it has handed over: who it is may change."""
+
+_HANDLERS: Mapping[str, Handler] = {
+    "product.viewed": _viewed,
+    "product_list.viewed": _viewed,
+    "products.searched": _viewed,
+    "page.viewed": _viewed,
+    "cart.product_added": cart.product_added,
+    "cart.product_removed": cart.product_removed,
+    "checkout.started": cart.checkout,
+    "checkout.step_completed": cart.checkout,
+    "order.completed": orders.completed,
+    "order.updated": orders.updated,
+    "order.shipped": orders.shipped,
+    "order.delivered": orders.delivered,
+    "order.cancelled": orders.cancelled,
+    "order.refunded": orders.refunded,
+    "coupon.applied": _noted,
+    "wishlist.added": _noted,
+    "product.reviewed": orders.reviewed,
+    "customer.created": profile.updated,
+    "customer.updated": profile.updated,
+    "customer.identified": identity.identified,
+    "customer.erasure_requested": _erased,
+    "customer.data_requested": _noted,
+    "list.subscribed": consent.subscribed,
+    "list.unsubscribed": consent.unsubscribed,
+    "consent.given": consent.given,
+    "consent.withdrawn": consent.withdrawn,
+    "support.requested": _noted,
+    "survey.answered": _noted,
+    "call.logged": _noted,
+    "deal.stage_changed": _noted,
+    "mail.sent": mails.finished,
+    "mail.delivered": _noted,
+    "mail.deferred": _noted,
+    "mail.bounced": mails.bounced,
+    "mail.failed": mails.finished,
+    "mail.skipped": mails.finished,
+    "mail.opened": _noted,
+    "mail.clicked": _noted,
+    "mail.complained": mails.objected,
+    "mail.unsubscribed": mails.objected,
+    "visitor.linked": identity.linked,
+    "visitor.merged": identity.merged,
+}
+
+
+def _seen(digests: bytes, digest: bytes) -> bool:
+    place = digests.find(digest)
+    while place > 0 and place % SEEN_BYTES:  # a hit across two digests is none
+        place = digests.find(digest, place + 1)
+    return place >= 0

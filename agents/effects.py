@@ -1,0 +1,67 @@
+"""What an actor asks the world to do. Effects are data: the commit protocol writes them to topics,
+replay writes them to files."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from schemas import topics
+from schemas.commands import CancelCommand, SendCommand
+from schemas.decisions import Decision
+from schemas.events import Event
+from schemas.records import OutRecord
+from schemas.signals import CustomerErased, ScoreChanged
+from schemas.wire import to_record
+
+Content = SendCommand | CancelCommand | Decision | Event | ScoreChanged | CustomerErased | OutRecord
+
+_JSON_HEADERS = (("content-type", b"application/json"),)
+
+
+class Effect(NamedTuple):
+    """One record to be written. `key` selects the partition."""
+
+    topic: str
+    key: bytes
+    content: Content
+
+    @property
+    def record(self) -> OutRecord:
+        """The effect as a record of its topic."""
+        content = self.content
+        if isinstance(content, OutRecord):
+            return content
+        if isinstance(content, Event):
+            return to_record(content)
+        value = content.model_dump_json(by_alias=True, exclude_none=True).encode()
+        return OutRecord(self.key, value, _JSON_HEADERS)
+
+
+def command(content: SendCommand | CancelCommand) -> Effect:
+    """A command for the mailer."""
+    return Effect(topics.SEND_COMMANDS, content.customer.encode(), content)
+
+
+def decided(content: Decision) -> Effect:
+    """A decision, for the KPIs and for whoever asks why."""
+    return Effect(topics.FACTS, content.workflow.encode(), content)
+
+
+def tell(event: Event) -> Effect:
+    """An event for an actor: another one, or this one later."""
+    return Effect(topics.CUSTOMER_EVENTS, event.customer.encode(), event)
+
+
+def signal(content: ScoreChanged | CustomerErased) -> Effect:
+    """A signal for other systems."""
+    return Effect(topics.CUSTOMER_SIGNALS, content.customer.encode(), content)
+
+
+def move(record: OutRecord, key: bytes) -> Effect:
+    """A record that lay in the wrong partition, unchanged but for its key."""
+    return Effect(topics.CUSTOMER_EVENTS, key, record._replace(key=key))
+
+
+def refused(letter: OutRecord) -> Effect:
+    """A dead letter."""
+    return Effect(topics.DEAD_LETTERS, letter.key or b"", letter)

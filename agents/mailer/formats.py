@@ -1,0 +1,70 @@
+"""Filters of the templates: money, dates and links, in the language of the mail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date
+from babel.numbers import format_currency
+from jinja2 import pass_context
+from jinja2.runtime import Context
+
+from schemas.instant import parse_instant, to_datetime
+from schemas.money import parse_amount
+
+# Language → locale of numbers and dates. English for European shops: the day before the month.
+_FORMATS = {"it": "it_IT", "en": "en_GB"}
+
+ALLOWED_SCHEMES = frozenset({"http", "https", "mailto"})
+
+
+def _format(context: Context) -> str:
+    language = str(context["locale"])
+    return _FORMATS.get(language, language)
+
+
+@pass_context
+def money(context: Context, amount: Any, currency: str) -> str:
+    """`{{ line.price | money(cart.currency) }}` → `52,00 €`. Empty when there is no amount."""
+    if amount is None:
+        return ""
+    return format_currency(parse_amount(amount), currency, locale=_format(context))
+
+
+@pass_context
+def date(context: Context, moment: Any) -> str:
+    """`2026-03-05…` → `5 marzo 2026` in the customer's zone; any other text stays as it is.
+
+    A delivery estimate is what the shop writes: a date or `3–5 giorni`.
+    """
+    if not moment:
+        return ""
+    text = str(moment)
+    try:
+        if len(text) == len("2026-03-05"):
+            return str(format_date(datetime.fromisoformat(text), "long", _format(context)))
+        local = to_datetime(parse_instant(text)).astimezone(ZoneInfo(str(context["zone"])))
+    except ValueError:
+        return text
+    return str(format_date(local, "long", _format(context)))
+
+
+def url(link: Any) -> str:
+    """Return a link that leads to the web or to a mailbox; anything else becomes empty."""
+    text = str(link or "").strip()
+    if any(ord(character) <= 32 for character in text):
+        return ""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return ""
+    if parts.scheme.lower() not in ALLOWED_SCHEMES:
+        return ""
+    return text if parts.scheme.lower() == "mailto" or parts.netloc else ""
+
+
+FILTERS: dict[str, Callable[..., str]] = {"money": money, "date": date, "url": url}

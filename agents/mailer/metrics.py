@@ -1,0 +1,57 @@
+"""What the mailer counts. `streams/metrics.py` implements it; tests use a recording one."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+Request = Literal["queued", "duplicate", "cancelled", "cancel_late", "cancel_early", "unreadable"]
+"""What became of a command when it was read. `cancel_late`: the mail was gone already;
+`cancel_early`: the cancel came before its send and waits for it."""
+
+Outcome = Literal["sent", "deferred", "bounced", "failed", "skipped"]
+
+
+class MailerMetrics(Protocol):
+    """Reasons, templates and classes are from closed sets; no address, no customer id."""
+
+    def request(self, mail_class: str, template: str, result: Request) -> None:
+        """A command was read and its result is durable. Class and template may be empty."""
+
+    def outcome(self, mail_class: str, outcome: Outcome, reason: str) -> None:
+        """An outcome is durable. `reason` is the bounce kind, or why it was skipped, deferred…"""
+
+    def ambiguous(self, mail_class: str) -> None:
+        """Nobody can know whether the relay has this mail (also part of `outcome`)."""
+
+    def sent_age(self, mail_class: str, seconds: float) -> None:
+        """From the decision (the command's time) to the relay's 250."""
+
+    def waiting(self, partition: int, mail_class: str, mails: int) -> None:
+        """How many mails of a partition wait now; 0 when the partition is let go."""
+
+    def oldest(self, partition: int, seconds: float) -> None:
+        """How long the mail that is longest overdue has been due; 0 when none is."""
+
+    def rendered(self, template: str, seconds: float) -> None:
+        """One mail was rendered and composed."""
+
+    def reply(self, relay: str, code: int) -> None:
+        """The relay's final word on one mail."""
+
+    def delivered(self, relay: str, seconds: float) -> None:
+        """From MAIL to the last reply, whatever it was."""
+
+    def pool_wait(self, relay: str, seconds: float) -> None:
+        """How long a mail waited for a connection, including the time to connect."""
+
+    def connections(self, relay: str, *, busy: int, idle: int) -> None:
+        """How many connections are open now."""
+
+    def relay_down(self, relay: str, reason: str) -> None:
+        """The relay can't be used and is left alone for a while (`reason`: connect, tls, auth…)."""
+
+    def relay_up(self, relay: str) -> None:
+        """The relay has accepted a connection again."""
+
+    def unsubscribed(self, source: str) -> None:
+        """Somebody unsubscribed: `one_click` or `page`."""

@@ -1,0 +1,27 @@
+"""Reads a record of `send-commands`."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from schemas.commands import COMMAND, CancelCommand, SendCommand
+from schemas.records import Record
+from schemas.wire import Unreadable, first_error
+
+MAX_COMMAND_ID = 160
+"""Event ids have at most 200 characters; `/deferred/NN/tried` follows the command's id."""
+
+
+def read_record(record: Record) -> SendCommand | CancelCommand:
+    """Return the command of a record. Raises Unreadable."""
+    try:
+        command = COMMAND.validate_json(record.value or b"")
+    except ValidationError as error:
+        broken = error.errors()[0]["type"] == "json_invalid"
+        reason = "invalid_json" if broken else "invalid_command"
+        raise Unreadable(reason, first_error(error)) from None
+    if not (0 < len(command.id) <= MAX_COMMAND_ID and command.id.isprintable()):
+        raise Unreadable("invalid_command", f"id: not usable (got {command.id[:64]!r})")
+    if record.key != command.customer.encode():
+        raise Unreadable("invalid_command", "key: is not the customer of the command")
+    return command

@@ -1,0 +1,216 @@
+"""Orders: counted once each, for ever; the last ones are kept in detail."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import xxhash
+
+from agents import cart
+from agents.context import Context, Occurred
+from schemas.customer import ORDERS_KEPT, SEEN_BYTES, Customer, Order, OrderStatus
+from schemas.events import (
+    Event,
+    OrderCompleted,
+    OrderProgress,
+    OrderReversed,
+    ProductReviewed,
+    is_address,
+)
+
+_RANK: dict[str, int] = {
+    "completed": 0,
+    "shipped": 1,
+    "delivered": 2,
+    "cancelled": 3,
+    "refunded": 3,
+}
+"""A status that arrives late doesn't overwrite a later one."""
+
+
+def completed(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """Take in a purchase. The same order again is nothing, whatever its event id."""
+    data: OrderCompleted = event.data
+    if not _first_time(customer, f"order:{data.order_id}"):
+        return []
+    time, amount = context.when(event.time), data.amount()
+    order = _to_order(data, time, amount)
+    _count(customer, order)
+    _keep(customer, order)
+    if data.email and not customer.profile.email and is_address(data.email):
+        customer.profile.email = data.email
+    occurred = [_about("order.completed", order, time)]
+    if _known(customer, f"reversed:{data.order_id}"):  # the refund overtook its order
+        order.status = "refunded"
+        if _known(customer, f"unpriced:{data.order_id}"):
+            _refund(customer, amount, data.currency)
+        occurred = []
+    return occurred + cart.ordered(customer.cart, order.lines, time)
+
+
+def updated(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """Take in tracking data."""
+    data: OrderProgress = event.data
+    order = customer.order(data.order_id)
+    if order is not None:
+        order.tracking_number = data.tracking_number or order.tracking_number
+        order.tracking_url = data.tracking_url or order.tracking_url
+        order.estimated_delivery = data.estimated_delivery or order.estimated_delivery
+    return []
+
+
+def shipped(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """The order is on its way."""
+    updated(customer, event, context)
+    return _progress(customer, event, context, "shipped")
+
+
+def delivered(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """The order has arrived."""
+    occurred = _progress(customer, event, context, "delivered")
+    order = customer.order(event.data.order_id)
+    if order is not None and occurred:
+        order.delivered = occurred[0].time
+    return occurred
+
+
+def cancelled(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """The order will not be."""
+    return _reverse(customer, event, context, "cancelled")
+
+
+def refunded(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """Money went back, for the whole order or a part."""
+    return _reverse(customer, event, context, "refunded")
+
+
+def reviewed(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """A review was written; it concerns the orders that contain the product."""
+    data: ProductReviewed = event.data
+    return [
+        Occurred(
+            "product.reviewed",
+            context.when(event.time),
+            order_id=data.order_id or "",
+            product_ids=(data.product_id,),
+        )
+    ]
+
+
+def adopt(customer: Customer, other: Customer) -> None:
+    """Add the orders of a visitor who turned out to be this customer."""
+    for place in range(0, len(other.order_ids), SEEN_BYTES):
+        _remember(customer, other.order_ids[place : place + SEEN_BYTES])
+    for order in other.orders:
+        _keep(customer, order)
+    mine, theirs = customer.statistics, other.statistics
+    mine.count += theirs.count
+    mine.items += theirs.items
+    mine.refunds += theirs.refunds
+    for currency, amount in theirs.spent.items():
+        mine.spent[currency] = mine.spent.get(currency, Decimal(0)) + amount
+    for currency, amount in theirs.refunded.items():
+        mine.refunded[currency] = mine.refunded.get(currency, Decimal(0)) + amount
+    if theirs.count:
+        mine.first = min(mine.first or theirs.first, theirs.first)
+        mine.last = max(mine.last, theirs.last)
+
+
+def _to_order(data: OrderCompleted, time: int, amount: Decimal) -> Order:
+    return Order(
+        id=data.order_id,
+        time=time,
+        total=amount,
+        currency=data.currency,
+        lines=[cart.to_line(product) for product in data.products],
+        subtotal=data.subtotal,
+        shipping=data.shipping,
+        discount=data.discount,
+        tax=data.tax,
+        estimated_delivery=data.estimated_delivery or "",
+        tracking_number=data.tracking_number or "",
+        tracking_url=data.tracking_url or "",
+    )
+
+
+def _count(customer: Customer, order: Order) -> None:
+    numbers = customer.statistics
+    numbers.count += 1
+    numbers.spent[order.currency] = numbers.spent.get(order.currency, Decimal(0)) + order.total
+    numbers.items += sum(line.quantity for line in order.lines)
+    numbers.first = min(numbers.first or order.time, order.time)
+    numbers.last = max(numbers.last, order.time)
+
+
+def _keep(customer: Customer, order: Order) -> None:
+    customer.orders.append(order)
+    customer.orders.sort(key=lambda kept: (kept.time, kept.id))
+    del customer.orders[:-ORDERS_KEPT]
+
+
+def _progress(
+    customer: Customer, event: Event, context: Context, status: OrderStatus
+) -> list[Occurred]:
+    time, order = context.when(event.time), customer.order(event.data.order_id)
+    if order is None:
+        return [Occurred(f"order.{status}", time, order_id=event.data.order_id)]
+    if _RANK[order.status] >= _RANK[status]:
+        return []
+    order.status = status
+    return [_about(f"order.{status}", order, time)]
+
+
+def _reverse(
+    customer: Customer, event: Event, context: Context, status: OrderStatus
+) -> list[Occurred]:
+    data: OrderReversed = event.data
+    if not _first_time(customer, f"reversal:{data.refund_id or data.order_id}"):
+        return []
+    order = customer.order(data.order_id)
+    amount = data.total if data.total is not None else (order.total if order else None)
+    whole = order is None or amount is None or amount >= order.total
+    if amount is not None and (status == "refunded" or order is not None):
+        currency = data.currency or (order.currency if order else "EUR")
+        _refund(customer, amount, currency)
+    if order is not None and whole:
+        order.status = status
+    if order is None and data.total is None:
+        _first_time(customer, f"unpriced:{data.order_id}")
+    if whole:
+        _first_time(customer, f"reversed:{data.order_id}")
+    return [Occurred(f"order.{status}", context.when(event.time), order_id=data.order_id)]
+
+
+def _refund(customer: Customer, amount: Decimal, currency: str) -> None:
+    numbers = customer.statistics
+    numbers.refunds += 1
+    numbers.refunded[currency] = numbers.refunded.get(currency, Decimal(0)) + amount
+
+
+def _about(name: str, order: Order, time: int) -> Occurred:
+    return Occurred(
+        name, time, order_id=order.id, product_ids=tuple(line.product_id for line in order.lines)
+    )
+
+
+def _first_time(customer: Customer, token: str) -> bool:
+    """Remember `token` for ever; return whether it was new."""
+    return _remember(customer, xxhash.xxh3_64_digest(token.encode()))
+
+
+def _remember(customer: Customer, digest: bytes) -> bool:
+    if _has(customer.order_ids, digest):
+        return False
+    customer.order_ids += digest
+    return True
+
+
+def _known(customer: Customer, token: str) -> bool:
+    return _has(customer.order_ids, xxhash.xxh3_64_digest(token.encode()))
+
+
+def _has(digests: bytes, digest: bytes) -> bool:
+    place = digests.find(digest)
+    while place > 0 and place % SEEN_BYTES:  # a hit across two digests is none
+        place = digests.find(digest, place + 1)
+    return place >= 0

@@ -1,0 +1,301 @@
+"""One partition of the log: its clock, its timers, its actors.
+
+Pure: records in, changes out. The worker runs it under the commit protocol, replay over files, the
+simulation with crashes in between; the same records always give the same changes.
+
+At each record, before it is applied, every timer due at or before the time of the log fires, in the
+order of due time and customer. That a record is read twice (a crash before the offset was
+committed) must not change this, although some of the customers are then ahead of the log. So a
+customer takes no part, with events or timers, in records up to its own `applied`: what it did at
+those is in its state already. Customers who were due there wait in `_ahead`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from pydantic import BaseModel, ValidationError
+
+from agents import customer as actor
+from agents.context import Context, Refused
+from agents.definitions import Definitions
+from agents.effects import Effect, move, refused
+from schemas.customer import Customer, decode_customer, encode_customer, encode_erased
+from schemas.dead_letters import refuse
+from schemas.events import CONTROL_TYPES, WORKFLOWS, Event
+from schemas.records import OutRecord, Record
+from schemas.stored import NEVER, Progress
+from schemas.wire import Unreadable, first_error, parse_record
+
+CACHED_CUSTOMERS = 10_000
+"""Decoded customers kept per partition: 12–17 kB each by DESIGN.md, so some 150 MB at most."""
+
+
+class Activation(BaseModel):
+    """Value of a `ritorno.workflows` control record: which versions new runs begin with."""
+
+    live: dict[str, str]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What happened, for the metrics. Replaying a batch counts it again."""
+
+    events: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(type, result): applied, repeated, refused, forwarded, moved."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """By reason."""
+    ages: list[int] = field(default_factory=list)
+    """ms from each applied event to the time of the log."""
+    lateness: list[int] = field(default_factory=list)
+    """ms from each fired timer's due time to the time of the log."""
+    scores: Counter[str] = field(default_factory=Counter)
+    """Engagement changes by direction: up, down."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a batch has changed, in the order in which the commit protocol writes it."""
+
+    effects: list[Effect]
+    states: list[tuple[bytes, bytes | None]]
+    progress: Progress
+    counts: Counts
+
+
+class Poisoned(Exception):
+    """An actor failed at a record: a defect of ours, which must neither stop the partition nor be
+    passed over in silence. The partition is opened again with the offset among its `poison`, where
+    the record is refused and timers that are due there are given up."""
+
+    def __init__(self, offset: int, error: Exception) -> None:
+        super().__init__(f"offset {offset}: {type(error).__name__}: {error}"[:300])
+        self.offset = offset
+
+
+class PartitionActors:
+    """The actors of one partition."""
+
+    def __init__(
+        self,
+        *,
+        partition: int,
+        load: Callable[[bytes], bytes | None],
+        definitions: Definitions,
+        progress: Progress,
+        due: Iterable[tuple[int, bytes]] = (),
+        home: Callable[[bytes], int] | None = None,
+        poison: Mapping[int, str] | None = None,
+        parse: Callable[[Record], Event] = parse_record,
+        cache_size: int = CACHED_CUSTOMERS,
+    ) -> None:
+        """`load` returns a kept record by key; `due` are the keys with timers and their due times.
+
+        `home` tells the partition a key belongs to, so that a record which a producer with another
+        partitioner has put here is moved there; None trusts the producers. `poison` maps the
+        offsets at which these actors failed before (see Poisoned) to what was wrong. `parse` reads
+        an event from a record, or raises Unreadable. Raises
+        UnknownVersion when a live definition isn't among `definitions`.
+        """
+        self._partition = partition
+        self._load = load
+        self._definitions = definitions
+        self._home = home
+        self._poison = poison or {}
+        self._parse = parse
+        self._cache_size = cache_size
+        self._offset = progress.next_offset
+        self._now = progress.log_time
+        self._versions = dict(progress.live)
+        self._live = definitions.live(self._versions)
+        self._scheduled = {key: instant for instant, key in due if instant != NEVER}
+        self._timers = [(instant, key) for key, instant in self._scheduled.items()]
+        heapq.heapify(self._timers)
+        self._ahead: list[tuple[int, bytes]] = []
+        self._cache: dict[bytes, Customer] = {}
+        self._changed: dict[bytes, Customer] = {}
+        self._effects: list[Effect] = []
+        self._counts = Counts()
+
+    @property
+    def log_time(self) -> int:
+        """The highest append time so far, ms since the epoch."""
+        return self._now
+
+    @property
+    def next_timer(self) -> int:
+        """When the earliest timer is due, NEVER when there is none."""
+        return self._timers[0][0] if self._timers else NEVER
+
+    @property
+    def timers_pending(self) -> int:
+        """How many customers wait for a timer."""
+        return len(self._scheduled)
+
+    @property
+    def effects(self) -> Sequence[Effect]:
+        """What has been asked for since the last `take`."""
+        return self._effects
+
+    def receive(self, records: Sequence[Record]) -> Changes:
+        """Apply records and return what they changed."""
+        self.absorb(records)
+        return self.take()
+
+    def absorb(self, records: Sequence[Record]) -> None:
+        """Apply records; `take` returns what all of them have changed.
+
+        Raises Poisoned, after which this object is of no use any more.
+        """
+        if not self._changed:
+            self._make_room()
+        for record in records:
+            self._now = max(self._now, record.timestamp)
+            context = Context(self._now, self._live, self._effects)
+            try:
+                self._fire_timers(record.offset, context)
+                if record.key is None and self._is_control(record):
+                    self._control(record)
+                else:
+                    self._deliver(record, context)
+            except Exception as error:
+                raise Poisoned(record.offset, error) from error
+            self._offset = record.offset + 1
+
+    def take(self) -> Changes:
+        """Return the changes since the last call. Call it before the store is written, once."""
+        states: list[tuple[bytes, bytes | None]] = [
+            (key, _stored(customer)) for key, customer in self._changed.items()
+        ]
+        progress = Progress(self._offset, self._now, dict(self._versions))
+        changes = Changes(self._effects, states, progress, self._counts)
+        self._changed = {}
+        self._effects = []
+        self._counts = Counts()
+        return changes
+
+    # From here on in the order in which a record passes through.
+
+    def _fire_timers(self, offset: int, context: Context) -> None:
+        while self._ahead and self._ahead[0][0] < offset:
+            _, key = heapq.heappop(self._ahead)
+            self._schedule(key, self._customer(key).due())
+        while self._timers and self._timers[0][0] <= self._now:
+            due, key = heapq.heappop(self._timers)
+            if self._scheduled.get(key) != due:
+                continue  # an earlier timer of the same customer has taken its place
+            del self._scheduled[key]
+            customer = self._customer(key)
+            if customer.due() > due:
+                self._schedule(key, customer.due())  # it was moved to later
+            elif customer.applied >= offset:
+                heapq.heappush(self._ahead, (customer.applied, key))
+            else:
+                self._wake(key, customer, due, offset, context)
+
+    def _wake(
+        self, key: bytes, customer: Customer, due: int, offset: int, context: Context
+    ) -> None:
+        self._counts.lateness.append(self._now - due)
+        if offset in self._poison:
+            actor.give_up(customer, context)
+        else:
+            actor.wake(customer, context)
+        self._note_change(key, customer, offset)
+
+    def _is_control(self, record: Record) -> bool:
+        kind = record.header("ce_type")
+        return kind is not None and kind.decode("utf-8", "replace") in CONTROL_TYPES
+
+    def _control(self, record: Record) -> None:
+        if record.header("ce_type") != WORKFLOWS.encode():
+            return  # a tick has done its work by its time
+        try:
+            versions = Activation.model_validate_json(record.value or b"").live
+        except ValidationError as error:
+            self._refuse(record, "invalid_event", first_error(error))
+            return
+        unknown = [key for key in versions.items() if key not in self._definitions]
+        if unknown:
+            names = ", ".join("@".join(key) for key in unknown)
+            self._refuse(record, "unknown_version", f"live: not published: {names}")
+            return
+        self._versions = versions
+        self._live = self._definitions.live(versions)
+
+    def _deliver(self, record: Record, context: Context) -> None:
+        if record.offset in self._poison:
+            self._refuse(record, "internal_error", self._poison[record.offset])
+            return
+        try:
+            event = self._parse(record)
+            key = event.customer.encode()
+            if self._belongs_elsewhere(record, key):
+                self._effects.append(move(OutRecord(*record[4:]), key))
+                self._counts.events[event.type, "moved"] += 1
+                return
+            self._apply(event, key, record.offset, context)
+        except (Unreadable, Refused) as error:
+            self._refuse(record, error.reason, error.detail)
+
+    def _belongs_elsewhere(self, record: Record, key: bytes) -> bool:
+        if key == record.key and key in self._cache:
+            return False
+        return self._home is not None and self._home(key) != self._partition
+
+    def _apply(self, event: Event, key: bytes, offset: int, context: Context) -> None:
+        customer = self._customer(key)
+        if offset <= customer.applied:
+            self._counts.events[event.type, "repeated"] += 1
+            return
+        before, became = customer.engagement.value, customer.became
+        new = actor.receive(customer, event, context)
+        self._note_change(key, customer, offset)
+        result = "repeated" if not new else "forwarded" if became else "applied"
+        self._counts.events[event.type, result] += 1
+        self._counts.ages.append(self._now - context.when(event.time))
+        if customer.engagement.value != before:
+            self._counts.scores["up" if customer.engagement.value > before else "down"] += 1
+
+    def _note_change(self, key: bytes, customer: Customer, offset: int) -> None:
+        customer.applied = offset
+        self._changed[key] = customer
+        if customer.runs:
+            self._schedule(key, customer.due())
+
+    def _schedule(self, key: bytes, due: int) -> None:
+        """Keep one heap entry per customer; a timer moved to later is put right when it pops."""
+        present = self._scheduled.get(key)
+        if due != NEVER and (present is None or due < present):
+            self._scheduled[key] = due
+            heapq.heappush(self._timers, (due, key))
+
+    def _customer(self, key: bytes) -> Customer:
+        customer = self._cache.get(key)
+        if customer is None:
+            stored = self._load(key)
+            name = key.decode()
+            customer = Customer(key=name) if stored is None else decode_customer(name, stored)
+            self._cache[key] = customer
+        return customer
+
+    def _make_room(self) -> None:
+        """Let those go who came first. Only between batches, when all changes are in the store."""
+        surplus = len(self._cache) - self._cache_size
+        for key in list(islice(self._cache, max(0, surplus))):
+            del self._cache[key]
+
+    def _refuse(self, record: Record, reason: str, detail: str) -> None:
+        letter = refuse(record, reason=reason, detail=detail, time=self._now)
+        self._effects.append(refused(letter))
+        self._counts.refused[reason] += 1
+
+
+def _stored(customer: Customer) -> bytes:
+    if customer == Customer(key=customer.key, applied=customer.applied):
+        return encode_erased(customer.applied)
+    return encode_customer(customer)

@@ -1,0 +1,48 @@
+"""Who the customer is: traits that shops send, the last word counts."""
+
+from __future__ import annotations
+
+from agents.context import Context, Occurred
+from schemas.customer import Customer, Profile
+from schemas.events import Event, Traits
+
+_FIELDS = ("email", "name", "first_name", "last_name", "phone", "birthday", "locale", "zone",
+           "country", "city")  # fmt: skip
+
+
+def updated(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """Take over the traits that are given; what is absent stays."""
+    take_traits(customer, event.data)
+    return []
+
+
+def take_traits(customer: Customer, traits: Traits) -> None:
+    """Take over the traits that are given."""
+    if traits.email and traits.email != customer.profile.email:
+        customer.suppressed = ""  # what bounced was another address
+    for name in _FIELDS:
+        value = getattr(traits, name)
+        if value:
+            setattr(customer.profile, name, value)
+
+
+def adopt(profile: Profile, other: Profile) -> None:
+    """Fill the gaps from what a visitor had told."""
+    for name in _FIELDS:
+        if not getattr(profile, name):
+            setattr(profile, name, getattr(other, name))
+
+
+def first_name(profile: Profile) -> str:
+    """Return how to address the customer, empty when nothing is known."""
+    return profile.first_name or profile.name.split(" ")[0]
+
+
+def full_name(profile: Profile) -> str:
+    """Return the customer's name for the To header, empty when nothing is known."""
+    return profile.name or f"{profile.first_name} {profile.last_name}".strip()
+
+
+def language(profile: Profile) -> str:
+    """Return the language of the customer's mails: `it` unless the locale says English."""
+    return "en" if profile.locale.lower().startswith("en") else "it"

@@ -1,0 +1,33 @@
+"""Hours of the day at which a mail may go, in the customer's own zone."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from schemas.instant import from_datetime, to_datetime
+from schemas.workflows import Window
+
+DEFAULT_ZONE = "Europe/Rome"
+
+
+def next_opening(instant: int, window: Window, zone: str) -> int:
+    """Return `instant` when it lies in the window, else when the window opens next.
+
+    A window that begins in the hour that daylight saving skips opens at its end.
+    """
+    local = to_datetime(instant).astimezone(_zone(zone))
+    opens, closes = time.fromisoformat(window.opens), time.fromisoformat(window.closes)
+    if opens <= local.time() < closes:
+        return instant
+    day = local.date() if local.time() < opens else local.date() + timedelta(days=1)
+    return from_datetime(datetime.combine(day, opens, tzinfo=_zone(zone)))
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name or DEFAULT_ZONE)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo(DEFAULT_ZONE)

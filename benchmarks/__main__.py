@@ -1,0 +1,95 @@
+"""Measure: `python -m benchmarks [SUITE …]`, all of them without a name.
+
+    kafka      events/s through the whole worker on real Kafka, and its peers
+    embedded   the same on the embedded log
+    mails      events/s and mails/s with customers who get mail, on real Kafka
+    recovery   kept records/s, and the first event after a kill -9
+    replay     events/s of a file
+    memory     bytes per customer
+
+Writes `benchmarks/results.json`. Broker, workers and peers share this machine's cores, so close
+whatever else needs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import footprint, machine, recovery, replaying, results, throughput
+from benchmarks.machine import NoBroker
+from benchmarks.pace import Measured
+from benchmarks.results import Result
+from benchmarks.say import Say, telling
+
+SUITES = ("kafka", "embedded", "mails", "recovery", "replay", "memory")
+
+
+async def measure(suites: Sequence[str], say: Say) -> list[Result]:
+    """Run `suites` in order, each on a fresh log, and return what they have found."""
+    found: list[Result] = []
+    peers: dict[str, Measured] = {}
+    for suite in suites:
+        with machine.scratch() as directory:
+            if suite == "kafka":
+                async with machine.broker(directory) as here:
+                    rows, peers = await throughput.kafka(here, say)
+            elif suite == "embedded":
+                async with machine.embedded(directory) as here:
+                    rows = await throughput.embedded(here, say, peers)
+            elif suite == "mails":
+                async with machine.broker(directory) as here:
+                    rows = await throughput.mails(here, say)
+            elif suite == "recovery":
+                async with machine.broker(directory) as here:
+                    rows = await recovery.measure(here, say)
+            elif suite == "replay":
+                rows = replaying.measure(directory, say)
+            else:
+                rows = await footprint.measure(directory, say)
+        found += rows
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what was named; returns the exit code."""
+    assert __doc__ is not None
+    parser = argparse.ArgumentParser(
+        "benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
+    wanted = parser.parse_args(arguments).suites
+    if unknown := set(wanted) - set(SUITES):
+        parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
+    suites = [suite for suite in SUITES if not wanted or suite in wanted]
+    signal.signal(signal.SIGTERM, _interrupt)
+    console = Console()
+    try:
+        with telling(console) as say:
+            found = asyncio.run(measure(suites, say))
+    except NoBroker as error:
+        console.print(f"Kafka can't be run here: {error}. Without it: "
+                      "python -m benchmarks embedded replay memory")  # fmt: skip
+        return 1
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing was written")
+        return 130
+    results.write(found)
+    results.show(found, console)
+    console.print(f"written to {results.FILE}", soft_wrap=True)
+    return 0
+
+
+def _interrupt(*_: Any) -> None:
+    """End as Ctrl-C does, so that every process is ended on the way out."""
+    signal.raise_signal(signal.SIGINT)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""How soon state is back: kept records a second, and the first event after a kill -9."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from agents.definitions import Definitions
+from agents.partition import PartitionActors
+from benchmarks import machine
+from benchmarks.machine import Machine, Worker
+from benchmarks.results import Result, result
+from benchmarks.say import Say
+from benchmarks.throughput import SEED, SILENT
+from benchmarks.workload import CUSTOMERS, Workload, fill
+from schemas.records import OutRecord, Record
+from schemas.stored import Progress
+from schemas.workflows import version_of
+from streams.clock import SystemClock
+from streams.definitions import read_files
+from streams.log import TopicSpec
+from streams.recovery import recover
+from streams.settings import Settings
+from streams.state import Store, StoreFactory
+from streams.stores.memory import open_memory
+from streams.stores.rocks import RocksStores
+from streams.topology import CUSTOMER_EVENTS
+from streams.transports.batch import TopicPartition
+
+KEPT = 200_000
+CHANGELOG = "bench-changelog"
+EVENTS_BEFORE = 100_000
+"""Before the kill: some 40 kB of changelog per thousand of them."""
+
+FIRST_EVENT_RUNS = 3
+
+
+async def measure(here: Machine, say: Say) -> list[Result]:
+    """Measure on Kafka: recovery into each store, then a worker that is killed."""
+    say(f"filling a changelog with {KEPT:,} kept records")
+    await here.log.create_topics([TopicSpec(name=CHANGELOG, partitions=1)])
+    await fill(here.log, iter(kept_records(KEPT)), CHANGELOG)
+    found = []
+    stores: dict[str, StoreFactory] = {
+        "memory": open_memory,
+        "rocksdict": RocksStores(here.directory / "recovered"),
+    }
+    for name, open_store in stores.items():
+        say(f"recovering into {name}")
+        found.append(await _recovered(here, name, open_store(TopicPartition(CHANGELOG, 0))))
+    return found + await _worker(here, say)
+
+
+def kept_records(count: int) -> Iterator[OutRecord]:
+    """Yield real kept records: customers of the workload, again and again under other keys."""
+    workload = Workload(seed=SEED, now=SystemClock().now())
+    nothing: dict[bytes, bytes] = {}
+    actors = actors_with(nothing.get)
+    changes = actors.receive(list(as_read(workload.events(20 * CUSTOMERS))))
+    states = [stored for _, stored in changes.states]
+    for number in range(count):
+        yield OutRecord(b"c%09d" % number, states[number % len(states)])
+
+
+def actors_with(load: Callable[[bytes], bytes | None]) -> PartitionActors:
+    """Return the actors of one partition with the shop's own workflows live."""
+    definitions, live = published()
+    progress = Progress(live=live)
+    return PartitionActors(partition=0, load=load, definitions=definitions, progress=progress)
+
+
+def published() -> tuple[Definitions, dict[str, str]]:
+    """Return the shop's own workflows, and the versions that are live."""
+    definitions, live = Definitions(), {}
+    for workflow, content in read_files(Settings().workflows_dir).items():
+        live[workflow] = version_of(content)
+        definitions.add(live[workflow], content)
+    return definitions, live
+
+
+def as_read(records: Iterator[OutRecord], offset: int = 0) -> Iterator[Record]:
+    """Yield `records` as a log would bring them, now."""
+    now = SystemClock().now()
+    for place, record in enumerate(records, start=offset):
+        yield Record(CUSTOMER_EVENTS, 0, place, now, *record)
+
+
+async def _recovered(here: Machine, name: str, store: Store) -> Result:
+    recovered = await recover(here.log, CHANGELOG, 0, store)
+    store.drop()
+    return result(f"recovery.{name}", recovered.records / recovered.seconds, "kept records/s")
+
+
+async def _worker(here: Machine, say: Say) -> list[Result]:
+    workload = Workload(seed=SEED, now=SystemClock().now())
+    say(f"a worker takes {EVENTS_BEFORE:,} events")
+    await fill(here.log, workload.events(EVENTS_BEFORE))
+    with here.worker("killed", **SILENT) as worker:
+        worker.start()
+        await machine.follow(worker, EVENTS_BEFORE)
+        runs = []
+        for number in range(1, FIRST_EVENT_RUNS + 1):
+            say(f"kill -9 and start again, {number} of {FIRST_EVENT_RUNS}")
+            worker.kill()
+            await fill(here.log, workload.events(1_000))
+            runs.append(await _until(worker, partial(_has_applied, worker)))
+        say("kill -9 and start again with an empty data directory")
+        worker.kill()
+        _remove(worker.directory / "data")
+        seconds = await _until(worker, partial(_is_ready, worker))
+        metrics = await worker.metrics()
+    records = machine.total(metrics, "ritorno_recovery_records_total")
+    runs.sort()
+    return [
+        result("restart.first_event_after_kill", runs[len(runs) // 2], "s"),
+        result("restart.ready_without_data_dir", seconds, "s"),
+        result("restart.records_recovered_then", records, "records"),
+    ]
+
+
+async def _until(worker: Worker, done: Callable[[], Awaitable[bool]]) -> float:
+    """Start the worker's process and return the seconds until `done`."""
+    began = time.monotonic()
+    worker.start()
+    async with asyncio.timeout(machine.DRAIN_SECONDS):
+        while not await done():  # noqa: ASYNC110  # another process sets no event of ours
+            await asyncio.sleep(machine.POLL_SECONDS)
+    return time.monotonic() - began
+
+
+async def _has_applied(worker: Worker) -> bool:
+    return await machine.events_done(worker) > 0
+
+
+async def _is_ready(worker: Worker) -> bool:
+    await worker.ready()
+    return True
+
+
+def _remove(directory: Path) -> None:
+    for path in sorted(directory.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()

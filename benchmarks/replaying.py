@@ -1,0 +1,33 @@
+"""How fast a recorded log is replayed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from benchmarks.recovery import published
+from benchmarks.results import Result, result
+from benchmarks.say import Say
+from benchmarks.throughput import SEED
+from benchmarks.workload import Workload, as_line
+from streams.clock import SystemClock
+from streams.replay import replay_file, write
+
+EVENTS = 100_000
+DAY_MS = 86_400_000
+
+
+def measure(directory: Path, say: Say) -> list[Result]:
+    """Replay a file of events and write its output, as `ritorno replay` does."""
+    say(f"writing a file of {EVENTS:,} events")
+    now, source = SystemClock().now(), directory / "events.ndjson"
+    with source.open("wb") as file:
+        file.writelines(map(as_line, Workload(seed=SEED, now=now).events(EVENTS)))
+    definitions, live = published()
+    say("replaying it, and the month after it")
+    began = time.perf_counter()
+    with source.open("rb") as lines:
+        outcome = replay_file(lines, until=now + 30 * DAY_MS, definitions=definitions, live=live)
+    write(outcome, directory / "out")
+    seconds = time.perf_counter() - began
+    return [result("replay.events", EVENTS / seconds, "events/s")]

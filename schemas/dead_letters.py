@@ -1,0 +1,129 @@
+"""The form of a dead letter: the refused record untouched, and behind its headers, why and whence.
+
+A dead letter keeps key, value and headers of the record as they were. Our own headers come after
+them and there are always exactly `OWN_HEADERS`, so that whatever an original header is called (also
+`dl_topic`, from a record that was refused twice) it can be told from ours by its place.
+
+A letter that was dealt with is not taken out of the log, which nobody can; a second record in the
+same partition, the *resolution*, names it by its offset.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from schemas.instant import parse_instant, to_rfc3339
+from schemas.records import OutRecord, Record
+
+OWN_HEADERS = ("dl_reason", "dl_detail", "dl_topic", "dl_partition", "dl_offset", "dl_time")
+"""In this order, behind the original headers."""
+
+RESOLUTION_HEADER = "dl_resolved"
+"""Only on a resolution; its value is the offset of the letter it resolves."""
+
+NO_PARTITION = -1
+"""`dl_partition` of a line that never reached a topic: it was refused while it was published."""
+
+MAX_DETAIL = 500
+"""Characters of a detail that are kept: a header is no place for a megabyte of nesting."""
+
+
+class Origin(NamedTuple):
+    """Where a refused record was read."""
+
+    topic: str
+    partition: int
+    """NO_PARTITION for a line of a file; `offset` is then the number of the line."""
+    offset: int
+
+
+class DeadLetter(NamedTuple):
+    """A refused record, and why it was refused."""
+
+    partition: int
+    offset: int
+    """Where the letter itself lies in `dead-letters`."""
+    origin: Origin
+    reason: str
+    detail: str
+    time: int
+    """When it was refused, by the time of the log; ms since the epoch."""
+    original: OutRecord
+
+    @property
+    def id(self) -> str:
+        """What names this letter on the command line: `PARTITION:OFFSET` in `dead-letters`."""
+        return f"{self.partition}:{self.offset}"
+
+
+class Resolution(NamedTuple):
+    """Says that the letter at `offset` of `partition` has been sent again."""
+
+    partition: int
+    offset: int
+
+
+def refuse(record: Record, *, reason: str, detail: str, time: int) -> OutRecord:
+    """Return the dead letter of a record that can't be used.
+
+    `reason` is a word of a closed set (it becomes a metric's label), `detail` a sentence for a
+    person, without personal data beyond what the record itself holds. `time` is the time of the
+    log, in ms since the epoch, so that replay refuses byte for byte the same.
+    """
+    origin = Origin(record.topic, record.partition, record.offset)
+    original = OutRecord(record.key, record.value, record.headers)
+    return _letter(original, origin, reason=reason, detail=detail, time=time)
+
+
+def refuse_line(
+    line: bytes, *, topic: str, number: int, reason: str, detail: str, time: int
+) -> OutRecord:
+    """Return the dead letter of line `number` (from 1) of a file meant for `topic`."""
+    origin = Origin(topic, NO_PARTITION, number)
+    return _letter(OutRecord(None, line), origin, reason=reason, detail=detail, time=time)
+
+
+def resolve(letter: DeadLetter) -> OutRecord:
+    """Return the record that takes `letter` off the list, to go into the letter's partition."""
+    return OutRecord(
+        letter.original.key, b"resent", ((RESOLUTION_HEADER, str(letter.offset).encode()),)
+    )
+
+
+def read_letter(record: Record) -> DeadLetter | Resolution:
+    """Read a record of `dead-letters`. Raises ValueError when it is neither form."""
+    if len(record.headers) == 1 and record.headers[0][0] == RESOLUTION_HEADER:
+        return Resolution(record.partition, int(record.headers[0][1]))
+    own = tuple(record.headers[-len(OWN_HEADERS) :])
+    if tuple(name for name, _ in own) != OWN_HEADERS:
+        raise ValueError("not a dead letter: its last headers are not " + " ".join(OWN_HEADERS))
+    reason, detail, topic, partition, offset, time = (
+        value.decode("utf-8", "replace") for _, value in own
+    )
+    return DeadLetter(
+        partition=record.partition,
+        offset=record.offset,
+        origin=Origin(topic, int(partition), int(offset)),
+        reason=reason,
+        detail=detail,
+        time=parse_instant(time),
+        original=OutRecord(record.key, record.value, tuple(record.headers[: -len(OWN_HEADERS)])),
+    )
+
+
+def _letter(
+    original: OutRecord, origin: Origin, *, reason: str, detail: str, time: int
+) -> OutRecord:
+    texts = (
+        reason,
+        detail[:MAX_DETAIL],
+        origin.topic,
+        str(origin.partition),
+        str(origin.offset),
+        to_rfc3339(time),
+    )
+    own = tuple(
+        (name, text.encode("utf-8", "replace"))
+        for name, text in zip(OWN_HEADERS, texts, strict=True)
+    )
+    return OutRecord(original.key, original.value, (*original.headers, *own))

@@ -1,0 +1,44 @@
+"""Kept records for people and programs: named fields, readable instants, no hashes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from schemas.customer import Customer
+from schemas.instant import to_rfc3339
+from schemas.money import amount_text
+from schemas.stored import NEVER
+
+_HIDDEN = frozenset({"seen", "order_ids"})
+_INSTANTS = frozenset(
+    {"time", "changed", "cleared", "begun", "due", "delivered", "first", "last", "expires"}
+    | {"first_seen", "last_seen", "anchors"}
+)
+
+
+def describe(customer: Customer) -> dict[str, Any]:
+    """Return a customer's kept record as plain JSON data; unknown instants are null."""
+    described = _plain(customer, is_instant=False)
+    assert isinstance(described, dict)
+    return described
+
+
+def _plain(value: Any, *, is_instant: bool) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return {
+            name: _plain(getattr(value, name), is_instant=name in _INSTANTS)
+            for name in value.__struct_fields__
+            if name not in _HIDDEN
+        }
+    if isinstance(value, list):
+        return [_plain(item, is_instant=is_instant) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(value[key], is_instant=is_instant) for key in sorted(value)}
+    if isinstance(value, Decimal):
+        return amount_text(value)
+    if is_instant and isinstance(value, int):
+        return None if value in (0, NEVER) else to_rfc3339(value)
+    return value

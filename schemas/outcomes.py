@@ -1,0 +1,73 @@
+"""What became of a mail: data of the `mail.*` events that come back into `customer-events`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.commands import MailClass
+
+BounceKind = Literal["hard", "soft", "blocked", "content", "throttled"]
+"""hard: the address is no good (5.1.x). blocked: we are refused (5.7.x), which says nothing of the
+address. soft: may pass (4xx, 5.2.2). content: this mail is refused. throttled: too fast (4.7.x)."""
+
+
+class MailOutcome(BaseModel):
+    """Fields that all mail events share; they say which decided mail this is about."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    command_id: str
+    workflow: str = ""
+    step: str = ""
+    template: str = ""
+    mail_class: MailClass = Field(default="marketing", alias="class")
+
+
+class MailSent(MailOutcome):
+    """The relay took responsibility."""
+
+    message_id: str
+    relay: str = ""
+    attempt: int = 1
+    ambiguous: bool = False
+    """An earlier attempt ended between the final dot and the reply: this may be the second copy."""
+
+
+class MailDeferred(MailOutcome):
+    """A temporary refusal, or no answer at all; the mailer tries again."""
+
+    attempt: int
+    code: int | None = None
+    enhanced_code: str | None = None
+    reason: str
+    ambiguous: bool = False
+
+
+class MailBounced(MailOutcome):
+    """Refused for good, always with the relay's code."""
+
+    code: int
+    enhanced_code: str | None = None
+    kind: BounceKind
+    reason: str
+
+
+class MailFailed(MailOutcome):
+    """Given up without an answer from the relay, or it can't be rendered."""
+
+    reason: str
+    ambiguous: bool = False
+
+
+class MailSkipped(MailOutcome):
+    """Never tried: expired, cancelled, suppressed…"""
+
+    reason: str
+
+
+class MailEngaged(MailOutcome):
+    """Opened, clicked, complained or unsubscribed."""
+
+    reason: str = ""

@@ -1,0 +1,39 @@
+"""Signals: what changed about a customer, for systems downstream, on `customer-signals`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from schemas.instant import Instant
+
+
+class ScoreChanged(BaseModel):
+    """The engagement score has crossed into another band, by something the customer did."""
+
+    model_config = ConfigDict(frozen=True)
+
+    signal: Literal["score.changed"] = "score.changed"
+    id: str
+    time: Instant
+    customer: str
+    score: str = "engagement"
+    value: float
+    band: str
+    previous_band: str
+
+
+class CustomerErased(BaseModel):
+    """The customer asked to be forgotten: downstream systems do the same."""
+
+    model_config = ConfigDict(frozen=True)
+
+    signal: Literal["customer.erased"] = "customer.erased"
+    id: str
+    time: Instant
+    customer: str
+
+
+Signal = Annotated[ScoreChanged | CustomerErased, Field(discriminator="signal")]
+SIGNAL: TypeAdapter[Signal] = TypeAdapter(Signal)

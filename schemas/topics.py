@@ -1,0 +1,10 @@
+"""Names of the topics. Which agent reads and writes them: `streams/topology.py`."""
+
+CUSTOMER_EVENTS = "customer-events"
+SEND_COMMANDS = "send-commands"
+CUSTOMER_SIGNALS = "customer-signals"
+FACTS = "facts"
+WORKFLOWS = "workflows"
+DEAD_LETTERS = "dead-letters"
+CUSTOMERS_CHANGELOG = "customers-changelog"
+MAILER_CHANGELOG = "mailer-changelog"

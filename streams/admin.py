@@ -1,0 +1,132 @@
+"""The admin port: metrics, health and readiness of one worker, for operators and machines.
+
+It has no authentication, so it is bound to loopback unless somebody decides otherwise.
+`/healthz` answers 200 while the event loop turns. `/readyz` answers 200 when each readiness check
+passes, 503 otherwise, and always says which check says what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+import structlog
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from streams.log import Log, LogError
+from streams.settings import Address
+
+_log = structlog.get_logger(__name__)
+
+CHECK_SECONDS = 5.0
+"""A readiness check that takes longer has failed: probes commonly give up after ten seconds."""
+
+
+class AdminError(Exception):
+    """The admin port can't be opened; the text says why and what to do."""
+
+
+class Readiness(NamedTuple):
+    """The answer of one check."""
+
+    ready: bool
+    detail: str
+
+
+Check = Callable[[], Awaitable[Readiness]]
+
+
+def log_reachable(log: Log, topic: str) -> Check:
+    """Return a check that asks the broker for the offsets of `topic`."""
+
+    async def check() -> Readiness:
+        try:
+            offsets = await log.offsets(topic)
+        except LogError as error:
+            return Readiness(False, str(error))
+        return Readiness(True, f"{topic}: {len(offsets)} partitions")
+
+    return check
+
+
+class AdminServer:
+    """Serves /metrics, /healthz and /readyz."""
+
+    def __init__(
+        self, *, bind: Address, registry: CollectorRegistry, checks: Mapping[str, Check]
+    ) -> None:
+        self._bind = bind
+        self._registry = registry
+        self._checks = dict(checks)
+        self._runner: web.AppRunner | None = None
+        self.address = bind
+        """Where it listens; after `start` with the real port, also when port 0 was asked for."""
+
+    async def start(self) -> None:
+        """Listen. Raises AdminError."""
+        app = web.Application()
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        site = web.TCPSite(runner, self._bind.host, self._bind.port)
+        try:
+            await site.start()
+        except OSError as error:
+            await runner.cleanup()
+            raise AdminError(_explain(self._bind, error)) from None
+        self._runner = runner
+        host, port = runner.addresses[0][:2]
+        self.address = Address(host, port)
+        _log.info("admin port open", address=str(self.address))
+
+    async def stop(self) -> None:
+        """Stop listening. Safe to call twice."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        names = list(self._checks)
+        answers = await asyncio.gather(*(_answer(self._checks[name]) for name in names))
+        ready = all(answer.ready for answer in answers)
+        body = {
+            "status": "ready" if ready else "not ready",
+            "checks": {
+                name: {"ready": answer.ready, "detail": answer.detail}
+                for name, answer in zip(names, answers, strict=True)
+            },
+        }
+        return web.json_response(body, status=200 if ready else 503)
+
+
+async def _answer(check: Check) -> Readiness:
+    try:
+        return await asyncio.wait_for(check(), CHECK_SECONDS)
+    except TimeoutError:
+        return Readiness(False, f"no answer within {CHECK_SECONDS:.0f} s")
+    except Exception as error:  # whatever a check raises means "not ready", never a 500
+        _log.warning("readiness check failed", error=repr(error))
+        return Readiness(False, repr(error))
+
+
+def _explain(bind: Address, error: OSError) -> str:
+    reasons = {
+        errno.EADDRINUSE: "the port is in use; is another worker running on this machine? "
+        "Give each its own RITORNO_ADMIN_BIND",
+        errno.EACCES: "not permitted; ports below 1024 need rights, choose a higher one",
+        errno.EADDRNOTAVAIL: "this machine has no such address",
+    }
+    return f"RITORNO_ADMIN_BIND = {bind}: {reasons.get(error.errno or 0, str(error))}"

@@ -1,0 +1,128 @@
+"""What all commands share: settings, the log, output for a person or a program, and errors.
+
+A command prints what it was asked for on stdout and everything else on stderr. An error is one
+clear line, with exit code 2 when the user can mend it by asking differently, 1 when something
+failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
+
+from streams.configured import log_from
+from streams.log import Log
+from streams.logging import configure_logging
+from streams.settings import Settings, load_settings
+
+USER_ERROR = 2
+FAILURE = 1
+
+WIDE = 200
+
+T = TypeVar("T")
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for a program to read.")]
+
+
+class UserError(Exception):
+    """Something only the user can mend; the text says how. Ends with exit code 2."""
+
+
+class CommandFailed(Exception):
+    """The command did not do all it was asked for; the text says what. Ends with exit code 1."""
+
+
+@dataclass
+class Options:
+    """The options that stand before the command."""
+
+    broker: str | None = None
+    data_dir: Path | None = None
+    config: Path | None = None
+    log_level: str | None = None
+
+    def settings(self, **flags: Any) -> Settings:
+        """Return what is set, a command's own `flags` on top, and set up logging by it.
+
+        Only when a command runs, so that its --help works whatever is set. Raises SettingsError.
+        """
+        settings = load_settings(
+            config=self.config,
+            broker=self.broker,
+            data_dir=self.data_dir,
+            log_level=self.log_level,
+            **flags,
+        )
+        configure_logging(level=settings.log_level, style=settings.log_format)
+        return settings
+
+
+def settings_of(context: typer.Context, **flags: Any) -> Settings:
+    """Return the settings for a command, its own flags on top. Raises SettingsError."""
+    options: Options = context.find_object(Options) or Options()
+    return options.settings(**flags)
+
+
+def stdout() -> Console:
+    """Return where results go; wide where no terminal says how wide it is."""
+    width = None if sys.stdout.isatty() else WIDE
+    return Console(file=sys.stdout, highlight=False, emoji=False, width=width)
+
+
+def printable(text: str) -> str:
+    """Return `text` with everything that a terminal would obey escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def say(message: str) -> None:
+    """Tell a person something that is not the result."""
+    print(message, file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON value on one line."""
+    print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine to its end."""
+    return asyncio.run(coroutine)
+
+
+@asynccontextmanager
+async def open_log(settings: Settings) -> AsyncIterator[Log]:
+    """Connect to the log that is set. Raises LogError."""
+    log = log_from(settings)
+    await log.start()
+    try:
+        yield log
+    finally:
+        await log.stop()
+
+
+@contextmanager
+def progress(description: str, total: int | None) -> Iterator[Progress]:
+    """Show a progress bar on stderr, only where a person watches; task 0 is the whole."""
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        console=Console(file=sys.stderr),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        bar.add_task(description, total=total)
+        yield bar

@@ -1,0 +1,119 @@
+"""`ritorno customer show`: all that is known about one customer, and what will happen next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from schemas.customer import Customer, decode_customer
+from schemas.description import describe
+from schemas.instant import to_rfc3339
+from schemas.money import amount_text
+from schemas.stored import HEAD_SIZE, NEVER
+from streams.cli.console import (
+    JsonFlag,
+    UserError,
+    open_log,
+    print_json,
+    progress,
+    run,
+    settings_of,
+    stdout,
+)
+from streams.lookup import latest_state
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    group = typer.Typer(help="What is known about a customer.", no_args_is_help=True)
+    group.callback()(lambda: None)  # a group with one command stays a group
+    group.command("show")(show)
+    app.add_typer(group, name="customer")
+
+
+def show(
+    context: typer.Context,
+    customer_id: Annotated[str, typer.Argument(metavar="ID", help="Customer or visitor id.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Show the latest state of a customer; works while workers run."""
+    settings = settings_of(context)
+
+    async def look_up() -> bytes | None:
+        with progress("reading the changelog", None) as bar:
+            async with open_log(settings) as log:
+                return await latest_state(
+                    log,
+                    customer_id.encode(),
+                    lambda done, all_: bar.update(bar.task_ids[0], completed=done, total=all_),
+                )
+
+    stored = run(look_up())
+    if stored is None:
+        raise UserError(f"nothing is known about {customer_id!r}")
+    if len(stored) == HEAD_SIZE:
+        raise UserError(f"{customer_id!r} was erased")
+    customer = decode_customer(customer_id, stored)
+    if as_json:
+        print_json(describe(customer))
+    else:
+        stdout().print(_view(customer))
+
+
+def _view(customer: Customer) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
+    # Text, not markup: a name like "[red]" is a name.
+    for label, value in _rows(customer):
+        table.add_row(Text(label, style="bold"), Text(value))
+    return table
+
+
+def _rows(customer: Customer) -> Iterator[tuple[str, str]]:
+    profile = customer.profile
+    yield "customer", customer.key
+    if customer.became:
+        yield "turned out to be", customer.became
+    known = (profile.name or f"{profile.first_name} {profile.last_name}".strip(), profile.email)
+    yield "who", ", ".join(part for part in known if part) or "not known yet"
+    yield "seen", f"{_when(customer.first_seen)} to {_when(customer.last_seen)}"
+    if customer.suppressed:
+        yield "suppressed", customer.suppressed
+    for purpose, consent in customer.consents.items():
+        answer = "given" if consent.given else "withdrawn"
+        yield "consent", f"{purpose}: {answer} {_when(consent.time)} ({consent.source})"
+    for name, membership in customer.lists.items():
+        state = "subscribed" if membership.subscribed else "unsubscribed"
+        yield "list", f"{name}: {state} {_when(membership.time)}"
+    yield "engagement", f"{customer.engagement.value:.1f} {customer.engagement.band}".rstrip()
+    if customer.cart.lines:
+        goods = ", ".join(f"{line.quantity} × {line.name or line.product_id}"
+                          for line in customer.cart.lines)  # fmt: skip
+        total = f"{amount_text(customer.cart.total())} {customer.cart.currency}"
+        yield "cart", f"{goods} ({total}), changed {_when(customer.cart.changed)}"
+    yield from _order_rows(customer)
+    for run_ in customer.runs:
+        due = "waits for an event" if run_.due >= NEVER else f"due {_when(run_.due)}"
+        yield "run", f"{run_.workflow} step {run_.step + 1}: {due}"
+    for pending in customer.pending:
+        yield "mail on its way", f"{pending.workflow} {pending.step}"
+    for sent in customer.sent[-10:]:
+        yield "mail", f"{_when(sent.time)} {sent.workflow} {sent.step} ({sent.mail_class})"
+
+
+def _order_rows(customer: Customer) -> Iterator[tuple[str, str]]:
+    statistics = customer.statistics
+    if not statistics.count:
+        return
+    spent = ", ".join(f"{amount_text(sum_)} {code}" for code, sum_ in statistics.spent.items())
+    yield "orders", f"{statistics.count}, {spent}, last {_when(statistics.last)}"
+    for order in customer.orders[-5:]:
+        total = f"{amount_text(order.total)} {order.currency}"
+        yield "order", f"{order.id} {_when(order.time)} {total} {order.status}"
+
+
+def _when(instant: int) -> str:
+    return to_rfc3339(instant - instant % 1000) if 0 < instant < NEVER else "never"

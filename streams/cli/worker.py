@@ -1,0 +1,41 @@
+"""`ritorno worker`: read the log, decide, and send, until it is told to stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.cli.console import settings_of
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    app.command("worker")(worker)
+
+
+def worker(
+    context: typer.Context,
+    smtp_url: Annotated[
+        str | None, typer.Option(help="smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://…")
+    ] = None,
+    admin_bind: Annotated[str | None, typer.Option(help="Metrics and health, HOST:PORT.")] = None,
+    public_bind: Annotated[str | None, typer.Option(help="Unsubscribe links, HOST:PORT.")] = None,
+    worker_id: Annotated[
+        str | None, typer.Option(help="Stays the same over restarts; the host's name by default.")
+    ] = None,
+    workflows_dir: Annotated[Path | None, typer.Option(help="Files and templates.")] = None,
+) -> None:
+    """Run a worker; more of them with the same broker share the work. Stops on SIGTERM."""
+    settings = settings_of(
+        context,
+        smtp_url=smtp_url,
+        admin_bind=admin_bind,
+        public_bind=public_bind,
+        worker_id=worker_id,
+        workflows_dir=workflows_dir,
+    )
+    from streams.worker import run_worker  # noqa: PLC0415  # Faust takes a second to import
+
+    run_worker(settings)

@@ -1,0 +1,59 @@
+"""`ritorno workflows publish`: make the workflow files live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.cli.console import JsonFlag, open_log, print_json, run, settings_of, stdout
+from streams.definitions import PublishReport, publish, read_files
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    group = typer.Typer(help="Workflow files.", no_args_is_help=True)
+    group.command("publish")(publish_files)
+    group.command("check")(check_files)
+    app.add_typer(group, name="workflows")
+
+
+Directory = Annotated[
+    Path | None, typer.Argument(metavar="[DIR]", help="Default: RITORNO_WORKFLOWS_DIR.")
+]
+
+
+def publish_files(
+    context: typer.Context, directory: Directory = None, as_json: JsonFlag = False
+) -> None:
+    """Publish the workflow files of DIR; new runs begin with exactly these from now on."""
+    settings = settings_of(context)
+    definitions = read_files(directory or settings.workflows_dir)
+
+    async def publish_all() -> PublishReport:
+        async with open_log(settings) as log:
+            return await publish(log, definitions)
+
+    report = run(publish_all())
+    if as_json:
+        added = [f"{name}@{version}" for name, version in report.added]
+        print_json({"live": dict(report.live), "added": added, "changed": report.activated})
+        return
+    out = stdout()
+    for name, version in report.live.items():
+        news = "  (new version)" if (name, version) in report.added else ""
+        out.print(f"{name:32} {version}{news}")
+    if not report.activated:
+        out.print("These were live already.")
+
+
+def check_files(
+    context: typer.Context, directory: Directory = None, as_json: JsonFlag = False
+) -> None:
+    """Read the workflow files of DIR and say what is wrong; needs no broker."""
+    definitions = read_files(directory or settings_of(context).workflows_dir)
+    if as_json:
+        print_json(sorted(definitions))
+    else:
+        stdout().print(f"{len(definitions)} workflow files are right: {', '.join(definitions)}")

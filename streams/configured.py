@@ -1,0 +1,128 @@
+"""Settings in the forms in which the parts want them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from agents.mailer.settings import MailSettings, Shop, SigningKey
+from streams.clock import Clock, SystemClock
+from streams.log import Log
+from streams.settings import PREFIX, Settings, SettingsError
+
+if TYPE_CHECKING:
+    from streams.logs.security import KafkaSecurity
+
+KEY_FILE = "signing-key"
+KEY_BYTES = 32
+"""As many as the SHA-256 that signs with it puts out; more adds nothing."""
+
+_log = structlog.get_logger(__name__)
+
+
+def log_from(settings: Settings, clock: Clock | None = None) -> Log:
+    """Return the log that is set, not yet connected. `clock` stamps the embedded log's records."""
+    if settings.on_kafka:
+        # aiokafka and Faust take a second to import, which the embedded log needn't wait for.
+        from streams.logs.kafka import KafkaLog  # noqa: PLC0415  # see above
+
+        return KafkaLog(settings.bootstrap_servers, security=kafka_security(settings))
+    from streams.logs.embedded import EmbeddedLog  # noqa: PLC0415  # only the one that is used
+
+    return EmbeddedLog(settings.embedded_path, clock or SystemClock())
+
+
+def kafka_security(settings: Settings) -> KafkaSecurity:
+    """Return how to reach the Kafka brokers; for `KafkaLog` and for Faust's consumers."""
+    from streams.logs.security import KafkaSecurity  # noqa: PLC0415  # see log_from
+
+    return KafkaSecurity(
+        tls=settings.kafka_security.endswith("tls"),
+        ca_file=settings.kafka_ca_file,
+        cert_file=settings.kafka_cert_file,
+        key_file=settings.kafka_key_file,
+        mechanism=(
+            settings.kafka_sasl_mechanism if settings.kafka_security.startswith("sasl") else None
+        ),
+        username=settings.kafka_username,
+        password=settings.kafka_password.get_secret_value(),
+    )
+
+
+def mail_settings(settings: Settings) -> MailSettings:
+    """Return who writes to the customers. Raises SettingsError."""
+    try:
+        return MailSettings(
+            shop=Shop(
+                name=settings.shop_name,
+                url=settings.shop_url,
+                support_email=settings.shop_support_email,
+            ),
+            from_address=settings.mail_from_address,
+            from_name=settings.mail_from_name or settings.shop_name,
+            reply_to=settings.mail_reply_to or settings.shop_support_email,
+            envelope_from=settings.mail_envelope_from,
+            list_id=settings.mail_list_id,
+            public_url=settings.public_url,
+            signing_keys=signing_keys(settings),
+            unsubscribe_mailbox=settings.mail_unsubscribe_mailbox,
+            feedback_sender=settings.mail_feedback_sender,
+            fallback_locale=settings.shop_locale,
+        )
+    except ValueError as error:
+        field, _, problem = str(error).partition(": ")
+        variable = {"public_url": "MAIL_PUBLIC_URL", "signing_keys": "TOKEN_KEYS"}
+        name = PREFIX + variable.get(field, field.upper())
+        raise SettingsError(f"{name}: {problem}") from None
+
+
+def signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
+    """Return the keys of links in mails; without any set, the one kept in data_dir.
+
+    Raises SettingsError when that one can be neither read nor made.
+    """
+    if settings.token_keys:
+        return tuple(
+            SigningKey(key.id, key.secret.get_secret_value()) for key in settings.token_keys
+        )
+    if settings.on_kafka:
+        _log.warning(
+            "links in mails are signed with a key of this worker alone; "
+            f"several workers need the same {PREFIX}TOKEN_KEYS"
+        )
+    secret = _kept_key(settings.data_dir / KEY_FILE)
+    return (SigningKey(hashlib.sha256(secret.encode()).hexdigest()[:8], secret),)
+
+
+def _kept_key(path: Path) -> str:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _make_key(path)
+        secret = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+    if len(secret) < KEY_BYTES:
+        raise SettingsError(f"{path}: too short to be a key; delete it, or set {PREFIX}TOKEN_KEYS")
+    return secret
+
+
+def _make_key(path: Path) -> None:
+    """Write a new key, readable by its owner only. Whoever comes first at the same time wins."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(KEY_BYTES) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(partial)
+    except FileExistsError:
+        _log.debug("another process has made the key meanwhile", path=str(path))
+    finally:
+        partial.unlink()

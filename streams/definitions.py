@@ -1,0 +1,217 @@
+"""Published workflow definitions, and the control record that makes them live.
+
+Two steps, so that whoever may write events can't write workflows. A definition is published into
+the guarded topic `workflows` under `id@version`, where the version is the hash of its content. Then
+a control record in every partition of `customer-events` names the versions that new runs begin
+with; being in the log, it takes effect at the same point in live and in replay.
+
+`publish` in order: the definitions, the control records, then the record `live`, which says that
+every partition has been told. A crash in between leaves the former live versions under `live`, and
+publishing again completes it; all of it may be repeated without harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+import yaml
+from pydantic import ValidationError
+
+from schemas.records import OutRecord, Record
+from schemas.wire import first_error
+from schemas.workflows import DEFINITION, AnyDefinition, canonical, version_of
+from streams.log import Log
+from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
+
+CONTROL_TYPE = b"ritorno.workflows"
+LIVE_KEY = b"live"
+"""Can't be mistaken for a definition, whose key has an @."""
+
+Version = tuple[str, str]
+"""Workflow id and version."""
+
+_log = structlog.get_logger(__name__)
+
+
+class DefinitionError(Exception):
+    """A workflow file that can't be used; the text names file, field and value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishReport:
+    """What `publish` did."""
+
+    added: tuple[Version, ...]
+    """Versions that the topic did not hold yet."""
+    live: Mapping[str, str]
+    """Workflow id → version that is live now."""
+    activated: bool
+    """Whether control records were written, i.e. other versions were live before."""
+
+
+@dataclass(slots=True)
+class Published:
+    """What the topic `workflows` holds."""
+
+    definitions: dict[Version, bytes]
+    """Canonical contents."""
+    live: dict[str, str] | None
+    """None as long as nothing has been published completely."""
+    end: int
+    """Offset to read on from."""
+
+
+def versions_of(definitions: Mapping[str, bytes]) -> dict[str, str]:
+    """Return workflow id → version for canonical definitions by workflow id."""
+    return {workflow: version_of(content) for workflow, content in sorted(definitions.items())}
+
+
+async def publish(log: Log, definitions: Mapping[str, bytes]) -> PublishReport:
+    """Publish canonical definitions by workflow id and make exactly these live. Raises LogError.
+
+    Workflows that are live but not among `definitions` are not live any more: no new runs begin.
+    """
+    published = await read(log)
+    live = versions_of(definitions)
+    added = tuple(item for item in live.items() if item not in published.definitions)
+    if added:
+        records = [OutRecord(_key(*item), definitions[item[0]]) for item in added]
+        await log.append(WORKFLOWS, 0, records)
+    activated = published.live != live
+    if activated:
+        await _activate(log, live)
+        await log.append(WORKFLOWS, 0, [OutRecord(LIVE_KEY, _json(live))])
+    return PublishReport(added=added, live=live, activated=activated)
+
+
+async def load(log: Log) -> dict[Version, bytes]:
+    """Return every published definition. Raises LogError."""
+    return (await read(log)).definitions
+
+
+async def read(log: Log, after: Published | None = None) -> Published:
+    """Read the topic `workflows`, or what has been added to it `after`. Raises LogError."""
+    span = (await log.offsets(WORKFLOWS))[0]
+    start = span.start if after is None else after.end
+    published = Published(
+        definitions={} if after is None else dict(after.definitions),
+        live=None if after is None else after.live,
+        end=span.end,
+    )
+    if start < span.end:
+        async for chunk in log.read(WORKFLOWS, 0, start, span.end):
+            for record in chunk:
+                _take(record, published)
+    return published
+
+
+def named_versions(record: Record) -> Iterable[Version]:
+    """Return the versions that a control record names; empty for any other or a malformed one."""
+    if record.key is not None or record.header("ce_type") != CONTROL_TYPE:
+        return ()
+    try:
+        live = json.loads(record.value or b"")["live"]
+        return [(str(workflow), str(version)) for workflow, version in live.items()]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return ()  # the actors dead-letter it, with the reason
+
+
+def control_record(live: Mapping[str, str]) -> OutRecord:
+    """Return the record that makes `live` (workflow id → version) the versions of new runs."""
+    headers = (("ce_type", CONTROL_TYPE), ("content-type", b"application/json"))
+    return OutRecord(None, _json({"live": dict(live)}), headers)
+
+
+async def _activate(log: Log, live: Mapping[str, str]) -> None:
+    record = control_record(live)
+    partitions = range(await log.partitions(CUSTOMER_EVENTS))
+    await asyncio.gather(*(log.append(CUSTOMER_EVENTS, each, [record]) for each in partitions))
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _key(workflow: str, version: str) -> bytes:
+    return f"{workflow}@{version}".encode()
+
+
+def _take(record: Record, published: Published) -> None:
+    if record.key == LIVE_KEY:
+        published.live = json.loads(record.value or b"{}")
+    elif record.key is not None and record.value is not None:
+        workflow, _, version = record.key.decode().rpartition("@")
+        published.definitions[workflow, version] = record.value
+
+
+class Definitions(Protocol):
+    """Where definitions are parsed and kept; see `agents/definitions.py`."""
+
+    def add(self, version: str, content: bytes) -> object:
+        """Add one version. Raises ValueError when it can't be read."""
+
+
+class Library:
+    """Fills `definitions` with what is published, and again when something new is named."""
+
+    def __init__(self, log: Log, definitions: Definitions) -> None:
+        self._log = log
+        self._definitions = definitions
+        self._published = Published(definitions={}, live=None, end=0)
+
+    async def refresh(self) -> None:
+        """Read what has been published since the last time. Raises LogError."""
+        known = self._published.definitions
+        self._published = await read(self._log, self._published)
+        for (workflow, version), content in self._published.definitions.items():
+            if (workflow, version) not in known:
+                self._add(workflow, version, content)
+
+    async def ensure(self, records: Iterable[Record]) -> None:
+        """Make sure that versions named by control records among `records` are known.
+
+        A version that isn't published even now is forged or a mistake; the actors refuse it.
+        """
+        named = {version for record in records for version in named_versions(record)}
+        if not named <= self._published.definitions.keys():
+            await self.refresh()
+
+    def _add(self, workflow: str, version: str, content: bytes) -> None:
+        if version_of(content) != version:
+            _log.error("published workflow ignored: its content is not that of its version",
+                       workflow=workflow, version=version)  # fmt: skip
+            return
+        try:
+            self._definitions.add(version, content)
+        except ValueError as error:  # of a newer Ritorno; a run that needs it is refused by name
+            _log.error("published workflow can't be read", workflow=workflow, version=version,
+                       error=str(error))  # fmt: skip
+
+
+def read_files(directory: Path) -> dict[str, bytes]:
+    """Read the definition files of a directory: id → canonical content. Raises DefinitionError."""
+    definitions: dict[str, bytes] = {}
+    paths = sorted(directory.glob("*.yaml"))
+    if not paths:
+        raise DefinitionError(f"{directory}: there are no workflow files (*.yaml) in it")
+    for path in paths:
+        definition = _read_file(path)
+        if definition.id in definitions:
+            raise DefinitionError(f"{path}: id {definition.id} is already used by another file")
+        definitions[definition.id] = canonical(definition)
+    return definitions
+
+
+def _read_file(path: Path) -> AnyDefinition:
+    try:
+        return DEFINITION.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise DefinitionError(f"{path}: {first_error(error)}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DefinitionError(f"{path}: {error}") from None

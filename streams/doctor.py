@@ -1,0 +1,283 @@
+"""Checks: is everything there that a worker needs, and as it must be?
+
+`check_topics` is also what a worker asks before it starts: on a topic without append time timers
+would follow producers' clocks, and with different partition counts a customer's command would be
+read by a worker that doesn't know the customer. Neither can be put right afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+import aiosmtplib
+
+from schemas.instant import to_rfc3339
+from schemas.stored import PROGRESS_KEY, Progress, unpack_progress
+from streams.clock import Clock
+from streams.definitions import DefinitionError, read, read_files, versions_of
+from streams.log import Log, LogError, TopicDescription, TopicSpec
+from streams.settings import SMTP_PORTS, Settings
+from streams.ticks import TICK
+from streams.topology import (
+    CUSTOMER_EVENTS,
+    CUSTOMERS_CHANGELOG,
+    PER_CUSTOMER,
+    topics,
+)
+
+SMTP_SECONDS = 10.0
+"""A relay that doesn't greet within ten seconds holds back every mail."""
+
+SKEW_MS = 5_000
+"""More than this between broker and machine, and delivery ages in the metrics mislead."""
+
+SILENT_MS = 300_000
+"""Ticks come every second, so a partition without progress for minutes has no worker."""
+
+TAIL = 2_000
+"""Changelog records searched for the progress, which is the last one of each batch."""
+
+
+class Status(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The outcome of one check."""
+
+    name: str
+    status: Status
+    text: str
+    remedy: str = ""
+    """What to do, for a shopkeeper; empty when there is nothing to do."""
+
+
+async def examine(settings: Settings, log: Log, clock: Clock) -> list[Check]:
+    """Run every check. `log` need not be started; it is stopped again when it was not."""
+    checks = [_check_data_dir(settings)]
+    try:
+        await log.start()
+    except LogError as error:
+        remedy = "Is it running, and is RITORNO_BROKER right?"
+        checks.append(Check("broker", Status.FAIL, str(error), remedy))
+    else:
+        try:
+            checks.append(Check("broker", Status.OK, f"{settings.broker_url} answers"))
+            checks += await _examine_log(settings, log, clock)
+        finally:
+            await log.stop()
+    return [*checks, await check_smtp(settings)]
+
+
+async def _examine_log(settings: Settings, log: Log, clock: Clock) -> list[Check]:
+    found = await check_topics(log, settings)
+    if any(check.name == "topics" and check.status is Status.FAIL for check in found):
+        return [*found, await _guarded("workflows", lambda: check_workflows(settings, None))]
+    return [
+        *found,
+        await _guarded("workflows", lambda: check_workflows(settings, log)),
+        await _guarded("clock", lambda: check_clock(log, clock)),
+        await _guarded("lag", lambda: check_lag(log, clock)),
+    ]
+
+
+async def _guarded(name: str, check: Callable[[], Awaitable[Check]]) -> Check:
+    try:
+        return await check()
+    except LogError as error:
+        return Check(name, Status.FAIL, str(error))
+
+
+# Topics.
+
+
+async def check_topics(log: Log, settings: Settings) -> list[Check]:
+    """Compare the topics with the topology. Raises LogError."""
+    described = {spec.name: await log.describe(spec.name) for spec in topics(1)}
+    missing = [name for name, found in described.items() if found is None]
+    if missing:
+        text = f"missing: {', '.join(missing)}"
+        return [Check("topics", Status.FAIL, text, "ritorno topics create")]
+    existing = [found for found in described.values() if found is not None]
+    return [
+        Check("topics", Status.OK, f"all {len(existing)} exist"),
+        _check_counts(existing, settings),
+        *_check_policies(existing, settings),
+    ]
+
+
+def _check_counts(existing: Sequence[TopicDescription], settings: Settings) -> Check:
+    counts = {each.name: each.partitions for each in existing if each.name in PER_CUSTOMER}
+    count = counts[CUSTOMER_EVENTS]
+    odd = [f"{name} has {number}" for name, number in counts.items() if number != count]
+    if odd:
+        return Check(
+            "partitions",
+            Status.FAIL,
+            f"{CUSTOMER_EVENTS} has {count} partitions, but {', '.join(odd)}",
+            "They must agree, and a topic's count can't be changed once it holds records: delete "
+            "the odd ones while they are empty, then run `ritorno topics create "
+            f"--partitions {count}`.",
+        )
+    if settings.partitions not in (None, count):
+        text = f"{count} partitions; the setting partitions = {settings.partitions} has no effect"
+        return Check("partitions", Status.WARN, text, f"Set RITORNO_PARTITIONS={count}.")
+    return Check("partitions", Status.OK, f"{count} for each of the {len(counts)} that must agree")
+
+
+def _check_policies(existing: Sequence[TopicDescription], settings: Settings) -> list[Check]:
+    wanted = {spec.name: spec for spec in topics(1)}
+    checks: list[Check] = []
+    for found in existing:
+        wrong = _wrong_settings(wanted[found.name], found)
+        if wrong:
+            listed = ", ".join(f"{name} is {is_}, not {want}" for name, is_, want in wrong)
+            name = "append time" if wrong[0][0] == "message.timestamp.type" else "topic policy"
+            changes = ",".join(f"{name}={want}" for name, _, want in wrong)
+            remedy = _alter_command(settings, found.name, changes)
+            checks.append(Check(name, Status.FAIL, f"{found.name}: {listed}", remedy))
+    if not checks:
+        checks.append(Check("topic policy", Status.OK, "append time and compaction as needed"))
+    return checks
+
+
+def _wrong_settings(spec: TopicSpec, found: TopicDescription) -> list[tuple[str, str, str]]:
+    """Return (setting, value, needed value) of what would lose data or falsify time."""
+    needed = {"cleanup.policy": spec.config["cleanup.policy"]}
+    if spec.name == CUSTOMER_EVENTS:
+        needed = {"message.timestamp.type": "LogAppendTime", **needed}
+    wrong = [
+        (name, found.config.get(name, "not set"), value)
+        for name, value in needed.items()
+        if found.config.get(name) != value
+    ]
+    lag = spec.config.get("min.compaction.lag.ms")
+    if lag is not None and int(found.config.get("min.compaction.lag.ms", "0")) < int(lag):
+        value = found.config.get("min.compaction.lag.ms", "0")
+        wrong.append(("min.compaction.lag.ms", value, lag))
+    return wrong
+
+
+def _alter_command(settings: Settings, topic: str, changes: str) -> str:
+    servers = ",".join(settings.bootstrap_servers) or "HOST:PORT"
+    return (
+        f"kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics "
+        f"--entity-name {topic} --add-config {changes}"
+    )
+
+
+# Definitions, time, progress.
+
+
+async def check_workflows(settings: Settings, log: Log | None) -> Check:
+    """Read the workflow files, and compare them with what is live. Raises LogError."""
+    try:
+        files = versions_of(read_files(settings.workflows_dir))
+    except DefinitionError as error:
+        return Check(
+            "workflows", Status.FAIL, str(error), "Mend the file, or RITORNO_WORKFLOWS_DIR."
+        )
+    live = None if log is None else (await read(log)).live
+    if live is None:
+        text = f"{len(files)} files can be read; none is published yet"
+        return Check("workflows", Status.OK, text, "The first worker publishes them.")
+    changed = sorted(name for name in {*files, *live} if files.get(name) != live.get(name))
+    if changed:
+        text = f"files differ from what is live: {', '.join(changed)}"
+        return Check("workflows", Status.WARN, text, "ritorno workflows publish")
+    return Check("workflows", Status.OK, f"{len(files)} files, all of them live")
+
+
+async def check_clock(log: Log, clock: Clock) -> Check:
+    """Compare the append time of one tick with the machine's clock. Raises LogError."""
+    before = clock.now()
+    offset = await log.append(CUSTOMER_EVENTS, 0, [TICK])
+    after = clock.now()
+    stamp = before
+    async for chunk in log.read(CUSTOMER_EVENTS, 0, offset, offset + 1):
+        stamp = chunk[0].timestamp
+    skew = min(stamp - before, 0) + max(stamp - after, 0)
+    if abs(skew) > SKEW_MS:
+        side = "ahead of" if skew > 0 else "behind"
+        text = f"the broker's clock is {abs(skew) / 1000:.1f} s {side} this machine's"
+        return Check("clock", Status.WARN, text, "Let both keep time by NTP.")
+    return Check("clock", Status.OK, "the broker's clock and this machine's agree")
+
+
+async def check_lag(log: Log, clock: Clock) -> Check:
+    """Say how far the workers are behind, by the progress in the changelog. Raises LogError."""
+    ends = await log.offsets(CUSTOMER_EVENTS)
+    progress = {number: await _progress(log, number) for number in ends}
+    known = {number: each for number, each in progress.items() if each is not None}
+    if not known:
+        return Check("lag", Status.OK, "no worker has run yet")
+    behind = sum(
+        span.end - max(span.start, known[number].next_offset if number in known else 0)
+        for number, span in ends.items()
+    )
+    oldest = min(each.log_time for each in known.values())
+    if behind and clock.now() - oldest > SILENT_MS:
+        text = f"{behind} records wait, and a partition stands still since {to_rfc3339(oldest)}"
+        return Check("lag", Status.WARN, text, "Is a worker running? ritorno worker")
+    return Check("lag", Status.OK, f"workers are {behind} records behind")
+
+
+async def _progress(log: Log, partition: int) -> Progress | None:
+    span = (await log.offsets(CUSTOMERS_CHANGELOG))[partition]
+    latest: Progress | None = None
+    async for chunk in log.read(
+        CUSTOMERS_CHANGELOG, partition, max(span.start, span.end - TAIL), span.end
+    ):
+        for record in chunk:
+            if record.key == PROGRESS_KEY and record.value is not None:
+                latest = unpack_progress(record.value)
+    return latest
+
+
+# The machine and the relay.
+
+
+def _check_data_dir(settings: Settings) -> Check:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.data_dir):
+            pass
+    except OSError as error:
+        text = f"{settings.data_dir} can't be written: {error.strerror}"
+        return Check("data directory", Status.FAIL, text, "Set RITORNO_DATA_DIR.")
+    return Check("data directory", Status.OK, f"{settings.data_dir} can be written")
+
+
+async def check_smtp(settings: Settings) -> Check:
+    """Greet the relay (EHLO) and leave; no mail is sent and no password is tried."""
+    url = urlsplit(settings.smtp_url.get_secret_value())
+    host, port = url.hostname or "", url.port or SMTP_PORTS[url.scheme]
+    relay = aiosmtplib.SMTP(
+        hostname=host,
+        port=port,
+        use_tls=url.scheme == "smtps",
+        start_tls=url.scheme == "smtp+starttls",
+        timeout=SMTP_SECONDS,
+    )
+    try:
+        async with asyncio.timeout(2 * SMTP_SECONDS):
+            await relay.connect()
+            await relay.ehlo()
+            await relay.quit()
+    except (aiosmtplib.SMTPException, OSError, ssl.SSLError, TimeoutError) as error:
+        text = f"{host}:{port} does not answer as a mail relay: {error or type(error).__name__}"
+        return Check("relay", Status.FAIL, text, "Is RITORNO_SMTP_URL right?")
+    finally:
+        relay.close()
+    return Check("relay", Status.OK, f"{host}:{port} answers")

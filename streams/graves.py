@@ -1,0 +1,79 @@
+"""Deleting a customer so that a late writer can't bring the customer back.
+
+A tombstone has no `applied`, so an older state that a paused worker writes after it would win. A
+deleted customer therefore becomes a grave first: a kept record with a head and no body, which wins
+by its `applied` like any other. Once no late writer is conceivable any more, the tombstone follows
+and nothing is left.
+
+Until then a grave keeps the customer's id and two numbers; the head's `due` says when it ends.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Sequence
+
+from schemas.stored import HEAD_SIZE, NEVER, PROGRESS_KEY, Progress, head, pack
+from streams.changelog import Changelog
+from streams.state import Item
+from streams.topology import COMPACTION_LAG_MS
+
+KEPT_MS = 2 * COMPACTION_LAG_MS
+"""A worker may pause for the compaction lag at most; twice that leaves room for clock skew."""
+
+
+def is_grave(stored: bytes) -> bool:
+    """Whether a kept record is that of a deleted customer, as `encode_erased` writes it too."""
+    return len(stored) == HEAD_SIZE
+
+
+class Graves:
+    """The graves of one partition, by the time they end (log time, ms since the epoch)."""
+
+    def __init__(self) -> None:
+        self._ends: list[tuple[int, bytes]] = []
+
+    def bury(self, items: Sequence[Item], progress: Progress) -> list[Item]:
+        """Return `items` with each deletion, and each record without a body, made a grave."""
+        end = progress.log_time + KEPT_MS
+        buried: list[Item] = []
+        for key, stored in items:
+            if stored is None or is_grave(stored):
+                applied = progress.next_offset - 1 if stored is None else head(stored).applied
+                self.remember(key, end)
+                buried.append((key, pack(applied, end, b"")))
+            else:
+                buried.append((key, stored))
+        return buried
+
+    def expired(self, changelog: Changelog, log_time: int, changed: Collection[Item]) -> list[Item]:
+        """Return the tombstones that are due; a customer who has come back, or does so among the
+        `changed`, gets none."""
+        tombstones: list[Item] = []
+        busy = {key for key, _ in changed} if self._ends else set()
+        while self._ends and self._ends[0][0] <= log_time:
+            _, key = heapq.heappop(self._ends)
+            stored = changelog.get(key)
+            if key in busy:
+                continue
+            if stored is not None and is_grave(stored) and head(stored).due <= log_time:
+                tombstones.append((key, None))
+        return tombstones
+
+    def remember(self, key: bytes, end: int) -> None:
+        """Take note of a grave found in the store."""
+        heapq.heappush(self._ends, (end, key))
+
+
+def survey(changelog: Changelog, graves: Graves) -> list[tuple[int, bytes]]:
+    """Scan a recovered partition: note its graves and return (due, key) of those with timers."""
+    timers: list[tuple[int, bytes]] = []
+    for key, stored in changelog.scan():
+        due = head(stored).due
+        if due == NEVER or key == PROGRESS_KEY:
+            continue
+        if is_grave(stored):
+            graves.remember(key, due)
+        else:
+            timers.append((due, key))
+    return timers

@@ -1,0 +1,93 @@
+"""The log: what Ritorno needs of a broker besides a consumer group.
+
+Everything that appends records, reads a range of a partition or looks after topics does it through
+`Log`, so that nothing above this line knows whether it runs on Kafka or on the embedded SQLite log.
+Consumption in a group belongs to the Faust transports in `streams/transports/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from schemas.records import OutRecord, Record
+
+
+class LogError(Exception):
+    """The log refused or could not be reached; the text says what to do, for a shopkeeper."""
+
+
+class LogUnavailable(LogError):
+    """The broker does not answer. Nothing is known about what was in flight."""
+
+
+class UnknownTopic(LogError):
+    """The topic does not exist."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSpec:
+    """A topic as we want it: created by us, never auto-created, never changed."""
+
+    name: str
+    partitions: int
+    replication: int = 1
+    config: Mapping[str, str] = field(default_factory=dict)
+    """Kafka topic configuration: `message.timestamp.type`, `cleanup.policy`, `retention.ms`…"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicDescription:
+    """A topic as the broker has it."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetRange:
+    """Offsets of one partition: `start` is the earliest kept, `end` the next to be written."""
+
+    start: int
+    end: int
+
+
+@runtime_checkable
+class Log(Protocol):
+    """A partitioned, ordered, durable log."""
+
+    async def start(self) -> None:
+        """Connect. Raises LogUnavailable."""
+
+    async def stop(self) -> None:
+        """Flush and disconnect. Safe to call twice."""
+
+    async def create_topics(self, specs: Sequence[TopicSpec]) -> list[str]:
+        """Create those that do not exist and return their names. Existing ones stay untouched."""
+
+    async def describe(self, topic: str) -> TopicDescription | None:
+        """Return the topic as the broker has it, None when it does not exist."""
+
+    async def partitions(self, topic: str) -> int:
+        """Return how many partitions the topic has (cached). Raises UnknownTopic."""
+
+    async def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:
+        """Append in order to one partition and return the last offset once all are acknowledged.
+
+        Acknowledged means durable (acks=all on Kafka, a synced commit on the embedded log). When
+        this raises LogError, any prefix of the records may or may not have been written.
+        """
+
+    async def offsets(self, topic: str) -> Mapping[int, OffsetRange]:
+        """Return the offset range of each partition. Raises UnknownTopic."""
+
+    def read(
+        self, topic: str, partition: int, start: int, stop: int
+    ) -> AsyncIterator[Sequence[Record]]:
+        """Read [start, stop) of one partition, outside any group, in chunks.
+
+        Ends when `stop` is reached, also when compaction has left holes before it.
+        """

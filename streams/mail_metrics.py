@@ -1,0 +1,226 @@
+"""What the mailer says of itself; implements `agents.mailer.metrics.MailerMetrics`."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from agents.mailer.metrics import Outcome, Request
+from schemas.commands import MailClass
+
+SMTP_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+"""Seconds. A relay that greylists or scans takes half a minute; RFC 5321 allows minutes."""
+
+RENDER_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
+"""Seconds."""
+
+MAX_VALUES = 100
+"""Values of a label that comes from files we don't know beforehand, such as a template's name. Far
+above what a shop has; from then on `other`, so that a forged command can't fill a Prometheus."""
+
+RELAY_FAILURES = ("connect", "tls", "auth")
+"""The usual ways in which a relay can't be used."""
+
+CLASSES: tuple[str, ...] = get_args(MailClass)
+UNKNOWN = "unknown"
+OTHER = "other"
+
+
+class BoundedLabel:
+    """Closes a set of label values by its size."""
+
+    def __init__(self, size: int = MAX_VALUES) -> None:
+        self._size = size
+        self._seen: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        """Return `value`, or `other` once there are too many different ones."""
+        if value in self._seen:
+            return value
+        if len(self._seen) >= self._size:
+            return OTHER
+        self._seen.add(value)
+        return value
+
+
+class MailMetrics:
+    """Counts mails by class and outcome; nothing here knows whom a mail is for."""
+
+    def __init__(
+        self, registry: CollectorRegistry, *, requests: Counter, event_age: Histogram
+    ) -> None:
+        """`requests` and `event_age` are shared with the stages before the mailer."""
+        self._requests = requests
+        self._sent_age = event_age.labels("sent")
+        self._template = BoundedLabel()
+        self._reason = BoundedLabel()
+        self._relays: set[str] = set()
+        self._waiting: dict[tuple[int, str], int] = {}
+        self._overdue: dict[int, float] = {}
+        self._define_deliveries(registry)
+        self._define_smtp(registry)
+
+    def request(self, mail_class: str, template: str, result: Request) -> None:
+        """A command was read and its result is durable."""
+        name = self._template(template or UNKNOWN)
+        self._requests.labels(_class(mail_class), name, result).inc()
+
+    def outcome(self, mail_class: str, outcome: Outcome, reason: str) -> None:
+        """An outcome is durable."""
+        label = self._reason(reason or "none")
+        self.deliveries.labels(_class(mail_class), outcome, label).inc()
+
+    def ambiguous(self, mail_class: str) -> None:
+        """Nobody can know whether the relay has this mail."""
+        self.ambiguous_deliveries.labels(_class(mail_class)).inc()
+
+    def sent_age(self, mail_class: str, seconds: float) -> None:
+        """From the decision to the relay's 250."""
+        del mail_class  # event_age_seconds has one label, the stage
+        self._sent_age.observe(seconds)
+
+    def waiting(self, partition: int, mail_class: str, mails: int) -> None:
+        """How many mails of a partition wait now."""
+        self._waiting[partition, mail_class] = mails
+        total = sum(n for (_, class_), n in self._waiting.items() if class_ == mail_class)
+        self.retry_queue.labels(_class(mail_class)).set(total)
+
+    def oldest(self, partition: int, seconds: float) -> None:
+        """How long the mail of a partition that is longest overdue has been due."""
+        self._overdue[partition] = seconds
+        self.retry_oldest.set(max(self._overdue.values()))
+
+    def rendered(self, template: str, seconds: float) -> None:
+        """One mail was rendered and composed."""
+        self.render_duration.labels(self._template(template)).observe(seconds)
+
+    def reply(self, relay: str, code: int) -> None:
+        """The relay's final word on one mail."""
+        self.smtp_replies.labels(relay, f"{code // 100}xx").inc()
+
+    def delivered(self, relay: str, seconds: float) -> None:
+        """From MAIL to the last reply, whatever it was."""
+        self.smtp_send_duration.labels(relay).observe(seconds)
+
+    def pool_wait(self, relay: str, seconds: float) -> None:
+        """How long a mail waited for a connection."""
+        del relay  # one pool per relay and one relay per worker so far
+        self.smtp_pool_wait.observe(seconds)
+
+    def connections(self, relay: str, *, busy: int, idle: int) -> None:
+        """How many connections are open now."""
+        if relay not in self._relays:
+            self._meet(relay)
+        self.smtp_connections.labels(relay, "busy").set(busy)
+        self.smtp_connections.labels(relay, "idle").set(idle)
+
+    def relay_down(self, relay: str, reason: str) -> None:
+        """The relay can't be used and is left alone for a while."""
+        if relay not in self._relays:
+            self._meet(relay)
+        self.smtp_relay_up.labels(relay).set(0)
+        self.smtp_relay_failures.labels(relay, self._reason(reason)).inc()
+
+    def relay_up(self, relay: str) -> None:
+        """The relay has accepted a connection again."""
+        self.smtp_relay_up.labels(relay).set(1)
+
+    def unsubscribed(self, source: str) -> None:
+        """Somebody unsubscribed: `one_click` or `page`."""
+        self.consent_changes.labels("marketing", "withdrawn", source).inc()
+
+    def _meet(self, relay: str) -> None:
+        """Begin the series of a relay: it counts as up until it can't be used."""
+        self._relays.add(relay)
+        self.smtp_relay_up.labels(relay).set(1)
+        for reason in RELAY_FAILURES:
+            self.smtp_relay_failures.labels(relay, reason)
+
+    def _define_deliveries(self, registry: CollectorRegistry) -> None:
+        self.deliveries = Counter(
+            "ritorno_mail_deliveries",
+            "Mails by what became of them; reason is the kind of bounce or why not.",
+            ("class", "outcome", "reason"),
+            registry=registry,
+        )
+        self.ambiguous_deliveries = Counter(
+            "ritorno_mail_ambiguous",
+            "Mails of which nobody can know whether the relay has them.",
+            ("class",),
+            registry=registry,
+        )
+        self.retry_queue = Gauge(
+            "ritorno_retry_queue",
+            "Mails that wait in the durable queue.",
+            ("class",),
+            registry=registry,
+        )
+        self.retry_oldest = Gauge(
+            "ritorno_retry_oldest_seconds",
+            "How long the mail that is longest overdue has been due.",
+            registry=registry,
+        )
+        self.render_duration = Histogram(
+            "ritorno_render_duration_seconds",
+            "Rendering and composing one mail.",
+            ("template",),
+            registry=registry,
+            buckets=RENDER_BUCKETS,
+        )
+        self.consent_changes = Counter(
+            "ritorno_consent_changes",
+            "Consents given or withdrawn through our own pages.",
+            ("purpose", "action", "source"),
+            registry=registry,
+        )
+        for mail_class in CLASSES:
+            self.ambiguous_deliveries.labels(mail_class)
+            self.retry_queue.labels(mail_class)
+            for outcome in get_args(Outcome):
+                self.deliveries.labels(mail_class, outcome, "none")
+        for source in ("one_click", "page"):
+            self.consent_changes.labels("marketing", "withdrawn", source)
+
+    def _define_smtp(self, registry: CollectorRegistry) -> None:
+        self.smtp_send_duration = Histogram(
+            "ritorno_smtp_send_duration_seconds",
+            "From MAIL to the relay's last reply.",
+            ("relay",),
+            registry=registry,
+            buckets=SMTP_BUCKETS,
+        )
+        self.smtp_connections = Gauge(
+            "ritorno_smtp_connections",
+            "Open connections to the relay.",
+            ("relay", "state"),
+            registry=registry,
+        )
+        self.smtp_pool_wait = Histogram(
+            "ritorno_smtp_pool_wait_seconds",
+            "How long a mail waited for a connection.",
+            registry=registry,
+            buckets=SMTP_BUCKETS,
+        )
+        self.smtp_replies = Counter(
+            "ritorno_smtp_replies",
+            "The relay's final replies, by first digit.",
+            ("relay", "code_class"),
+            registry=registry,
+        )
+        self.smtp_relay_up = Gauge(
+            "ritorno_smtp_relay_up",
+            "1 when the relay takes connections, 0 while it is left alone.",
+            ("relay",),
+            registry=registry,
+        )
+        self.smtp_relay_failures = Counter(
+            "ritorno_smtp_relay_failures",
+            "How often the relay could not be used.",
+            ("relay", "reason"),
+            registry=registry,
+        )
+
+
+def _class(mail_class: str) -> str:
+    return mail_class if mail_class in CLASSES else UNKNOWN

@@ -1,0 +1,300 @@
+"""The mailer's runtime: owner of the partitions of `send-commands`.
+
+Commands are moved into a durable queue of the mailer's own (`agents/mailer/queue.py`), so that a
+relay that is down for a day never holds the topic back. For each batch:
+
+1. Decode; what can't be read becomes a dead letter. Known command ids are skipped.
+2. Append the new and changed mails to `mailer-changelog`, await, write the store.
+3. Append the dead letters, await.
+4. Append the partition's progress; 2 and 4 are one append where there are no dead letters.
+5. Acknowledge the batch.
+
+From the queue each partition's loop delivers (`streams/delivery.py`), and everything it decides is
+written in the same order by the same writer (`streams/committing.py`).
+
+A partition that fails is opened again from its changelog: by the gate when a batch met the failure,
+else by `_watch`, because deliveries go on when no batch comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+import structlog
+
+from agents.mailer.compose import Compose
+from agents.mailer.metrics import MailerMetrics
+from agents.mailer.queue import Changes, Ended, Note, Queue
+from schemas import topics
+from schemas.records import OutRecord, Record
+from schemas.stored import PROGRESS_KEY, Progress, unpack_progress
+from streams.changelog import Changelog, Overtaken
+from streams.clock import Clock
+from streams.committing import Committer, NotWrittenError
+from streams.delivery import Delivery
+from streams.log import Log, LogError
+from streams.parking import Parking
+from streams.partitioner import partition_of
+from streams.smtp import SmtpPool
+from streams.state import Store, StoreFactory
+from streams.transports.batch import Fenced, Gate, PartitionBatch, TopicPartition, Turn
+
+SLICE = 500
+"""Commands taken over before the event loop gets its turn: some 25 ms."""
+
+GRACE = 10.0
+"""Seconds that deliveries in flight get when a partition is let go. Most relays answer within one;
+a group's rebalance waits for us as long, and Kafka gives it 60 by default."""
+
+RECORDING = 2.0
+"""Seconds for writing down, after that, what became of them."""
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 30.0
+"""Seconds before a partition that keeps failing is opened again: 0.1, 0.2, 0.4 … 30."""
+
+_log = structlog.get_logger(__name__)
+
+
+class MailerRuntime:
+    """Owner of the partitions of `send-commands` in this process."""
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        gate: Gate,
+        open_store: StoreFactory,
+        check: Callable[[TopicPartition], None],
+        pool: SmtpPool,
+        compose: Compose,
+        message_id: Callable[[str], str],
+        clock: Clock,
+        metrics: MailerMetrics,
+        grace: float = GRACE,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`check` raises Fenced when this process may have lost the partition: deliveries write
+        outside of a batch's turn. `compose` and `message_id` are those of a `Composer`.
+        """
+        self._log = log
+        self._gate = gate
+        self._parking = Parking(open_store)
+        self._check = check
+        self._pool = pool
+        self._compose = compose
+        self._message_id = message_id
+        self._clock = clock
+        self._metrics = metrics
+        self._grace = grace
+        self._pause = pause
+        self._open: dict[TopicPartition, _Partition] = {}
+        self._watches: dict[TopicPartition, asyncio.Task[None]] = {}
+        self._ended: dict[TopicPartition, list[Ended]] = {}
+
+    async def opened(self, tp: TopicPartition) -> int | None:
+        """Recover the partition, begin to deliver, return where to read on; see PartitionOwner."""
+        store = self._parking.take(_kept(tp))
+        try:
+            self._open[tp] = await self._recover(tp, store)
+        except BaseException:
+            self._parking.park(_kept(tp), store)
+            raise
+        self._watches[tp] = asyncio.create_task(self._watch(tp), name=f"watch of {tp}")
+        return self._open[tp].next_offset
+
+    async def closed(self, tp: TopicPartition) -> None:
+        """Let the partition go, once what is on its way to the relay is settled."""
+        watch = self._watches.pop(tp, None)
+        if watch is not None:
+            watch.cancel()
+            await asyncio.wait([watch])
+        partition = self._open.pop(tp, None)
+        if partition is not None:
+            self._ended[tp] = await partition.stop(self._grace)
+            self._parking.park(_kept(tp), partition.changelog.store)
+            for mail_class in partition.queue.waiting:
+                self._metrics.waiting(tp.partition, mail_class, 0)
+            self._metrics.oldest(tp.partition, 0)
+
+    def settle(self, owned: Iterable[TopicPartition]) -> None:
+        """Drop the state of partitions that did not come back; call it after each assignment."""
+        self._parking.settle({_kept(tp) for tp in owned})
+
+    async def close(self) -> None:
+        """Finish what is on its way, keep the state on disk, hang up. Nothing is consumed now."""
+        await asyncio.gather(*(self.closed(tp) for tp in list(self._open)))
+        self._parking.close()
+        await self._pool.close()
+
+    async def process(self, batch: PartitionBatch) -> None:
+        """Take one batch over. Never raises, except when cancelled: see CustomersRuntime."""
+        try:
+            async with self._gate.enter(batch) as turn:
+                if turn is not None:
+                    await self._take_over(self._open[batch.tp], batch.records, turn)
+        except (Fenced, Overtaken, LogError, NotWrittenError) as error:
+            _log.warning("batch of commands given up, opening the partition again",
+                         partition=batch.tp.partition, error=str(error))  # fmt: skip
+        except Exception:
+            _log.exception("batch of commands failed, opening the partition again",
+                           partition=batch.tp.partition,
+                           offset=batch.records[0].offset)  # fmt: skip
+
+    async def _take_over(
+        self, partition: _Partition, records: Sequence[Record], turn: Turn
+    ) -> None:
+        for start in range(0, len(records), SLICE):
+            turn.check()
+            changes = partition.queue.receive(records[start : start + SLICE])
+            progress = partition.queue.progress
+            if changes.letters:
+                await partition.committer.submit(changes)
+                await self._refuse(changes.letters)
+                await partition.committer.submit(Changes(), progress)
+            else:
+                await partition.committer.submit(changes, progress)
+            partition.delivery.wake()
+        turn.done(partition.queue.progress.next_offset)
+
+    async def _refuse(self, letters: Sequence[OutRecord]) -> None:
+        count = await self._log.partitions(topics.DEAD_LETTERS)
+        groups: dict[int, list[OutRecord]] = defaultdict(list)
+        for letter in letters:
+            groups[partition_of(letter.key or b"", count)].append(letter)
+        for number, group in groups.items():
+            await self._log.append(topics.DEAD_LETTERS, number, group)
+
+    async def _watch(self, tp: TopicPartition) -> None:
+        """Open the partition again whenever its deliveries have failed."""
+        failures = 0
+        while True:
+            partition = self._open[tp]
+            error = await partition.failed
+            failures += 1
+            _log.warning("deliveries stopped, opening the partition again",
+                         partition=tp.partition, error=str(error))  # fmt: skip
+            self._ended[tp] = await partition.stop(self._grace)
+            while self._open[tp] is partition:
+                await self._pause(min(FIRST_PAUSE * 2 ** min(failures - 1, 20), LONGEST_PAUSE))
+                try:
+                    self._open[tp] = await self._recover(tp, partition.changelog.store)
+                except Exception:  # whatever it is: mails wait, and it may pass
+                    failures += 1
+                    _log.exception("partition could not be opened", partition=tp.partition)
+
+    async def _recover(self, tp: TopicPartition, store: Store) -> _Partition:
+        changelog = Changelog(self._log, topics.MAILER_CHANGELOG, tp.partition, store)
+        recovered = await changelog.recover()
+        partition = self._build(tp, changelog)
+        partition.start(self._ended.pop(tp, []))
+        _log.info("mails of a partition recovered", partition=tp.partition,
+                  records=recovered.records, waiting=sum(partition.queue.waiting.values()),
+                  seconds=round(recovered.seconds, 3))  # fmt: skip
+        return partition
+
+    def _build(self, tp: TopicPartition, changelog: Changelog) -> _Partition:
+        stored = changelog.get(PROGRESS_KEY)
+        progress = Progress() if stored is None else unpack_progress(stored)
+        queue = Queue(
+            load=changelog.get,
+            kept=changelog.scan(),
+            progress=progress,
+            message_id=self._message_id,
+            relay=self._pool.relay.name,
+        )
+        committer = Committer(
+            log=self._log,
+            changelog=changelog,
+            queue=queue,
+            check=lambda: self._check(tp),
+            noted=lambda notes: self._noted(tp, queue, notes),
+        )
+        delivery = Delivery(
+            partition=tp.partition,
+            queue=queue,
+            committer=committer,
+            check=lambda: self._check(tp),
+            pool=self._pool,
+            compose=self._compose,
+            clock=self._clock,
+            metrics=self._metrics,
+        )
+        next_offset = None if stored is None else progress.next_offset
+        return _Partition(changelog, queue, committer, delivery, next_offset)
+
+    def _noted(self, tp: TopicPartition, queue: Queue, notes: Sequence[Note]) -> None:
+        now = self._clock.now()
+        for note in notes:
+            _count(self._metrics, note, now)
+        for mail_class, mails in queue.waiting.items():
+            self._metrics.waiting(tp.partition, mail_class, mails)
+
+
+class _Partition:
+    """One open partition: its queue, its writer, its deliveries."""
+
+    def __init__(
+        self,
+        changelog: Changelog,
+        queue: Queue,
+        committer: Committer,
+        delivery: Delivery,
+        next_offset: int | None,
+    ) -> None:
+        self.changelog = changelog
+        self.queue = queue
+        self.committer = committer
+        self.delivery = delivery
+        self.next_offset = next_offset
+        self._writing: asyncio.Task[None] | None = None
+        self._delivering: asyncio.Task[None] | None = None
+
+    @property
+    def failed(self) -> asyncio.Future[BaseException]:
+        """Why it has to be opened again."""
+        return self.delivery.failed
+
+    def start(self, ended: Iterable[Ended]) -> None:
+        """Settle what was left open and begin to deliver."""
+        self._writing = asyncio.create_task(self.committer.run())
+        self._writing.add_done_callback(self._stopped)
+        self.delivery.recover(ended)
+        self._delivering = asyncio.create_task(self.delivery.run())
+        self._delivering.add_done_callback(self._stopped)
+
+    async def stop(self, seconds: float) -> list[Ended]:
+        """End deliveries, within `seconds`, then writing; return results not written down."""
+        if self._delivering is not None:
+            self._delivering.cancel()
+            await asyncio.wait([self._delivering])
+        await self.delivery.finish(seconds)
+        if self._writing is not None:
+            drained = asyncio.create_task(self.committer.drained())
+            await asyncio.wait({drained}, timeout=RECORDING)
+            drained.cancel()
+            self._writing.cancel()
+            await asyncio.wait([self._writing])
+        return self.delivery.unrecorded()
+
+    def _stopped(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and not self.failed.done():
+            self.failed.set_result(task.exception() or RuntimeError("ended by itself"))
+
+
+def _count(metrics: MailerMetrics, note: Note, now: int) -> None:
+    match note.what:
+        case "sent" | "deferred" | "bounced" | "failed" | "skipped":
+            metrics.outcome(note.mail_class, note.what, note.reason)
+            if note.what == "sent":
+                metrics.sent_age(note.mail_class, max(now - note.decided, 0) / 1000)
+        case _:
+            metrics.request(note.mail_class, note.template, note.what)
+    if note.ambiguous:
+        metrics.ambiguous(note.mail_class)
+
+
+def _kept(tp: TopicPartition) -> TopicPartition:
+    return TopicPartition(topics.MAILER_CHANGELOG, tp.partition)

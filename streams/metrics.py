@@ -1,0 +1,229 @@
+"""What a worker says of itself: one registry per process, the product's own names.
+
+Base units, no personal data, and every label from a closed set: what is not in the set counts as
+`unknown` or `other`, so that a producer that invents event types can't fill a Prometheus. Series
+whose labels are known beforehand exist from the start, so that the first failure is an increase
+from zero and a rate over it can be seen.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from itertools import product
+from typing import get_args
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+)
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from agents.partition import Changes, Counts
+from schemas.commands import CancelCommand, SendCommand
+from schemas.decisions import Decision, DecisionKind
+from schemas.events import PAYLOADS
+from streams.mail_metrics import BoundedLabel, MailMetrics
+from streams.recovery import Recovered
+from streams.topology import CUSTOMER_EVENTS, SEND_COMMANDS
+
+# A second series per counter with the time it was created, which no query of ours reads.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # shipped without types
+
+EVENT_AGE_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400)
+"""Seconds. From "at once" to a day: a phone that was offline delivers yesterday's events."""
+
+LATENESS_BUCKETS = (1, 2, 5, 15, 60, 300, 3600, 86_400)
+"""Seconds. A tick a second makes up to one second of lateness; more is a worker that was away."""
+
+RECOVERY_BUCKETS = (0.1, 0.5, 1, 5, 15, 60, 300, 900)
+"""Seconds. A million customers take about ten at the speed that was measured."""
+
+EVENT_RESULTS = ("applied", "repeated", "forwarded", "moved", "refused")
+REFUSAL_REASONS = (
+    "invalid_json",
+    "invalid_event",
+    "missing_id",
+    "too_large",
+    "unknown_type",
+    "unknown_version",
+    "other",
+)
+FAILURE_REASONS = ("log", "fenced", "defect")
+STAGES = ("decided", "sent")
+UNKNOWN = "unknown"
+
+_TYPES = frozenset(PAYLOADS)
+
+
+class Metrics:
+    """Everything on /metrics. It is the customers' runtime's observer; `mail` is the mailer's.
+
+    Attributes are the metrics themselves, so that tests and the demo can read them.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._define_build_info()
+        self._define_events()
+        self._define_workflows()
+        self._define_state()
+        self.mail = MailMetrics(
+            self.registry, requests=self.mail_requests, event_age=self.event_age
+        )
+        self._workflow, self._step, self._template = BoundedLabel(), BoundedLabel(), BoundedLabel()
+
+    # The customers' runtime (streams/customers.py, Observer).
+
+    def committed(self, _partition: int, changes: Changes) -> None:
+        """One slice of a batch is done for good."""
+        self._count_events(changes.counts)
+        for effect in changes.effects:
+            if isinstance(effect.content, Decision):
+                self._count_decision(effect.content)
+            elif isinstance(effect.content, SendCommand):
+                command = effect.content
+                template = self._template(command.template)
+                self.mail_requests.labels(command.mail_class, template, "commanded").inc()
+            elif isinstance(effect.content, CancelCommand):
+                self.mail_cancellations.inc()
+        self.last_event_timestamp.labels("decided").set(changes.progress.log_time / 1000)
+
+    def recovered(self, _partition: int, recovered: Recovered) -> None:
+        """A partition has been opened."""
+        self.recovery_seconds.observe(recovered.seconds)
+        self.recovery_records.inc(recovered.records)
+        self.partitions_open.inc()
+
+    def failed(self, _partition: int, reason: str) -> None:
+        """A batch was given up; the partition is opened again."""
+        self.batch_failures.labels(reason if reason in FAILURE_REASONS else "defect").inc()
+
+    def closed(self, _partition: int) -> None:
+        """A partition has been let go."""
+        self.partitions_open.dec()
+
+    def watch_timers(self, pending: Callable[[], float]) -> None:
+        """Read the number of waiting timers whenever somebody scrapes."""
+        self.timers_pending.set_function(pending)
+
+    def refused_command(self, reason: str) -> None:
+        """A record of `send-commands` could not be read and went to dead-letters."""
+        self.dead_letters.labels(SEND_COMMANDS, _among(reason, REFUSAL_REASONS, "other")).inc()
+
+    def _count_events(self, counts: Counts) -> None:
+        for (type_, result), count in counts.events.items():
+            kind, outcome = _among(type_, _TYPES, UNKNOWN), _among(result, EVENT_RESULTS, UNKNOWN)
+            self.events.labels(CUSTOMER_EVENTS, kind, outcome).inc(count)
+        for reason, count in counts.refused.items():
+            self.events.labels(CUSTOMER_EVENTS, UNKNOWN, "refused").inc(count)
+            label = _among(reason, REFUSAL_REASONS, "other")
+            self.dead_letters.labels(CUSTOMER_EVENTS, label).inc(count)
+        decided = self.event_age.labels("decided")
+        for age in counts.ages:
+            decided.observe(age / 1000)
+        for lateness in counts.lateness:
+            self.timer_lateness.observe(lateness / 1000)
+        for direction, count in counts.scores.items():
+            self.score_changes.labels("engagement", direction).inc(count)
+
+    def _count_decision(self, decision: Decision) -> None:
+        self.decisions.labels(decision.decision, decision.reason).inc()
+        self.workflow_transitions.labels(decision.workflow, decision.step, decision.decision).inc()
+
+    # The metrics themselves.
+
+    def _define_build_info(self) -> None:
+        info = self._gauge("build_info", "Version of Ritorno and Python.", "version", "python")
+        info.labels(version("ritorno"), platform.python_version()).set(1)
+
+    def _define_events(self) -> None:
+        self.events = self._counter(
+            "events", "Events read from the log, by what became of them.", "topic", "type", "result"
+        )
+        self.event_age = self._histogram(
+            "event_age_seconds",
+            "To decided: from the event's own time. To sent: from the decision to send.",
+            EVENT_AGE_BUCKETS,
+            "stage",
+        )
+        self.last_event_timestamp = self._gauge(
+            "last_event_timestamp_seconds", "Log time of the last event through a stage.", "stage"
+        )
+        self.dead_letters = self._counter(
+            "dead_letters", "Records that could not be read.", "topic", "reason"
+        )
+        self.batch_failures = self._counter(
+            "batch_failures", "Batches given up, whose partition was opened again.", "reason"
+        )
+        _begin_at_zero(self.events, [CUSTOMER_EVENTS], [UNKNOWN], ["refused"])
+        _begin_at_zero(self.event_age, STAGES)
+        _begin_at_zero(self.last_event_timestamp, ["decided"])
+        _begin_at_zero(self.dead_letters, [CUSTOMER_EVENTS, SEND_COMMANDS], REFUSAL_REASONS)
+        _begin_at_zero(self.batch_failures, FAILURE_REASONS)
+
+    def _define_workflows(self) -> None:
+        self.workflow_transitions = self._counter(
+            "workflow_transitions", "Decisions, by workflow and step.", "workflow", "step", "result"
+        )
+        self.decisions = self._counter(
+            "decisions", "Decisions taken, by kind and reason.", "kind", "reason"
+        )
+        self.timers_pending = self._gauge(
+            "timers_pending", "Customers in this process that wait for a time."
+        )
+        self.timer_lateness = self._histogram(
+            "timer_lateness_seconds", "From a timer's due time to its firing.", LATENESS_BUCKETS
+        )
+        self.score_changes = self._counter(
+            "score_changes", "Changes of a score.", "score", "direction"
+        )
+        self.mail_requests = self._counter(
+            "mail_requests", "Mails asked for, by what became of the request.",
+            "class", "template", "result",
+        )  # fmt: skip
+        self.mail_cancellations = self._counter(
+            "mail_cancellations", "Mails taken back because their cause disappeared."
+        )
+        _begin_at_zero(self.decisions, get_args(DecisionKind), ["due"])
+        _begin_at_zero(self.score_changes, ["engagement"], ["up", "down"])
+
+    def _define_state(self) -> None:
+        self.partitions_open = self._gauge(
+            "partitions_open", "Partitions of customer-events that this process owns."
+        )
+        self.recovery_seconds = self._histogram(
+            "recovery_seconds", "Time to recover one partition's state.", RECOVERY_BUCKETS
+        )
+        self.recovery_records = self._counter(
+            "recovery_records", "Changelog records read to recover state."
+        )
+
+    def _counter(self, name: str, help_: str, *labels: str) -> Counter:
+        return Counter(name, help_, labels, namespace="ritorno", registry=self.registry)
+
+    def _gauge(self, name: str, help_: str, *labels: str) -> Gauge:
+        return Gauge(name, help_, labels, namespace="ritorno", registry=self.registry)
+
+    def _histogram(
+        self, name: str, help_: str, buckets: Iterable[float], *labels: str
+    ) -> Histogram:
+        return Histogram(
+            name, help_, labels, namespace="ritorno", registry=self.registry, buckets=list(buckets)
+        )
+
+
+def _begin_at_zero(metric: Counter | Gauge | Histogram, *values: Iterable[str]) -> None:
+    for labels in product(*values):
+        metric.labels(*labels)
+
+
+def _among(value: str, known: Iterable[str], otherwise: str) -> str:
+    return value if value in known else otherwise

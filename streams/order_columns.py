@@ -1,0 +1,126 @@
+"""Which column of a shop's order file means what: as the user says, or guessed from the header."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+
+
+class ColumnError(Exception):
+    """The columns can't be used; the text says what to do and lists what there is."""
+
+
+TRAITS = ("email", "customer_name", "first_name", "last_name", "phone", "birthday", "locale",
+          "country", "city")  # fmt: skip
+"""What an order file may tell about the customer."""
+
+FIELDS = ("order_id", "customer_id", "time", "product_id", "name", "category", "quantity", "price",
+          "total", "currency", *TRAITS)  # fmt: skip
+"""What can be mapped. `name` is the product's."""
+
+# How the exports of shop systems call it, letters and digits only. The first match wins, so the
+# particular stands before the general.
+_CALLED: Mapping[str, Sequence[str]] = {
+    "order_id": ("orderid", "ordernumber", "orderno", "invoiceno", "invoiceid", "invoice",
+                 "order", "numeroordine", "idordine", "ordine", "fattura"),
+    "customer_id": ("customerid", "customerno", "customernumber", "clientid", "userid",
+                    "customeruser", "idcliente", "codicecliente", "cliente", "customer"),
+    "time": ("ordertime", "orderdate", "invoicedate", "createdat", "datecreated", "completedat",
+             "purchasedat", "timestamp", "datetime", "dataordine", "time", "date", "data"),
+    "product_id": ("productid", "stockcode", "sku", "lineitemsku", "productsku", "itemid", "asin",
+                   "idprodotto", "codiceprodotto", "articolo"),
+    "name": ("productname", "description", "lineitemname", "itemname", "producttitle", "item",
+             "nomeprodotto", "descrizione", "prodotto", "product"),
+    "category": ("productcategory", "category", "categoria"),
+    "quantity": ("quantity", "lineitemquantity", "qty", "itemquantity", "quantita", "qta"),
+    "price": ("unitprice", "price", "lineitemprice", "itemprice", "itemcost", "prezzounitario",
+              "prezzo"),
+    "total": ("ordertotal", "total", "grandtotal", "totalprice", "totaleordine", "totale"),
+    "currency": ("currency", "currencycode", "ordercurrency", "valuta"),
+    "email": ("email", "customeremail", "billingemail", "emailaddress", "mail"),
+    "customer_name": ("customername", "fullname", "billingname", "nomecliente"),
+    "first_name": ("firstname", "billingfirstname", "customerfirstname", "nome"),
+    "last_name": ("lastname", "surname", "billinglastname", "customerlastname", "cognome"),
+    "phone": ("phone", "billingphone", "telefono"),
+    "birthday": ("birthday", "birthdate", "datadinascita"),
+    "locale": ("locale", "language", "lingua"),
+    "country": ("country", "billingcountry", "countrycode", "paese", "nazione"),
+    "city": ("city", "billingcity", "citta"),
+}  # fmt: skip
+
+# What else a field may be called on the command line.
+_ALSO = {
+    "order": "order_id", "invoice": "order_id", "customer": "customer_id", "date": "time",
+    "sku": "product_id", "product": "product_id", "product_name": "name", "description": "name",
+    "qty": "quantity", "unit_price": "price", "user_id": "customer_id",
+}  # fmt: skip
+
+
+def parse_map(pairs: Iterable[str]) -> dict[str, str]:
+    """Read `FIELD=COLUMN` as given by the user, also several with commas. Raises ColumnError."""
+    mapping: dict[str, str] = {}
+    for pair in _separated(pairs):
+        name, separator, column = pair.partition("=")
+        name = _ALSO.get(name.strip().lower(), name.strip().lower())
+        if not separator or not column.strip() or name not in FIELDS:
+            raise ColumnError(
+                f"--map {pair}: expected FIELD=COLUMN, where FIELD is one of {', '.join(FIELDS)}"
+            )
+        mapping[name] = column.strip()
+    return mapping
+
+
+def guess(header: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+    """Return a mapping for the fields that `given` leaves out and whose column is obvious."""
+    free = {_plain(column): column for column in header if column not in given.values()}
+    guessed: dict[str, str] = {}
+    for name, words in _CALLED.items():
+        if name in given:
+            continue
+        column = next((free[word] for word in words if word in free), None)
+        if column is not None:
+            guessed[name] = column
+            del free[_plain(column)]
+    return guessed
+
+
+def places(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int]:
+    """Return the position of each mapped field's column.
+
+    Raises ColumnError naming what is missing and the columns that there are.
+    """
+    found: dict[str, int] = {}
+    for name, column in mapping.items():
+        if column not in header:
+            raise ColumnError(f"--map {name}={column}: there is no such column.{_list(header)}")
+        if header.count(column) > 1:
+            raise ColumnError(f"--map {name}={column}: two columns have this name.{_list(header)}")
+        found[name] = header.index(column)
+    if "customer_id" not in found and "email" in found:
+        found["customer_id"] = found["email"]  # who has no number is known by the address
+    missing = [name for name in ("order_id", "customer_id", "time") if name not in found]
+    if "price" not in found and "total" not in found:
+        missing.append("price (of one item) or total (of the order)")
+    if missing:
+        options = " ".join(f"--map {name.split()[0]}=COLUMN" for name in missing)
+        raise ColumnError(
+            f"Which column holds {', '.join(missing)} can't be guessed. Say it with {options}."
+            + _list(header)
+        )
+    return found
+
+
+def _separated(pairs: Iterable[str]) -> Iterable[str]:
+    for pair in pairs:
+        parts = pair.split(",")
+        yield from parts if all("=" in part for part in parts) else [pair]
+
+
+def _plain(column: str) -> str:
+    letters = unicodedata.normalize("NFKD", column.lower())
+    return re.sub(r"[^a-z0-9]", "", letters)
+
+
+def _list(header: Sequence[str]) -> str:
+    return "\nColumns of the file: " + ", ".join(header)

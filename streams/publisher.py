@@ -1,0 +1,184 @@
+"""Publishing: lines of NDJSON in any accepted form become records of `customer-events`.
+
+Lines are read in batches. A batch is appended partition by partition in the order of its lines and
+awaited before the next one is read, so that at any moment all lines up to some number are published
+and at most one batch is in doubt. After a failure the same file may be published again, from the
+start or from that line: an event that is already in the log is recognised by its id.
+
+A line that can't be read is reported with number, field and value, and goes to `dead-letters`; the
+others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, NamedTuple
+
+from schemas.dead_letters import refuse_line
+from schemas.records import OutRecord
+from schemas.wire import MAX_EVENT_BYTES, Unreadable, parse_published, to_record
+from streams.clock import Clock
+from streams.log import Log, LogError
+from streams.partitioner import partition_of
+from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS
+
+BATCH = 1000
+"""Lines awaited together: some 300 kB, and well above the point where latency dominates."""
+
+KEPT_OF_TOO_LARGE = 10_000
+"""Bytes kept of a line that is too large: it could not be sent again anyway, and the whole would
+not fit into a dead letter either."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class NumberedLine(NamedTuple):
+    """A line of a file, counted from 1."""
+
+    number: int
+    content: bytes
+
+
+class Refused(NamedTuple):
+    """A line that is no event."""
+
+    line: int
+    reason: str
+    detail: str
+
+
+@dataclass(slots=True)
+class PublishReport:
+    """What was published."""
+
+    events: int = 0
+    refused: int = 0
+    examples: list[Refused] = field(default_factory=list)
+    """The first `MAX_EXAMPLES` of the refused lines."""
+    by_reason: dict[str, int] = field(default_factory=dict)
+    through: int = 0
+    """Every line up to this number is dealt with."""
+
+
+MAX_EXAMPLES = 100
+
+
+class PublishInterrupted(Exception):
+    """The log failed on the way; `report.through` says how far it got."""
+
+    def __init__(self, error: LogError, report: PublishReport) -> None:
+        onward = (
+            f"\nLines 1 to {report.through} are dealt with. When the cause is gone, go on with "
+            f"--from-line {report.through + 1}"
+        )
+        super().__init__(f"{error}{onward if report.through else ''}")
+        self.report = report
+
+
+def read_lines(stream: BinaryIO, *, from_line: int = 1) -> Iterator[NumberedLine]:
+    """Yield the lines that are not blank, from `from_line` on; never holds more than one of them.
+
+    A line longer than any event is cut, one byte too long, so that it is refused as too large.
+    """
+    limit = MAX_EVENT_BYTES + 1
+    for number in itertools.count(1):
+        line = stream.readline(limit)
+        if not line:
+            return
+        if len(line) == limit and not line.endswith(b"\n"):
+            _skip_rest_of_line(stream)
+        if number == 1:
+            line = line.removeprefix(_BOM)
+        if number >= from_line and line.strip():
+            yield NumberedLine(number, line.rstrip(b"\r\n"))
+
+
+def _skip_rest_of_line(stream: BinaryIO) -> None:
+    while (rest := stream.readline(65_536)) and not rest.endswith(b"\n"):
+        pass
+
+
+async def publish(
+    log: Log,
+    lines: Iterable[NumberedLine],
+    *,
+    clock: Clock,
+    dead_letter: bool = True,
+    on_progress: Callable[[PublishReport], None] = lambda _: None,
+) -> PublishReport:
+    """Append every line to `customer-events`. Raises PublishInterrupted when the log fails.
+
+    `dead_letter`: refused lines also go to `dead-letters`. `on_progress` is called after each batch
+    with the report so far.
+    """
+    report = PublishReport()
+    try:
+        partitions = await log.partitions(CUSTOMER_EVENTS)
+        remaining = iter(lines)
+        while batch := list(itertools.islice(remaining, BATCH)):
+            outgoing, refused = _parse(batch, partitions)
+            letters = [_letter(line, why, clock.now()) for line, why in refused if dead_letter]
+            await _append(log, outgoing, letters)
+            _count(report, batch, refused)
+            on_progress(report)
+            await asyncio.sleep(0)
+    except LogError as error:
+        raise PublishInterrupted(error, report) from error
+    return report
+
+
+def _parse(
+    batch: list[NumberedLine], partitions: int
+) -> tuple[dict[int, list[OutRecord]], list[tuple[NumberedLine, Unreadable]]]:
+    outgoing: dict[int, list[OutRecord]] = defaultdict(list)
+    refused = []
+    for line in batch:
+        try:
+            record = to_record(parse_published(line.content))
+        except Unreadable as error:
+            refused.append((line, error))
+            continue
+        outgoing[partition_of(record.key or b"", partitions)].append(record)
+    return outgoing, refused
+
+
+async def _append(log: Log, outgoing: dict[int, list[OutRecord]], letters: list[OutRecord]) -> None:
+    appends = [
+        log.append(CUSTOMER_EVENTS, partition, records) for partition, records in outgoing.items()
+    ]
+    if letters:
+        appends.append(log.append(DEAD_LETTERS, 0, letters))
+    # All are awaited even when one fails: none may still be in flight when the failure is reported.
+    for outcome in await asyncio.gather(*appends, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+def _letter(line: NumberedLine, why: Unreadable, now: int) -> OutRecord:
+    content = line.content[:KEPT_OF_TOO_LARGE] if why.reason == "too_large" else line.content
+    return refuse_line(
+        content,
+        topic=CUSTOMER_EVENTS,
+        number=line.number,
+        reason=why.reason,
+        detail=why.detail,
+        time=now,
+    )
+
+
+def _count(
+    report: PublishReport,
+    batch: list[NumberedLine],
+    refused: list[tuple[NumberedLine, Unreadable]],
+) -> None:
+    report.events += len(batch) - len(refused)
+    report.refused += len(refused)
+    report.through = batch[-1].number
+    for line, why in refused:
+        report.by_reason[why.reason] = report.by_reason.get(why.reason, 0) + 1
+        if len(report.examples) < MAX_EXAMPLES:
+            report.examples.append(Refused(line.number, why.reason, why.detail))

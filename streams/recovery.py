@@ -1,0 +1,127 @@
+"""Bring a store up to the end of its changelog partition.
+
+The last record of a key isn't always the right one: a worker that was paused for longer than its
+session (SIGSTOP, a frozen virtual machine) may still write an old state after the new owner has
+written a newer one. So, per key, the record with the highest `applied` wins; of two equal ones the
+later. Whoever writes a changelog must therefore let `applied` rise with every change of a key.
+
+A winner that isn't the last record of its key is safe only until compaction removes it, which is
+what `min.compaction.lag.ms` puts off. `Recovered.overtaken` names those keys, and the owner writes
+them again (`streams/changelog.py`).
+
+A tombstone (no value) wins over all that precedes it, having no `applied` to compare. Deleting is
+therefore done in two steps, see `streams/changelog.py`.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import structlog
+
+from schemas.records import Record
+from schemas.stored import PROGRESS_KEY, unpack_progress
+from streams.log import Log
+from streams.state import Store
+
+STALE_MS = 24 * 3_600_000
+"""A store that lags by more starts again from nothing: Kafka keeps tombstones for
+`delete.retention.ms`, a day by default, so later than that it may have missed a deletion."""
+
+_log = structlog.get_logger(__name__)
+_applied = struct.Struct(">q").unpack_from
+
+Report = Callable[[int, int], None]
+"""Called after each chunk with the offsets read so far and those to be read in all."""
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a recovery did."""
+
+    start: int = 0
+    """Changelog offset it was read from."""
+    records: int = 0
+    """Changelog records read."""
+    seconds: float = 0.0
+    overtaken: set[bytes] = field(default_factory=set)
+    """Keys whose last record in the changelog is older than the one that is kept."""
+
+
+async def recover(
+    log: Log, changelog: str, partition: int, store: Store, report: Report | None = None
+) -> Recovered:
+    """Read `changelog` from `store.position()` to its end into `store`.
+
+    Each chunk moves the store's position with it, so a cancelled recovery goes on where it was.
+    Raises LogError and StateError.
+    """
+    began = time.perf_counter()
+    end = (await log.offsets(changelog))[partition].end
+    source = _Source(log, changelog, partition, end, report)
+    if store.position() > end:
+        source.warn("the state is ahead of its changelog, recovering from nothing")
+        store.reset()
+    before = _log_time(store)
+    recovered = Recovered()
+    await _catch_up(source, store, recovered)
+    if before is not None and (_log_time(store) or 0) - before > STALE_MS:
+        source.warn("the state is more than a day old, recovering from nothing")
+        store.reset()
+        recovered.overtaken.clear()
+        await _catch_up(source, store, recovered)
+    recovered.seconds = time.perf_counter() - began
+    return recovered
+
+
+class _Source(NamedTuple):
+    log: Log
+    changelog: str
+    partition: int
+    end: int
+    report: Report | None
+
+    def warn(self, text: str) -> None:
+        _log.warning(text, changelog=self.changelog, partition=self.partition)
+
+
+async def _catch_up(source: _Source, store: Store, recovered: Recovered) -> None:
+    start, end = store.position(), source.end
+    recovered.start = start
+    if start >= end:
+        return
+    async for chunk in source.log.read(source.changelog, source.partition, start, end):
+        if not chunk:
+            continue
+        fold(chunk, store, recovered.overtaken)
+        recovered.records += len(chunk)
+        if source.report is not None:
+            source.report(store.position() - start, end - start)
+    if store.position() < end:  # compaction left holes at the end
+        store.write((), end)
+
+
+def fold(chunk: Sequence[Record], store: Store, overtaken: set[bytes]) -> None:
+    """Put the winners of `chunk` into `store`, and keep `overtaken` up to date."""
+    winners: dict[bytes, bytes | None] = {}
+    for record in chunk:
+        key = record.key or b""
+        value = record.value
+        if value is not None:
+            current = winners[key] if key in winners else store.get(key)
+            if current is not None and _applied(current)[0] > _applied(value)[0]:
+                overtaken.add(key)
+                continue
+        winners[key] = value
+        if overtaken:
+            overtaken.discard(key)
+    store.write(list(winners.items()), chunk[-1].offset + 1)
+
+
+def _log_time(store: Store) -> int | None:
+    stored = store.get(PROGRESS_KEY)
+    return None if stored is None else unpack_progress(stored).log_time

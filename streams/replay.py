@@ -1,0 +1,319 @@
+"""Replay: the same actors over a recorded log on virtual time, without Faust and without SMTP.
+
+A topic is replayed record by record as the worker has read it: it brings its own append times, its
+own ticks and its own forwarded events. A file of events becomes a log on the way: each event is
+appended at its own time (a late one when it arrives, since a log's time never goes back), what
+actors tell each other is appended behind the event that caused it, and each timer's due second
+is a tick. Either way the output depends on nothing else, so two runs agree byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.definitions import Definitions
+from agents.effects import Effect
+from agents.partition import PartitionActors, Poisoned
+from schemas.commands import SendCommand
+from schemas.customer import decode_customer
+from schemas.decisions import Decision
+from schemas.description import describe
+from schemas.events import TICK, Event
+from schemas.instant import to_rfc3339
+from schemas.records import OutRecord, Record
+from schemas.stored import Progress, head
+from schemas.topics import CUSTOMER_EVENTS
+from schemas.wire import Unreadable, parse_published, parse_record
+from streams.log import Log, UnknownTopic
+
+SLICE = 2_000
+"""Records between two collections of changes; only memory depends on it."""
+
+TICK_HEADERS = (("ce_type", TICK.encode()),)
+
+Line = tuple[int, int, int, bytes]
+"""(time, partition, sequence, JSON): sorted, the outputs of all partitions are one story."""
+
+
+class ReplayError(Exception):
+    """The source can't be replayed; the text says why."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a replay has produced."""
+
+    commands: list[Line] = field(default_factory=list)
+    decisions: list[Line] = field(default_factory=list)
+    refusals: list[tuple[str, str, str]] = field(default_factory=list)
+    """(where, reason, detail) of what could not be read."""
+    customers: dict[str, bytes] = field(default_factory=dict)
+    """Kept records by key."""
+    events: int = 0
+    after_until: int = 0
+    """Events later than `until`, left out."""
+
+    def refuse(self, where: str, reason: str, detail: str) -> None:
+        """Note a record or a line that can't be used."""
+        self.refusals.append((where, reason, detail))
+
+    def reasons(self) -> Counter[str]:
+        """Return how many were refused, by reason."""
+        return Counter(reason for _, reason, _ in self.refusals)
+
+
+class Partition:
+    """One partition's actors with a store in memory, collecting what they ask for."""
+
+    def __init__(
+        self,
+        number: int,
+        definitions: Definitions,
+        live: Mapping[str, str],
+        outcome: Outcome,
+        parse: Callable[[Record], Event] = parse_record,
+    ) -> None:
+        self._number = number
+        self._definitions = definitions
+        self._outcome = outcome
+        self._parse = parse
+        self._store: dict[bytes, bytes] = {}
+        self._since: list[Record] = []
+        self._told = 0
+        self._sequence = 0
+        self._poison: dict[int, str] = {}
+        self._progress = Progress(live=dict(live))
+        self._actors = self._build()
+
+    @property
+    def next_timer(self) -> int:
+        """When the earliest timer is due."""
+        return self._actors.next_timer
+
+    def absorb(self, record: Record) -> list[Event]:
+        """Apply one record and return what it made actors tell each other.
+
+        One at which they fail is refused, as the worker would.
+        """
+        self._since.append(record)
+        try:
+            self._actors.absorb((record,))
+        except Poisoned as poisoned:
+            self._start_over(poisoned)
+        asked = self._actors.effects
+        told = [effect.content for effect in asked[self._told :]]
+        self._told = len(asked)
+        if len(self._since) >= SLICE:
+            self.collect()
+        return [content for content in told if isinstance(content, Event)]
+
+    def collect(self) -> None:
+        """Move the changes so far into the store and the outcome."""
+        changes = self._actors.take()
+        self._progress = changes.progress
+        for key, value in changes.states:
+            if value is not None:
+                self._store[key] = value
+        for effect in changes.effects:
+            self._keep(effect)
+        self._outcome.events += sum(changes.counts.events.values())
+        self._since.clear()
+        self._told = 0
+
+    def finish(self) -> None:
+        """Hand over the final states."""
+        self.collect()
+        self._outcome.customers.update((key.decode(), value) for key, value in self._store.items())
+
+    def _start_over(self, poisoned: Poisoned) -> None:
+        """Build the actors again from the last collection, with one more offset to refuse."""
+        self._poison[poisoned.offset] = str(poisoned)
+        self._actors = self._build()
+        try:
+            self._actors.absorb(self._since)
+        except Poisoned as another:
+            self._start_over(another)
+
+    def _build(self) -> PartitionActors:
+        return PartitionActors(
+            partition=self._number,
+            load=self._store.get,
+            definitions=self._definitions,
+            progress=self._progress,
+            due=[(head(stored).due, key) for key, stored in self._store.items()],
+            poison=self._poison,
+            parse=self._parse,
+        )
+
+    def _keep(self, effect: Effect) -> None:
+        content, outcome = effect.content, self._outcome
+        if isinstance(content, SendCommand):
+            outcome.commands.append(self._line(content.time, _command_line(content)))
+        elif isinstance(content, Decision):
+            line = content.model_dump(mode="json", by_alias=True, exclude_none=True)
+            outcome.decisions.append(self._line(content.time, line))
+        elif isinstance(content, OutRecord):
+            headers = {name: value.decode() for name, value in content.headers if name[:3] == "dl_"}
+            outcome.refuse(f"offset {headers['dl_offset']}", headers["dl_reason"],
+                           headers["dl_detail"])  # fmt: skip
+
+    def _line(self, time: int, content: Mapping[str, Any]) -> Line:
+        self._sequence += 1
+        return (time, self._number, self._sequence, _json_line(content))
+
+
+def replay_file(
+    lines: Iterable[bytes],
+    *,
+    until: int,
+    definitions: Definitions,
+    live: Mapping[str, str],
+    report: Callable[[int], None] | None = None,
+) -> Outcome:
+    """Replay NDJSON events in the order of the file, up to and including `until` (ms).
+
+    Timers due until then fire also after the last event. `report` is called with the number of
+    lines read so far. Raises ReplayError when the first event has no time to begin with.
+    """
+    outcome = Outcome()
+    log = _FileLog(until, definitions, live, outcome)
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            log.take_line(number, line)
+        if report is not None and number % SLICE == 0:
+            report(number)
+    log.finish()
+    return outcome
+
+
+class _FileLog:
+    """Plays the log's part for a file: appends, stamps and ticks."""
+
+    def __init__(
+        self, until: int, definitions: Definitions, live: Mapping[str, str], outcome: Outcome
+    ) -> None:
+        self._until = until
+        self._outcome = outcome
+        self._events: dict[int, Event] = {}
+        self._partition = Partition(
+            0, definitions, live, outcome, lambda record: self._events[record.offset]
+        )
+        self._offset = 0
+        self._now = 0
+
+    def take_line(self, number: int, line: bytes) -> None:
+        """Append the event of one line, after the ticks that come before it."""
+        try:
+            event = parse_published(line)
+        except Unreadable as error:
+            self._outcome.refuse(f"line {number}", error.reason, error.detail)
+            return
+        if event.time is None and not self._now:
+            raise ReplayError(f"line {number}: the first event has no time to begin with")
+        time = max(self._now, event.time or 0)
+        if time > self._until:
+            self._outcome.after_until += 1
+            return
+        self._tick_until(time)
+        self._append_with_what_follows(event, time)
+
+    def finish(self) -> None:
+        """Let the time pass that is left."""
+        self._tick_until(self._until)
+        self._partition.finish()
+
+    def _tick_until(self, time: int) -> None:
+        """Append a tick at each second, up to `time`, in which a timer is due."""
+        while (second := -(-self._partition.next_timer // 1_000) * 1_000) <= time:
+            stamp = max(second, self._now)
+            self._append(Record(CUSTOMER_EVENTS, 0, self._offset, stamp, None, b"", TICK_HEADERS))
+
+    def _append_with_what_follows(self, event: Event, time: int) -> None:
+        waiting = [event]
+        while waiting:
+            event = waiting.pop(0)
+            self._events[self._offset] = event
+            key = event.customer.encode()
+            waiting += self._append(Record(CUSTOMER_EVENTS, 0, self._offset, time, key, b""))
+
+    def _append(self, record: Record) -> list[Event]:
+        told = self._partition.absorb(record)
+        self._now = record.timestamp
+        self._offset += 1
+        if self._offset % SLICE == 0:
+            self._partition.collect()
+            self._events.clear()
+        return told
+
+
+async def replay_topic(
+    log: Log,
+    *,
+    topic: str,
+    until: int,
+    definitions: Definitions,
+    report: Callable[[int, int], None] | None = None,
+) -> Outcome:
+    """Replay a recorded topic up to and including the append time `until` (ms).
+
+    `report` is called with the records read so far and those there are. Raises ReplayError when
+    there is no such topic, LogError when the log can't be read.
+    """
+    try:
+        ranges = await log.offsets(topic)
+    except UnknownTopic:
+        raise ReplayError(f"there is no topic {topic!r}, and no file of that name") from None
+    outcome, done = Outcome(), 0
+    total = sum(span.end - span.start for span in ranges.values())
+    for number, span in sorted(ranges.items()):
+        partition = Partition(number, definitions, {}, outcome)
+        async for chunk in log.read(topic, number, span.start, span.end):
+            for record in chunk:
+                if record.timestamp <= until:
+                    partition.absorb(record)
+                elif record.key is not None:
+                    outcome.after_until += 1
+            done += len(chunk)
+            if report is not None:
+                report(done, total)
+        partition.finish()
+    return outcome
+
+
+def write(outcome: Outcome, directory: Path) -> None:
+    """Write the three files into `directory`, which is made when it is missing. Raises OSError."""
+    directory.mkdir(parents=True, exist_ok=True)
+    _write_lines(directory / "commands.ndjson", [line[-1] for line in sorted(outcome.commands)])
+    _write_lines(directory / "decisions.ndjson", [line[-1] for line in sorted(outcome.decisions)])
+    customers = sorted(outcome.customers.items())
+    _write_lines(
+        directory / "customers.ndjson",
+        (_json_line(describe(decode_customer(key, stored))) for key, stored in customers),
+    )
+
+
+def _command_line(command: SendCommand) -> dict[str, str]:
+    return {
+        "id": command.id,
+        "time": to_rfc3339(command.time),
+        "customer": command.customer,
+        "email": command.email,
+        "workflow": command.workflow,
+        "step": command.step,
+        "class": command.mail_class,
+        "template": command.template,
+    }
+
+
+def _json_line(content: Mapping[str, Any]) -> bytes:
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    with path.open("wb") as file:
+        file.writelines(lines)

@@ -1,0 +1,234 @@
+"""A pool of connections to one relay; aiosmtplib has none, and does one thing at a time.
+
+A connection is lent for one mail. It is closed on any error, after 100 mails, and after 30 idle
+seconds. When the relay can't be reached, refuses our login or shows a wrong certificate, that is
+no mail's fault: the pool remembers it for a while (`Breaker`) and mails wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from aiosmtplib import SMTPException, SMTPResponseException
+
+from agents.mailer.metrics import MailerMetrics
+from agents.mailer.replies import reason_text
+from agents.mailer.retry import Breaker
+from streams.clock import Clock
+from streams.conversation import Connection, Limits, Opening
+from streams.relay import Relay
+
+_log = structlog.get_logger(__name__)
+
+CHECK_AFTER = 1.0
+"""Seconds after which an idle connection is asked whether it still lives, which costs one reply."""
+
+
+class RelayDown(Exception):
+    """The relay can't be used now; no mail is to blame. `until`: when to try again, in ms."""
+
+    def __init__(self, reason: str, detail: str, until: int) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        """connect, tls, auth or refused."""
+        self.detail = detail
+        self.until = until
+
+
+class Slots:
+    """Who may use a connection next: transactional mails before others, else in order."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}
+
+    async def acquire(self, *, urgent: bool) -> None:
+        """Wait for a slot."""
+        if self._free:
+            self._free -= 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting[urgent].append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.release()  # it was given to us at the same moment
+            raise
+
+    def release(self) -> None:
+        """Give the slot to the next one."""
+        for urgent in (True, False):
+            while self._waiting[urgent]:
+                turn = self._waiting[urgent].popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    return
+        self._free += 1
+
+
+class SmtpPool:
+    """Connections to one relay, kept open between mails, and the memory that it is down."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        *,
+        clock: Clock,
+        metrics: MailerMetrics,
+        limits: Limits | None = None,
+    ) -> None:
+        self.relay = relay
+        self._limits = limits or Limits()
+        self.slots = Slots(self._limits.connections)
+        self._clock = clock
+        self._metrics = metrics
+        self._breaker = Breaker()
+        self._why_down = ("connect", "")
+        self._probing = asyncio.Lock()
+        self._idle: list[Connection] = []
+        self._busy = 0
+        self._reaper: asyncio.TimerHandle | None = None
+        self._goodbyes: set[asyncio.Task[None]] = set()
+        self._context: ssl.SSLContext | None = None
+        self._helo: str | None = None
+
+    @property
+    def retry_at(self) -> int:
+        """When the relay may be tried (again), ms since the epoch."""
+        return self._breaker.until
+
+    @asynccontextmanager
+    async def connection(self, *, fresh: bool = False) -> AsyncIterator[Connection]:
+        """Lend a connection; whoever asks holds a slot. Raises RelayDown.
+
+        It is closed when the block is left by an exception. `fresh`: not one that was used before.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        connection = None if fresh else await self._kept()
+        if connection is None:
+            connection = await self._open()
+        self._metrics.pool_wait(self.relay.name, loop.time() - began)
+        self._busy += 1
+        self._count()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._busy -= 1
+            self._keep(connection)
+            self._count()
+
+    def down(self, reason: str, detail: str) -> RelayDown:
+        """Note that the relay can't be used and return the exception that says so."""
+        now = self._clock.now()
+        if self._breaker.closed(now):
+            self._why_down = (reason, detail)
+            until = self._breaker.failed(now)
+            self._metrics.relay_down(self.relay.name, reason)
+            _log.warning("the relay can't be used, mails wait", relay=self.relay.name,
+                         reason=reason, detail=detail, seconds=(until - now) / 1000)  # fmt: skip
+        return RelayDown(*self._why_down, self._breaker.until)
+
+    async def close(self) -> None:
+        """Say goodbye on all idle connections."""
+        if self._reaper is not None:
+            self._reaper.cancel()
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(connection.quit() for connection in idle), *self._goodbyes)
+
+    async def _kept(self) -> Connection | None:
+        """Return an idle connection that still lives."""
+        loop = asyncio.get_running_loop()
+        while self._idle:
+            connection = self._idle.pop()
+            rested = loop.time() - connection.idle_since
+            if not connection.usable:
+                continue
+            if rested < CHECK_AFTER or (rested < self._limits.idle and await connection.alive()):
+                return connection
+            connection.close()
+        return None
+
+    def _keep(self, connection: Connection) -> None:
+        if connection.usable:
+            loop = asyncio.get_running_loop()
+            connection.idle_since = loop.time()
+            self._idle.append(connection)
+            if self._reaper is None:
+                self._reaper = loop.call_later(self._limits.idle, self._reap)
+        else:
+            self._dismiss(connection)
+
+    def _reap(self) -> None:
+        loop = asyncio.get_running_loop()
+        oldest = loop.time() - self._limits.idle
+        for connection in [each for each in self._idle if each.idle_since <= oldest]:
+            self._idle.remove(connection)
+            self._dismiss(connection)
+        self._reaper = loop.call_later(self._limits.idle, self._reap) if self._idle else None
+        self._count()
+
+    def _dismiss(self, connection: Connection) -> None:
+        if not connection.connected:
+            return
+        goodbye = asyncio.create_task(connection.quit())
+        self._goodbyes.add(goodbye)
+        goodbye.add_done_callback(self._goodbyes.discard)
+
+    async def _open(self) -> Connection:
+        if not self._breaker.failures:
+            return await self._connect()
+        async with self._probing:  # one finds out for all whether it is back
+            return await self._connect()
+
+    async def _connect(self) -> Connection:
+        if not self._breaker.closed(self._clock.now()):
+            raise RelayDown(*self._why_down, self._breaker.until)
+        conversation = Opening(self.relay, self._limits)
+        try:
+            async with asyncio.timeout(self._limits.connect):
+                client = await conversation.run(await self._tls(), await self._hello())
+        except (SMTPException, OSError) as error:
+            conversation.close()
+            raise self.down(conversation.blame(error), _detail(error)) from error
+        except BaseException:
+            conversation.close()
+            raise
+        if self._breaker.failures:
+            self._breaker.succeeded()
+            self._metrics.relay_up(self.relay.name)
+            _log.info("the relay answers again", relay=self.relay.name)
+        return Connection(client, self._limits)
+
+    async def _tls(self) -> ssl.SSLContext | None:
+        if self.relay.tls == "off":
+            return None
+        if self._context is None:  # reads all of the system's certificates
+            self._context = await asyncio.to_thread(
+                ssl.create_default_context, cafile=self.relay.ca_file
+            )
+        return self._context
+
+    async def _hello(self) -> str:
+        if self._helo is None:
+            self._helo = await asyncio.to_thread(socket.getfqdn)
+        return self._helo
+
+    def _count(self) -> None:
+        self._metrics.connections(self.relay.name, busy=self._busy, idle=len(self._idle))
+
+
+def _detail(error: Exception) -> str:
+    if isinstance(error, SMTPResponseException):
+        return reason_text(f"{error.code} {error.message}")
+    return reason_text(str(error)) or type(error).__name__

@@ -1,0 +1,170 @@
+"""The whole machine on one page: what flows where, who reads it, what is kept.
+
+    shop, CRM, site ──► customer-events ──► CUSTOMERS ──┬─► send-commands ──► MAILER ──► SMTP relay
+    ticks, mail outcomes,       ▲        (one actor per ├─► customer-signals    │
+    workflow versions ──────────┤           customer)   ├─► facts               │
+                                │                       └─► customer-events     │ outcomes
+                                └───────────────────────────────────────────────┘
+    anything unreadable ──► dead-letters
+
+One worker process runs both agents; more workers with the same group share the partitions. A
+customer's events, commands and state all have the customer's partition number, so one worker holds
+all there is to know about a customer, and a partition moves as a whole.
+
+Each agent is handed batches of records of one partition and takes each batch through the commit
+protocol (`streams/customers.py`, `streams/mailer.py`): effects first, then the changelog, then the
+acknowledgement. What an agent keeps is a local store per partition and a compacted changelog topic
+from which any other worker can recover it (`streams/changelog.py`).
+
+`topics create`, `doctor`, the worker and the Faust app take everything from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from schemas import topics as names
+from streams.log import TopicSpec
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+CUSTOMER_EVENTS = names.CUSTOMER_EVENTS
+"""The one log. Key: customer id (or anonymous id); ticks and control records have none. Whatever
+changes a decision is a record in here, in the customer's partition, and the time of a decision is
+the broker's append time of these records, which no producer can forge."""
+
+SEND_COMMANDS = names.SEND_COMMANDS
+"""Key: customer id. One decided mail, or the taking back of one (`schemas/commands.py`)."""
+
+CUSTOMER_SIGNALS = names.CUSTOMER_SIGNALS
+"""Key: customer id. What changed about a customer: score, tier… for systems downstream."""
+
+FACTS = names.FACTS
+"""Key: workflow or cohort. Increments for key figures."""
+
+WORKFLOWS = names.WORKFLOWS
+"""Key: `id@version`. Published workflow definitions; a version, once published, never changes."""
+
+DEAD_LETTERS = names.DEAD_LETTERS
+"""Key: the original one. The untouched record with where it came from and why it was refused."""
+
+CUSTOMERS_CHANGELOG = names.CUSTOMERS_CHANGELOG
+"""Key: customer id. The customer's kept record (`schemas/stored.py`)."""
+
+MAILER_CHANGELOG = names.MAILER_CHANGELOG
+"""Key: command id. A mail that waits, is being tried, or was dealt with a short while ago."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSpec:
+    """A Faust agent: the topic it reads, what it keeps and where it writes."""
+
+    name: str
+    reads: str
+    keeps: str
+    writes: tuple[str, ...]
+
+
+CUSTOMERS = AgentSpec(
+    name="customers",
+    reads=CUSTOMER_EVENTS,
+    keeps=CUSTOMERS_CHANGELOG,
+    # customer-events as well: a visitor who becomes known hands over to the customer's actor.
+    writes=(SEND_COMMANDS, CUSTOMER_SIGNALS, FACTS, CUSTOMER_EVENTS, DEAD_LETTERS),
+)
+"""Decides. One actor per customer (`agents/`), run by `streams/customers.py`; its ticks come from
+`streams/ticks.py`."""
+
+MAILER = AgentSpec(
+    name="mailer",
+    reads=SEND_COMMANDS,
+    keeps=MAILER_CHANGELOG,
+    writes=(CUSTOMER_EVENTS, DEAD_LETTERS),
+)
+"""Delivers. Moves commands into its own durable queue and reports what became of each mail
+(`streams/mailer.py`)."""
+
+AGENTS = (CUSTOMERS, MAILER)
+
+PER_CUSTOMER = (
+    CUSTOMER_EVENTS,
+    SEND_COMMANDS,
+    CUSTOMER_SIGNALS,
+    CUSTOMERS_CHANGELOG,
+    MAILER_CHANGELOG,
+)
+"""Must have the same number of partitions, for ever: another number sends a customer's next event
+to an actor that knows nothing of the customer."""
+
+KAFKA_PARTITIONS = 8
+"""Default on Kafka: two workers of four partitions each; 8 × 20 k events/s is enough."""
+
+EMBEDDED_PARTITIONS = 4
+"""Default on the embedded log, which one process reads alone."""
+
+MAX_LETTER_BYTES = 2_097_152
+"""Of a dead letter: twice Kafka's default for other records."""
+
+_FACTS_PARTITIONS = 4
+"""Summed per workflow, so it needs spreading only a little."""
+
+# Append time is what makes the log a clock; the other topics have it so that their ages are honest.
+_APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
+
+COMPACTION_LAG_MS = DAY_MS
+"""Longer than any pause of a worker we accept: until then an old state that a paused worker wrote
+too late can't displace the newer one (`streams/recovery.py`)."""
+
+_CHANGELOG = _APPEND_TIME | {
+    "cleanup.policy": "compact",  # never "delete": a customer who is silent for a year stays known
+    "min.compaction.lag.ms": str(COMPACTION_LAG_MS),
+    # Kafka never compacts the segment it writes to; a week, its default, is a week of progress
+    # records to read again in each recovery.
+    "segment.ms": str(DAY_MS),
+}
+
+
+def _kept_for(days: int) -> dict[str, str]:
+    return _APPEND_TIME | {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
+
+
+_CONFIG: Mapping[str, Mapping[str, str]] = {
+    # A year: replays and backtests see each season once, and no longer, because it is personal
+    # data. What decisions need for longer is in the customers' own records.
+    CUSTOMER_EVENTS: _kept_for(365),
+    # Read within seconds into the mailer's own queue; a week covers a mailer that was switched off.
+    SEND_COMMANDS: _kept_for(7),
+    CUSTOMER_SIGNALS: _kept_for(30),
+    FACTS: _kept_for(30),
+    # Long enough for somebody to fix the cause and send them again; not for ever, because the
+    # untouched records hold personal data that an erasure can't find.
+    # A letter is a record and its six headers more: with Kafka's usual limit the largest record
+    # could be read but never refused, and its partition would stand still.
+    DEAD_LETTERS: _kept_for(90) | {"max.message.bytes": str(MAX_LETTER_BYTES)},
+    WORKFLOWS: _APPEND_TIME | {"cleanup.policy": "compact"},
+    CUSTOMERS_CHANGELOG: _CHANGELOG,
+    MAILER_CHANGELOG: _CHANGELOG,
+}
+
+
+def topics(partitions: int, replication: int = 1) -> tuple[TopicSpec, ...]:
+    """Return every topic of the machine; `partitions` is the count of the per-customer ones."""
+    # With three copies a write needs two of them, so that one broker may be away.
+    durability = {"min.insync.replicas": "2"} if replication >= 3 else {}
+    return tuple(
+        TopicSpec(
+            name=name,
+            partitions=_partitions(name, partitions),
+            replication=replication,
+            config={**config, **durability},
+        )
+        for name, config in _CONFIG.items()
+    )
+
+
+def _partitions(topic: str, per_customer: int) -> int:
+    if topic in PER_CUSTOMER:
+        return per_customer
+    return _FACTS_PARTITIONS if topic == FACTS else 1

@@ -1,0 +1,417 @@
+"""The gate of this process's partitions: who may change one, where it is read from, what is done.
+
+Faust's own bookkeeping loses events when a process is killed, when partitions move and when an
+agent's body fails (see `streams/transports/kafka.py`). So both transports leave all of it to one
+`Gate`, which knows for each partition
+
+- whether it is open: its owner has recovered its state, its first offset is known;
+- its epoch: batches read before the partition was closed, moved or rewound are stale;
+- the next offset to deliver, so that each fetch says where it has to begin;
+- the watermark: what the owner has marked as done, and the only thing that is ever committed.
+
+Invariants: `PartitionOwner.closed` is called once for each `opened` that has returned, while no
+batch is in flight. Only the holder of a partition's lock changes its state: a batch, a closing. One
+background task per partition opens it, and is gone before the partition is closed.
+
+Everything here runs on one event loop; a driver with a thread of its own calls from that loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from schemas.records import Record
+from streams.transports.batch import (
+    Fenced,
+    PartitionBatch,
+    PartitionOwner,
+    TopicPartition,
+)
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 30.0
+"""Seconds before a partition that failed is opened again: 0.1, 0.2, 0.4 … 30. A broker that
+restarts is met again at once, a defect doesn't burn a processor."""
+
+AHEAD = 1
+"""Batches of one partition that wait for their turn. One: the next is there when a batch is done,
+and at most two batches of each partition are held in memory."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Source(Protocol):
+    """What the gate asks of the transport it is attached to."""
+
+    @property
+    def session_timeout(self) -> float:
+        """Seconds without a heartbeat after which the group gives our partitions to another."""
+
+    def heartbeat_age(self) -> float:
+        """Return the seconds since the last heartbeat known to be accepted; inf after a refusal."""
+
+    async def first_offset(self, tp: TopicPartition) -> int:
+        """Return the group's committed offset, or the earliest one where there is none."""
+
+
+class Want(NamedTuple):
+    """What may be fetched from a partition now."""
+
+    epoch: int
+    offset: int
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has happened so far in this process; read by the metrics and the tests."""
+
+    batches: int = 0
+    """Turns that ended well."""
+    records: int = 0
+    """Records in them."""
+    stale_batches: int = 0
+    """Batches dropped unprocessed because their partition has been closed or rewound since."""
+    reopened: int = 0
+    """Partitions closed after a failure, to be opened again."""
+    failed_openings: int = 0
+    """Openings that raised and were tried again."""
+    rewound: int = 0
+    """Times that batches on their way to the agent were lost and are read again."""
+    refetches: int = 0
+    """Fetches that began at another offset than the expected one and were repeated."""
+    gaps: int = 0
+    """Such fetches accepted because the broker showed the same a second time."""
+    commits: int = 0
+    failed_commits: int = 0
+
+
+class _Status(Enum):
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(slots=True, eq=False)
+class _Partition:
+    """One partition given to this process."""
+
+    tp: TopicPartition
+    owner: PartitionOwner
+    epoch: int
+    status: _Status = _Status.OPENING
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    task: asyncio.Task[None] | None = None
+    held: bool = False
+    """`owner.opened` has returned and `owner.closed` has not been called since."""
+    next_offset: int = 0
+    waiting: deque[Want] = field(default_factory=deque)
+    """Epoch and first offset of the batches handed out that have not had their turn yet."""
+    turn: _Turn | None = None
+    watermark: int | None = None
+    committed: int | None = None
+    failures: int = 0
+
+    def uncommitted(self) -> int | None:
+        return None if self.watermark == self.committed else self.watermark
+
+
+class _Turn:
+    """One batch's turn; see `streams.transports.batch.Turn`."""
+
+    def __init__(self, partition: _Partition, source: Source) -> None:
+        self._partition = partition
+        self._source = source
+
+    def check(self) -> None:
+        """Raise Fenced when the turn is over or the last heartbeat is too old."""
+        if self._partition.turn is not self:
+            raise Fenced("the batch's turn is over")
+        age = self._source.heartbeat_age()
+        if age >= self._source.session_timeout:
+            raise Fenced(f"no heartbeat for {age:.1f} s: another worker may own the partition")
+
+    def done(self, next_offset: int) -> None:
+        """Move the commit watermark, never backwards. Raises Fenced when the turn is over."""
+        if self._partition.turn is not self:
+            raise Fenced("the batch's turn is over")
+        self._partition.watermark = max(next_offset, self._partition.watermark or 0)
+
+
+class Gate:
+    """The partitions of this process. Create it before the app and register the owners."""
+
+    def __init__(self, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self.counts = Counts()
+        self._pause = pause
+        self._owners: dict[str, PartitionOwner] = {}
+        self._partitions: dict[TopicPartition, _Partition] = {}
+        self._epochs = itertools.count(1)
+        self._source: Source | None = None
+        self._changed = asyncio.Event()
+
+    # For owners and agents.
+
+    def own(self, topic: str, owner: PartitionOwner) -> None:
+        """Register who keeps the state of `topic`. Its records are delivered as batches."""
+        self._owners[topic] = owner
+
+    @asynccontextmanager
+    async def enter(self, batch: PartitionBatch) -> AsyncIterator[_Turn | None]:
+        """Take the partition's lock for one batch; yields None when the batch is stale.
+
+        An exception leaves the context as it is, and has the partition closed and opened again.
+        """
+        partition = self._partitions.get(batch.tp)
+        if partition is None:
+            self._stale(batch)
+            yield None
+            return
+        async with partition.lock:
+            if not self._has_turn(partition, batch):
+                self._stale(batch)
+                yield None
+                return
+            partition.turn = turn = _Turn(partition, self._attached())
+            try:
+                yield turn
+            except BaseException as error:
+                self._reopen(partition, error)
+                raise
+            else:
+                partition.failures = 0
+                self.counts.batches += 1
+                self.counts.records += len(batch.records)
+            finally:
+                partition.turn = None
+                self._notify()
+
+    # For whoever waits or measures.
+
+    def owned(self) -> set[TopicPartition]:
+        """Return the partitions given to this process, open or not."""
+        return set(self._partitions)
+
+    def open(self) -> set[TopicPartition]:
+        """Return the partitions whose state is recovered and that are being read."""
+        return {tp for tp, each in self._partitions.items() if each.status is _Status.OPEN}
+
+    def watermark(self, tp: TopicPartition) -> int | None:
+        """Return what is marked as done since the partition was given to us, None if nothing."""
+        partition = self._partitions.get(tp)
+        return None if partition is None else partition.watermark
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for `condition`, which is looked at after each change of a partition or a count."""
+        while not condition():
+            await self._changed.wait()
+
+    # For the transports.
+
+    def attach(self, source: Source) -> None:
+        """Say which transport the partitions come from."""
+        self._source = source
+
+    def assigned(self, tps: Iterable[TopicPartition]) -> None:
+        """Open, in the background, the partitions that are new. Raises LookupError if not owned."""
+        for tp in map(TopicPartition._make, tps):
+            if tp not in self._partitions:
+                if tp.topic not in self._owners:
+                    raise LookupError(f"nobody has registered as owner of {tp.topic}")
+                partition = _Partition(tp, self._owners[tp.topic], next(self._epochs))
+                self._partitions[tp] = partition
+                partition.task = asyncio.create_task(self._open(partition))
+        self._notify()
+
+    async def revoked(self, tps: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Close partitions once their batches in flight are done; return what is to be committed.
+
+        What was committed before is left out.
+        """
+        leaving = [self._partitions[tp] for tp in set(tps) if tp in self._partitions]
+        for partition in leaving:
+            partition.status = _Status.CLOSED  # nothing more is fetched or gets a turn
+        await asyncio.gather(*(self._close(partition) for partition in leaving))
+        for partition in leaving:
+            self._partitions.pop(partition.tp, None)
+        self._notify()
+        return _to_commit(leaving)
+
+    async def stop(self) -> Mapping[TopicPartition, int]:
+        """Close everything, as `revoked` does."""
+        return await self.revoked(self.owned())
+
+    def wanted(self) -> dict[TopicPartition, Want]:
+        """Return the partitions to be fetched now, each with the offset the fetch begins at."""
+        return {
+            tp: Want(each.epoch, each.next_offset)
+            for tp, each in self._partitions.items()
+            if each.status is _Status.OPEN and len(each.waiting) < AHEAD
+        }
+
+    def deliver(
+        self, tp: TopicPartition, want: Want, records: Sequence[Record]
+    ) -> PartitionBatch | None:
+        """Make the batch of what a fetch for `want` brought; None when it came too late."""
+        partition = self._partitions.get(tp)
+        if (
+            not records
+            or partition is None
+            or partition.status is not _Status.OPEN
+            or want != (partition.epoch, partition.next_offset)
+        ):
+            return None
+        partition.waiting.append(Want(want.epoch, records[0].offset))
+        partition.next_offset = records[-1].offset + 1
+        return PartitionBatch(tp=partition.tp, epoch=want.epoch, records=records)
+
+    def dropped(self, batch: PartitionBatch) -> None:
+        """Tell that Faust is through with a batch. One that had no turn counts as failed."""
+        partition = self._partitions.get(batch.tp)
+        if partition is not None and _key(batch) in partition.waiting:
+            self._reopen(partition, RuntimeError("the agent dropped a batch without processing it"))
+
+    def rewind(self) -> None:
+        """Read again all that was delivered and has not had its turn: Faust emptied its queues."""
+        for partition in self._partitions.values():
+            if partition.waiting:
+                self._rewind(partition)
+
+    def committable(self) -> Mapping[TopicPartition, int]:
+        """Return the watermarks that have moved since they were committed last."""
+        return _to_commit(self._partitions.values())
+
+    def committed(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Tell that `offsets` have been committed."""
+        self.counts.commits += 1
+        for tp, offset in offsets.items():
+            if (partition := self._partitions.get(tp)) is not None:
+                partition.committed = offset
+        self._notify()
+
+    # Opening and closing.
+
+    async def _open(self, partition: _Partition) -> None:
+        """Open until it succeeds; what fails is closed and tried again after a growing pause."""
+        while True:
+            if partition.failures:
+                await self._pause(_pause_after(partition.failures))
+            try:
+                start = await partition.owner.opened(partition.tp)
+                partition.held = True
+                if start is None:
+                    start = partition.watermark  # of an earlier opening; may not be committed yet
+                if start is None:
+                    start = await self._attached().first_offset(partition.tp)
+                break
+            except Exception:
+                _log.exception("partition could not be opened, trying again",
+                               topic=partition.tp.topic,
+                               partition=partition.tp.partition)  # fmt: skip
+                partition.failures += 1
+                self.counts.failed_openings += 1
+                self._notify()
+                await self._let_go(partition)
+        partition.next_offset = start
+        partition.status = _Status.OPEN
+        _log.info("partition open", topic=partition.tp.topic, partition=partition.tp.partition,
+                  offset=start)  # fmt: skip
+        self._notify()
+
+    def _reopen(self, partition: _Partition, error: BaseException) -> None:
+        """Close and open again. Called with the lock, so the closing begins after the turn."""
+        partition.failures += 1
+        self.counts.reopened += 1
+        if partition.status is not _Status.OPEN:
+            return  # being revoked, which closes it anyway, or being reopened already
+        _log.warning("partition is closed and opened again", topic=partition.tp.topic,
+                     partition=partition.tp.partition, error=repr(error))  # fmt: skip
+        partition.status = _Status.OPENING
+        partition.epoch = next(self._epochs)
+        partition.waiting.clear()
+        partition.task = asyncio.create_task(self._close_and_open(partition))
+
+    async def _close_and_open(self, partition: _Partition) -> None:
+        async with partition.lock:
+            await self._let_go(partition)
+        await self._open(partition)
+
+    async def _close(self, partition: _Partition) -> None:
+        """Stop the opening, wait for the batch in flight, let the state go."""
+        if partition.task is not None:
+            partition.task.cancel()
+            await asyncio.wait([partition.task])
+        async with partition.lock:
+            partition.status = _Status.CLOSED
+            partition.waiting.clear()
+            await self._let_go(partition)
+
+    async def _let_go(self, partition: _Partition) -> None:
+        if not partition.held:
+            return
+        partition.held = False
+        try:
+            await partition.owner.closed(partition.tp)
+        except Exception:
+            _log.exception("partition could not be closed cleanly", topic=partition.tp.topic,
+                           partition=partition.tp.partition)  # fmt: skip
+
+    # Batches.
+
+    def _has_turn(self, partition: _Partition, batch: PartitionBatch) -> bool:
+        if partition.status is not _Status.OPEN or batch.epoch != partition.epoch:
+            return False
+        if not partition.waiting or partition.waiting[0] != _key(batch):
+            # One before it never arrived, or it arrives a second time.
+            self._rewind(partition)
+            return False
+        partition.waiting.popleft()
+        return True
+
+    def _rewind(self, partition: _Partition) -> None:
+        if partition.waiting:
+            partition.next_offset = partition.waiting[0].offset
+            partition.waiting.clear()
+        partition.epoch = next(self._epochs)
+        self.counts.rewound += 1
+        _log.warning("batches were lost on their way to the agent and are read again",
+                     topic=partition.tp.topic, partition=partition.tp.partition,
+                     offset=partition.next_offset)  # fmt: skip
+        self._notify()
+
+    def _stale(self, batch: PartitionBatch) -> None:
+        self.counts.stale_batches += 1
+        _log.debug("stale batch dropped", topic=batch.tp.topic, partition=batch.tp.partition,
+                   offset=batch.records[0].offset)  # fmt: skip
+        self._notify()
+
+    def _attached(self) -> Source:
+        if self._source is None:
+            raise RuntimeError("the gate is not attached to a transport")
+        return self._source
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
+def _key(batch: PartitionBatch) -> Want:
+    return Want(batch.epoch, batch.records[0].offset)
+
+
+def _to_commit(partitions: Iterable[_Partition]) -> dict[TopicPartition, int]:
+    offsets = ((each.tp, each.uncommitted()) for each in partitions)
+    return {tp: offset for tp, offset in offsets if offset is not None}
+
+
+def _pause_after(failures: int) -> float:
+    # The exponent is capped because 2.0 ** 1100 overflows after a day of failing.
+    return float(min(FIRST_PAUSE * 2 ** min(failures - 1, 20), LONGEST_PAUSE))

@@ -1,0 +1,346 @@
+"""A worker: everything that one process of Ritorno runs, started and stopped in order.
+
+    data directory locked → log → topics checked → workflows published, the first time
+    → state and mailer ready → admin and public ports → consumption
+
+It stops in the opposite order: the batch in flight is finished and committed, the mails in flight
+are dealt with, state is closed and stays on disk for the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+from typing import Protocol
+
+import structlog
+
+from agents.definitions import Definitions
+from agents.mailer.compose import Composer
+from agents.mailer.render import TemplateProblem
+from agents.mailer.settings import MailSettings
+from agents.mailer.tokens import Tokens
+from agents.partition import Changes, PartitionActors
+from streams.admin import AdminServer, Check, Readiness, log_reachable
+from streams.app import App
+from streams.clock import Clock, SystemClock
+from streams.configured import log_from, mail_settings
+from streams.customers import CustomersRuntime
+from streams.definitions import DefinitionError, Library, publish, read, read_files, versions_of
+from streams.doctor import Status, check_topics
+from streams.failures import WorkerFailed
+from streams.log import Log
+from streams.mailer import MailerRuntime
+from streams.metrics import Metrics
+from streams.partitioner import partition_of
+from streams.public import PublicSite
+from streams.relay import RelayUrlError, parse_relay
+from streams.settings import Settings
+from streams.smtp import SmtpPool
+from streams.state import StoreFactory
+from streams.stores.memory import open_memory
+from streams.templates import load_renderer
+from streams.ticks import Ticks
+from streams.topology import (
+    CUSTOMER_EVENTS,
+    CUSTOMERS,
+    EMBEDDED_PARTITIONS,
+    MAILER,
+    AgentSpec,
+    topics,
+)
+from streams.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
+from streams.transports.gate import Gate
+
+STOP_SECONDS = 10.0
+"""A worker leaves within this time: Docker kills after ten seconds, Kubernetes after thirty."""
+
+GRACE_SECONDS = 6.0
+"""What mails on their way to the relay get of that; the rest is for writing down what became of
+them. A mail that takes longer is in doubt, and its class decides at the next start."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Runtime(PartitionOwner, Protocol):
+    """What runs an agent: owner of its partitions, and taker of its batches."""
+
+    async def process(self, batch: PartitionBatch) -> None:
+        """Take one batch through the commit protocol. Never raises."""
+
+    def settle(self, owned: Iterable[TopicPartition]) -> None:
+        """Drop the state of partitions that did not come back."""
+
+
+class Worker:
+    """One worker in this process. `start`, then `wait_stopped`, then `stop`."""
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock | None = None, metrics: Metrics | None = None
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.metrics = metrics or Metrics()
+        self.log: Log = log_from(settings, self.clock)
+        self.gate = Gate()
+        self._open_store = _store_factory(settings)
+        self._app: App | None = None
+        self._running = AsyncExitStack()
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Start everything; returns once records are consumed.
+
+        Raises WorkerFailed, LogError, StateError, AdminError, DefinitionError; nothing is left
+        running then.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self._running.aclose()
+            raise
+        _log.info("worker ready", broker=self.settings.broker_url, worker=self.settings.worker_id)
+
+    async def wait_stopped(self) -> None:
+        """Return once the worker is stopped. Raises WorkerFailed when it has broken down."""
+        if self._app is None:
+            return
+        app = self._app
+        await app.wait()
+        if app.crashed:
+            raise WorkerFailed(f"The worker has broken down: {app.crash_reason!r}")
+        if not self._stopping:
+            raise WorkerFailed("The worker has stopped consuming, and nobody told it to.")
+
+    async def stop(self) -> None:
+        """Finish what is in flight, commit, let go. Safe to call twice."""
+        self._stopping = True
+        await self._running.aclose()
+
+    # In the order in which a worker starts.
+
+    async def _start(self) -> None:
+        self._running.enter_context(_sole_worker(self.settings))
+        await self.log.start()
+        self._running.push_async_callback(self.log.stop)
+        await prepare_topics(self.log, self.settings)
+        await prepare_workflows(self.log, self.settings)
+
+        app = App(settings=self.settings, record_log=self.log, gate=self.gate)
+        self._own(app, CUSTOMERS, await self._customers())
+        mail = mail_settings(self.settings)
+        self._own(app, MAILER, self._mailer(app, mail))
+        await self._open_admin_port()
+        await self._open_public_port(mail)
+        await self._consume(app)
+
+    async def _customers(self) -> CustomersRuntime[Changes]:
+        definitions = Definitions()
+        partitions = await self.log.partitions(CUSTOMER_EVENTS)
+        runtime = CustomersRuntime(
+            log=self.log,
+            gate=self.gate,
+            open_store=self._open_store,
+            actors=partial(
+                PartitionActors,
+                definitions=definitions,
+                home=lambda key: partition_of(key, partitions),
+            ),
+            library=Library(self.log, definitions),
+            ticks=Ticks(
+                self.log, CUSTOMER_EVENTS, self.clock, int(self.settings.tick_seconds * 1000)
+            ),
+            observer=self.metrics,
+        )
+        self.metrics.watch_timers(runtime.timers_pending)
+        self._running.callback(runtime.close)
+        return runtime
+
+    def _mailer(self, app: App, settings: MailSettings) -> MailerRuntime:
+        try:
+            renderer = load_renderer(self.settings.workflows_dir, settings.fallback_locale)
+            relay = parse_relay(self.settings.smtp_url.get_secret_value())
+        except TemplateProblem as error:
+            raise WorkerFailed(f"A mail template can't be used: {error}") from None
+        except RelayUrlError as error:
+            raise WorkerFailed(f"RITORNO_SMTP_URL: {error}") from None
+        composer = Composer(settings, renderer)
+        runtime = MailerRuntime(
+            log=self.log,
+            gate=self.gate,
+            open_store=self._open_store,
+            check=app.check,
+            pool=SmtpPool(relay, clock=self.clock, metrics=self.metrics.mail),
+            compose=composer.compose,
+            message_id=composer.message_id,
+            clock=self.clock,
+            metrics=self.metrics.mail,
+            grace=GRACE_SECONDS,
+        )
+        self._running.push_async_callback(runtime.close)
+        return runtime
+
+    def _own(self, app: App, agent: AgentSpec, runtime: Runtime) -> None:
+        self.gate.own(agent.reads, runtime)
+        app.read(agent, runtime.process)
+        app.settle(agent.reads, runtime.settle)
+
+    async def _open_admin_port(self) -> None:
+        self.admin = AdminServer(
+            bind=self.settings.admin_bind,
+            registry=self.metrics.registry,
+            checks={
+                "log": log_reachable(self.log, CUSTOMER_EVENTS),
+                "partitions": _partitions_open(self.gate),
+            },
+        )
+        await self.admin.start()
+        self._running.push_async_callback(self.admin.stop)
+
+    async def _open_public_port(self, mail: MailSettings) -> None:
+        site = PublicSite(
+            log=self.log,
+            tokens=Tokens(mail.signing_keys),
+            shop_name=mail.shop.name,
+            clock=self.clock,
+            metrics=self.metrics.mail,
+            fallback_locale=mail.fallback_locale,
+        )
+        self._running.push_async_callback(site.stop)
+        bind = self.settings.public_bind
+        try:
+            await site.start(bind.host, bind.port)
+        except OSError as error:
+            raise WorkerFailed(f"RITORNO_PUBLIC_BIND = {bind}: {error.strerror}") from None
+
+    async def _consume(self, app: App) -> None:
+        self._app = app
+        self._running.push_async_callback(_stop_app, app)
+        await app.start()
+        if app.crashed:
+            raise WorkerFailed(f"Consumption can't be started: {app.crash_reason!r}")
+
+
+def run_worker(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT. Raises what `Worker.start` and `wait_stopped` raise."""
+    asyncio.run(_run(Worker(settings)))
+
+
+async def _run(worker: Worker) -> None:
+    told_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_stop.set)
+    starting = asyncio.ensure_future(worker.start())
+    stopping = asyncio.ensure_future(told_to_stop.wait())
+    try:
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if told_to_stop.is_set():
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            return
+        await starting
+        running = asyncio.ensure_future(worker.wait_stopped())
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running
+        running.cancel()
+        _log.info("worker told to stop")
+    finally:
+        stopping.cancel()
+        await worker.stop()
+
+
+async def prepare_topics(log: Log, settings: Settings) -> None:
+    """Make sure that the topics are as they must be. Raises WorkerFailed saying what to do.
+
+    The embedded log belongs to this worker alone, so what is missing there is created. On Kafka
+    the number of partitions and of copies is for somebody to decide.
+    """
+    if not settings.on_kafka:
+        await log.create_topics(topics(settings.partitions or EMBEDDED_PARTITIONS))
+    failures = [c for c in await check_topics(log, settings) if c.status is Status.FAIL]
+    if failures:
+        lines = "\n".join(f"- {check.text}\n  {check.remedy}" for check in failures)
+        raise WorkerFailed(f"The topics are not as they must be:\n{lines}")
+
+
+async def prepare_workflows(log: Log, settings: Settings) -> None:
+    """Publish the workflow files when none have been published yet, otherwise compare them.
+
+    Never more than that: of two workers during a deployment, the one with the older files must not
+    bring those back. Raises LogError, DefinitionError.
+    """
+    live = (await read(log)).live
+    if live is None:
+        report = await publish(log, read_files(settings.workflows_dir))
+        _log.info("workflows published for the first time", live=dict(report.live))
+        return
+    try:
+        files = versions_of(read_files(settings.workflows_dir))
+    except DefinitionError as error:
+        _log.warning("workflow files can't be read; what is published stays live", error=str(error))
+        return
+    if files != live:
+        changed = sorted(id_ for id_ in {*files, *live} if files.get(id_) != live.get(id_))
+        _log.warning("workflow files differ from what is live; `ritorno workflows publish` makes "
+                     "them live", changed=changed)  # fmt: skip
+
+
+def _store_factory(settings: Settings) -> StoreFactory:
+    if settings.store == "memory":
+        return open_memory
+    from streams.stores.rocks import RocksStores  # noqa: PLC0415  # 20 MB that memory doesn't need
+
+    return RocksStores(settings.data_dir)
+
+
+@contextmanager
+def _sole_worker(settings: Settings) -> Iterator[None]:
+    """Hold the data directory for this process. Raises WorkerFailed."""
+    path = settings.data_dir / "worker.lock"
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise WorkerFailed(
+            f"{settings.data_dir} can't be written: {error.strerror}. Set RITORNO_DATA_DIR."
+        ) from None
+    try:
+        _take_lock(handle, settings)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _take_lock(handle: int, settings: Settings) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkerFailed(
+            f"Another worker uses the data directory {settings.data_dir}. Each needs its own: "
+            "set RITORNO_DATA_DIR (and RITORNO_WORKER_ID)."
+        ) from None
+
+
+def _partitions_open(gate: Gate) -> Check:
+    async def check() -> Readiness:
+        owned, ready = gate.owned(), gate.open()
+        text = f"{len(ready)} of {len(owned)} partitions open"
+        return Readiness(bool(owned) and ready == owned, text)
+
+    return check
+
+
+async def _stop_app(app: App) -> None:
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await app.stop()
+    except TimeoutError:
+        # Nothing is lost: what is not committed is read again from the recovered state.
+        _log.error("consumption did not stop in time, leaving without it", seconds=STOP_SECONDS)

@@ -1,0 +1,252 @@
+"""Commands do what they say, errors are one clear line, and --json is JSON."""
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.customer import Consent, Customer, encode_customer, encode_erased
+from schemas.records import OutRecord, Record
+from streams.clock import SystemClock
+from streams.configured import log_from
+from streams.log import Log
+from streams.partitioner import partition_of
+from streams.settings import load_settings
+from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
+from tests.cli.conftest import Ritorno
+
+ADDED = {
+    "type": "track", "event": "Product Added", "messageId": "m1", "userId": "c-1",
+    "properties": {"product_id": "p1", "quantity": 1, "price": "52.00", "currency": "EUR"},
+}  # fmt: skip
+NEGATIVE = {
+    "type": "track", "event": "Order Completed", "messageId": "m2", "userId": "c-1",
+    "properties": {"order_id": "o1", "total": "-5", "currency": "EUR"},
+}  # fmt: skip
+
+
+def write(path: str, *lines: object) -> str:
+    texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
+    Path(path).write_text("\n".join(texts) + "\n")
+    return path
+
+
+async def read_all(topic: str) -> list[Record]:
+    log: Log = log_from(load_settings(), SystemClock())
+    await log.start()
+    records: list[Record] = []
+    for partition, span in (await log.offsets(topic)).items():
+        async for chunk in log.read(topic, partition, span.start, span.end):
+            records += chunk
+    await log.stop()
+    return records
+
+
+def stored(topic: str) -> list[Record]:
+    import asyncio  # noqa: PLC0415  # commands run their own loop, so these tests are not async
+
+    return asyncio.run(read_all(topic))
+
+
+async def _append(topic: str, key: bytes, values: list[bytes | None]) -> None:
+    log: Log = log_from(load_settings(), SystemClock())
+    await log.start()
+    partition = partition_of(key, await log.partitions(topic))
+    await log.append(topic, partition, [OutRecord(key, value) for value in values])
+    await log.stop()
+
+
+def append(topic: str, key: bytes, *values: bytes | None) -> None:
+    import asyncio  # noqa: PLC0415  # as above
+
+    asyncio.run(_append(topic, key, list(values)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["bogus"], "No such command 'bogus'"),
+        (["topics", "create", "--partitions", "x"], "Invalid value for '--partitions'"),
+        (["--broker", "nowhere", "doctor"], "--broker = 'nowhere': expected kafka://HOST"),
+        (["--config", "no.toml", "doctor"], "--config: no file no.toml"),
+        (["publish", "missing.ndjson"], "missing.ndjson: No such file"),
+        (["workflows", "check", "/nowhere"], "/nowhere"),
+        (["dead-letters", "resend"], "say which ones"),
+    ],
+)
+def test_mistakes_are_one_line_and_code_2(
+    ritorno: Ritorno, arguments: list[str], expected: str
+) -> None:
+    done = ritorno(*arguments)
+    assert done.code == 2
+    assert expected in done.err
+    assert len(done.err.splitlines()) == 1
+    assert done.out == ""
+
+
+def test_help_works_whatever_is_set(ritorno: Ritorno, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RITORNO_BROKER", "nonsense")
+    assert ritorno("worker", "--help").code == 0
+    assert "Usage: ritorno worker" in ritorno("worker", "--help").out
+
+
+def test_topics_are_created_once(ritorno: Ritorno) -> None:
+    first = ritorno("topics", "create", "--partitions", "3", "--json").json[0]
+    assert set(first.values()) == {"created"}
+    assert set(ritorno("topics", "create", "--json").json[0].values()) == {"exists"}
+    listed = {
+        line["topic"]: line["partitions"] for line in ritorno("topics", "list", "--json").json
+    }
+    assert listed[CUSTOMER_EVENTS] == listed[CUSTOMERS_CHANGELOG] == 3
+    assert listed["dead-letters"] == 1
+
+
+def test_publish_goes_on_after_a_bad_line(ritorno: Ritorno) -> None:
+    done = ritorno("publish", write("e.ndjson", ADDED, "not json", "", NEGATIVE), "--json")
+    assert done.code == 1
+    [report] = done.json
+    assert (report["published"], report["refused"]) == (1, 2)
+    assert [each["line"] for each in report["examples"]] == [2, 4]
+    assert "total" in report["examples"][1]["detail"]
+    assert "-5" in report["examples"][1]["detail"]
+    [record] = stored(CUSTOMER_EVENTS)
+    assert record.key == b"c-1"
+    assert record.partition == partition_of(b"c-1", 4)
+    assert record.header("ce_type") == b"cart.product_added"
+    assert record.header("ce_id") == b"m1"
+
+
+def test_publish_tells_a_person_line_field_and_value(ritorno: Ritorno) -> None:
+    done = ritorno("publish", write("e.ndjson", NEGATIVE))
+    assert "line 1: total: " in done.err
+    assert "'-5'" in done.err
+    assert "1 lines refused (1 invalid_event)" in done.err
+
+
+def test_publish_without_dead_letters(ritorno: Ritorno) -> None:
+    assert ritorno("publish", write("e.ndjson", NEGATIVE), "--no-dead-letter").code == 1
+    assert ritorno("dead-letters", "list", "--json").json == []
+
+
+def test_publish_from_a_line_and_from_standard_input(
+    ritorno: Ritorno, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [json.dumps({**ADDED, "messageId": f"m{n}"}) for n in range(1, 6)]
+    stdin = io.TextIOWrapper(io.BytesIO("\r\n".join(lines).encode("utf-8-sig")))
+    monkeypatch.setattr(sys, "stdin", stdin)
+    assert ritorno("publish", "-", "--from-line", "4").code == 0
+    ids = [record.header("ce_id") for record in stored(CUSTOMER_EVENTS)]
+    assert ids == [b"m4", b"m5"]
+
+
+def test_terminal_codes_in_what_is_refused_are_not_obeyed(ritorno: Ritorno) -> None:
+    bad = {**ADDED, "event": "\x1b]0;owned\x07[red]"}
+    done = ritorno("publish", write("e.ndjson", bad))
+    listed = ritorno("dead-letters", "list")
+    shown = ritorno("dead-letters", "show", "0:0")
+    for text in (done.err, listed.out, shown.out):
+        assert "\x1b" not in text
+        assert "\x07" not in text
+    assert "[red]" in listed.out
+
+
+def test_a_letter_is_sent_again_once_after_the_fix(
+    ritorno: Ritorno, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ritorno("publish", write("e.ndjson", NEGATIVE, ADDED))
+    [letter] = ritorno("dead-letters", "list", "--json").json
+    assert (letter["id"], letter["reason"], letter["offset"]) == ("0:0", "invalid_event", 1)
+
+    still = ritorno("dead-letters", "resend", "0:0")
+    assert still.code == 1
+    assert "still refused" in still.err
+    assert len(ritorno("dead-letters", "list", "--json").json) == 1
+
+    def fixed(line: bytes, **_: Any) -> Any:
+        return real(line.replace(b'"-5"', b'"5"'))
+
+    from streams import dead_letters  # noqa: PLC0415  # the fix is deployed here
+
+    real = dead_letters.parse_published
+    monkeypatch.setattr(dead_letters, "parse_published", fixed)
+    assert ritorno("dead-letters", "resend", "--reason", "invalid_event", "--json").json == [
+        {"resent": 1, "kept": []}
+    ]
+    assert ritorno("dead-letters", "list", "--json").json == []
+    assert ritorno("dead-letters", "resend", "--all", "--json").json == [{"resent": 0, "kept": []}]
+    assert ritorno("dead-letters", "resend", "0:0").code == 2
+    ids = [record.header("ce_id") for record in stored(CUSTOMER_EVENTS)]
+    assert ids == [b"m1", b"m2"]
+
+
+def test_a_customer_is_shown_by_the_highest_applied(ritorno: Ritorno) -> None:
+    ritorno("topics", "create")
+    new, old = Customer(key="c-1", applied=7), Customer(key="c-1", applied=3)
+    new.profile.first_name, new.profile.email = "[red]Zoë", "zoe@posta.it"
+    new.consents["marketing"] = Consent(True, 1_772_357_400_000, "checkout", "e-1")
+    # A worker that was paused too long has written an old state after the newer one.
+    append(CUSTOMERS_CHANGELOG, b"c-1", encode_customer(new), encode_customer(old))
+    [shown] = ritorno("customer", "show", "c-1", "--json").json
+    assert shown["applied"] == 7
+    assert shown["profile"]["first_name"] == "[red]Zoë"
+    assert shown["consents"]["marketing"]["time"] == "2026-03-01T09:30:00Z"
+    view = ritorno("customer", "show", "c-1").out
+    assert "[red]Zoë, zoe@posta.it" in view
+    assert "marketing: given 2026-03-01T09:30:00Z (checkout)" in view
+
+
+def test_an_unknown_and_an_erased_customer(ritorno: Ritorno) -> None:
+    ritorno("topics", "create")
+    append(CUSTOMERS_CHANGELOG, b"gone", encode_customer(Customer(key="gone", applied=1)))
+    append(CUSTOMERS_CHANGELOG, b"gone", encode_erased(2))
+    assert "nothing is known about 'nobody'" in ritorno("customer", "show", "nobody").err
+    assert "'gone' was erased" in ritorno("customer", "show", "gone").err
+    append(CUSTOMERS_CHANGELOG, b"gone", None)
+    assert "nothing is known about 'gone'" in ritorno("customer", "show", "gone").err
+
+
+def test_workflows_are_published_once(ritorno: Ritorno) -> None:
+    ritorno("topics", "create")
+    [first] = ritorno("workflows", "publish", "--json").json
+    assert first["changed"]
+    assert {"w06-abandoned-cart-a", "w11-welcome"} <= first["live"].keys()
+    [again] = ritorno("workflows", "publish", "--json").json
+    assert again == {"live": first["live"], "added": [], "changed": False}
+
+
+def test_schemas_are_exported(ritorno: Ritorno) -> None:
+    [written] = ritorno("schemas", "export", "out", "--json").json
+    assert len(written) > 20
+    for path in written:
+        assert json.loads(Path(path).read_text())["$schema"]
+    Path("file").write_text("")
+    assert ritorno("schemas", "export", "file").code == 1
+
+
+def test_doctor_says_what_is_missing(ritorno: Ritorno, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RITORNO_SMTP_URL", "smtp://127.0.0.1:9")  # the discard port: nobody there
+    done = ritorno("doctor", "--json")
+    assert done.code == 1
+    found = {line["check"]: line for line in done.json}
+    assert found["topics"]["status"] == "fail"
+    assert found["topics"]["remedy"] == "ritorno topics create"
+    assert found["relay"]["status"] == "fail"
+
+
+def test_the_installed_command(tmp_path: Path) -> None:
+    command = Path(sys.executable).parent / "ritorno"
+    done = subprocess.run(
+        [command, "publish", "-"], input=b"{}\n", cwd=tmp_path, capture_output=True, check=False,
+        timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert b"line 1: " in done.stderr
+    assert b"Traceback" not in done.stderr
+    quiet = subprocess.run(
+        f"{command} --help | head -1", shell=True, capture_output=True, check=False, timeout=60
+    )
+    assert quiet.stderr == b""

@@ -1,0 +1,113 @@
+"""A dead letter keeps the record as it was, goes back to where it came from, and only there."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.dead_letters import DeadLetter, Resolution, read_letter, refuse, resolve
+from schemas.records import OutRecord, Record
+from streams import dead_letters
+from streams.clock import VirtualClock
+from streams.dead_letters import open_letters, resend
+from streams.logs.embedded import MAX_RECORD_BYTES, EmbeddedLog
+from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS, topics
+
+START = 1_772_357_400_000
+NAMES = st.text(max_size=12) | st.sampled_from(["dl_topic", "dl_resolved", "ce_id"])
+HEADERS = st.lists(st.tuples(NAMES, st.binary(max_size=20)), max_size=8)
+
+
+def as_read(out: OutRecord, offset: int = 0) -> Record:
+    return Record(DEAD_LETTERS, 0, offset, START, out.key, out.value, tuple(out.headers))
+
+
+@given(st.none() | st.binary(max_size=20), st.none() | st.binary(max_size=50), HEADERS, st.text())
+def test_the_original_survives_whatever_it_is(
+    key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]], detail: str
+) -> None:
+    record = Record(CUSTOMER_EVENTS, 3, 17, START, key, value, tuple(headers))
+    letter = read_letter(as_read(refuse(record, reason="r", detail=detail, time=START), 5))
+    assert isinstance(letter, DeadLetter)
+    assert letter.original == OutRecord(key, value, tuple(headers))
+    assert letter.origin == (CUSTOMER_EVENTS, 3, 17)
+    assert (letter.id, letter.reason, letter.time) == ("0:5", "r", START)
+    # Refused again after it was sent again: the second letter holds what the first one held.
+    again = read_letter(as_read(refuse(record, reason="s", detail="", time=START), 6))
+    assert isinstance(again, DeadLetter)
+    assert again.original == letter.original
+
+
+def test_a_resolution_names_its_letter() -> None:
+    record = Record(CUSTOMER_EVENTS, 3, 17, START, b"k", b"v")
+    letter = read_letter(as_read(refuse(record, reason="r", detail="", time=START), 5))
+    assert isinstance(letter, DeadLetter)
+    assert read_letter(as_read(resolve(letter), 9)) == Resolution(0, 5)
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[EmbeddedLog]:
+    embedded = EmbeddedLog(tmp_path / "log", VirtualClock(START))
+    await embedded.start()
+    await embedded.create_topics(topics(4))
+    yield embedded
+    await embedded.stop()
+
+
+async def refused(log: EmbeddedLog, *records: Record) -> None:
+    letters = [refuse(record, reason="invalid_json", detail="", time=START) for record in records]
+    await log.append(DEAD_LETTERS, 0, letters)
+
+
+async def read_all(log: EmbeddedLog, topic: str) -> list[Record]:
+    found: list[Record] = []
+    for partition, span in (await log.offsets(topic)).items():
+        async for chunk in log.read(topic, partition, span.start, span.end):
+            found += chunk
+    return found
+
+
+async def test_letters_go_back_untouched_and_once(
+    log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        dead_letters, "RESENT_TOGETHER", 2
+    )  # so that five letters are three batches
+    headers = (("ce_type", b"x"), ("dl_topic", b"forged"))
+    originals = [
+        Record(CUSTOMER_EVENTS, 2, n, START, b"c-1", f"{n}".encode(), headers) for n in range(5)
+    ]
+    await refused(log, *originals)
+    assert (await resend(log, lambda _: True)).resent == 5
+    assert (await resend(log, lambda _: True)).resent == 0
+    assert [letter async for letter in open_letters(log)] == []
+    sent = await read_all(log, CUSTOMER_EVENTS)
+    assert [(r.partition, r.key, r.value, tuple(r.headers)) for r in sent] == [
+        (2, b"c-1", f"{n}".encode(), headers) for n in range(5)
+    ]
+
+
+async def test_a_forged_letter_can_not_reach_a_changelog(log: EmbeddedLog) -> None:
+    await refused(log, Record(CUSTOMERS_CHANGELOG, 0, 1, START, b"c-1", b"state"))
+    report = await resend(log, lambda _: True)
+    assert report.resent == 0
+    assert "nothing reads the topic" in report.kept[0][1]
+    assert await read_all(log, CUSTOMERS_CHANGELOG) == []
+
+
+async def test_the_largest_record_can_be_refused(log: EmbeddedLog) -> None:
+    """Otherwise its partition would stand still for ever."""
+    largest = b"y" * MAX_RECORD_BYTES
+    await log.append(CUSTOMER_EVENTS, 0, [OutRecord(None, largest)])
+    await refused(log, *await read_all(log, CUSTOMER_EVENTS))
+    [letter] = [letter async for letter in open_letters(log)]
+    assert letter.original.value == largest
+
+
+async def test_rubbish_among_the_letters_does_not_hide_the_others(log: EmbeddedLog) -> None:
+    await log.append(DEAD_LETTERS, 0, [OutRecord(b"k", b"rubbish")])
+    await log.append(DEAD_LETTERS, 0, [OutRecord(None, b"", (("dl_resolved", b"x"),))])
+    await refused(log, Record(CUSTOMER_EVENTS, 0, 1, START, None, b"v"))
+    assert [letter.id async for letter in open_letters(log)] == ["0:2"]

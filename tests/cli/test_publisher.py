@@ -1,0 +1,128 @@
+"""Publishing in batches: order kept, memory bounded, a failure says how far it got."""
+
+import io
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.records import OutRecord, Record
+from schemas.wire import MAX_EVENT_BYTES
+from streams.clock import VirtualClock
+from streams.log import LogUnavailable
+from streams.logs.embedded import EmbeddedLog
+from streams.publisher import BATCH, PublishInterrupted, publish, read_lines
+from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, topics
+
+START = 1_772_357_400_000
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[EmbeddedLog]:
+    embedded = EmbeddedLog(tmp_path / "log", VirtualClock(START))
+    await embedded.start()
+    await embedded.create_topics(topics(4))
+    yield embedded
+    await embedded.stop()
+
+
+def event(number: int) -> bytes:
+    return json.dumps({
+        "type": "track", "event": "Product Added", "messageId": f"m{number}",
+        "userId": f"c-{number % 7}", "properties": {"product_id": "p", "quantity": 1},
+    }).encode() + b"\n"  # fmt: skip
+
+
+async def records(log: EmbeddedLog, topic: str) -> list[Record]:
+    found: list[Record] = []
+    for partition, span in (await log.offsets(topic)).items():
+        async for chunk in log.read(topic, partition, span.start, span.end):
+            found += chunk
+    return found
+
+
+class FailingLog:
+    """Fails at the nth append to customer-events, like a broker that goes away."""
+
+    def __init__(self, log: EmbeddedLog, *, appends: int) -> None:
+        self._log = log
+        self._left = appends
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def append(self, topic: str, partition: int, batch: Sequence[OutRecord]) -> int:
+        self._left -= 1
+        if self._left < 0:
+            raise LogUnavailable("the broker does not answer")
+        return await self._log.append(topic, partition, batch)
+
+
+async def test_order_is_kept_per_customer_over_batches(log: EmbeddedLog) -> None:
+    count = 2 * BATCH + 17
+    stream = io.BytesIO(b"".join(event(n) for n in range(count)))
+    seen: list[int] = []
+    report = await publish(
+        log, read_lines(stream), clock=VirtualClock(START),
+        on_progress=lambda so_far: seen.append(so_far.through),
+    )  # fmt: skip
+    assert (report.events, report.refused, report.through) == (count, 0, count)
+    assert seen == [BATCH, 2 * BATCH, count]
+    by_customer: dict[bytes, list[int]] = {}
+    for record in await records(log, CUSTOMER_EVENTS):
+        assert record.key is not None
+        number = int((record.header("ce_id") or b"")[1:])
+        by_customer.setdefault(record.key, []).append(number)
+    assert sum(map(len, by_customer.values())) == count
+    assert all(numbers == sorted(numbers) for numbers in by_customer.values())
+
+
+async def test_after_a_failure_it_goes_on_from_the_line_it_names(log: EmbeddedLog) -> None:
+    content = b"".join(event(n) for n in range(2 * BATCH))
+    failing = FailingLog(log, appends=4)  # the first batch has one append for each partition
+    with pytest.raises(PublishInterrupted) as caught:
+        await publish(failing, read_lines(io.BytesIO(content)), clock=VirtualClock(START))
+    assert caught.value.report.through == BATCH
+    assert f"--from-line {BATCH + 1}" in str(caught.value)
+    rest = read_lines(io.BytesIO(content), from_line=BATCH + 1)
+    await publish(log, rest, clock=VirtualClock(START))
+    ids = [record.header("ce_id") for record in await records(log, CUSTOMER_EVENTS)]
+    assert len(ids) == len(set(ids)) == 2 * BATCH
+
+
+async def test_a_line_of_any_length_is_refused_and_the_next_one_read(log: EmbeddedLog) -> None:
+    huge = b'{"x": "' + b"y" * (3 * MAX_EVENT_BYTES) + b'"}\n'
+    lines = list(read_lines(io.BytesIO(huge + event(1))))
+    assert [line.number for line in lines] == [1, 2]
+    assert len(lines[0].content) <= MAX_EVENT_BYTES + 1
+    report = await publish(log, lines, clock=VirtualClock(START))
+    assert (report.events, report.by_reason) == (1, {"too_large": 1})
+    [letter] = await records(log, DEAD_LETTERS)
+    assert letter.value is not None
+    assert len(letter.value) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"not json", "invalid_json"),
+        (b"[1]", "invalid_event"),
+        (b"\xff\xfe", "invalid_json"),
+        (b"[" * 500_000, "invalid_json"),
+        (b'{"type":"track","event":"Invented","messageId":"m","userId":"c"}', "unknown_type"),
+        (b'{"type":"identify","userId":"c"}', "missing_id"),
+        (b'{"type":"identify","messageId":"m"}', "missing_id"),
+    ],
+)
+async def test_bad_lines_become_letters_untouched(
+    log: EmbeddedLog, line: bytes, reason: str
+) -> None:
+    report = await publish(log, read_lines(io.BytesIO(line)), clock=VirtualClock(START))
+    assert report.by_reason == {reason: 1}
+    [letter] = await records(log, DEAD_LETTERS)
+    assert letter.value == line
+    assert letter.header("dl_reason") == reason.encode()
+    assert letter.header("dl_time") == b"2026-03-01T09:30:00Z"
+    assert await records(log, CUSTOMER_EVENTS) == []

@@ -1,0 +1,91 @@
+"""The load of a fault run: a seeded stream of events, some of them produced twice, and a naive fold
+of the unique ones that shares no code with the actors."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from schemas.records import OutRecord
+
+PRODUCTS = [(f"p{number}", f"Prodotto {number}", Decimal(500 + 37 * number) / 100) for number in range(40)]
+REPEATED = 0.03
+"""Share of the events that their producer sends a second time, a few events later."""
+
+
+@dataclass
+class Expected:
+    """What must be known of a customer in the end, whatever happened on the way."""
+
+    orders: int = 0
+    spent: Decimal = Decimal(0)
+    views: int = 0
+    marketing: bool = False
+
+
+@dataclass
+class Load:
+    """Generates keyed records; `expected` grows with them."""
+
+    seed: int
+    customers: int
+    expected: defaultdict[str, Expected] = field(default_factory=lambda: defaultdict(Expected))
+    unique: int = 0
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._again: list[OutRecord] = []
+
+    def signups(self) -> list[OutRecord]:
+        """Every customer tells an address; half of them subscribe."""
+        records = []
+        for number in range(self.customers):
+            customer = f"c{number}"
+            traits = {"email": f"{customer}@example.com", "first_name": f"Nome{number}"}
+            records.append(self._record(customer, "customer.updated", traits))
+            if number % 2:
+                self.expected[customer].marketing = True
+                body = {"list": "newsletter", "confirmed": True}
+                records.append(self._record(customer, "list.subscribed", body))
+        return records
+
+    def events(self, count: int) -> list[OutRecord]:
+        """Return the next `count` unique events, with repetitions in between."""
+        records = []
+        for _ in range(count):
+            record = self._one()
+            records.append(record)
+            if self._random.random() < REPEATED:
+                self._again.append(record)
+            if self._again and self._random.random() < REPEATED:
+                records.append(self._again.pop(0))
+        return records
+
+    def _one(self) -> OutRecord:
+        customer = f"c{self._random.randrange(self.customers)}"
+        product, name, price = self._random.choice(PRODUCTS)
+        item = {"product_id": product, "name": name, "price": str(price), "quantity": 1}
+        kind = self._random.random()
+        if kind < 0.80:
+            self.expected[customer].views += 1
+            return self._record(customer, "product.viewed", item)
+        if kind < 0.97:
+            return self._record(customer, "cart.product_added", item)
+        self.expected[customer].orders += 1
+        self.expected[customer].spent += price
+        order = {"order_id": f"o{self.unique}", "total": str(price), "products": [item]}
+        return self._record(customer, "order.completed", order | {"currency": "EUR"})
+
+    def _record(self, customer: str, type_: str, body: dict[str, object]) -> OutRecord:
+        self.unique += 1
+        headers = (
+            ("ce_id", f"{self.seed}-{self.unique}".encode()),
+            ("ce_source", b"/load"),
+            ("ce_type", type_.encode()),
+            ("ce_specversion", b"1.0"),
+            ("content-type", b"application/json"),
+        )
+        return OutRecord(customer.encode(), json.dumps(body).encode(), headers)

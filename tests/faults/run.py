@@ -1,0 +1,156 @@
+"""A fault run: workers under load on a real broker, hurt in a seeded order, then verified."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+from schemas.topics import CUSTOMER_EVENTS
+from streams.log import Log
+from streams.partitioner import partition_of
+from tests.faults.fleet import Fleet, Inbox, Worker
+from tests.faults.load import Load
+from tests.faults.verify import Follower, check_decisions, check_mails, check_states, reference
+
+SESSION_SECONDS = 4.0
+"""Short, so that a run needn't wait long for a paused worker to be replaced."""
+PAUSED_SECONDS = SESSION_SECONDS + 2
+"""Longer than the session: the others have taken over when the paused one wakes."""
+
+
+class Broker(Protocol):
+    """What a run does to the broker."""
+
+    def kill(self) -> None:
+        """kill -9."""
+
+    def start(self) -> None:
+        """Start again on the same data and port, and return when it answers."""
+
+
+class Run:
+    """One run. `faults` are names of methods without the underscore."""
+
+    FAULTS = ("kill", "terminate", "join_and_leave", "pause", "restart_broker")
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        broker: Broker,
+        directory: Path,
+        bootstrap: str,
+        seed: int,
+        customers: int = 400,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self._log = log
+        self._broker = broker
+        self._random = random.Random(seed)
+        self._load = Load(seed, customers)
+        self._inbox = Inbox()
+        self._say = say
+        self._ends: dict[int, int] = {}
+        self._fleet = Fleet(
+            directory,
+            RITORNO_BROKER=f"kafka://{bootstrap}",
+            RITORNO_SMTP_URL=f"smtp://127.0.0.1:{self._inbox.port}",
+            RITORNO_PARTITIONS="4",
+            RITORNO_KAFKA_SESSION_SECONDS=str(SESSION_SECONDS),
+            RITORNO_TOKEN_KEYS="a:0123456789abcdef0123456789abcdef",
+        )
+
+    async def go(self, faults: list[str], events_per_fault: int) -> Counter[str]:
+        """Do all faults under load, verify, and return what was counted."""
+        self._fleet.command("topics", "create")
+        self._inbox.start()
+        try:
+            await self._fleet.start("one", "two")
+            await self._append(self._load.signups())
+            for number, fault in enumerate(faults, start=1):
+                self._say(f"fault {number}/{len(faults)}: {fault}")
+                hurt: Callable[[], Awaitable[None]] = getattr(self, f"_{fault}")
+                await asyncio.gather(self._append_some(events_per_fault), hurt())
+            return await self._verify()
+        finally:
+            self._fleet.kill()
+            self._inbox.stop()
+
+    async def _verify(self) -> Counter[str]:
+        follower = Follower(self._log)
+        async with asyncio.timeout(180):
+            await follower.drained(self._ends)
+        self._say("drained, stopping the workers")
+        codes = self._fleet.stop()
+        assert set(codes.values()) == {0}, codes
+        found = await follower.catch_up()
+        outcome = await reference(self._log, found.progress)
+        check_states(found, outcome, self._load)
+        check_decisions(found, outcome)
+        tally = check_mails(found, self._inbox)
+        tally["events"] = self._load.unique
+        return tally
+
+    async def _append_some(self, count: int) -> None:
+        """Append in small portions, so that the fault falls into the middle."""
+        for _ in range(10):
+            await self._append(self._load.events(count // 10))
+
+    async def _append(self, records: list) -> None:  # type: ignore[type-arg]  # of OutRecord
+        partitions = await self._log.partitions(CUSTOMER_EVENTS)
+        by_partition: dict[int, list] = {}  # type: ignore[type-arg]  # of OutRecord
+        for record in records:
+            by_partition.setdefault(partition_of(record.key, partitions), []).append(record)
+        for partition, portion in by_partition.items():
+            self._ends[partition] = 1 + await self._log.append(CUSTOMER_EVENTS, partition, portion)
+
+    def _one(self) -> Worker:
+        """Return one of the two that always come back."""
+        return self._fleet.worker(self._random.choice(("one", "two")))
+
+    async def _kill(self) -> None:
+        worker = self._one()
+        await self._progressing(worker)
+        worker.kill()
+        await self._fleet.start(worker.name)
+
+    async def _terminate(self) -> None:
+        worker = self._one()
+        await self._progressing(worker)
+        worker.signal(signal.SIGTERM)
+        code = await asyncio.to_thread(worker.wait)
+        assert code == 0, worker.last_words()
+        await self._fleet.start(worker.name)
+
+    async def _join_and_leave(self) -> None:
+        await self._fleet.start("three")
+        third = self._fleet.worker("three")
+        if self._random.random() < 0.5:
+            third.kill()
+        else:
+            third.signal(signal.SIGTERM)
+            await asyncio.to_thread(third.wait)
+
+    async def _pause(self) -> None:
+        """Stop a process for longer than its session, in the middle of whatever it does."""
+        worker = self._one()
+        await self._progressing(worker)
+        worker.signal(signal.SIGSTOP)
+        await asyncio.sleep(PAUSED_SECONDS)  # the fault itself: nothing tells when a session is over
+        worker.signal(signal.SIGCONT)
+        await worker.ready()
+
+    async def _restart_broker(self) -> None:
+        await asyncio.to_thread(self._broker.kill)
+        await asyncio.to_thread(self._broker.start)
+        for name in ("one", "two"):
+            await self._fleet.worker(name).ready()
+
+    async def _progressing(self, worker: Worker) -> None:
+        """Wait until the worker is in the middle of it."""
+        await worker.ready()

@@ -1,0 +1,390 @@
+"""The queue of one partition: every state meets every command and every result."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+from agents.mailer.entry import Entry, pack_entry, unpack_entry
+from agents.mailer.queue import Changes, Ended, Queue
+from agents.mailer.replies import (
+    Accepted,
+    Dropped,
+    Refused,
+    Result,
+    Unknown,
+    about_relay,
+    classify,
+    reason_text,
+)
+from agents.mailer.retry import Breaker, retry_delay
+from schemas.stored import head
+from schemas.wire import parse_record
+from tests.mailer.samples import DAY, HOUR, START, cancel, record, send
+
+OK = Accepted(250, "ok")
+LATER = Refused("rcpt", 451, "later")
+NO = Refused("rcpt", 550, "5.1.1 no")
+GONE = Dropped("data", "gone")
+WHO_KNOWS = Unknown("gone")
+
+
+class Store(dict[bytes, bytes]):
+    """What a changelog would keep."""
+
+    def write(self, queue: Queue, changes: Changes) -> Changes:
+        for key, stored in changes.states:
+            if stored is None:
+                del self[key]
+            else:
+                assert key not in self or head(stored).applied > head(self[key]).applied
+                self[key] = stored
+        queue.written(changes.states)
+        return changes
+
+
+class Bench:
+    """A queue whose changes are written at once."""
+
+    def __init__(self, store: Store | None = None) -> None:
+        self.store = Store() if store is None else store
+        self.offset = 0
+        self.queue = self.reopened()
+
+    def reopened(self) -> Queue:
+        return Queue(
+            load=self.store.get,
+            kept=list(self.store.items()),
+            message_id=lambda id_: f"<{id_}>",
+            relay="relay",
+        )
+
+    def do(self, changes: Changes) -> Changes:
+        return self.store.write(self.queue, changes)
+
+    def read(self, *commands: object) -> Changes:
+        records = []
+        for command in commands:
+            records.append(record(command, self.offset))  # type: ignore[arg-type]  # both kinds of commands
+            self.offset += 1
+        return self.do(self.queue.receive(records))
+
+    def claim(self, now: int = START) -> Entry:
+        entry = self.queue.pick(now)
+        assert entry is not None
+        claim = self.queue.claim(entry.id, now)
+        assert claim is not None
+        self.do(claim[1])
+        return claim[0]
+
+    def settle(self, result: Result, now: int = START) -> Changes:
+        return self.do(self.queue.settle("m1", result, now))
+
+    def state(self, id_: str = "m1") -> str | None:
+        entry = self.queue.get(id_)
+        return None if entry is None else entry.state
+
+
+def types(changes: Changes) -> list[str]:
+    return [parse(each.record) for each in changes.outcomes]
+
+
+def parse(out: object) -> str:
+    headers = dict(out.headers)  # type: ignore[attr-defined]  # an OutRecord
+    return str(headers["ce_type"].decode())
+
+
+def reach(state: str, *, urgent: bool = False) -> Bench:
+    """Return a queue whose mail m1 is in `state`."""
+    bench = Bench()
+    if state == "cancelled":
+        bench.read(cancel())
+        return bench
+    if state == "unknown":
+        return bench
+    bench.read(send(urgent=urgent))
+    if state == "skipped":
+        bench.read(cancel())
+    if state in ("queued", "skipped"):
+        return bench
+    bench.claim()
+    results = {
+        "deferred": LATER, "sent": OK, "bounced": NO, "failed": WHO_KNOWS
+    }  # fmt: skip
+    if state in results:
+        bench.settle(results[state])
+    return bench
+
+
+STATES = [
+    "unknown", "queued", "deferred", "attempting", "sent", "bounced", "failed", "skipped",
+    "cancelled",
+]  # fmt: skip
+COMMANDS: dict[tuple[str, str], tuple[str, list[str]]] = {
+    ("unknown", "send"): ("queued", []),
+    ("unknown", "cancel"): ("cancelled", []),
+    ("queued", "cancel"): ("skipped", ["mail.skipped"]),
+    ("deferred", "cancel"): ("skipped", ["mail.skipped"]),
+    ("cancelled", "send"): ("skipped", ["mail.skipped"]),
+}
+"""(state, command) → (new state, outcomes); all others change nothing."""
+
+
+@pytest.mark.parametrize(("state", "action"), list(itertools.product(STATES, ["send", "cancel"])))
+def test_every_state_meets_every_command(state: str, action: str) -> None:
+    bench = reach(state)
+    assert bench.state() == (None if state == "unknown" else state)
+    changes = bench.read(send() if action == "send" else cancel())
+    expected, outcomes = COMMANDS.get((state, action), (state, []))
+    assert bench.state() == expected
+    assert types(changes) == outcomes
+    assert sum(bench.queue.waiting.values()) == (expected in ("queued", "deferred"))
+
+
+RESULTS: dict[tuple[str, bool], tuple[str, str]] = {
+    ("Accepted", False): ("sent", "mail.sent"),
+    ("Accepted", True): ("sent", "mail.sent"),
+    ("LATER", False): ("deferred", "mail.deferred"),
+    ("LATER", True): ("deferred", "mail.deferred"),
+    ("NO", False): ("bounced", "mail.bounced"),
+    ("NO", True): ("bounced", "mail.bounced"),
+    ("Dropped", False): ("deferred", "mail.deferred"),
+    ("Dropped", True): ("deferred", "mail.deferred"),
+    ("Unknown", False): ("failed", "mail.failed"),
+    ("Unknown", True): ("deferred", "mail.deferred"),
+}
+
+
+@pytest.mark.parametrize(("name", "urgent"), RESULTS)
+@pytest.mark.parametrize("state", STATES)
+def test_every_state_meets_every_result(state: str, name: str, urgent: bool) -> None:
+    result = {"Accepted": OK, "LATER": LATER, "NO": NO, "Dropped": GONE, "Unknown": WHO_KNOWS}[name]
+    bench = reach(state, urgent=urgent)
+    before = bench.state()
+    changes = bench.settle(result)
+    if before == "attempting":
+        assert (bench.state(), types(changes)) == (
+            RESULTS[name, urgent][0],
+            [RESULTS[name, urgent][1]],
+        )
+    else:
+        assert (bench.state(), types(changes)) == (before, [])
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_skip_fail_and_unreachable_touch_only_what_waits(state: str) -> None:
+    steps: list[Callable[[Queue], Changes]] = [
+        lambda queue: queue.skip("m1", START, "invalid_address"),
+        lambda queue: queue.fail("m1", START, "render: x"),
+        lambda queue: queue.release("m1"),
+    ]
+    for number, step in enumerate(steps):
+        bench = reach(state)
+        before = bench.state()
+        changes = bench.do(step(bench.queue))
+        touched = before in (("attempting",) if number == 2 else ("queued", "deferred"))
+        assert bool(changes.states) is touched
+
+
+def test_transactional_first_then_by_due_time() -> None:
+    bench = Bench()
+    for name, due, urgent in [("m1", 5, False), ("m2", 1, False), ("t1", 9, True), ("t2", 3, True)]:
+        bench.read(send(name, time=START + due, urgent=urgent))
+    order = [bench.claim(START + 10).id for _ in range(4)]
+    assert order == ["t2", "t1", "m2", "m1"]
+    assert bench.queue.pick(START + 10) is None
+
+
+def test_nothing_is_picked_before_it_is_due() -> None:
+    bench = Bench()
+    bench.read(send(urgent=True))
+    bench.claim()
+    bench.settle(LATER)
+    assert bench.queue.pick(START + 29_999) is None
+    assert bench.queue.next_time() == START + 30_000
+    assert bench.claim(START + 30_000).attempt == 2
+
+
+def test_a_cancel_reaches_a_mail_that_was_picked_and_not_one_that_was_claimed() -> None:
+    bench = Bench()
+    bench.read(send())
+    assert bench.queue.pick(START) is not None
+    bench.read(cancel())
+    assert bench.queue.claim("m1", START) is None
+
+    bench = Bench()
+    bench.read(send())
+    bench.claim()
+    assert types(bench.read(cancel())) == []
+    assert types(bench.settle(OK)) == ["mail.sent"]
+
+
+def test_expired_mails_are_skipped_and_finished_ones_forgotten_a_day_later() -> None:
+    bench = Bench()
+    bench.read(send())
+    assert types(bench.do(bench.queue.housekeep(START + DAY - 1))) == []
+    assert bench.queue.pick(START + DAY) is None
+    changes = bench.do(bench.queue.housekeep(START + DAY))
+    assert types(changes) == ["mail.skipped"]
+    assert json.loads(changes.outcomes[0].record.value or b"")["reason"] == "expired"
+    bench.do(bench.queue.housekeep(START + 3 * DAY))
+    assert bench.state() == "skipped"  # not while the log may not have its outcome
+    bench.do(bench.queue.published(changes.outcomes))
+    assert (bench.queue.get("m1") or Entry("", "sent", 0, 0)).command == b""
+    bench.do(bench.queue.housekeep(START + 3 * DAY + HOUR))
+    assert bench.state() is None
+    assert not bench.store
+
+
+def test_a_mail_in_doubt_that_expires_does_not_count_as_never_sent() -> None:
+    bench = reach("attempting", urgent=True)
+    bench.settle(WHO_KNOWS)
+    changes = bench.do(bench.queue.housekeep(START + 2 * DAY))
+    assert types(changes) == ["mail.failed"]
+    assert json.loads(changes.outcomes[0].record.value or b"")["ambiguous"] is True
+
+
+def test_an_unreachable_relay_is_told_once_per_attempt() -> None:
+    bench = Bench()
+    bench.read(send())
+    told = []
+    for tenth in range(5):
+        assert bench.queue.pick(START + tenth * 1_000) is not None
+        until = START + tenth * 1_000 + 500
+        told.append(types(bench.do(bench.queue.unreachable("m1", until - 500, until, "relay_tls"))))
+    assert told == [["mail.deferred"], [], [], [], []]
+    assert bench.claim(START + 10_000).attempt == 1
+    changes = bench.settle(LATER)
+    assert [each.record.headers[0][1] for each in changes.outcomes] == [b"m1/deferred/1/tried"]
+
+
+def test_claims_found_after_a_crash() -> None:
+    for urgent, ended, state in [
+        (False, [], "failed"),
+        (True, [], "deferred"),
+        (False, [Ended("m1", 1, OK)], "sent"),
+        (False, [Ended("m1", 1, None)], "queued"),
+        (False, [Ended("m1", 2, OK)], "failed"),
+    ]:
+        bench = reach("attempting", urgent=urgent)
+        bench.queue = bench.reopened()
+        bench.do(bench.queue.recover(ended, START))
+        assert bench.state() == state, (urgent, ended)
+
+
+def test_recovery_keeps_order_due_times_and_outcomes() -> None:
+    bench = reach("deferred")
+    bench.read(send("t1", urgent=True), send("m2"))
+    bench.queue = bench.reopened()
+    changes = bench.do(bench.queue.recover([], START))
+    assert [(each.id, parse(each.record)) for each in changes.outcomes] == [("m1", "mail.deferred")]
+    assert bench.queue.waiting == {"transactional": 1, "marketing": 2}
+    assert [bench.claim(START).id, bench.claim(START).id] == ["t1", "m2"]
+    assert bench.queue.pick(START) is None
+    assert bench.claim(START + HOUR).id == "m1"
+
+
+def test_the_kept_form_says_how_new_it_is() -> None:
+    entry = Entry("m1", "queued", 7, START, revision=3, due=START + 5)
+    stored = pack_entry(entry)
+    assert head(stored) == ((7 << 16) + 3, START + 5)
+    assert unpack_entry(stored) == entry
+
+
+def test_outcomes_are_events_that_the_customer_agent_reads() -> None:
+    bench = reach("attempting")
+    outcome = bench.settle(NO).outcomes[0].record
+    as_read = record(send())._replace(value=outcome.value, headers=outcome.headers)
+    event = parse_record(as_read)
+    assert (event.id, event.type, event.customer, event.time) == (
+        "m1/bounced", "mail.bounced", "u1", START
+    )  # fmt: skip
+    assert (event.data.kind, event.data.code, event.data.enhanced_code) == ("hard", 550, "5.1.1")
+
+
+def test_a_hundred_thousand_mails_wait_in_modest_memory() -> None:
+    tracemalloc.start()
+    queue = Queue(
+        load=Store().get,
+        kept=((b"%d" % n, pack_entry(_entry(n))) for n in range(100_000)),
+        message_id=str,
+        relay="relay",
+    )
+    used, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(queue.waiting.values()) == 100_000
+    assert used < 60_000_000
+
+
+def _entry(number: int) -> Entry:
+    return Entry(f"m{number}", "queued", number, START + DAY, due=START + number)
+
+
+def test_transactional_retries() -> None:
+    delays = [retry_delay(urgent=True, attempt=n, command_id="m1") for n in range(1, 9)]
+    assert delays == [int(each * 60_000) for each in [0.5, 2, 5, 15, 30, 60, 60, 60]]
+
+
+def test_marketing_retries_grow_with_jitter_to_four_hours() -> None:
+    for attempt in range(1, 30):
+        plain = min(300_000 * 1.5 ** (attempt - 1), 4 * HOUR / 0.8)
+        delays = {retry_delay(urgent=False, attempt=attempt, command_id=f"m{n}") for n in range(50)}
+        assert all(plain * 0.8 - 1 <= each <= min(plain * 1.2, 4 * HOUR) for each in delays)
+        assert attempt > 10 or len(delays) > 20
+    again = [retry_delay(urgent=False, attempt=3, command_id="m1") for _ in range(2)]
+    assert again[0] == again[1]
+    assert retry_delay(urgent=False, attempt=5_000, command_id="m1") <= 4 * HOUR
+
+
+def test_the_breaker_doubles_to_a_minute_and_counts_a_storm_once() -> None:
+    breaker = Breaker()
+    now, pauses = START, []
+    for _ in range(9):
+        until = breaker.failed(now)
+        assert breaker.failed(now) == until
+        assert not breaker.closed(now)
+        pauses.append(until - now)
+        now = until
+    assert pauses == [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 60_000, 60_000, 60_000]
+    breaker.succeeded()
+    assert breaker.failed(now) - now == 1_000
+
+
+@pytest.mark.parametrize(
+    ("refusal", "kind", "final"),
+    [
+        (Refused("rcpt", 550, "5.1.1 no such user"), "hard", True),
+        (Refused("rcpt", 550, "5.1.8 bad sender"), "blocked", True),
+        (Refused("rcpt", 550, "5.2.1 disabled"), "hard", True),
+        (Refused("rcpt", 552, "5.2.2 full"), "soft", True),
+        (Refused("dot", 554, "5.7.1 spam"), "blocked", True),
+        (Refused("dot", 552, "5.3.4 too big"), "content", True),
+        (Refused("dot", 554, "5.6.0 bad"), "content", True),
+        (Refused("rcpt", 554, "no enhanced code"), "blocked", True),
+        (Refused("rcpt", 550, "see 4.7.0 elsewhere"), "hard", True),
+        (Refused("rcpt", 421, "4.7.0 too fast"), "throttled", False),
+        (Refused("rcpt", 454, "busy"), "throttled", False),
+        (Refused("rcpt", 452, "4.2.2 full"), "soft", False),
+        (Refused("mail", 550, "5.1.1 who are you"), "blocked", True),
+        (Refused("mail", 552, "5.3.4 too big"), "content", True),
+    ],
+)
+def test_replies(refusal: Refused, kind: str, final: bool) -> None:
+    meaning = classify(refusal)
+    assert (meaning.kind, meaning.final) == (kind, final)
+
+
+def test_what_is_about_the_relay() -> None:
+    assert about_relay(Refused("mail", 530, "5.7.0 must issue STARTTLS"))
+    assert not about_relay(Refused("mail", 550, "5.1.1"))
+    assert not about_relay(Refused("rcpt", 530, "no"))
+
+
+def test_a_relays_text_becomes_one_safe_line() -> None:
+    text = reason_text("5.7.1 no\r\nmail\x00 \udcff" + "x" * 1_000)
+    assert text.startswith("5.7.1 no mail xxx")
+    assert len(text) == 300

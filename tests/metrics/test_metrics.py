@@ -1,0 +1,191 @@
+"""Names, label sets and units of what a worker says of itself."""
+
+import re
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from agents.effects import Effect, command, decided
+from agents.mailer.metrics import MailerMetrics
+from agents.partition import Changes, Counts
+from schemas.commands import SendCommand
+from schemas.decisions import Decision
+from schemas.stored import Progress
+from streams.mail_metrics import MAX_VALUES, OTHER, BoundedLabel
+from streams.metrics import Metrics
+from streams.recovery import Recovered
+
+UNITS = ("_seconds", "_bytes", "_ratio", "_total", "_info")
+# Plain counts of things that are there now, as shared names have them.
+COUNTS = {
+    "ritorno_timers_pending", "ritorno_retry_queue", "ritorno_smtp_connections",
+    "ritorno_partitions_open", "ritorno_smtp_relay_up",
+}  # fmt: skip
+
+
+def changes(counts: Counts, *effects: Effect) -> Changes:
+    return Changes(list(effects), [], Progress(10, 1_772_357_400_000, {}), counts)
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def some_command() -> SendCommand:
+    return SendCommand.model_validate({
+        "id": "s1", "time": "2026-03-01T09:30:00Z", "expires": "2026-03-02T09:30:00Z",
+        "customer": "c-1", "email": "zoe@posta.it", "workflow": "w11-welcome", "version": "v",
+        "run": "r", "step": "welcome", "class": "marketing", "kind": "informative",
+        "template": "welcome", "legal_basis": "consent", "reason": "due",
+    })  # fmt: skip
+
+
+def some_decision() -> Decision:
+    return Decision(
+        time=1_772_357_400_000, customer="c-1", workflow="w11-welcome", version="v", run="r",
+        step="welcome", decision="sent", reason="due",
+    )  # fmt: skip
+
+
+def test_names_have_prefix_and_unit() -> None:
+    text = generate_latest(Metrics().registry).decode()
+    for family in text_string_to_metric_families(text):
+        if family.name.startswith(("process_", "python_")):
+            continue
+        assert family.name.startswith("ritorno_"), family.name
+        name = family.name + ("_total" if family.type == "counter" else "")
+        assert name.endswith(UNITS) or name in COUNTS, name
+        assert family.documentation.endswith("."), name
+
+
+def test_a_committed_slice_is_counted() -> None:
+    metrics, counts = Metrics(), Counts()
+    counts.events["cart.product_added", "applied"] = 3
+    counts.refused["invalid_json"] = 2
+    counts.ages += [500, 7_000]
+    counts.lateness += [800]
+    counts.scores["up"] = 3
+    metrics.committed(0, changes(counts, command(some_command()), decided(some_decision())))
+    events = {"topic": "customer-events", "type": "cart.product_added", "result": "applied"}
+    assert value(metrics, "ritorno_events_total", **events) == 3
+    letters = {"topic": "customer-events", "reason": "invalid_json"}
+    assert value(metrics, "ritorno_dead_letters_total", **letters) == 2
+    assert value(metrics, "ritorno_event_age_seconds_sum", stage="decided") == 7.5
+    assert value(metrics, "ritorno_event_age_seconds_bucket", stage="decided", le="1.0") == 1
+    assert value(metrics, "ritorno_timer_lateness_seconds_sum") == 0.8
+    assert value(metrics, "ritorno_score_changes_total", score="engagement", direction="up") == 3
+    assert value(metrics, "ritorno_decisions_total", kind="sent", reason="due") == 1
+    step = {"workflow": "w11-welcome", "step": "welcome", "result": "sent"}
+    assert value(metrics, "ritorno_workflow_transitions_total", **step) == 1
+    request = {"class": "marketing", "template": "welcome", "result": "commanded"}
+    assert value(metrics, "ritorno_mail_requests_total", **request) == 1
+    time = value(metrics, "ritorno_last_event_timestamp_seconds", stage="decided")
+    assert time == 1_772_357_400
+
+
+def test_invented_types_and_reasons_do_not_become_labels() -> None:
+    metrics, counts = Metrics(), Counts()
+    for number in range(1_000):
+        counts.events[f"invented.{number}", "applied"] = 1
+        counts.refused[f"invented {number}"] = 1
+    metrics.committed(0, changes(counts))
+    text = generate_latest(metrics.registry).decode()
+    assert "invented" not in text
+    unknown = {"topic": "customer-events", "type": "unknown", "result": "applied"}
+    assert value(metrics, "ritorno_events_total", **unknown) == 1_000
+
+
+def test_no_address_and_no_customer_in_any_label() -> None:
+    metrics = Metrics()
+    metrics.committed(0, changes(Counts(), command(some_command()), decided(some_decision())))
+    exercise(metrics.mail)
+    text = generate_latest(metrics.registry).decode()
+    assert "posta.it" not in text
+    assert "c-1" not in text
+    assert not re.search(r'="[^"]*@', text)
+
+
+def exercise(mail: MailerMetrics) -> None:
+    """Everything a mailer may say, once."""
+    mail.request("marketing", "welcome", "queued")
+    mail.request("", "", "unreadable")
+    mail.outcome("marketing", "sent", "")
+    mail.outcome("transactional", "bounced", "hard")
+    mail.ambiguous("marketing")
+    mail.sent_age("marketing", 2.0)
+    mail.waiting(0, "marketing", 3)
+    mail.waiting(1, "marketing", 4)
+    mail.oldest(0, 30.0)
+    mail.oldest(1, 90.0)
+    mail.rendered("welcome", 0.004)
+    mail.reply("relay:25", 250)
+    mail.reply("relay:25", 451)
+    mail.delivered("relay:25", 0.2)
+    mail.pool_wait("relay:25", 0.01)
+    mail.connections("relay:25", busy=2, idle=1)
+    mail.relay_down("relay:25", "connect")
+    mail.relay_up("relay:25")
+    mail.unsubscribed("one_click")
+
+
+def test_the_mailer_is_counted() -> None:
+    metrics = Metrics()
+    exercise(metrics.mail)
+    bounced = {"class": "transactional", "outcome": "bounced", "reason": "hard"}
+    assert value(metrics, "ritorno_mail_deliveries_total", **bounced) == 1
+    assert value(metrics, "ritorno_retry_queue", **{"class": "marketing"}) == 7
+    assert value(metrics, "ritorno_retry_oldest_seconds") == 90
+    assert value(metrics, "ritorno_smtp_replies_total", relay="relay:25", code_class="4xx") == 1
+    assert value(metrics, "ritorno_smtp_connections", relay="relay:25", state="busy") == 2
+    assert value(metrics, "ritorno_smtp_relay_up", relay="relay:25") == 1
+    assert value(metrics, "ritorno_event_age_seconds_sum", stage="sent") == 2
+    unread = {"class": "unknown", "template": "unknown", "result": "unreadable"}
+    assert value(metrics, "ritorno_mail_requests_total", **unread) == 1
+
+
+def test_a_relay_that_never_answered_is_down_not_absent() -> None:
+    metrics = Metrics()
+    metrics.mail.relay_down("relay:25", "tls")
+    metrics.mail.connections("relay:25", busy=0, idle=0)
+    assert value(metrics, "ritorno_smtp_relay_up", relay="relay:25") == 0
+    failures = {
+        reason: value(metrics, "ritorno_smtp_relay_failures_total", relay="relay:25", reason=reason)
+        for reason in ("connect", "tls", "auth")
+    }
+    assert failures == {"connect": 0, "tls": 1, "auth": 0}
+
+
+def test_a_partition_that_is_let_go_no_longer_counts() -> None:
+    metrics = Metrics()
+    metrics.mail.waiting(0, "marketing", 3)
+    metrics.mail.waiting(0, "marketing", 0)
+    assert value(metrics, "ritorno_retry_queue", **{"class": "marketing"}) == 0
+    metrics.recovered(0, Recovered(records=5, seconds=0.2))
+    metrics.closed(0)
+    assert value(metrics, "ritorno_partitions_open") == 0
+    assert value(metrics, "ritorno_recovery_records_total") == 5
+
+
+def test_labels_from_files_are_bounded() -> None:
+    label = BoundedLabel()
+    seen = {label(f"template-{number}") for number in range(10 * MAX_VALUES)}
+    assert len(seen) == MAX_VALUES + 1
+    assert label("template-0") == "template-0"
+    assert label("one more") == OTHER
+
+
+@pytest.mark.parametrize("reason", ["log", "fenced", "defect", "anything"])
+def test_failures_are_there_before_the_first(reason: str) -> None:
+    metrics = Metrics()
+    label = reason if reason != "anything" else "defect"
+    assert value(metrics, "ritorno_batch_failures_total", reason=label) == 0
+    metrics.failed(0, reason)
+    assert value(metrics, "ritorno_batch_failures_total", reason=label) == 1
+
+
+def test_timers_are_read_when_somebody_asks() -> None:
+    metrics, pending = Metrics(), [1]
+    metrics.watch_timers(lambda: pending[0])
+    pending[0] = 42
+    assert value(metrics, "ritorno_timers_pending") == 42

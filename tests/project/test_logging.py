@@ -1,0 +1,77 @@
+"""One line per event, JSON where no terminal is, and no mail address in it."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from streams.logging import configure_logging, mask_address
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield io.StringIO()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_json_without_a_terminal(stream: io.StringIO) -> None:
+    configure_logging(stream=stream)
+    structlog.get_logger("streams.worker").info("partition opened", partition=3, name="Zoë")
+    [line] = lines(stream)
+    assert line["message"] == "partition opened"
+    assert (line["partition"], line["level"], line["name"]) == (3, "info", "Zoë")
+    assert line["logger"] == "streams.worker"
+    assert str(line["timestamp"]).endswith("Z")
+
+
+def test_text_when_asked_for(stream: io.StringIO) -> None:
+    configure_logging(style="text", stream=stream)
+    structlog.get_logger("x").warning("relay down", relay="relay:25")
+    assert "relay down" in stream.getvalue()
+    assert "relay=relay:25" in stream.getvalue()
+
+
+def test_addresses_are_masked_wherever_they_come_from(stream: io.StringIO) -> None:
+    configure_logging(stream=stream)
+    log = structlog.get_logger("x")
+    log.warning("refused", to="maria.rossi@posta.it", nested={"list": ["<a.b+c@d.example>"]})
+    logging.getLogger("aiosmtplib").warning("550 <%s> unknown", "maria.rossi@posta.it")
+    try:
+        raise ValueError("maria.rossi@posta.it is not right")
+    except ValueError:
+        log.exception("failed")
+    text = stream.getvalue()
+    assert "maria" not in text
+    assert "a.b+c" not in text
+    assert text.count("m***@posta.it") >= 3
+    assert "a***@d.example" in text
+
+
+def test_libraries_are_quiet_until_something_is_wrong(stream: io.StringIO) -> None:
+    configure_logging(stream=stream)
+    logging.getLogger("faust.worker").info("hello")
+    logging.getLogger("aiokafka.consumer.group_coordinator").info("rebalance")
+    logging.getLogger("streams.transports.kafka").info("[^-Consumer]: Starting...")
+    logging.getLogger("aiokafka").error("broker gone")
+    assert [line["message"] for line in lines(stream)] == ["broker gone"]
+
+
+def test_debug_shows_all(stream: io.StringIO) -> None:
+    configure_logging(level="debug", stream=stream)
+    logging.getLogger("aiokafka").debug("heartbeat %s", 1)
+    assert [line["message"] for line in lines(stream)] == ["heartbeat 1"]
+
+
+def test_what_is_no_address_stays() -> None:
+    assert mask_address("customer c-1 @ shop") == "customer c-1 @ shop"

@@ -1,0 +1,153 @@
+"""Flags over environment over file over defaults; mistakes are named, secrets are not."""
+
+from pathlib import Path
+
+import pytest
+
+from streams.configured import mail_settings, signing_keys
+from streams.settings import Address, SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _empty_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_defaults_need_no_broker_and_no_network() -> None:
+    settings = load_settings()
+    assert settings.broker_url == "embedded://data/log"
+    assert settings.embedded_path == Path("data/log")
+    assert not settings.on_kafka
+    assert settings.admin_bind == Address("127.0.0.1", 9464)
+    assert (settings.workflows_dir / "..").resolve() == Path(__file__).parents[2]
+
+
+def test_each_place_wins_over_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("ritorno.toml").write_text(
+        'worker_id = "file"\nstore = "memory"\n[shop]\nname = "File"\nsupport_email = "f@x.it"\n'
+    )
+    assert load_settings().worker_id == "file"
+    assert load_settings().shop_name == "File"
+    monkeypatch.setenv("RITORNO_WORKER_ID", "environment")
+    monkeypatch.setenv("RITORNO_SHOP_NAME", "Environment")
+    assert load_settings().worker_id == "environment"
+    assert load_settings().shop_name == "Environment"
+    assert load_settings().shop_support_email == "f@x.it"
+    assert load_settings(worker_id="flag").worker_id == "flag"
+    assert load_settings(worker_id=None).worker_id == "environment"
+
+
+def test_file_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    other, third = tmp_path / "other.toml", tmp_path / "third.toml"
+    other.write_text('worker_id = "other"')
+    third.write_text('worker_id = "third"')
+    monkeypatch.setenv("RITORNO_CONFIG", str(other))
+    assert load_settings().worker_id == "other"
+    assert load_settings(config=third).worker_id == "third"
+    monkeypatch.setenv("RITORNO_CONFIG", "nowhere.toml")
+    with pytest.raises(SettingsError, match=r"RITORNO_CONFIG: no file nowhere\.toml"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("BROKER", "localhost:9092", "RITORNO_BROKER = 'localhost:9092': expected kafka://HOST"),
+        ("BROKER", "kafka://", "RITORNO_BROKER"),
+        ("BROKER", "kafka://a:99999", "expected HOST:PORT"),
+        ("ADMIN_BIND", "9464", "RITORNO_ADMIN_BIND = '9464': expected HOST:PORT"),
+        ("PARTITIONS", "0", "RITORNO_PARTITIONS = '0'"),
+        ("TICK_SECONDS", "often", "RITORNO_TICK_SECONDS = 'often'"),
+        ("SHOP_ZONE", "Europe/Rom", "expected a time zone's name"),
+        ("SHOP_NAME", "a\nBcc: b@c.it", "line breaks"),
+        ("MAIL_FROM_ADDRESS", "nobody", "RITORNO_MAIL_FROM_ADDRESS = 'nobody'"),
+        ("WORKER_ID", "../etc", "RITORNO_WORKER_ID = '../etc'"),
+        ("STORE", "redis", "RITORNO_STORE = 'redis'"),
+    ],
+)
+def test_a_mistake_names_variable_and_value(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv(f"RITORNO_{name}", value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMTP_URL", "http://shop:hunter2hunter2@relay"),
+        ("TOKEN_KEYS", "not an id:hunter2hunter2hunter2"),
+        ("TOKEN_KEYS", "k1:hunter2"),
+        ("BROKER", "kafka://shop:hunter2hunter2@broker:9092"),
+    ],
+)
+def test_secrets_are_never_shown(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"RITORNO_{name}", value)
+    with pytest.raises(SettingsError, match=f"RITORNO_{name}") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_secrets_do_not_show_in_the_settings_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RITORNO_SMTP_URL", "smtps://shop:hunter2@relay:465")
+    monkeypatch.setenv("RITORNO_KAFKA_PASSWORD", "hunter2")
+    monkeypatch.setenv("RITORNO_TOKEN_KEYS", "k1:hunter2hunter2hunter2")
+    assert "hunter2" not in repr(load_settings())
+
+
+def test_a_misspelt_name_is_not_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RITORNO_BROKR", "kafka://a:1")
+    with pytest.raises(SettingsError, match=r"RITORNO_BROKR.*did you mean RITORNO_BROKER\?"):
+        load_settings()
+    monkeypatch.delenv("RITORNO_BROKR")
+    Path("ritorno.toml").write_text('[shop]\nnmae = "x"')
+    with pytest.raises(SettingsError, match="shop_nmae is not a setting; did you mean shop_name"):
+        load_settings()
+
+
+def test_a_broken_file_is_named() -> None:
+    Path("ritorno.toml").write_text("broker = kafka")
+    with pytest.raises(SettingsError, match=r"ritorno\.toml: .*line 1"):
+        load_settings()
+
+
+def test_kafka_addresses() -> None:
+    settings = load_settings(broker="kafka://one,two:9093,[::1]:9094")
+    assert settings.on_kafka
+    assert settings.bootstrap_servers == ["one:9092", "two:9093", "[::1]:9094"]
+
+
+def test_sasl_needs_a_user(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"RITORNO_KAFKA_USERNAME and RITORNO_KAFKA_PASSWORD"):
+        load_settings(kafka_security="sasl_tls")
+    with pytest.raises(SettingsError, match="RITORNO_KAFKA_CA_FILE: there is no file"):
+        load_settings(kafka_security="tls", kafka_ca_file=tmp_path / "missing.pem")
+
+
+def test_the_signing_key_is_made_once_and_kept_private(tmp_path: Path) -> None:
+    settings = load_settings(data_dir=tmp_path / "data")
+    first = signing_keys(settings)
+    assert signing_keys(settings) == first
+    assert ((tmp_path / "data" / "signing-key").stat().st_mode & 0o777) == 0o600
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["signing-key"]
+
+
+def test_given_keys_are_used_in_order() -> None:
+    keys = signing_keys(load_settings(token_keys="new:0123456789abcdef,old:fedcba9876543210"))
+    assert [key.id for key in keys] == ["new", "old"]
+    assert keys[0].secret == "0123456789abcdef"
+
+
+def test_mail_settings_fall_back_to_the_shop() -> None:
+    mail = mail_settings(load_settings(shop_name="Bottega", shop_support_email="aiuto@x.it"))
+    assert (mail.from_name, mail.reply_to) == ("Bottega", "aiuto@x.it")
+    assert mail.public_url == "http://127.0.0.1:8080"
+
+
+def test_plain_http_links_are_refused_outside_loopback() -> None:
+    with pytest.raises(SettingsError, match=r"RITORNO_MAIL_PUBLIC_URL: must be https"):
+        mail_settings(load_settings(mail_public_url="http://mail.shop.example"))

@@ -1,0 +1,172 @@
+"""Publishing workflow definitions: guarded topic first, then the control records, then `live`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from schemas.records import OutRecord
+from schemas.workflows import version_of
+from streams.definitions import (
+    CONTROL_TYPE,
+    DefinitionError,
+    Library,
+    control_record,
+    load,
+    publish,
+    read,
+    read_files,
+)
+from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
+from tests.runtime.parts import Crash, MemoryLog, memory_log
+
+FIRST = {"w06": b'{"hours":1}', "w11": b'{"welcome":true}'}
+SECOND = {"w06": b'{"hours":2}', "w11": FIRST["w11"]}
+V1, V2 = version_of(FIRST["w06"]), version_of(SECOND["w06"])
+W11 = version_of(FIRST["w11"])
+
+
+@pytest.fixture
+async def log() -> MemoryLog:
+    return await memory_log(partitions=3)
+
+
+class Received:
+    def __init__(self) -> None:
+        self.versions: list[tuple[str, bytes]] = []
+
+    def add(self, version: str, content: bytes) -> object:
+        if content == b"unreadable":
+            raise ValueError(content)
+        self.versions.append((version, content))
+        return None
+
+
+async def test_every_partition_is_told_once(log: MemoryLog) -> None:
+    report = await publish(log, FIRST)
+    assert set(report.added) == {("w06", V1), ("w11", W11)}
+    assert report.activated
+    told = log.records(CUSTOMER_EVENTS)
+    assert [record.partition for record in told] == [0, 1, 2]
+    for record in told:
+        assert record.key is None
+        assert record.header("ce_type") == CONTROL_TYPE
+        assert json.loads(record.value or b"") == {"live": {"w06": V1, "w11": W11}}
+    assert await load(log) == {("w06", V1): FIRST["w06"], ("w11", W11): FIRST["w11"]}
+
+
+async def test_publishing_the_same_again_does_nothing(log: MemoryLog) -> None:
+    await publish(log, FIRST)
+    before = len(log.records(CUSTOMER_EVENTS)), len(log.records(WORKFLOWS))
+    report = await publish(log, FIRST)
+    assert (report.added, report.activated) == ((), False)
+    assert (len(log.records(CUSTOMER_EVENTS)), len(log.records(WORKFLOWS))) == before
+
+
+async def test_a_change_keeps_the_former_version(log: MemoryLog) -> None:
+    await publish(log, FIRST)
+    report = await publish(log, SECOND)
+    assert report.added == (("w06", V2),)
+    assert set(await load(log)) == {("w06", V1), ("w06", V2), ("w11", W11)}
+    assert (await read(log)).live == {"w06": V2, "w11": W11}
+
+
+async def test_going_back_publishes_nothing_new_but_tells_everybody(log: MemoryLog) -> None:
+    await publish(log, FIRST)
+    await publish(log, SECOND)
+    report = await publish(log, FIRST)
+    assert (report.added, report.activated) == ((), True)
+    assert len(log.records(CUSTOMER_EVENTS)) == 9
+
+
+async def test_an_interrupted_publication_is_completed(log: MemoryLog) -> None:
+    def second_partition(topic: str, partition: int, _: object) -> int | None:
+        return 0 if (topic, partition) == (CUSTOMER_EVENTS, 1) else None
+
+    log.fault = second_partition
+    with pytest.raises(Crash):
+        await publish(log, FIRST)
+    assert (await read(log)).live is None
+    log.fault = lambda *_: None
+    assert (await publish(log, FIRST)).activated
+    assert {record.partition for record in log.records(CUSTOMER_EVENTS)} == {0, 1, 2}
+
+
+async def test_the_library_reads_on_when_an_unknown_version_is_named(log: MemoryLog) -> None:
+    received = Received()
+    library = Library(log, received)
+    await publish(log, FIRST)
+    await library.refresh()
+    assert dict(received.versions) == {V1: FIRST["w06"], W11: FIRST["w11"]}
+    await publish(log, SECOND)
+    await library.ensure(log.records(CUSTOMER_EVENTS)[:1])
+    assert len(received.versions) == 2  # what that one names was known
+    await library.ensure(log.records(CUSTOMER_EVENTS))
+    assert received.versions[2:] == [(V2, SECOND["w06"])]
+
+
+async def test_forged_and_unreadable_definitions_are_left_out(log: MemoryLog) -> None:
+    received = Received()
+    unreadable = b"unreadable"
+    forged = OutRecord(b"w06@000000000000", b'{"hours":0}')
+    broken = OutRecord(f"w09@{version_of(unreadable)}".encode(), unreadable)
+    await log.append(WORKFLOWS, 0, [forged, broken])
+    await Library(log, received).refresh()
+    assert received.versions == []
+
+
+@pytest.mark.parametrize("value", [None, b"", b"not json", b"[]", b'{"live":[1]}', b'{"live":{}}'])
+async def test_malformed_control_records_name_nothing(log: MemoryLog, value: bytes | None) -> None:
+    await log.append(CUSTOMER_EVENTS, 0, [control_record({})._replace(value=value)])
+    await Library(log, Received()).ensure(log.records(CUSTOMER_EVENTS))
+
+
+GOOD = """
+id: w11-welcome
+title: {it: Benvenuto}
+trigger: list.joined
+entry: {once_per: customer}
+steps:
+  - id: hello
+    wait: {for: 0s, since: list.joined}
+    send: welcome
+    class: marketing
+    kind: informative
+    late: {then: fire}
+"""
+
+
+def test_files_are_read_by_their_id(tmp_path: Path) -> None:
+    (tmp_path / "w11.yaml").write_text(GOOD)
+    definitions = read_files(tmp_path)
+    assert list(definitions) == ["w11-welcome"]
+    assert json.loads(definitions["w11-welcome"])["trigger"] == "list.joined"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (GOOD.replace("0s", "soon"), r"w11\.yaml.*wait.*soon"),
+        (GOOD.replace("trigger", "triger"), r"w11\.yaml"),
+        ("a: [", r"w11\.yaml"),
+        ("", r"w11\.yaml"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "w11.yaml").write_text(text)
+    with pytest.raises(DefinitionError, match=complaint):
+        read_files(tmp_path)
+
+
+def test_two_files_with_one_id(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD)
+    (tmp_path / "b.yaml").write_text(GOOD)
+    with pytest.raises(DefinitionError, match="w11-welcome"):
+        read_files(tmp_path)
+
+
+def test_an_empty_directory(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError, match="no workflow files"):
+        read_files(tmp_path)

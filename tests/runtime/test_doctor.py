@@ -1,0 +1,197 @@
+"""Each check says what is wrong and what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiosmtpd.handlers import Sink
+from aiosmtpd.smtp import SMTP
+
+from schemas.records import OutRecord
+from schemas.stored import PROGRESS_KEY, Progress, pack_progress
+from streams.clock import VirtualClock
+from streams.definitions import publish, read_files
+from streams.doctor import (
+    SILENT_MS,
+    Check,
+    Status,
+    check_clock,
+    check_lag,
+    check_smtp,
+    check_topics,
+    check_workflows,
+    examine,
+)
+from streams.log import LogUnavailable
+from streams.settings import Settings
+from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS
+from tests.runtime.parts import START, MemoryLog, memory_log
+
+KAFKA = "kafka://kafka-1:9092"
+
+
+@pytest.fixture
+async def log() -> MemoryLog:
+    return await memory_log(partitions=2)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(broker=KAFKA, data_dir=tmp_path)
+
+
+@pytest.fixture
+async def relay() -> AsyncIterator[str]:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(Sink(), hostname="relay"), "127.0.0.1", 0)
+    yield f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+
+
+def alter(log: MemoryLog, topic: str, **config: str) -> None:
+    named = {name.replace("_", "."): value for name, value in config.items()}
+    spec = log.specs[topic]
+    log.specs[topic] = replace(spec, config={**spec.config, **named})
+
+
+def failures(checks: list[Check]) -> list[Check]:
+    return [check for check in checks if check.status is Status.FAIL]
+
+
+async def test_what_topics_create_makes_is_right(log: MemoryLog, settings: Settings) -> None:
+    assert failures(await check_topics(log, settings)) == []
+
+
+async def test_missing_topics(settings: Settings) -> None:
+    (check,) = await check_topics(MemoryLog(), settings)
+    assert check.status is Status.FAIL
+    assert CUSTOMER_EVENTS in check.text
+    assert check.remedy == "ritorno topics create"
+
+
+async def test_no_append_time(log: MemoryLog, settings: Settings) -> None:
+    alter(log, CUSTOMER_EVENTS, message_timestamp_type="CreateTime")
+    (check,) = failures(await check_topics(log, settings))
+    assert check.name == "append time"
+    assert "CreateTime" in check.text
+    assert check.remedy == (
+        "kafka-configs.sh --bootstrap-server kafka-1:9092 --alter --entity-type topics "
+        "--entity-name customer-events --add-config message.timestamp.type=LogAppendTime"
+    )
+
+
+@pytest.mark.parametrize(
+    ("topic", "config"),
+    [
+        (CUSTOMERS_CHANGELOG, {"cleanup_policy": "compact,delete"}),
+        (CUSTOMERS_CHANGELOG, {"min_compaction_lag_ms": "0"}),
+        (CUSTOMER_EVENTS, {"cleanup_policy": "compact"}),
+    ],
+)
+async def test_a_policy_that_loses_data(
+    log: MemoryLog, settings: Settings, topic: str, config: dict[str, str]
+) -> None:
+    alter(log, topic, **config)
+    (check,) = failures(await check_topics(log, settings))
+    assert check.name == "topic policy"
+    assert topic in check.text
+    assert f"--entity-name {topic} " in check.remedy
+
+
+async def test_partition_counts_that_disagree(log: MemoryLog, settings: Settings) -> None:
+    log.specs[SEND_COMMANDS] = replace(log.specs[SEND_COMMANDS], partitions=3)
+    (check,) = failures(await check_topics(log, settings))
+    assert check.text == "customer-events has 2 partitions, but send-commands has 3"
+    assert "--partitions 2" in check.remedy
+
+
+async def test_a_partitions_setting_without_effect(log: MemoryLog) -> None:
+    checks = await check_topics(log, Settings(broker=KAFKA, partitions=8))
+    assert [check.status for check in checks if check.name == "partitions"] == [Status.WARN]
+
+
+async def test_workflows_before_and_after_publishing(
+    log: MemoryLog, settings: Settings, tmp_path: Path
+) -> None:
+    assert (await check_workflows(settings, log)).status is Status.OK
+    files = read_files(settings.workflows_dir)
+    await publish(log, files)
+    check = await check_workflows(settings, log)
+    assert (check.status, check.remedy) == (Status.OK, "")
+    name = next(iter(files))
+    await publish(log, {**files, name: files[name].replace(b"}", b" }", 1)})
+    check = await check_workflows(settings, log)
+    assert (check.status, check.remedy) == (Status.WARN, "ritorno workflows publish")
+    assert name in check.text
+
+
+async def test_workflows_that_cannot_be_read(log: MemoryLog, tmp_path: Path) -> None:
+    (tmp_path / "w06.yaml").write_text("id: w06\ntriger: cart.changed\n")
+    check = await check_workflows(Settings(broker=KAFKA, workflows_dir=tmp_path), log)
+    assert check.status is Status.FAIL
+    assert "w06.yaml" in check.text
+
+
+@pytest.mark.parametrize(
+    ("skew", "status"), [(0, Status.OK), (60_000, Status.WARN), (-60_000, Status.WARN)]
+)
+async def test_clock_skew(log: MemoryLog, skew: int, status: Status) -> None:
+    log.clock = VirtualClock(START + skew)
+    assert (await check_clock(log, VirtualClock(START))).status is status
+
+
+async def test_lag(log: MemoryLog) -> None:
+    clock = VirtualClock(START)
+    assert (await check_lag(log, clock)).status is Status.OK
+    await log.append(CUSTOMER_EVENTS, 0, [OutRecord(b"anna", b"{}")] * 5)
+    for partition in (0, 1):
+        progress = pack_progress(Progress(next_offset=2 * (1 - partition), log_time=START))
+        await log.append(CUSTOMERS_CHANGELOG, partition, [OutRecord(PROGRESS_KEY, progress)])
+    check = await check_lag(log, clock)
+    assert (check.status, check.text) == (Status.OK, "workers are 3 records behind")
+    clock.advance(START + SILENT_MS + 1)
+    check = await check_lag(log, clock)
+    assert check.status is Status.WARN
+    assert "2026-03-01T09:00:00Z" in check.text
+
+
+async def test_the_relay(relay: str) -> None:
+    assert (await check_smtp(Settings(broker=KAFKA, smtp_url=relay))).status is Status.OK
+
+
+async def test_no_relay_there() -> None:
+    check = await check_smtp(Settings(broker=KAFKA, smtp_url="smtp://someone:secret@127.0.0.1:1"))
+    assert check.status is Status.FAIL
+    assert "127.0.0.1:1" in check.text
+    assert "secret" not in check.text + check.remedy
+
+
+async def test_all_of_it(log: MemoryLog, tmp_path: Path, relay: str) -> None:
+    settings = Settings(broker=KAFKA, data_dir=tmp_path, smtp_url=relay)
+    checks = await examine(settings, log, VirtualClock(START))
+    assert [check.name for check in checks] == [
+        "data directory", "broker", "topics", "partitions", "topic policy",
+        "workflows", "clock", "lag", "relay",
+    ]  # fmt: skip
+    assert {check.status for check in checks} == {Status.OK}
+
+
+async def test_no_broker_there(tmp_path: Path, relay: str) -> None:
+    class Unreachable(MemoryLog):
+        async def start(self) -> None:
+            raise LogUnavailable("kafka-1:9092 does not answer")
+
+    settings = Settings(broker=KAFKA, data_dir=tmp_path, smtp_url=relay)
+    checks = await examine(settings, Unreachable(), VirtualClock(START))
+    assert [check.name for check in failures(checks)] == ["broker"]
+
+
+async def test_a_data_directory_that_is_a_file(log: MemoryLog, tmp_path: Path, relay: str) -> None:
+    (tmp_path / "data").write_text("")
+    settings = Settings(broker=KAFKA, data_dir=tmp_path / "data", smtp_url=relay)
+    checks = await examine(settings, log, VirtualClock(START))
+    assert [check.name for check in failures(checks)] == ["data directory"]

@@ -1,0 +1,278 @@
+"""A whole worker in this process, on the embedded log and on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from email import message_from_bytes
+from email.message import Message
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiosmtpd.smtp import SMTP, Envelope
+
+from schemas.records import OutRecord, Record
+from streams.clock import VirtualClock
+from streams.failures import WorkerFailed
+from streams.log import Log
+from streams.logs.embedded import EmbeddedLog
+from streams.partitioner import partition_of
+from streams.settings import Address, Settings
+from streams.topology import CUSTOMER_EVENTS, SEND_COMMANDS, topics
+from streams.transports.batch import TopicPartition
+from streams.worker import Worker, prepare_topics, prepare_workflows
+from tests.runtime.parts import START, MemoryLog, memory_log
+
+HOUR = 3_600_000
+LOOPBACK = Address("127.0.0.1", 0)
+
+
+class Inbox:
+    """What a relay has taken."""
+
+    def __init__(self) -> None:
+        self.mails: asyncio.Queue[Envelope] = asyncio.Queue()
+
+    async def handle_DATA(self, _server: SMTP, _session: object, envelope: Envelope) -> str:  # noqa: N802  # aiosmtpd's name
+        self.mails.put_nowait(envelope)
+        return "250 taken"
+
+    async def next(self) -> Message:
+        envelope = await asyncio.wait_for(self.mails.get(), 20)
+        assert isinstance(envelope.content, bytes)
+        return message_from_bytes(envelope.content)
+
+
+@pytest.fixture
+async def inbox() -> AsyncIterator[tuple[Inbox, str]]:
+    inbox = Inbox()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: SMTP(inbox, hostname="relay", enable_SMTPUTF8=True), "127.0.0.1", 0
+    )
+    yield inbox, f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server.close()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, inbox: tuple[Inbox, str]) -> Settings:
+    return Settings(
+        broker=f"embedded://{tmp_path}/log",
+        data_dir=tmp_path / "data",
+        admin_bind=LOOPBACK,
+        public_bind=LOOPBACK,
+        smtp_url=inbox[1],
+        partitions=2,
+        tick_seconds=60,
+        store="rocksdict",
+    )
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(START)
+
+
+Start = Callable[[], Awaitable[Worker]]
+
+
+@pytest.fixture
+async def start(settings: Settings, clock: VirtualClock) -> AsyncIterator[Start]:
+    """Starts workers one after the other, and stops them in the end whatever happens."""
+    async with AsyncExitStack() as stack:
+
+        async def start() -> Worker:
+            worker = Worker(settings, clock=clock)
+            stack.push_async_callback(worker.stop)
+            async with asyncio.timeout(20):
+                await worker.start()
+            return worker
+
+        yield start
+
+
+@pytest.fixture
+async def worker(start: Start) -> Worker:
+    return await start()
+
+
+def event(type_: str, id_: str, customer: str, **data: object) -> OutRecord:
+    headers = [
+        ("ce_id", id_),
+        ("ce_source", "/shop"),
+        ("ce_type", type_),
+        ("ce_specversion", "1.0"),
+    ]
+    encoded = [(name, text.encode()) for name, text in headers]
+    return OutRecord(customer.encode(), json.dumps(data).encode(), encoded)
+
+
+async def tell(log: Log, *records: OutRecord) -> None:
+    for record in records:
+        partition = partition_of(record.key or b"", await log.partitions(CUSTOMER_EVENTS))
+        await log.append(CUSTOMER_EVENTS, partition, [record])
+
+
+async def everything(log: Log, topic: str) -> list[Record]:
+    records: list[Record] = []
+    for partition, span in (await log.offsets(topic)).items():
+        async for chunk in log.read(topic, partition, span.start, span.end):
+            records += chunk
+    return records
+
+
+async def all_done(worker: Worker) -> None:
+    """Wait until everything in the log has been through the commit protocol."""
+    ends = {n: span.end for n, span in (await worker.log.offsets(CUSTOMER_EVENTS)).items()}
+
+    def done() -> bool:
+        wanted = worker.gate.wanted()
+        for n, end in ends.items():
+            tp = TopicPartition(CUSTOMER_EVENTS, n)
+            mark = worker.gate.watermark(tp)  # None: nothing has been read since the start
+            if tp not in wanted or wanted[tp].offset < end or (mark is not None and mark < end):
+                return False
+        return True
+
+    async with asyncio.timeout(20):
+        await worker.gate.until(done)
+
+
+async def pass_time(worker: Worker, clock: VirtualClock, until: int) -> None:
+    """Move the clock, wait for the ticks it causes and for what follows from them."""
+    ends = {n: span.end for n, span in (await worker.log.offsets(CUSTOMER_EVENTS)).items()}
+    clock.advance(until)
+    assert isinstance(worker.log, EmbeddedLog)
+    async with asyncio.timeout(20):
+        while True:
+            version = worker.log.version
+            spans = await worker.log.offsets(CUSTOMER_EVENTS)
+            if all(spans[n].end > end for n, end in ends.items()):
+                break
+            await worker.log.wait_beyond(version)
+    await all_done(worker)
+
+
+async def commands(worker: Worker) -> list[dict[str, object]]:
+    records = await everything(worker.log, SEND_COMMANDS)
+    return [json.loads(record.value or b"{}") for record in records]
+
+
+SIGNED_UP = (
+    event("customer.created", "e1", "anna", email="anna@example.it", first_name="Anna"),
+    event("list.subscribed", "e2", "anna", list="newsletter", source="form", confirmed=True),
+)
+
+
+async def test_an_event_becomes_a_command_and_a_mail(
+    worker: Worker, inbox: tuple[Inbox, str]
+) -> None:
+    await tell(worker.log, *SIGNED_UP)
+    await all_done(worker)
+    mail = await inbox[0].next()
+    assert mail["To"] == "Anna <anna@example.it>"
+    assert inbox[0].mails.empty()
+    (command,) = await commands(worker)
+    assert (command["customer"], command["email"]) == ("anna", "anna@example.it")
+    assert str(command["workflow"]).startswith("w11")
+    assert worker.metrics.registry.get_sample_value(
+        "ritorno_events_total",
+        {"topic": CUSTOMER_EVENTS, "type": "list.subscribed", "result": "applied"},
+    ) == 1  # fmt: skip
+
+
+async def test_time_passes_by_ticks_alone(worker: Worker, clock: VirtualClock) -> None:
+    product = {"product_id": "p1", "name": "Olio", "price": "12.00", "quantity": 1}
+    await tell(
+        worker.log,
+        *SIGNED_UP,
+        event("cart.product_added", "e3", "anna", cart_id="c1", currency="EUR", **product),
+    )
+    await all_done(worker)
+    before = len(await commands(worker))
+    for hour in range(1, 30):
+        await pass_time(worker, clock, START + hour * HOUR)
+    mails = (await commands(worker))[before:]
+    assert any(str(mail.get("workflow", "")).startswith("w06") for mail in mails)
+
+
+async def test_a_restart_goes_on_where_it_was(start: Start) -> None:
+    first = await start()
+    await tell(first.log, *SIGNED_UP)
+    await all_done(first)
+    await first.stop()
+    await first.stop()
+
+    second = await start()
+    await tell(second.log, SIGNED_UP[1])  # repeated: it changes nothing
+    await all_done(second)
+    assert len(await commands(second)) == 1
+    read = second.metrics.registry.get_sample_value("ritorno_recovery_records_total")
+    assert read == 0  # the store was kept and had nothing to catch up with
+
+
+async def test_a_rebalance_catches_up_instead_of_recovering(worker: Worker) -> None:
+    await tell(worker.log, *SIGNED_UP)
+    await all_done(worker)
+    app = worker._app  # who else could cause a rebalance here
+    assert app is not None
+    async with asyncio.timeout(20):
+        await app.consumer.rebalance()
+        await worker.gate.until(lambda: worker.gate.open() == worker.gate.owned() != set())
+    await tell(worker.log, SIGNED_UP[1])
+    await all_done(worker)
+    assert len(await commands(worker)) == 1
+    assert worker.metrics.registry.get_sample_value("ritorno_recovery_records_total") == 0
+
+
+async def test_ready_once_its_partitions_are_open(worker: Worker) -> None:
+    await all_done(worker)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://{worker.admin.address}/readyz") as answer,
+    ):
+        body = await answer.json()
+    assert answer.status == 200, body
+    assert body["checks"]["partitions"]["ready"]
+
+
+async def test_the_data_directory_belongs_to_one_worker(
+    worker: Worker, settings: Settings, tmp_path: Path
+) -> None:
+    other = Worker(settings.model_copy(update={"broker": f"embedded://{tmp_path}/other"}))
+    with pytest.raises(WorkerFailed, match="RITORNO_DATA_DIR"):
+        await other.start()
+
+
+async def test_a_defect_of_the_app_ends_the_worker(worker: Worker) -> None:
+    assert worker._app is not None  # there is no other way to break it
+    await worker._app.crash(RuntimeError("boom"))  # as above
+    with pytest.raises(WorkerFailed, match="boom"):
+        await asyncio.wait_for(worker.wait_stopped(), 10)
+
+
+async def test_wrong_topics_on_kafka_say_what_to_do(tmp_path: Path) -> None:
+    settings = Settings(broker="kafka://kafka-1:9092", data_dir=tmp_path)
+    with pytest.raises(WorkerFailed, match="ritorno topics create"):
+        await prepare_topics(MemoryLog(), settings)
+    log = MemoryLog()
+    specs = [spec for spec in topics(2) if spec.name != SEND_COMMANDS]
+    await log.create_topics([*specs, topics(3)[1]])
+    with pytest.raises(WorkerFailed, match="send-commands has 3"):
+        await prepare_topics(log, settings)
+
+
+async def test_workflows_are_published_only_the_first_time(
+    settings: Settings, tmp_path: Path
+) -> None:
+    log = await memory_log()
+    await prepare_workflows(log, settings)
+    first = len(log.records(CUSTOMER_EVENTS))
+    assert first == 2  # one control record per partition
+    (tmp_path / "empty").mkdir()
+    other = settings.model_copy(update={"workflows_dir": tmp_path / "empty"})
+    await prepare_workflows(log, other)
+    assert len(log.records(CUSTOMER_EVENTS)) == first

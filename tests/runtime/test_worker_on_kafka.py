@@ -1,0 +1,87 @@
+"""A whole worker in this process, on a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from streams.clock import SystemClock
+from streams.configured import log_from
+from streams.doctor import Status, check_topics
+from streams.log import Log
+from streams.settings import Settings
+from streams.topology import topics
+from streams.worker import Worker
+from tests.broker import KafkaBroker
+from tests.runtime.test_worker import (
+    LOOPBACK,
+    SIGNED_UP,
+    Inbox,
+    all_done,
+    commands,
+    event,
+    inbox,
+    tell,
+)
+
+__all__ = ["inbox"]
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture
+async def settings(
+    kafka_broker: KafkaBroker, tmp_path: Path, inbox: tuple[Inbox, str]
+) -> AsyncIterator[Settings]:
+    yield Settings(
+        broker=f"kafka://{kafka_broker.bootstrap}",
+        data_dir=tmp_path / "data",
+        worker_id="worker-of-the-runtime-tests",
+        admin_bind=LOOPBACK,
+        public_bind=LOOPBACK,
+        smtp_url=inbox[1],
+    )
+
+
+@pytest.fixture
+async def log(settings: Settings) -> AsyncIterator[Log]:
+    log = log_from(settings, SystemClock())
+    await log.start()
+    await log.create_topics(topics(2))
+    yield log
+    await log.stop()
+
+
+async def test_what_topics_create_makes_is_right_on_kafka(log: Log, settings: Settings) -> None:
+    checks = await check_topics(log, settings)
+    assert [check for check in checks if check.status is not Status.OK] == []
+
+
+async def test_from_the_event_to_the_mail_over_a_broker_restart(
+    log: Log, settings: Settings, inbox: tuple[Inbox, str], kafka_broker: KafkaBroker
+) -> None:
+    worker = Worker(settings)
+    try:
+        async with asyncio.timeout(60):
+            await worker.start()
+            await tell(log, *SIGNED_UP)
+            assert (await inbox[0].next())["To"] == "Anna <anna@example.it>"
+
+            await asyncio.to_thread(kafka_broker.restart)
+            await tell(
+                log,
+                SIGNED_UP[1],
+                event("customer.created", "e11", "bruno", email="bruno@example.it"),
+                event("list.subscribed", "e12", "bruno", list="newsletter", confirmed=True),
+            )
+            assert (await inbox[0].next())["To"] == "bruno@example.it"
+            await all_done(worker)
+            assert {command["customer"] for command in await commands(worker)} == {"anna", "bruno"}
+            assert inbox[0].mails.empty()
+    finally:
+        began = asyncio.get_running_loop().time()
+        await worker.stop()
+        assert asyncio.get_running_loop().time() - began < 10

@@ -1,0 +1,95 @@
+"""`ritorno worker` as a process: it stops when told to and says in one line why it can't start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from streams.worker import STOP_SECONDS
+
+pytestmark = pytest.mark.processes
+
+READY_SECONDS = 30
+POLL_SECONDS = 0.1
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def launch(
+    directory: Path, admin_port: int = 0, **settings: str
+) -> asyncio.subprocess.Process:
+    environment = {name: value for name, value in os.environ.items() if "RITORNO" not in name}
+    defaults = {
+        "RITORNO_DATA_DIR": str(directory),
+        "RITORNO_ADMIN_BIND": f"127.0.0.1:{admin_port}",
+        "RITORNO_PUBLIC_BIND": "127.0.0.1:0",
+        "RITORNO_LOG_FORMAT": "json",
+    }
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "from streams.cli import main; main()", "worker",
+        stderr=asyncio.subprocess.PIPE,
+        cwd=directory,
+        env=environment | defaults | settings,
+    )  # fmt: skip
+
+
+async def ready(port: int) -> None:
+    """Poll the readiness of a process, which has no other way to tell."""
+    async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
+                    if answer.status == 200:
+                        return
+            except aiohttp.ClientConnectionError:
+                pass
+            await asyncio.sleep(POLL_SECONDS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_stops_when_told_to(tmp_path: Path, number: signal.Signals) -> None:
+    port = free_port()
+    process = await launch(tmp_path, port)
+    try:
+        await ready(port)
+        process.send_signal(number)
+        async with asyncio.timeout(STOP_SECONDS):
+            _, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode == 0
+    assert b"Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"RITORNO_BROKER": "kafka://127.0.0.1:1"}, "127.0.0.1:1"),
+        ({"RITORNO_WORKFLOWS_DIR": "/nowhere"}, "/nowhere"),
+        ({"RITORNO_DATA_DIR": "/proc/nowhere"}, "RITORNO_DATA_DIR"),
+    ],
+)
+async def test_one_line_says_why_it_cannot_start(
+    tmp_path: Path, settings: dict[str, str], complaint: str
+) -> None:
+    process = await launch(tmp_path, **settings)
+    async with asyncio.timeout(READY_SECONDS):
+        _, errors = await process.communicate()
+    text = errors.decode()
+    assert process.returncode in (1, 2)
+    assert "Traceback" not in text
+    (line,) = [line for line in text.splitlines() if line.startswith("ritorno: ")]
+    assert complaint in line

@@ -1,0 +1,89 @@
+"""Both stores keep the same promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from streams.state import StateError, StoreFactory
+from streams.stores.memory import open_memory
+from streams.stores.rocks import RocksStores
+from streams.transports.batch import TopicPartition
+
+TP = TopicPartition("customers-changelog", 3)
+
+
+@pytest.fixture(params=["memory", "rocks"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoreFactory]:
+    yield open_memory if request.param == "memory" else RocksStores(tmp_path)
+
+
+def test_a_new_store_is_empty_at_the_beginning(open_store: StoreFactory) -> None:
+    store = open_store(TP)
+    assert store.position() == 0
+    assert list(store.scan()) == []
+    assert store.get(b"anna") is None
+
+
+def test_items_are_applied_in_order_and_move_the_position(open_store: StoreFactory) -> None:
+    store = open_store(TP)
+    store.write([(b"anna", b"1"), (b"bruno", b"2"), (b"anna", None), (b"bruno", b"3")], 4)
+    assert store.get(b"anna") is None
+    assert dict(store.scan()) == {b"bruno": b"3"}
+    assert store.position() == 4
+
+
+def test_any_bytes_are_kept(open_store: StoreFactory) -> None:
+    store = open_store(TP)
+    items = [(b"\x00progress", b"\x00\xff"), (b"", b""), ("è".encode(), bytes(range(256)))]
+    store.write(items, 1)
+    assert dict(store.scan()) == dict(items)
+
+
+def test_reset_empties_and_the_store_stays_usable(open_store: StoreFactory) -> None:
+    store = open_store(TP)
+    store.write([(b"anna", b"1")], 9)
+    store.reset()
+    assert (store.position(), list(store.scan())) == (0, [])
+    store.write([(b"bruno", b"2")], 1)
+    assert dict(store.scan()) == {b"bruno": b"2"}
+
+
+def test_drop_and_close_may_be_repeated(open_store: StoreFactory) -> None:
+    store = open_store(TP)
+    store.close()
+    store.close()
+    store.drop()
+    store.drop()
+
+
+def test_rocks_keeps_items_and_position_over_a_restart(tmp_path: Path) -> None:
+    store = RocksStores(tmp_path)(TP)
+    store.write([(b"anna", b"1")], 7)
+    store.close()
+    again = RocksStores(tmp_path)(TP)
+    assert (again.get(b"anna"), again.position()) == (b"1", 7)
+    again.close()
+
+
+def test_rocks_drop_leaves_nothing(tmp_path: Path) -> None:
+    store = RocksStores(tmp_path)(TP)
+    store.write([(b"anna", b"1")], 7)
+    store.drop()
+    assert list((tmp_path / "state").iterdir()) == []
+
+
+def test_rocks_partitions_do_not_meet(tmp_path: Path) -> None:
+    stores = RocksStores(tmp_path)
+    one, other = stores(TP), stores(TP._replace(partition=4))
+    one.write([(b"anna", b"1")], 1)
+    assert list(other.scan()) == []
+
+
+def test_rocks_in_use_says_what_to_do(tmp_path: Path) -> None:
+    store = RocksStores(tmp_path)(TP)
+    with pytest.raises(StateError, match="RITORNO_DATA_DIR"):
+        RocksStores(tmp_path)(TP)
+    store.close()
