@@ -8,16 +8,20 @@ from agents.context import Context, Occurred
 from schemas.customer import Cart, Customer, Line
 from schemas.events import CartChange, CheckoutProgress, Event, Product, is_address
 
+LINES_KEPT = 500
+"""As many as a checkout may name; whoever puts in more is no person."""
+
 
 def product_added(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """Put a product into the cart."""
     data: CartChange = event.data
     cart, time = customer.cart, context.when(event.time)
-    if time < cart.cleared:
+    if time < cart.cleared or not data.quantity:
         return []
     present = _find(cart.lines, data.product_id)
     if present is None:
         cart.lines.append(to_line(data))
+        del cart.lines[:-LINES_KEPT]
     else:
         _refresh(present, data)
         present.quantity += data.quantity
@@ -51,7 +55,7 @@ def checkout(customer: Customer, event: Event, context: Context) -> list[Occurre
     if data.products is None:
         return []
     before = _contents(cart.lines)
-    lines = [to_line(product) for product in data.products]
+    lines = [to_line(product) for product in data.products if product.quantity]
     if _contents(lines) == before:
         return []
     cart.lines = lines

@@ -13,7 +13,7 @@ def given(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     time = context.when(event.time)
     if not _record(customer, data.purpose, True, time, data.source or event.source, event.id):
         return []
-    return _join(customer, time) if data.purpose == "marketing" else []
+    return _join(customer) if data.purpose == "marketing" else []
 
 
 def withdrawn(customer: Customer, event: Event, context: Context) -> list[Occurred]:
@@ -40,7 +40,7 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Occur
         customer.lists[data.list] = Subscription(subscribed=True, time=time)
     if data.confirmed:
         _record(customer, "marketing", True, time, data.source or event.source, event.id)
-    return _join(customer, time)
+    return _join(customer)
 
 
 def unsubscribed(customer: Customer, event: Event, context: Context) -> list[Occurred]:
@@ -72,18 +72,22 @@ def withdraw(
 
 def adopt(customer: Customer, other: Customer) -> list[Occurred]:
     """Take over what a visitor has agreed to, where it is the later word."""
-    latest = 0
-    for purpose, consent in other.consents.items():
-        mine = customer.consents.get(purpose)
-        if mine is None or mine.time < consent.time:
-            customer.consents[purpose] = consent
-            latest = max(latest, consent.time)
+    occurred: list[Occurred] = []
     for name, subscription in other.lists.items():
         known = customer.lists.get(name)
         if known is None or known.time < subscription.time:
             customer.lists[name] = subscription
-            latest = max(latest, subscription.time)
-    return _join(customer, latest)
+            if known is not None and known.subscribed and not subscription.subscribed:
+                occurred.append(Occurred("list.left", subscription.time, list=name))
+    for purpose, said in other.consents.items():
+        mine = customer.consents.get(purpose)
+        if mine is not None and mine.time >= said.time:
+            continue
+        if said.given:
+            customer.consents[purpose] = said
+        else:
+            occurred += withdraw(customer, purpose, said.time, said.source, said.event_id)
+    return occurred + _join(customer)
 
 
 def _record(
@@ -97,14 +101,16 @@ def _record(
     return True
 
 
-def _join(customer: Customer, time: int) -> list[Occurred]:
-    """Whoever is subscribed and has consented has joined, once."""
-    if not customer.consented("marketing"):
+def _join(customer: Customer) -> list[Occurred]:
+    """Whoever is subscribed and has consented has joined, once, when the later of both happened."""
+    consented = customer.consents.get("marketing")
+    if consented is None or not consented.given:
         return []
     occurred = []
     for name in sorted(customer.lists):
         subscription = customer.lists[name]
         if subscription.subscribed and not subscription.joined:
             subscription.joined = True
+            time = max(subscription.time, consented.time)
             occurred.append(Occurred("list.joined", time, list=name))
     return occurred

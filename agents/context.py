@@ -37,6 +37,8 @@ class Occurred(NamedTuple):
     cart: int = 0
     list: str = ""
     product_ids: Sequence[str] = ()
+    begins: bool = True
+    """Whether it may begin runs, or only concerns those that there are."""
 
 
 class Refused(Exception):

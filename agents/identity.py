@@ -36,23 +36,34 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Occur
     """Link a visitor and a customer; this actor may be either."""
     data: CustomerIdentified = event.data
     visitor_id = data.anonymous_id or event.anonymous_id
-    customer_id = data.customer_id or (customer.key if visitor_id != customer.key else None)
-    if customer_id is None or (visitor_id is None and customer_id == customer.key):
-        profile.take_traits(customer, data)  # nobody else is named: it is a profile update
+    customer_id = data.customer_id or customer.key
+    if customer_id == customer.key:
+        if customer.became:
+            _pass_on(customer, event, visitor_id, context)
+            return []
+        profile.take_traits(customer, data)
+        if visitor_id is not None:
+            link(customer, visitor_id, event, context, again=True)
         return []
-    profile.take_traits(customer, data)
-    if customer_id == customer.key and visitor_id is not None:
-        link(customer, visitor_id, event, context)
-        return []
-    return _become(customer, customer_id, event, context)
+    if customer_id in customer.visitors:
+        profile.take_traits(customer, data)
+        return []  # it has become this customer already; the other way round would be a circle
+    _become(customer, customer_id, event, context)
+    _pass_on(customer, event, None, context)
+    return []
 
 
-def link(customer: Customer, visitor_id: str, event: Event, context: Context) -> None:
-    """Tell the visitor's actor who it is, the first time that this customer is seen with it."""
-    if visitor_id in customer.visitors or visitor_id == customer.key:
+def link(
+    customer: Customer, visitor_id: str, event: Event, context: Context, *, again: bool = False
+) -> None:
+    """Tell the visitor's actor who it is, the first time that this customer is seen with it.
+
+    `again`: also later, since the device may have been somebody else's in between.
+    """
+    known = visitor_id in customer.visitors
+    if visitor_id == customer.key or (known and not again):
         return
-    customer.visitors.append(visitor_id)
-    del customer.visitors[:-LINKED_VISITORS]
+    _know(customer, visitor_id)
     context.effects.append(
         tell(
             Event(
@@ -72,7 +83,9 @@ def link(customer: Customer, visitor_id: str, event: Event, context: Context) ->
 def linked(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """This visitor is told who it is."""
     data: VisitorLinked = event.data
-    return _become(customer, data.customer_id, event, context)
+    if data.customer_id not in customer.visitors:  # that would be a circle
+        _become(customer, data.customer_id, event, context)
+    return []
 
 
 def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]:
@@ -82,27 +95,48 @@ def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]
         visitor = _DECODER.decode(data.state)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise Refused("invalid_event", f"state: {error}"[:200]) from None
-    if data.anonymous_id not in customer.visitors:
-        customer.visitors.append(data.anonymous_id)
-        del customer.visitors[:-LINKED_VISITORS]
-    profile.adopt(customer.profile, visitor.profile)
-    orders.adopt(customer, visitor)
+    for visitor_id in (*visitor.visitors, data.anonymous_id):
+        _know(customer, visitor_id)
+    _adopt_profile(customer, visitor)
     if context.live.scoring is not None:
         score.adopt(customer.engagement, visitor.engagement, context.live.scoring.half_life)
-    customer.views += visitor.views
+    for mail in visitor.pending:
+        mail.customer = mail.customer or data.anonymous_id
     customer.sent = sorted(customer.sent + visitor.sent, key=lambda mail: mail.time)[-SENT_HISTORY:]
     customer.pending += visitor.pending
-    _adopt_runs(customer, visitor)
-    return consent.adopt(customer, visitor) + cart.adopt(customer.cart, visitor.cart)
+    changed = cart.adopt(customer.cart, visitor.cart)
+    runs.adopt(customer, visitor, context, with_cart=bool(changed))
+    orders.adopt(customer, visitor)
+    return consent.adopt(customer, visitor) + changed
 
 
-def _become(customer: Customer, customer_id: str, event: Event, context: Context) -> list[Occurred]:
+def _become(customer: Customer, customer_id: str, event: Event, context: Context) -> None:
     if customer_id == customer.key:
-        return []
+        return
     if not customer.became:
         _hand_over(customer, customer_id, event, context)
     customer.became = customer_id  # a shared device may change hands; what comes then goes there
-    return []
+
+
+def _pass_on(customer: Customer, event: Event, visitor_id: str | None, context: Context) -> None:
+    """Let the customer that this actor has become know the traits, as news about itself."""
+    data = event.data.model_copy(update={"customer_id": None, "anonymous_id": visitor_id})
+    forward(customer, event._replace(data=data), context)
+
+
+def _know(customer: Customer, visitor_id: str) -> None:
+    if visitor_id not in (*customer.visitors, customer.key):
+        customer.visitors.append(visitor_id)
+        del customer.visitors[:-LINKED_VISITORS]
+
+
+def _adopt_profile(customer: Customer, visitor: Customer) -> None:
+    if not customer.profile.email:
+        customer.suppressed = visitor.suppressed
+    profile.adopt(customer.profile, visitor.profile)
+    customer.views += visitor.views
+    if visitor.first_seen:
+        customer.first_seen = min(customer.first_seen or visitor.first_seen, visitor.first_seen)
 
 
 def _hand_over(customer: Customer, customer_id: str, event: Event, context: Context) -> None:
@@ -117,11 +151,14 @@ def _hand_over(customer: Customer, customer_id: str, event: Event, context: Cont
         order_ids=customer.order_ids,
         statistics=customer.statistics,
         engagement=customer.engagement,
-        runs=[run for run in customer.runs if run.cart < 0],
+        runs=list(customer.runs),
         entered=customer.entered,
         sent=customer.sent,
         pending=customer.pending,
+        suppressed=customer.suppressed,
+        visitors=customer.visitors,
         views=customer.views,
+        first_seen=customer.first_seen,
     )
     context.effects.append(
         tell(
@@ -143,14 +180,3 @@ def _hand_over(customer: Customer, customer_id: str, event: Event, context: Cont
     blank = Customer(key=customer.key, applied=customer.applied, seen=customer.seen)
     for name in Customer.__struct_fields__:
         setattr(customer, name, getattr(blank, name))
-
-
-def _adopt_runs(customer: Customer, visitor: Customer) -> None:
-    """Go on with the visitor's runs, except in a conversation that the customer is in already."""
-    going_on = {run.workflow for run in customer.runs if not run.order_id}
-    for run in visitor.runs:
-        if run.order_id or run.workflow not in going_on:
-            customer.runs.append(run)
-    for name, entered in visitor.entered.items():
-        if not entered.subject.isdigit():  # carts are numbered per actor
-            customer.entered.setdefault(name, entered)

@@ -19,9 +19,11 @@ def finished(customer: Customer, event: Event, context: Context) -> list[Occurre
 def bounced(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """A hard bounce says that the address is no good; the other kinds say nothing of it."""
     data: MailBounced = event.data
-    if data.kind == "hard":
-        customer.suppressed = "bounced"
-    return finished(customer, event, context)
+    finished(customer, event, context)
+    if data.kind != "hard":
+        return []
+    customer.suppressed = "bounced"
+    return [Occurred("address.bounced", context.when(event.time))]
 
 
 def objected(customer: Customer, event: Event, context: Context) -> list[Occurred]:

@@ -8,7 +8,14 @@ import xxhash
 
 from agents import cart
 from agents.context import Context, Occurred
-from schemas.customer import ORDERS_KEPT, SEEN_BYTES, Customer, Order, OrderStatus
+from schemas.customer import (
+    ORDERS_KEPT,
+    SEEN_BYTES,
+    Customer,
+    Order,
+    OrderStatistics,
+    OrderStatus,
+)
 from schemas.events import (
     Event,
     OrderCompleted,
@@ -44,7 +51,7 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Occurr
         order.status = "refunded"
         if _known(customer, f"unpriced:{data.order_id}"):
             _refund(customer, amount, data.currency)
-        occurred = []
+        occurred = [occurred[0]._replace(begins=False)]
     return occurred + cart.ordered(customer.cart, order.lines, time)
 
 
@@ -98,12 +105,18 @@ def reviewed(customer: Customer, event: Event, context: Context) -> list[Occurre
 
 
 def adopt(customer: Customer, other: Customer) -> None:
-    """Add the orders of a visitor who turned out to be this customer."""
+    """Add the orders of a visitor who turned out to be this customer.
+
+    One that the shop has reported under both ids counts once.
+    """
+    mine, theirs = customer.statistics, other.statistics
+    for order in other.orders:
+        if _known(customer, f"order:{order.id}"):
+            _discount(theirs, order)
+        else:
+            _keep(customer, order)
     for place in range(0, len(other.order_ids), SEEN_BYTES):
         _remember(customer, other.order_ids[place : place + SEEN_BYTES])
-    for order in other.orders:
-        _keep(customer, order)
-    mine, theirs = customer.statistics, other.statistics
     mine.count += theirs.count
     mine.items += theirs.items
     mine.refunds += theirs.refunds
@@ -142,6 +155,12 @@ def _count(customer: Customer, order: Order) -> None:
     numbers.last = max(numbers.last, order.time)
 
 
+def _discount(numbers: OrderStatistics, order: Order) -> None:
+    numbers.count -= 1
+    numbers.spent[order.currency] -= order.total
+    numbers.items -= sum(line.quantity for line in order.lines)
+
+
 def _keep(customer: Customer, order: Order) -> None:
     customer.orders.append(order)
     customer.orders.sort(key=lambda kept: (kept.time, kept.id))
@@ -169,12 +188,12 @@ def _reverse(
     order = customer.order(data.order_id)
     amount = data.total if data.total is not None else (order.total if order else None)
     whole = order is None or amount is None or amount >= order.total
-    if amount is not None and (status == "refunded" or order is not None):
+    if amount is not None and (status == "refunded" or order is not None):  # else: with its order
         currency = data.currency or (order.currency if order else "EUR")
         _refund(customer, amount, currency)
     if order is not None and whole:
         order.status = status
-    if order is None and data.total is None:
+    if order is None and (data.total is None or status == "cancelled"):
         _first_time(customer, f"unpriced:{data.order_id}")
     if whole:
         _first_time(customer, f"reversed:{data.order_id}")

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
@@ -67,14 +68,22 @@ class Changes:
     counts: Counts
 
 
+class Place(NamedTuple):
+    """Where an actor failed."""
+
+    offset: int
+    timer_of: bytes | None
+    """The customer whose timer was due at that record; None when it was the record itself."""
+
+
 class Poisoned(Exception):
     """An actor failed at a record: a defect of ours, which must neither stop the partition nor be
-    passed over in silence. The partition is opened again with the offset among its `poison`, where
-    the record is refused and timers that are due there are given up."""
+    passed over in silence. The partition is opened again with the place among its `poison`, where
+    the record is refused or the customer's timer is given up."""
 
-    def __init__(self, offset: int, error: Exception) -> None:
-        super().__init__(f"offset {offset}: {type(error).__name__}: {error}"[:300])
-        self.offset = offset
+    def __init__(self, place: Place, error: Exception) -> None:
+        super().__init__(f"offset {place.offset}: {type(error).__name__}: {error}"[:300])
+        self.place = place
 
 
 class PartitionActors:
@@ -89,7 +98,7 @@ class PartitionActors:
         progress: Progress,
         due: Iterable[tuple[int, bytes]] = (),
         home: Callable[[bytes], int] | None = None,
-        poison: Mapping[int, str] | None = None,
+        poison: Mapping[Place, str] | None = None,
         parse: Callable[[Record], Event] = parse_record,
         cache_size: int = CACHED_CUSTOMERS,
     ) -> None:
@@ -97,7 +106,7 @@ class PartitionActors:
 
         `home` tells the partition a key belongs to, so that a record which a producer with another
         partitioner has put here is moved there; None trusts the producers. `poison` maps the
-        offsets at which these actors failed before (see Poisoned) to what was wrong. `parse` reads
+        places at which these actors failed before (see Poisoned) to what was wrong. `parse` reads
         an event from a record, or raises Unreadable. Raises
         UnknownVersion when a live definition isn't among `definitions`.
         """
@@ -105,7 +114,7 @@ class PartitionActors:
         self._load = load
         self._definitions = definitions
         self._home = home
-        self._poison = poison or {}
+        self._poison = {} if poison is None else poison
         self._parse = parse
         self._cache_size = cache_size
         self._offset = progress.next_offset
@@ -116,6 +125,8 @@ class PartitionActors:
         self._timers = [(instant, key) for key, instant in self._scheduled.items()]
         heapq.heapify(self._timers)
         self._ahead: list[tuple[int, bytes]] = []
+        self._woken: set[bytes] = set()
+        self._waking: bytes | None = None
         self._cache: dict[bytes, Customer] = {}
         self._changed: dict[bytes, Customer] = {}
         self._effects: list[Effect] = []
@@ -163,7 +174,7 @@ class PartitionActors:
                 else:
                     self._deliver(record, context)
             except Exception as error:
-                raise Poisoned(record.offset, error) from error
+                raise Poisoned(Place(record.offset, self._waking), error) from error
             self._offset = record.offset + 1
 
     def take(self) -> Changes:
@@ -184,6 +195,8 @@ class PartitionActors:
         while self._ahead and self._ahead[0][0] < offset:
             _, key = heapq.heappop(self._ahead)
             self._schedule(key, self._customer(key).due())
+        if self._woken:
+            self._woken.clear()
         while self._timers and self._timers[0][0] <= self._now:
             due, key = heapq.heappop(self._timers)
             if self._scheduled.get(key) != due:
@@ -192,7 +205,7 @@ class PartitionActors:
             customer = self._customer(key)
             if customer.due() > due:
                 self._schedule(key, customer.due())  # it was moved to later
-            elif customer.applied >= offset:
+            elif customer.applied >= offset and key not in self._woken:
                 heapq.heappush(self._ahead, (customer.applied, key))
             else:
                 self._wake(key, customer, due, offset, context)
@@ -200,11 +213,14 @@ class PartitionActors:
     def _wake(
         self, key: bytes, customer: Customer, due: int, offset: int, context: Context
     ) -> None:
+        self._waking = key
         self._counts.lateness.append(self._now - due)
-        if offset in self._poison:
+        if (offset, key) in self._poison:
             actor.give_up(customer, context)
         else:
             actor.wake(customer, context)
+        self._waking = None
+        self._woken.add(key)  # its `applied` is this record's now, yet it still has to receive it
         self._note_change(key, customer, offset)
 
     def _is_control(self, record: Record) -> bool:
@@ -228,8 +244,9 @@ class PartitionActors:
         self._live = self._definitions.live(versions)
 
     def _deliver(self, record: Record, context: Context) -> None:
-        if record.offset in self._poison:
-            self._refuse(record, "internal_error", self._poison[record.offset])
+        if (record.offset, None) in self._poison:
+            detail = self._poison[Place(record.offset, None)]
+            self._refuse(record, "internal_error", detail)
             return
         try:
             event = self._parse(record)
@@ -249,7 +266,7 @@ class PartitionActors:
 
     def _apply(self, event: Event, key: bytes, offset: int, context: Context) -> None:
         customer = self._customer(key)
-        if offset <= customer.applied:
+        if offset <= customer.applied and key not in self._woken:
             self._counts.events[event.type, "repeated"] += 1
             return
         before, became = customer.engagement.value, customer.became

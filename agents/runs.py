@@ -8,7 +8,7 @@ arrives ends the cart run, takes back a mail that still waits at the mailer, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from agents import sending, windows
 from agents.context import Context, Occurred
@@ -20,6 +20,12 @@ from schemas.decisions import Decision, DecisionKind, Reason
 from schemas.stored import NEVER
 from schemas.workflows import Step
 
+_ENDS_MARKETING: Mapping[str, Reason] = {
+    "consent.withdrawn": "consent.withdrawn",
+    "address.bounced": "address.bounced",
+}
+"""Occurrences that no workflow has to name: they end whatever is marketing."""
+
 
 def react(
     customer: Customer, occurred: Iterable[Occurred], context: Context, *, begin: bool
@@ -29,13 +35,13 @@ def react(
     `begin` is False for history that is loaded afterwards: it ends runs and begins none.
     """
     for occurrence in occurred:
-        if occurrence.name == "consent.withdrawn":
-            _end_marketing(customer, context)
+        if occurrence.name in _ENDS_MARKETING:
+            _end_marketing(customer, _ENDS_MARKETING[occurrence.name], context)
             continue
         for run in list(customer.runs):
             if _concerns(customer, run, occurrence):
                 _tell(customer, run, occurrence, context)
-        if begin:
+        if begin and occurrence.begins:
             for published in context.live.by_trigger.get(occurrence.name, ()):
                 _enter(customer, published, occurrence, context)
 
@@ -46,7 +52,7 @@ def wake(customer: Customer, context: Context) -> None:
     for run in [run for run in customer.runs if run.due == due]:
         published = _definition(customer, run, context)
         if published is not None:
-            _advance(customer, run, published, context)
+            _advance(customer, run, published, due, context)
 
 
 def give_up(customer: Customer, context: Context) -> None:
@@ -67,6 +73,63 @@ def leave(customer: Customer, context: Context) -> None:
     """End the runs here, since they go on (or begin again) under the customer's own id."""
     for run in list(customer.runs):
         _end(customer, run, "exited", "merged", context)
+
+
+def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart: bool) -> None:
+    """Go on with the runs of a visitor who turned out to be this customer.
+
+    Nobody is told the same twice: in a conversation that both are in, the further one counts, and
+    one that the customer has had is over. `with_cart`: the visitor's cart is the customer's now.
+    """
+    number = customer.cart.number
+    for run in visitor.runs:
+        if run.cart >= 0:
+            if not with_cart or run.cart != visitor.cart.number:
+                continue
+            run.cart, run.id = number, f"{run.workflow}/{number}/{run.begun}"
+        mine = next((own for own in customer.runs if _same_subject(own, run)), None)
+        if mine is not None:
+            _catch_up(customer, mine, run, context)
+        elif not _had(customer, run):
+            customer.runs.append(run)
+    for name, entered in visitor.entered.items():
+        if "/" in name or not entered.subject:
+            customer.entered.setdefault(name, entered)
+        elif with_cart and entered.subject == str(visitor.cart.number):
+            own = customer.entered.get(name)
+            if own is None or own.subject != str(number):
+                customer.entered[name] = Entered(str(number), entered.time)
+
+
+def _same_subject(run: Run, other: Run) -> bool:
+    mine = (run.workflow, run.order_id, run.cart, run.list)
+    return mine == (other.workflow, other.order_id, other.cart, other.list)
+
+
+def _had(customer: Customer, run: Run) -> bool:
+    """Whether the customer has been in this conversation, which isn't going on any more."""
+    if run.order_id:
+        return customer.order(run.order_id) is not None
+    entries = (
+        customer.entered.get(f"{run.workflow}/{run.list}"),
+        customer.entered.get(run.workflow),
+    )
+    subject = _run_subject(run)
+    return any(entered is not None and entered.subject == subject for entered in entries)
+
+
+def _catch_up(customer: Customer, run: Run, other: Run, context: Context) -> None:
+    """Pass over the steps that the visitor's run has done."""
+    published = _definition(customer, run, context)
+    if published is None or (other.workflow, other.version) not in context.live.definitions:
+        return
+    theirs = context.live.definitions.workflow(other.workflow, other.version)
+    done = {step.id for step in theirs.workflow.steps[: other.step]}
+    steps, before = published.workflow.steps, run.step
+    while run.step < len(steps) and steps[run.step].id in done:
+        run.step += 1
+    if run.step != before:
+        _advance(customer, run, published, 0, context)  # what is due fires at the next record
 
 
 def _concerns(customer: Customer, run: Run, occurrence: Occurred) -> bool:
@@ -91,15 +154,18 @@ def _tell(customer: Customer, run: Run, occurrence: Occurred, context: Context) 
     if published is None or occurrence.name not in published.listens_to:
         return
     known = run.anchors.get(occurrence.name)
-    if occurrence.time < run.begun or (known is not None and known >= occurrence.time):
-        return  # older than the run, or than what it knows already
+    bought = run.cart >= 0 and run.cart != customer.cart.number
+    if occurrence.time < run.begun and not (bought and occurrence.name == "order.completed"):
+        return  # older than the run; but an order that took the cart ends it whatever clocks say
+    if known is not None and known >= occurrence.time:
+        return
     if occurrence.name in published.workflow.exit_on:
-        reason: Reason = occurrence.name  # type: ignore[assignment]  # `exit_on` holds occurrences that are reasons; a test compares the two vocabularies
+        reason: Reason = occurrence.name  # each occurrence is a reason, says mypy
         _end(customer, run, "exited", reason, context)
         _take_back_marketing(customer, run, reason, context)
         return
     run.anchors[occurrence.name] = occurrence.time
-    _advance(customer, run, published, context)
+    _advance(customer, run, published, context.now, context)
 
 
 def _enter(
@@ -132,7 +198,7 @@ def _enter(
         customer.entered[entry_key] = Entered(subject, context.now)
     _decide(customer, run, "entered", "triggered", context)
     customer.runs.append(run)
-    _advance(customer, run, published, context)
+    _advance(customer, run, published, context.now, context)
 
 
 def _may_again(published: Published, last: Entered, context: Context) -> bool:
@@ -152,8 +218,13 @@ def _run_subject(run: Run) -> str:
     return run.id.removeprefix(f"{run.workflow}/").rsplit("/", 1)[0]
 
 
-def _advance(customer: Customer, run: Run, published: Published, context: Context) -> None:
-    """Do every step that is due, then wait for the next one; end the run after the last."""
+def _advance(
+    customer: Customer, run: Run, published: Published, until: int, context: Context
+) -> None:
+    """Do every step that is due by `until`, then wait for the next; end the run after the last.
+
+    A timer that fires late does its own step only: the next one may come after another customer's.
+    """
     steps = published.workflow.steps
     while run.step < len(steps):
         step = steps[run.step]
@@ -161,7 +232,7 @@ def _advance(customer: Customer, run: Run, published: Published, context: Contex
             _decide(customer, run, "skipped", "stopped", context, step=step)
         else:
             run.due = _due(run, step)
-            if run.due > context.now or not _fire(customer, run, published, step, context):
+            if run.due > until or not _fire(customer, run, published, step, context):
                 return
         run.step += 1
     _end(customer, run, "completed", "last_step", context)
@@ -207,17 +278,17 @@ def _end(
     _decide(customer, run, kind, reason, context)
 
 
-def _end_marketing(customer: Customer, context: Context) -> None:
-    """Consent is withdrawn: end every run that has only marketing left, take its mails back."""
+def _end_marketing(customer: Customer, reason: Reason, context: Context) -> None:
+    """No marketing any more: end every run that has only that left, take its mails back."""
     for run in list(customer.runs):
         published = _definition(customer, run, context)
         if published is None:
             continue
         rest = published.workflow.steps[run.step :]
         if all(step.mail_class == "marketing" for step in rest):
-            _end(customer, run, "exited", "consent.withdrawn", context)
+            _end(customer, run, "exited", reason, context)
     waiting = [mail.command_id for mail in customer.pending if mail.mail_class == "marketing"]
-    _take_back(customer, waiting, "consent.withdrawn", context)
+    _take_back(customer, waiting, reason, context)
 
 
 def _take_back_marketing(customer: Customer, run: Run, reason: Reason, context: Context) -> None:
@@ -239,7 +310,10 @@ def _take_back(
             context.effects.append(
                 command(
                     CancelCommand(
-                        id=mail.command_id, time=context.now, customer=customer.key, reason=reason
+                        id=mail.command_id,
+                        time=context.now,
+                        customer=mail.customer or customer.key,
+                        reason=reason,
                     )
                 )
             )

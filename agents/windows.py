@@ -15,14 +15,17 @@ DEFAULT_ZONE = "Europe/Rome"
 def next_opening(instant: int, window: Window, zone: str) -> int:
     """Return `instant` when it lies in the window, else when the window opens next.
 
-    A window that begins in the hour that daylight saving skips opens at its end.
+    A window that begins in the hour that daylight saving skips opens an hour later by the clock.
     """
     local = to_datetime(instant).astimezone(_zone(zone))
     opens, closes = time.fromisoformat(window.opens), time.fromisoformat(window.closes)
     if opens <= local.time() < closes:
         return instant
     day = local.date() if local.time() < opens else local.date() + timedelta(days=1)
-    return from_datetime(datetime.combine(day, opens, tzinfo=_zone(zone)))
+    opening = from_datetime(datetime.combine(day, opens, tzinfo=_zone(zone)))
+    if opening < instant:  # in the hour that comes twice, past it the first time
+        opening = from_datetime(datetime.combine(day, opens.replace(fold=1), tzinfo=_zone(zone)))
+    return opening
 
 
 @lru_cache(maxsize=1024)

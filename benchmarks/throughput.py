@@ -55,7 +55,7 @@ async def mails(here: Machine, say: Say) -> list[Result]:
             worker.start()
             say("the worker, its mails going to an SMTP server on the same cores")
             measured, delivered = await asyncio.gather(
-                machine.follow(worker, events), machine.mailed(inbox, worker)
+                machine.follow(worker, events), machine.mailed(inbox, worker, events)
             )
     finally:
         inbox.stop()

@@ -184,6 +184,8 @@ class Pending(msgspec.Struct, array_like=True):
     step: str
     mail_class: MailClass
     expires: int
+    customer: str = ""
+    """Under which id it was commanded, when that was the visitor's; a cancel has to follow it."""
 
 
 class Customer(msgspec.Struct, array_like=True):
@@ -219,7 +221,10 @@ class Customer(msgspec.Struct, array_like=True):
 
     def due(self) -> int:
         """Return when the earliest timer is due, NEVER when there is none."""
-        return min((run.due for run in self.runs), default=NEVER)
+        earliest = NEVER
+        for run in self.runs:  # not a generator: this runs at each event
+            earliest = min(earliest, run.due)
+        return earliest
 
     def consented(self, purpose: str) -> bool:
         """Return whether the last word on `purpose` was yes."""

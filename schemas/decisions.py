@@ -30,15 +30,19 @@ Reason = Literal[
     "outside_window",
     # completed
     "last_step",
-    # exited, cancelled
+    # exited, cancelled: every occurrence that `exit_on` may name
+    "cart.changed",
+    "cart.emptied",
     "order.completed",
+    "order.shipped",
+    "order.delivered",
     "order.cancelled",
     "order.refunded",
-    "cart.emptied",
     "product.reviewed",
+    "list.joined",
+    "list.left",
     "consent.withdrawn",
     "address.bounced",
-    "list.left",
     "customer.erased",
     "merged",
     "definition_gone",

@@ -14,7 +14,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from agents.mailer.queue import Changes, Note, Published, Queue
+from agents.mailer.changes import Changes, Note, Published
+from agents.mailer.queue import Queue
 from schemas import topics
 from schemas.records import OutRecord
 from schemas.stored import PROGRESS_KEY, Progress, pack_progress

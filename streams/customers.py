@@ -13,18 +13,21 @@ The commit protocol, for each batch of one partition:
 6. Acknowledge the batch.
 
 A crash between any two steps repeats work and changes no outcome. Any failure closes the partition
-and opens it again from its changelog, because the actors in memory have already moved on.
+and opens it again from its changelog, because the actors in memory have already moved on. A record
+at which the actors fail (a defect of ours) is refused at the second attempt, with the reason
+`internal_error`, so that it neither stops the partition nor passes in silence.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import structlog
 
+from agents.partition import Place, Poisoned
 from schemas.records import OutRecord, Record
 from schemas.stored import PROGRESS_KEY, Progress, pack_progress, unpack_progress
 from streams.changelog import Changelog, Overtaken
@@ -34,7 +37,7 @@ from streams.log import Log, LogError
 from streams.parking import Parking
 from streams.partitioner import partition_of
 from streams.recovery import Recovered
-from streams.state import Item, Store, StoreFactory
+from streams.state import Item, StateError, Store, StoreFactory
 from streams.ticks import Ticks
 from streams.topology import CUSTOMERS
 from streams.transports.batch import Fenced, Gate, PartitionBatch, TopicPartition, Turn
@@ -83,6 +86,10 @@ class Actors(Protocol[ChangesT_co]):
         """Return what all records since the last call have changed."""
 
     @property
+    def next_timer(self) -> int:
+        """When the earliest timer is due, NEVER when there is none."""
+
+    @property
     def timers_pending(self) -> int:
         """How many customers wait for a timer."""
 
@@ -97,6 +104,7 @@ class ActorsFactory(Protocol[ChangesT_co]):
         load: Callable[[bytes], bytes | None],
         progress: Progress,
         due: Iterable[tuple[int, bytes]],
+        poison: Mapping[Place, str],
     ) -> Actors[ChangesT_co]: ...
 
 
@@ -142,6 +150,7 @@ class CustomersRuntime(Generic[ChangesT]):
         self._ticks = ticks
         self._observer = observer
         self._open: dict[TopicPartition, _Partition[ChangesT]] = {}
+        self._poison: defaultdict[TopicPartition, dict[Place, str]] = defaultdict(dict)
 
     async def opened(self, tp: TopicPartition) -> int | None:
         """Recover the partition and return where to read on; see PartitionOwner."""
@@ -189,15 +198,22 @@ class CustomersRuntime(Generic[ChangesT]):
             self._observer.failed(batch.tp.partition, reason)
             _log.warning("batch given up, opening the partition again",
                          partition=batch.tp.partition, error=str(error))  # fmt: skip
-        except Exception:
+        except Exception as error:
             self._observer.failed(batch.tp.partition, "defect")
             _log.exception("batch failed, opening the partition again",
                            partition=batch.tp.partition,
                            offset=batch.records[0].offset)  # fmt: skip
+            if isinstance(error, Poisoned) and not isinstance(error.__cause__, StateError):
+                # A defect of ours fails every time: the next attempt refuses the record.
+                self._poison[batch.tp][error.place] = str(error)
 
     def timers_pending(self) -> int:
         """Return how many customers of this process wait for a timer."""
         return sum(partition.actors.timers_pending for partition in self._open.values())
+
+    def next_timers(self) -> dict[int, int]:
+        """Return when the earliest timer of each open partition is due, NEVER if it has none."""
+        return {tp.partition: each.actors.next_timer for tp, each in self._open.items()}
 
     def read_customer(self, key: bytes, partitions: int) -> bytes | None:
         """Return a customer's kept record, None when there is none. Raises NotOwned."""
@@ -211,7 +227,7 @@ class CustomersRuntime(Generic[ChangesT]):
         changelog = Changelog(self._log, CUSTOMERS.keeps, tp.partition, store)
         recovered = await changelog.recover()
         await self._library.refresh()
-        partition = _Partition(tp.partition, changelog, self._actors)
+        partition = _Partition(tp.partition, changelog, self._actors, self._poison[tp])
         self._observer.recovered(tp.partition, recovered)
         _log.info("partition opened", partition=tp.partition, next_offset=partition.next_offset,
                   records=recovered.records, seconds=round(recovered.seconds, 3))  # fmt: skip
@@ -246,7 +262,13 @@ class CustomersRuntime(Generic[ChangesT]):
 class _Partition(Generic[ChangesT]):
     """One open partition: its actors and its kept state."""
 
-    def __init__(self, number: int, changelog: Changelog, actors: ActorsFactory[ChangesT]) -> None:
+    def __init__(
+        self,
+        number: int,
+        changelog: Changelog,
+        actors: ActorsFactory[ChangesT],
+        poison: Mapping[Place, str],
+    ) -> None:
         self.number = number
         self.changelog = changelog
         self._graves = Graves()
@@ -254,7 +276,9 @@ class _Partition(Generic[ChangesT]):
         progress = Progress() if stored is None else unpack_progress(stored)
         self.next_offset = None if stored is None else progress.next_offset
         due = survey(changelog, self._graves)
-        self.actors = actors(partition=number, load=changelog.get, progress=progress, due=due)
+        self.actors = actors(
+            partition=number, load=changelog.get, progress=progress, due=due, poison=poison
+        )
 
     async def receive(self, records: Sequence[Record]) -> ChangesT:
         """Give the records to the actors in slices, letting the event loop run in between."""

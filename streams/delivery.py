@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 import structlog
 
 from agents.mailer.addresses import InvalidAddress
+from agents.mailer.changes import Changes, Ended
 from agents.mailer.compose import Compose, Mail
 from agents.mailer.entry import Entry, read_command
 from agents.mailer.metrics import MailerMetrics
-from agents.mailer.queue import Changes, Ended, Queue
+from agents.mailer.queue import Queue
 from agents.mailer.render import RenderError
 from agents.mailer.replies import Accepted, Dropped, Refused, Result, about_relay
 from streams.clock import Clock
@@ -53,6 +55,7 @@ class Delivery:
         self._clock = clock
         self._metrics = metrics
         self._news = asyncio.Event()
+        self._rests = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._talking: set[asyncio.Task[None] | None] = set()
         self._unrecorded: dict[str, Ended] = {}
@@ -62,6 +65,31 @@ class Delivery:
     def wake(self) -> None:
         """There may be something new in the queue."""
         self._news.set()
+        self._rests.clear()
+
+    async def settled(self) -> None:
+        """Wait until nothing is due and nothing on its way, for who drives a virtual clock."""
+        while True:
+            if self._is_due(self._clock.now()):
+                self._rests.clear()
+            await self._rests.wait()
+            await self._committer.drained()
+            if self._rests.is_set() and not self._is_due(self._clock.now()):
+                return
+
+    def _is_due(self, now: int) -> bool:
+        time = self._queue.next_time()
+        return (self._queue.ready(now) and self._pool.retry_at <= now) or (
+            time is not None and time <= now
+        )
+
+    @property
+    def next_time(self) -> int | None:
+        """When there is something to do again."""
+        times = [self._queue.next_time()]
+        if self._queue.ready(self._clock.now()):
+            times.append(self._pool.retry_at)
+        return min((time for time in times if time is not None), default=None)
 
     def recover(self, ended: Iterable[Ended]) -> None:
         """Settle what an earlier owner, or an earlier life of this one, has left open."""
@@ -82,8 +110,10 @@ class Delivery:
             if ready and self._pool.retry_at <= now:
                 await self._start_next()
             else:
-                times = [self._queue.next_time(), self._pool.retry_at if ready else None]
-                await self._wait_until(min((at for at in times if at is not None), default=None))
+                if not self._tasks:
+                    self._rests.set()
+                await self._wait_until(self.next_time)
+                self._rests.clear()
 
     async def finish(self, seconds: float) -> None:
         """End all deliveries: those that talk to the relay get some time, the others none."""
@@ -246,19 +276,14 @@ class Delivery:
         self._metrics.oldest(self._partition, overdue)
 
     async def _wait_until(self, instant: int | None) -> None:
-        waiting = {asyncio.create_task(self._news.wait())}
+        waiting: set[asyncio.Task[Any]] = {asyncio.create_task(self._news.wait())}
         if instant is not None:
-            waiting.add(asyncio.create_task(_until(self._clock, instant)))
+            waiting.add(asyncio.ensure_future(self._clock.wait_until(instant)))
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in waiting:
                 task.cancel()
-
-
-async def _until(clock: Clock, instant: int) -> bool:
-    await clock.wait_until(instant)
-    return True
 
 
 def _was_stale(result: Result) -> bool:

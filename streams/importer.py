@@ -207,7 +207,7 @@ class Importer:
         id_ = self._values.id("order_id", given["order_id"])
         order = self._orders.get(id_) or _Order(id_, self._is_reversal(id_))
         time = self._time(given["time"], order)
-        customer = self._customer(given["customer_id"], order)
+        customer = self._customer(self._named(given["customer_id"]), order)
         currency = self._currency(given.get("currency", ""), order)
         total = self._total(given.get("total", ""), order)
         piece = self._piece(given, order, total)
@@ -243,6 +243,11 @@ class Importer:
         if not text and order.time:
             return order.time  # some shops say it in an order's first line only
         return self._values.time(text)
+
+    def _named(self, text: str) -> str:
+        """Whoever is known by the address alone is the same in capitals."""
+        places = self._options.places
+        return text.lower() if places["customer_id"] == places.get("email") else text
 
     def _customer(self, text: str, order: _Order) -> str:
         customer = self._values.id("customer_id", text) if text else order.customer

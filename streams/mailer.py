@@ -24,9 +24,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 
+from agents.mailer.changes import Changes, Ended, Note
 from agents.mailer.compose import Compose
 from agents.mailer.metrics import MailerMetrics
-from agents.mailer.queue import Changes, Ended, Note, Queue
+from agents.mailer.queue import Queue
 from schemas import topics
 from schemas.records import OutRecord, Record
 from schemas.stored import PROGRESS_KEY, Progress, unpack_progress
@@ -128,6 +129,16 @@ class MailerRuntime:
         await asyncio.gather(*(self.closed(tp) for tp in list(self._open)))
         self._parking.close()
         await self._pool.close()
+
+    async def settled(self) -> None:
+        """Wait until no mail is due and none on its way, for who drives a virtual clock."""
+        for partition in list(self._open.values()):
+            await partition.delivery.settled()
+
+    def next_time(self) -> int | None:
+        """Return when there is something to do again; None: not before something comes."""
+        times = [partition.delivery.next_time for partition in self._open.values()]
+        return min((time for time in times if time is not None), default=None)
 
     async def process(self, batch: PartitionBatch) -> None:
         """Take one batch over. Never raises, except when cancelled: see CustomersRuntime."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from agents.definitions import Definitions
 from agents.effects import Effect
-from agents.partition import PartitionActors, Poisoned
+from agents.partition import PartitionActors, Place, Poisoned
 from schemas.commands import SendCommand
 from schemas.customer import decode_customer
 from schemas.decisions import Decision
@@ -26,10 +26,11 @@ from schemas.description import describe
 from schemas.events import TICK, Event
 from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record
-from schemas.stored import Progress, head
-from schemas.topics import CUSTOMER_EVENTS
+from schemas.stored import HEAD_SIZE, Progress, head
+from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from schemas.wire import Unreadable, parse_published, parse_record
 from streams.log import Log, UnknownTopic
+from streams.partitioner import partition_of
 
 SLICE = 2_000
 """Records between two collections of changes; only memory depends on it."""
@@ -76,9 +77,12 @@ class Partition:
         definitions: Definitions,
         live: Mapping[str, str],
         outcome: Outcome,
+        *,
         parse: Callable[[Record], Event] = parse_record,
+        home: Callable[[bytes], int] | None = None,
     ) -> None:
         self._number = number
+        self._home = home
         self._definitions = definitions
         self._outcome = outcome
         self._parse = parse
@@ -86,7 +90,7 @@ class Partition:
         self._since: list[Record] = []
         self._told = 0
         self._sequence = 0
-        self._poison: dict[int, str] = {}
+        self._poison: dict[Place, str] = {}
         self._progress = Progress(live=dict(live))
         self._actors = self._build()
 
@@ -131,8 +135,10 @@ class Partition:
         self._outcome.customers.update((key.decode(), value) for key, value in self._store.items())
 
     def _start_over(self, poisoned: Poisoned) -> None:
-        """Build the actors again from the last collection, with one more offset to refuse."""
-        self._poison[poisoned.offset] = str(poisoned)
+        """Build the actors again from the last collection, with one more place to pass over."""
+        if poisoned.place in self._poison:
+            raise poisoned
+        self._poison[poisoned.place] = str(poisoned)
         self._actors = self._build()
         try:
             self._actors.absorb(self._since)
@@ -146,6 +152,7 @@ class Partition:
             definitions=self._definitions,
             progress=self._progress,
             due=[(head(stored).due, key) for key, stored in self._store.items()],
+            home=self._home,
             poison=self._poison,
             parse=self._parse,
         )
@@ -157,7 +164,7 @@ class Partition:
         elif isinstance(content, Decision):
             line = content.model_dump(mode="json", by_alias=True, exclude_none=True)
             outcome.decisions.append(self._line(content.time, line))
-        elif isinstance(content, OutRecord):
+        elif isinstance(content, OutRecord) and effect.topic == DEAD_LETTERS:
             headers = {name: value.decode() for name, value in content.headers if name[:3] == "dl_"}
             outcome.refuse(f"offset {headers['dl_offset']}", headers["dl_reason"],
                            headers["dl_detail"])  # fmt: skip
@@ -201,7 +208,7 @@ class _FileLog:
         self._outcome = outcome
         self._events: dict[int, Event] = {}
         self._partition = Partition(
-            0, definitions, live, outcome, lambda record: self._events[record.offset]
+            0, definitions, live, outcome, parse=lambda record: self._events[record.offset]
         )
         self._offset = 0
         self._now = 0
@@ -271,7 +278,9 @@ async def replay_topic(
     outcome, done = Outcome(), 0
     total = sum(span.end - span.start for span in ranges.values())
     for number, span in sorted(ranges.items()):
-        partition = Partition(number, definitions, {}, outcome)
+        partition = Partition(
+            number, definitions, {}, outcome, home=lambda key: partition_of(key, len(ranges))
+        )
         async for chunk in log.read(topic, number, span.start, span.end):
             for record in chunk:
                 if record.timestamp <= until:
@@ -290,7 +299,9 @@ def write(outcome: Outcome, directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     _write_lines(directory / "commands.ndjson", [line[-1] for line in sorted(outcome.commands)])
     _write_lines(directory / "decisions.ndjson", [line[-1] for line in sorted(outcome.decisions)])
-    customers = sorted(outcome.customers.items())
+    customers = sorted(
+        (key, stored) for key, stored in outcome.customers.items() if len(stored) > HEAD_SIZE
+    )  # of an erased customer only the offset is left, which is nobody's business
     _write_lines(
         directory / "customers.ndjson",
         (_json_line(describe(decode_customer(key, stored))) for key, stored in customers),

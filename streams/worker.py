@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import gc
 import os
 import signal
 from collections.abc import Iterable, Iterator
@@ -31,13 +32,13 @@ from streams.app import App
 from streams.clock import Clock, SystemClock
 from streams.configured import log_from, mail_settings
 from streams.customers import CustomersRuntime
-from streams.definitions import DefinitionError, Library, publish, read, read_files, versions_of
-from streams.doctor import Status, check_topics
+from streams.definitions import Library
 from streams.failures import WorkerFailed
 from streams.log import Log
 from streams.mailer import MailerRuntime
 from streams.metrics import Metrics
 from streams.partitioner import partition_of
+from streams.preparation import prepare_topics, prepare_workflows
 from streams.public import PublicSite
 from streams.relay import RelayUrlError, parse_relay
 from streams.settings import Settings
@@ -49,10 +50,8 @@ from streams.ticks import Ticks
 from streams.topology import (
     CUSTOMER_EVENTS,
     CUSTOMERS,
-    EMBEDDED_PARTITIONS,
     MAILER,
     AgentSpec,
-    topics,
 )
 from streams.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
 from streams.transports.gate import Gate
@@ -63,6 +62,10 @@ STOP_SECONDS = 10.0
 GRACE_SECONDS = 6.0
 """What mails on their way to the relay get of that; the rest is for writing down what became of
 them. A mail that takes longer is in doubt, and its class decides at the next start."""
+
+GARBAGE_THRESHOLD = 50_000
+"""New objects between two searches for cycles. A batch makes tens of thousands without any cycle;
+Python's default of 700 spends a tenth of the time on looking through them."""
 
 _log = structlog.get_logger(__name__)
 
@@ -132,9 +135,11 @@ class Worker:
         await prepare_workflows(self.log, self.settings)
 
         app = App(settings=self.settings, record_log=self.log, gate=self.gate)
-        self._own(app, CUSTOMERS, await self._customers())
+        self.customers = await self._customers()
+        self._own(app, CUSTOMERS, self.customers)
         mail = mail_settings(self.settings)
-        self._own(app, MAILER, self._mailer(app, mail))
+        self.mailer = self._mailer(app, mail)
+        self._own(app, MAILER, self.mailer)
         await self._open_admin_port()
         await self._open_public_port(mail)
         await self._consume(app)
@@ -228,7 +233,10 @@ class Worker:
 
 def run_worker(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT. Raises what `Worker.start` and `wait_stopped` raise."""
-    asyncio.run(_run(Worker(settings)))
+    worker = Worker(settings)
+    gc.freeze()  # what is imported by now stays; it needn't be looked at again and again
+    gc.set_threshold(GARBAGE_THRESHOLD)
+    asyncio.run(_run(worker))
 
 
 async def _run(worker: Worker) -> None:
@@ -254,42 +262,6 @@ async def _run(worker: Worker) -> None:
     finally:
         stopping.cancel()
         await worker.stop()
-
-
-async def prepare_topics(log: Log, settings: Settings) -> None:
-    """Make sure that the topics are as they must be. Raises WorkerFailed saying what to do.
-
-    The embedded log belongs to this worker alone, so what is missing there is created. On Kafka
-    the number of partitions and of copies is for somebody to decide.
-    """
-    if not settings.on_kafka:
-        await log.create_topics(topics(settings.partitions or EMBEDDED_PARTITIONS))
-    failures = [c for c in await check_topics(log, settings) if c.status is Status.FAIL]
-    if failures:
-        lines = "\n".join(f"- {check.text}\n  {check.remedy}" for check in failures)
-        raise WorkerFailed(f"The topics are not as they must be:\n{lines}")
-
-
-async def prepare_workflows(log: Log, settings: Settings) -> None:
-    """Publish the workflow files when none have been published yet, otherwise compare them.
-
-    Never more than that: of two workers during a deployment, the one with the older files must not
-    bring those back. Raises LogError, DefinitionError.
-    """
-    live = (await read(log)).live
-    if live is None:
-        report = await publish(log, read_files(settings.workflows_dir))
-        _log.info("workflows published for the first time", live=dict(report.live))
-        return
-    try:
-        files = versions_of(read_files(settings.workflows_dir))
-    except DefinitionError as error:
-        _log.warning("workflow files can't be read; what is published stays live", error=str(error))
-        return
-    if files != live:
-        changed = sorted(id_ for id_ in {*files, *live} if files.get(id_) != live.get(id_))
-        _log.warning("workflow files differ from what is live; `ritorno workflows publish` makes "
-                     "them live", changed=changed)  # fmt: skip
 
 
 def _store_factory(settings: Settings) -> StoreFactory:

@@ -18,6 +18,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,10 @@ START_SECONDS = 60
 FETCH_SECONDS = 300
 
 _PR_SET_PDEATHSIG = 1
+
+_LAUNCHER = ThreadPoolExecutor(1, "broker-launcher")
+"""The kernel ends the broker with the *thread* that started it, so that an interrupted test run
+leaves none behind. This one lives as long as the process."""
 
 
 class NoBroker(Exception):
@@ -61,22 +66,33 @@ class KafkaBroker:
         self._format()
 
     def start(self) -> None:
-        """Start it and wait for its ports. Does nothing when it runs."""
-        if self._process is not None:
-            return
+        """Start it and wait until it can be connected to. Only from the main thread."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        """Start it without waiting. Does nothing when it runs. From any thread."""
+        if self._process is None:
+            self._process = _LAUNCHER.submit(self._launch).result()
+
+    def _launch(self) -> subprocess.Popen[bytes]:
         with self.output.open("ab") as output:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [
                     *self._java(f"-Dlog4j2.configurationFile={HERE / 'log4j2.properties'}"),
                     *("kafka.Kafka", str(self._properties)),
                 ],
                 stdout=output,
                 stderr=output,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  no thread of ours runs at this point
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  only calls prctl, takes no lock
             )
+
+    def wait_until_ready(self) -> None:
+        """Wait until it can be connected to. From any thread."""
         deadline = time.monotonic() + START_SECONDS
         while not _listens(self.bootstrap):
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            ended = self._process is None or self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
                 raise RuntimeError(f"the broker did not start:\n{self.output.read_text()[-4000:]}")
             time.sleep(0.1)
 

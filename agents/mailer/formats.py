@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -27,6 +27,14 @@ def _format(context: Context) -> str:
     return _FORMATS.get(language, language)
 
 
+def _zone(context: Context) -> tzinfo:
+    """A zone comes from a profile and may be anything; a wrong one costs an hour, not the mail."""
+    try:
+        return ZoneInfo(str(context["zone"]))
+    except (KeyError, ValueError, OSError):
+        return UTC
+
+
 @pass_context
 def money(context: Context, amount: Any, currency: str) -> str:
     """`{{ line.price | money(cart.currency) }}` → `52,00 €`. Empty when there is no amount."""
@@ -47,7 +55,7 @@ def date(context: Context, moment: Any) -> str:
     try:
         if len(text) == len("2026-03-05"):
             return str(format_date(datetime.fromisoformat(text), "long", _format(context)))
-        local = to_datetime(parse_instant(text)).astimezone(ZoneInfo(str(context["zone"])))
+        local = to_datetime(parse_instant(text)).astimezone(_zone(context))
     except ValueError:
         return text
     return str(format_date(local, "long", _format(context)))

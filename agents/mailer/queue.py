@@ -13,60 +13,23 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from agents.mailer import entry as mail
+from agents.mailer.changes import Changes, Ended, Note, Published
 from agents.mailer.entry import Entry, unpack_entry
-from agents.mailer.metrics import Outcome, Request
+from agents.mailer.metrics import Outcome
 from agents.mailer.reading import read_record
 from agents.mailer.replies import Accepted, Dropped, Refused, Result, Unknown, classify
 from agents.mailer.retry import MINUTE_MS
 from schemas.commands import CancelCommand, SendCommand
 from schemas.dead_letters import refuse
-from schemas.records import OutRecord, Record
+from schemas.records import Record
 from schemas.stored import PROGRESS_KEY, Progress
 from schemas.wire import Unreadable
 
-
-class Published(NamedTuple):
-    """An outcome for `customer-events`, and the mail to be told when it is there."""
-
-    id: str
-    record: OutRecord
-
-
-class Ended(NamedTuple):
-    """How an attempt ended."""
-
-    id: str
-    attempt: int
-    result: Result | None
-    """None: nothing of the mail went past the final dot, by our own decision."""
-
-
-class Note(NamedTuple):
-    """What became of one command or mail, for metrics and logs."""
-
-    what: Request | Outcome
-    mail_class: str = ""
-    template: str = ""
-    reason: str = ""
-    """From a closed set."""
-    ambiguous: bool = False
-    """This very attempt ended without anybody knowing how."""
-    decided: int = 0
-    """Time of the command, ms since the epoch; only with outcomes."""
-
-
-@dataclass(slots=True)
-class Changes:
-    """What a step leads to."""
-
-    states: list[tuple[bytes, bytes | None]] = field(default_factory=list)
-    outcomes: list[Published] = field(default_factory=list)
-    letters: list[OutRecord] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
+UPKEEP = 500
+"""Mails that expire or are forgotten in one go: some 50 ms. A relay that was down for a day leaves
+a whole campaign to expire at once."""
 
 
 class Queue:
@@ -177,9 +140,12 @@ class Queue:
         return changes
 
     def housekeep(self, now: int) -> Changes:
-        """Skip what has expired while it waited and forget what was finished long ago."""
+        """Skip what has expired while it waited and forget what was finished long ago.
+
+        At most UPKEEP mails at a time; `next_time` says that there are more.
+        """
         changes = Changes()
-        while self._upkeep and self._upkeep[0][0] <= now:
+        while self._upkeep and self._upkeep[0][0] <= now and len(changes.states) < UPKEEP:
             _, id_ = heapq.heappop(self._upkeep)
             entry = self.get(id_)
             if entry is None:
@@ -362,7 +328,11 @@ class Queue:
             self._unfinished.append(entry)
 
     def _wait(self, entry: Entry, due: int) -> None:
-        heapq.heappush(self._later, (due, not entry.urgent, entry.id))
+        if entry.state == "queued" and due == entry.due:
+            # `due` is the log's time, which may be a little ahead of this machine's.
+            heapq.heappush(self._ready, (not entry.urgent, due, entry.id))
+        else:
+            heapq.heappush(self._later, (due, not entry.urgent, entry.id))
 
     def _count(self, entry: Entry, by: int) -> None:
         self.waiting["transactional" if entry.urgent else "marketing"] += by

@@ -12,6 +12,8 @@ Stage = Literal["mail", "rcpt", "data", "dot"]
 
 _ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 
+_ADDRESS = re.compile(r"[^\s<>\"'()]+@[^\s<>\"'()]+")
+
 MAX_REASON = 300
 """Characters of a relay's text that are kept: enough for the text and a link to its explanation."""
 
@@ -106,6 +108,10 @@ def _kind_by_code(refusal: Refused) -> BounceKind:
 
 
 def reason_text(text: str) -> str:
-    """Return a relay's text as one line without control characters, at most MAX_REASON long."""
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(printable.split())[:MAX_REASON]
+    """Return a relay's text as one line without control characters and addresses, cut to length.
+
+    It becomes part of an outcome, which is kept longer and shown more widely than an address is.
+    """
+    # Cut before searching too: a relay may send 32 KB, and the search takes its square.
+    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MAX_REASON])
+    return _ADDRESS.sub("…", " ".join(printable.split()))[:MAX_REASON]

@@ -27,18 +27,21 @@ def app_for(server: str, topic: str, pace: Pace) -> Any:
         web_enabled=False,  # it would listen on 0.0.0.0:6066
     )
     counts = app.Table("counts", default=int)
-    seen = 0
+    seen, told = 0, False
 
     @app.agent(app.topic(topic, key_type=str, value_serializer="json"))  # type: ignore[untyped-decorator]  # Faust is untyped
     async def count(events: Any) -> None:
-        nonlocal seen
+        nonlocal seen, told
         async for customer, _ in events.items():  # noqa: PERF102  # a stream, not a dict
             counts[customer] += 1
             seen += 1
-            if not pace.over:
-                pace.reached(seen)
-                if pace.over:
-                    print(pace.as_json(), flush=True)
+            if told:
+                continue
+            pace.reached(seen)
+            if pace.over:
+                told = True
+                # Faust has put its logger into the place of sys.stdout.
+                print(pace.as_json(), file=sys.__stdout__, flush=True)
 
     return app
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Annotated
+from typing import IO, Annotated, cast
 from zoneinfo import ZoneInfo
 
 import typer
@@ -128,7 +128,7 @@ def import_orders(
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError):  # an unknown name is a KeyError
         raise UserError(f"--zone {name}: expected a name such as Europe/Rome") from None
 
 
@@ -245,7 +245,7 @@ def _writing(path: Path) -> Iterator[IO[bytes]]:
         with path.open("wb") as plain:
             if path.suffix == ".gz":
                 with gzip.GzipFile(fileobj=plain, mode="wb", mtime=0, compresslevel=6) as zipped:
-                    yield zipped
+                    yield cast("IO[bytes]", zipped)
             else:
                 yield plain
     except OSError as error:

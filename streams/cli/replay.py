@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
 import typer
 from rich.table import Table
@@ -139,8 +139,9 @@ def _opened(path: Path) -> Iterator[tuple[Iterator[bytes], int | None, Callable[
         return
     try:
         with path.open("rb") as stream:
-            plain: IO[bytes] = gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream
-            yield _lines(cast(BinaryIO, plain)), path.stat().st_size, stream.tell
+            zipped = path.suffix == ".gz"
+            plain = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if zipped else stream
+            yield _lines(plain), path.stat().st_size, stream.tell
     except (OSError, EOFError) as error:
         raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 

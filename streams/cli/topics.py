@@ -8,6 +8,7 @@ import typer
 
 from streams.cli.console import JsonFlag, open_log, print_json, run, settings_of, stdout
 from streams.log import TopicDescription
+from streams.preparation import prepare_workflows
 from streams.settings import Settings
 from streams.topology import EMBEDDED_PARTITIONS, KAFKA_PARTITIONS, topics
 
@@ -31,14 +32,17 @@ def create(
 ) -> None:
     """Create the topics that do not exist yet; the others stay as they are.
 
-    `ritorno doctor` says whether those that exist are as they must be.
+    The workflow files are published with them, so that the log's first event already finds them.
+    `ritorno doctor` says whether the topics that exist are as they must be.
     """
     settings = settings_of(context)
     specs = topics(partitions or partition_count(settings), replication or settings.replication)
 
     async def create_all() -> list[str]:
         async with open_log(settings) as log:
-            return await log.create_topics(specs)
+            created = await log.create_topics(specs)
+            await prepare_workflows(log, settings)
+            return created
 
     created = set(run(create_all()))
     if as_json:

@@ -13,6 +13,7 @@ import asyncio
 import sqlite3
 from array import array
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -60,7 +61,7 @@ class Upkeep:
         first, cut = await self._search(lambda db: _expired(db, partition_id, now - retention))
         while first < cut:
             first = min(cut, first + DELETE_RECORDS)
-            await self._writer.call(lambda db, upto=first: file.trim(db, partition_id, upto))
+            await self._writer.call(partial(file.trim, partition_id=partition_id, first=first))
 
     async def _compact(self, topic: Topic, partition_id: int, now: int) -> None:
         young = now - int(topic.config.get("min.compaction.lag.ms", 0))
@@ -71,21 +72,23 @@ class Upkeep:
                 return
             clean, stop = extent.clean, min(stop, extent.clean + SLICE)
             stale = await self._search(
-                lambda db, a=clean, b=stop: _superseded(db, partition_id, a, b)
+                partial(_superseded, partition_id=partition_id, clean=clean, stop=stop)
             )
             await self._delete(partition_id, stale)
             # Only now: a tombstone that went before what it covers would bring the key back.
             buried = await self._search(
-                lambda db, b=stop: _tombstones(db, partition_id, b, now - keep)
+                partial(_tombstones, partition_id=partition_id, stop=stop, before=now - keep)
             )
             await self._delete(partition_id, buried)
-            await self._writer.call(lambda db, b=stop: file.mark_clean(db, partition_id, b))
+            await self._writer.call(
+                partial(file.mark_clean, partition_id=partition_id, offset=stop)
+            )
             log.info("log compacted", topic=topic.name, upto=stop, removed=len(stale) + len(buried))
 
     async def _delete(self, partition_id: int, offsets: array[int]) -> None:
         for start in range(0, len(offsets), DELETE_RECORDS):
             some = offsets[start : start + DELETE_RECORDS]
-            await self._writer.call(lambda db, some=some: file.delete(db, partition_id, some))
+            await self._writer.call(partial(file.delete, partition_id=partition_id, offsets=some))
 
     async def _search(self, function: Callable[[sqlite3.Connection], T]) -> T:
         return await asyncio.to_thread(self._with_connection, function)

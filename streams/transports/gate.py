@@ -112,6 +112,8 @@ class _Partition:
     task: asyncio.Task[None] | None = None
     held: bool = False
     """`owner.opened` has returned and `owner.closed` has not been called since."""
+    closing: asyncio.Task[None] | None = None
+    """The last call of `owner.closed`."""
     next_offset: int = 0
     waiting: deque[Want] = field(default_factory=deque)
     """Epoch and first offset of the batches handed out that have not had their turn yet."""
@@ -355,9 +357,17 @@ class Gate:
             await self._let_go(partition)
 
     async def _let_go(self, partition: _Partition) -> None:
-        if not partition.held:
-            return
-        partition.held = False
+        """Have the owner close it, to the end even if the opening that asked for it is cancelled.
+
+        A revocation that came in the middle of a closing once left a store open for ever.
+        """
+        if partition.held:
+            partition.held = False
+            partition.closing = asyncio.create_task(self._closed(partition))
+        if partition.closing is not None:
+            await asyncio.shield(partition.closing)
+
+    async def _closed(self, partition: _Partition) -> None:
         try:
             await partition.owner.closed(partition.tp)
         except Exception:

@@ -35,7 +35,7 @@ from typing import Any
 import aiokafka
 import structlog
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
@@ -51,6 +51,10 @@ SCHEME = "ritorno-kafka"
 BATCH_RECORDS = 4_000
 """Records of one fetch at most: some 0.1 s of an agent's work, and enough to spread the cost of an
 event and of a round trip to the broker."""
+
+BATCH_BYTES = 2 * 1024 * 1024
+"""Bytes of one fetch per partition at most: BATCH_RECORDS of some 500 bytes. Fuller batches write
+fewer kept records, since a customer's is written once per batch."""
 
 FETCH_WAIT_MS = 100
 """How long the broker holds a fetch that finds nothing. One request at a time goes to a broker, so
@@ -85,6 +89,7 @@ def app_settings(
         "broker_session_timeout": session_timeout,
         "broker_heartbeat_interval": min(HEARTBEAT_INTERVAL, session_timeout / 4),
         "broker_max_poll_records": BATCH_RECORDS,
+        "consumer_max_fetch_size": BATCH_BYTES,
         "consumer_group_instance_id": worker_id,
     }
 
@@ -144,7 +149,10 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
                 # From when it was sent: the broker's patience begins no earlier.
                 self._last_beat = sent
             elif not coordinator.member_id:
-                self._last_beat = _NEVER  # the group has thrown us out
+                self._last_beat = _NEVER
+                _log.error("the group has thrown this worker out; either it was paused for too "
+                           "long, or another one runs under the same worker id",
+                           worker_id=self.app.conf.consumer_group_instance_id)  # fmt: skip
             return accepted
 
         coordinator._do_heartbeat = watched
@@ -166,6 +174,8 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
     async def fetch(self, wanted: Mapping[Any, int], patience: float) -> dict[Any, list[Record]]:
         """Return records of the `wanted` partitions (partition → offset)."""
         consumer = self._ensure_consumer()
+        if consumer._coordinator._coordination_task.done():
+            raise ConsumerStoppedError("the group's coordination has ended")  # ends the worker
         # Errors of the group, such as a lack of permission, wait here until somebody looks.
         consumer._coordinator.check_errors()
         ready = consumer.assignment() & wanted.keys()

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -209,13 +210,23 @@ def test_an_unknown_and_an_erased_customer(ritorno: Ritorno) -> None:
     assert "nothing is known about 'gone'" in ritorno("customer", "show", "gone").err
 
 
-def test_workflows_are_published_once(ritorno: Ritorno) -> None:
+def test_the_first_workflows_come_with_the_topics_and_changed_ones_by_command(
+    ritorno: Ritorno, tmp_path: Path
+) -> None:
+    """An event may be published before any worker runs, and must find the workflows live."""
     ritorno("topics", "create")
     [first] = ritorno("workflows", "publish", "--json").json
-    assert first["changed"]
     assert {"w06-abandoned-cart-a", "w11-welcome"} <= first["live"].keys()
-    [again] = ritorno("workflows", "publish", "--json").json
-    assert again == {"live": first["live"], "added": [], "changed": False}
+    assert (first["changed"], first["added"]) == (False, [])
+    changed = tmp_path / "changed"
+    shutil.copytree(load_settings().workflows_dir, changed)
+    file = changed / "w11-welcome.yaml"
+    file.write_text(file.read_text().replace("for: 5d", "for: 6d"))
+    [second] = ritorno("workflows", "publish", str(changed), "--json").json
+    assert second["changed"]
+    assert second["added"] == [f"w11-welcome@{second['live']['w11-welcome']}"]
+    [again] = ritorno("workflows", "publish", str(changed), "--json").json
+    assert again == {"live": second["live"], "added": [], "changed": False}
 
 
 def test_schemas_are_exported(ritorno: Ritorno) -> None:

@@ -79,12 +79,14 @@ class Worker:
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 [str(Path(sys.executable).parent / "ritorno"), "worker"],
-                env=os.environ | self.environment | {
+                env=os.environ
+                | self.environment
+                | {
                     "RITORNO_WORKER_ID": self.name,
                     "RITORNO_DATA_DIR": str(self.directory / "data"),
                     "RITORNO_ADMIN_BIND": f"127.0.0.1:{self.admin_port}",
                     "RITORNO_PUBLIC_BIND": f"127.0.0.1:{free_port()}",
-                },  # fmt: skip
+                },
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.directory,
@@ -134,7 +136,7 @@ class Worker:
 
 
 async def poll_pause() -> None:
-    """The one place where the fault runs wait without an event: between looks at another process."""
+    """The one place that waits without an event: between looks at another process."""
     await asyncio.sleep(0.1)
 
 

@@ -11,7 +11,9 @@ from decimal import Decimal
 
 from schemas.records import OutRecord
 
-PRODUCTS = [(f"p{number}", f"Prodotto {number}", Decimal(500 + 37 * number) / 100) for number in range(40)]
+PRODUCTS = [
+    (f"p{number}", f"Prodotto {number}", Decimal(500 + 37 * number) / 100) for number in range(40)
+]
 REPEATED = 0.03
 """Share of the events that their producer sends a second time, a few events later."""
 

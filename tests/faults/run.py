@@ -141,7 +141,9 @@ class Run:
         worker = self._one()
         await self._progressing(worker)
         worker.signal(signal.SIGSTOP)
-        await asyncio.sleep(PAUSED_SECONDS)  # the fault itself: nothing tells when a session is over
+        await asyncio.sleep(
+            PAUSED_SECONDS
+        )  # the fault itself: nothing tells when a session is over
         worker.signal(signal.SIGCONT)
         await worker.ready()
 

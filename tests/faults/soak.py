@@ -1,6 +1,6 @@
-"""The long fault run: `make soak`. Prints what it does and what it found, exits 1 on the first flaw.
+"""The long fault run: `make soak`. Prints what it does and finds; the first flaw ends it.
 
-    python -m tests.faults.soak [--faults 50] [--seed 1] [--events 6000]
+python -m tests.faults.soak [--faults 50] [--seed 1] [--events 6000]
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ def main() -> None:
     directory = Path(tempfile.mkdtemp(prefix="ritorno-soak-"))
     began = time.monotonic()
     try:
-        tally = asyncio.run(
-            soak(order[: options.faults], options.seed, options.events, directory)
-        )
+        tally = asyncio.run(soak(order[: options.faults], options.seed, options.events, directory))
     except BaseException:
         print(f"FAILED. Seed {options.seed}; logs and data are kept in {directory}", flush=True)
         raise
     shutil.rmtree(directory)
-    print(f"{options.faults} faults, seed {options.seed}, {time.monotonic() - began:.0f} s: verified")
+    print(
+        f"{options.faults} faults, seed {options.seed}, {time.monotonic() - began:.0f} s: verified"
+    )
     for name, count in sorted(tally.items()):
         print(f"  {name:22} {count}")
     sys.exit(0)

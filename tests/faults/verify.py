@@ -81,7 +81,10 @@ class Follower:
             return
         found = self.found
         if record.key == PROGRESS_KEY:
-            progress, known_progress = unpack_progress(record.value), found.progress.get(record.partition)
+            progress, known_progress = (
+                unpack_progress(record.value),
+                found.progress.get(record.partition),
+            )
             if known_progress is None or progress.next_offset >= known_progress.next_offset:
                 found.progress[record.partition] = progress
             return

@@ -100,6 +100,7 @@ def test_prices_and_dates_are_those_of_the_language() -> None:
     assert "5 March 2026" in english.text
     coupon = render("welcome-thanks", zone="Europe/Rome").text
     assert "8 marzo 2026" in coupon  # 22:59:59Z is one minute to midnight in Rome
+    assert "8 March 2026" in render("welcome-thanks", "en", zone="No/Where").text
     free_text = {**ORDER, "estimated_delivery": "3–5 giorni"}
     assert "3–5 giorni" in render("order-confirmation", order=free_text).text
 

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
+from agents.mailer.changes import Changes, Ended
 from agents.mailer.entry import Entry, pack_entry, unpack_entry
-from agents.mailer.queue import Changes, Ended, Queue
+from agents.mailer.queue import Queue
 from agents.mailer.replies import (
     Accepted,
     Dropped,
@@ -240,6 +241,22 @@ def test_expired_mails_are_skipped_and_finished_ones_forgotten_a_day_later() -> 
     assert not bench.store
 
 
+def test_a_campaign_that_expires_at_once_does_so_in_portions() -> None:
+    bench = Bench()
+    bench.read(*(send(f"m{n}") for n in range(1_200)))
+    portions = []
+    while (at := bench.queue.next_time()) is not None and at <= START + DAY:
+        portions.append(len(bench.do(bench.queue.housekeep(START + DAY)).outcomes))
+    assert portions == [500, 500, 200]
+    assert bench.queue.waiting == {"transactional": 0, "marketing": 0}
+
+
+def test_a_new_mail_is_due_although_the_log_is_ahead_of_this_machine() -> None:
+    bench = Bench()
+    bench.read(send(time=START + 5_000))
+    assert bench.queue.pick(START) is not None
+
+
 def test_a_mail_in_doubt_that_expires_does_not_count_as_never_sent() -> None:
     bench = reach("attempting", urgent=True)
     bench.settle(WHO_KNOWS)
@@ -388,3 +405,4 @@ def test_a_relays_text_becomes_one_safe_line() -> None:
     text = reason_text("5.7.1 no\r\nmail\x00 \udcff" + "x" * 1_000)
     assert text.startswith("5.7.1 no mail xxx")
     assert len(text) == 300
+    assert reason_text("<giulia@example.com>: no such user") == "<…>: no such user"

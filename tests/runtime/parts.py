@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from agents.partition import Place
 from schemas.records import OutRecord, Record
 from schemas.stored import HEAD_SIZE, NEVER, Progress, head, pack
 from streams.clock import Clock, VirtualClock
@@ -174,6 +175,7 @@ class CountingActors:
         load: Callable[[bytes], bytes | None],
         progress: Progress,
         due: Iterable[tuple[int, bytes]],
+        poison: Mapping[Place, str],
     ) -> None:
         self.partition = partition
         self.load = load

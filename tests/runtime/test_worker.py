@@ -20,10 +20,11 @@ from streams.failures import WorkerFailed
 from streams.log import Log
 from streams.logs.embedded import EmbeddedLog
 from streams.partitioner import partition_of
+from streams.preparation import prepare_topics, prepare_workflows
 from streams.settings import Address, Settings
 from streams.topology import CUSTOMER_EVENTS, SEND_COMMANDS, topics
 from streams.transports.batch import TopicPartition
-from streams.worker import Worker, prepare_topics, prepare_workflows
+from streams.worker import Worker
 from tests.runtime.parts import START, MemoryLog, memory_log
 
 HOUR = 3_600_000

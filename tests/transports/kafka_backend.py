@@ -26,7 +26,7 @@ POLL_SECONDS = 0.02
 
 
 class KafkaWorkers(KafkaBackend):
-    """Each app is a worker with an id of its own, on any of the broker's listeners."""
+    """Each app is a worker of its own, on any of the broker's listeners."""
 
     def __init__(
         self,
@@ -35,20 +35,22 @@ class KafkaWorkers(KafkaBackend):
         *,
         bootstrap: str | None = None,
         security: KafkaSecurity | None = None,
-        **settings: Any,
+        worker_id: str | None = None,
+        session_timeout: float = kafka.SESSION_TIMEOUT,
     ) -> None:
         super().__init__(broker, directory)
         self._servers = [bootstrap or broker.bootstrap]
         self._security = security
-        self._settings = settings
+        self._worker_id = worker_id
+        self._session_timeout = session_timeout
         self._log = KafkaLog(self._servers, security=security)
 
     def app(self, group: str, log: Log, gate: Gate) -> Any:
         settings = kafka.app_settings(
             servers=self._servers,
-            worker_id=unique("worker"),
+            worker_id=self._worker_id,
             security=self._security,
-            session_timeout=self._settings.get("session_timeout", kafka.SESSION_TIMEOUT),
+            session_timeout=self._session_timeout,
         )
         app = faust.App(group, datadir=str(self._directory), **app_settings(), **settings)
         attach_gate(app, gate)

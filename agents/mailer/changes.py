@@ -1,0 +1,50 @@
+"""What the queue hands out and takes back: changes to be written, results of attempts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from agents.mailer.metrics import Outcome, Request
+from agents.mailer.replies import Result
+from schemas.records import OutRecord
+
+
+class Published(NamedTuple):
+    """An outcome for `customer-events`, and the mail to be told when it is there."""
+
+    id: str
+    record: OutRecord
+
+
+class Ended(NamedTuple):
+    """How an attempt ended."""
+
+    id: str
+    attempt: int
+    result: Result | None
+    """None: nothing of the mail went past the final dot, by our own decision."""
+
+
+class Note(NamedTuple):
+    """What became of one command or mail, for metrics and logs."""
+
+    what: Request | Outcome
+    mail_class: str = ""
+    template: str = ""
+    reason: str = ""
+    """From a closed set."""
+    ambiguous: bool = False
+    """This very attempt ended without anybody knowing how."""
+    decided: int = 0
+    """Time of the command, ms since the epoch; only with outcomes."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a step leads to."""
+
+    states: list[tuple[bytes, bytes | None]] = field(default_factory=list)
+    outcomes: list[Published] = field(default_factory=list)
+    letters: list[OutRecord] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)

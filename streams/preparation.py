@@ -1,0 +1,50 @@
+"""What has to be there before records are consumed: the topics, and the first workflows."""
+
+from __future__ import annotations
+
+import structlog
+
+from streams.definitions import DefinitionError, publish, read, read_files, versions_of
+from streams.doctor import Status, check_topics
+from streams.failures import WorkerFailed
+from streams.log import Log
+from streams.settings import Settings
+from streams.topology import EMBEDDED_PARTITIONS, topics
+
+_log = structlog.get_logger(__name__)
+
+
+async def prepare_topics(log: Log, settings: Settings) -> None:
+    """Make sure that the topics are as they must be. Raises WorkerFailed saying what to do.
+
+    The embedded log belongs to this worker alone, so what is missing there is created. On Kafka
+    the number of partitions and of copies is for somebody to decide.
+    """
+    if not settings.on_kafka:
+        await log.create_topics(topics(settings.partitions or EMBEDDED_PARTITIONS))
+    failures = [c for c in await check_topics(log, settings) if c.status is Status.FAIL]
+    if failures:
+        lines = "\n".join(f"- {check.text}\n  {check.remedy}" for check in failures)
+        raise WorkerFailed(f"The topics are not as they must be:\n{lines}")
+
+
+async def prepare_workflows(log: Log, settings: Settings) -> None:
+    """Publish the workflow files when none have been published yet, otherwise compare them.
+
+    Never more than that: of two workers during a deployment, the one with the older files must not
+    bring those back. Raises LogError, DefinitionError.
+    """
+    live = (await read(log)).live
+    if live is None:
+        report = await publish(log, read_files(settings.workflows_dir))
+        _log.info("workflows published for the first time", live=dict(report.live))
+        return
+    try:
+        files = versions_of(read_files(settings.workflows_dir))
+    except DefinitionError as error:
+        _log.warning("workflow files can't be read; what is published stays live", error=str(error))
+        return
+    if files != live:
+        changed = sorted(id_ for id_ in {*files, *live} if files.get(id_) != live.get(id_))
+        _log.warning("workflow files differ from what is live; `ritorno workflows publish` makes "
+                     "them live", changed=changed)  # fmt: skip

@@ -1,0 +1,115 @@
+"""W05: confirmation at once and to everybody; guide and review request count from the delivery."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from tests.agents.world import DAY, HOUR, World
+
+CONFIRMATION, GUIDE, REVIEW = "w01-confirmation", "w03-product-guide", "w04-review-request"
+
+
+def chain(world: World) -> list[tuple[float, str]]:
+    return [(mail.at, mail.step) for mail in world.mails]
+
+
+def test_without_a_delivery_the_purchase_counts() -> None:
+    world = World().subscribed().order().at(30 * DAY)
+    assert chain(world) == [(0, CONFIRMATION), (60 * HOUR, GUIDE), (12 * DAY, REVIEW)]
+
+
+def test_with_a_delivery_the_delivery_counts() -> None:
+    world = World().subscribed().order().at(DAY).tell("order.shipped", order_id="o1")
+    world.at(2 * DAY).tell("order.delivered", order_id="o1").at(30 * DAY)
+    assert chain(world) == [(0, CONFIRMATION), (4 * DAY, GUIDE), (7 * DAY, REVIEW)]
+    assert world.customer().orders[0].status == "delivered"
+
+
+def test_a_delivery_after_the_guide_moves_the_review_request() -> None:
+    world = World().subscribed().order().at(9 * DAY).tell("order.delivered", order_id="o1")
+    assert chain(world.at(30 * DAY))[1:] == [(60 * HOUR, GUIDE), (14 * DAY, REVIEW)]
+
+
+def test_the_confirmation_needs_no_consent_the_rest_does() -> None:
+    world = World().order(email="a@example.com").at(30 * DAY)
+    assert chain(world) == [(0, CONFIRMATION)]
+    command = world.commands[0]
+    assert (command.mail_class, command.legal_basis) == ("transactional", "contract")
+    assert [s[1:] for s in world.said() if s.decision == "skipped"] == [
+        (GUIDE, "skipped", "no_consent"), (REVIEW, "skipped", "no_consent")
+    ]  # fmt: skip
+
+
+def test_a_withdrawal_ends_what_is_left_of_it() -> None:
+    world = World().subscribed().order().at(DAY).tell("consent.withdrawn", purpose="marketing")
+    assert world.said()[-1] == (DAY, "", "exited", "consent.withdrawn")
+    assert world.cancels == []
+    assert world.customer().runs == []
+
+
+@pytest.mark.parametrize("type_", ["order.refunded", "order.cancelled"])
+def test_a_reversal_ends_it_and_leaves_the_confirmation(type_: str) -> None:
+    world = World().subscribed().order(total="30").at(3 * DAY).tell(type_, order_id="o1")
+    assert world.said()[-1] == (3 * DAY, "", "exited", type_)
+    assert [world.commands[1].id] == [id_ for id_, *_ in world.cancels]
+    numbers = world.at(30 * DAY).customer().statistics
+    assert (numbers.refunds, numbers.refunded) == (1, {"EUR": Decimal(30)})
+
+
+@pytest.mark.parametrize("data", [{}, {"total": "30"}])
+@pytest.mark.parametrize("type_", ["order.refunded", "order.cancelled"])
+def test_a_refund_before_its_order(type_: str, data: dict[str, str]) -> None:
+    world = World().subscribed().tell(type_, order_id="o1", **data)
+    world.order(total="30").at(30 * DAY)
+    assert world.mails == []
+    numbers = world.customer().statistics
+    assert (numbers.count, numbers.spent, numbers.refunded, numbers.refunds) == (
+        1, {"EUR": Decimal(30)}, {"EUR": Decimal(30)}, 1
+    )  # fmt: skip
+
+
+def test_partial_refunds_add_up_by_their_ids() -> None:
+    world = World().order(total="30")
+    for refund in ("r1", "r2", "r1"):
+        world.tell("order.refunded", order_id="o1", refund_id=refund, total="10.10")
+    assert world.customer().statistics.refunded == {"EUR": Decimal("20.20")}
+    assert world.customer().orders[0].status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("review", "stops"),
+    [
+        ({"product_id": "moka"}, True),
+        ({"product_id": "tazza"}, False),
+        ({"product_id": "tazza", "order_id": "o1"}, True),
+        ({"product_id": "moka", "order_id": "o9"}, False),
+    ],
+)
+def test_a_review_of_its_product_makes_the_request_needless(
+    review: dict[str, str], stops: bool
+) -> None:
+    world = World().subscribed().order().at(DAY).tell("product.reviewed", **review).at(30 * DAY)
+    assert [mail.step for mail in world.mails] == [CONFIRMATION, GUIDE] + [REVIEW] * (not stops)
+    assert ((60 * HOUR, REVIEW, "skipped", "stopped") in world.said()) == stops
+
+
+def test_two_orders_are_two_conversations() -> None:
+    world = World().subscribed().order("o1").at(DAY).order("o2")
+    world.at(2 * DAY).tell("order.delivered", order_id="o2").at(30 * DAY)
+    by_order = {run: [c.step for c in world.commands if c.run == run] for run in
+                {c.run for c in world.commands}}  # fmt: skip
+    assert sorted(map(len, by_order.values())) == [3, 3]
+    guides = sorted(c.time for c in world.commands if c.step == GUIDE)
+    assert guides[1] - guides[0] == (4 * DAY - 60 * HOUR) * 1000
+
+
+def test_a_mail_names_the_dearest_product() -> None:
+    world = World().subscribed()
+    lines = [{"product_id": p, "name": p, "price": price} for p, price in
+             [("a", "5"), ("b", "12.5"), ("c", "12.5")]]  # fmt: skip
+    world.tell("order.completed", order_id="o1", products=lines)
+    product = world.commands[0].variables["product"]
+    assert isinstance(product, dict)
+    assert (product["product_id"], product["price"]) == ("b", "12.50")

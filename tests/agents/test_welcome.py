@@ -1,0 +1,135 @@
+"""W11: who joins a list is welcomed, from the moment that subscription and consent are both there."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.agents.world import DAY, HOUR, World
+
+W11 = [(0, "thanks"), (2 * DAY, "tips"), (5 * DAY, "first-purchase")]
+
+
+def steps(world: World, since: float = 0) -> list[tuple[float, str]]:
+    return [(mail.at - since, mail.step) for mail in world.mails]
+
+
+def confirmed(world: World, **data: object) -> World:
+    return world.tell("list.subscribed", email="a@example.com", confirmed=True, **data)
+
+
+def test_a_confirmed_subscription_is_consent_and_starts_the_series() -> None:
+    world = confirmed(World()).at(10 * DAY)
+    assert steps(world) == W11
+    consent = world.customer().consents["marketing"]
+    assert (consent.given, consent.event_id) == (True, "e1")
+    assert [said.decision for said in world.said()] == ["entered", "sent", "sent", "sent",
+                                                       "completed"]  # fmt: skip
+
+
+@pytest.mark.parametrize("consent_first", [False, True])
+def test_it_starts_when_the_later_of_both_comes(consent_first: bool) -> None:
+    both = [("list.subscribed", {"email": "a@example.com"}),
+            ("consent.given", {"purpose": "marketing"})]  # fmt: skip
+    first, second = reversed(both) if consent_first else both
+    world = World().tell(first[0], **first[1]).at(3 * HOUR)
+    assert world.mails == []
+    world.tell(second[0], **second[1]).at(10 * DAY)
+    assert steps(world, since=3 * HOUR) == W11
+
+
+def test_consent_reported_late_counts_from_the_subscription() -> None:
+    world = World().at(HOUR).tell("list.subscribed", email="a@example.com").at(2 * HOUR)
+    world.tell("consent.given", purpose="marketing", happened=60).at(10 * DAY)
+    assert steps(world)[1:] == [(HOUR + at, step) for at, step in W11[1:]]
+
+
+def test_without_consent_nothing_starts() -> None:
+    world = World().tell("list.subscribed", email="a@example.com").at(10 * DAY)
+    assert world.mails == []
+    assert world.customer().lists["newsletter"].subscribed
+
+
+def test_a_purchase_ends_it() -> None:
+    world = confirmed(World()).at(DAY).order().at(30 * DAY)
+    assert [m.step for m in world.mails if m.step in dict(W11).values() or m.step == "tips"] == [
+        "thanks"
+    ]
+    assert (DAY, "", "exited", "order.completed") in world.said("w11")
+
+
+def test_who_has_ordered_before_is_not_asked_for_a_first_purchase() -> None:
+    world = World().order(backfill=True)
+    confirmed(world).at(10 * DAY)
+    assert [mail.step for mail in world.mails] == ["thanks", "tips"]
+    assert (5 * DAY, "first-purchase", "skipped", "condition") in world.said("w11")
+
+
+def test_leaving_the_list_ends_it_and_coming_back_does_not_begin_again() -> None:
+    world = confirmed(World()).at(DAY).tell("list.unsubscribed").at(2 * DAY)
+    assert (DAY, "", "exited", "list.left") in world.said("w11")
+    assert not world.customer().consented("marketing")
+    confirmed(world).at(30 * DAY)
+    assert [mail.step for mail in world.mails] == ["thanks"]
+    assert world.said("w11")[-1][2:] == ("not_entered", "already_entered")
+
+
+def test_another_list_is_another_conversation_and_leaving_it_ends_only_that() -> None:
+    world = confirmed(confirmed(World()), list="sales").at(HOUR)
+    assert [mail.step for mail in world.mails] == ["thanks", "thanks"]
+    world.tell("list.unsubscribed", list="sales").at(10 * DAY)
+    assert [mail.step for mail in world.mails] == ["thanks", "thanks", "tips", "first-purchase"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "data"),
+    [
+        ("consent.withdrawn", {"purpose": "marketing"}),
+        ("mail.unsubscribed", {"command_id": "x"}),
+        ("mail.complained", {"command_id": "x"}),
+        ("mail.bounced", {"command_id": "x", "code": 550, "kind": "hard", "reason": "unknown"}),
+    ],
+)
+def test_an_objection_or_a_dead_address_acts_at_once(type_: str, data: dict[str, object]) -> None:
+    world = confirmed(World()).at(HOUR).tell(type_, **data)
+    reason = "address.bounced" if type_ == "mail.bounced" else "consent.withdrawn"
+    assert world.said()[-1] == (HOUR, "", "exited", reason)
+    assert world.cancels == [(world.commands[0].id, "anna", reason)]
+    world.at(10 * DAY)
+    assert [mail.step for mail in world.mails] == ["thanks"]
+
+
+def test_a_soft_bounce_says_nothing_of_the_address() -> None:
+    world = confirmed(World()).tell(
+        "mail.bounced", command_id="x", code=552, kind="soft", reason="full"
+    )
+    assert world.at(10 * DAY).customer().suppressed == ""
+    assert steps(world) == W11
+
+
+def test_a_new_address_is_not_suppressed() -> None:
+    world = World().subscribed().tell(
+        "mail.bounced", command_id="x", code=550, kind="hard", reason="unknown"
+    )
+    world.order()
+    assert world.said("w05")[-1][1:] == ("w01-confirmation", "skipped", "suppressed")
+    world.tell("customer.updated", email="new@example.com").order("o2")
+    assert [mail.step for mail in world.mails] == ["w01-confirmation"]
+
+
+def test_an_older_word_on_consent_does_not_overrule_a_newer_one() -> None:
+    world = World().at(HOUR).tell("consent.withdrawn", purpose="marketing")
+    world.tell("consent.given", purpose="marketing", happened=60)
+    assert not world.customer().consented("marketing")
+    world.tell("mail.complained", command_id="x", happened=30)
+    assert world.customer().consents["marketing"].event_id == "e1"
+
+
+def test_history_builds_state_and_mails_nobody() -> None:
+    world = World()
+    confirmed(world, backfill=True)
+    world.add(backfill=True).order(backfill=True).add("tazza", backfill=True).at(60 * DAY)
+    assert world.mails == []
+    assert world.said() == []
+    customer = world.customer()
+    assert (customer.statistics.count, len(customer.cart.lines)) == (1, 1)
+    assert customer.consented("marketing")

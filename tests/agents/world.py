@@ -1,0 +1,225 @@
+"""A partition with its log, for tests of the actors: tell it what happens and when, ask what came
+of it. Times are given and answered in seconds since `START`; ticks come at due seconds only."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agents.definitions import Definitions
+from agents.effects import Effect
+from agents.partition import PartitionActors, Place, Poisoned
+from schemas.commands import CancelCommand, SendCommand
+from schemas.customer import Customer, decode_customer
+from schemas.decisions import Decision
+from schemas.events import TICK, WORKFLOWS, Event
+from schemas.instant import to_rfc3339
+from schemas.records import OutRecord, Record
+from schemas.stored import Progress, head
+from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
+from schemas.workflows import DEFINITION, canonical, version_of
+from streams.definitions import read_files
+
+START = 1_772_445_600_000
+"""2026-03-02T10:00:00Z, a Monday, 11:00 in Rome."""
+MINUTE = 60
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+FILES = read_files(Path(__file__).parents[2] / "workflows")
+
+
+class Mail(NamedTuple):
+    """A commanded mail."""
+
+    at: float
+    customer: str
+    step: str
+
+
+class Said(NamedTuple):
+    """A decision."""
+
+    at: float
+    step: str
+    decision: str
+    reason: str
+
+
+class World:
+    """One partition: log, actors, store."""
+
+    def __init__(self, files: Mapping[str, bytes] = FILES, *, cache_size: int = 10_000) -> None:
+        self.definitions = Definitions()
+        self.live = {name: self.publish(content) for name, content in files.items()}
+        self.records: list[Record] = []
+        self.effects: list[Effect] = []
+        self.poison: dict[Place, str] = {}
+        self.store: dict[bytes, bytes] = {}
+        self.now = START
+        self._cache_size = cache_size
+        self._progress = Progress(live=self.live)
+        self._ids = itertools.count(1)
+        self.actors = self.build()
+
+    def publish(self, content: bytes) -> str:
+        """Publish a version, not live yet; return it."""
+        version = version_of(content)
+        self.definitions.add(version, content)
+        return version
+
+    def build(self) -> PartitionActors:
+        """Build the actors from the store, as after a restart."""
+        self.actors = PartitionActors(
+            partition=0,
+            load=self.store.get,
+            definitions=self.definitions,
+            progress=self._progress,
+            due=[(head(stored).due, key) for key, stored in self.store.items()],
+            poison=self.poison,
+            cache_size=self._cache_size,
+        )
+        return self.actors
+
+    # What happens.
+
+    def at(self, seconds: float) -> World:
+        """Let time pass until then; timers fire at their second."""
+        until = START + round(seconds * 1000)
+        while (second := -(-self.actors.next_timer // 1000) * 1000) <= until:
+            self.now = max(self.now, second)
+            self.append(OutRecord(None, b"", (("ce_type", TICK.encode()),)))
+        self.now = max(self.now, until)
+        return self
+
+    def sleep_until(self, seconds: float) -> World:
+        """Nobody is there: no ticks, one at the end."""
+        self.now = START + round(seconds * 1000)
+        self.append(OutRecord(None, b"", (("ce_type", TICK.encode()),)))
+        return self
+
+    def tell(
+        self,
+        type_: str,
+        customer: str = "anna",
+        *,
+        happened: float | None = None,
+        id_: str | None = None,
+        visitor: str | None = None,
+        backfill: bool = False,
+        **data: Any,
+    ) -> World:
+        """Append an event now, in binary mode; `happened` is its own time, now if absent."""
+        time = self.now if happened is None else START + round(happened * 1000)
+        headers = {"ce_id": id_ or f"e{next(self._ids)}", "ce_source": "/shop", "ce_type": type_,
+                   "ce_time": to_rfc3339(time)}  # fmt: skip
+        if visitor:
+            headers["ce_anonymousid"] = visitor
+        if backfill:
+            headers["ce_backfill"] = "true"
+        raw = tuple((name, value.encode()) for name, value in headers.items())
+        self.append(OutRecord(customer.encode(), json.dumps(data).encode(), raw))
+        return self
+
+    def activate(self, live: Mapping[str, str]) -> World:
+        """Append a control record."""
+        headers = (("ce_type", WORKFLOWS.encode()),)
+        self.append(OutRecord(None, json.dumps({"live": dict(live)}).encode(), headers))
+        return self
+
+    def append(self, out: OutRecord) -> None:
+        """Append one record, and behind it what it makes actors tell each other."""
+        waiting = [out]
+        while waiting:
+            record = Record(CUSTOMER_EVENTS, 0, len(self.records), self.now, *waiting.pop(0))
+            self.records.append(record)
+            waiting += [e.record for e in self._receive(record) if e.topic == CUSTOMER_EVENTS]
+
+    def _receive(self, record: Record) -> list[Effect]:
+        while True:
+            try:
+                changes = self.actors.receive([record])
+            except Poisoned as poisoned:
+                assert poisoned.place not in self.poison
+                self.poison[poisoned.place] = str(poisoned)
+                self.build()
+                continue
+            self._progress = changes.progress
+            self.store.update({k: v for k, v in changes.states if v is not None})
+            self.effects += changes.effects
+            return changes.effects
+
+    # What came of it.
+
+    def customer(self, key: str = "anna") -> Customer:
+        """Return the kept record."""
+        stored = self.store.get(key.encode())
+        return Customer(key=key) if stored is None else decode_customer(key, stored)
+
+    @property
+    def mails(self) -> list[Mail]:
+        """All commanded mails."""
+        return [Mail(_seconds(c.time), c.customer, c.step) for c in self.commands]
+
+    @property
+    def commands(self) -> list[SendCommand]:
+        """All send commands."""
+        return [e.content for e in self.effects if isinstance(e.content, SendCommand)]
+
+    @property
+    def cancels(self) -> list[tuple[str, str, str]]:
+        """All cancels: (command id, customer, reason)."""
+        found = (e.content for e in self.effects if isinstance(e.content, CancelCommand))
+        return [(c.id, c.customer, c.reason) for c in found]
+
+    def said(self, workflow: str = "") -> list[Said]:
+        """Return the decisions of the workflows that begin with `workflow`."""
+        found = (e.content for e in self.effects if isinstance(e.content, Decision))
+        return [
+            Said(_seconds(d.time), d.step, d.decision, d.reason)
+            for d in found
+            if d.workflow.startswith(workflow)
+        ]
+
+    @property
+    def refusals(self) -> list[tuple[str, str]]:
+        """(reason, detail) of the dead letters."""
+        letters = (e.record.headers for e in self.effects if e.topic == DEAD_LETTERS)
+        found = (dict(headers) for headers in letters)
+        return [(h["dl_reason"].decode(), h["dl_detail"].decode()) for h in found]
+
+    @property
+    def told(self) -> list[Event]:
+        """Events that actors have sent to each other."""
+        return [e.content for e in self.effects if isinstance(e.content, Event)]
+
+    # Short forms.
+
+    def subscribed(self, customer: str = "anna") -> World:
+        """With address and consent, on no list."""
+        self.tell("customer.updated", customer, email=f"{customer}@example.com")
+        return self.tell("consent.given", customer, purpose="marketing")
+
+    def add(self, product: str = "moka", customer: str = "anna", **data: Any) -> World:
+        """Put a product into the cart."""
+        return self.tell("cart.product_added", customer, product_id=product, price="9.90", **data)
+
+    def order(
+        self, order_id: str = "o1", customer: str = "anna", *, products: Iterable[str] = ("moka",),
+        **data: Any,
+    ) -> World:  # fmt: skip
+        """Complete an order."""
+        lines = [{"product_id": product, "price": "9.90"} for product in products]
+        return self.tell("order.completed", customer, order_id=order_id, products=lines, **data)
+
+
+def changed(name: str, **fields: Any) -> bytes:
+    """Return a workflow of ours with other fields, as it would be published."""
+    content = json.loads(FILES[name]) | fields
+    return canonical(DEFINITION.validate_python(content))
+
+
+def _seconds(instant: int) -> float:
+    return (instant - START) / 1000

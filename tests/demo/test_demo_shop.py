@@ -1,0 +1,89 @@
+"""The demo's story is a story: the same for a seed, in order, and understood by the machine."""
+
+from collections import Counter
+from typing import get_args
+
+import pytest
+
+from schemas.decisions import DecisionKind, Reason
+from schemas.records import Record
+from schemas.topics import CUSTOMER_EVENTS
+from schemas.wire import Unreadable, parse_published, parse_record
+from streams.demo.happening import Happening, NoTime, recorded
+from streams.demo.shop import START, story
+from streams.demo.words import KINDS, REASONS
+from streams.publisher import NumberedLine
+
+DAY_MS = 86_400_000
+
+
+def as_record(happened: Happening) -> Record:
+    return Record(CUSTOMER_EVENTS, 0, 0, happened.time, *happened.record)
+
+
+def test_a_seed_is_a_story() -> None:
+    assert story(3, 10) == story(3, 10)
+    assert story(3, 10) != story(4, 10)
+
+
+def test_it_is_told_in_order_and_has_everything_that_workflows_wait_for() -> None:
+    told = story(1, 35)
+    times = [happened.time for happened in told]
+    assert times == sorted(times)
+    assert times[0] >= START
+    assert times[-1] < START + 35 * DAY_MS
+    events, unreadable, late = Counter[str](), 0, 0
+    ids = Counter[str]()
+    for happened in told:
+        try:
+            event = parse_record(as_record(happened))
+        except Unreadable:
+            unreadable += 1
+            continue
+        events[event.type] += 1
+        ids[event.id] += 1
+        assert (event.time or 0) <= happened.time
+        late += happened.time - (event.time or 0) > 3_600_000
+    assert unreadable == 3
+    assert late > 5
+    assert max(ids.values()) == 2  # some come twice
+    assert set(events) >= {
+        "product.viewed", "cart.product_added", "cart.product_removed", "checkout.started",
+        "order.completed", "order.shipped", "order.delivered", "order.cancelled",
+        "order.refunded", "product.reviewed", "list.subscribed", "list.unsubscribed",
+        "consent.given", "customer.identified",
+    }  # fmt: skip
+
+
+def test_every_decision_has_words() -> None:
+    assert set(KINDS) == set(get_args(DecisionKind))
+    assert set(REASONS) == set(get_args(Reason))
+    assert all(words[0].islower() and " " in words for words in REASONS.values())
+
+
+def line(number: int, time: str = "") -> NumberedLine:
+    stamp = f'"time": "{time}", ' if time else ""
+    return NumberedLine(
+        number,
+        f'{{"specversion": "1.0", "id": "{number}", {stamp}"type": "page.viewed", '
+        '"subject": "c", "data": {}}'.encode(),
+    )
+
+
+def test_a_recorded_log_is_played_as_it_came() -> None:
+    lines = [
+        NumberedLine(1, b"{broken"),
+        line(2, "2026-03-01T10:00:00Z"),
+        line(3, "2026-03-01T09:00:00Z"),
+        line(4),
+    ]
+    played = list(recorded(lines))
+    assert [happened.topic for happened in played] == ["dead-letters"] + ["customer-events"] * 3
+    assert len({happened.time for happened in played}) == 1
+    late = parse_record(as_record(played[2]))
+    assert late.time == parse_published(lines[2].content).time
+
+
+def test_a_recorded_log_needs_a_time_to_begin_with() -> None:
+    with pytest.raises(NoTime, match="line 1"):
+        list(recorded([line(1)]))

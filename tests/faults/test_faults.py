@@ -1,0 +1,23 @@
+"""Real processes on a real broker, hurt once in each way under load. `make soak` is the long run."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.faults.run import Run
+from tests.faults.soak import soak
+
+pytestmark = [pytest.mark.kafka, pytest.mark.processes]
+
+
+async def test_nothing_is_lost_and_nothing_is_twice(kafka_jars: Path) -> None:
+    directory = Path(tempfile.mkdtemp(prefix="ritorno-faults-"))
+    tally = await soak(list(Run.FAULTS), seed=1, events=2_000, directory=directory)
+    assert tally["commands"] > 0
+    assert tally["marketing"] > 0
+    assert tally["transactional"] > 0
+    shutil.rmtree(directory)  # kept when it fails: the logs of all processes are in it

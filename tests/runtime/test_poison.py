@@ -1,0 +1,82 @@
+"""A record at which the actors fail, by a defect of ours, neither stops its partition nor passes in
+silence: it is refused at the second attempt, and everybody else's events count."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from agents import customer as actor
+from agents.context import Context, Occurred
+from agents.definitions import Definitions
+from agents.partition import Changes, PartitionActors
+from schemas.customer import Customer, decode_customer
+from schemas.dead_letters import DeadLetter, read_letter
+from schemas.events import Event
+from schemas.records import OutRecord
+from schemas.topics import DEAD_LETTERS
+from streams.clock import VirtualClock
+from streams.customers import CustomersRuntime
+from streams.definitions import Library
+from streams.partitioner import partition_of
+from streams.stores.memory import open_memory
+from streams.ticks import Ticks
+from streams.topology import CUSTOMER_EVENTS
+from streams.transports.batch import PartitionBatch, TopicPartition
+from tests.runtime.parts import START, FakeGate, memory_log
+
+TP = TopicPartition(CUSTOMER_EVENTS, 0)
+ANNA, BRUNO = [name for name in (b"c%d" % n for n in range(40)) if partition_of(name, 2) == 0][:2]
+
+
+class Uncounted:
+    def committed(self, partition: int, changes: Changes) -> None: ...
+    def recovered(self, partition: int, recovered: object) -> None: ...
+    def failed(self, partition: int, reason: str) -> None: ...
+    def closed(self, partition: int) -> None: ...
+
+
+def viewed(customer: bytes, number: int) -> OutRecord:
+    headers = (("ce_id", b"e%d" % number), ("ce_type", b"page.viewed"))
+    return OutRecord(customer, b"{}", headers)
+
+
+def fail_for_bruno(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    if event.id == "e2":
+        raise ZeroDivisionError("a defect")
+    customer.views += 1
+    return []
+
+
+async def test_a_defect_costs_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(actor._HANDLERS, "page.viewed", fail_for_bruno)  # type: ignore[arg-type]  # a Mapping for everybody else
+    log = await memory_log()
+    await log.append(
+        CUSTOMER_EVENTS, 0, [viewed(ANNA, 1), viewed(BRUNO, 2), viewed(BRUNO, 3), viewed(ANNA, 4)]
+    )
+    gate, definitions = FakeGate(), Definitions()
+    runtime: CustomersRuntime[Changes] = CustomersRuntime(
+        log=log,
+        gate=gate,
+        open_store=open_memory,
+        actors=partial(PartitionActors, definitions=definitions),
+        library=Library(log, definitions),
+        ticks=Ticks(log, CUSTOMER_EVENTS, VirtualClock(START)),
+        observer=Uncounted(),
+    )
+    gate.own(CUSTOMER_EVENTS, runtime)
+    await gate.open(TP)
+    while records := log.topics[CUSTOMER_EVENTS][0][gate.start[TP] :]:
+        await runtime.process(PartitionBatch(tp=TP, epoch=1, records=records))
+
+    views = {}
+    for key in (ANNA, BRUNO):
+        stored = runtime.read_customer(key, 2)
+        assert stored is not None
+        views[key] = decode_customer(key.decode(), stored).views
+    assert views == {ANNA: 2, BRUNO: 1}
+    partition = partition_of(BRUNO, await log.partitions(DEAD_LETTERS))
+    letters = [read_letter(record) for record in log.topics[DEAD_LETTERS][partition]]
+    assert [each.reason for each in letters if isinstance(each, DeadLetter)] == ["internal_error"]
+    assert [each.origin.offset for each in letters if isinstance(each, DeadLetter)] == [1]

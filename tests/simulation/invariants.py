@@ -1,0 +1,256 @@
+"""What must hold at the end of every story."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from decimal import Decimal
+
+from agents.definitions import Definitions
+from agents.effects import Effect
+from agents.partition import PartitionActors
+from schemas.commands import COMMAND, SendCommand
+from schemas.customer import Customer, decode_customer
+from schemas.decisions import Decision
+from schemas.events import Event
+from schemas.records import Record
+from schemas.stored import NEVER, PROGRESS_KEY, Progress, head, unpack_progress
+from schemas.topics import (
+    CUSTOMER_EVENTS,
+    CUSTOMERS_CHANGELOG,
+    DEAD_LETTERS,
+    SEND_COMMANDS,
+)
+from schemas.wire import Unreadable, parse_record
+from streams.definitions import load
+from streams.graves import is_grave
+from streams.partitioner import partition_of
+from streams.recovery import recover
+from streams.replay import replay_topic
+from streams.stores.memory import MemoryStore
+from streams.transports.batch import TopicPartition
+from tests.simulation.machine import PARTITIONS, Process, World
+from tests.simulation.naive import fold
+from tests.simulation.shop import PLAIN, Shop
+
+FOREVER = 2**61
+
+
+async def check(world: World, shop: Shop, process: Process) -> None:
+    """Assert all of them."""
+    definitions = Definitions()
+    for (_, version), content in (await load(world.log)).items():
+        definitions.add(version, content)
+    live = await _live(world, process)
+    folded, effects = _fold(world, definitions)
+    assert live == folded, "the final state is that of a plain fold of the log"
+    _check_topics(world, effects)
+    await _check_replay(world, definitions, live, effects)
+    _check_mails(world)
+    _check_timers(world, effects, live)
+    _check_plain(shop, live)
+    _check_orders(shop, live)
+    assert "defect" not in process.seen.failures
+
+
+async def _live(world: World, process: Process) -> dict[bytes, bytes]:
+    """Return the kept states, the same from the owner's store and from the changelog."""
+    states: dict[bytes, bytes] = {}
+    for number in range(PARTITIONS):
+        store = MemoryStore()
+        await recover(world.log, CUSTOMERS_CHANGELOG, number, store)
+        tp = TopicPartition(CUSTOMER_EVENTS, number)
+        owned = dict(process.customers._open[tp].changelog.scan())
+        assert dict(store.scan()) == owned, "store and changelog agree"
+        progress = unpack_progress(owned.pop(PROGRESS_KEY))
+        part = world.log.topics[CUSTOMER_EVENTS][number]
+        assert progress.next_offset == len(part)
+        assert progress.log_time == max(record.timestamp for record in part)
+        states |= {key: stored for key, stored in owned.items() if not is_grave(stored)}
+    return states
+
+
+def _fold(world: World, definitions: Definitions) -> tuple[dict[bytes, bytes], list[Effect]]:
+    """Apply each partition to one set of actors, without any crash."""
+    states: dict[bytes, bytes] = {}
+    effects: list[Effect] = []
+    for number, records in enumerate(world.log.topics[CUSTOMER_EVENTS]):
+        changes = PartitionActors(
+            partition=number,
+            load=lambda _: None,
+            definitions=definitions,
+            progress=Progress(),
+            home=lambda key: partition_of(key, PARTITIONS),
+        ).receive(records)
+        effects += changes.effects
+        for key, stored in changes.states:
+            if stored is not None and not is_grave(stored):
+                states[key] = stored
+    return states, effects
+
+
+def _check_topics(world: World, effects: list[Effect]) -> None:
+    """What was decided is in the log: all of it, nothing else, and repeats are identical."""
+    expected: defaultdict[str, set[object]] = defaultdict(set)
+    for effect in effects:
+        record = effect.record
+        expected[effect.topic].add((record.key, record.value, tuple(record.headers)))
+    for topic, wanted in expected.items():
+        found = {(r.key, r.value, tuple(r.headers)) for r in world.log.records(topic)}
+        if topic == CUSTOMER_EVENTS:
+            assert wanted <= found, "what actors tell each other is in the log"
+        elif topic == DEAD_LETTERS:
+            assert found == wanted, "each refused record is a dead letter"
+        else:
+            assert found == wanted, f"{topic}: what was decided, and nothing else"
+    by_id: defaultdict[str, set[bytes | None]] = defaultdict(set)
+    for record in world.log.records(SEND_COMMANDS):
+        command = COMMAND.validate_json(record.value or b"")
+        if isinstance(command, SendCommand):
+            by_id[command.id].add(record.value)
+    assert all(len(values) == 1 for values in by_id.values()), "repeats are identical"
+
+
+async def _check_replay(
+    world: World, definitions: Definitions, live: dict[bytes, bytes], effects: list[Effect]
+) -> None:
+    replayed = await replay_topic(
+        world.log, topic=CUSTOMER_EVENTS, until=FOREVER, definitions=definitions
+    )
+    states = {k.encode(): v for k, v in replayed.customers.items() if not is_grave(v)}
+    assert states == live, "replay ends in the live states, byte for byte"
+    sends = Counter(e.content.id for e in effects if isinstance(e.content, SendCommand))
+    assert all(count == 1 for count in sends.values()), "each mail is decided once"
+    assert len(replayed.commands) == len(sends)
+    assert len(replayed.decisions) == sum(isinstance(e.content, Decision) for e in effects)
+    for number in range(PARTITIONS):
+        commands = (
+            COMMAND.validate_json(r.value or b"") for r in world.log.topics[SEND_COMMANDS][number]
+        )
+        asked = dict.fromkeys(c.id for c in commands if isinstance(c, SendCommand))
+        lines = [line for line in sorted(replayed.commands) if line[1] == number]
+        order = sorted(lines, key=lambda line: line[2])
+        assert [line[-1].split(b'"')[3].decode() for line in order] == list(asked), (
+            "replay decides the same mails in the same order"
+        )
+
+
+def _check_mails(world: World) -> None:
+    """Marketing at most once, transactional at least once, what is more is admitted."""
+    commands: dict[str, SendCommand] = {}
+    for record in world.log.records(SEND_COMMANDS):
+        command = COMMAND.validate_json(record.value or b"")
+        if isinstance(command, SendCommand):
+            commands[command.id] = command
+    finals: defaultdict[str, set[tuple[str, str, str]]] = defaultdict(set)
+    ambiguous: set[str] = set()
+    for record in world.log.records(CUSTOMER_EVENTS):
+        event = _event(record)
+        if event is None or event.source != "/ritorno/mailer":
+            continue
+        if event.type != "mail.deferred":
+            reason = getattr(event.data, "reason", "")
+            finals[event.data.command_id].add((event.type, reason, event.id))
+        if getattr(event.data, "ambiguous", False):
+            ambiguous.add(event.data.command_id)
+    for id_, command in commands.items():
+        copies = world.handed_over[id_]
+        assert len(finals[id_]) == 1, f"one final outcome: {id_} {finals[id_]}"
+        kind, reason, _ = next(iter(finals[id_]))
+        assert copies <= 1 or id_ in ambiguous, "a second copy is admitted"
+        if command.mail_class == "marketing":
+            assert copies <= 1, "marketing at most once"
+        else:
+            taken_back = reason in ("expired", "cancelled")
+            assert copies or kind == "mail.bounced" or taken_back, "transactional at least once"
+        assert copies or kind != "mail.sent"
+        assert not copies or kind not in ("mail.skipped", "mail.bounced") or id_ in ambiguous
+
+
+def _check_timers(world: World, effects: list[Effect], live: dict[bytes, bytes]) -> None:
+    """None early, none late, none twice, none lost."""
+    clocks = [_clock(part) for part in world.log.topics[CUSTOMER_EVENTS]]
+    busy = {
+        (record.key, time)
+        for part in world.log.topics[CUSTOMER_EVENTS]
+        for record, time in zip(part, _times(part), strict=True)
+    }
+    done: Counter[tuple[str, str, str]] = Counter()
+    for decision in (e.content for e in effects if isinstance(e.content, Decision)):
+        if decision.due is None or decision.decision == "postponed":
+            continue
+        if decision.decision == "sent":
+            done[decision.customer, decision.run, decision.step] += 1
+        clock = clocks[partition_of(decision.customer.encode(), PARTITIONS)]
+        assert decision.due <= decision.time or decision.reason == "stopped", "not early"
+        before = clock[bisect_left(clock, decision.time) - 1]
+        at_an_event = (decision.customer.encode(), decision.time) in busy
+        assert before < decision.due or at_an_event or decision.time in _openings(effects), (
+            f"not late: {decision}"
+        )
+    assert all(count == 1 for count in done.values()), "not twice"
+    for key, stored in live.items():
+        number = partition_of(key, PARTITIONS)
+        assert head(stored).due > clocks[number][-1], f"not lost: {key!r}"
+        assert head(stored).due == NEVER or decode_customer(key.decode(), stored).runs
+
+
+def _openings(effects: list[Effect]) -> set[int]:
+    """Times at which steps came that had been put off to the next opening of their window."""
+    postponed = {
+        (e.content.customer, e.content.run, e.content.step)
+        for e in effects
+        if isinstance(e.content, Decision) and e.content.decision == "postponed"
+    }
+    return {
+        e.content.time
+        for e in effects
+        if isinstance(e.content, Decision)
+        and (e.content.customer, e.content.run, e.content.step) in postponed
+    }
+
+
+def _times(part: list[Record]) -> list[int]:
+    now, times = 0, []
+    for record in part:
+        now = max(now, record.timestamp)
+        times.append(now)
+    return times
+
+
+def _clock(part: list[Record]) -> list[int]:
+    return sorted(set(_times(part)))
+
+
+def _check_plain(shop: Shop, live: dict[bytes, bytes]) -> None:
+    for key in PLAIN:
+        naive = fold(shop.all, key)
+        kept = _customer(live, key)
+        numbers = kept.statistics
+        assert numbers.count == len(naive.orders), key
+        assert numbers.spent.get("EUR", Decimal(0)) == naive.spent, key
+        assert numbers.refunded.get("EUR", Decimal(0)) == naive.refunded, key
+        assert kept.consented("marketing") == naive.consent[1], key
+        assert {line.product_id: line.quantity for line in kept.cart.lines} == naive.cart, key
+        assert kept.views == naive.views, key
+
+
+def _check_orders(shop: Shop, live: dict[bytes, bytes]) -> None:
+    """However visitors and customers were merged: no order is lost, none counts twice."""
+    if any(event.type == "customer.erasure_requested" for event in shop.all):
+        return
+    orders = {e.data["order_id"] for e in shop.all if e.type == "order.completed"}
+    counted = sum(_customer(live, key.decode()).statistics.count for key in live)
+    assert counted == len(orders), "orders are conserved"
+
+
+def _customer(live: dict[bytes, bytes], key: str) -> Customer:
+    stored = live.get(key.encode())
+    return Customer(key=key) if stored is None else decode_customer(key, stored)
+
+
+def _event(record: Record) -> Event | None:
+    try:
+        return parse_record(record)
+    except Unreadable:
+        return None

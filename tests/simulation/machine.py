@@ -1,0 +1,325 @@
+"""A whole Ritorno in one event loop: the real runtimes on a log in memory, mortal.
+
+A `Life` is one process. Whatever it does to the world outside (an append, a mail handed over) is a
+step; at a chosen one it is killed, having written a part, or paused. From its death on nothing it
+does has any effect. A paused life comes back after another has taken over: what it was about to
+write then arrives late, and the next thing it does is to learn that it is fenced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, cast
+
+from agents.definitions import Definitions
+from agents.mailer.addresses import Recipient
+from agents.mailer.compose import Mail
+from agents.mailer.replies import Accepted, Dropped, Refused, Result, Unknown
+from agents.partition import Changes, PartitionActors
+from schemas.commands import SendCommand
+from schemas.records import OutRecord, Record
+from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
+from streams.clock import VirtualClock
+from streams.customers import CustomersRuntime
+from streams.definitions import Library
+from streams.log import LogUnavailable, OffsetRange, TopicDescription, TopicSpec
+from streams.mailer import MailerRuntime
+from streams.partitioner import partition_of
+from streams.smtp import Slots, SmtpPool
+from streams.state import Store
+from streams.stores.memory import MemoryStore
+from streams.ticks import Ticks
+from streams.transports.batch import Fenced, PartitionBatch, TopicPartition
+from tests.mailer.doubles import CountingMetrics
+from tests.runtime.parts import MemoryLog, Seen
+from tests.simulation.shop import HOUR
+
+PARTITIONS = 2
+MOODS: list[Result] = [
+    *[Accepted(250, "ok")] * 5,
+    Refused("rcpt", 451, "4.7.1 later"),
+    Refused("rcpt", 550, "5.7.1 not you"),
+    Dropped("data", "gone"),
+    Unknown("gone"),
+]
+
+
+class SkewedLog(MemoryLog):
+    """Its broker's clock isn't ours, and another broker's is another one."""
+
+    skew = 0
+
+    async def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:
+        await asyncio.sleep(0)
+        target = self.topics[topic][partition]
+        now = self.clock.now() + self.skew
+        for record in records:
+            target.append(Record(topic, partition, len(target), now, *record))
+        return len(target) - 1
+
+
+class Life:
+    """One process's fate."""
+
+    def __init__(
+        self, chance: random.Random, ends_at: int | None, *, paused: bool, flaky: float
+    ) -> None:
+        self.chance = chance
+        self.over = False
+        self.fenced = False
+        self.paused = paused
+        self.flaky = flaky
+        self._ends_at = ends_at
+        self._steps = 0
+        self._resumed = asyncio.Event()
+
+    async def step(self) -> None:
+        """Go on, or never again, or much later."""
+        self._steps += 1
+        if self._steps == self._ends_at:
+            self.over = True
+        if self.over:
+            await self.rest()
+
+    async def rest(self) -> None:
+        """Wait until it is resumed, which a dead one never is."""
+        await self._resumed.wait()
+
+    async def pause(self, seconds: float) -> None:
+        """Instead of sleeping; a process that lost its partitions doesn't open them again."""
+        if self.fenced:
+            await asyncio.get_running_loop().create_future()
+        await asyncio.sleep(0)
+
+    def prefix(self, size: int) -> int:
+        """Return how much of an append is written before the process ends at the next step."""
+        ending = not self.fenced and self._steps + 1 == self._ends_at and not self.paused
+        return self.chance.randint(0, size) if ending else size
+
+    def fails(self) -> bool:
+        """Whether the broker gives no answer to this append."""
+        return not self.fenced and self.chance.random() < self.flaky
+
+    def resume(self) -> None:
+        """Let a paused life go on: fenced, but first with what it was about to do."""
+        self.over, self.fenced = False, True
+        self._resumed.set()
+
+    def check(self) -> None:
+        """Raise Fenced when it has been paused for too long."""
+        if self.fenced:
+            raise Fenced("paused for longer than the session")
+
+
+class MortalLog:
+    """The log as one life sees it."""
+
+    def __init__(self, log: SkewedLog, life: Life) -> None:
+        self._log = log
+        self._life = life
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def create_topics(self, specs: Sequence[TopicSpec]) -> list[str]:
+        return []
+
+    async def describe(self, topic: str) -> TopicDescription | None:
+        return await self._log.describe(topic)
+
+    async def partitions(self, topic: str) -> int:
+        return await self._log.partitions(topic)
+
+    async def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:
+        await self._life.step()
+        if self._life.fails():
+            await self._log.append(topic, partition, self._part(records))
+            raise LogUnavailable("no answer")
+        written = records[: self._life.prefix(len(records))]
+        last = await self._log.append(topic, partition, written)
+        await self._life.step()
+        return last
+
+    async def offsets(self, topic: str) -> Mapping[int, OffsetRange]:
+        return await self._log.offsets(topic)
+
+    def read(
+        self, topic: str, partition: int, start: int, stop: int
+    ) -> AsyncIterator[Sequence[Record]]:
+        return self._log.read(topic, partition, start, stop)
+
+    def _part(self, records: Sequence[OutRecord]) -> Sequence[OutRecord]:
+        return records[: self._life.chance.randint(0, len(records))]
+
+
+class SimTurn:
+    """A batch's turn."""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+        self.next_offset: int | None = None
+
+    def check(self) -> None:
+        self._life.check()
+
+    def done(self, next_offset: int) -> None:
+        if self._life.fails():
+            raise LogUnavailable("given up at the very end")
+        self.next_offset = next_offset
+
+
+class SimGate:
+    """Opens again what has failed, as the transports do."""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+        self.owners: dict[str, Any] = {}
+        self.start: dict[TopicPartition, int] = {}
+
+    def own(self, topic: str, owner: Any) -> None:
+        self.owners[topic] = owner
+
+    async def open(self, tp: TopicPartition) -> None:
+        while True:
+            await self._life.pause(0)
+            try:
+                self.start[tp] = await self.owners[tp.topic].opened(tp) or 0
+            except LogUnavailable:
+                continue
+            return
+
+    @asynccontextmanager
+    async def enter(self, batch: PartitionBatch) -> AsyncIterator[SimTurn]:
+        turn = SimTurn(self._life)
+        try:
+            yield turn
+        except Exception:
+            await self.owners[batch.tp.topic].closed(batch.tp)
+            await self.open(batch.tp)
+            raise
+        if turn.next_offset is not None:
+            self.start[batch.tp] = turn.next_offset
+
+
+class Process:
+    """One worker with all partitions."""
+
+    def __init__(self, world: World, life: Life, stores: Callable[[TopicPartition], Store]) -> None:
+        self.life = life
+        self.world = world
+        self.gate = SimGate(life)
+        self.seen = Seen()
+        log = MortalLog(world.log, life)
+        definitions = Definitions()
+        self.customers: CustomersRuntime[Changes] = CustomersRuntime(
+            log=log,
+            gate=self.gate,
+            open_store=stores,
+            actors=partial(
+                PartitionActors,
+                definitions=definitions,
+                home=lambda key: partition_of(key, PARTITIONS),
+                cache_size=life.chance.choice([0, 2, 1_000]),
+            ),
+            library=Library(log, definitions),
+            ticks=Ticks(log, CUSTOMER_EVENTS, world.clock, HOUR),
+            observer=self.seen,
+        )
+        self.mailer = MailerRuntime(
+            log=log,
+            gate=self.gate,
+            open_store=stores,
+            check=lambda _: life.check(),
+            pool=cast("SmtpPool", world.pool(life)),
+            compose=_compose,
+            message_id=lambda id_: f"<{id_}@test>",
+            clock=world.clock,
+            metrics=CountingMetrics(),
+            grace=0,
+            pause=life.pause,
+        )
+        self.gate.own(CUSTOMER_EVENTS, self.customers)
+        self.gate.own(SEND_COMMANDS, self.mailer)
+        self.tasks = [
+            asyncio.create_task(self._consume(TopicPartition(topic, number)))
+            for topic in (CUSTOMER_EVENTS, SEND_COMMANDS)
+            for number in range(PARTITIONS)
+        ]
+
+    async def _consume(self, tp: TopicPartition) -> None:
+        await self.gate.open(tp)
+        runtime = self.gate.owners[tp.topic]
+        while True:
+            unread = self.world.log.topics[tp.topic][tp.partition][self.gate.start[tp] :]
+            if unread:
+                size = self.life.chance.randint(1, len(unread))
+                await runtime.process(PartitionBatch(tp=tp, epoch=1, records=unread[:size]))
+            await asyncio.sleep(0)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything in the log has been processed."""
+        return all(
+            self.gate.start.get(TopicPartition(topic, number)) == len(part)
+            for topic in (CUSTOMER_EVENTS, SEND_COMMANDS)
+            for number, part in enumerate(self.world.log.topics[topic])
+        )
+
+
+class World:
+    """What survives: the log, the relay, the clock, and the disk of one machine."""
+
+    def __init__(self, chance: random.Random, start: int) -> None:
+        self.chance = chance
+        self.clock = VirtualClock(start)
+        self.log = SkewedLog(self.clock, chunk=7)
+        self.handed_over: Counter[str] = Counter()
+        self.moody = True
+        self._disk: dict[TopicPartition, MemoryStore] = {}
+        self._processes: list[Process] = []
+        """Dead ones too: their tasks wait for ever, and asyncio would let them be collected."""
+
+    def process(self, *, keeps_disk: bool, life: Life) -> Process:
+        """Start a process, on the machine whose disk is left or on another."""
+        if not keeps_disk:
+            self._disk = {}
+        disk = self._disk
+        process = Process(self, life, lambda tp: disk.setdefault(tp, MemoryStore()))
+        self._processes.append(process)
+        return process
+
+    def pool(self, life: Life) -> Any:
+        """Return connections to the relay."""
+        world = self
+
+        class Connection:
+            smtputf8, mails, dotted = True, 0, False
+
+            async def deliver(self, mail: Mail) -> Result:
+                self.dotted = False
+                await life.step()
+                result = world.chance.choice(MOODS) if world.moody else Accepted(250, "ok")
+                if isinstance(result, Accepted | Unknown):
+                    self.dotted = True
+                    world.handed_over[mail.command_id] += 1
+                    await life.step()
+                return result
+
+        @asynccontextmanager
+        async def connection(**_: bool) -> AsyncIterator[Connection]:
+            yield Connection()
+
+        return SimpleNamespace(
+            relay=SimpleNamespace(name="relay"), slots=Slots(3), retry_at=0, connection=connection
+        )
+
+
+def _compose(command: SendCommand) -> Mail:
+    return Mail(command.id, "a@test", Recipient("b@test", "", False), b"", f"<{command.id}@test>")

@@ -1,0 +1,68 @@
+"""What a few lines of arithmetic say about the plain customers. Shares no code with the actors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from tests.simulation.shop import Happening
+
+
+@dataclass
+class Naive:
+    """One customer."""
+
+    seen: set[str] = field(default_factory=set)
+    orders: set[str] = field(default_factory=set)
+    spent: Decimal = Decimal(0)
+    refunded: Decimal = Decimal(0)
+    consent: tuple[int, bool] = (0, False)
+    lists: set[str] = field(default_factory=set)
+    cart: dict[str, int] = field(default_factory=dict)
+    changed: int = 0
+    cleared: int = 0
+    views: int = 0
+
+    def take(self, event: Happening) -> None:
+        """Add one event, once."""
+        if event.id in self.seen:
+            return
+        self.seen.add(event.id)
+        data = event.data
+        match event.type:
+            case "product.viewed":
+                self.views += 1
+            case "cart.product_added" if event.time >= self.cleared:
+                product = data["product_id"]
+                self.cart[product] = self.cart.get(product, 0) + data["quantity"]
+                self.changed = max(self.changed, event.time)
+            case "cart.product_removed" if event.time >= self.cleared:
+                if self.cart.pop(data["product_id"], None):
+                    self.changed = max(self.changed, event.time)
+            case "order.completed" if data["order_id"] not in self.orders:
+                self.orders.add(data["order_id"])
+                self.spent += Decimal(data["total"])
+                bought = {line["product_id"] for line in data["products"]}
+                later = self.changed > event.time
+                left = {p: n for p, n in self.cart.items() if later and p not in bought}
+                self.cart, self.cleared = left, max(self.cleared, event.time)
+            case "order.refunded":
+                self.refunded += Decimal(data["total"])
+            case "consent.given" | "consent.withdrawn":
+                self._say(event.time, event.type == "consent.given")
+            case "list.subscribed":
+                self._say(event.time, True)
+
+    def _say(self, time: int, given: bool) -> None:
+        if time >= self.consent[0]:
+            self.consent = (time, given)
+
+
+def fold(events: Iterable[Happening], key: str) -> Naive:
+    """Return what the events of `key` add up to."""
+    naive = Naive()
+    for event in events:
+        if event.key == key:
+            naive.take(event)
+    return naive

@@ -1,0 +1,194 @@
+"""A random shop: what its customers do, in the order in which it reaches the log.
+
+Three customers are plain: nothing happens to them that a dozen lines of arithmetic can't follow
+(`tests/simulation/naive.py`). The others are merged, erased, cancelled and unsubscribed at random.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from schemas.instant import to_rfc3339
+from schemas.records import OutRecord
+
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+START = 1_774_000_000_000
+"""2026-03-20: the weeks that follow hold the change to summer time."""
+
+PLAIN = ("anna", "bruno", "carla")
+KNOWN = ("dario", "elena", "fabio")
+VISITORS = ("v-1", "v-2", "v-3")
+PRODUCTS = ("moka", "tazza", "piatto", "grembiule")
+
+MARGIN = 15 * MINUTE
+"""All events happened at least so long before they are appended, so that no skew of the log's clock
+makes one come from the future, which would be cut off."""
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One event as it was generated."""
+
+    key: str
+    type: str
+    id: str
+    time: int
+    data: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def record(self) -> OutRecord:
+        """Return it in binary mode."""
+        headers = {"ce_id": self.id, "ce_source": "/shop", "ce_type": self.type,
+                   "ce_time": to_rfc3339(self.time), **self.headers}  # fmt: skip
+        return OutRecord(
+            self.key.encode(),
+            json.dumps(self.data).encode(),
+            tuple((name, value.encode()) for name, value in headers.items()),
+        )
+
+
+UNREADABLE = (
+    OutRecord(b"anna", b"{", (("ce_id", b"u1"), ("ce_type", b"page.viewed"))),
+    OutRecord(b"bruno", b"{}", (("ce_id", b"u2"), ("ce_type", b"order.completed"))),
+    OutRecord(b"\xff", b"{}", (("ce_id", b"u3"), ("ce_type", b"page.viewed"))),
+    OutRecord(b"carla", b"no object", ()),
+    OutRecord(b"carla", None, ()),
+    OutRecord(None, b'{"live":{"w06-abandoned-cart-a":"forged"}}',
+              (("ce_type", b"ritorno.workflows"),)),
+)  # fmt: skip
+
+
+class Shop:
+    """Makes up events."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._number = 0
+        self._orders: list[tuple[str, str]] = []
+        self.all: list[Happening] = []
+
+    def event(self, now: int) -> Happening:
+        """Return something that happened, or something that was said before."""
+        recent = self.all[-20:]
+        for place, happening in enumerate(recent):
+            if happening.type == "customer.erasure_requested":
+                recent = self.all[-20:][place + 1 :]  # what is forgotten would be new again
+        if recent and self._chance.random() < 0.12:
+            self.all.append(self._chance.choice(recent))
+            return self.all[-1]
+        keys = PLAIN * 2 + KNOWN * 2 + VISITORS
+        happening = self._make(self._chance.choice(keys), self._time(now))
+        self.all.append(happening)
+        return happening
+
+    def _time(self, now: int) -> int:
+        late = self._chance.choice([0, 0, 0, 0, 3, 70, 300, 1_500]) * MINUTE
+        return now - MARGIN - late - self._chance.randrange(MINUTE)
+
+    def _make(self, key: str, time: int) -> Happening:
+        kinds = [self._view, self._add, self._add, self._add, self._remove, self._order,
+                 self._order_again, self._progress, self._refund, self._profile, self._consent,
+                 self._subscribe]  # fmt: skip
+        if key not in PLAIN:
+            kinds += [self._identify, self._identify, self._unsubscribe, self._cancel,
+                      self._checkout, self._review, self._complain, self._history]  # fmt: skip
+            if self._chance.random() < 0.03 and key in KNOWN:
+                kinds = [self._erase]
+        kind, data, *headers = self._chance.choice(kinds)(key)
+        self._number += 1
+        return Happening(key, kind, f"e{self._number}", time, data, *headers)
+
+    def _view(self, key: str) -> tuple[Any, ...]:
+        headers = {}
+        if key in KNOWN and self._chance.random() < 0.3:
+            headers["ce_anonymousid"] = self._chance.choice(VISITORS)
+        return "product.viewed", {"product_id": self._product()}, headers
+
+    def _add(self, key: str) -> tuple[Any, ...]:
+        return "cart.product_added", {
+            "product_id": self._product(), "quantity": self._chance.randint(1, 3), "price": "9.90"
+        }  # fmt: skip
+
+    def _remove(self, key: str) -> tuple[Any, ...]:
+        return "cart.product_removed", {"product_id": self._product()}
+
+    def _checkout(self, key: str) -> tuple[Any, ...]:
+        lines = [{"product_id": self._product(), "price": "5"}]
+        return "checkout.started", {"email": f"{key}@example.com", "products": lines}
+
+    def _order(self, key: str) -> tuple[Any, ...]:
+        order_id = f"o{self._number}"
+        self._orders.append((key, order_id))
+        return "order.completed", self._order_data(order_id)
+
+    def _order_again(self, key: str) -> tuple[Any, ...]:
+        if key in VISITORS:
+            return self._order(key)  # once more from a device that is another's now: it counts there
+        return "order.completed", self._order_data(self._own_order(key))
+
+    def _order_data(self, order_id: str) -> dict[str, Any]:
+        products = [{"product_id": p, "price": "9.90"} for p in PRODUCTS[: 1 + len(order_id) % 3]]
+        return {"order_id": order_id, "total": f"{len(order_id)}.50", "products": products}
+
+    def _progress(self, key: str) -> tuple[Any, ...]:
+        kind = self._chance.choice(["order.shipped", "order.delivered"])
+        return kind, {"order_id": self._own_order(key)}
+
+    def _refund(self, key: str) -> tuple[Any, ...]:
+        return "order.refunded", {
+            "order_id": self._own_order(key), "refund_id": f"r{self._number}", "total": "1.25"
+        }  # fmt: skip
+
+    def _cancel(self, key: str) -> tuple[Any, ...]:
+        return "order.cancelled", {"order_id": self._own_order(key)}
+
+    def _own_order(self, key: str) -> str:
+        """One of the customer's, which may still be on its way."""
+        mine = [order_id for owner, order_id in self._orders[-20:] if owner == key]
+        if mine:
+            return self._chance.choice(mine)
+        order_id = f"o{self._number}"
+        self._orders.append((key, order_id))
+        return order_id
+
+    def _review(self, key: str) -> tuple[Any, ...]:
+        return "product.reviewed", {"product_id": self._product()}
+
+    def _profile(self, key: str) -> tuple[Any, ...]:
+        return "customer.updated", {"email": f"{key}@example.com", "first_name": key.title()}
+
+    def _consent(self, key: str) -> tuple[Any, ...]:
+        kind = self._chance.choice(["consent.given"] * 3 + ["consent.withdrawn"])
+        return kind, {"purpose": "marketing", "source": "form"}
+
+    def _subscribe(self, key: str) -> tuple[Any, ...]:
+        return "list.subscribed", {
+            "list": self._chance.choice(["news", "sales"]), "confirmed": True,
+            "email": f"{key}@example.com",
+        }  # fmt: skip
+
+    def _unsubscribe(self, key: str) -> tuple[Any, ...]:
+        return "list.unsubscribed", {"list": self._chance.choice(["news", "sales"])}
+
+    def _complain(self, key: str) -> tuple[Any, ...]:
+        return "mail.complained", {"command_id": "whichever"}
+
+    def _identify(self, key: str) -> tuple[Any, ...]:
+        if key in VISITORS:
+            return "customer.identified", {"customer_id": self._chance.choice(KNOWN)}
+        return "customer.identified", {"anonymous_id": self._chance.choice(VISITORS)}
+
+    def _history(self, key: str) -> tuple[Any, ...]:
+        return "cart.product_added", {"product_id": self._product()}, {"ce_backfill": "true"}
+
+    def _erase(self, key: str) -> tuple[Any, ...]:
+        return "customer.erasure_requested", {}
+
+    def _product(self) -> str:
+        return self._chance.choice(PRODUCTS)

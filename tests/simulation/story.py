@@ -1,0 +1,126 @@
+"""One seed's story: weeks of a shop, with everything going wrong on the way, then a quiet end."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from pathlib import Path
+
+from schemas.records import OutRecord
+from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
+from schemas.workflows import DEFINITION, Workflow, canonical
+from streams.definitions import publish, read_files
+from streams.partitioner import partition_of
+from streams.topology import topics
+from tests.simulation.machine import PARTITIONS, Life, Process, World
+from tests.simulation.shop import DAY, HOUR, MINUTE, START, UNREADABLE, Shop
+
+FILES = read_files(Path(__file__).parents[2] / "workflows")
+STEPS = 45
+SPIN = 25
+"""Turns of the event loop between two steps: enough for most of what can happen to happen."""
+
+
+class Story:
+    """A world, its shop, and the process that is at work."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.world = World(self.chance, START)
+        self.shop = Shop(self.chance)
+        self.deaths = 0
+        self.zombies = 0
+        self._zombie: Process | None = None
+
+    async def run(self) -> Process:
+        """Tell it to the end; return the last process, which has caught up."""
+        await self.world.log.create_topics(topics(PARTITIONS))
+        await publish(self.world.log, FILES)
+        process = self._start()
+        for _ in range(STEPS):
+            await self._step()
+            await _spin(SPIN)
+            if process.life.over:
+                process = self._replace(process)
+        process.life.over = True
+        return await self._end()
+
+    async def _step(self) -> None:
+        """Let time pass and something happen."""
+        world, chance = self.world, self.chance
+        pause = chance.choice([1_000, 5_000, MINUTE, 20 * MINUTE, HOUR, 7 * HOUR, 30 * HOUR])
+        world.clock.advance(world.clock.now() + chance.randrange(pause))
+        if chance.random() < 0.2:
+            world.log.skew = chance.randint(-10, 10) * MINUTE
+        for _ in range(chance.randint(0, 5)):
+            await self._append(self.shop.event(world.clock.now()).record())
+        if chance.random() < 0.1:
+            await self._append(chance.choice(UNREADABLE))
+        if chance.random() < 0.05:
+            await self._publish_another_version()
+
+    async def _append(self, record: OutRecord) -> None:
+        place = partition_of(record.key or b"", PARTITIONS)
+        if self.chance.random() < 0.05:
+            place = 1 - place  # a producer with another partitioner
+        await self.world.log.append(CUSTOMER_EVENTS, place, [record])
+
+    async def _publish_another_version(self) -> None:
+        name = self.chance.choice([name for name in FILES if name.startswith("w")])
+        content = DEFINITION.validate_json(FILES[name])
+        assert isinstance(content, Workflow)
+        number = self.chance.randint(1, 3)
+        changed = content.model_copy(update={"title": {"en": f"version {number}"}})
+        await publish(self.world.log, FILES | {name: canonical(changed)})
+
+    def _start(self, *, keeps_disk: bool = False) -> Process:
+        life = Life(
+            self.chance,
+            self.chance.randint(1, 120),
+            paused=self.chance.random() < 0.3,
+            flaky=self.chance.choice([0, 0, 0.02, 0.1]),
+        )
+        return self.world.process(keeps_disk=keeps_disk, life=life)
+
+    def _replace(self, process: Process) -> Process:
+        """Start another process; a paused one comes back when that one has its turn."""
+        self.deaths += 1
+        if self._zombie is not None:
+            self._zombie.life.resume()
+            self.zombies += 1
+            self._zombie = None
+        if process.life.paused:
+            self._zombie = process
+            return self._start()
+        return self._start(keeps_disk=self.chance.random() < 0.5)
+
+    async def _end(self) -> Process:
+        """Let everything come to rest, undisturbed."""
+        world = self.world
+        world.moody, world.log.skew = False, 0
+        last = world.process(keeps_disk=False, life=Life(self.chance, None, paused=False, flaky=0))
+        await self._catch_up(last)
+        if self._zombie is not None:
+            self._zombie.life.resume()
+        for pause in [HOUR] * 4 + [12 * HOUR] * 30 + [DAY] * 4:
+            world.clock.advance(world.clock.now() + pause)
+            await self._catch_up(last)
+        return last
+
+    async def _catch_up(self, process: Process) -> None:
+        """Wait until nothing happens any more."""
+        for _ in range(400):
+            before = self._ends()
+            await _spin(SPIN)
+            if process.caught_up and self._ends() == before:
+                return
+        raise AssertionError("it never comes to rest")
+
+    def _ends(self) -> list[int]:
+        log = self.world.log.topics
+        return [len(part) for topic in (CUSTOMER_EVENTS, SEND_COMMANDS) for part in log[topic]]
+
+
+async def _spin(turns: int) -> None:
+    for _ in range(turns):
+        await asyncio.sleep(0)
