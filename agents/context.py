@@ -41,6 +41,10 @@ class Occurred(NamedTuple):
     """Whether it may begin runs, or only concerns those that there are."""
 
 
+class Repeated(Exception):
+    """What the event tells is known already, though under another event id; nothing was changed."""
+
+
 class Refused(Exception):
     """An event that can be read but makes no sense; nothing was changed. Goes to dead letters."""
 

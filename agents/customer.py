@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import xxhash
 
 from agents import cart, consent, identity, mails, orders, profile, runs, score
-from agents.context import Context, Occurred
+from agents.context import Context, Occurred, Repeated
 from agents.effects import signal
 from schemas.customer import SEEN_BYTES, SEEN_IDS, Customer
 from schemas.events import Event
@@ -30,10 +30,14 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
         return False
     if customer.became and event.type not in _OWN:
         identity.forward(customer, event, context)
+    elif event.type == "customer.erasure_requested":
+        _erase(customer, event, context)
+        return True  # neither a time nor the hash of an id is left
     else:
-        _apply(customer, event, context)
-    if event.type == "customer.erasure_requested":
-        return True  # not even the hash of an id is left
+        try:
+            _apply(customer, event, context)
+        except Repeated:
+            return False
     customer.seen = (customer.seen + digest)[-SEEN_IDS * SEEN_BYTES :]
     return True
 
@@ -73,7 +77,7 @@ def _noted(customer: Customer, event: Event, context: Context) -> list[Occurred]
     return []
 
 
-def _erased(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+def _erase(customer: Customer, event: Event, context: Context) -> None:
     """Forget everything. What is left is the offset, so that the past can't come back."""
     runs.end_all(customer, "customer.erased", context)
     erased = CustomerErased(id=f"{event.id}:erased", time=context.now, customer=customer.key)
@@ -81,7 +85,6 @@ def _erased(customer: Customer, event: Event, context: Context) -> list[Occurred
     blank = Customer(key=customer.key, applied=customer.applied)
     for name in Customer.__struct_fields__:
         setattr(customer, name, getattr(blank, name))
-    return []
 
 
 _OWN = frozenset({"visitor.linked", "customer.identified"})
@@ -108,7 +111,6 @@ _HANDLERS: Mapping[str, Handler] = {
     "customer.created": profile.updated,
     "customer.updated": profile.updated,
     "customer.identified": identity.identified,
-    "customer.erasure_requested": _erased,
     "customer.data_requested": _noted,
     "list.subscribed": consent.subscribed,
     "list.unsubscribed": consent.unsubscribed,

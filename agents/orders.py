@@ -7,7 +7,7 @@ from decimal import Decimal
 import xxhash
 
 from agents import cart
-from agents.context import Context, Occurred
+from agents.context import Context, Occurred, Repeated
 from schemas.customer import (
     ORDERS_KEPT,
     SEEN_BYTES,
@@ -39,7 +39,7 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Occurr
     """Take in a purchase. The same order again is nothing, whatever its event id."""
     data: OrderCompleted = event.data
     if not _first_time(customer, f"order:{data.order_id}"):
-        return []
+        raise Repeated
     time, amount = context.when(event.time), data.amount()
     order = _to_order(data, time, amount)
     _count(customer, order)
@@ -184,7 +184,7 @@ def _reverse(
 ) -> list[Occurred]:
     data: OrderReversed = event.data
     if not _first_time(customer, f"reversal:{data.refund_id or data.order_id}"):
-        return []
+        raise Repeated
     order = customer.order(data.order_id)
     amount = data.total if data.total is not None else (order.total if order else None)
     whole = order is None or amount is None or amount >= order.total

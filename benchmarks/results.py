@@ -45,6 +45,7 @@ def write(results: Sequence[Result]) -> None:
 def show(results: Sequence[Result], console: Console) -> None:
     """Print a table."""
     table = Table("measurement", "value", "unit", "peer", "peer's value", "ratio")
+    table.columns[0].no_wrap = True
     for column in (1, 4, 5):
         table.columns[column].justify = "right"
     for each in results:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from schemas.events import PAYLOADS, CloudEvent, Event, Id
+from schemas.events import INTERNAL_TYPES, PAYLOADS, CloudEvent, Event, Id
 from schemas.instant import parse_instant, to_rfc3339
 from schemas.records import OutRecord, Record
 
@@ -85,7 +85,10 @@ def parse_record(record: Record) -> Event:
 
 
 def parse_published(line: bytes | str, *, key: bytes | None = None) -> Event:
-    """Read one JSON object in any accepted form. Raises Unreadable."""
+    """Read one JSON object in any accepted form. Raises Unreadable.
+
+    Also for events that only our own actors write: who may publish can't move a customer's state.
+    """
     if len(line) > MAX_EVENT_BYTES:
         raise _too_large(line)
     try:
@@ -94,6 +97,13 @@ def parse_published(line: bytes | str, *, key: bytes | None = None) -> Event:
         raise Unreadable("invalid_json", f"not JSON: {str(error)[:200]}") from None
     if not isinstance(body, dict):
         raise Unreadable("invalid_event", f"not a JSON object but {type(body).__name__}")
+    event = _parse_body(body, key)
+    if event.type in INTERNAL_TYPES:
+        raise Unreadable("unknown_type", f"type: {event.type!r} is Ritorno's own")
+    return event
+
+
+def _parse_body(body: dict[str, Any], key: bytes | None) -> Event:
     if "specversion" in body:
         return _parse_structured(body, key)
     if "headers" in body and "value" in body:

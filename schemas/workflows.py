@@ -18,6 +18,7 @@ from pydantic import (
     JsonValue,
     PlainSerializer,
     TypeAdapter,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -53,7 +54,10 @@ def duration_text(milliseconds: int) -> str:
 
 
 Duration = Annotated[
-    int, BeforeValidator(parse_duration), PlainSerializer(duration_text, return_type=str)
+    int,
+    BeforeValidator(parse_duration),
+    PlainSerializer(duration_text, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["2d12h"]}),
 ]
 
 LocalTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
@@ -122,7 +126,9 @@ class Step(Definition):
     """Wait, then send one mail."""
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
-    wait: Annotated[list[Wait], BeforeValidator(_one_or_many)] = Field(min_length=1)
+    wait: Annotated[
+        list[Wait], BeforeValidator(_one_or_many, json_schema_input_type=Wait | list[Wait])
+    ] = Field(min_length=1)
     """Alternatives: the first whose occurrence is known counts, so name the best one first."""
     send: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
     """Name of the mail template."""
@@ -165,6 +171,15 @@ class Workflow(Definition):
     exit_on: list[Occurrence] = []
     """The run ends at once, whatever it waits for."""
     steps: list[Step] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _entry_fits_the_trigger(self) -> Workflow:
+        about = self.trigger.partition(".")[0]
+        if self.entry.once_per not in ("customer", about):
+            raise ValueError(
+                f"once_per {self.entry.once_per}: {self.trigger} is about one {about} of a customer"
+            )
+        return self
 
     @model_validator(mode="after")
     def _step_ids_differ(self) -> Workflow:

@@ -80,8 +80,11 @@ class Partition:
         *,
         parse: Callable[[Record], Event] = parse_record,
         home: Callable[[bytes], int] | None = None,
+        place: Callable[[int], str] = "offset {}".format,
     ) -> None:
+        """`place` says where the record at an offset was read, for whoever looks for it."""
         self._number = number
+        self._place = place
         self._home = home
         self._definitions = definitions
         self._outcome = outcome
@@ -166,8 +169,8 @@ class Partition:
             outcome.decisions.append(self._line(content.time, line))
         elif isinstance(content, OutRecord) and effect.topic == DEAD_LETTERS:
             headers = {name: value.decode() for name, value in content.headers if name[:3] == "dl_"}
-            outcome.refuse(f"offset {headers['dl_offset']}", headers["dl_reason"],
-                           headers["dl_detail"])  # fmt: skip
+            place = self._place(int(headers["dl_offset"]))
+            outcome.refuse(place, headers["dl_reason"], headers["dl_detail"])
 
     def _line(self, time: int, content: Mapping[str, Any]) -> Line:
         self._sequence += 1
@@ -207,8 +210,14 @@ class _FileLog:
         self._until = until
         self._outcome = outcome
         self._events: dict[int, Event] = {}
+        self._lines: dict[int, int] = {}
         self._partition = Partition(
-            0, definitions, live, outcome, parse=lambda record: self._events[record.offset]
+            0,
+            definitions,
+            live,
+            outcome,
+            parse=lambda record: self._events[record.offset],
+            place=lambda offset: f"line {self._lines[offset]}",
         )
         self._offset = 0
         self._now = 0
@@ -227,7 +236,7 @@ class _FileLog:
             self._outcome.after_until += 1
             return
         self._tick_until(time)
-        self._append_with_what_follows(event, time)
+        self._append_with_what_follows(number, event, time)
 
     def finish(self) -> None:
         """Let the time pass that is left."""
@@ -240,11 +249,11 @@ class _FileLog:
             stamp = max(second, self._now)
             self._append(Record(CUSTOMER_EVENTS, 0, self._offset, stamp, None, b"", TICK_HEADERS))
 
-    def _append_with_what_follows(self, event: Event, time: int) -> None:
+    def _append_with_what_follows(self, number: int, event: Event, time: int) -> None:
         waiting = [event]
         while waiting:
             event = waiting.pop(0)
-            self._events[self._offset] = event
+            self._events[self._offset], self._lines[self._offset] = event, number
             key = event.customer.encode()
             waiting += self._append(Record(CUSTOMER_EVENTS, 0, self._offset, time, key, b""))
 
@@ -255,6 +264,7 @@ class _FileLog:
         if self._offset % SLICE == 0:
             self._partition.collect()
             self._events.clear()
+            self._lines.clear()
         return told
 
 

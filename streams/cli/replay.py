@@ -121,6 +121,8 @@ async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
     definitions = Definitions()
     with progress(f"replaying {topic}", None) as bar:
         async with open_log(settings) as log:
+            if await log.describe(topic) is None:
+                raise UserError(f"there is no topic {topic!r}, and no file of that name")
             await Library(log, definitions).refresh()
             return await replay_topic(
                 log,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -70,12 +71,17 @@ class Ledger:
     bounced: Counter[str] = field(default_factory=Counter)
     deferred: int = 0
     refused: Counter[str] = field(default_factory=Counter)
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _read: dict[tuple[str, int], int] = field(default_factory=dict)
     _decided: set[tuple[Any, ...]] = field(default_factory=set)
     _letters: set[tuple[str, int, int]] = field(default_factory=set)
 
     async def refresh(self) -> None:
         """Read what is new in the topics. Raises LogError."""
+        async with self._reading:  # who watches and who counts come at the same time
+            await self._refresh()
+
+    async def _refresh(self) -> None:
         takers = {
             CUSTOMER_EVENTS: self._event,
             SEND_COMMANDS: self._command,

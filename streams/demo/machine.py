@@ -104,8 +104,9 @@ async def running(settings: Settings, clock: VirtualClock) -> AsyncIterator[Mach
     try:
         yield Machine(worker, clock)
     except asyncio.CancelledError:
-        if watch.done() and not watch.cancelled() and isinstance(watch.exception(), WorkerFailed):
-            raise watch.exception() or RuntimeError from None
+        if watch.done() and isinstance(failure := watch.exception(), WorkerFailed):
+            task.uncancel()
+            raise failure from None
         raise
     finally:
         watch.cancel()

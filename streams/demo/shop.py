@@ -42,8 +42,8 @@ PEOPLE_A_DAY = 12
 BUSY_HOURS = (9, 10, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 20, 21, 21, 21, 22, 22, 23)
 """Hours of the day at which somebody comes, the frequent ones more often."""
 
-OUTAGES = ((START + 8 * DAY + 15 * HOUR, START + 8 * DAY + 22 * HOUR),)
-"""When the relay is away: a Tuesday, from 15 to 22 h."""
+OUTAGES = ((START + 8 * DAY + 14 * HOUR, START + 8 * DAY + 22 * HOUR),)
+"""When the relay is away: a Tuesday, from 14 to 22 h."""
 
 GONE_DOMAIN = "indirizzo-chiuso.example"
 """Addresses there don't exist any more; the sink refuses them for good."""

@@ -16,16 +16,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from schemas.instant import to_rfc3339
+from schemas.instant import to_datetime, to_rfc3339
 from streams.clock import Clock
 
 LOOPBACK = "127.0.0.1"
+
+ZONE = ZoneInfo("Europe/Rome")
 
 Verdict = Callable[[str, int], str]
 """(address, how often it was tried before) → the reply that refuses it, empty to accept."""
@@ -64,7 +66,9 @@ class Sink:
         self.directory.mkdir(parents=True, exist_ok=True)
 
     async def open(self) -> None:
-        """Listen, always on the same port. Raises OSError."""
+        """Listen, always on the same port. Safe to call twice. Raises OSError."""
+        if self._server is not None:
+            return
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: _Conversation(self._transports, _Handler(self)), LOOPBACK, self.port
@@ -187,11 +191,10 @@ def _page(mail: Taken, message: EmailMessage) -> str:
         for name in ("From", "To", "Subject", "List-Unsubscribe")
         if message[name]
     )
-    date = parsedate_to_datetime(str(message["Date"])).strftime("%d.%m.%Y %H:%M UTC")
     content = html.escape(_part(message, "html"))
     return _document(
         mail.subject,
-        f'<div class="mail"><dl>{rows}<dt>Date</dt><dd>{date}</dd></dl>'
+        f'<div class="mail"><dl>{rows}<dt>Arrived</dt><dd>{_when(mail.arrived)}</dd></dl>'
         f'<p><a href="{html.escape(mail.name)}.eml">The mail as it came (.eml)</a></p>'
         f'<h2>HTML</h2><iframe sandbox title="HTML part" srcdoc="{content}"></iframe>'
         f"<h2>Text</h2><pre>{html.escape(_part(message, 'plain'))}</pre></div>",
@@ -212,4 +215,4 @@ def _part(message: EmailMessage, subtype: str) -> str:
 
 
 def _when(instant: int) -> str:
-    return to_rfc3339(instant)[:16].replace("T", " ")
+    return f"{to_datetime(instant).astimezone(ZONE):%d.%m.%Y %H:%M}"

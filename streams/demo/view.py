@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import structlog
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -21,9 +22,12 @@ from schemas.instant import to_datetime
 from streams.clock import Clock
 from streams.demo.ledger import Ledger, latest
 from streams.demo.words import sentence
+from streams.log import LogError
 
 REFRESH_SECONDS = 0.2
 """Fast enough to look alive, slow enough to leave the processor to the machine."""
+
+_log = structlog.get_logger(__name__)
 
 ZONE = ZoneInfo("Europe/Rome")
 
@@ -57,7 +61,10 @@ async def shown(
 
 async def _draw_forever(live: Live, ledger: Ledger, draw: Callable[[], RenderableType]) -> None:
     while True:
-        await ledger.refresh()
+        try:
+            await ledger.refresh()
+        except LogError as error:  # whoever drives the demo meets it too, and ends it
+            _log.error("the view can't read the log", error=str(error))
         live.update(draw(), refresh=True)
         await asyncio.sleep(REFRESH_SECONDS)
 

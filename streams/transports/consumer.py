@@ -65,7 +65,7 @@ def attach_gate(app: faust.App, gate: Gate) -> None:
 def batch_topic(app: faust.App, name: str) -> Any:
     """Return the Faust topic `name` whose events' values are `PartitionBatch`es.
 
-    For an agent of concurrency 1: `@app.agent(batch_topic(app, name), concurrency=1)`.
+    For `@app.agent(batch_topic(app, name))`; the gate keeps order at any concurrency.
     """
     return app.topic(name, schema=_BatchSchema(), acks=False)
 

@@ -1,4 +1,4 @@
-"""W11: who joins a list is welcomed, from the moment that subscription and consent are both there."""
+"""W11: who joins a list is welcomed, as soon as subscription and consent are both there."""
 
 from __future__ import annotations
 
@@ -107,8 +107,10 @@ def test_a_soft_bounce_says_nothing_of_the_address() -> None:
 
 
 def test_a_new_address_is_not_suppressed() -> None:
-    world = World().subscribed().tell(
-        "mail.bounced", command_id="x", code=550, kind="hard", reason="unknown"
+    world = (
+        World()
+        .subscribed()
+        .tell("mail.bounced", command_id="x", code=550, kind="hard", reason="unknown")
     )
     world.order()
     assert world.said("w05")[-1][1:] == ("w01-confirmation", "skipped", "suppressed")

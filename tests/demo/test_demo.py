@@ -194,6 +194,10 @@ def test_it_is_alive_in_a_terminal(tmp_path: Path) -> None:
         process.wait()
         os.close(main)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    quiet = summary_of(play(tmp_path, "--days", "2", "--json"))
+    events = re.search(r"events +([\d,]+) +20", plain)
+    assert events is not None
+    assert events[1] == f"{quiet['events']['total']:,}"  # whoever watches changes nothing
     for part in ("March 2026", "runs", "mails", "decisions", "this is what it waits for"):
         assert part in plain
     assert "Read the mails: file://" in plain

@@ -13,7 +13,7 @@ from typing import Protocol
 from schemas.topics import CUSTOMER_EVENTS
 from streams.log import Log
 from streams.partitioner import partition_of
-from tests.faults.fleet import Fleet, Inbox, Worker
+from tests.faults.fleet import Fleet, Inbox, Worker, counts_of, poll_pause
 from tests.faults.load import Load
 from tests.faults.verify import Follower, check_decisions, check_mails, check_states, reference
 
@@ -21,6 +21,9 @@ SESSION_SECONDS = 4.0
 """Short, so that a run needn't wait long for a paused worker to be replaced."""
 PAUSED_SECONDS = SESSION_SECONDS + 2
 """Longer than the session: the others have taken over when the paused one wakes."""
+
+
+EVENTS = "ritorno_events_total"
 
 
 class Broker(Protocol):
@@ -56,6 +59,7 @@ class Run:
         self._inbox = Inbox()
         self._say = say
         self._ends: dict[int, int] = {}
+        self._events_per_fault = 0
         self._fleet = Fleet(
             directory,
             RITORNO_BROKER=f"kafka://{bootstrap}",
@@ -67,6 +71,7 @@ class Run:
 
     async def go(self, faults: list[str], events_per_fault: int) -> Counter[str]:
         """Do all faults under load, verify, and return what was counted."""
+        self._events_per_fault = events_per_fault
         self._fleet.command("topics", "create")
         self._inbox.start()
         try:
@@ -154,5 +159,10 @@ class Run:
             await self._fleet.worker(name).ready()
 
     async def _progressing(self, worker: Worker) -> None:
-        """Wait until the worker is in the middle of it."""
+        """Wait until the worker has done a random part of what is being appended."""
         await worker.ready()
+        begin = counts_of(await worker.metrics(), EVENTS)
+        part = self._random.random() * self._events_per_fault / 4
+        async with asyncio.timeout(60):
+            while counts_of(await worker.metrics(), EVENTS) < begin + part:
+                await poll_pause()

@@ -83,9 +83,7 @@ def _fold(world: World, definitions: Definitions) -> tuple[dict[bytes, bytes], l
             home=lambda key: partition_of(key, PARTITIONS),
         ).receive(records)
         effects += changes.effects
-        for key, stored in changes.states:
-            if stored is not None and not is_grave(stored):
-                states[key] = stored
+        states |= {key: stored for key, stored in changes.states if stored and not is_grave(stored)}
     return states, effects
 
 

@@ -257,6 +257,8 @@ class Process:
         await self.gate.open(tp)
         runtime = self.gate.owners[tp.topic]
         while True:
+            if self.life.over:
+                await self.life.rest()
             unread = self.world.log.topics[tp.topic][tp.partition][self.gate.start[tp] :]
             if unread:
                 size = self.life.chance.randint(1, len(unread))

@@ -129,7 +129,9 @@ class Shop:
 
     def _order_again(self, key: str) -> tuple[Any, ...]:
         if key in VISITORS:
-            return self._order(key)  # once more from a device that is another's now: it counts there
+            return self._order(
+                key
+            )  # once more from a device that is another's now: it counts there
         return "order.completed", self._order_data(self._own_order(key))
 
     def _order_data(self, order_id: str) -> dict[str, Any]:

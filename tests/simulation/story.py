@@ -17,7 +17,7 @@ from tests.simulation.shop import DAY, HOUR, MINUTE, START, UNREADABLE, Shop
 
 FILES = read_files(Path(__file__).parents[2] / "workflows")
 STEPS = 45
-SPIN = 25
+SPIN = 20
 """Turns of the event loop between two steps: enough for most of what can happen to happen."""
 
 
@@ -102,7 +102,7 @@ class Story:
         await self._catch_up(last)
         if self._zombie is not None:
             self._zombie.life.resume()
-        for pause in [HOUR] * 4 + [12 * HOUR] * 30 + [DAY] * 4:
+        for pause in [HOUR] * 3 + [12 * HOUR] * 28 + [DAY] * 3:
             world.clock.advance(world.clock.now() + pause)
             await self._catch_up(last)
         return last

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -31,6 +30,9 @@ def repeated_records_count_again(patch: Patch) -> None:
     apply = PartitionActors._apply
 
     def unchecked(self: Any, event: Any, key: bytes, offset: int, context: Context) -> None:
+        someone = self._customer(key)
+        if offset <= someone.applied and key not in self._woken:
+            someone.seen = b""  # as if the window of ids had moved on since
         self._woken.add(key)
         apply(self, event, key, offset, context)
 
@@ -177,7 +179,7 @@ def test_a_broken_law_is_found(break_it: Callable[[Patch], None], monkeypatch: P
     for seed in range(ENOUGH):
         try:
             tell(seed)
-        except (AssertionError, ArithmeticError, LookupError, asyncio.TimeoutError) as error:
+        except (TimeoutError, AssertionError, ArithmeticError, LookupError) as error:
             print(f"found at seed {seed}: {str(error).splitlines()[:1]}")
             return
     pytest.fail(f"{ENOUGH} seeds have not noticed it")

@@ -14,7 +14,7 @@ from tests.simulation.invariants import check
 from tests.simulation.story import Story
 
 CHUNK = 10
-SEEDS = 240
+SEEDS = 210
 
 
 def tell(seed: int) -> Story:

@@ -1,0 +1,207 @@
+"""Visitors who become customers: nothing is lost, nothing told twice, whoever learns it first."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+
+import pytest
+
+from schemas.events import VisitorMerged
+from tests.agents.world import DAY, HOUR, MINUTE, World
+
+Link = Callable[[World], World]
+
+
+def keyed_to_the_customer(world: World) -> World:
+    return world.tell("customer.identified", "anna", anonymous_id="v")
+
+
+def keyed_to_the_visitor(world: World) -> World:
+    return world.tell("customer.identified", "v", customer_id="anna")
+
+
+def on_any_event(world: World) -> World:
+    return world.tell("page.viewed", "anna", visitor="v")
+
+
+LINKS = [keyed_to_the_customer, keyed_to_the_visitor, on_any_event]
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_cart_and_browsing_are_kept(link: Link) -> None:
+    world = World().tell("product.viewed", "v", product_id="moka").add("moka", "v").at(MINUTE)
+    world = link(world)
+    customer = world.customer()
+    assert [line.product_id for line in customer.cart.lines] == ["moka"]
+    assert customer.views == 1 + (link is on_any_event)
+    assert customer.visitors == ["v"]
+    assert customer.first_seen < world.now
+    visitor = world.customer("v")
+    assert (visitor.became, visitor.cart.lines, visitor.views) == ("anna", [], 0)
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("identified_at", [0, 1, 2, 3])
+def test_in_every_order_the_end_is_the_same(link: Link, identified_at: int) -> None:
+    def happenings(world: World) -> list[Callable[[], World]]:
+        return [
+            lambda: world.add("moka", "v"),
+            lambda: world.tell("consent.given", "v", purpose="marketing"),
+            lambda: world.tell("customer.updated", "v", email="v@example.com"),
+        ]
+
+    world = World()
+    steps = happenings(world)
+    steps.insert(identified_at, lambda: link(world))
+    for step in steps:
+        step()
+    world.at(10 * DAY)
+    customer = world.customer()
+    assert (customer.profile.email, customer.consented("marketing")) == ("v@example.com", True)
+    assert [(m.at, m.customer, m.step) for m in world.mails] == [
+        (HOUR, "anna", "reminder"), (24 * HOUR, "anna", "free-shipping"),
+        (72 * HOUR, "anna", "last-call"),
+    ]  # fmt: skip
+
+
+def test_what_comes_later_is_forwarded_with_its_id_and_time() -> None:
+    world = keyed_to_the_customer(World()).at(HOUR)
+    world.add("moka", "v", id_="later", happened=MINUTE)
+    (forwarded,) = [event for event in world.told if event.type == "cart.product_added"]
+    assert (forwarded.id, forwarded.customer, forwarded.time) == (
+        "later", "anna", world.now - (HOUR - MINUTE) * 1000
+    )  # fmt: skip
+    world.add("moka", "v", id_="later")
+    assert world.customer().cart.lines[0].quantity == 1
+
+
+def test_an_alias_chain_ends_at_its_last_customer() -> None:
+    world = World().add("moka", "v")
+    world.tell("customer.identified", "old", anonymous_id="v")
+    world.tell("customer.identified", "anna", anonymous_id="old")
+    world.add("tazza", "v").tell("customer.identified", "old", anonymous_id="v2", first_name="A")
+    world.add("piatto", "v2")
+    customer = world.customer()
+    assert [line.product_id for line in customer.cart.lines] == ["moka", "tazza", "piatto"]
+    assert customer.profile.first_name == "A"
+    assert {"v", "old", "v2"} <= set(customer.visitors)
+
+
+def test_two_that_become_each_other_make_no_circle() -> None:
+    world = World().tell("customer.identified", "anna", anonymous_id="v")
+    world.tell("customer.identified", "v", anonymous_id="anna").add("moka", "v")
+    world.tell("customer.identified", "anna", customer_id="v", first_name="Anna")
+    customer = world.customer()
+    assert (customer.became, customer.profile.first_name) == ("", "Anna")
+    assert [line.product_id for line in customer.cart.lines] == ["moka"]
+
+
+def test_a_shared_device_changes_hands_and_back() -> None:
+    world = World()
+    for product, customer in [("moka", "anna"), ("tazza", "bruno"), ("piatto", "anna")]:
+        world.tell("customer.identified", customer, anonymous_id="v").add(product, "v")
+    carts = {name: [line.product_id for line in world.customer(name).cart.lines]
+             for name in ("anna", "bruno")}  # fmt: skip
+    assert carts == {"anna": ["moka", "piatto"], "bruno": ["tazza"]}
+
+
+def test_traits_told_to_the_visitor_are_the_last_word_on_the_customer() -> None:
+    world = World().tell("customer.updated", email="old@example.com")
+    world.tell("customer.identified", "v", customer_id="anna", email="new@example.com")
+    assert world.customer().profile.email == "new@example.com"
+    world.tell("customer.identified", "v", customer_id="anna", email="newest@example.com")
+    assert world.customer().profile.email == "newest@example.com"
+
+
+@pytest.mark.parametrize("after", [30 * MINUTE, 2 * HOUR, 30 * HOUR, 80 * HOUR])
+@pytest.mark.parametrize("link", LINKS)
+def test_a_series_in_progress_goes_on_and_tells_nothing_twice(link: Link, after: float) -> None:
+    world = World().subscribed("v").add("moka", "v").at(after)
+    link(world).at(10 * DAY)
+    assert [(mail.at, mail.step) for mail in world.mails] == [
+        (HOUR, "reminder"), (24 * HOUR, "free-shipping"), (72 * HOUR, "last-call")
+    ]  # fmt: skip
+    assert {mail.customer for mail in world.mails if mail.at > after} <= {"anna"}
+
+
+def test_when_both_are_in_a_series_the_further_one_counts() -> None:
+    world = World().subscribed("v").add("moka", "v").at(90 * MINUTE)
+    world.subscribed().add("tazza").at(100 * MINUTE)
+    keyed_to_the_customer(world).at(10 * DAY)
+    assert [(mail.at, mail.step) for mail in world.mails] == [
+        (HOUR, "reminder"), (25.5 * HOUR, "free-shipping"), (73.5 * HOUR, "last-call")
+    ]  # fmt: skip
+
+
+def test_a_welcome_is_not_given_again_by_a_merge() -> None:
+    for visitor_first, gap in itertools.product([True, False], [HOUR, 3 * DAY]):
+        world = World()
+        for name in ("v", "anna") if visitor_first else ("anna", "v"):
+            world.tell("list.subscribed", name, email="a@example.com", confirmed=True).at(
+                world.now and gap
+            )
+        keyed_to_the_customer(world)
+        merged = (world.now - world.records[0].timestamp) / 1000
+        world.at(20 * DAY)
+        later = [mail.step for mail in world.mails if mail.at > merged]
+        assert len(later) == len(set(later))
+        assert {mail.customer for mail in world.mails if mail.at > merged} <= {"anna"}
+
+
+def test_the_purchase_after_the_merge_takes_back_the_visitors_mail() -> None:
+    world = World().subscribed("v").add("moka", "v").at(HOUR)
+    keyed_to_the_customer(world).order()
+    assert world.cancels == [(world.commands[0].id, "v", "order.completed")]
+
+
+def test_the_merge_takes_over_orders_once_and_consent_by_its_time() -> None:
+    world = (
+        World().order("o1", "v", total="10").order("o2", "v", total="20").order("o2", total="20")
+    )
+    world.at(HOUR).tell("consent.given", "v", purpose="marketing")
+    world.at(2 * HOUR).tell("consent.withdrawn", purpose="marketing")
+    keyed_to_the_customer(world)
+    customer = world.customer()
+    assert (customer.statistics.count, str(customer.statistics.spent["EUR"])) == (2, "30")
+    assert [order.id for order in customer.orders] == ["o1", "o2"]
+    assert not customer.consented("marketing")
+
+
+def test_a_visitors_later_withdrawal_ends_the_customers_series() -> None:
+    world = (
+        World().subscribed().add().at(MINUTE).tell("consent.withdrawn", "v", purpose="marketing")
+    )
+    keyed_to_the_customer(world)
+    assert world.said()[-1][2:] == ("exited", "consent.withdrawn")
+    assert world.at(10 * DAY).mails == []
+
+
+def test_an_order_of_the_visitor_keeps_its_conversation() -> None:
+    world = World().subscribed("v").order("o1", "v").at(DAY)
+    keyed_to_the_customer(world).tell("order.delivered", "v", order_id="o1").at(30 * DAY)
+    assert [(mail.at, mail.customer) for mail in world.mails] == [
+        (0, "v"), (3 * DAY, "anna"), (6 * DAY, "anna")
+    ]  # fmt: skip
+
+
+def test_a_merge_with_unreadable_state_is_refused_and_changes_nothing() -> None:
+    world = World().add()
+    before = world.customer()
+    world.tell("visitor.merged", anonymous_id="v", state='["v",{}]')
+    assert world.refusals[0][0] == "invalid_event"
+    assert world.refusals[0][1].startswith("state: ")
+    assert world.customer() == before
+
+
+def test_a_backfilled_merge_starts_nothing() -> None:
+    world = World().subscribed().add("moka", "v", backfill=True)
+    world.tell("customer.identified", anonymous_id="v", backfill=True).at(10 * DAY)
+    assert (world.mails, len(world.customer().cart.lines)) == ([], 1)
+
+
+def test_the_visitors_state_travels_as_json() -> None:
+    world = keyed_to_the_customer(World().add("moka", "v"))
+    (merged,) = [event.data for event in world.told if isinstance(event.data, VisitorMerged)]
+    assert json.loads(merged.state)[0] == "v"

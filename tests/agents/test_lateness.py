@@ -1,0 +1,86 @@
+"""What a step says about coming late, since nobody was there: fire, skip, or wait for a window."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents.windows import next_opening
+from schemas.instant import parse_instant, to_rfc3339
+from schemas.workflows import Window
+from tests.agents.world import DAY, FILES, HOUR, World, changed
+
+WINDOW = Window.model_validate({"from": "09:00", "to": "21:00"})
+
+
+def one_step(late: dict[str, object]) -> World:
+    step = {"id": "only", "wait": {"for": "1h", "since": "cart.changed"}, "send": "cart-reminder",
+            "class": "marketing", "kind": "informative", "late": late}  # fmt: skip
+    name = "w06-abandoned-cart-a"
+    return World(FILES | {name: changed(name, steps=[step])}).subscribed().add()
+
+
+def test_fire_anyway() -> None:
+    world = one_step({"after": "1h", "then": "fire"}).sleep_until(100 * DAY)
+    assert [mail.at for mail in world.mails] == [100 * DAY]
+
+
+@pytest.mark.parametrize(("after", "fires"), [(3 * HOUR, True), (3 * HOUR + 0.001, False)])
+def test_skip_what_is_later_than_allowed(after: float, fires: bool) -> None:
+    world = one_step({"after": "2h", "then": "skip"}).sleep_until(after)
+    assert len(world.mails) == fires
+    assert (world.said()[-2].reason == "late") != fires
+
+
+def test_wait_for_the_next_window() -> None:
+    late = {"after": "2h", "then": "window", "window": {"from": "09:00", "to": "21:00"}}
+    world = one_step(late).sleep_until(13 * HOUR)  # midnight in Rome
+    assert world.said()[-1] == (13 * HOUR, "only", "postponed", "outside_window")
+    world.at(30 * HOUR)
+    assert [mail.at for mail in world.mails] == [22 * HOUR]
+    world = one_step(late).sleep_until(13 * HOUR).sleep_until(35 * HOUR).at(60 * HOUR)
+    assert [mail.at for mail in world.mails] == [
+        46 * HOUR
+    ]  # nobody was there at the opening either
+
+
+def test_in_time_there_is_no_window() -> None:
+    late = {"after": "2h", "then": "window", "window": {"from": "20:00", "to": "21:00"}}
+    assert [mail.at for mail in one_step(late).at(DAY).mails] == [HOUR]
+
+
+@pytest.mark.parametrize(
+    ("instant", "zone", "opening"),
+    [
+        ("2026-03-28T23:30:00Z", "Europe/Rome", "2026-03-29T07:00:00Z"),  # summer time begins
+        ("2026-10-24T23:30:00Z", "Europe/Rome", "2026-10-25T08:00:00Z"),  # and ends
+        ("2026-03-01T08:00:00Z", "Europe/Rome", "2026-03-01T08:00:00Z"),  # 09:00, open
+        ("2026-03-01T20:00:00Z", "Europe/Rome", "2026-03-02T08:00:00Z"),  # 21:00, closed
+        ("2026-03-01T12:00:00Z", "America/New_York", "2026-03-01T14:00:00Z"),
+        ("2026-03-01T22:00:00Z", "", "2026-03-02T08:00:00Z"),
+        ("2026-03-01T22:00:00Z", "Mars/Olympus", "2026-03-02T08:00:00Z"),
+        ("2026-03-01T22:00:00Z", "../../etc/passwd", "2026-03-02T08:00:00Z"),
+        ("2026-03-01T22:00:00Z", "Europe", "2026-03-02T08:00:00Z"),
+        ("2026-03-01T22:00:00Z", "a\0b", "2026-03-02T08:00:00Z"),
+    ],
+)
+def test_the_next_opening(instant: str, zone: str, opening: str) -> None:
+    assert to_rfc3339(next_opening(parse_instant(instant), WINDOW, zone)) == opening
+
+
+@pytest.mark.parametrize(
+    ("instant", "opening"),
+    [
+        ("2026-03-29T00:00:00Z", "2026-03-29T01:00:00Z"),  # 02:00 is skipped: 03:00
+        ("2026-10-24T23:30:00Z", "2026-10-25T00:00:00Z"),  # 02:00 the first time
+        ("2026-10-25T00:10:00Z", "2026-10-25T00:10:00Z"),  # 02:10 the first time
+    ],
+)
+def test_a_window_that_opens_while_the_clocks_change(instant: str, opening: str) -> None:
+    window = Window.model_validate({"from": "02:00", "to": "05:00"})
+    assert to_rfc3339(next_opening(parse_instant(instant), window, "Europe/Rome")) == opening
+
+
+def test_an_opening_never_lies_in_the_past() -> None:
+    window = Window.model_validate({"from": "02:30", "to": "05:00"})
+    now = parse_instant("2026-10-25T01:15:00Z")  # 02:15 the second time
+    assert to_rfc3339(next_opening(now, window, "Europe/Rome")) == "2026-10-25T01:30:00Z"

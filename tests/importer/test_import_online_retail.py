@@ -1,0 +1,225 @@
+"""A real shop's year: every line accounted for, totals equal to those straight from the file.
+
+The independent side of each comparison is plain csv code, in `tally` below.
+"""
+
+import csv
+import gzip
+import itertools
+import json
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.definitions import Definitions
+from agents.partition import PartitionActors
+from schemas.customer import Customer, decode_customer
+from schemas.records import Record
+from schemas.stored import Progress
+from schemas.topics import CUSTOMER_EVENTS
+from schemas.wire import to_record
+from streams.cli import run_arguments
+from streams.clock import VirtualClock
+from streams.definitions import read_files, versions_of
+from streams.demo.happening import happening
+from streams.demo.machine import Machine
+from streams.event_lines import to_line
+from streams.partitioner import partition_of
+from streams.replay import replay_file
+from streams.settings import load_settings
+from streams.worker import Worker
+from tests.importer.conftest import Ritorno
+from tests.importer.orders import Imported, import_file
+
+pytestmark = pytest.mark.data
+
+SETS = Path(os.environ.get("RITORNO_DATA_SETS", Path(__file__).parents[3] / "shared" / "data"))
+FILE = SETS / "onlineretail" / "onlineretail.csv.gz"
+OPTIONS: dict[str, Any] = {"currency": "GBP", "zone": "Europe/London", "cancelled_prefix": "C"}
+SLICE = 25_000
+"""Lines that go through the worker, which writes every state to disk: seconds, not minutes."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _present() -> None:
+    if not FILE.is_file():
+        pytest.skip(f"there is no {FILE}; RITORNO_DATA_SETS names the directory of the data sets")
+
+
+class Tally:
+    """What plain csv code counts."""
+
+    def __init__(self) -> None:
+        self.lines = Counter[str]()
+        self.orders: defaultdict[str, set[str]] = defaultdict(set)
+        self.refunds: defaultdict[str, set[str]] = defaultdict(set)
+        self.spent: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self.refunded: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self.items: Counter[str] = Counter()
+
+
+def tally(rows: Iterator[dict[str, str]]) -> Tally:
+    found = Tally()
+    for row in rows:
+        invoice, customer = row["InvoiceNo"], row["CustomerID"]
+        quantity, price = int(row["Quantity"]), Decimal(row["UnitPrice"])
+        if price < 0 or (quantity <= 0 and not invoice.startswith("C")):
+            found.lines["dead"] += 1
+        elif not customer:
+            found.lines["anonymous"] += 1
+        elif invoice.startswith("C"):
+            found.lines["cancelled"] += 1
+            found.refunds[customer].add(invoice)
+            found.refunded[customer] -= quantity * price
+        else:
+            found.lines["applied"] += 1
+            found.orders[customer].add(invoice)
+            found.spent[customer] += quantity * price
+            found.items[customer] += quantity
+    return found
+
+
+def rows_of(path: Path) -> Iterator[dict[str, str]]:
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as text:
+        yield from csv.DictReader(text)
+
+
+@pytest.fixture(scope="module")
+def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first lines of the file."""
+    path = tmp_path_factory.mktemp("retail") / "orders.csv.gz"
+    with gzip.open(FILE, "rt", encoding="utf-8", newline="") as whole:
+        path.write_bytes(gzip.compress("".join(itertools.islice(whole, SLICE + 1)).encode(), 1))
+    return path
+
+
+@pytest.fixture(scope="module")
+def imported(part: Path) -> Imported:
+    return import_file(part, **OPTIONS)
+
+
+def check_states(states: dict[str, bytes], expected: Tally) -> None:
+    assert states.keys() == expected.orders.keys() | expected.refunds.keys()
+    for key, stored in states.items():
+        numbers = decode_customer(key, stored).statistics
+        assert numbers.count == len(expected.orders[key]), key
+        assert numbers.refunds == len(expected.refunds[key]), key
+        assert numbers.items == expected.items[key], key
+        assert numbers.spent.get("GBP", 0) == expected.spent[key], key
+        assert numbers.refunded.get("GBP", 0) == expected.refunded[key], key
+
+
+def comparable(key: str, stored: bytes) -> Customer:
+    """A state without what differs from log to log: offsets."""
+    customer = decode_customer(key, stored)
+    customer.applied = 0
+    return customer
+
+
+def definitions() -> tuple[Definitions, dict[str, str]]:
+    contents = read_files(load_settings().workflows_dir)
+    live, known = versions_of(contents), Definitions()
+    for name, content in contents.items():
+        known.add(live[name], content)
+    return known, live
+
+
+def test_every_line_of_the_whole_file_is_accounted_for(ritorno: Ritorno, tmp_path: Path) -> None:
+    arguments = ("--currency", "GBP", "--zone", "Europe/London", "--cancelled-prefix", "C")
+    done = ritorno("import", str(FILE), *arguments, "--output", "events.ndjson", "--json")
+    assert done.code == 0
+    report, expected = done.json[0], tally(rows_of(FILE))
+    assert report["lines"] == sum(expected.lines.values()) == 541_909
+    assert report["applied"] == expected.lines["applied"]
+    assert report["cancelled"] == expected.lines["cancelled"]
+    assert report["anonymous"] == expected.lines["anonymous"]
+    assert report["dead_lettered"] == expected.lines["dead"]
+    assert report["orders"] == sum(map(len, expected.orders.values()))
+    assert report["refunds"] == sum(map(len, expected.refunds.values()))
+    assert report["items"] == sum(expected.items.values())
+    assert Decimal(report["revenue"]["GBP"]) == sum(expected.spent.values())
+    assert Decimal(report["refunded"]["GBP"]) == sum(expected.refunded.values())
+    with (tmp_path / "events.dead.ndjson").open() as dead:
+        reasons = Counter(json.loads(line)["reason"] for line in dead)
+    assert reasons == report["dead_lettered_by_reason"]
+    known, live = definitions()
+    with (tmp_path / "events.ndjson").open("rb") as lines:
+        outcome = replay_file(lines, until=1_330_000_000_000, definitions=known, live=live)
+    assert not outcome.refusals
+    assert not outcome.commands
+    check_states(outcome.customers, expected)
+
+
+def test_replay_actors_and_worker_come_to_the_same(
+    imported: Imported, part: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = tally(rows_of(part))
+    known, live = definitions()
+    end = max(event.time or 0 for event in imported.events)
+    lines = [to_line(event) for event in imported.events]
+    replayed = replay_file(lines, until=end, definitions=known, live=live).customers
+    check_states(replayed, expected)
+
+    actors = PartitionActors(
+        partition=0, load=lambda _: None, definitions=known, progress=Progress(live=live)
+    )
+    records = [
+        Record(CUSTOMER_EVENTS, 0, offset, event.time or 0, *to_record(event))
+        for offset, event in enumerate(imported.events)
+    ]
+    states = dict(actors.receive(records).states)
+    received = {key.decode(): state for key, state in states.items() if state is not None}
+    assert {key: comparable(key, state) for key, state in received.items()} == {
+        key: comparable(key, state) for key, state in replayed.items()
+    }
+
+
+async def test_a_worker_on_the_embedded_log_comes_to_the_same(
+    imported: Imported, part: Path, tmp_path: Path
+) -> None:
+    end = max(event.time or 0 for event in imported.events)
+    settings = load_settings(
+        broker=f"embedded://{tmp_path / 'log'}",
+        data_dir=tmp_path / "data",
+        admin_bind="127.0.0.1:0",
+        public_bind="127.0.0.1:0",
+        store="memory",
+        tick_seconds=3600.0,
+    )
+    clock = VirtualClock(end)
+    worker = Worker(settings, clock=clock)
+    await worker.start()
+    try:
+        machine = Machine(worker, clock)
+        for _ in range(2):  # importing twice changes no sum
+            await machine.append(map(happening, imported.events))
+        count = await worker.log.partitions(CUSTOMER_EVENTS)
+        states = {
+            customer: state
+            for customer in {event.customer for event in imported.events}
+            if (state := worker.customers.read_customer(customer.encode(), count)) is not None
+        }
+    finally:
+        await worker.stop()
+    check_states(states, tally(rows_of(part)))
+    assert len({partition_of(key.encode(), count) for key in states}) == count
+
+
+def test_importing_publishes_all_events_once_each(
+    ritorno: Ritorno, imported: Imported, part: Path, tmp_path: Path
+) -> None:
+    arguments = ("--currency", "GBP", "--zone", "Europe/London", "--cancelled-prefix", "C")
+    assert run_arguments(["import", str(part), *arguments]) == 0
+    replay = ("replay", CUSTOMER_EVENTS, "--until", "2099-01-01", "--out", "out", "--json")
+    summary = ritorno(*replay).json[0]
+    assert summary["events"] == len(imported.events)
+    assert summary["commands"] == 0
+    states = [json.loads(line) for line in Path("out/customers.ndjson").read_text().splitlines()]
+    expected = tally(rows_of(part))
+    for customer in states:
+        assert customer["statistics"]["count"] == len(expected.orders[customer["key"]])

@@ -1,0 +1,88 @@
+"""The exported JSON Schemas are valid, complete, and say what the parser does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+
+from schemas.events import INTERNAL_TYPES, PAYLOADS
+from schemas.export import DIALECT, export
+from schemas.wire import Unreadable, parse_published
+from tests.agents.world import FILES, HOUR, World
+
+WORKFLOWS = Path(__file__).parents[2] / "workflows"
+SCHEMAS = export()
+REGISTRY: Registry[Any] = Registry().with_resources(
+    (name, Resource.from_contents(schema)) for name, schema in SCHEMAS.items()
+)
+ORDER = {"order_id": "o1", "total": "52.00", "currency": "EUR",
+         "products": [{"product_id": "p1", "price": "26.00", "quantity": 2}]}  # fmt: skip
+EVENT: dict[str, Any] = {
+    "specversion": "1.0", "id": "e1", "source": "/shop", "type": "order.completed",
+    "time": "2026-03-02T10:00:00Z", "subject": "anna", "data": ORDER,
+}  # fmt: skip
+
+
+def validator(name: str) -> Draft202012Validator:
+    return Draft202012Validator(SCHEMAS[name], registry=REGISTRY)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_each_is_a_valid_schema(name: str) -> None:
+    assert SCHEMAS[name]["$schema"] == DIALECT
+    Draft202012Validator.check_schema(SCHEMAS[name])
+    json.dumps(SCHEMAS[name])
+
+
+def test_every_public_type_has_one_and_the_internal_ones_have_none() -> None:
+    named = {name[7:-12] for name in SCHEMAS if name.startswith("events/")}
+    assert named == PAYLOADS.keys() - INTERNAL_TYPES
+    assert SCHEMAS["event.schema.json"]["properties"]["type"]["enum"] == sorted(named)
+
+
+@pytest.mark.parametrize(
+    ("event", "valid"),
+    [
+        (EVENT, True),
+        (EVENT | {"type": "consent.given", "data": {"purpose": "marketing", "more": 1}}, True),
+        (EVENT | {"data": {"order_id": 5.5}}, False),
+        (EVENT | {"data": ORDER | {"total": "-1.00"}}, False),
+        (EVENT | {"data": ORDER | {"currency": "EURO"}}, False),
+        (EVENT | {"type": "consent.given", "data": {"purpose": "spam"}}, False),
+        (EVENT | {"type": "consent.given", "data": {}}, False),
+        (EVENT | {"type": "visitor.merged"}, False),
+        ({k: v for k, v in EVENT.items() if k != "id"}, False),
+    ],
+)  # fmt: skip
+def test_the_structured_form_and_the_parser_agree(event: dict[str, Any], valid: bool) -> None:
+    assert validator("event.schema.json").is_valid(event) == valid
+    if valid:
+        parse_published(json.dumps(event))
+    elif event["type"] not in INTERNAL_TYPES and event["data"] != {"order_id": 5.5}:
+        with pytest.raises(Unreadable):
+            parse_published(json.dumps(event))
+
+
+def test_what_actors_write_is_as_exported() -> None:
+    world = World().subscribed().add().at(2 * HOUR).order().tell("customer.erasure_requested")
+    schemas = {"send-commands": "command", "facts": "decision", "customer-signals": "signal"}
+    seen = set()
+    for effect in world.effects:
+        validator(f"{schemas[effect.topic]}.schema.json").validate(
+            json.loads(effect.record.value or b"")
+        )
+        seen.add(effect.topic)
+    assert seen == set(schemas)
+
+
+@pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_our_workflows_are_as_exported(path: Path) -> None:
+    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    validator("workflow.schema.json").validate(written)
+    validator("workflow.schema.json").validate(json.loads(FILES[written["id"]]))

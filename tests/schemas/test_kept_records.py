@@ -1,0 +1,115 @@
+"""The kept record: head and body round trip, older records stay readable, the description."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import customer as kept
+from schemas.customer import Customer, Pending, decode_customer, encode_customer, encode_erased
+from schemas.description import describe
+from schemas.records import Record
+from schemas.stored import (
+    HEAD_SIZE,
+    NEVER,
+    Progress,
+    head,
+    pack,
+    pack_progress,
+    unpack_progress,
+)
+from tests.agents.world import HOUR, START, World
+
+offsets = st.integers(-1, 2**62)
+
+
+def full() -> World:
+    world = World().subscribed().tell("list.subscribed", confirmed=True).add().at(2 * HOUR)
+    world.order("o1").tell("order.refunded", order_id="o1", refund_id="r", total="1").add("tazza")
+    return world.tell("customer.identified", anonymous_id="v")
+
+
+@given(offsets, st.integers(0, NEVER), st.binary())
+def test_the_head_is_read_without_the_body(applied: int, due: int, body: bytes) -> None:
+    stored = pack(applied, due, body)
+    assert head(stored) == (applied, due)
+    assert stored[HEAD_SIZE:] == body
+
+
+@given(st.integers(0, 2**62), offsets, st.dictionaries(st.text(), st.text()))
+def test_progress_round_trip(offset: int, time: int, live: dict[str, str]) -> None:
+    progress = Progress(offset, time, live)
+    stored = pack_progress(progress)
+    assert unpack_progress(stored) == progress
+    assert head(stored) == (offset - 1, NEVER)
+
+
+def test_a_customer_round_trip() -> None:
+    world = full()
+    customer, stored = world.customer(), world.store[b"anna"]
+    assert encode_customer(customer) == stored
+    assert head(stored) == (customer.applied, customer.due())
+    assert customer.due() == START + 3 * HOUR * 1000
+    assert customer.statistics.spent == {"EUR": Decimal("9.90")}
+
+
+def test_an_erased_customer_is_a_head_only() -> None:
+    assert decode_customer("anna", encode_erased(7)) == Customer(key="anna", applied=7)
+
+
+STRUCTS = [
+    each
+    for each in vars(kept).values()
+    if isinstance(each, type) and issubclass(each, msgspec.Struct)
+]
+
+
+@pytest.mark.parametrize("struct", STRUCTS, ids=lambda each: each.__name__)
+def test_fields_are_only_ever_added_with_a_default(struct: type[msgspec.Struct]) -> None:
+    fields = msgspec.structs.fields(struct)
+    required = [field.required for field in fields]
+    assert required == sorted(required, reverse=True), "what is required comes first"
+    assert struct.__struct_config__.array_like
+
+
+def test_a_record_of_an_older_version_is_readable() -> None:
+    world = full()
+    stored = world.store[b"anna"]
+    array = msgspec.msgpack.decode(stored[HEAD_SIZE:])
+    for length in range(1, len(array)):
+        older = stored[:HEAD_SIZE] + msgspec.msgpack.encode(array[:length])
+        customer = decode_customer("anna", older)
+        assert customer.key == "anna"
+        assert encode_customer(customer)
+    assert customer.views == world.customer().views
+    pending = msgspec.msgpack.encode(["c", "r", "w", "s", "marketing", 5])
+    assert msgspec.msgpack.decode(pending, type=Pending).customer == ""
+
+
+def test_mutable_defaults_are_not_shared() -> None:
+    one, other = Customer(key="a"), Customer(key="b")
+    one.consents["x"] = kept.Consent(True, 1, "", "")
+    one.cart.lines.append(kept.Line("p", 1))
+    one.statistics.spent["EUR"] = Decimal(1)
+    assert (other.consents, other.cart.lines, other.statistics.spent) == ({}, [], {})
+
+
+def test_the_description_is_for_people() -> None:
+    described = describe(full().customer())
+    json.dumps(described)
+    assert described["cart"]["lines"][0]["price"] == "9.90"
+    assert described["cart"]["changed"] == "2026-03-02T12:00:00Z"
+    assert described["orders"][0]["delivered"] is None
+    assert described["statistics"]["refunded"] == {"EUR": "1.00"}
+    assert described["runs"][0]["anchors"]["cart.changed"] == "2026-03-02T12:00:00Z"
+    assert not {"seen", "order_ids"} & described.keys()
+
+
+def test_the_last_header_of_a_name_counts() -> None:
+    record = Record("t", 0, 0, 0, None, None, (("a", b"1"), ("b", b"2"), ("a", b"3")))
+    assert (record.header("a"), record.header("c")) == (b"3", None)
