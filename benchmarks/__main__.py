@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
     suites = [suite for suite in SUITES if not wanted or suite in wanted]
     signal.signal(signal.SIGTERM, _interrupt)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     try:
         with telling(console) as say:
             found = asyncio.run(measure(suites, say))

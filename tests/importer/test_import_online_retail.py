@@ -1,15 +1,12 @@
 """A real shop's year: every line accounted for, totals equal to those straight from the file.
 
-The independent side of each comparison is plain csv code, in `tally` below.
+The independent side of each comparison is plain csv code (`tests/importer/online_retail.py`).
 """
 
-import csv
 import gzip
 import itertools
 import json
-import os
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -34,12 +31,11 @@ from streams.replay import replay_file
 from streams.settings import load_settings
 from streams.worker import Worker
 from tests.importer.conftest import Ritorno
+from tests.importer.online_retail import FILE, check_states, rows_of, tally
 from tests.importer.orders import Imported, import_file
 
 pytestmark = pytest.mark.data
 
-SETS = Path(os.environ.get("RITORNO_DATA_SETS", Path(__file__).parents[3] / "shared" / "data"))
-FILE = SETS / "onlineretail" / "onlineretail.csv.gz"
 OPTIONS: dict[str, Any] = {"currency": "GBP", "zone": "Europe/London", "cancelled_prefix": "C"}
 SLICE = 25_000
 """Lines that go through the worker, which writes every state to disk: seconds, not minutes."""
@@ -49,44 +45,6 @@ SLICE = 25_000
 def _present() -> None:
     if not FILE.is_file():
         pytest.skip(f"there is no {FILE}; RITORNO_DATA_SETS names the directory of the data sets")
-
-
-class Tally:
-    """What plain csv code counts."""
-
-    def __init__(self) -> None:
-        self.lines = Counter[str]()
-        self.orders: defaultdict[str, set[str]] = defaultdict(set)
-        self.refunds: defaultdict[str, set[str]] = defaultdict(set)
-        self.spent: defaultdict[str, Decimal] = defaultdict(Decimal)
-        self.refunded: defaultdict[str, Decimal] = defaultdict(Decimal)
-        self.items: Counter[str] = Counter()
-
-
-def tally(rows: Iterator[dict[str, str]]) -> Tally:
-    found = Tally()
-    for row in rows:
-        invoice, customer = row["InvoiceNo"], row["CustomerID"]
-        quantity, price = int(row["Quantity"]), Decimal(row["UnitPrice"])
-        if price < 0 or (quantity <= 0 and not invoice.startswith("C")):
-            found.lines["dead"] += 1
-        elif not customer:
-            found.lines["anonymous"] += 1
-        elif invoice.startswith("C"):
-            found.lines["cancelled"] += 1
-            found.refunds[customer].add(invoice)
-            found.refunded[customer] -= quantity * price
-        else:
-            found.lines["applied"] += 1
-            found.orders[customer].add(invoice)
-            found.spent[customer] += quantity * price
-            found.items[customer] += quantity
-    return found
-
-
-def rows_of(path: Path) -> Iterator[dict[str, str]]:
-    with gzip.open(path, "rt", encoding="utf-8", newline="") as text:
-        yield from csv.DictReader(text)
 
 
 @pytest.fixture(scope="module")
@@ -101,17 +59,6 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def imported(part: Path) -> Imported:
     return import_file(part, **OPTIONS)
-
-
-def check_states(states: dict[str, bytes], expected: Tally) -> None:
-    assert states.keys() == expected.orders.keys() | expected.refunds.keys()
-    for key, stored in states.items():
-        numbers = decode_customer(key, stored).statistics
-        assert numbers.count == len(expected.orders[key]), key
-        assert numbers.refunds == len(expected.refunds[key]), key
-        assert numbers.items == expected.items[key], key
-        assert numbers.spent.get("GBP", 0) == expected.spent[key], key
-        assert numbers.refunded.get("GBP", 0) == expected.refunded[key], key
 
 
 def comparable(key: str, stored: bytes) -> Customer:

@@ -93,7 +93,7 @@ class Life:
 
     async def pause(self, seconds: float) -> None:
         """Instead of sleeping; a process that lost its partitions doesn't open them again."""
-        if self.fenced:
+        if self.over or self.fenced:
             await asyncio.get_running_loop().create_future()
         await asyncio.sleep(0)
 
@@ -112,8 +112,8 @@ class Life:
         self._resumed.set()
 
     def check(self) -> None:
-        """Raise Fenced when it has been paused for too long."""
-        if self.fenced:
+        """Raise Fenced when it has been paused for too long: it runs again only after that."""
+        if self.over or self.fenced:
             raise Fenced("paused for longer than the session")
 
 

@@ -1,0 +1,56 @@
+"""A real shop's year through `ritorno import`, a real broker and a real worker."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from schemas.topics import CUSTOMER_EVENTS
+from streams.logs.kafka import KafkaLog
+from tests.broker import KafkaBroker
+from tests.faults.fleet import Fleet, free_port
+from tests.faults.verify import Follower
+from tests.importer.online_retail import FILE, check_states, rows_of, tally
+
+pytestmark = [pytest.mark.kafka, pytest.mark.data, pytest.mark.processes]
+
+
+async def test_every_line_is_accounted_for_and_the_totals_are_the_files(
+    kafka_jars: Path, tmp_path: Path
+) -> None:
+    if not FILE.is_file():
+        pytest.skip(f"there is no {FILE}; RITORNO_DATA_SETS names the directory of the data sets")
+    broker = KafkaBroker(kafka_jars, tmp_path)
+    log = KafkaLog([broker.bootstrap])
+    fleet = Fleet(
+        tmp_path,
+        RITORNO_BROKER=f"kafka://{broker.bootstrap}",
+        RITORNO_SMTP_URL=f"smtp://127.0.0.1:{free_port()}",
+        RITORNO_PARTITIONS="4",
+        RITORNO_TOKEN_KEYS="a:0123456789abcdef0123456789abcdef",
+    )
+    broker.start()
+    try:
+        await log.start()
+        fleet.command("topics", "create")
+        options = ("--currency", "GBP", "--zone", "Europe/London", "--cancelled-prefix", "C")
+        report = json.loads(fleet.command("import", str(FILE), *options, "--json"))
+        ends = {n: span.end for n, span in (await log.offsets(CUSTOMER_EVENTS)).items()}
+        await fleet.start("one")
+        follower = Follower(log)
+        found = await follower.drained(ends)
+        assert set(fleet.stop().values()) == {0}
+    finally:
+        fleet.kill()
+        await log.stop()
+        broker.kill()
+
+    expected = tally(rows_of(FILE))
+    assert report["lines"] == sum(expected.lines.values())
+    kinds = ("applied", "cancelled", "anonymous")
+    assert {kind: report[kind] for kind in kinds} == {kind: expected.lines[kind] for kind in kinds}
+    assert report["dead_lettered"] == expected.lines["dead"]
+    assert not found.commands  # history mails nobody
+    check_states({key.decode(): stored for key, stored in found.states.items()}, expected)
