@@ -8,8 +8,13 @@ from agents.context import Context, Occurred
 from schemas.customer import Cart, Customer, Line
 from schemas.events import CartChange, CheckoutProgress, Event, Product, is_address
 
-LINES_KEPT = 500
-"""As many as a checkout may name; whoever puts in more is no person."""
+LINES_KEPT = 200
+"""Whoever puts more into a cart is no person. With the lines of the orders and the lengths below a
+record stays under 700 kB, which a log still takes."""
+NAME_LENGTH = 200
+URL_LENGTH = 500
+"""Characters of a name or a category that are kept; a longer URL is left out, as a cut one is
+none."""
 
 
 def product_added(customer: Customer, event: Event, context: Context) -> list[Occurred]:
@@ -55,7 +60,7 @@ def checkout(customer: Customer, event: Event, context: Context) -> list[Occurre
     if data.products is None:
         return []
     before = _contents(cart.lines)
-    lines = [to_line(product) for product in data.products if product.quantity]
+    lines = [to_line(product) for product in data.products if product.quantity][:LINES_KEPT]
     if _contents(lines) == before:
         return []
     cart.lines = lines
@@ -100,10 +105,10 @@ def to_line(product: Product) -> Line:
         product_id=product.product_id,
         quantity=product.quantity,
         price=product.price,
-        name=product.name or "",
-        category=product.category or "",
-        url=product.url or "",
-        image_url=product.image_url or "",
+        name=_name(product.name),
+        category=_name(product.category),
+        url=_url(product.url),
+        image_url=_url(product.image_url),
     )
 
 
@@ -124,10 +129,18 @@ def _find(lines: Iterable[Line], product_id: str) -> Line | None:
 def _refresh(line: Line, product: Product) -> None:
     """The latest price, name and picture count; what isn't said stays."""
     line.price = line.price if product.price is None else product.price
-    line.name = product.name or line.name
-    line.category = product.category or line.category
-    line.url = product.url or line.url
-    line.image_url = product.image_url or line.image_url
+    line.name = _name(product.name) or line.name
+    line.category = _name(product.category) or line.category
+    line.url = _url(product.url) or line.url
+    line.image_url = _url(product.image_url) or line.image_url
+
+
+def _name(text: str | None) -> str:
+    return (text or "")[:NAME_LENGTH]
+
+
+def _url(text: str | None) -> str:
+    return text if text and len(text) <= URL_LENGTH else ""
 
 
 def _describe(cart: Cart, id_: str | None, url: str | None, currency: str | None) -> None:

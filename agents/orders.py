@@ -9,6 +9,7 @@ import xxhash
 from agents import cart
 from agents.context import Context, Occurred, Repeated
 from schemas.customer import (
+    ORDER_LINES_KEPT,
     ORDERS_KEPT,
     SEEN_BYTES,
     Customer,
@@ -162,9 +163,13 @@ def _discount(numbers: OrderStatistics, order: Order) -> None:
 
 
 def _keep(customer: Customer, order: Order) -> None:
+    """Keep the last orders in detail; the oldest go first, and of a huge one its last lines."""
+    del order.lines[ORDER_LINES_KEPT:]
     customer.orders.append(order)
     customer.orders.sort(key=lambda kept: (kept.time, kept.id))
     del customer.orders[:-ORDERS_KEPT]
+    while sum(len(kept.lines) for kept in customer.orders) > ORDER_LINES_KEPT:
+        del customer.orders[0]
 
 
 def _progress(

@@ -21,9 +21,9 @@ from benchmarks.say import Say
 from benchmarks.throughput import SEED
 from benchmarks.workload import Workload
 from streams.clock import SystemClock
-from streams.state import Store
-from streams.stores.memory import open_memory
-from streams.stores.rocks import RocksStores
+from streams.state.memory import open_memory
+from streams.state.rocks import RocksStores
+from streams.state.store import Store
 from streams.transports.batch import TopicPartition
 
 FROM, TO = 20_000, 120_000

@@ -22,11 +22,11 @@ from schemas.workflows import version_of
 from streams.clock import SystemClock
 from streams.definitions import read_files
 from streams.log import TopicSpec
-from streams.recovery import recover
 from streams.settings import Settings
-from streams.state import Store, StoreFactory
-from streams.stores.memory import open_memory
-from streams.stores.rocks import RocksStores
+from streams.state.memory import open_memory
+from streams.state.recovery import recover
+from streams.state.rocks import RocksStores
+from streams.state.store import Store, StoreFactory
 from streams.topology import CUSTOMER_EVENTS
 from streams.transports.batch import TopicPartition
 

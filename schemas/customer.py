@@ -24,6 +24,8 @@ SENT_HISTORY = 60
 """Mails remembered for frequency caps; two a day for a month is more than anybody may get."""
 ORDERS_KEPT = 20
 """Orders kept in detail, for review requests and status mails; older ones stay as hashed ids."""
+ORDER_LINES_KEPT = 300
+"""Lines in all of them together, so that no wholesaler's record outgrows what a log takes."""
 LINKED_VISITORS = 20
 """Anonymous ids remembered per customer: browsers and devices of one person."""
 

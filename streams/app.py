@@ -1,8 +1,8 @@
 """The Faust app: a consumer group, its assignment, and one agent per topic that is read.
 
 Faust is used for consumption only. Nothing is produced through it and it keeps no tables: records
-go through `Log`, state through `streams/changelog.py`. The two transports of ours hand each agent
-whole batches and take their commits from the `Gate` (`streams/transports/`).
+go through `Log`, state through `streams/state/`. The two transports of ours hand each agent whole
+batches and take their commits from the `Gate` (`streams/transports/`).
 """
 
 from __future__ import annotations

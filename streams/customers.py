@@ -30,14 +30,14 @@ import structlog
 from agents.partition import Place, Poisoned
 from schemas.records import OutRecord, Record
 from schemas.stored import PROGRESS_KEY, Progress, pack_progress, unpack_progress
-from streams.changelog import Changelog, Overtaken
 from streams.definitions import Library
-from streams.graves import Graves, is_grave, survey
 from streams.log import Log, LogError
-from streams.parking import Parking
 from streams.partitioner import partition_of
-from streams.recovery import Recovered
-from streams.state import Item, StateError, Store, StoreFactory
+from streams.state.changelog import Changelog, Overtaken
+from streams.state.graves import Graves, is_grave, survey
+from streams.state.parking import Parking
+from streams.state.recovery import Recovered
+from streams.state.store import Item, StateError, Store, StoreFactory
 from streams.ticks import Ticks
 from streams.topology import CUSTOMERS
 from streams.transports.batch import Fenced, Gate, PartitionBatch, TopicPartition, Turn

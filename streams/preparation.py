@@ -5,9 +5,9 @@ from __future__ import annotations
 import structlog
 
 from streams.definitions import DefinitionError, publish, read, read_files, versions_of
-from streams.doctor import Status, check_topics
 from streams.failures import WorkerFailed
 from streams.log import Log
+from streams.monitoring.doctor import Status, check_topics
 from streams.settings import Settings
 from streams.topology import EMBEDDED_PARTITIONS, topics
 

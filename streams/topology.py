@@ -12,9 +12,9 @@ customer's events, commands and state all have the customer's partition number, 
 all there is to know about a customer, and a partition moves as a whole.
 
 Each agent is handed batches of records of one partition and takes each batch through the commit
-protocol (`streams/customers.py`, `streams/mailer.py`): effects first, then the changelog, then the
-acknowledgement. What an agent keeps is a local store per partition and a compacted changelog topic
-from which any other worker can recover it (`streams/changelog.py`).
+protocol (`streams/customers.py`, `streams/mail/mailer.py`): effects first, then the changelog, then
+the acknowledgement. What an agent keeps is a local store per partition and a compacted changelog
+topic from which any other worker can recover it (`streams/state/changelog.py`).
 
 `topics create`, `doctor`, the worker and the Faust app take everything from here.
 """
@@ -84,7 +84,7 @@ MAILER = AgentSpec(
     writes=(CUSTOMER_EVENTS, DEAD_LETTERS),
 )
 """Delivers. Moves commands into its own durable queue and reports what became of each mail
-(`streams/mailer.py`)."""
+(`streams/mail/mailer.py`)."""
 
 AGENTS = (CUSTOMERS, MAILER)
 
@@ -115,7 +115,7 @@ _APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 
 COMPACTION_LAG_MS = DAY_MS
 """Longer than any pause of a worker we accept: until then an old state that a paused worker wrote
-too late can't displace the newer one (`streams/recovery.py`)."""
+too late can't displace the newer one (`streams/state/recovery.py`)."""
 
 _CHANGELOG = _APPEND_TIME | {
     "cleanup.policy": "compact",  # never "delete": a customer who is silent for a year stays known

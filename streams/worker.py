@@ -27,7 +27,6 @@ from agents.mailer.render import TemplateProblem
 from agents.mailer.settings import MailSettings
 from agents.mailer.tokens import Tokens
 from agents.partition import Changes, PartitionActors
-from streams.admin import AdminServer, Check, Readiness, log_reachable
 from streams.app import App
 from streams.clock import Clock, SystemClock
 from streams.configured import log_from, mail_settings
@@ -35,17 +34,18 @@ from streams.customers import CustomersRuntime
 from streams.definitions import Library
 from streams.failures import WorkerFailed
 from streams.log import Log
-from streams.mailer import MailerRuntime
-from streams.metrics import Metrics
+from streams.mail.mailer import MailerRuntime
+from streams.mail.public import PublicSite
+from streams.mail.relay import RelayUrlError, parse_relay
+from streams.mail.smtp import SmtpPool
+from streams.mail.templates import load_renderer
+from streams.monitoring.admin import AdminServer, Check, Readiness, log_reachable
+from streams.monitoring.metrics import Metrics
 from streams.partitioner import partition_of
 from streams.preparation import prepare_topics, prepare_workflows
-from streams.public import PublicSite
-from streams.relay import RelayUrlError, parse_relay
 from streams.settings import Settings
-from streams.smtp import SmtpPool
-from streams.state import StoreFactory
-from streams.stores.memory import open_memory
-from streams.templates import load_renderer
+from streams.state.memory import open_memory
+from streams.state.store import ClearsLeftovers, StoreFactory
 from streams.ticks import Ticks
 from streams.topology import (
     CUSTOMER_EVENTS,
@@ -194,6 +194,8 @@ class Worker:
         self.gate.own(agent.reads, runtime)
         app.read(agent, runtime.process)
         app.settle(agent.reads, runtime.settle)
+        if isinstance(self._open_store, ClearsLeftovers):
+            app.settle(agent.reads, partial(self._open_store.clear, agent.keeps))
 
     async def _open_admin_port(self) -> None:
         self.admin = AdminServer(
@@ -267,7 +269,7 @@ async def _run(worker: Worker) -> None:
 def _store_factory(settings: Settings) -> StoreFactory:
     if settings.store == "memory":
         return open_memory
-    from streams.stores.rocks import RocksStores  # noqa: PLC0415  # 20 MB that memory doesn't need
+    from streams.state.rocks import RocksStores  # noqa: PLC0415  # 20 MB that memory doesn't need
 
     return RocksStores(settings.data_dir)
 

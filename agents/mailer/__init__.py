@@ -1,5 +1,5 @@
 """The mailer's decisions: what is sent next, when again, what a reply means, how a mail looks.
 
 Pure: instants come in as arguments, and nothing here touches a network or a disk.
-`streams/mailer.py` brings the log, `streams/smtp.py` the relay.
+`streams/mail/mailer.py` brings the log, `streams/mail/smtp.py` the relay.
 """

@@ -1,4 +1,4 @@
-"""What the mailer counts. `streams/metrics.py` implements it; tests use a recording one."""
+"""What the mailer counts. `streams/monitoring/mail_metrics.py` implements it, tests record it."""
 
 from __future__ import annotations
 

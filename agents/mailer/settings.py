@@ -34,7 +34,7 @@ class MailSettings:
     from_address: str
     from_name: str
     public_url: str
-    """Where the world reaches `streams/public.py`, without a slash at the end."""
+    """Where the world reaches `streams/mail/public.py`, without a slash at the end."""
     signing_keys: Sequence[SigningKey]
     """The first one signs, all of them verify."""
     reply_to: str = ""

@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from streams.admin import AdminError
 from streams.cli import (
     customer,
     dead_letters,
@@ -31,9 +30,10 @@ from streams.cli.console import FAILURE, USER_ERROR, CommandFailed, Options, Use
 from streams.definitions import DefinitionError
 from streams.failures import WorkerFailed
 from streams.log import LogError
+from streams.monitoring.admin import AdminError
 from streams.publisher import PublishInterrupted
 from streams.settings import SettingsError
-from streams.state import StateError
+from streams.state.store import StateError
 
 _GROUPS = (
     demo, worker, topics, publish, import_orders, replay, customer, workflows, dead_letters,

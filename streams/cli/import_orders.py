@@ -36,12 +36,12 @@ from streams.cli.console import (
     stdout,
 )
 from streams.clock import SystemClock
-from streams.event_lines import to_line
-from streams.importer import Importer, ImportOptions, ImportReport, Refusal
+from streams.history.event_lines import to_line
+from streams.history.importer import Importer, ImportOptions, ImportReport, Refusal
+from streams.history.order_columns import ColumnError, guess, parse_map, places
+from streams.history.order_file import OrderFile, OrderFileError, opened
+from streams.history.order_values import Notation
 from streams.log import Log, LogError
-from streams.order_columns import ColumnError, guess, parse_map, places
-from streams.order_file import OrderFile, OrderFileError, opened
-from streams.order_values import Notation
 from streams.partitioner import partition_of
 from streams.settings import Settings
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, topics

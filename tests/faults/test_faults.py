@@ -1,4 +1,4 @@
-"""Real processes on a real broker, hurt once in each way under load; `make soak` is the long run."""
+"""Real processes on a real broker, hurt once in each way under load. The long run: `make soak`."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from schemas.events import Event
-from streams.importer import Importer, ImportOptions, ImportReport, Refusal
-from streams.order_columns import guess, places
-from streams.order_file import opened
-from streams.order_values import Notation
+from streams.history.importer import Importer, ImportOptions, ImportReport, Refusal
+from streams.history.order_columns import guess, places
+from streams.history.order_file import opened
+from streams.history.order_values import Notation
 
 HEADER = "order_id,customer_id,time,sku,product_name,quantity,price"
 

@@ -25,7 +25,7 @@ from streams.clock import VirtualClock
 from streams.definitions import read_files, versions_of
 from streams.demo.happening import happening
 from streams.demo.machine import Machine
-from streams.event_lines import to_line
+from streams.history.event_lines import to_line
 from streams.partitioner import partition_of
 from streams.replay import replay_file
 from streams.settings import load_settings

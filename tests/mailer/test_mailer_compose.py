@@ -18,7 +18,7 @@ from agents.mailer.compose import Composer
 from agents.mailer.render import Renderer, RenderError, TemplateProblem
 from agents.mailer.settings import MailSettings, SigningKey
 from agents.mailer.tokens import BadToken, Tokens, Unsubscribe
-from streams.templates import load_renderer
+from streams.mail.templates import load_renderer
 from tests.mailer.samples import CUSTOMER, ORDER, SETTINGS, VARIABLES, send
 from tests.mailer.servers import parse
 

@@ -29,9 +29,9 @@ from schemas.commands import CancelCommand, SendCommand
 from schemas.records import OutRecord
 from schemas.wire import parse_record
 from streams.clock import VirtualClock
-from streams.mailer import MailerRuntime
-from streams.smtp import Slots, SmtpPool
-from streams.stores.memory import MemoryStore
+from streams.mail.mailer import MailerRuntime
+from streams.mail.smtp import Slots, SmtpPool
+from streams.state.memory import MemoryStore
 from streams.transports.batch import TopicPartition
 from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleGate, batch
 from tests.mailer.samples import DAY, START, cancel, record, send

@@ -20,12 +20,12 @@ from agents.mailer.replies import Dropped
 from schemas.commands import CancelCommand, SendCommand
 from schemas.wire import parse_record
 from streams.clock import VirtualClock
-from streams.conversation import Connection, Limits
-from streams.mailer import MailerRuntime
-from streams.relay import parse_relay
-from streams.smtp import SmtpPool
-from streams.stores.memory import MemoryStore
-from streams.templates import load_renderer
+from streams.mail.conversation import Connection, Limits
+from streams.mail.mailer import MailerRuntime
+from streams.mail.relay import parse_relay
+from streams.mail.smtp import SmtpPool
+from streams.mail.templates import load_renderer
+from streams.state.memory import MemoryStore
 from streams.transports.batch import TopicPartition
 from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleGate, batch
 from tests.mailer.samples import HOUR, SETTINGS, START, cancel, record, send

@@ -18,10 +18,10 @@ from schemas.wire import parse_record
 from streams.clock import VirtualClock
 from streams.log import LogUnavailable
 from streams.logs.embedded import EmbeddedLog
-from streams.mailer import MailerRuntime
-from streams.relay import parse_relay
-from streams.smtp import SmtpPool
-from streams.stores.memory import MemoryStore
+from streams.mail.mailer import MailerRuntime
+from streams.mail.relay import parse_relay
+from streams.mail.smtp import SmtpPool
+from streams.state.memory import MemoryStore
 from streams.topology import topics
 from streams.transports.batch import Fenced, TopicPartition
 from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleGate, batch

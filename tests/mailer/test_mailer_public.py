@@ -13,8 +13,8 @@ from agents.mailer.tokens import Tokens, Unsubscribe
 from schemas.wire import parse_record
 from streams.clock import VirtualClock
 from streams.log import LogUnavailable
+from streams.mail.public import PublicSite
 from streams.partitioner import partition_of
-from streams.public import PublicSite
 from tests.mailer.doubles import CountingMetrics, MemoryLog
 from tests.mailer.samples import SETTINGS, START
 

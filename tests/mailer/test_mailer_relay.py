@@ -10,9 +10,9 @@ import pytest
 
 from agents.mailer.replies import Accepted
 from streams.clock import VirtualClock
-from streams.conversation import Connection, Limits
-from streams.relay import RelayUrlError, parse_relay
-from streams.smtp import RelayDown, Slots, SmtpPool
+from streams.mail.conversation import Connection, Limits
+from streams.mail.relay import RelayUrlError, parse_relay
+from streams.mail.smtp import RelayDown, Slots, SmtpPool
 from tests.mailer.doubles import CountingMetrics
 from tests.mailer.samples import START, send
 from tests.mailer.servers import AUTH, CERTIFICATE, EHLO, STARTTLS, ScriptedRelay, scripted

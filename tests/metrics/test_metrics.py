@@ -12,9 +12,9 @@ from agents.partition import Changes, Counts
 from schemas.commands import SendCommand
 from schemas.decisions import Decision
 from schemas.stored import Progress
-from streams.mail_metrics import MAX_VALUES, OTHER, BoundedLabel
-from streams.metrics import Metrics
-from streams.recovery import Recovered
+from streams.monitoring.mail_metrics import MAX_VALUES, OTHER, BoundedLabel
+from streams.monitoring.metrics import Metrics
+from streams.state.recovery import Recovered
 
 UNITS = ("_seconds", "_bytes", "_ratio", "_total", "_info")
 # Plain counts of things that are there now, as shared names have them.

@@ -16,7 +16,7 @@ import yaml
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.metrics import Metrics
+from streams.monitoring.metrics import Metrics
 from tests.metrics.prometheus import needs_prometheus
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

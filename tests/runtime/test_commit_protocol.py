@@ -17,11 +17,11 @@ from schemas.stored import HEAD_SIZE, PROGRESS_KEY, head
 from streams.clock import VirtualClock
 from streams.customers import CustomersRuntime, NotOwned
 from streams.definitions import Library
-from streams.graves import KEPT_MS
-from streams.parking import Parking
 from streams.partitioner import partition_of
-from streams.state import Store
-from streams.stores.memory import MemoryStore, open_memory
+from streams.state.graves import KEPT_MS
+from streams.state.memory import MemoryStore, open_memory
+from streams.state.parking import Parking
+from streams.state.store import Store
 from streams.ticks import Ticks
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS
 from streams.transports.batch import PartitionBatch, TopicPartition

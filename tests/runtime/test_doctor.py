@@ -15,7 +15,8 @@ from schemas.records import OutRecord
 from schemas.stored import PROGRESS_KEY, Progress, pack_progress
 from streams.clock import VirtualClock
 from streams.definitions import publish, read_files
-from streams.doctor import (
+from streams.log import LogUnavailable
+from streams.monitoring.doctor import (
     SILENT_MS,
     Check,
     Status,
@@ -26,7 +27,6 @@ from streams.doctor import (
     check_workflows,
     examine,
 )
-from streams.log import LogUnavailable
 from streams.settings import Settings
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS
 from tests.runtime.parts import START, MemoryLog, memory_log

@@ -20,7 +20,7 @@ from streams.clock import VirtualClock
 from streams.customers import CustomersRuntime
 from streams.definitions import Library
 from streams.partitioner import partition_of
-from streams.stores.memory import open_memory
+from streams.state.memory import open_memory
 from streams.ticks import Ticks
 from streams.topology import CUSTOMER_EVENTS
 from streams.transports.batch import PartitionBatch, TopicPartition

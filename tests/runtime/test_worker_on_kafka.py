@@ -10,8 +10,8 @@ import pytest
 
 from streams.clock import SystemClock
 from streams.configured import log_from
-from streams.doctor import Status, check_topics
 from streams.log import Log
+from streams.monitoring.doctor import Status, check_topics
 from streams.settings import Settings
 from streams.topology import topics
 from streams.worker import Worker

@@ -23,11 +23,11 @@ from schemas.topics import (
 )
 from schemas.wire import Unreadable, parse_record
 from streams.definitions import load
-from streams.graves import is_grave
 from streams.partitioner import partition_of
-from streams.recovery import recover
 from streams.replay import replay_topic
-from streams.stores.memory import MemoryStore
+from streams.state.graves import is_grave
+from streams.state.memory import MemoryStore
+from streams.state.recovery import recover
 from streams.transports.batch import TopicPartition
 from tests.simulation.machine import PARTITIONS, Process, World
 from tests.simulation.naive import fold

@@ -29,11 +29,11 @@ from streams.clock import VirtualClock
 from streams.customers import CustomersRuntime
 from streams.definitions import Library
 from streams.log import LogUnavailable, OffsetRange, TopicDescription, TopicSpec
-from streams.mailer import MailerRuntime
+from streams.mail.mailer import MailerRuntime
+from streams.mail.smtp import Slots, SmtpPool
 from streams.partitioner import partition_of
-from streams.smtp import Slots, SmtpPool
-from streams.state import Store
-from streams.stores.memory import MemoryStore
+from streams.state.memory import MemoryStore
+from streams.state.store import Store
 from streams.ticks import Ticks
 from streams.transports.batch import Fenced, PartitionBatch, TopicPartition
 from tests.mailer.doubles import CountingMetrics

@@ -13,11 +13,12 @@ from agents.mailer import entry
 from agents.partition import PartitionActors
 from schemas.records import Record
 from schemas.stored import PROGRESS_KEY, pack_progress
-from streams import customers, recovery
-from streams.changelog import Changelog
+from streams import customers
 from streams.customers import CustomersRuntime
-from streams.delivery import Delivery
-from streams.state import Store
+from streams.mail.delivery import Delivery
+from streams.state import recovery
+from streams.state.changelog import Changelog
+from streams.state.store import Store
 from tests.simulation.test_simulation import tell
 
 ENOUGH = 60

@@ -8,9 +8,9 @@ import pytest
 
 from schemas.records import OutRecord, Record
 from schemas.stored import NEVER, PROGRESS_KEY, Progress, pack, pack_progress
-from streams.changelog import Changelog, Overtaken
-from streams.recovery import STALE_MS, recover
-from streams.stores.memory import MemoryStore
+from streams.state.changelog import Changelog, Overtaken
+from streams.state.memory import MemoryStore
+from streams.state.recovery import STALE_MS, recover
 from streams.topology import CUSTOMERS_CHANGELOG as TOPIC
 from tests.runtime.parts import START, Crash, MemoryLog, memory_log
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.state import StateError, StoreFactory
-from streams.stores.memory import open_memory
-from streams.stores.rocks import RocksStores
+from streams.state.memory import open_memory
+from streams.state.rocks import RocksStores
+from streams.state.store import StateError, StoreFactory
 from streams.transports.batch import TopicPartition
 
 TP = TopicPartition("customers-changelog", 3)
@@ -87,3 +87,14 @@ def test_rocks_in_use_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="RITORNO_DATA_DIR"):
         RocksStores(tmp_path)(TP)
     store.close()
+
+
+def test_what_a_former_process_has_left_of_others_partitions_is_removed(tmp_path: Path) -> None:
+    """It holds personal data, and nobody would ever erase it there."""
+    stores = RocksStores(tmp_path)
+    for number in range(3):
+        stores(TopicPartition("changelog", number)).close()
+    stores(TopicPartition("other", 0)).close()
+    stores.clear("changelog", [TopicPartition("events", 1)])
+    left = sorted(path.name for path in (tmp_path / "state").iterdir())
+    assert left == ["changelog-1", "other-0"]

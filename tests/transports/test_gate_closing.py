@@ -1,5 +1,5 @@
-"""Seen in a fault run: a fenced batch had its partition closed, the group's rebalance cancelled that
-in the middle, and the store stayed open for ever, so the partition could never be opened again."""
+"""Seen in a fault run: a fenced batch had its partition closed, the group's rebalance cancelled
+that in the middle, and the store stayed open for ever: the partition could not be opened again."""
 
 from __future__ import annotations
 

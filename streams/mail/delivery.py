@@ -23,9 +23,9 @@ from agents.mailer.queue import Queue
 from agents.mailer.render import RenderError
 from agents.mailer.replies import Accepted, Dropped, Refused, Result, about_relay
 from streams.clock import Clock
-from streams.committing import Committer, NotWrittenError
-from streams.conversation import CLOSING, Connection
-from streams.smtp import RelayDown, SmtpPool
+from streams.mail.committing import Committer, NotWrittenError
+from streams.mail.conversation import CLOSING, Connection
+from streams.mail.smtp import RelayDown, SmtpPool
 from streams.transports.batch import Fenced
 
 _log = structlog.get_logger(__name__)

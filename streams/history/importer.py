@@ -30,9 +30,9 @@ from typing import Any, NamedTuple
 
 from schemas.events import Event, OrderCompleted, OrderReversed, Payload, Traits
 from schemas.money import MAX_AMOUNT, amount_text
-from streams.order_columns import TRAITS
-from streams.order_file import Row
-from streams.order_values import LineRefused, Notation, Values, trait
+from streams.history.order_columns import TRAITS
+from streams.history.order_file import Row
+from streams.history.order_values import LineRefused, Notation, Values, trait
 
 SOURCE = "/ritorno/import"
 
@@ -63,7 +63,7 @@ class ImportOptions:
     """How to understand a file."""
 
     places: Mapping[str, int]
-    """Position of the column of each mapped field (`streams/order_columns.py`)."""
+    """Position of the column of each mapped field (`streams/history/order_columns.py`)."""
     width: int
     """Columns of the header."""
     notation: Notation

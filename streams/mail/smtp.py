@@ -21,8 +21,8 @@ from agents.mailer.metrics import MailerMetrics
 from agents.mailer.replies import reason_text
 from agents.mailer.retry import Breaker
 from streams.clock import Clock
-from streams.conversation import Connection, Limits, Opening
-from streams.relay import Relay
+from streams.mail.conversation import Connection, Limits, Opening
+from streams.mail.relay import Relay
 
 _log = structlog.get_logger(__name__)
 

@@ -1,14 +1,14 @@
 """What is kept per partition: bytes under keys, and how much of the changelog is in it.
 
 A store is a local copy of one changelog partition, never the truth: it can be thrown away at any
-time and recovered (`streams/recovery.py`). It belongs to one partition of one topic, so that a
+time and recovered (`streams/state/recovery.py`). It belongs to one partition of one topic: a
 revoked partition is dropped whole and a scan never meets another partition's customers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 from streams.transports.batch import TopicPartition
 
@@ -47,3 +47,11 @@ class Store(Protocol):
 
 StoreFactory = Callable[[TopicPartition], Store]
 """Opens the store of a partition. Raises StateError."""
+
+
+@runtime_checkable
+class ClearsLeftovers(Protocol):
+    """A StoreFactory whose stores outlive their process."""
+
+    def clear(self, topic: str, owned: Iterable[TopicPartition]) -> None:
+        """Remove what an earlier process has left of partitions of `topic` that are not `owned`."""

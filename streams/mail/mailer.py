@@ -9,8 +9,8 @@ relay that is down for a day never holds the topic back. For each batch:
 4. Append the partition's progress; 2 and 4 are one append where there are no dead letters.
 5. Acknowledge the batch.
 
-From the queue each partition's loop delivers (`streams/delivery.py`), and everything it decides is
-written in the same order by the same writer (`streams/committing.py`).
+From the queue each partition's loop delivers (`streams/mail/delivery.py`), and what it decides is
+written in the same order by the same writer (`streams/mail/committing.py`).
 
 A partition that fails is opened again from its changelog: by the gate when a batch met the failure,
 else by `_watch`, because deliveries go on when no batch comes.
@@ -31,15 +31,15 @@ from agents.mailer.queue import Queue
 from schemas import topics
 from schemas.records import OutRecord, Record
 from schemas.stored import PROGRESS_KEY, Progress, unpack_progress
-from streams.changelog import Changelog, Overtaken
 from streams.clock import Clock
-from streams.committing import Committer, NotWrittenError
-from streams.delivery import Delivery
 from streams.log import Log, LogError
-from streams.parking import Parking
+from streams.mail.committing import Committer, NotWrittenError
+from streams.mail.delivery import Delivery
+from streams.mail.smtp import SmtpPool
 from streams.partitioner import partition_of
-from streams.smtp import SmtpPool
-from streams.state import Store, StoreFactory
+from streams.state.changelog import Changelog, Overtaken
+from streams.state.parking import Parking
+from streams.state.store import Store, StoreFactory
 from streams.transports.batch import Fenced, Gate, PartitionBatch, TopicPartition, Turn
 
 SLICE = 500

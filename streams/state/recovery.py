@@ -7,10 +7,10 @@ later. Whoever writes a changelog must therefore let `applied` rise with every c
 
 A winner that isn't the last record of its key is safe only until compaction removes it, which is
 what `min.compaction.lag.ms` puts off. `Recovered.overtaken` names those keys, and the owner writes
-them again (`streams/changelog.py`).
+them again (`streams/state/changelog.py`).
 
 A tombstone (no value) wins over all that precedes it, having no `applied` to compare. Deleting is
-therefore done in two steps, see `streams/changelog.py`.
+therefore done in two steps, see `streams/state/changelog.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import structlog
 from schemas.records import Record
 from schemas.stored import PROGRESS_KEY, unpack_progress
 from streams.log import Log
-from streams.state import Store
+from streams.state.store import Store
 
 STALE_MS = 24 * 3_600_000
 """A store that lags by more starts again from nothing: Kafka keeps tombstones for

@@ -19,8 +19,8 @@ import structlog
 from schemas.records import OutRecord
 from schemas.stored import head
 from streams.log import Log
-from streams.recovery import Recovered, Report, recover
-from streams.state import Item, Store
+from streams.state.recovery import Recovered, Report, recover
+from streams.state.store import Item, Store
 
 _log = structlog.get_logger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from streams.state import Item
+from streams.state.store import Item
 from streams.transports.batch import TopicPartition
 
 

@@ -28,8 +28,8 @@ from agents.partition import Changes, Counts
 from schemas.commands import CancelCommand, SendCommand
 from schemas.decisions import Decision, DecisionKind
 from schemas.events import PAYLOADS
-from streams.mail_metrics import BoundedLabel, MailMetrics
-from streams.recovery import Recovered
+from streams.monitoring.mail_metrics import BoundedLabel, MailMetrics
+from streams.state.recovery import Recovered
 from streams.topology import CUSTOMER_EVENTS, SEND_COMMANDS
 
 # A second series per counter with the time it was created, which no query of ours reads.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from streams.state import Store, StoreFactory
+from streams.state.store import Store, StoreFactory
 from streams.transports.batch import TopicPartition
 
 

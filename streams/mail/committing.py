@@ -19,9 +19,9 @@ from agents.mailer.queue import Queue
 from schemas import topics
 from schemas.records import OutRecord
 from schemas.stored import PROGRESS_KEY, Progress, pack_progress
-from streams.changelog import Changelog
 from streams.log import Log
-from streams.state import Item
+from streams.state.changelog import Changelog
+from streams.state.store import Item
 
 
 class NotWrittenError(Exception):

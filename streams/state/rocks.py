@@ -7,12 +7,12 @@ position with exactly the items of that position, and catches up from the change
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
-from streams.state import Item, StateError
+from streams.state.store import Item, StateError
 from streams.transports.batch import TopicPartition
 
 POSITION_KEY = b"\x00\x00position"
@@ -103,6 +103,13 @@ class RocksStores:
     def __call__(self, tp: TopicPartition) -> RocksStore:
         """Open (or create) the store of `tp`. Raises StateError."""
         return RocksStore(self._root / f"{tp.topic}-{tp.partition}", self._cache)
+
+    def clear(self, topic: str, owned: Iterable[TopicPartition]) -> None:
+        """Remove what an earlier process has left of partitions that are another worker's now."""
+        keep = {f"{topic}-{tp.partition}" for tp in owned}
+        for path in self._root.glob(f"{topic}-*"):
+            if path.name not in keep:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def _options(cache: Cache) -> Options:

@@ -14,8 +14,8 @@ import heapq
 from collections.abc import Collection, Sequence
 
 from schemas.stored import HEAD_SIZE, NEVER, PROGRESS_KEY, Progress, head, pack
-from streams.changelog import Changelog
-from streams.state import Item
+from streams.state.changelog import Changelog
+from streams.state.store import Item
 from streams.topology import COMPACTION_LAG_MS
 
 KEPT_MS = 2 * COMPACTION_LAG_MS

@@ -24,7 +24,7 @@ from agents.mailer.replies import (
     Unknown,
     reason_text,
 )
-from streams.relay import Relay
+from streams.mail.relay import Relay
 
 QUIT_TIMEOUT = 1.0
 """Seconds for a polite goodbye; nothing depends on it."""

@@ -1,0 +1,1 @@
+"""What operators see: metrics, the admin port, and the doctor."""

@@ -1,0 +1,1 @@
+"""What is kept: stores, their changelog, and how one becomes the other again."""

@@ -1,1 +1,0 @@
-"""The two stores: memory for speed, rocksdict for more customers than fit into memory."""
