@@ -8,6 +8,8 @@ with ids derived from what caused them, so a crash in between repeats and change
 
 from __future__ import annotations
 
+import hashlib
+
 import msgspec
 
 from agents import cart, consent, orders, profile, runs, score
@@ -64,20 +66,7 @@ def link(
     if visitor_id == customer.key or (known and not again):
         return
     _know(customer, visitor_id)
-    context.effects.append(
-        tell(
-            Event(
-                id=f"{event.id}:link",
-                type="visitor.linked",
-                source=SOURCE,
-                time=context.when(event.time),
-                customer=visitor_id,
-                anonymous_id=None,
-                backfill=event.backfill,
-                data=VisitorLinked(customer_id=customer.key),
-            )
-        )
-    )
+    _tell(visitor_id, "visitor.linked", VisitorLinked(customer_id=customer.key), event, context)
 
 
 def linked(customer: Customer, event: Event, context: Context) -> list[Occurred]:
@@ -160,23 +149,32 @@ def _hand_over(customer: Customer, customer_id: str, event: Event, context: Cont
         views=customer.views,
         first_seen=customer.first_seen,
     )
-    context.effects.append(
-        tell(
-            Event(
-                id=f"{event.id}:merge:{customer.key}",
-                type="visitor.merged",
-                source=SOURCE,
-                time=context.when(event.time),
-                customer=customer_id,
-                anonymous_id=None,
-                backfill=event.backfill,
-                data=VisitorMerged(
-                    anonymous_id=customer.key, state=_ENCODER.encode(knowledge).decode()
-                ),
-            )
-        )
-    )
+    state = _ENCODER.encode(knowledge).decode()
+    handover = VisitorMerged(anonymous_id=customer.key, state=state)
+    _tell(customer_id, "visitor.merged", handover, event, context)
     runs.leave(customer, context)
     blank = Customer(key=customer.key, applied=customer.applied, seen=customer.seen)
     for name in Customer.__struct_fields__:
         setattr(customer, name, getattr(blank, name))
+
+
+def _tell(
+    receiver: str,
+    type_: str,
+    data: VisitorLinked | VisitorMerged,
+    cause: Event,
+    context: Context,
+) -> None:
+    """Tell another actor something. The same cause gives the same id, of a length that is read."""
+    identity = "\0".join((cause.id, type_, cause.customer))
+    message = Event(
+        id=hashlib.blake2b(identity.encode(), digest_size=16).hexdigest(),
+        type=type_,
+        source=SOURCE,
+        time=context.when(cause.time),
+        customer=receiver,
+        anonymous_id=None,
+        backfill=cause.backfill,
+        data=data,
+    )
+    context.effects.append(tell(message))

@@ -6,7 +6,7 @@ the first part of the field's name, so `[kafka] username` and `RITORNO_KAFKA_USE
 
     broker = "kafka://kafka-1:9092,kafka-2:9092"
     [shop]
-    name = "Bottega Verdi"
+    name = "Bottega del Colle"
 
 A mistake is a `SettingsError` that names the variable, where it was set and its value, unless that
 is a secret.

@@ -193,9 +193,13 @@ class Worker:
     def _own(self, app: App, agent: AgentSpec, runtime: Runtime) -> None:
         self.gate.own(agent.reads, runtime)
         app.read(agent, runtime.process)
-        app.settle(agent.reads, runtime.settle)
+        app.settle(agent.reads, partial(self._settle, agent, runtime))
+
+    def _settle(self, agent: AgentSpec, runtime: Runtime, owned: Iterable[TopicPartition]) -> None:
+        owned = list(owned)
+        runtime.settle(owned)  # first: it closes the stores whose directories are removed next
         if isinstance(self._open_store, ClearsLeftovers):
-            app.settle(agent.reads, partial(self._open_store.clear, agent.keeps))
+            self._open_store.clear(agent.keeps, owned)
 
     async def _open_admin_port(self) -> None:
         self.admin = AdminServer(

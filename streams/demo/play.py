@@ -183,7 +183,7 @@ def _settings(stage: Stage, home: Path, port: int) -> Settings:
         workflows_dir=stage.workflows_dir,
         store="memory",
         tick_seconds=LOG_TICKS,
-        shop_name="Bottega Verdi",
+        shop_name="Bottega del Colle",
         shop_url="https://bottega.example",
         shop_support_email="assistenza@bottega.example",
         mail_from_address="negozio@bottega.example",

@@ -169,7 +169,7 @@ class _Person:
     # What they are made of.
 
     def _looks_around(self, count: int) -> None:
-        self._happens("page.viewed", {"url": f"{SHOP_URL}/", "title": "Bottega Verdi"})
+        self._happens("page.viewed", {"url": f"{SHOP_URL}/", "title": "Bottega del Colle"})
         for _ in range(count):
             self._wait(10 * SECOND, 3 * MINUTE)
             chance = self._lots.random()

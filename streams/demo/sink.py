@@ -166,7 +166,8 @@ nav{overflow:auto;border-right:1px solid #ddd;background:#fff}
 nav ol{list-style:none;margin:0;padding:0}nav li{border-top:1px solid #eee;padding:8px 16px}
 nav small{color:#666;display:block}iframe{border:0;width:100%;height:100%}
 .mail{padding:16px 20px}dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 12px}
-dt{color:#666}dd{margin:0}.mail iframe{height:820px;border:1px solid #ddd;background:#fff}
+dt{color:#666}dd{margin:0;overflow-wrap:anywhere}
+.mail iframe{height:820px;border:1px solid #ddd;background:#fff}
 pre{white-space:pre-wrap;background:#fff;border:1px solid #ddd;padding:16px}
 """
 

@@ -114,10 +114,6 @@ class Metrics:
         """Read the number of waiting timers whenever somebody scrapes."""
         self.timers_pending.set_function(pending)
 
-    def refused_command(self, reason: str) -> None:
-        """A record of `send-commands` could not be read and went to dead-letters."""
-        self.dead_letters.labels(SEND_COMMANDS, _among(reason, REFUSAL_REASONS, "other")).inc()
-
     def _count_events(self, counts: Counts) -> None:
         for (type_, result), count in counts.events.items():
             kind, outcome = _among(type_, _TYPES, UNKNOWN), _among(result, EVENT_RESULTS, UNKNOWN)

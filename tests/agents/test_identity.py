@@ -205,3 +205,12 @@ def test_the_visitors_state_travels_as_json() -> None:
     world = keyed_to_the_customer(World().add("moka", "v"))
     (merged,) = [event.data for event in world.told if isinstance(event.data, VisitorMerged)]
     assert json.loads(merged.state)[0] == "v"
+
+
+def test_ids_of_the_greatest_length_are_linked_and_merged() -> None:
+    """What actors tell each other has ids of its own; grown from long ones they were refused."""
+    visitor = "v" * 200
+    world = World().tell("page.viewed", visitor)
+    world.tell("customer.identified", id_="e" * 200, anonymous_id=visitor)
+    assert world.customer(visitor).became == "anna"
+    assert world.customer().views == 1

@@ -42,10 +42,14 @@ class Load:
         self._again: list[OutRecord] = []
 
     def signups(self) -> list[OutRecord]:
-        """Every customer tells an address; half of them subscribe."""
+        """Every customer tells an address; half of them subscribe, a third was a visitor before."""
         records = []
         for number in range(self.customers):
             customer = f"c{number}"
+            if number % 3 == 0:
+                records.append(self._view(f"v{number}", customer, PRODUCTS[0][0]))
+                identity = {"anonymous_id": f"v{number}"}
+                records.append(self._record(customer, "customer.identified", identity))
             traits = {"email": f"{customer}@example.com", "first_name": f"Nome{number}"}
             records.append(self._record(customer, "customer.updated", traits))
             if number % 2:
@@ -67,19 +71,25 @@ class Load:
         return records
 
     def _one(self) -> OutRecord:
-        customer = f"c{self._random.randrange(self.customers)}"
+        number = self._random.randrange(self.customers)
+        customer = f"c{number}"
         product, name, price = self._random.choice(PRODUCTS)
         item = {"product_id": product, "name": name, "price": str(price), "quantity": 1}
         kind = self._random.random()
         if kind < 0.80:
-            self.expected[customer].views += 1
-            return self._record(customer, "product.viewed", item)
+            # Some devices still send the visitor's id, so their events take the way by its actor.
+            device = f"v{number}" if number % 3 == 0 and kind < 0.10 else customer
+            return self._view(device, customer, product)
         if kind < 0.97:
             return self._record(customer, "cart.product_added", item)
         self.expected[customer].orders += 1
         self.expected[customer].spent += price
         order = {"order_id": f"o{self.unique}", "total": str(price), "products": [item]}
         return self._record(customer, "order.completed", order | {"currency": "EUR"})
+
+    def _view(self, key: str, customer: str, product: str) -> OutRecord:
+        self.expected[customer].views += 1
+        return self._record(key, "product.viewed", {"product_id": product})
 
     def _record(self, customer: str, type_: str, body: dict[str, object]) -> OutRecord:
         self.unique += 1
