@@ -81,7 +81,9 @@ VARIABLES: dict[str, dict[str, Any]] = {
 }
 
 SETTINGS = MailSettings(
-    shop=Shop(name="Bottega del Colle", url="https://shop.example", support_email="aiuto@shop.example"),
+    shop=Shop(
+        name="Bottega del Colle", url="https://shop.example", support_email="aiuto@shop.example"
+    ),
     from_address="negozio@shop.example",
     from_name="Bottega del Colle",
     reply_to="aiuto@shop.example",
