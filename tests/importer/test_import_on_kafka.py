@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from schemas.customer import decode_customer
+from schemas.description import describe
 from schemas.topics import CUSTOMER_EVENTS
 from streams.logs.kafka import KafkaLog
 from tests.broker import KafkaBroker
@@ -42,6 +44,8 @@ async def test_every_line_is_accounted_for_and_the_totals_are_the_files(
         follower = Follower(log)
         found = await follower.drained(ends)
         assert set(fleet.stop().values()) == {0}
+        until = ("--until", "2099-01-01", "--out", str(tmp_path / "replayed"))
+        fleet.command("replay", CUSTOMER_EVENTS, *until)
     finally:
         fleet.kill()
         await log.stop()
@@ -54,3 +58,6 @@ async def test_every_line_is_accounted_for_and_the_totals_are_the_files(
     assert report["dead_lettered"] == expected.lines["dead"]
     assert not found.commands  # history mails nobody
     check_states({key.decode(): stored for key, stored in found.states.items()}, expected)
+    live = [describe(decode_customer(k.decode(), found.states[k])) for k in sorted(found.states)]
+    replayed = (tmp_path / "replayed" / "customers.ndjson").read_text().splitlines()
+    assert [json.loads(line) for line in replayed] == live

@@ -1,0 +1,42 @@
+"""A worker and the commands on a broker that asks for TLS and a password."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.broker import KafkaBroker
+from tests.faults.fleet import Fleet, free_port
+
+pytestmark = [pytest.mark.kafka, pytest.mark.processes]
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+async def test_commands_and_worker_over_tls_with_a_password(
+    kafka_broker: KafkaBroker, tmp_path: Path, mechanism: str
+) -> None:
+    fleet = Fleet(
+        tmp_path,
+        RITORNO_BROKER=f"kafka://{kafka_broker.sasl_bootstrap}",
+        RITORNO_KAFKA_SECURITY="sasl_tls",
+        RITORNO_KAFKA_SASL_MECHANISM=mechanism,
+        RITORNO_KAFKA_USERNAME=kafka_broker.username,
+        RITORNO_KAFKA_PASSWORD=kafka_broker.password,
+        RITORNO_KAFKA_CA_FILE=str(kafka_broker.ca_file),
+        RITORNO_SMTP_URL=f"smtp://127.0.0.1:{free_port()}",
+        RITORNO_TOKEN_KEYS="a:0123456789abcdef0123456789abcdef",
+    )
+    fleet.command("topics", "create")
+    try:
+        await fleet.start("secured")
+        assert fleet.stop() == {"secured": 0}
+    finally:
+        fleet.kill()
+    with pytest.raises(AssertionError, match=r"does not answer|refused|password"):
+        Fleet(
+            tmp_path,
+            RITORNO_BROKER=f"kafka://{kafka_broker.sasl_bootstrap}",
+            RITORNO_KAFKA_SECURITY="tls",
+            RITORNO_KAFKA_CA_FILE=str(kafka_broker.ca_file),
+        ).command("topics", "list")
