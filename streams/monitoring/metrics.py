@@ -78,7 +78,7 @@ class Metrics:
         self.mail = MailMetrics(
             self.registry, requests=self.mail_requests, event_age=self.event_age
         )
-        self._workflow, self._step, self._template = BoundedLabel(), BoundedLabel(), BoundedLabel()
+        self._template = BoundedLabel()
 
     # The customers' runtime (streams/customers.py, Observer).
 
