@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import xxhash
-
-from agents import cart, consent, identity, mails, orders, profile, runs, score
+from agents import cart, consent, digests, identity, mails, orders, profile, runs, score
 from agents.context import Context, Occurred, Repeated
 from agents.effects import signal
 from schemas.customer import SEEN_BYTES, SEEN_IDS, Customer
@@ -25,8 +23,8 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
 
     Raises Refused, having changed nothing, when the event makes no sense.
     """
-    digest = xxhash.xxh3_64_digest(event.id.encode())
-    if _seen(customer.seen, digest):
+    seen = digests.digest(event.id)
+    if digests.contains(customer.seen, seen):
         return False
     if customer.became and event.type not in _OWN:
         identity.forward(customer, event, context)
@@ -38,7 +36,7 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
             _apply(customer, event, context)
         except Repeated:
             return False
-    customer.seen = (customer.seen + digest)[-SEEN_IDS * SEEN_BYTES :]
+    customer.seen = (customer.seen + seen)[-SEEN_IDS * SEEN_BYTES :]
     return True
 
 
@@ -82,9 +80,7 @@ def _erase(customer: Customer, event: Event, context: Context) -> None:
     runs.end_all(customer, "customer.erased", context)
     erased = CustomerErased(id=f"{event.id}:erased", time=context.now, customer=customer.key)
     context.effects.append(signal(erased))
-    blank = Customer(key=customer.key, applied=customer.applied)
-    for name in Customer.__struct_fields__:
-        setattr(customer, name, getattr(blank, name))
+    customer.become(Customer(key=customer.key, applied=customer.applied))
 
 
 _OWN = frozenset({"visitor.linked", "customer.identified"})
@@ -133,10 +129,3 @@ _HANDLERS: Mapping[str, Handler] = {
     "visitor.linked": identity.linked,
     "visitor.merged": identity.merged,
 }
-
-
-def _seen(digests: bytes, digest: bytes) -> bool:
-    place = digests.find(digest)
-    while place > 0 and place % SEEN_BYTES:  # a hit across two digests is none
-        place = digests.find(digest, place + 1)
-    return place >= 0

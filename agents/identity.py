@@ -8,12 +8,11 @@ with ids derived from what caused them, so a crash in between repeats and change
 
 from __future__ import annotations
 
-import hashlib
-
 import msgspec
 
 from agents import cart, consent, orders, profile, runs, score
 from agents.context import Context, Occurred, Refused
+from agents.digests import derived_id
 from agents.effects import tell
 from schemas.customer import LINKED_VISITORS, SENT_HISTORY, Customer
 from schemas.events import CustomerIdentified, Event, VisitorLinked, VisitorMerged
@@ -153,9 +152,7 @@ def _hand_over(customer: Customer, customer_id: str, event: Event, context: Cont
     handover = VisitorMerged(anonymous_id=customer.key, state=state)
     _tell(customer_id, "visitor.merged", handover, event, context)
     runs.leave(customer, context)
-    blank = Customer(key=customer.key, applied=customer.applied, seen=customer.seen)
-    for name in Customer.__struct_fields__:
-        setattr(customer, name, getattr(blank, name))
+    customer.become(Customer(key=customer.key, applied=customer.applied, seen=customer.seen))
 
 
 def _tell(
@@ -166,9 +163,8 @@ def _tell(
     context: Context,
 ) -> None:
     """Tell another actor something. The same cause gives the same id, of a length that is read."""
-    identity = "\0".join((cause.id, type_, cause.customer))
     message = Event(
-        id=hashlib.blake2b(identity.encode(), digest_size=16).hexdigest(),
+        id=derived_id(cause.id, type_, cause.customer),
         type=type_,
         source=SOURCE,
         time=context.when(cause.time),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import xxhash
-
-from agents import cart
+from agents import cart, digests
 from agents.context import Context, Occurred, Repeated
 from schemas.customer import (
     ORDER_LINES_KEPT,
@@ -219,22 +217,15 @@ def _about(name: str, order: Order, time: int) -> Occurred:
 
 def _first_time(customer: Customer, token: str) -> bool:
     """Remember `token` for ever; return whether it was new."""
-    return _remember(customer, xxhash.xxh3_64_digest(token.encode()))
+    return _remember(customer, digests.digest(token))
 
 
 def _remember(customer: Customer, digest: bytes) -> bool:
-    if _has(customer.order_ids, digest):
+    if digests.contains(customer.order_ids, digest):
         return False
     customer.order_ids += digest
     return True
 
 
 def _known(customer: Customer, token: str) -> bool:
-    return _has(customer.order_ids, xxhash.xxh3_64_digest(token.encode()))
-
-
-def _has(digests: bytes, digest: bytes) -> bool:
-    place = digests.find(digest)
-    while place > 0 and place % SEEN_BYTES:  # a hit across two digests is none
-        place = digests.find(digest, place + 1)
-    return place >= 0
+    return digests.contains(customer.order_ids, digests.digest(token))

@@ -6,13 +6,12 @@ here when they come.
 
 from __future__ import annotations
 
-import hashlib
-
 from pydantic import JsonValue
 
 from agents import profile
 from agents.context import Context
 from agents.definitions import Published
+from agents.digests import derived_id
 from agents.effects import command
 from agents.windows import DEFAULT_ZONE
 from schemas.commands import MailClass, SendCommand
@@ -39,8 +38,7 @@ def refusal(customer: Customer, mail_class: MailClass) -> Reason | None:
 
 def command_id(customer: Customer, run: Run, step: Step) -> str:
     """Return the command's id: the same decision has the same id, however often it is taken."""
-    identity = "\0".join((customer.key, run.id, step.id))
-    return hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
+    return derived_id(customer.key, run.id, step.id)
 
 
 def send(

@@ -221,6 +221,11 @@ class Customer(msgspec.Struct, array_like=True):
     first_seen: int = 0
     last_seen: int = 0
 
+    def become(self, other: Customer) -> None:
+        """Take over every field of `other`, for whoever holds on to this one."""
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(other, name))
+
     def due(self) -> int:
         """Return when the earliest timer is due, NEVER when there is none."""
         earliest = NEVER

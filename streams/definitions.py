@@ -23,13 +23,14 @@ import structlog
 import yaml
 from pydantic import ValidationError
 
+from schemas import events
 from schemas.records import OutRecord, Record
 from schemas.wire import first_error
 from schemas.workflows import DEFINITION, AnyDefinition, canonical, version_of
 from streams.log import Log
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
 
-CONTROL_TYPE = b"ritorno.workflows"
+CONTROL_TYPE = events.WORKFLOWS.encode()
 LIVE_KEY = b"live"
 """Can't be mistaken for a definition, whose key has an @."""
 

@@ -11,11 +11,12 @@ import asyncio
 
 import structlog
 
+from schemas import events
 from schemas.records import OutRecord
 from streams.clock import Clock
 from streams.log import Log
 
-TICK_TYPE = b"ritorno.tick"
+TICK_TYPE = events.TICK.encode()
 TICK = OutRecord(None, b"", (("ce_type", TICK_TYPE),))
 
 INTERVAL_MS = 1_000

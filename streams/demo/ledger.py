@@ -11,6 +11,7 @@ from typing import Any
 from schemas.commands import COMMAND, SendCommand
 from schemas.dead_letters import Resolution, read_letter
 from schemas.decisions import DECISION, Decision
+from schemas.events import TICK
 from schemas.outcomes import MailBounced, MailSkipped
 from schemas.records import Record
 from schemas.stored import HEAD_SIZE, PROGRESS_KEY
@@ -124,7 +125,7 @@ class Ledger:
         header = record.header("ce_type")
         kind = "unreadable" if header is None else header.decode("utf-8", "replace")
         if record.key is None:
-            self.ticks += kind == "ritorno.tick"
+            self.ticks += kind == TICK
             return
         if not kind.startswith("mail."):
             self.events[kind] += 1

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
 
+from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS
 from streams.log import Log
 from streams.partitioner import partition_of
@@ -109,11 +110,11 @@ class Run:
         for _ in range(10):
             await self._append(self._load.events(count // 10))
 
-    async def _append(self, records: list) -> None:  # type: ignore[type-arg]  # of OutRecord
+    async def _append(self, records: list[OutRecord]) -> None:
         partitions = await self._log.partitions(CUSTOMER_EVENTS)
-        by_partition: dict[int, list] = {}  # type: ignore[type-arg]  # of OutRecord
+        by_partition: defaultdict[int, list[OutRecord]] = defaultdict(list)
         for record in records:
-            by_partition.setdefault(partition_of(record.key, partitions), []).append(record)
+            by_partition[partition_of(record.key or b"", partitions)].append(record)
         for partition, portion in by_partition.items():
             self._ends[partition] = 1 + await self._log.append(CUSTOMER_EVENTS, partition, portion)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from agents import customer as actor
+from agents import digests
 from agents.context import Context
 from agents.mailer import entry
 from agents.partition import PartitionActors
@@ -41,7 +43,8 @@ def repeated_records_count_again(patch: Patch) -> None:
 
 
 def repeated_events_count_again(patch: Patch) -> None:
-    patch.setattr(actor, "_seen", lambda *_: False)
+    blind = SimpleNamespace(digest=digests.digest, contains=lambda *_: False)
+    patch.setattr(actor, "digests", blind)
 
 
 def timers_fire_after_the_record(patch: Patch) -> None:

@@ -1,0 +1,30 @@
+"""Hashes: ids derived from what caused them, and sets of what has been seen.
+
+A set is kept as bytes, `SEEN_BYTES` for each member: events received, orders counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import xxhash
+
+from schemas.customer import SEEN_BYTES
+
+
+def derived_id(*parts: str) -> str:
+    """Return the id of what follows from `parts`: the same cause, the same 32 hex digits."""
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def digest(token: str) -> bytes:
+    """Return the hash under which `token` is remembered."""
+    return xxhash.xxh3_64_digest(token.encode())
+
+
+def contains(digests: bytes, wanted: bytes) -> bool:
+    """Return whether `wanted` is one of `digests`."""
+    place = digests.find(wanted)
+    while place > 0 and place % SEEN_BYTES:  # a hit across two digests is none
+        place = digests.find(wanted, place + 1)
+    return place >= 0
