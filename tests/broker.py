@@ -139,7 +139,8 @@ class KafkaBroker:
         _run(
             *self._java(),
             "kafka.tools.StorageTool",
-            *("format", "-t", cluster, "-c", str(self._properties)),
+            # One random id in 64 begins with a hyphen; joined to its option it is no option itself.
+            *("format", f"--cluster-id={cluster}", "-c", str(self._properties)),
             *add_users,
         )
 
