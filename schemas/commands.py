@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
-from schemas.instant import Instant
+from schemas.instant import Instant, LocalTime
 
 MailClass = Literal["transactional", "marketing"]
 """Decides what is promised: marketing is sent at most once, transactional at least once."""
@@ -16,6 +16,18 @@ MailKind = Literal["informative", "promotional", "transactional"]
 
 LegalBasis = Literal["contract", "consent"]
 """GDPR art. 6(1): (b) performance of a contract, (a) consent."""
+
+
+class QuietHours(BaseModel):
+    """Hours of the customer's day in which no marketing mail is to arrive.
+
+    `{"from": "21:00", "to": "09:00"}` goes over midnight. From and to alike: never quiet.
+    """
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    begins: LocalTime = Field(alias="from")
+    ends: LocalTime = Field(alias="to")
 
 
 class SendCommand(BaseModel):
@@ -46,6 +58,10 @@ class SendCommand(BaseModel):
     legal_basis: LegalBasis
     reason: str
     """Why this mail, in a few words of a closed vocabulary."""
+    bulk: bool = False
+    """Part of a campaign: a newsletter, an import. It gives way to what a customer has caused."""
+    quiet: QuietHours | None = None
+    """In `zone`. A marketing mail that had to wait is put off to their end, not sent in them."""
 
 
 class CancelCommand(BaseModel):
@@ -61,5 +77,29 @@ class CancelCommand(BaseModel):
     reason: str
 
 
-Command = Annotated[SendCommand | CancelCommand, Field(discriminator="action")]
+class NotifyCommand(BaseModel):
+    """One decided webhook: another system is to hear of something, at least once.
+
+    Its id derives from (customer, run, step) and is sent along, so that the receiver can tell a
+    repetition.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    action: Literal["notify"] = "notify"
+    id: str
+    time: Instant
+    expires: Instant
+    customer: str
+    workflow: str
+    version: str
+    run: str
+    step: str
+    url: str
+    """`http://` or `https://`; the mailer rejects any other."""
+    body: dict[str, JsonValue]
+    """Sent as JSON."""
+
+
+Command = Annotated[SendCommand | CancelCommand | NotifyCommand, Field(discriminator="action")]
 COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

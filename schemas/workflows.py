@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from schemas.commands import MailClass, MailKind
+from schemas.instant import LocalTime
 
 _DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _UNITS_MS = (604_800_000, 86_400_000, 3_600_000, 60_000, 1_000)
@@ -59,8 +60,6 @@ Duration = Annotated[
     PlainSerializer(duration_text, return_type=str),
     WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["2d12h"]}),
 ]
-
-LocalTime = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 
 Occurrence = Literal[
     "cart.changed",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
-from schemas.commands import COMMAND, CancelCommand, SendCommand
+from schemas.commands import COMMAND, CancelCommand, NotifyCommand, SendCommand
 from schemas.records import Record
 from schemas.wire import Unreadable, first_error
 
@@ -22,6 +22,8 @@ def read_record(record: Record) -> SendCommand | CancelCommand:
         raise Unreadable(reason, first_error(error)) from None
     if not (0 < len(command.id) <= MAX_COMMAND_ID and command.id.isprintable()):
         raise Unreadable("invalid_command", f"id: not usable (got {command.id[:64]!r})")
+    if isinstance(command, NotifyCommand):
+        raise Unreadable("invalid_command", "action: notify is not delivered yet")
     if record.key != command.customer.encode():
         raise Unreadable("invalid_command", "key: is not the customer of the command")
     return command

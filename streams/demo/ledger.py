@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from schemas.commands import COMMAND, SendCommand
+from schemas.commands import COMMAND, CancelCommand, SendCommand
 from schemas.dead_letters import Resolution, read_letter
 from schemas.decisions import DECISION, Decision
 from schemas.events import TICK
@@ -150,9 +150,9 @@ class Ledger:
 
     def _command(self, record: Record) -> None:
         command = COMMAND.validate_json(record.value or b"")
-        if not isinstance(command, SendCommand):
+        if isinstance(command, CancelCommand):
             self.taken_back += 1
-        elif command.id not in self.commanded:
+        elif isinstance(command, SendCommand) and command.id not in self.commanded:
             self.commanded[command.id] = command.time
             self.templates[command.template] += 1
 
