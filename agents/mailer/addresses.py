@@ -35,10 +35,11 @@ def read_recipient(address: str, name: str) -> Recipient:
         checked = validate_email(address, check_deliverability=False, test_environment=True)
     except EmailNotValidError as error:
         raise InvalidAddress(str(error)) from None
+    name = clean(name)[:MAX_DISPLAY_NAME].rstrip()
     if checked.ascii_email is not None:
-        return Recipient(checked.ascii_email, clean(name)[:MAX_DISPLAY_NAME], smtputf8=False)
+        return Recipient(checked.ascii_email, name, smtputf8=False)
     international = f"{checked.local_part}@{checked.ascii_domain}"
-    return Recipient(international, clean(name)[:MAX_DISPLAY_NAME], smtputf8=True)
+    return Recipient(international, name, smtputf8=True)
 
 
 def clean(text: str) -> str:
