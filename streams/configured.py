@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from agents.mailer.addresses import read_recipient
 from agents.mailer.settings import MailSettings, Shop, SigningKey
 from streams.clock import Clock, SystemClock
 from streams.log import Log
 from streams.settings import PREFIX, Settings, SettingsError
 
 if TYPE_CHECKING:
+    from agents.mailer.dkim import DkimKey
     from streams.logs.security import KafkaSecurity
 
 KEY_FILE = "signing-key"
@@ -73,11 +75,12 @@ def mail_settings(settings: Settings) -> MailSettings:
             unsubscribe_mailbox=settings.mail_unsubscribe_mailbox,
             feedback_sender=settings.mail_feedback_sender,
             fallback_locale=settings.shop_locale,
+            dkim_keys=dkim_keys(settings),
+            dkim_valid_days=settings.mail_dkim_valid_days,
         )
     except ValueError as error:
         field, _, problem = str(error).partition(": ")
-        variable = {"public_url": "MAIL_PUBLIC_URL", "signing_keys": "TOKEN_KEYS"}
-        name = PREFIX + variable.get(field, field.upper())
+        name = PREFIX + ("TOKEN_KEYS" if field == "signing_keys" else f"MAIL_{field.upper()}")
         raise SettingsError(f"{name}: {problem}") from None
 
 
@@ -97,6 +100,38 @@ def signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
         )
     secret = _kept_key(settings.data_dir / KEY_FILE)
     return (SigningKey(hashlib.sha256(secret.encode()).hexdigest()[:8], secret),)
+
+
+def dkim_keys(settings: Settings) -> tuple[DkimKey, ...]:
+    """Return the keys that sign mails, none when none is set. Raises SettingsError."""
+    if not settings.mail_dkim_key_file:
+        return ()
+    from agents.mailer.dkim import DkimKey, read_key  # noqa: PLC0415  # few commands sign
+
+    domain = dkim_domain(settings)
+    keys = []
+    named = zip(settings.mail_dkim_selector, settings.mail_dkim_key_file, strict=True)
+    for selector, path in named:
+        try:
+            keys.append(DkimKey(domain, selector, read_key(path.read_bytes())))
+        except OSError as error:
+            problem = f"{path}: {error.strerror}"
+        except ValueError as error:
+            problem = f"{path}: {error}"
+        else:
+            continue
+        raise SettingsError(f"{PREFIX}MAIL_DKIM_KEY_FILE: {problem}")
+    return tuple(keys)
+
+
+def dkim_domain(settings: Settings) -> str:
+    """Return who signs mails: what is set, else the sender's domain."""
+    return settings.mail_dkim_domain or sender_domain(settings)
+
+
+def sender_domain(settings: Settings) -> str:
+    """Return the domain of the address that mails come from, in ASCII."""
+    return read_recipient(settings.mail_from_address, "").address.rpartition("@")[2]
 
 
 def _kept_key(path: Path) -> str:

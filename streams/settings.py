@@ -42,6 +42,9 @@ DEFAULT_FILE = Path("ritorno.toml")
 # Read by the tests and CI, not by the product; a typo check must not take them for settings.
 _OTHER_VARIABLES = {CONFIG_VARIABLE, PREFIX + "REQUIRE_KAFKA", PREFIX + "REQUIRE_PROMETHEUS"}
 
+MAX_SELECTOR = 63
+"""Characters of a DKIM selector; a name in the DNS has 253 in all, for it and the domain."""
+
 SMTP_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 
@@ -173,7 +176,32 @@ def _token_keys(value: object) -> object:
     return tuple(TokenKey(name.strip(), SecretStr(secret)) for name, secret in pairs)
 
 
+def _listed(value: object) -> object:
+    """Read `ONE,TWO`; a list, in a file, is taken as it is."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _selector(value: str) -> str:
+    label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    if not re.fullmatch(rf"{label}(\.{label})*", value) or len(value) > MAX_SELECTOR:
+        raise _MistakeError("expected letters, digits and dashes, such as r2026")
+    return value
+
+
+def _optional_domain(value: str) -> str:
+    if not value:
+        return value
+    try:
+        domain = validate_email(f"x@{value}", check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        raise _MistakeError("expected a domain, such as shop.example") from None
+    return domain.ascii_domain
+
+
 Line = Annotated[str, AfterValidator(_one_line)]
+Selector = Annotated[str, AfterValidator(_selector)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
 Bind = Annotated[Address, BeforeValidator(parse_address)]
 
@@ -242,7 +270,15 @@ class Settings(BaseSettings):
     mail_unsubscribe_mailbox: Annotated[str, AfterValidator(_optional_mail_address)] = ""
     """A mailbox that somebody reads; a second way to unsubscribe. Empty: none."""
     mail_feedback_sender: Annotated[str, AfterValidator(_feedback_sender)] = ""
-    """Last field of the Feedback-ID header. Empty: no such header."""
+    """Last field of the Feedback-ID header. Empty: made of the sender's domain."""
+    mail_dkim_domain: Annotated[str, AfterValidator(_optional_domain)] = ""
+    """Who signs (d=). Empty: the sender's domain."""
+    mail_dkim_selector: Annotated[tuple[Selector, ...], BeforeValidator(_listed)] = ()
+    """`SELECTOR[,SELECTOR]`: each key signs every mail. Empty: mails leave unsigned."""
+    mail_dkim_key_file: Annotated[tuple[Path, ...], BeforeValidator(_listed)] = ()
+    """`FILE[,FILE]` with the private keys (PEM), one for each selector in the same order."""
+    mail_dkim_valid_days: int | None = Field(default=None, ge=1, le=365)
+    """How long a signature holds after the mail's expiry (x=). None: for ever."""
     mail_public_url: Annotated[str, AfterValidator(_optional_web_url)] = ""
     """Where the world reaches public_bind. Empty: http://PUBLIC_BIND, good only for trying out."""
     token_keys: Annotated[tuple[TokenKey, ...], BeforeValidator(_token_keys)] = ()
@@ -327,6 +363,17 @@ def _check_together(settings: Settings) -> None:
         )
     if settings.kafka_key_file and not settings.kafka_cert_file:
         raise SettingsError(f"{PREFIX}KAFKA_KEY_FILE needs {PREFIX}KAFKA_CERT_FILE as well")
+    selectors, keys = settings.mail_dkim_selector, settings.mail_dkim_key_file
+    if len(selectors) != len(keys):
+        raise SettingsError(
+            f"{PREFIX}MAIL_DKIM_SELECTOR names {len(selectors)} and {PREFIX}MAIL_DKIM_KEY_FILE "
+            f"{len(keys)}: each selector needs its key file, in the same order"
+        )
+    if settings.mail_dkim_domain and not keys:
+        raise SettingsError(
+            f"{PREFIX}MAIL_DKIM_DOMAIN is {settings.mail_dkim_domain}, so "
+            f"{PREFIX}MAIL_DKIM_SELECTOR and {PREFIX}MAIL_DKIM_KEY_FILE must be set"
+        )
     for name in ("kafka_ca_file", "kafka_cert_file", "kafka_key_file"):
         path: Path | None = getattr(settings, name)
         if path is not None and not path.is_file():

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
+
+from agents.mailer.addresses import InvalidAddress, Recipient, read_recipient
+
+if TYPE_CHECKING:  # cryptography takes its time to load, and few commands sign
+    from agents.mailer.dkim import DkimKey
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -46,9 +52,13 @@ class MailSettings:
     unsubscribe_mailbox: str = ""
     """A mailbox that somebody reads; a second way to unsubscribe. Empty: none."""
     feedback_sender: str = ""
-    """Last field of Feedback-ID, 5 to 15 characters that stay. Empty: no such header."""
+    """Last field of Feedback-ID, 5 to 15 characters that stay. Empty: made of the domain."""
     fallback_locale: str = "it"
     """For customers whose language has no template."""
+    dkim_keys: Sequence[DkimKey] = ()
+    """Each of them signs every mail. None: mails leave unsigned."""
+    dkim_valid_days: int | None = None
+    """How long signatures stay valid after a mail's expiry. None: for ever."""
 
     def __post_init__(self) -> None:
         if not self.signing_keys:
@@ -57,8 +67,37 @@ class MailSettings:
         # RFC 8058: one-click must be https. Plain http is good only for trying out.
         if not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)):
             raise ValueError(f"public_url: must be https (got {self.public_url!r})")
+        for field in ("from_address", "reply_to", "envelope_from", "unsubscribe_mailbox"):
+            self._check_address(field, getattr(self, field))
+        for field in ("public_url", "list_id", "feedback_sender"):
+            value: str = getattr(self, field)
+            if not value.isascii() or not value.isprintable():
+                # A domain's ASCII form begins with xn--.
+                raise ValueError(f"{field}: stands in headers, so must be ASCII (got {value!r})")
+
+    @property
+    def sender(self) -> Recipient:
+        """Address and name of who writes; the domain in ASCII."""
+        return read_recipient(self.from_address, self.from_name)
 
     @property
     def sender_domain(self) -> str:
-        """The domain of `from_address`."""
-        return self.from_address.rpartition("@")[2]
+        """The domain of `from_address`, in ASCII."""
+        return self.sender.address.rpartition("@")[2]
+
+    @property
+    def default_feedback_sender(self) -> str:
+        """A last field of Feedback-ID that stays as long as the sender's domain does."""
+        return hashlib.sha256(self.sender_domain.encode()).hexdigest()[:12]
+
+    @staticmethod
+    def _check_address(field: str, address: str) -> None:
+        """An international domain has an ASCII form, a local part has none."""
+        if not address:
+            return
+        try:
+            if not read_recipient(address, "").smtputf8:
+                return
+        except InvalidAddress as error:
+            raise ValueError(f"{field}: {error} (got {address!r})") from None
+        raise ValueError(f"{field}: before the @ must be ASCII, or few relays take the mails")

@@ -17,6 +17,7 @@ from streams.cli import (
     customer,
     dead_letters,
     demo,
+    dkim,
     doctor,
     import_orders,
     publish,
@@ -37,7 +38,7 @@ from streams.state.store import StateError
 
 _GROUPS = (
     demo, worker, topics, publish, import_orders, replay, customer, workflows, dead_letters,
-    schemas, doctor,
+    schemas, dkim, doctor,
 )  # fmt: skip
 
 _USER_ERRORS = (UserError, SettingsError, DefinitionError)

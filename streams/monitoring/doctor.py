@@ -20,9 +20,10 @@ import aiosmtplib
 from schemas.instant import to_rfc3339
 from schemas.stored import PROGRESS_KEY, Progress, unpack_progress
 from streams.clock import Clock
+from streams.configured import dkim_keys, sender_domain
 from streams.definitions import DefinitionError, read, read_files, versions_of
 from streams.log import Log, LogError, TopicDescription, TopicSpec
-from streams.settings import SMTP_PORTS, Settings
+from streams.settings import SMTP_PORTS, Settings, SettingsError
 from streams.ticks import TICK
 from streams.topology import (
     CUSTOMER_EVENTS,
@@ -77,7 +78,7 @@ async def examine(settings: Settings, log: Log, clock: Clock) -> list[Check]:
             checks += await _examine_log(settings, log, clock)
         finally:
             await log.stop()
-    return [*checks, await check_smtp(settings)]
+    return [*checks, check_dkim(settings), await check_smtp(settings)]
 
 
 async def _examine_log(settings: Settings, log: Log, clock: Clock) -> list[Check]:
@@ -257,6 +258,34 @@ def _check_data_dir(settings: Settings) -> Check:
         text = f"{settings.data_dir} can't be written: {error.strerror}"
         return Check("data directory", Status.FAIL, text, "Set RITORNO_DATA_DIR.")
     return Check("data directory", Status.OK, f"{settings.data_dir} can be written")
+
+
+def check_dkim(settings: Settings) -> Check:
+    """Read the keys that sign mails, and say what the DNS must hold; it is not asked here."""
+    try:
+        keys = dkim_keys(settings)
+    except SettingsError as error:
+        remedy = "Name a key that can be read, or make one: ritorno dkim generate SELECTOR"
+        return Check("dkim", Status.FAIL, str(error), remedy)
+    if not keys:
+        text = "mails leave unsigned, which is right only where the relay signs them"
+        return Check("dkim", Status.OK, text)
+    sender, domain = sender_domain(settings), keys[0].domain
+    if not _aligned(sender, domain):
+        text = f"mails come from {sender} and are signed as {domain}: DMARC counts that as unsigned"
+        return Check("dkim", Status.WARN, text, f"Set RITORNO_MAIL_DKIM_DOMAIN={sender}.")
+    if weak := [key.selector for key in keys if key.weak]:
+        text = f"the key of {', '.join(weak)} has less than 2048 bits"
+        return Check("dkim", Status.WARN, text, "ritorno dkim generate SELECTOR")
+    names = ", ".join(f"{key.record_name} ({key.algorithm})" for key in keys)
+    text = f"mails are signed as {domain}; the DNS must have {names}: ritorno dkim show"
+    return Check("dkim", Status.OK, text)
+
+
+def _aligned(sender: str, signer: str) -> bool:
+    """Whether one domain is the other or lies below it, as far as can be said without the list
+    of public suffixes."""
+    return f".{sender}".endswith(f".{signer}") or f".{signer}".endswith(f".{sender}")
 
 
 async def check_smtp(settings: Settings) -> Check:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from agents.mailer.addresses import InvalidAddress, read_recipient
-from agents.mailer.compose import Composer
+from agents.mailer.compose import MAX_SUBJECT, Composer
 from agents.mailer.render import Renderer, RenderError, TemplateProblem
 from agents.mailer.settings import MailSettings, SigningKey
 from agents.mailer.tokens import BadToken, Tokens, Unsubscribe
@@ -211,6 +211,26 @@ def test_marketing_headers_survive_the_parser() -> None:
     assert max(map(len, mail.message.split(b"\r\n"))) <= 998
 
 
+def test_every_mail_has_a_feedback_id() -> None:
+    """Without a setting its last field is made of the domain: at most 15 characters that stay."""
+    for urgent in (True, False):
+        *_, mail_class, sender = parse(COMPOSER.compose(send(urgent=urgent)).message)[
+            "Feedback-ID"
+        ].split(":")
+        assert mail_class == ("transactional" if urgent else "marketing")
+        assert re.fullmatch(r"[a-z0-9]{5,15}", sender)
+        assert sender == SETTINGS.default_feedback_sender
+    other = dataclasses.replace(SETTINGS, from_address="negozio@other.example")
+    assert other.default_feedback_sender != SETTINGS.default_feedback_sender
+
+
+def test_an_endless_subject_is_cut() -> None:
+    customer = {**CUSTOMER, "first_name": "x" * 100_000}
+    variables = {**VARIABLES["welcome-thanks"], "customer": customer}
+    mail = COMPOSER.compose(send(template="welcome-thanks", variables=variables))
+    assert len(parse(mail.message)["Subject"]) == MAX_SUBJECT
+
+
 def test_transactional_headers() -> None:
     parsed = parse(COMPOSER.compose(send(urgent=True)).message)
     assert parsed["Auto-Submitted"] == "auto-generated"
@@ -279,6 +299,33 @@ def test_settings_refuse_links_that_mail_programs_would_refuse() -> None:
         dataclasses.replace(SETTINGS, public_url="http://shop.example")
     with pytest.raises(ValueError, match="signing_keys"):
         dataclasses.replace(SETTINGS, signing_keys=())
+    with pytest.raises(ValueError, match="public_url: stands in headers, so must be ASCII"):
+        dataclasses.replace(SETTINGS, public_url="https://città.example")
     assert isinstance(
         dataclasses.replace(SETTINGS, public_url="http://127.0.0.1:8080"), MailSettings
     )
+
+
+def test_international_domains_of_the_shop_are_written_in_ascii() -> None:
+    settings = dataclasses.replace(
+        SETTINGS,
+        from_address="negozio@città.example",
+        reply_to="aiuto@città.example",
+        unsubscribe_mailbox="via@città.example",
+    )
+    mail = Composer(settings, RENDERER).compose(send())
+    parsed = parse(mail.message)
+    domain = "xn--citt-3na.example"
+    assert mail.message.isascii()
+    assert mail.sender == f"negozio@{domain}"
+    assert parsed["Reply-To"].addresses[0].addr_spec == f"aiuto@{domain}"
+    assert parsed["List-Id"] == f"<news.{domain}>"
+    assert f"<mailto:via@{domain}?subject=unsubscribe>" in parsed["List-Unsubscribe"]
+
+
+@pytest.mark.parametrize("field", ["from_address", "reply_to", "unsubscribe_mailbox"])
+def test_settings_refuse_addresses_that_few_relays_would_take(field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field}: before the @ must be ASCII"):
+        dataclasses.replace(SETTINGS, **{field: "caffè@shop.example"})
+    with pytest.raises(ValueError, match=f"{field}: .*nowhere"):
+        dataclasses.replace(SETTINGS, **{field: "nowhere"})

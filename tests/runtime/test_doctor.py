@@ -6,10 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from schemas.records import OutRecord
 from schemas.stored import PROGRESS_KEY, Progress, pack_progress
@@ -21,6 +24,7 @@ from streams.monitoring.doctor import (
     Check,
     Status,
     check_clock,
+    check_dkim,
     check_lag,
     check_smtp,
     check_topics,
@@ -159,6 +163,62 @@ async def test_lag(log: MemoryLog) -> None:
     assert "2026-03-01T09:00:00Z" in check.text
 
 
+def test_no_key_signs(settings: Settings) -> None:
+    check = check_dkim(settings)
+    assert (check.status, check.remedy) == (Status.OK, "")
+    assert "unsigned" in check.text
+
+
+@pytest.mark.parametrize(
+    ("sender", "status"),
+    [
+        ("negozio@shop.example", Status.OK),
+        ("negozio@news.shop.example", Status.OK),
+        ("negozio@example.org", Status.WARN),
+        ("negozio@workshop.example", Status.WARN),
+    ],
+)
+def test_who_signs_and_what_the_dns_must_have(tmp_path: Path, sender: str, status: Status) -> None:
+    check = check_dkim(signing(tmp_path, mail_from_address=sender))
+    assert check.status is status
+    if status is Status.OK:
+        assert "r2026._domainkey.shop.example (ed25519)" in check.text
+    else:
+        assert check.remedy == f"Set RITORNO_MAIL_DKIM_DOMAIN={sender.partition('@')[2]}."
+
+
+def test_a_key_that_can_not_be_read(tmp_path: Path) -> None:
+    for content in (b"no key", None):
+        check = check_dkim(signing(tmp_path, content))
+        assert check.status is Status.FAIL
+        assert check.text.startswith(f"RITORNO_MAIL_DKIM_KEY_FILE: {tmp_path / 'key.pem'}: ")
+
+
+def test_a_weak_key(tmp_path: Path) -> None:
+    check = check_dkim(signing(tmp_path, rsa.generate_private_key(65_537, 1_024)))
+    assert check.status is Status.WARN
+    assert "r2026 has less than 2048 bits" in check.text
+
+
+def signing(tmp_path: Path, key: Any = ed25519, **settings: str) -> Settings:
+    """Settings with a key: a fresh one, `key`, these bytes, or with None a file that is missing."""
+    if key is ed25519:
+        key = ed25519.Ed25519PrivateKey.generate()
+    path = tmp_path / "key.pem"
+    path.unlink(missing_ok=True)
+    if isinstance(key, bytes):
+        path.write_bytes(key)
+    elif key is not None:
+        path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return Settings(
+        broker=KAFKA,
+        mail_dkim_domain="shop.example",
+        mail_dkim_selector="r2026",
+        mail_dkim_key_file=str(path),
+        **settings,
+    )
+
+
 async def test_the_relay(relay: str) -> None:
     assert (await check_smtp(Settings(broker=KAFKA, smtp_url=relay))).status is Status.OK
 
@@ -175,7 +235,7 @@ async def test_all_of_it(log: MemoryLog, tmp_path: Path, relay: str) -> None:
     checks = await examine(settings, log, VirtualClock(START))
     assert [check.name for check in checks] == [
         "data directory", "broker", "topics", "partitions", "topic policy",
-        "workflows", "clock", "lag", "relay",
+        "workflows", "clock", "lag", "dkim", "relay",
     ]  # fmt: skip
     assert {check.status for check in checks} == {Status.OK}
 
