@@ -1,17 +1,26 @@
-"""Consent and lists. The last word counts, by the time at which it was said; evidence is kept."""
+"""Consent and lists. The last word counts, by the time at which it was said; evidence is kept.
+
+Double opt-in is asked for as long as a workflow that begins with `list.pending` is live: its mail
+carries the link. Until the link's page is confirmed, the list waits, and marketing with it.
+"""
 
 from __future__ import annotations
 
 from agents.context import Context, Occurred
-from schemas.customer import Consent, Customer, Subscription
-from schemas.events import ConsentChange, Event, ListChange
+from schemas.customer import EVIDENCE_KEPT, Consent, Customer, Evidence, Subscription
+from schemas.events import ConsentChange, Event, ListChange, Statement
+
+ON_LIST = "list"
+"""Purpose of the evidence for lists."""
+
+EVIDENCE_TEXT = 200
+"""Characters of each text in a piece of evidence."""
 
 
 def given(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """Consent to a purpose. Lists that only waited for it are joined now."""
     data: ConsentChange = event.data
-    time = context.when(event.time)
-    if not _record(customer, data.purpose, True, time, data.source or event.source, event.id):
+    if not _agree(customer, _evidence(event, context, data.purpose, agreed=True)):
         return []
     return _join(customer) if data.purpose == "marketing" else []
 
@@ -19,8 +28,7 @@ def given(customer: Customer, event: Event, context: Context) -> list[Occurred]:
 def withdrawn(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """Consent to a purpose is over."""
     data: ConsentChange = event.data
-    source = data.source or event.source
-    return withdraw(customer, data.purpose, context.when(event.time), source, event.id)
+    return withdraw(customer, _evidence(event, context, data.purpose, agreed=False))
 
 
 def subscribed(customer: Customer, event: Event, context: Context) -> list[Occurred]:
@@ -33,13 +41,19 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Occur
         customer.profile.email = data.email
     customer.profile.first_name = data.first_name or customer.profile.first_name
     customer.profile.locale = data.locale or customer.profile.locale
+    _keep(customer, _evidence(event, context, ON_LIST, agreed=True))
     known = customer.lists.get(data.list)
     if known is not None and known.time > time:
         return []
     if known is None or not known.subscribed:
-        customer.lists[data.list] = Subscription(subscribed=True, time=time)
+        known = customer.lists[data.list] = Subscription(subscribed=True, time=time)
+        known.pending = _asks_for_confirmation(customer, context)
     if data.confirmed:
-        _record(customer, "marketing", True, time, data.source or event.source, event.id)
+        known.pending = False
+        _agree(customer, _evidence(event, context, "marketing", agreed=True))
+    elif known.pending:
+        known.time = time
+        return [Occurred("list.pending", time, list=data.list)]
     return _join(customer)
 
 
@@ -47,27 +61,22 @@ def unsubscribed(customer: Customer, event: Event, context: Context) -> list[Occ
     """Take the customer off a list. Whoever is on no list any more wants no marketing either."""
     data: ListChange = event.data
     time = context.when(event.time)
+    _keep(customer, _evidence(event, context, ON_LIST, agreed=False))
     known = customer.lists.get(data.list)
     if known is not None and known.time > time:
         return []
     customer.lists[data.list] = Subscription(subscribed=False, time=time)
     occurred = [Occurred("list.left", time, list=data.list)]
     if not any(subscription.subscribed for subscription in customer.lists.values()):
-        source = data.source or event.source
-        occurred += withdraw(customer, "marketing", time, source, event.id)
+        occurred += withdraw(customer, _evidence(event, context, "marketing", agreed=False))
     return occurred
 
 
-def withdraw(
-    customer: Customer, purpose: str, time: int, source: str, event_id: str
-) -> list[Occurred]:
+def withdraw(customer: Customer, evidence: Evidence) -> list[Occurred]:
     """End a consent; ending the one for marketing also ends every list."""
-    if not _record(customer, purpose, False, time, source, event_id) or purpose != "marketing":
-        return []
-    for name, subscription in customer.lists.items():
-        if subscription.subscribed and subscription.time <= time:
-            customer.lists[name] = Subscription(subscribed=False, time=time)
-    return [Occurred("consent.withdrawn", time)]
+    _keep(customer, evidence)
+    said = Consent(False, evidence.time, evidence.source, evidence.event_id)
+    return _end(customer, evidence.purpose, said)
 
 
 def adopt(customer: Customer, other: Customer) -> list[Occurred]:
@@ -79,6 +88,9 @@ def adopt(customer: Customer, other: Customer) -> list[Occurred]:
             customer.lists[name] = subscription
             if known is not None and known.subscribed and not subscription.subscribed:
                 occurred.append(Occurred("list.left", subscription.time, list=name))
+    for evidence in other.evidence:
+        _keep(customer, evidence)
+    customer.evidence.sort(key=lambda evidence: evidence.time)
     for purpose, said in other.consents.items():
         mine = customer.consents.get(purpose)
         if mine is not None and mine.time >= said.time:
@@ -86,18 +98,60 @@ def adopt(customer: Customer, other: Customer) -> list[Occurred]:
         if said.given:
             customer.consents[purpose] = said
         else:
-            occurred += withdraw(customer, purpose, said.time, said.source, said.event_id)
+            occurred += _end(customer, purpose, said)
     return occurred + _join(customer)
 
 
-def _record(
-    customer: Customer, purpose: str, agreed: bool, time: int, source: str, event_id: str
-) -> bool:
+def _asks_for_confirmation(customer: Customer, context: Context) -> bool:
+    """Whether the address has to be proven: the shop asks for it, and nothing proves it yet."""
+    return bool(context.live.by_trigger.get("list.pending")) and not customer.consented("marketing")
+
+
+def _evidence(event: Event, context: Context, purpose: str, *, agreed: bool) -> Evidence:
+    data: Statement = event.data
+    return Evidence(
+        purpose=purpose,
+        given=agreed,
+        time=context.when(event.time),
+        source=(data.source or event.source)[:EVIDENCE_TEXT],
+        event_id=event.id,
+        list=data.list if isinstance(data, ListChange) else "",
+        wording=(data.wording or "")[:EVIDENCE_TEXT],
+        mail=data.mail or "",
+        ip=(data.ip or "")[:EVIDENCE_TEXT],
+    )
+
+
+def _keep(customer: Customer, evidence: Evidence) -> None:
+    """Keep a piece of evidence, also when it comes too late to count; drop the oldest of many."""
+    customer.evidence.append(evidence)
+    alike = [each for each in customer.evidence if each.purpose == evidence.purpose]
+    if len(alike) > EVIDENCE_KEPT:
+        customer.evidence.remove(alike[0])
+
+
+def _agree(customer: Customer, evidence: Evidence) -> bool:
+    """Keep a yes with its evidence; return whether it is the last word."""
+    _keep(customer, evidence)
+    said = Consent(True, evidence.time, evidence.source, evidence.event_id)
+    return _say(customer, evidence.purpose, said)
+
+
+def _end(customer: Customer, purpose: str, said: Consent) -> list[Occurred]:
+    if not _say(customer, purpose, said) or purpose != "marketing":
+        return []
+    for name, subscription in customer.lists.items():
+        if subscription.subscribed and subscription.time <= said.time:
+            customer.lists[name] = Subscription(subscribed=False, time=said.time)
+    return [Occurred("consent.withdrawn", said.time)]
+
+
+def _say(customer: Customer, purpose: str, said: Consent) -> bool:
     """Keep the later word; return whether this was it."""
     last = customer.consents.get(purpose)
-    if last is not None and last.time > time:
+    if last is not None and last.time > said.time:
         return False
-    customer.consents[purpose] = Consent(agreed, time, source, event_id)
+    customer.consents[purpose] = said
     return True
 
 
@@ -109,7 +163,7 @@ def _join(customer: Customer) -> list[Occurred]:
     occurred = []
     for name in sorted(customer.lists):
         subscription = customer.lists[name]
-        if subscription.subscribed and not subscription.joined:
+        if subscription.subscribed and not subscription.joined and not subscription.pending:
             subscription.joined = True
             time = max(subscription.time, consented.time)
             occurred.append(Occurred("list.joined", time, list=name))

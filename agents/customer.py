@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from agents import cart, consent, digests, identity, mails, orders, profile, runs, score
+from agents import cart, consent, digests, identity, mails, orders, profile, runs, score, tracking
 from agents.context import Context, Occurred, Repeated
 from agents.effects import signal
 from schemas.customer import SEEN_BYTES, SEEN_IDS, Customer
 from schemas.events import Event
-from schemas.signals import CustomerErased
+from schemas.signals import CustomerErased, DataRequested
 
 Handler = Callable[[Customer, Event, Context], list[Occurred]]
 
@@ -28,9 +28,11 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
         return False
     if customer.became and event.type not in _OWN:
         identity.forward(customer, event, context)
-    elif event.type == "customer.erasure_requested":
+    elif event.type in _ERASES:
         _erase(customer, event, context)
         return True  # neither a time nor the hash of an id is left
+    elif event.type in _OF_MAILS and _is_nobody(customer):
+        return True  # what became of the mails of somebody erased is no reason to know them again
     else:
         try:
             _apply(customer, event, context)
@@ -75,15 +77,35 @@ def _noted(customer: Customer, event: Event, context: Context) -> list[Occurred]
     return []
 
 
+def _asked_for_data(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """The shop has a month to answer; its other systems hold data too."""
+    asked = DataRequested(id=f"{event.id}:asked", time=context.now, customer=customer.key)
+    context.effects.append(signal(asked))
+    return []
+
+
+def _is_nobody(customer: Customer) -> bool:
+    """Whether nothing is known: never heard of, or erased."""
+    return customer == Customer(key=customer.key, applied=customer.applied)
+
+
 def _erase(customer: Customer, event: Event, context: Context) -> None:
     """Forget everything. What is left is the offset, so that the past can't come back."""
+    if event.type == "visitor.forgotten" and customer.became not in ("", event.data.customer_id):
+        return  # the device is somebody else's by now
     runs.end_all(customer, "customer.erased", context)
+    identity.forget_visitors(customer, event, context)
     erased = CustomerErased(id=f"{event.id}:erased", time=context.now, customer=customer.key)
     context.effects.append(signal(erased))
     customer.become(Customer(key=customer.key, applied=customer.applied))
 
 
-_OWN = frozenset({"visitor.linked", "customer.identified"})
+_ERASES = frozenset({"customer.erasure_requested", "visitor.forgotten"})
+
+_OF_MAILS = frozenset({"mail.sent", "mail.delivered", "mail.deferred", "mail.bounced",
+                       "mail.failed", "mail.skipped", "mail.opened", "mail.clicked"})  # fmt: skip
+
+_OWN = frozenset({"visitor.linked", "visitor.forgotten", "customer.identified"})
 """What a visitor's actor still takes itself after it has handed over: who it is may change."""
 
 _HANDLERS: Mapping[str, Handler] = {
@@ -107,7 +129,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "customer.created": profile.updated,
     "customer.updated": profile.updated,
     "customer.identified": identity.identified,
-    "customer.data_requested": _noted,
+    "customer.data_requested": _asked_for_data,
     "list.subscribed": consent.subscribed,
     "list.unsubscribed": consent.unsubscribed,
     "consent.given": consent.given,
@@ -122,8 +144,8 @@ _HANDLERS: Mapping[str, Handler] = {
     "mail.bounced": mails.bounced,
     "mail.failed": mails.finished,
     "mail.skipped": mails.finished,
-    "mail.opened": _noted,
-    "mail.clicked": _noted,
+    "mail.opened": tracking.hit,
+    "mail.clicked": tracking.hit,
     "mail.complained": mails.objected,
     "mail.unsubscribed": mails.objected,
     "visitor.linked": identity.linked,

@@ -10,7 +10,7 @@ from schemas.commands import CancelCommand, NotifyCommand, SendCommand
 from schemas.decisions import Decision
 from schemas.events import Event
 from schemas.records import OutRecord
-from schemas.signals import CustomerErased, ScoreChanged
+from schemas.signals import CustomerErased, DataRequested, ScoreChanged
 from schemas.wire import to_record
 
 Content = (
@@ -21,6 +21,7 @@ Content = (
     | Event
     | ScoreChanged
     | CustomerErased
+    | DataRequested
     | OutRecord
 )
 
@@ -61,7 +62,7 @@ def tell(event: Event) -> Effect:
     return Effect(topics.CUSTOMER_EVENTS, event.customer.encode(), event)
 
 
-def signal(content: ScoreChanged | CustomerErased) -> Effect:
+def signal(content: ScoreChanged | CustomerErased | DataRequested) -> Effect:
     """A signal for other systems."""
     return Effect(topics.CUSTOMER_SIGNALS, content.customer.encode(), content)
 

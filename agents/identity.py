@@ -15,7 +15,13 @@ from agents.context import Context, Occurred, Refused
 from agents.digests import derived_id
 from agents.effects import tell
 from schemas.customer import LINKED_VISITORS, SENT_HISTORY, Customer
-from schemas.events import CustomerIdentified, Event, VisitorLinked, VisitorMerged
+from schemas.events import (
+    CustomerIdentified,
+    Event,
+    VisitorForgotten,
+    VisitorLinked,
+    VisitorMerged,
+)
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Customer)
@@ -98,6 +104,13 @@ def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]
     return consent.adopt(customer, visitor) + changed
 
 
+def forget_visitors(customer: Customer, event: Event, context: Context) -> None:
+    """Let the actors under which this customer was a visitor forget who it was."""
+    for visitor_id in customer.visitors:
+        forgotten = VisitorForgotten(customer_id=customer.key)
+        _tell(visitor_id, "visitor.forgotten", forgotten, event, context)
+
+
 def _become(customer: Customer, customer_id: str, event: Event, context: Context) -> None:
     if customer_id == customer.key:
         return
@@ -147,6 +160,7 @@ def _hand_over(customer: Customer, customer_id: str, event: Event, context: Cont
         visitors=customer.visitors,
         views=customer.views,
         first_seen=customer.first_seen,
+        evidence=customer.evidence,
     )
     state = _ENCODER.encode(knowledge).decode()
     handover = VisitorMerged(anonymous_id=customer.key, state=state)
@@ -158,7 +172,7 @@ def _hand_over(customer: Customer, customer_id: str, event: Event, context: Cont
 def _tell(
     receiver: str,
     type_: str,
-    data: VisitorLinked | VisitorMerged,
+    data: VisitorLinked | VisitorMerged | VisitorForgotten,
     cause: Event,
     context: Context,
 ) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from agents.consent import withdraw
 from agents.context import Context, Occurred
-from schemas.customer import Customer
+from schemas.customer import Customer, Evidence
 from schemas.events import Event
-from schemas.outcomes import MailBounced, MailOutcome
+from schemas.outcomes import MailBounced, MailEngaged, MailOutcome
 
 
 def finished(customer: Customer, event: Event, context: Context) -> list[Occurred]:
@@ -28,5 +28,15 @@ def bounced(customer: Customer, event: Event, context: Context) -> list[Occurred
 
 def objected(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """Unsubscribed or complained: no marketing from now on."""
-    reason = event.type.removeprefix("mail.")
-    return withdraw(customer, "marketing", context.when(event.time), reason, event.id)
+    data: MailEngaged = event.data
+    said = Evidence(
+        purpose="marketing",
+        given=False,
+        time=context.when(event.time),
+        source=event.type.removeprefix("mail.") + (f", {data.reason}"[:100] if data.reason else ""),
+        event_id=event.id,
+        wording=data.wording[:100],
+        mail=data.command_id[:200],
+        ip=data.ip[:100],
+    )
+    return withdraw(customer, said)

@@ -7,7 +7,7 @@ from schemas.customer import Customer, Profile
 from schemas.events import Event, Traits
 
 _FIELDS = ("email", "name", "first_name", "last_name", "phone", "birthday", "locale", "zone",
-           "country", "city")  # fmt: skip
+           "country", "city", "mail_frequency")  # fmt: skip
 
 
 def updated(customer: Customer, event: Event, context: Context) -> list[Occurred]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from agents import tracking
 from agents.context import Context
 from agents.effects import signal
 from schemas.customer import Customer, Score
@@ -24,7 +25,7 @@ def score(customer: Customer, event: Event, context: Context) -> None:
     """Add the event's points; tell the world when the score crosses into another band."""
     scoring = context.live.scoring
     points = scoring.points.get(event.type) if scoring is not None else None
-    if points is None or scoring is None:
+    if points is None or scoring is None or not tracking.counts(customer, event):
         return
     engagement = customer.engagement
     add(engagement, points, context.when(event.time), scoring.half_life)

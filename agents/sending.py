@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import JsonValue
 
-from agents import profile
+from agents import profile, tracking
 from agents.context import Context
 from agents.definitions import Published
 from agents.digests import derived_id
@@ -79,6 +79,7 @@ def _command(
         variables=_variables(customer, run, step),
         legal_basis="contract" if step.mail_class == "transactional" else "consent",
         reason=published.workflow.trigger,
+        tracking=tracking.most_allowed(customer),
     )
 
 

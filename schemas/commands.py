@@ -14,8 +14,12 @@ MailClass = Literal["transactional", "marketing"]
 MailKind = Literal["informative", "promotional", "transactional"]
 """What the mail is about, for the mix of informative and promotional mails (rule R01)."""
 
-LegalBasis = Literal["contract", "consent"]
-"""GDPR art. 6(1): (b) performance of a contract, (a) consent."""
+LegalBasis = Literal["contract", "consent", "soft_opt_in"]
+"""GDPR art. 6(1): (b) performance of a contract, (a) consent; Codice Privacy art. 130(4): products
+like those that the customer has bought (`agents/privacy.py`)."""
+
+TrackingMode = Literal["off", "anonymous", "pseudonymous", "identified"]
+"""What may be noted of openings and clicks; see `schemas/tracking.py`."""
 
 
 class QuietHours(BaseModel):
@@ -62,6 +66,9 @@ class SendCommand(BaseModel):
     """Part of a campaign: a newsletter, an import. It gives way to what a customer has caused."""
     quiet: QuietHours | None = None
     """In `zone`. A marketing mail that had to wait is put off to their end, not sent in them."""
+    tracking: TrackingMode = "off"
+    """The most that workflow and person allow. The shop's own setting may lower it when the mail
+    is made and when a hit comes in, and can never raise it."""
 
 
 class CancelCommand(BaseModel):

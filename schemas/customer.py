@@ -26,6 +26,9 @@ ORDERS_KEPT = 20
 """Orders kept in detail, for review requests and status mails; older ones stay as hashed ids."""
 ORDER_LINES_KEPT = 300
 """Lines in all of them together, so that no wholesaler's record outgrows what a log takes."""
+EVIDENCE_KEPT = 50
+"""Statements remembered per purpose, and of all lists together. Whoever changes their mind twice a
+month for two years is still proven; a page that somebody clicks without end can't fill a record."""
 LINKED_VISITORS = 20
 """Anonymous ids remembered per customer: browsers and devices of one person."""
 
@@ -43,6 +46,8 @@ class Profile(msgspec.Struct, array_like=True):
     zone: str = ""
     country: str = ""
     city: str = ""
+    mail_frequency: str = ""
+    """`less`: the customer has asked for fewer mails. Empty or `normal`: has not."""
 
 
 class Line(msgspec.Struct, array_like=True):
@@ -123,6 +128,23 @@ class Consent(msgspec.Struct, array_like=True):
     event_id: str
 
 
+class Evidence(msgspec.Struct, array_like=True):
+    """Something that the customer said, and what proves it."""
+
+    purpose: str
+    """A purpose of consent, or `list`."""
+    given: bool
+    time: int
+    source: str
+    event_id: str
+    list: str = ""
+    wording: str = ""
+    """Version of the words that were agreed to."""
+    mail: str = ""
+    """Id of the mail whose link led there."""
+    ip: str = ""
+
+
 class Subscription(msgspec.Struct, array_like=True):
     """Membership of one list."""
 
@@ -130,6 +152,8 @@ class Subscription(msgspec.Struct, array_like=True):
     time: int
     joined: bool = False
     """Subscribed and consented to: from then on the list's mails may be sent."""
+    pending: bool = False
+    """Not confirmed yet by whom the address belongs to (double opt-in)."""
 
 
 class Score(msgspec.Struct, array_like=True):
@@ -220,6 +244,8 @@ class Customer(msgspec.Struct, array_like=True):
     views: int = 0
     first_seen: int = 0
     last_seen: int = 0
+    evidence: list[Evidence] = []
+    """Every consent and list change, in the order in which it was learnt of."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""
@@ -234,9 +260,19 @@ class Customer(msgspec.Struct, array_like=True):
         return earliest
 
     def consented(self, purpose: str) -> bool:
-        """Return whether the last word on `purpose` was yes."""
+        """Return whether the last word on `purpose` was yes.
+
+        Marketing waits for the proof that the address is the customer's, where that is asked for.
+        """
         consent = self.consents.get(purpose)
-        return consent is not None and consent.given
+        if consent is None or not consent.given:
+            return False
+        return purpose != "marketing" or self.confirmed()
+
+    def confirmed(self) -> bool:
+        """Return whether no list waits for a confirmation, or another one doesn't have to."""
+        on = [each.pending for each in self.lists.values() if each.subscribed]
+        return not on or not all(on)
 
     def order(self, order_id: str) -> Order | None:
         """Return one of the orders kept in detail."""

@@ -25,9 +25,11 @@ from schemas.instant import Instant
 from schemas.money import Amount, Price
 from schemas.outcomes import (
     MailBounced,
+    MailClicked,
     MailDeferred,
     MailEngaged,
     MailFailed,
+    MailOpened,
     MailSent,
     MailSkipped,
 )
@@ -221,6 +223,8 @@ class Traits(Payload):
     zone: Text | None = Field(default=None, validation_alias=AliasChoices("zone", "timezone"))
     country: Text | None = None
     city: Text | None = None
+    mail_frequency: Literal["normal", "less"] | None = None
+    """How much mail the customer wants."""
 
 
 class CustomerIdentified(Traits):
@@ -234,13 +238,26 @@ class CustomerIdentified(Traits):
     )
 
 
-class ListChange(Payload):
+class Statement(Payload):
+    """Somebody said yes or no to something; what proves it goes along."""
+
+    source: Text | None = None
+    """How it was said: `checkout`, `preferences_page`…"""
+    wording: Text | None = None
+    """Version of the words that were agreed to."""
+    mail: Id | None = None
+    """Id of the mail whose link led there."""
+    ip: Text | None = None
+    """Where it came from. Ours have it only when RITORNO_CONSENT_EVIDENCE_IP says so."""
+
+
+class ListChange(Statement):
     """A subscription to a list, or the end of it."""
 
     list: Text = "newsletter"
-    source: Text | None = None
     confirmed: bool = False
-    """A double opt-in done upstream: then it is marketing consent too."""
+    """The address is proven, by a double opt-in of ours or upstream: then it is marketing consent
+    too."""
     email: Email | None = None
     first_name: Text | None = Field(
         default=None, validation_alias=AliasChoices("first_name", "firstName")
@@ -248,11 +265,14 @@ class ListChange(Payload):
     locale: Text | None = None
 
 
-class ConsentChange(Payload):
+class ConsentChange(Statement):
     """Consent for one purpose given or withdrawn."""
 
     purpose: Literal["marketing", "profiling", "tracking"]
-    source: Text | None = None
+
+
+class PrivacyRequest(Statement):
+    """The customer asks to be forgotten, or for a copy of what is known (GDPR art. 15, 17, 20)."""
 
 
 class Noted(Payload):
@@ -265,6 +285,12 @@ class Noted(Payload):
 
 class VisitorLinked(Payload):
     """Ours: tells a visitor's actor who the visitor is."""
+
+    customer_id: Id
+
+
+class VisitorForgotten(Payload):
+    """Ours: tells a visitor's actor that the customer it has become was erased."""
 
     customer_id: Id
 
@@ -298,8 +324,8 @@ PAYLOADS: dict[str, type[BaseModel]] = {
     "customer.created": Traits,
     "customer.updated": Traits,
     "customer.identified": CustomerIdentified,
-    "customer.erasure_requested": Noted,
-    "customer.data_requested": Noted,
+    "customer.erasure_requested": PrivacyRequest,
+    "customer.data_requested": PrivacyRequest,
     "list.subscribed": ListChange,
     "list.unsubscribed": ListChange,
     "consent.given": ConsentChange,
@@ -314,21 +340,24 @@ PAYLOADS: dict[str, type[BaseModel]] = {
     "mail.bounced": MailBounced,
     "mail.failed": MailFailed,
     "mail.skipped": MailSkipped,
-    "mail.opened": MailEngaged,
-    "mail.clicked": MailEngaged,
+    "mail.opened": MailOpened,
+    "mail.clicked": MailClicked,
     "mail.complained": MailEngaged,
     "mail.unsubscribed": MailEngaged,
     "visitor.linked": VisitorLinked,
     "visitor.merged": VisitorMerged,
+    "visitor.forgotten": VisitorForgotten,
 }
 
-INTERNAL_TYPES = frozenset({"visitor.linked", "visitor.merged"})
+INTERNAL_TYPES = frozenset({"visitor.linked", "visitor.merged", "visitor.forgotten"})
 """Written by our own actors; refused from `publish`."""
 
 TICK = "ritorno.tick"
 WORKFLOWS = "ritorno.workflows"
-CONTROL_TYPES = frozenset({TICK, WORKFLOWS})
-"""Control records: without a key, for the partition and not for a customer."""
+ERASED = "ritorno.erased"
+CONTROL_TYPES = frozenset({TICK, WORKFLOWS, ERASED})
+"""Control records: without a key, for the partition and not for a customer. `ERASED` is what is
+left of the record of an erased customer: a time in the log."""
 
 
 class Event(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.commands import MailClass
+from schemas.tracking import Verdict, Why
 
 BounceKind = Literal["hard", "soft", "blocked", "content", "throttled"]
 """hard: the address is no good (5.1.x). blocked: we are refused (5.7.x), which says nothing of the
@@ -68,6 +69,25 @@ class MailSkipped(MailOutcome):
 
 
 class MailEngaged(MailOutcome):
-    """Opened, clicked, complained or unsubscribed."""
+    """Delivered, complained of, or unsubscribed from."""
 
     reason: str = ""
+    wording: str = ""
+    """Version of the words on the page where somebody unsubscribed."""
+    ip: str = ""
+    """Only where the shop has decided to keep it (RITORNO_CONSENT_EVIDENCE_IP)."""
+
+
+class MailOpened(MailOutcome):
+    """The mail's images were fetched: by a person, by a program, or nobody can tell."""
+
+    verdict: Verdict = "unknown"
+    why: Why = ""
+
+
+class MailClicked(MailOpened):
+    """A link in the mail was followed."""
+
+    link: int = 0
+    """Which one, counted from 1."""
+    url: str = ""

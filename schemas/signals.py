@@ -35,5 +35,19 @@ class CustomerErased(BaseModel):
     customer: str
 
 
-Signal = Annotated[ScoreChanged | CustomerErased, Field(discriminator="signal")]
+class DataRequested(BaseModel):
+    """The customer asks for a copy of what is known (GDPR art. 15): it is due within a month.
+
+    `ritorno privacy export` makes Ritorno's part of it; other systems hold others.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    signal: Literal["customer.data_requested"] = "customer.data_requested"
+    id: str
+    time: Instant
+    customer: str
+
+
+Signal = Annotated[ScoreChanged | CustomerErased | DataRequested, Field(discriminator="signal")]
 SIGNAL: TypeAdapter[Signal] = TypeAdapter(Signal)

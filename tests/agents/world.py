@@ -109,11 +109,12 @@ class World:
         id_: str | None = None,
         visitor: str | None = None,
         backfill: bool = False,
+        sender: str = "/shop",
         **data: Any,
     ) -> World:
         """Append an event now, in binary mode; `happened` is its own time, now if absent."""
         time = self.now if happened is None else START + round(happened * 1000)
-        headers = {"ce_id": id_ or f"e{next(self._ids)}", "ce_source": "/shop", "ce_type": type_,
+        headers = {"ce_id": id_ or f"e{next(self._ids)}", "ce_source": sender, "ce_type": type_,
                    "ce_time": to_rfc3339(time)}  # fmt: skip
         if visitor:
             headers["ce_anonymousid"] = visitor

@@ -27,7 +27,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "mail.deferred": {"command_id": "c", "attempt": 1, "reason": "later"},
     "mail.bounced": {"command_id": "c", "code": 550, "kind": "hard", "reason": "no"},
     "mail.failed": {"command_id": "c", "reason": "r"}, "mail.": {"command_id": "c", "reason": "r"},
-    "visitor.linked": {"customer_id": "c"},
+    "visitor.linked": {"customer_id": "c"}, "visitor.forgotten": {"customer_id": "c"},
     "visitor.merged": {"anonymous_id": "v", "state": "[]"},
 }  # fmt: skip
 

@@ -1,0 +1,147 @@
+"""R04: consent with its evidence, and double opt-in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from agents.partition import PartitionActors
+from agents.sending import refusal
+from schemas.customer import EVIDENCE_KEPT
+from tests.agents.world import HOUR, World
+
+
+class Asking(World):
+    """A shop that asks for double opt-in. With which workflow doesn't matter here; that one waits
+    for `list.pending` does."""
+
+    def build(self) -> PartitionActors:
+        actors = super().build()
+        live = actors._live  # the language has no such trigger yet
+        published = self.definitions.workflow("w11-welcome", self.live["w11-welcome"])
+        by_trigger = {**live.by_trigger, "list.pending": [published]}
+        actors._live = replace(live, by_trigger=by_trigger)  # as above
+        return actors
+
+
+def kept(world: World) -> list[tuple[str, bool, str, str, str]]:
+    return [(e.purpose, e.given, e.source, e.wording, e.mail) for e in world.customer().evidence]
+
+
+def test_every_statement_is_kept_with_what_proves_it() -> None:
+    world = World()
+    proof = {"wording": "checkout-3", "mail": "m1", "ip": "192.0.2.1"}
+    world.tell("consent.given", purpose="marketing", source="checkout", **proof)
+    world.tell("consent.given", purpose="tracking", source="preferences_page")
+    world.at(HOUR).tell("consent.withdrawn", purpose="tracking")
+    world.tell("list.subscribed", list="sales", source="popup")
+    world.tell("mail.unsubscribed", command_id="m9", reason="one_click", wording="it-1")
+    assert kept(world) == [
+        ("marketing", True, "checkout", "checkout-3", "m1"),
+        ("tracking", True, "preferences_page", "", ""),
+        ("tracking", False, "/shop", "", ""),
+        ("list", True, "popup", "", ""),
+        ("marketing", False, "unsubscribed, one_click", "it-1", "m9"),
+    ]
+    first, *_ = world.customer().evidence
+    assert (first.ip, first.event_id, first.time) == ("192.0.2.1", "e1", world.records[0].timestamp)
+
+
+def test_what_comes_too_late_to_count_is_evidence_all_the_same() -> None:
+    world = World().at(HOUR).tell("consent.withdrawn", purpose="marketing")
+    world.tell("consent.given", purpose="marketing", happened=60)
+    assert not world.customer().consented("marketing")
+    assert [(e.given, e.event_id) for e in world.customer().evidence] == [
+        (False, "e1"), (True, "e2"),
+    ]  # fmt: skip
+
+
+def test_evidence_is_bounded_per_purpose() -> None:
+    world = World().tell("consent.given", purpose="profiling", id_="first")
+    for n in range(EVIDENCE_KEPT + 5):
+        world.tell("consent.given", purpose="tracking", id_=f"t{n}", source="x" * 900)
+    evidence = world.customer().evidence
+    assert [e.event_id for e in evidence[:2]] == ["first", "t5"]
+    assert len(evidence) == EVIDENCE_KEPT + 1
+    assert len(evidence[-1].source) == 200
+
+
+def test_a_visitors_statements_become_the_customers() -> None:
+    world = World().tell("consent.given", "v", purpose="marketing", wording="w1")
+    world.at(HOUR).tell("consent.withdrawn", purpose="marketing")
+    world.tell("customer.identified", anonymous_id="v")
+    assert [(e.given, e.wording) for e in world.customer().evidence] == [(True, "w1"), (False, "")]
+    assert not world.customer().consented("marketing")
+
+
+def test_a_confirmed_subscription_proves_both_the_list_and_the_consent() -> None:
+    world = World().tell("list.subscribed", confirmed=True, source="double_opt_in", mail="m1")
+    assert [(e.purpose, e.list, e.mail) for e in world.customer().evidence] == [
+        ("list", "newsletter", "m1"), ("marketing", "newsletter", "m1"),
+    ]  # fmt: skip
+
+
+def signed_up(world: World, **data: Any) -> World:
+    return world.tell("list.subscribed", email="anna@example.com", **data)
+
+
+def test_a_pending_subscription_joins_nothing_until_it_is_confirmed() -> None:
+    world = signed_up(Asking()).tell("consent.given", purpose="marketing")
+    customer = world.customer()
+    assert customer.lists["newsletter"].pending
+    assert refusal(customer, "marketing") == "no_consent"
+    assert [said.decision for said in world.said("w11")] == ["entered"]  # by list.pending
+
+    world.at(HOUR).tell("list.subscribed", confirmed=True, source="double_opt_in")
+    customer = world.customer()
+    assert (customer.lists["newsletter"].pending, customer.lists["newsletter"].joined) == (
+        False, True,
+    )  # fmt: skip
+    assert refusal(customer, "marketing") is None
+
+
+def test_without_a_workflow_that_asks_nothing_is_pending() -> None:
+    world = signed_up(World())
+    assert not world.customer().lists["newsletter"].pending
+    assert world.tell("consent.given", purpose="marketing").customer().consented("marketing")
+
+
+def test_a_confirmed_or_consenting_customer_is_not_asked_again() -> None:
+    world = Asking().subscribed()
+    assert not signed_up(world).customer().lists["newsletter"].pending
+    assert not signed_up(Asking(), confirmed=True).customer().lists["newsletter"].pending
+
+
+def test_one_confirmed_list_is_enough_for_marketing_and_the_other_still_waits() -> None:
+    world = signed_up(signed_up(Asking(), list="a"), list="b")
+    world.tell("list.subscribed", list="a", confirmed=True)
+    customer = world.customer()
+    assert customer.consented("marketing")
+    assert {name: each.joined for name, each in customer.lists.items()} == {"a": True, "b": False}
+
+
+def test_leaving_a_pending_list_ends_the_wait() -> None:
+    world = signed_up(Asking()).tell("list.unsubscribed")
+    assert not world.customer().lists["newsletter"].pending
+    assert world.customer().confirmed()
+
+
+def test_signing_up_again_asks_again() -> None:
+    world = signed_up(signed_up(Asking()).at(HOUR))
+    assert world.customer().lists["newsletter"].time == world.now
+    assert world.customer().lists["newsletter"].pending
+
+
+@pytest.mark.parametrize("wanted", ["less", "normal"])
+def test_the_wanted_frequency_is_kept(wanted: str) -> None:
+    world = World().tell("customer.updated", mail_frequency=wanted)
+    assert world.customer().profile.mail_frequency == wanted
+    world.tell("customer.updated", first_name="Anna")
+    assert world.customer().profile.mail_frequency == wanted
+
+
+def test_nobody_invents_a_frequency() -> None:
+    world = World().tell("customer.updated", mail_frequency="never")
+    assert [reason for reason, _ in world.refusals] == ["invalid_event"]
