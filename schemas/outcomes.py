@@ -13,6 +13,54 @@ BounceKind = Literal["hard", "soft", "blocked", "content", "throttled"]
 """hard: the address is no good (5.1.x). blocked: we are refused (5.7.x), which says nothing of the
 address. soft: may pass (4xx, 5.2.2). content: this mail is refused. throttled: too fast (4.7.x)."""
 
+ReturnKind = BounceKind | Literal["complaint", "autoreply", "delayed", "delivered", "unknown"]
+"""What a message that comes back says. complaint: somebody called the mail spam. autoreply: a
+person is away, or a program answers. delayed: nothing has failed yet. delivered: a receipt.
+unknown: nothing that we understand."""
+
+ReturnReason = Literal[
+    # hard
+    "no_such_user",
+    "no_such_domain",
+    "disabled",
+    "moved",
+    # soft
+    "mailbox_full",
+    "unreachable",
+    "expired",
+    "greylisted",
+    "loop",
+    "system",
+    "unspecified",
+    # blocked
+    "spam",
+    "reputation",
+    "authentication",
+    "sender",
+    "policy",
+    # throttled
+    "rate",
+    # content
+    "too_large",
+    "harmful",
+    "malformed",
+    # complaint
+    "abuse",
+    "fraud",
+    "opt_out",
+    # autoreply
+    "away",
+    "automatic",
+    # delivered
+    "delivered",
+    "relayed",
+    # unknown
+    "not_a_report",
+    "other_feedback",
+    "unreadable",
+]
+"""Closed, so that it can be a label in metrics."""
+
 
 class MailOutcome(BaseModel):
     """Fields that all mail events share; they say which decided mail this is about."""

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from streams.cli import (
+    bounces,
     customer,
     dead_letters,
     demo,
@@ -38,7 +39,7 @@ from streams.state.store import StateError
 
 _GROUPS = (
     demo, worker, topics, publish, import_orders, replay, customer, workflows, dead_letters,
-    schemas, dkim, doctor,
+    bounces, schemas, dkim, doctor,
 )  # fmt: skip
 
 _USER_ERRORS = (UserError, SettingsError, DefinitionError)

@@ -1,0 +1,69 @@
+"""Complaints: feedback reports (RFC 5965), Microsoft's own form, and the SES notification."""
+
+from __future__ import annotations
+
+from email.message import Message
+from email.parser import HeaderParser
+
+from agents.mailer.bounces.addresses import tidy
+from agents.mailer.bounces.message import Arrived
+from agents.mailer.bounces.reasons import KINDS
+from agents.mailer.bounces.verdict import Recipient
+from schemas.outcomes import ReturnReason
+
+_REASONS: dict[str, ReturnReason] = {
+    "abuse": "abuse",
+    "complaint": "abuse",
+    "miscategorized": "abuse",
+    "fraud": "fraud",
+    "virus": "abuse",
+    "opt-out": "opt_out",
+    "opt-out-list": "opt_out",
+    "unsubscribe": "opt_out",
+}
+"""`not-spam` and `auth-failure` (RFC 6591) are feedback and no complaints."""
+
+
+def read_complaint(arrived: Arrived) -> tuple[Recipient, ...]:
+    """Return who complained; empty: nobody did. Many providers hide the address."""
+    part = arrived.part("message/feedback-report")
+    if part is not None:
+        fields = _fields(part)
+        kind = str(fields.get("Feedback-Type", "abuse")).strip().lower()
+        reason = _REASONS.get(kind, "other_feedback")
+        return _recipients(_addresses(fields) or [_returned_to(arrived)], reason)
+    if _is_microsofts(arrived):
+        original = tidy(str(arrived.returned_headers.get("X-HmXmrOriginalRecipient", "")))
+        return _recipients([original or _returned_to(arrived)], "abuse")
+    return ()
+
+
+def _fields(part: Message) -> Message:
+    """The report's fields, which the standard library does not look into."""
+    payload = part.get_payload()
+    if isinstance(payload, list):
+        first = payload[0] if payload else None
+        if isinstance(first, Message) and first.keys():
+            return first
+        payload = first.get_payload() if isinstance(first, Message) else ""
+    return HeaderParser().parsestr(str(payload).lstrip())
+
+
+def _addresses(fields: Message) -> list[str]:
+    names = ("Original-Rcpt-To", "Removal-Recipient", "Redacted-Address")
+    found = [tidy(str(value)) for name in names for value in fields.get_all(name, [])]
+    return [address for address in found if address]
+
+
+def _is_microsofts(arrived: Arrived) -> bool:
+    return arrived.header("Subject").startswith("complaint about message from") and bool(
+        arrived.returned_headers.keys()
+    )
+
+
+def _returned_to(arrived: Arrived) -> str:
+    return tidy(str(arrived.returned_headers.get("To", "")))
+
+
+def _recipients(found: list[str], reason: ReturnReason) -> tuple[Recipient, ...]:
+    return tuple(Recipient(address, KINDS[reason], reason) for address in dict.fromkeys(found))

@@ -1,0 +1,48 @@
+"""What is known about a message that came back."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from schemas.outcomes import ReturnKind, ReturnReason
+
+Source = Literal["report", "feedback", "autoreply", "notice", "flufl", "none"]
+"""Who understood the message."""
+
+
+class Recipient(NamedTuple):
+    """What became of one recipient."""
+
+    address: str
+    """Domain in lower case and ASCII; empty where the message hides it."""
+    kind: ReturnKind
+    reason: ReturnReason
+    code: int | None = None
+    """The SMTP reply, where one is quoted."""
+    enhanced_code: str | None = None
+    """RFC 3463."""
+    text: str = ""
+    """The server's words on one line, addresses masked."""
+
+
+class Returned(NamedTuple):
+    """Headers of the mail that came back, as far as they were returned; empty what was not."""
+
+    message_id: str = ""
+    list_unsubscribe: str = ""
+    feedback_id: str = ""
+    return_path: str = ""
+
+
+class Verdict(NamedTuple):
+    """A message, understood."""
+
+    recipients: tuple[Recipient, ...]
+    """Never empty; the first one speaks for the message."""
+    source: Source
+    returned: Returned = Returned()
+
+    @property
+    def first(self) -> Recipient:
+        """What the message is counted as."""
+        return self.recipients[0]

@@ -1,0 +1,105 @@
+"""`ritorno bounces`: what messages that came back say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from agents.mailer.bounces.reading import classify
+from agents.mailer.bounces.verdict import Verdict
+from streams.cli.console import JsonFlag, UserError, print_json, printable, say, stdout
+from streams.mail.inbound.files import Kept, read_messages
+
+SHOWN = 80
+"""Characters of a server's words in the table; --json has all that are kept."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    group = typer.Typer(help="Bounces, complaints, automatic answers.", no_args_is_help=True)
+    group.callback()(lambda: None)  # a group with one command stays a group
+    group.command("classify")(classify_files)
+    app.add_typer(group, name="bounces")
+
+
+def classify_files(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Messages, maildirs, mboxes.")
+    ],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what each message is, whom it is about, and why it came back.
+
+    Kinds: hard, soft, blocked, content, throttled, complaint, autoreply, delayed, delivered,
+    unknown. Of several failed recipients the first is shown; --json has all of them.
+    """
+    if missing := [str(path) for path in paths if not path.exists()]:
+        raise UserError(f"there is no {', '.join(missing)}")
+    kinds: Counter[str] = Counter()
+    table = _table()
+    for name, verdict in _verdicts(paths):
+        kinds[verdict.first.kind] += 1
+        if as_json:
+            print_json(_as_dict(name, verdict))
+        else:
+            table.add_row(*(Text(printable(cell)) for cell in _row(name, verdict)))
+    if as_json:
+        return
+    if kinds:
+        stdout().print(table)
+    stdout().print(_summary(kinds), markup=False)
+
+
+def _verdicts(paths: list[Path]) -> Iterator[tuple[str, Verdict]]:
+    for path in paths:
+        try:
+            for message in read_messages(path):
+                if isinstance(message, Kept):
+                    yield message.name, classify(message.raw)
+                else:
+                    say(f"skipped {message.name}: {message.why}")
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from None
+
+
+def _as_dict(name: str, verdict: Verdict) -> dict[str, Any]:
+    first = verdict.first
+    return {
+        "file": name,
+        "kind": first.kind,
+        "address": first.address,
+        "reason": first.reason,
+        "code": first.code,
+        "enhanced_code": first.enhanced_code,
+        "text": first.text,
+        "source": verdict.source,
+        "recipients": [recipient._asdict() for recipient in verdict.recipients],
+    }
+
+
+def _table() -> Table:
+    table = Table(box=None, pad_edge=False)
+    for column in ("file", "kind", "address", "reason", "code"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("what the server said")
+    return table
+
+
+def _row(name: str, verdict: Verdict) -> tuple[str, ...]:
+    first = verdict.first
+    code = " ".join(str(part) for part in (first.code, first.enhanced_code) if part)
+    more = f" (+{len(verdict.recipients) - 1})" if len(verdict.recipients) > 1 else ""
+    return Path(name).name, first.kind, first.address + more, first.reason, code, first.text[:SHOWN]
+
+
+def _summary(kinds: Counter[str]) -> str:
+    if not kinds:
+        return "No messages."
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    return f"{kinds.total()} messages: {counts}"

@@ -1,0 +1,1 @@
+"""Mail that comes back: from files, a maildir, an IMAP mailbox, or to a local SMTP listener."""
