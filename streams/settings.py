@@ -255,6 +255,12 @@ class Settings(BaseSettings):
     shop_name: Line = "Il negozio"
     shop_url: Annotated[str, AfterValidator(_web_url)] = "https://shop.example"
     shop_support_email: MailAddress = "assistenza@shop.example"
+    shop_color: Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")] = "#1f5f4a"
+    """Of the mails' buttons, links and name."""
+    shop_logo_url: Annotated[str, AfterValidator(_optional_web_url)] = ""
+    """A picture at the head of the mails, 40 px high. Empty: the shop's name."""
+    shop_postal_address: Line = ""
+    """In the footer of the mails. Empty: none."""
     shop_locale: Literal["it", "en"] = "it"
     shop_zone: Annotated[str, AfterValidator(_zone)] = "Europe/Rome"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -44,7 +45,13 @@ def money(context: Context, amount: Any, currency: str) -> str:
     """`{{ line.price | money(cart.currency) }}` → `52,00 €`. Empty when there is no amount."""
     if amount is None:
         return ""
-    return format_currency(parse_amount(amount), currency, locale=_format(context))
+    return _money(str(amount), currency, _format(context))
+
+
+@lru_cache(maxsize=4_096)
+def _money(amount: str, currency: str, locale: str) -> str:
+    """Prices come again: in the text part of the same mail, and in the mails of others."""
+    return str(format_currency(parse_amount(amount), currency, locale=locale))
 
 
 @pass_context
@@ -79,4 +86,13 @@ def url(link: Any) -> str:
     return text if parts.scheme.lower() == "mailto" or parts.netloc else ""
 
 
-FILTERS: dict[str, Callable[..., str]] = {"money": money, "date": date, "url": url}
+def stars(rating: Any) -> str:
+    """`4.6` → `★★★★★`, `3` → `★★★☆☆`."""
+    try:
+        full = min(5, max(0, round(float(rating))))
+    except (TypeError, ValueError):
+        return ""
+    return "★" * full + "☆" * (5 - full)
+
+
+FILTERS: dict[str, Callable[..., str]] = {"money": money, "date": date, "url": url, "stars": stars}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from agents.mailer.addresses import InvalidAddress, Recipient, read_recipient
+from agents.mailer.colors import DARK, label_color, readable_on
 
 if TYPE_CHECKING:  # cryptography takes its time to load, and few commands sign
     from agents.mailer.dkim import DkimKey
@@ -30,6 +31,22 @@ class Shop:
     name: str
     url: str
     support_email: str
+    color: str = "#1f5f4a"
+    """Of buttons, links and the name: `#rrggbb`."""
+    logo_url: str = ""
+    """A picture in place of the name, shown 40 px high. Empty: the name."""
+    postal_address: str = ""
+    """In the footer of every mail. Empty: none."""
+
+    @property
+    def color_of_labels(self) -> str:
+        """White or black, whichever is easier to read on `color`."""
+        return label_color(self.color)
+
+    @property
+    def color_on_dark(self) -> str:
+        """`color`, light enough to be read on a dark page."""
+        return readable_on(self.color, DARK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -339,7 +339,8 @@ async def test_an_impossible_address_is_skipped_and_a_template_error_fails() -> 
         failed = await here.until("mail.failed", 2)
     assert [each["reason"] for each in skipped] == ["invalid_address"] * 2
     assert {each["command_id"]: each["reason"] for each in failed} == {
-        "poor": "render: cart-reminder/it/body.html.j2:7: 'customer' is undefined",
+        "poor": "render: cart-reminder.it.j2:11: in _blocks/common.mjml.j2:3: "
+        "'None' has no attribute 'url'",
         "odd": "render: no-such-template: there is no such template in it or it",
     }
     assert not relay.mails

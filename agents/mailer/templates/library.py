@@ -1,0 +1,290 @@
+"""All templates of a directory, read, compiled and linked: what the renderer renders.
+
+_theme/attributes.mjml   defaults of MJML's components
+_theme/inline.css        styles that are written into the elements
+_theme/frame.html.j2     the page around a mail's content, with the styles of screens
+_theme/frame.txt.j2      the same for text
+_words/LANGUAGE.yaml     the words of the blocks
+_blocks/NAME.mjml.j2     blocks; each has a twin for text in NAME.txt.j2
+_blocks/NAME.j2          words that are made the same way in both
+MAIL.LANGUAGE.j2         a mail
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+import yaml
+from jinja2 import Template, TemplateError, TemplateSyntaxError, meta
+from markupsafe import Markup, escape
+
+from agents.mailer.templates.markup import read_markup
+from agents.mailer.templates.mjml import Press
+from agents.mailer.templates.page import Macro, Page, read_macros, read_page
+from agents.mailer.templates.plain import write_plain
+from agents.mailer.templates.sandbox import HTML, Sandbox
+from agents.mailer.templates.tags import (
+    Compiled,
+    Piece,
+    Shelf,
+    Tag,
+    TemplateProblem,
+    Text,
+    assemble,
+    split,
+)
+
+FRAME = "_theme/frame"
+TEXT = ".txt"
+SUBJECT = ".subject"
+
+_MAIL = re.compile(r"(?P<name>[a-z0-9][a-z0-9-]*)\.(?P<language>[a-z]{2})\.j2")
+_BLOCKS = re.compile(r"_blocks/(?P<name>[a-z0-9-]+)(?P<form>\.mjml|\.txt|)\.j2")
+_WORDS = re.compile(r"_words/(?P<language>[a-z]{2})\.yaml")
+_THEME = ("_theme/attributes.mjml", "_theme/inline.css", f"{FRAME}.html.j2", f"{FRAME}.txt.j2")
+
+
+class Mail(NamedTuple):
+    """A mail in one language."""
+
+    subject: Template
+    html: Template
+    text: Template
+
+
+class Library:
+    """Compiles sources. Everything that is wrong is collected and told at once."""
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        """`sources`: path below the templates' directory → text. Raises TemplateProblem."""
+        self._sources = sources
+        self._compiled: dict[str, Compiled] = {}
+        self._mistakes: list[str] = []
+        self._homes: dict[str, str] = {}
+        self.environment = Sandbox(self._load)
+        self._authoring = self.environment.overlay(trim_blocks=True, lstrip_blocks=True)
+        self.words: dict[str, Mapping[str, str]] = {}
+        self.pages: dict[tuple[str, str], Page] = {}
+        self.mails: dict[tuple[str, str], Mail] = {}
+        self._compile()
+        if self._mistakes:
+            raise TemplateProblem("\n".join(self._mistakes))
+
+    def place(self, name: str, line: int) -> str:
+        """Return FILE:LINE of the author for a line of a compiled template."""
+        return self._compiled[name].place(line)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._compiled
+
+    def _load(self, name: str) -> str | None:
+        compiled = self._compiled.get(name)
+        return None if compiled is None else compiled.source
+
+    def _compile(self) -> None:
+        missing = [f"{path}: missing" for path in _THEME if path not in self._sources]
+        unknown = [f"{path}: no file of this name is used" for path in self._sources
+                   if not self._is_known(path)]  # fmt: skip
+        if missing or unknown:
+            self._mistakes += [*missing, *unknown]
+            return
+        self._collect(self._read_words, filter(_WORDS.fullmatch, self._sources))
+        self._mistakes += self._missing_words()
+        macros = self._read_blocks()
+        if self._mistakes:
+            return
+        self._press = Press(
+            attributes=self._sources["_theme/attributes.mjml"],
+            styles="",
+            blocks=frozenset(
+                macro.name for path, found in macros.items() if ".mjml." in path for macro in found
+            ),
+        )
+        self._theme_shelf_styles()
+        self._collect(lambda path: self._compile_blocks(path, macros[path]), macros)
+        self._collect(self._compile_frame, (f"{FRAME}.html.j2", f"{FRAME}.txt.j2"))
+        self._collect(self._compile_mail, filter(_MAIL.fullmatch, self._sources))
+        self.environment.globals["column_styles"] = Markup(" ".join(sorted(self._press.columns)))
+        if not self._mistakes:
+            self._link()
+
+    def _is_known(self, path: str) -> bool:
+        patterns = (_MAIL, _BLOCKS, _WORDS)
+        return path in _THEME or any(pattern.fullmatch(path) for pattern in patterns)
+
+    def _collect(self, work: Callable[[str], None], paths: Iterable[str]) -> None:
+        for path in sorted(paths):
+            try:
+                work(path)
+            except TemplateProblem as error:
+                self._mistakes.append(str(error))
+
+    def _theme_shelf_styles(self) -> None:
+        """Styles may name the shop's colours; their tags wait on a shelf like all others."""
+        self._theme = Shelf()
+        self._press.styles = self._marked("_theme/inline.css")
+        self._press.attributes = self._marked("_theme/attributes.mjml")
+
+    def _marked(self, path: str) -> str:
+        pieces = split(self._authoring, self._sources[path], path)
+        return "".join(
+            piece.text if isinstance(piece, Text) else self._theme.mark(piece) for piece in pieces
+        )
+
+    def _read_words(self, path: str) -> None:
+        try:
+            words = yaml.safe_load(self._sources[path])
+        except yaml.YAMLError as error:
+            raise TemplateProblem(f"{path}: {error}") from None
+        if not isinstance(words, dict) or not all(isinstance(w, str) for w in words.values()):
+            raise TemplateProblem(f"{path}: must be a list of NAME: text")
+        self.words[path[len("_words/") : -len(".yaml")]] = words
+
+    def _missing_words(self) -> Iterable[str]:
+        spoken = {match["language"] for match in map(_MAIL.fullmatch, self._sources) if match}
+        for language in sorted(spoken - self.words.keys()):
+            yield f"_words/{language}.yaml: missing"
+        every = {name for words in self.words.values() for name in words}
+        for language, words in self.words.items():
+            for name in sorted(every - words.keys()):
+                yield f"_words/{language}.yaml: {name}: missing, it is in another language"
+
+    def _read_blocks(self) -> dict[str, list[Macro]]:
+        macros: dict[str, list[Macro]] = {}
+
+        def read(path: str) -> None:
+            macros[path] = read_macros(split(self._authoring, self._sources[path], path), path)
+            home = path.removesuffix(".j2").removesuffix(".mjml").removesuffix(TEXT)
+            for macro in macros[path]:
+                if self._homes.setdefault(macro.name, home) != home:
+                    where = f"{path}:{macro.opening.line}"
+                    raise TemplateProblem(f"{where}: {macro.name} is in {self._homes[macro.name]}")
+
+        self._collect(read, [path for path in self._sources if _BLOCKS.fullmatch(path)])
+        self._mistakes += _unlike_twins(macros)
+        return macros
+
+    def _compile_blocks(self, path: str, macros: Iterable[Macro]) -> None:
+        home = path.removesuffix(".j2").removesuffix(".mjml").removesuffix(TEXT)
+        forms = {".mjml.j2": (HTML,), ".txt.j2": (TEXT,)}
+        for form in next((forms[end] for end in forms if path.endswith(end)), (HTML, TEXT)):
+            pieces: list[Piece] = []
+            for macro in macros:
+                body = macro.body
+                if path.endswith(".mjml.j2"):
+                    body = self._html(body, path)
+                end = Tag("statement", "endmacro", path, macro.opening.line)
+                pieces += [macro.opening, *body, end]
+            self._finish(home + form, pieces, path)
+
+    def _compile_frame(self, path: str) -> None:
+        pieces = list[Piece]()
+        for piece in split(self._authoring, self._sources[path], path):
+            pieces.append(piece)
+        self._finish(path.removesuffix(".j2"), pieces, path)
+
+    def _compile_mail(self, path: str) -> None:
+        match = _MAIL.fullmatch(path)
+        assert match is not None
+        page = read_page(split(self._authoring, self._sources[path], path), path)
+        self.pages[match["name"], match["language"]] = page
+        name = path.removesuffix(".j2")
+        shelf = Shelf()
+        nodes = read_markup(page.block("content"), shelf, path)
+        text = page.block("text") or write_plain(nodes, shelf)
+        html = self._html(page.block("content"), path)
+        preheader, why = page.block("preheader"), page.block("why")
+        self._finish(name + SUBJECT, [*page.sets, *page.block("subject")], path)
+        self._finish(
+            name + HTML,
+            [
+                _extends(FRAME + HTML, path),
+                *page.sets,
+                *_block("preheader", _escaped(preheader), path),
+                *_block("content", html, path),
+                *_block("why", _escaped(why), path),
+            ],
+            path,
+        )
+        self._finish(
+            name + TEXT,
+            [
+                _extends(FRAME + TEXT, path),
+                *page.sets,
+                *_block("content", text, path),
+                *_block("why", why, path),
+            ],
+            path,
+        )
+
+    def _html(self, pieces: list[Piece], path: str) -> list[Piece]:
+        shelf = Shelf()
+        shelf.borrow(self._theme)
+        return self._press.compile(read_markup(pieces, shelf, path), shelf, path)
+
+    def _finish(self, name: str, pieces: list[Piece], path: str) -> None:
+        """Keep a compiled template, with the imports of the blocks that it uses."""
+        compiled = assemble(pieces, path)
+        try:
+            used = meta.find_undeclared_variables(self.environment.parse(compiled.source))
+        except TemplateSyntaxError as error:  # a filter that there isn't
+            raise TemplateProblem(f"{compiled.place(error.lineno)}: {error.message}") from None
+        form = HTML if name.endswith(HTML) else TEXT
+        imports: list[Piece] = [
+            Tag(
+                "statement", f'from "{self._homes[word]}{form}" import {word} with context', path, 1
+            )
+            for word in sorted(used & self._homes.keys())
+            if self._homes[word] + form != name
+        ]
+        at = 1 if pieces and isinstance(pieces[0], Tag) and pieces[0].word == "extends" else 0
+        self._compiled[name] = assemble([*pieces[:at], *imports, *pieces[at:]], path)
+
+    def _link(self) -> None:
+        made: dict[str, Template] = {}
+        for name in self._compiled:
+            try:
+                made[name] = self.environment.get_template(name)
+            except TemplateError as error:
+                self._mistakes.append(f"{name}: {error}")
+        if not self._mistakes:
+            for mail, language in self.pages:
+                name = f"{mail}.{language}"
+                parts = (made[name + end] for end in (SUBJECT, HTML, TEXT))
+                self.mails[mail, language] = Mail(*parts)
+
+
+def _unlike_twins(macros: Mapping[str, list[Macro]]) -> Iterable[str]:
+    for path, found in macros.items():
+        if not path.endswith((".mjml.j2", ".txt.j2")):
+            continue
+        other = _twin(path)
+        twins = {macro.name: macro.opening.inner for macro in macros.get(other, ())}
+        for macro in found:
+            if macro.opening.inner != twins.get(macro.name):
+                where = f"{path}:{macro.opening.line}"
+                yield f"{where}: {macro.name} needs a twin with the same arguments in {other}"
+
+
+def _twin(path: str) -> str:
+    if path.endswith(".mjml.j2"):
+        return path.replace(".mjml.j2", ".txt.j2")
+    return path.replace(".txt.j2", ".mjml.j2")
+
+
+def _extends(name: str, path: str) -> Tag:
+    return Tag("statement", f'extends "{name}"', path, 1)
+
+
+def _block(name: str, pieces: Iterable[Piece], path: str) -> Iterable[Piece]:
+    yield Tag("statement", f"block {name}", path, 1)
+    yield from pieces
+    yield Tag("statement", "endblock", path, 1)
+
+
+def _escaped(pieces: Iterable[Piece]) -> Iterable[Piece]:
+    """Words of a block that is plain text, as HTML."""
+    for piece in pieces:
+        yield piece if isinstance(piece, Tag) else Text(str(escape(piece.text)), piece.line)

@@ -1,0 +1,184 @@
+"""What a template may name: the variables of a mail and the keys each of them has.
+
+A mail's command carries what is known. Here the rest is filled in, so that a template can ask for
+any name of this page and gets None for what is not known; any other name is a mistake, which the
+linter finds and the sandbox refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+CUSTOMER = {"first_name": None}
+
+PRODUCT: dict[str, Any] = {
+    "product_id": None,
+    "sku": None,
+    "name": None,
+    "price": None,
+    "old_price": None,
+    "currency": None,
+    "quantity": None,
+    "url": None,
+    "image_url": None,
+    "stock": None,
+    "rating": None,
+    "reviews": [],
+    "guide_url": None,
+    "review_url": None,
+}
+"""A product, or a line of a cart or an order. `price`, `old_price`: decimal text. `stock`: pieces
+left, None when the shop does not say. `rating`: mean of the stars, 1 to 5. `reviews`: REVIEW."""
+
+REVIEW: dict[str, Any] = {"author": None, "rating": None, "text": None}
+
+CART: dict[str, Any] = {"id": None, "url": None, "currency": "EUR", "total": None, "lines": []}
+
+ORDER: dict[str, Any] = {
+    "id": None,
+    "time": None,
+    "url": None,
+    "currency": "EUR",
+    "total": None,
+    "subtotal": None,
+    "shipping": None,
+    "discount": None,
+    "tax": None,
+    "estimated_delivery": None,
+    "carrier": None,
+    "tracking_number": None,
+    "tracking_url": None,
+    "lines": [],
+}
+
+COUPON: dict[str, Any] = {"code": None, "description": None, "kind": None, "expires": None}
+"""`description`: text, or {it, en}. `kind`: percent, amount, free_shipping, gift, … `expires`: an
+instant (RFC 3339) or a date."""
+
+POINTS: dict[str, Any] = {"balance": None, "tier": None, "next_tier": None, "missing": None}
+"""`missing`: points that `next_tier` still takes."""
+
+SURVEY: dict[str, Any] = {"question": None, "answers": []}
+"""`question`: text, or {it, en}. `answers`: ANSWER."""
+
+ANSWER: dict[str, Any] = {"label": None, "url": None}
+"""`label`: text, or {it, en}."""
+
+SUPPORT: dict[str, Any] = {"topic": None, "hours": None, "max_wait": None}
+"""Each: text, or {it, en}."""
+
+ALWAYS: dict[str, Any] = {
+    "customer": CUSTOMER,
+    "cart": None,
+    "order": None,
+    "product": None,
+    "products": [],
+    "coupon": None,
+    "points": None,
+    "links": {},
+    "survey": None,
+    "support": None,
+    "event": {},
+    "list": None,
+    "reason": None,
+    "zone": "Europe/Rome",
+    "preferences_url": None,
+    "unsubscribe_url": None,
+    "browser_url": None,
+}
+"""Every variable, and what it is when it is not known. `links`: name → address. `event`: the
+properties of the event that began the run. `reason`: why this mail, for the record."""
+
+
+def complete(variables: Mapping[str, Any], language: str) -> dict[str, Any]:
+    """Return all variables of a mail in one language, with every key that they may have.
+
+    Raises TypeError, ValueError or AttributeError when a variable is not what it should be.
+    """
+    known = {**ALWAYS, "locale": language}
+    for name, value in variables.items():
+        if value is None:
+            continue
+        shape = _SHAPES.get(name)
+        known[name] = _spoken(value, language) if shape is None else shape(value, language)
+    return known
+
+
+def _spoken(value: Any, language: str) -> Any:
+    """Choose the language of a text that comes in several."""
+    if not isinstance(value, Mapping) or not all(len(name) == 2 for name in value):
+        return value
+    return value.get(language) or next((text for text in value.values() if text), None)
+
+
+def _as_it_is(value: Any, _: str) -> Any:
+    return value
+
+
+def _customer(value: Any, _: str) -> Any:
+    return {**CUSTOMER, **value}
+
+
+def _product(value: Any, _: str, currency: str | None = None) -> Any:
+    reviews = [{**REVIEW, **review} for review in value.get("reviews") or ()]
+    own = value.get("currency") or currency or "EUR"
+    return {**PRODUCT, **value, "reviews": reviews, "currency": own}
+
+
+def _products(value: Any, language: str) -> Any:
+    return [_product(product, language) for product in value]
+
+
+def _with_lines(shape: Mapping[str, Any], value: Any, language: str) -> Any:
+    whole = {**shape, **value}
+    currency = whole["currency"] = whole["currency"] or "EUR"
+    whole["lines"] = [_product(line, language, currency) for line in whole["lines"] or ()]
+    return whole
+
+
+def _cart(value: Any, language: str) -> Any:
+    return _with_lines(CART, value, language)
+
+
+def _order(value: Any, language: str) -> Any:
+    return _with_lines(ORDER, value, language)
+
+
+def _coupon(value: Any, language: str) -> Any:
+    coupon = {**COUPON, **value}
+    coupon["description"] = _spoken(coupon["description"], language)
+    return coupon if coupon["code"] else None
+
+
+def _points(value: Any, _: str) -> Any:
+    return {**POINTS, **value}
+
+
+def _survey(value: Any, language: str) -> Any:
+    survey = {**SURVEY, **value}
+    survey["question"] = _spoken(survey["question"], language)
+    survey["answers"] = [
+        {**ANSWER, **answer, "label": _spoken(answer.get("label"), language)}
+        for answer in survey["answers"] or ()
+    ]
+    return survey
+
+
+def _support(value: Any, language: str) -> Any:
+    return {name: _spoken(text, language) for name, text in {**SUPPORT, **value}.items()}
+
+
+_SHAPES: dict[str, Callable[[Any, str], Any]] = {
+    "customer": _customer,
+    "cart": _cart,
+    "order": _order,
+    "product": _product,
+    "products": _products,
+    "coupon": _coupon,
+    "points": _points,
+    "survey": _survey,
+    "support": _support,
+    "links": _as_it_is,
+    "event": _as_it_is,
+}

@@ -1,0 +1,302 @@
+"""How mails read: every template in every language, and what a template may not do."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.mailer.render import Renderer, RenderError, TemplateProblem
+from streams.mail.templates import load_renderer, read_sources
+from tests.mailer.samples import CART, COUPON, ORDER, SETTINGS, VARIABLES
+
+SOURCES = read_sources(Path("workflows"))
+RENDERER = load_renderer(Path("workflows"))
+
+OURS = {name: text for name, text in SOURCES.items() if name.startswith("_")}
+"""Theme, words and blocks, without mails."""
+
+KNOWN = {
+    "shop": SETTINGS.shop,
+    "zone": "Europe/Rome",
+    "unsubscribe_url": "https://mail.shop.example/u/t",
+}
+
+
+def render(template: str, locale: str = "it", **variables: Any) -> Any:
+    return RENDERER.render(template, locale, {**VARIABLES[template], **KNOWN, **variables})
+
+
+STYLE = re.compile(r"<style>.*?</style>", re.DOTALL)
+
+
+class Tags(HTMLParser):
+    """Checks that tags nest, and collects links."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.links: list[str] = []
+        self.feed(html)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize(("template", "locale"), list(itertools.product(VARIABLES, ["it", "en"])))
+def test_every_template_in_both_languages(template: str, locale: str) -> None:
+    words = render(template, locale)
+    assert words.locale == locale
+    tags = Tags(words.html)
+    assert all(re.match(r"https://|mailto:", link) for link in tags.links)
+    assert "https://mail.shop.example/u/t" in words.text
+    for text in (words.subject, words.html, words.text):
+        assert "None" not in text
+        assert not re.search(r"\{[{%#]|[%#}]\}|jinja\d+x", STYLE.sub("", text))
+
+
+@pytest.mark.parametrize("template", VARIABLES)
+def test_every_template_with_as_little_as_the_contract_allows(template: str) -> None:
+    variables: dict[str, Any] = {**VARIABLES[template], "customer": {"first_name": None}}
+    for name in ("coupon", "product"):
+        if name in variables:
+            variables[name] = None
+    for name in ("cart", "order"):
+        if name in variables:
+            variables[name] = {key: [] if key == "lines" else None for key in variables[name]} | {
+                "currency": "EUR",
+                "id": "x1",
+            }
+    words = render(template, **variables)
+    assert "None" not in words.subject + words.html + words.text
+    Tags(words.html)
+
+
+def test_all_templates_are_in_both_languages() -> None:
+    assert set(VARIABLES) == RENDERER.templates
+
+
+def test_prices_and_dates_are_those_of_the_language() -> None:
+    italian, english = render("order-confirmation"), render("order-confirmation", "en")
+    assert "1.052,00\u00a0€" in italian.html
+    assert "18,50\u00a0€" in italian.text
+    assert "€1,052.00" in english.html
+    assert "5 marzo 2026" in italian.text
+    assert "5 March 2026" in english.text
+    coupon = render("welcome-thanks", zone="Europe/Rome").text
+    assert "8 marzo 2026" in coupon  # 22:59:59Z is one minute to midnight in Rome
+    assert "8 March 2026" in render("welcome-thanks", "en", zone="No/Where").text
+    free_text = {**ORDER, "estimated_delivery": "3–5 giorni"}
+    assert "3–5 giorni" in render("order-confirmation", order=free_text).text
+
+
+def test_cart_mails_offer_and_do_not_push() -> None:
+    for template in ("cart-reminder", "cart-free-shipping", "cart-last-call"):
+        words = render(template)
+        assert "Riprendi il carrello" in words.html
+        assert not re.search(r"acquista|paga\b|compra\b", words.html + words.text, re.IGNORECASE)
+        assert "https://shop.example/p1.jpg" in words.html
+
+
+def test_the_confirmation_names_order_product_and_thanks() -> None:
+    words = render("order-confirmation", order={**ORDER, "tracking_number": "IT123"})
+    for part in ("2026-0042", "Giulia", "grazie", "Tè verde & zenzero", "IT123"):
+        assert part in words.text
+    assert "Tè verde &amp; zenzero" in words.html
+
+
+def test_markup_in_data_is_escaped_and_bad_links_disappear() -> None:
+    line = {**VARIABLES["cart-reminder"]["cart"]["lines"][0]}
+    line |= {"name": "<script>alert(1)</script>", "url": "javascript:alert(1)", "image_url": "x:y"}
+    cart = {**VARIABLES["cart-reminder"]["cart"], "lines": [line], "url": "data:text/html,x"}
+    words = render("cart-reminder", cart=cart)
+    assert "<script>" not in words.html
+    assert "javascript:" not in words.html + words.text
+    assert "data:text" not in words.html + words.text
+    Tags(words.html)
+
+
+@pytest.mark.parametrize(
+    ("locale", "language"),
+    [("it-IT", "it"), ("en_GB", "en"), ("EN", "en"), ("de", "it"), ("", "it")],
+)
+def test_an_unknown_language_falls_back(locale: str, language: str) -> None:
+    assert render("cart-reminder", locale).locale == language
+
+
+WHY = "{% block subject %}s{% endblock %}{% block why %}w{% endblock %}"
+
+
+def one(content: str, *, ticks: float = 0.0, **more: str) -> Renderer:
+    """A renderer with one mail, `x`."""
+    times = itertools.count(step=ticks) if ticks else itertools.repeat(0.0)
+    mail = f"{WHY}\n{{% block content %}}{content}{{% endblock %}}"
+    sources = {**OURS, "x.it.j2": mail, **more}
+    return Renderer(sources, fallback_locale="it", monotonic=lambda: float(next(times)))
+
+
+def words_of(content: str, **variables: Any) -> Any:
+    return one(content).render("x", "it", {**KNOWN, **variables})
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("one\n{% if %}", r"x.it.j2:3: Expected an expression"),
+        ("<p>\n{{ a | nofilter }}</p>", r"x.it.j2:3: .*nofilter"),
+        ("<p>one\n<b>two</p>", r"x.it.j2:3: </p> closes nothing: <b> is open"),
+        ("<p>a</p>\n<mj-text>", r"x.it.j2:3: <mj-text> is never closed"),
+        ("<p>a</p>\nb", r"x.it.j2:\d: text outside of an element, put it into <p>: 'b'"),
+        ("<p>a</p>\n{{ greeting() }}", r"x.it.j2:3: stands outside of an element"),
+        ("<p>{{ coupon_box(coupon) }}</p>", r"x.it.j2:2: coupon_box makes a section of its own"),
+        ('<p {% if a %}b="c"{% endif %}>d</p>', r"x.it.j2:2: <p>: can't be read"),
+        ('<p class="{% if a %}b{% endif %}">c</p>', r"x.it.j2:2: <p>: class: .* a if b else c"),
+        ("<p>1 < 2</p>", r"x.it.j2:2: a < that begins no element"),
+        ("<mj-nothing>a</mj-nothing>", r"x.it.j2:2: MJML: .*"),
+        ("{% include 'a' %}", r"x.it.j2:2: {% include %} can't be used"),
+        ("{% raw %}a{% endraw %}", r"x.it.j2:2: {% raw %} can't be used"),
+    ],
+)
+def test_a_mistake_is_named_with_its_line_when_loading(content: str, problem: str) -> None:
+    with pytest.raises(TemplateProblem, match=problem):
+        one(content)
+
+
+@pytest.mark.parametrize(
+    ("files", "problem"),
+    [
+        ({"x.it.j2": "a"}, r"x.it.j2:1: stands outside of the blocks: 'a'"),
+        ({"x.it.j2": WHY}, r"x.it.j2:1: the block content is missing"),
+        ({"x.it.j2": "{% block body %}{% endblock %}"}, r"x.it.j2:1: there is no block body"),
+        ({"x/it/body.html.j2": "a"}, r"x/it/body.html.j2: no file of this name is used"),
+        (
+            {"x.sl.j2": WHY + "{% block content %}<p>a</p>{% endblock %}"},
+            r"_words/sl.yaml: missing",
+        ),
+        ({"_words/it.yaml": "hello: [1]"}, r"_words/it.yaml: must be a list of NAME: text"),
+        ({"_words/it.yaml": "hello: Ciao"}, r"_words/it.yaml: .*unsubscribe.* missing"),
+        (
+            {"_blocks/own.mjml.j2": "{% macro own(a) %}<p>{{ a }}</p>{% endmacro %}"},
+            r"own.mjml.j2:1: own needs a twin with the same arguments in _blocks/own.txt.j2",
+        ),
+        ({"_blocks/own.j2": "{% macro button() %}{% endmacro %}"}, r"button is in _blocks/common"),
+    ],
+)
+def test_a_wrong_file_is_named_when_loading(files: dict[str, str], problem: str) -> None:
+    with pytest.raises(TemplateProblem, match=problem):
+        Renderer({**OURS, **files}, fallback_locale="it", monotonic=lambda: 0.0)
+
+
+@pytest.mark.parametrize(
+    ("html", "problem"),
+    [
+        ("<p>{% for n in range(99999) %}{{ 'x' * 99 }}{% endfor %}</p>", "more than 512 KB"),
+        ("<p>a\n{{ nobody }}</p>", "x.it.j2:3: 'nobody' is undefined"),
+        ("<p>a</p>\n<p>b {{ cart.nothing }}</p>", "x.it.j2:3: .*no attribute 'nothing'"),
+        ("\n{{ button('a', order.url) }}", "x.it.j2:3: in _blocks/common.mjml.j2:3: 'None' has"),
+        ("<p>{{ name.__class__.__mro__ }}</p>", "unsafe"),
+        ("<p>{{ items.append(1) }}</p>", "unsafe|safely"),
+        ("<p>{{ 1 / 0 }}</p>", "division by zero"),
+        ("<p>{{ 'x' * 10 ** 8 }}</p>", "too much for a mail"),
+        ("<p>{{ 10 ** 8 * 'x' }}</p>", "too much for a mail"),
+        ("<p>{{ 9 ** 9 ** 9 ** 9 }}</p>", "too much for a mail"),
+        ("<p>{{ '%0100000000d' % 1 }}</p>", "can't be used"),
+    ],
+)
+def test_a_template_can_not_run_away(html: str, problem: str) -> None:
+    with pytest.raises(RenderError, match=problem):
+        one(html).render("x", "it", {**KNOWN, "name": "n", "items": [], "cart": CART})
+
+
+def test_a_slow_template_is_stopped() -> None:
+    slow = one("<p>{% for n in range(99) %}{{ n }}{% endfor %}</p>", ticks=0.5)
+    with pytest.raises(RenderError, match="takes longer than 2 s"):
+        slow.render("x", "it", KNOWN)
+
+
+def test_a_loop_that_writes_nothing_is_stopped() -> None:
+    """Nothing comes out of it, so only the loop itself can look at the clock."""
+    loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    with pytest.raises(RenderError, match=r"x.it.j2:2: takes longer than 2 s"):
+        one(f"<p>{loops}</p>", ticks=0.01).render("x", "it", KNOWN)
+
+
+def test_text_is_written_from_the_same_content() -> None:
+    content = """
+        <h1>Titolo &amp; altro</h1>
+        <p>Uno <strong>due</strong><br>tre
+           quattro, <a href="https://a.example/x">qui</a> e <a href="{{ shop.url }}">là</a>
+           <a href="mailto:a@b.it">a@b.it</a>.</p>
+        <ul><li>primo</li><li>{{ customer.first_name or "secondo" }}</li></ul>
+        <mj-button href="{{ shop.url }}">Vai</mj-button>
+        <mj-image src="https://a.example/i.png" alt="niente" width="100px" />
+        {{ button("Via", "javascript:alert(1)") }}
+    """
+    lines = words_of(content).text.split("\n\n--\n")[0].splitlines()[2:]
+    assert lines == [
+        "Titolo & altro", "", "Uno due", "tre quattro, qui (https://a.example/x) e là "
+        "(https://shop.example) a@b.it.", "", "- primo", "- secondo", "", "Vai: https://shop.example",
+    ]  # fmt: skip
+
+
+def test_a_text_block_replaces_it() -> None:
+    mail = WHY + "{% block content %}<p>a</p>{% endblock %}{% block text %}solo testo{% endblock %}"
+    words = Renderer({**OURS, "x.it.j2": mail}, fallback_locale="it", monotonic=lambda: 0.0).render(
+        "x", "it", KNOWN
+    )
+    assert "solo testo" in words.text
+    assert "solo testo" not in words.html
+
+
+def test_styles_are_in_the_elements_and_nothing_is_fetched() -> None:
+    html = words_of("<h1>a</h1>{{ button('b', shop.url) }}").html
+    assert re.search(r'<h1 style="[^"]*font-size: ?27px', html)
+    assert "prefers-color-scheme: dark" in html
+    assert 'name="color-scheme" content="light dark"' in html
+    assert not re.search(r"<link|@import|fonts\.g|url\(", html)
+
+
+def test_links_lead_only_where_they_may_even_when_an_author_forgets() -> None:
+    content = '<p><a href="{{ event.page }}">a</a><img src="{{ event.page }}" alt="" width="1"></p>'
+    for bad in ("javascript:alert(1)", "data:text/html,x", "vbscript:x", " java\nscript:x"):
+        words = words_of(content, event={"page": bad})
+        assert 'href=""' in words.html
+        assert 'src=""' in words.html
+        assert "script:" not in words.html + words.text
+
+
+def test_a_text_in_several_languages_is_said_in_the_mails() -> None:
+    coupon = {**COUPON, "description": {"it": "10% sul primo ordine", "en": "10% off"}}
+    italian = render("welcome-thanks", coupon=coupon)
+    assert "10% sul primo ordine" in italian.html
+    assert "10% sul primo ordine" in italian.text
+    assert "10% off" in render("welcome-thanks", "en", coupon=coupon).html
+
+
+def test_footer_links_are_there_when_they_are_known() -> None:
+    links = {f"{name}_url": f"https://a.example/{name}" for name in ("preferences", "browser")}
+    words = render("cart-reminder", **links)
+    for part in (words.html, words.text):
+        assert "https://a.example/preferences" in part
+        assert "https://a.example/browser" in part
+        assert "https://mail.shop.example/u/t" in part
+    words = render("cart-reminder", unsubscribe_url=None)
+    assert "Annulla" not in words.html + words.text
+
+
+@pytest.mark.parametrize("name", ["cart", "order", "products", "coupon", "points", "survey"])
+def test_a_variable_that_is_not_what_it_should_be_is_this_mails_reason(name: str) -> None:
+    with pytest.raises(RenderError, match="variables can't be read"):
+        one("<p>a</p>").render("x", "it", {**KNOWN, name: 7})
