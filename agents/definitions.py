@@ -6,7 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from schemas.workflows import DEFINITION, AnyDefinition, Scoring, Workflow
+from schemas.definitions import DEFINITION, AnyDefinition
+from schemas.definitions.scoring import Scoring
+from schemas.definitions.workflow import Workflow
 
 
 class UnknownVersion(LookupError):

@@ -18,7 +18,7 @@ from schemas.commands import CancelCommand
 from schemas.customer import Customer, Entered, Run
 from schemas.decisions import Decision, DecisionKind, Reason
 from schemas.stored import NEVER
-from schemas.workflows import Step
+from schemas.definitions import Step
 
 _ENDS_MARKETING: Mapping[str, Reason] = {
     "consent.withdrawn": "consent.withdrawn",

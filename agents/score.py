@@ -14,7 +14,7 @@ from agents.effects import signal
 from schemas.customer import Customer, Score
 from schemas.events import Event
 from schemas.signals import ScoreChanged
-from schemas.workflows import Scoring
+from schemas.definitions.scoring import Scoring
 
 PRECISION = 9
 """Decimals that are kept. Hides the last bits, in which two machines' 2^x may differ."""

@@ -19,7 +19,7 @@ from schemas.customer import SENT_HISTORY, Cart, Customer, Line, Order, Pending,
 from schemas.decisions import Reason
 from schemas.instant import to_rfc3339
 from schemas.money import amount_text
-from schemas.workflows import Step
+from schemas.definitions.steps import SendStep
 
 EXPIRES_AFTER: dict[MailClass, int] = {"transactional": 48 * 3_600_000, "marketing": 24 * 3_600_000}
 """How long a mail may wait at the mailer, ms; the spans of the retry budget."""
@@ -36,13 +36,13 @@ def refusal(customer: Customer, mail_class: MailClass) -> Reason | None:
     return None
 
 
-def command_id(customer: Customer, run: Run, step: Step) -> str:
+def command_id(customer: Customer, run: Run, step: SendStep) -> str:
     """Return the command's id: the same decision has the same id, however often it is taken."""
     return derived_id(customer.key, run.id, step.id)
 
 
 def send(
-    customer: Customer, run: Run, published: Published, step: Step, context: Context
+    customer: Customer, run: Run, published: Published, step: SendStep, context: Context
 ) -> SendCommand:
     """Command one mail, and remember that it was."""
     sent = _command(customer, run, published, step, context.now)
@@ -57,7 +57,7 @@ def send(
 
 
 def _command(
-    customer: Customer, run: Run, published: Published, step: Step, now: int
+    customer: Customer, run: Run, published: Published, step: SendStep, now: int
 ) -> SendCommand:
     lifetime = EXPIRES_AFTER[step.mail_class] if step.expires is None else step.expires
     return SendCommand(
@@ -82,7 +82,7 @@ def _command(
     )
 
 
-def _variables(customer: Customer, run: Run, step: Step) -> dict[str, JsonValue]:
+def _variables(customer: Customer, run: Run, step: SendStep) -> dict[str, JsonValue]:
     """What a template may name. Every key is always there; what isn't known is null or empty."""
     order = customer.order(run.order_id) if run.order_id else None
     given: dict[str, JsonValue] = {

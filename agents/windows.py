@@ -7,7 +7,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from schemas.instant import from_datetime, to_datetime
-from schemas.workflows import Window
+from schemas.definitions.waits import Window
 
 DEFAULT_ZONE = "Europe/Rome"
 

@@ -6,11 +6,23 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from schemas.commands import MailClass
+from schemas.commands import MailClass, MailKind
 from schemas.instant import Instant
 
 DecisionKind = Literal[
-    "entered", "not_entered", "sent", "skipped", "postponed", "exited", "completed", "cancelled"
+    "entered",
+    "not_entered",
+    "sent",
+    "held",  # a mail that may not go now waits with the others
+    "skipped",
+    "postponed",
+    "branched",  # went one way of a branch
+    "assigned",  # got a variant of an experiment
+    "acted",  # tagged, listed, scored, notified, gave a coupon…
+    "exited",
+    "completed",
+    "converted",  # reached the goal
+    "cancelled",
 ]
 
 Reason = Literal[
@@ -19,6 +31,9 @@ Reason = Literal[
     "due",
     # not entered
     "already_entered",
+    "cooling_down",
+    "other_of_group",
+    "out_of_season",
     # not sent, not entered
     "no_consent",
     "no_address",
@@ -26,10 +41,26 @@ Reason = Literal[
     "late",
     "condition",
     "stopped",
+    "holdout",
+    "expired",
+    # held, and why that ended
+    "quiet_hours",
+    "frequency_cap",
+    "fatigue",
+    "mix",
+    "outranked",
+    # branched, assigned, acted
+    "condition_holds",
+    "otherwise",
+    "hash",
+    "step",
+    "no_coupon",
     # postponed
     "outside_window",
     # completed
     "last_step",
+    # converted
+    "goal",
     # exited, cancelled: every occurrence that `exit_on` may name
     "cart.changed",
     "cart.emptied",
@@ -41,6 +72,9 @@ Reason = Literal[
     "product.reviewed",
     "list.joined",
     "list.left",
+    "exit_condition",
+    "exit_step",
+    "product.changed",
     "consent.withdrawn",
     "address.bounced",
     "customer.erased",
@@ -68,6 +102,11 @@ class Decision(BaseModel):
     mail_class: MailClass | None = Field(default=None, serialization_alias="class")
     command_id: str = ""
     due: Instant | None = None
+    kind: MailKind | None = None
+    variant: str = ""
+    """The variants that the run has, `experiment=variant`, separated by blanks."""
+    detail: str = ""
+    """What was done, which cap held it, which way was gone: a few words, no personal data."""
 
 
 DECISION: TypeAdapter[Decision] = TypeAdapter(Decision)

@@ -11,7 +11,7 @@ from schemas.decisions import DECISION
 from schemas.events import INTERNAL_TYPES, PAYLOADS, CloudEvent
 from schemas.products import Product
 from schemas.signals import SIGNAL
-from schemas.workflows import DEFINITION
+from schemas.definitions import DEFINITION
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

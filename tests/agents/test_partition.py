@@ -18,7 +18,7 @@ from schemas.decisions import Reason
 from schemas.records import OutRecord, Record
 from schemas.signals import CustomerErased
 from schemas.stored import HEAD_SIZE, Progress, head
-from schemas.workflows import Occurrence
+from schemas.definitions.triggers import Occurrence
 from tests.agents.world import DAY, FILES, HOUR, MINUTE, START, World, changed
 
 W06 = "w06-abandoned-cart-a"

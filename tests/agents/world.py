@@ -20,7 +20,7 @@ from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record
 from schemas.stored import Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
-from schemas.workflows import DEFINITION, canonical, version_of
+from schemas.definitions import DEFINITION, canonical, version_of
 from streams.definitions import read_files
 
 START = 1_772_445_600_000

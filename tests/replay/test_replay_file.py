@@ -10,7 +10,7 @@ import pytest
 
 from agents import customer, sending
 from schemas.instant import parse_instant, to_rfc3339
-from schemas.workflows import version_of
+from schemas.definitions import version_of
 from streams.replay import Outcome, ReplayError, replay_file, write
 from tests.agents.world import DAY, FILES, HOUR, MINUTE, START, World
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from schemas.records import OutRecord
-from schemas.workflows import version_of
+from schemas.definitions import version_of
 from streams.definitions import (
     CONTROL_TYPE,
     DefinitionError,

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.instant import EARLIEST, LATEST, Instant, parse_instant, to_datetime, to_rfc3339
 from schemas.money import MAX_AMOUNT, Amount, Money, Price, amount_text, parse_amount
-from schemas.workflows import (
+from schemas.definitions import (
     DEFINITION,
     canonical,
     duration_text,
