@@ -72,6 +72,23 @@ def unsubscribed(customer: Customer, event: Event, context: Context) -> list[Occ
     return occurred
 
 
+def put_on(customer: Customer, name: str, time: int) -> list[Occurred]:
+    """Put the customer on a list. Its mails may be sent when there is consent, which this isn't."""
+    known = customer.lists.get(name)
+    if known is None or not known.subscribed:
+        customer.lists[name] = Subscription(subscribed=True, time=time)
+    return _join(customer)
+
+
+def take_off(customer: Customer, name: str, time: int) -> list[Occurred]:
+    """Take the customer off a list, by the shop's own decision: consent is not touched."""
+    known = customer.lists.get(name)
+    if known is None or not known.subscribed:
+        return []
+    customer.lists[name] = Subscription(subscribed=False, time=time)
+    return [Occurred("list.left", time, list=name)]
+
+
 def withdraw(customer: Customer, evidence: Evidence) -> list[Occurred]:
     """End a consent; ending the one for marketing also ends every list."""
     _keep(customer, evidence)
@@ -143,7 +160,7 @@ def _end(customer: Customer, purpose: str, said: Consent) -> list[Occurred]:
     for name, subscription in customer.lists.items():
         if subscription.subscribed and subscription.time <= said.time:
             customer.lists[name] = Subscription(subscribed=False, time=said.time)
-    return [Occurred("consent.withdrawn", said.time)]
+    return [Occurred("consent.withdrawn", said.time, data={"purpose": purpose})]
 
 
 def _say(customer: Customer, purpose: str, said: Consent) -> bool:

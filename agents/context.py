@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from agents.definitions import Live
 from agents.effects import Effect
+from schemas.customer import Run
 
 
 @dataclass(slots=True)
@@ -18,6 +19,12 @@ class Context:
     """The time of the log: the highest append time so far, ms since the epoch."""
     live: Live
     effects: list[Effect] = field(default_factory=list)
+    caused: list[Occurred] = field(default_factory=list)
+    """What steps have caused, to be told within the same state change: a tag, a score, a list."""
+    moving: list[Run] = field(default_factory=list)
+    """Runs that were begun or let go on within this state change, and are to go on in it."""
+    begun: int = 0
+    """How many runs of the customer have been begun within this state change."""
 
     def when(self, time: int | None) -> int:
         """Return when something happened: as the sender says, but never after the log's time.
@@ -31,7 +38,7 @@ class Occurred(NamedTuple):
     """Something happened that runs may wait for, in terms of the customer's state."""
 
     name: str
-    """A `schemas.workflows.Occurrence`."""
+    """An `Occurrence` of `schemas/definitions/triggers.py`, or another `trigger_key`."""
     time: int
     order_id: str = ""
     cart: int = 0
@@ -39,6 +46,10 @@ class Occurred(NamedTuple):
     product_ids: Sequence[str] = ()
     begins: bool = True
     """Whether it may begin runs, or only concerns those that there are."""
+    data: Mapping[str, Any] = {}
+    """Its properties, as plain values as in JSON."""
+    id: str = ""
+    """Of the event that it follows from."""
 
 
 class Repeated(Exception):

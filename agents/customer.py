@@ -8,9 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from agents import cart, consent, digests, identity, mails, orders, profile, runs, score, tracking
+from agents import (
+    cart,
+    consent,
+    digests,
+    identity,
+    mails,
+    occurrences,
+    orders,
+    profile,
+    score,
+    tracking,
+)
 from agents.context import Context, Occurred, Repeated
 from agents.effects import signal
+from agents.workflows import turn
 from schemas.customer import SEEN_BYTES, SEEN_IDS, Customer
 from schemas.events import Event
 from schemas.signals import CustomerErased, DataRequested
@@ -44,15 +56,16 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
 
 def wake(customer: Customer, context: Context) -> None:
     """Fire the timers that are due earliest."""
-    runs.wake(customer, context)
+    turn.wake(customer, context)
 
 
 def give_up(customer: Customer, context: Context) -> None:
     """End the runs whose timers are due earliest: their step can't be done, by a defect of ours."""
-    runs.give_up(customer, context)
+    turn.give_up(customer, context)
 
 
 def _apply(customer: Customer, event: Event, context: Context) -> None:
+    number = customer.cart.number
     occurred = _HANDLERS[event.type](customer, event, context)
     time = context.when(event.time)
     customer.first_seen = min(customer.first_seen or time, time)
@@ -60,8 +73,9 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     score.score(customer, event, context)
     if event.anonymous_id is not None and not customer.became:
         identity.link(customer, event.anonymous_id, event, context)
-    if occurred:
-        runs.react(customer, occurred, context, begin=not event.backfill)
+    if occurred or customer.runs or event.type in context.live.hears or context.caused:
+        occurred = occurrences.of(customer, event, occurred, number, context)
+        turn.react(customer, occurred, context, begin=not event.backfill)
 
 
 # The handlers. Each changes the customer and returns what its runs may be waiting for.
@@ -73,7 +87,7 @@ def _viewed(customer: Customer, event: Event, context: Context) -> list[Occurred
 
 
 def _noted(customer: Customer, event: Event, context: Context) -> list[Occurred]:
-    """Counted and scored; no workflow waits for it yet."""
+    """Counted and scored; whether a workflow waits for it is for its file to say."""
     return []
 
 
@@ -93,7 +107,7 @@ def _erase(customer: Customer, event: Event, context: Context) -> None:
     """Forget everything. What is left is the offset, so that the past can't come back."""
     if event.type == "visitor.forgotten" and customer.became not in ("", event.data.customer_id):
         return  # the device is somebody else's by now
-    runs.end_all(customer, "customer.erased", context)
+    turn.end_all(customer, "customer.erased", context)
     identity.forget_visitors(customer, event, context)
     erased = CustomerErased(id=f"{event.id}:erased", time=context.now, customer=customer.key)
     context.effects.append(signal(erased))

@@ -6,7 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from schemas.workflows import DEFINITION, AnyDefinition, Scoring, Workflow
+from agents import triggers
+from agents.vocabulary import Vocabulary
+from agents.workflows.program import Program, compile_program
+from schemas.definitions import DEFINITION, AnyDefinition
+from schemas.definitions.scoring import Scoring
+from schemas.definitions.shop import Campaign, Coupons, Loyalty, Policy, Segment, Segments
+from schemas.definitions.workflow import Workflow
+from schemas.events import ACTIVE, PAYLOADS
 
 
 class UnknownVersion(LookupError):
@@ -20,32 +27,43 @@ class UnknownVersion(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A workflow with its version, and which occurrences its runs have to be told of."""
+    """A version of a workflow, laid out."""
 
     workflow: Workflow
     version: str
-    listens_to: frozenset[str]
+    program: Program
+
+    @property
+    def cause(self) -> str:
+        """What it begins with, in a word or two, for the recipient of a mail who asks why."""
+        return triggers.cause(self.workflow.trigger)
 
 
 class Definitions:
     """All published versions. Grows while it is in use: a version never changes and never goes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, coupon_key: bytes = b"") -> None:
+        """`coupon_key` makes generated codes unguessable; every worker has the same."""
+        self.coupon_key = coupon_key
+        self._all: dict[tuple[str, str], AnyDefinition] = {}
         self._workflows: dict[tuple[str, str], Published] = {}
-        self._scorings: dict[tuple[str, str], Scoring] = {}
 
     def add(self, version: str, content: bytes) -> AnyDefinition:
-        """Add one version from its published JSON. Raises pydantic.ValidationError."""
+        """Add one version from its published JSON. Raises ValueError naming what is wrong.
+
+        Its conditions may name any custom field: those that a shop has change with time, and a run
+        goes on with what it began with. Whoever publishes checks them: `agents/checking.py`.
+        """
         definition = DEFINITION.validate_json(content)
         key = (definition.id, version)
-        if isinstance(definition, Scoring):
-            self._scorings[key] = definition
-        else:
-            self._workflows[key] = Published(definition, version, _listens_to(definition))
+        if isinstance(definition, Workflow):
+            program = compile_program(definition, Vocabulary())
+            self._workflows[key] = Published(definition, version, program)
+        self._all[key] = definition
         return definition
 
     def __contains__(self, key: tuple[str, str]) -> bool:
-        return key in self._workflows or key in self._scorings
+        return key in self._all
 
     def workflow(self, id_: str, version: str) -> Published:
         """Return one version of a workflow. Raises UnknownVersion."""
@@ -54,35 +72,75 @@ class Definitions:
         except KeyError:
             raise UnknownVersion(id_, version) from None
 
+    def find(self, id_: str, version: str) -> Published | None:
+        """Return one version of a workflow, None when it isn't known."""
+        return self._workflows.get((id_, version))
+
     def live(self, versions: Mapping[str, str]) -> Live:
         """Return the view on the versions that are live. Raises UnknownVersion."""
         for key in versions.items():
             if key not in self:
                 raise UnknownVersion(*key)
-        scorings = [self._scorings[k] for k in sorted(versions.items()) if k in self._scorings]
-        workflows = [self._workflows[k] for k in sorted(versions.items()) if k in self._workflows]
-        return Live(self, _by_trigger(workflows), scorings[0] if scorings else None)
+        keys = sorted(versions.items())
+        workflows = [self._workflows[key] for key in keys if key in self._workflows]
+        by_trigger = _by_trigger(workflows)
+        live = Live(
+            definitions=self,
+            by_trigger=by_trigger,
+            hears=_hears(by_trigger),
+            workflows={published.workflow.id: published for published in workflows},
+        )
+        for key in keys:
+            _settle_in(live, self._all[key])
+        return live
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Live:
     """What new runs begin with, arranged for the hot path."""
 
     definitions: Definitions
     by_trigger: Mapping[str, list[Published]] = field(default_factory=dict)
-    scoring: Scoring | None = None
+    """What may begin a run (see `trigger_key`) → the workflows, in the order in which they may."""
+    hears: frozenset[str] = frozenset()
+    """Event types that may begin a run."""
+    workflows: Mapping[str, Published] = field(default_factory=dict)
+    scorings: dict[str, Scoring] = field(default_factory=dict)
+    policy: Policy | None = None
+    segments: list[Segment] = field(default_factory=list)
+    campaigns: dict[str, Campaign] = field(default_factory=dict)
+    loyalty: Loyalty | None = None
+
+    @property
+    def scoring(self) -> Scoring | None:
+        """How engagement is scored."""
+        return self.scorings.get("engagement")
 
 
 def _by_trigger(workflows: Iterable[Published]) -> dict[str, list[Published]]:
+    """Of those that something triggers at once the one with the highest priority comes first."""
     by_trigger: defaultdict[str, list[Published]] = defaultdict(list)
     for published in workflows:
-        by_trigger[published.workflow.trigger].append(published)
+        by_trigger[triggers.trigger_key(published.workflow)].append(published)
+    for several in by_trigger.values():
+        several.sort(key=lambda published: (-published.workflow.priority, published.workflow.id))
     return dict(by_trigger)
 
 
-def _listens_to(workflow: Workflow) -> frozenset[str]:
-    names: set[str] = {workflow.trigger, *workflow.exit_on}
-    for step in workflow.steps:
-        names.update(step.stop_on)
-        names.update(wait.since for wait in step.wait)
-    return frozenset(names)
+def _hears(by_trigger: Mapping[str, list[Published]]) -> frozenset[str]:
+    types = PAYLOADS.keys() & by_trigger.keys()
+    return frozenset(types | ACTIVE if "customer.active" in by_trigger else types)
+
+
+def _settle_in(live: Live, definition: AnyDefinition) -> None:
+    match definition:
+        case Scoring():
+            live.scorings[definition.id] = definition
+        case Policy():
+            live.policy = definition
+        case Segments():
+            live.segments = definition.segments
+        case Coupons():
+            live.campaigns = {campaign.id: campaign for campaign in definition.campaigns}
+        case Loyalty():
+            live.loyalty = definition

@@ -10,20 +10,10 @@ from schemas.commands import CancelCommand, NotifyCommand, SendCommand
 from schemas.decisions import Decision
 from schemas.events import Event
 from schemas.records import OutRecord
-from schemas.signals import CustomerErased, DataRequested, ScoreChanged
+from schemas.signals import Signal
 from schemas.wire import to_record
 
-Content = (
-    SendCommand
-    | CancelCommand
-    | NotifyCommand
-    | Decision
-    | Event
-    | ScoreChanged
-    | CustomerErased
-    | DataRequested
-    | OutRecord
-)
+Content = SendCommand | CancelCommand | NotifyCommand | Decision | Event | Signal | OutRecord
 
 _JSON_HEADERS = (("content-type", b"application/json"),)
 
@@ -62,7 +52,7 @@ def tell(event: Event) -> Effect:
     return Effect(topics.CUSTOMER_EVENTS, event.customer.encode(), event)
 
 
-def signal(content: ScoreChanged | CustomerErased | DataRequested) -> Effect:
+def signal(content: Signal) -> Effect:
     """A signal for other systems."""
     return Effect(topics.CUSTOMER_SIGNALS, content.customer.encode(), content)
 

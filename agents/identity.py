@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import msgspec
 
-from agents import cart, consent, orders, profile, runs, score
+from agents import cart, consent, orders, profile, score
 from agents.context import Context, Occurred, Refused
 from agents.digests import derived_id
 from agents.effects import tell
+from agents.workflows import adopting, turn
 from schemas.customer import LINKED_VISITORS, SENT_HISTORY, Customer
 from schemas.events import (
     CustomerIdentified,
@@ -94,12 +95,16 @@ def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]
     _adopt_profile(customer, visitor)
     if context.live.scoring is not None:
         score.adopt(customer.engagement, visitor.engagement, context.live.scoring.half_life)
+    for name, earned in visitor.scores.items():
+        scoring = context.live.scorings.get(name)
+        half_life = score.FOREVER if scoring is None else scoring.half_life
+        score.adopt(score.kept(customer, name), earned, half_life)
     for mail in visitor.pending:
         mail.customer = mail.customer or data.anonymous_id
     customer.sent = sorted(customer.sent + visitor.sent, key=lambda mail: mail.time)[-SENT_HISTORY:]
     customer.pending += visitor.pending
     changed = cart.adopt(customer.cart, visitor.cart)
-    runs.adopt(customer, visitor, context, with_cart=bool(changed))
+    adopting.adopt(customer, visitor, context, with_cart=bool(changed))
     orders.adopt(customer, visitor)
     return consent.adopt(customer, visitor) + changed
 
@@ -136,6 +141,10 @@ def _adopt_profile(customer: Customer, visitor: Customer) -> None:
         customer.suppressed = visitor.suppressed
     profile.adopt(customer.profile, visitor.profile)
     customer.views += visitor.views
+    customer.tags = {**visitor.tags, **customer.tags}
+    customer.fields = {**visitor.fields, **customer.fields}
+    customer.coupons = sorted(visitor.coupons + customer.coupons, key=lambda each: each.issued)
+    customer.points = sorted(visitor.points + customer.points, key=lambda each: each.time)
     if visitor.first_seen:
         customer.first_seen = min(customer.first_seen or visitor.first_seen, visitor.first_seen)
 
@@ -160,12 +169,19 @@ def _hand_over(customer: Customer, customer_id: str, event: Event, context: Cont
         visitors=customer.visitors,
         views=customer.views,
         first_seen=customer.first_seen,
+        tags=customer.tags,
+        fields=customer.fields,
+        scores=customer.scores,
+        coupons=customer.coupons,
+        points=customer.points,
+        counted=customer.counted,
+        finished=customer.finished,
         evidence=customer.evidence,
     )
     state = _ENCODER.encode(knowledge).decode()
     handover = VisitorMerged(anonymous_id=customer.key, state=state)
     _tell(customer_id, "visitor.merged", handover, event, context)
-    runs.leave(customer, context)
+    turn.leave(customer, context)
     customer.become(Customer(key=customer.key, applied=customer.applied, seen=customer.seen))
 
 

@@ -281,7 +281,7 @@ class PartitionActors:
     def _note_change(self, key: bytes, customer: Customer, offset: int) -> None:
         customer.applied = offset
         self._changed[key] = customer
-        if customer.runs:
+        if customer.runs or customer.watches:
             self._schedule(key, customer.due())
 
     def _schedule(self, key: bytes, due: int) -> None:

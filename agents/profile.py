@@ -26,6 +26,19 @@ def take_traits(customer: Customer, traits: Traits) -> None:
             setattr(customer.profile, name, value)
 
 
+def set_field(customer: Customer, name: str, value: bool | int | float | str | None) -> None:
+    """Set a profile field, `profile.city`, or a custom one; None takes it away."""
+    room, _, field = name.partition(".")
+    if room == "profile":
+        setattr(customer.profile, field, "" if value is None else str(value))
+        return
+    field = field or name
+    if value is None:
+        customer.fields.pop(field, None)
+    else:
+        customer.fields[field] = value
+
+
 def adopt(profile: Profile, other: Profile) -> None:
     """Fill the gaps from what a visitor had told."""
     for name in _FIELDS:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import math
 
 from agents import tracking
-from agents.context import Context
+from agents.context import Context, Occurred
 from agents.effects import signal
 from schemas.customer import Customer, Score
+from schemas.definitions.scoring import Scoring
 from schemas.events import Event
 from schemas.signals import ScoreChanged
-from schemas.workflows import Scoring
 
+FOREVER = 2**53
+"""A half-life, ms, in which nothing is lost."""
 PRECISION = 9
 """Decimals that are kept. Hides the last bits, in which two machines' 2^x may differ."""
 
@@ -27,12 +29,48 @@ def score(customer: Customer, event: Event, context: Context) -> None:
     points = scoring.points.get(event.type) if scoring is not None else None
     if points is None or scoring is None or not tracking.counts(customer, event):
         return
-    engagement = customer.engagement
-    add(engagement, points, context.when(event.time), scoring.half_life)
-    band = _band(scoring, engagement.value)
-    if band != engagement.band:
-        _announce(customer, event, band, context)
-        engagement.band = band
+    time = context.when(event.time)
+    _change(customer, "engagement", points, time, scoring, f"{event.id}:score", context)
+
+
+def give(customer: Customer, name: str, points: float, cause: str, context: Context) -> None:
+    """Add points that a workflow gives. `cause` is an id of what gives them."""
+    scoring = context.live.scorings.get(name)
+    _change(customer, name, points, context.now, scoring, f"{cause}:score", context)
+
+
+def kept(customer: Customer, name: str) -> Score:
+    """Return the customer's score of that name."""
+    if name == "engagement":
+        return customer.engagement
+    return customer.scores.setdefault(name, Score())
+
+
+def _change(
+    customer: Customer,
+    name: str,
+    points: float,
+    time: int,
+    scoring: Scoring | None,
+    id_: str,
+    context: Context,
+) -> None:
+    """Add points; announce another band, and let those workflows know that wait for a threshold.
+
+    A score that nobody has defined (any more) keeps what it is worth.
+    """
+    changed = kept(customer, name)
+    watched = f"score:{name}" in context.live.by_trigger
+    half_life = FOREVER if scoring is None else scoring.half_life
+    before = decayed(changed, context.now, half_life) if watched else 0.0
+    add(changed, points, time, half_life)
+    band = "" if scoring is None else _band(scoring, changed.value)
+    if band != changed.band:
+        _announce(customer, name, band, id_, context)
+        changed.band = band
+    if watched:
+        data = {"before": before, "after": decayed(changed, context.now, half_life)}
+        context.caused.append(Occurred(f"score:{name}", context.now, data=data))
 
 
 def add(engagement: Score, points: float, time: int, half_life: int) -> None:
@@ -66,16 +104,18 @@ def _band(scoring: Scoring, value: float) -> str:
     return name
 
 
-def _announce(customer: Customer, event: Event, band: str, context: Context) -> None:
+def _announce(customer: Customer, name: str, band: str, id_: str, context: Context) -> None:
+    changed = kept(customer, name)
     context.effects.append(
         signal(
             ScoreChanged(
-                id=f"{event.id}:score",
+                id=id_,
                 time=context.now,
                 customer=customer.key,
-                value=round(customer.engagement.value, 3),
+                score=name,
+                value=round(changed.value, 3),
                 band=band,
-                previous_band=customer.engagement.band,
+                previous_band=changed.band,
             )
         )
     )

@@ -1,39 +1,39 @@
-"""The decision to send: may this mail go to this customer now, and what does it carry.
+"""The command to send: what a decided mail carries, and that it is remembered.
 
-The one place that knows consent, address and suppression; frequency caps and quiet hours belong
-here when they come.
+Whether a marketing mail may go is for `agents/arbitration.py` to say; a confirmation may as soon as
+there is an address that takes mail.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import JsonValue
 
-from agents import profile, tracking
+from agents import arbitration, conditions, profile, recommending, tracking
+from agents.conditions import Subject
 from agents.context import Context
 from agents.definitions import Published
 from agents.digests import derived_id
 from agents.effects import command
 from agents.windows import DEFAULT_ZONE
-from schemas.commands import MailClass, SendCommand
-from schemas.customer import SENT_HISTORY, Cart, Customer, Line, Order, Pending, Run, Sent
+from schemas.commands import LegalBasis, MailClass, SendCommand
+from schemas.customer import Cart, Customer, Line, Order, Pending, Run, Sent
 from schemas.decisions import Reason
+from schemas.definitions.steps import SendStep, Step
 from schemas.instant import to_rfc3339
 from schemas.money import amount_text
-from schemas.workflows import Step
+from schemas.stored import NEVER
 
 EXPIRES_AFTER: dict[MailClass, int] = {"transactional": 48 * 3_600_000, "marketing": 24 * 3_600_000}
 """How long a mail may wait at the mailer, ms; the spans of the retry budget."""
 
 
-def refusal(customer: Customer, mail_class: MailClass) -> Reason | None:
-    """Return why a mail of this class may not go to this customer; None when it may."""
+def refusal(customer: Customer) -> Reason | None:
+    """Return why no mail at all may go to this customer; None when one may."""
     if not customer.profile.email:
         return "no_address"
-    if customer.suppressed:
-        return "suppressed"
-    if mail_class == "marketing" and not customer.consented("marketing"):
-        return "no_consent"
-    return None
+    return "suppressed" if customer.suppressed else None
 
 
 def command_id(customer: Customer, run: Run, step: Step) -> str:
@@ -42,13 +42,19 @@ def command_id(customer: Customer, run: Run, step: Step) -> str:
 
 
 def send(
-    customer: Customer, run: Run, published: Published, step: Step, context: Context
+    customer: Customer,
+    run: Run,
+    published: Published,
+    step: SendStep,
+    context: Context,
+    *,
+    basis: LegalBasis = "contract",
 ) -> SendCommand:
     """Command one mail, and remember that it was."""
-    sent = _command(customer, run, published, step, context.now)
+    sent = _command(customer, run, published, step, basis, context)
     context.effects.append(command(sent))
-    customer.sent.append(Sent(context.now, sent.workflow, sent.step, sent.mail_class, sent.kind))
-    del customer.sent[:-SENT_HISTORY]
+    remembered = Sent(context.now, sent.workflow, sent.step, sent.mail_class, sent.kind, sent.id)
+    arbitration.remember(customer, remembered, context.live.policy)
     customer.pending = [mail for mail in customer.pending if mail.expires > context.now]
     customer.pending.append(
         Pending(sent.id, run.id, sent.workflow, sent.step, sent.mail_class, sent.expires)
@@ -57,13 +63,17 @@ def send(
 
 
 def _command(
-    customer: Customer, run: Run, published: Published, step: Step, now: int
+    customer: Customer,
+    run: Run,
+    published: Published,
+    step: SendStep,
+    basis: LegalBasis,
+    context: Context,
 ) -> SendCommand:
-    lifetime = EXPIRES_AFTER[step.mail_class] if step.expires is None else step.expires
     return SendCommand(
         id=command_id(customer, run, step),
-        time=now,
-        expires=now + lifetime,
+        time=context.now,
+        expires=_expires(run, step, context.now),
         customer=customer.key,
         email=customer.profile.email,
         name=profile.full_name(customer.profile),
@@ -76,14 +86,24 @@ def _command(
         mail_class=step.mail_class,
         kind=step.kind,
         template=step.send,
-        variables=_variables(customer, run, step),
-        legal_basis="contract" if step.mail_class == "transactional" else "consent",
-        reason=published.workflow.trigger,
+        variables=_variables(customer, run, step, context),
+        legal_basis=basis,
+        reason=published.cause,
+        bulk=step.bulk,
         tracking=tracking.most_allowed(customer),
     )
 
 
-def _variables(customer: Customer, run: Run, step: Step) -> dict[str, JsonValue]:
+def _expires(run: Run, step: SendStep, now: int) -> int:
+    """`expires` counts from when the mail was due first: being held has used up some of it."""
+    if step.expires is None:
+        return now + EXPIRES_AFTER[step.mail_class]
+    return (run.held or now) + step.expires
+
+
+def _variables(
+    customer: Customer, run: Run, step: SendStep, context: Context
+) -> dict[str, JsonValue]:
     """What a template may name. Every key is always there; what isn't known is null or empty."""
     order = customer.order(run.order_id) if run.order_id else None
     given: dict[str, JsonValue] = {
@@ -91,11 +111,43 @@ def _variables(customer: Customer, run: Run, step: Step) -> dict[str, JsonValue]
         "cart": _cart(customer.cart) if customer.cart.lines else None,
         "order": None if order is None else _order(order),
         "product": None if order is None else _favourite(order.lines),
-        "coupon": None,
+        "coupon": _coupon(customer, run, context),
         "list": run.list,
         "reason": run.workflow,
     }
-    return given | step.variables
+    if run.event:
+        given["event"] = run.event
+    if step.products is not None:
+        shown = recommending.products(customer, run, step.products, context)
+        given["products"] = [_line(line) for line in shown]
+    subject = Subject(customer, context.now, run, run.event)
+    return given | {name: _filled(value, subject) for name, value in step.variables.items()}
+
+
+def _filled(value: JsonValue, subject: Subject) -> Any:
+    """Texts may name fields, `{event.topic}`, wherever they stand."""
+    if isinstance(value, str):
+        return conditions.fill(value, subject) if "{" in value else value
+    if isinstance(value, list):
+        return [_filled(each, subject) for each in value]
+    if isinstance(value, dict):
+        return {name: _filled(each, subject) for name, each in value.items()}
+    return value
+
+
+def _coupon(customer: Customer, run: Run, context: Context) -> JsonValue:
+    """The last code that the run has issued, as far as the customer still has it."""
+    issued = next(
+        (each for each in customer.coupons if run.coupon and each.code == run.coupon), None
+    )
+    campaign = None if issued is None else context.live.campaigns.get(issued.campaign)
+    if issued is None or campaign is None:
+        return None
+    return {
+        "code": issued.code,
+        "description": dict(campaign.description),
+        "expires": None if issued.expires == NEVER else to_rfc3339(issued.expires),
+    }
 
 
 def _cart(cart: Cart) -> JsonValue:

@@ -16,9 +16,9 @@ from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SEED, SILENT
 from benchmarks.workload import CUSTOMERS, Workload, fill
+from schemas.definitions import version_of
 from schemas.records import OutRecord, Record
 from schemas.stored import Progress
-from schemas.workflows import version_of
 from streams.clock import SystemClock
 from streams.definitions import read_files
 from streams.log import TopicSpec

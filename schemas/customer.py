@@ -8,7 +8,7 @@ Instants are ms since the epoch; money is Decimal.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import field
@@ -26,6 +26,16 @@ ORDERS_KEPT = 20
 """Orders kept in detail, for review requests and status mails; older ones stay as hashed ids."""
 ORDER_LINES_KEPT = 300
 """Lines in all of them together, so that no wholesaler's record outgrows what a log takes."""
+INTERESTS_KEPT = 50
+"""Products looked at that are remembered: more than a month's window-shopping of most people."""
+VIEWS_KEPT = 10
+"""Views of each of them."""
+COUPONS_KEPT = 50
+COUNTED_KEPT = 50
+"""Things that triggers with `times` count at once; the one that was seen longest ago gives way."""
+FINISHED_KEPT = 20
+ENTERED_KEPT = 200
+"""Workflows and products of which the last entry is remembered; the oldest entries go first."""
 EVIDENCE_KEPT = 50
 """Statements remembered per purpose, and of all lists together. Whoever changes their mind twice a
 month for two years is still proven; a page that somebody clicks without end can't fill a record."""
@@ -182,6 +192,24 @@ class Run(msgspec.Struct, array_like=True):
     cart: int = -1
     """Number of the cart that it is about, -1 when it is about none."""
     list: str = ""
+    product: str = ""
+    """The product that it is about."""
+    results: dict[str, str] = {}
+    """What steps came to, by step id: `event`, `timeout`, a variant's name, `issued`…"""
+    entered: int = 0
+    """When the run came to its current step: waits without an occurrence count from here."""
+    coupon: str = ""
+    """Code of the last coupon issued in it."""
+    held: int = 0
+    """Since when the mail of its current step is held; 0 when none is."""
+    holdout: bool = False
+    """In the control group of an experiment: goes its way, sends no marketing."""
+    caller: str = ""
+    """Id of the run whose `call` step began it."""
+    event: dict[str, Any] = {}
+    """Properties of the event that began it, as far as its definition names them."""
+    held_for: str = ""
+    """Why its current step is put off until `due`, as it was last decided; empty when it isn't."""
 
 
 class Entered(msgspec.Struct, array_like=True):
@@ -199,6 +227,7 @@ class Sent(msgspec.Struct, array_like=True):
     step: str
     mail_class: MailClass
     kind: MailKind
+    command_id: str = ""
 
 
 class Pending(msgspec.Struct, array_like=True):
@@ -212,6 +241,43 @@ class Pending(msgspec.Struct, array_like=True):
     expires: int
     customer: str = ""
     """Under which id it was commanded, when that was the visitor's; a cancel has to follow it."""
+
+
+class Tag(msgspec.Struct, array_like=True):
+    """A tag with its date."""
+
+    added: int
+    expires: int = NEVER
+
+
+class Interest(msgspec.Struct, array_like=True):
+    """How much a customer has looked at one product."""
+
+    times: list[int] = []
+    """The last views, up to VIEWS_KEPT."""
+    category: str = ""
+    wished: int = 0
+    """When it was put on the wish list, 0 if it was not."""
+
+
+class Coupon(msgspec.Struct, array_like=True):
+    """A code that was issued to the customer."""
+
+    code: str
+    campaign: str
+    issued: int
+    expires: int = NEVER
+    redeemed: int = 0
+    order_id: str = ""
+    """The order that it was redeemed with."""
+
+
+class EarnedPoints(msgspec.Struct, array_like=True):
+    """Loyalty points of one order or step; what a refund takes is negative."""
+
+    time: int
+    points: int
+    order_id: str = ""
 
 
 class Customer(msgspec.Struct, array_like=True):
@@ -246,6 +312,34 @@ class Customer(msgspec.Struct, array_like=True):
     last_seen: int = 0
     evidence: list[Evidence] = []
     """Every consent and list change, in the order in which it was learnt of."""
+    tags: dict[str, Tag] = {}
+    fields: dict[str, Any] = {}
+    """Custom fields by id: text, number, flag, or a date as ISO text."""
+    segments: list[str] = []
+    """Those that the customer is in, sorted."""
+    scores: dict[str, Score] = {}
+    """Scores other than engagement, by name."""
+    interests: dict[str, Interest] = {}
+    """By product id, the latest INTERESTS_KEPT."""
+    coupons: list[Coupon] = []
+    points: list[EarnedPoints] = []
+    tier: str = ""
+    last_active: int = 0
+    """When the customer last did anything in the shop, or clicked in a mail."""
+    ignored: int = 0
+    """Marketing mails since then."""
+    left_list: int = 0
+    """When the customer last left a list."""
+    watches: dict[str, int] = {}
+    """When to look whether a workflow with a date or inactivity trigger begins, by workflow id."""
+    taken: dict[str, int] = {}
+    """Of a coupon pool's own actor: how many of its codes are gone, by campaign."""
+    visits: int = 0
+    """Visits to the shop: half an hour of silence ends one."""
+    counted: dict[str, list[int]] = {}
+    """When what a trigger with `times` counts has happened, by workflow and what it was about."""
+    finished: list[Run] = []
+    """Runs that are over whose goal may still be reached."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""
@@ -257,6 +351,8 @@ class Customer(msgspec.Struct, array_like=True):
         earliest = NEVER
         for run in self.runs:  # not a generator: this runs at each event
             earliest = min(earliest, run.due)
+        for due in self.watches.values():
+            earliest = min(earliest, due)
         return earliest
 
     def consented(self, purpose: str) -> bool:

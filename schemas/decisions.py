@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from schemas.commands import MailClass
+from schemas.commands import MailClass, MailKind
+from schemas.definitions.triggers import OCCURRENCES
 from schemas.instant import Instant
 
 DecisionKind = Literal[
-    "entered", "not_entered", "sent", "skipped", "postponed", "exited", "completed", "cancelled"
+    "entered",
+    "not_entered",
+    "sent",
+    "held",  # a mail that may not go now waits with the others
+    "skipped",
+    "postponed",
+    "branched",  # went one way of a branch
+    "assigned",  # got a variant of an experiment
+    "acted",  # tagged, listed, scored, notified, gave a coupon…
+    "exited",
+    "completed",
+    "converted",  # reached the goal
+    "cancelled",
 ]
 
-Reason = Literal[
+OWN_REASONS = (
     # entered, sent
     "triggered",
     "due",
     # not entered
     "already_entered",
+    "cooling_down",
+    "other_of_group",
+    "out_of_season",
+    "too_many_runs",
+    "chain_too_long",
     # not sent, not entered
     "no_consent",
     "no_address",
@@ -26,28 +44,45 @@ Reason = Literal[
     "late",
     "condition",
     "stopped",
+    "holdout",
+    "expired",
+    # held, and why that ended
+    "quiet_hours",
+    "frequency_cap",
+    "fatigue",
+    "mix",
+    "outranked",
+    # branched, assigned, acted
+    "condition_holds",
+    "otherwise",
+    "hash",
+    "step",
+    "no_coupon",
+    "not_live",
     # postponed
     "outside_window",
+    "calling",
     # completed
     "last_step",
-    # exited, cancelled: every occurrence that `exit_on` may name
-    "cart.changed",
-    "cart.emptied",
-    "order.completed",
-    "order.shipped",
-    "order.delivered",
-    "order.cancelled",
-    "order.refunded",
-    "product.reviewed",
-    "list.joined",
-    "list.left",
-    "consent.withdrawn",
+    # converted
+    "goal",
+    # exited, cancelled
+    "exit_condition",
+    "exit_step",
+    "product.changed",
     "address.bounced",
     "customer.erased",
     "merged",
     "definition_gone",
     "internal_error",
-]
+)
+REASONS = frozenset(OWN_REASONS) | OCCURRENCES
+"""And every occurrence, since `exit_on` and `stop_on` may name any."""
+
+if TYPE_CHECKING:
+    Reason = str
+else:
+    Reason = Literal[*sorted(REASONS)]
 """Closed, so that it can be a label in metrics and a sentence in either language."""
 
 
@@ -68,6 +103,11 @@ class Decision(BaseModel):
     mail_class: MailClass | None = Field(default=None, serialization_alias="class")
     command_id: str = ""
     due: Instant | None = None
+    kind: MailKind | None = None
+    variant: str = ""
+    """The variants that the run has, `experiment=variant`, separated by blanks."""
+    detail: str = ""
+    """What was done, which cap held it, which way was gone: a few words, no personal data."""
 
 
 DECISION: TypeAdapter[Decision] = TypeAdapter(Decision)

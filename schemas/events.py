@@ -352,6 +352,14 @@ PAYLOADS: dict[str, type[BaseModel]] = {
 INTERNAL_TYPES = frozenset({"visitor.linked", "visitor.merged", "visitor.forgotten"})
 """Written by our own actors; refused from `publish`."""
 
+ACTIVE = frozenset(
+    {"product.viewed", "product_list.viewed", "products.searched", "page.viewed",
+     "cart.product_added", "cart.product_removed", "checkout.started", "checkout.step_completed",
+     "order.completed", "coupon.applied", "wishlist.added", "product.reviewed", "list.subscribed",
+     "consent.given", "support.requested", "survey.answered", "mail.clicked"}
+)  # fmt: skip
+"""What people do in the shop or with its mails. An opened mail is none: machines open them too."""
+
 TICK = "ritorno.tick"
 WORKFLOWS = "ritorno.workflows"
 ERASED = "ritorno.erased"

@@ -8,10 +8,10 @@ from pydantic import TypeAdapter
 
 from schemas.commands import COMMAND
 from schemas.decisions import DECISION
+from schemas.definitions import DEFINITION
 from schemas.events import INTERNAL_TYPES, PAYLOADS, CloudEvent
 from schemas.products import Product
 from schemas.signals import SIGNAL
-from schemas.workflows import DEFINITION
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

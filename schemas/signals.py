@@ -35,6 +35,21 @@ class CustomerErased(BaseModel):
     customer: str
 
 
+class SalesAlert(BaseModel):
+    """A workflow wants the shop's people to know of a customer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    signal: Literal["sales.alert"] = "sales.alert"
+    id: str
+    time: Instant
+    customer: str
+    workflow: str
+    step: str
+    message: dict[str, str] = {}
+    """By language."""
+
+
 class DataRequested(BaseModel):
     """The customer asks for a copy of what is known (GDPR art. 15): it is due within a month.
 
@@ -49,5 +64,7 @@ class DataRequested(BaseModel):
     customer: str
 
 
-Signal = Annotated[ScoreChanged | CustomerErased | DataRequested, Field(discriminator="signal")]
+Signal = Annotated[
+    ScoreChanged | CustomerErased | DataRequested | SalesAlert, Field(discriminator="signal")
+]
 SIGNAL: TypeAdapter[Signal] = TypeAdapter(Signal)

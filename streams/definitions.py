@@ -24,11 +24,12 @@ import yaml
 from pydantic import ValidationError
 
 from schemas import events
+from schemas.definitions import DEFINITION, AnyDefinition, canonical, version_of
 from schemas.records import OutRecord, Record
 from schemas.wire import first_error
-from schemas.workflows import DEFINITION, AnyDefinition, canonical, version_of
 from streams.log import Log
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
+from streams.yaml_text import read_yaml
 
 CONTROL_TYPE = events.WORKFLOWS.encode()
 LIVE_KEY = b"live"
@@ -211,7 +212,7 @@ def read_files(directory: Path) -> dict[str, bytes]:
 
 def _read_file(path: Path) -> AnyDefinition:
     try:
-        return DEFINITION.validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return DEFINITION.validate_python(read_yaml(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         raise DefinitionError(f"{path}: {first_error(error)}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -327,6 +327,7 @@ def _command_line(command: SendCommand) -> dict[str, str]:
         "workflow": command.workflow,
         "step": command.step,
         "class": command.mail_class,
+        "kind": command.kind,
         "template": command.template,
     }
 

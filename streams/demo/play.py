@@ -13,7 +13,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from schemas.workflows import DEFINITION, Workflow
+from schemas.definitions import DEFINITION
+from schemas.definitions.workflow import Workflow
 from streams.clock import VirtualClock
 from streams.definitions import read_files
 from streams.demo.happening import Happening

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agents.windows import next_opening
+from schemas.definitions.waits import Window
 from schemas.instant import parse_instant, to_rfc3339
-from schemas.workflows import Window
 from tests.agents.world import DAY, FILES, HOUR, World, changed
 
 WINDOW = Window.model_validate({"from": "09:00", "to": "21:00"})

@@ -10,43 +10,59 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import cart, customer, runs, sending
+from agents import cart, customer, sending
 from agents.definitions import Definitions, UnknownVersion
 from agents.partition import Changes, PartitionActors
+from agents.workflows import turn
 from schemas.customer import encode_erased
-from schemas.decisions import Reason
+from schemas.decisions import REASONS, Reason
+from schemas.definitions.triggers import OCCURRENCES
 from schemas.records import OutRecord, Record
 from schemas.signals import CustomerErased
 from schemas.stored import HEAD_SIZE, Progress, head
-from schemas.workflows import Occurrence
 from tests.agents.world import DAY, FILES, HOUR, MINUTE, START, World, changed
 
 W06 = "w06-abandoned-cart-a"
 
 
+MAIL = {"command_id": "c1", "workflow": W06}
+TOLD: dict[str, dict[str, Any]] = {
+    "list.joined": {"type_": "list.subscribed", "confirmed": True},
+    "list.left": {"type_": "list.unsubscribed", "list": "x"},
+    "customer.active": {"type_": "page.viewed"},
+    "cart.changed": {"type_": "cart.product_added", "product_id": "tazza"},
+    "cart.emptied": {"type_": "cart.product_removed", "product_id": "moka"},
+    "product.viewed": {"product_id": "moka"},
+    "cart.product_added": {"product_id": "tazza"},
+    "cart.product_removed": {"product_id": "moka"},
+    "wishlist.added": {"product_id": "moka"},
+    "product.reviewed": {"product_id": "moka"},
+    "consent.given": {"purpose": "tracking"},
+    "consent.withdrawn": {"purpose": "tracking"},
+    "mail.sent": MAIL | {"message_id": "m"},
+    "mail.deferred": MAIL | {"attempt": 1, "reason": "later"},
+    "mail.bounced": MAIL | {"code": 550, "kind": "soft", "reason": "full"},
+    "mail.failed": MAIL | {"reason": "gone"},
+    "mail.skipped": MAIL | {"reason": "expired"},
+    "mail.delivered": MAIL,
+    "mail.opened": MAIL | {"verdict": "human"},
+    "mail.clicked": MAIL | {"verdict": "human"},
+}
+"""What to tell for an occurrence where its name and an order id don't do."""
+NEVER_TOLD = {"customer.erasure_requested", "mail.complained", "mail.unsubscribed", "list.pending"}
+"""The first three end the run by themselves; the last needs a workflow that asks for a proof."""
+
+
 def test_whatever_may_end_a_run_is_a_reason() -> None:
-    assert set(get_args(Occurrence)) <= set(get_args(Reason))
+    assert set(get_args(Reason)) == REASONS >= OCCURRENCES
+    assert turn.ENDS_MARKETING.keys() == {"consent.withdrawn", "address.bounced"} < REASONS
 
 
-def test_what_actors_tell_their_runs_is_an_occurrence() -> None:
-    known = {*get_args(Occurrence), "consent.withdrawn", "address.bounced"}
-    assert known - {"consent.withdrawn", "address.bounced"} == set(get_args(Occurrence))
-    assert runs._ENDS_MARKETING.keys() == {"consent.withdrawn", "address.bounced"}
-
-
-@pytest.mark.parametrize("name", get_args(Occurrence))
+@pytest.mark.parametrize("name", sorted(OCCURRENCES - NEVER_TOLD))
 def test_each_occurrence_can_end_a_run(name: str) -> None:
     world = World(FILES | {W06: changed(W06, trigger="cart.changed", exit_on=[name])})
     world.subscribed().add().at(MINUTE)
-    tell = {
-        "cart.changed": lambda: world.add("tazza"),
-        "cart.emptied": lambda: world.tell("cart.product_removed", product_id="moka"),
-        "order.completed": world.order,
-        "product.reviewed": lambda: world.tell("product.reviewed", product_id="moka"),
-        "list.joined": lambda: world.tell("list.subscribed", confirmed=True),
-        "list.left": lambda: world.tell("list.unsubscribed", list="x"),
-    }
-    tell.get(name, lambda: world.tell(name, order_id="o9"))()
+    world.tell(**({"type_": name, "order_id": "o9"} | TOLD.get(name, {})))
     assert (MINUTE, "", "exited", name) in world.said("w06")
 
 
@@ -76,7 +92,7 @@ def test_all_timers_of_one_customer_fire_at_the_same_record() -> None:
     world = World().subscribed().add().order("o1", products=["tazza"]).at(20 * MINUTE).add()
     world.sleep_until(61 * HOUR)
     fired = [said.step for said in world.said() if said.at == 61 * HOUR]
-    assert fired == ["reminder", "free-shipping", "w03-product-guide"]
+    assert sorted(fired) == ["free-shipping", "reminder", "w03-product-guide"]
     assert world.actors.next_timer > world.now
 
 
@@ -168,10 +184,10 @@ def test_an_event_at_which_an_actor_fails_is_refused_alone(monkeypatch: pytest.M
 def test_a_timer_at_which_an_actor_fails_is_given_up_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     send = sending.send
 
-    def fails(someone: Any, *rest: Any) -> Any:
+    def fails(someone: Any, *rest: Any, **more: Any) -> Any:
         if someone.key == "eve":
             raise ZeroDivisionError("a defect")
-        return send(someone, *rest)
+        return send(someone, *rest, **more)
 
     monkeypatch.setattr(sending, "send", fails)
     world = World()

@@ -15,12 +15,12 @@ from agents.partition import PartitionActors, Place, Poisoned
 from schemas.commands import CancelCommand, SendCommand
 from schemas.customer import Customer, decode_customer
 from schemas.decisions import Decision
+from schemas.definitions import DEFINITION, canonical, version_of
 from schemas.events import TICK, WORKFLOWS, Event
 from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record
 from schemas.stored import Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
-from schemas.workflows import DEFINITION, canonical, version_of
 from streams.definitions import read_files
 
 START = 1_772_445_600_000

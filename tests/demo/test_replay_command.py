@@ -50,7 +50,8 @@ def test_a_day_includes_its_evening(ritorno: Ritorno, events: str) -> None:
     commands = [json.loads(line) for line in Path("out/commands.ndjson").read_text().splitlines()]
     assert len(commands) == summary["commands"]
     assert list(commands[0]) == [
-        "id", "time", "customer", "email", "workflow", "step", "class", "template",
+        "id", "time", "customer", "email", "workflow", "step", "class", "kind",
+        "template",
     ]  # fmt: skip
     earlier = ritorno("replay", events, "--until", "2026-03-31T20:30:00Z", "--out", "o", "--json")
     assert earlier.json[0]["commands"] == summary["commands"] - 1

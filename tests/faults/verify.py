@@ -11,9 +11,9 @@ from agents.definitions import Definitions
 from schemas import topics
 from schemas.commands import COMMAND, SendCommand
 from schemas.customer import Customer, decode_customer
+from schemas.definitions import version_of
 from schemas.records import Record
 from schemas.stored import PROGRESS_KEY, Progress, head, unpack_progress
-from schemas.workflows import version_of
 from streams.definitions import load
 from streams.log import Log
 from streams.replay import Outcome, Partition

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from agents import customer, sending
+from schemas.definitions import version_of
 from schemas.instant import parse_instant, to_rfc3339
-from schemas.workflows import version_of
 from streams.replay import Outcome, ReplayError, replay_file, write
 from tests.agents.world import DAY, FILES, HOUR, MINUTE, START, World
 
@@ -81,7 +81,7 @@ def test_two_runs_write_the_same_files(tmp_path: Path) -> None:
         assert all(json.loads(each) for each in content.splitlines())
     first = json.loads((tmp_path / "one" / "commands.ndjson").read_bytes().splitlines()[0])
     assert list(first) == ["id", "time", "customer", "email", "workflow", "step", "class",
-                           "template"]  # fmt: skip
+                           "kind", "template"]  # fmt: skip
 
 
 def test_it_decides_as_the_actors_do_live() -> None:
@@ -160,10 +160,10 @@ def test_a_refusal_by_an_actor_names_its_line_too(monkeypatch: pytest.MonkeyPatc
 def test_a_defect_costs_one_event_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     send = sending.send
 
-    def fails(someone: Any, run: Any, *rest: Any) -> Any:
+    def fails(someone: Any, *rest: Any, **more: Any) -> Any:
         if someone.key == "bruno":
             raise ZeroDivisionError("a defect")
-        return send(someone, run, *rest)
+        return send(someone, *rest, **more)
 
     expected = [each for each in commands(play(shop())) if each[1] != "bruno"]
     monkeypatch.setattr(sending, "send", fails)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from schemas.definitions import version_of
 from schemas.records import OutRecord
-from schemas.workflows import version_of
 from streams.definitions import (
     CONTROL_TYPE,
     DefinitionError,
@@ -142,7 +142,7 @@ def test_files_are_read_by_their_id(tmp_path: Path) -> None:
     (tmp_path / "w11.yaml").write_text(GOOD)
     definitions = read_files(tmp_path)
     assert list(definitions) == ["w11-welcome"]
-    assert json.loads(definitions["w11-welcome"])["trigger"] == "list.joined"
+    assert json.loads(definitions["w11-welcome"])["trigger"] == {"on": "list.joined"}
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from schemas.events import INTERNAL_TYPES, PAYLOADS
 from schemas.export import DIALECT, export
 from schemas.wire import Unreadable, parse_published
+from streams.yaml_text import read_yaml
 from tests.agents.world import FILES, HOUR, World
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
@@ -83,6 +83,6 @@ def test_what_actors_write_is_as_exported() -> None:
 
 @pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_our_workflows_are_as_exported(path: Path) -> None:
-    written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    written = read_yaml(path.read_text(encoding="utf-8"))
     validator("workflow.schema.json").validate(written)
     validator("workflow.schema.json").validate(json.loads(FILES[written["id"]]))

@@ -6,9 +6,10 @@ import asyncio
 import random
 from pathlib import Path
 
+from schemas.definitions import DEFINITION, canonical
+from schemas.definitions.workflow import Workflow
 from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
-from schemas.workflows import DEFINITION, Workflow, canonical
 from streams.definitions import publish, read_files
 from streams.partitioner import partition_of
 from streams.topology import topics

@@ -1,0 +1,19 @@
+"""Experiments: who gets which variant."""
+
+from __future__ import annotations
+
+import hashlib
+
+from schemas.customer import Customer
+from schemas.definitions.steps import SplitStep, Variant
+
+
+def assign(customer: Customer, step: SplitStep) -> Variant:
+    """Return the customer's variant: a hash of customer and experiment, the same for ever."""
+    drawn = hashlib.blake2b(f"{customer.key}\0{step.experiment}".encode(), digest_size=8).digest()
+    place = int.from_bytes(drawn, "big") % 100
+    for variant in step.split:
+        place -= variant.share
+        if place < 0:
+            return variant
+    return step.split[-1]

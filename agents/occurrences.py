@@ -1,0 +1,106 @@
+"""Occurrences: what an event means for runs, beside what the actor concludes from it.
+
+Every event that was applied is one, named like its type, so that any can begin, end or move a run.
+Most concern nobody: they are made only when a live workflow or a run of the customer listens. An
+opened or clicked mail is one only when a person did it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from agents import tracking
+from agents.context import Context, Occurred
+from schemas.customer import Customer
+from schemas.events import ACTIVE, Event
+
+_CONCLUDED = frozenset(
+    {"order.completed", "order.shipped", "order.delivered", "order.cancelled", "order.refunded",
+     "product.reviewed"}
+)  # fmt: skip
+"""Types whose handlers say themselves whether anything has occurred: a repeated parcel has not."""
+
+
+class Properties(Mapping[str, Any]):
+    """An event's properties as plain values, read only when somebody asks for one."""
+
+    __slots__ = ("_model", "_values")
+
+    def __init__(self, model: BaseModel) -> None:
+        self._model = model
+        self._values: dict[str, Any] | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self._read()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+    def _read(self) -> dict[str, Any]:
+        if self._values is None:
+            self._values = self._model.model_dump(mode="json", exclude_none=True)
+        return self._values
+
+
+def of(
+    customer: Customer, event: Event, concluded: list[Occurred], cart: int, context: Context
+) -> list[Occurred]:
+    """Return what has occurred: the event itself, then what its handler has `concluded`.
+
+    `cart`: the number of the cart that lay there before the event.
+    """
+    properties = Properties(event.data)
+    named = [
+        each._replace(id=event.id, data=each.data or properties if each.name == event.type else {})
+        for each in concluded
+    ]
+    if _is_told(customer, event) and _listens(customer, event.type, context):
+        named.insert(0, _as_it_is(event, cart, properties, context))
+    if (
+        event.type in ACTIVE
+        and tracking.counts(customer, event)
+        and _listens(customer, "customer.active", context)
+    ):
+        time = context.when(event.time)
+        named.append(Occurred("customer.active", time, begins=not event.backfill, id=event.id))
+    return named
+
+
+def _is_told(customer: Customer, event: Event) -> bool:
+    if event.type == "consent.withdrawn":  # concluded for marketing, whatever event ended that
+        return bool(event.data.purpose != "marketing")
+    return event.type not in _CONCLUDED and tracking.counts(customer, event)
+
+
+def _listens(customer: Customer, name: str, context: Context) -> bool:
+    if name in context.live.by_trigger:
+        return True
+    find = context.live.definitions.find
+    for run in (*customer.runs, *customer.finished):
+        published = find(run.workflow, run.version)
+        if published is not None and name in published.program.listens_to:
+            return True
+    return False
+
+
+def _as_it_is(event: Event, cart: int, properties: Properties, context: Context) -> Occurred:
+    data = event.data
+    product_id = getattr(data, "product_id", None)
+    products = getattr(data, "products", None) or ()
+    about_cart = event.type.startswith(("cart.", "checkout."))
+    return Occurred(
+        event.type,
+        context.when(event.time),
+        order_id=getattr(data, "order_id", None) or "",
+        cart=cart if about_cart else 0,
+        list=getattr(data, "list", None) or "",
+        product_ids=(product_id,) if product_id else tuple(each.product_id for each in products),
+        data=properties,
+        id=event.id,
+    )

@@ -1,0 +1,144 @@
+"""Advancing: doing every step that is due, then waiting for the next."""
+
+from __future__ import annotations
+
+from agents import windows
+from agents.conditions import Subject
+from agents.context import Context
+from agents.definitions import Published
+from agents.workflows import steps, waits
+from agents.workflows.ending import CALLING, definition, end
+from agents.workflows.program import Instruction, Program
+from agents.workflows.recording import decide
+from schemas.customer import Customer, Run
+from schemas.definitions.steps import Step
+from schemas.definitions.waits import WaitForCondition, WaitForEvent
+
+OUTSIDE_WINDOW = "outside_window"
+
+
+def go_on(customer: Customer, context: Context) -> None:
+    """Let those runs go on that were begun or released meanwhile."""
+    while context.moving:
+        run = context.moving.pop(0)
+        if any(other is run for other in customer.runs):
+            published = definition(customer, run, context)
+            if published is not None:
+                advance(customer, run, published, context.now, context)
+
+
+def advance(
+    customer: Customer, run: Run, published: Published, until: int, context: Context
+) -> None:
+    """Do every step that is due by `until`, then wait for the next; end the run after the last.
+
+    A timer that fires late does its own step only: the next one may come after another customer's.
+    A marketing mail that is due is left to `holding`, which looks at all of the customer's.
+    """
+    program = published.program
+    while run.step < len(program.instructions):
+        instruction = program.instructions[run.step]
+        if is_stopped(run, published, instruction):
+            decide(customer, run, "skipped", "stopped", context, step=instruction.step)
+            place = instruction.after
+        else:
+            place = _try(customer, run, published, instruction, until, context)
+            if place == steps.STAY:
+                return
+        come_to(run, place, context)
+    end(customer, run, "completed", "last_step", context)
+
+
+def come_to(run: Run, place: int, context: Context) -> None:
+    """Go to another step; what it waits for counts from here."""
+    run.step, run.entered = place, context.now
+    run.held, run.held_for = 0, ""
+
+
+def is_stopped(run: Run, published: Published, instruction: Instruction) -> bool:
+    """Whether the step is left out since something has happened in this run, or happened again."""
+    return any(stop_key(name, published) in run.anchors for name in instruction.step.stop_on)
+
+
+def stop_key(name: str, published: Published) -> str:
+    """Return under which anchor a run remembers that steps are left out: what began it has to
+    happen again for that."""
+    return f"again {name}" if name == published.cause else name
+
+
+def passes(customer: Customer, run: Run, instruction: Instruction, context: Context) -> bool | None:
+    """Return whether a step that is due may be done; None when it was put off, False when not."""
+    step = instruction.step
+    if step.id not in run.results and _waits_for_happening(step):
+        run.results[step.id] = "timeout"
+    late = context.now - run.due > step.late.after
+    if late and step.late.then == "skip":
+        decide(customer, run, "skipped", "late", context, step=step)
+        return False
+    if late and step.late.window is not None:
+        opening = windows.next_opening(context.now, step.late.window, customer.profile.zone)
+        if opening > context.now:
+            run.due, run.held, run.held_for = opening, run.held or context.now, OUTSIDE_WINDOW
+            decide(customer, run, "postponed", OUTSIDE_WINDOW, context, step=step)
+            return None
+    if instruction.check is not None:
+        subject = Subject(customer, context.now, run, run.event)
+        if not instruction.check(subject):
+            decide(customer, run, "skipped", "condition", context, step=step)
+            return False
+    return True
+
+
+def recount(customer: Customer, run: Run, program: Program, context: Context) -> None:
+    """Count anew when the run's step is due, without doing anything."""
+    if run.step >= len(program.instructions):
+        run.due = context.now
+        return
+    instruction = program.instructions[run.step]
+    due = waits.due(customer, run, instruction, context.now)
+    if not run.held_for or due > context.now:
+        run.due = due
+
+
+def _is_due(
+    customer: Customer, run: Run, instruction: Instruction, until: int, context: Context
+) -> bool:
+    due = waits.due(customer, run, instruction, context.now)
+    if run.held_for and due <= context.now:
+        return run.due <= until  # it was put off
+    run.held, run.held_for, run.due = 0, "", due
+    if instruction.condition is not None and due > until:
+        _look(customer, run, instruction, context)
+    return run.due <= until or not instruction.step.wait
+
+
+def _look(customer: Customer, run: Run, instruction: Instruction, context: Context) -> None:
+    """See whether what the run waits for is true."""
+    subject = Subject(customer, context.now, run, run.event)
+    if instruction.condition is not None and instruction.condition(subject):
+        run.results[instruction.step.id] = "condition"
+        run.due = context.now
+
+
+def _waits_for_happening(step: Step) -> bool:
+    return bool(step.wait) and isinstance(step.wait[0], WaitForEvent | WaitForCondition)
+
+
+def _try(
+    customer: Customer,
+    run: Run,
+    published: Published,
+    instruction: Instruction,
+    until: int,
+    context: Context,
+) -> int:
+    """Do the step if it is due; return where the run goes on, STAY when it doesn't."""
+    if not _is_due(customer, run, instruction, until, context):
+        return steps.STAY
+    if instruction.marketing and not run.holdout:
+        return steps.STAY  # `holding` goes on from here
+    if run.held_for != CALLING:
+        passed = passes(customer, run, instruction, context)
+        if not passed:
+            return steps.STAY if passed is None else instruction.after
+    return steps.act(customer, run, published, instruction, context)

@@ -1,0 +1,48 @@
+"""Triggers that ask for several occurrences within a time, of the same product, page or category.
+
+Only what a live workflow counts is remembered, and for as long as it may count.
+"""
+
+from __future__ import annotations
+
+from agents.context import Occurred
+from agents.definitions import Published
+from schemas.customer import COUNTED_KEPT, Customer
+from schemas.definitions.triggers import OnEvent
+
+
+def reached(
+    customer: Customer, published: Published, trigger: OnEvent, occurrence: Occurred, now: int
+) -> bool:
+    """Count one occurrence; return whether there are enough of them now."""
+    if trigger.within is None:
+        return True
+    about = "" if trigger.same is None else str(occurrence.data.get(trigger.same) or "")
+    if trigger.same is not None and not about:
+        return False
+    key = f"{published.workflow.id}/{about}"
+    since = now - trigger.within
+    times = [time for time in customer.counted.pop(key, []) if time > since]
+    if occurrence.time > since:
+        times = sorted([*times, occurrence.time])[-trigger.times :]
+    if times:
+        customer.counted[key] = times  # the last one counted is the last to give way
+    while len(customer.counted) > COUNTED_KEPT:
+        del customer.counted[next(iter(customer.counted))]
+    return len(times) >= trigger.times
+
+
+def begin_anew(customer: Customer, published: Published, occurrence: Occurred) -> None:
+    """Forget what has been counted, since it has begun a run."""
+    trigger = published.workflow.trigger
+    if isinstance(trigger, OnEvent) and trigger.within is not None:
+        about = "" if trigger.same is None else str(occurrence.data.get(trigger.same) or "")
+        customer.counted.pop(f"{published.workflow.id}/{about}", None)
+
+
+def adopt(customer: Customer, visitor: Customer) -> None:
+    """Add what a visitor's occurrences were counted as."""
+    for key, times in visitor.counted.items():
+        customer.counted[key] = sorted([*customer.counted.pop(key, []), *times])[-20:]
+    while len(customer.counted) > COUNTED_KEPT:
+        del customer.counted[next(iter(customer.counted))]

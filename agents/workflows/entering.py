@@ -1,0 +1,245 @@
+"""Entering: which runs something begins.
+
+By what the workflow's file says, in this order: its trigger's own conditions, the season, the
+conversation that the customer is in already or has had, the cool-down, the group, `entry.if`.
+Whatever keeps a customer out is recorded, except that a trigger doesn't apply, or that the
+conversation is going on.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from agents import calendar
+from agents.conditions import Subject
+from agents.context import Context, Occurred
+from agents.definitions import Published
+from agents.digests import derived_id
+from agents.workflows import counting
+from agents.workflows.recording import decide
+from schemas.customer import ENTERED_KEPT, Customer, Entered, Run
+from schemas.decisions import Reason
+from schemas.definitions.steps import CallStep
+from schemas.definitions.triggers import OCCURRENCES, OnEvent, OnScore, OnTier
+from schemas.definitions.workflow import Season
+
+RUNS_OF_ONE = 200
+"""Runs of one workflow that a customer may be in at once: a wholesaler's confirmations."""
+CHAIN = 100
+"""Runs that may begin within one state change: workflows that set each other off end here."""
+EVENT_FIELDS = 20
+EVENT_TEXT = 200
+"""Properties of the triggering event that a run keeps, and characters of each."""
+ID_LENGTH = 16
+"""Hex digits that tell the events of one customer apart in run ids."""
+
+
+def enter(
+    customer: Customer, published: Published, occurrence: Occurred, context: Context
+) -> Run | None:
+    """Begin a run if what has occurred is the workflow's trigger and nothing keeps it out.
+
+    The run goes on by `advancing.go_on`. Returns it, None when none was begun.
+    """
+    if not _triggers(customer, published, occurrence, context):
+        return None
+    return _begin(customer, published, occurrence, context)
+
+
+def call(customer: Customer, run: Run, step: CallStep, context: Context) -> Run | None:
+    """Begin the workflow that a step calls, about the same subject; None when none was begun."""
+    published = context.live.workflows.get(step.call)
+    if published is None:
+        decide(customer, run, "skipped", "not_live", context, step=step, detail=step.call)
+        return None
+    occurrence = Occurred(
+        f"called:{step.call}",
+        context.now,
+        order_id=run.order_id,
+        cart=run.cart,
+        list=run.list,
+        product_ids=(run.product,) if run.product else (),
+        data=run.event,
+        id=f"{run.id}/{step.id}",
+    )
+    decide(customer, run, "acted", "step", context, step=step, detail=f"call {step.call}")
+    return _begin(customer, published, occurrence, context, caller=run)
+
+
+def subject_of(run: Run) -> str:
+    """Return what the run is about, as its id has it."""
+    return run.id.removeprefix(f"{run.workflow}/").rsplit("/", 1)[0]
+
+
+def _triggers(
+    customer: Customer, published: Published, occurrence: Occurred, context: Context
+) -> bool:
+    trigger, program = published.workflow.trigger, published.program
+    if isinstance(trigger, OnScore):
+        before, after = occurrence.data["before"], occurrence.data["after"]
+        if trigger.above is not None:
+            return bool(before < trigger.above <= after)
+        return bool(trigger.below is not None and after < trigger.below <= before)
+    if isinstance(trigger, OnTier) and trigger.to:
+        return bool(occurrence.data.get("to") == trigger.to)
+    if not isinstance(trigger, OnEvent):
+        return True
+    if program.where is not None:
+        subject = Subject(customer, context.now, None, occurrence.data)
+        if not program.where(subject):
+            return False
+    return counting.reached(customer, published, trigger, occurrence, context.now)
+
+
+def _begin(
+    customer: Customer,
+    published: Published,
+    occurrence: Occurred,
+    context: Context,
+    *,
+    caller: Run | None = None,
+) -> Run | None:
+    run = _run(published, occurrence, caller)
+    subject = subject_of(run)
+    going_on = [other for other in customer.runs if other.workflow == run.workflow]
+    if any(subject_of(other) == subject for other in going_on):
+        return None  # it is in this very conversation already
+    reason = _kept_out(customer, published, run, subject, occurrence, context)
+    if reason is None and len(going_on) >= RUNS_OF_ONE:
+        reason = "too_many_runs"
+    if reason is None and context.begun >= CHAIN:
+        reason = "chain_too_long"
+    if reason is not None:
+        decide(customer, run, "not_entered", reason, context)
+        return None
+    _remember(customer, published, occurrence, subject, context)
+    decide(customer, run, "entered", "triggered", context)
+    customer.runs.append(run)
+    context.begun += 1
+    context.moving.append(run)
+    return run
+
+
+def _run(published: Published, occurrence: Occurred, caller: Run | None) -> Run:
+    workflow = published.workflow
+    once_per = workflow.entry.once_per
+    several = len(occurrence.product_ids) > 1 and once_per != "product"
+    product = occurrence.product_ids[0] if occurrence.product_ids and not several else ""
+    about = {
+        "order": occurrence.order_id,
+        "cart": str(occurrence.cart),
+        "list": occurrence.list,
+        "product": product,
+        "event": derived_id(occurrence.name, occurrence.id)[:ID_LENGTH],
+        "customer": "",
+    }
+    return Run(
+        id=f"{workflow.id}/{about[once_per]}/{occurrence.time}",
+        workflow=workflow.id,
+        version=published.version,
+        begun=occurrence.time,
+        step=0,
+        due=occurrence.time,
+        anchors={occurrence.name: occurrence.time} if occurrence.name in OCCURRENCES else {},
+        order_id=occurrence.order_id,
+        cart=occurrence.cart if once_per == "cart" else -1,
+        list=occurrence.list,
+        product=product,
+        entered=occurrence.time,
+        holdout=caller is not None and caller.holdout,
+        caller="" if caller is None else caller.id,
+        event=_kept(published, occurrence),
+    )
+
+
+def _kept_out(
+    customer: Customer,
+    published: Published,
+    run: Run,
+    subject: str,
+    occurrence: Occurred,
+    context: Context,
+) -> Reason | None:
+    """Return why this customer does not enter now, None when nothing is in the way."""
+    workflow, program = published.workflow, published.program
+    if workflow.season is not None:
+        today = calendar.local_day(context.now, customer.profile.zone)
+        if not _in_season(workflow.season, today):
+            return "out_of_season"
+    last = customer.entered.get(_key(published, subject))
+    if last is not None and last.subject == subject and workflow.entry.once_per != "event":
+        again_after = workflow.entry.again_after
+        if again_after is None or context.now - last.time < again_after:
+            return "already_entered"
+    cool_down = workflow.entry.cool_down
+    latest = customer.entered.get(workflow.id)
+    if cool_down is not None and latest is not None and context.now - latest.time < cool_down:
+        return "cooling_down"
+    if workflow.group and _is_taken(customer, published, context):
+        return "other_of_group"
+    check = program.entry
+    if check is not None:
+        subject_ = Subject(customer, context.now, run, occurrence.data)
+        if not check(subject_):
+            return "condition"
+    return None
+
+
+def _in_season(season: Season, today: date) -> bool:
+    day = f"{today:%m-%d}"
+    if season.opens <= season.closes:
+        return season.opens <= day <= season.closes
+    return day >= season.opens or day <= season.closes  # over New Year
+
+
+def _is_taken(customer: Customer, published: Published, context: Context) -> bool:
+    """Whether the customer is in another workflow of the same group."""
+    for run in customer.runs:
+        other = context.live.definitions.find(run.workflow, run.version)
+        if (
+            other is not None
+            and other.workflow.group == published.workflow.group
+            and other.workflow.id != published.workflow.id
+        ):
+            return True
+    return False
+
+
+def _key(published: Published, subject: str) -> str:
+    """Return under which name the last entry is remembered."""
+    per_subject = published.workflow.entry.once_per in ("list", "product")
+    return f"{published.workflow.id}/{subject}" if per_subject else published.workflow.id
+
+
+def _remember(
+    customer: Customer,
+    published: Published,
+    occurrence: Occurred,
+    subject: str,
+    context: Context,
+) -> None:
+    entry, id_ = published.workflow.entry, published.workflow.id
+    key = _key(published, subject)
+    once = entry.once_per in ("order", "event")  # these occur only once
+    if not once or entry.cool_down is not None:
+        customer.entered.pop(key, None)  # so that those entered latest stand last
+        customer.entered[key] = Entered(subject, context.now)
+    if key != id_ and entry.cool_down is not None:
+        customer.entered[id_] = Entered(subject, context.now)
+    while len(customer.entered) > ENTERED_KEPT:
+        del customer.entered[next(iter(customer.entered))]
+    counting.begin_anew(customer, published, occurrence)
+
+
+def _kept(published: Published, occurrence: Occurred) -> dict[str, str | int | float | bool]:
+    """Return those properties of the event that the definition names, as far as they are plain."""
+    kept: dict[str, str | int | float | bool] = {}
+    if not published.program.event_fields:
+        return kept
+    for name in sorted(published.program.event_fields):
+        value = occurrence.data.get(name)
+        if isinstance(value, str):
+            kept[name] = value[:EVENT_TEXT]
+        elif isinstance(value, bool | int | float):
+            kept[name] = value
+    return dict(list(kept.items())[:EVENT_FIELDS])

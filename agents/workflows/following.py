@@ -1,0 +1,51 @@
+"""Which version a run goes by: the one it began with, or the live one if its file says so."""
+
+from __future__ import annotations
+
+from agents.context import Context
+from agents.definitions import Published
+from agents.workflows import advancing
+from agents.workflows.ending import definition, end
+from schemas.customer import Customer, Run
+
+
+def follow(customer: Customer, run: Run, context: Context) -> Published | None:
+    """Return the version that the run goes by, having moved it there; None when it has ended."""
+    published = definition(customer, run, context)
+    if published is None or published.workflow.versions == "pinned":
+        return published
+    live = context.live.workflows.get(run.workflow)
+    if live is None or live.version == run.version:
+        return published
+    return _move(customer, run, published, live, context)
+
+
+def _move(
+    customer: Customer, run: Run, published: Published, live: Published, context: Context
+) -> Published | None:
+    """Let the run wait at the step of the same id, or at the next one that there still is."""
+    place = _place(run, published, live)
+    if place is None:
+        end(customer, run, "exited", "definition_gone", context)
+        return None
+    run.version = live.version
+    if live.program.instructions[place].step.id == _step_id(run, published):
+        run.step = place
+    else:
+        advancing.come_to(run, place, context)
+    advancing.recount(customer, run, live.program, context)
+    return live
+
+
+def _place(run: Run, published: Published, live: Published) -> int | None:
+    instructions, place = published.program.instructions, run.step
+    while place < len(instructions):
+        found = live.program.places.get(instructions[place].step.id)
+        if found is not None:
+            return found
+        place = instructions[place].after
+    return None
+
+
+def _step_id(run: Run, published: Published) -> str:
+    return published.program.instructions[run.step].step.id

@@ -1,0 +1,110 @@
+"""Telling the shop: a webhook or a mail to the people who sell, and always a signal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents import conditions, profile
+from agents.conditions import Subject
+from agents.context import Context
+from agents.digests import derived_id
+from agents.effects import command, signal
+from schemas.commands import NotifyCommand, SendCommand
+from schemas.customer import Customer, Run
+from schemas.definitions.steps import NotifyStep
+from schemas.signals import SalesAlert
+
+SHOP = "ritorno:shop"
+"""Whom mails to the shop are about: what becomes of them is no news of a customer."""
+EXPIRES_AFTER = 48 * 3_600_000
+
+
+def notify(customer: Customer, run: Run, step: NotifyStep, context: Context) -> str:
+    """Tell the shop of a customer; return where it was told."""
+    policy = context.live.policy
+    target = step.notify
+    if target == "sales":
+        target = policy.sales if policy is not None else ""
+    subject = Subject(customer, context.now, run, run.event)
+    message = {language: conditions.fill(text, subject) for language, text in step.message.items()}
+    id_ = derived_id(customer.key, run.id, step.id)
+    alert = SalesAlert(
+        id=id_,
+        time=context.now,
+        customer=customer.key,
+        workflow=run.workflow,
+        step=step.id,
+        message=message,
+    )
+    context.effects.append(signal(alert))
+    if target.startswith(("http://", "https://")):
+        context.effects.append(command(_webhook(customer, run, step, target, message, context)))
+        return "webhook"
+    if target:
+        context.effects.append(command(_mail(customer, run, step, target, message, context)))
+        return "mail"
+    return "signal"
+
+
+def _webhook(
+    customer: Customer,
+    run: Run,
+    step: NotifyStep,
+    url: str,
+    message: dict[str, str],
+    context: Context,
+) -> NotifyCommand:
+    return NotifyCommand(
+        id=derived_id(customer.key, run.id, step.id),
+        time=context.now,
+        expires=context.now + EXPIRES_AFTER,
+        customer=customer.key,
+        workflow=run.workflow,
+        version=run.version,
+        run=run.id,
+        step=step.id,
+        url=url,
+        body=_about(customer, run, message),
+    )
+
+
+def _mail(
+    customer: Customer,
+    run: Run,
+    step: NotifyStep,
+    target: str,
+    message: dict[str, str],
+    context: Context,
+) -> SendCommand:
+    return SendCommand(
+        id=derived_id(customer.key, run.id, step.id),
+        time=context.now,
+        expires=context.now + EXPIRES_AFTER,
+        customer=SHOP,
+        email=target.removeprefix("mailto:"),
+        workflow=run.workflow,
+        version=run.version,
+        run=run.id,
+        step=step.id,
+        mail_class="transactional",
+        kind="transactional",
+        template=step.template,
+        variables=_about(customer, run, message),
+        legal_basis="contract",
+        reason="sales.alert",
+    )
+
+
+def _about(customer: Customer, run: Run, message: dict[str, str]) -> dict[str, Any]:
+    return {
+        "customer": {
+            "id": customer.key,
+            "name": profile.full_name(customer.profile),
+            "first_name": profile.first_name(customer.profile),
+            "email": customer.profile.email,
+        },
+        "workflow": run.workflow,
+        "order_id": run.order_id,
+        "message": message,
+        "event": run.event,
+    }

@@ -1,0 +1,294 @@
+"""Programs: a workflow laid out flat, with its conditions compiled.
+
+The steps stand in the order of `schemas.definitions.steps.walk`: those inside a branch or a split
+follow it, and each knows where the run goes on after it. Kept runs name their step by its place in
+this order, so it must never change. No way leads back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+from agents.conditions import Check, ConditionMistake, compile_condition
+from agents.vocabulary import Vocabulary
+from schemas.definitions.conditions import Condition
+from schemas.definitions.steps import (
+    BranchStep,
+    CouponStep,
+    ExitStep,
+    GoalStep,
+    NotifyStep,
+    SendStep,
+    SetStep,
+    SplitStep,
+    Step,
+    TagStep,
+    UntagStep,
+    WaitStep,
+    walk,
+)
+from schemas.definitions.triggers import OCCURRENCES, OnEvent
+from schemas.definitions.waits import (
+    Wait,
+    WaitFor,
+    WaitForCondition,
+    WaitForEvent,
+    WaitUntilDate,
+    WaitUntilTime,
+)
+from schemas.definitions.workflow import Workflow
+
+_EVENT_FIELD = re.compile(r"\bevent\.([a-z_]+)")
+
+
+class Mistake(NamedTuple):
+    """Something in a definition that can't be meant."""
+
+    path: str
+    """Where in its file: `steps.2.branch.0.if.orders.cout`."""
+    problem: str
+
+
+class Mistakes(ValueError):
+    """All that is wrong with a definition."""
+
+    def __init__(self, found: Sequence[Mistake]) -> None:
+        super().__init__("; ".join(f"{path}: {problem}" for path, problem in found))
+        self.found = found
+
+
+class Way(NamedTuple):
+    """One way of a branch or a split, and the place it leads to."""
+
+    name: str
+    target: int
+    check: Check | None = None
+    result: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One step in its place."""
+
+    step: Step
+    after: int
+    """Where the run goes on when the step is done or left out."""
+    check: Check | None
+    """Its `if`."""
+    ways: tuple[Way, ...]
+    """Of a branch or a split; a branch's last one is its `else`."""
+    event: Check | None
+    """Which of its events a wait for an event is for."""
+    condition: Check | None
+    """What it waits for to be true."""
+    calendar: bool
+    """Its due time depends on the customer's zone or on a date."""
+    marketing: bool
+    """It is a marketing mail: the arbitration decides about it."""
+    last_marketing: bool
+    """From here on there is nothing but marketing, and some of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a run goes through."""
+
+    instructions: tuple[Instruction, ...]
+    places: Mapping[str, int]
+    """Step id → place."""
+    anchors: frozenset[str]
+    """Occurrences that waits count from."""
+    stops: frozenset[str]
+    """Occurrences that steps are left out for."""
+    exits: frozenset[str]
+    listens_to: frozenset[str]
+    """All occurrences that a run has to be told of."""
+    experiments: Mapping[str, str]
+    """Step id of a split → experiment."""
+    event_fields: frozenset[str]
+    """Properties of the triggering event that it names anywhere."""
+    where: Check | None
+    """Of the trigger."""
+    entry: Check | None
+    exit: Check | None
+    goal: Check | None
+    reviews: bool
+    """Whether a change of the customer may move a run without its being told of anything."""
+
+
+def compile_program(workflow: Workflow, vocabulary: Vocabulary) -> Program:
+    """Lay out a workflow. Raises Mistakes."""
+    return _Compiler(workflow, vocabulary).program()
+
+
+class _Compiler:
+    """One workflow on its way to a program, collecting what is wrong with it."""
+
+    def __init__(self, workflow: Workflow, vocabulary: Vocabulary) -> None:
+        self._workflow = workflow
+        self._vocabulary = vocabulary
+        self._mistakes: list[Mistake] = []
+        self._reads: set[str] = set()
+        self._instructions: dict[int, Instruction] = {}
+        trigger = workflow.trigger
+        self._about = trigger.on if isinstance(trigger, OnEvent) else ""
+
+    def program(self) -> Program:
+        """Return the program. Raises Mistakes."""
+        workflow, trigger, goal = self._workflow, self._workflow.trigger, self._workflow.goal
+        where = trigger.where if isinstance(trigger, OnEvent) else None
+        checks = {
+            "where": self._check(where, "trigger.where"),
+            "entry": self._check(workflow.entry.if_, "entry.if"),
+            "exit": self._check(workflow.exit_if, "exit_if"),
+            "goal": self._check(goal.where, "goal.where", goal.on) if goal else None,
+        }
+        self._lay_out(workflow.steps, 0, _size(workflow.steps), "steps")
+        if self._mistakes:
+            raise Mistakes(self._mistakes)
+        steps = list(walk(workflow.steps))
+        waits = [wait for step in steps for wait in step.wait]
+        anchors = {wait.since for wait in waits if isinstance(wait, WaitFor)} & OCCURRENCES
+        events = {wait.event for wait in waits if isinstance(wait, WaitForEvent)}
+        stops = {name for step in steps for name in step.stop_on}
+        exits = frozenset(workflow.exit_on)
+        goals = {goal.on} if goal else set()
+        instructions = _marked([self._instructions[place] for place in range(len(steps))])
+        return Program(
+            instructions=instructions,
+            places={step.id: place for place, step in enumerate(steps)},
+            anchors=frozenset(anchors),
+            stops=frozenset(stops),
+            exits=exits,
+            listens_to=frozenset(anchors | events | stops | goals) | exits,
+            experiments={step.id: step.experiment for step in steps if isinstance(step, SplitStep)},
+            event_fields=frozenset(self._event_fields(steps)),
+            reviews=checks["exit"] is not None
+            or any(each.calendar or each.condition is not None for each in instructions),
+            **checks,
+        )
+
+    def _lay_out(self, steps: Sequence[Step], start: int, end: int, path: str) -> None:
+        """Lay out a sequence from `start` on; after its last step the run goes on at `end`."""
+        place = start
+        for number, step in enumerate(steps):
+            follows = place + _size([step])
+            after = end if number == len(steps) - 1 else follows
+            self._instructions[place] = self._instruction(step, place, after, f"{path}.{number}")
+            place = follows
+
+    def _instruction(self, step: Step, place: int, after: int, path: str) -> Instruction:
+        check = self._check(step.if_, f"{path}.if")
+        event, condition = self._happening(step, path)
+        ways = tuple(self._ways(step, place + 1, after, path))
+        return Instruction(
+            step=step,
+            after=after,
+            check=check,
+            ways=ways,
+            event=event,
+            condition=condition,
+            calendar=any(_is_calendar(wait) for wait in step.wait),
+            marketing=isinstance(step, SendStep) and step.mail_class == "marketing",
+            last_marketing=False,
+        )
+
+    def _ways(self, step: Step, start: int, after: int, path: str) -> Iterator[Way]:
+        """Lay out the ways, one behind the other from `start` on."""
+        if isinstance(step, BranchStep):
+            for number, arm in enumerate(step.branch):
+                where = f"{path}.branch.{number}"
+                if (arm.if_ is None) != bool(arm.result):
+                    self._mistakes.append(Mistake(where, "one of `if` and `result`"))
+                check = self._check(arm.if_, f"{where}.if")
+                name = arm.result or f"branch.{number}"
+                yield Way(name, start if arm.steps else after, check, arm.result)
+                self._lay_out(arm.steps, start, after, f"{where}.steps")
+                start += _size(arm.steps)
+            yield Way("else", start if step.otherwise else after)
+            self._lay_out(step.otherwise, start, after, f"{path}.else")
+        elif isinstance(step, SplitStep):
+            for number, variant in enumerate(step.split):
+                yield Way(variant.name, start if variant.steps else after)
+                self._lay_out(variant.steps, start, after, f"{path}.split.{number}.steps")
+                start += _size(variant.steps)
+
+    def _happening(self, step: Step, path: str) -> tuple[Check | None, Check | None]:
+        """Compile what the step waits for to happen; see that its waiting ends in any case."""
+        for number, wait in enumerate(step.wait):
+            if not isinstance(wait, WaitForEvent | WaitForCondition):
+                continue
+            if len(step.wait) > 1:
+                problem = "a wait for an event or a condition stands alone: its timeout ends it"
+                self._mistakes.append(Mistake(f"{path}.wait.{number}", problem))
+            if isinstance(wait, WaitForEvent):
+                return self._check(wait.where, f"{path}.wait.{number}.where", wait.event), None
+            return None, self._check(wait.condition, f"{path}.wait.{number}.condition")
+        if step.wait and not any(self._is_known(wait) for wait in step.wait):
+            problem = (
+                "what it counts from may never come; end the list with an alternative that is "
+                'always known, such as {for: 10d, since: entry} or {until: "09:00"}'
+            )
+            self._mistakes.append(Mistake(f"{path}.wait", problem))
+        return None, None
+
+    def _is_known(self, wait: Wait) -> bool:
+        """Whether its time is known to every run that comes to it."""
+        if isinstance(wait, WaitFor):
+            return wait.since in ("step", "entry", self._about)
+        return isinstance(wait, WaitUntilTime)
+
+    def _check(self, condition: Condition | None, path: str, about: str = "") -> Check | None:
+        if condition is None:
+            return None
+        try:
+            check = compile_condition(condition, self._vocabulary, about=about or self._about)
+        except ConditionMistake as mistake:
+            self._mistakes.append(Mistake(f"{path}.{mistake.path}", str(mistake)))
+            return None
+        if not about:
+            self._reads |= check.reads
+        return check
+
+    def _event_fields(self, steps: Iterable[Step]) -> Iterator[str]:
+        """Yield which properties of the event are named, in conditions, texts or dates."""
+        texts: list[Any] = list(self._reads)
+        for step in steps:
+            texts += [wait.date for wait in step.wait if isinstance(wait, WaitUntilDate)]
+            if isinstance(step, TagStep | UntagStep | NotifyStep | SendStep | SetStep):
+                texts.append(step.model_dump_json())
+        for text in texts:
+            yield from _EVENT_FIELD.findall(text)
+
+
+def _marked(instructions: Sequence[Instruction]) -> tuple[Instruction, ...]:
+    """Note from where on there is nothing but marketing left, from the end backwards."""
+    end = len(instructions)
+    mails, acts = [False] * (end + 1), [False] * (end + 1)
+    marked: list[Instruction] = []
+    for place in reversed(range(end)):
+        each = instructions[place]
+        ahead = {each.after, *(way.target for way in each.ways)}
+        mails[place] = each.marketing or any(mails[next_] for next_ in ahead)
+        acts[place] = _acts(each) or any(acts[next_] for next_ in ahead)
+        marked.append(replace(each, last_marketing=mails[place] and not acts[place]))
+    return tuple(reversed(marked))
+
+
+def _acts(instruction: Instruction) -> bool:
+    """Whether the step does anything that makes sense without the marketing mails."""
+    idle = WaitStep | BranchStep | SplitStep | CouponStep | GoalStep | ExitStep
+    return not (instruction.marketing or isinstance(instruction.step, idle))
+
+
+def _size(steps: Iterable[Step]) -> int:
+    return sum(1 for _ in walk(steps))
+
+
+def _is_calendar(wait: Wait) -> bool:
+    if isinstance(wait, WaitFor):
+        return wait.at is not None or bool(wait.on)
+    return isinstance(wait, WaitUntilTime | WaitUntilDate)

@@ -1,0 +1,185 @@
+"""Steps: what each verb does when its time has come."""
+
+from __future__ import annotations
+
+from agents import (
+    conditions,
+    consent,
+    coupons,
+    experiments,
+    loyalty,
+    profile,
+    score,
+    sending,
+    tags,
+)
+from agents.conditions import Subject
+from agents.context import Context
+from agents.definitions import Published
+from agents.workflows import entering, notifying
+from agents.workflows.ending import CALLING, end
+from agents.workflows.program import Instruction
+from agents.workflows.recording import decide
+from schemas.customer import Customer, Run
+from schemas.definitions.steps import (
+    BranchStep,
+    CallStep,
+    CouponStep,
+    ExitStep,
+    GoalStep,
+    ListStep,
+    NotifyStep,
+    PointsStep,
+    ScoreStep,
+    SendStep,
+    SetStep,
+    SplitStep,
+    TagStep,
+    UntagStep,
+    WaitStep,
+)
+
+STAY = -1
+"""The run goes nowhere: it has ended, or waits here."""
+CALL_LASTS = 365 * 86_400_000
+"""How long a run waits for the end of one that it has called: no conversation takes a year."""
+TAG_LENGTH = 100
+"""Characters of a tag that names a field, whatever stands in that."""
+
+_Changes = TagStep | UntagStep | ListStep | SetStep | ScoreStep | PointsStep | NotifyStep
+_Withheld = SendStep | CouponStep | PointsStep | NotifyStep
+"""What the control group of an experiment does not get."""
+
+
+def act(
+    customer: Customer, run: Run, published: Published, instruction: Instruction, context: Context
+) -> int:
+    """Do a step; return the place at which the run goes on, or STAY."""
+    step = instruction.step
+    withheld = isinstance(step, _Withheld) and not _is_confirmation(step)
+    if run.holdout and withheld:
+        decide(customer, run, "skipped", "holdout", context, step=step)
+        return instruction.after
+    place = instruction.after
+    match step:
+        case SendStep():
+            _confirm(customer, run, published, step, context)
+        case BranchStep():
+            place = _branch(customer, run, instruction, context)
+        case SplitStep():
+            place = _split(customer, run, step, instruction, context)
+        case CallStep():
+            place = _call(customer, run, step, instruction, context)
+        case GoalStep():
+            end(customer, run, "converted", "goal", context, detail=step.goal)
+            place = STAY
+        case ExitStep():
+            end(customer, run, "exited", "exit_step", context, detail=step.exit)
+            place = STAY
+        case CouponStep():
+            _issue(customer, run, step, context)
+        case WaitStep():
+            pass
+        case _:
+            detail = _change(customer, run, step, context)
+            decide(customer, run, "acted", "step", context, step=step, detail=detail)
+    return place
+
+
+def _is_confirmation(step: object) -> bool:
+    return isinstance(step, SendStep) and step.mail_class == "transactional"
+
+
+def _confirm(
+    customer: Customer, run: Run, published: Published, step: SendStep, context: Context
+) -> None:
+    """Send a transactional mail. Marketing never comes here: see `holding`."""
+    refused = sending.refusal(customer)
+    if refused is not None:
+        decide(customer, run, "skipped", refused, context, step=step)
+        return
+    sent = sending.send(customer, run, published, step, context)
+    decide(customer, run, "sent", "due", context, step=step, command_id=sent.id)
+
+
+def _branch(customer: Customer, run: Run, instruction: Instruction, context: Context) -> int:
+    """Go the first way that is open, by its condition or by the last result before it."""
+    subject = Subject(customer, context.now, run, run.event)
+    last = next(reversed(run.results.values()), "")
+    *ways, otherwise = instruction.ways
+    for way in ways:
+        if way.check(subject) if way.check is not None else way.result == last:
+            decide(customer, run, "branched", "condition_holds", context,
+                   step=instruction.step, detail=way.name)  # fmt: skip
+            return way.target
+    decide(customer, run, "branched", "otherwise", context, step=instruction.step)
+    return otherwise.target
+
+
+def _split(
+    customer: Customer, run: Run, step: SplitStep, instruction: Instruction, context: Context
+) -> int:
+    variant = experiments.assign(customer, step)
+    run.results[step.id] = variant.name
+    run.holdout = run.holdout or variant.holdout
+    decide(customer, run, "assigned", "hash", context, step=step, detail=variant.name)
+    return next(way.target for way in instruction.ways if way.name == variant.name)
+
+
+def _call(
+    customer: Customer, run: Run, step: CallStep, instruction: Instruction, context: Context
+) -> int:
+    """Begin another workflow for the same subject; wait for its end if the step says so."""
+    if run.held_for == CALLING:  # it has been called, and is over or takes too long
+        going_on = any(other.caller == run.id for other in customer.runs)
+        run.results[step.id] = "timeout" if going_on else "ended"
+        return instruction.after
+    called = entering.call(customer, run, step, context)
+    if called is None or not step.wait_for_end:
+        run.results[step.id] = "none" if called is None else "begun"
+        return instruction.after
+    run.due, run.held, run.held_for = context.now + CALL_LASTS, context.now, CALLING
+    return STAY
+
+
+def _issue(customer: Customer, run: Run, step: CouponStep, context: Context) -> None:
+    code = coupons.issue(customer, run, step, context)
+    run.results[step.id] = "none" if code is None else "issued"
+    if code is None:
+        decide(customer, run, "skipped", "no_coupon", context, step=step, detail=step.coupon)
+        return
+    run.coupon = code
+    detail = f"coupon {step.coupon}"
+    decide(customer, run, "acted", "step", context, step=step, detail=detail)
+
+
+def _change(customer: Customer, run: Run, step: _Changes, context: Context) -> str:
+    """Change the customer, or tell the shop; return what was done in a few words."""
+    subject = Subject(customer, context.now, run, run.event)
+    match step:
+        case TagStep():
+            tag = conditions.fill(step.tag, subject)[:TAG_LENGTH]
+            tags.add(customer, tag, step.lasts, context)
+            done = f"tag {tag}"
+        case UntagStep():
+            pattern = conditions.fill(step.untag, subject)[:TAG_LENGTH]
+            done = f"untag {', '.join(tags.remove(customer, pattern, context))}"
+        case ListStep():
+            change = consent.put_on if step.action == "subscribe" else consent.take_off
+            context.caused += change(customer, step.list_, context.now)
+            done = f"{step.action} {step.list_}"
+        case SetStep():
+            for name, value in step.set.items():
+                filled = conditions.fill(value, subject) if isinstance(value, str) else value
+                profile.set_field(customer, name, filled)
+            done = f"set {', '.join(step.set)}"
+        case ScoreStep():
+            cause = sending.command_id(customer, run, step)
+            score.give(customer, step.score, step.add, cause, context)
+            done = f"score {step.score} {step.add:+g}"
+        case PointsStep():
+            loyalty.add(customer, step.points, context)
+            done = f"points {step.points:+d}"
+        case NotifyStep():
+            done = f"notify {notifying.notify(customer, run, step, context)}"
+    return done

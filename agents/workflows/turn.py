@@ -1,0 +1,95 @@
+"""A turn: all that follows within one state change of a customer.
+
+Something has occurred, or a timer is due, or the customer is simply another than before. Runs are
+told, begin, do what is due, which may cause more; what they wait for may be true now; and marketing
+mails that are due are judged at last, together. So an order that arrives ends the cart run, takes
+back a mail that still waits at the mailer, and begins its own run, all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from agents.context import Context, Occurred
+from agents.workflows import advancing, ending, entering, following, holding, telling
+from schemas.customer import Customer
+from schemas.decisions import Reason
+
+ENDS_MARKETING: Mapping[str, Reason] = {
+    "consent.withdrawn": "consent.withdrawn",
+    "address.bounced": "address.bounced",
+}
+"""Occurrences that no workflow has to name: they end whatever is marketing."""
+
+
+def react(
+    customer: Customer, occurred: Iterable[Occurred], context: Context, *, begin: bool
+) -> None:
+    """Tell the runs what has happened, begin those that it triggers, do all that follows.
+
+    `begin` is False for history that is loaded afterwards: it ends runs and begins none.
+    """
+    context.begun = 0
+    for occurrence in occurred:
+        _happen(customer, occurrence, context, begin=begin)
+    _settle(customer, context, context.now)
+
+
+def wake(customer: Customer, context: Context) -> None:
+    """Let the runs go on whose timer is the earliest one, which is due."""
+    context.begun = 0
+    due = customer.due()
+    for run in [run for run in customer.runs if run.due == due]:
+        published = following.follow(customer, run, context)
+        if published is not None and run.due <= context.now:
+            advancing.advance(customer, run, published, due, context)
+    _settle(customer, context, due)
+
+
+def give_up(customer: Customer, context: Context) -> None:
+    """End the runs whose timer is the earliest one: doing their step has failed."""
+    due = customer.due()
+    for run in [run for run in customer.runs if run.due == due]:
+        ending.end(customer, run, "exited", "internal_error", context)
+    context.moving.clear()
+
+
+def end_all(customer: Customer, reason: Reason, context: Context) -> None:
+    """End every run and take back every mail that may still wait."""
+    for run in list(customer.runs):
+        ending.end(customer, run, "exited", reason, context)
+    ending.take_back(customer.pending, customer, reason, context)
+    context.moving.clear()
+
+
+def leave(customer: Customer, context: Context) -> None:
+    """End the runs here, since they go on (or begin again) under the customer's own id."""
+    for run in list(customer.runs):
+        ending.end(customer, run, "exited", "merged", context)
+    context.moving.clear()
+
+
+def _settle(customer: Customer, context: Context, until: int) -> None:
+    """Do what follows from what has been done, until nothing moves any more."""
+    while True:
+        advancing.go_on(customer, context)
+        if context.caused:
+            caused, context.caused = context.caused, []
+            for occurrence in caused:
+                _happen(customer, occurrence, context, begin=True)
+        elif not telling.review(customer, context) and not holding.judge(customer, context, until):
+            return
+
+
+def _happen(customer: Customer, occurrence: Occurred, context: Context, *, begin: bool) -> None:
+    ends = ENDS_MARKETING.get(occurrence.name)
+    if ends is not None and occurrence.data.get("purpose", "marketing") == "marketing":
+        ending.end_marketing(customer, ends, context)
+    for run in list(customer.runs):
+        telling.tell(customer, run, occurrence, context)
+    if customer.finished:
+        telling.count_goals(customer, occurrence, context)
+    if begin and occurrence.begins:
+        for published in context.live.by_trigger.get(occurrence.name, ()):
+            entering.enter(customer, published, occurrence, context)
+            advancing.go_on(customer, context)

@@ -1,0 +1,101 @@
+"""Waits: when the step is due that a run has come to.
+
+Of its alternatives the first counts whose occurrence or date is known. A time that was counted from
+something may lie in the past when that becomes known; the step is due at once then, and late as far
+as its `late` says. A calendar wait is counted again whenever the customer's zone or the date has
+changed, so it fires at the local time that holds when it fires.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from agents import calendar
+from agents.conditions import Subject, read_field
+from agents.workflows.program import Instruction
+from schemas.customer import Customer, Run
+from schemas.definitions.waits import (
+    Wait,
+    WaitFor,
+    WaitForCondition,
+    WaitForEvent,
+    WaitUntilDate,
+    WaitUntilTime,
+)
+
+CAME = frozenset({"event", "condition"})
+"""Results of a wait for something that has come before its timeout."""
+
+
+def due(customer: Customer, run: Run, instruction: Instruction, now: int) -> int:
+    """Return when (ms) the run's step is due; when it came to it, if the step doesn't wait.
+
+    A run that followed its workflow to a version with another trigger may know nothing to count
+    from: then its step counts from when the run came to it.
+    """
+    if run.results.get(instruction.step.id) in CAME:
+        return run.due  # since then
+    for wait in instruction.step.wait:
+        instant = _instant(customer, run, wait, now)
+        if instant is not None:
+            return instant
+    last = instruction.step.wait[-1:]
+    return came(run) + sum(wait.duration for wait in last if isinstance(wait, WaitFor))
+
+
+def came(run: Run) -> int:
+    """Return when (ms) the run came to its step."""
+    return run.entered or run.begun
+
+
+def _instant(customer: Customer, run: Run, wait: Wait, now: int) -> int | None:
+    zone = customer.profile.zone
+    match wait:
+        case WaitFor():
+            return _since(run, wait, zone)
+        case WaitUntilTime():
+            return calendar.next_time(came(run), wait.until, zone, wait.on)
+        case WaitUntilDate():
+            return _date(customer, run, wait, now)
+        case WaitForEvent() | WaitForCondition():
+            return came(run) + wait.timeout
+
+
+def _since(run: Run, wait: WaitFor, zone: str) -> int | None:
+    if wait.since == "step":
+        anchor: int | None = came(run)
+    elif wait.since == "entry":
+        anchor = run.begun
+    else:
+        anchor = run.anchors.get(wait.since)
+    if anchor is None:
+        return None
+    if wait.at is None and not wait.on:
+        return anchor + wait.duration
+    instant = calendar.after_days(anchor, wait.duration, zone)
+    if wait.at is None:
+        return calendar.next_weekday(instant, zone, wait.on)
+    return calendar.next_time(instant, wait.at, zone, wait.on)
+
+
+def _date(customer: Customer, run: Run, wait: WaitUntilDate, now: int) -> int | None:
+    zone = customer.profile.zone
+    day = calendar.to_day(read_field(wait.date, Subject(customer, now, run, run.event)), zone)
+    if day is None:
+        return None
+    if wait.date != "profile.birthday":
+        return _beside(day, wait, zone)
+    year = calendar.local_day(came(run), zone).year - 1 - wait.after // (365 * calendar.DAY)
+    while True:  # the next one
+        instant = _beside(calendar.anniversary(day, year), wait, zone)
+        if instant >= came(run):
+            return instant
+        year += 1
+
+
+def _beside(day: date, wait: WaitUntilDate, zone: str) -> int:
+    """Return the instant before or after a day: whole days by the calendar, then by the clock."""
+    days, rest = divmod(abs(wait.after - wait.before), calendar.DAY)
+    sign = 1 if wait.after >= wait.before else -1
+    shifted = day + sign * timedelta(days=days)
+    return calendar.instant_of(shifted, wait.at, zone) + sign * rest

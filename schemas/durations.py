@@ -1,0 +1,44 @@
+"""Durations and times of the day as people write them in workflow files."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_UNITS_MS = (604_800_000, 86_400_000, 3_600_000, 60_000, 1_000)
+_SHORT_NAMES = ("w", "d", "h", "m", "s")
+
+
+def parse_duration(value: Any) -> int:
+    """Read `1h`, `2d12h`, `30m`, `0s` as milliseconds. Raises ValueError naming the value."""
+    if isinstance(value, int) and not isinstance(value, bool) and value == 0:
+        return 0
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not any(match.groups()):
+        raise ValueError(f"not a duration such as 30m, 1h or 2d12h: {value!r}")
+    return sum(
+        int(count) * unit
+        for count, unit in zip(match.groups(), _UNITS_MS, strict=True)
+        if count is not None
+    )
+
+
+def duration_text(milliseconds: int) -> str:
+    """Return the shortest text that `parse_duration` reads as the same duration."""
+    parts, rest = [], milliseconds
+    for unit, name in zip(_UNITS_MS, _SHORT_NAMES, strict=True):
+        count, rest = divmod(rest, unit)
+        if count:
+            parts.append(f"{count}{name}")
+    return "".join(parts) or "0s"
+
+
+Duration = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    PlainSerializer(duration_text, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$", "examples": ["2d12h"]}),
+]
