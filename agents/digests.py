@@ -28,3 +28,8 @@ def contains(digests: bytes, wanted: bytes) -> bool:
     while place > 0 and place % SEEN_BYTES:  # a hit across two digests is none
         place = digests.find(wanted, place + 1)
     return place >= 0
+
+
+def address_digest(address: str) -> str:
+    """Return the hash by which two addresses are compared, upper and lower case being one."""
+    return xxhash.xxh3_64_hexdigest(address.strip().lower().encode())

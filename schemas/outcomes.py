@@ -88,6 +88,7 @@ class MailDeferred(MailOutcome):
     """A temporary refusal, or no answer at all; the mailer tries again."""
 
     attempt: int
+    """0: a server behind the relay tries again, says a report that came back."""
     code: int | None = None
     enhanced_code: str | None = None
     reason: str
@@ -101,6 +102,11 @@ class MailBounced(MailOutcome):
     enhanced_code: str | None = None
     kind: BounceKind
     reason: str
+    reported: bool = False
+    """The relay had taken the mail; a report came back later. Where it quotes no code, `code` is
+    the usual one of what it says."""
+    recipient: str = ""
+    """Digest of the address that a report is about (`agents/digests.py`); empty where unknown."""
 
 
 class MailFailed(MailOutcome):

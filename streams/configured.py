@@ -72,6 +72,7 @@ def mail_settings(settings: Settings) -> MailSettings:
             from_name=settings.mail_from_name or settings.shop_name,
             reply_to=settings.mail_reply_to or settings.shop_support_email,
             envelope_from=settings.mail_envelope_from,
+            bounce_domain=settings.mail_bounce_domain,
             list_id=settings.mail_list_id,
             public_url=settings.public_url,
             signing_keys=signing_keys(settings),

@@ -114,6 +114,17 @@ def _smtp_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _imap_url(value: SecretStr) -> SecretStr:
+    from streams.mail.inbound.imap import parse_imap  # noqa: PLC0415  # few shops have one
+
+    if value.get_secret_value():
+        try:
+            parse_imap(value.get_secret_value())
+        except ValueError as error:
+            raise _MistakeError(str(error)) from None
+    return value
+
+
 def _mail_address(value: str) -> str:
     try:
         return validate_email(value, check_deliverability=False, test_environment=True).normalized
@@ -273,6 +284,9 @@ class Settings(BaseSettings):
     """Empty: `news.` and the sender's domain."""
     mail_envelope_from: Annotated[str, AfterValidator(_optional_mail_address)] = ""
     """Who gets bounces. Empty: the sender."""
+    mail_bounce_domain: Annotated[str, AfterValidator(_optional_domain)] = ""
+    """Each mail gets a return address of its own there, so that a bounce says which mail it is
+    about. A part of the sender's domain, or SPF no longer speaks for the sender (DMARC)."""
     mail_unsubscribe_mailbox: Annotated[str, AfterValidator(_optional_mail_address)] = ""
     """A mailbox that somebody reads; a second way to unsubscribe. Empty: none."""
     mail_feedback_sender: Annotated[str, AfterValidator(_feedback_sender)] = ""
@@ -287,6 +301,17 @@ class Settings(BaseSettings):
     """How long a signature holds after the mail's expiry (x=). None: for ever."""
     mail_public_url: Annotated[str, AfterValidator(_optional_web_url)] = ""
     """Where the world reaches public_bind. Empty: http://PUBLIC_BIND, good only for trying out."""
+    inbound_smtp_bind: Bind | None = None
+    """Take bounces and complaints here by SMTP; needs mail_bounce_domain. None: not at all."""
+    inbound_maildir: Path | None = None
+    """A maildir into which they are delivered."""
+    inbound_imap_url: Annotated[SecretStr, AfterValidator(_imap_url)] = SecretStr("")
+    """`imaps://USER:PASSWORD@HOST[:PORT][/FOLDER]`, a mailbox of theirs; imap:// is STARTTLS."""
+    inbound_imap_done: Line = ""
+    """Folder for those that are dealt with. Empty: they stay where they are, marked as seen."""
+    inbound_imap_ca_file: Path | None = None
+    inbound_poll_seconds: float = Field(default=30.0, ge=1, le=3600)
+    """How often maildir and mailbox are looked into."""
     token_keys: Annotated[tuple[TokenKey, ...], BeforeValidator(_token_keys)] = ()
     """Empty: one is made and kept in data_dir, which is right only for a single worker."""
 
@@ -380,7 +405,9 @@ def _check_together(settings: Settings) -> None:
             f"{PREFIX}MAIL_DKIM_DOMAIN is {settings.mail_dkim_domain}, so "
             f"{PREFIX}MAIL_DKIM_SELECTOR and {PREFIX}MAIL_DKIM_KEY_FILE must be set"
         )
-    for name in ("kafka_ca_file", "kafka_cert_file", "kafka_key_file"):
+    if settings.inbound_smtp_bind and not settings.mail_bounce_domain:
+        raise SettingsError(f"{PREFIX}INBOUND_SMTP_BIND needs {PREFIX}MAIL_BOUNCE_DOMAIN as well")
+    for name in ("kafka_ca_file", "kafka_cert_file", "kafka_key_file", "inbound_imap_ca_file"):
         path: Path | None = getattr(settings, name)
         if path is not None and not path.is_file():
             raise SettingsError(f"{PREFIX}{name.upper()}: there is no file {path}")
@@ -425,7 +452,7 @@ def _read_file(fields: Mapping[str, Any]) -> tuple[dict[str, Any], Path | None]:
     return values, path
 
 
-_SECRETS = {"smtp_url", "kafka_password", "token_keys"}
+_SECRETS = {"smtp_url", "inbound_imap_url", "kafka_password", "token_keys"}
 
 
 def _explain(error: ValidationError, flags: Mapping[str, Any]) -> str:

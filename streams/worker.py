@@ -34,6 +34,7 @@ from streams.customers import CustomersRuntime
 from streams.definitions import Library
 from streams.failures import WorkerFailed
 from streams.log import Log
+from streams.mail.inbound.opening import Inbound
 from streams.mail.mailer import MailerRuntime
 from streams.mail.public import PublicSite
 from streams.mail.relay import RelayUrlError, parse_relay
@@ -142,6 +143,7 @@ class Worker:
         self._own(app, MAILER, self.mailer)
         await self._open_admin_port()
         await self._open_public_port(mail)
+        await self._open_inbound(mail)
         await self._consume(app)
 
     async def _customers(self) -> CustomersRuntime[Changes]:
@@ -228,6 +230,13 @@ class Worker:
             await site.start(bind.host, bind.port)
         except OSError as error:
             raise WorkerFailed(f"RITORNO_PUBLIC_BIND = {bind}: {error.strerror}") from None
+
+    async def _open_inbound(self, mail: MailSettings) -> None:
+        inbound = Inbound(
+            self.settings, mail, log=self.log, clock=self.clock, metrics=self.metrics.returns
+        )
+        self._running.push_async_callback(inbound.stop)
+        await inbound.start()
 
     async def _consume(self, app: App) -> None:
         self._app = app

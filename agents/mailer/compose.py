@@ -18,6 +18,7 @@ from agents.mailer.dkim import Signer
 from agents.mailer.render import Rendered, Renderer
 from agents.mailer.settings import MailSettings
 from agents.mailer.tokens import Tokens, Unsubscribe
+from agents.mailer.verp import HEADER, ReturnAddresses
 from schemas.commands import SendCommand
 from schemas.instant import to_datetime
 
@@ -53,6 +54,7 @@ class Composer:
         if settings.reply_to:
             self._sender_lines += headers.mailbox("Reply-To", read_recipient(settings.reply_to, ""))
         self._envelope_from = _ascii(settings.envelope_from or settings.from_address)
+        self._returns = ReturnAddresses(settings.signing_keys, settings.bounce_domain)
         self._list_id = f"<{settings.list_id or 'news.' + settings.sender_domain}>"
         self._feedback_sender = settings.feedback_sender or settings.default_feedback_sender
         self._mailto = ""
@@ -74,9 +76,13 @@ class Composer:
         head = self._headers(command, recipient, words, unsubscribe, boundary)
         body = _body(words, boundary)
         message = b"".join((self._signed(command, head, body), head, b"\r\n", body))
-        return Mail(
-            command.id, self._envelope_from, recipient, message, self.message_id(command.id)
-        )
+        sender = self._envelope_sender(command)
+        return Mail(command.id, sender, recipient, message, self.message_id(command.id))
+
+    def _envelope_sender(self, command: SendCommand) -> str:
+        if not self._settings.bounce_domain:
+            return self._envelope_from
+        return self._returns.sender(command.id, command.customer)
 
     def _unsubscribe_url(self, command: SendCommand) -> str:
         token = self._tokens.make(Unsubscribe(command.customer, command.id))
@@ -118,6 +124,8 @@ class Composer:
     ) -> Iterator[tuple[str, ...]]:
         yield "Date", format_datetime(to_datetime(command.time))
         yield "Message-ID", self.message_id(command.id)
+        if token := self._returns.token(command.id, command.customer):
+            yield HEADER, token
         yield "Content-Language", words.locale
         if _transactional(command):
             yield "Auto-Submitted", "auto-generated"

@@ -64,6 +64,8 @@ class MailSettings:
     """Empty: no Reply-To, answers go to `from_address`."""
     envelope_from: str = ""
     """Who gets bounces (MAIL FROM). Empty: `from_address`."""
+    bounce_domain: str = ""
+    """Domain of return addresses (`agents/mailer/verp.py`). Empty: all mails name the one above."""
     list_id: str = ""
     """Empty: `news.` and the domain of `from_address`."""
     unsubscribe_mailbox: str = ""

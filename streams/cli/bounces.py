@@ -79,6 +79,7 @@ def _as_dict(name: str, verdict: Verdict) -> dict[str, Any]:
         "enhanced_code": first.enhanced_code,
         "text": first.text,
         "source": verdict.source,
+        "message_id": verdict.returned.message_id,
         "recipients": [recipient._asdict() for recipient in verdict.recipients],
     }
 

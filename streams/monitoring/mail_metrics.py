@@ -48,10 +48,18 @@ class MailMetrics:
     """Counts mails by class and outcome; nothing here knows whom a mail is for."""
 
     def __init__(
-        self, registry: CollectorRegistry, *, requests: Counter, event_age: Histogram
+        self,
+        registry: CollectorRegistry,
+        *,
+        requests: Counter,
+        event_age: Histogram,
+        bounces: Counter,
     ) -> None:
-        """`requests` and `event_age` are shared with the stages before the mailer."""
+        """`requests` and `event_age` are shared with the stages before the mailer, `bounces` with
+        what comes back later.
+        """
         self._requests = requests
+        self._bounces = bounces
         self._sent_age = event_age.labels("sent")
         self._template = BoundedLabel()
         self._reason = BoundedLabel()
@@ -70,6 +78,8 @@ class MailMetrics:
         """An outcome is durable."""
         label = self._reason(reason or "none")
         self.deliveries.labels(_class(mail_class), outcome, label).inc()
+        if outcome == "bounced":
+            self._bounces.labels(label).inc()
 
     def ambiguous(self, mail_class: str) -> None:
         """Nobody can know whether the relay has this mail."""

@@ -29,6 +29,7 @@ from schemas.commands import CancelCommand, SendCommand
 from schemas.decisions import Decision, DecisionKind
 from schemas.events import PAYLOADS
 from streams.monitoring.mail_metrics import BoundedLabel, MailMetrics
+from streams.monitoring.return_metrics import ReturnCounters
 from streams.state.recovery import Recovered
 from streams.topology import CUSTOMER_EVENTS, SEND_COMMANDS
 
@@ -75,8 +76,12 @@ class Metrics:
         self._define_events()
         self._define_workflows()
         self._define_state()
+        self.returns = ReturnCounters(self.registry)
         self.mail = MailMetrics(
-            self.registry, requests=self.mail_requests, event_age=self.event_age
+            self.registry,
+            requests=self.mail_requests,
+            event_age=self.event_age,
+            bounces=self.returns.bounces,
         )
         self._template = BoundedLabel()
 

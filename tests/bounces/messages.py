@@ -41,8 +41,9 @@ Status: {status}
 --b1
 Content-Type: message/rfc822
 
-Return-Path: <rimbalzi@negozio.example>
+Return-Path: <gettone@negozio.example>
 Message-ID: <abc@negozio.example>
+X-Ritorno-Mail: tabc
 Feedback-ID: carrello:promemoria:marketing:negozio
 List-Unsubscribe: <https://negozio.example/u/k.t.s>
 From: Il negozio <negozio@negozio.example>

@@ -29,6 +29,7 @@ def test_a_line_a_message(ritorno: Ritorno) -> None:
             "enhanced_code": "5.1.1",
             "text": "host said: 550 5.1.1 User unknown",
             "source": "report",
+            "message_id": "<abc@negozio.example>",
             "recipients": done.json[0]["recipients"],
         }
     ]

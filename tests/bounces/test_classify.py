@@ -10,6 +10,7 @@ import pytest
 from agents.mailer.bounces.addresses import tidy
 from agents.mailer.bounces.reading import classify
 from agents.mailer.bounces.reasons import KINDS, meaning
+from agents.mailer.bounces.verdict import Returned
 from schemas.outcomes import ReturnReason
 from tests.bounces.messages import feedback, notice, report
 from tests.bounces.shapes import SHAPES, Shape
@@ -27,11 +28,11 @@ def test_every_reason_has_a_kind() -> None:
 
 def test_the_returned_mail_says_which_one_it_was() -> None:
     returned = classify(report("550 5.1.1 User unknown").lstrip().encode()).returned
-    assert returned == (
-        "<abc@negozio.example>",
-        "<https://negozio.example/u/k.t.s>",
-        "carrello:promemoria:marketing:negozio",
-        "<rimbalzi@negozio.example>",
+    assert returned == Returned(
+        message_id="<abc@negozio.example>",
+        list_unsubscribe="<https://negozio.example/u/k.t.s>",
+        token="tabc",
+        senders=("rimbalzi@negozio.example", "gettone@negozio.example"),
     )
 
 

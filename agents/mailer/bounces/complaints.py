@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from email.message import Message
-from email.parser import HeaderParser
 
 from agents.mailer.bounces.addresses import tidy
 from agents.mailer.bounces.message import Arrived
@@ -28,7 +27,7 @@ def read_complaint(arrived: Arrived) -> tuple[Recipient, ...]:
     """Return who complained; empty: nobody did. Many providers hide the address."""
     part = arrived.part("message/feedback-report")
     if part is not None:
-        fields = _fields(part)
+        fields = arrived.fields[0]
         kind = str(fields.get("Feedback-Type", "abuse")).strip().lower()
         reason = _REASONS.get(kind, "other_feedback")
         return _recipients(_addresses(fields) or [_returned_to(arrived)], reason)
@@ -36,17 +35,6 @@ def read_complaint(arrived: Arrived) -> tuple[Recipient, ...]:
         original = tidy(str(arrived.returned_headers.get("X-HmXmrOriginalRecipient", "")))
         return _recipients([original or _returned_to(arrived)], "abuse")
     return ()
-
-
-def _fields(part: Message) -> Message:
-    """The report's fields, which the standard library does not look into."""
-    payload = part.get_payload()
-    if isinstance(payload, list):
-        first = payload[0] if payload else None
-        if isinstance(first, Message) and first.keys():
-            return first
-        payload = first.get_payload() if isinstance(first, Message) else ""
-    return HeaderParser().parsestr(str(payload).lstrip())
 
 
 def _addresses(fields: Message) -> list[str]:

@@ -11,7 +11,9 @@ from email.parser import BytesParser, HeaderParser
 from functools import cached_property
 from html import unescape
 
+from agents.mailer.bounces.addresses import addresses
 from agents.mailer.bounces.verdict import Returned
+from agents.mailer.verp import HEADER as TOKEN_HEADER
 
 LARGEST = 512 * 1024
 """Bytes that are looked at. Reports come before the mail they return, and those with pictures in
@@ -112,9 +114,39 @@ class Arrived:
         return Returned(
             message_id=_header(headers, "Message-ID"),
             list_unsubscribe=_header(headers, "List-Unsubscribe"),
-            feedback_id=_header(headers, "Feedback-ID"),
-            return_path=_header(headers, "Return-Path"),
+            token=_header(headers, TOKEN_HEADER),
+            senders=tuple(dict.fromkeys(self._senders())),
         )
+
+    def _senders(self) -> Iterator[str]:
+        for name in ("Delivered-To", "X-Original-To", "Envelope-To", "To", "Cc"):
+            for value in self.root.get_all(name, []):
+                yield from addresses(str(value)[:LONGEST_HEADER])
+        yield from addresses(_header(self.returned_headers, "Return-Path"))
+        for group in self.fields:
+            for name in ("Original-Mail-From", "X-Postfix-Sender", "Original-Envelope-Id"):
+                yield from addresses(_header(group, name))
+
+    @cached_property
+    def fields(self) -> list[Message]:
+        """The groups of fields of a delivery or feedback report."""
+        for content_type in ("message/delivery-status", "message/feedback-report"):
+            part = self.part(content_type)
+            if part is None:
+                continue
+            payload = part.get_payload()
+            groups = payload if isinstance(payload, list) else [payload]
+            return [
+                group if isinstance(group, Message) and group.keys() else _parsed(group)
+                for group in groups
+            ]
+        return []
+
+
+def _parsed(group: object) -> Message:
+    """Read fields that the standard library has taken for text."""
+    text = group.get_payload() if isinstance(group, Message) else group
+    return HeaderParser().parsestr(str(text).lstrip())
 
 
 def _flat(message: Message) -> Iterator[Message]:

@@ -10,6 +10,9 @@ from agents.mailer.bounces.reports import read_report
 from agents.mailer.bounces.ses import read_ses
 from agents.mailer.bounces.verdict import Recipient, Verdict
 
+UNREADABLE = Verdict((Recipient("", "unknown", "unreadable"),), "none")
+"""Nothing can be said."""
+
 
 def classify(raw: bytes) -> Verdict:
     """Return what a message says. Any bytes have an answer."""
@@ -17,7 +20,7 @@ def classify(raw: bytes) -> Verdict:
         arrived = Arrived(raw)
         return _read(arrived)
     except RecursionError:  # parts within parts within parts, which no server writes
-        return Verdict((Recipient("", "unknown", "unreadable"),), "none")
+        return UNREADABLE
 
 
 def _read(arrived: Arrived) -> Verdict:

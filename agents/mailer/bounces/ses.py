@@ -6,11 +6,12 @@ import json
 import re
 from typing import Any
 
-from agents.mailer.bounces.addresses import tidy
+from agents.mailer.bounces.addresses import addresses, tidy
 from agents.mailer.bounces.message import Arrived
 from agents.mailer.bounces.reasons import KINDS, meaning
 from agents.mailer.bounces.verdict import Recipient, Returned
 from agents.mailer.replies import reason_text
+from agents.mailer.verp import HEADER
 from schemas.outcomes import ReturnReason
 
 _SUBTYPES: dict[str, ReturnReason] = {
@@ -81,8 +82,8 @@ def _bounced(notice: dict[str, Any]) -> list[Recipient]:
 
 
 def _delivered(notice: dict[str, Any]) -> list[Recipient]:
-    addresses = _dict(notice.get("delivery")).get("recipients")
-    found = addresses if isinstance(addresses, list) else []
+    named = _dict(notice.get("delivery")).get("recipients")
+    found = named if isinstance(named, list) else []
     return [Recipient(tidy(str(each)), "delivered", "delivered") for each in found]
 
 
@@ -95,6 +96,6 @@ def _returned(notice: dict[str, Any]) -> Returned:
     return Returned(
         message_id=headers.get("message-id", ""),
         list_unsubscribe=headers.get("list-unsubscribe", ""),
-        feedback_id=headers.get("feedback-id", ""),
-        return_path=tidy(str(_dict(notice.get("mail")).get("source", ""))),
+        token=headers.get(HEADER.lower(), ""),
+        senders=tuple(addresses(str(_dict(notice.get("mail")).get("source", "")))),
     )

@@ -30,8 +30,11 @@ class Returned(NamedTuple):
 
     message_id: str = ""
     list_unsubscribe: str = ""
-    feedback_id: str = ""
-    return_path: str = ""
+    token: str = ""
+    """Of the header X-Ritorno-Mail (`agents/mailer/verp.py`)."""
+    senders: tuple[str, ...] = ()
+    """Addresses of which one may be the return address of the mail: those that the report came to,
+    and those that it names as the mail's sender."""
 
 
 class Verdict(NamedTuple):

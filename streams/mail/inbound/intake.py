@@ -1,0 +1,122 @@
+"""Takes in messages that came back, one at a time, and says when one may be forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import structlog
+
+from agents.mailer.bounces.matching import ReadLink, match, outcome
+from agents.mailer.bounces.reading import UNREADABLE, classify
+from agents.mailer.bounces.verdict import Verdict
+from agents.mailer.verp import ReturnAddresses
+from schemas import topics
+from schemas.events import Event
+from schemas.outcomes import ReturnKind
+from schemas.wire import to_record
+from streams.clock import Clock
+from streams.log import Log
+from streams.partitioner import partition_of
+
+Way = Literal["smtp", "maildir", "imap"]
+"""By which a message came."""
+
+Taken = Literal["told", "noted", "unmatched", "unclear"]
+"""told: the customer's actor was. noted: there is nothing to tell. unmatched: it is about none of
+our mails, as far as can be known. unclear: it is about a mail of ours and can't be understood. The
+last two are kept for a person to read."""
+
+DIGEST_BYTES = 16
+
+_log = structlog.get_logger(__name__)
+
+
+class ReturnMetrics(Protocol):
+    """What is counted; `streams/monitoring/return_metrics.py` implements it."""
+
+    def returned(self, way: Way, kind: ReturnKind, taken: Taken) -> None:
+        """A message was taken in."""
+
+    def forged(self, way: Way, tokens: int) -> None:
+        """Tokens looked like ours and were not."""
+
+    def refused(self) -> None:
+        """The listener was to take a message that is none of ours."""
+
+    def failed(self, way: Way) -> None:
+        """A message, or a mailbox, has to wait: something else does not answer."""
+
+
+class Intake:
+    """Turns messages into events."""
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        returns: ReturnAddresses,
+        read_link: ReadLink,
+        clock: Clock,
+        metrics: ReturnMetrics,
+        keep: Path,
+    ) -> None:
+        """`keep` is the directory of messages that a person should read."""
+        self.returns = returns
+        self.metrics = metrics
+        self._log = log
+        self._read_link = read_link
+        self._clock = clock
+        self._keep = keep
+
+    async def take(self, raw: bytes, way: Way, recipients: Sequence[str] = ()) -> Taken:
+        """Take a message in; once this returns, it may be forgotten where it came from.
+
+        `recipients` are those of the envelope, where it is known. Raises LogError, OSError.
+        """
+        digest = hashlib.blake2b(raw, digest_size=DIGEST_BYTES).hexdigest()
+        # In a thread: a large message of an enemy takes half a second.
+        verdict = await asyncio.to_thread(_classified, raw)
+        found = match(verdict, recipients, self.returns, self._read_link)
+        if found.forged:
+            self.metrics.forged(way, found.forged)
+        event = None
+        taken: Taken = "unmatched"
+        if found.reference is not None:
+            event = outcome(verdict, found.reference, digest, self._clock.now())
+            taken = "unclear" if verdict.first.kind == "unknown" else "noted"
+        if event is not None:
+            await self._tell(event)
+            taken = "told"
+        elif taken != "noted":
+            await asyncio.to_thread(self._keep_message, digest, raw)
+        self.metrics.returned(way, verdict.first.kind, taken)
+        _log.info("a message came back", way=way, kind=verdict.first.kind,
+                  reason=verdict.first.reason, taken=taken,
+                  command=found.reference.command_id if found.reference else None)  # fmt: skip
+        return taken
+
+    async def _tell(self, event: Event) -> None:
+        key = event.customer.encode()
+        partition = partition_of(key, await self._log.partitions(topics.CUSTOMER_EVENTS))
+        await self._log.append(topics.CUSTOMER_EVENTS, partition, [to_record(event)])
+
+    def _keep_message(self, digest: str, raw: bytes) -> None:
+        """Write the message under its digest: the same one twice is one file."""
+        self._keep.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self._keep / f"{digest}.eml"
+        partial = path.with_suffix(".part")
+        partial.write_bytes(raw)
+        partial.chmod(0o600)
+        partial.replace(path)
+
+
+def _classified(raw: bytes) -> Verdict:
+    try:
+        return classify(raw)
+    except Exception:  # one message that breaks us must not hold back those behind it
+        _log.exception("a message that came back can't be read", bytes=len(raw))
+        return UNREADABLE

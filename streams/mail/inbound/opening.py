@@ -1,0 +1,106 @@
+"""The ways in that are set, opened and closed together."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+import structlog
+
+from agents.mailer.settings import MailSettings
+from agents.mailer.tokens import BadToken, Tokens
+from agents.mailer.verp import Reference, ReturnAddresses
+from streams.clock import Clock
+from streams.failures import WorkerFailed
+from streams.log import Log
+from streams.mail.inbound.imap import ImapPoller, parse_imap
+from streams.mail.inbound.intake import Intake, ReturnMetrics, Way
+from streams.mail.inbound.listener import Listener
+from streams.mail.inbound.maildir import Maildir
+from streams.mail.inbound.watch import Pollable, Watch
+from streams.settings import PREFIX, Settings
+
+KEPT = "returned"
+"""Directory, under data_dir, of messages that a person should read."""
+
+_log = structlog.get_logger(__name__)
+
+
+class Inbound:
+    """Everything by which mail comes back to this worker; nothing where nothing is set."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        mail: MailSettings,
+        *,
+        log: Log,
+        clock: Clock,
+        metrics: ReturnMetrics,
+    ) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._links = Links(Tokens(mail.signing_keys))
+        self._intake = Intake(
+            log=log,
+            returns=ReturnAddresses(mail.signing_keys, mail.bounce_domain),
+            read_link=self._links.read,
+            clock=clock,
+            metrics=metrics,
+            keep=settings.data_dir / KEPT,
+        )
+        self._running = AsyncExitStack()
+
+    async def start(self) -> None:
+        """Open what is set. Raises WorkerFailed."""
+        if self._settings.inbound_smtp_bind is not None:
+            await self._listen(self._settings.inbound_smtp_bind.host,
+                               self._settings.inbound_smtp_bind.port)  # fmt: skip
+        if self._settings.inbound_maildir is not None:
+            try:
+                self._watch(Maildir(self._settings.inbound_maildir, self._intake), "maildir")
+            except ValueError as error:
+                raise WorkerFailed(f"{PREFIX}INBOUND_MAILDIR: {error}") from None
+        if url := self._settings.inbound_imap_url.get_secret_value():
+            mailbox = parse_imap(
+                url,
+                done=self._settings.inbound_imap_done,
+                ca_file=self._settings.inbound_imap_ca_file,
+            )
+            self._watch(ImapPoller(mailbox, self._intake), "imap")
+
+    async def stop(self) -> None:
+        """Close everything. Safe to call twice."""
+        await self._running.aclose()
+
+    async def _listen(self, host: str, port: int) -> None:
+        listener = Listener(self._intake)
+        try:
+            self.smtp_port = await listener.start(host, port)
+        except OSError as error:
+            bind = self._settings.inbound_smtp_bind
+            raise WorkerFailed(f"{PREFIX}INBOUND_SMTP_BIND = {bind}: {error.strerror}") from None
+        self._running.push_async_callback(listener.stop)
+        _log.info("listening for bounces", host=host, port=self.smtp_port)
+
+    def _watch(self, mailbox: Pollable, way: Way) -> None:
+        watch = Watch(mailbox, way, self._metrics, every=self._settings.inbound_poll_seconds)
+        watch.start()
+        self._running.push_async_callback(watch.stop)
+
+
+class Links:
+    """Reads the unsubscribe links of returned mails."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def read(self, header: str) -> Reference | None:
+        """Return the mail that a List-Unsubscribe header belongs to, None when it isn't ours."""
+        for link in header.split(","):
+            token = link.strip().strip("<>").rpartition("/u/")[2]
+            try:
+                content = self._tokens.read(token)
+            except BadToken:
+                continue
+            return Reference(content.command_id, content.customer)
+        return None
