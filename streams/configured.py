@@ -81,6 +81,9 @@ def mail_settings(settings: Settings) -> MailSettings:
             fallback_locale=settings.shop_locale,
             dkim_keys=dkim_keys(settings),
             dkim_valid_days=settings.mail_dkim_valid_days,
+            tracking=settings.tracking_mode,
+            tracking_hosts=settings.tracking_hosts,
+            confirm_days=settings.confirm_days,
         )
     except ValueError as error:
         field, _, problem = str(error).partition(": ")

@@ -84,6 +84,9 @@ class Log(Protocol):
     async def offsets(self, topic: str) -> Mapping[int, OffsetRange]:
         """Return the offset range of each partition. Raises UnknownTopic."""
 
+    async def offset_at(self, topic: str, partition: int, instant: int) -> int:
+        """Return the lowest offset that was appended at `instant` or later; the end if none was."""
+
     def read(
         self, topic: str, partition: int, start: int, stop: int
     ) -> AsyncIterator[Sequence[Record]]:

@@ -1,18 +1,30 @@
-"""Looking up one customer's latest state in the changelog, also while a worker runs.
+"""Looking up what is kept of one customer or one mail, also while a worker runs.
 
 The changelog is the truth and the worker's store a copy that only the worker may open, so a lookup
 reads the customer's partition of the changelog from end to end, as recovery does and by the same
-rule: the highest `applied` wins, a tombstone wins over all before it.
+rule: the highest `applied` wins, a tombstone wins over all before it. A command is found from the
+time at which it was decided: it was appended soon after.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from agents.mailer.reading import read_record
+from schemas.commands import SendCommand
+from schemas.records import Record
 from schemas.stored import head
+from schemas.wire import Unreadable
 from streams.log import Log
 from streams.partitioner import partition_of
-from streams.topology import CUSTOMERS_CHANGELOG
+from streams.topology import CUSTOMERS_CHANGELOG, SEND_COMMANDS
+
+CLOCK_SKEW_MS = 60_000
+"""By so much a broker's clock may be behind that of another one."""
+
+MOST_COMMANDS = 50_000
+"""Records looked through for a command: well under a second. A worker that had been away for hours
+decides them at the log's old time, and appends them now."""
 
 
 async def latest_state(
@@ -32,6 +44,35 @@ async def latest_state(
         if chunk:
             on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
     return latest
+
+
+async def find_command(
+    log: Log, customer: str, command_id: str, decided: int
+) -> SendCommand | None:
+    """Return the command of a mail decided at `decided` (ms), None when it isn't kept any more.
+
+    Raises LogError.
+    """
+    key = customer.encode()
+    partition = partition_of(key, await log.partitions(SEND_COMMANDS))
+    start = await log.offset_at(SEND_COMMANDS, partition, decided - CLOCK_SKEW_MS)
+    end = (await log.offsets(SEND_COMMANDS))[partition].end
+    stop = min(end, start + MOST_COMMANDS)
+    async for chunk in log.read(SEND_COMMANDS, partition, start, stop):
+        for record in chunk:
+            if record.key == key:
+                command = _send_command(record)
+                if command is not None and command.id == command_id:
+                    return command
+    return None
+
+
+def _send_command(record: Record) -> SendCommand | None:
+    try:
+        command = read_record(record)
+    except Unreadable:
+        return None
+    return command if isinstance(command, SendCommand) else None
 
 
 def _wins(value: bytes | None, latest: bytes | None) -> bool:

@@ -35,6 +35,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from schemas.commands import TrackingMode
+
 PREFIX = "RITORNO_"
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 DEFAULT_FILE = Path("ritorno.toml")
@@ -211,6 +213,13 @@ def _optional_domain(value: str) -> str:
     return domain.ascii_domain
 
 
+def _host_name(value: str) -> str:
+    if not value:
+        raise _MistakeError("expected a host's name, such as shop.example")
+    return _optional_domain(value).lower()
+
+
+HostName = Annotated[str, AfterValidator(_host_name)]
 Line = Annotated[str, AfterValidator(_one_line)]
 Selector = Annotated[str, AfterValidator(_selector)]
 MailAddress = Annotated[str, AfterValidator(_mail_address)]
@@ -241,7 +250,7 @@ class Settings(BaseSettings):
     admin_bind: Bind = Address("127.0.0.1", 9464)
     """Metrics, health and readiness. Not for the public: it has no authentication."""
     public_bind: Bind = Address("127.0.0.1", 8080)
-    """Unsubscribe links; what stands before it (a reverse proxy) speaks TLS."""
+    """The links in mails; what stands before it (a reverse proxy) speaks TLS."""
     worker_id: Annotated[str, AfterValidator(_identifier)] = Field(
         default_factory=_default_worker_id
     )
@@ -312,6 +321,15 @@ class Settings(BaseSettings):
     inbound_imap_ca_file: Path | None = None
     inbound_poll_seconds: float = Field(default=30.0, ge=1, le=3600)
     """How often maildir and mailbox are looked into."""
+    tracking_mode: TrackingMode = "anonymous"
+    """The most that may be noted of openings and clicks: off, anonymous, pseudonymous, identified.
+    A workflow and a person may only allow less; without consent a person is at most counted."""
+    tracking_hosts: Annotated[tuple[HostName, ...], BeforeValidator(_listed)] = ()
+    """`HOST[,HOST]`, with all below them, to which counted links may lead besides the shop's."""
+    confirm_days: int = Field(default=7, ge=1, le=90)
+    """How long the link of a double opt-in holds."""
+    consent_evidence_ip: bool = False
+    """Keep the address from which a consent was given, as part of its evidence."""
     token_keys: Annotated[tuple[TokenKey, ...], BeforeValidator(_token_keys)] = ()
     """Empty: one is made and kept in data_dir, which is right only for a single worker."""
 

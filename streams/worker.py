@@ -25,7 +25,6 @@ from agents.definitions import Definitions
 from agents.mailer.compose import Composer
 from agents.mailer.render import TemplateProblem
 from agents.mailer.settings import MailSettings
-from agents.mailer.tokens import Tokens
 from agents.partition import Changes, PartitionActors
 from streams.app import App
 from streams.clock import Clock, SystemClock
@@ -36,7 +35,6 @@ from streams.failures import WorkerFailed
 from streams.log import Log
 from streams.mail.inbound.opening import Inbound
 from streams.mail.mailer import MailerRuntime
-from streams.mail.public import PublicSite
 from streams.mail.relay import RelayUrlError, parse_relay
 from streams.mail.smtp import SmtpPool
 from streams.mail.templates import load_renderer
@@ -44,6 +42,7 @@ from streams.monitoring.admin import AdminServer, Check, Readiness, log_reachabl
 from streams.monitoring.metrics import Metrics
 from streams.partitioner import partition_of
 from streams.preparation import prepare_topics, prepare_workflows
+from streams.public.site import PublicSite
 from streams.settings import Settings
 from streams.state.memory import open_memory
 from streams.state.store import ClearsLeftovers, StoreFactory
@@ -139,11 +138,12 @@ class Worker:
         self.customers = await self._customers()
         self._own(app, CUSTOMERS, self.customers)
         mail = mail_settings(self.settings)
-        self.mailer = self._mailer(app, mail)
+        composer = self._composer(mail)
+        self.mailer = self._mailer(app, composer)
         self._own(app, MAILER, self.mailer)
         await self._open_admin_port()
-        await self._open_public_port(mail)
         await self._open_inbound(mail)
+        await self._open_public_port(mail, composer)
         await self._consume(app)
 
     async def _customers(self) -> CustomersRuntime[Changes]:
@@ -168,15 +168,18 @@ class Worker:
         self._running.callback(runtime.close)
         return runtime
 
-    def _mailer(self, app: App, settings: MailSettings) -> MailerRuntime:
+    def _composer(self, settings: MailSettings) -> Composer:
         try:
             renderer = load_renderer(self.settings.workflows_dir, settings.fallback_locale)
-            relay = parse_relay(self.settings.smtp_url.get_secret_value())
         except TemplateProblem as error:
             raise WorkerFailed(f"A mail template can't be used: {error}") from None
+        return Composer(settings, renderer)
+
+    def _mailer(self, app: App, composer: Composer) -> MailerRuntime:
+        try:
+            relay = parse_relay(self.settings.smtp_url.get_secret_value())
         except RelayUrlError as error:
             raise WorkerFailed(f"RITORNO_SMTP_URL: {error}") from None
-        composer = Composer(settings, renderer)
         runtime = MailerRuntime(
             log=self.log,
             gate=self.gate,
@@ -215,19 +218,20 @@ class Worker:
         await self.admin.start()
         self._running.push_async_callback(self.admin.stop)
 
-    async def _open_public_port(self, mail: MailSettings) -> None:
+    async def _open_public_port(self, mail: MailSettings, composer: Composer) -> None:
         site = PublicSite(
             log=self.log,
-            tokens=Tokens(mail.signing_keys),
-            shop_name=mail.shop.name,
+            settings=mail,
+            read_own=self.customers.read_customer,
+            view=composer.view,
             clock=self.clock,
-            metrics=self.metrics.mail,
-            fallback_locale=mail.fallback_locale,
+            metrics=self.metrics.public,
+            keep_ip=self.settings.consent_evidence_ip,
         )
         self._running.push_async_callback(site.stop)
         bind = self.settings.public_bind
         try:
-            await site.start(bind.host, bind.port)
+            self.public_port = await site.start(bind.host, bind.port)
         except OSError as error:
             raise WorkerFailed(f"RITORNO_PUBLIC_BIND = {bind}: {error.strerror}") from None
 

@@ -15,9 +15,11 @@ from typing import Any, NamedTuple
 from agents.mailer import headers
 from agents.mailer.addresses import Recipient, read_recipient
 from agents.mailer.dkim import Signer
+from agents.mailer.links import Links
 from agents.mailer.render import Rendered, Renderer
 from agents.mailer.settings import MailSettings
-from agents.mailer.tokens import Tokens, Unsubscribe
+from agents.mailer.tokens import Tokens
+from agents.mailer.tracking import Tracking
 from agents.mailer.verp import HEADER, ReturnAddresses
 from schemas.commands import SendCommand
 from schemas.instant import to_datetime
@@ -48,7 +50,9 @@ class Composer:
     def __init__(self, settings: MailSettings, renderer: Renderer) -> None:
         self._settings = settings
         self._renderer = renderer
-        self._tokens = Tokens(settings.signing_keys)
+        tokens = Tokens(settings.signing_keys)
+        self._links = Links(settings, tokens)
+        self._tracking = Tracking(settings, tokens)
         self._signer = Signer(settings.dkim_keys)
         self._sender_lines = headers.mailbox("From", settings.sender)
         if settings.reply_to:
@@ -68,10 +72,9 @@ class Composer:
     def compose(self, command: SendCommand) -> Mail:
         """Render, build and sign one mail. Raises InvalidAddress, RenderError."""
         recipient = read_recipient(command.email, command.name)
-        unsubscribe = self._unsubscribe_url(command)
-        words = self._renderer.render(
-            command.template, command.locale, self._variables(command, unsubscribe)
-        )
+        unsubscribe = self._links.unsubscribe(command)
+        words = self._words(command, unsubscribe)
+        words = words._replace(html=self._tracking.instrument(words.html, command))
         boundary = _boundary(command.id)
         head = self._headers(command, recipient, words, unsubscribe, boundary)
         body = _body(words, boundary)
@@ -84,18 +87,20 @@ class Composer:
             return self._envelope_from
         return self._returns.sender(command.id, command.customer)
 
-    def _unsubscribe_url(self, command: SendCommand) -> str:
-        token = self._tokens.make(Unsubscribe(command.customer, command.id))
-        return f"{self._settings.public_url.rstrip('/')}/u/{token}"
+    def view(self, command: SendCommand) -> Rendered:
+        """Render one mail for the browser, where nothing of it is tracked. Raises RenderError."""
+        return self._words(command, self._links.unsubscribe(command), browser_url=None)
 
-    def _variables(self, command: SendCommand, unsubscribe: str) -> dict[str, Any]:
-        """What templates know: the command's variables, and ours, which win."""
-        return {
+    def _words(self, command: SendCommand, unsubscribe: str, **instead: None) -> Rendered:
+        """Render with what templates know: the command's variables, and ours, which win."""
+        known: dict[str, Any] = {
             **command.variables,
             "shop": self._settings.shop,
             "zone": command.zone,
-            "unsubscribe_url": None if _transactional(command) else unsubscribe,
+            **self._links.variables(command, unsubscribe),
+            **instead,
         }
+        return self._renderer.render(command.template, command.locale, known)
 
     def _headers(
         self,

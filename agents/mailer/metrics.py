@@ -52,6 +52,3 @@ class MailerMetrics(Protocol):
 
     def relay_up(self, relay: str) -> None:
         """The relay has accepted a connection again."""
-
-    def unsubscribed(self, source: str) -> None:
-        """Somebody unsubscribed: `one_click` or `page`."""

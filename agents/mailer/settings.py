@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from agents.mailer.addresses import InvalidAddress, Recipient, read_recipient
 from agents.mailer.colors import DARK, label_color, readable_on
+from schemas.commands import TrackingMode
 
 if TYPE_CHECKING:  # cryptography takes its time to load, and few commands sign
     from agents.mailer.dkim import DkimKey
@@ -57,7 +58,7 @@ class MailSettings:
     from_address: str
     from_name: str
     public_url: str
-    """Where the world reaches `streams/mail/public.py`, without a slash at the end."""
+    """Where the world reaches `streams/public/`, without a slash at the end."""
     signing_keys: Sequence[SigningKey]
     """The first one signs, all of them verify."""
     reply_to: str = ""
@@ -78,6 +79,12 @@ class MailSettings:
     """Each of them signs every mail. None: mails leave unsigned."""
     dkim_valid_days: int | None = None
     """How long signatures stay valid after a mail's expiry. None: for ever."""
+    tracking: TrackingMode = "anonymous"
+    """The most that may be noted of openings and clicks, whatever workflow and person allow."""
+    tracking_hosts: Sequence[str] = ()
+    """Hosts besides the shop's own to which counted links may lead."""
+    confirm_days: int = 7
+    """How long the link of a double opt-in holds."""
 
     def __post_init__(self) -> None:
         if not self.signing_keys:

@@ -21,7 +21,7 @@ def worker(
         str | None, typer.Option(help="smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://…")
     ] = None,
     admin_bind: Annotated[str | None, typer.Option(help="Metrics and health, HOST:PORT.")] = None,
-    public_bind: Annotated[str | None, typer.Option(help="Unsubscribe links, HOST:PORT.")] = None,
+    public_bind: Annotated[str | None, typer.Option(help="The links in mails, HOST:PORT.")] = None,
     worker_id: Annotated[
         str | None, typer.Option(help="Stays the same over restarts; the host's name by default.")
     ] = None,

@@ -156,6 +156,13 @@ class EmbeddedLog:
             for partition, partition_id in enumerate(found.partition_ids)
         }
 
+    async def offset_at(self, topic: str, partition: int, instant: int) -> int:
+        """Return the lowest offset that was appended at `instant` or later; the end if none was."""
+        partition_id = self._partition_id(await self._topic(topic), partition)
+        return await self._read(
+            lambda db: file.first_since(db, partition_id, file.extents(db)[partition_id], instant)
+        )
+
     async def read(
         self, topic: str, partition: int, start: int, stop: int
     ) -> AsyncIterator[Sequence[Record]]:

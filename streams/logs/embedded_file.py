@@ -315,6 +315,26 @@ def read(
     return chunk
 
 
+def first_since(db: sqlite3.Connection, partition_id: int, extent: Extent, instant: int) -> int:
+    """Return the lowest offset that was appended at `instant` or later; the end if there is none.
+
+    Append times never go back within a partition, hence a binary search, also across holes.
+    """
+    run = partition_id << OFFSET_BITS
+    low, high = extent.first, extent.next
+    while low < high:
+        middle = (low + high) // 2
+        row = db.execute(
+            "SELECT timestamp FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 1",
+            (run | middle, run | high),
+        ).fetchone()
+        if row is None or row[0] >= instant:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
 def delete(db: sqlite3.Connection, partition_id: int, offsets: Iterable[int]) -> None:
     """Remove single records of a compacted partition."""
     run = partition_id << OFFSET_BITS

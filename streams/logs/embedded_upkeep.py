@@ -105,33 +105,13 @@ class Upkeep:
 def _expired(db: sqlite3.Connection, partition_id: int, before: int) -> tuple[int, int]:
     """Return the first kept offset, and the first whose append time is not before `before`."""
     extent = file.extents(db)[partition_id]
-    return extent.first, _first_since(db, partition_id, extent, before)
+    return extent.first, file.first_since(db, partition_id, extent, before)
 
 
 def _compactable(db: sqlite3.Connection, partition_id: int, young: int) -> tuple[Extent, int]:
     """Return the partition's extent, and the first offset whose append time is after `young`."""
     extent = file.extents(db)[partition_id]
-    return extent, _first_since(db, partition_id, extent, young + 1)
-
-
-def _first_since(db: sqlite3.Connection, partition_id: int, extent: Extent, instant: int) -> int:
-    """Return the lowest offset that was appended at `instant` or later; the end if there is none.
-
-    Append times never go back within a partition, hence a binary search, also across holes.
-    """
-    run = partition_id << OFFSET_BITS
-    low, high = extent.first, extent.next
-    while low < high:
-        middle = (low + high) // 2
-        row = db.execute(
-            "SELECT timestamp FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 1",
-            (run | middle, run | high),
-        ).fetchone()
-        if row is None or row[0] >= instant:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+    return extent, file.first_since(db, partition_id, extent, young + 1)
 
 
 def _superseded(db: sqlite3.Connection, partition_id: int, clean: int, stop: int) -> array[int]:

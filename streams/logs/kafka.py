@@ -232,6 +232,19 @@ class KafkaLog:
         consumer = await self._connected_offsets()
         return await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
 
+    async def offset_at(self, topic: str, partition: int, instant: int) -> int:
+        """Return the lowest offset that was appended at `instant` or later; the end if none was."""
+        tp = TopicPartition(topic, partition)
+        with self._errors():
+            found = await self._patiently(lambda: self._found_at(tp, instant))
+        if found is not None:
+            return int(found.offset)
+        return (await self.offsets(topic))[partition].end
+
+    async def _found_at(self, tp: TopicPartition, instant: int) -> Any:
+        consumer = await self._connected_offsets()
+        return (await consumer.offsets_for_times({tp: max(instant, 0)}))[tp]
+
     # Appending.
 
     async def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:

@@ -136,10 +136,6 @@ class MailMetrics:
         """The relay has accepted a connection again."""
         self.smtp_relay_up.labels(relay).set(1)
 
-    def unsubscribed(self, source: str) -> None:
-        """Somebody unsubscribed: `one_click` or `page`."""
-        self.consent_changes.labels("marketing", "withdrawn", source).inc()
-
     def _meet(self, relay: str) -> None:
         """Begin the series of a relay: it counts as up until it can't be used."""
         self._relays.add(relay)
@@ -178,19 +174,11 @@ class MailMetrics:
             registry=registry,
             buckets=RENDER_BUCKETS,
         )
-        self.consent_changes = Counter(
-            "ritorno_consent_changes",
-            "Consents given or withdrawn through our own pages.",
-            ("purpose", "action", "source"),
-            registry=registry,
-        )
         for mail_class in CLASSES:
             self.ambiguous_deliveries.labels(mail_class)
             self.retry_queue.labels(mail_class)
             for outcome in get_args(Outcome):
                 self.deliveries.labels(mail_class, outcome, "none")
-        for source in ("one_click", "page"):
-            self.consent_changes.labels("marketing", "withdrawn", source)
 
     def _define_smtp(self, registry: CollectorRegistry) -> None:
         self.smtp_send_duration = Histogram(

@@ -29,6 +29,7 @@ from schemas.commands import CancelCommand, SendCommand
 from schemas.decisions import Decision, DecisionKind
 from schemas.events import PAYLOADS
 from streams.monitoring.mail_metrics import BoundedLabel, MailMetrics
+from streams.monitoring.public_metrics import SiteMetrics
 from streams.monitoring.return_metrics import ReturnCounters
 from streams.state.recovery import Recovered
 from streams.topology import CUSTOMER_EVENTS, SEND_COMMANDS
@@ -63,7 +64,8 @@ _TYPES = frozenset(PAYLOADS)
 
 
 class Metrics:
-    """Everything on /metrics. It is the customers' runtime's observer; `mail` is the mailer's.
+    """Everything on /metrics. It is the customers' runtime's observer; `mail` is the mailer's,
+    `public` that of the pages.
 
     Attributes are the metrics themselves, so that tests and the demo can read them.
     """
@@ -83,6 +85,7 @@ class Metrics:
             event_age=self.event_age,
             bounces=self.returns.bounces,
         )
+        self.public = SiteMetrics(self.registry)
         self._template = BoundedLabel()
 
     # The customers' runtime (streams/customers.py, Observer).

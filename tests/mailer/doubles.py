@@ -72,9 +72,6 @@ class CountingMetrics:
     def relay_up(self, relay: str) -> None:
         self.seen["relay_up",] += 1
 
-    def unsubscribed(self, source: str) -> None:
-        self.seen["unsubscribed", source] += 1
-
 
 class MemoryLog:
     """A Log that forgets everything with the process; stamps with the clock it is given."""
@@ -112,6 +109,10 @@ class MemoryLog:
             raise UnknownTopic(topic)
         count = await self.partitions(topic)
         return {n: OffsetRange(0, len(self.kept.get((topic, n), []))) for n in range(count)}
+
+    async def offset_at(self, topic: str, partition: int, instant: int) -> int:
+        kept = self.kept.get((topic, partition), [])
+        return next((each.offset for each in kept if each.timestamp >= instant), len(kept))
 
     async def read(
         self, topic: str, partition: int, start: int, stop: int

@@ -13,8 +13,9 @@ import pytest
 
 from agents.mailer.addresses import InvalidAddress, read_recipient
 from agents.mailer.compose import MAX_SUBJECT, Composer
-from agents.mailer.settings import MailSettings, SigningKey
-from agents.mailer.tokens import BadToken, Tokens, Unsubscribe
+from agents.mailer.links import Links
+from agents.mailer.settings import MailSettings
+from agents.mailer.tokens import Tokens, Unsubscribe
 from streams.mail.templates import load_renderer
 from tests.mailer.samples import CUSTOMER, SETTINGS, VARIABLES, send
 from tests.mailer.servers import parse
@@ -50,7 +51,7 @@ def test_marketing_headers_survive_the_parser() -> None:
     https, mailbox = re.findall(r"<([^>]*)>", parsed["List-Unsubscribe"])
     assert len(https) > 250
     token = https.removeprefix("https://mail.shop.example/u/")
-    assert Tokens(settings.signing_keys).read(token) == Unsubscribe("u" * 150, "m1")
+    assert Tokens(settings.signing_keys).read(token, Unsubscribe).customer == "u" * 150
     assert mailbox == "mailto:via@shop.example?subject=unsubscribe"
     assert f"<{https}>".encode() in mail.message  # neither folded nor encoded
     assert parsed["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
@@ -97,7 +98,8 @@ def test_the_body_is_text_and_html() -> None:
     assert parsed.get_content_type() == "multipart/alternative"
     text, html = parsed.iter_parts()
     assert [text.get_content_type(), html.get_content_type()] == ["text/plain", "text/html"]
-    words = render("order-confirmation", unsubscribe_url=None)
+    links = Links(SETTINGS, Tokens(SETTINGS.signing_keys)).variables(send(urgent=True), "")
+    words = render("order-confirmation", **links)
     assert text.get_content() == words.text.replace("\n", "\r\n")
     assert html.get_content() == words.html.replace("\n", "\r\n")
     assert not parsed.defects + text.defects + html.defects
@@ -128,20 +130,6 @@ def test_impossible_addresses(address: str) -> None:
 
 def test_an_international_domain_becomes_ascii() -> None:
     assert read_recipient("info@città.example", "").address == "info@xn--citt-3na.example"
-
-
-def test_tokens_rotate_and_can_not_be_forged() -> None:
-    old, new = SigningKey("k1", "one secret of tests"), SigningKey("k2", "another secret")
-    content = Unsubscribe("u1", "m1")
-    token = Tokens([old]).make(content)
-    assert Tokens([new, old]).read(token) == content
-    assert Tokens([new, old]).make(content).startswith("k2.")
-    assert "giulia" not in token
-    for forged in (token[:-1], token + "x", "k2" + token[2:], "", "k1.", "x" * 2_000, "k1.é"):
-        with pytest.raises(BadToken):
-            Tokens([new, old]).read(forged)
-    with pytest.raises(BadToken):
-        Tokens([new]).read(token)
 
 
 def test_settings_refuse_links_that_mail_programs_would_refuse() -> None:

@@ -126,7 +126,6 @@ def exercise(mail: MailerMetrics) -> None:
     mail.connections("relay:25", busy=2, idle=1)
     mail.relay_down("relay:25", "connect")
     mail.relay_up("relay:25")
-    mail.unsubscribed("one_click")
 
 
 def test_the_mailer_is_counted() -> None:

@@ -151,3 +151,31 @@ def test_mail_settings_fall_back_to_the_shop() -> None:
 def test_plain_http_links_are_refused_outside_loopback() -> None:
     with pytest.raises(SettingsError, match=r"RITORNO_MAIL_PUBLIC_URL: must be https"):
         mail_settings(load_settings(mail_public_url="http://mail.shop.example"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("tracking_mode", "everything", "RITORNO_TRACKING_MODE"),
+        ("tracking_hosts", "shop.example, https://x", "RITORNO_TRACKING_HOSTS"),
+        ("confirm_days", "0", "RITORNO_CONFIRM_DAYS"),
+        ("consent_evidence_ip", "perhaps", "RITORNO_CONSENT_EVIDENCE_IP"),
+    ],
+)
+def test_privacy_settings_refuse_what_they_do_not_know(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv(f"RITORNO_{name.upper()}", value)
+    with pytest.raises(SettingsError, match=expected):
+        load_settings()
+
+
+def test_tracking_is_anonymous_unless_the_shop_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert mail_settings(load_settings()).tracking == "anonymous"
+    monkeypatch.setenv("RITORNO_TRACKING_MODE", "identified")
+    monkeypatch.setenv("RITORNO_TRACKING_HOSTS", "Corriere.example, città.example")
+    settings = mail_settings(load_settings())
+    assert settings.tracking == "identified"
+    assert settings.tracking_hosts == ("corriere.example", "xn--citt-3na.example")

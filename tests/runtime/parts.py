@@ -80,6 +80,10 @@ class MemoryLog:
     async def offsets(self, topic: str) -> Mapping[int, OffsetRange]:
         return {n: OffsetRange(0, len(part)) for n, part in enumerate(self.topics[topic])}
 
+    async def offset_at(self, topic: str, partition: int, instant: int) -> int:
+        kept = self.topics[topic][partition]
+        return next((each.offset for each in kept if each.timestamp >= instant), len(kept))
+
     async def read(
         self, topic: str, partition: int, start: int, stop: int
     ) -> AsyncIterator[Sequence[Record]]:

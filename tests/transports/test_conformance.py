@@ -106,6 +106,16 @@ async def test_time_is_that_of_the_log_and_does_not_go_back(log: Log, topic: str
     assert all(1_600_000_000_000 < t < 4_000_000_000_000 for t in times)
 
 
+async def test_an_offset_is_found_by_its_time(log: Log, topic: str) -> None:
+    assert await log.offset_at(topic, 0, 0) == 0
+    for n in range(3):
+        await log.append(topic, 0, [OutRecord(b"k", b"%d" % n)])
+    last = (await read(log, topic, 0, 0, 3))[-1].timestamp
+    assert await log.offset_at(topic, 0, -1) == 0
+    assert await log.offset_at(topic, 0, last) <= 2
+    assert await log.offset_at(topic, 0, last + 1) == 3
+
+
 async def test_topics_are_created_once_and_described(backend: Backend, log: Log) -> None:
     config = APPEND_TIME | {"cleanup.policy": "compact"}
     name = await make_topic(backend, **config)

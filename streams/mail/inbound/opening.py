@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 import structlog
 
 from agents.mailer.settings import MailSettings
-from agents.mailer.tokens import BadToken, Tokens
+from agents.mailer.tokens import BadToken, Tokens, Unsubscribe
 from agents.mailer.verp import Reference, ReturnAddresses
 from streams.clock import Clock
 from streams.failures import WorkerFailed
@@ -99,7 +99,7 @@ class Links:
         for link in header.split(","):
             token = link.strip().strip("<>").rpartition("/u/")[2]
             try:
-                content = self._tokens.read(token)
+                content = self._tokens.read(token, Unsubscribe)
             except BadToken:
                 continue
             return Reference(content.command_id, content.customer)

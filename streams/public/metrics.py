@@ -1,0 +1,23 @@
+"""What the public pages count. `streams/monitoring/public_metrics.py` implements it."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from schemas.commands import TrackingMode
+from schemas.tracking import HitKind, Verdict
+
+Request = Literal["copy", "erase"]
+
+
+class PublicMetrics(Protocol):
+    """All labels are from closed sets; whoever it was is in none of them."""
+
+    def consent(self, purpose: str, action: str, source: str) -> None:
+        """A consent or a list was changed on our own pages, and the event is durable."""
+
+    def hit(self, kind: HitKind, mode: TrackingMode, verdict: Verdict) -> None:
+        """A mail was opened or a link followed."""
+
+    def privacy_request(self, kind: Request) -> None:
+        """Somebody asks for a copy, or to be forgotten."""

@@ -1,0 +1,141 @@
+"""What all pages share: words in two languages, headers, and nothing that runs or is fetched."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import astuple, fields, replace
+
+import pytest
+
+from agents.mailer.settings import Shop
+from agents.mailer.tokens import Confirm, Preferences, Unsubscribe
+from schemas.customer import Customer, Subscription
+from streams.public.words import ENGLISH, ITALIAN, WORDS, Words
+from tests.mailer.samples import DAY, START
+from tests.public.visits import visit
+
+PAGES = {
+    "unsubscribe": ("u", Unsubscribe("u1", "m1", START), ""),
+    "preferences": ("p", Preferences("u1", "m1", START), ""),
+    "copy": ("p", Preferences("u1", "m1", START), "/copy"),
+    "erase": ("p", Preferences("u1", "m1", START), "/erase"),
+    "confirm": ("y", Confirm("u1", "m1", "news", START + DAY), ""),
+    "unknown": ("u", "nonsense", ""),
+}
+GIULIA = {"u1": Customer(key="u1", lists={"news": Subscription(True, 1)})}
+HOSTILE = Shop(
+    name='<img src=x onerror="alert(1)">',
+    url="https://shop.example",
+    support_email="a@shop.example",
+)
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_headers_leave_nothing_to_leak(name: str) -> None:
+    place, content, more = PAGES[name]
+    async with visit(people=GIULIA) as here:
+        answer, page = await here.get(here.url(place, content, more))
+    headers = answer.headers
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["X-Robots-Tag"] == "noindex, nofollow"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert "Set-Cookie" not in headers
+    assert "Server" not in headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert base64.b64encode(hashlib.sha256(style.encode()).digest()).decode() in policy
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("language", WORDS)
+async def test_pages_are_whole_and_fetch_nothing(name: str, language: str) -> None:
+    place, content, more = PAGES[name]
+    async with visit(people=GIULIA) as here:
+        _, page = await here.get(here.url(place, content, f"{more}?lang={language}"))
+    assert f'<html lang="{language}">' in page
+    assert len(re.findall("<h1>", page)) == 1
+    assert not re.findall(r"<script|<link|<img|<iframe|url\(|@import|\son\w+=|style=", page)
+    assert 'name="viewport"' in page
+    for control in re.findall(r'<input type="(?:radio|checkbox)"[^>]*>', page):
+        assert re.search(rf"<label[^>]*>{re.escape(control)} [^<]+</label>", page), control
+    for select in re.findall(r'<select id="([^"]+)"', page):
+        assert f'<label for="{select}">' in page
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_the_shops_own_name_is_text(name: str) -> None:
+    place, content, more = PAGES[name]
+    async with visit(people=GIULIA, shop=HOSTILE) as here:
+        _, page = await here.get(here.url(place, content, more))
+    assert "<img" not in page
+    assert "&lt;img" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "header", "words"),
+    [
+        ("?lang=en", "it", ENGLISH),
+        ("?lang=it", "en", ITALIAN),
+        ("?lang=<script>", "en", ENGLISH),
+        ("?lang=fr&lang=en", "", ITALIAN),
+        ("", "fr-FR, en;q=0.8, it;q=0.5", ENGLISH),
+        ("", "*", ITALIAN),
+        ("", "x" * 5_000, ITALIAN),
+    ],
+)
+async def test_the_language(query: str, header: str, words: Words) -> None:
+    async with visit() as here:
+        url = here.url("u", Unsubscribe("u1", "m1"), query)
+        _, page = await here.get(url, headers={"Accept-Language": header})
+    assert words.unsubscribe in page
+    assert "<script>" not in page
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+async def test_other_methods_do_nothing(method: str) -> None:
+    async with visit(people=GIULIA) as here:
+        for place, content, more in PAGES.values():
+            answer, _ = await here.get(here.url(place, content, more), method)
+            assert answer.status in (404, 405)
+            assert "Content-Security-Policy" in answer.headers
+    assert not here.log.kept
+
+
+@pytest.mark.parametrize("path", ["/", "/u", "/u/", "/admin", "/metrics", "/u/a/b/c", "/%2e%2e/x"])
+async def test_other_paths_are_nothing(path: str) -> None:
+    async with visit() as here:
+        answer, page = await here.get(here.root + path)
+    assert answer.status == 404
+    assert ITALIAN.unknown in page
+
+
+async def test_a_defect_shows_nothing_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with visit() as here:
+        monkeypatch.setattr("streams.public.unsubscribing._is_one_click", lambda _: 1 / 0)
+        answer, page = await here.post(here.url("u", Unsubscribe("u1", "m1")))
+    assert answer.status == 503
+    assert "ZeroDivision" not in page
+
+
+def test_both_languages_say_everything() -> None:
+    for field in fields(Words):
+        italian, english = getattr(ITALIAN, field.name), getattr(ENGLISH, field.name)
+        assert italian
+        assert english
+        assert italian != english or field.name == "no"
+
+
+def test_another_word_is_another_version() -> None:
+    assert ITALIAN.version.startswith("it-")
+    assert ITALIAN.version != ENGLISH.version
+    for field in fields(Words):
+        other = replace(ITALIAN, **{field.name: "another word"})
+        assert other.version != ITALIAN.version
+    assert replace(ITALIAN).version == ITALIAN.version
+    assert len(set(astuple(ITALIAN))) > 50
