@@ -74,7 +74,12 @@ def date(context: Context, moment: Any) -> str:
 
 def url(link: Any) -> str:
     """Return a link that leads to the web or to a mailbox; anything else becomes empty."""
-    text = str(link or "").strip()
+    return _url(str(link or "").strip())
+
+
+@lru_cache(maxsize=4_096)
+def _url(text: str) -> str:
+    """Asked several times for each link of a mail, and pictures come again."""
     if _ENDS_URL.search(text):
         return ""
     try:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import yaml
-from jinja2 import Template, TemplateError, TemplateSyntaxError, meta
+from jinja2 import Template, TemplateError, TemplateSyntaxError
 from markupsafe import Markup, escape
 
 from agents.mailer.templates.markup import read_markup
@@ -35,6 +35,8 @@ from agents.mailer.templates.tags import (
     assemble,
     split,
 )
+
+_CALL = re.compile(r"\b([a-z_]\w*)\s*\(")
 
 FRAME = "_theme/frame"
 TEXT = ".txt"
@@ -226,18 +228,20 @@ class Library:
 
     def _finish(self, name: str, pieces: list[Piece], path: str) -> None:
         """Keep a compiled template, with the imports of the blocks that it uses."""
-        compiled = assemble(pieces, path)
-        try:
-            used = meta.find_undeclared_variables(self.environment.parse(compiled.source))
-        except TemplateSyntaxError as error:  # a filter that there isn't
-            raise TemplateProblem(f"{compiled.place(error.lineno)}: {error.message}") from None
+        called = {
+            word
+            for piece in pieces
+            if isinstance(piece, Tag)
+            for word in _CALL.findall(piece.inner)
+        }
         form = HTML if name.endswith(HTML) else TEXT
+        wanted: dict[str, list[str]] = {}
+        for word in sorted(called & self._homes.keys()):
+            if self._homes[word] + form != name:
+                wanted.setdefault(self._homes[word] + form, []).append(word)
         imports: list[Piece] = [
-            Tag(
-                "statement", f'from "{self._homes[word]}{form}" import {word} with context', path, 1
-            )
-            for word in sorted(used & self._homes.keys())
-            if self._homes[word] + form != name
+            Tag("statement", f'from "{home}" import {", ".join(words)} with context', path, 1)
+            for home, words in wanted.items()
         ]
         at = 1 if pieces and isinstance(pieces[0], Tag) and pieces[0].word == "extends" else 0
         self._compiled[name] = assemble([*pieces[:at], *imports, *pieces[at:]], path)
@@ -247,6 +251,9 @@ class Library:
         for name in self._compiled:
             try:
                 made[name] = self.environment.get_template(name)
+            except TemplateSyntaxError as error:  # a filter or a test that there isn't
+                where = self.place(error.name or name, error.lineno)
+                self._mistakes.append(f"{where}: {error.message}")
             except TemplateError as error:
                 self._mistakes.append(f"{name}: {error}")
         if not self._mistakes:

@@ -81,6 +81,15 @@ class Sandbox(ImmutableSandboxedEnvironment):
             ).set_environment(self)
         return super()._generate(source, name, filename, defer_init)
 
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return `obj.attribute`; of a dict, which nearly all values are, a key comes first.
+
+        Data can't reach Python, so it needs no check, and `order.items` is what the shop sent.
+        """
+        if type(obj) is dict and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Compute what is intercepted, unless it would be huge. Raises SecurityError."""
         if operator == "*":

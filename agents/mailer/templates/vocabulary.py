@@ -8,7 +8,10 @@ linter finds and the sandbox refuses.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
+
+from agents.mailer.settings import Shop
 
 CUSTOMER = {"first_name": None}
 
@@ -116,6 +119,17 @@ def _as_it_is(value: Any, _: str) -> Any:
     return value
 
 
+@lru_cache
+def _shop_words(shop: Shop) -> dict[str, str]:
+    names = ("name", "url", "support_email", "color", "logo_url", "postal_address")
+    derived = ("color_of_labels", "color_on_dark")
+    return {name: getattr(shop, name) for name in (*names, *derived)}
+
+
+def _shop(value: Shop, _: str) -> dict[str, str]:
+    return _shop_words(value)
+
+
 def _customer(value: Any, _: str) -> Any:
     return {**CUSTOMER, **value}
 
@@ -170,6 +184,7 @@ def _support(value: Any, language: str) -> Any:
 
 
 _SHAPES: dict[str, Callable[[Any, str], Any]] = {
+    "shop": _shop,
     "customer": _customer,
     "cart": _cart,
     "order": _order,
