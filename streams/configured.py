@@ -56,18 +56,23 @@ def kafka_security(settings: Settings) -> KafkaSecurity:
     )
 
 
+def shop_of(settings: Settings) -> Shop:
+    """Return what mails show of the shop."""
+    return Shop(
+        name=settings.shop_name,
+        url=settings.shop_url,
+        support_email=settings.shop_support_email,
+        color=settings.shop_color,
+        logo_url=settings.shop_logo_url,
+        postal_address=settings.shop_postal_address,
+    )
+
+
 def mail_settings(settings: Settings) -> MailSettings:
     """Return who writes to the customers. Raises SettingsError."""
     try:
         return MailSettings(
-            shop=Shop(
-                name=settings.shop_name,
-                url=settings.shop_url,
-                support_email=settings.shop_support_email,
-                color=settings.shop_color,
-                logo_url=settings.shop_logo_url,
-                postal_address=settings.shop_postal_address,
-            ),
+            shop=shop_of(settings),
             from_address=settings.mail_from_address,
             from_name=settings.mail_from_name or settings.shop_name,
             reply_to=settings.mail_reply_to or settings.shop_support_email,

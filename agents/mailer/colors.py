@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-DARK = "#1e1d1b"
-"""The page in the dark, as the theme has it."""
+LIGHT, DARK = "#ffffff", "#1e1d1b"
+"""The page by day and in the dark, as the theme has it."""
 
 READABLE = 4.5
 """Contrast of text to its background that WCAG asks for at level AA."""
@@ -21,14 +21,17 @@ def label_color(background: str) -> str:
 
 @lru_cache
 def readable_on(color: str, background: str) -> str:
-    """Return `color` mixed with as much white as reading it on a dark `background` takes."""
-    channels = _channels(color)
-    for share in range(0, 101, 5):
-        mixed = [channel + (255 - channel) * share // 100 for channel in channels]
-        lighter = "#" + "".join(f"{channel:02x}" for channel in mixed)
-        if contrast(lighter, background) >= READABLE:
-            return lighter
-    return _WHITE
+    """Return `color` with as much black or white in it as reading it on `background` takes."""
+    ink = label_color(background)
+    for share in range(0, 100, 5):
+        mixed = (
+            own + (other - own) * share // 100
+            for own, other in zip(_channels(color), _channels(ink), strict=True)
+        )
+        readable = "#" + "".join(f"{channel:02x}" for channel in mixed)
+        if contrast(readable, background) >= READABLE:
+            return readable
+    return ink
 
 
 def contrast(one: str, other: str) -> float:

@@ -15,7 +15,8 @@ from jinja2 import Template
 
 from agents.mailer.addresses import clean
 from agents.mailer.templates.library import Library
-from agents.mailer.templates.sandbox import DEADLINE, MAX_OUTPUT, MAX_SECONDS, Deadline
+from agents.mailer.templates.page import Page
+from agents.mailer.templates.sandbox import GUARD, MAX_OUTPUT, MAX_SECONDS, Guard
 from agents.mailer.templates.tags import TemplateProblem
 from agents.mailer.templates.vocabulary import complete
 
@@ -59,6 +60,20 @@ class Renderer:
         """Names of all templates, for checks and for the labels of metrics."""
         return frozenset(template for template, _ in self._library.mails)
 
+    @property
+    def pages(self) -> Mapping[tuple[str, str], Page]:
+        """Mail and language → what its author wrote."""
+        return self._library.pages
+
+    @property
+    def languages(self) -> frozenset[str]:
+        """Languages that the blocks speak."""
+        return frozenset(self._library.words)
+
+    def has_text(self, template: str, language: str) -> bool:
+        """Return whether a mail's text part says anything of its own."""
+        return (template, language) not in self._library.silent
+
     def language(self, template: str, locale: str) -> str:
         """Return the language to be used for a customer's `locale`. Raises RenderError."""
         wanted = locale.replace("_", "-").partition("-")[0].lower()
@@ -73,21 +88,21 @@ class Renderer:
         `variables`: those of the command, `shop` and the links of the footer; see `vocabulary`.
         """
         language = self.language(template, locale)
-        deadline = Deadline(self._monotonic)
+        guard = Guard(self._monotonic)
         try:
             known = complete(variables, language)
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, RecursionError) as error:
             raise RenderError(f"{template}: its variables can't be read: {_what(error)}") from error
         known["words"] = self._library.words.get(language, {})
-        known[DEADLINE] = deadline
+        known[GUARD] = guard
         subject, html, text = (
-            self._part(part, known, deadline) for part in self._library.mails[template, language]
+            self._part(part, known, guard) for part in self._library.mails[template, language]
         )
         if not clean(subject):
             raise RenderError(f"{template}.{language}.j2: the subject is empty")
         return Rendered(clean(subject), html, _tidy(text), language)
 
-    def _part(self, part: Template, variables: Mapping[str, Any], deadline: Deadline) -> str:
+    def _part(self, part: Template, variables: Mapping[str, Any], guard: Guard) -> str:
         pieces: list[str] = []
         size = 0
         try:
@@ -95,7 +110,7 @@ class Renderer:
                 size += len(piece)
                 if size > MAX_OUTPUT:
                     raise RenderError(f"{part.name}: more than {MAX_OUTPUT // 1024} KB")
-                deadline.check()
+                guard.check_time()
                 pieces.append(piece)
         except RenderError:
             raise

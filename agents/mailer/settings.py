@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from agents.mailer.addresses import InvalidAddress, Recipient, read_recipient
-from agents.mailer.colors import DARK, label_color, readable_on
+from agents.mailer.colors import DARK, LIGHT, label_color, readable_on
 from schemas.commands import TrackingMode
 
 if TYPE_CHECKING:  # cryptography takes its time to load, and few commands sign
@@ -43,6 +43,11 @@ class Shop:
     def color_of_labels(self) -> str:
         """White or black, whichever is easier to read on `color`."""
         return label_color(self.color)
+
+    @property
+    def color_on_light(self) -> str:
+        """`color`, dark enough to be read on a light page."""
+        return readable_on(self.color, LIGHT)
 
     @property
     def color_on_dark(self) -> str:

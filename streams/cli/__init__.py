@@ -24,6 +24,7 @@ from streams.cli import (
     publish,
     replay,
     schemas,
+    templates,
     topics,
     worker,
     workflows,
@@ -38,8 +39,8 @@ from streams.settings import SettingsError
 from streams.state.store import StateError
 
 _GROUPS = (
-    demo, worker, topics, publish, import_orders, replay, customer, workflows, dead_letters,
-    bounces, schemas, dkim, doctor,
+    demo, worker, topics, publish, import_orders, replay, customer, workflows, templates,
+    dead_letters, bounces, schemas, dkim, doctor,
 )  # fmt: skip
 
 _USER_ERRORS = (UserError, SettingsError, DefinitionError)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from agents.mailer.render import Renderer, TemplateProblem
+from agents.mailer.templates.lint import Use
+from schemas.commands import MailClass
 
 SUFFIXES = frozenset({".j2", ".css", ".mjml", ".yaml"})
 """Files of templates; others (a README) are none of our business."""
@@ -32,3 +37,29 @@ def load_renderer(workflows_dir: Path, fallback_locale: str = "it") -> Renderer:
     """Compile everything under `workflows_dir/templates`. Raises TemplateProblem."""
     sources = read_sources(workflows_dir)
     return Renderer(sources, fallback_locale=fallback_locale, monotonic=time.monotonic)
+
+
+def uses_of(definitions: Iterable[bytes]) -> dict[str, list[Use]]:
+    """Return which steps of published definitions send which mail: mail → steps.
+
+    Looks for steps wherever they are nested, so that it need not know the workflow language.
+    """
+    uses: dict[str, list[Use]] = {}
+    for definition in definitions:
+        for step in _sending(json.loads(definition)):
+            transactional = step.get("class") == "transactional"
+            mail_class: MailClass = "transactional" if transactional else "marketing"
+            use = Use(mail_class, step.get("with") or {})
+            if use not in uses.setdefault(step["send"], []):
+                uses[step["send"]].append(use)
+    return uses
+
+
+def _sending(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, dict):
+        if isinstance(value.get("send"), str):
+            yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _sending(inner)

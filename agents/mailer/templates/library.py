@@ -70,6 +70,8 @@ class Library:
         self.words: dict[str, Mapping[str, str]] = {}
         self.pages: dict[tuple[str, str], Page] = {}
         self.mails: dict[tuple[str, str], Mail] = {}
+        self.silent: set[tuple[str, str]] = set()
+        """Mails whose text part has no words."""
         self._compile()
         if self._mistakes:
             raise TemplateProblem("\n".join(self._mistakes))
@@ -196,6 +198,8 @@ class Library:
         shelf = Shelf()
         nodes = read_markup(page.block("content"), shelf, path)
         text = page.block("text") or write_plain(nodes, shelf)
+        if not any(_says(piece) for piece in text):
+            self.silent.add((match["name"], match["language"]))
         html = self._html(page.block("content"), path)
         preheader, why = page.block("preheader"), page.block("why")
         self._finish(name + SUBJECT, [*page.sets, *page.block("subject")], path)
@@ -279,6 +283,10 @@ def _twin(path: str) -> str:
     if path.endswith(".mjml.j2"):
         return path.replace(".mjml.j2", ".txt.j2")
     return path.replace(".txt.j2", ".mjml.j2")
+
+
+def _says(piece: Piece) -> bool:
+    return bool(piece.text.strip()) if isinstance(piece, Text) else piece.kind == "expression"
 
 
 def _extends(name: str, path: str) -> Tag:

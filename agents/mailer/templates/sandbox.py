@@ -1,57 +1,85 @@
-"""What a template may do: nothing but words, and only for a while.
+"""What a template may do: nothing but words, and only so many of them.
 
 Jinja's immutable sandbox keeps templates from reaching Python, undefined variables are errors and
-HTML is escaped. It bounds no resources, so loops and whatever makes long text of short text go
-through guards that know the mail's deadline.
+HTML is escaped. It bounds no resources, so there are few filters and no way to make long text of
+short text, loops look at the clock, and every value that is written is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, cast
 
-from jinja2 import FunctionLoader, StrictUndefined, nodes, pass_context
+from jinja2 import FunctionLoader, StrictUndefined, nodes, pass_context, pass_eval_context
 from jinja2.exceptions import SecurityError
-from jinja2.runtime import Context
+from jinja2.nodes import EvalContext
+from jinja2.runtime import Context, markup_join, str_join
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.visitor import NodeTransformer
+from markupsafe import Markup
 
 from agents.mailer.formats import FILTERS
+from agents.mailer.templates.vocabulary import MAX_TEXT, Open
 
 HTML = ".html"
 """The end of the name of a template whose values are escaped."""
 
 MAX_OUTPUT = 512 * 1024
 """Characters of one part. Gmail clips at 102 KB; five times that is a runaway loop."""
+MAX_WRITTEN = 4 * MAX_OUTPUT
+"""Characters of all values that a mail writes: three parts, and blocks write into blocks."""
 MAX_SECONDS = 2.0
 """A mail takes a quarter of a millisecond."""
 
-MAX_POWER_BITS = 256
-"""No price is as long as this."""
-
-DEADLINE = "_deadline"
+GUARD = "_guard"
 """The variable with the guard of this mail."""
 
+_MAX_POWER_BITS = 256
+"""No price is as long as this."""
 
-class Deadline:
-    """Ends a mail that takes too long."""
+_JINJAS_FILTERS = frozenset(
+    {"abs", "batch", "capitalize", "d", "default", "escape", "e", "first", "float", "groupby"}
+    | {"int", "items", "join", "last", "length", "list", "lower", "map", "max", "min", "reject"}
+    | {"rejectattr", "reverse", "round", "select", "selectattr", "sort", "string", "striptags"}
+    | {"sum", "title", "trim", "truncate", "unique", "upper", "urlencode"}
+)
+"""The others format, indent, or undo the escaping."""
 
-    __slots__ = ("_at", "_monotonic", "_steps")
+_TEXT_METHODS = frozenset({"format", "lower", "upper", "title", "capitalize", "strip", "split"})
+_TEXT_METHODS |= {"startswith", "endswith"}
+"""What a text can be asked; the others pad, or multiply."""
+
+_BOUNDED, _JOINED = "_bounded", "_joined"
+
+
+class Guard:
+    """Ends a mail that takes too long or writes too much."""
+
+    __slots__ = ("_end", "_monotonic", "_turns", "_written")
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
+        """`monotonic` returns seconds."""
         self._monotonic = monotonic
-        self._at = monotonic() + MAX_SECONDS
-        self._steps = 0
+        self._end = monotonic() + MAX_SECONDS
+        self._turns = 0
+        self._written = 0
 
-    def check(self) -> None:
+    def check_time(self) -> None:
         """Raises SecurityError when the time is over."""
-        if self._monotonic() > self._at:
+        if self._monotonic() > self._end:
             raise SecurityError(f"takes longer than {MAX_SECONDS:g} s")
 
-    def step(self) -> None:
-        """One turn of a loop. Raises SecurityError."""
-        self._steps += 1
-        if self._steps % 64 == 0:
-            self.check()
+    def turn(self) -> None:
+        """Count one turn of a loop. Raises SecurityError."""
+        self._turns += 1
+        if self._turns % 64 == 0:
+            self.check_time()
+
+    def write(self, characters: int) -> None:
+        """Count what a value writes. Raises SecurityError."""
+        self._written += characters
+        if self._written > MAX_WRITTEN:
+            raise SecurityError(f"writes more than {MAX_WRITTEN // 1024} KB")
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -63,84 +91,136 @@ class Sandbox(ImmutableSandboxedEnvironment):
         super().__init__(
             loader=FunctionLoader(lambda name: _loaded(load(name), name)),
             undefined=StrictUndefined,
-            finalize=_nothing_for_none,
+            finalize=_written,
             autoescape=lambda name: name is not None and name.endswith(HTML),
             auto_reload=False,
             cache_size=-1,
         )
-        self.filters.update(FILTERS)
-        self.filters[_BOUNDED] = _bounded
+        self.globals = {"range": self.globals["range"]}
+        self.filters = {name: self.filters[name] for name in _JINJAS_FILTERS} | FILTERS
+        self.filters |= {_BOUNDED: _bounded, _JOINED: _joined, "batch": _batch}
 
     def _generate(
         self, source: nodes.Template, name: str | None, filename: str | None,
         defer_init: bool = False,
     ) -> str:  # fmt: skip
-        for loop in source.find_all(nodes.For):
-            loop.iter = nodes.Filter(
-                loop.iter, _BOUNDED, [], [], None, None, lineno=loop.lineno
-            ).set_environment(self)
-        return super()._generate(source, name, filename, defer_init)
+        guarded = _Guarding().visit(source).set_environment(self)
+        return super()._generate(guarded, name, filename, defer_init)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Return `obj.attribute`; of a dict, which nearly all values are, a key comes first.
 
         Data can't reach Python, so it needs no check, and `order.items` is what the shop sent.
         """
-        if type(obj) is dict and attribute in obj:
-            return obj[attribute]
+        if isinstance(obj, dict):
+            if attribute in obj:
+                return obj[attribute]
+            if isinstance(obj, Open) and not hasattr(obj, attribute):
+                return None
         return super().getattr(obj, attribute)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Return whether a template may ask for an attribute."""
+        if isinstance(obj, str) and attr not in _TEXT_METHODS:
+            return False
+        return super().is_safe_attribute(obj, attr, value)
+
+    def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call what a template calls. Raises SecurityError."""
+        text = getattr(getattr(obj, "__wrapped__", None), "__self__", None)  # str.format
+        if isinstance(text, str) and _pads(text):
+            raise SecurityError(f"a format can't pad: {text[:40]!r}")
+        return super().call(context, obj, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """Compute what is intercepted, unless it would be huge. Raises SecurityError."""
-        if operator == "*":
-            _check_product(left, right)
-            _check_product(right, left)
-        elif operator == "**":
+        if operator == "**":
             _check_power(left, right)
-        elif operator == "%" and isinstance(left, str):
-            raise SecurityError("text % value can't be used; write text ~ value")
+        elif not (isinstance(left, (int, float)) and isinstance(right, (int, float))):
+            raise SecurityError(f"{operator} is for numbers")
         return super().call_binop(context, operator, left, right)
 
 
-_BOUNDED = "_bounded"
+class _Guarding(NodeTransformer):
+    """Puts the guards into a parsed template."""
+
+    def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802  # Jinja calls it so
+        """Loops look at the clock."""
+        self.generic_visit(node)
+        node.iter = _filtered(node.iter, _BOUNDED, node.lineno)
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:  # noqa: N802  # as above
+        """`a ~ b` has a limit."""
+        self.generic_visit(node)
+        return _filtered(nodes.List(node.nodes, lineno=node.lineno), _JOINED, node.lineno)
+
+
+def _filtered(node: nodes.Node, name: str, line: int) -> nodes.Filter:
+    return nodes.Filter(cast(nodes.Expr, node), name, [], [], None, None, lineno=line)
 
 
 @pass_context
-def _bounded(context: Context, items: Iterable[Any]) -> Iterator[Any] | Iterable[Any]:
+def _written(context: Context, value: Any) -> Any:
+    """What becomes of a value that is written."""
+    if value is None:
+        return ""
+    if value.__class__ is str or value.__class__ is Markup:
+        context.parent[GUARD].write(len(value))
+    return value
+
+
+@pass_context
+def _bounded(context: Context, items: Iterable[Any]) -> Iterable[Any]:
     """Let a loop go on until the mail's time is over."""
-    deadline: Deadline | None = context.get(DEADLINE)
-    if deadline is None or (isinstance(items, (list, tuple)) and not items):
-        return items
-    return _Guarded(items, deadline)
+    return _Bounded(items, context.parent[GUARD])
 
 
-class _Guarded:
-    """An iterable that asks the deadline at each step; `loop.last` may ask for its length."""
+class _Bounded:
+    """An iterable that is guarded at each turn; `loop.last` may ask for its length."""
 
-    __slots__ = ("_deadline", "_items")
+    __slots__ = ("_guard", "_items")
 
-    def __init__(self, items: Iterable[Any], deadline: Deadline) -> None:
+    def __init__(self, items: Iterable[Any], guard: Guard) -> None:
         self._items = items
-        self._deadline = deadline
+        self._guard = guard
 
     def __iter__(self) -> Iterator[Any]:
         for item in self._items:
-            self._deadline.step()
+            self._guard.turn()
             yield item
 
     def __len__(self) -> int:
-        return len(self._items)  # type: ignore[arg-type] # Jinja falls back on TypeError
+        return len(self._items)  # type: ignore[arg-type]  # Jinja expects the TypeError
 
 
-def _check_product(text: Any, times: Any) -> None:
-    long = isinstance(text, (str, list, tuple)) and isinstance(times, int)
-    if long and len(text) * times > MAX_OUTPUT:
-        raise SecurityError(f"{len(text)} × {times} is too much for a mail")
+@pass_eval_context
+def _joined(context: EvalContext, parts: Sequence[Any]) -> str:
+    if sum(len(part) for part in parts if isinstance(part, str)) > MAX_TEXT:
+        raise SecurityError(f"makes a text of more than {MAX_TEXT // 1024} KB")
+    return markup_join(parts) if context.autoescape else str_join(parts)
+
+
+def _batch(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """`products | batch(2)`: pairs, the last one alone if they are odd."""
+    batch: list[Any] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _pads(text: str) -> bool:
+    """Return whether a format asks for a width: `{:>9}`, `{:9999999}`."""
+    return ":" in "".join(part.partition("}")[0] for part in text.split("{")[1:])
 
 
 def _check_power(base: Any, exponent: Any) -> None:
     whole = isinstance(base, int) and isinstance(exponent, int)
-    if whole and base.bit_length() * abs(exponent) > MAX_POWER_BITS:
+    if not whole or base.bit_length() * abs(exponent) > _MAX_POWER_BITS:
         raise SecurityError(f"a power of {exponent} is too much for a mail")
 
 
@@ -148,7 +228,3 @@ def _loaded(
     source: str | None, name: str
 ) -> tuple[str, str | None, Callable[[], bool] | None] | None:
     return None if source is None else (source, name, lambda: True)
-
-
-def _nothing_for_none(value: Any) -> Any:
-    return "" if value is None else value

@@ -7,11 +7,18 @@ linter finds and the sandbox refuses.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
 from agents.mailer.settings import Shop
+
+MAX_TEXT = 256 * 1024
+"""Characters of one value: half of what a part may have."""
+
+# C0, DEL, C1, line and paragraph separators, and the marks that write text backwards.
+_UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
 CUSTOMER = {"first_name": None}
 
@@ -71,6 +78,11 @@ ANSWER: dict[str, Any] = {"label": None, "url": None}
 SUPPORT: dict[str, Any] = {"topic": None, "hours": None, "max_wait": None}
 """Each: text, or {it, en}."""
 
+
+class Open(dict[str, Any]):
+    """A dict whose names nobody knows beforehand: any other name is None, not a mistake."""
+
+
 ALWAYS: dict[str, Any] = {
     "customer": CUSTOMER,
     "cart": None,
@@ -79,10 +91,10 @@ ALWAYS: dict[str, Any] = {
     "products": [],
     "coupon": None,
     "points": None,
-    "links": {},
+    "links": Open(),
     "survey": None,
     "support": None,
-    "event": {},
+    "event": Open(),
     "list": None,
     "reason": None,
     "zone": "Europe/Rome",
@@ -100,12 +112,30 @@ def complete(variables: Mapping[str, Any], language: str) -> dict[str, Any]:
     Raises TypeError, ValueError or AttributeError when a variable is not what it should be.
     """
     known = {**ALWAYS, "locale": language}
-    for name, value in variables.items():
-        if value is None:
+    for name, given in variables.items():
+        if given is None:
             continue
+        value = _clean(given)
         shape = _SHAPES.get(name)
         known[name] = _spoken(value, language) if shape is None else shape(value, language)
     return known
+
+
+def _clean(value: Any) -> Any:
+    """Return data without what would break a line of text or turn its direction."""
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT:
+            raise ValueError(f"a text of {len(value)} characters, more than {MAX_TEXT // 1024} KB")
+        return (
+            value
+            if _UNWANTED.search(value) is None
+            else " ".join(_UNWANTED.sub(" ", value).split())
+        )
+    if isinstance(value, Mapping):
+        return {name: _clean(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_clean(inner) for inner in value]
+    return value
 
 
 def _spoken(value: Any, language: str) -> Any:
@@ -115,14 +145,14 @@ def _spoken(value: Any, language: str) -> Any:
     return value.get(language) or next((text for text in value.values() if text), None)
 
 
-def _as_it_is(value: Any, _: str) -> Any:
-    return value
+def _open(value: Mapping[str, Any], _: str) -> Open:
+    return Open(value)
 
 
 @lru_cache
 def _shop_words(shop: Shop) -> dict[str, str]:
     names = ("name", "url", "support_email", "color", "logo_url", "postal_address")
-    derived = ("color_of_labels", "color_on_dark")
+    derived = ("color_of_labels", "color_on_light", "color_on_dark")
     return {name: getattr(shop, name) for name in (*names, *derived)}
 
 
@@ -194,6 +224,6 @@ _SHAPES: dict[str, Callable[[Any, str], Any]] = {
     "points": _points,
     "survey": _survey,
     "support": _support,
-    "links": _as_it_is,
-    "event": _as_it_is,
+    "links": _open,
+    "event": _open,
 }

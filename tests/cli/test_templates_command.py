@@ -1,0 +1,118 @@
+"""`ritorno templates`: list, lint, preview."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Ritorno
+
+SHIPPED = Path(__file__).resolve().parents[2] / "workflows"
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A copy of the shipped directory, to be spoiled."""
+    return Path(shutil.copytree(SHIPPED, tmp_path / "own"))
+
+
+def test_list_says_class_and_needs(ritorno: Ritorno) -> None:
+    (rows,) = ritorno("templates", "list", "--json").json
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["cart-reminder"] == {
+        "name": "cart-reminder",
+        "languages": ["en", "it"],
+        "classes": ["marketing"],
+        "needs": ["cart"],
+    }
+    assert by_name["order-confirmation"]["classes"] == ["transactional"]
+    assert "cart-reminder" in ritorno("templates", "list").out
+
+
+def test_lint_is_content_with_what_is_shipped(ritorno: Ritorno) -> None:
+    done = ritorno("templates", "lint")
+    assert done.code == 0
+    assert done.out.endswith("mails are right.\n")
+    assert ritorno("templates", "lint", "--json").json == [[]]
+
+
+def test_lint_names_what_is_wrong_and_fails(ritorno: Ritorno, own: Path) -> None:
+    path = own / "templates" / "cart-reminder.it.j2"
+    path.write_text(path.read_text().replace("Riprendi il carrello", "Acquista ora"))
+    done = ritorno("templates", "lint", str(own))
+    assert done.code == 1
+    assert done.out == (
+        "cart-reminder.it.j2: error: a cart mail's call to action presses: 'Acquista ora' (pushy)\n"
+    )
+    assert "1 of 1 findings are errors" in done.err
+    (found,) = ritorno("templates", "lint", str(own), "--json").json
+    assert found[0]["rule"] == "pushy"
+
+
+def test_a_warning_is_no_failure(ritorno: Ritorno, own: Path) -> None:
+    (own / "templates" / "cart-reminder.en.j2").unlink()
+    done = ritorno("templates", "lint", str(own))
+    assert done.code == 0
+    assert "cart-reminder.en.j2: warning: is not written in en" in done.out
+
+
+def test_a_mistake_is_one_clear_line(ritorno: Ritorno, own: Path) -> None:
+    (own / "templates" / "cart-reminder.it.j2").write_text("{% block subject %}")
+    done = ritorno("templates", "lint", str(own))
+    assert done.code == 2
+    assert done.err.startswith("ritorno: cart-reminder.it.j2:1: Unexpected end of template")
+    assert done.err.count("\n") == 1
+
+
+def test_preview_writes_a_page_that_needs_no_network(ritorno: Ritorno, tmp_path: Path) -> None:
+    done = ritorno("templates", "preview", "cart-reminder", "--text")
+    assert done.code == 0
+    assert done.out.startswith(
+        "Abbiamo tenuto da parte il tuo carrello\ncart-reminder.it.html\n\nIl negozio\n"
+    )
+    html = (tmp_path / "cart-reminder.it.html").read_text()
+    assert "Ciao Giulia" in html
+    assert 'src="data:image/svg+xml;base64,' in html
+    assert 'src="http' not in html
+
+
+def test_preview_takes_language_data_and_file(ritorno: Ritorno, tmp_path: Path) -> None:
+    Path("data.json").write_text(json.dumps({"customer": {"first_name": "Zoë"}}))
+    out = str(tmp_path / "x.html")
+    for data in ("data.json", '{"customer": {"first_name": "Zoë"}}'):
+        done = ritorno(
+            "templates", "preview", "cart-reminder", "--locale", "en", "--out", out, "--data", data
+        )
+        assert done.out == f"We kept your cart for you\n{out}\n"
+        assert "Hello Zoë" in Path(out).read_text()
+
+
+def test_preview_opens_a_browser_when_asked(
+    ritorno: Ritorno, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: opened.append(address) or True)
+    ritorno("templates", "preview", "welcome-tips", "--open")
+    assert opened == [(tmp_path / "welcome-tips.it.html").as_uri()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothing"], "nothing: there is no such template in it or it"),
+        (["cart-reminder", "--data", "[1]"], "--data: [Errno 2] No such file"),
+        (["cart-reminder", "--data", "{"], "--data: Expecting property name"),
+        (["cart-reminder", "--data", '{"cart": 7}'], "cart-reminder: its variables can't be read"),
+        (["cart-reminder", "--data", '{"cart": null}'], "cart-reminder.it.j2:11: in _blocks"),
+    ],
+)
+def test_a_wrong_preview_is_one_clear_line(
+    ritorno: Ritorno, arguments: list[str], message: str
+) -> None:
+    done = ritorno("templates", "preview", *arguments)
+    assert done.code == 2
+    assert done.err.startswith(f"ritorno: {message}")
+    assert done.err.count("\n") == 1
