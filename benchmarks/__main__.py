@@ -4,6 +4,7 @@
     embedded   the same on the embedded log
     mails      events/s and mails/s with customers who get mail, on real Kafka
     assembly   mails/s rendered, built and signed on one core, and a peer
+    distance   mails/s to a relay that is 20 ms away
     recovery   kept records/s, and the first event after a kill -9
     replay     events/s of a file
     memory     bytes per customer
@@ -23,13 +24,22 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import assembly, footprint, machine, recovery, replaying, results, throughput
+from benchmarks import (
+    assembly,
+    distance,
+    footprint,
+    machine,
+    recovery,
+    replaying,
+    results,
+    throughput,
+)
 from benchmarks.machine import NoBroker
 from benchmarks.pace import Measured
 from benchmarks.results import Result
 from benchmarks.say import Say, telling
 
-SUITES = ("kafka", "embedded", "mails", "assembly", "recovery", "replay", "memory")
+SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "recovery", "replay", "memory")
 
 
 async def measure(suites: Sequence[str], say: Say) -> list[Result]:
@@ -49,6 +59,8 @@ async def measure(suites: Sequence[str], say: Say) -> list[Result]:
                     rows = await throughput.mails(here, say)
             elif suite == "assembly":
                 rows = assembly.measure(say)
+            elif suite == "distance":
+                rows = await distance.measure(say)
             elif suite == "recovery":
                 async with machine.broker(directory) as here:
                     rows = await recovery.measure(here, say)
@@ -78,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = asyncio.run(measure(suites, say))
     except NoBroker as error:
         console.print(f"Kafka can't be run here: {error}. Without it: "
-                      "python -m benchmarks embedded assembly replay memory")  # fmt: skip
+                      "python -m benchmarks embedded assembly distance replay memory")  # fmt: skip
         return 1
     except KeyboardInterrupt:
         console.print("interrupted; nothing was written")

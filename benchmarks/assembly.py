@@ -1,8 +1,9 @@
 """How many mails one core renders, builds and signs, beside `EmailMessage` and dkimpy.
 
-The mail is the shop's own: the cart reminder in Italian, with as many products of a catalogue as
-make its HTML 15 KB, other ones for each customer. Both render it with the same templates; the peer
-then builds it as the standard library's documentation shows and signs it with the same key.
+The mail is the shop's own: the cart reminder in Italian, with three products of a catalogue or as
+many as make its HTML 15 KB, other ones for each customer. Both render it with the same templates;
+the peer then builds it as the standard library's documentation shows and signs it with the same
+key. Ours also puts anonymous tracking into it, which the peer is spared.
 
 One process, one thread, and what counts is the time that thread was on the processor, so that
 neighbours on the same cores don't.
@@ -25,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from agents.mailer.addresses import read_recipient
-from agents.mailer.compose import Composer
+from agents.mailer.compose import Composer, Mail
 from agents.mailer.dkim import DkimKey
 from agents.mailer.render import Rendered, Renderer
 from agents.mailer.settings import MailSettings, Shop, SigningKey
@@ -73,6 +74,14 @@ def measure(say: Say) -> list[Result]:
         result("assembly.unsigned", bare, "mails/s per core"),
         result("assembly.html", html, "bytes of HTML/mail"),
     ]
+
+
+def mails(number: int) -> list[Mail]:
+    """Return mails as they are measured here, unsigned, for whoever delivers them."""
+    renderer = load_renderer(Settings().workflows_dir)
+    products = _products_for(renderer, HTML_BYTES)
+    compose = Composer(SETTINGS, renderer).compose
+    return [compose(_command(each, products)) for each in range(number)]
 
 
 SETTINGS = MailSettings(
@@ -127,6 +136,7 @@ def _command(number: int, products: int) -> SendCommand:
             "name": name, "workflow": "w06-abandoned-cart-a", "version": "1", "run": "r",
             "step": "s", "class": "marketing", "kind": "informative",
             "template": "cart-reminder", "legal_basis": "consent", "reason": "due",
+            "tracking": "anonymous",
             "variables": {"customer": customer, "cart": cart, "coupon": None, "reason": "due"},
         }
     )  # fmt: skip

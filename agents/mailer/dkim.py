@@ -41,7 +41,7 @@ OVERSIGNED = (
 )
 """What a reader or a mail program acts upon: nobody may add one on the way."""
 
-SIGNED = ("content-language", "auto-submitted", "feedback-id")
+SIGNED = ("content-language", "auto-submitted", "feedback-id", "x-ritorno-mail")
 """Signed where we set them; some relays put a Feedback-ID of their own before ours."""
 
 RSA_BITS = range(1024, 4097)

@@ -1,9 +1,12 @@
-"""One conversation with a relay, on aiosmtplib: how it begins, and how a mail is handed over.
+"""One conversation with a relay: aiosmtplib begins it (TLS, login), mails are handed over here.
 
-What aiosmtplib leaves open and the promise "never twice" depends on: whether the relay can have
-got the final dot. `SMTP.data` writes text and dot at once, so a broken connection says nothing.
-Here the text is written and drained first, then comes the dot: until then a lost connection means
-that the relay can't have the mail, and from then on that nobody knows.
+What the promise "never twice" depends on is whether the relay can have got the final dot. So the
+text is written and drained first, then comes the dot: until then a lost connection means that the
+relay can't have the mail, and from then on that nobody knows.
+
+MAIL, RCPT and DATA go out together where the relay offers PIPELINING (RFC 2920): two round trips a
+mail instead of four. Each has its reply all the same, and the first that is a refusal counts. DATA
+may have been accepted then; see `_forget`.
 """
 
 from __future__ import annotations
@@ -11,8 +14,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
+from typing import cast
 
-from aiosmtplib import SMTP, SMTPException, SMTPResponseException, SMTPServerDisconnected
+from aiosmtplib import SMTP, SMTPException, SMTPServerDisconnected
 
 from agents.mailer.compose import Mail
 from agents.mailer.replies import (
@@ -24,6 +28,7 @@ from agents.mailer.replies import (
     Unknown,
     reason_text,
 )
+from streams.mail.dialogue import Dialogue, Reply
 from streams.mail.relay import Relay
 
 QUIT_TIMEOUT = 1.0
@@ -82,6 +87,8 @@ class Opening:
         if relay.username:
             self._stage = "auth"
             await self._login(client)
+        if client.transport is None:
+            raise SMTPServerDisconnected("Connection lost")
         return client
 
     async def _login(self, client: SMTP) -> None:
@@ -102,14 +109,24 @@ class Opening:
             self._client.close()
 
 
+class _RefusedError(Exception):
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+
+
 class Connection:
-    """One conversation with the relay."""
+    """One conversation with the relay, from login to goodbye."""
 
     def __init__(self, client: SMTP, limits: Limits) -> None:
-        self._client = client
+        """Take over the transport of `client`, which `Opening` has just brought here."""
+        # aiosmtplib says BaseTransport and means the one it writes to.
+        self._dialogue = Dialogue(cast(asyncio.Transport, client.transport))
         self._limits = limits
-        # Kept, because a StreamWriter that is garbage collected closes its transport.
-        self._writer: asyncio.StreamWriter | None = None
+        self._stage: Stage = "mail"
+        self.pipelining = client.supports_extension("pipelining")
+        """Whether the relay takes several commands at once."""
+        self.smtputf8 = client.supports_extension("smtputf8")
+        """Whether the relay takes international local parts."""
         self.mails = 0
         self.idle_since = 0.0
         self.dotted = False
@@ -118,109 +135,124 @@ class Connection:
     @property
     def connected(self) -> bool:
         """Whether the relay is still there, as far as is known."""
-        return self._client.is_connected
+        return self._dialogue.open
 
     @property
     def usable(self) -> bool:
         """Whether another mail can go this way."""
-        return self._client.is_connected and self.mails < self._limits.mails
-
-    @property
-    def smtputf8(self) -> bool:
-        """Whether the relay takes international local parts."""
-        return self._client.supports_extension("smtputf8")
+        return self.connected and self.mails < self._limits.mails
 
     async def deliver(self, mail: Mail) -> Result:
         """Hand one mail over. Never raises, except when cancelled; see `dotted` then."""
         self.mails += 1
         self.dotted = False
-        stage: Stage = "mail"
+        self._stage = "mail"
         try:
-            await self._mail_from(mail)
-            stage = "rcpt"
-            await self._client.rcpt(mail.recipient.address, encoding=_encoding(mail))
-            stage = "data"
-            start = await self._client.execute_command(b"DATA", timeout=self._limits.reply)
-            if start.code != START_INPUT:
-                raise SMTPResponseException(start.code, start.message)
+            await self._envelope(mail)
             await self._text(mail.message)
-            stage = "dot"
             return await self._dot()
-        except SMTPResponseException as reply:
-            return await self._refused(stage, reply.code, reply.message)
+        except _RefusedError as refused:
+            return await self._refused(refused.reply)
         except (SMTPException, OSError) as error:  # TimeoutError is an OSError
             self.close()
-            return _broken(stage, error)
+            return self._broken(error)
 
     async def alive(self) -> bool:
-        """Ask whether the relay still listens."""
+        """Ask whether the relay still listens; also forgets a mail that was begun."""
         try:
-            await self._client.rset(timeout=self._limits.reply)
+            self._dialogue.send(b"RSET")
+            if (await self._reply()).positive:
+                return self.connected
         except (SMTPException, OSError):
-            self.close()
-            return False
-        return self._client.is_connected
+            pass  # it doesn't, which is the answer
+        self.close()
+        return False
 
     def close(self) -> None:
         """Hang up."""
-        self._client.close()
+        self._dialogue.close()
 
     async def quit(self) -> None:
         """Say goodbye and hang up."""
         try:
-            await self._client.quit(timeout=QUIT_TIMEOUT)
+            self._dialogue.send(b"QUIT")
+            await self._dialogue.reply(QUIT_TIMEOUT)
         except (SMTPException, OSError):
-            self.close()
+            pass  # gone already, which is what was wanted
+        self.close()
 
-    async def _mail_from(self, mail: Mail) -> None:
-        options = ["SMTPUTF8"] if mail.recipient.smtputf8 else []
-        await self._client.mail(mail.sender, options=options, encoding=_encoding(mail))
+    # In the order in which a mail goes.
+
+    async def _envelope(self, mail: Mail) -> None:
+        sender, recipient, option = mail.sender, mail.recipient.address, ""
+        if mail.recipient.smtputf8:
+            option = " SMTPUTF8"
+        commands: dict[Stage, bytes] = {
+            "mail": f"MAIL FROM:<{sender}>{option}".encode(),
+            "rcpt": f"RCPT TO:<{recipient}>".encode(),
+            "data": b"DATA",
+        }
+        if self.pipelining:
+            self._dialogue.send(*commands.values())
+        for self._stage, command in commands.items():
+            if not self.pipelining:
+                self._dialogue.send(command)
+            reply = await self._reply()
+            if not (reply.code == START_INPUT if self._stage == "data" else reply.positive):
+                raise _RefusedError(reply)
 
     async def _text(self, message: bytes) -> None:
         """Write the text and wait until it has left this process."""
-        transport, protocol = self._client.transport, self._client.protocol
-        if transport is None or protocol is None:
-            raise SMTPServerDisconnected("Connection lost")
         stuffed = message.replace(b"\r\n.", b"\r\n..")
         if stuffed.startswith(b"."):
             stuffed = b"." + stuffed
-        if self._writer is None:
-            loop = asyncio.get_running_loop()
-            self._writer = asyncio.StreamWriter(transport, protocol, None, loop)  # type: ignore[arg-type]  # aiosmtplib says BaseTransport and means the one it writes to
-            self._writer.transport.set_write_buffer_limits(high=0)  # drain waits for all
+        self._dialogue.write(stuffed)
         async with asyncio.timeout(self._limits.data):
-            protocol.write(stuffed)
-            await self._writer.drain()
-            await asyncio.sleep(0)  # a hang-up that has arrived by now is noticed
-        if not self._client.is_connected:
-            raise SMTPServerDisconnected("Connection lost")
+            await self._dialogue.written()
 
     async def _dot(self) -> Result:
-        protocol = self._client.protocol
-        if protocol is None:
-            raise SMTPServerDisconnected("Connection lost")
-        self.dotted = True
-        protocol.write(b".\r\n")
-        reply = await protocol.read_response(timeout=self._limits.data)
-        if reply.code // 100 == 2:
-            return Accepted(reply.code, reason_text(reply.message))
-        raise SMTPResponseException(reply.code, reply.message)
+        self._dialogue.send(b".")
+        self._stage, self.dotted = "dot", True
+        reply = await self._dialogue.reply(self._limits.data)
+        if not reply.positive:
+            raise _RefusedError(reply)
+        return Accepted(reply.code, reason_text(reply.text))
 
-    async def _refused(self, stage: Stage, code: int, text: str) -> Result:
-        if not 400 <= code <= 599:  # no reply that SMTP knows here
+    async def _reply(self) -> Reply:
+        return await self._dialogue.reply(self._limits.reply)
+
+    # When it does not go.
+
+    async def _refused(self, reply: Reply) -> Result:
+        if not 400 <= reply.code <= 599:  # no reply that SMTP knows here
             self.close()
-            return _broken(stage, SMTPException(f"unexpected reply {code} {text}"))
-        if code == CLOSING:
+            return self._broken(SMTPException(f"unexpected reply {reply.code} {reply.text}"))
+        if reply.code == CLOSING:
             self.close()
-        elif stage != "dot":
-            await self.alive()  # RSET also forgets the half-begun mail
-        return Refused(stage, code, reason_text(text))
+        elif self._stage != "dot":
+            await self._forget()
+        return Refused(self._stage, reply.code, reason_text(reply.text))
 
+    async def _forget(self) -> None:
+        """Bring the relay back to where a mail can begin, or hang up.
 
-def _broken(stage: Stage, error: Exception) -> Result:
-    reason = reason_text(str(error)) or type(error).__name__
-    return Unknown(reason) if stage == "dot" else Dropped(stage, reason)
+        What was sent together with the refused command has its replies, too. When the relay wants
+        the text of a mail that has no recipient, it gets an empty one (RFC 2920, 3.1) and refuses
+        that. Had it taken a recipient, that one would be sent an empty mail: hanging up ends a mail
+        in DATA without anything being delivered.
+        """
+        try:
+            replies = [await self._reply() for _ in range(self._dialogue.owed)]
+            if not any(reply.code == START_INPUT for reply in replies):
+                await self.alive()
+            elif any(reply.positive for reply in replies):
+                self.close()
+            else:
+                self._dialogue.send(b".")
+                await self._dialogue.reply(self._limits.data)
+        except (SMTPException, OSError):
+            self.close()
 
-
-def _encoding(mail: Mail) -> str:
-    return "utf-8" if mail.recipient.smtputf8 else "ascii"
+    def _broken(self, error: Exception) -> Result:
+        reason = reason_text(str(error)) or type(error).__name__
+        return Unknown(reason) if self._stage == "dot" else Dropped(self._stage, reason)

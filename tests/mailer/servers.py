@@ -30,6 +30,9 @@ SILENCE = "silence"
 DRIP = "drip"
 """Instead of a reply: one byte after the other, never a whole line, until the client hangs up."""
 
+PIPELINING = "250-relay.test\r\n250-PIPELINING\r\n250 SMTPUTF8"
+"""A reply to EHLO."""
+
 REPLIES = {
     GREETING: "220 relay.test",
     EHLO: "250-relay.test\r\n250 SMTPUTF8",
@@ -87,6 +90,7 @@ class ScriptedRelay:
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await self._reply(GREETING, reader, writer)
+        recipients = 0  # of the mail that is begun
         while line := await reader.readline():
             command = line.decode("utf-8", "replace").strip()
             verb = command.split(" ")[0].split(":")[0].lower()
@@ -94,19 +98,29 @@ class ScriptedRelay:
             if writer.get_extra_info("sslcontext") is not None:
                 self.encrypted.append(command)
             reply = await self._reply(verb, reader, writer)
+            if verb in (MAIL, "rset"):
+                recipients = 0
             if verb == RCPT and reply.startswith("250"):
                 self.recipients.append(command.split("<", 1)[1].split(">")[0])
+                recipients += 1
             if verb == DATA and reply.startswith("354"):
-                await self._text(reader, writer)
+                await self._text(reader, writer, recipients)
             if verb == STARTTLS and reply.startswith("220") and self.tls is not None:
                 await writer.start_tls(self.tls)
             if verb == "quit":
                 return
 
-    async def _text(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _text(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, recipients: int
+    ) -> None:
         if self.script.get(TEXT):
             await self._reply(TEXT, reader, writer)
-        text = await reader.readuntil(b"\r\n.\r\n")
+        text = await reader.readuntil(b"\n")
+        if text != b".\r\n":
+            text += await reader.readuntil(b"\r\n.\r\n")
+        if recipients == 0:
+            writer.write(b"554 5.5.1 no valid recipients\r\n")
+            return
         self.mails.append(text[: -len(b".\r\n")].replace(b"\r\n..", b"\r\n."))
         if self.on_text is not None:
             self.on_text()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtplib import SMTP
 
 from agents.mailer.compose import Composer
 from agents.mailer.entry import unpack_entry
@@ -207,8 +206,8 @@ async def test_a_relay_that_goes_inside_the_text_can_not_have_the_mail() -> None
 
 def shrink_send_buffer(connection: Connection) -> None:
     """Let the kernel take a few KB only, so that writing blocks until the relay reads."""
-    client: SMTP = connection._client
-    client.get_transport_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    transport = connection._dialogue._transport
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
 
 
 @pytest.mark.parametrize("end", [DROP, SILENCE, "999 what", "no reply at all"])

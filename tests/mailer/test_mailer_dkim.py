@@ -35,6 +35,7 @@ from agents.mailer.dkim import (
     relaxed_headers,
 )
 from agents.mailer.render import Rendered
+from agents.mailer.verp import HEADER as RETURN_HEADER
 from tests.mailer.samples import DAY, SETTINGS, START, send
 from tests.mailer.servers import parse
 
@@ -155,7 +156,10 @@ def test_without_a_key_mails_leave_unsigned() -> None:
 @pytest.fixture(params=BOTH)
 def signed(request: pytest.FixtureRequest) -> bytes:
     """A marketing mail with all headers we know."""
-    return composer((request.param,), feedback_sender="bottega").compose(command()).message
+    asked = command(id_="0" * 32)  # an id as ours are, which stands in a header, too
+    message = composer((request.param,), feedback_sender="bottega").compose(asked).message
+    assert RETURN_HEADER in parse(message)
+    return message
 
 
 def header_names(message: bytes) -> Iterator[str]:
