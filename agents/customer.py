@@ -116,8 +116,9 @@ def _erase(customer: Customer, event: Event, context: Context) -> None:
 
 _ERASES = frozenset({"customer.erasure_requested", "visitor.forgotten"})
 
-_OF_MAILS = frozenset({"mail.sent", "mail.delivered", "mail.deferred", "mail.bounced",
-                       "mail.failed", "mail.skipped", "mail.opened", "mail.clicked"})  # fmt: skip
+_OF_MAILS = frozenset({"mail.sent", "mail.delivered", "mail.deferred", "mail.held", "mail.bounced",
+                       "mail.failed", "mail.rejected", "mail.skipped", "mail.opened",
+                       "mail.clicked"})  # fmt: skip
 
 _OWN = frozenset({"visitor.linked", "visitor.forgotten", "customer.identified"})
 """What a visitor's actor still takes itself after it has handed over: who it is may change."""
@@ -157,10 +158,12 @@ _HANDLERS: Mapping[str, Handler] = {
     "mail.deferred": _noted,
     "mail.bounced": mails.bounced,
     "mail.failed": mails.finished,
+    "mail.rejected": mails.finished,
+    "mail.held": _noted,
     "mail.skipped": mails.finished,
     "mail.opened": tracking.hit,
     "mail.clicked": tracking.hit,
-    "mail.complained": mails.objected,
+    "mail.complained": mails.complained,
     "mail.unsubscribed": mails.objected,
     "visitor.linked": identity.linked,
     "visitor.merged": identity.merged,

@@ -6,14 +6,23 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from schemas import topics
-from schemas.commands import CancelCommand, NotifyCommand, SendCommand
+from schemas.commands import CancelCommand, FeedbackCommand, NotifyCommand, SendCommand
 from schemas.decisions import Decision
 from schemas.events import Event
 from schemas.records import OutRecord
 from schemas.signals import Signal
 from schemas.wire import to_record
 
-Content = SendCommand | CancelCommand | NotifyCommand | Decision | Event | Signal | OutRecord
+Content = (
+    SendCommand
+    | CancelCommand
+    | NotifyCommand
+    | FeedbackCommand
+    | Decision
+    | Event
+    | Signal
+    | OutRecord
+)
 
 _JSON_HEADERS = (("content-type", b"application/json"),)
 
@@ -37,7 +46,7 @@ class Effect(NamedTuple):
         return OutRecord(self.key, value, _JSON_HEADERS)
 
 
-def command(content: SendCommand | CancelCommand | NotifyCommand) -> Effect:
+def command(content: SendCommand | CancelCommand | NotifyCommand | FeedbackCommand) -> Effect:
     """A command for the mailer."""
     return Effect(topics.SEND_COMMANDS, content.customer.encode(), content)
 

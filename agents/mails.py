@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from agents.consent import withdraw
 from agents.context import Context, Occurred
+from agents.effects import command
+from schemas.commands import FeedbackCommand
 from schemas.customer import Customer, Evidence
 from schemas.events import Event
-from schemas.outcomes import MailBounced, MailEngaged, MailOutcome
+from schemas.outcomes import MAILER, MailBounced, MailEngaged, MailOutcome
 
 
 def finished(customer: Customer, event: Event, context: Context) -> list[Occurred]:
-    """Sent, failed or skipped: it can't be taken back any more."""
+    """Sent, failed, rejected or skipped: it can't be taken back any more."""
     data: MailOutcome = event.data
     customer.pending = [mail for mail in customer.pending if mail.command_id != data.command_id]
     return []
@@ -20,14 +24,22 @@ def bounced(customer: Customer, event: Event, context: Context) -> list[Occurred
     """A hard bounce says that the address is no good; the other kinds say nothing of it."""
     data: MailBounced = event.data
     finished(customer, event, context)
+    if event.source != MAILER:  # it has counted its own
+        _tell_mailer(event, "bounced", context)
     if data.kind != "hard":
         return []
     customer.suppressed = "bounced"
     return [Occurred("address.bounced", context.when(event.time))]
 
 
+def complained(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """Somebody called it spam: no marketing from now on, and a mark against the sender."""
+    _tell_mailer(event, "complained", context)
+    return objected(customer, event, context)
+
+
 def objected(customer: Customer, event: Event, context: Context) -> list[Occurred]:
-    """Unsubscribed or complained: no marketing from now on."""
+    """Unsubscribed, or complained: no marketing from now on."""
     data: MailEngaged = event.data
     said = Evidence(
         purpose="marketing",
@@ -40,3 +52,21 @@ def objected(customer: Customer, event: Event, context: Context) -> list[Occurre
         ip=data.ip[:100],
     )
     return withdraw(customer, said)
+
+
+def _tell_mailer(event: Event, verdict: Literal["bounced", "complained"], context: Context) -> None:
+    """What came back counts for the reputation, which the mailer guards."""
+    if event.backfill:
+        return
+    data: MailOutcome = event.data
+    context.effects.append(
+        command(
+            FeedbackCommand(
+                id=event.id,
+                time=context.now,
+                customer=event.customer,
+                command_id=data.command_id,
+                verdict=verdict,
+            )
+        )
+    )

@@ -11,6 +11,13 @@ from schemas.instant import Instant, LocalTime
 MailClass = Literal["transactional", "marketing"]
 """Decides what is promised: marketing is sent at most once, transactional at least once."""
 
+DeliveryClass = Literal["transactional", "automated", "bulk", "notify"]
+"""How the mailer ranks what it delivers; each has a queue and a budget of its own. Marketing is
+automated (one customer caused it) or bulk (a campaign); notify is a webhook."""
+
+PausedClass = Literal["transactional", "marketing", "automated", "bulk", "notify"]
+"""What a person may pause: `marketing` is both automated and bulk."""
+
 MailKind = Literal["informative", "promotional", "transactional"]
 """What the mail is about, for the mix of informative and promotional mails (rule R01)."""
 
@@ -108,5 +115,64 @@ class NotifyCommand(BaseModel):
     """Sent as JSON."""
 
 
-Command = Annotated[SendCommand | CancelCommand | NotifyCommand, Field(discriminator="action")]
+class FeedbackCommand(BaseModel):
+    """What the world said later of a mail that was sent: it counts for the sender's reputation."""
+
+    model_config = ConfigDict(frozen=True)
+
+    action: Literal["feedback"] = "feedback"
+    id: str
+    """Of the event that told it; twice produced counts once."""
+    time: Instant
+    customer: str
+    command_id: str
+    verdict: Literal["bounced", "complained"]
+
+
+class PauseCommand(BaseModel):
+    """Hold mails back until they are resumed. Without class and workflow: every mail there is.
+
+    Pause, resume and release are control records: without a key, one in each partition.
+    """
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    action: Literal["pause"] = "pause"
+    time: Instant
+    paused_class: PausedClass | None = Field(default=None, alias="class")
+    workflow: str = ""
+    reason: str = ""
+    """For people."""
+
+
+class ResumeCommand(BaseModel):
+    """End the pauses that lie within class and workflow, all of them without either.
+
+    Unless it names a workflow or leaves marketing out, it also ends what a bad reputation holds.
+    """
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    action: Literal["resume"] = "resume"
+    time: Instant
+    paused_class: PausedClass | None = Field(default=None, alias="class")
+    workflow: str = ""
+
+
+class ReleaseCommand(BaseModel):
+    """Let held mails go whatever holds them, except quiet hours: those of the customer's own."""
+
+    model_config = ConfigDict(frozen=True)
+
+    action: Literal["release"] = "release"
+    time: Instant
+    id: str = ""
+    """Of one command. Empty: all that were commanded until now."""
+
+
+Control = PauseCommand | ResumeCommand | ReleaseCommand
+Command = Annotated[
+    SendCommand | CancelCommand | NotifyCommand | FeedbackCommand | Control,
+    Field(discriminator="action"),
+]
 COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

@@ -29,7 +29,9 @@ from schemas.outcomes import (
     MailDeferred,
     MailEngaged,
     MailFailed,
+    MailHeld,
     MailOpened,
+    MailRejected,
     MailSent,
     MailSkipped,
 )
@@ -339,6 +341,8 @@ PAYLOADS: dict[str, type[BaseModel]] = {
     "mail.deferred": MailDeferred,
     "mail.bounced": MailBounced,
     "mail.failed": MailFailed,
+    "mail.rejected": MailRejected,
+    "mail.held": MailHeld,
     "mail.skipped": MailSkipped,
     "mail.opened": MailOpened,
     "mail.clicked": MailClicked,

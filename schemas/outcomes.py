@@ -7,7 +7,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.commands import MailClass
+from schemas.instant import Instant
 from schemas.tracking import Verdict, Why
+
+MAILER = "/ritorno/mailer"
+"""Source of the outcomes that the mailer itself tells; others come from providers and reports."""
 
 BounceKind = Literal["hard", "soft", "blocked", "content", "throttled"]
 """hard: the address is no good (5.1.x). blocked: we are refused (5.7.x), which says nothing of the
@@ -110,14 +114,31 @@ class MailBounced(MailOutcome):
 
 
 class MailFailed(MailOutcome):
-    """Given up without an answer from the relay, or it can't be rendered."""
+    """Given up without an answer from the relay."""
 
     reason: str
     ambiguous: bool = False
 
 
+class MailRejected(MailOutcome):
+    """Refused by ourselves before any relay heard of it: an impossible address, a broken template.
+
+    Trying again would change nothing.
+    """
+
+    reason: str
+
+
+class MailHeld(MailOutcome):
+    """Waits although it is due: paused, reputation, warm_up, quiet_hours."""
+
+    reason: str
+    until: Instant | None = None
+    """When it is looked at again; absent when a person or better times must come first."""
+
+
 class MailSkipped(MailOutcome):
-    """Never tried: expired, cancelled, suppressed…"""
+    """Not sent, since there is no reason to any more: expired, cancelled, suppressed…"""
 
     reason: str
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agents.mailer.addresses import read_recipient
+from agents.mailer.reputation import WarmUp
 from agents.mailer.settings import MailSettings, Shop, SigningKey
 from streams.clock import Clock, SystemClock
 from streams.log import Log
@@ -94,6 +95,17 @@ def mail_settings(settings: Settings) -> MailSettings:
         field, _, problem = str(error).partition(": ")
         name = PREFIX + ("TOKEN_KEYS" if field == "signing_keys" else f"MAIL_{field.upper()}")
         raise SettingsError(f"{name}: {problem}") from None
+
+
+def warm_up(settings: Settings) -> WarmUp | None:
+    """Return how a new sender begins, None when it is none."""
+    if not settings.mail_warm_up_start:
+        return None
+    return WarmUp(
+        start=settings.mail_warm_up_start,
+        growth=settings.mail_warm_up_growth,
+        zone=settings.shop_zone,
+    )
 
 
 def signing_keys(settings: Settings) -> tuple[SigningKey, ...]:

@@ -35,6 +35,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from agents.mailer.providers import PROVIDERS
 from schemas.commands import TrackingMode
 
 PREFIX = "RITORNO_"
@@ -105,14 +106,37 @@ def _broker(value: str) -> str:
     raise _MistakeError("expected kafka://HOST:PORT[,HOST:PORT] or embedded://PATH")
 
 
+def split_urls(urls: str) -> list[str]:
+    """Return the relays' URLs. What separates two is followed by a scheme: a password may have
+    commas in it."""
+    return re.split(r"[\s,]+(?=smtp)", urls.strip(" ,\n\t"))
+
+
 def _smtp_url(value: SecretStr) -> SecretStr:
     try:
-        parts = urlsplit(value.get_secret_value())
-        usable = parts.scheme in SMTP_PORTS and bool(parts.hostname) and parts.port != 0
+        parts = [urlsplit(url) for url in split_urls(value.get_secret_value())]
+        usable = all(
+            each.scheme in SMTP_PORTS and each.hostname and each.port != 0 for each in parts
+        )
     except ValueError:
         usable = False
     if not usable:
-        raise _MistakeError("expected smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://…")
+        raise _MistakeError("expected smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://…, or several")
+    return value
+
+
+def _domains(value: object) -> object:
+    """Read `DOMAIN=PROVIDER,DOMAIN=PROVIDER`; a table, in a file, is taken as it is."""
+    if isinstance(value, str):
+        pairs = [part.partition("=")[::2] for part in value.split(",") if part.strip()]
+        value = {domain.strip().lower(): provider.strip() for domain, provider in pairs}
+    if isinstance(value, dict):
+        for domain, provider in value.items():
+            if provider not in PROVIDERS:
+                raise _MistakeError(
+                    f"expected DOMAIN=PROVIDER (got {domain}={provider}); "
+                    f"providers are {', '.join(PROVIDERS)}"
+                )
     return value
 
 
@@ -247,6 +271,12 @@ class Settings(BaseSettings):
     data_dir: Path = Path("data")
     """State, the embedded log and generated keys. One directory per worker."""
     smtp_url: Annotated[SecretStr, AfterValidator(_smtp_url)] = SecretStr("smtp://127.0.0.1:25")
+    """One relay, or several in the order of preference: the next one takes over while one is down.
+    """
+    smtp_connections: int = Field(default=10, ge=1, le=200)
+    """To each relay; a fifth of them is kept free for receipts."""
+    webhook_secret: SecretStr = SecretStr("")
+    """Signs the bodies of webhooks that workflows send. Empty: they go unsigned."""
     admin_bind: Bind = Address("127.0.0.1", 9464)
     """Metrics, health and readiness. Not for the public: it has no authentication."""
     public_bind: Bind = Address("127.0.0.1", 8080)
@@ -308,6 +338,12 @@ class Settings(BaseSettings):
     """`FILE[,FILE]` with the private keys (PEM), one for each selector in the same order."""
     mail_dkim_valid_days: int | None = Field(default=None, ge=1, le=365)
     """How long a signature holds after the mail's expiry (x=). None: for ever."""
+    mail_providers: Annotated[dict[str, str], BeforeValidator(_domains)] = {}
+    """`DOMAIN=PROVIDER[,…]`: more domains whose mailboxes are at a provider that has limits."""
+    mail_warm_up_start: int = Field(default=0, ge=0, le=10_000_000)
+    """Marketing mails on the first day of a new sender; 0: no warm-up."""
+    mail_warm_up_growth: float = Field(default=1.5, ge=1, le=10)
+    """What each further day allows, as a multiple of the day before."""
     mail_public_url: Annotated[str, AfterValidator(_optional_web_url)] = ""
     """Where the world reaches public_bind. Empty: http://PUBLIC_BIND, good only for trying out."""
     inbound_smtp_bind: Bind | None = None
@@ -470,7 +506,7 @@ def _read_file(fields: Mapping[str, Any]) -> tuple[dict[str, Any], Path | None]:
     return values, path
 
 
-_SECRETS = {"smtp_url", "inbound_imap_url", "kafka_password", "token_keys"}
+_SECRETS = {"smtp_url", "inbound_imap_url", "kafka_password", "token_keys", "webhook_secret"}
 
 
 def _explain(error: ValidationError, flags: Mapping[str, Any]) -> str:

@@ -23,21 +23,25 @@ import structlog
 
 from agents.definitions import Definitions
 from agents.mailer.compose import Composer
+from agents.mailer.providers import Providers
 from agents.mailer.render import TemplateProblem
+from agents.mailer.reputation import Reputation
 from agents.mailer.settings import MailSettings
 from agents.partition import Changes, PartitionActors
 from streams.app import App
 from streams.clock import Clock, SystemClock
-from streams.configured import log_from, mail_settings
+from streams.configured import log_from, mail_settings, warm_up
 from streams.customers import CustomersRuntime
 from streams.definitions import Library
 from streams.failures import WorkerFailed
 from streams.log import Log
+from streams.mail.conversation import Limits
 from streams.mail.inbound.opening import Inbound
 from streams.mail.mailer import MailerRuntime
-from streams.mail.relay import RelayUrlError, parse_relay
+from streams.mail.relay import Relay, RelayUrlError, parse_relays
 from streams.mail.smtp import SmtpPool
 from streams.mail.templates import load_renderer
+from streams.mail.webhooks import Webhooks
 from streams.monitoring.admin import AdminServer, Check, Readiness, log_reachable
 from streams.monitoring.metrics import Metrics
 from streams.partitioner import partition_of
@@ -51,6 +55,7 @@ from streams.topology import (
     CUSTOMER_EVENTS,
     CUSTOMERS,
     MAILER,
+    SEND_COMMANDS,
     AgentSpec,
 )
 from streams.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
@@ -139,7 +144,7 @@ class Worker:
         self._own(app, CUSTOMERS, self.customers)
         mail = mail_settings(self.settings)
         composer = self._composer(mail)
-        self.mailer = self._mailer(app, composer)
+        self.mailer = await self._mailer(app, composer)
         self._own(app, MAILER, self.mailer)
         await self._open_admin_port()
         await self._open_inbound(mail)
@@ -175,9 +180,9 @@ class Worker:
             raise WorkerFailed(f"A mail template can't be used: {error}") from None
         return Composer(settings, renderer)
 
-    def _mailer(self, app: App, composer: Composer) -> MailerRuntime:
+    async def _mailer(self, app: App, composer: Composer) -> MailerRuntime:
         try:
-            relay = parse_relay(self.settings.smtp_url.get_secret_value())
+            relays = parse_relays(self.settings.smtp_url.get_secret_value())
         except RelayUrlError as error:
             raise WorkerFailed(f"RITORNO_SMTP_URL: {error}") from None
         runtime = MailerRuntime(
@@ -185,15 +190,25 @@ class Worker:
             gate=self.gate,
             open_store=self._open_store,
             check=app.check,
-            pool=SmtpPool(relay, clock=self.clock, metrics=self.metrics.mail),
+            relays=[self._pool(relay) for relay in relays],
+            webhooks=Webhooks(secret=self.settings.webhook_secret.get_secret_value()),
             compose=composer.compose,
             message_id=composer.message_id,
             clock=self.clock,
             metrics=self.metrics.mail,
+            providers=Providers(self.settings.mail_providers),
+            reputation=Reputation(
+                partitions=await self.log.partitions(SEND_COMMANDS),
+                warm_up=warm_up(self.settings),
+            ),
             grace=GRACE_SECONDS,
         )
         self._running.push_async_callback(runtime.close)
         return runtime
+
+    def _pool(self, relay: Relay) -> SmtpPool:
+        limits = Limits(connections=self.settings.smtp_connections)
+        return SmtpPool(relay, clock=self.clock, metrics=self.metrics.mail, limits=limits)
 
     def _own(self, app: App, agent: AgentSpec, runtime: Runtime) -> None:
         self.gate.own(agent.reads, runtime)

@@ -34,6 +34,8 @@ class Note(NamedTuple):
     template: str = ""
     reason: str = ""
     """From a closed set."""
+    provider: str = ""
+    """Only with outcomes."""
     ambiguous: bool = False
     """This very attempt ended without anybody knowing how."""
     decided: int = 0

@@ -1,16 +1,5 @@
-"""One mail in the durable queue, and every change it can go through.
-
-    queued ──► attempting ──► sent
-      ▲            │  ├─────► bounced    refused for good
-      │            │  ├─────► failed     the relay may have it, and it must not get it twice
-      └─ deferred ◄┘  └─────► (queued)   not begun after all
-    queued, deferred ───────► skipped    expired, cancelled, invalid address
-                    └───────► failed     can't be rendered
-    (unknown) ──► cancelled ──► skipped  the cancel came before its send
-
-A change that the customer's actor must hear of puts an outcome into `pending` in the same record,
-so both are durable together; it is removed once `customer-events` has it. A crash in between
-repeats an outcome under the same id and never loses one.
+"""One mail, or webhook, in the durable queue, as it is kept. What may become of it:
+`agents/mailer/lifecycle.py`.
 
 `applied` of the kept record is the command's offset, shifted, plus a revision that grows with every
 change, so that in recovery "highest applied wins" picks the newest.
@@ -18,41 +7,36 @@ change, so that in recovery "highest applied wins" picks the newest.
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from functools import lru_cache
+from typing import Literal
 
 import msgspec
 
-from agents.mailer.replies import Dropped, Refused, Unknown, classify, reason_text
-from agents.mailer.retry import DAY_MS, retry_delay
-from schemas.commands import CancelCommand, MailClass, SendCommand
-from schemas.events import Event
-from schemas.outcomes import (
-    MailBounced,
-    MailDeferred,
-    MailFailed,
-    MailOutcome,
-    MailSent,
-    MailSkipped,
-)
+from agents.mailer.lanes import Lane
+from agents.mailer.metrics import HoldReason
+from agents.mailer.providers import OTHER
+from agents.mailer.replies import Refused
+from agents.mailer.retry import DAY_MS
+from schemas.commands import DeliveryClass, NotifyCommand, SendCommand
 from schemas.records import OutRecord
 from schemas.stored import HEAD_SIZE, pack
-from schemas.wire import to_record
-
-SOURCE = "/ritorno/mailer"
 
 REVISION_BITS = 16
 """65 535 changes of one mail; hourly retries over 48 hours make some 150."""
+
+TERM = 64
+"""An owner's first change of a mail goes up to the next multiple of this. A late writer, one that
+was paused and has lost the partition, has made fewer changes since its last look at the changelog,
+so whatever the new owner has decided is the newer."""
 
 REMEMBERED_MS = DAY_MS
 """A finished mail is remembered until its expiry and this much longer, so that its command is known
 when it is delivered again; a late writer's old state is older than that by then."""
 
-LONGEST_BUDGET_MS = 2 * DAY_MS
-"""A cancel that came first waits this long for its send: no mail is given more (48 h)."""
-
 State = Literal[
-    "queued", "deferred", "attempting", "sent", "bounced", "failed", "skipped", "cancelled"
-]
+    "queued", "deferred", "held", "attempting",
+    "sent", "bounced", "failed", "rejected", "skipped", "cancelled",
+]  # fmt: skip
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -64,7 +48,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     """Of the command that made this entry."""
     expires: int
     urgent: bool = False
-    """Transactional."""
+    """Transactional or a webhook: to arrive at least once."""
     due: int = 0
     """Not to be tried before."""
     revision: int = 0
@@ -75,9 +59,21 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     told: int = 0
     """The attempt for which "the relay can't be reached" was reported already."""
     command: bytes = b""
-    """The SendCommand as it was read; dropped when nothing is left to do."""
+    """The command as it was read; dropped when nothing is left to do."""
     pending: tuple[OutRecord, ...] = ()
     """Outcomes that `customer-events` may not have yet, oldest first."""
+    delivery: DeliveryClass | None = None
+    """None: by `urgent`, in an entry from before there were four classes."""
+    provider: str = OTHER
+    """Of the recipient's mailbox; the host of a webhook."""
+    held: HoldReason | None = None
+    """What it is held by, or was last."""
+    freed: int = 0
+    """When a person released it, ms since the epoch."""
+    refusal: Refused | None = None
+    """The relay's last word, if any."""
+    term: int = 0
+    """Which owner has made the last change, by its place in the changelog when it began."""
 
     @property
     def key(self) -> bytes:
@@ -85,9 +81,25 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
         return self.id.encode()
 
     @property
+    def lane(self) -> Lane:
+        """Where it waits."""
+        usual: DeliveryClass = "transactional" if self.urgent else "automated"
+        return Lane(self.delivery or usual, self.provider)
+
+    @property
+    def webhook(self) -> bool:
+        """Whether this is no mail but a webhook, of which customers hear nothing."""
+        return self.delivery == "notify"
+
+    @property
+    def marketing(self) -> bool:
+        """Whether holds apply to it, and "at most once"."""
+        return not self.urgent
+
+    @property
     def waiting(self) -> bool:
         """Whether it is to be tried (again)."""
-        return self.state in ("queued", "deferred")
+        return self.state in ("queued", "deferred", "held")
 
     @property
     def finished(self) -> bool:
@@ -116,186 +128,29 @@ def unpack_entry(stored: bytes) -> Entry:
     return _DECODER.decode(memoryview(stored)[HEAD_SIZE:])
 
 
+def in_term(entry: Entry, term: int, *, new: bool) -> Entry:
+    """Return a changed entry as the owner of `term` writes it; `new`: it has made the entry."""
+    if entry.term == term:
+        return entry
+    revision = entry.revision if new else (entry.revision // TERM + 1) * TERM
+    return msgspec.structs.replace(entry, revision=revision, term=term)
+
+
+@lru_cache(maxsize=512)  # each change of a mail looks into its command, up to ten times in a row
+def _read(command: bytes) -> SendCommand:
+    return SendCommand.model_validate_json(command)
+
+
 def read_command(entry: Entry) -> SendCommand:
     """Return the command of a mail that is not finished."""
-    return SendCommand.model_validate_json(entry.command)
+    return _read(entry.command)
 
 
-def queued(command: SendCommand, offset: int, raw: bytes) -> Entry:
-    """A new mail, due at once: the agent decides when, the mailer only how."""
-    return Entry(
-        id=command.id,
-        state="queued",
-        offset=offset,
-        expires=command.expires,
-        urgent=command.mail_class == "transactional",
-        due=command.time,
-        command=raw,
-    )
+def read_notify(entry: Entry) -> NotifyCommand:
+    """Return the command of a webhook that is not finished."""
+    return NotifyCommand.model_validate_json(entry.command)
 
 
-def cancelled_early(command: CancelCommand, offset: int) -> Entry:
-    """A cancel whose send has not come yet, and will find the mail skipped."""
-    return Entry(
-        id=command.id,
-        state="cancelled",
-        offset=offset,
-        expires=command.time + LONGEST_BUDGET_MS,
-    )
-
-
-def claimed(entry: Entry) -> Entry:
-    """To be durable before the relay hears of the mail."""
-    return _changed(entry, state="attempting", attempt=entry.attempt + 1)
-
-
-def released(entry: Entry) -> Entry:
-    """The claim was not used: nothing of the mail went past the final dot."""
-    return _changed(
-        entry,
-        state="deferred" if entry.attempt > 1 else "queued",
-        attempt=entry.attempt - 1,
-    )
-
-
-def accepted(entry: Entry, now: int, *, message_id: str, relay: str) -> Entry:
-    """The relay has it."""
-    data = MailSent(
-        **_shared(entry),
-        message_id=message_id,
-        relay=relay,
-        attempt=entry.attempt,
-        ambiguous=entry.ambiguous,
-    )
-    return _finish(entry, "sent", "sent", data, now)
-
-
-def refused(entry: Entry, result: Refused, now: int) -> Entry:
-    """The relay said no."""
-    meaning = classify(result)
-    if meaning.final:
-        data = MailBounced(
-            **_shared(entry),
-            code=result.code,
-            enhanced_code=meaning.enhanced_code,
-            kind=meaning.kind,
-            reason=reason_text(result.text),
-        )
-        return _finish(entry, "bounced", "bounced", data, now)
-    deferral = MailDeferred(
-        **_shared(entry),
-        attempt=entry.attempt,
-        code=result.code,
-        enhanced_code=meaning.enhanced_code,
-        reason=reason_text(result.text),
-    )
-    return _defer(entry, deferral, now)
-
-
-def dropped(entry: Entry, result: Dropped, now: int) -> Entry:
-    """The conversation broke off while the relay could not have the mail yet."""
-    deferral = MailDeferred(**_shared(entry), attempt=entry.attempt, reason=result.reason)
-    return _defer(entry, deferral, now)
-
-
-def lost(entry: Entry, result: Unknown, now: int) -> Entry:
-    """Nobody knows whether the relay has it: the class decides which mistake is the smaller one."""
-    if not entry.urgent:
-        data = MailFailed(**_shared(entry), reason="ambiguous", ambiguous=True)
-        return _finish(_changed(entry, ambiguous=True), "failed", "failed", data, now)
-    deferral = MailDeferred(
-        **_shared(entry), attempt=entry.attempt, reason=result.reason, ambiguous=True
-    )
-    return _defer(_changed(entry, ambiguous=True), deferral, now)
-
-
-def unreachable(entry: Entry, now: int, until: int, reason: str) -> Entry:
-    """The relay is down; told once per attempt, and the attempt is not used up."""
-    data = MailDeferred(**_shared(entry), attempt=entry.attempt + 1, reason=reason)
-    return _changed(
-        entry,
-        state="deferred",
-        due=until,
-        told=entry.attempt + 1,
-        pending=(*entry.pending, _outcome(entry, f"deferred/{entry.attempt + 1}", data, now)),
-    )
-
-
-def skipped(entry: Entry, now: int, reason: str) -> Entry:
-    """Not to be sent (any more)."""
-    if entry.ambiguous:  # "skipped" would say that nobody got it
-        data = MailFailed(**_shared(entry), reason=reason, ambiguous=True)
-        return _finish(entry, "failed", "failed", data, now)
-    return _finish(entry, "skipped", "skipped", MailSkipped(**_shared(entry), reason=reason), now)
-
-
-def unrenderable(entry: Entry, now: int, reason: str) -> Entry:
-    """No mail can be made of the command; trying again would not change that."""
-    return _finish(entry, "failed", "failed", MailFailed(**_shared(entry), reason=reason), now)
-
-
-def published(entry: Entry, count: int) -> Entry:
-    """`customer-events` has the oldest `count` outcomes."""
-    return _trimmed(_changed(entry, pending=entry.pending[count:]))
-
-
-def _defer(entry: Entry, data: MailDeferred, now: int) -> Entry:
-    # "deferred/2" may have been used to say that the relay can't be reached for attempt 2.
-    kind = f"deferred/{entry.attempt}" + ("/tried" if entry.told == entry.attempt else "")
-    wait = retry_delay(urgent=entry.urgent, attempt=entry.attempt, command_id=entry.id)
-    return _changed(
-        entry,
-        state="deferred",
-        due=now + wait,
-        pending=(*entry.pending, _outcome(entry, kind, data, now)),
-    )
-
-
-def _finish(entry: Entry, state: State, kind: str, data: MailOutcome, now: int) -> Entry:
-    return _changed(entry, state=state, pending=(*entry.pending, _outcome(entry, kind, data, now)))
-
-
-def _outcome(entry: Entry, kind: str, data: MailOutcome, now: int) -> OutRecord:
-    """The id derives from the mail and what became of it: the same outcome has the same id."""
-    event = Event(
-        id=f"{entry.id}/{kind}",
-        type=f"mail.{kind.partition('/')[0]}",
-        source=SOURCE,
-        time=now,
-        customer=read_command(entry).customer,
-        anonymous_id=None,
-        backfill=False,
-        data=data,
-    )
-    record = to_record(event)
-    return record._replace(headers=tuple(record.headers))
-
-
-class _Shared(TypedDict):
-    command_id: str
-    workflow: str
-    step: str
-    template: str
-    mail_class: MailClass
-
-
-def _shared(entry: Entry) -> _Shared:
-    command = read_command(entry)
-    return _Shared(
-        command_id=command.id,
-        workflow=command.workflow,
-        step=command.step,
-        template=command.template,
-        mail_class=command.mail_class,
-    )
-
-
-def _changed(entry: Entry, **changes: object) -> Entry:
-    return msgspec.structs.replace(entry, revision=entry.revision + 1, **changes)
-
-
-def _trimmed(entry: Entry) -> Entry:
-    """Drop what a finished mail doesn't need: address, name and content with it."""
-    if entry.finished and not entry.pending and entry.command:
-        return msgspec.structs.replace(entry, command=b"")
-    return entry
+def workflow_of(entry: Entry) -> str:
+    """Return the workflow that decided it; it is not finished."""
+    return (read_notify(entry) if entry.webhook else read_command(entry)).workflow

@@ -4,32 +4,34 @@ Every method changes the queue at once and returns `Changes`: states to be writt
 in the order in which they were returned, and what the world may be told once they are durable. When
 a write fails the queue is thrown away and built again from the changelog.
 
-In memory a waiting mail is two heap entries, (class, due, id) and (expiry, id); all else stays in
-the store. Heaps are never searched: an entry is looked up when its turn comes, and dropped if the
-mail has moved on.
+In memory are only the ids of the mails that wait (`agents/mailer/waiting.py`); all else stays in
+the store.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from agents.mailer import entry as mail
-from agents.mailer.changes import Changes, Ended, Note, Published
-from agents.mailer.entry import Entry, unpack_entry
-from agents.mailer.metrics import Outcome
-from agents.mailer.reading import read_record
-from agents.mailer.replies import Accepted, Dropped, Refused, Result, Unknown, classify
+from agents.mailer import lifecycle as mail
+from agents.mailer.book import Book
+from agents.mailer.changes import Changes, Ended, Published
+from agents.mailer.entry import Entry
+from agents.mailer.holds import Hold
+from agents.mailer.intake import Intake
+from agents.mailer.lanes import Lane
+from agents.mailer.metrics import HoldReason
+from agents.mailer.providers import Providers
+from agents.mailer.replies import Accepted, Answered, Dropped, Refused, Result, Unknown, classify
+from agents.mailer.reputation import Reputation
 from agents.mailer.retry import MINUTE_MS
-from schemas.commands import CancelCommand, SendCommand
-from schemas.dead_letters import refuse
+from schemas.commands import DeliveryClass
 from schemas.records import Record
-from schemas.stored import PROGRESS_KEY, Progress
-from schemas.wire import Unreadable
+from schemas.stored import Progress
 
 UPKEEP = 500
-"""Mails that expire or are forgotten in one go: some 50 ms. A relay that was down for a day leaves
-a whole campaign to expire at once."""
+"""Mails that expire, are held or are forgotten in one go: some 50 ms. A relay that was down for a
+day leaves a whole campaign to expire at once."""
 
 
 class Queue:
@@ -42,81 +44,47 @@ class Queue:
         kept: Iterable[tuple[bytes, bytes]] = (),
         progress: Progress | None = None,
         message_id: Callable[[str], str],
-        relay: str,
+        partition: int = 0,
+        term: int = 0,
+        reputation: Reputation | None = None,
+        providers: Providers | None = None,
     ) -> None:
         """`load` reads the store, `kept` is all that is in it, `progress` its own record.
 
-        `message_id` gives the Message-ID of a command's id, `relay` is how outcomes name the relay.
+        `message_id` gives the Message-ID of a command's id; `term` grows each time the partition
+        is opened; `reputation` is that of the sender, which the partitions of a worker share.
         """
-        self._load = load
         self._message_id = message_id
-        self._relay = relay
-        self._unwritten: dict[bytes, bytes | None] = {}
-        self._later: list[tuple[int, bool, str]] = []
-        self._ready: list[tuple[bool, int, str]] = []
-        self._upkeep: list[tuple[int, str]] = []
-        self._unfinished: list[Entry] = []
-        self.progress = progress or Progress()
-        self.waiting = {"transactional": 0, "marketing": 0}
-        for key, stored in kept:
-            if key != PROGRESS_KEY:
-                self._remember(unpack_entry(stored))
+        self._book = Book(load, partition, term, reputation or Reputation())
+        self._intake = Intake(self._book, providers or Providers(), progress or Progress())
+        self._unfinished = self._book.read(kept)
 
-    # What the log brings.
+    @property
+    def progress(self) -> Progress:
+        """How much of the log is taken over."""
+        return self._intake.progress
+
+    @property
+    def waiting(self) -> Mapping[DeliveryClass, int]:
+        """How many mails wait, by delivery class, the held ones among them."""
+        return self._book.waiting.mails
+
+    @property
+    def held(self) -> Mapping[HoldReason, int]:
+        """How many mails are held, by reason."""
+        return self._book.waiting.held
 
     def receive(self, records: Sequence[Record]) -> Changes:
         """Take over commands. Known ids are ignored, whatever has become of them."""
-        changes = Changes()
-        log_time = self.progress.log_time
-        for record in records:
-            if record.offset < self.progress.next_offset:
-                continue
-            log_time = max(log_time, record.timestamp)
-            try:
-                command = read_record(record)
-            except Unreadable as error:
-                changes.letters.append(
-                    refuse(record, reason=error.reason, detail=error.detail, time=log_time)
-                )
-                changes.notes.append(Note("unreadable"))
-                continue
-            if isinstance(command, SendCommand):
-                self._send(command, record, log_time, changes)
-            else:
-                self._cancel(command, record, log_time, changes)
-        if records:
-            end = max(self.progress.next_offset, records[-1].offset + 1)
-            self.progress = Progress(next_offset=end, log_time=log_time)
-        return changes
+        return self._intake.receive(records)
 
-    def _send(self, command: SendCommand, record: Record, now: int, changes: Changes) -> None:
-        known = self.get(command.id)
-        if known is not None and known.state != "cancelled":
-            changes.notes.append(Note("duplicate", command.mail_class, command.template))
-            return
-        entry = mail.queued(command, record.offset, record.value or b"")
-        changes.notes.append(Note("queued", command.mail_class, command.template))
-        if known is not None:
-            self._count(entry, 1)
-            self._keep(mail.skipped(entry, now, "cancelled"), "cancelled", changes)
-            return
-        self._save(entry, changes)
-        self._count(entry, 1)
-        heapq.heappush(self._upkeep, (entry.expires, entry.id))
-        self._wait(entry, entry.due)
+    def get(self, id_: str) -> Entry | None:
+        """Return a mail as it was last left, written or not."""
+        return self._book.get(id_)
 
-    def _cancel(self, command: CancelCommand, record: Record, now: int, changes: Changes) -> None:
-        known = self.get(command.id)
-        if known is None:
-            early = mail.cancelled_early(command, record.offset)
-            self._save(early, changes)
-            heapq.heappush(self._upkeep, (early.forget, early.id))
-            changes.notes.append(Note("cancel_early"))
-        elif known.waiting:
-            changes.notes.append(Note("cancelled"))
-            self._keep(mail.skipped(known, now, "cancelled"), "cancelled", changes)
-        else:
-            changes.notes.append(Note("cancel_late"))
+    def written(self, states: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """These states are in the store now."""
+        self._book.written(states)
 
     # What the delivery loop asks and reports.
 
@@ -133,60 +101,71 @@ class Queue:
             if entry.state == "attempting":
                 result = known.get((entry.id, entry.attempt), Unknown("interrupted"))
                 if result is None:
-                    self._release(entry, changes)
+                    self._release(entry, now, changes)
                 else:
                     self._settle(entry, result, now, changes)
         self._unfinished = []
         return changes
 
     def housekeep(self, now: int) -> Changes:
-        """Skip what has expired while it waited and forget what was finished long ago.
+        """Skip what has expired, forget what was finished long ago, hold and let go.
 
         At most UPKEEP mails at a time; `next_time` says that there are more.
         """
         changes = Changes()
-        while self._upkeep and self._upkeep[0][0] <= now and len(changes.states) < UPKEEP:
-            _, id_ = heapq.heappop(self._upkeep)
+        while (
+            len(changes.states) < UPKEEP and (id_ := self._book.waiting.reminder(now)) is not None
+        ):
             entry = self.get(id_)
             if entry is None:
                 continue
             if entry.waiting and entry.expires <= now:
-                self._keep(mail.skipped(entry, now, "expired"), "expired", changes)
+                self._expire(entry, now, changes)
             elif entry.finished and entry.forget <= now and not entry.pending:
-                self._unwritten[entry.key] = None
-                changes.states.append((entry.key, None))
+                self._book.forget(entry, changes)
             elif entry.state == "attempting" or entry.pending:
-                heapq.heappush(self._upkeep, (now + MINUTE_MS, id_))
+                self._book.waiting.remind(now + MINUTE_MS, id_)
+        if self._book.holds.changed(now):
+            changes.states += self._book.holds.kept_standing()
+            self._book.waiting.review_ready(lambda lane: lane.delivery in ("automated", "bulk"))
+            self._book.waiting.review_held()
+        for id_ in self._book.waiting.to_review(UPKEEP):
+            self._look_at(id_, now, changes)
         return changes
 
-    def ready(self, now: int) -> bool:
-        """Whether `pick` may find a mail."""
-        while self._later and self._later[0][0] <= now:
-            due, hurry, id_ = heapq.heappop(self._later)
-            heapq.heappush(self._ready, (hurry, due, id_))
-        return bool(self._ready)
+    def ready(self, now: int) -> list[Lane]:
+        """Return the lanes in which `pick` may find a mail, urgent ones first."""
+        return self._book.waiting.ready(now)
 
-    def pick(self, now: int) -> Entry | None:
-        """Take the next mail off the heap: transactional ones first, then by due time.
+    def pick(self, lane: Lane, now: int) -> Entry | None:
+        """Take the next mail of a lane. Whoever picks a mail ends with one of the methods below.
 
-        Whoever picks a mail ends with one of the methods below.
+        None also when too many in a row may not go now: `housekeep` has to hold them first.
         """
-        while self.ready(now):
-            _, _, id_ = heapq.heappop(self._ready)
+        for _ in range(UPKEEP):
+            id_ = self._book.waiting.pop(lane)
+            if id_ is None:
+                return None
             entry = self.get(id_)
-            if entry is not None and entry.waiting and entry.expires > now:
+            if entry is not None and self._may_go(entry, now):
                 return entry
         return None
 
-    def claim(self, id_: str, now: int) -> tuple[Entry, Changes] | None:
-        """Claim a picked mail; None when it was cancelled or has expired since."""
+    def again(self, id_: str) -> None:
+        """A picked mail was not begun: its turn comes again."""
         entry = self.get(id_)
-        if entry is None or not entry.waiting or entry.expires <= now:
+        if entry is not None and entry.waiting:
+            self._book.waiting.go(entry)
+
+    def claim(self, id_: str, now: int) -> tuple[Entry, Changes] | None:
+        """Claim a picked mail; None when it was cancelled, has expired or may not go any more."""
+        entry = self.get(id_)
+        if entry is None or not self._may_go(entry, now):
             return None
         changes = Changes()
         claimed = mail.claimed(entry)
-        self._count(entry, -1)
-        self._save(claimed, changes)
+        self._book.save(claimed, entry, changes)
+        changes.states += self._book.holds.begins(claimed, now)
         return claimed, changes
 
     def settle(self, id_: str, result: Result, now: int) -> Changes:
@@ -197,12 +176,12 @@ class Queue:
             self._settle(entry, result, now, changes)
         return changes
 
-    def release(self, id_: str) -> Changes:
+    def release(self, id_: str, now: int) -> Changes:
         """Give a claim back that was not used."""
         changes = Changes()
         entry = self.get(id_)
         if entry is not None and entry.state == "attempting":
-            self._release(entry, changes)
+            self._release(entry, now, changes)
         return changes
 
     def unreachable(self, id_: str, now: int, until: int, reason: str) -> Changes:
@@ -215,127 +194,113 @@ class Queue:
         if entry is None or entry.finished:
             return changes
         if not entry.waiting:
-            entry = mail.released(entry)
-            self._save(entry, changes)
-            self._count(entry, 1)
+            entry = self._unclaim(entry, now, changes)
         if entry.told <= entry.attempt:
-            self._keep(mail.unreachable(entry, now, until, reason), reason, changes)
+            after = mail.unreachable(entry, now, until, reason)
+            self._book.conclude(after, entry, reason, now, changes)
         else:
-            self._wait(entry, until)
+            self._book.waiting.go_at(entry, until)
         return changes
 
-    def skip(self, id_: str, now: int, reason: str) -> Changes:
-        """A picked mail is not to be sent."""
-        return self._end(id_, reason, lambda entry: mail.skipped(entry, now, reason))
-
-    def fail(self, id_: str, now: int, reason: str) -> Changes:
-        """A picked mail can't be made; `reason` is for a person."""
-        return self._end(id_, "render", lambda entry: mail.unrenderable(entry, now, reason))
+    def reject(self, id_: str, now: int, label: str, reason: str = "") -> Changes:
+        """A picked mail can't be made or sent; `reason` is for a person."""
+        changes = Changes()
+        entry = self.get(id_)
+        if entry is not None and entry.waiting:
+            self._book.conclude(
+                mail.rejected(entry, now, reason or label), entry, label, now, changes
+            )
+        return changes
 
     def published(self, outcomes: Iterable[Published]) -> Changes:
         """`customer-events` has these outcomes."""
-        counts: dict[str, int] = {}
-        for outcome in outcomes:
-            counts[outcome.id] = counts.get(outcome.id, 0) + 1
+        counts = Counter(outcome.id for outcome in outcomes)
         changes = Changes()
         for id_, count in counts.items():
             entry = self.get(id_)
             if entry is not None:
-                self._save(mail.published(entry, count), changes)
+                self._book.save(mail.published(entry, count), entry, changes)
         return changes
 
-    def written(self, states: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """These states are in the store now."""
-        for key, stored in states:
-            if key in self._unwritten and self._unwritten[key] is stored:
-                del self._unwritten[key]
-
-    def get(self, id_: str) -> Entry | None:
-        """Return a mail as it was last left, written or not."""
-        key = id_.encode()
-        stored = self._unwritten[key] if key in self._unwritten else self._load(key)
-        return None if stored is None else unpack_entry(stored)
-
-    def next_time(self) -> int | None:
+    def next_time(self, now: int) -> int | None:
         """When there is something to do again; `ready` and `housekeep` say what."""
-        times = [heap[0][0] for heap in (self._later, self._upkeep) if heap]
-        return min(times) if times else None
-
-    def urgent_first(self) -> bool:
-        """Whether the mail that `pick` would take is transactional; only after `ready`."""
-        return bool(self._ready) and not self._ready[0][0]
+        times = (self._book.waiting.next_time(now), self._book.holds.next_time(now))
+        return min((time for time in times if time is not None), default=None)
 
     def overdue_since(self) -> int | None:
-        """Since when the first of the mails that are due has been waiting."""
-        return min((due for _, due, _ in self._ready[:1]), default=None)
+        """Since when the mail that may go and has waited longest has been due."""
+        return self._book.waiting.oldest()
 
     # Inside.
 
+    def _may_go(self, entry: Entry, now: int) -> bool:
+        if not entry.waiting or entry.expires <= now:
+            return False
+        if entry.state != "queued" and entry.due > now:
+            self._book.waiting.go_at(entry, entry.due)
+            return False
+        if self._book.holds.why(entry, now) is None:
+            return True
+        self._book.waiting.review(entry.id)
+        return False
+
+    def _look_at(self, id_: str, now: int, changes: Changes) -> None:
+        """Put a mail where it belongs by what holds it now."""
+        entry = self.get(id_)
+        if entry is None or not entry.waiting or entry.expires <= now:
+            return
+        if entry.state == "deferred" and entry.due > now:
+            self._book.waiting.go_at(entry, entry.due)
+            return
+        hold = self._book.holds.why(entry, now)
+        if hold is not None:
+            self._hold(entry, hold, now, changes)
+        elif entry.state == "held":
+            self._book.let_go(entry, now, changes)
+        else:
+            self._book.waiting.go(entry)
+
+    def _hold(self, entry: Entry, hold: Hold, now: int, changes: Changes) -> None:
+        if (entry.state, entry.held) != ("held", hold.reason):
+            self._book.conclude(mail.held(entry, now, *hold), entry, hold.reason, now, changes)
+        elif hold.until is None:
+            self._book.waiting.hold(entry)
+        else:
+            self._book.waiting.go_at(entry, hold.until)
+
+    def _expire(self, entry: Entry, now: int, changes: Changes) -> None:
+        after = mail.expired(entry, now)
+        bounce = after.state == "bounced" and entry.refusal is not None
+        label = classify(entry.refusal).kind if bounce and entry.refusal else mail.EXPIRED
+        self._book.conclude(after, entry, label, now, changes)
+
     def _settle(self, entry: Entry, result: Result, now: int, changes: Changes) -> None:
-        self._count(entry, 1)  # the claim took it out; `_keep` decides whether it stays
-        self._keep(self._after(entry, result, now), _label(result), changes)
+        self._book.conclude(self._after(entry, result, now), entry, _label(result), now, changes)
         if isinstance(result, Unknown):
             changes.notes[-1] = changes.notes[-1]._replace(ambiguous=True)
 
-    def _release(self, entry: Entry, changes: Changes) -> None:
+    def _release(self, entry: Entry, now: int, changes: Changes) -> None:
+        back = self._unclaim(entry, now, changes)
+        self._book.waiting.go(back)
+
+    def _unclaim(self, entry: Entry, now: int, changes: Changes) -> Entry:
         back = mail.released(entry)
-        self._save(back, changes)
-        self._count(back, 1)
-        self._wait(back, back.due)
+        self._book.save(back, entry, changes)
+        changes.states += self._book.holds.not_begun(entry, now)
+        return back
 
     def _after(self, entry: Entry, result: Result, now: int) -> Entry:
         match result:
             case Accepted():
-                message_id = self._message_id(entry.id)
-                return mail.accepted(entry, now, message_id=message_id, relay=self._relay)
+                return mail.accepted(entry, result, now, message_id=self._message_id(entry.id))
             case Refused():
                 return mail.refused(entry, result, now)
             case Dropped():
                 return mail.dropped(entry, result, now)
             case Unknown():
                 return mail.lost(entry, result, now)
-
-    def _end(self, id_: str, label: str, change: Callable[[Entry], Entry]) -> Changes:
-        changes = Changes()
-        entry = self.get(id_)
-        if entry is not None and entry.waiting:
-            self._keep(change(entry), label, changes)
-        return changes
-
-    def _keep(self, after: Entry, label: str, changes: Changes) -> None:
-        """Save a mail whose last change has an outcome."""
-        self._save(after, changes)
-        changes.outcomes.append(Published(after.id, after.pending[-1]))
-        changes.notes.append(_note(after, label))
-        if after.waiting:
-            self._wait(after, after.due)
-        else:
-            self._count(after, -1)
-            heapq.heappush(self._upkeep, (after.forget, after.id))
-
-    def _save(self, entry: Entry, changes: Changes) -> None:
-        stored = mail.pack_entry(entry)
-        self._unwritten[entry.key] = stored
-        changes.states.append((entry.key, stored))
-
-    def _remember(self, entry: Entry) -> None:
-        """Take note of a mail found in the store."""
-        heapq.heappush(self._upkeep, (entry.forget if entry.finished else entry.expires, entry.id))
-        if entry.waiting:
-            self._count(entry, 1)
-            self._wait(entry, entry.due)
-        if entry.pending or entry.state == "attempting":
-            self._unfinished.append(entry)
-
-    def _wait(self, entry: Entry, due: int) -> None:
-        if entry.state == "queued" and due == entry.due:
-            # `due` is the log's time, which may be a little ahead of this machine's.
-            heapq.heappush(self._ready, (not entry.urgent, due, entry.id))
-        else:
-            heapq.heappush(self._later, (due, not entry.urgent, entry.id))
-
-    def _count(self, entry: Entry, by: int) -> None:
-        self.waiting["transactional" if entry.urgent else "marketing"] += by
+            case Answered():
+                return mail.answered(entry, result, now)
 
 
 def _label(result: Result) -> str:
@@ -348,23 +313,5 @@ def _label(result: Result) -> str:
             return "ambiguous"
         case Accepted():
             return ""
-
-
-_OUTCOMES: dict[str, Outcome] = {
-    "sent": "sent",
-    "deferred": "deferred",
-    "bounced": "bounced",
-    "failed": "failed",
-    "skipped": "skipped",
-}
-
-
-def _note(after: Entry, label: str) -> Note:
-    command = mail.read_command(after)
-    return Note(
-        _OUTCOMES[after.state],
-        command.mail_class,
-        command.template,
-        label,
-        decided=command.time,
-    )
+        case Answered():
+            return f"{result.status // 100}xx"

@@ -22,11 +22,17 @@ OURS = frozenset({500, 501, 502, 503, 504, 521, 530, 534, 535, 538})
 TLS, we are not served here. The mail waits for a person to repair the relay's settings."""
 
 
+TOO_FAST = frozenset({421, 450, 451, 454})
+"""Replies by which providers ask for a lower rate, whatever text follows."""
+
+
 class Accepted(NamedTuple):
     """The relay took responsibility."""
 
     code: int
     text: str
+    relay: str = ""
+    """Its name."""
 
 
 class Refused(NamedTuple):
@@ -50,7 +56,24 @@ class Unknown(NamedTuple):
     reason: str
 
 
-Result = Accepted | Refused | Dropped | Unknown
+class Answered(NamedTuple):
+    """What a web server said to a webhook."""
+
+    status: int
+    """Of HTTP."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it has it."""
+        return self.status // 100 == 2
+
+    @property
+    def final(self) -> bool:
+        """Whether it never wants it; 408 and 429 only mean that it was not the moment."""
+        return self.status // 100 == 4 and self.status not in (408, 429)
+
+
+Result = Accepted | Refused | Dropped | Unknown | Answered
 
 
 class Meaning(NamedTuple):
@@ -73,6 +96,12 @@ def classify(refusal: Refused) -> Meaning:
 def about_relay(refusal: Refused) -> bool:
     """Whether a refusal says that this relay is not usable for any mail."""
     return refusal.stage == "mail" and refusal.code in OURS
+
+
+def throttles(refusal: Refused) -> bool:
+    """Whether a refusal says that mails come too fast, whoever they are for."""
+    meaning = classify(refusal)
+    return refusal.code in TOO_FAST or meaning.kind == "throttled"
 
 
 def _kind(refusal: Refused, final: bool, subject: int, detail: int) -> BounceKind:

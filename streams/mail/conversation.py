@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import Counter
 from dataclasses import dataclass
 from typing import cast
 
 from aiosmtplib import SMTP, SMTPException, SMTPServerDisconnected
 
 from agents.mailer.compose import Mail
+from agents.mailer.providers import LIMITS, UNLIMITED
 from agents.mailer.replies import (
     Accepted,
     Dropped,
@@ -128,6 +130,7 @@ class Connection:
         self.smtputf8 = client.supports_extension("smtputf8")
         """Whether the relay takes international local parts."""
         self.mails = 0
+        self._mails_for: Counter[str] = Counter()
         self.idle_since = 0.0
         self.dotted = False
         """Whether the final dot of the current mail may have left."""
@@ -141,6 +144,15 @@ class Connection:
     def usable(self) -> bool:
         """Whether another mail can go this way."""
         return self.connected and self.mails < self._limits.mails
+
+    def takes(self, provider: str) -> bool:
+        """Whether one more mail to `provider` may go this way."""
+        most = LIMITS.get(provider, UNLIMITED).mails
+        return most is None or self._mails_for[provider] < most
+
+    def lent_for(self, provider: str) -> None:
+        """The next mail is for `provider`."""
+        self._mails_for[provider] += 1
 
     async def deliver(self, mail: Mail) -> Result:
         """Hand one mail over. Never raises, except when cancelled; see `dotted` then."""

@@ -1,32 +1,32 @@
-"""Delivers the mails of one partition.
+"""Delivers the mails of one partition: starts what may go, in each lane by itself.
 
-For each mail, in this order: a slot (so that no claim waits for a connection), the mail's bytes, a
-connection, the claim, its acknowledgement, the fence, the relay, the result. Only between claim and
-result can a crash leave a mail of which nobody knows; all that can fail before, fails before.
+A lane with mails asks for a turn (`streams/mail/turnstile.py`), takes its next mail when it gets
+one, and asks again; the attempt itself (`streams/mail/attempt.py`) goes on beside. So no lane waits
+behind another one's provider, and a receipt never behind a campaign.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 import structlog
 
-from agents.mailer.addresses import InvalidAddress
 from agents.mailer.changes import Changes, Ended
-from agents.mailer.compose import Compose, Mail
-from agents.mailer.entry import Entry, read_command
+from agents.mailer.entry import Entry
+from agents.mailer.lanes import Lane
 from agents.mailer.metrics import MailerMetrics
 from agents.mailer.queue import Queue
-from agents.mailer.render import RenderError
-from agents.mailer.replies import Accepted, Dropped, Refused, Result, about_relay
 from streams.clock import Clock
+from streams.mail.attempt import Attempts
 from streams.mail.committing import Committer, NotWrittenError
-from streams.mail.conversation import CLOSING, Connection
-from streams.mail.smtp import RelayDown, SmtpPool
+from streams.mail.smtp import SmtpPool
+from streams.mail.turnstile import Turn, Turnstile, W
+from streams.mail.webhooks import Webhooks
 from streams.transports.batch import Fenced
+
+Attempt = Coroutine[Any, Any, None]
 
 _log = structlog.get_logger(__name__)
 
@@ -40,25 +40,24 @@ class Delivery:
         partition: int,
         queue: Queue,
         committer: Committer,
-        check: Callable[[], None],
-        pool: SmtpPool,
-        compose: Compose,
+        attempts: Attempts,
+        relays: Turnstile[SmtpPool],
+        webhooks: Turnstile[Webhooks],
         clock: Clock,
         metrics: MailerMetrics,
     ) -> None:
         self._partition = partition
         self._queue = queue
         self._committer = committer
-        self._check = check
-        self._pool = pool
-        self._compose = compose
+        self._attempts = attempts
+        self._relays = relays
+        self._webhooks = webhooks
         self._clock = clock
         self._metrics = metrics
         self._news = asyncio.Event()
         self._rests = asyncio.Event()
+        self._serving: dict[Lane, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._talking: set[asyncio.Task[None] | None] = set()
-        self._unrecorded: dict[str, Ended] = {}
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         """Why the partition has to be opened again."""
 
@@ -77,47 +76,39 @@ class Delivery:
             if self._rests.is_set() and not self._is_due(self._clock.now()):
                 return
 
-    def _is_due(self, now: int) -> bool:
-        time = self._queue.next_time()
-        return (self._queue.ready(now) and self._pool.retry_at <= now) or (
-            time is not None and time <= now
-        )
-
     @property
     def next_time(self) -> int | None:
         """When there is something to do again."""
-        times = [self._queue.next_time()]
-        if self._queue.ready(self._clock.now()):
-            times.append(self._pool.retry_at)
+        now = self._clock.now()
+        opens = [self._opens(lane, now) for lane in self._queue.ready(now)]
+        times = [self._queue.next_time(now), *opens]
         return min((time for time in times if time is not None), default=None)
 
     def recover(self, ended: Iterable[Ended]) -> None:
         """Settle what an earlier owner, or an earlier life of this one, has left open."""
-        known = list(ended)
-        self._unrecorded |= {each.id: each for each in known}
-        durable = self._committer.submit(self._queue.recover(known, self._clock.now()))
-        for each in known:
-            durable.add_done_callback(partial(self._recorded, each))
+        self._attempts.recover(ended)
 
     async def run(self) -> None:
         """Deliver what is due, until cancelled."""
-        while True:
-            self._news.clear()
-            now = self._clock.now()
-            self._submit(self._queue.housekeep(now))
-            ready = self._queue.ready(now)
-            self._report(now)
-            if ready and self._pool.retry_at <= now:
-                await self._start_next()
-            else:
-                if not self._tasks:
-                    self._rests.set()
-                await self._wait_until(self.next_time)
-                self._rests.clear()
+        try:
+            while True:
+                self._news.clear()
+                now = self._clock.now()
+                self._submit(self._queue.housekeep(now))
+                self._report(now)
+                for lane in self._queue.ready(now):
+                    if lane not in self._serving:
+                        self._serving[lane] = asyncio.create_task(self._serve(lane))
+                        self._serving[lane].add_done_callback(self._served)
+                await self._rest()
+        finally:
+            for task in self._serving.values():
+                task.cancel()
 
     async def finish(self, seconds: float) -> None:
         """End all deliveries: those that talk to the relay get some time, the others none."""
-        for task in self._tasks - self._talking:
+        await asyncio.gather(*self._serving.values(), return_exceptions=True)
+        for task in self._tasks - self._attempts.talking:
             task.cancel()
         if self._tasks:
             _, late = await asyncio.wait(set(self._tasks), timeout=seconds)
@@ -127,32 +118,37 @@ class Delivery:
 
     def unrecorded(self) -> list[Ended]:
         """Return the results that are not durable yet."""
-        return list(self._unrecorded.values())
+        return self._attempts.unrecorded()
 
-    async def _start_next(self) -> None:
-        await self._pool.slots.acquire(urgent=self._queue.urgent_first())
-        now = self._clock.now()
-        entry = self._queue.pick(now) if self._pool.retry_at <= now else None
+    # Starting.
+
+    async def _serve(self, lane: Lane) -> None:
+        """Start the mails of one lane, each as soon as it gets its turn."""
+        while lane in self._queue.ready(self._clock.now()):
+            if lane.delivery == "notify":
+                begun = self._begin(await self._webhooks.turn(lane), self._attempts.webhook)
+            else:
+                begun = self._begin(await self._relays.turn(lane), self._attempts.mail)
+            if not begun:  # what was found there has to be held first, or has moved on
+                self._news.set()
+                await asyncio.sleep(0)
+
+    def _begin(self, turn: Turn[W], attempt: Callable[[Entry, Turn[W]], Attempt]) -> bool:
+        entry = self._queue.pick(turn.lane, self._clock.now())
         if entry is None:
-            self._pool.slots.release()
-            return
-        task = asyncio.create_task(self._deliver(entry), name=f"mail {entry.id}")
+            turn.end()
+            return False
+        delivering = self._deliver(entry, turn, attempt)
+        task = asyncio.create_task(delivering, name=f"mail {entry.id}")
         self._tasks.add(task)
-        task.add_done_callback(self._over)
+        task.add_done_callback(lambda task: self._over(task, turn))
+        return True
 
-    def _over(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._talking.discard(task)
-        self._pool.slots.release()
-        self._news.set()
-
-    async def _deliver(self, entry: Entry) -> None:
+    async def _deliver(
+        self, entry: Entry, turn: Turn[W], attempt: Callable[[Entry, Turn[W]], Attempt]
+    ) -> None:
         try:
-            await self._attempt(entry)
-        except RelayDown as down:
-            now = self._clock.now()
-            reason = f"relay_{down.reason}"
-            self._submit(self._queue.unreachable(entry.id, now, down.until, reason))
+            await attempt(entry, turn)
         except NotWrittenError:
             _log.debug("delivery ends with its partition", command=entry.id)
         except Fenced as error:
@@ -161,106 +157,42 @@ class Delivery:
             _log.exception("delivery failed, opening the partition again", command=entry.id)
             self._fail(error)
 
-    async def _attempt(self, entry: Entry) -> None:
-        mail = self._composed(entry)
-        if mail is None:
-            return
-        async with self._pool.connection() as connection:
-            if mail.recipient.smtputf8 and not connection.smtputf8:
-                self._submit(self._queue.skip(entry.id, self._clock.now(), "smtputf8_unsupported"))
-                return
-            claim = self._queue.claim(entry.id, self._clock.now())
-            if claim is None:
-                return  # cancelled or expired while it waited for the connection
-            claimed, changes = claim
-            ended = await self._talk(claimed, changes, mail, connection)
-        self._record(ended)
+    def _over(self, task: asyncio.Task[None], turn: Turn[Any]) -> None:
+        self._tasks.discard(task)
+        self._attempts.talking.discard(task)
+        turn.end()
+        self._news.set()
 
-    async def _talk(
-        self, claimed: Entry, changes: Changes, mail: Mail, connection: Connection
-    ) -> Ended:
-        """Hand a claimed mail over; if that is not even begun, or broken off in time, say so."""
-        ended = Ended(claimed.id, claimed.attempt, None)
-        self._unrecorded[claimed.id] = ended
-        self._talking.add(asyncio.current_task())
-        try:
-            await self._committer.submit(changes)
-            self._check()
-            result = await self._hand_over(mail, connection)
-        except asyncio.CancelledError:
-            if self._unrecorded.get(claimed.id) is ended:
-                self._record(ended)
-            raise
-        return ended._replace(result=result)
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._serving = {lane: each for lane, each in self._serving.items() if each is not task}
+        self._news.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
 
-    async def _hand_over(self, mail: Mail, connection: Connection) -> Result:
-        began = asyncio.get_running_loop().time()
-        seasoned = connection.mails > 0
-        result = await self._deliver_on(connection, mail)
-        if seasoned and _was_stale(result):
-            result = await self._once_more(mail) or result
-        relay = self._pool.relay.name
-        self._metrics.delivered(relay, asyncio.get_running_loop().time() - began)
-        if isinstance(result, Accepted | Refused):
-            self._metrics.reply(relay, result.code)
-        return result
+    # Resting.
 
-    async def _once_more(self, mail: Mail) -> Result | None:
-        """Try on a new connection; None when there is none."""
-        try:
-            async with self._pool.connection(fresh=True) as connection:
-                return await self._deliver_on(connection, mail)
-        except RelayDown:
-            return None
-
-    async def _deliver_on(self, connection: Connection, mail: Mail) -> Result:
-        try:
-            return await connection.deliver(mail)
-        except asyncio.CancelledError:
-            if connection.dotted:  # the claim stays: nobody knows
-                self._unrecorded.pop(mail.command_id, None)
-            raise
-
-    def _record(self, ended: Ended) -> None:
-        """Write down how an attempt ended."""
-        self._unrecorded[ended.id] = ended
-        result, now = ended.result, self._clock.now()
-        if result is None:
-            changes = self._queue.release(ended.id)
-        elif isinstance(result, Refused) and about_relay(result):
-            down = self._pool.down("refused", f"{result.code} {result.text}")
-            changes = self._queue.unreachable(ended.id, now, down.until, f"relay_{down.reason}")
-        else:
-            changes = self._queue.settle(ended.id, result, now)
-        durable = self._committer.submit(changes)
-        durable.add_done_callback(partial(self._recorded, ended))
-
-    def _recorded(self, ended: Ended, durable: asyncio.Future[None]) -> None:
-        if durable.exception() is None and self._unrecorded.get(ended.id) is ended:
-            del self._unrecorded[ended.id]
-
-    def _composed(self, entry: Entry) -> Mail | None:
-        """Return the mail, None when the command can't become one."""
-        command = read_command(entry)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+    async def _rest(self) -> None:
+        """Wait for news, or until something is due. Lanes that wait for a turn need nobody."""
         now = self._clock.now()
+        if not self._tasks and not self._is_due(now):
+            self._rests.set()
+        waiting: set[asyncio.Task[Any]] = {asyncio.create_task(self._news.wait())}
+        if (time := self._queue.next_time(now)) is not None:
+            waiting.add(asyncio.ensure_future(self._clock.wait_until(time)))
         try:
-            mail = self._compose(command)
-        except InvalidAddress:
-            self._submit(self._queue.skip(entry.id, now, "invalid_address"))
-            return None
-        except RenderError as error:
-            _log.error("mail can't be rendered", command=entry.id, template=command.template,
-                       error=str(error))  # fmt: skip
-            self._submit(self._queue.fail(entry.id, now, f"render: {error}"))
-            return None
-        except Exception as error:  # whatever it is, this mail can't be made, and others can
-            _log.exception("mail can't be composed", command=entry.id, template=command.template)
-            self._submit(self._queue.fail(entry.id, now, f"compose: {type(error).__name__}"))
-            return None
-        self._metrics.rendered(command.template, loop.time() - began)
-        return mail
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+        self._rests.clear()
+
+    def _is_due(self, now: int) -> bool:
+        time = self.next_time
+        return time is not None and time <= now
+
+    def _opens(self, lane: Lane, now: int) -> int:
+        way: Turnstile[Any] = self._webhooks if lane.delivery == "notify" else self._relays
+        return way.opens(lane, now)
 
     def _submit(self, changes: Changes) -> None:
         if changes.states or changes.outcomes:
@@ -274,20 +206,3 @@ class Delivery:
         since = self._queue.overdue_since()
         overdue = 0.0 if since is None else max(now - since, 0) / 1000
         self._metrics.oldest(self._partition, overdue)
-
-    async def _wait_until(self, instant: int | None) -> None:
-        waiting: set[asyncio.Task[Any]] = {asyncio.create_task(self._news.wait())}
-        if instant is not None:
-            waiting.add(asyncio.ensure_future(self._clock.wait_until(instant)))
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waiting:
-                task.cancel()
-
-
-def _was_stale(result: Result) -> bool:
-    """Whether the relay had hung up on an older connection, as it does after some mails or time."""
-    if isinstance(result, Dropped):
-        return result.stage == "mail"
-    return isinstance(result, Refused) and result.stage == "mail" and result.code == CLOSING

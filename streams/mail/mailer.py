@@ -21,21 +21,29 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import cast, get_args
 
 import structlog
 
 from agents.mailer.changes import Changes, Ended, Note
 from agents.mailer.compose import Compose
-from agents.mailer.metrics import MailerMetrics
+from agents.mailer.lifecycle import EXPIRED
+from agents.mailer.metrics import HoldReason, MailerMetrics, Outcome, Request, WebhookResult
+from agents.mailer.providers import Providers
 from agents.mailer.queue import Queue
+from agents.mailer.reputation import Reputation
 from schemas import topics
+from schemas.commands import DeliveryClass
 from schemas.records import OutRecord, Record
 from schemas.stored import PROGRESS_KEY, Progress, unpack_progress
 from streams.clock import Clock
 from streams.log import Log, LogError
+from streams.mail.attempt import Attempts
 from streams.mail.committing import Committer, NotWrittenError
 from streams.mail.delivery import Delivery
 from streams.mail.smtp import SmtpPool
+from streams.mail.turnstile import Turnstile
+from streams.mail.webhooks import Webhooks
 from streams.partitioner import partition_of
 from streams.state.changelog import Changelog, Overtaken
 from streams.state.parking import Parking
@@ -56,6 +64,9 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 30.0
 """Seconds before a partition that keeps failing is opened again: 0.1, 0.2, 0.4 … 30."""
 
+CLASSES: tuple[DeliveryClass, ...] = get_args(DeliveryClass)
+OUTCOMES: frozenset[str] = frozenset(get_args(Outcome))
+
 _log = structlog.get_logger(__name__)
 
 
@@ -69,22 +80,30 @@ class MailerRuntime:
         gate: Gate,
         open_store: StoreFactory,
         check: Callable[[TopicPartition], None],
-        pool: SmtpPool,
+        relays: Sequence[SmtpPool],
+        webhooks: Webhooks | None = None,
         compose: Compose,
         message_id: Callable[[str], str],
         clock: Clock,
         metrics: MailerMetrics,
+        providers: Providers | None = None,
+        reputation: Reputation | None = None,
         grace: float = GRACE,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`check` raises Fenced when this process may have lost the partition: deliveries write
-        outside of a batch's turn. `compose` and `message_id` are those of a `Composer`.
+        outside of a batch's turn. `relays` in the order of preference. `compose` and `message_id`
+        are those of a `Composer`.
         """
         self._log = log
         self._gate = gate
         self._parking = Parking(open_store)
         self._check = check
-        self._pool = pool
+        self._relays = Turnstile(relays, clock=clock)
+        self._webhooks = Turnstile([webhooks or Webhooks()], clock=clock)
+        self._providers = providers or Providers()
+        self._reputation = reputation or Reputation()
+        self._held_since = 0
         self._compose = compose
         self._message_id = message_id
         self._clock = clock
@@ -116,8 +135,11 @@ class MailerRuntime:
         if partition is not None:
             self._ended[tp] = await partition.stop(self._grace)
             self._parking.park(_kept(tp), partition.changelog.store)
-            for mail_class in partition.queue.waiting:
-                self._metrics.waiting(tp.partition, mail_class, 0)
+            self._reputation.leave(tp.partition)
+            for delivery in CLASSES:
+                self._metrics.waiting(tp.partition, delivery, 0)
+            for reason in get_args(HoldReason):
+                self._metrics.held(tp.partition, reason, 0)
             self._metrics.oldest(tp.partition, 0)
 
     def settle(self, owned: Iterable[TopicPartition]) -> None:
@@ -128,7 +150,8 @@ class MailerRuntime:
         """Finish what is on its way, keep the state on disk, hang up. Nothing is consumed now."""
         await asyncio.gather(*(self.closed(tp) for tp in list(self._open)))
         self._parking.close()
-        await self._pool.close()
+        await self._relays.close()
+        await self._webhooks.close()
 
     async def settled(self) -> None:
         """Wait until no mail is due and none on its way, for who drives a virtual clock."""
@@ -214,7 +237,10 @@ class MailerRuntime:
             kept=changelog.scan(),
             progress=progress,
             message_id=self._message_id,
-            relay=self._pool.relay.name,
+            partition=tp.partition,
+            term=changelog.store.position(),
+            reputation=self._reputation,
+            providers=self._providers,
         )
         committer = Committer(
             log=self._log,
@@ -223,13 +249,22 @@ class MailerRuntime:
             check=lambda: self._check(tp),
             noted=lambda notes: self._noted(tp, queue, notes),
         )
+        attempts = Attempts(
+            queue=queue,
+            committer=committer,
+            check=lambda: self._check(tp),
+            relays=self._relays,
+            compose=self._compose,
+            clock=self._clock,
+            metrics=self._metrics,
+        )
         delivery = Delivery(
             partition=tp.partition,
             queue=queue,
             committer=committer,
-            check=lambda: self._check(tp),
-            pool=self._pool,
-            compose=self._compose,
+            attempts=attempts,
+            relays=self._relays,
+            webhooks=self._webhooks,
             clock=self._clock,
             metrics=self._metrics,
         )
@@ -240,8 +275,24 @@ class MailerRuntime:
         now = self._clock.now()
         for note in notes:
             _count(self._metrics, note, now)
-        for mail_class, mails in queue.waiting.items():
-            self._metrics.waiting(tp.partition, mail_class, mails)
+        for delivery, mails in queue.waiting.items():
+            self._metrics.waiting(tp.partition, delivery, mails)
+        for reason, mails in queue.held.items():
+            self._metrics.held(tp.partition, reason, mails)
+        if self._held_since != self._reputation.held_since:
+            self._tell_verdict(now)
+
+    def _tell_verdict(self, now: int) -> None:
+        """The sender's reputation has become bad, or good again: all partitions are to look."""
+        self._held_since = self._reputation.held_since
+        self._metrics.breaker(open_=bool(self._held_since))
+        bounces, complaints = self._reputation.shares(now)
+        say = _log.error if self._held_since else _log.info
+        say("marketing is held, providers would block us" if self._held_since
+            else "marketing goes on",
+            bounces=round(bounces, 4), complaints=round(complaints, 5))  # fmt: skip
+        for partition in self._open.values():
+            partition.delivery.wake()
 
 
 class _Partition:
@@ -296,15 +347,29 @@ class _Partition:
 
 
 def _count(metrics: MailerMetrics, note: Note, now: int) -> None:
-    match note.what:
-        case "sent" | "deferred" | "bounced" | "failed" | "skipped":
-            metrics.outcome(note.mail_class, note.what, note.reason)
-            if note.what == "sent":
-                metrics.sent_age(note.mail_class, max(now - note.decided, 0) / 1000)
-        case _:
-            metrics.request(note.mail_class, note.template, note.what)
+    if note.what not in OUTCOMES:
+        metrics.request(note.mail_class, note.template, cast("Request", note.what))
+        return
+    outcome = cast("Outcome", note.what)
+    if note.mail_class == "notify":
+        if outcome != "held":
+            metrics.webhook(_webhook_result(outcome, note.reason))
+        return
+    metrics.outcome(note.mail_class, note.provider, outcome, note.reason)
+    if outcome == "sent":
+        metrics.sent_age(note.mail_class, max(now - note.decided, 0) / 1000)
     if note.ambiguous:
         metrics.ambiguous(note.mail_class)
+
+
+def _webhook_result(outcome: Outcome, reason: str) -> WebhookResult:
+    if outcome == "sent":
+        return "done"
+    if outcome == "deferred":
+        return "retried"
+    if outcome == "skipped" or reason == EXPIRED:
+        return "cancelled" if reason == "cancelled" else "expired"
+    return "rejected" if outcome == "rejected" else "failed"
 
 
 def _kept(tp: TopicPartition) -> TopicPartition:

@@ -1,4 +1,5 @@
-"""Where mail is handed over, as a URL says it.
+"""Where mail is handed over, as a URL says it. Of several, with spaces or commas in between, the
+first one that can be used is.
 
     smtp://[USER:PASSWORD@]HOST[:PORT][?starttls=required|opportunistic|off][&ca=FILE]
     smtp+starttls://…    as smtp:// with starttls=required, port 587
@@ -17,6 +18,7 @@ from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from agents.mailer.settings import LOOPBACK
+from streams.settings import split_urls
 
 Tls = Literal["implicit", "required", "opportunistic", "off"]
 
@@ -54,6 +56,15 @@ class Relay:
     def name(self) -> str:
         """How metrics and outcomes call it."""
         return f"{self.host}:{self.port}"
+
+
+def parse_relays(urls: str) -> list[Relay]:
+    """Read the URLs of one relay or several, in the order of preference. Raises RelayUrlError."""
+    relays = [parse_relay(url) for url in split_urls(urls)]
+    names = [relay.name for relay in relays]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise RelayUrlError(f"{twice[0]} is there twice")
+    return relays
 
 
 def parse_relay(url: str) -> Relay:

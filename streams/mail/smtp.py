@@ -1,8 +1,9 @@
 """A pool of connections to one relay; aiosmtplib has none, and does one thing at a time.
 
-A connection is lent for one mail. It is closed on any error, after 100 mails, and after 30 idle
-seconds. When the relay can't be reached, refuses our login or shows a wrong certificate, that is
-no mail's fault: the pool remembers it for a while (`Breaker`) and mails wait.
+A connection is lent for one mail. It is closed on any error, after 100 mails (20 to Yahoo), and
+after 30 idle seconds. When the relay can't be reached, refuses our login or shows a wrong
+certificate, that is no mail's fault: the pool remembers it for a while (`Breaker`) and mails wait,
+or take another relay (`streams/mail/turnstile.py`).
 """
 
 from __future__ import annotations
@@ -10,16 +11,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import structlog
 from aiosmtplib import SMTPException, SMTPResponseException
 
 from agents.mailer.metrics import MailerMetrics
+from agents.mailer.providers import OTHER
 from agents.mailer.replies import reason_text
 from agents.mailer.retry import Breaker
+from agents.mailer.traffic import Traffic
 from streams.clock import Clock
 from streams.mail.conversation import Connection, Limits, Opening
 from streams.mail.relay import Relay
@@ -41,38 +43,6 @@ class RelayDown(Exception):
         self.until = until
 
 
-class Slots:
-    """Who may use a connection next: transactional mails before others, else in order."""
-
-    def __init__(self, count: int) -> None:
-        self._free = count
-        self._waiting: dict[bool, deque[asyncio.Future[None]]] = {True: deque(), False: deque()}
-
-    async def acquire(self, *, urgent: bool) -> None:
-        """Wait for a slot."""
-        if self._free:
-            self._free -= 1
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting[urgent].append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self.release()  # it was given to us at the same moment
-            raise
-
-    def release(self) -> None:
-        """Give the slot to the next one."""
-        for urgent in (True, False):
-            while self._waiting[urgent]:
-                turn = self._waiting[urgent].popleft()
-                if not turn.done():
-                    turn.set_result(None)
-                    return
-        self._free += 1
-
-
 class SmtpPool:
     """Connections to one relay, kept open between mails, and the memory that it is down."""
 
@@ -86,7 +56,7 @@ class SmtpPool:
     ) -> None:
         self.relay = relay
         self._limits = limits or Limits()
-        self.slots = Slots(self._limits.connections)
+        self.traffic = Traffic(self._limits.connections)
         self._clock = clock
         self._metrics = metrics
         self._breaker = Breaker()
@@ -98,6 +68,21 @@ class SmtpPool:
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._context: ssl.SSLContext | None = None
         self._helo: str | None = None
+        self._changed: Callable[[], None] = lambda: None
+
+    @property
+    def name(self) -> str:
+        """How metrics and outcomes call the relay."""
+        return self.relay.name
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the relay was down, and nobody knows yet whether it is back."""
+        return self._breaker.failures > 0
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever the relay goes down or is back."""
+        self._changed = changed
 
     @property
     def retry_at(self) -> int:
@@ -105,16 +90,20 @@ class SmtpPool:
         return self._breaker.until
 
     @asynccontextmanager
-    async def connection(self, *, fresh: bool = False) -> AsyncIterator[Connection]:
-        """Lend a connection; whoever asks holds a slot. Raises RelayDown.
+    async def connection(
+        self, provider: str = OTHER, *, fresh: bool = False
+    ) -> AsyncIterator[Connection]:
+        """Lend a connection for a mail to `provider`; whoever asks has a turn. Raises RelayDown.
 
         It is closed when the block is left by an exception. `fresh`: not one that was used before.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
-        connection = None if fresh else await self._kept()
+        connection = None if fresh else await self._kept(provider)
         if connection is None:
+            self._make_room()
             connection = await self._open()
+        connection.lent_for(provider)
         self._metrics.pool_wait(self.relay.name, loop.time() - began)
         self._busy += 1
         self._count()
@@ -137,7 +126,16 @@ class SmtpPool:
             self._metrics.relay_down(self.relay.name, reason)
             _log.warning("the relay can't be used, mails wait", relay=self.relay.name,
                          reason=reason, detail=detail, seconds=(until - now) / 1000)  # fmt: skip
+            self._changed()
         return RelayDown(*self._why_down, self._breaker.until)
+
+    def answers(self) -> None:
+        """The relay has answered: it is up."""
+        if self._breaker.failures:
+            self._breaker.succeeded()
+            self._metrics.relay_up(self.relay.name)
+            _log.info("the relay answers again", relay=self.relay.name)
+            self._changed()
 
     async def close(self) -> None:
         """Say goodbye on all idle connections."""
@@ -146,11 +144,12 @@ class SmtpPool:
         idle, self._idle = self._idle, []
         await asyncio.gather(*(connection.quit() for connection in idle), *self._goodbyes)
 
-    async def _kept(self) -> Connection | None:
-        """Return an idle connection that still lives."""
+    async def _kept(self, provider: str) -> Connection | None:
+        """Return an idle connection that still lives and may take one more mail to `provider`."""
         loop = asyncio.get_running_loop()
-        while self._idle:
-            connection = self._idle.pop()
+        while fitting := [each for each in self._idle if each.takes(provider)]:
+            connection = fitting[-1]
+            self._idle.remove(connection)
             rested = loop.time() - connection.idle_since
             if not connection.usable:
                 continue
@@ -158,6 +157,11 @@ class SmtpPool:
                 return connection
             connection.close()
         return None
+
+    def _make_room(self) -> None:
+        """One more is to be opened: let an idle one go when there would be too many."""
+        if self._idle and self._busy + len(self._idle) >= self._limits.connections:
+            self._dismiss(self._idle.pop(0))
 
     def _keep(self, connection: Connection) -> None:
         if connection.usable:
@@ -204,10 +208,7 @@ class SmtpPool:
         except BaseException:
             conversation.close()
             raise
-        if self._breaker.failures:
-            self._breaker.succeeded()
-            self._metrics.relay_up(self.relay.name)
-            _log.info("the relay answers again", relay=self.relay.name)
+        self.answers()
         return Connection(client, self._limits)
 
     async def _tls(self) -> ssl.SSLContext | None:

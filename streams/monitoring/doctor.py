@@ -23,7 +23,7 @@ from streams.clock import Clock
 from streams.configured import dkim_keys, sender_domain
 from streams.definitions import DefinitionError, read, read_files, versions_of
 from streams.log import Log, LogError, TopicDescription, TopicSpec
-from streams.settings import SMTP_PORTS, Settings, SettingsError
+from streams.settings import SMTP_PORTS, Settings, SettingsError, split_urls
 from streams.ticks import TICK
 from streams.topology import (
     CUSTOMER_EVENTS,
@@ -289,8 +289,21 @@ def _aligned(sender: str, signer: str) -> bool:
 
 
 async def check_smtp(settings: Settings) -> Check:
-    """Greet the relay (EHLO) and leave; no mail is sent and no password is tried."""
-    url = urlsplit(settings.smtp_url.get_secret_value())
+    """Greet each relay (EHLO) and leave; no mail is sent and no password is tried."""
+    urls = split_urls(settings.smtp_url.get_secret_value())
+    found = await asyncio.gather(*(_greet(url) for url in urls))
+    silent = [text for up, text in found if not up]
+    text = "; ".join(text for _, text in found)
+    if not silent:
+        return Check("relay", Status.OK, text)
+    # The others carry the mails, but nobody is left when they fail, too.
+    status = Status.FAIL if len(silent) == len(urls) else Status.WARN
+    return Check("relay", status, text, "Is RITORNO_SMTP_URL right?")
+
+
+async def _greet(relay_url: str) -> tuple[bool, str]:
+    """Return whether a relay answers, and how to say so."""
+    url = urlsplit(relay_url)
     host, port = url.hostname or "", url.port or SMTP_PORTS[url.scheme]
     relay = aiosmtplib.SMTP(
         hostname=host,
@@ -305,8 +318,8 @@ async def check_smtp(settings: Settings) -> Check:
             await relay.ehlo()
             await relay.quit()
     except (aiosmtplib.SMTPException, OSError, ssl.SSLError, TimeoutError) as error:
-        text = f"{host}:{port} does not answer as a mail relay: {error or type(error).__name__}"
-        return Check("relay", Status.FAIL, text, "Is RITORNO_SMTP_URL right?")
+        why = str(error) or type(error).__name__
+        return False, f"{host}:{port} does not answer as a mail relay: {why}"
     finally:
         relay.close()
-    return Check("relay", Status.OK, f"{host}:{port} answers")
+    return True, f"{host}:{port} answers"

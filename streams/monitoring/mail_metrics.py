@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from agents.mailer.metrics import Outcome, Request
-from schemas.commands import MailClass
+from agents.mailer.metrics import HoldReason, Outcome, Request, WebhookResult
+from schemas.commands import DeliveryClass, MailClass
 
 SMTP_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """Seconds. A relay that greylists or scans takes half a minute; RFC 5321 allows minutes."""
@@ -23,6 +24,14 @@ RELAY_FAILURES = ("connect", "tls", "auth")
 """The usual ways in which a relay can't be used."""
 
 CLASSES: tuple[str, ...] = get_args(MailClass)
+_QUEUES: Mapping[DeliveryClass, str] = {
+    "transactional": "transactional",
+    "automated": "marketing",
+    "bulk": "marketing",
+    "notify": "notify",
+}
+"""Delivery class → label of the queue."""
+
 UNKNOWN = "unknown"
 OTHER = "other"
 
@@ -64,7 +73,8 @@ class MailMetrics:
         self._template = BoundedLabel()
         self._reason = BoundedLabel()
         self._relays: set[str] = set()
-        self._waiting: dict[tuple[int, str], int] = {}
+        self._waiting: dict[tuple[int, DeliveryClass], int] = {}
+        self._held: dict[tuple[int, HoldReason], int] = {}
         self._overdue: dict[int, float] = {}
         self._define_deliveries(registry)
         self._define_smtp(registry)
@@ -74,10 +84,10 @@ class MailMetrics:
         name = self._template(template or UNKNOWN)
         self._requests.labels(_class(mail_class), name, result).inc()
 
-    def outcome(self, mail_class: str, outcome: Outcome, reason: str) -> None:
+    def outcome(self, mail_class: str, provider: str, outcome: Outcome, reason: str) -> None:
         """An outcome is durable."""
         label = self._reason(reason or "none")
-        self.deliveries.labels(_class(mail_class), outcome, label).inc()
+        self.deliveries.labels(_class(mail_class), provider, outcome, label).inc()
         if outcome == "bounced":
             self._bounces.labels(label).inc()
 
@@ -90,11 +100,26 @@ class MailMetrics:
         del mail_class  # event_age_seconds has one label, the stage
         self._sent_age.observe(seconds)
 
-    def waiting(self, partition: int, mail_class: str, mails: int) -> None:
+    def waiting(self, partition: int, delivery: DeliveryClass, mails: int) -> None:
         """How many mails of a partition wait now."""
-        self._waiting[partition, mail_class] = mails
-        total = sum(n for (_, class_), n in self._waiting.items() if class_ == mail_class)
-        self.retry_queue.labels(_class(mail_class)).set(total)
+        self._waiting[partition, delivery] = mails
+        queue = _QUEUES[delivery]
+        total = sum(count for (_, each), count in self._waiting.items() if _QUEUES[each] == queue)
+        self.retry_queue.labels(queue).set(total)
+
+    def held(self, partition: int, reason: HoldReason, mails: int) -> None:
+        """How many mails of a partition wait although they are due."""
+        self._held[partition, reason] = mails
+        total = sum(count for (_, each), count in self._held.items() if each == reason)
+        self.held_mails.labels(reason).set(total)
+
+    def breaker(self, *, open_: bool) -> None:
+        """Marketing is held for its bounces or complaints, or not any more."""
+        self.breaker_open.set(open_)
+
+    def webhook(self, result: WebhookResult) -> None:
+        """What became of a webhook, or of one attempt at it, is durable."""
+        self.webhook_requests.labels("notify", result).inc()
 
     def oldest(self, partition: int, seconds: float) -> None:
         """How long the mail of a partition that is longest overdue has been due."""
@@ -108,6 +133,10 @@ class MailMetrics:
     def reply(self, relay: str, code: int) -> None:
         """The relay's final word on one mail."""
         self.smtp_replies.labels(relay, f"{code // 100}xx").inc()
+
+    def throttled(self, relay: str, provider: str) -> None:
+        """A provider has asked for a lower rate, and gets it."""
+        self.smtp_throttled.labels(relay, provider).inc()
 
     def delivered(self, relay: str, seconds: float) -> None:
         """From MAIL to the last reply, whatever it was."""
@@ -140,6 +169,7 @@ class MailMetrics:
         """Begin the series of a relay: it counts as up until it can't be used."""
         self._relays.add(relay)
         self.smtp_relay_up.labels(relay).set(1)
+        self.smtp_throttled.labels(relay, OTHER)
         for reason in RELAY_FAILURES:
             self.smtp_relay_failures.labels(relay, reason)
 
@@ -147,7 +177,7 @@ class MailMetrics:
         self.deliveries = Counter(
             "ritorno_mail_deliveries",
             "Mails by what became of them; reason is the kind of bounce or why not.",
-            ("class", "outcome", "reason"),
+            ("class", "provider", "outcome", "reason"),
             registry=registry,
         )
         self.ambiguous_deliveries = Counter(
@@ -158,8 +188,25 @@ class MailMetrics:
         )
         self.retry_queue = Gauge(
             "ritorno_retry_queue",
-            "Mails that wait in the durable queue.",
+            "Mails that wait in the durable queue; webhooks under the class notify.",
             ("class",),
+            registry=registry,
+        )
+        self.held_mails = Gauge(
+            "ritorno_mail_held",
+            "Mails that are due and may not go now.",
+            ("reason",),
+            registry=registry,
+        )
+        self.breaker_open = Gauge(
+            "ritorno_mail_breaker_open",
+            "1 while marketing is held because too many mails bounce or are called spam.",
+            registry=registry,
+        )
+        self.webhook_requests = Counter(
+            "ritorno_webhook_requests",
+            "Webhooks by what became of them; retried: one attempt was in vain.",
+            ("source", "result"),
             registry=registry,
         )
         self.retry_oldest = Gauge(
@@ -178,7 +225,12 @@ class MailMetrics:
             self.ambiguous_deliveries.labels(mail_class)
             self.retry_queue.labels(mail_class)
             for outcome in get_args(Outcome):
-                self.deliveries.labels(mail_class, outcome, "none")
+                self.deliveries.labels(mail_class, OTHER, outcome, "none")
+        self.retry_queue.labels("notify")
+        for reason in get_args(HoldReason):
+            self.held_mails.labels(reason)
+        for result in get_args(WebhookResult):
+            self.webhook_requests.labels("notify", result)
 
     def _define_smtp(self, registry: CollectorRegistry) -> None:
         self.smtp_send_duration = Histogram(
@@ -204,6 +256,12 @@ class MailMetrics:
             "ritorno_smtp_replies",
             "The relay's final replies, by first digit.",
             ("relay", "code_class"),
+            registry=registry,
+        )
+        self.smtp_throttled = Counter(
+            "ritorno_smtp_throttled",
+            "How often a provider's refusals have halved a rate.",
+            ("relay", "provider"),
             registry=registry,
         )
         self.smtp_relay_up = Gauge(

@@ -43,6 +43,8 @@ TOLD: dict[str, dict[str, Any]] = {
     "mail.deferred": MAIL | {"attempt": 1, "reason": "later"},
     "mail.bounced": MAIL | {"code": 550, "kind": "soft", "reason": "full"},
     "mail.failed": MAIL | {"reason": "gone"},
+    "mail.rejected": MAIL | {"reason": "invalid_address"},
+    "mail.held": MAIL | {"reason": "paused"},
     "mail.skipped": MAIL | {"reason": "expired"},
     "mail.delivered": MAIL,
     "mail.opened": MAIL | {"verdict": "human"},

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from agents.mailer.traffic import Traffic
 from schemas.records import OutRecord, Record
 from streams.clock import Clock
 from streams.log import OffsetRange, TopicDescription, TopicSpec, UnknownTopic
@@ -31,11 +32,19 @@ class CountingMetrics:
                 self._news.clear()
                 await self._news.wait()
 
+    async def until_gauge(self, *key: Any, at_least: float) -> None:
+        """Wait until a gauge has reached a value."""
+        async with asyncio.timeout(10):
+            while self.gauges.get(key, 0) < at_least:
+                self._news.clear()
+                await self._news.wait()
+
     def request(self, mail_class: str, template: str, result: str) -> None:
         self.seen["request", result] += 1
 
-    def outcome(self, mail_class: str, outcome: str, reason: str) -> None:
+    def outcome(self, mail_class: str, provider: str, outcome: str, reason: str) -> None:
         self.seen["outcome", mail_class, outcome, reason] += 1
+        self.seen["provider", provider, outcome] += 1
 
     def ambiguous(self, mail_class: str) -> None:
         self.seen["ambiguous", mail_class] += 1
@@ -43,8 +52,22 @@ class CountingMetrics:
     def sent_age(self, mail_class: str, seconds: float) -> None:
         self.seen["sent_age",] += 1
 
-    def waiting(self, partition: int, mail_class: str, mails: int) -> None:
-        self.gauges["waiting", partition, mail_class] = mails
+    def waiting(self, partition: int, delivery: str, mails: int) -> None:
+        self.gauges["waiting", partition, delivery] = mails
+
+    def held(self, partition: int, reason: str, mails: int) -> None:
+        self.gauges["held", partition, reason] = mails
+        self._news.set()
+
+    def breaker(self, *, open_: bool) -> None:
+        self.gauges["breaker",] = open_
+
+    def webhook(self, result: str) -> None:
+        self.seen["webhook", result] += 1
+        self._news.set()
+
+    def throttled(self, relay: str, provider: str) -> None:
+        self.seen["throttled", provider] += 1
 
     def oldest(self, partition: int, seconds: float) -> None:
         self.gauges["oldest", partition] = seconds
@@ -71,6 +94,23 @@ class CountingMetrics:
 
     def relay_up(self, relay: str) -> None:
         self.seen["relay_up",] += 1
+
+
+class OneWay:
+    """A relay that is always up, for a turnstile; a subclass lends connections."""
+
+    name = "relay"
+    retry_at = 0
+    doubtful = False
+
+    def __init__(self, connections: int = 3) -> None:
+        self.traffic = Traffic(connections)
+
+    def watch(self, changed: Callable[[], None]) -> None: ...
+
+    def answers(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class MemoryLog:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from agents.mailer.settings import MailSettings, Shop, SigningKey
-from schemas.commands import CancelCommand, SendCommand
+from schemas.commands import (
+    CancelCommand,
+    Command,
+    Control,
+    FeedbackCommand,
+    NotifyCommand,
+    PauseCommand,
+    ReleaseCommand,
+    ResumeCommand,
+    SendCommand,
+)
 from schemas.records import Record
 
 START = 1_772_357_400_000
@@ -122,9 +132,46 @@ def cancel(id_: str = "m1", **fields: Any) -> CancelCommand:
     return CancelCommand.model_validate(values | fields)
 
 
-def record(
-    command: SendCommand | CancelCommand, offset: int = 0, *, timestamp: int = START
-) -> Record:
+def notify(id_: str = "n1", **fields: Any) -> NotifyCommand:
+    """A command to post a webhook."""
+    values: dict[str, Any] = {
+        "id": id_,
+        "time": START,
+        "expires": START + DAY,
+        "customer": "u1",
+        "workflow": "w20",
+        "version": "v1",
+        "run": "r1",
+        "step": "s1",
+        "url": "https://crm.example/hook",
+        "body": {"customer": "u1", "score": 80, "città": "Forlì"},
+    }
+    return NotifyCommand.model_validate(values | fields)
+
+
+def pause(**fields: Any) -> PauseCommand:
+    """A control record that holds mails back."""
+    return PauseCommand.model_validate({"time": START} | fields)
+
+
+def resume(**fields: Any) -> ResumeCommand:
+    """A control record that ends pauses."""
+    return ResumeCommand.model_validate({"time": START} | fields)
+
+
+def release(id_: str = "") -> ReleaseCommand:
+    """A control record that lets held mails go."""
+    return ReleaseCommand(time=START, id=id_)
+
+
+def feedback(id_: str, verdict: str = "complained", **fields: Any) -> FeedbackCommand:
+    """What the world says of a mail that was sent."""
+    values = {"id": id_, "time": START, "customer": "u1", "command_id": "m1", "verdict": verdict}
+    return FeedbackCommand.model_validate(values | fields)
+
+
+def record(command: Command, offset: int = 0, *, timestamp: int = START) -> Record:
     """A command as a record of `send-commands`."""
     value = command.model_dump_json(by_alias=True).encode()
-    return Record(TOPIC, 0, offset, timestamp, command.customer.encode(), value)
+    key = None if isinstance(command, Control) else command.customer.encode()
+    return Record(TOPIC, 0, offset, timestamp, key, value)

@@ -17,7 +17,6 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -30,10 +29,10 @@ from schemas.records import OutRecord
 from schemas.wire import parse_record
 from streams.clock import VirtualClock
 from streams.mail.mailer import MailerRuntime
-from streams.mail.smtp import Slots, SmtpPool
+from streams.mail.smtp import SmtpPool
 from streams.state.memory import MemoryStore
 from streams.transports.batch import TopicPartition
-from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleGate, batch
+from tests.mailer.doubles import CountingMetrics, MemoryLog, OneWay, SimpleGate, batch
 from tests.mailer.samples import DAY, START, cancel, record, send
 
 TP = TopicPartition("send-commands", 0)
@@ -119,7 +118,7 @@ class World:
             gate=SimpleGate(),
             open_store=lambda _: MemoryStore(),
             check=lambda _: None,
-            pool=cast("SmtpPool", self._pool(life)),
+            relays=[cast("SmtpPool", self._pool(life))],
             compose=_compose,
             message_id=lambda id_: f"<{id_}@test>",
             clock=self.clock,
@@ -143,12 +142,12 @@ class World:
                     await life.step()
                 return result
 
-        @asynccontextmanager
-        async def connection(**_: bool) -> AsyncIterator[Connection]:
-            yield Connection()
+        class Relay(OneWay):
+            @asynccontextmanager
+            async def connection(self, *_: str, **__: bool) -> AsyncIterator[Connection]:
+                yield Connection()
 
-        relay = SimpleNamespace(name="relay")
-        return SimpleNamespace(relay=relay, slots=Slots(3), retry_at=0, connection=connection)
+        return Relay()
 
     def outcomes(self) -> dict[str, list[Any]]:
         """Return the outcome events by command."""

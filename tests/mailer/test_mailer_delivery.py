@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from agents.mailer.compose import Composer
 from agents.mailer.entry import unpack_entry
 from agents.mailer.replies import Dropped
-from schemas.commands import CancelCommand, SendCommand
 from schemas.wire import parse_record
-from streams.clock import VirtualClock
 from streams.mail.conversation import Connection, Limits
-from streams.mail.mailer import MailerRuntime
-from streams.mail.relay import parse_relay
-from streams.mail.smtp import SmtpPool
-from streams.mail.templates import load_renderer
-from streams.state.memory import MemoryStore
-from streams.transports.batch import TopicPartition
-from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleGate, batch
-from tests.mailer.samples import HOUR, SETTINGS, START, cancel, record, send
+from tests.mailer.doubles import batch
+from tests.mailer.mailshop import COMPOSER, TINY, TP, shop
+from tests.mailer.samples import HOUR, START, cancel, record, send
 from tests.mailer.servers import (
     DATA,
     DOT,
@@ -42,71 +28,6 @@ from tests.mailer.servers import (
     parse,
     scripted,
 )
-
-COMPOSER = Composer(SETTINGS, load_renderer(Path("workflows")))
-TP = TopicPartition("send-commands", 0)
-TINY = Limits(connect=0.3, reply=0.3, data=0.3)
-"""Timeouts that end a test at once; nothing else waits for them."""
-
-
-@dataclass
-class Shop:
-    """A running mailer with one partition, and what it talks to."""
-
-    runtime: MailerRuntime
-    log: MemoryLog
-    clock: VirtualClock
-    metrics: CountingMetrics
-    pool: SmtpPool
-    gate: SimpleGate
-    offset: int = 0
-
-    async def take(self, *commands: SendCommand | CancelCommand) -> None:
-        """Give commands to the mailer as one batch."""
-        records = []
-        for command in commands:
-            records.append(record(command, self.offset, timestamp=self.clock.now()))
-            self.offset += 1
-        await self.runtime.process(batch(records))
-        assert not self.gate.failures
-
-    def outcomes(self, type_: str) -> list[dict[str, Any]]:
-        """Return the data of the events of a type, after checking that they are readable."""
-        events = [each for each in self.log.events() if parse_record(each).type == type_]
-        return [json.loads(each.value or b"") for each in events]
-
-    async def until(self, type_: str, count: int = 1) -> list[dict[str, Any]]:
-        """Wait for outcomes and return them."""
-        await self.log.until(count, type_)
-        return self.outcomes(type_)
-
-
-@asynccontextmanager
-async def shop(
-    relay: str, *, limits: Limits | None = None, log: MemoryLog | None = None
-) -> AsyncIterator[Shop]:
-    clock = VirtualClock(START)
-    log = log or MemoryLog(clock)
-    metrics = CountingMetrics()
-    pool = SmtpPool(parse_relay(relay), clock=clock, metrics=metrics, limits=limits)
-    gate = SimpleGate()
-    runtime = MailerRuntime(
-        log=log,
-        gate=gate,
-        open_store=lambda _: MemoryStore(),
-        check=lambda _: None,
-        pool=pool,
-        compose=COMPOSER.compose,
-        message_id=COMPOSER.message_id,
-        clock=clock,
-        metrics=metrics,
-        grace=0.5,
-    )
-    await runtime.opened(TP)
-    try:
-        yield Shop(runtime, log, clock, metrics, pool, gate)
-    finally:
-        await runtime.close()
 
 
 async def test_a_mail_arrives_whole_and_its_outcome_names_it() -> None:
@@ -326,7 +247,7 @@ async def test_no_more_connections_than_allowed() -> None:
     assert relay.connections == 4
 
 
-async def test_an_impossible_address_is_skipped_and_a_template_error_fails() -> None:
+async def test_what_can_not_be_made_is_rejected_with_its_reason() -> None:
     async with scripted() as relay, shop(relay.url) as here:
         await here.take(
             send("bad", email="giulia@exam ple.com"),
@@ -334,10 +255,10 @@ async def test_an_impossible_address_is_skipped_and_a_template_error_fails() -> 
             send("odd", template="no-such-template"),
             send("injected", email="a@example.com\r\nBcc: b@example.com"),
         )
-        skipped = await here.until("mail.skipped", 2)
-        failed = await here.until("mail.failed", 2)
-    assert [each["reason"] for each in skipped] == ["invalid_address"] * 2
-    assert {each["command_id"]: each["reason"] for each in failed} == {
+        rejected = await here.until("mail.rejected", 4)
+    assert {each["command_id"]: each["reason"] for each in rejected} == {
+        "bad": "invalid_address",
+        "injected": "invalid_address",
         "poor": "render: cart-reminder.it.j2:11: in _blocks/common.mjml.j2:3: "
         "'None' has no attribute 'url'",
         "odd": "render: no-such-template: there is no such template in it or it",
@@ -355,8 +276,8 @@ async def test_an_international_local_part_needs_a_relay_that_takes_it(offered: 
             assert relay.recipients == ["nicolò@xn--bcher-kva.example"]
             assert "nicolò@xn--bcher-kva.example".encode() in relay.mails[0]
         else:
-            (skipped,) = await here.until("mail.skipped")
-            assert skipped["reason"] == "smtputf8_unsupported"
+            (rejected,) = await here.until("mail.rejected")
+            assert rejected["reason"] == "smtputf8_unsupported"
 
 
 async def test_unreadable_commands_become_dead_letters_and_the_rest_goes_on() -> None:

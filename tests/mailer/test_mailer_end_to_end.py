@@ -12,6 +12,7 @@ import pytest
 from aiosmtpd.smtp import SMTP
 
 from agents.mailer.entry import unpack_entry
+from agents.mailer.reputation import REPUTATION_KEY
 from schemas.records import OutRecord
 from schemas.stored import PROGRESS_KEY
 from schemas.wire import parse_record
@@ -25,9 +26,9 @@ from streams.state.memory import MemoryStore
 from streams.topology import topics
 from streams.transports.batch import Fenced, TopicPartition
 from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleGate, batch
+from tests.mailer.mailshop import COMPOSER, shop
 from tests.mailer.samples import START, record, send
 from tests.mailer.servers import parse, scripted
-from tests.mailer.test_mailer_delivery import COMPOSER, shop
 
 TP = TopicPartition("send-commands", 0)
 
@@ -68,7 +69,7 @@ async def mailer(log: Any, clock: VirtualClock, relay: str) -> AsyncIterator[Mai
         gate=SimpleGate(),
         open_store=lambda _: MemoryStore(),
         check=lambda _: None,
-        pool=SmtpPool(parse_relay(relay), clock=clock, metrics=metrics),
+        relays=[SmtpPool(parse_relay(relay), clock=clock, metrics=metrics)],
         compose=COMPOSER.compose,
         message_id=COMPOSER.message_id,
         clock=clock,
@@ -174,7 +175,7 @@ async def test_nothing_personal_is_kept_of_a_finished_mail() -> None:
         await here.take(send())
         await here.until("mail.sent")
     last = {each.key: each.value for each in here.log.kept["mailer-changelog", 0]}
-    assert set(last) == {b"m1", PROGRESS_KEY}
+    assert set(last) == {b"m1", PROGRESS_KEY, REPUTATION_KEY}
     entry = unpack_entry(last[b"m1"] or b"")
     assert (entry.state, entry.command, entry.pending) == ("sent", b"", ())
 

@@ -16,7 +16,6 @@ from agents.mailer.replies import (
     Accepted,
     Dropped,
     Refused,
-    Result,
     Unknown,
     about_relay,
     classify,
@@ -25,78 +24,14 @@ from agents.mailer.replies import (
 from agents.mailer.retry import Breaker, retry_delay
 from schemas.stored import head
 from schemas.wire import parse_record
-from tests.mailer.samples import DAY, HOUR, START, cancel, record, send
+from tests.mailer.bench import Bench, Store, parse, types
+from tests.mailer.samples import DAY, HOUR, START, cancel, pause, record, send
 
 OK = Accepted(250, "ok")
 LATER = Refused("rcpt", 451, "later")
 NO = Refused("rcpt", 550, "5.1.1 no")
 GONE = Dropped("data", "gone")
 WHO_KNOWS = Unknown("gone")
-
-
-class Store(dict[bytes, bytes]):
-    """What a changelog would keep."""
-
-    def write(self, queue: Queue, changes: Changes) -> Changes:
-        for key, stored in changes.states:
-            if stored is None:
-                del self[key]
-            else:
-                assert key not in self or head(stored).applied > head(self[key]).applied
-                self[key] = stored
-        queue.written(changes.states)
-        return changes
-
-
-class Bench:
-    """A queue whose changes are written at once."""
-
-    def __init__(self, store: Store | None = None) -> None:
-        self.store = Store() if store is None else store
-        self.offset = 0
-        self.queue = self.reopened()
-
-    def reopened(self) -> Queue:
-        return Queue(
-            load=self.store.get,
-            kept=list(self.store.items()),
-            message_id=lambda id_: f"<{id_}>",
-            relay="relay",
-        )
-
-    def do(self, changes: Changes) -> Changes:
-        return self.store.write(self.queue, changes)
-
-    def read(self, *commands: object) -> Changes:
-        records = []
-        for command in commands:
-            records.append(record(command, self.offset))  # type: ignore[arg-type]  # both kinds of commands
-            self.offset += 1
-        return self.do(self.queue.receive(records))
-
-    def claim(self, now: int = START) -> Entry:
-        entry = self.queue.pick(now)
-        assert entry is not None
-        claim = self.queue.claim(entry.id, now)
-        assert claim is not None
-        self.do(claim[1])
-        return claim[0]
-
-    def settle(self, result: Result, now: int = START) -> Changes:
-        return self.do(self.queue.settle("m1", result, now))
-
-    def state(self, id_: str = "m1") -> str | None:
-        entry = self.queue.get(id_)
-        return None if entry is None else entry.state
-
-
-def types(changes: Changes) -> list[str]:
-    return [parse(each.record) for each in changes.outcomes]
-
-
-def parse(out: object) -> str:
-    headers = dict(out.headers)  # type: ignore[attr-defined]  # an OutRecord
-    return str(headers["ce_type"].decode())
 
 
 def reach(state: str, *, urgent: bool = False) -> Bench:
@@ -110,7 +45,11 @@ def reach(state: str, *, urgent: bool = False) -> Bench:
     bench.read(send(urgent=urgent))
     if state == "skipped":
         bench.read(cancel())
-    if state in ("queued", "skipped"):
+    if state == "held":
+        bench.read(pause())
+    if state == "rejected":
+        bench.do(bench.queue.reject("m1", START, "invalid_address"))
+    if state in ("queued", "held", "rejected", "skipped"):
         return bench
     bench.claim()
     results = {
@@ -122,14 +61,16 @@ def reach(state: str, *, urgent: bool = False) -> Bench:
 
 
 STATES = [
-    "unknown", "queued", "deferred", "attempting", "sent", "bounced", "failed", "skipped",
-    "cancelled",
+    "unknown", "queued", "deferred", "held", "attempting", "sent", "bounced", "failed", "rejected",
+    "skipped", "cancelled",
 ]  # fmt: skip
+WAITING = ("queued", "deferred", "held")
 COMMANDS: dict[tuple[str, str], tuple[str, list[str]]] = {
     ("unknown", "send"): ("queued", []),
     ("unknown", "cancel"): ("cancelled", []),
     ("queued", "cancel"): ("skipped", ["mail.skipped"]),
     ("deferred", "cancel"): ("skipped", ["mail.skipped"]),
+    ("held", "cancel"): ("skipped", ["mail.skipped"]),
     ("cancelled", "send"): ("skipped", ["mail.skipped"]),
 }
 """(state, command) → (new state, outcomes); all others change nothing."""
@@ -143,7 +84,8 @@ def test_every_state_meets_every_command(state: str, action: str) -> None:
     expected, outcomes = COMMANDS.get((state, action), (state, []))
     assert bench.state() == expected
     assert types(changes) == outcomes
-    assert sum(bench.queue.waiting.values()) == (expected in ("queued", "deferred"))
+    assert sum(bench.queue.waiting.values()) == (expected in WAITING)
+    assert sum(bench.queue.held.values()) == (expected == "held")
 
 
 RESULTS: dict[tuple[str, bool], tuple[str, str]] = {
@@ -177,17 +119,17 @@ def test_every_state_meets_every_result(state: str, name: str, urgent: bool) -> 
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_skip_fail_and_unreachable_touch_only_what_waits(state: str) -> None:
+def test_reject_and_unreachable_touch_only_what_waits(state: str) -> None:
     steps: list[Callable[[Queue], Changes]] = [
-        lambda queue: queue.skip("m1", START, "invalid_address"),
-        lambda queue: queue.fail("m1", START, "render: x"),
-        lambda queue: queue.release("m1"),
+        lambda queue: queue.reject("m1", START, "invalid_address"),
+        lambda queue: queue.unreachable("m1", START, START + 1, "relay_connect"),
+        lambda queue: queue.release("m1", START),
     ]
     for number, step in enumerate(steps):
         bench = reach(state)
         before = bench.state()
         changes = bench.do(step(bench.queue))
-        touched = before in (("attempting",) if number == 2 else ("queued", "deferred"))
+        touched = before in [WAITING, (*WAITING, "attempting"), ("attempting",)][number]
         assert bool(changes.states) is touched
 
 
@@ -197,7 +139,7 @@ def test_transactional_first_then_by_due_time() -> None:
         bench.read(send(name, time=START + due, urgent=urgent))
     order = [bench.claim(START + 10).id for _ in range(4)]
     assert order == ["t2", "t1", "m2", "m1"]
-    assert bench.queue.pick(START + 10) is None
+    assert bench.pick(START + 10) is None
 
 
 def test_nothing_is_picked_before_it_is_due() -> None:
@@ -205,15 +147,15 @@ def test_nothing_is_picked_before_it_is_due() -> None:
     bench.read(send(urgent=True))
     bench.claim()
     bench.settle(LATER)
-    assert bench.queue.pick(START + 29_999) is None
-    assert bench.queue.next_time() == START + 30_000
+    assert bench.pick(START + 29_999) is None
+    assert bench.queue.next_time(START) == START + 30_000
     assert bench.claim(START + 30_000).attempt == 2
 
 
 def test_a_cancel_reaches_a_mail_that_was_picked_and_not_one_that_was_claimed() -> None:
     bench = Bench()
     bench.read(send())
-    assert bench.queue.pick(START) is not None
+    assert bench.pick(START) is not None
     bench.read(cancel())
     assert bench.queue.claim("m1", START) is None
 
@@ -228,7 +170,7 @@ def test_expired_mails_are_skipped_and_finished_ones_forgotten_a_day_later() -> 
     bench = Bench()
     bench.read(send())
     assert types(bench.do(bench.queue.housekeep(START + DAY - 1))) == []
-    assert bench.queue.pick(START + DAY) is None
+    assert bench.pick(START + DAY) is None
     changes = bench.do(bench.queue.housekeep(START + DAY))
     assert types(changes) == ["mail.skipped"]
     assert json.loads(changes.outcomes[0].record.value or b"")["reason"] == "expired"
@@ -245,16 +187,16 @@ def test_a_campaign_that_expires_at_once_does_so_in_portions() -> None:
     bench = Bench()
     bench.read(*(send(f"m{n}") for n in range(1_200)))
     portions = []
-    while (at := bench.queue.next_time()) is not None and at <= START + DAY:
+    while (at := bench.queue.next_time(START)) is not None and at <= START + DAY:
         portions.append(len(bench.do(bench.queue.housekeep(START + DAY)).outcomes))
     assert portions == [500, 500, 200]
-    assert bench.queue.waiting == {"transactional": 0, "marketing": 0}
+    assert not any(bench.queue.waiting.values())
 
 
 def test_a_new_mail_is_due_although_the_log_is_ahead_of_this_machine() -> None:
     bench = Bench()
     bench.read(send(time=START + 5_000))
-    assert bench.queue.pick(START) is not None
+    assert bench.pick(START) is not None
 
 
 def test_a_mail_in_doubt_that_expires_does_not_count_as_never_sent() -> None:
@@ -270,7 +212,7 @@ def test_an_unreachable_relay_is_told_once_per_attempt() -> None:
     bench.read(send())
     told = []
     for tenth in range(5):
-        assert bench.queue.pick(START + tenth * 1_000) is not None
+        assert bench.pick(START + tenth * 1_000) is not None
         until = START + tenth * 1_000 + 500
         told.append(types(bench.do(bench.queue.unreachable("m1", until - 500, until, "relay_tls"))))
     assert told == [["mail.deferred"], [], [], [], []]
@@ -299,9 +241,9 @@ def test_recovery_keeps_order_due_times_and_outcomes() -> None:
     bench.queue = bench.reopened()
     changes = bench.do(bench.queue.recover([], START))
     assert [(each.id, parse(each.record)) for each in changes.outcomes] == [("m1", "mail.deferred")]
-    assert bench.queue.waiting == {"transactional": 1, "marketing": 2}
+    assert bench.queue.waiting == {"transactional": 1, "automated": 2}
     assert [bench.claim(START).id, bench.claim(START).id] == ["t1", "m2"]
-    assert bench.queue.pick(START) is None
+    assert bench.pick(START) is None
     assert bench.claim(START + HOUR).id == "m1"
 
 
@@ -329,7 +271,6 @@ def test_a_hundred_thousand_mails_wait_in_modest_memory() -> None:
         load=Store().get,
         kept=((b"%d" % n, pack_entry(_entry(n))) for n in range(100_000)),
         message_id=str,
-        relay="relay",
     )
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,11 +11,11 @@ from agents.mailer.replies import Accepted
 from streams.clock import VirtualClock
 from streams.mail.conversation import Connection, Limits
 from streams.mail.relay import RelayUrlError, parse_relay
-from streams.mail.smtp import RelayDown, Slots, SmtpPool
+from streams.mail.smtp import RelayDown, SmtpPool
 from tests.mailer.doubles import CountingMetrics
+from tests.mailer.mailshop import COMPOSER
 from tests.mailer.samples import START, send
 from tests.mailer.servers import AUTH, CERTIFICATE, EHLO, STARTTLS, ScriptedRelay, scripted
-from tests.mailer.test_mailer_delivery import COMPOSER
 
 CA = f"ca={CERTIFICATE}"
 TLS_OFFERED = "250-relay.test\r\n250-STARTTLS\r\n250 AUTH PLAIN LOGIN"
@@ -168,27 +167,3 @@ async def test_a_password_is_not_sent_in_the_clear() -> None:
         reason, _ = await problem(url)
     assert reason == "tls"
     assert not any(each.startswith("AUTH") for each in relay.commands)
-
-
-async def test_slots_go_to_transactional_mails_first_and_survive_cancelling() -> None:
-    slots = Slots(1)
-    await slots.acquire(urgent=False)
-    order: list[str] = []
-
-    async def take(name: str, *, urgent: bool) -> None:
-        await slots.acquire(urgent=urgent)
-        order.append(name)
-        slots.release()
-
-    tasks = [
-        asyncio.create_task(take("m1", urgent=False)),
-        asyncio.create_task(take("gone", urgent=True)),
-        asyncio.create_task(take("t1", urgent=True)),
-        asyncio.create_task(take("m2", urgent=False)),
-    ]
-    await asyncio.sleep(0)
-    tasks[1].cancel()
-    slots.release()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    assert order == ["t1", "m1", "m2"]
-    await slots.acquire(urgent=False)  # none was lost

@@ -20,7 +20,8 @@ UNITS = ("_seconds", "_bytes", "_ratio", "_total", "_info")
 # Plain counts of things that are there now, as shared names have them.
 COUNTS = {
     "ritorno_timers_pending", "ritorno_retry_queue", "ritorno_smtp_connections",
-    "ritorno_partitions_open", "ritorno_smtp_relay_up",
+    "ritorno_partitions_open", "ritorno_smtp_relay_up", "ritorno_mail_held",
+    "ritorno_mail_breaker_open",
 }  # fmt: skip
 
 
@@ -110,12 +111,18 @@ def exercise(mail: MailerMetrics) -> None:
     """Everything a mailer may say, once."""
     mail.request("marketing", "welcome", "queued")
     mail.request("", "", "unreadable")
-    mail.outcome("marketing", "sent", "")
-    mail.outcome("transactional", "bounced", "hard")
+    mail.outcome("marketing", "google", "sent", "")
+    mail.outcome("transactional", "other", "bounced", "hard")
     mail.ambiguous("marketing")
     mail.sent_age("marketing", 2.0)
-    mail.waiting(0, "marketing", 3)
-    mail.waiting(1, "marketing", 4)
+    mail.waiting(0, "automated", 3)
+    mail.waiting(1, "bulk", 4)
+    mail.waiting(1, "notify", 2)
+    mail.held(0, "paused", 2)
+    mail.held(1, "paused", 1)
+    mail.breaker(open_=True)
+    mail.webhook("retried")
+    mail.throttled("relay:25", "google")
     mail.oldest(0, 30.0)
     mail.oldest(1, 90.0)
     mail.rendered("welcome", 0.004)
@@ -131,9 +138,18 @@ def exercise(mail: MailerMetrics) -> None:
 def test_the_mailer_is_counted() -> None:
     metrics = Metrics()
     exercise(metrics.mail)
-    bounced = {"class": "transactional", "outcome": "bounced", "reason": "hard"}
+    bounced = {
+        "class": "transactional", "provider": "other", "outcome": "bounced", "reason": "hard"
+    }  # fmt: skip
     assert value(metrics, "ritorno_mail_deliveries_total", **bounced) == 1
     assert value(metrics, "ritorno_retry_queue", **{"class": "marketing"}) == 7
+    assert value(metrics, "ritorno_retry_queue", **{"class": "notify"}) == 2
+    assert value(metrics, "ritorno_mail_held", reason="paused") == 3
+    assert value(metrics, "ritorno_mail_breaker_open") == 1
+    webhook = {"source": "notify", "result": "retried"}
+    assert value(metrics, "ritorno_webhook_requests_total", **webhook) == 1
+    throttled = {"relay": "relay:25", "provider": "google"}
+    assert value(metrics, "ritorno_smtp_throttled_total", **throttled) == 1
     assert value(metrics, "ritorno_retry_oldest_seconds") == 90
     assert value(metrics, "ritorno_smtp_replies_total", relay="relay:25", code_class="4xx") == 1
     assert value(metrics, "ritorno_smtp_connections", relay="relay:25", state="busy") == 2
@@ -157,8 +173,8 @@ def test_a_relay_that_never_answered_is_down_not_absent() -> None:
 
 def test_a_partition_that_is_let_go_no_longer_counts() -> None:
     metrics = Metrics()
-    metrics.mail.waiting(0, "marketing", 3)
-    metrics.mail.waiting(0, "marketing", 0)
+    metrics.mail.waiting(0, "automated", 3)
+    metrics.mail.waiting(0, "automated", 0)
     assert value(metrics, "ritorno_retry_queue", **{"class": "marketing"}) == 0
     metrics.recovered(0, Recovered(records=5, seconds=0.2))
     metrics.closed(0)

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from types import SimpleNamespace
 from typing import Any, cast
 
 from agents.definitions import Definitions
@@ -30,13 +29,13 @@ from streams.customers import CustomersRuntime
 from streams.definitions import Library
 from streams.log import LogUnavailable, OffsetRange, TopicDescription, TopicSpec
 from streams.mail.mailer import MailerRuntime
-from streams.mail.smtp import Slots, SmtpPool
+from streams.mail.smtp import SmtpPool
 from streams.partitioner import partition_of
 from streams.state.memory import MemoryStore
 from streams.state.store import Store
 from streams.ticks import Ticks
 from streams.transports.batch import Fenced, PartitionBatch, TopicPartition
-from tests.mailer.doubles import CountingMetrics
+from tests.mailer.doubles import CountingMetrics, OneWay
 from tests.runtime.parts import MemoryLog, Seen
 from tests.simulation.shop import HOUR
 
@@ -237,7 +236,7 @@ class Process:
             gate=self.gate,
             open_store=stores,
             check=lambda _: life.check(),
-            pool=cast("SmtpPool", world.pool(life)),
+            relays=[cast("SmtpPool", world.pool(life))],
             compose=_compose,
             message_id=lambda id_: f"<{id_}@test>",
             clock=world.clock,
@@ -314,13 +313,12 @@ class World:
                     await life.step()
                 return result
 
-        @asynccontextmanager
-        async def connection(**_: bool) -> AsyncIterator[Connection]:
-            yield Connection()
+        class Relay(OneWay):
+            @asynccontextmanager
+            async def connection(self, *_: str, **__: bool) -> AsyncIterator[Connection]:
+                yield Connection()
 
-        return SimpleNamespace(
-            relay=SimpleNamespace(name="relay"), slots=Slots(3), retry_at=0, connection=connection
-        )
+        return Relay()
 
 
 def _compose(command: SendCommand) -> Mail:

@@ -11,13 +11,14 @@ import pytest
 from agents import customer as actor
 from agents import digests
 from agents.context import Context
-from agents.mailer import entry
+from agents.mailer import lifecycle
+from agents.mailer.entry import Entry
 from agents.partition import PartitionActors
 from schemas.records import Record
 from schemas.stored import PROGRESS_KEY, pack_progress
 from streams import customers
 from streams.customers import CustomersRuntime
-from streams.mail.delivery import Delivery
+from streams.mail.attempt import Attempts
 from streams.state import recovery
 from streams.state.changelog import Changelog
 from streams.state.store import Store
@@ -118,34 +119,34 @@ def a_failed_batch_goes_on_with_the_same_actors(patch: Patch) -> None:
 
 
 def mails_go_before_their_claim_is_durable(patch: Patch) -> None:
-    async def talk(self: Any, claimed: Any, changes: Any, mail: Any, connection: Any) -> Any:
-        result = await self._hand_over(mail, connection)
+    async def talk(self: Any, claimed: Any, changes: Any, hand_over: Any) -> Any:
+        result = await hand_over()
         await self._committer.submit(changes)
         return customers_ended(claimed, result)
 
-    patch.setattr(Delivery, "_talk", talk)
+    patch.setattr(Attempts, "_talk", talk)
 
 
-def customers_ended(claimed: entry.Entry, result: Any) -> Any:
+def customers_ended(claimed: Entry, result: Any) -> Any:
     from agents.mailer.queue import Ended  # noqa: PLC0415  # needed by this one break only
 
     return Ended(claimed.id, claimed.attempt, result)
 
 
 def ambiguous_marketing_is_sent_again(patch: Patch) -> None:
-    lost = entry.lost
+    lost = lifecycle.lost
 
-    def again(mail: entry.Entry, result: Any, now: int) -> entry.Entry:
-        urgent = entry._changed(mail, urgent=True)
-        return entry._changed(lost(urgent, result, now), urgent=False)
+    def again(mail: Entry, result: Any, now: int) -> Entry:
+        urgent = lifecycle._changed(mail, urgent=True)
+        return lifecycle._changed(lost(urgent, result, now), urgent=False)
 
-    patch.setattr(entry, "lost", again)
+    patch.setattr(lifecycle, "lost", again)
 
 
 def transactional_mails_are_given_up(patch: Patch) -> None:
-    lost = entry.lost
+    lost = lifecycle.lost
     patch.setattr(
-        entry, "lost", lambda mail, *rest: lost(entry._changed(mail, urgent=False), *rest)
+        lifecycle, "lost", lambda mail, *rest: lost(lifecycle._changed(mail, urgent=False), *rest)
     )
 
 

@@ -1,0 +1,135 @@
+"""The mails of one partition as they were last left, and where each waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from agents.mailer import lifecycle as mail
+from agents.mailer.changes import Changes, Note, Published
+from agents.mailer.entry import Entry, in_term, pack_entry, read_command, unpack_entry
+from agents.mailer.holds import ENDLESS, Holds
+from agents.mailer.metrics import Outcome
+from agents.mailer.pauses import PAUSES_KEY, Pauses, unpack_pauses
+from agents.mailer.reputation import REPUTATION_KEY, Reputation, Standing, unpack_standing
+from agents.mailer.waiting import Waiting
+from schemas.stored import PROGRESS_KEY
+
+_OWN_KEYS = frozenset({PROGRESS_KEY, PAUSES_KEY, REPUTATION_KEY})
+
+
+class Book:
+    """Entries, written or not; each change of one goes through here."""
+
+    def __init__(
+        self,
+        load: Callable[[bytes], bytes | None],
+        partition: int,
+        term: int,
+        reputation: Reputation,
+    ) -> None:
+        """`term` tells this owner of the partition from those before."""
+        self._load = load
+        self._term = term
+        self._unwritten: dict[bytes, bytes | None] = {}
+        self.waiting = Waiting()
+        pauses, standing = load(PAUSES_KEY), load(REPUTATION_KEY)
+        self.holds = Holds(
+            partition,
+            reputation,
+            Pauses() if pauses is None else unpack_pauses(pauses),
+            Standing() if standing is None else unpack_standing(standing),
+        )
+
+    def read(self, kept: Iterable[tuple[bytes, bytes]]) -> list[Entry]:
+        """Take note of all that is in the store; return what was left unfinished."""
+        unfinished = []
+        for key, stored in kept:
+            if key not in _OWN_KEYS:
+                entry = unpack_entry(stored)
+                self._remember(entry)
+                if entry.pending or entry.state == "attempting":
+                    unfinished.append(entry)
+        return unfinished
+
+    def get(self, id_: str) -> Entry | None:
+        """Return a mail as it was last left, written or not."""
+        key = id_.encode()
+        stored = self._unwritten[key] if key in self._unwritten else self._load(key)
+        return None if stored is None else unpack_entry(stored)
+
+    def written(self, states: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """These states are in the store now."""
+        for key, stored in states:
+            if key in self._unwritten and self._unwritten[key] is stored:
+                del self._unwritten[key]
+
+    def save(self, entry: Entry, before: Entry | None, changes: Changes) -> None:
+        """A mail is new or has changed."""
+        stored = pack_entry(in_term(entry, self._term, new=before is None))
+        self._unwritten[entry.key] = stored
+        changes.states.append((entry.key, stored))
+        self.waiting.count(before, entry)
+
+    def conclude(
+        self, entry: Entry, before: Entry | None, label: str, now: int, changes: Changes
+    ) -> None:
+        """A mail has changed in a way that the world hears of. Put it where it waits now."""
+        self.save(entry, before, changes)
+        changes.states += self.holds.ended(entry, now)
+        if entry.pending:
+            changes.outcomes.append(Published(entry.id, entry.pending[-1]))
+        changes.notes.append(_note(entry, label))
+        if not entry.waiting:
+            self.waiting.remind(entry.forget, entry.id)
+        elif entry.state == "held" and entry.held in ENDLESS:
+            self.waiting.hold(entry)
+        else:
+            self.waiting.go_at(entry, entry.due)
+
+    def let_go(self, entry: Entry, now: int, changes: Changes, *, freed: int = 0) -> None:
+        """A held mail may go; `freed`: when a person said so."""
+        self.waiting.free(entry)
+        after = mail.let_go(entry, now, freed=freed)
+        self.save(after, entry, changes)
+        self.waiting.go(after)
+
+    def forget(self, entry: Entry, changes: Changes) -> None:
+        """A mail was finished long ago."""
+        self._unwritten[entry.key] = None
+        changes.states.append((entry.key, None))
+
+    def _remember(self, entry: Entry) -> None:
+        self.waiting.remind(entry.forget if entry.finished else entry.expires, entry.id)
+        self.waiting.count(None, entry)
+        if entry.state == "held":
+            self.waiting.review(entry.id)
+        elif entry.state == "queued":
+            self.waiting.go(entry)
+        elif entry.state == "deferred":
+            self.waiting.go_at(entry, entry.due)
+
+
+_OUTCOMES: dict[str, Outcome] = {
+    "sent": "sent",
+    "deferred": "deferred",
+    "held": "held",
+    "bounced": "bounced",
+    "failed": "failed",
+    "rejected": "rejected",
+    "skipped": "skipped",
+}
+
+
+def _note(after: Entry, label: str) -> Note:
+    what = _OUTCOMES[after.state]
+    if after.webhook:
+        return Note(what, "notify", reason=label)
+    command = read_command(after)
+    return Note(
+        what,
+        command.mail_class,
+        command.template,
+        label,
+        provider=after.provider,
+        decided=command.time,
+    )

@@ -1,0 +1,120 @@
+"""What the commands of the log do to the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from agents.mailer import lifecycle as mail
+from agents.mailer.book import Book
+from agents.mailer.changes import Changes, Note
+from agents.mailer.providers import Providers
+from agents.mailer.reading import read_record
+from schemas.commands import (
+    CancelCommand,
+    Control,
+    FeedbackCommand,
+    NotifyCommand,
+    PauseCommand,
+    ReleaseCommand,
+    SendCommand,
+)
+from schemas.dead_letters import refuse
+from schemas.records import Record
+from schemas.stored import Progress
+from schemas.wire import Unreadable
+
+
+class Intake:
+    """Takes commands over into the book of one partition."""
+
+    def __init__(self, book: Book, providers: Providers, progress: Progress) -> None:
+        self._book = book
+        self._providers = providers
+        self.progress = progress
+
+    def receive(self, records: Sequence[Record]) -> Changes:
+        """Take over commands. Known ids are ignored, whatever has become of them."""
+        changes = Changes()
+        log_time = self.progress.log_time
+        for record in records:
+            if record.offset < self.progress.next_offset:
+                continue
+            log_time = max(log_time, record.timestamp)
+            try:
+                self._take(record, log_time, changes)
+            except Unreadable as error:
+                changes.letters.append(
+                    refuse(record, reason=error.reason, detail=error.detail, time=log_time)
+                )
+                changes.notes.append(Note("unreadable"))
+        if records:
+            end = max(self.progress.next_offset, records[-1].offset + 1)
+            self.progress = Progress(next_offset=end, log_time=log_time)
+        return changes
+
+    def _take(self, record: Record, now: int, changes: Changes) -> None:
+        command = read_record(record)
+        if isinstance(command, SendCommand | NotifyCommand):
+            self._queue(command, record, now, changes)
+        elif isinstance(command, CancelCommand):
+            self._cancel(command, record, now, changes)
+        elif isinstance(command, FeedbackCommand):
+            changes.states += self._book.holds.feedback(command, now)
+        else:
+            self._obey(command, record, now, changes)
+
+    def _queue(
+        self, command: SendCommand | NotifyCommand, record: Record, now: int, changes: Changes
+    ) -> None:
+        known = self._book.get(command.id)
+        if known is not None and known.state != "cancelled":
+            changes.notes.append(_request("duplicate", command))
+            return
+        entry = mail.queued(command, record.offset, record.value or b"", self._providers)
+        changes.notes.append(_request("queued", command))
+        if known is not None:
+            skipped = mail.skipped(entry, now, "cancelled")
+            self._book.conclude(skipped, None, "cancelled", now, changes)
+            return
+        self._book.save(entry, None, changes)
+        self._book.waiting.remind(entry.expires, entry.id)
+        # Now, although `due` is the log's time, which may be a little ahead of this machine's.
+        self._book.waiting.go(entry)
+
+    def _cancel(self, command: CancelCommand, record: Record, now: int, changes: Changes) -> None:
+        known = self._book.get(command.id)
+        if known is None:
+            early = mail.cancelled_early(command, record.offset)
+            self._book.save(early, None, changes)
+            self._book.waiting.remind(early.forget, early.id)
+            changes.notes.append(Note("cancel_early"))
+        elif known.waiting:
+            changes.notes.append(Note("cancelled"))
+            skipped = mail.skipped(known, now, "cancelled")
+            self._book.conclude(skipped, known, "cancelled", now, changes)
+        else:
+            changes.notes.append(Note("cancel_late"))
+
+    def _obey(self, control: Control, record: Record, now: int, changes: Changes) -> None:
+        if isinstance(control, ReleaseCommand) and control.id:
+            entry = self._book.get(control.id)
+            if entry is None or not entry.waiting:
+                return
+            if entry.state == "held" and entry.held != "quiet_hours":
+                self._book.let_go(entry, now, changes, freed=now)
+            else:  # it may be about to be held
+                self._book.save(mail.freed(entry, now), entry, changes)
+            return
+        changes.states += self._book.holds.obey(control, record.offset, now)
+        if isinstance(control, PauseCommand):
+            self._book.waiting.review_ready()
+        else:
+            self._book.waiting.review_held()
+            self._book.waiting.review_later()
+
+
+def _request(what: Literal["queued", "duplicate"], command: SendCommand | NotifyCommand) -> Note:
+    if isinstance(command, NotifyCommand):
+        return Note(what, "notify")
+    return Note(what, command.mail_class, command.template)

@@ -1,0 +1,59 @@
+"""Posts webhooks. One session for all, so that connections are kept; redirects are not followed,
+since whoever is redirected to was not named by the workflow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from agents.mailer.providers import Limit
+from agents.mailer.replies import Answered, Dropped, Result, reason_text
+from agents.mailer.traffic import Traffic
+from agents.mailer.webhook import Request
+
+AT_ONCE = 16
+AT_ONE_HOST = 4
+"""A host that hangs keeps so many of them busy, and the others find the rest."""
+
+SECONDS = 30.0
+"""For one answer. Shopify gives receivers 5 s and Stripe 10; those who need longer are broken."""
+
+
+class Webhooks:
+    """The way of webhooks; to the turnstile it is what a relay is to mails."""
+
+    name = "webhooks"
+    retry_at = 0
+    doubtful = False
+
+    def __init__(self, *, secret: str = "", seconds: float = SECONDS) -> None:
+        """`secret` signs the bodies; empty: they go unsigned."""
+        self.traffic = Traffic(AT_ONCE, {}, default=Limit(connections=AT_ONE_HOST))
+        self.secret = secret
+        self._timeout = ClientTimeout(total=seconds)
+        self._session: ClientSession | None = None
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Hosts go down by themselves; the way to them never does."""
+
+    async def post(self, request: Request) -> Result:
+        """Post one request. Never raises, except when cancelled."""
+        if self._session is None:
+            self._session = ClientSession(
+                timeout=self._timeout, headers={"User-Agent": "Ritorno"}, auto_decompress=False
+            )
+        try:
+            async with self._session.post(
+                request.url, data=request.body, headers=request.headers, allow_redirects=False
+            ) as response:
+                return Answered(response.status)
+        except (TimeoutError, ClientError, OSError, ValueError) as error:
+            # It may have arrived: a webhook is sent at least once, so it is sent again.
+            return Dropped("dot", reason_text(str(error)) or type(error).__name__)
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None

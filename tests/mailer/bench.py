@@ -1,0 +1,123 @@
+"""A queue whose changes are written at once to a store in memory."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from agents.mailer.changes import Changes
+from agents.mailer.entry import Entry
+from agents.mailer.providers import Providers
+from agents.mailer.queue import Queue
+from agents.mailer.replies import Accepted, Result
+from agents.mailer.reputation import Reputation
+from agents.mailer.traffic import Traffic
+from schemas.stored import head
+from tests.mailer.samples import START, record
+
+OK = Accepted(250, "ok")
+
+
+class Store(dict[bytes, bytes]):
+    """What a changelog would keep."""
+
+    def write(self, queue: Queue, changes: Changes) -> Changes:
+        for key, stored in changes.states:
+            if stored is None:
+                del self[key]
+            else:
+                assert key not in self or head(stored).applied > head(self[key]).applied
+                self[key] = stored
+        queue.written(changes.states)
+        return changes
+
+
+class Bench:
+    """A queue whose changes are written at once."""
+
+    def __init__(self, reputation: Reputation | None = None) -> None:
+        self.store = Store()
+        self.reputation = reputation or Reputation()
+        self.offset = 0
+        self.terms = 0
+        self.told: list[tuple[str, str, str]] = []
+        """Every outcome so far: (command id, type, reason)."""
+        self.queue = self.reopened()
+
+    def reopened(self) -> Queue:
+        self.terms += 1
+        return Queue(
+            load=self.store.get,
+            kept=list(self.store.items()),
+            message_id=lambda id_: f"<{id_}>",
+            term=self.terms,
+            reputation=self.reputation,
+            providers=Providers(),
+        )
+
+    def do(self, changes: Changes) -> Changes:
+        for each in changes.outcomes:
+            reason = json.loads(each.record.value or b"{}").get("reason", "")
+            self.told.append((each.id, parse(each.record), reason))
+        return self.store.write(self.queue, changes)
+
+    def read(self, *commands: Any, at: int = START) -> Changes:
+        records = []
+        for command in commands:
+            records.append(record(command, self.offset, timestamp=at))
+            self.offset += 1
+        changes = self.do(self.queue.receive(records))
+        self.do(self.queue.housekeep(at))
+        return changes
+
+    def pick(self, now: int) -> Entry | None:
+        """Take the mail that a relay with a free connection would get."""
+        for lane in Traffic(10).order(self.queue.ready(now)):
+            if (entry := self.queue.pick(lane, now)) is not None:
+                return entry
+        return None
+
+    def claim(self, now: int = START) -> Entry:
+        entry = self.pick(now)
+        assert entry is not None
+        claim = self.queue.claim(entry.id, now)
+        assert claim is not None
+        self.do(claim[1])
+        return claim[0]
+
+    def settle(self, result: Result, now: int = START, id_: str = "m1") -> Changes:
+        return self.do(self.queue.settle(id_, result, now))
+
+    def pass_time(self, now: int) -> None:
+        """Do what is to be done at `now`."""
+        self.do(self.queue.housekeep(now))
+        while (time := self.queue.next_time(now)) is not None and time <= now:
+            self.queue.ready(now)
+            self.do(self.queue.housekeep(now))
+
+    def send_all(self, now: int, result: Result = OK) -> list[str]:
+        """Deliver all that may go at `now`; return their ids."""
+        gone = []
+        self.pass_time(now)
+        while self.queue.ready(now):
+            entry = self.pick(now)
+            claim = None if entry is None else self.queue.claim(entry.id, now)
+            if claim is not None:
+                self.do(claim[1])
+                self.settle(result, now, claim[0].id)
+                gone.append(claim[0].id)
+            self.pass_time(now)
+        return gone
+
+    def state(self, id_: str = "m1") -> str | None:
+        entry = self.queue.get(id_)
+        return None if entry is None else entry.state
+
+
+def types(changes: Changes) -> list[str]:
+    return [parse(each.record) for each in changes.outcomes]
+
+
+def parse(out: object) -> str:
+    headers = dict(out.headers)  # type: ignore[attr-defined]  # an OutRecord
+    return str(headers["ce_type"].decode())
