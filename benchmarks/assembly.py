@@ -19,6 +19,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 
 import dkim
@@ -55,6 +56,7 @@ NAMES = ("Giulia Bianchi", "Nicolò D’Angiò", "Anna Maria Esposito", "Zoë Co
 def measure(say: Say) -> list[Result]:
     """Measure with an RSA key of 2048 bits, with Ed25519, with no signature, and the peer."""
     renderer = load_renderer(Settings().workflows_dir)
+    templates = _compile_ms()
     products = _products_for(renderer, HTML_BYTES)
     commands = [_command(number, products) for number in range(MAILS)]
     key = DkimKey("shop.example", "r2026", rsa.generate_private_key(65_537, 2_048))
@@ -67,11 +69,14 @@ def measure(say: Say) -> list[Result]:
     )
     say(f"{PEER} in the same thread")
     peer = _per_second(_Peer(renderer, key).compose, commands[:PEER_MAILS])
+    rendered = _per_second(partial(_rendered, renderer), commands)
     html = len(_rendered(renderer, commands[0]).html.encode())
     return [
         result("assembly.rsa_2048", signed, "mails/s per core", PEER, peer),
         result("assembly.ed25519", fast, "mails/s per core"),
         result("assembly.unsigned", bare, "mails/s per core"),
+        result("assembly.rendered", rendered, "mails/s per core"),
+        result("assembly.templates", templates, "ms to compile a mail template"),
         result("assembly.html", html, "bytes of HTML/mail"),
     ]
 
@@ -97,6 +102,12 @@ SETTINGS = MailSettings(
     signing_keys=(SigningKey("k1", "a secret of the benchmark"),),
     unsubscribe_mailbox="via@shop.example",
 )
+
+
+def _compile_ms() -> float:
+    began = time.thread_time()
+    renderer = load_renderer(Settings().workflows_dir)
+    return (time.thread_time() - began) * 1_000 / len(renderer.pages)
 
 
 def _per_second(compose: Callable[[SendCommand], Any], commands: list[SendCommand]) -> float:

@@ -7,6 +7,7 @@ size are checked at each piece of output.
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -21,6 +22,10 @@ from agents.mailer.templates.tags import TemplateProblem
 from agents.mailer.templates.vocabulary import complete
 
 __all__ = ["MAX_OUTPUT", "MAX_SECONDS", "RenderError", "Rendered", "Renderer", "TemplateProblem"]
+
+
+_SPACES = re.compile(r"(?<=\S)  +")
+"""Not those at the beginning of a line, which indent it."""
 
 
 class RenderError(Exception):
@@ -139,10 +144,12 @@ def _what(error: Exception) -> str:
 
 
 def _tidy(text: str) -> str:
-    """Drop spaces at line ends and runs of empty lines, which loops and conditions leave."""
+    """Drop runs of spaces and of empty lines, which loops and conditions leave."""
     lines: list[str] = []
     for line in text.strip().splitlines():
         stripped = line.rstrip()
+        if "  " in stripped:
+            stripped = _SPACES.sub(" ", stripped)
         if stripped or (lines and lines[-1]):
             lines.append(stripped)
     return "\n".join(lines) + "\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,35 @@ SHIPPED = Path(__file__).resolve().parents[2] / "workflows"
 
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    """A copy of the shipped directory, to be spoiled."""
-    return Path(shutil.copytree(SHIPPED, tmp_path / "own"))
+    """The cart reminder and a workflow that sends it, to be spoiled."""
+    kept = ("_*", "cart-reminder.*.j2")
+    shutil.copytree(SHIPPED / "templates", tmp_path / "own" / "templates", ignore=_all_but(*kept))
+    (tmp_path / "own" / "workflow.yaml").write_text(WORKFLOW)
+    return tmp_path / "own"
+
+
+def _all_but(*kept: str) -> Callable[[str, list[str]], set[str]]:
+    def ignored(directory: str, names: list[str]) -> set[str]:
+        if Path(directory).name != "templates":
+            return set()
+        return {name for name in names if not any(fnmatch(name, one) for one in kept)}
+
+    return ignored
+
+
+WORKFLOW = """
+id: reminder
+definition: workflow
+title: {it: Promemoria, en: Reminder}
+trigger: cart.changed
+entry: {once_per: cart}
+steps:
+  - id: one
+    wait: {for: 1h, since: cart.changed}
+    send: cart-reminder
+    class: marketing
+    kind: informative
+"""
 
 
 def test_list_says_class_and_needs(ritorno: Ritorno) -> None:

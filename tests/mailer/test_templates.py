@@ -157,6 +157,25 @@ def test_text_is_written_from_the_same_content() -> None:
     ]  # fmt: skip
 
 
+def test_the_end_of_a_line_is_a_space_between_words() -> None:
+    """Jinja would swallow it after a tag, and `e` and `una` would become `euna`."""
+    content = """<p>uno {% if true %}e{% endif %}
+        <strong>due</strong>{% if false %}mai{% endif %}
+        {% if true %}
+        tre
+        {% endif %}
+        quattro</p>"""
+    words = words_of(content)
+    assert "uno e due tre quattro" in words.text
+    shown = re.sub(r"<[^>]*>", "", words.html)
+    assert "uno e due tre quattro" in " ".join(shown.split())
+
+
+def test_braces_written_as_entities_are_no_tags() -> None:
+    words = words_of("<p>&#123;&#123; nobody }} &#123;% if %} &#123;# no #}</p>")
+    assert "{{ nobody }} {% if %} {# no #}" in words.text
+
+
 def test_a_text_block_replaces_it() -> None:
     mail = WHY + "{% block content %}<p>a</p>{% endblock %}{% block text %}solo testo{% endblock %}"
     words = Renderer({**OURS, "x.it.j2": mail}, fallback_locale="it", monotonic=lambda: 0.0).render(

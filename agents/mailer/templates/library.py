@@ -66,7 +66,9 @@ class Library:
         self._mistakes: list[str] = []
         self._homes: dict[str, str] = {}
         self.environment = Sandbox(self._load)
-        self._authoring = self.environment.overlay(trim_blocks=True, lstrip_blocks=True)
+        # In text a line with nothing but tags is no line; in HTML its end is a space between words.
+        self._of_text = self.environment.overlay(trim_blocks=True, lstrip_blocks=True)
+        self._theme = Shelf()
         self.words: dict[str, Mapping[str, str]] = {}
         self.pages: dict[tuple[str, str], Page] = {}
         self.mails: dict[tuple[str, str], Mail] = {}
@@ -99,14 +101,12 @@ class Library:
         macros = self._read_blocks()
         if self._mistakes:
             return
+        sections = (found for path, found in macros.items() if path.endswith(".mjml.j2"))
         self._press = Press(
-            attributes=self._sources["_theme/attributes.mjml"],
-            styles="",
-            blocks=frozenset(
-                macro.name for path, found in macros.items() if ".mjml." in path for macro in found
-            ),
+            attributes=self._marked("_theme/attributes.mjml"),
+            styles=self._marked("_theme/inline.css"),
+            blocks=frozenset(macro.name for found in sections for macro in found),
         )
-        self._theme_shelf_styles()
         self._collect(lambda path: self._compile_blocks(path, macros[path]), macros)
         self._collect(self._compile_frame, (f"{FRAME}.html.j2", f"{FRAME}.txt.j2"))
         self._collect(self._compile_mail, filter(_MAIL.fullmatch, self._sources))
@@ -125,14 +125,12 @@ class Library:
             except TemplateProblem as error:
                 self._mistakes.append(str(error))
 
-    def _theme_shelf_styles(self) -> None:
-        """Styles may name the shop's colours; their tags wait on a shelf like all others."""
-        self._theme = Shelf()
-        self._press.styles = self._marked("_theme/inline.css")
-        self._press.attributes = self._marked("_theme/attributes.mjml")
+    def _pieces(self, path: str, *, markup: bool = False) -> list[Piece]:
+        return split(self.environment if markup else self._of_text, self._sources[path], path)
 
     def _marked(self, path: str) -> str:
-        pieces = split(self._authoring, self._sources[path], path)
+        """Return a file of the theme; its tags (the shop's colours) wait on a shelf."""
+        pieces = self._pieces(path)
         return "".join(
             piece.text if isinstance(piece, Text) else self._theme.mark(piece) for piece in pieces
         )
@@ -159,8 +157,8 @@ class Library:
         macros: dict[str, list[Macro]] = {}
 
         def read(path: str) -> None:
-            macros[path] = read_macros(split(self._authoring, self._sources[path], path), path)
-            home = path.removesuffix(".j2").removesuffix(".mjml").removesuffix(TEXT)
+            macros[path] = read_macros(self._pieces(path, markup=".mjml." in path), path)
+            home = _home(path)
             for macro in macros[path]:
                 if self._homes.setdefault(macro.name, home) != home:
                     where = f"{path}:{macro.opening.line}"
@@ -171,36 +169,34 @@ class Library:
         return macros
 
     def _compile_blocks(self, path: str, macros: Iterable[Macro]) -> None:
-        home = path.removesuffix(".j2").removesuffix(".mjml").removesuffix(TEXT)
-        forms = {".mjml.j2": (HTML,), ".txt.j2": (TEXT,)}
-        for form in next((forms[end] for end in forms if path.endswith(end)), (HTML, TEXT)):
-            pieces: list[Piece] = []
-            for macro in macros:
-                body = macro.body
-                if path.endswith(".mjml.j2"):
-                    body = self._html(body, path)
-                end = Tag("statement", "endmacro", path, macro.opening.line)
-                pieces += [macro.opening, *body, end]
-            self._finish(home + form, pieces, path)
+        is_markup, is_text = path.endswith(".mjml.j2"), path.endswith(".txt.j2")
+        pieces: list[Piece] = []
+        for macro in macros:
+            body = self._html(macro.body, path) if is_markup else macro.body
+            end = Tag("statement", "endmacro", path, macro.opening.line)
+            pieces += [macro.opening, *body, end]
+        if not is_text:
+            self._finish(_home(path) + HTML, pieces, path)
+        if not is_markup:
+            self._finish(_home(path) + TEXT, pieces, path)
 
     def _compile_frame(self, path: str) -> None:
-        pieces = list[Piece]()
-        for piece in split(self._authoring, self._sources[path], path):
-            pieces.append(piece)
+        pieces = self._pieces(path)
         self._finish(path.removesuffix(".j2"), pieces, path)
 
     def _compile_mail(self, path: str) -> None:
         match = _MAIL.fullmatch(path)
         assert match is not None
-        page = read_page(split(self._authoring, self._sources[path], path), path)
+        page = read_page(self._pieces(path), path)
+        content = read_page(self._pieces(path, markup=True), path).block("content")
         self.pages[match["name"], match["language"]] = page
         name = path.removesuffix(".j2")
         shelf = Shelf()
-        nodes = read_markup(page.block("content"), shelf, path)
+        nodes = read_markup(content, shelf, path)
         text = page.block("text") or write_plain(nodes, shelf)
         if not any(_says(piece) for piece in text):
             self.silent.add((match["name"], match["language"]))
-        html = self._html(page.block("content"), path)
+        html = self._html(content, path)
         preheader, why = page.block("preheader"), page.block("why")
         self._finish(name + SUBJECT, [*page.sets, *page.block("subject")], path)
         self._finish(
@@ -265,6 +261,11 @@ class Library:
                 name = f"{mail}.{language}"
                 parts = (made[name + end] for end in (SUBJECT, HTML, TEXT))
                 self.mails[mail, language] = Mail(*parts)
+
+
+def _home(path: str) -> str:
+    """`_blocks/offers` of `_blocks/offers.mjml.j2`: what its forms are named by."""
+    return path.removesuffix(".j2").removesuffix(".mjml").removesuffix(".txt")
 
 
 def _unlike_twins(macros: Mapping[str, list[Macro]]) -> Iterable[str]:

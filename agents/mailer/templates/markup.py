@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
-from agents.mailer.templates.tags import Piece, Shelf, Tag, TemplateProblem, Text, made, problem
+from agents.mailer.templates.tags import Piece, Shelf, Tag, Text, made, problem
 
 VOID = frozenset({"br", "hr", "img", "wbr", "mj-image", "mj-divider", "mj-spacer"})
 """Elements without content, whether or not their author wrote the slash."""
@@ -48,9 +50,9 @@ def read_markup(pieces: Sequence[Piece], shelf: Shelf, file: str) -> list[Node]:
     """Read a block. Raises TemplateProblem."""
     top = Element("", {}, 1)
     open_elements = [top]
-    text, lines = _with_marks(pieces, shelf)
+    text, line_of = _with_marks(pieces, shelf)
     for match in _TOKEN.finditer(text):
-        line = lines(match.start())
+        line = line_of(match.start())
         if match["text"] is not None:
             if match["text"] == "<":
                 raise problem(file, line, "a < that begins no element; write &lt;")
@@ -67,30 +69,18 @@ def read_markup(pieces: Sequence[Piece], shelf: Shelf, file: str) -> list[Node]:
     return top.children
 
 
-def _with_marks(pieces: Sequence[Piece], shelf: Shelf) -> tuple[str, LineOf]:
-    parts: list[str] = []
-    starts: list[tuple[int, int, bool]] = []
-    position = 0
-    for piece in pieces:
-        part = piece.text if isinstance(piece, Text) else shelf.mark(piece)
-        starts.append((position, piece.line, isinstance(piece, Text)))
-        parts.append(part)
-        position += len(part)
+def _with_marks(pieces: Sequence[Piece], shelf: Shelf) -> tuple[str, Callable[[int], int]]:
+    """Return one text in which tags are marks, and what tells the author's line of a position."""
+    parts = [piece.text if isinstance(piece, Text) else shelf.mark(piece) for piece in pieces]
     text = "".join(parts)
-    return text, LineOf(text, starts)
+    starts = [0, *accumulate(map(len, parts))]
 
+    def line(position: int) -> int:
+        at = bisect_right(starts, position, hi=len(pieces)) - 1
+        passed = text.count("\n", starts[at], position) if isinstance(pieces[at], Text) else 0
+        return pieces[at].line + passed
 
-@dataclass(slots=True)
-class LineOf:
-    """Tells the author's line of a position in a text whose tags are marks."""
-
-    text: str
-    starts: list[tuple[int, int, bool]]
-
-    def __call__(self, position: int) -> int:
-        """Return the line."""
-        begin, line, is_text = max(start for start in self.starts if start[0] <= position)
-        return line + (self.text.count("\n", begin, position) if is_text else 0)
+    return text, line
 
 
 def _words(text: str, line: int, shelf: Shelf) -> Iterator[Node]:
@@ -156,11 +146,3 @@ def _attribute(name: str, value: str, shelf: Shelf) -> str:
             (checked,) = made(f"{{{{ ({tag.inner}) | url }}}}", tag)
             parts[index] = shelf.mark(checked)
     return "".join(parts)
-
-
-def attribute_pieces(value: str, shelf: Shelf) -> list[Piece]:
-    """Return the pieces of an attribute's value."""
-    return shelf.put_back(value)
-
-
-__all__ = ["Element", "Node", "TemplateProblem", "Words", "attribute_pieces", "read_markup"]

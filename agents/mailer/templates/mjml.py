@@ -145,11 +145,14 @@ def _on_sheet(section: Element) -> Element:
 
 
 def _written(node: Node, shelf: Shelf, parent: str = "") -> str:
+    structural = parent in _TABLE or parent in COLUMNS | SECTIONS
     if isinstance(node, Words):
-        return node.text
+        if structural or node.text.strip():
+            return node.text
+        return shelf.mark(Text(" ", node.line))  # mrml drops a space between two elements
     if isinstance(node, Tag):
         mark = shelf.mark(node)
-        as_comment = node.kind == "statement" or parent in _TABLE or parent in COLUMNS | SECTIONS
+        as_comment = node.kind == "statement" or structural
         return f"<!--{mark}-->" if as_comment else mark
     attributes = "".join(
         f' {name}="{_value(value, shelf)}"' for name, value in node.attributes.items()

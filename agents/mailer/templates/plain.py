@@ -31,8 +31,9 @@ def write_plain(nodes: Sequence[Node], shelf: Shelf) -> list[Piece]:
     for piece in _all(nodes, shelf, top=True):
         before = written[-1] if written else Text("\n", 1)
         if isinstance(piece, Text) and isinstance(before, Text) and before.text.endswith("\n"):
-            piece = Text(piece.text.lstrip(" "), piece.line)  # noqa: PLW2901 - see below
-        written.append(piece)
+            written.append(Text(piece.text.lstrip(" "), piece.line))
+        else:
+            written.append(piece)
     return written
 
 

@@ -113,13 +113,17 @@ class Compiled(NamedTuple):
         return f"{file}:{own}"
 
 
+_OPENING = re.compile(r"\{(?=[{%#])")
+"""Braces that stood there as entities, `&#123;`: they are no tags."""
+
+
 def assemble(pieces: Iterable[Piece], file: str) -> Compiled:
     """Put pieces together to a template."""
     written: list[str] = []
     places: list[tuple[str, int]] = [(file, 1)]
     for piece in pieces:
         if isinstance(piece, Text):
-            written.append(piece.text)
+            written.append(_OPENING.sub("{{ '{' }}", piece.text))
             places += [(places[-1][0], piece.line)] * piece.text.count("\n")
         else:
             written += ["{#\n#}", piece.source]
