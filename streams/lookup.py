@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from agents.mailer.reading import read_record
-from schemas.commands import SendCommand
+from schemas.commands import Command, SendCommand
 from schemas.records import Record
 from schemas.stored import head
 from schemas.wire import Unreadable
@@ -61,18 +61,18 @@ async def find_command(
     async for chunk in log.read(SEND_COMMANDS, partition, start, stop):
         for record in chunk:
             if record.key == key:
-                command = _send_command(record)
-                if command is not None and command.id == command_id:
+                command = parsed_command(record)
+                if isinstance(command, SendCommand) and command.id == command_id:
                     return command
     return None
 
 
-def _send_command(record: Record) -> SendCommand | None:
+def parsed_command(record: Record) -> Command | None:
+    """Return the command of a record, None when it is none."""
     try:
-        command = read_record(record)
+        return read_record(record)
     except Unreadable:
-        return None
-    return command if isinstance(command, SendCommand) else None
+        return None  # it is among the dead letters
 
 
 def _wins(value: bytes | None, latest: bytes | None) -> bool:

@@ -6,7 +6,6 @@ Headers (`agents/mailer/headers.py`), two base64 parts, and the signature before
 
 from __future__ import annotations
 
-import hashlib
 from binascii import b2a_base64
 from collections.abc import Callable, Iterator
 from email.utils import format_datetime
@@ -16,6 +15,7 @@ from agents.mailer import headers
 from agents.mailer.addresses import Recipient, read_recipient
 from agents.mailer.dkim import Signer
 from agents.mailer.links import Links
+from agents.mailer.message_ids import local_part
 from agents.mailer.render import Rendered, Renderer
 from agents.mailer.settings import MailSettings
 from agents.mailer.tokens import Tokens
@@ -67,7 +67,7 @@ class Composer:
 
     def message_id(self, command_id: str) -> str:
         """Return the Message-ID that every attempt at this command has."""
-        return f"<{_digest(command_id)}@{self._envelope_from.rpartition('@')[2]}>"
+        return f"<{local_part(command_id)}@{self._envelope_from.rpartition('@')[2]}>"
 
     def compose(self, command: SendCommand) -> Mail:
         """Render, build and sign one mail. Raises InvalidAddress, RenderError."""
@@ -156,13 +156,9 @@ def _ascii(address: str) -> str:
     return read_recipient(address, "").address
 
 
-def _digest(command_id: str) -> str:
-    return hashlib.sha256(command_id.encode()).hexdigest()[:40]
-
-
 def _boundary(command_id: str) -> str:
     """An underscore never occurs in base64, so no part can hold the boundary."""
-    return f"_{_digest(command_id)[:24]}_"
+    return f"_{local_part(command_id)[:24]}_"
 
 
 def _feedback_field(text: str) -> str:

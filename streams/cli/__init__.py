@@ -21,6 +21,7 @@ from streams.cli import (
     dkim,
     doctor,
     import_orders,
+    mail,
     publish,
     replay,
     schemas,
@@ -39,7 +40,7 @@ from streams.settings import SettingsError
 from streams.state.store import StateError
 
 _GROUPS = (
-    demo, worker, topics, publish, import_orders, replay, customer, workflows, templates,
+    demo, worker, topics, publish, import_orders, replay, customer, mail, workflows, templates,
     dead_letters, bounces, schemas, dkim, doctor,
 )  # fmt: skip
 
