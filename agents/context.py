@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from agents.catalogue import Catalogue
 from agents.definitions import Live
 from agents.effects import Effect
 from schemas.customer import Run
@@ -18,6 +19,8 @@ class Context:
     now: int
     """The time of the log: the highest append time so far, ms since the epoch."""
     live: Live
+    catalogue: Catalogue = field(default_factory=Catalogue)
+    """The shop's products as the partition knows them."""
     effects: list[Effect] = field(default_factory=list)
     caused: list[Occurred] = field(default_factory=list)
     """What steps have caused, to be told within the same state change: a tag, a score, a list."""

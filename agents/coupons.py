@@ -1,40 +1,153 @@
-"""Coupons: codes that workflows give to customers."""
+"""Coupons: unique codes of a campaign, issued to one customer, for one use.
+
+Generated codes are a keyed hash of (customer, campaign, run, step), so that deciding again gives
+the same code and nobody without the key can guess one. Codes of a pool are used up in order by an
+actor of the campaign's own: a customer's step asks it and waits for the answer, so that two
+partitions never give the same code away.
+"""
 
 from __future__ import annotations
 
-import base64
 import hashlib
 
-from agents.context import Context
+from agents.context import Context, Occurred
+from agents.digests import derived_id
+from agents.effects import signal, tell
 from schemas.customer import COUPONS_KEPT, Coupon, Customer, Run
 from schemas.definitions.shop import Campaign
-from schemas.definitions.steps import CouponStep
+from schemas.events import CouponIssued, CouponRequested, Event, OrderCompleted
 from schemas.instant import parse_instant
+from schemas.signals import CouponChanged
 from schemas.stored import NEVER
 
+SOURCE = "/ritorno/coupons"
+POOL_PREFIX = "ritorno/coupons/"
+"""Keys of the pools' actors."""
 
-def issue(customer: Customer, run: Run, step: CouponStep, context: Context) -> str | None:
-    """Give the customer a code of a campaign; return it, None when there is none any more.
+_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+"""32 characters without those that are read as others: 0 O, 1 I. Crockford's idea, to type in."""
 
-    Generated codes are a keyed hash of customer, run and step: the same decision has the same code,
-    and nobody without the key can tell another's.
-    """
-    campaign = context.live.campaigns.get(step.coupon)
-    expires = None if campaign is None else _expiry(campaign, context.now)
-    if campaign is None or expires is None or campaign.pool:
-        return None
-    cause = "\0".join((campaign.id, customer.key, run.id, step.id)).encode()
-    key = context.live.definitions.coupon_key
-    drawn = hashlib.blake2b(cause, key=key, digest_size=16).digest()
-    code = campaign.prefix + base64.b32encode(drawn).decode()[: campaign.length]
-    customer.coupons.append(Coupon(code, campaign.id, context.now, expires))
+
+def is_over(campaign: Campaign, now: int) -> bool:
+    """Whether no code of it may be issued any more."""
+    return bool(campaign.until) and parse_instant(campaign.until) <= now
+
+
+def generate(campaign: Campaign, key: bytes, *cause: str) -> str:
+    """Return the code that follows from `cause`; the same cause gives the same code."""
+    text = "\0".join((campaign.id, *cause)).encode()
+    digest = hashlib.blake2b(text, key=key, digest_size=16).digest()
+    number = int.from_bytes(digest, "big")
+    characters = [_ALPHABET[number >> (5 * place) & 31] for place in range(campaign.length)]
+    return campaign.prefix + "".join(characters)
+
+
+def give(customer: Customer, campaign: Campaign, code: str, context: Context) -> Coupon:
+    """Put an issued code into the customer's hands, and tell the shop that it is good now."""
+    coupon = Coupon(code, campaign.id, context.now, _expires(campaign, context.now))
+    customer.coupons = [
+        each for each in customer.coupons if each.expires > context.now or each.redeemed
+    ]
+    customer.coupons.append(coupon)
     del customer.coupons[:-COUPONS_KEPT]
-    return code
+    _announce("issued", customer, coupon, campaign, context)
+    return coupon
 
 
-def _expiry(campaign: Campaign, now: int) -> int | None:
-    """Return until when a code issued now is valid, None when the campaign is over."""
-    ends = parse_instant(campaign.until) if campaign.until else NEVER
-    if ends <= now:
-        return None
-    return ends if campaign.lasts is None else min(ends, now + campaign.lasts)
+def ask_pool(customer: Customer, campaign: Campaign, run: Run, step: str, context: Context) -> None:
+    """Ask the campaign's pool for a code; the answer is an event `coupon.issued`."""
+    data = CouponRequested(campaign=campaign.id, customer_id=customer.key, run=run.id, step=step)
+    _tell(POOL_PREFIX + campaign.id, "coupon.requested", data, context,
+          customer.key, run.id, step)  # fmt: skip
+
+
+def requested(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """As a pool's actor: take the next code and send it to who has asked; empty if none is left."""
+    data: CouponRequested = event.data
+    campaign = context.live.campaigns.get(data.campaign)
+    taken = customer.taken.get(data.campaign, 0)
+    left = campaign is not None and taken < len(campaign.pool)
+    code = campaign.pool[taken] if campaign is not None and left else ""
+    if left:
+        customer.taken[data.campaign] = taken + 1
+    answer = CouponIssued(campaign=data.campaign, run=data.run, step=data.step, code=code)
+    _tell(data.customer_id, "coupon.issued", answer, context, event.id)
+    return []
+
+
+def redeemed(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """Recognise codes of ours on an order. A code is for one use: the first order counts."""
+    data: OrderCompleted = event.data
+    codes = {code.strip().upper() for code in _codes(data)}
+    occurred = []
+    for coupon in customer.coupons:
+        if coupon.code.upper() in codes and not coupon.redeemed:
+            coupon.redeemed, coupon.order_id = context.when(event.time), data.order_id
+            _announce(
+                "redeemed", customer, coupon, context.live.campaigns.get(coupon.campaign), context
+            )
+            occurred.append(Occurred("coupon.redeemed", coupon.redeemed, order_id=data.order_id))
+    return occurred
+
+
+def adopt(customer: Customer, other: Customer) -> None:
+    """Add the codes of a visitor who turned out to be this customer."""
+    mine = {coupon.code for coupon in customer.coupons}
+    customer.coupons += [coupon for coupon in other.coupons if coupon.code not in mine]
+    customer.coupons.sort(key=lambda coupon: (coupon.issued, coupon.code))
+    del customer.coupons[:-COUPONS_KEPT]
+
+
+def _codes(data: OrderCompleted) -> list[str]:
+    """A shop writes several codes into one field, separated by commas."""
+    lines = [product.coupon for product in data.products]
+    return [code for text in (data.coupon, *lines) if text for code in text.split(",")]
+
+
+def _expires(campaign: Campaign, now: int) -> int:
+    ends = [parse_instant(campaign.until)] if campaign.until else []
+    if campaign.lasts is not None:
+        ends.append(now + campaign.lasts)
+    return min(ends, default=NEVER)
+
+
+def _announce(
+    what: str, customer: Customer, coupon: Coupon, campaign: Campaign | None, context: Context
+) -> None:
+    context.effects.append(
+        signal(
+            CouponChanged(
+                id=derived_id("coupon", what, customer.key, coupon.campaign, coupon.code),
+                time=context.now,
+                customer=customer.key,
+                change=what,
+                code=coupon.code,
+                campaign=coupon.campaign,
+                kind=campaign.kind if campaign else None,
+                value=campaign.value if campaign else None,
+                currency=campaign.currency if campaign else "",
+                expires=None if coupon.expires == NEVER else coupon.expires,
+                order_id=coupon.order_id,
+            )
+        )
+    )
+
+
+def _tell(
+    receiver: str,
+    type_: str,
+    data: CouponRequested | CouponIssued,
+    context: Context,
+    *cause: str,
+) -> None:
+    message = Event(
+        id=derived_id(type_, *cause),
+        type=type_,
+        source=SOURCE,
+        time=context.now,
+        customer=receiver,
+        anonymous_id=None,
+        backfill=False,
+        data=data,
+    )
+    context.effects.append(tell(message))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
@@ -22,18 +22,26 @@ from typing import NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from agents import customer as actor
+from agents.catalogue import Catalogue, Change, mentions
 from agents.context import Context, Refused
 from agents.definitions import Definitions
 from agents.effects import Effect, move, refused
 from schemas.customer import Customer, decode_customer, encode_customer, encode_erased
 from schemas.dead_letters import refuse
-from schemas.events import CONTROL_TYPES, WORKFLOWS, Event
+from schemas.events import CONTROL_TYPES, PRODUCTS, WORKFLOWS, Event
+from schemas.products import Product
 from schemas.records import OutRecord, Record
 from schemas.stored import NEVER, Progress
 from schemas.wire import Unreadable, first_error, parse_record
 
 CACHED_CUSTOMERS = 10_000
 """Decoded customers kept per partition: 12–17 kB each by DESIGN.md, so some 150 MB at most."""
+
+
+class Feed(BaseModel):
+    """Value of a `ritorno.products` control record: products that are new or have changed."""
+
+    products: list[Product]
 
 
 class Activation(BaseModel):
@@ -97,12 +105,15 @@ class PartitionActors:
         definitions: Definitions,
         progress: Progress,
         due: Iterable[tuple[int, bytes]] = (),
+        products: Iterable[bytes] = (),
+        scan: Callable[[], Iterable[tuple[bytes, bytes]]] = tuple,
         home: Callable[[bytes], int] | None = None,
         poison: Mapping[Place, str] | None = None,
         parse: Callable[[Record], Event] = parse_record,
         cache_size: int = CACHED_CUSTOMERS,
     ) -> None:
-        """`load` returns a kept record by key; `due` are the keys with timers and their due times.
+        """`load` returns a kept record by key; `due` are the keys with timers and their due times,
+        `products` what is kept of products, and `scan` returns all that is kept.
 
         `home` tells the partition a key belongs to, so that a record which a producer with another
         partitioner has put here is moved there; None trusts the producers. `poison` maps the
@@ -114,6 +125,8 @@ class PartitionActors:
         self._load = load
         self._definitions = definitions
         self._home = home
+        self._scan = scan
+        self._catalogue = Catalogue(products)
         self._poison = {} if poison is None else poison
         self._parse = parse
         self._cache_size = cache_size
@@ -129,6 +142,7 @@ class PartitionActors:
         self._waking: bytes | None = None
         self._cache: dict[bytes, Customer] = {}
         self._changed: dict[bytes, Customer] = {}
+        self._changed_products: dict[str, None] = {}
         self._effects: list[Effect] = []
         self._counts = Counts()
 
@@ -166,11 +180,11 @@ class PartitionActors:
             self._make_room()
         for record in records:
             self._now = max(self._now, record.timestamp)
-            context = Context(self._now, self._live, self._effects)
+            context = Context(self._now, self._live, self._catalogue, self._effects)
             try:
                 self._fire_timers(record.offset, context)
                 if record.key is None and self._is_control(record):
-                    self._control(record)
+                    self._control(record, context)
                 else:
                     self._deliver(record, context)
             except Exception as error:
@@ -182,9 +196,12 @@ class PartitionActors:
         states: list[tuple[bytes, bytes | None]] = [
             (key, _stored(customer)) for key, customer in self._changed.items()
         ]
+        # Behind the customers, and so never there without them; see agents/catalogue.py.
+        states += [self._catalogue.kept(product_id) for product_id in self._changed_products]
         progress = Progress(self._offset, self._now, dict(self._versions))
         changes = Changes(self._effects, states, progress, self._counts)
         self._changed = {}
+        self._changed_products = {}
         self._effects = []
         self._counts = Counts()
         return changes
@@ -227,9 +244,15 @@ class PartitionActors:
         kind = record.header("ce_type")
         return kind is not None and kind.decode("utf-8", "replace") in CONTROL_TYPES
 
-    def _control(self, record: Record) -> None:
-        if record.header("ce_type") != WORKFLOWS.encode():
-            return  # a tick has done its work by its time
+    def _control(self, record: Record, context: Context) -> None:
+        kind = record.header("ce_type")
+        if kind == WORKFLOWS.encode():
+            self._activate(record)
+        elif kind == PRODUCTS.encode():
+            self._update_products(record, context)
+        # A tick has done its work by its time.
+
+    def _activate(self, record: Record) -> None:
         try:
             versions = Activation.model_validate_json(record.value or b"").live
         except ValidationError as error:
@@ -242,6 +265,43 @@ class PartitionActors:
             return
         self._versions = versions
         self._live = self._definitions.live(versions)
+
+    def _update_products(self, record: Record, context: Context) -> None:
+        try:
+            products = Feed.model_validate_json(record.value or b"").products
+        except ValidationError as error:
+            self._refuse(record, "invalid_event", first_error(error))
+            return
+        changes: list[Change] = []
+        for product in products:
+            changes += self._catalogue.update(product, record.offset)
+            self._changed_products[product.id] = None
+        wanted = [change for change in changes if f"product:{change.kind}" in self._live.by_trigger]
+        if wanted:
+            self._tell_of_products(wanted, record.offset, context)
+
+    def _tell_of_products(self, changes: Sequence[Change], offset: int, context: Context) -> None:
+        """Tell every customer in whose record one of the products is named.
+
+        A change of a price is rare and customers are many: an index would cost memory for each
+        look at a product, and searching the kept bytes takes a microsecond a customer.
+        """
+        names = {name.encode() for change in changes for name in mentions(change)}
+        for key in sorted(self._mentioning(names)):
+            customer = self._customer(key)
+            ahead = offset <= customer.applied and key not in self._woken
+            if ahead or (offset, key) in self._poison:
+                continue
+            self._waking = key
+            if actor.products_changed(customer, changes, context):
+                self._note_change(key, customer, offset)
+            self._waking = None
+
+    def _mentioning(self, names: set[bytes]) -> Iterator[bytes]:
+        yield from self._cache  # what is decoded may be newer than what is kept
+        for key, stored in self._scan():
+            if key[:1] != b"\x00" and key not in self._cache and any(n in stored for n in names):
+                yield key
 
     def _deliver(self, record: Record, context: Context) -> None:
         if (record.offset, None) in self._poison:

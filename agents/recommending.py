@@ -1,33 +1,116 @@
-"""Products for a mail's product block."""
+"""Which products of the feed a mail shows.
+
+The sources are the simplest honest ones: what the shop has set, what the customer has looked at,
+what sells. Whatever knows better later has the same signature.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
 
-from agents.context import Context
-from schemas.customer import Customer, Line, Run
+from pydantic import JsonValue
 
-SHOWN = 4
-"""Products in one block: what fits beside each other on a telephone without scrolling for long."""
-
-
-def products(customer: Customer, run: Run, which: str, context: Context) -> list[Line]:
-    """Return up to SHOWN products of a kind (`SendStep.products`), best first."""
-    if which == "trigger":
-        return _trigger(customer, run)[:SHOWN]
-    if which == "owned":
-        lines = [line for order in reversed(customer.orders) for line in order.lines]
-        return _distinct(lines)[:SHOWN]
-    return []
+from agents.catalogue import Catalogue
+from schemas.customer import Customer, Order, Run
+from schemas.definitions.steps import Products, ProductSource
+from schemas.money import amount_text
+from schemas.products import Product
 
 
-def _trigger(customer: Customer, run: Run) -> list[Line]:
-    order = customer.order(run.order_id) if run.order_id else None
-    known = (order.lines if order is not None else []) + customer.cart.lines
+def choose(
+    wanted: Products, customer: Customer, run: Run, catalogue: Catalogue
+) -> list[Product] | None:
+    """Return the products for a mail, best first; None when there are fewer than it needs."""
+    chosen: dict[str, Product] = {}
+    for product in _from(wanted.source, customer, run, catalogue):
+        chosen.setdefault(product.id, product)
+        if len(chosen) == wanted.at_most:
+            break
+    return list(chosen.values()) if len(chosen) >= wanted.at_least else None
+
+
+def describe(product: Product) -> JsonValue:
+    """Return what a template knows of a product."""
+    return {
+        "product_id": product.id,
+        "sku": product.sku,
+        "name": product.name,
+        "description": product.description or "",
+        "brand": product.brand or "",
+        "category": product.category or "",
+        "price": amount_text(product.price),
+        "old_price": None if product.list_price is None else amount_text(product.list_price),
+        "currency": product.currency,
+        "url": product.url or "",
+        "image_url": product.image_url or "",
+        "guide_url": product.guide_url or "",
+        "review_url": product.review_url or "",
+        "stock": product.stock,
+        "rating": product.rating,
+        "reviews": [review.model_dump(mode="json") for review in product.reviews],
+    }
+
+
+def _from(
+    source: ProductSource, customer: Customer, run: Run, catalogue: Catalogue
+) -> Iterator[Product]:
+    if source == "trigger":
+        yield from _known([run.product], catalogue)  # also when it is sold out: it is what it is
+        return
+    if source == "owned":
+        order = _order(customer, run)
+        yield from _known((line.product_id for line in order.lines) if order else (), catalogue)
+        return
+    bought = {line.product_id for order in customer.orders[-1:] for line in order.lines}
+    for product in _candidates(source, customer, run, catalogue):
+        if product.available and product.id not in bought:
+            yield product
+
+
+def _candidates(
+    source: ProductSource, customer: Customer, run: Run, catalogue: Catalogue
+) -> Iterator[Product]:
+    if source == "bestsellers":
+        yield from sorted(catalogue, key=lambda each: (-each.popularity, each.id))
+    elif source == "interests":
+        looked = sorted(
+            customer.interests.items(),
+            key=lambda item: (
+                item[1].wished == 0,
+                -len(item[1].times),
+                -max(item[1].times, default=0),
+            ),
+        )
+        yield from _known((product_id for product_id, _ in looked), catalogue)
+    else:
+        for product in _known(_subject(customer, run), catalogue):
+            yield from _known(getattr(product, source), catalogue)
+
+
+def _subject(customer: Customer, run: Run) -> list[str]:
+    """What the run is about, dearest first: its product, its order, the cart, else the last order."""
     if run.product:
-        return [line for line in known if line.product_id == run.product][:1]
-    return _distinct(known)
+        return [run.product]
+    if run.cart >= 0 and not run.order_id:
+        lines = customer.cart.lines
+    else:
+        order = _order(customer, run)
+        lines = order.lines if order else customer.cart.lines
+    dearest = sorted(
+        lines, key=lambda line: -(line.price if line.price is not None else Decimal(0))
+    )
+    return [line.product_id for line in dearest]
 
 
-def _distinct(lines: Iterable[Line]) -> list[Line]:
-    return list({line.product_id: line for line in lines}.values())
+def _order(customer: Customer, run: Run) -> Order | None:
+    if run.order_id:
+        return customer.order(run.order_id)
+    return customer.orders[-1] if customer.orders else None
+
+
+def _known(product_ids: Iterable[str], catalogue: Catalogue) -> Iterator[Product]:
+    for product_id in product_ids:
+        product = catalogue.get(product_id)
+        if product is not None:
+            yield product

@@ -305,6 +305,24 @@ class VisitorMerged(Payload):
     """The visitor's kept record as JSON text; `agents/identity.py` writes and reads it."""
 
 
+class CouponRequested(Payload):
+    """Ours: a customer's step asks a coupon pool's actor for a code."""
+
+    campaign: str
+    customer_id: Id
+    run: str
+    step: str
+
+
+class CouponIssued(Payload):
+    """Ours: the answer of a coupon pool's actor. No code: none is left."""
+
+    campaign: str
+    run: str
+    step: str
+    code: str = ""
+
+
 PAYLOADS: dict[str, type[BaseModel]] = {
     "product.viewed": ProductViewed,
     "product_list.viewed": ProductListViewed,
@@ -351,9 +369,13 @@ PAYLOADS: dict[str, type[BaseModel]] = {
     "visitor.linked": VisitorLinked,
     "visitor.merged": VisitorMerged,
     "visitor.forgotten": VisitorForgotten,
+    "coupon.requested": CouponRequested,
+    "coupon.issued": CouponIssued,
 }
 
-INTERNAL_TYPES = frozenset({"visitor.linked", "visitor.merged", "visitor.forgotten"})
+INTERNAL_TYPES = frozenset(
+    {"visitor.linked", "visitor.merged", "visitor.forgotten", "coupon.requested", "coupon.issued"}
+)
 """Written by our own actors; refused from `publish`."""
 
 ACTIVE = frozenset(
@@ -366,8 +388,9 @@ ACTIVE = frozenset(
 
 TICK = "ritorno.tick"
 WORKFLOWS = "ritorno.workflows"
+PRODUCTS = "ritorno.products"
 ERASED = "ritorno.erased"
-CONTROL_TYPES = frozenset({TICK, WORKFLOWS, ERASED})
+CONTROL_TYPES = frozenset({TICK, WORKFLOWS, PRODUCTS, ERASED})
 """Control records: without a key, for the partition and not for a customer. `ERASED` is what is
 left of the record of an erased customer: a time in the log."""
 

@@ -2,29 +2,123 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import from_json
 
+from schemas.durations import Duration
 from schemas.events import Currency, Id, Text, Url
+from schemas.instant import parse_instant
 from schemas.money import Price
+
+Ids = Annotated[list[Id], Field(max_length=50)]
+
+
+class Review(BaseModel):
+    """What a buyer has said of a product, as the shop publishes it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    author: Text = ""
+    stars: float | None = Field(default=None, ge=0, le=5)
+    text: Text
 
 
 class Product(BaseModel):
     """One product of the feed; the key of its record is the SKU."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
 
     sku: Id
     product_id: Id | None = None
+    """What events call it; the SKU when it is not said."""
     name: Text
     description: Text | None = None
     brand: Text | None = None
     category: Text | None = None
     price: Price
+    list_price: Price | None = None
+    """Before a reduction that the shop announces."""
     currency: Currency = "EUR"
     url: Url | None = None
     image_url: Url | None = None
+    guide_url: Url | None = None
+    """Use and care: a page, a PDF or a video."""
+    review_url: Url | None = None
     stock: int | None = None
     """Pieces left; None when the shop does not say."""
     availability: Literal["in_stock", "out_of_stock", "preorder"] = "in_stock"
+    complements: Ids = []
+    """What goes with it, by product id, best first. Set by the shop."""
+    accessories: Ids = []
+    upgrades: Ids = []
+    """Dearer versions of it."""
+    replaces: Id | None = None
+    """The product whose new version this is."""
+    lasts: Duration | None = None
+    """How long one piece lasts, for products that are used up."""
+    popularity: float = Field(default=0, ge=0)
+    """Pieces sold lately, or any number that orders bestsellers."""
+    announce: bool = False
+    """A novelty: who is interested in its category is told."""
+    rating: float | None = Field(default=None, ge=0, le=5)
+    reviews: Annotated[list[Review], Field(max_length=5)] = []
+
+    @field_validator("complements", "accessories", "upgrades", mode="before")
+    @classmethod
+    def _split_text(cls, value: Any) -> Any:
+        """A CSV feed has them in one cell, separated by blanks, commas or bars."""
+        return (
+            value.replace(",", " ").replace("|", " ").split() if isinstance(value, str) else value
+        )
+
+    @property
+    def id(self) -> str:
+        """The id by which events name it."""
+        return self.product_id or self.sku
+
+    @property
+    def available(self) -> bool:
+        """Whether it can be bought now."""
+        return self.availability != "out_of_stock" and self.stock != 0
+
+
+PRODUCT_UPDATED = "product.updated"
+"""Type of a line in a file of events that describes a product (a CloudEvent whose data it is)."""
+
+
+class ProductUpdate(NamedTuple):
+    """A line that describes a product."""
+
+    product: Product
+    time: int | None
+    """Since when, ms since the epoch; None where the line does not say."""
+
+
+def product_in(line: bytes | str) -> ProductUpdate | None:
+    """Return what a line of a file of events says of a product, None for any other line.
+
+    Raises ValueError, of which ValidationError is one.
+    """
+    marker = PRODUCT_UPDATED if isinstance(line, str) else PRODUCT_UPDATED.encode()
+    if marker not in line:  # type: ignore[operator]  # both are of one kind
+        return None
+    try:
+        body = from_json(line)
+    except ValueError:
+        return None  # whoever reads events says what is wrong
+    return product_of(body) if isinstance(body, dict) else None
+
+
+def product_of(body: dict[str, Any]) -> ProductUpdate | None:
+    """Return what a JSON object says of a product, None when it is about something else.
+
+    Raises ValueError, of which ValidationError is one.
+    """
+    if body.get("type") != PRODUCT_UPDATED:
+        return None
+    data = body.get("data", body.get("properties"))
+    product = Product.model_validate(data if isinstance(data, dict) else {})
+    time = body.get("time", body.get("timestamp"))
+    return ProductUpdate(product, None if time is None else parse_instant(time))

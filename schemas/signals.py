@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from schemas.definitions.shop import CouponKind
 from schemas.instant import Instant
+from schemas.money import Amount
 
 
 class ScoreChanged(BaseModel):
@@ -22,6 +24,40 @@ class ScoreChanged(BaseModel):
     value: float
     band: str
     previous_band: str
+
+
+class TierChanged(BaseModel):
+    """The customer is in another tier of the loyalty programme; `tier` is empty below the first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    signal: Literal["tier.changed"] = "tier.changed"
+    id: str
+    time: Instant
+    customer: str
+    tier: str
+    previous_tier: str
+    points: int
+
+
+class CouponChanged(BaseModel):
+    """A code was issued: the shop's till has to know it from now on. Or it was redeemed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    signal: Literal["coupon.changed"] = "coupon.changed"
+    id: str
+    time: Instant
+    customer: str
+    change: Literal["issued", "redeemed"]
+    code: str
+    campaign: str
+    kind: CouponKind | None = None
+    value: Amount | None = None
+    currency: str = ""
+    expires: Instant | None = None
+    order_id: str = ""
+    """The order that it was redeemed with."""
 
 
 class CustomerErased(BaseModel):
@@ -65,6 +101,7 @@ class DataRequested(BaseModel):
 
 
 Signal = Annotated[
-    ScoreChanged | CustomerErased | DataRequested | SalesAlert, Field(discriminator="signal")
+    ScoreChanged | TierChanged | CouponChanged | CustomerErased | DataRequested | SalesAlert,
+    Field(discriminator="signal"),
 ]
 SIGNAL: TypeAdapter[Signal] = TypeAdapter(Signal)

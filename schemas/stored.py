@@ -24,6 +24,9 @@ NEVER = 2**63 - 1
 PROGRESS_KEY = b"\x00progress"
 """Changelog key of the partition's own record. No customer id begins with a NUL (see events)."""
 
+PRODUCT_PREFIX = b"\x00product/"
+"""Begins the changelog keys of products (`agents/catalogue.py`)."""
+
 _HEAD = struct.Struct(">qq")
 HEAD_SIZE = _HEAD.size
 

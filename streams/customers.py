@@ -104,6 +104,8 @@ class ActorsFactory(Protocol[ChangesT_co]):
         load: Callable[[bytes], bytes | None],
         progress: Progress,
         due: Iterable[tuple[int, bytes]],
+        products: Iterable[bytes],
+        scan: Callable[[], Iterable[tuple[bytes, bytes]]],
         poison: Mapping[Place, str],
     ) -> Actors[ChangesT_co]: ...
 
@@ -275,9 +277,15 @@ class _Partition(Generic[ChangesT]):
         stored = changelog.get(PROGRESS_KEY)
         progress = Progress() if stored is None else unpack_progress(stored)
         self.next_offset = None if stored is None else progress.next_offset
-        due = survey(changelog, self._graves)
+        found = survey(changelog, self._graves)
         self.actors = actors(
-            partition=number, load=changelog.get, progress=progress, due=due, poison=poison
+            partition=number,
+            load=changelog.get,
+            progress=progress,
+            due=found.timers,
+            products=found.products,
+            scan=changelog.scan,
+            poison=poison,
         )
 
     async def receive(self, records: Sequence[Record]) -> ChangesT:

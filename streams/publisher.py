@@ -1,4 +1,5 @@
-"""Publishing: lines of NDJSON in any accepted form become records of `customer-events`.
+"""Publishing: lines of NDJSON in any accepted form become records of `customer-events`; those about
+products (`product.updated`) go the product feed's way.
 
 Lines are read in batches. A batch is appended partition by partition in the order of its lines and
 awaited before the next one is read, so that at any moment all lines up to some number are published
@@ -18,9 +19,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
+from pydantic import ValidationError
+
 from schemas.dead_letters import refuse_line
+from schemas.products import Product, product_in
 from schemas.records import OutRecord
-from schemas.wire import MAX_EVENT_BYTES, Unreadable, parse_published, to_record
+from schemas.wire import MAX_EVENT_BYTES, Unreadable, first_error, parse_published, to_record
+from streams import products
 from streams.clock import Clock
 from streams.log import Log, LogError
 from streams.partitioner import partition_of
@@ -116,11 +121,17 @@ async def publish(
     with the report so far.
     """
     report = PublishReport()
+    known: dict[str, Product] | None = None
     try:
         partitions = await log.partitions(CUSTOMER_EVENTS)
-        remaining = iter(lines)
-        while batch := list(itertools.islice(remaining, BATCH)):
-            outgoing, refused = _parse(batch, partitions)
+        for about_products, batch in _batches(lines):
+            if about_products:
+                known = await products.read(log) if known is None else known
+                feed, refused = _parse_products(batch)
+                await products.publish(log, feed, known)
+                outgoing = {}
+            else:
+                outgoing, refused = _parse(batch, partitions)
             letters = [_letter(line, why, clock.now()) for line, why in refused if dead_letter]
             await _append(log, outgoing, letters)
             _count(report, batch, refused)
@@ -129,6 +140,35 @@ async def publish(
     except LogError as error:
         raise PublishInterrupted(error, report) from error
     return report
+
+
+def _batches(lines: Iterable[NumberedLine]) -> Iterator[tuple[bool, list[NumberedLine]]]:
+    """Yield whether it is about products and at most BATCH lines, in the order of the file."""
+    for about_products, group in itertools.groupby(lines, lambda line: _is_product(line.content)):
+        while batch := list(itertools.islice(group, BATCH)):
+            yield about_products, batch
+
+
+def _is_product(content: bytes) -> bool:
+    try:
+        return product_in(content) is not None
+    except ValueError:
+        return True  # one that is wrong
+
+
+def _parse_products(
+    batch: list[NumberedLine],
+) -> tuple[list[Product], list[tuple[NumberedLine, Unreadable]]]:
+    feed, refused = [], []
+    for line in batch:
+        try:
+            update = product_in(line.content)
+            assert update is not None  # says _is_product
+            feed.append(update.product)
+        except ValueError as error:
+            detail = first_error(error) if isinstance(error, ValidationError) else str(error)
+            refused.append((line, Unreadable("invalid_event", detail)))
+    return feed, refused
 
 
 def _parse(

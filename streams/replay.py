@@ -10,11 +10,13 @@ is a tick. Either way the output depends on nothing else, so two runs agree byte
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from agents.definitions import Definitions
 from agents.effects import Effect
@@ -25,12 +27,14 @@ from schemas.decisions import Decision
 from schemas.description import describe
 from schemas.events import TICK, Event
 from schemas.instant import to_rfc3339
-from schemas.records import OutRecord, Record
-from schemas.stored import HEAD_SIZE, Progress, head
+from schemas.products import product_in
+from schemas.records import Headers, OutRecord, Record
+from schemas.stored import HEAD_SIZE, PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
-from schemas.wire import Unreadable, parse_published, parse_record
+from schemas.wire import Unreadable, first_error, parse_published, parse_record
 from streams.log import Log, UnknownTopic
 from streams.partitioner import partition_of
+from streams.products import control_record
 
 SLICE = 2_000
 """Records between two collections of changes; only memory depends on it."""
@@ -135,7 +139,11 @@ class Partition:
     def finish(self) -> None:
         """Hand over the final states."""
         self.collect()
-        self._outcome.customers.update((key.decode(), value) for key, value in self._store.items())
+        self._outcome.customers.update(
+            (key.decode(), stored)
+            for key, stored in self._store.items()
+            if not key.startswith(PRODUCT_PREFIX)
+        )
 
     def _start_over(self, poisoned: Poisoned) -> None:
         """Build the actors again from the last collection, with one more place to pass over."""
@@ -155,6 +163,8 @@ class Partition:
             definitions=self._definitions,
             progress=self._progress,
             due=[(head(stored).due, key) for key, stored in self._store.items()],
+            products=[kept for key, kept in self._store.items() if key.startswith(PRODUCT_PREFIX)],
+            scan=self._store.items,
             home=self._home,
             poison=self._poison,
             parse=self._parse,
@@ -219,24 +229,36 @@ class _FileLog:
             parse=lambda record: self._events[record.offset],
             place=lambda offset: f"line {self._lines[offset]}",
         )
+        self._waiting: deque[Event] = deque()
+        self._line = 0
         self._offset = 0
         self._now = 0
 
     def take_line(self, number: int, line: bytes) -> None:
         """Append the event of one line, after the ticks that come before it."""
         try:
-            event = parse_published(line)
+            update = product_in(line)
+            event = parse_published(line) if update is None else None
         except Unreadable as error:
             self._outcome.refuse(f"line {number}", error.reason, error.detail)
             return
-        if event.time is None and not self._now:
+        except ValueError as error:
+            detail = first_error(error) if isinstance(error, ValidationError) else str(error)
+            self._outcome.refuse(f"line {number}", "invalid_event", detail)
+            return
+        said = event.time if event is not None else update.time if update is not None else None
+        if said is None and not self._now:
             raise ReplayError(f"line {number}: the first event has no time to begin with")
-        time = max(self._now, event.time or 0)
+        time = max(self._now, said or 0)
         if time > self._until:
             self._outcome.after_until += 1
             return
         self._tick_until(time)
-        self._append_with_what_follows(number, event, time)
+        self._line = number
+        if update is not None:
+            self._append(time, *control_record([update.product]))
+        elif event is not None:
+            self._append_event(event, time)
 
     def finish(self) -> None:
         """Let the time pass that is left."""
@@ -246,26 +268,27 @@ class _FileLog:
     def _tick_until(self, time: int) -> None:
         """Append a tick at each second, up to `time`, in which a timer is due."""
         while (second := -(-self._partition.next_timer // 1_000) * 1_000) <= time:
-            stamp = max(second, self._now)
-            self._append(Record(CUSTOMER_EVENTS, 0, self._offset, stamp, None, b"", TICK_HEADERS))
+            self._append(max(second, self._now), None, b"", TICK_HEADERS)
 
-    def _append_with_what_follows(self, number: int, event: Event, time: int) -> None:
-        waiting = [event]
-        while waiting:
-            event = waiting.pop(0)
-            self._events[self._offset], self._lines[self._offset] = event, number
-            key = event.customer.encode()
-            waiting += self._append(Record(CUSTOMER_EVENTS, 0, self._offset, time, key, b""))
+    def _append_event(self, event: Event, time: int) -> None:
+        self._events[self._offset] = event
+        self._append(time, event.customer.encode(), b"")
 
-    def _append(self, record: Record) -> list[Event]:
-        told = self._partition.absorb(record)
-        self._now = record.timestamp
+    def _append(
+        self, time: int, key: bytes | None, value: bytes | None, headers: Headers = ()
+    ) -> None:
+        """Append a record, and behind it what it makes actors tell each other."""
+        self._lines[self._offset] = self._line
+        record = Record(CUSTOMER_EVENTS, 0, self._offset, time, key, value, headers)
+        self._waiting += self._partition.absorb(record)
+        self._now = time
         self._offset += 1
         if self._offset % SLICE == 0:
             self._partition.collect()
             self._events.clear()
             self._lines.clear()
-        return told
+        if self._waiting:
+            self._append_event(self._waiting.popleft(), time)
 
 
 async def replay_topic(

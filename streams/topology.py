@@ -2,7 +2,7 @@
 
     shop, CRM, site ──► customer-events ──► CUSTOMERS ──┬─► send-commands ──► MAILER ──► SMTP relay
     ticks, mail outcomes,       ▲        (one actor per ├─► customer-signals    │
-    workflow versions ──────────┤           customer)   ├─► facts               │
+    products, workflows ────────┤           customer)   ├─► facts               │
                                 │                       └─► customer-events     │ outcomes
                                 └───────────────────────────────────────────────┘
     anything unreadable ──► dead-letters
@@ -46,6 +46,9 @@ FACTS = names.FACTS
 
 WORKFLOWS = names.WORKFLOWS
 """Key: `id@version`. Published workflow definitions; a version, once published, never changes."""
+
+PRODUCTS = names.PRODUCTS
+"""Key: SKU. The product feed as every partition has been told it (`streams/products.py`)."""
 
 DEAD_LETTERS = names.DEAD_LETTERS
 """Key: the original one. The untouched record with where it came from and why it was refused."""
@@ -144,6 +147,7 @@ _CONFIG: Mapping[str, Mapping[str, str]] = {
     # could be read but never refused, and its partition would stand still.
     DEAD_LETTERS: _kept_for(90) | {"max.message.bytes": str(MAX_LETTER_BYTES)},
     WORKFLOWS: _APPEND_TIME | {"cleanup.policy": "compact"},
+    PRODUCTS: _APPEND_TIME | {"cleanup.policy": "compact"},
     CUSTOMERS_CHANGELOG: _CHANGELOG,
     MAILER_CHANGELOG: _CHANGELOG,
 }

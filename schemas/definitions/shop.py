@@ -120,8 +120,9 @@ class Campaign(Definition):
     until: str = ""
     """RFC 3339: no code is valid longer, and none issued later."""
     prefix: str = Field(default="", pattern=r"^[A-Z0-9]{0,12}$")
-    length: int = Field(default=8, ge=6, le=16)
-    """Characters after the prefix."""
+    length: int = Field(default=10, ge=6, le=16)
+    """Characters after the prefix, five bits each: of a million codes two are the same with a chance
+    of 1 in 2000 at ten."""
     pool: list[str] = []
     """Codes made by the shop; used up in order. With a pool nothing is generated."""
     minimum: Amount | None = None

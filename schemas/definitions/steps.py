@@ -32,6 +32,29 @@ class StepCommon(Definition):
     late: Lateness = Lateness(then="fire")
 
 
+ProductSource = Literal["complements", "accessories", "upgrades", "trigger", "interests", "owned",
+                        "bestsellers"]  # fmt: skip
+
+
+class Products(Definition):
+    """A selection from the feed. Only what is in stock, never what was just bought.
+
+    complements, accessories, upgrades: of what the run's order, product or the cart is about, as
+    the shop has set them. trigger: the product that the run is about. interests: what the customer
+    has looked at most. owned: what the run's order (or the last one) holds. bestsellers: all.
+    """
+
+    source: ProductSource = Field(alias="from")
+    at_least: int = Field(default=0, ge=0)
+    """With fewer the mail is left out."""
+    at_most: int = Field(default=4, ge=1, le=12)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _source_alone(cls, value: Any) -> Any:
+        return {"from": value} if isinstance(value, str) else value
+
+
 class SendStep(StepCommon):
     """Send one mail. Marketing passes the arbitration, which may hold it for a while."""
 
@@ -47,8 +70,7 @@ class SendStep(StepCommon):
     expires: Duration | None = None
     """How long the mail may be held and wait at the mailer; by class when it is not said."""
     variables: dict[str, JsonValue] = Field(default={}, alias="with")
-    products: Literal["complements", "accessories", "upgrades", "trigger", "interests", "owned",
-                      "bestsellers"] | None = None  # fmt: skip
+    products: Products | None = None
     """Which products of the feed the template gets as `products`."""
     bulk: bool = False
 

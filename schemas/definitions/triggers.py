@@ -108,11 +108,15 @@ class OnInactivity(Definition):
     lasts: Duration = Field(alias="for", gt=0)
 
 
+ProductChange = Literal["price_drop", "back_in_stock", "low_stock", "new_version", "launch"]
+ProductConcern = Literal["interested", "owned", "in_cart"]
+
+
 class OnProduct(Definition):
     """The product feed changes for a product that concerns the customer."""
 
-    product: Literal["price_drop", "back_in_stock", "low_stock", "new_version", "launch"]
-    of: Literal["interested", "owned", "in_cart"] = "interested"
+    product: ProductChange
+    of: ProductConcern = "interested"
     """Whom it concerns: viewed repeatedly, wished for or tagged with it; bought; has in the cart.
     `new_version`: the one that it replaces is looked at. `launch`: its category is."""
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
-from schemas.stored import HEAD_SIZE, NEVER, PROGRESS_KEY, Progress, head, pack
+from schemas.stored import HEAD_SIZE, NEVER, PRODUCT_PREFIX, PROGRESS_KEY, Progress, head, pack
 from streams.state.changelog import Changelog
 from streams.state.store import Item
 from streams.topology import COMPACTION_LAG_MS
@@ -65,15 +66,26 @@ class Graves:
         heapq.heappush(self._ends, (end, key))
 
 
-def survey(changelog: Changelog, graves: Graves) -> list[tuple[int, bytes]]:
-    """Scan a recovered partition: note its graves and return (due, key) of those with timers."""
-    timers: list[tuple[int, bytes]] = []
+class Survey(NamedTuple):
+    """What a scan of a recovered partition finds."""
+
+    timers: list[tuple[int, bytes]]
+    """(due, key) of those with timers."""
+    products: list[bytes]
+    """Kept products."""
+
+
+def survey(changelog: Changelog, graves: Graves) -> Survey:
+    """Scan a recovered partition, and note its graves."""
+    found = Survey([], [])
     for key, stored in changelog.scan():
         due = head(stored).due
-        if due == NEVER or key == PROGRESS_KEY:
+        if key.startswith(PRODUCT_PREFIX):
+            found.products.append(stored)
+        elif due == NEVER or key == PROGRESS_KEY:
             continue
-        if is_grave(stored):
+        elif is_grave(stored):
             graves.remember(key, due)
         else:
-            timers.append((due, key))
-    return timers
+            found.timers.append((due, key))
+    return found

@@ -1,0 +1,132 @@
+"""The catalogue: the shop's products as one partition knows them, and what a change of one means.
+
+Products come into the log as control records, so that a price in a mail and a "back in stock" are
+decided at the same point in live and in replay. What is kept of them lies beside the customers'
+records under keys of its own and is written after them: when a batch was written in part, either no
+product of it is there, or every customer is already ahead of the log and decides nothing again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from schemas.customer import Customer
+from schemas.definitions.triggers import ProductChange, ProductConcern
+from schemas.products import Product
+from schemas.stored import HEAD_SIZE, NEVER, PRODUCT_PREFIX, head, pack
+
+SMALLEST_DROP = 5
+"""Per cent. A price that falls by less is no news: half of a shop's prices move by cents."""
+LOW_STOCK = 3
+"""Pieces: "the last ones" is to be true when the mail is read, hours later."""
+INTERESTED_VIEWS = 2
+"""Who has looked at a product twice is interested; once is a slip."""
+
+
+class Change(NamedTuple):
+    """What has happened to a product."""
+
+    kind: ProductChange
+    product: Product
+    about: str
+    """Id of the product that customers have to do with: itself, or the one that it replaces."""
+
+
+class Catalogue:
+    """The products of one partition."""
+
+    def __init__(self, kept: Iterable[bytes] = ()) -> None:
+        """`kept`: what the store holds under keys that begin with PRODUCT_PREFIX."""
+        self._products: dict[str, Product] = {}
+        self._offsets: dict[str, int] = {}
+        for stored in kept:
+            product = Product.model_validate_json(stored[HEAD_SIZE:])
+            self._products[product.id] = product
+            self._offsets[product.id] = head(stored).applied
+
+    def __len__(self) -> int:
+        return len(self._products)
+
+    def __iter__(self) -> Iterator[Product]:
+        return iter(self._products.values())
+
+    def get(self, product_id: str) -> Product | None:
+        """Return a product by the id that events name it by."""
+        return self._products.get(product_id)
+
+    def update(self, product: Product, offset: int) -> list[Change]:
+        """Take in what the record at `offset` says of a product; return what has changed.
+
+        One that is in it already changes nothing.
+        """
+        if offset <= self._offsets.get(product.id, -1):
+            return []
+        before = self._products.get(product.id)
+        self._products[product.id] = product
+        self._offsets[product.id] = offset
+        return list(_changes(before, product))
+
+    def kept(self, product_id: str) -> tuple[bytes, bytes]:
+        """Return key and kept form of a product."""
+        product = self._products[product_id]
+        body = product.model_dump_json(exclude_defaults=True).encode()
+        return PRODUCT_PREFIX + product_id.encode(), pack(self._offsets[product_id], NEVER, body)
+
+
+def _changes(before: Product | None, after: Product) -> Iterator[Change]:
+    if after.replaces and (before is None or before.replaces != after.replaces):
+        yield Change("new_version", after, after.replaces)
+    if after.announce and (before is None or not before.announce):
+        yield Change("launch", after, after.id)
+    if before is None:
+        return
+    if not before.available and after.available:
+        yield Change("back_in_stock", after, after.id)
+    if before.currency == after.currency and _fell(before, after):
+        yield Change("price_drop", after, after.id)
+    if _runs_low(before, after):
+        yield Change("low_stock", after, after.id)
+
+
+def _fell(before: Product, after: Product) -> bool:
+    return (before.price - after.price) * 100 >= before.price * SMALLEST_DROP and before.price > 0
+
+
+def _runs_low(before: Product, after: Product) -> bool:
+    if after.stock is None or not after.available or after.stock > LOW_STOCK:
+        return False
+    return before.stock is None or before.stock > LOW_STOCK  # none before: that is back in stock
+
+
+def mentions(change: Change) -> list[str]:
+    """Return the words of which one is in the record of every customer whom a change concerns."""
+    if change.kind == "launch":
+        return [change.product.category] if change.product.category else []
+    return [change.about]
+
+
+def concerns(customer: Customer, change: Change, concern: ProductConcern) -> bool:
+    """Whether a change of a product is this customer's business."""
+    about = change.about
+    if concern == "in_cart":
+        return any(line.product_id == about for line in customer.cart.lines)
+    if concern == "owned":
+        return any(line.product_id == about for order in customer.orders
+                   if order.status not in ("cancelled", "refunded") for line in order.lines)  # fmt: skip
+    if change.kind == "launch":
+        return _interested_in_category(customer, change.product.category or "")
+    seen = customer.interests.get(about)
+    tagged = f"interest:{about}" in customer.tags
+    return tagged or (seen is not None and (seen.wished > 0 or len(seen.times) >= INTERESTED_VIEWS))
+
+
+def _interested_in_category(customer: Customer, category: str) -> bool:
+    if not category:
+        return False
+    if f"interest:{category}" in customer.tags:
+        return True
+    views = sum(
+        len(each.times) for each in customer.interests.values() if each.category == category
+    )
+    return views >= INTERESTED_VIEWS

@@ -1,0 +1,129 @@
+"""The product feed: what is new in it goes into the log of every partition, then into `products`.
+
+In this order, so that a crash in between is mended by publishing again: `products` says what every
+partition has been told. Control records that are told twice change nothing (`agents/catalogue.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from schemas import events
+from schemas.products import Product, product_of
+from schemas.records import OutRecord
+from schemas.wire import first_error
+from streams.log import Log
+from streams.topology import CUSTOMER_EVENTS, PRODUCTS
+
+PER_RECORD = 100
+"""Products in one control record: some 50 kB, a twentieth of what a log takes."""
+
+
+class FeedError(Exception):
+    """A feed that can't be read; the text names line, field and value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedReport:
+    """What publishing a feed did."""
+
+    products: int
+    changed: int
+
+
+def control_record(products: Sequence[Product]) -> OutRecord:
+    """Return the record that tells a partition of products."""
+    headers = (("ce_type", events.PRODUCTS.encode()), ("content-type", b"application/json"))
+    content = [product.model_dump(mode="json", exclude_defaults=True) for product in products]
+    return OutRecord(None, json.dumps({"products": content}, ensure_ascii=False).encode(), headers)
+
+
+async def publish(
+    log: Log, products: Iterable[Product], known: dict[str, Product] | None = None
+) -> FeedReport:
+    """Publish the products of a feed that are new or changed. Raises LogError.
+
+    `known`: what `read` has returned, for who publishes often; it is kept up to date.
+    """
+    if known is None:
+        known = await read(log)
+    given = {product.sku: product for product in products}
+    changed = [product for sku, product in given.items() if known.get(sku) != product]
+    partitions = await log.partitions(CUSTOMER_EVENTS)
+    for start in range(0, len(changed), PER_RECORD):
+        group = changed[start : start + PER_RECORD]
+        control = control_record(group)
+        appends = (log.append(CUSTOMER_EVENTS, number, [control]) for number in range(partitions))
+        await asyncio.gather(*appends)
+        await log.append(PRODUCTS, 0, [_record(product) for product in group])
+        known.update((product.sku, product) for product in group)
+    return FeedReport(products=len(given), changed=len(changed))
+
+
+async def read(log: Log) -> dict[str, Product]:
+    """Return the products that every partition knows, by SKU. Raises LogError."""
+    span = (await log.offsets(PRODUCTS))[0]
+    products: dict[str, Product] = {}
+    if span.start < span.end:
+        async for chunk in log.read(PRODUCTS, 0, span.start, span.end):
+            for record in chunk:
+                if record.value is not None:
+                    product = Product.model_validate_json(record.value)
+                    products[product.sku] = product
+    return products
+
+
+def read_feed(text: str) -> list[Product]:
+    """Read a feed: CSV with a header line, a JSON list, or one JSON object a line. Raises
+    FeedError."""
+    start = text.lstrip()[:1]
+    rows = _json_rows(text) if start in ("[", "{") else _csv_rows(text)
+    return [_product(number, row) for number, row in rows]
+
+
+def _record(product: Product) -> OutRecord:
+    return OutRecord(product.sku.encode(), product.model_dump_json(exclude_defaults=True).encode())
+
+
+def _json_rows(text: str) -> Iterator[tuple[str, Any]]:
+    try:
+        if text.lstrip().startswith("["):
+            for number, row in enumerate(json.loads(text), start=1):
+                yield f"product {number}", row
+            return
+    except ValueError as error:
+        raise FeedError(f"not JSON: {error}") from None
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.strip():
+            try:
+                yield f"line {number}", json.loads(line)
+            except ValueError as error:
+                raise FeedError(f"line {number}: not JSON: {error}") from None
+
+
+def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:
+    first = text.lstrip("\ufeff").partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    rows = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), delimiter=delimiter)
+    for row in rows:
+        yield f"line {rows.line_num}", {name: value for name, value in row.items() if value}
+
+
+def _product(place: str, row: Any) -> Product:
+    if not isinstance(row, dict):
+        raise FeedError(f"{place}: not a product but {type(row).__name__}")
+    try:
+        update = product_of(row)
+        return Product.model_validate(row) if update is None else update.product
+    except ValidationError as error:
+        raise FeedError(f"{place}: {first_error(error)}") from None
+    except ValueError as error:
+        raise FeedError(f"{place}: {error}") from None
