@@ -7,6 +7,7 @@ PyYAML follows YAML 1.1, where `on`, `off`, `yes` and `no` are too; our files ha
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import yaml
@@ -36,3 +37,47 @@ for _tag, _pattern, _first in _NUMBERS:
 def read_yaml(text: str) -> Any:
     """Return the content of a YAML text. Raises yaml.YAMLError."""
     return yaml.load(text, Loader=Loader)  # a SafeLoader
+
+
+class Document:
+    """A YAML text with the lines on which its parts stand. Raises yaml.YAMLError."""
+
+    def __init__(self, text: str) -> None:
+        loader = Loader(text)
+        try:
+            self._node = loader.get_single_node()
+            self.content: Any = None
+            if self._node is not None:
+                self.content = loader.construct_document(self._node)
+        finally:
+            loader.dispose()
+
+    def line(self, path: Iterable[str | int]) -> int:
+        """Return the line, from 1, of what `path` leads to, or of the last part that is there.
+
+        Parts that name no key or place are passed over: pydantic's paths also name the alternatives
+        that it has tried. One may be called like a key, so the reading that uses most parts counts.
+        """
+        return _deepest(self._node, tuple(path), 1)[1]
+
+
+def _deepest(node: yaml.Node | None, path: tuple[str | int, ...], line: int) -> tuple[int, int]:
+    """Return how many parts of `path` lead down from `node` at most, and the line they lead to."""
+    if not path:
+        return 0, line
+    passed_over = _deepest(node, path[1:], line)
+    found = _child(node, path[0])
+    if found is None:
+        return passed_over
+    used, there = _deepest(found[0], path[1:], found[1])
+    return max(passed_over, (used + 1, there), key=lambda reading: reading[0])
+
+
+def _child(node: yaml.Node | None, part: str | int) -> tuple[yaml.Node, int] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return value, key.start_mark.line + 1
+    elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part].start_mark.line + 1
+    return None
