@@ -30,7 +30,8 @@ class Change(NamedTuple):
     kind: ProductChange
     product: Product
     about: str
-    """Id of the product that customers have to do with: itself, or the one that it replaces."""
+    """Id of the product that customers have to do with: itself, or the one that it replaces.
+    Empty for a launch, which is about the product's category."""
 
 
 class Catalogue:
@@ -78,7 +79,7 @@ def _changes(before: Product | None, after: Product) -> Iterator[Change]:
     if after.replaces and (before is None or before.replaces != after.replaces):
         yield Change("new_version", after, after.replaces)
     if after.announce and (before is None or not before.announce):
-        yield Change("launch", after, after.id)
+        yield Change("launch", after, "")
     if before is None:
         return
     if not before.available and after.available:
@@ -101,21 +102,22 @@ def _runs_low(before: Product, after: Product) -> bool:
 
 def mentions(change: Change) -> list[str]:
     """Return the words of which one is in the record of every customer whom a change concerns."""
-    if change.kind == "launch":
-        return [change.product.category] if change.product.category else []
-    return [change.about]
+    word = change.about or change.product.category
+    return [word] if word else []
 
 
-def concerns(customer: Customer, change: Change, concern: ProductConcern) -> bool:
-    """Whether a change of a product is this customer's business."""
-    about = change.about
+def concerns(customer: Customer, about: str, category: str, concern: ProductConcern) -> bool:
+    """Whether a change of a product is this customer's business.
+
+    `about` is the product's id, empty for a launch, which is about its category.
+    """
     if concern == "in_cart":
         return any(line.product_id == about for line in customer.cart.lines)
     if concern == "owned":
-        return any(line.product_id == about for order in customer.orders
-                   if order.status not in ("cancelled", "refunded") for line in order.lines)  # fmt: skip
-    if change.kind == "launch":
-        return _interested_in_category(customer, change.product.category or "")
+        kept = (o for o in customer.orders if o.status not in ("cancelled", "refunded"))
+        return any(line.product_id == about for order in kept for line in order.lines)
+    if not about:
+        return _interested_in_category(customer, category)
     seen = customer.interests.get(about)
     tagged = f"interest:{about}" in customer.tags
     return tagged or (seen is not None and (seen.wished > 0 or len(seen.times) >= INTERESTED_VIEWS))

@@ -15,6 +15,7 @@ from agents.digests import derived_id
 from agents.effects import signal, tell
 from schemas.customer import COUPONS_KEPT, Coupon, Customer, Run
 from schemas.definitions.shop import Campaign
+from schemas.definitions.steps import CouponStep
 from schemas.events import CouponIssued, CouponRequested, Event, OrderCompleted
 from schemas.instant import parse_instant
 from schemas.signals import CouponChanged
@@ -24,12 +25,34 @@ SOURCE = "/ritorno/coupons"
 POOL_PREFIX = "ritorno/coupons/"
 """Keys of the pools' actors."""
 
+ASKED = "?"
+"""No code: the pool has been asked for one."""
+ANSWER_LASTS = 3_600_000
+"""ms that a run waits for a pool's answer: it comes with the log's next records, an hour is an
+outage."""
+
 _ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 """32 characters without those that are read as others: 0 O, 1 I. Crockford's idea, to type in."""
 
 
-def is_over(campaign: Campaign, now: int) -> bool:
-    """Whether no code of it may be issued any more."""
+def issue(customer: Customer, run: Run, step: CouponStep, context: Context) -> str | None:
+    """Give the customer a code of the step's campaign; return it, None when there is none any more.
+
+    ASKED when the campaign has a pool: its actor's answer is an event `coupon.issued`.
+    """
+    campaign = context.live.campaigns.get(step.coupon)
+    if campaign is None or _is_over(campaign, context.now):
+        return None
+    if campaign.pool:
+        _ask_pool(customer, campaign, run, step.id, context)
+        return ASKED
+    key = context.live.definitions.coupon_key
+    code = generate(campaign, key, customer.key, run.id, step.id)
+    give(customer, campaign, code, context)
+    return code
+
+
+def _is_over(campaign: Campaign, now: int) -> bool:
     return bool(campaign.until) and parse_instant(campaign.until) <= now
 
 
@@ -54,7 +77,9 @@ def give(customer: Customer, campaign: Campaign, code: str, context: Context) ->
     return coupon
 
 
-def ask_pool(customer: Customer, campaign: Campaign, run: Run, step: str, context: Context) -> None:
+def _ask_pool(
+    customer: Customer, campaign: Campaign, run: Run, step: str, context: Context
+) -> None:
     """Ask the campaign's pool for a code; the answer is an event `coupon.issued`."""
     data = CouponRequested(campaign=campaign.id, customer_id=customer.key, run=run.id, step=step)
     _tell(POOL_PREFIX + campaign.id, "coupon.requested", data, context,
@@ -75,7 +100,23 @@ def requested(customer: Customer, event: Event, context: Context) -> list[Occurr
     return []
 
 
-def redeemed(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+def answered(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """A pool's answer: the code is the customer's, and the run that has asked goes on."""
+    data: CouponIssued = event.data
+    campaign = context.live.campaigns.get(data.campaign)
+    run = next((each for each in customer.runs if each.id == data.run), None)
+    if run is None or run.results.get(data.step) != ASKED:
+        return []  # it is over; the code goes unused, as nobody has been told of it
+    run.results[data.step] = "none"
+    if campaign is not None and data.code:
+        give(customer, campaign, data.code, context)
+        run.coupon, run.results[data.step] = data.code, "issued"
+    run.due = context.now
+    context.moving.append(run)
+    return []
+
+
+def redeem(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """Recognise codes of ours on an order. A code is for one use: the first order counts."""
     data: OrderCompleted = event.data
     codes = {code.strip().upper() for code in _codes(data)}

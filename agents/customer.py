@@ -6,13 +6,15 @@ sent in `context.effects`. They read no clock and draw no lots, so the same log 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from agents import (
     cart,
     consent,
+    coupons,
     digests,
     identity,
+    loyalty,
     mails,
     occurrences,
     orders,
@@ -20,10 +22,12 @@ from agents import (
     score,
     tracking,
 )
+from agents.catalogue import Change, concerns
 from agents.context import Context, Occurred, Repeated
 from agents.effects import signal
 from agents.workflows import turn
 from schemas.customer import SEEN_BYTES, SEEN_IDS, Customer
+from schemas.definitions.triggers import OnProduct
 from schemas.events import Event
 from schemas.signals import CustomerErased, DataRequested
 
@@ -55,12 +59,50 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
 
 
 def wake(customer: Customer, context: Context) -> None:
-    """Fire the timers that are due earliest."""
-    turn.wake(customer, context)
+    """Fire the timers that are due earliest: watches first, then those of runs."""
+    due = customer.due()
+    for name in _due_watches(customer, due):
+        _WATCHES[name](customer, context)
+    if context.caused:
+        turn.react(customer, (), context, begin=True)
+    if any(run.due <= due for run in customer.runs):
+        turn.wake(customer, context)
+
+
+def products_changed(customer: Customer, changes: Iterable[Change], context: Context) -> bool:
+    """Tell the customer of changes in the feed; return whether any is the customer's business."""
+    occurred = []
+    for change in changes:
+        product = change.product
+        category = product.category or ""
+        triggers = context.live.by_trigger.get(f"product:{change.kind}", ())
+        if any(
+            isinstance(trigger := published.workflow.trigger, OnProduct)
+            and concerns(customer, change.about, category, trigger.of)
+            for published in triggers
+        ):
+            data = {"about": change.about, "category": category, "name": product.name}
+            cause = f"{change.kind}/{product.id}/{context.now}"
+            occurred.append(
+                Occurred(f"product:{change.kind}", context.now, product_ids=(product.id,),
+                         data=data, id=cause)
+            )  # fmt: skip
+    if occurred:
+        turn.react(customer, occurred, context, begin=True)
+    return bool(occurred)
+
+
+def _due_watches(customer: Customer, due: int) -> list[str]:
+    """Take the watches off that are due, and return them."""
+    names = sorted(name for name, at in customer.watches.items() if at <= due)
+    for name in names:
+        del customer.watches[name]
+    return names
 
 
 def give_up(customer: Customer, context: Context) -> None:
     """End the runs whose timers are due earliest: their step can't be done, by a defect of ours."""
+    _due_watches(customer, customer.due())
     turn.give_up(customer, context)
 
 
@@ -167,4 +209,11 @@ _HANDLERS: Mapping[str, Handler] = {
     "mail.unsubscribed": mails.objected,
     "visitor.linked": identity.linked,
     "visitor.merged": identity.merged,
+    "coupon.requested": coupons.requested,
+    "coupon.issued": coupons.answered,
 }
+
+_WATCHES: Mapping[str, Callable[[Customer, Context], None]] = {
+    loyalty.WATCH: loyalty.review,
+}
+"""What there is to look at when a watch is due, by its name."""

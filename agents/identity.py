@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from agents import cart, consent, orders, profile, score
+from agents import cart, consent, coupons, loyalty, orders, profile, score
 from agents.context import Context, Occurred, Refused
 from agents.digests import derived_id
 from agents.effects import tell
@@ -92,7 +92,7 @@ def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]
         raise Refused("invalid_event", f"state: {error}"[:200]) from None
     for visitor_id in (*visitor.visitors, data.anonymous_id):
         _know(customer, visitor_id)
-    _adopt_profile(customer, visitor)
+    _adopt_profile(customer, visitor, context)
     if context.live.scoring is not None:
         score.adopt(customer.engagement, visitor.engagement, context.live.scoring.half_life)
     for name, earned in visitor.scores.items():
@@ -136,15 +136,15 @@ def _know(customer: Customer, visitor_id: str) -> None:
         del customer.visitors[:-LINKED_VISITORS]
 
 
-def _adopt_profile(customer: Customer, visitor: Customer) -> None:
+def _adopt_profile(customer: Customer, visitor: Customer, context: Context) -> None:
     if not customer.profile.email:
         customer.suppressed = visitor.suppressed
     profile.adopt(customer.profile, visitor.profile)
     customer.views += visitor.views
     customer.tags = {**visitor.tags, **customer.tags}
     customer.fields = {**visitor.fields, **customer.fields}
-    customer.coupons = sorted(visitor.coupons + customer.coupons, key=lambda each: each.issued)
-    customer.points = sorted(visitor.points + customer.points, key=lambda each: each.time)
+    coupons.adopt(customer, visitor)
+    loyalty.adopt(customer, visitor, context)
     if visitor.first_seen:
         customer.first_seen = min(customer.first_seen or visitor.first_seen, visitor.first_seen)
 

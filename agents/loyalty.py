@@ -22,22 +22,19 @@ WATCH = "loyalty"
 """The customer's watch for the end of the oldest month."""
 
 
-def spent(
-    customer: Customer, amount: Decimal, currency: str, time: int, context: Context
-) -> list[Occurred]:
+def spent(customer: Customer, amount: Decimal, currency: str, time: int, context: Context) -> None:
     """Give points for an order; a negative amount takes them back."""
     programme = context.live.loyalty
     if programme is None or currency != programme.currency:
-        return []
+        return
     points = int((abs(amount) * programme.points_per_unit).to_integral_value(ROUND_FLOOR))
-    return add(customer, points if amount > 0 else -points, time, context)
+    add(customer, points if amount > 0 else -points, time, context)
 
 
-def add(customer: Customer, points: int, time: int, context: Context) -> list[Occurred]:
-    """Give or take points; return what that has led to."""
-    programme = context.live.loyalty
-    if programme is None or not points:
-        return []
+def add(customer: Customer, points: int, time: int, context: Context) -> None:
+    """Give or take points; workflows hear of the balance and of another tier."""
+    if context.live.loyalty is None or not points:
+        return
     before = balance(customer)
     month = _month(time)
     for earned in customer.points:
@@ -47,20 +44,20 @@ def add(customer: Customer, points: int, time: int, context: Context) -> list[Oc
     else:
         customer.points.append(EarnedPoints(month, points))
         customer.points.sort(key=lambda earned: earned.time)
-    occurred = review(customer, context)
+    review(customer, context)
     after = balance(customer)
     if after > before:
         data = {"before": before, "after": after}
-        occurred.append(Occurred("points.reached", context.now, data=data))
-    return occurred
+        cause = f"{before}/{after}/{month}"
+        context.caused.append(Occurred("points", context.now, data=data, id=cause))
 
 
-def review(customer: Customer, context: Context) -> list[Occurred]:
-    """Forget months that have ended; return the tier's change if that is one."""
+def review(customer: Customer, context: Context) -> None:
+    """Forget months that have ended; announce another tier, up or down."""
     programme = context.live.loyalty
     if programme is None:
         customer.watches.pop(WATCH, None)
-        return []
+        return
     customer.points = [each for each in customer.points if _ends(each, programme) > context.now]
     ends = min((_ends(each, programme) for each in customer.points), default=NEVER)
     if ends == NEVER:
@@ -69,7 +66,7 @@ def review(customer: Customer, context: Context) -> list[Occurred]:
         customer.watches[WATCH] = ends
     before, after = customer.tier, _tier(balance(customer), programme)
     if before == after:
-        return []
+        return
     customer.tier = after
     ranks = ["", *(tier.name for tier in programme.tiers)]
     up = before not in ranks or ranks.index(after) > ranks.index(before)
@@ -85,8 +82,10 @@ def review(customer: Customer, context: Context) -> list[Occurred]:
             )
         )
     )
-    data = {"tier": after, "previous_tier": before}
-    return [Occurred(f"tier.{'up' if up else 'down'}", context.now, data=data)]
+    data = {"to": after, "from": before}
+    cause = f"{before}/{after}/{context.now}"
+    name = f"tier:{'up' if up else 'down'}"
+    context.caused.append(Occurred(name, context.now, data=data, id=cause))
 
 
 def balance(customer: Customer) -> int:
@@ -103,7 +102,7 @@ def missing(customer: Customer, programme: Loyalty) -> tuple[str, int] | None:
     return None
 
 
-def adopt(customer: Customer, other: Customer) -> None:
+def adopt(customer: Customer, other: Customer, context: Context) -> None:
     """Add the points of a visitor who turned out to be this customer."""
     months = {earned.time: earned for earned in customer.points}
     for earned in other.points:
@@ -112,6 +111,8 @@ def adopt(customer: Customer, other: Customer) -> None:
         else:
             customer.points.append(earned)
     customer.points.sort(key=lambda earned: earned.time)
+    customer.tier = customer.tier or other.tier
+    review(customer, context)
 
 
 def _tier(points: int, programme: Loyalty) -> str:

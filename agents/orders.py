@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from agents import cart, digests
+from agents import cart, coupons, digests, loyalty
 from agents.context import Context, Occurred, Repeated
 from schemas.customer import (
     ORDER_LINES_KEPT,
@@ -49,8 +49,10 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Occurr
     if _known(customer, f"reversed:{data.order_id}"):  # the refund overtook its order
         order.status = "refunded"
         if _known(customer, f"unpriced:{data.order_id}"):
-            _refund(customer, amount, data.currency)
+            _refund(customer, amount, data.currency, time, context)
         occurred = [occurred[0]._replace(begins=False)]
+    occurred += coupons.redeem(customer, event, context)
+    loyalty.spent(customer, amount, data.currency, time, context)
     return occurred + cart.ordered(customer.cart, order.lines, time)
 
 
@@ -193,7 +195,7 @@ def _reverse(
     whole = order is None or amount is None or amount >= order.total
     if amount is not None and (status == "refunded" or order is not None):  # else: with its order
         currency = data.currency or (order.currency if order else "EUR")
-        _refund(customer, amount, currency)
+        _refund(customer, amount, currency, context.when(event.time), context)
     if order is not None and whole:
         order.status = status
     if order is None and (data.total is None or status == "cancelled"):
@@ -203,10 +205,13 @@ def _reverse(
     return [Occurred(f"order.{status}", context.when(event.time), order_id=data.order_id)]
 
 
-def _refund(customer: Customer, amount: Decimal, currency: str) -> None:
+def _refund(
+    customer: Customer, amount: Decimal, currency: str, time: int, context: Context
+) -> None:
     numbers = customer.statistics
     numbers.refunds += 1
     numbers.refunded[currency] = numbers.refunded.get(currency, Decimal(0)) + amount
+    loyalty.spent(customer, -amount, currency, time, context)
 
 
 def _about(name: str, order: Order, time: int) -> Occurred:

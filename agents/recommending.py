@@ -30,7 +30,7 @@ def choose(
     return list(chosen.values()) if len(chosen) >= wanted.at_least else None
 
 
-def describe(product: Product) -> JsonValue:
+def describe(product: Product) -> dict[str, JsonValue]:
     """Return what a template knows of a product."""
     return {
         "product_id": product.id,
@@ -89,7 +89,7 @@ def _candidates(
 
 
 def _subject(customer: Customer, run: Run) -> list[str]:
-    """What the run is about, dearest first: its product, its order, the cart, else the last order."""
+    """What the run is about, dearest first: its product or order, the cart, the last order."""
     if run.product:
         return [run.product]
     if run.cart >= 0 and not run.order_id:

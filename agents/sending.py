@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from agents import arbitration, conditions, profile, recommending, tracking
+from agents import arbitration, conditions, loyalty, profile, recommending, tracking
+from agents.catalogue import Catalogue
 from agents.conditions import Subject
 from agents.context import Context
 from agents.definitions import Published
@@ -20,6 +21,7 @@ from agents.windows import DEFAULT_ZONE
 from schemas.commands import LegalBasis, MailClass, SendCommand
 from schemas.customer import Cart, Customer, Line, Order, Pending, Run, Sent
 from schemas.decisions import Reason
+from schemas.definitions.shop import Loyalty
 from schemas.definitions.steps import SendStep, Step
 from schemas.instant import to_rfc3339
 from schemas.money import amount_text
@@ -110,7 +112,7 @@ def _variables(
         "customer": {"first_name": profile.first_name(customer.profile)},
         "cart": _cart(customer.cart) if customer.cart.lines else None,
         "order": None if order is None else _order(order),
-        "product": None if order is None else _favourite(order.lines),
+        "product": None if order is None else _favourite(order.lines, context.catalogue),
         "coupon": _coupon(customer, run, context),
         "list": run.list,
         "reason": run.workflow,
@@ -118,8 +120,10 @@ def _variables(
     if run.event:
         given["event"] = run.event
     if step.products is not None:
-        shown = recommending.products(customer, run, step.products, context)
-        given["products"] = [_line(line) for line in shown]
+        shown = recommending.choose(step.products, customer, run, context.catalogue) or []
+        given["products"] = [recommending.describe(product) for product in shown]
+    if context.live.loyalty is not None:
+        given["points"] = _points(customer, context.live.loyalty)
     subject = Subject(customer, context.now, run, run.event)
     return given | {name: _filled(value, subject) for name, value in step.variables.items()}
 
@@ -146,6 +150,7 @@ def _coupon(customer: Customer, run: Run, context: Context) -> JsonValue:
     return {
         "code": issued.code,
         "description": dict(campaign.description),
+        "kind": campaign.kind,
         "expires": None if issued.expires == NEVER else to_rfc3339(issued.expires),
     }
 
@@ -188,8 +193,27 @@ def _line(line: Line) -> dict[str, JsonValue]:
     }
 
 
-def _favourite(lines: list[Line]) -> JsonValue:
-    """The product that a mail names when it can name only one: the dearest, the first of equals."""
+def _points(customer: Customer, programme: Loyalty) -> JsonValue:
+    titles: dict[str, JsonValue] = {tier.name: {**tier.title} for tier in programme.tiers}
+    ahead = loyalty.missing(customer, programme)
+    return {
+        "balance": loyalty.balance(customer),
+        "tier": titles.get(customer.tier),
+        "next_tier": None if ahead is None else titles[ahead[0]],
+        "missing": None if ahead is None else ahead[1],
+    }
+
+
+def _favourite(lines: list[Line], catalogue: Catalogue) -> JsonValue:
+    """The product that a mail names when it can name only one: the dearest, the first of equals.
+
+    What the feed knows of it besides comes along: its guide, where it is reviewed.
+    """
     if not lines:
         return None
-    return _line(max(lines, key=lambda line: line.price if line.price is not None else 0))
+    line = max(lines, key=lambda line: line.price if line.price is not None else 0)
+    product = catalogue.get(line.product_id)
+    if product is None:
+        return _line(line)
+    said = {name: value for name, value in _line(line).items() if value not in (None, "")}
+    return {**recommending.describe(product), **said}

@@ -58,6 +58,7 @@ OWN_REASONS = (
     "hash",
     "step",
     "no_coupon",
+    "no_products",
     "not_live",
     # postponed
     "outside_window",

@@ -122,6 +122,7 @@ async def publish(
     """
     report = PublishReport()
     known: dict[str, Product] | None = None
+    outgoing: dict[int, list[OutRecord]]
     try:
         partitions = await log.partitions(CUSTOMER_EVENTS)
         for about_products, batch in _batches(lines):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from agents import windows
+from agents import recommending, windows
 from agents.conditions import Subject
 from agents.context import Context
 from agents.definitions import Published
 from agents.workflows import steps, waits
-from agents.workflows.ending import CALLING, definition, end
+from agents.workflows.ending import AWAITED, definition, end
 from agents.workflows.program import Instruction, Program
 from agents.workflows.recording import decide
 from schemas.customer import Customer, Run
-from schemas.definitions.steps import Step
+from schemas.definitions.steps import SendStep, Step
 from schemas.definitions.waits import WaitForCondition, WaitForEvent
 
 OUTSIDE_WINDOW = "outside_window"
@@ -86,7 +86,18 @@ def passes(customer: Customer, run: Run, instruction: Instruction, context: Cont
         if not instruction.check(subject):
             decide(customer, run, "skipped", "condition", context, step=step)
             return False
+    if _lacks_products(customer, run, step, context):
+        decide(customer, run, "skipped", "no_products", context, step=step)
+        return False
     return True
+
+
+def _lacks_products(customer: Customer, run: Run, step: Step, context: Context) -> bool:
+    """Whether it is a mail that needs more products than there are to show."""
+    wanted = step.products if isinstance(step, SendStep) else None
+    if wanted is None or not wanted.at_least:
+        return False
+    return recommending.choose(wanted, customer, run, context.catalogue) is None
 
 
 def recount(customer: Customer, run: Run, program: Program, context: Context) -> None:
@@ -137,7 +148,7 @@ def _try(
         return steps.STAY
     if instruction.marketing and not run.holdout:
         return steps.STAY  # `holding` goes on from here
-    if run.held_for != CALLING:
+    if run.held_for not in AWAITED:
         passed = passes(customer, run, instruction, context)
         if not passed:
             return steps.STAY if passed is None else instruction.after

@@ -14,6 +14,9 @@ from schemas.decisions import DecisionKind, Reason
 
 CALLING = "calling"
 """What a run is put off for whose `call` step waits for the end of what it has begun."""
+ASKING = "asking"
+"""What a run is put off for whose `coupon` step waits for the answer of a pool."""
+AWAITED = frozenset({CALLING, ASKING})
 
 
 def end(

@@ -11,6 +11,7 @@ from __future__ import annotations
 from datetime import date
 
 from agents import calendar
+from agents.catalogue import concerns
 from agents.conditions import Subject
 from agents.context import Context, Occurred
 from agents.definitions import Published
@@ -20,7 +21,14 @@ from agents.workflows.recording import decide
 from schemas.customer import ENTERED_KEPT, Customer, Entered, Run
 from schemas.decisions import Reason
 from schemas.definitions.steps import CallStep
-from schemas.definitions.triggers import OCCURRENCES, OnEvent, OnScore, OnTier
+from schemas.definitions.triggers import (
+    OCCURRENCES,
+    OnEvent,
+    OnPoints,
+    OnProduct,
+    OnScore,
+    OnTier,
+)
 from schemas.definitions.workflow import Season
 
 RUNS_OF_ONE = 200
@@ -74,20 +82,35 @@ def subject_of(run: Run) -> str:
 def _triggers(
     customer: Customer, published: Published, occurrence: Occurred, context: Context
 ) -> bool:
-    trigger, program = published.workflow.trigger, published.program
-    if isinstance(trigger, OnScore):
-        before, after = occurrence.data["before"], occurrence.data["after"]
-        if trigger.above is not None:
-            return bool(before < trigger.above <= after)
-        return bool(trigger.below is not None and after < trigger.below <= before)
-    if isinstance(trigger, OnTier) and trigger.to:
-        return bool(occurrence.data.get("to") == trigger.to)
-    if not isinstance(trigger, OnEvent):
-        return True
-    if program.where is not None:
-        subject = Subject(customer, context.now, None, occurrence.data)
-        if not program.where(subject):
-            return False
+    data = occurrence.data
+    match published.workflow.trigger:
+        case OnScore(above=above) if above is not None:
+            meant = data["before"] < above <= data["after"]
+        case OnScore(below=below) if below is not None:
+            meant = data["after"] < below <= data["before"]
+        case OnTier(to=tier) if tier:
+            meant = data.get("to") == tier
+        case OnPoints(points=points):
+            meant = data["before"] < points <= data["after"]
+        case OnProduct(of=concern):
+            meant = concerns(customer, data["about"], data["category"], concern)
+        case OnEvent() as trigger:
+            meant = _is_meant(customer, published, trigger, occurrence, context)
+        case _:
+            meant = True
+    return bool(meant)
+
+
+def _is_meant(
+    customer: Customer,
+    published: Published,
+    trigger: OnEvent,
+    occurrence: Occurred,
+    context: Context,
+) -> bool:
+    where = published.program.where
+    if where is not None and not where(Subject(customer, context.now, None, occurrence.data)):
+        return False
     return counting.reached(customer, published, trigger, occurrence, context.now)
 
 

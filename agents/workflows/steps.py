@@ -17,7 +17,7 @@ from agents.conditions import Subject
 from agents.context import Context
 from agents.definitions import Published
 from agents.workflows import entering, notifying
-from agents.workflows.ending import CALLING, end
+from agents.workflows.ending import ASKING, CALLING, end
 from agents.workflows.program import Instruction
 from agents.workflows.recording import decide
 from schemas.customer import Customer, Run
@@ -77,7 +77,7 @@ def act(
             end(customer, run, "exited", "exit_step", context, detail=step.exit)
             place = STAY
         case CouponStep():
-            _issue(customer, run, step, context)
+            place = _issue(customer, run, step, instruction, context)
         case WaitStep():
             pass
         case _:
@@ -142,15 +142,28 @@ def _call(
     return STAY
 
 
-def _issue(customer: Customer, run: Run, step: CouponStep, context: Context) -> None:
-    code = coupons.issue(customer, run, step, context)
-    run.results[step.id] = "none" if code is None else "issued"
-    if code is None:
+def _issue(
+    customer: Customer, run: Run, step: CouponStep, instruction: Instruction, context: Context
+) -> int:
+    """Give a code; one of a pool comes with the answer of the pool's actor."""
+    if run.held_for == ASKING:  # it has answered, or takes too long
+        if run.results.get(step.id) == coupons.ASKED:
+            run.results[step.id] = "none"
+    else:
+        code = coupons.issue(customer, run, step, context)
+        if code == coupons.ASKED:
+            run.results[step.id] = coupons.ASKED
+            run.due, run.held = context.now + coupons.ANSWER_LASTS, context.now
+            run.held_for = ASKING
+            return STAY
+        run.results[step.id] = "none" if code is None else "issued"
+        run.coupon = code or run.coupon
+    if run.results[step.id] == "none":
         decide(customer, run, "skipped", "no_coupon", context, step=step, detail=step.coupon)
-        return
-    run.coupon = code
-    detail = f"coupon {step.coupon}"
-    decide(customer, run, "acted", "step", context, step=step, detail=detail)
+    else:
+        detail = f"coupon {step.coupon}"
+        decide(customer, run, "acted", "step", context, step=step, detail=detail)
+    return instruction.after
 
 
 def _change(customer: Customer, run: Run, step: _Changes, context: Context) -> str:
@@ -178,7 +191,7 @@ def _change(customer: Customer, run: Run, step: _Changes, context: Context) -> s
             score.give(customer, step.score, step.add, cause, context)
             done = f"score {step.score} {step.add:+g}"
         case PointsStep():
-            loyalty.add(customer, step.points, context)
+            loyalty.add(customer, step.points, context.now, context)
             done = f"points {step.points:+d}"
         case NotifyStep():
             done = f"notify {notifying.notify(customer, run, step, context)}"

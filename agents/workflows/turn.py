@@ -30,6 +30,8 @@ def react(
     `begin` is False for history that is loaded afterwards: it ends runs and begins none.
     """
     context.begun = 0
+    if not begin:
+        context.caused = [each._replace(begins=False) for each in context.caused]
     for occurrence in occurred:
         _happen(customer, occurrence, context, begin=begin)
     _settle(customer, context, context.now)

@@ -121,8 +121,8 @@ class Campaign(Definition):
     """RFC 3339: no code is valid longer, and none issued later."""
     prefix: str = Field(default="", pattern=r"^[A-Z0-9]{0,12}$")
     length: int = Field(default=10, ge=6, le=16)
-    """Characters after the prefix, five bits each: of a million codes two are the same with a chance
-    of 1 in 2000 at ten."""
+    """Characters after the prefix, five bits each: with ten of them two of a million codes are the
+    same with a chance of 1 in 2000."""
     pool: list[str] = []
     """Codes made by the shop; used up in order. With a pool nothing is generated."""
     minimum: Amount | None = None

@@ -49,6 +49,7 @@ REASONS: Mapping[Reason, str] = {
     "hash": "the lot is drawn once and for ever",
     "step": "it is what the step is for",
     "no_coupon": "there is no code left",
+    "no_products": "there is no product that it could show",
     "not_live": "the workflow that it would call is not live",
     "outside_window": "it waits for a decent hour",
     "calling": "it waits for a workflow that it has called",

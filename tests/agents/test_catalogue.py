@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents.catalogue import Catalogue, Change, concerns
+from agents.catalogue import Catalogue, concerns
 from schemas.customer import Cart, Customer, Interest, Line, Order, Tag
 from schemas.money import parse_amount
 from schemas.products import Product
@@ -61,21 +61,27 @@ def test_a_record_that_is_in_it_already_changes_nothing() -> None:
 
 
 def test_whom_it_concerns() -> None:
-    about = Change("price_drop", product(category="Caffè"), "moka")
-    launch = about._replace(kind="launch")
     line = Line("moka", 1, parse_amount("30.00"))
     bought = Order("o1", 1, parse_amount("30.00"), "EUR", lines=[line])
     refunded = Order("o1", 1, parse_amount("30.00"), "EUR", "refunded", [line])
     looked = Customer("anna", interests={"moka": Interest([1, 2], "Caffè")})
-    assert not concerns(Customer("anna"), about, "interested")
-    assert not concerns(Customer("anna", interests={"moka": Interest([1])}), about, "interested")
-    assert concerns(looked, about, "interested")
-    assert concerns(Customer("anna", interests={"moka": Interest(wished=5)}), about, "interested")
-    assert concerns(Customer("anna", tags={"interest:moka": Tag(1)}), about, "interested")
-    assert concerns(looked, launch, "interested")
-    assert concerns(Customer("anna", tags={"interest:Caffè": Tag(1)}), launch, "interested")
-    assert not concerns(Customer("anna", tags={"interest:moka": Tag(1)}), launch, "interested")
-    assert concerns(Customer("anna", orders=[bought]), about, "owned")
-    assert not concerns(Customer("anna", orders=[refunded]), about, "owned")
-    assert concerns(Customer("anna", cart=Cart(lines=[line])), about, "in_cart")
-    assert not concerns(looked, about, "in_cart")
+    tagged = Customer("anna", tags={"interest:moka": Tag(1)})
+
+    def interested(customer: Customer) -> bool:
+        return concerns(customer, "moka", "Caffè", "interested")
+
+    def awaits(customer: Customer) -> bool:
+        return concerns(customer, "", "Caffè", "interested")
+
+    assert not interested(Customer("anna"))
+    assert not interested(Customer("anna", interests={"moka": Interest([1])}))
+    assert interested(looked)
+    assert interested(tagged)
+    assert interested(Customer("anna", interests={"moka": Interest(wished=5)}))
+    assert awaits(looked)
+    assert awaits(Customer("anna", tags={"interest:Caffè": Tag(1)}))
+    assert not awaits(tagged)
+    assert concerns(Customer("anna", orders=[bought]), "moka", "Caffè", "owned")
+    assert not concerns(Customer("anna", orders=[refunded]), "moka", "Caffè", "owned")
+    assert concerns(Customer("anna", cart=Cart(lines=[line])), "moka", "", "in_cart")
+    assert not concerns(looked, "moka", "", "in_cart")

@@ -78,9 +78,8 @@ def test_the_other_sources() -> None:
 
 
 def test_what_a_template_gets() -> None:
-    shown = describe(Product.model_validate({"sku": "1", "product_id": "moka", "name": "Moka", "price": 30,
-                                             "list_price": 40, "stock": 2}))  # fmt: skip
-    assert isinstance(shown, dict)
+    feed = {"sku": "1", "product_id": "moka", "name": "Moka", "price": 30, "list_price": 40}
+    shown = describe(Product.model_validate({**feed, "stock": 2}))
     assert (shown["product_id"], shown["price"], shown["old_price"], shown["stock"]) == (
         "moka", "30.00", "40.00", 2)  # fmt: skip
 

@@ -19,7 +19,7 @@ from schemas.definitions import DEFINITION, canonical, version_of
 from schemas.events import TICK, WORKFLOWS, Event
 from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record
-from schemas.stored import Progress, head
+from schemas.stored import PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from streams.definitions import read_files
 
@@ -78,6 +78,8 @@ class World:
             definitions=self.definitions,
             progress=self._progress,
             due=[(head(stored).due, key) for key, stored in self.store.items()],
+            products=[kept for key, kept in self.store.items() if key.startswith(PRODUCT_PREFIX)],
+            scan=self.store.items,
             poison=self.poison,
             cache_size=self._cache_size,
         )

@@ -179,6 +179,8 @@ class CountingActors:
         load: Callable[[bytes], bytes | None],
         progress: Progress,
         due: Iterable[tuple[int, bytes]],
+        products: Iterable[bytes],
+        scan: Callable[[], Iterable[tuple[bytes, bytes]]],
         poison: Mapping[Place, str],
     ) -> None:
         self.partition = partition

@@ -29,6 +29,8 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "mail.failed": {"command_id": "c", "reason": "r"}, "mail.": {"command_id": "c", "reason": "r"},
     "visitor.linked": {"customer_id": "c"}, "visitor.forgotten": {"customer_id": "c"},
     "visitor.merged": {"anonymous_id": "v", "state": "[]"},
+    "coupon.requested": {"campaign": "c", "customer_id": "anna", "run": "r", "step": "s"},
+    "coupon.issued": {"campaign": "c", "run": "r", "step": "s"},
 }  # fmt: skip
 
 

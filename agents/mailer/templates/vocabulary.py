@@ -195,8 +195,9 @@ def _coupon(value: Any, language: str) -> Any:
     return coupon if coupon["code"] else None
 
 
-def _points(value: Any, _: str) -> Any:
-    return {**POINTS, **value}
+def _points(value: Any, language: str) -> Any:
+    points = {**POINTS, **value}
+    return {**points, **{each: _spoken(points[each], language) for each in ("tier", "next_tier")}}
 
 
 def _survey(value: Any, language: str) -> Any:
