@@ -194,7 +194,8 @@ def _check_timers(world: World, effects: list[Effect], live: dict[bytes, bytes])
     for key, stored in live.items():
         number = partition_of(key, PARTITIONS)
         assert head(stored).due > clocks[number][-1], f"not lost: {key!r}"
-        assert head(stored).due == NEVER or decode_customer(key.decode(), stored).runs
+        customer = decode_customer(key.decode(), stored)
+        assert head(stored).due == NEVER or customer.runs or customer.watches
 
 
 def _openings(effects: list[Effect]) -> set[int]:
