@@ -20,7 +20,8 @@ MAX_TEXT = 256 * 1024
 # C0, DEL, C1, line and paragraph separators, and the marks that write text backwards.
 _UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 
-CUSTOMER = {"first_name": None}
+CUSTOMER = {"first_name": None, "id": None, "name": None, "email": None}
+"""Only the shop's own mails, about a customer, know more than the first name."""
 
 PRODUCT: dict[str, Any] = {
     "product_id": None,
@@ -101,6 +102,7 @@ ALWAYS: dict[str, Any] = {
     "preferences_url": None,
     "unsubscribe_url": None,
     "browser_url": None,
+    "confirm_url": None,
 }
 """Every variable, and what it is when it is not known. `links`: name → address. `event`: the
 properties of the event that began the run. `reason`: why this mail, for the record."""
