@@ -1,148 +1,203 @@
-"""Conditions: rules of workflow files as functions over a customer."""
+"""Conditions as functions over a customer: compiled and checked when a definition is read.
+
+A mistake in a condition is an error that names the field, the value and what is possible, and never
+a silent false. A condition that has been compiled answers for every customer: nothing raises.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from decimal import Decimal
-from difflib import get_close_matches
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
 
-from agents.vocabulary import Vocabulary
-from schemas.customer import Customer, Run
+from agents.comparisons import Wrong, compile_test
+from agents.expressions import WrongExpression, compile_expression
+from agents.vocabulary import Field, Part, Subject, Vocabulary
+from agents.vocabulary.values import written
 from schemas.definitions.conditions import Condition, Test
 from schemas.stored import NEVER
 
-_NAMED = re.compile(r"\{([a-z_.]+)\}")
+__all__ = ["Check", "ConditionMistake", "Subject", "check_text", "compile_condition", "fill",
+           "find_date", "read_field"]  # fmt: skip
 
-
-class Subject(NamedTuple):
-    """What a condition is about."""
-
-    customer: Customer
-    now: int
-    run: Run | None = None
-    event: Mapping[str, Any] = {}
+_NAMED = re.compile(r"\{([a-z_][\w.-]*)\}")
+_OPEN = Vocabulary()
 
 
 class ConditionMistake(ValueError):
-    """A condition that can't hold for anybody. `path`: where in it."""
+    """Something in a condition that can't be meant."""
 
     def __init__(self, path: str, message: str) -> None:
+        """`path`: where in the condition, such as `any.0.orders.cout`."""
         super().__init__(message)
         self.path = path
 
 
-class Check(NamedTuple):
-    """A compiled condition."""
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A condition, compiled."""
 
     holds: Callable[[Subject], bool]
     reads: frozenset[str]
+    """Names of the fields that it reads."""
+    parts: frozenset[Part]
+    """Of what is known; as long as none of them changes, only time changes the answer."""
+    changes: tuple[Callable[[Subject], int], ...] = ()
+    unforeseen: frozenset[str] = frozenset()
+    """Fields in an expression that change with time, nobody can tell when."""
 
     def __call__(self, subject: Subject) -> bool:
         """Return whether it holds."""
         return self.holds(subject)
 
+    def changes_at(self, subject: Subject) -> int:
+        """Return the earliest instant (ms) after now at which time alone may change the answer;
+        NEVER when it can't."""
+        return min((changes(subject) for changes in self.changes), default=NEVER)
+
 
 def compile_condition(condition: Condition, vocabulary: Vocabulary, *, about: str = "") -> Check:
-    """Return the condition as a function. Raises ConditionMistake."""
-    parts: list[Callable[[Subject], bool]] = []
-    reads: set[str] = set()
-    for name, test in condition.fields.items():
-        if not vocabulary.knows(name, about):
-            near = get_close_matches(name, vocabulary.types(about), n=1)
-            hint = f", did you mean {near[0]}?" if near else ""
-            raise ConditionMistake(name, f"no such field: {name}{hint}")
-        parts.append(_field_test(name, test))
-        reads.add(name)
-    if condition.cel:
-        raise ConditionMistake("cel", "expressions can't be used yet")
-    every = [compile_condition(part, vocabulary, about=about) for part in condition.all_]
-    some = [compile_condition(part, vocabulary, about=about) for part in condition.any_]
-    none = [compile_condition(condition.not_, vocabulary, about=about)] if condition.not_ else []
-    reads.update(*(check.reads for check in (*every, *some, *none)))
+    """Return the condition as a function. Raises ConditionMistake.
 
-    def holds(subject: Subject) -> bool:
-        return (
-            all(part(subject) for part in parts)
-            and all(check(subject) for check in every)
-            and (not some or any(check(subject) for check in some))
-            and not any(check(subject) for check in none)
-        )
-
-    return Check(holds, frozenset(reads))
+    `about`: the occurrence, or another trigger key, whose properties are `event.…`.
+    """
+    parts = [*_own_parts(condition, vocabulary, about)]
+    parts += _compiled(condition.all_, vocabulary, about, "all")
+    some = _compiled(condition.any_, vocabulary, about, "any")
+    if some:
+        parts.append(_merged(_any_of([check.holds for check in some]), some))
+    if condition.not_ is not None:
+        (negated,) = _compiled([condition.not_], vocabulary, about, "not")
+        holds = negated.holds
+        parts.append(_merged(lambda subject: not holds(subject), [negated]))
+    return _merged(_all_of([check.holds for check in parts]), parts)
 
 
 def read_field(name: str, subject: Subject) -> Any:
-    """Return what a field is at the moment; None when it isn't known."""
-    customer, run = subject.customer, subject.run
-    room, _, rest = name.partition(".")
-    order = customer.order(run.order_id) if run is not None and run.order_id else None
-    coupon = next((c for c in customer.coupons if run is not None and c.code == run.coupon), None)
-    readers: dict[str, Callable[[], Any]] = {
-        "profile": lambda: getattr(customer.profile, rest) or None,
-        "fields": lambda: customer.fields.get(rest),
-        "event": lambda: subject.event.get(rest),
-        "orders": lambda: getattr(customer.statistics, rest),
-        "order": lambda: getattr(order, rest, None) or None,
-        "coupon": lambda: None if coupon is None or coupon.expires == NEVER else coupon.expires,
-        "lists": lambda: sorted(n for n, s in customer.lists.items() if s.subscribed),
-        "tags": lambda: sorted(customer.tags),
-        "segments": lambda: customer.segments,
-        "views": lambda: customer.views,
-    }
-    if name == "cart.total":
-        return customer.cart.total()
-    if name == "cart.categories":
-        return sorted({line.category for line in customer.cart.lines if line.category})
-    return readers[room]()
+    """Return what a field is at the moment; None, or an empty text, when it isn't known."""
+    field = _OPEN.find(name)
+    return None if field is None else field.read(subject)
 
 
-def fill(text: str, subject: Subject) -> str:
-    """Replace each `{field}` by what it is; by nothing when it isn't known."""
-
-    def value(match: re.Match[str]) -> str:
-        found = read_field(match[1], subject)
-        return "" if found is None else str(found)
-
-    return _NAMED.sub(value, text)
+def find_date(name: str, vocabulary: Vocabulary, *, about: str = "", path: str = "date") -> Field:
+    """Return a field that is a date or an instant. Raises ConditionMistake."""
+    field = _find(name, vocabulary, about, path)
+    if field.type not in ("date", "instant", "any"):
+        raise ConditionMistake(path, f"{name} is neither a date nor a point in time")
+    return field
 
 
-def _field_test(name: str, test: Test) -> Callable[[Subject], bool]:
+def fill(text: str, subject: Subject, *, whole: bool = False) -> str:
+    """Replace each `{field}` by what it is, by nothing when that isn't known.
+
+    `whole`: return an empty text when any of them isn't known; `category:` is no tag.
+    """
+    values = {name: _written(name, subject) for name in _NAMED.findall(text)}
+    if whole and not all(values.values()):
+        return ""
+    return _NAMED.sub(lambda match: values[match[1]], text)
+
+
+def check_text(text: str, vocabulary: Vocabulary, *, about: str = "", path: str = "") -> None:
+    """See that the fields that a text names exist. Raises ConditionMistake."""
+    for name in _NAMED.findall(text):
+        _find(name, vocabulary, about, path)
+
+
+def _written(name: str, subject: Subject) -> str:
+    field = _OPEN.find(name)
+    if field is None:
+        return ""
+    return written(field.read(subject), field.type, subject.customer.profile.zone)
+
+
+def _own_parts(condition: Condition, vocabulary: Vocabulary, about: str) -> Iterable[Check]:
+    for name, test in condition.fields.items():
+        yield _compiled_test(name, test, vocabulary, about)
+    if condition.cel:
+        yield _compiled_expression(condition.cel, vocabulary, about)
+
+
+def _compiled(
+    conditions: Iterable[Condition], vocabulary: Vocabulary, about: str, path: str
+) -> list[Check]:
+    checks = []
+    for number, each in enumerate(conditions):
+        try:
+            checks.append(compile_condition(each, vocabulary, about=about))
+        except ConditionMistake as mistake:
+            place = path if path == "not" else f"{path}.{number}"
+            raise ConditionMistake(f"{place}.{mistake.path}", str(mistake)) from None
+    return checks
+
+
+def _compiled_test(name: str, test: Test, vocabulary: Vocabulary, about: str) -> Check:
+    field = _find(name, vocabulary, about, name)
+    try:
+        question = compile_test(field, test)
+    except Wrong as wrong:
+        raise ConditionMistake(name, f"{name}: {wrong}") from None
+    changes = () if question.changes is None else (question.changes,)
+    return Check(question.holds, frozenset({name}), frozenset({field.part}), changes)
+
+
+def _compiled_expression(text: str, vocabulary: Vocabulary, about: str) -> Check:
+    try:
+        holds, fields = compile_expression(text, vocabulary, about)
+    except WrongExpression as wrong:
+        raise ConditionMistake("cel", f"cel: {wrong}") from None
+    unforeseen = {field.name for field in fields if field.flows or field.name == "now.time"}
+    return Check(
+        holds,
+        frozenset(field.name for field in fields),
+        frozenset(field.part for field in fields),
+        tuple(_stepwise(field) for field in fields if field.changes and not field.flows),
+        frozenset(unforeseen),
+    )
+
+
+def _stepwise(field: Field) -> Callable[[Subject], int]:
+    changes = field.changes
+    return lambda subject: NEVER if changes is None else changes(subject, ())
+
+
+def _find(name: str, vocabulary: Vocabulary, about: str, path: str) -> Field:
+    field = vocabulary.find(name, about)
+    if field is None:
+        raise ConditionMistake(path, f"no such field: {name}{vocabulary.near(name, about)}")
+    return field
+
+
+def _merged(holds: Callable[[Subject], bool], checks: Iterable[Check]) -> Check:
+    checks = list(checks)
+    return Check(
+        holds,
+        frozenset().union(*(check.reads for check in checks)),
+        frozenset().union(*(check.parts for check in checks)),
+        tuple(changes for check in checks for changes in check.changes),
+        frozenset().union(*(check.unforeseen for check in checks)),
+    )
+
+
+def _all_of(parts: list[Callable[[Subject], bool]]) -> Callable[[Subject], bool]:
+    if len(parts) == 1:
+        return parts[0]
+
     def holds(subject: Subject) -> bool:
-        value = read_field(name, subject)
-        return all(_asked(key, value, getattr(test, key), subject.now) for key in asked)
+        for part in parts:  # noqa: SIM110  # a generator takes twice as long, and this runs at each event
+            if not part(subject):
+                return False
+        return True
 
-    asked = sorted(test.model_fields_set)
     return holds
 
 
-def _asked(key: str, value: Any, wanted: Any, now: int) -> bool:
-    if key == "known":
-        return (value not in (None, [], "")) is wanted
-    if value is None:
-        return key in ("is_not", "not_in", "lacks")
-    if isinstance(value, Decimal) or (isinstance(wanted, int | float) and isinstance(value, str)):
-        value = _number(value)
-    tests: dict[str, Callable[[], Any]] = {
-        "is_": lambda: value == wanted,
-        "is_not": lambda: value != wanted,
-        "one_of": lambda: value in wanted,
-        "not_in": lambda: value not in wanted,
-        "above": lambda: value > wanted,
-        "at_least": lambda: value >= wanted,
-        "below": lambda: value < wanted,
-        "at_most": lambda: value <= wanted,
-        "contains": lambda: wanted in value,
-        "lacks": lambda: wanted not in value,
-        "within": lambda: value > 0 and now - value <= wanted,
-        "longer_ago_than": lambda: value > 0 and now - value > wanted,
-    }
-    return bool(tests[key]())
+def _any_of(parts: list[Callable[[Subject], bool]]) -> Callable[[Subject], bool]:
+    def holds(subject: Subject) -> bool:
+        for part in parts:  # noqa: SIM110  # as above
+            if part(subject):
+                return True
+        return False
 
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        return float("nan")
+    return holds

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.catalogue import Catalogue
-from agents.definitions import Live
 from agents.effects import Effect
 from schemas.customer import Run
+
+if TYPE_CHECKING:  # definitions are compiled with what needs a context
+    from agents.definitions import Live
 
 
 @dataclass(slots=True)

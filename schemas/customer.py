@@ -39,6 +39,14 @@ ENTERED_KEPT = 200
 EVIDENCE_KEPT = 50
 """Statements remembered per purpose, and of all lists together. Whoever changes their mind twice a
 month for two years is still proven; a page that somebody clicks without end can't fill a record."""
+PRODUCTS_BOUGHT_KEPT = 100
+"""Products bought that are remembered one by one, the latest; with the orders' lines it is more."""
+KINDS_BOUGHT_KEPT = 40
+"""Categories, and as many brands."""
+PAYMENT_METHODS_KEPT = 10
+MONTHS_KEPT = 24
+"""Months with orders that are remembered: each season twice."""
+TAGS_KEPT = 200
 LINKED_VISITORS = 20
 """Anonymous ids remembered per customer: browsers and devices of one person."""
 
@@ -70,6 +78,7 @@ class Line(msgspec.Struct, array_like=True):
     category: str = ""
     url: str = ""
     image_url: str = ""
+    brand: str = ""
 
 
 class Cart(msgspec.Struct, array_like=True):
@@ -85,6 +94,8 @@ class Cart(msgspec.Struct, array_like=True):
     url: str = ""
     cleared: int = 0
     """When the last cart was ordered: changes from before then, arriving late, are history."""
+    step: str = ""
+    """How far its checkout has come: `started`, or the step that the shop named last."""
 
     def total(self) -> Decimal:
         """Return the value of the lines whose price is known."""
@@ -114,6 +125,8 @@ class Order(msgspec.Struct, array_like=True):
     tracking_number: str = ""
     tracking_url: str = ""
     delivered: int = 0
+    payment_method: str = ""
+    coupon: str = ""
 
 
 class OrderStatistics(msgspec.Struct, array_like=True):
@@ -172,6 +185,8 @@ class Score(msgspec.Struct, array_like=True):
     value: float = 0.0
     time: int = 0
     band: str = ""
+    last: dict[str, int] = {}
+    """When the rules last held whose points end after a time, by rule."""
 
 
 class Run(msgspec.Struct, array_like=True):
@@ -280,6 +295,52 @@ class EarnedPoints(msgspec.Struct, array_like=True):
     order_id: str = ""
 
 
+class Bought(msgspec.Struct, array_like=True):
+    """How often something was bought, in how many orders, and when last."""
+
+    orders: int = 0
+    last: int = 0
+
+
+class MonthOfOrders(msgspec.Struct, array_like=True):
+    """The orders of one month."""
+
+    orders: int = 0
+    spent: dict[str, Decimal] = {}
+    """By currency, before refunds."""
+
+
+class Purchases(msgspec.Struct, array_like=True):
+    """What was bought and how, of all orders ever, as far as there is room."""
+
+    products: dict[str, Bought] = {}
+    categories: dict[str, Bought] = {}
+    brands: dict[str, Bought] = {}
+    payment_methods: dict[str, Bought] = {}
+    months: dict[str, MonthOfOrders] = {}
+    """By month in the customer's zone, `2026-03`."""
+    largest: dict[str, Decimal] = {}
+    """The largest order, by currency."""
+    with_coupon: int = 0
+    """Orders with a code or a discount."""
+    counts: dict[str, int] = {}
+    """Orders by currency."""
+
+
+class MailHabits(msgspec.Struct, array_like=True):
+    """What the customer does with mails, as far as that may be known."""
+
+    sent: int = 0
+    """When the last one was sent."""
+    opened: int = 0
+    clicked: int = 0
+    opens: int = 0
+    """How often."""
+    clicks: int = 0
+    offer_clicks: int = 0
+    """Clicks in promotional mails."""
+
+
 class Customer(msgspec.Struct, array_like=True):
     """The kept record."""
 
@@ -340,6 +401,14 @@ class Customer(msgspec.Struct, array_like=True):
     """When what a trigger with `times` counts has happened, by workflow and what it was about."""
     finished: list[Run] = []
     """Runs that are over whose goal may still be reached."""
+    purchases: Purchases = field(default_factory=Purchases)
+    mail: MailHabits = field(default_factory=MailHabits)
+    source: str = ""
+    """Where the customer came from: a campaign, a site, the place of the subscription."""
+    reviewed: str = ""
+    """By which definitions the segments and watches are right (`agents/standing.py`)."""
+    dated: dict[str, int] = {}
+    """When the date that a workflow begins on was last there, by workflow id."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""

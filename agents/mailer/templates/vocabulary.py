@@ -96,6 +96,7 @@ ALWAYS: dict[str, Any] = {
     "survey": None,
     "support": None,
     "event": Open(),
+    "message": None,
     "list": None,
     "reason": None,
     "zone": "Europe/Rome",
@@ -105,7 +106,8 @@ ALWAYS: dict[str, Any] = {
     "confirm_url": None,
 }
 """Every variable, and what it is when it is not known. `links`: name → address. `event`: the
-properties of the event that began the run. `reason`: why this mail, for the record."""
+properties of the event that began the run. `reason`: why this mail, for the
+record. `message`: what the shop's people are told of a customer."""
 
 
 def complete(variables: Mapping[str, Any], language: str) -> dict[str, Any]:

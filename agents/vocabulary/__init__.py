@@ -1,0 +1,148 @@
+"""The vocabulary: every field that a condition may name. Read this first.
+
+    field        what a field is, whom it is asked about, the parts of what is known
+    person       who the customer is, what was agreed, scores, tags, mails
+    shopping     cart, orders, what was bought and looked at
+    happening    the event, the run with its order and coupon, the time
+    changing     which event changes which parts
+
+Some fields depend on a shop's definitions (custom fields, scores) or on what a condition is about
+(`event.…`), so a vocabulary is made from the definitions that are live. Without definitions it is
+an open one, for workers: a workflow may be of a time when the shop had other fields, and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from agents.vocabulary import happening, person, shopping
+from agents.vocabulary.days import Day
+from agents.vocabulary.field import Field, FieldType, Part, Rules, Subject
+from agents.vocabulary.values import READERS
+from schemas.definitions import AnyDefinition
+from schemas.definitions.scoring import Scoring
+from schemas.definitions.shop import Fields, Loyalty, Segments
+from schemas.definitions.workflow import Workflow
+
+__all__ = ["Day", "Field", "FieldType", "Part", "Rules", "Subject", "Vocabulary"]
+
+_FIXED: Mapping[str, Field] = {
+    field.name: field for field in chain(person.fields(), shopping.fields(), happening.fields())
+}
+
+
+class Vocabulary:
+    """What may be asked, by the definitions of a shop."""
+
+    def __init__(
+        self, definitions: Iterable[AnyDefinition] | None = None, *,
+        steps: Iterable[str] | None = None,
+    ) -> None:  # fmt: skip
+        """`definitions`: those that are live; None makes an open vocabulary. `steps`: ids of the
+        workflow whose results may be asked for; None takes any."""
+        self._definitions = None if definitions is None else list(definitions)
+        self._steps = None if steps is None else list(steps)
+        own = [] if self._definitions is None else list(_own_fields(self._definitions))
+        self._fields = {**_FIXED, **{field.name: field for field in own}}
+        self._about: dict[str, Mapping[str, Field]] = {}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it takes names that it doesn't know: they are never known of anybody."""
+        return self._definitions is None
+
+    def of(self, workflow: Workflow) -> Vocabulary:
+        """Return the same for conditions of a workflow, whose steps have results."""
+        steps = [step.id for step in workflow.all_steps()]
+        return Vocabulary(self._definitions, steps=steps)
+
+    def fields(self, about: str = "") -> Mapping[str, Field]:
+        """Return all fields by name; `about` is the trigger key whose properties are `event.…`."""
+        found = self._about.get(about)
+        if found is None:
+            extra = [*happening.event_fields(about), *map(happening.step_field, self._steps or ())]
+            found = {**self._fields, **{field.name: field for field in extra}}
+            self._about[about] = found
+        return found
+
+    def types(self, about: str = "") -> Mapping[str, FieldType]:
+        """Return the type of each field."""
+        return {name: field.type for name, field in self.fields(about).items()}
+
+    def find(self, name: str, about: str = "") -> Field | None:
+        """Return a field; None when there is none of that name."""
+        field = self.fields(about).get(name)
+        if field is None and self._steps is None and name.startswith("run.results."):
+            return happening.step_field(name.removeprefix("run.results."))
+        if field is None and self.is_open:
+            return _open_field(name)
+        return field
+
+    def near(self, name: str, about: str = "") -> str:
+        """Return what somebody may have meant, or what to do; a clause, or nothing."""
+        known = self.fields(about)
+        found = get_close_matches(name, known, n=1, cutoff=0.6)
+        if found:
+            return f"; did you mean {found[0]}?"
+        room = name.partition(".")[0]
+        if room == "fields":
+            return "; custom fields are declared in fields.yaml"
+        if room == "event" and not any(each.startswith("event.") for each in known):
+            return "; there is no event here"
+        in_room = sorted(each for each in known if each.startswith(f"{room}."))
+        if in_room:
+            return f"; {room} has {', '.join(each.partition('.')[2] for each in in_room)}"
+        return "; `ritorno workflows fields` lists all of them"
+
+
+def _own_fields(definitions: Iterable[AnyDefinition]) -> Iterable[Field]:
+    """Yield the fields that a shop's definitions add, and those that they narrow down."""
+    segments: frozenset[str] = frozenset()
+    tiers: frozenset[str] = frozenset()
+    for definition in definitions:
+        match definition:
+            case Fields():
+                for custom in definition.fields:
+                    yield custom_field(
+                        custom.id, custom.type, next(iter(custom.title.values()), "")
+                    )
+            case Scoring():
+                score, band = person.score_fields(definition.id)
+                yield score
+                yield band._replace(values=frozenset(each.name for each in definition.bands))
+            case Segments():
+                segments = frozenset(each.id for each in definition.segments)
+            case Loyalty():
+                tiers = frozenset(each.name for each in definition.tiers) | {""}
+            case _:
+                pass
+    yield _FIXED["segments"]._replace(values=segments)
+    yield _FIXED["tier"]._replace(values=tiers)
+
+
+def custom_field(id_: str, type_: FieldType, title: str) -> Field:
+    """Return a field of the shop's own."""
+    read = partial(_custom, id_, READERS[type_])
+    return Field(f"fields.{id_}", type_, "fields", read, title or "a field of the shop's own")
+
+
+def _custom(id_: str, read: Callable[[Any], Any], subject: Subject) -> Any:
+    return read(subject.customer.fields.get(id_))
+
+
+def _open_field(name: str) -> Field | None:
+    """A field that some shop may have, or some event."""
+    room, _, id_ = name.partition(".")
+    match room:
+        case "fields":
+            return custom_field(id_, "any", "")
+        case "event":
+            return happening.property_field(id_, "any", "")
+        case "scores" | "bands":
+            return next(each for each in person.score_fields(id_) if each.name == name)
+        case _:
+            return None
