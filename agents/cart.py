@@ -109,6 +109,7 @@ def to_line(product: Product) -> Line:
         category=_name(product.category),
         url=_url(product.url),
         image_url=_url(product.image_url),
+        brand=_name(product.brand),
     )
 
 

@@ -112,7 +112,7 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     time = context.when(event.time)
     customer.first_seen = min(customer.first_seen or time, time)
     customer.last_seen = max(customer.last_seen, time)
-    score.score(customer, event, context)
+    score.score(customer, event, occurrences.Properties(event.data), context)
     if event.anonymous_id is not None and not customer.became:
         identity.link(customer, event.anonymous_id, event, context)
     if occurred or customer.runs or event.type in context.live.hears or context.caused:

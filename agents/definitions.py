@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from agents import triggers
+from agents.conditions import Check, compile_condition
 from agents.vocabulary import Vocabulary
 from agents.workflows.program import Program, compile_program
 from schemas.definitions import DEFINITION, AnyDefinition
@@ -106,15 +107,14 @@ class Live:
     """Event types that may begin a run."""
     workflows: Mapping[str, Published] = field(default_factory=dict)
     scorings: dict[str, Scoring] = field(default_factory=dict)
+    scored_by: dict[str, list[Scoring]] = field(default_factory=dict)
+    """Event type → the scores that it may change."""
+    score_checks: dict[tuple[str, str], Check] = field(default_factory=dict)
+    """(score, rule) → what else has to hold for the rule."""
     policy: Policy | None = None
     segments: list[Segment] = field(default_factory=list)
     campaigns: dict[str, Campaign] = field(default_factory=dict)
     loyalty: Loyalty | None = None
-
-    @property
-    def scoring(self) -> Scoring | None:
-        """How engagement is scored."""
-        return self.scorings.get("engagement")
 
 
 def _by_trigger(workflows: Iterable[Published]) -> dict[str, list[Published]]:
@@ -135,7 +135,7 @@ def _hears(by_trigger: Mapping[str, list[Published]]) -> frozenset[str]:
 def _settle_in(live: Live, definition: AnyDefinition) -> None:
     match definition:
         case Scoring():
-            live.scorings[definition.id] = definition
+            _settle_scoring(live, definition)
         case Policy():
             live.policy = definition
         case Segments():
@@ -144,3 +144,13 @@ def _settle_in(live: Live, definition: AnyDefinition) -> None:
             live.campaigns = {campaign.id: campaign for campaign in definition.campaigns}
         case Loyalty():
             live.loyalty = definition
+
+
+def _settle_scoring(live: Live, scoring: Scoring) -> None:
+    live.scorings[scoring.id] = scoring
+    for type_ in {*scoring.points, *(rule.on for rule in scoring.rules)}:
+        live.scored_by.setdefault(type_, []).append(scoring)
+    for rule in scoring.rules:
+        if rule.where is not None:
+            check = compile_condition(rule.where, Vocabulary(), about=rule.on)
+            live.score_checks[scoring.id, rule.id] = check

@@ -93,12 +93,7 @@ def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]
     for visitor_id in (*visitor.visitors, data.anonymous_id):
         _know(customer, visitor_id)
     _adopt_profile(customer, visitor, context)
-    if context.live.scoring is not None:
-        score.adopt(customer.engagement, visitor.engagement, context.live.scoring.half_life)
-    for name, earned in visitor.scores.items():
-        scoring = context.live.scorings.get(name)
-        half_life = score.FOREVER if scoring is None else scoring.half_life
-        score.adopt(score.kept(customer, name), earned, half_life)
+    score.adopt(customer, visitor, context)
     for mail in visitor.pending:
         mail.customer = mail.customer or data.anonymous_id
     customer.sent = sorted(customer.sent + visitor.sent, key=lambda mail: mail.time)[-SENT_HISTORY:]

@@ -1,15 +1,16 @@
-"""Engagement (S03): points for what a customer does, halving with time.
+"""Scoring (S03, S04): points for what a customer does, by event type and by rules.
 
-The score at time t is the sum of points · 2^(−(t − tᵢ) / half-life) over all scored events. Kept as
-the value at the time of the latest one, it comes out the same in whatever order they arrive, up to
-the rounding.
+What a score is worth at a time: `agents/worth.py`. One that crosses into another band is announced;
+workflows that wait for a threshold hear of every change.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
+from typing import Any
 
-from agents import tracking
+from agents import tracking, worth
+from agents.conditions import Subject
 from agents.context import Context, Occurred
 from agents.effects import signal
 from schemas.customer import Customer, Score
@@ -17,31 +18,49 @@ from schemas.definitions.scoring import Scoring
 from schemas.events import Event
 from schemas.signals import ScoreChanged
 
-FOREVER = 2**53
-"""A half-life, ms, in which nothing is lost."""
-PRECISION = 9
-"""Decimals that are kept. Hides the last bits, in which two machines' 2^x may differ."""
 
-
-def score(customer: Customer, event: Event, context: Context) -> None:
-    """Add the event's points; tell the world when the score crosses into another band."""
-    scoring = context.live.scoring
-    points = scoring.points.get(event.type) if scoring is not None else None
-    if points is None or scoring is None or not tracking.counts(customer, event):
+def score(
+    customer: Customer, event: Event, properties: Mapping[str, Any], context: Context
+) -> None:
+    """Add what the event is worth to every score; `properties` are the event's, as plain values."""
+    scorings = context.live.scored_by.get(event.type, ())
+    if not scorings or not tracking.counts(customer, event):
         return
     time = context.when(event.time)
-    _change(customer, "engagement", points, time, scoring, f"{event.id}:score", context)
+    for scoring in scorings:
+        points = scoring.points.get(event.type, 0.0)
+        held: list[str] = []
+        for rule in scoring.rules:
+            if rule.on != event.type:
+                continue
+            check = context.live.score_checks.get((scoring.id, rule.id))
+            if check is not None and not check(
+                Subject(customer, context.now, None, properties, context.live)
+            ):
+                continue
+            if rule.within is None:
+                points += rule.add
+            else:
+                held.append(rule.id)
+        if points or held:
+            _change(customer, scoring.id, points, held, time, f"{event.id}:score", context)
 
 
 def give(customer: Customer, name: str, points: float, cause: str, context: Context) -> None:
     """Add points that a workflow gives. `cause` is an id of what gives them."""
-    scoring = context.live.scorings.get(name)
-    _change(customer, name, points, context.now, scoring, f"{cause}:score", context)
+    _change(customer, name, points, (), context.now, f"{cause}:score", context)
 
 
-def kept(customer: Customer, name: str) -> Score:
-    """Return the customer's score of that name."""
-    if name == "engagement":
+def adopt(customer: Customer, visitor: Customer, context: Context) -> None:
+    """Add the scores of a visitor who turned out to be this customer."""
+    for name in (worth.ENGAGEMENT, *visitor.scores):
+        scoring = context.live.scorings.get(name)
+        half_life = None if scoring is None else scoring.half_life
+        worth.adopt(_own(customer, name), worth.kept(visitor, name), half_life)
+
+
+def _own(customer: Customer, name: str) -> Score:
+    if name == worth.ENGAGEMENT:
         return customer.engagement
     return customer.scores.setdefault(name, Score())
 
@@ -50,62 +69,36 @@ def _change(
     customer: Customer,
     name: str,
     points: float,
+    held: list[str] | tuple[()],
     time: int,
-    scoring: Scoring | None,
     id_: str,
     context: Context,
 ) -> None:
-    """Add points; announce another band, and let those workflows know that wait for a threshold.
-
-    A score that nobody has defined (any more) keeps what it is worth.
-    """
-    changed = kept(customer, name)
-    watched = f"score:{name}" in context.live.by_trigger
-    half_life = FOREVER if scoring is None else scoring.half_life
-    before = decayed(changed, context.now, half_life) if watched else 0.0
-    add(changed, points, time, half_life)
-    band = "" if scoring is None else _band(scoring, changed.value)
+    """Add points and note the rules that hold. A score that nobody has defined (any more) keeps
+    what it is worth."""
+    changed, scoring = _own(customer, name), context.live.scorings.get(name)
+    before = _worth(changed, scoring, context.now)
+    if points:
+        worth.add(changed, points, time, None if scoring is None else scoring.half_life)
+    for rule in held:
+        changed.last[rule] = max(changed.last.get(rule, 0), time)
+    after = _worth(changed, scoring, context.now)
+    band = "" if scoring is None else scoring.band(_worth(changed, scoring, changed.time))
     if band != changed.band:
-        _announce(customer, name, band, id_, context)
+        _announce(customer, name, band, after, id_, context)
         changed.band = band
-    if watched:
-        data = {"before": before, "after": decayed(changed, context.now, half_life)}
-        context.caused.append(Occurred(f"score:{name}", context.now, data=data))
+    if f"score:{name}" in context.live.by_trigger:
+        data = {"before": before, "after": after}
+        context.caused.append(Occurred(f"score:{name}", context.now, data=data, id=id_))
 
 
-def add(engagement: Score, points: float, time: int, half_life: int) -> None:
-    """Add `points` earned at `time`, which may lie before the time of the kept value."""
-    if time >= engagement.time:
-        value = decayed(engagement, time, half_life) + points
-        engagement.time = time
-    else:
-        value = engagement.value + points * math.pow(2.0, (time - engagement.time) / half_life)
-    engagement.value = round(value, PRECISION)
+def _worth(changed: Score, scoring: Scoring | None, now: int) -> float:
+    return changed.value if scoring is None else worth.value(changed, scoring, now)
 
 
-def decayed(engagement: Score, time: int, half_life: int) -> float:
-    """Return what the score is worth at `time`, not before the time of the kept value."""
-    halvings = (time - engagement.time) / half_life
-    return engagement.value * math.pow(2.0, -halvings)
-
-
-def adopt(engagement: Score, other: Score, half_life: int) -> None:
-    """Add the score of a visitor who turned out to be this customer."""
-    if other.time:
-        add(engagement, other.value, other.time, half_life)
-
-
-def _band(scoring: Scoring, value: float) -> str:
-    name = scoring.bands[0].name
-    for band in scoring.bands:
-        if value < band.at_least:
-            break
-        name = band.name
-    return name
-
-
-def _announce(customer: Customer, name: str, band: str, id_: str, context: Context) -> None:
-    changed = kept(customer, name)
+def _announce(
+    customer: Customer, name: str, band: str, value: float, id_: str, context: Context
+) -> None:
     context.effects.append(
         signal(
             ScoreChanged(
@@ -113,9 +106,9 @@ def _announce(customer: Customer, name: str, band: str, id_: str, context: Conte
                 time=context.now,
                 customer=customer.key,
                 score=name,
-                value=round(changed.value, 3),
+                value=round(value, 3),
                 band=band,
-                previous_band=changed.band,
+                previous_band=_own(customer, name).band,
             )
         )
     )

@@ -124,7 +124,7 @@ def _variables(
         given["products"] = [recommending.describe(product) for product in shown]
     if context.live.loyalty is not None:
         given["points"] = _points(customer, context.live.loyalty)
-    subject = Subject(customer, context.now, run, run.event)
+    subject = Subject(customer, context.now, run, run.event, context.live)
     return given | {name: _filled(value, subject) for name, value in step.variables.items()}
 
 

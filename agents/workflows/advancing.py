@@ -82,7 +82,7 @@ def passes(customer: Customer, run: Run, instruction: Instruction, context: Cont
             decide(customer, run, "postponed", OUTSIDE_WINDOW, context, step=step)
             return None
     if instruction.check is not None:
-        subject = Subject(customer, context.now, run, run.event)
+        subject = Subject(customer, context.now, run, run.event, context.live)
         if not instruction.check(subject):
             decide(customer, run, "skipped", "condition", context, step=step)
             return False
@@ -125,7 +125,7 @@ def _is_due(
 
 def _look(customer: Customer, run: Run, instruction: Instruction, context: Context) -> None:
     """See whether what the run waits for is true."""
-    subject = Subject(customer, context.now, run, run.event)
+    subject = Subject(customer, context.now, run, run.event, context.live)
     if instruction.condition is not None and instruction.condition(subject):
         run.results[instruction.step.id] = "condition"
         run.due = context.now

@@ -109,7 +109,9 @@ def _is_meant(
     context: Context,
 ) -> bool:
     where = published.program.where
-    if where is not None and not where(Subject(customer, context.now, None, occurrence.data)):
+    if where is not None and not where(
+        Subject(customer, context.now, None, occurrence.data, context.live)
+    ):
         return False
     return counting.reached(customer, published, trigger, occurrence, context.now)
 
@@ -202,7 +204,7 @@ def _kept_out(
         return "other_of_group"
     check = program.entry
     if check is not None:
-        subject_ = Subject(customer, context.now, run, occurrence.data)
+        subject_ = Subject(customer, context.now, run, occurrence.data, context.live)
         if not check(subject_):
             return "condition"
     return None

@@ -25,7 +25,7 @@ def notify(customer: Customer, run: Run, step: NotifyStep, context: Context) -> 
     target = step.notify
     if target == "sales":
         target = policy.sales if policy is not None else ""
-    subject = Subject(customer, context.now, run, run.event)
+    subject = Subject(customer, context.now, run, run.event, context.live)
     message = {language: conditions.fill(text, subject) for language, text in step.message.items()}
     id_ = derived_id(customer.key, run.id, step.id)
     alert = SalesAlert(

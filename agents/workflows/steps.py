@@ -104,7 +104,7 @@ def _confirm(
 
 def _branch(customer: Customer, run: Run, instruction: Instruction, context: Context) -> int:
     """Go the first way that is open, by its condition or by the last result before it."""
-    subject = Subject(customer, context.now, run, run.event)
+    subject = Subject(customer, context.now, run, run.event, context.live)
     last = next(reversed(run.results.values()), "")
     *ways, otherwise = instruction.ways
     for way in ways:
@@ -168,7 +168,7 @@ def _issue(
 
 def _change(customer: Customer, run: Run, step: _Changes, context: Context) -> str:
     """Change the customer, or tell the shop; return what was done in a few words."""
-    subject = Subject(customer, context.now, run, run.event)
+    subject = Subject(customer, context.now, run, run.event, context.live)
     match step:
         case TagStep():
             tag = conditions.fill(step.tag, subject)[:TAG_LENGTH]

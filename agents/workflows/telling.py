@@ -61,7 +61,7 @@ def review(customer: Customer, context: Context) -> bool:
         published = following.follow(customer, run, context)
         if published is None or not published.program.reviews:
             continue
-        subject = Subject(customer, context.now, run, run.event)
+        subject = Subject(customer, context.now, run, run.event, context.live)
         check = published.program.exit
         if check is not None and check(subject):
             ending.end(customer, run, "exited", "exit_condition", context)
@@ -106,7 +106,7 @@ def _is_awaited(
     wait = step.wait[0] if step.wait else None
     if not isinstance(wait, WaitForEvent) or wait.event != occurrence.name:
         return False
-    subject = Subject(customer, context.now, run, occurrence.data)
+    subject = Subject(customer, context.now, run, occurrence.data, context.live)
     if step.id in run.results or not (instruction.event is None or instruction.event(subject)):
         return False
     run.results[step.id] = "event"
@@ -151,4 +151,6 @@ def _reaches_goal(
         return False
     if occurrence.time > run.begun + goal.within:
         return False
-    return check is None or check(Subject(customer, context.now, run, occurrence.data))
+    return check is None or check(
+        Subject(customer, context.now, run, occurrence.data, context.live)
+    )
