@@ -66,6 +66,7 @@ def unsubscribed(customer: Customer, event: Event, context: Context) -> list[Occ
     if known is not None and known.time > time:
         return []
     customer.lists[data.list] = Subscription(subscribed=False, time=time)
+    customer.left_list = max(customer.left_list, time)
     occurred = [Occurred("list.left", time, list=data.list)]
     if not any(subscription.subscribed for subscription in customer.lists.values()):
         occurred += withdraw(customer, _evidence(event, context, "marketing", agreed=False))

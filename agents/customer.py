@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from agents import (
+    arbitration,
     cart,
     consent,
     coupons,
@@ -28,7 +29,7 @@ from agents.effects import signal
 from agents.workflows import turn
 from schemas.customer import SEEN_BYTES, SEEN_IDS, Customer
 from schemas.definitions.triggers import OnProduct
-from schemas.events import Event
+from schemas.events import ACTIVE, Event
 from schemas.signals import CustomerErased, DataRequested
 
 Handler = Callable[[Customer, Event, Context], list[Occurred]]
@@ -108,10 +109,15 @@ def give_up(customer: Customer, context: Context) -> None:
 
 def _apply(customer: Customer, event: Event, context: Context) -> None:
     number = customer.cart.number
+    before = arbitration.situation(customer) if arbitration.is_waiting(customer) else None
     occurred = _HANDLERS[event.type](customer, event, context)
     time = context.when(event.time)
     customer.first_seen = min(customer.first_seen or time, time)
     customer.last_seen = max(customer.last_seen, time)
+    if event.type in ACTIVE and tracking.counts(customer, event):
+        arbitration.take_notice(customer, time)
+    if before is not None and before != arbitration.situation(customer):
+        arbitration.look_again(customer, context.now)
     score.score(customer, event, context)
     if event.anonymous_id is not None and not customer.became:
         identity.link(customer, event.anonymous_id, event, context)
@@ -202,7 +208,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "mail.failed": mails.finished,
     "mail.rejected": mails.finished,
     "mail.held": _noted,
-    "mail.skipped": mails.finished,
+    "mail.skipped": mails.skipped,
     "mail.opened": tracking.hit,
     "mail.clicked": tracking.hit,
     "mail.complained": mails.complained,

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import msgspec
 
-from agents import cart, consent, coupons, loyalty, orders, profile, score
+from agents import arbitration, cart, consent, coupons, loyalty, orders, profile, score
 from agents.context import Context, Occurred, Refused
 from agents.digests import derived_id
 from agents.effects import tell
 from agents.workflows import adopting, turn
-from schemas.customer import LINKED_VISITORS, SENT_HISTORY, Customer
+from schemas.customer import LINKED_VISITORS, Customer
 from schemas.events import (
     CustomerIdentified,
     Event,
@@ -101,7 +101,11 @@ def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]
         score.adopt(score.kept(customer, name), earned, half_life)
     for mail in visitor.pending:
         mail.customer = mail.customer or data.anonymous_id
-    customer.sent = sorted(customer.sent + visitor.sent, key=lambda mail: mail.time)[-SENT_HISTORY:]
+    sent = sorted(customer.sent + visitor.sent, key=lambda mail: mail.time)
+    customer.sent = arbitration.worth_keeping(sent, context.live.policy)
+    customer.ignored += visitor.ignored
+    customer.left_list = max(customer.left_list, visitor.left_list)
+    arbitration.take_notice(customer, visitor.last_active)
     customer.pending += visitor.pending
     changed = cart.adopt(customer.cart, visitor.cart)
     adopting.adopt(customer, visitor, context, with_cart=bool(changed))
@@ -177,6 +181,9 @@ def _hand_over(customer: Customer, customer_id: str, event: Event, context: Cont
         counted=customer.counted,
         finished=customer.finished,
         evidence=customer.evidence,
+        last_active=customer.last_active,
+        ignored=customer.ignored,
+        left_list=customer.left_list,
     )
     state = _ENCODER.encode(knowledge).decode()
     handover = VisitorMerged(anonymous_id=customer.key, state=state)

@@ -21,7 +21,7 @@ SEEN_IDS = 64
 SEEN_BYTES = 8
 """Of each id an xxh3 hash: among 64 of them a false repeat has a chance of 1 in 2⁵⁸."""
 SENT_HISTORY = 60
-"""Mails remembered for frequency caps; two a day for a month is more than anybody may get."""
+"""Marketing mails remembered for caps and mix: two a day for a month, more than anybody may get."""
 ORDERS_KEPT = 20
 """Orders kept in detail, for review requests and status mails; older ones stay as hashed ids."""
 ORDER_LINES_KEPT = 300

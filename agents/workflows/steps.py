@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agents import (
+    arbitration,
     conditions,
     consent,
     coupons,
@@ -94,7 +95,7 @@ def _confirm(
     customer: Customer, run: Run, published: Published, step: SendStep, context: Context
 ) -> None:
     """Send a transactional mail. Marketing never comes here: see `holding`."""
-    refused = sending.refusal(customer)
+    refused = arbitration.refusal(customer)
     if refused is not None:
         decide(customer, run, "skipped", refused, context, step=step)
         return
