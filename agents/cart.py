@@ -56,6 +56,7 @@ def checkout(customer: Customer, event: Event, context: Context) -> list[Occurre
         customer.profile.email = data.email
     if time < cart.cleared:
         return []
+    cart.step = data.step or "started"
     _describe(cart, data.cart_id, data.cart_url, data.currency)
     if data.products is None:
         return []
@@ -73,6 +74,7 @@ def ordered(cart: Cart, lines: Sequence[Line], time: int) -> list[Occurred]:
     What was put in after that time (the order's event came late) lies in the next cart.
     """
     cart.cleared = max(cart.cleared, time)
+    cart.step = ""
     if not cart.lines:
         return []
     if cart.changed > time:
@@ -119,7 +121,7 @@ def _changed(cart: Cart, time: int) -> list[Occurred]:
         return [Occurred("cart.changed", cart.changed, cart=cart.number)]
     emptied = Occurred("cart.emptied", cart.changed, cart=cart.number)
     cart.number += 1
-    cart.id = ""
+    cart.id = cart.step = ""
     return [emptied]
 
 

@@ -42,6 +42,7 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Occur
     customer.profile.first_name = data.first_name or customer.profile.first_name
     customer.profile.locale = data.locale or customer.profile.locale
     _keep(customer, _evidence(event, context, ON_LIST, agreed=True))
+    customer.source = customer.source or data.source or ""
     known = customer.lists.get(data.list)
     if known is not None and known.time > time:
         return []
@@ -66,6 +67,7 @@ def unsubscribed(customer: Customer, event: Event, context: Context) -> list[Occ
     if known is not None and known.time > time:
         return []
     customer.lists[data.list] = Subscription(subscribed=False, time=time)
+    customer.left_list = max(customer.left_list, time)
     occurred = [Occurred("list.left", time, list=data.list)]
     if not any(subscription.subscribed for subscription in customer.lists.values()):
         occurred += withdraw(customer, _evidence(event, context, "marketing", agreed=False))

@@ -12,6 +12,7 @@ from schemas.customer import Run
 
 if TYPE_CHECKING:  # definitions are compiled with what needs a context
     from agents.definitions import Live
+    from agents.vocabulary import Part
 
 
 @dataclass(slots=True)
@@ -28,6 +29,8 @@ class Context:
     """What steps have caused, to be told within the same state change: a tag, a score, a list."""
     moving: list[Run] = field(default_factory=list)
     """Runs that were begun or let go on within this state change, and are to go on in it."""
+    touched: set[Part] = field(default_factory=set)
+    """Parts of what is known of the customer that steps have changed within this state change."""
     begun: int = 0
     """How many runs of the customer have been begun within this state change."""
 

@@ -9,26 +9,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from agents import (
+    activity,
+    arbitration,
     cart,
     consent,
     coupons,
     digests,
     identity,
-    loyalty,
     mails,
     occurrences,
     orders,
     profile,
     score,
+    standing,
     tracking,
 )
 from agents.catalogue import Change, concerns
 from agents.context import Context, Occurred, Repeated
 from agents.effects import signal
+from agents.vocabulary import Part
+from agents.vocabulary.changing import CHANGED_BY
 from agents.workflows import turn
 from schemas.customer import SEEN_BYTES, SEEN_IDS, Customer
 from schemas.definitions.triggers import OnProduct
-from schemas.events import Event
+from schemas.events import ACTIVE, Event
 from schemas.signals import CustomerErased, DataRequested
 
 Handler = Callable[[Customer, Event, Context], list[Occurred]]
@@ -61,8 +65,8 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
 def wake(customer: Customer, context: Context) -> None:
     """Fire the timers that are due earliest: watches first, then those of runs."""
     due = customer.due()
-    for name in _due_watches(customer, due):
-        _WATCHES[name](customer, context)
+    if any(at <= due for at in customer.watches.values()):
+        standing.wake(customer, due, context)
     if context.caused:
         turn.react(customer, (), context, begin=True)
     if any(run.due <= due for run in customer.runs):
@@ -92,32 +96,36 @@ def products_changed(customer: Customer, changes: Iterable[Change], context: Con
     return bool(occurred)
 
 
-def _due_watches(customer: Customer, due: int) -> list[str]:
-    """Take the watches off that are due, and return them."""
-    names = sorted(name for name, at in customer.watches.items() if at <= due)
-    for name in names:
-        del customer.watches[name]
-    return names
-
-
 def give_up(customer: Customer, context: Context) -> None:
     """End the runs whose timers are due earliest: their step can't be done, by a defect of ours."""
-    _due_watches(customer, customer.due())
+    standing.take_due(customer, customer.due())
     turn.give_up(customer, context)
 
 
 def _apply(customer: Customer, event: Event, context: Context) -> None:
     number = customer.cart.number
+    before = arbitration.situation(customer) if arbitration.is_waiting(customer) else None
     occurred = _HANDLERS[event.type](customer, event, context)
     time = context.when(event.time)
     customer.first_seen = min(customer.first_seen or time, time)
     customer.last_seen = max(customer.last_seen, time)
+    if event.type in ACTIVE and tracking.counts(customer, event):
+        activity.note(customer, event, time)
+        arbitration.take_notice(customer, time)
+    if before is not None and before != arbitration.situation(customer):
+        arbitration.look_again(customer, context.now)
     score.score(customer, event, occurrences.Properties(event.data), context)
+    standing.look(customer, _changed_parts(event, context), context)
     if event.anonymous_id is not None and not customer.became:
         identity.link(customer, event.anonymous_id, event, context)
     if occurred or customer.runs or event.type in context.live.hears or context.caused:
         occurred = occurrences.of(customer, event, occurred, number, context)
         turn.react(customer, occurred, context, begin=not event.backfill)
+
+
+def _changed_parts(event: Event, context: Context) -> frozenset[Part]:
+    parts = CHANGED_BY[event.type]
+    return parts | {"scores"} if event.type in context.live.scored_by else parts
 
 
 # The handlers. Each changes the customer and returns what its runs may be waiting for.
@@ -202,7 +210,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "mail.failed": mails.finished,
     "mail.rejected": mails.finished,
     "mail.held": _noted,
-    "mail.skipped": mails.finished,
+    "mail.skipped": mails.skipped,
     "mail.opened": tracking.hit,
     "mail.clicked": tracking.hit,
     "mail.complained": mails.complained,
@@ -212,8 +220,3 @@ _HANDLERS: Mapping[str, Handler] = {
     "coupon.requested": coupons.requested,
     "coupon.issued": coupons.answered,
 }
-
-_WATCHES: Mapping[str, Callable[[Customer, Context], None]] = {
-    loyalty.WATCH: loyalty.review,
-}
-"""What there is to look at when a watch is due, by its name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,8 @@ from agents.vocabulary import Vocabulary
 from agents.workflows.program import Program, compile_program
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.scoring import Scoring
-from schemas.definitions.shop import Campaign, Coupons, Loyalty, Policy, Segment, Segments
+from schemas.definitions.shop import Campaign, Coupons, Loyalty, Policy, Segments
+from schemas.definitions.triggers import OnDate, OnInactivity, OnScore
 from schemas.definitions.workflow import Workflow
 from schemas.events import ACTIVE, PAYLOADS
 
@@ -93,6 +95,7 @@ class Definitions:
         )
         for key in keys:
             _settle_in(live, self._all[key])
+        live.standing = _standing(keys, self._all, live.watched)
         return live
 
 
@@ -112,7 +115,14 @@ class Live:
     score_checks: dict[tuple[str, str], Check] = field(default_factory=dict)
     """(score, rule) → what else has to hold for the rule."""
     policy: Policy | None = None
-    segments: list[Segment] = field(default_factory=list)
+    segment_checks: dict[str, Check] = field(default_factory=dict)
+    """Segments by id, as conditions."""
+    floors: dict[str, list[float]] = field(default_factory=dict)
+    """Score → thresholds below which workflows begin, which time alone may pass."""
+    watched: list[Published] = field(default_factory=list)
+    """Workflows that begin on a date or a silence."""
+    standing: str = ""
+    """Names the versions of all that customers are looked at for again when it changes."""
     campaigns: dict[str, Campaign] = field(default_factory=dict)
     loyalty: Loyalty | None = None
 
@@ -132,6 +142,18 @@ def _hears(by_trigger: Mapping[str, list[Published]]) -> frozenset[str]:
     return frozenset(types | ACTIVE if "customer.active" in by_trigger else types)
 
 
+def _standing(
+    keys: Iterable[tuple[str, str]],
+    definitions: Mapping[tuple[str, str], AnyDefinition],
+    watched: Iterable[Published],
+) -> str:
+    ids = {published.workflow.id for published in watched}
+    looked_at = [
+        "@".join(key) for key in keys if key[0] in ids or isinstance(definitions[key], Segments)
+    ]
+    return hashlib.sha256(" ".join(looked_at).encode()).hexdigest()[:8] if looked_at else ""
+
+
 def _settle_in(live: Live, definition: AnyDefinition) -> None:
     match definition:
         case Scoring():
@@ -139,11 +161,16 @@ def _settle_in(live: Live, definition: AnyDefinition) -> None:
         case Policy():
             live.policy = definition
         case Segments():
-            live.segments = definition.segments
+            for segment in definition.segments:
+                live.segment_checks[segment.id] = compile_condition(segment.condition, Vocabulary())
         case Coupons():
             live.campaigns = {campaign.id: campaign for campaign in definition.campaigns}
         case Loyalty():
             live.loyalty = definition
+        case Workflow(trigger=OnDate() | OnInactivity()):
+            live.watched.append(live.workflows[definition.id])
+        case Workflow(trigger=OnScore(score=score, below=float(floor))):
+            live.floors.setdefault(score, []).append(floor)
 
 
 def _settle_scoring(live: Live, scoring: Scoring) -> None:

@@ -10,12 +10,24 @@ from __future__ import annotations
 
 import msgspec
 
-from agents import cart, consent, coupons, loyalty, orders, profile, score
+from agents import (
+    activity,
+    arbitration,
+    cart,
+    consent,
+    coupons,
+    loyalty,
+    orders,
+    profile,
+    purchases,
+    score,
+    tags,
+)
 from agents.context import Context, Occurred, Refused
 from agents.digests import derived_id
 from agents.effects import tell
 from agents.workflows import adopting, turn
-from schemas.customer import LINKED_VISITORS, SENT_HISTORY, Customer
+from schemas.customer import LINKED_VISITORS, Customer
 from schemas.events import (
     CustomerIdentified,
     Event,
@@ -96,7 +108,11 @@ def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]
     score.adopt(customer, visitor, context)
     for mail in visitor.pending:
         mail.customer = mail.customer or data.anonymous_id
-    customer.sent = sorted(customer.sent + visitor.sent, key=lambda mail: mail.time)[-SENT_HISTORY:]
+    sent = sorted(customer.sent + visitor.sent, key=lambda mail: mail.time)
+    customer.sent = arbitration.worth_keeping(sent, context.live.policy)
+    customer.ignored += visitor.ignored
+    customer.left_list = max(customer.left_list, visitor.left_list)
+    arbitration.take_notice(customer, visitor.last_active)
     customer.pending += visitor.pending
     changed = cart.adopt(customer.cart, visitor.cart)
     adopting.adopt(customer, visitor, context, with_cart=bool(changed))
@@ -136,8 +152,11 @@ def _adopt_profile(customer: Customer, visitor: Customer, context: Context) -> N
         customer.suppressed = visitor.suppressed
     profile.adopt(customer.profile, visitor.profile)
     customer.views += visitor.views
-    customer.tags = {**visitor.tags, **customer.tags}
+    tags.adopt(customer, visitor)
     customer.fields = {**visitor.fields, **customer.fields}
+    activity.adopt(customer, visitor)
+    purchases.adopt(customer, visitor)
+    customer.source = customer.source or visitor.source
     coupons.adopt(customer, visitor)
     loyalty.adopt(customer, visitor, context)
     if visitor.first_seen:
@@ -167,11 +186,20 @@ def _hand_over(customer: Customer, customer_id: str, event: Event, context: Cont
         tags=customer.tags,
         fields=customer.fields,
         scores=customer.scores,
+        interests=customer.interests,
+        visits=customer.visits,
+        purchases=customer.purchases,
+        mail=customer.mail,
+        source=customer.source,
+        tier=customer.tier,
         coupons=customer.coupons,
         points=customer.points,
         counted=customer.counted,
         finished=customer.finished,
         evidence=customer.evidence,
+        last_active=customer.last_active,
+        ignored=customer.ignored,
+        left_list=customer.left_list,
     )
     state = _ENCODER.encode(knowledge).decode()
     handover = VisitorMerged(anonymous_id=customer.key, state=state)

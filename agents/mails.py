@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from agents import arbitration
 from agents.consent import withdraw
 from agents.context import Context, Occurred
 from agents.effects import command
@@ -17,6 +18,16 @@ def finished(customer: Customer, event: Event, context: Context) -> list[Occurre
     """Sent, failed, rejected or skipped: it can't be taken back any more."""
     data: MailOutcome = event.data
     customer.pending = [mail for mail in customer.pending if mail.command_id != data.command_id]
+    if event.type == "mail.sent":
+        customer.mail.sent = max(customer.mail.sent, context.when(event.time))
+    return []
+
+
+def skipped(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """It never left the house: its place is free for another one."""
+    data: MailOutcome = event.data
+    finished(customer, event, context)
+    arbitration.give_back(customer, data.command_id, context.now)
     return []
 
 

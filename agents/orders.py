@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from agents import cart, coupons, digests, loyalty
+from agents import cart, coupons, digests, loyalty, purchases
 from agents.context import Context, Occurred, Repeated
 from schemas.customer import (
     ORDER_LINES_KEPT,
@@ -144,6 +144,8 @@ def _to_order(data: OrderCompleted, time: int, amount: Decimal) -> Order:
         estimated_delivery=data.estimated_delivery or "",
         tracking_number=data.tracking_number or "",
         tracking_url=data.tracking_url or "",
+        payment_method=data.payment_method or "",
+        coupon=data.coupon or "",
     )
 
 
@@ -154,6 +156,7 @@ def _count(customer: Customer, order: Order) -> None:
     numbers.items += sum(line.quantity for line in order.lines)
     numbers.first = min(numbers.first or order.time, order.time)
     numbers.last = max(numbers.last, order.time)
+    purchases.count(customer, order)
 
 
 def _discount(numbers: OrderStatistics, order: Order) -> None:

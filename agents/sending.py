@@ -18,9 +18,8 @@ from agents.definitions import Published
 from agents.digests import derived_id
 from agents.effects import command
 from agents.windows import DEFAULT_ZONE
-from schemas.commands import LegalBasis, MailClass, SendCommand
+from schemas.commands import LegalBasis, MailClass, QuietHours, SendCommand
 from schemas.customer import Cart, Customer, Line, Order, Pending, Run, Sent
-from schemas.decisions import Reason
 from schemas.definitions.shop import Loyalty
 from schemas.definitions.steps import SendStep, Step
 from schemas.instant import to_rfc3339
@@ -29,13 +28,6 @@ from schemas.stored import NEVER
 
 EXPIRES_AFTER: dict[MailClass, int] = {"transactional": 48 * 3_600_000, "marketing": 24 * 3_600_000}
 """How long a mail may wait at the mailer, ms; the spans of the retry budget."""
-
-
-def refusal(customer: Customer) -> Reason | None:
-    """Return why no mail at all may go to this customer; None when one may."""
-    if not customer.profile.email:
-        return "no_address"
-    return "suppressed" if customer.suppressed else None
 
 
 def command_id(customer: Customer, run: Run, step: Step) -> str:
@@ -92,8 +84,17 @@ def _command(
         legal_basis=basis,
         reason=published.cause,
         bulk=step.bulk,
+        quiet=_quiet(step, context),
         tracking=tracking.most_allowed(customer),
     )
+
+
+def _quiet(step: SendStep, context: Context) -> QuietHours | None:
+    """Whatever keeps a mail at the mailer, it is not to arrive at night either."""
+    policy = context.live.policy
+    if step.mail_class != "marketing" or policy is None or policy.quiet is None:
+        return None
+    return QuietHours(begins=policy.quiet.begins, ends=policy.quiet.ends)
 
 
 def _expires(run: Run, step: SendStep, now: int) -> int:

@@ -35,7 +35,19 @@ def most_allowed(customer: Customer, workflow: TrackingMode | None = None) -> Tr
 
 
 def hit(customer: Customer, event: Event, context: Context) -> list[Occurred]:
-    """A mail was opened or clicked. Nothing of it is kept but the score, if it counts."""
+    """A mail was opened or clicked: how often and when last is kept, if it counts."""
+    if not counts(customer, event):
+        return []
+    habits, time = customer.mail, context.when(event.time)
+    if event.type == "mail.opened":
+        habits.opens += 1
+        habits.opened = max(habits.opened, time)
+        return []
+    habits.clicks += 1
+    habits.clicked = max(habits.clicked, time)
+    sent = next((m for m in customer.sent if m.command_id == event.data.command_id), None)
+    if sent is not None and sent.kind == "promotional":
+        habits.offer_clicks += 1
     return []
 
 

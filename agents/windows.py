@@ -1,57 +1,67 @@
-"""Days and hours of the day in a customer's or the shop's own zone: when a mail may go."""
+"""Hours at which a mail may go, and days, by the clock on the wall: the customer's or the shop's.
+
+Everything is decided by what that clock shows, also while it is put forward or back: hours that are
+skipped never come, hours that come twice count twice. So each search walks: on to where the clock
+would show the wanted time if nobody touched it, or to where somebody does, and looks again.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from schemas.commands import QuietHours
 from schemas.definitions.waits import Window
-from schemas.instant import from_datetime, to_datetime
+from schemas.instant import MILLISECOND, to_datetime
 
 DEFAULT_ZONE = "Europe/Rome"
+"""Of a customer whose zone is not known, or is none."""
+
+_DAY = 86_400_000
 
 
 def next_opening(instant: int, window: Window, zone: str) -> int:
-    """Return `instant` when it lies in the window, else when the window opens next.
+    """Return `instant` (ms) when it lies in the window, else when the window opens next."""
+    return quiet_ends(instant, window.closes, window.opens, zone)
 
-    A window that begins in the hour that daylight saving skips opens an hour later by the clock.
-    """
-    opens, closes = time.fromisoformat(window.opens), time.fromisoformat(window.closes)
-    local = to_datetime(instant).astimezone(zone_of(zone)).time()
-    return instant if opens <= local < closes else _next(instant, opens, zone)
+
+def is_quiet(instant: int, begins: str, ends: str, zone: str) -> bool:
+    """Return whether it is `begins` or later and not yet `ends`; over midnight when that is the
+    earlier, never when both are alike."""
+    now, first, last = local(instant, zone).time(), _time(begins), _time(ends)
+    return first <= now < last if first <= last else now >= first or now < last
+
+
+def quiet_ends(instant: int, begins: str, ends: str, zone: str) -> int:
+    """Return `instant` (ms) when it isn't quiet then, else the first instant at which it isn't."""
+    wanted = _of_day(_time(ends))
+    while is_quiet(instant, begins, ends, zone):
+        instant = _walk(instant, (wanted - _shown(instant, zone)) % _DAY, zone)
+    return instant
 
 
 def quiet_until(instant: int, quiet: QuietHours, zone: str) -> int:
-    """Return `instant` when it is not quiet then, else when the quiet hours end.
-
-    They may go over midnight; an end that daylight saving skips comes an hour later by the clock.
-    """
-    begins, ends = time.fromisoformat(quiet.begins), time.fromisoformat(quiet.ends)
-    local = to_datetime(instant).astimezone(zone_of(zone)).time()
-    inside = begins <= local < ends if begins <= ends else local >= begins or local < ends
-    return _next(instant, ends, zone) if inside else instant
+    """Return `instant` (ms) when it isn't quiet then, else when the quiet hours end."""
+    return quiet_ends(instant, quiet.begins, quiet.ends, zone)
 
 
 def day_of(instant: int, zone: str) -> int:
     """Return the number of the local day, which grows by one each midnight."""
-    return to_datetime(instant).astimezone(zone_of(zone)).toordinal()
+    return local(instant, zone).toordinal()
 
 
 def next_day(instant: int, zone: str) -> int:
-    """Return when the next local day begins."""
-    return _next(instant, time(0), zone)
+    """Return the first instant (ms) of a later day."""
+    today = day_of(instant, zone)
+    while day_of(instant, zone) <= today:
+        instant = _walk(instant, _DAY - _shown(instant, zone), zone)
+    return instant
 
 
-def _next(instant: int, clock: time, zone: str) -> int:
-    """Return when the local clock shows `clock` for the next time after `instant`."""
-    local = to_datetime(instant).astimezone(zone_of(zone))
-    day = local.date() if local.time() < clock else local.date() + timedelta(days=1)
-    shown = from_datetime(datetime.combine(day, clock, tzinfo=zone_of(zone)))
-    if shown < instant:  # in the hour that comes twice, past it the first time
-        shown = from_datetime(datetime.combine(day, clock.replace(fold=1), tzinfo=zone_of(zone)))
-    return shown
+def local(instant: int, zone: str) -> datetime:
+    """Return what the customer's clock shows."""
+    return to_datetime(instant).astimezone(zone_of(zone))
 
 
 @lru_cache(maxsize=1024)
@@ -61,3 +71,32 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo(name or DEFAULT_ZONE)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return ZoneInfo(DEFAULT_ZONE)
+
+
+def _walk(instant: int, distance: int, zone: str) -> int:
+    """Go `distance` (ms) on, but only to where the clocks change if they do on the way."""
+    offset = local(instant, zone).utcoffset()
+    before, after = instant, instant + distance
+    if local(after, zone).utcoffset() == offset:
+        return after
+    while after - before > 1:
+        middle = (before + after) // 2
+        if local(middle, zone).utcoffset() == offset:
+            before = middle
+        else:
+            after = middle
+    return after
+
+
+def _shown(instant: int, zone: str) -> int:
+    """Return what the clock shows, in ms since midnight."""
+    return _of_day(local(instant, zone).time())
+
+
+@lru_cache(maxsize=256)
+def _time(text: str) -> time:
+    return time.fromisoformat(text)
+
+
+def _of_day(now: time) -> int:
+    return (datetime.combine(date.min, now) - datetime.min) // MILLISECOND

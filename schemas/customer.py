@@ -21,7 +21,7 @@ SEEN_IDS = 64
 SEEN_BYTES = 8
 """Of each id an xxh3 hash: among 64 of them a false repeat has a chance of 1 in 2⁵⁸."""
 SENT_HISTORY = 60
-"""Mails remembered for frequency caps; two a day for a month is more than anybody may get."""
+"""Marketing mails remembered for caps and mix: two a day for a month, more than anybody may get."""
 ORDERS_KEPT = 20
 """Orders kept in detail, for review requests and status mails; older ones stay as hashed ids."""
 ORDER_LINES_KEPT = 300
@@ -47,6 +47,7 @@ PAYMENT_METHODS_KEPT = 10
 MONTHS_KEPT = 24
 """Months with orders that are remembered: each season twice."""
 TAGS_KEPT = 200
+"""The oldest give way, so that no workflow's `interest:{…}` can fill a record."""
 LINKED_VISITORS = 20
 """Anonymous ids remembered per customer: browsers and devices of one person."""
 

@@ -60,6 +60,19 @@ class CouponChanged(BaseModel):
     """The order that it was redeemed with."""
 
 
+class SegmentChanged(BaseModel):
+    """The customer has entered a segment, or left it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    signal: Literal["segment.changed"] = "segment.changed"
+    id: str
+    time: Instant
+    customer: str
+    segment: str
+    change: Literal["entered", "left"]
+
+
 class CustomerErased(BaseModel):
     """The customer asked to be forgotten: downstream systems do the same."""
 
@@ -101,7 +114,13 @@ class DataRequested(BaseModel):
 
 
 Signal = Annotated[
-    ScoreChanged | TierChanged | CouponChanged | CustomerErased | DataRequested | SalesAlert,
+    ScoreChanged
+    | SegmentChanged
+    | TierChanged
+    | CouponChanged
+    | CustomerErased
+    | DataRequested
+    | SalesAlert,
     Field(discriminator="signal"),
 ]
 SIGNAL: TypeAdapter[Signal] = TypeAdapter(Signal)

@@ -1,7 +1,7 @@
 """Which events may change which parts of what is known.
 
 More than an event changes is only a little slower; less would leave a segment as it was. So the
-property tests of `tests/agents/test_segments.py` compare with looking at everything.
+property test of `tests/agents/test_standing.py` compares with looking at everything.
 """
 
 from __future__ import annotations
@@ -9,20 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agents.vocabulary.field import Part
-from schemas.events import PAYLOADS
+from schemas.events import ACTIVE, PAYLOADS
 
 EVERYTHING: frozenset[Part] = frozenset(
     {"profile", "consents", "lists", "cart", "orders", "activity", "interests", "mails", "scores",
      "tags", "fields", "segments", "tier", "points", "coupons", "acquired"}
 )  # fmt: skip
-
-ACTIVE = frozenset(
-    {"product.viewed", "product_list.viewed", "products.searched", "page.viewed",
-     "cart.product_added", "cart.product_removed", "checkout.started", "checkout.step_completed",
-     "order.completed", "coupon.applied", "wishlist.added", "product.reviewed", "list.subscribed",
-     "consent.given", "support.requested", "survey.answered", "mail.clicked"}
-)  # fmt: skip
-"""What people do in the shop or with its mails. An opened mail is none: machines open them too."""
 
 _ORDER: tuple[Part, ...] = ("orders", "interests", "cart", "points", "tier", "coupons")
 _TRAITS: tuple[Part, ...] = ("profile", "fields", "mails")

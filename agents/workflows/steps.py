@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agents import (
+    arbitration,
     conditions,
     consent,
     coupons,
@@ -94,7 +95,7 @@ def _confirm(
     customer: Customer, run: Run, published: Published, step: SendStep, context: Context
 ) -> None:
     """Send a transactional mail. Marketing never comes here: see `holding`."""
-    refused = sending.refusal(customer)
+    refused = arbitration.refusal(customer)
     if refused is not None:
         decide(customer, run, "skipped", refused, context, step=step)
         return
@@ -158,6 +159,7 @@ def _issue(
             return STAY
         run.results[step.id] = "none" if code is None else "issued"
         run.coupon = code or run.coupon
+    context.touched.add("coupons")
     if run.results[step.id] == "none":
         decide(customer, run, "skipped", "no_coupon", context, step=step, detail=step.coupon)
     else:
@@ -172,26 +174,32 @@ def _change(customer: Customer, run: Run, step: _Changes, context: Context) -> s
     match step:
         case TagStep():
             tag = conditions.fill(step.tag, subject)[:TAG_LENGTH]
+            context.touched.add("tags")
             tags.add(customer, tag, step.lasts, context)
             done = f"tag {tag}"
         case UntagStep():
             pattern = conditions.fill(step.untag, subject)[:TAG_LENGTH]
+            context.touched.add("tags")
             done = f"untag {', '.join(tags.remove(customer, pattern, context))}"
         case ListStep():
             change = consent.put_on if step.action == "subscribe" else consent.take_off
             context.caused += change(customer, step.list_, context.now)
+            context.touched |= {"lists", "consents"}
             done = f"{step.action} {step.list_}"
         case SetStep():
             for name, value in step.set.items():
                 filled = conditions.fill(value, subject) if isinstance(value, str) else value
                 profile.set_field(customer, name, filled)
+            context.touched |= {"fields", "profile"}
             done = f"set {', '.join(step.set)}"
         case ScoreStep():
             cause = sending.command_id(customer, run, step)
             score.give(customer, step.score, step.add, cause, context)
+            context.touched.add("scores")
             done = f"score {step.score} {step.add:+g}"
         case PointsStep():
             loyalty.add(customer, step.points, context.now, context)
+            context.touched |= {"points", "tier"}
             done = f"points {step.points:+d}"
         case NotifyStep():
             done = f"notify {notifying.notify(customer, run, step, context)}"

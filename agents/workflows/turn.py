@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from agents import standing
 from agents.context import Context, Occurred
 from agents.workflows import advancing, ending, entering, following, holding, telling
 from schemas.customer import Customer
@@ -79,6 +80,9 @@ def _settle(customer: Customer, context: Context, until: int) -> None:
             caused, context.caused = context.caused, []
             for occurrence in caused:
                 _happen(customer, occurrence, context, begin=True)
+        elif context.touched:
+            parts, context.touched = frozenset(context.touched), set()
+            standing.look(customer, parts, context)
         elif not telling.review(customer, context) and not holding.judge(customer, context, until):
             return
 

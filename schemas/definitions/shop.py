@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from schemas.customer import SENT_HISTORY
 from schemas.definitions.conditions import Condition
 from schemas.definitions.definition import Definition, Name, Texts
 from schemas.durations import Duration
@@ -17,8 +18,8 @@ from schemas.money import Amount
 class Cap(Definition):
     """At most so many marketing mails in a span."""
 
-    at_most: int = Field(ge=1)
-    per: Duration | Literal["day"]
+    at_most: int = Field(ge=1, le=SENT_HISTORY)
+    per: Literal["day"] | Duration
     """`day`: a calendar day in the customer's zone. Else any such span, both ends included."""
     workflow: str = ""
     """Only of this workflow; of all if empty."""
@@ -36,10 +37,19 @@ class Mix(Definition):
 
     promotional: float = Field(gt=0, le=1)
     """At most this share…"""
-    span: Duration
+    span: Duration = Field(gt=0)
     """…of those in any such span…"""
-    from_mails: int = Field(ge=1)
+    from_mails: int = Field(ge=1, le=SENT_HISTORY // 2)
     """…that holds at least so many."""
+
+    @model_validator(mode="after")
+    def _leaves_room_for_one(self) -> Mix:
+        if self.promotional * self.from_mails < 1:
+            raise ValueError(
+                f"from_mails {self.from_mails}: {self.promotional} of them is less than one mail, "
+                "so that no promotional mail could ever be sent"
+            )
+        return self
 
 
 class Fatigue(Definition):

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from agents.score import add, decayed
+from agents.worth import add
+from agents.worth import faded as decayed
 from schemas.customer import Score
 from schemas.signals import ScoreChanged
 from tests.agents.world import DAY, START, World

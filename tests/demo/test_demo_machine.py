@@ -14,6 +14,7 @@ from streams.demo.machine import Machine, drive, running
 from streams.demo.sink import LOOPBACK, Sink
 from streams.failures import WorkerFailed
 from streams.settings import Settings, load_settings
+from tests.any_hour import without_policy
 
 START = 1_772_355_600_000
 """2026-03-01T09:00:00Z."""
@@ -29,6 +30,7 @@ def settings(directory: Path, port: int = 9) -> Settings:
         smtp_url=f"smtp://{LOOPBACK}:{port}",
         store="memory",
         tick_seconds=3600.0,
+        workflows_dir=without_policy(directory / "workflows"),
     )
 
 

@@ -17,7 +17,7 @@ __all__ = ["ritorno"]
 EVENTS = [
     {"type": "list.subscribed", "id": "1", "time": "2026-03-01T10:00:00Z",
      "data": {"confirmed": True, "email": "anna@posta.example"}},
-    {"type": "cart.product_added", "id": "2", "time": "2026-03-31T20:00:00Z",
+    {"type": "cart.product_added", "id": "2", "time": "2026-03-31T17:30:00Z",
      "data": {"product_id": "p1", "price": "29.90"}},
     {"type": "page.viewed", "id": "3", "time": "2026-04-02T10:00:00Z", "data": {}},
 ]  # fmt: skip
@@ -53,7 +53,7 @@ def test_a_day_includes_its_evening(ritorno: Ritorno, events: str) -> None:
         "id", "time", "customer", "email", "workflow", "step", "class", "kind",
         "template",
     ]  # fmt: skip
-    earlier = ritorno("replay", events, "--until", "2026-03-31T20:30:00Z", "--out", "o", "--json")
+    earlier = ritorno("replay", events, "--until", "2026-03-31T18:00:00Z", "--out", "o", "--json")
     assert earlier.json[0]["commands"] == summary["commands"] - 1
 
 

@@ -14,6 +14,7 @@ from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS
 from streams.log import Log
 from streams.partitioner import partition_of
+from tests.any_hour import without_policy
 from tests.faults.fleet import Fleet, Inbox, Worker, counts_of, poll_pause
 from tests.faults.load import Load
 from tests.faults.verify import Follower, check_decisions, check_mails, check_states, reference
@@ -68,6 +69,7 @@ class Run:
             RITORNO_PARTITIONS="4",
             RITORNO_KAFKA_SESSION_SECONDS=str(SESSION_SECONDS),
             RITORNO_TOKEN_KEYS="a:0123456789abcdef0123456789abcdef",
+            RITORNO_WORKFLOWS_DIR=str(without_policy(directory / "workflows")),
         )
 
     async def go(self, faults: list[str], events_per_fault: int) -> Counter[str]:

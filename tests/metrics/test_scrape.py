@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 import yaml
 
+from tests.any_hour import without_policy
 from tests.faults.fleet import Inbox, Worker, free_port, poll_pause
 from tests.metrics.prometheus import needs_prometheus
 from tests.metrics.test_rules_and_dashboard import DEPLOY, GROUPS, PANELS, RULES
@@ -55,6 +56,7 @@ async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
         "RITORNO_BROKER": f"embedded://{tmp_path / 'log'}",
         "RITORNO_SMTP_URL": f"smtp://127.0.0.1:{inbox.port}",
         "RITORNO_TICK_SECONDS": "0.2",
+        "RITORNO_WORKFLOWS_DIR": str(without_policy(tmp_path / "workflows")),
     }
     worker = Worker("worker-1", tmp_path / "worker-1", environment)
     worker.start()

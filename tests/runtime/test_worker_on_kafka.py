@@ -15,6 +15,7 @@ from streams.monitoring.doctor import Status, check_topics
 from streams.settings import Settings
 from streams.topology import topics
 from streams.worker import Worker
+from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
 from tests.runtime.test_worker import (
     LOOPBACK,
@@ -43,6 +44,7 @@ async def settings(
         admin_bind=LOOPBACK,
         public_bind=LOOPBACK,
         smtp_url=inbox[1],
+        workflows_dir=without_policy(tmp_path / "workflows"),
     )
 
 

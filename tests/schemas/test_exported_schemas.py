@@ -14,7 +14,7 @@ from schemas.events import INTERNAL_TYPES, PAYLOADS
 from schemas.export import DIALECT, export
 from schemas.wire import Unreadable, parse_published
 from streams.yaml_text import read_yaml
-from tests.agents.world import FILES, HOUR, World
+from tests.agents.world import HOUR, SHIPPED, World
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 SCHEMAS = export()
@@ -85,4 +85,4 @@ def test_what_actors_write_is_as_exported() -> None:
 def test_our_workflows_are_as_exported(path: Path) -> None:
     written = read_yaml(path.read_text(encoding="utf-8"))
     validator("workflow.schema.json").validate(written)
-    validator("workflow.schema.json").validate(json.loads(FILES[written["id"]]))
+    validator("workflow.schema.json").validate(json.loads(SHIPPED[written["id"]]))

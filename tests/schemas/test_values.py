@@ -145,7 +145,7 @@ STEP = {"id": "s", "wait": {"for": "1h", "since": "cart.changed"}, "send": "cart
         "class": "marketing", "kind": "informative", "late": {"then": "fire"}}  # fmt: skip
 FLOW: dict[str, Any] = {"id": "w", "title": {}, "trigger": "cart.changed",
                         "entry": {"once_per": "cart"}, "steps": [STEP]}  # fmt: skip
-SCORING: dict[str, Any] = {"definition": "scoring", "half_life": "1d", "points": {},
+SCORING: dict[str, Any] = {"definition": "scoring", "half_life": "1d", "points": {"page.viewed": 1},
                            "bands": [{"name": "cold", "from": 0}]}  # fmt: skip
 
 

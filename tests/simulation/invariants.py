@@ -146,7 +146,7 @@ def _check_mails(world: World) -> None:
         event = _event(record)
         if event is None or event.source != "/ritorno/mailer":
             continue
-        if event.type != "mail.deferred":
+        if event.type not in ("mail.deferred", "mail.held"):
             reason = getattr(event.data, "reason", "")
             finals[event.data.command_id].add((event.type, reason, event.id))
         if getattr(event.data, "ambiguous", False):
@@ -175,19 +175,21 @@ def _check_timers(world: World, effects: list[Effect], live: dict[bytes, bytes])
         for part in world.log.topics[CUSTOMER_EVENTS]
         for record, time in zip(part, _times(part), strict=True)
     }
+    openings = _openings(effects)
     done: Counter[tuple[str, str, str]] = Counter()
     for decision in (e.content for e in effects if isinstance(e.content, Decision)):
-        if decision.due is None or decision.decision == "postponed":
+        if decision.due is None or decision.decision in _PUT_OFF:
             continue
         if decision.decision == "sent":
             done[decision.customer, decision.run, decision.step] += 1
         clock = clocks[partition_of(decision.customer.encode(), PARTITIONS)]
-        assert decision.due <= decision.time or decision.reason == "stopped", "not early"
+        waits = decision.reason != "stopped" and decision.time not in openings
+        assert decision.due <= decision.time or not waits, "not early"
         before = clock[bisect_left(clock, decision.time) - 1]
         at_an_event = (decision.customer.encode(), decision.time) in busy
         # What a merge brings along fires at the record after it.
         at_an_event |= (decision.customer.encode(), before) in busy
-        assert before < decision.due or at_an_event or decision.time in _openings(effects), (
+        assert before < decision.due or at_an_event or decision.time in openings, (
             f"not late: {decision}"
         )
     assert all(count == 1 for count in done.values()), "not twice"
@@ -198,17 +200,21 @@ def _check_timers(world: World, effects: list[Effect], live: dict[bytes, bytes])
         assert head(stored).due == NEVER or customer.runs or customer.watches
 
 
+_PUT_OFF = ("postponed", "held")
+
+
 def _openings(effects: list[Effect]) -> set[int]:
-    """Times at which steps came that had been put off to the next opening of their window."""
-    postponed = {
+    """Times at which steps came that had been put off: to the next opening of their window, or as
+    mails that were held, which are looked at whenever another one is due."""
+    put_off = {
         (e.content.run, e.content.step)
         for e in effects
-        if isinstance(e.content, Decision) and e.content.decision == "postponed"
+        if isinstance(e.content, Decision) and e.content.decision in _PUT_OFF
     }
     return {
         e.content.time
         for e in effects
-        if isinstance(e.content, Decision) and (e.content.run, e.content.step) in postponed
+        if isinstance(e.content, Decision) and (e.content.run, e.content.step) in put_off
     }
 
 
