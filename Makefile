@@ -63,6 +63,10 @@ bench: setup ## Measure; writes benchmarks/results.json
 soak: setup ## The long fault run on real Kafka: 50 kills, pauses and restarts, about half an hour
 	@RITORNO_REQUIRE_KAFKA=1 $(BIN)/python -m tests.faults.soak
 
+.PHONY: soak-mail
+soak-mail: setup ## The mailer killed 50 times while 5,000 mails go to a real SMTP server
+	@$(BIN)/python -m tests.faults.mail_soak
+
 .PHONY: schemas
 schemas: setup ## Export the JSON Schemas to out/schemas
 	@$(BIN)/ritorno schemas export out/schemas

@@ -85,7 +85,7 @@ def _command(
         reason=published.cause,
         bulk=step.bulk,
         quiet=_quiet(step, context),
-        tracking=tracking.most_allowed(customer),
+        tracking=tracking.most_allowed(customer, step.tracking),
     )
 
 

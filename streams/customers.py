@@ -225,6 +225,12 @@ class CustomersRuntime(Generic[ChangesT]):
         stored = self._open[tp].changelog.get(key)
         return None if stored is None or is_grave(stored) else stored
 
+    async def scrub(self, partition: int, keys: Sequence[bytes]) -> None:
+        """Let the store hold nothing of what these customers were before. Raises StateError."""
+        open_ = self._open.get(TopicPartition(CUSTOMERS.reads, partition))
+        if open_ is not None:
+            await asyncio.to_thread(open_.changelog.store.scrub, keys)
+
     async def _recover(self, tp: TopicPartition, store: Store) -> _Partition[ChangesT]:
         changelog = Changelog(self._log, CUSTOMERS.keeps, tp.partition, store)
         recovered = await changelog.recover()

@@ -46,6 +46,7 @@ from streams.monitoring.admin import AdminServer, Check, Readiness, log_reachabl
 from streams.monitoring.metrics import Metrics
 from streams.partitioner import partition_of
 from streams.preparation import prepare_topics, prepare_workflows
+from streams.privacy.eraser import Eraser
 from streams.public.site import PublicSite
 from streams.settings import Settings
 from streams.state.memory import open_memory
@@ -140,6 +141,7 @@ class Worker:
         await prepare_workflows(self.log, self.settings)
 
         app = App(settings=self.settings, record_log=self.log, gate=self.gate)
+        self.eraser = Eraser(self.log, self.clock, self._scrub)
         self.customers = await self._customers()
         self._own(app, CUSTOMERS, self.customers)
         mail = mail_settings(self.settings)
@@ -150,6 +152,8 @@ class Worker:
         await self._open_inbound(mail)
         await self._open_public_port(mail, composer)
         await self._consume(app)
+        self.eraser.start()
+        self._running.push_async_callback(self.eraser.stop)
 
     async def _customers(self) -> CustomersRuntime[Changes]:
         definitions = Definitions()
@@ -167,7 +171,7 @@ class Worker:
             ticks=Ticks(
                 self.log, CUSTOMER_EVENTS, self.clock, int(self.settings.tick_seconds * 1000)
             ),
-            observer=self.metrics,
+            observer=self.eraser.watching(self.metrics),
         )
         self.metrics.watch_timers(runtime.timers_pending)
         self._running.callback(runtime.close)
@@ -220,6 +224,10 @@ class Worker:
         runtime.settle(owned)  # first: it closes the stores whose directories are removed next
         if isinstance(self._open_store, ClearsLeftovers):
             self._open_store.clear(agent.keeps, owned)
+
+    async def _scrub(self, partition: int, customers: list[bytes]) -> None:
+        await self.customers.scrub(partition, customers)
+        await self.mailer.scrub(partition)
 
     async def _open_admin_port(self) -> None:
         self.admin = AdminServer(

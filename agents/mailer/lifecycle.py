@@ -60,6 +60,9 @@ LONGEST_BUDGET_MS = 2 * DAY_MS
 
 EXPIRED = "expired"
 
+INTERRUPTED = Unknown("interrupted")
+"""How an attempt ended that was found begun when its process was gone."""
+
 
 def queued(
     command: SendCommand | NotifyCommand, offset: int, raw: bytes, providers: Providers
@@ -176,7 +179,10 @@ def lost(entry: Entry, result: Unknown, now: int) -> Entry:
     entry = msgspec.structs.replace(entry, ambiguous=True)
     if entry.marketing:
         return _finish(entry, "failed", MailFailed, now, reason="ambiguous", ambiguous=True)
-    return _defer(entry, now, reason=result.reason, ambiguous=True)
+    after = _defer(entry, now, reason=result.reason, ambiguous=True)
+    # It was us who died: no reason to wait for the relay, unless this very mail is what kills us.
+    at_once = result == INTERRUPTED and entry.attempt == 1
+    return msgspec.structs.replace(after, due=now) if at_once else after
 
 
 def answered(entry: Entry, result: Answered, now: int) -> Entry:

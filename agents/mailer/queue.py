@@ -99,7 +99,7 @@ class Queue:
         for entry in self._unfinished:
             changes.outcomes += [Published(entry.id, record) for record in entry.pending]
             if entry.state == "attempting":
-                result = known.get((entry.id, entry.attempt), Unknown("interrupted"))
+                result = known.get((entry.id, entry.attempt), mail.INTERRUPTED)
                 if result is None:
                     self._release(entry, now, changes)
                 else:

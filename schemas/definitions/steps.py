@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, JsonValue, Tag, model_validator
 
-from schemas.commands import MailClass, MailKind
+from schemas.commands import MailClass, MailKind, TrackingMode
 from schemas.definitions.conditions import Condition, Scalar
 from schemas.definitions.definition import Definition, Name
 from schemas.definitions.triggers import Occurrence
@@ -73,6 +73,9 @@ class SendStep(StepCommon):
     products: Products | None = None
     """Which products of the feed the template gets as `products`."""
     bulk: bool = False
+    tracking: TrackingMode | None = None
+    """At most so much may be noted of openings and clicks; as much as shop and person allow if it
+    is not said."""
 
     @model_validator(mode="after")
     def _class_and_kind_agree(self) -> SendStep:

@@ -31,6 +31,7 @@ from streams.log import (
     UnknownTopic,
 )
 from streams.logs import embedded_file as file
+from streams.logs.embedded_editing import Editor
 from streams.logs.embedded_file import Append, Commit, Extent, Topic
 from streams.logs.embedded_upkeep import MIN_DIRTY, Upkeep
 from streams.logs.embedded_writer import Writer
@@ -242,6 +243,10 @@ class EmbeddedLog:
             for (topic, partition), offset in offsets.items()
         }
         await asyncio.shield(self._open().submit(Commit(group, by_id)))
+
+    def editor(self) -> Editor:
+        """Return who can change records in place, for erasures. Raises LogError."""
+        return Editor(self.directory, self._open())
 
     # Inside.
 

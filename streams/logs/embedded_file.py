@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -65,7 +65,7 @@ CREATE TABLE committed (
 ) WITHOUT ROWID;
 """
 
-_pack_headers = msgspec.msgpack.Encoder().encode
+_encode_headers = msgspec.msgpack.Encoder().encode
 _unpack_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
 
 
@@ -133,6 +133,8 @@ def _set_up(db: sqlite3.Connection, directory: Path) -> None:
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA cache_size = -16384")
+    # What compaction, retention and erasures remove is overwritten: it is people's data.
+    db.execute("PRAGMA secure_delete = ON")
     if found == 0:
         db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
 
@@ -258,7 +260,7 @@ def _append(db: sqlite3.Connection, request: Append) -> int:
     db.executemany(
         "INSERT INTO records (id, timestamp, key, headers, value) VALUES (?, ?, ?, ?, ?)",
         [
-            (number, timestamp, key, _pack_headers(headers) if headers else None, value)
+            (number, timestamp, key, pack_headers(headers), value)
             for number, (key, value, headers) in enumerate(request.records, row_id)
         ],
     )
@@ -284,6 +286,24 @@ def committed(db: sqlite3.Connection, group: str) -> dict[int, int]:
     return dict(rows.fetchall())
 
 
+def pack_headers(headers: Sequence[tuple[str, bytes]]) -> bytes | None:
+    """Return headers as the file has them."""
+    return _encode_headers(headers) if headers else None
+
+
+def select(
+    db: sqlite3.Connection, topic: Topic, partition: int, condition: str, values: Sequence[bytes]
+) -> list[Record]:
+    """Return the records of one partition for which an SQL condition holds."""
+    run = topic.partition_ids[partition] << OFFSET_BITS
+    rows = db.execute(
+        "SELECT id, timestamp, key, headers, value FROM records "  # ours, see values
+        f"WHERE id >= ? AND id <= ? AND {condition} ORDER BY id",
+        (run, run | OFFSET_MASK, *values),
+    )
+    return [_record(topic, partition, row) for row in rows]
+
+
 def read(
     db: sqlite3.Connection, topic: Topic, partition: int, start: int, stop: int
 ) -> list[Record]:
@@ -296,23 +316,26 @@ def read(
     )
     chunk: list[Record] = []
     size = 0
-    for row_id, timestamp, key, headers, value in rows:
-        chunk.append(
-            Record(
-                topic.name,
-                partition,
-                row_id & OFFSET_MASK,
-                timestamp,
-                key,
-                value,
-                _unpack_headers(headers) if headers else (),
-            )
-        )
-        size += len(value) if value is not None else 0
+    for row in rows:
+        chunk.append(_record(topic, partition, row))
+        size += len(row[-1]) if row[-1] is not None else 0
         if size >= CHUNK_BYTES:
             break
     rows.close()
     return chunk
+
+
+def _record(topic: Topic, partition: int, row: tuple[Any, ...]) -> Record:
+    row_id, timestamp, key, headers, value = row
+    return Record(
+        topic.name,
+        partition,
+        row_id & OFFSET_MASK,
+        timestamp,
+        key,
+        value,
+        _unpack_headers(headers) if headers else (),
+    )
 
 
 def first_since(db: sqlite3.Connection, partition_id: int, extent: Extent, instant: int) -> int:
@@ -336,7 +359,7 @@ def first_since(db: sqlite3.Connection, partition_id: int, extent: Extent, insta
 
 
 def delete(db: sqlite3.Connection, partition_id: int, offsets: Iterable[int]) -> None:
-    """Remove single records of a compacted partition."""
+    """Remove single records: of a compacted partition, or of somebody who was erased."""
     run = partition_id << OFFSET_BITS
     with transaction(db):
         removed = db.executemany(

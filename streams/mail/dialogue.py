@@ -50,7 +50,10 @@ class Dialogue(asyncio.Protocol):
         self.owed = 0
         """Replies that have not been read."""
         transport.set_protocol(self)
-        transport.set_write_buffer_limits(high=0)  # `written` waits for all
+        # `written` waits for all. asyncio's TLS takes "at the limit" for "above" it, so with 0 it
+        # would pause at an empty buffer, for ever.
+        encrypted = transport.get_extra_info("sslcontext") is not None
+        transport.set_write_buffer_limits(high=1 if encrypted else 0, low=0)
 
     # What asyncio tells.
 

@@ -153,6 +153,12 @@ class MailerRuntime:
         await self._relays.close()
         await self._webhooks.close()
 
+    async def scrub(self, partition: int) -> None:
+        """Let the store hold nothing of what mails were before. Raises StateError."""
+        for tp, open_ in list(self._open.items()):
+            if tp.partition == partition:
+                await asyncio.to_thread(open_.changelog.store.scrub, None)
+
     async def settled(self) -> None:
         """Wait until no mail is due and none on its way, for who drives a virtual clock."""
         for partition in list(self._open.values()):

@@ -37,6 +37,9 @@ class MemoryStore:
         """Yield every key with what is kept under it; don't write meanwhile."""
         return iter(self._kept.items())
 
+    def scrub(self, keys: Sequence[bytes] | None) -> None:
+        """Nothing is in a file."""
+
     def reset(self) -> None:
         """Become empty, at position 0."""
         self._kept.clear()

@@ -7,6 +7,7 @@ position with exactly the items of that position, and catches up from the change
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class RocksStore:
         self._path = path
         self._cache = cache
         self._closed = False
+        self._scrubbing = threading.Lock()
         self._db = self._open()
 
     def get(self, key: bytes) -> bytes | None:
@@ -63,6 +65,22 @@ class RocksStore:
             if key != POSITION_KEY:
                 yield key, stored
 
+    def scrub(self, keys: Sequence[bytes] | None) -> None:
+        """Compact away what was kept under `keys` before. Raises StateError.
+
+        Where the newest value is in a file of its own level, the older ones below it are merged
+        into it and gone; a tenth of a second for a key.
+        """
+        with self._scrubbing:
+            if self._closed:
+                return
+            try:
+                self._db.flush()
+                for key in [None] if keys is None else keys:
+                    self._db.compact_range(key, key)
+            except Exception as error:  # rocksdict raises bare Exception for all I/O errors
+                raise StateError(f"The state in {self._path} can't be written: {error}") from error
+
     def reset(self) -> None:
         """Become empty, at position 0."""
         self.drop()
@@ -71,9 +89,10 @@ class RocksStore:
 
     def close(self) -> None:
         """Release the files and the lock; what was written stays."""
-        if not self._closed:
-            self._closed = True
-            self._db.close()
+        with self._scrubbing:
+            if not self._closed:
+                self._closed = True
+                self._db.close()
 
     def drop(self) -> None:
         """Close and remove the directory."""

@@ -35,6 +35,12 @@ class Store(Protocol):
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every key with what is kept under it, in no promised order."""
 
+    def scrub(self, keys: Sequence[bytes] | None) -> None:
+        """Let no file hold what was kept under `keys` before, of all keys when None.
+
+        May take seconds; may be called from another thread. Raises StateError.
+        """
+
     def reset(self) -> None:
         """Become empty, at position 0: the store and its changelog don't belong together."""
 

@@ -9,7 +9,7 @@ import pytest
 from agents.tracking import BURST_LINKS, SOURCE, TOO_FAST_MS, Visit, judge, most_allowed
 from schemas.commands import TrackingMode
 from schemas.tracking import MODES, strictest
-from tests.agents.world import World
+from tests.agents.world import FILES, World, changed
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 CHROME = f"Mozilla/5.0 (X11; Linux x86_64) {WEBKIT} Chrome/126.0 Safari/537.36"
@@ -148,3 +148,13 @@ def test_nobody_scores_who_has_said_no_since() -> None:
     world.tell("consent.withdrawn", purpose="tracking")
     assert hit(world, verdict="human") == 0
     assert hit(world, sender="/another-sender", verdict="human") == 3  # its own responsibility
+
+
+def test_a_workflow_may_want_less() -> None:
+    step = {"id": "a", "send": "order-confirmation", "class": "transactional",
+            "kind": "transactional", "tracking": "off"}  # fmt: skip
+    quiet = changed("w05-post-purchase", id="quiet", steps=[step])
+    world = World(FILES | {"quiet": quiet}).subscribed()
+    world.tell("consent.given", purpose="tracking").order()
+    by_workflow = {command.workflow: command.tracking for command in world.commands}
+    assert by_workflow == {"w05-post-purchase": "identified", "quiet": "off"}

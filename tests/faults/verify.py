@@ -20,7 +20,7 @@ from streams.replay import Outcome, Partition
 from tests.faults.fleet import Inbox, poll_pause
 from tests.faults.load import Load
 
-FINAL = frozenset({"mail.sent", "mail.bounced", "mail.failed", "mail.skipped"})
+FINAL = frozenset({"mail.sent", "mail.bounced", "mail.failed", "mail.rejected", "mail.skipped"})
 
 
 @dataclass

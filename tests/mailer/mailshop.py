@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -56,6 +57,17 @@ class Shop:
             self.offset += 1
         await self.runtime.process(batch(records))
         assert not self.gate.failures
+
+    async def drive(self, until: int) -> None:
+        """Let the time pass up to `until`, stopping whenever something is due."""
+        while True:
+            async with asyncio.timeout(10):
+                await self.runtime.settled()
+            due = self.runtime.next_time()
+            if due is None or due > until:
+                self.clock.advance(until)
+                return
+            self.clock.advance(due)
 
     def outcomes(self, type_: str) -> list[dict[str, Any]]:
         """Return the data of the events of a type, after checking that they are readable."""

@@ -56,6 +56,8 @@ class ScriptedRelay:
     script: dict[str, list[str]] = field(default_factory=dict)
     mails: list[bytes] = field(default_factory=list)
     """What was received up to a final dot, whatever was replied to it."""
+    taken: list[bytes] = field(default_factory=list)
+    """Of those, what the relay has said that it took."""
     recipients: list[str] = field(default_factory=list)
     connections: int = 0
     commands: list[str] = field(default_factory=list)
@@ -124,7 +126,8 @@ class ScriptedRelay:
         self.mails.append(text[: -len(b".\r\n")].replace(b"\r\n..", b"\r\n."))
         if self.on_text is not None:
             self.on_text()
-        await self._reply(DOT, reader, writer)
+        if (await self._reply(DOT, reader, writer)).startswith("250"):
+            self.taken.append(self.mails[-1])
 
     async def _reply(
         self, stage: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

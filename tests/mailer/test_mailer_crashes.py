@@ -36,7 +36,7 @@ from tests.mailer.doubles import CountingMetrics, MemoryLog, OneWay, SimpleGate,
 from tests.mailer.samples import DAY, START, cancel, record, send
 
 TP = TopicPartition("send-commands", 0)
-FINAL = ("mail.sent", "mail.bounced", "mail.failed", "mail.skipped")
+FINAL = ("mail.sent", "mail.bounced", "mail.failed", "mail.rejected", "mail.skipped")
 SPIN = 40
 """Turns of the event loop in which everything that can happen now has happened."""
 

@@ -47,8 +47,10 @@ async def problem(url: str) -> tuple[str, str]:
 
 async def delivers(url: str, relay: ScriptedRelay) -> None:
     async with connected(url) as connection:
-        assert isinstance(await connection.deliver(COMPOSER.compose(send())), Accepted)
-    assert len(relay.mails) == 1
+        for number in range(1, 5):  # a connection is for many mails, encrypted or not
+            mail = COMPOSER.compose(send(f"m{number}"))
+            assert isinstance(await connection.deliver(mail), Accepted)
+    assert len(relay.mails) == 4
 
 
 @pytest.mark.parametrize(

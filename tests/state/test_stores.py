@@ -98,3 +98,30 @@ def test_what_a_former_process_has_left_of_others_partitions_is_removed(tmp_path
     stores.clear("changelog", [TopicPartition("events", 1)])
     left = sorted(path.name for path in (tmp_path / "state").iterdir())
     assert left == ["changelog-1", "other-0"]
+
+
+def test_scrubbing_changes_nothing_that_is_kept(open_store: StoreFactory) -> None:
+    store = open_store(TP)
+    store.write([(b"a", b"1"), (b"b", b"2")], 2)
+    store.write([(b"a", b"3")], 3)
+    store.scrub([b"a", b"never heard of"])
+    store.scrub(None)
+    assert (store.get(b"a"), store.get(b"b"), store.position()) == (b"3", b"2", 3)
+    store.close()
+    store.scrub([b"a"])  # too late: the partition has gone
+
+
+def test_what_was_scrubbed_is_in_no_file(tmp_path: Path) -> None:
+    store = RocksStores(tmp_path)(TP)
+    store.write([(b"anna", b"a secret of hers"), (b"bruno", b"what bruno keeps")], 2)
+    store.write([(b"anna", b"")], 3)
+
+    def files_with(word: bytes) -> list[Path]:
+        return [
+            path for path in tmp_path.rglob("*") if path.is_file() and word in path.read_bytes()
+        ]
+
+    assert files_with(b"a secret of hers")
+    store.scrub([b"anna"])
+    assert not files_with(b"a secret of hers")
+    assert files_with(b"what bruno keeps")

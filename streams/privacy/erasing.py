@@ -1,0 +1,310 @@
+"""Removes from the embedded log what an erased person left in it.
+
+The signal `customer.erased` is the order to do so; whoever carries it out commits how far it got,
+so that a crash repeats an erasure and never forgets one. It waits until nothing needs the records:
+
+- the actor's empty state is in its changelog, so that nothing is ever recovered from the events;
+- the mailer has dealt with the person's commands and told what became of them.
+
+Then, record by record:
+
+    customer-events       becomes a control record without key and content: others' timers fire at
+                          the times that records have, so a replay must find the times
+    facts                 stay as increments, without the customer, the run and the command
+    signals, commands,    are removed; of the signals `customer.erased` stays, which other systems
+    dead letters          have to learn of
+    changelogs            keep each key's last record: an empty one
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import structlog
+from pydantic import ValidationError
+
+from agents.mailer.entry import Entry, unpack_entry
+from schemas.decisions import DECISION, Decision
+from schemas.events import ERASED
+from schemas.instant import parse_instant
+from schemas.records import OutRecord, Record
+from schemas.signals import SIGNAL, CustomerErased
+from schemas.stored import PROGRESS_KEY, head
+from streams.app import GROUP as READERS
+from streams.logs.embedded import EmbeddedLog
+from streams.logs.embedded_editing import Editor
+from streams.partitioner import partition_of
+from streams.topology import (
+    CUSTOMER_EVENTS,
+    CUSTOMER_SIGNALS,
+    CUSTOMERS_CHANGELOG,
+    DEAD_LETTERS,
+    FACTS,
+    MAILER_CHANGELOG,
+    SEND_COMMANDS,
+)
+
+GROUP = "ritorno-erasing"
+"""Under this name the offsets of the signals that were carried out are committed."""
+
+REWRITTEN = "ritorno-rewriting"
+"""Under this one those whose traces are in no corner of the file any more."""
+
+BLANK = OutRecord(None, b"", (("ce_type", ERASED.encode()),))
+
+_ERASING = (b"customer.erasure_requested", b"visitor.forgotten")
+
+_log = structlog.get_logger(__name__)
+
+
+class Erasure(NamedTuple):
+    """One erasure to be carried out, as its signal says."""
+
+    customer: str
+    time: int
+    """Time of the log at which the actor forgot, ms."""
+    partition: int
+    offset: int
+    stamp: int
+    """Where the signal is, and when it was appended."""
+
+
+@dataclass(slots=True)
+class _Traces:
+    """What is in the log of one person."""
+
+    partition: int
+    events: list[Record]
+    commands: list[Record]
+    states: list[Record]
+    mails: dict[str, list[tuple[int, Entry]]] = field(default_factory=dict)
+    """Changelog records of each of the person's mails, with their offsets."""
+    boundary: int = -1
+    """Offset of the last event that erased; what comes after it is somebody new."""
+
+
+class Erasing:
+    """Carries erasures out, one after the other."""
+
+    def __init__(self, log: EmbeddedLog) -> None:
+        self._log = log
+
+    async def carry_out(self) -> bool:
+        """Carry out what is open; return whether nothing has to wait. Raises LogError."""
+        all_done = True
+        for partition in range(await self._log.partitions(CUSTOMER_SIGNALS)):
+            for erasure in await self._open(partition):
+                if not await self._erase(erasure):
+                    all_done = False
+                    break  # the others of this partition come after it
+                await self._commit(erasure)
+        return all_done
+
+    async def is_rewritten(self) -> bool:
+        """Return whether the file holds no corner with something erased. Raises LogError."""
+        return await self._log.committed(GROUP) == await self._log.committed(REWRITTEN)
+
+    async def rewrite(self) -> None:
+        """Write the file anew, where nobody is in the way. Raises LogError."""
+        carried_out = await self._log.committed(GROUP)
+        if await self._log.editor().rewrite():
+            await self._log.commit(REWRITTEN, carried_out)
+
+    async def is_done(self, customer: str) -> bool:
+        """Return whether no erasure of this customer is open. Raises LogError."""
+        partition = partition_of(customer.encode(), await self._log.partitions(CUSTOMER_SIGNALS))
+        return all(erasure.customer != customer for erasure in await self._open(partition))
+
+    async def _open(self, partition: int) -> list[Erasure]:
+        committed = await self._log.committed(GROUP)
+        span = (await self._log.offsets(CUSTOMER_SIGNALS))[partition]
+        start = max(committed.get((CUSTOMER_SIGNALS, partition), 0), span.start)
+        found = []
+        async for chunk in self._log.read(CUSTOMER_SIGNALS, partition, start, span.end):
+            for record in chunk:
+                signal = _erased(record)
+                if signal is not None:
+                    found.append(
+                        Erasure(
+                            signal.customer,
+                            signal.time,
+                            partition,
+                            record.offset,
+                            record.timestamp,
+                        )
+                    )
+        return found
+
+    async def _commit(self, erasure: Erasure) -> None:
+        await self._log.commit(GROUP, {(CUSTOMER_SIGNALS, erasure.partition): erasure.offset + 1})
+        _log.info("erased from the log", signal=f"{erasure.partition}:{erasure.offset}")
+
+    async def _erase(self, erasure: Erasure) -> bool:
+        """Remove all traces; return False when something still needs them."""
+        editor = self._log.editor()
+        traces = await self._traces(erasure, editor)
+        if not await self._is_settled(erasure, traces):
+            return False
+        await self._blank_events(traces, editor)
+        await _remove(editor, SEND_COMMANDS, traces.commands)
+        await _remove(editor, CUSTOMERS_CHANGELOG, traces.states[:-1])
+        older = [at for states in traces.mails.values() for at, _ in states[:-1]]
+        await editor.change(MAILER_CHANGELOG, traces.partition, dict.fromkeys(older))
+        await self._remove_signals(erasure, editor)
+        await self._remove_letters(erasure, editor)
+        await self._anonymise_facts(erasure, editor)
+        return True
+
+    # What there is.
+
+    async def _traces(self, erasure: Erasure, editor: Editor) -> _Traces:
+        key = erasure.customer.encode()
+        partition = partition_of(key, await self._log.partitions(CUSTOMER_EVENTS))
+        events = await editor.with_key(CUSTOMER_EVENTS, partition, key)
+        commands = await editor.with_key(SEND_COMMANDS, partition, key)
+        traces = _Traces(
+            partition=partition,
+            events=events,
+            commands=[each for each in commands if _decided(each.value) <= erasure.time],
+            states=await editor.with_key(CUSTOMERS_CHANGELOG, partition, key),
+        )
+        erasing = [each.offset for each in events if each.header("ce_type") in _ERASING]
+        traces.boundary = max(erasing, default=-1)
+        ids = {_field(each.value, "id") for each in traces.commands} - {""}
+        ids |= {
+            _field(each.value, "command_id")
+            for each in events
+            if each.offset <= traces.boundary and _is_of_mail(each)
+        } - {""}
+        for offset, entry in await self._entries(erasure, editor, partition, ids):
+            traces.mails.setdefault(entry.id, []).append((offset, entry))
+        return traces
+
+    async def _entries(
+        self, erasure: Erasure, editor: Editor, partition: int, ids: Iterable[str]
+    ) -> list[tuple[int, Entry]]:
+        """Return the states of the person's mails, by offset, those known by id and others."""
+        words = [*_spellings(erasure.customer), *(each.encode() for each in sorted(ids))]
+        found = []
+        for record in await editor.holding(MAILER_CHANGELOG, partition, words):
+            if record.key == PROGRESS_KEY or not record.value:
+                continue
+            entry = unpack_entry(record.value)
+            theirs = (
+                _field(entry.command, "customer") == erasure.customer
+                and _decided(entry.command) <= erasure.time
+            )
+            if theirs or entry.id in ids:
+                found.append((record.offset, entry))
+        return found
+
+    async def _is_settled(self, erasure: Erasure, traces: _Traces) -> bool:
+        if traces.states:
+            state = traces.states[-1].value
+            if state is not None and head(state).applied < traces.boundary:
+                return False
+        read = (await self._log.committed(READERS)).get((SEND_COMMANDS, traces.partition), 0)
+        if any(each.offset >= read for each in traces.commands):
+            return False
+        latest = (states[-1][1] for states in traces.mails.values())
+        return all(each.finished and not each.command and not each.pending for each in latest)
+
+    # What becomes of it.
+
+    async def _blank_events(self, traces: _Traces, editor: Editor) -> None:
+        theirs = [
+            each.offset
+            for each in traces.events
+            if each.offset <= traces.boundary
+            or (_is_of_mail(each) and _field(each.value, "command_id") in traces.mails)
+        ]
+        await editor.change(CUSTOMER_EVENTS, traces.partition, dict.fromkeys(theirs, BLANK))
+
+    async def _remove_signals(self, erasure: Erasure, editor: Editor) -> None:
+        signals = await editor.with_key(
+            CUSTOMER_SIGNALS, erasure.partition, erasure.customer.encode()
+        )
+        before = [s for s in signals if s.offset <= erasure.offset and _erased(s) is None]
+        await _remove(editor, CUSTOMER_SIGNALS, before)
+
+    async def _remove_letters(self, erasure: Erasure, editor: Editor) -> None:
+        for partition in range(await self._log.partitions(DEAD_LETTERS)):
+            letters = await editor.with_key(DEAD_LETTERS, partition, erasure.customer.encode())
+            before = [each for each in letters if each.timestamp <= erasure.stamp]
+            await _remove(editor, DEAD_LETTERS, before)
+
+    async def _anonymise_facts(self, erasure: Erasure, editor: Editor) -> None:
+        words = _spellings(erasure.customer)
+        for partition in range(await self._log.partitions(FACTS)):
+            changes = {
+                record.offset: _without_customer(record, decision)
+                for record in await editor.holding(FACTS, partition, words)
+                if (decision := _decision(record)) is not None
+                and decision.customer == erasure.customer
+                and decision.time <= erasure.time
+            }
+            await editor.change(FACTS, partition, changes)
+
+
+async def _remove(editor: Editor, topic: str, records: Iterable[Record]) -> None:
+    by_partition: dict[int, dict[int, None]] = {}
+    for record in records:
+        by_partition.setdefault(record.partition, {})[record.offset] = None
+    for partition, changes in by_partition.items():
+        await editor.change(topic, partition, changes)
+
+
+def _erased(record: Record) -> CustomerErased | None:
+    try:
+        signal = SIGNAL.validate_json(record.value or b"")
+    except ValidationError:
+        return None
+    return signal if isinstance(signal, CustomerErased) else None
+
+
+def _decision(record: Record) -> Decision | None:
+    try:
+        return DECISION.validate_json(record.value or b"")
+    except ValidationError:
+        return None
+
+
+def _without_customer(record: Record, decision: Decision) -> OutRecord:
+    """A run's id may name an erasure, and so does nothing else in a decision."""
+    plain = decision.model_copy(update={"customer": "", "run": "", "command_id": ""})
+    value = plain.model_dump_json(by_alias=True, exclude_none=True).encode()
+    return OutRecord(record.key, value, record.headers)
+
+
+def _is_of_mail(record: Record) -> bool:
+    return (record.header("ce_type") or b"").startswith(b"mail.")
+
+
+def _spellings(customer: str) -> list[bytes]:
+    """How an id looks in bytes: as it is, and inside JSON."""
+    inside = json.dumps(customer, ensure_ascii=False)[1:-1]
+    return sorted({customer.encode(), inside.encode()})
+
+
+def _field(value: bytes | None, name: str) -> str:
+    found = _json(value).get(name, "")
+    return found if isinstance(found, str) else ""
+
+
+def _decided(value: bytes | None) -> int:
+    """When a command was decided, ms; rubbish under the person's key is as old as can be."""
+    try:
+        return parse_instant(_field(value, "time"))
+    except ValueError:
+        return 0
+
+
+def _json(value: bytes | None) -> Mapping[str, Any]:
+    try:
+        found = json.loads(value or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,272 @@
+"""R04: an erasure reaches state, changelog, queue, log and files.
+
+A whole worker on the embedded log, looked at from outside: what was erased is in no byte of any
+file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from agents.definitions import Definitions
+from schemas import topics
+from schemas.decisions import DECISION
+from schemas.records import Record
+from schemas.stored import HEAD_SIZE
+from streams.clock import VirtualClock
+from streams.definitions import load
+from streams.log import Log
+from streams.logs.embedded import EmbeddedLog
+from streams.lookup import latest_state
+from streams.privacy.eraser import LONGEST_RETRY_MS, SETTLED_MS
+from streams.privacy.erasing import Erasing
+from streams.replay import replay_topic
+from streams.settings import Address, Settings
+from streams.topology import topics as all_topics
+from streams.worker import Worker
+from tests.mailer.servers import scripted
+from tests.runtime.parts import START
+from tests.runtime.test_worker import all_done, event, everything, tell
+
+LOOPBACK = Address("127.0.0.1", 0)
+LIMIT = 20
+
+SECRETS = (b"anna.rossi@example.it", b"Annabella", b"Caffettiera Segreta", b"ORDINE-ANNA-1")
+OTHERS = (b"bruno@example.it", b"Brunone", b"ORDINE-BRUNO-1")
+
+
+def life(who: str, first_name: str, email: str, product: str, order: str) -> list[Any]:
+    """What a customer leaves in the log: as a visitor, then with cart, order and consent."""
+    line = {"product_id": "p1", "name": product, "price": "19.90", "quantity": 1}
+    return [
+        event("product.viewed", f"{who}1", f"visitor-{who}", **line),
+        event("customer.identified", f"{who}2", who, anonymous_id=f"visitor-{who}",
+              email=email, first_name=first_name),
+        event("list.subscribed", f"{who}3", who, list="newsletter", confirmed=True),
+        event("cart.product_added", f"{who}4", who, cart_id="c1", currency="EUR", **line),
+        event("order.completed", f"{who}5", who, order_id=order, total="19.90", currency="EUR",
+              products=[line]),
+        event("order.completed", f"{who}6", who, order_id="", note=first_name),  # a dead letter
+    ]  # fmt: skip
+
+
+ANNA = life("anna", "Annabella", "anna.rossi@example.it", "Caffettiera Segreta", "ORDINE-ANNA-1")
+BRUNO = life("bruno", "Brunone", "bruno@example.it", "Moka", "ORDINE-BRUNO-1")
+FORGET = event("customer.erasure_requested", "forget", "anna", source="letter")
+
+
+class Shop:
+    """A worker with its files."""
+
+    def __init__(self, settings: Settings, clock: VirtualClock, root: Path) -> None:
+        self.settings, self.clock, self.root = settings, clock, root
+        self.worker = Worker(settings, clock=clock)
+
+    @property
+    def log(self) -> EmbeddedLog:
+        assert isinstance(self.worker.log, EmbeddedLog)
+        return self.worker.log
+
+    async def tell(self, *records: Any) -> None:
+        await tell(self.worker.log, *records)
+        await self.done()
+
+    async def done(self) -> None:
+        """Wait until all events are dealt with, and all mails, and all that follows of them."""
+        while True:
+            version = self.log.version
+            await all_done(self.worker)
+            await asyncio.wait_for(self.worker.mailer.settled(), LIMIT)
+            if version == self.log.version:
+                return
+
+    async def erased(self, customer: str = "anna") -> None:
+        """Wait until log and stores are clean of a customer."""
+        erasing, eraser = Erasing(self.log), self.worker.eraser
+        async with asyncio.timeout(LIMIT):
+            while not (await erasing.is_done(customer) and eraser.idle):
+                passed = asyncio.ensure_future(eraser.passed())
+                self.clock.advance(self.clock.now() + LONGEST_RETRY_MS)
+                await passed
+
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(LIMIT):
+            while True:
+                version = self.log.version
+                if await condition():
+                    return
+                await self.log.wait_beyond(version)
+
+    def files_with(self, word: bytes) -> list[str]:
+        files = (path for path in self.root.rglob("*") if path.is_file())
+        return [path.name for path in files if word in path.read_bytes()]
+
+
+@asynccontextmanager
+async def opened(
+    root: Path, smtp_url: str, store: Literal["rocksdict", "memory"] = "memory"
+) -> AsyncIterator[Shop]:
+    settings = Settings(
+        broker=f"embedded://{root}/log", data_dir=root / "data", admin_bind=LOOPBACK,
+        public_bind=LOOPBACK, smtp_url=smtp_url, partitions=2, tick_seconds=3600, store=store,
+    )  # fmt: skip
+    shop = Shop(settings, VirtualClock(START), root)
+    try:
+        await asyncio.wait_for(shop.worker.start(), LIMIT)
+        yield shop
+    finally:
+        await shop.worker.stop()
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    async with (
+        scripted() as relay,
+        opened(tmp_path, f"smtp://127.0.0.1:{relay.port}") as shop,
+    ):
+        yield shop
+
+
+async def test_nothing_is_left_in_any_file(tmp_path: Path) -> None:
+    """The stores are in files as well."""
+    async with (
+        scripted() as relay,
+        opened(tmp_path, f"smtp://127.0.0.1:{relay.port}", "rocksdict") as shop,
+    ):
+        await shop.tell(*ANNA, *BRUNO)
+        for word in (*SECRETS, *OTHERS):
+            assert shop.files_with(word), word
+        await shop.tell(FORGET)
+        await shop.erased()
+    for word in SECRETS:
+        assert shop.files_with(word) == [], word
+    for word in OTHERS:
+        assert shop.files_with(word), word
+
+
+async def records(log: Log) -> dict[str, list[Record]]:
+    return {spec.name: await everything(log, spec.name) for spec in all_topics(2)}
+
+
+async def test_offsets_times_and_everybody_else_stay(shop: Shop) -> None:
+    await shop.tell(*ANNA, *BRUNO)
+    before = await records(shop.log)
+    await shop.tell(FORGET)
+    await shop.erased()
+    after = await records(shop.log)
+
+    def places(records: list[Record]) -> set[tuple[int, int, int]]:
+        return {(r.partition, r.offset, r.timestamp) for r in records}
+
+    assert places(before[topics.CUSTOMER_EVENTS]) <= places(after[topics.CUSTOMER_EVENTS])
+    for topic, found in before.items():
+        others = [r for r in found if b"bruno" in (r.key or b"") + (r.value or b"")]
+        now = {(r.partition, r.offset): r for r in after[topic]}
+        assert all(now[r.partition, r.offset] == r for r in others), topic
+
+    # The facts add up as before, and say nothing of whom.
+    assert len(after[topics.FACTS]) >= len(before[topics.FACTS])
+    decisions = [DECISION.validate_json(r.value or b"") for r in after[topics.FACTS]]
+    assert not [d for d in decisions if d.customer == "anna" and d.decision != "exited"]
+    assert [d for d in decisions if d.customer == ""]
+
+    keys = {topic: {r.key for r in found} for topic, found in after.items()}
+    assert b"anna" not in keys[topics.CUSTOMER_EVENTS]
+    assert b"anna" not in keys[topics.SEND_COMMANDS]
+    assert b"anna" not in keys[topics.DEAD_LETTERS]
+    (signal,) = (r for r in after[topics.CUSTOMER_SIGNALS] if r.key == b"anna")
+    assert b"customer.erased" in (signal.value or b"")  # others have to learn of it
+
+
+async def test_a_replay_of_what_is_left_gives_what_is_kept(shop: Shop) -> None:
+    await shop.tell(*ANNA, *BRUNO)
+    await shop.tell(FORGET)
+    await shop.erased()
+    definitions = Definitions()
+    for (_, version), content in (await load(shop.log)).items():
+        definitions.add(version, content)
+    outcome = await replay_topic(
+        shop.log, topic=topics.CUSTOMER_EVENTS, until=START + SETTLED_MS, definitions=definitions
+    )
+    assert not [each for each in outcome.refusals if each[1] not in ("invalid_event",)]
+    live = await latest_state(shop.log, b"bruno")
+    assert outcome.customers["bruno"] == live
+    assert "anna" not in outcome.customers or len(outcome.customers["anna"]) == HEAD_SIZE
+
+
+async def test_who_comes_back_is_somebody_new(shop: Shop) -> None:
+    await shop.tell(*ANNA)
+    await shop.tell(FORGET)
+    again = [
+        event("customer.updated", "again1", "anna", email="new@example.it"),
+        event("order.completed", "again2", "anna", order_id="NUOVO-1", total="5", currency="EUR"),
+    ]
+    await shop.tell(*again)
+    await shop.erased()
+    kept = [r for r in await everything(shop.log, topics.CUSTOMER_EVENTS) if r.key == b"anna"]
+    assert [r.header("ce_id") for r in kept][:2] == [b"again1", b"again2"]
+    state = await latest_state(shop.log, b"anna")
+    assert state is not None
+    assert b"new@example.it" in state
+    assert shop.files_with(b"NUOVO-1")
+
+
+async def test_a_mail_that_waits_is_taken_back_and_forgotten(tmp_path: Path) -> None:
+    """The relay is down; the erasure waits for the queue to let go, and then nothing is left."""
+    async with opened(tmp_path, "smtp://127.0.0.1:9") as shop:
+        await tell(shop.log, *ANNA)
+        await all_done(shop.worker)
+
+        async def waits() -> bool:
+            states = await everything(shop.log, topics.MAILER_CHANGELOG)
+            return any(b"order-confirmation" in (r.value or b"") for r in states)
+
+        await shop.until(waits)
+        await tell(shop.log, FORGET)
+        await all_done(shop.worker)
+        await shop.erased()
+        outcomes = [r.header("ce_type") for r in await everything(shop.log, topics.CUSTOMER_EVENTS)]
+        assert b"mail.skipped" not in outcomes  # it was told, and blanked with the rest
+    for word in SECRETS:
+        assert shop.files_with(word) == [], word
+
+
+async def test_an_erasure_survives_a_restart(shop: Shop) -> None:
+    await shop.tell(*ANNA)
+    await shop.worker.eraser.stop()  # as if it had been killed before it could do anything
+    await shop.tell(FORGET)
+    assert not await Erasing(shop.log).is_done("anna")
+    await shop.worker.stop()
+    shop.worker = Worker(shop.settings, clock=shop.clock)
+    await asyncio.wait_for(shop.worker.start(), LIMIT)
+    await shop.erased()
+    assert b"anna" not in {r.key for r in await everything(shop.log, topics.CUSTOMER_EVENTS)}
+
+
+async def test_ids_that_look_like_anything(shop: Shop) -> None:
+    """One id is part of another, one is full of what JSON and SQL would read differently."""
+    odd = "x\"\\%_'; DROP TABLE records; --è"
+    for who in ("1", "11", odd):
+        await tell(
+            shop.log, *life(who, f"Nome-{who}", f"n{len(who)}@example.it", "Moka", f"O-{who}")
+        )
+    await shop.done()
+    await tell(
+        shop.log,
+        event("customer.erasure_requested", "f1", "1"),
+        event("customer.erasure_requested", "f2", odd),
+    )
+    await shop.done()
+    for who in ("1", odd):
+        await shop.erased(who)
+    kept = {r.key for r in await everything(shop.log, topics.CUSTOMER_EVENTS)} - {None}
+    assert kept == {b"11", b"visitor-11"}
+    facts = [
+        DECISION.validate_json(r.value or b"") for r in await everything(shop.log, topics.FACTS)
+    ]
+    assert {d.customer for d in facts if d.decision == "sent"} == {"11", ""}
