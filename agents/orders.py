@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from agents import cart, coupons, digests, loyalty, purchases
 from agents.context import Context, Occurred, Repeated
+from agents.replenishment import runs_out
 from schemas.customer import (
     ORDER_LINES_KEPT,
     ORDERS_KEPT,
@@ -43,6 +44,7 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Occurr
     order = _to_order(data, time, amount)
     _count(customer, order)
     _keep(customer, order)
+    _look_ahead(customer, order, context)
     if data.email and not customer.profile.email and is_address(data.email):
         customer.profile.email = data.email
     occurred = [_about("order.completed", order, time)]
@@ -147,6 +149,15 @@ def _to_order(data: OrderCompleted, time: int, amount: Decimal) -> Order:
         payment_method=data.payment_method or "",
         coupon=data.coupon or "",
     )
+
+
+def _look_ahead(customer: Customer, order: Order, context: Context) -> None:
+    """Note what the feed says of an order: when it runs out, what there is to go with it."""
+    order.runs_out = runs_out(customer, order, context.catalogue) or 0
+    known = (context.catalogue.get(line.product_id) for line in order.lines)
+    accessories = {each for product in known if product for each in product.accessories}
+    found = (context.catalogue.get(each) for each in accessories)
+    order.accessories = sum(product is not None and product.available for product in found)
 
 
 def _count(customer: Customer, order: Order) -> None:

@@ -16,7 +16,8 @@ from aiohttp import ClientError
 
 from benchmarks.pace import Measured, Pace, from_json
 from streams.clock import SystemClock
-from streams.definitions import publish, read_files
+from streams.definition_files import read_files
+from streams.definitions import publish
 from streams.log import Log
 from streams.logs.embedded import EmbeddedLog
 from streams.logs.kafka import KafkaLog

@@ -14,7 +14,18 @@ from schemas.stored import NEVER
 
 _HIDDEN = frozenset({"seen", "order_ids"})
 _INSTANTS = frozenset(
-    {"time", "changed", "cleared", "begun", "due", "delivered", "first", "last", "expires"}
+    {
+        "time",
+        "changed",
+        "cleared",
+        "begun",
+        "due",
+        "delivered",
+        "first",
+        "last",
+        "expires",
+        "runs_out",
+    }
     | {"first_seen", "last_seen", "anchors"}
 )
 

@@ -16,20 +16,15 @@ import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import structlog
-import yaml
-from pydantic import ValidationError
 
 from schemas import events
-from schemas.definitions import DEFINITION, AnyDefinition, canonical, version_of
+from schemas.definitions import version_of
 from schemas.records import OutRecord, Record
-from schemas.wire import first_error
 from streams.log import Log
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
-from streams.yaml_text import read_yaml
 
 CONTROL_TYPE = events.WORKFLOWS.encode()
 LIVE_KEY = b"live"
@@ -39,10 +34,6 @@ Version = tuple[str, str]
 """Workflow id and version."""
 
 _log = structlog.get_logger(__name__)
-
-
-class DefinitionError(Exception):
-    """A workflow file that can't be used; the text names file, field and value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,26 +185,3 @@ class Library:
         except ValueError as error:  # of a newer Ritorno; a run that needs it is refused by name
             _log.error("published workflow can't be read", workflow=workflow, version=version,
                        error=str(error))  # fmt: skip
-
-
-def read_files(directory: Path) -> dict[str, bytes]:
-    """Read the definition files of a directory: id → canonical content. Raises DefinitionError."""
-    definitions: dict[str, bytes] = {}
-    paths = sorted(directory.glob("*.yaml"))
-    if not paths:
-        raise DefinitionError(f"{directory}: there are no workflow files (*.yaml) in it")
-    for path in paths:
-        definition = _read_file(path)
-        if definition.id in definitions:
-            raise DefinitionError(f"{path}: id {definition.id} is already used by another file")
-        definitions[definition.id] = canonical(definition)
-    return definitions
-
-
-def _read_file(path: Path) -> AnyDefinition:
-    try:
-        return DEFINITION.validate_python(read_yaml(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        raise DefinitionError(f"{path}: {first_error(error)}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DefinitionError(f"{path}: {error}") from None

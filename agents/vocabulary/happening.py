@@ -184,6 +184,8 @@ def _order() -> Iterator[Field]:
     yield of("brands", "texts", partial(texts_of, "brand"), "their brands")
     yield of("payment_method", "text", lambda o: o.payment_method, "how it was paid")
     yield of("coupon", "text", lambda o: o.coupon, "code that it was placed with")
+    yield of("runs_out", "instant", lambda o: o.runs_out or None, "when it is used up")
+    yield of("accessories", "number", lambda o: o.accessories, "accessories there were for it")
     yield of("discount", "money", lambda o: o.discount, "its discount")
     yield of(
         "estimated_delivery",

@@ -32,7 +32,7 @@ from streams.cli import (
     workflows,
 )
 from streams.cli.console import FAILURE, USER_ERROR, CommandFailed, Options, UserError, say
-from streams.definitions import DefinitionError
+from streams.definition_files import DefinitionError
 from streams.failures import WorkerFailed
 from streams.log import LogError
 from streams.monitoring.admin import AdminError

@@ -7,15 +7,19 @@ from typing import Annotated
 
 import typer
 
+from agents.vocabulary import Vocabulary
+from schemas.definitions import DEFINITION
 from streams.cli.console import JsonFlag, open_log, print_json, run, settings_of, stdout
-from streams.definitions import PublishReport, publish, read_files
+from streams.definition_files import read_files
+from streams.definitions import PublishReport, publish
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
     group = typer.Typer(help="Workflow files.", no_args_is_help=True)
     group.command("publish")(publish_files)
-    group.command("check")(check_files)
+    group.command("lint")(lint_files)
+    group.command("fields")(list_fields)
     app.add_typer(group, name="workflows")
 
 
@@ -48,12 +52,28 @@ def publish_files(
         out.print("These were live already.")
 
 
-def check_files(
+def lint_files(
     context: typer.Context, directory: Directory = None, as_json: JsonFlag = False
 ) -> None:
-    """Read the workflow files of DIR and say what is wrong; needs no broker."""
-    definitions = read_files(directory or settings_of(context).workflows_dir)
+    """Read the workflow files of DIR and say all that is wrong, by file and line; needs no broker."""
+    definitions = read_files(directory or settings_of(context).workflows_dir, everything=True)
     if as_json:
         print_json(sorted(definitions))
     else:
         stdout().print(f"{len(definitions)} workflow files are right: {', '.join(definitions)}")
+
+
+def list_fields(
+    context: typer.Context, directory: Directory = None, as_json: JsonFlag = False
+) -> None:
+    """List the fields that conditions may ask for, with those that the files of DIR add."""
+    contents = read_files(directory or settings_of(context).workflows_dir, everything=True)
+    fields = Vocabulary([DEFINITION.validate_json(each) for each in contents.values()]).fields()
+    if as_json:
+        print_json(
+            {name: {"type": each.type, "about": each.about} for name, each in fields.items()}
+        )
+        return
+    out = stdout()
+    for name, each in fields.items():
+        out.print(f"{name:28} {each.type:8} {each.about}", markup=False)

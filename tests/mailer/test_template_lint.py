@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agents.mailer.templates.lint import Finding, Use, lint
-from streams.definitions import read_files
+from streams.definition_files import read_files
 from streams.mail.templates import load_renderer, uses_of
 from tests.mailer.pages import EVERYTHING, OURS, WHY, renderer_of
 from tests.mailer.samples import SETTINGS
@@ -28,7 +28,7 @@ def findings(content: str, *uses: Use, **files: str) -> list[Finding]:
 
 def test_the_shipped_mails_are_right() -> None:
     directory = Path("workflows")
-    uses = uses_of(read_files(directory).values())
+    uses = uses_of(read_files(directory, everything=True).values())
     renderer = load_renderer(directory)
     assert lint(renderer, SETTINGS.shop, uses) == []
     assert uses.keys() == renderer.templates
