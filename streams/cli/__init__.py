@@ -26,6 +26,7 @@ from streams.cli import (
     publish,
     replay,
     schemas,
+    suppressions,
     templates,
     topics,
     worker,
@@ -42,7 +43,7 @@ from streams.state.store import StateError
 
 _GROUPS = (
     demo, worker, topics, publish, products, import_orders, replay, customer, mail, workflows,
-    templates, dead_letters, bounces, schemas, dkim, doctor,
+    templates, dead_letters, bounces, suppressions, schemas, dkim, doctor,
 )  # fmt: skip
 
 _USER_ERRORS = (UserError, SettingsError, DefinitionError)
