@@ -100,8 +100,25 @@ class DataRequested(BaseModel):
     customer: str
 
 
+class DataExported(BaseModel):
+    """A copy of what Ritorno knows was made for the customer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    signal: Literal["customer.data_exported"] = "customer.data_exported"
+    id: str
+    time: Instant
+    customer: str
+
+
 Signal = Annotated[
-    ScoreChanged | TierChanged | CouponChanged | CustomerErased | DataRequested | SalesAlert,
+    ScoreChanged
+    | TierChanged
+    | CouponChanged
+    | CustomerErased
+    | DataRequested
+    | DataExported
+    | SalesAlert,
     Field(discriminator="signal"),
 ]
 SIGNAL: TypeAdapter[Signal] = TypeAdapter(Signal)

@@ -106,6 +106,17 @@ PER_CUSTOMER = (
 """Must have the same number of partitions, for ever: another number sends a customer's next event
 to an actor that knows nothing of the customer."""
 
+PERSONAL = (
+    CUSTOMER_EVENTS,
+    SEND_COMMANDS,
+    CUSTOMER_SIGNALS,
+    FACTS,
+    DEAD_LETTERS,
+    CUSTOMERS_CHANGELOG,
+    MAILER_CHANGELOG,
+)
+"""Hold what is known of people: what an erasure has to reach, as far as the broker lets it."""
+
 KAFKA_PARTITIONS = 8
 """Default on Kafka: two workers of four partitions each; 8 × 20 k events/s is enough."""
 
