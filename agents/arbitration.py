@@ -321,7 +321,9 @@ def _cap(cap: Cap, times: Sequence[int], zone: str, instant: int) -> _Hold | Non
 
 
 def _fatigue(fatigue: Fatigue, caps: _Counted, customer: Customer, instant: int) -> _Hold | None:
-    if customer.ignored >= fatigue.ignored:
+    if customer.profile.mail_frequency == "less":  # said so on the preferences page
+        why, ends = "asked for less", NEVER
+    elif customer.ignored >= fatigue.ignored:
         why, ends = f"{customer.ignored} ignored", NEVER
     else:
         why, ends = "left a list", customer.left_list + fatigue.unsubscribed + 1

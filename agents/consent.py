@@ -6,6 +6,7 @@ carries the link. Until the link's page is confirmed, the list waits, and market
 
 from __future__ import annotations
 
+from agents import reachability
 from agents.context import Context, Occurred
 from schemas.customer import EVIDENCE_KEPT, Consent, Customer, Evidence, Subscription
 from schemas.events import ConsentChange, Event, ListChange, Statement
@@ -37,7 +38,7 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Occur
     time = context.when(event.time)
     if data.email:
         if data.email != customer.profile.email:
-            customer.suppressed = ""
+            reachability.moved(customer, customer.profile.email)
         customer.profile.email = data.email
     customer.profile.first_name = data.first_name or customer.profile.first_name
     customer.profile.locale = data.locale or customer.profile.locale

@@ -20,6 +20,7 @@ from agents import (
     occurrences,
     orders,
     profile,
+    reachability,
     score,
     standing,
     tracking,
@@ -51,8 +52,8 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
     elif event.type in _ERASES:
         _erase(customer, event, context)
         return True  # neither a time nor the hash of an id is left
-    elif event.type in _OF_MAILS and _is_nobody(customer):
-        return True  # what became of the mails of somebody erased is no reason to know them again
+    elif event.type in _AFTERWARDS and _is_nobody(customer):
+        return True  # an answer to somebody erased is no reason to know them again
     else:
         try:
             _apply(customer, event, context)
@@ -166,9 +167,11 @@ def _erase(customer: Customer, event: Event, context: Context) -> None:
 
 _ERASES = frozenset({"customer.erasure_requested", "visitor.forgotten"})
 
-_OF_MAILS = frozenset({"mail.sent", "mail.delivered", "mail.deferred", "mail.held", "mail.bounced",
-                       "mail.failed", "mail.rejected", "mail.skipped", "mail.opened",
-                       "mail.clicked"})  # fmt: skip
+_AFTERWARDS = frozenset(
+    {"mail.sent", "mail.delivered", "mail.deferred", "mail.held", "mail.bounced", "mail.failed",
+     "mail.rejected", "mail.skipped", "mail.opened", "mail.clicked", "coupon.issued"}
+)  # fmt: skip
+"""What becomes of something that the actor itself has asked for."""
 
 _OWN = frozenset({"visitor.linked", "visitor.forgotten", "customer.identified"})
 """What a visitor's actor still takes itself after it has handed over: who it is may change."""
@@ -203,8 +206,8 @@ _HANDLERS: Mapping[str, Handler] = {
     "survey.answered": _noted,
     "call.logged": _noted,
     "deal.stage_changed": _noted,
-    "mail.sent": mails.finished,
-    "mail.delivered": _noted,
+    "mail.sent": mails.sent,
+    "mail.delivered": mails.delivered,
     "mail.deferred": _noted,
     "mail.bounced": mails.bounced,
     "mail.failed": mails.finished,
@@ -215,6 +218,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "mail.clicked": tracking.hit,
     "mail.complained": mails.complained,
     "mail.unsubscribed": mails.objected,
+    "address.released": reachability.released,
     "visitor.linked": identity.linked,
     "visitor.merged": identity.merged,
     "coupon.requested": coupons.requested,

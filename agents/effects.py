@@ -6,7 +6,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from schemas import topics
-from schemas.commands import CancelCommand, FeedbackCommand, NotifyCommand, SendCommand
+from schemas.commands import (
+    CancelCommand,
+    FeedbackCommand,
+    NotifyCommand,
+    SendCommand,
+    SuppressCommand,
+)
 from schemas.decisions import Decision
 from schemas.events import Event
 from schemas.records import OutRecord
@@ -18,6 +24,7 @@ Content = (
     | CancelCommand
     | NotifyCommand
     | FeedbackCommand
+    | SuppressCommand
     | Decision
     | Event
     | Signal
@@ -46,7 +53,9 @@ class Effect(NamedTuple):
         return OutRecord(self.key, value, _JSON_HEADERS)
 
 
-def command(content: SendCommand | CancelCommand | NotifyCommand | FeedbackCommand) -> Effect:
+def command(
+    content: SendCommand | CancelCommand | NotifyCommand | FeedbackCommand | SuppressCommand,
+) -> Effect:
     """A command for the mailer."""
     return Effect(topics.SEND_COMMANDS, content.customer.encode(), content)
 

@@ -149,7 +149,7 @@ def _know(customer: Customer, visitor_id: str) -> None:
 
 def _adopt_profile(customer: Customer, visitor: Customer, context: Context) -> None:
     if not customer.profile.email:
-        customer.suppressed = visitor.suppressed
+        customer.suppressed, customer.bounces = visitor.suppressed, visitor.bounces
     profile.adopt(customer.profile, visitor.profile)
     customer.views += visitor.views
     tags.adopt(customer, visitor)
@@ -180,6 +180,7 @@ def _hand_over(customer: Customer, customer_id: str, event: Event, context: Cont
         sent=customer.sent,
         pending=customer.pending,
         suppressed=customer.suppressed,
+        bounces=customer.bounces,
         visitors=customer.visitors,
         views=customer.views,
         first_seen=customer.first_seen,

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from typing import Literal
 
-from agents import arbitration
+from agents import arbitration, reachability
 from agents.consent import withdraw
 from agents.context import Context, Occurred
 from agents.effects import command
 from schemas.commands import FeedbackCommand
 from schemas.customer import Customer, Evidence
 from schemas.events import Event
-from schemas.outcomes import MAILER, MailBounced, MailEngaged, MailOutcome
+from schemas.outcomes import MAILER, MailEngaged, MailOutcome
 
 
 def finished(customer: Customer, event: Event, context: Context) -> list[Occurred]:
-    """Sent, failed, rejected or skipped: it can't be taken back any more."""
+    """Failed, rejected or skipped: it can't be taken back any more."""
     data: MailOutcome = event.data
     customer.pending = [mail for mail in customer.pending if mail.command_id != data.command_id]
     if event.type == "mail.sent":
         customer.mail.sent = max(customer.mail.sent, context.when(event.time))
+    return []
+
+
+def sent(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """The relay has it."""
+    data: MailOutcome = event.data
+    reachability.accepted(customer, data.command_id, context)
+    return finished(customer, event, context)
+
+
+def delivered(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """It has arrived."""
+    reachability.delivered(customer)
     return []
 
 
@@ -32,20 +45,17 @@ def skipped(customer: Customer, event: Event, context: Context) -> list[Occurred
 
 
 def bounced(customer: Customer, event: Event, context: Context) -> list[Occurred]:
-    """A hard bounce says that the address is no good; the other kinds say nothing of it."""
-    data: MailBounced = event.data
+    """Refused for good: it can't be taken back any more, and may be the address's end."""
     finished(customer, event, context)
     if event.source != MAILER:  # it has counted its own
         _tell_mailer(event, "bounced", context)
-    if data.kind != "hard":
-        return []
-    customer.suppressed = "bounced"
-    return [Occurred("address.bounced", context.when(event.time))]
+    return reachability.bounced(customer, event, context)
 
 
 def complained(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """Somebody called it spam: no marketing from now on, and a mark against the sender."""
     _tell_mailer(event, "complained", context)
+    reachability.complained(customer, event, context)
     return objected(customer, event, context)
 
 

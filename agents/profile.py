@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agents import reachability
 from agents.context import Context, Occurred
 from schemas.customer import Customer, Profile
 from schemas.events import Event, Traits
@@ -19,7 +20,7 @@ def updated(customer: Customer, event: Event, context: Context) -> list[Occurred
 def take_traits(customer: Customer, traits: Traits) -> None:
     """Take over the traits that are given."""
     if traits.email and traits.email != customer.profile.email:
-        customer.suppressed = ""  # what bounced was another address
+        reachability.moved(customer, customer.profile.email)
     for name in _FIELDS:
         value = getattr(traits, name)
         if value:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from schemas.instant import Instant, LocalTime
+from schemas.suppressions import SuppressionReason, SuppressionScope
 
 MailClass = Literal["transactional", "marketing"]
 """Decides what is promised: marketing is sent at most once, transactional at least once."""
@@ -129,6 +130,20 @@ class FeedbackCommand(BaseModel):
     verdict: Literal["bounced", "complained"]
 
 
+class SuppressCommand(BaseModel):
+    """No more mail to an address, whoever has it: the mailer keeps a hash of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    action: Literal["suppress"] = "suppress"
+    id: str
+    time: Instant
+    customer: str
+    email: str
+    scope: SuppressionScope
+    reason: SuppressionReason
+
+
 class PauseCommand(BaseModel):
     """Hold mails back until they are resumed. Without class and workflow: every mail there is.
 
@@ -172,7 +187,7 @@ class ReleaseCommand(BaseModel):
 
 Control = PauseCommand | ResumeCommand | ReleaseCommand
 Command = Annotated[
-    SendCommand | CancelCommand | NotifyCommand | FeedbackCommand | Control,
+    SendCommand | CancelCommand | NotifyCommand | FeedbackCommand | SuppressCommand | Control,
     Field(discriminator="action"),
 ]
 COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

@@ -346,6 +346,25 @@ class MailHabits(msgspec.Struct, array_like=True):
     """Clicks in promotional mails."""
 
 
+class Accepted(msgspec.Struct, array_like=True):
+    """A mail that a relay has taken, of which nobody has said yet that it failed."""
+
+    digest: bytes
+    """Of the command's id."""
+    time: int
+
+
+class Bounces(msgspec.Struct, array_like=True):
+    """Soft bounces since the last delivery."""
+
+    soft: int = 0
+    digests: bytes = b""
+    """Of the ids of the commands that were counted, `SEEN_BYTES` each."""
+    accepted: list[Accepted] = []
+    former: str = ""
+    """Digest of the address before this one: reports about it may still come."""
+
+
 class Customer(msgspec.Struct, array_like=True):
     """The kept record."""
 
@@ -406,6 +425,7 @@ class Customer(msgspec.Struct, array_like=True):
     """When what a trigger with `times` counts has happened, by workflow and what it was about."""
     finished: list[Run] = []
     """Runs that are over whose goal may still be reached."""
+    bounces: Bounces = field(default_factory=Bounces)
     purchases: Purchases = field(default_factory=Purchases)
     mail: MailHabits = field(default_factory=MailHabits)
     source: str = ""

@@ -12,7 +12,7 @@ from schemas.instant import to_rfc3339
 from schemas.money import amount_text
 from schemas.stored import NEVER
 
-_HIDDEN = frozenset({"seen", "order_ids"})
+_HIDDEN = frozenset({"seen", "order_ids", "digest", "digests", "former"})
 _INSTANTS = frozenset(
     {
         "time",

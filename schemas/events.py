@@ -277,6 +277,13 @@ class PrivacyRequest(Statement):
     """The customer asks to be forgotten, or for a copy of what is known (GDPR art. 15, 17, 20)."""
 
 
+class AddressReleased(Payload):
+    """Ours: a person has decided that a suppressed address gets mails again."""
+
+    reason: Text = ""
+    by: Text = ""
+
+
 class Noted(Payload):
     """An event that later workflows act on; its properties are kept out of the state."""
 
@@ -366,6 +373,7 @@ PAYLOADS: dict[str, type[BaseModel]] = {
     "mail.clicked": MailClicked,
     "mail.complained": MailEngaged,
     "mail.unsubscribed": MailEngaged,
+    "address.released": AddressReleased,
     "visitor.linked": VisitorLinked,
     "visitor.merged": VisitorMerged,
     "visitor.forgotten": VisitorForgotten,
@@ -374,7 +382,8 @@ PAYLOADS: dict[str, type[BaseModel]] = {
 }
 
 INTERNAL_TYPES = frozenset(
-    {"visitor.linked", "visitor.merged", "visitor.forgotten", "coupon.requested", "coupon.issued"}
+    {"visitor.linked", "visitor.merged", "visitor.forgotten", "address.released"}
+    | {"coupon.requested", "coupon.issued"}
 )
 """Written by our own actors; refused from `publish`."""
 

@@ -113,6 +113,17 @@ class DataRequested(BaseModel):
     customer: str
 
 
+class DataExported(BaseModel):
+    """A copy of what Ritorno knows was made for the customer."""
+
+    model_config = ConfigDict(frozen=True)
+
+    signal: Literal["customer.data_exported"] = "customer.data_exported"
+    id: str
+    time: Instant
+    customer: str
+
+
 Signal = Annotated[
     ScoreChanged
     | SegmentChanged
@@ -120,6 +131,7 @@ Signal = Annotated[
     | CouponChanged
     | CustomerErased
     | DataRequested
+    | DataExported
     | SalesAlert,
     Field(discriminator="signal"),
 ]

@@ -5,7 +5,7 @@
     products, workflows ────────┤           customer)   ├─► facts               │
                                 │                       └─► customer-events     │ outcomes
                                 └───────────────────────────────────────────────┘
-    anything unreadable ──► dead-letters
+    anything unreadable ──► dead-letters          addresses that get no mail ──► suppressions
 
 One worker process runs both agents; more workers with the same group share the partitions. A
 customer's events, commands and state all have the customer's partition number, so one worker holds
@@ -60,6 +60,11 @@ MAILER_CHANGELOG = names.MAILER_CHANGELOG
 """Key: command id. A mail that waits, is being tried, or was dealt with a short while ago."""
 
 
+SUPPRESSIONS = names.SUPPRESSIONS
+"""Key: the keyed hash of an address. Addresses that get no mail, whoever has them
+(`schemas/suppressions.py`); each mailer holds them all."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentSpec:
     """A Faust agent: the topic it reads, what it keeps and where it writes."""
@@ -84,7 +89,7 @@ MAILER = AgentSpec(
     name="mailer",
     reads=SEND_COMMANDS,
     keeps=MAILER_CHANGELOG,
-    writes=(CUSTOMER_EVENTS, DEAD_LETTERS),
+    writes=(CUSTOMER_EVENTS, SUPPRESSIONS, DEAD_LETTERS),
 )
 """Delivers. Moves commands into its own durable queue and reports what became of each mail
 (`streams/mail/mailer.py`)."""
@@ -100,6 +105,17 @@ PER_CUSTOMER = (
 )
 """Must have the same number of partitions, for ever: another number sends a customer's next event
 to an actor that knows nothing of the customer."""
+
+PERSONAL = (
+    CUSTOMER_EVENTS,
+    SEND_COMMANDS,
+    CUSTOMER_SIGNALS,
+    FACTS,
+    DEAD_LETTERS,
+    CUSTOMERS_CHANGELOG,
+    MAILER_CHANGELOG,
+)
+"""Hold what is known of people: what an erasure has to reach, as far as the broker lets it."""
 
 KAFKA_PARTITIONS = 8
 """Default on Kafka: two workers of four partitions each; 8 × 20 k events/s is enough."""
@@ -150,6 +166,8 @@ _CONFIG: Mapping[str, Mapping[str, str]] = {
     PRODUCTS: _APPEND_TIME | {"cleanup.policy": "compact"},
     CUSTOMERS_CHANGELOG: _CHANGELOG,
     MAILER_CHANGELOG: _CHANGELOG,
+    # Never forgotten by age: who was suppressed stays so until somebody decides otherwise.
+    SUPPRESSIONS: _APPEND_TIME | {"cleanup.policy": "compact"},
 }
 
 

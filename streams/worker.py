@@ -27,6 +27,7 @@ from agents.mailer.providers import Providers
 from agents.mailer.render import TemplateProblem
 from agents.mailer.reputation import Reputation
 from agents.mailer.settings import MailSettings
+from agents.mailer.suppression import AddressHashes
 from agents.partition import Changes, PartitionActors
 from streams.app import App
 from streams.clock import Clock, SystemClock
@@ -40,6 +41,7 @@ from streams.mail.inbound.opening import Inbound
 from streams.mail.mailer import MailerRuntime
 from streams.mail.relay import Relay, RelayUrlError, parse_relays
 from streams.mail.smtp import SmtpPool
+from streams.mail.suppressing import SuppressionList
 from streams.mail.templates import load_renderer
 from streams.mail.webhooks import Webhooks
 from streams.monitoring.admin import AdminServer, Check, Readiness, log_reachable
@@ -145,6 +147,7 @@ class Worker:
         self.customers = await self._customers()
         self._own(app, CUSTOMERS, self.customers)
         mail = mail_settings(self.settings)
+        await self._read_suppressions(mail)
         composer = self._composer(mail)
         self.mailer = await self._mailer(app, composer)
         self._own(app, MAILER, self.mailer)
@@ -177,6 +180,12 @@ class Worker:
         self._running.callback(runtime.close)
         return runtime
 
+    async def _read_suppressions(self, mail: MailSettings) -> None:
+        hashes = AddressHashes(mail.signing_keys)
+        self.suppressions = SuppressionList(self.log, hashes, self.metrics.returns)
+        self._running.push_async_callback(self.suppressions.stop)
+        await self.suppressions.start()
+
     def _composer(self, settings: MailSettings) -> Composer:
         try:
             renderer = load_renderer(self.settings.workflows_dir, settings.fallback_locale)
@@ -196,8 +205,9 @@ class Worker:
             check=app.check,
             relays=[self._pool(relay) for relay in relays],
             webhooks=Webhooks(secret=self.settings.webhook_secret.get_secret_value()),
-            compose=composer.compose,
+            compose=self.suppressions.guard(composer.compose),
             message_id=composer.message_id,
+            suppress=self.suppressions.add,
             clock=self.clock,
             metrics=self.metrics.mail,
             providers=Providers(self.settings.mail_providers),
@@ -259,11 +269,11 @@ class Worker:
             raise WorkerFailed(f"RITORNO_PUBLIC_BIND = {bind}: {error.strerror}") from None
 
     async def _open_inbound(self, mail: MailSettings) -> None:
-        inbound = Inbound(
+        self.inbound = Inbound(
             self.settings, mail, log=self.log, clock=self.clock, metrics=self.metrics.returns
         )
-        self._running.push_async_callback(inbound.stop)
-        await inbound.start()
+        self._running.push_async_callback(self.inbound.stop)
+        await self.inbound.start()
 
     async def _consume(self, app: App) -> None:
         self._app = app

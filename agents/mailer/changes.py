@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from agents.mailer.metrics import Outcome, Request
 from agents.mailer.replies import Result
+from schemas.commands import SuppressCommand
 from schemas.records import OutRecord
 
 
@@ -49,4 +50,6 @@ class Changes:
     states: list[tuple[bytes, bytes | None]] = field(default_factory=list)
     outcomes: list[Published] = field(default_factory=list)
     letters: list[OutRecord] = field(default_factory=list)
+    suppressions: list[SuppressCommand] = field(default_factory=list)
+    """Addresses that get no mail from now on."""
     notes: list[Note] = field(default_factory=list)

@@ -18,6 +18,7 @@ from schemas.commands import (
     PauseCommand,
     ReleaseCommand,
     SendCommand,
+    SuppressCommand,
 )
 from schemas.dead_letters import refuse
 from schemas.records import Record
@@ -59,6 +60,8 @@ class Intake:
             self._queue(command, record, now, changes)
         elif isinstance(command, CancelCommand):
             self._cancel(command, record, now, changes)
+        elif isinstance(command, SuppressCommand):
+            changes.suppressions.append(command)
         elif isinstance(command, FeedbackCommand):
             changes.states += self._book.holds.feedback(command, now)
         else:

@@ -212,6 +212,14 @@ class Queue:
             )
         return changes
 
+    def skip(self, id_: str, now: int, reason: str) -> Changes:
+        """A picked mail is not to be sent, although it could be."""
+        changes = Changes()
+        entry = self.get(id_)
+        if entry is not None and entry.waiting:
+            self._book.conclude(mail.skipped(entry, now, reason), entry, reason, now, changes)
+        return changes
+
     def published(self, outcomes: Iterable[Published]) -> Changes:
         """`customer-events` has these outcomes."""
         counts = Counter(outcome.id for outcome in outcomes)

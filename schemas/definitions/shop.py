@@ -53,7 +53,7 @@ class Mix(Definition):
 
 
 class Fatigue(Definition):
-    """Who ignores mails or unsubscribes gets fewer (R02)."""
+    """Who ignores mails, unsubscribes or asks for less gets fewer (R02)."""
 
     ignored: int = Field(ge=1)
     """So many marketing mails in a row without any interaction of the customer…"""

@@ -22,10 +22,12 @@ from streams.cli import (
     doctor,
     import_orders,
     mail,
+    privacy,
     products,
     publish,
     replay,
     schemas,
+    suppressions,
     templates,
     topics,
     worker,
@@ -41,8 +43,8 @@ from streams.settings import SettingsError
 from streams.state.store import StateError
 
 _GROUPS = (
-    demo, worker, topics, publish, products, import_orders, replay, customer, mail, workflows,
-    templates, dead_letters, bounces, schemas, dkim, doctor,
+    demo, worker, topics, publish, products, import_orders, replay, customer, privacy, mail,
+    workflows, templates, dead_letters, bounces, suppressions, schemas, dkim, doctor,
 )  # fmt: skip
 
 _USER_ERRORS = (UserError, SettingsError, DefinitionError)

@@ -26,6 +26,9 @@ from streams.cli.console import (
 )
 from streams.lookup import latest_state
 
+EVIDENCE_SHOWN = 10
+"""The last ones; `ritorno privacy evidence` shows all with all that proves them."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
@@ -88,6 +91,10 @@ def _rows(customer: Customer) -> Iterator[tuple[str, str]]:
     for name, membership in customer.lists.items():
         state = "subscribed" if membership.subscribed else "unsubscribed"
         yield "list", f"{name}: {state} {_when(membership.time)}"
+    for each in customer.evidence[-EVIDENCE_SHOWN:]:
+        what = f"list {each.list}" if each.purpose == "list" else each.purpose
+        said, words = "yes" if each.given else "no", f", {each.wording}" if each.wording else ""
+        yield "evidence", f"{_when(each.time)} {what}: {said} ({each.source}{words})"
     yield "engagement", f"{customer.engagement.value:.1f} {customer.engagement.band}".rstrip()
     if customer.cart.lines:
         goods = ", ".join(f"{line.quantity} × {line.name or line.product_id}"

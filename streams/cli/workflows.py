@@ -55,7 +55,7 @@ def publish_files(
 def lint_files(
     context: typer.Context, directory: Directory = None, as_json: JsonFlag = False
 ) -> None:
-    """Read the workflow files of DIR and say all that is wrong, by file and line; needs no broker."""
+    """Say all that is wrong with the workflow files of DIR, by file and line; needs no broker."""
     definitions = read_files(directory or settings_of(context).workflows_dir, everything=True)
     if as_json:
         print_json(sorted(definitions))

@@ -22,6 +22,7 @@ from agents.mailer.metrics import MailerMetrics
 from agents.mailer.queue import Queue
 from agents.mailer.render import RenderError
 from agents.mailer.replies import Accepted, Dropped, Refused, Result, about_relay, throttles
+from agents.mailer.suppression import Suppressed
 from streams.clock import Clock
 from streams.mail.committing import Committer
 from streams.mail.conversation import CLOSING, Connection
@@ -108,6 +109,9 @@ class Attempts:
         began = loop.time()
         try:
             mail = self._compose(command)
+        except Suppressed:
+            self._submit(self._queue.skip(entry.id, self._clock.now(), "suppressed"))
+            return None
         except InvalidAddress:
             self._reject(entry, "invalid_address")
             return None

@@ -5,7 +5,7 @@ relay that is down for a day never holds the topic back. For each batch:
 
 1. Decode; what can't be read becomes a dead letter. Known command ids are skipped.
 2. Append the new and changed mails to `mailer-changelog`, await, write the store.
-3. Append the dead letters, await.
+3. Append the dead letters and the addresses to be suppressed, await.
 4. Append the partition's progress; 2 and 4 are one append where there are no dead letters.
 5. Acknowledge the batch.
 
@@ -33,7 +33,7 @@ from agents.mailer.providers import Providers
 from agents.mailer.queue import Queue
 from agents.mailer.reputation import Reputation
 from schemas import topics
-from schemas.commands import DeliveryClass
+from schemas.commands import DeliveryClass, SuppressCommand
 from schemas.records import OutRecord, Record
 from schemas.stored import PROGRESS_KEY, Progress, unpack_progress
 from streams.clock import Clock
@@ -84,6 +84,7 @@ class MailerRuntime:
         webhooks: Webhooks | None = None,
         compose: Compose,
         message_id: Callable[[str], str],
+        suppress: Callable[[Sequence[SuppressCommand]], Awaitable[None]],
         clock: Clock,
         metrics: MailerMetrics,
         providers: Providers | None = None,
@@ -93,7 +94,8 @@ class MailerRuntime:
     ) -> None:
         """`check` raises Fenced when this process may have lost the partition: deliveries write
         outside of a batch's turn. `relays` in the order of preference. `compose` and `message_id`
-        are those of a `Composer`.
+        are those of a `Composer`, the former may raise Suppressed; `suppress` makes it do so for
+        more addresses.
         """
         self._log = log
         self._gate = gate
@@ -106,6 +108,7 @@ class MailerRuntime:
         self._held_since = 0
         self._compose = compose
         self._message_id = message_id
+        self._suppress = suppress
         self._clock = clock
         self._metrics = metrics
         self._grace = grace
@@ -190,9 +193,10 @@ class MailerRuntime:
             turn.check()
             changes = partition.queue.receive(records[start : start + SLICE])
             progress = partition.queue.progress
-            if changes.letters:
+            if changes.letters or changes.suppressions:
                 await partition.committer.submit(changes)
                 await self._refuse(changes.letters)
+                await self._suppress(changes.suppressions)
                 await partition.committer.submit(Changes(), progress)
             else:
                 await partition.committer.submit(changes, progress)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from schemas.outcomes import BounceKind, ReturnKind
+from schemas.suppressions import SuppressionReason, SuppressionScope
 from streams.mail.inbound.intake import Taken, Way
+
+SUPPRESSIONS = (("all", "hard"), ("all", "soft"), ("marketing", "complaint"))
 
 
 class ReturnCounters:
@@ -46,6 +49,17 @@ class ReturnCounters:
             ("way",),
             registry=registry,
         )
+        self.suppressions = Counter(
+            "ritorno_suppressions",
+            "Addresses that were suppressed by this worker.",
+            ("scope", "reason"),
+            registry=registry,
+        )
+        self.suppressed_addresses = Gauge(
+            "ritorno_suppressed_addresses", "Addresses that get no mail.", registry=registry
+        )
+        for scope, reason in SUPPRESSIONS:
+            self.suppressions.labels(scope, reason)
         for kind in get_args(BounceKind):
             self.bounces.labels(kind)
         for way in get_args(Way):
@@ -70,6 +84,14 @@ class ReturnCounters:
     def refused(self) -> None:
         """The listener was to take a message that is none of ours."""
         self.recipients_refused.inc()
+
+    def suppressed(self, scope: SuppressionScope, reason: SuppressionReason) -> None:
+        """An address was suppressed."""
+        self.suppressions.labels(scope, reason).inc()
+
+    def addresses(self, count: int) -> None:
+        """How many addresses are suppressed now."""
+        self.suppressed_addresses.set(count)
 
     def failed(self, way: Way) -> None:
         """A message, or a mailbox, has to wait."""

@@ -11,6 +11,7 @@ Then, record by record:
     customer-events       becomes a control record without key and content: others' timers fire at
                           the times that records have, so a replay must find the times
     facts                 stay as increments, without the customer, the run and the command
+    coupon pools          keep that a code was asked for, and not by whom
     signals, commands,    are removed; of the signals `customer.erased` stays, which other systems
     dead letters          have to learn of
     changelogs            keep each key's last record: an empty one
@@ -156,6 +157,7 @@ class Erasing:
         await self._remove_signals(erasure, editor)
         await self._remove_letters(erasure, editor)
         await self._anonymise_facts(erasure, editor)
+        await self._anonymise_pools(erasure, editor)
         return True
 
     # What there is.
@@ -248,6 +250,19 @@ class Erasing:
             }
             await editor.change(FACTS, partition, changes)
 
+    async def _anonymise_pools(self, erasure: Erasure, editor: Editor) -> None:
+        """What the person's actor has asked of a coupon pool lies under the pool's own key."""
+        words = _spellings(erasure.customer)
+        for partition in range(await self._log.partitions(CUSTOMER_EVENTS)):
+            changes = {
+                record.offset: _anonymous_request(record)
+                for record in await editor.holding(CUSTOMER_EVENTS, partition, words)
+                if record.header("ce_type") == b"coupon.requested"
+                and _field(record.value, "customer_id") == erasure.customer
+                and record.timestamp <= erasure.stamp
+            }
+            await editor.change(CUSTOMER_EVENTS, partition, changes)
+
 
 async def _remove(editor: Editor, topic: str, records: Iterable[Record]) -> None:
     by_partition: dict[int, dict[int, None]] = {}
@@ -277,6 +292,11 @@ def _without_customer(record: Record, decision: Decision) -> OutRecord:
     plain = decision.model_copy(update={"customer": "", "run": "", "command_id": ""})
     value = plain.model_dump_json(by_alias=True, exclude_none=True).encode()
     return OutRecord(record.key, value, record.headers)
+
+
+def _anonymous_request(record: Record) -> OutRecord:
+    request = {**_json(record.value), "customer_id": "erased", "run": ""}
+    return OutRecord(record.key, json.dumps(request).encode(), record.headers)
 
 
 def _is_of_mail(record: Record) -> bool:

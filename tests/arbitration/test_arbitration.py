@@ -164,6 +164,15 @@ def test_who_ignores_gets_fewer() -> None:
     assert judge(customer, candidate(), NOON + 7 * DAY, TIRED).action == "send"  # a weekly series
 
 
+def test_who_asks_for_less_gets_fewer() -> None:
+    customer = anna(sent=[mail(NOON)])
+    customer.profile.mail_frequency = "less"
+    verdict = judge(customer, candidate(), NOON + DAY, TIRED)
+    assert verdict == Verdict("hold", "fatigue", NOON + 6 * DAY + 1, "asked for less: 1 per 6d")
+    customer.profile.mail_frequency = "normal"
+    assert judge(customer, candidate(), NOON + DAY, TIRED).action == "send"
+
+
 def test_who_left_a_list_gets_fewer_for_a_while() -> None:
     customer = anna(sent=[mail(NOON + 28 * DAY)])
     customer.left_list = NOON

@@ -30,7 +30,7 @@ from streams.settings import load_settings
 from streams.state.memory import MemoryStore
 from streams.transports.batch import PartitionBatch, TopicPartition
 from tests.cli.conftest import Ritorno
-from tests.mailer.doubles import CountingMetrics, SimpleGate
+from tests.mailer.doubles import CountingMetrics, SimpleGate, suppress_nobody
 from tests.mailer.samples import DAY, HOUR, SETTINGS, cancel, notify, send
 from tests.mailer.servers import DOT, RCPT, ScriptedRelay, scripted
 
@@ -75,6 +75,7 @@ class Mailer:
             webhooks=Webhooks(seconds=1.0),
             compose=self.composer.compose,
             message_id=self.composer.message_id,
+            suppress=suppress_nobody,
             clock=SystemClock(),
             metrics=CountingMetrics(),
         )

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from agents.mailer.traffic import Traffic
+from schemas.commands import SuppressCommand
 from schemas.records import OutRecord, Record
 from streams.clock import Clock
 from streams.log import OffsetRange, TopicDescription, TopicSpec, UnknownTopic
@@ -111,6 +112,11 @@ class OneWay:
     def answers(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+async def suppress_nobody(commands: Sequence[SuppressCommand]) -> None:
+    """Where no address is suppressed."""
+    assert not commands
 
 
 class MemoryLog:

@@ -23,7 +23,7 @@ from streams.mail.templates import load_renderer
 from streams.mail.webhooks import Webhooks
 from streams.state.memory import MemoryStore
 from streams.transports.batch import TopicPartition
-from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleGate, batch
+from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleGate, batch, suppress_nobody
 from tests.mailer.samples import SETTINGS, START, record
 
 COMPOSER = Composer(SETTINGS, load_renderer(Path("workflows")))
@@ -105,6 +105,7 @@ async def shop(
         relays=pools,
         compose=COMPOSER.compose,
         message_id=COMPOSER.message_id,
+        suppress=suppress_nobody,
         clock=clock,
         metrics=metrics,
         webhooks=webhooks,

@@ -32,7 +32,14 @@ from streams.mail.mailer import MailerRuntime
 from streams.mail.smtp import SmtpPool
 from streams.state.memory import MemoryStore
 from streams.transports.batch import TopicPartition
-from tests.mailer.doubles import CountingMetrics, MemoryLog, OneWay, SimpleGate, batch
+from tests.mailer.doubles import (
+    CountingMetrics,
+    MemoryLog,
+    OneWay,
+    SimpleGate,
+    batch,
+    suppress_nobody,
+)
 from tests.mailer.samples import DAY, START, cancel, record, send
 
 TP = TopicPartition("send-commands", 0)
@@ -121,6 +128,7 @@ class World:
             relays=[cast("SmtpPool", self._pool(life))],
             compose=_compose,
             message_id=lambda id_: f"<{id_}@test>",
+            suppress=suppress_nobody,
             clock=self.clock,
             metrics=CountingMetrics(),
             grace=0,

@@ -25,7 +25,7 @@ from streams.mail.smtp import SmtpPool
 from streams.state.memory import MemoryStore
 from streams.topology import topics
 from streams.transports.batch import Fenced, TopicPartition
-from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleGate, batch
+from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleGate, batch, suppress_nobody
 from tests.mailer.mailshop import COMPOSER, shop
 from tests.mailer.samples import START, record, send
 from tests.mailer.servers import parse, scripted
@@ -72,6 +72,7 @@ async def mailer(log: Any, clock: VirtualClock, relay: str) -> AsyncIterator[Mai
         relays=[SmtpPool(parse_relay(relay), clock=clock, metrics=metrics)],
         compose=COMPOSER.compose,
         message_id=COMPOSER.message_id,
+        suppress=suppress_nobody,
         clock=clock,
         metrics=metrics,
     )

@@ -21,7 +21,7 @@ UNITS = ("_seconds", "_bytes", "_ratio", "_total", "_info")
 COUNTS = {
     "ritorno_timers_pending", "ritorno_retry_queue", "ritorno_smtp_connections",
     "ritorno_partitions_open", "ritorno_smtp_relay_up", "ritorno_mail_held",
-    "ritorno_mail_breaker_open",
+    "ritorno_mail_breaker_open", "ritorno_suppressed_addresses",
 }  # fmt: skip
 
 

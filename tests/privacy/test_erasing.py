@@ -6,6 +6,7 @@ file."""
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -246,6 +247,21 @@ async def test_an_erasure_survives_a_restart(shop: Shop) -> None:
     await asyncio.wait_for(shop.worker.start(), LIMIT)
     await shop.erased()
     assert b"anna" not in {r.key for r in await everything(shop.log, topics.CUSTOMER_EVENTS)}
+
+
+async def test_a_coupon_pool_forgets_who_asked(shop: Shop) -> None:
+    await shop.tell(*ANNA)
+    asked = {"campaign": "natale", "run": "w/ORDINE-ANNA-1/1", "step": "s"}
+    pool = "ritorno/coupons/natale"
+    await shop.tell(
+        event("coupon.requested", "q1", pool, customer_id="anna", **asked),
+        event("coupon.requested", "q2", pool, customer_id="bruno", **asked | {"run": "w/1"}),
+    )
+    await shop.tell(FORGET)
+    await shop.erased()
+    records = await everything(shop.log, topics.CUSTOMER_EVENTS)
+    requests = [json.loads(r.value or b"") for r in records if r.key == pool.encode()]
+    assert [(r["customer_id"], r["run"]) for r in requests] == [("erased", ""), ("bruno", "w/1")]
 
 
 async def test_ids_that_look_like_anything(shop: Shop) -> None:

@@ -16,10 +16,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, cast
 
+from prometheus_client import CollectorRegistry
+
 from agents.definitions import Definitions
 from agents.mailer.addresses import Recipient
 from agents.mailer.compose import Mail
 from agents.mailer.replies import Accepted, Dropped, Refused, Result, Unknown
+from agents.mailer.settings import SigningKey
+from agents.mailer.suppression import AddressHashes
 from agents.partition import Changes, PartitionActors
 from schemas.commands import SendCommand
 from schemas.records import OutRecord, Record
@@ -30,6 +34,8 @@ from streams.definitions import Library
 from streams.log import LogUnavailable, OffsetRange, TopicDescription, TopicSpec
 from streams.mail.mailer import MailerRuntime
 from streams.mail.smtp import SmtpPool
+from streams.mail.suppressing import SuppressionList
+from streams.monitoring.return_metrics import ReturnCounters
 from streams.partitioner import partition_of
 from streams.state.memory import MemoryStore
 from streams.state.store import Store
@@ -38,6 +44,8 @@ from streams.transports.batch import Fenced, PartitionBatch, TopicPartition
 from tests.mailer.doubles import CountingMetrics, OneWay
 from tests.runtime.parts import MemoryLog, Seen
 from tests.simulation.shop import HOUR
+
+HASHES = AddressHashes((SigningKey("k1", "a secret of some length"),))
 
 PARTITIONS = 2
 MOODS: list[Result] = [
@@ -231,14 +239,17 @@ class Process:
             ticks=Ticks(log, CUSTOMER_EVENTS, world.clock, HOUR),
             observer=self.seen,
         )
+        counters = ReturnCounters(CollectorRegistry())
+        suppressions = self.suppressions = SuppressionList(log, HASHES, counters)
         self.mailer = MailerRuntime(
             log=log,
             gate=self.gate,
             open_store=stores,
             check=lambda _: life.check(),
             relays=[cast("SmtpPool", world.pool(life))],
-            compose=_compose,
+            compose=suppressions.guard(_compose),
             message_id=lambda id_: f"<{id_}@test>",
+            suppress=suppressions.add,
             clock=world.clock,
             metrics=CountingMetrics(),
             grace=0,
@@ -253,6 +264,7 @@ class Process:
         ]
 
     async def _consume(self, tp: TopicPartition) -> None:
+        await self.suppressions.refresh()
         await self.gate.open(tp)
         runtime = self.gate.owners[tp.topic]
         while True:
