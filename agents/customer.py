@@ -69,7 +69,7 @@ def wake(customer: Customer, context: Context) -> None:
     if any(at <= due for at in customer.watches.values()):
         standing.wake(customer, due, context)
     if context.caused:
-        turn.react(customer, (), context, begin=True)
+        turn.react(customer, (), context, begin=True, until=due)
     if any(run.due <= due for run in customer.runs):
         turn.wake(customer, context)
 

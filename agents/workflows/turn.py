@@ -24,18 +24,24 @@ ENDS_MARKETING: Mapping[str, Reason] = {
 
 
 def react(
-    customer: Customer, occurred: Iterable[Occurred], context: Context, *, begin: bool
+    customer: Customer,
+    occurred: Iterable[Occurred],
+    context: Context,
+    *,
+    begin: bool,
+    until: int | None = None,
 ) -> None:
     """Tell the runs what has happened, begin those that it triggers, do all that follows.
 
-    `begin` is False for history that is loaded afterwards: it ends runs and begins none.
+    `begin` is False for history that is loaded afterwards: it ends runs and begins none. `until`:
+    mails that are due later wait for their own timers, since another customer's may come first.
     """
     context.begun = 0
     if not begin:
         context.caused = [each._replace(begins=False) for each in context.caused]
     for occurrence in occurred:
         _happen(customer, occurrence, context, begin=begin)
-    _settle(customer, context, context.now)
+    _settle(customer, context, context.now if until is None else until)
 
 
 def wake(customer: Customer, context: Context) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from agents.mailer.render import Renderer, TemplateProblem
 from agents.mailer.templates.lint import Use
 from schemas.commands import MailClass
+from schemas.definitions.steps import NotifyStep
 
 SUFFIXES = frozenset({".j2", ".css", ".mjml", ".yaml"})
 """Files of templates; others (a README) are none of our business."""
@@ -55,10 +56,15 @@ def uses_of(definitions: Iterable[bytes]) -> dict[str, list[Use]]:
     return uses
 
 
+ALERT: str = NotifyStep.model_fields["template"].default
+
+
 def _sending(value: Any) -> Iterator[Mapping[str, Any]]:
     if isinstance(value, dict):
         if isinstance(value.get("send"), str):
             yield value
+        elif isinstance(value.get("notify"), str):  # the shop's own people, never a subscriber
+            yield {"send": value.get("template", ALERT), "class": "transactional"}
         value = list(value.values())
     if isinstance(value, list):
         for inner in value:

@@ -13,8 +13,9 @@ from referencing import Registry, Resource
 from schemas.events import INTERNAL_TYPES, PAYLOADS
 from schemas.export import DIALECT, export
 from schemas.wire import Unreadable, parse_published
+from streams.definition_files import read_files
 from streams.yaml_text import read_yaml
-from tests.agents.world import HOUR, SHIPPED, World
+from tests.agents.world import HOUR, World
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 SCHEMAS = export()
@@ -81,8 +82,11 @@ def test_what_actors_write_is_as_exported() -> None:
     assert seen == set(schemas)
 
 
+ALL_FILES = read_files(WORKFLOWS, everything=True)
+
+
 @pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_our_workflows_are_as_exported(path: Path) -> None:
     written = read_yaml(path.read_text(encoding="utf-8"))
     validator("workflow.schema.json").validate(written)
-    validator("workflow.schema.json").validate(json.loads(SHIPPED[written["id"]]))
+    validator("workflow.schema.json").validate(json.loads(ALL_FILES[written["id"]]))
