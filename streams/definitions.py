@@ -20,16 +20,13 @@ from pathlib import Path
 from typing import Protocol
 
 import structlog
-import yaml
-from pydantic import ValidationError
 
 from schemas import events
-from schemas.definitions import DEFINITION, AnyDefinition, canonical, version_of
+from schemas.definitions import canonical, version_of
 from schemas.records import OutRecord, Record
-from schemas.wire import first_error
 from streams.log import Log
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
-from streams.yaml_text import read_yaml
+from streams.workflow_files.reading import read_directory
 
 CONTROL_TYPE = events.WORKFLOWS.encode()
 LIVE_KEY = b"live"
@@ -197,23 +194,11 @@ class Library:
 
 
 def read_files(directory: Path) -> dict[str, bytes]:
-    """Read the definition files of a directory: id → canonical content. Raises DefinitionError."""
-    definitions: dict[str, bytes] = {}
-    paths = sorted(directory.glob("*.yaml"))
-    if not paths:
-        raise DefinitionError(f"{directory}: there are no workflow files (*.yaml) in it")
-    for path in paths:
-        definition = _read_file(path)
-        if definition.id in definitions:
-            raise DefinitionError(f"{path}: id {definition.id} is already used by another file")
-        definitions[definition.id] = canonical(definition)
-    return definitions
+    """Read the definition files of a directory: id → canonical content.
 
-
-def _read_file(path: Path) -> AnyDefinition:
-    try:
-        return DEFINITION.validate_python(read_yaml(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        raise DefinitionError(f"{path}: {first_error(error)}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DefinitionError(f"{path}: {error}") from None
+    Raises DefinitionError, which names every mistake of every file with its line.
+    """
+    reading = read_directory(directory)
+    if reading.findings:
+        raise DefinitionError("\n".join(map(str, reading.findings)))
+    return {name: canonical(each) for name, each in reading.definitions.items()}

@@ -1,4 +1,4 @@
-"""`ritorno workflows publish`: make the workflow files live."""
+"""`ritorno workflows`: say what is wrong with the workflow files; make them live."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import typer
 
 from streams.cli.console import JsonFlag, open_log, print_json, run, settings_of, stdout
 from streams.definitions import PublishReport, publish, read_files
+from streams.workflow_files.reading import read_directory
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
     group = typer.Typer(help="Workflow files.", no_args_is_help=True)
     group.command("publish")(publish_files)
-    group.command("check")(check_files)
+    group.command("lint")(lint_files)
     app.add_typer(group, name="workflows")
 
 
@@ -48,12 +49,18 @@ def publish_files(
         out.print("These were live already.")
 
 
-def check_files(
+def lint_files(
     context: typer.Context, directory: Directory = None, as_json: JsonFlag = False
 ) -> None:
-    """Read the workflow files of DIR and say what is wrong; needs no broker."""
-    definitions = read_files(directory or settings_of(context).workflows_dir)
-    if as_json:
-        print_json(sorted(definitions))
-    else:
+    """Say all that is wrong with the workflow files of DIR, with lines; needs no broker."""
+    directory = directory or settings_of(context).workflows_dir
+    if not as_json:
+        definitions = read_files(directory)
         stdout().print(f"{len(definitions)} workflow files are right: {', '.join(definitions)}")
+        return
+    findings = read_directory(directory).findings
+    for each in findings:
+        print_json({"file": str(each.file), "line": each.line,
+                    "path": each.path, "problem": each.problem})  # fmt: skip
+    if findings:
+        raise typer.Exit(2)

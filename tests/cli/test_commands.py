@@ -75,7 +75,7 @@ def append(topic: str, key: bytes, *values: bytes | None) -> None:
         (["--broker", "nowhere", "doctor"], "--broker = 'nowhere': expected kafka://HOST"),
         (["--config", "no.toml", "doctor"], "--config: no file no.toml"),
         (["publish", "missing.ndjson"], "missing.ndjson: No such file"),
-        (["workflows", "check", "/nowhere"], "/nowhere"),
+        (["workflows", "lint", "/nowhere"], "/nowhere"),
         (["dead-letters", "resend"], "say which ones"),
     ],
 )
