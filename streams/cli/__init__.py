@@ -20,6 +20,8 @@ from streams.cli import (
     demo,
     dkim,
     doctor,
+    experiments,
+    explain,
     import_orders,
     mail,
     privacy,
@@ -43,8 +45,8 @@ from streams.settings import SettingsError
 from streams.state.store import StateError
 
 _GROUPS = (
-    demo, worker, topics, publish, products, import_orders, replay, customer, privacy, mail,
-    workflows, templates, dead_letters, bounces, suppressions, schemas, dkim, doctor,
+    demo, worker, topics, publish, products, import_orders, replay, explain, experiments, customer,
+    privacy, mail, workflows, templates, dead_letters, bounces, suppressions, schemas, dkim, doctor,
 )  # fmt: skip
 
 _USER_ERRORS = (UserError, SettingsError, DefinitionError)
