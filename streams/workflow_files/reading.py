@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from agents.vocabulary import Vocabulary
-from agents.workflows.program import Mistakes, compile_program
+from agents.workflows.program import Mistake, Mistakes, compile_program
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.workflow import Workflow
 from schemas.wire import all_errors
@@ -43,44 +44,53 @@ class Reading:
 def read_directory(directory: Path) -> Reading:
     """Read all `*.yaml` of a directory. Mistakes are findings, never raised."""
     reading = Reading()
-    files: dict[str, Path] = {}
+    files: dict[str, tuple[Path, Document]] = {}
     paths = sorted(directory.glob("*.yaml"))
     if not paths:
         problem = "there are no workflow files (*.yaml) in it"
         reading.findings.append(Finding(directory, 1, "", problem))
     for path in paths:
-        definition = _read_file(path, reading.findings)
-        if definition is None:
+        read = _read_file(path, reading.findings)
+        if read is None:
             continue
+        definition, document = read
         if definition.id in files:
-            problem = f"{definition.id} is already used by {files[definition.id].name}"
-            reading.findings.append(Finding(path, 1, "id", problem))
+            problem = f"{definition.id} is already used by {files[definition.id][0].name}"
+            reading.findings.append(Finding(path, document.line(["id"]), "id", problem))
             continue
-        files[definition.id] = path
+        files[definition.id] = (path, document)
         reading.definitions[definition.id] = definition
+    whole = not reading.findings
+    for id_, (path, document) in files.items():
+        for where, problem in _mistakes(reading.definitions[id_], reading, whole=whole):
+            reading.findings.append(Finding(path, document.line(_parts(where)), where, problem))
     return reading
 
 
-def _read_file(path: Path, findings: list[Finding]) -> AnyDefinition | None:
+def _read_file(path: Path, findings: list[Finding]) -> tuple[AnyDefinition, Document] | None:
     try:
         document = Document(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         findings.append(Finding(path, _line_of(error), "", " ".join(str(error).split())))
         return None
     try:
-        definition = DEFINITION.validate_python(document.content)
-        if isinstance(definition, Workflow):
-            compile_program(definition, Vocabulary())
+        return DEFINITION.validate_python(document.content), document
     except ValidationError as error:
         for place, problem in all_errors(error):
-            line = document.line(place)
-            findings.append(Finding(path, line, ".".join(map(str, place)), problem))
+            shown = ".".join(map(str, place[1:]))  # the first part is the kind of definition
+            findings.append(Finding(path, document.line(place), shown, problem))
         return None
+
+
+def _mistakes(definition: AnyDefinition, reading: Reading, *, whole: bool) -> Sequence[Mistake]:
+    """What the conditions name wrongly; custom fields only if the file of fields could be read."""
+    if not isinstance(definition, Workflow):
+        return ()
+    try:
+        compile_program(definition, Vocabulary(reading.definitions.values() if whole else None))
     except Mistakes as mistakes:
-        for where, problem in mistakes.found:
-            findings.append(Finding(path, document.line(_parts(where)), where, problem))
-        return None
-    return definition
+        return mistakes.found
+    return ()
 
 
 def _parts(path: str) -> list[str | int]:

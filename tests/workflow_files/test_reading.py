@@ -30,3 +30,13 @@ def test_all_mistakes_of_all_files_are_told_with_their_lines(tmp_path: Path) -> 
     with pytest.raises(DefinitionError) as caught:
         read_files(tmp_path)
     assert str(caught.value).splitlines() == [str(finding) for finding in findings]
+
+
+def test_an_unknown_custom_field_is_told(tmp_path: Path) -> None:
+    text = (SHIPPED / "w11-welcome.yaml").read_text(encoding="utf-8")
+    (tmp_path / "a.yaml").write_text(text + "exit_if: {fields.nowhere: 1}\n", encoding="utf-8")
+
+    (finding,) = read_directory(tmp_path).findings
+
+    assert finding.line == len(text.splitlines()) + 1
+    assert "fields.nowhere" in finding.path + finding.problem
