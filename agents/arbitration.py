@@ -224,6 +224,7 @@ def situation(customer: Customer) -> tuple[object, ...]:
     profile, consent = customer.profile, customer.consents.get("marketing")
     return (
         profile.zone,
+        profile.mail_frequency,
         profile.email,
         customer.suppressed,
         consent is not None and consent.given,

@@ -16,8 +16,7 @@ from aiohttp import ClientError
 
 from benchmarks.pace import Measured, Pace, from_json
 from streams.clock import SystemClock
-from streams.definition_files import read_files
-from streams.definitions import publish
+from streams.definitions import publish, read_files
 from streams.log import Log
 from streams.logs.embedded import EmbeddedLog
 from streams.logs.kafka import KafkaLog

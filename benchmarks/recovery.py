@@ -20,7 +20,7 @@ from schemas.definitions import version_of
 from schemas.records import OutRecord, Record
 from schemas.stored import Progress
 from streams.clock import SystemClock
-from streams.definition_files import read_files
+from streams.definitions import read_files
 from streams.log import TopicSpec
 from streams.settings import Settings
 from streams.state.memory import open_memory

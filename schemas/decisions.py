@@ -107,6 +107,8 @@ class Decision(BaseModel):
     kind: MailKind | None = None
     variant: str = ""
     """The variants that the run has, `experiment=variant`, separated by blanks."""
+    held_since: Instant | None = None
+    """Of a mail that was held: when it was judged first."""
     detail: str = ""
     """What was done, which cap held it, which way was gone: a few words, no personal data."""
 

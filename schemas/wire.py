@@ -139,11 +139,19 @@ def to_record(event: Event) -> OutRecord:
 
 def first_error(error: ValidationError, prefix: str = "") -> str:
     """Return `field: what is wrong (value)` for the first error of a validation."""
-    problem = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in problem["loc"]) or "value"
-    value = repr(problem["input"])
-    shown = value if len(value) <= 64 else value[:64] + "…"
-    return f"{prefix}{place}: {problem['msg']} (got {shown})"
+    place, problem = all_errors(error)[0]
+    return f"{prefix}{'.'.join(str(part) for part in place) or 'value'}: {problem}"
+
+
+def all_errors(error: ValidationError) -> list[tuple[tuple[int | str, ...], str]]:
+    """Return where each error of a validation is and `what is wrong (value)`."""
+    problems = error.errors(include_url=False, include_context=False)
+    return [(each["loc"], f"{each['msg']} (got {_shown(each['input'])})") for each in problems]
+
+
+def _shown(given: object) -> str:
+    value = repr(given)
+    return value if len(value) <= 64 else value[:64] + "…"
 
 
 def _too_large(text: bytes | str) -> Unreadable:

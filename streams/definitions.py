@@ -16,15 +16,18 @@ import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import structlog
 
 from schemas import events
-from schemas.definitions import version_of
+from schemas.definitions import canonical, version_of
+from schemas.definitions.workflow import Workflow
 from schemas.records import OutRecord, Record
 from streams.log import Log
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
+from streams.workflow_files.reading import read_directory
 
 CONTROL_TYPE = events.WORKFLOWS.encode()
 LIVE_KEY = b"live"
@@ -34,6 +37,10 @@ Version = tuple[str, str]
 """Workflow id and version."""
 
 _log = structlog.get_logger(__name__)
+
+
+class DefinitionError(Exception):
+    """A workflow file that can't be used; the text names file, field and value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,3 +192,19 @@ class Library:
         except ValueError as error:  # of a newer Ritorno; a run that needs it is refused by name
             _log.error("published workflow can't be read", workflow=workflow, version=version,
                        error=str(error))  # fmt: skip
+
+
+def read_files(directory: Path, *, everything: bool = False) -> dict[str, bytes]:
+    """Read the definition files of a directory: id → canonical content.
+
+    Without `everything` the recipes that are not enabled are left out; they have to be right all
+    the same. Raises DefinitionError, which names every mistake of every file with its line.
+    """
+    reading = read_directory(directory)
+    if reading.findings:
+        raise DefinitionError("\n".join(map(str, reading.findings)))
+    return {
+        name: canonical(each)
+        for name, each in reading.definitions.items()
+        if everything or not isinstance(each, Workflow) or each.enabled
+    }

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import structlog
 
-from streams.definition_files import DefinitionError, read_files
-from streams.definitions import publish, read, versions_of
+from streams.definitions import DefinitionError, publish, read, read_files, versions_of
 from streams.failures import WorkerFailed
 from streams.log import Log
 from streams.monitoring.doctor import Status, check_topics

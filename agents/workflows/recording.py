@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agents.arbitration import HOLDS
 from agents.context import Context
 from agents.effects import decided
 from schemas.commands import MailClass, MailKind
@@ -39,6 +40,7 @@ def decide(
         due=run.due if step and run.due != NEVER else None,
         kind=mail_kind,
         variant=variants(run, context),
+        held_since=run.held if step and run.held_for in HOLDS else None,
         detail=detail,
     )
     context.effects.append(decided(decision))

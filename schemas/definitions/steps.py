@@ -49,10 +49,9 @@ class Products(Definition):
     """With fewer the mail is left out."""
     at_most: int = Field(default=4, ge=1, le=12)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _source_alone(cls, value: Any) -> Any:
-        return {"from": value} if isinstance(value, str) else value
+
+def _source_alone(value: Any) -> Any:
+    return {"from": value} if isinstance(value, str) else value
 
 
 class SendStep(StepCommon):
@@ -70,7 +69,10 @@ class SendStep(StepCommon):
     expires: Duration | None = None
     """How long the mail may be held and wait at the mailer; by class when it is not said."""
     variables: dict[str, JsonValue] = Field(default={}, alias="with")
-    products: Products | None = None
+    products: Annotated[
+        Products | None,
+        BeforeValidator(_source_alone, json_schema_input_type=ProductSource | Products | None),
+    ] = None
     """Which products of the feed the template gets as `products`."""
     bulk: bool = False
     tracking: TrackingMode | None = None

@@ -20,6 +20,8 @@ from streams.cli import (
     demo,
     dkim,
     doctor,
+    experiments,
+    explain,
     import_orders,
     mail,
     privacy,
@@ -34,7 +36,7 @@ from streams.cli import (
     workflows,
 )
 from streams.cli.console import FAILURE, USER_ERROR, CommandFailed, Options, UserError, say
-from streams.definition_files import DefinitionError
+from streams.definitions import DefinitionError
 from streams.failures import WorkerFailed
 from streams.log import LogError
 from streams.monitoring.admin import AdminError
@@ -43,8 +45,8 @@ from streams.settings import SettingsError
 from streams.state.store import StateError
 
 _GROUPS = (
-    demo, worker, topics, publish, products, import_orders, replay, customer, privacy, mail,
-    workflows, templates, dead_letters, bounces, suppressions, schemas, dkim, doctor,
+    demo, worker, topics, publish, products, import_orders, replay, explain, experiments, customer,
+    privacy, mail, workflows, templates, dead_letters, bounces, suppressions, schemas, dkim, doctor,
 )  # fmt: skip
 
 _USER_ERRORS = (UserError, SettingsError, DefinitionError)

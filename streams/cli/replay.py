@@ -97,8 +97,7 @@ def _looks_like_file(source: str) -> bool:
 
 def _of_file(path: Path, until: int, settings: Settings) -> Outcome:
     from agents.definitions import Definitions  # noqa: PLC0415  # as above
-    from streams.definition_files import read_files  # noqa: PLC0415  # as above
-    from streams.definitions import versions_of  # noqa: PLC0415  # as above
+    from streams.definitions import read_files, versions_of  # noqa: PLC0415  # as above
     from streams.replay import replay_file  # noqa: PLC0415  # as above
 
     contents = read_files(settings.workflows_dir)

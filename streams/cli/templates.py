@@ -127,7 +127,7 @@ class _Desk:
     def __init__(self, context: typer.Context, directory: Path | None) -> None:
         from agents.mailer.render import TemplateProblem  # noqa: PLC0415  # as above
         from streams.configured import shop_of  # noqa: PLC0415
-        from streams.definition_files import read_files  # noqa: PLC0415
+        from streams.definitions import read_files  # noqa: PLC0415
         from streams.mail.templates import load_renderer, uses_of  # noqa: PLC0415
 
         settings = settings_of(context)

@@ -1,4 +1,4 @@
-"""`ritorno workflows publish`: make the workflow files live."""
+"""`ritorno workflows`: say what is wrong with the workflow files; make them live."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import typer
 from agents.vocabulary import Vocabulary
 from schemas.definitions import DEFINITION
 from streams.cli.console import JsonFlag, open_log, print_json, run, settings_of, stdout
-from streams.definition_files import read_files
-from streams.definitions import PublishReport, publish
+from streams.definitions import PublishReport, publish, read_files
+from streams.workflow_files.reading import read_directory
 
 
 def register(app: typer.Typer) -> None:
@@ -55,12 +55,18 @@ def publish_files(
 def lint_files(
     context: typer.Context, directory: Directory = None, as_json: JsonFlag = False
 ) -> None:
-    """Say all that is wrong with the workflow files of DIR, by file and line; needs no broker."""
-    definitions = read_files(directory or settings_of(context).workflows_dir, everything=True)
-    if as_json:
-        print_json(sorted(definitions))
-    else:
+    """Say all that is wrong with the workflow files of DIR, with lines; needs no broker."""
+    directory = directory or settings_of(context).workflows_dir
+    if not as_json:
+        definitions = read_files(directory, everything=True)
         stdout().print(f"{len(definitions)} workflow files are right: {', '.join(definitions)}")
+        return
+    findings = read_directory(directory).findings
+    for each in findings:
+        print_json({"file": str(each.file), "line": each.line,
+                    "path": each.path, "problem": each.problem})  # fmt: skip
+    if findings:
+        raise typer.Exit(2)
 
 
 def list_fields(
@@ -70,9 +76,7 @@ def list_fields(
     contents = read_files(directory or settings_of(context).workflows_dir, everything=True)
     fields = Vocabulary([DEFINITION.validate_json(each) for each in contents.values()]).fields()
     if as_json:
-        print_json(
-            {name: {"type": each.type, "about": each.about} for name, each in fields.items()}
-        )
+        print_json({n: {"type": each.type, "about": each.about} for n, each in fields.items()})
         return
     out = stdout()
     for name, each in fields.items():

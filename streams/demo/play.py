@@ -16,7 +16,7 @@ from rich.console import Console
 from schemas.definitions import DEFINITION
 from schemas.definitions.workflow import Workflow
 from streams.clock import VirtualClock
-from streams.definition_files import read_files
+from streams.definitions import read_files
 from streams.demo.happening import Happening
 from streams.demo.ledger import Ledger
 from streams.demo.machine import Machine, drive, running

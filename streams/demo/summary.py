@@ -12,7 +12,9 @@ from rich.text import Text
 from schemas.instant import to_rfc3339
 from streams.demo.ledger import Ledger, counts
 from streams.demo.sink import Sink
-from streams.demo.words import KINDS, OUTCOMES, REASONS
+from streams.words import decisions as words
+
+KINDS, OUTCOMES, REASONS = words.KINDS["en"], words.OUTCOMES["en"], words.REASONS["en"]
 
 Summary = dict[str, Any]
 

@@ -21,8 +21,8 @@ from schemas.decisions import Decision
 from schemas.instant import to_datetime
 from streams.clock import Clock
 from streams.demo.ledger import Ledger, latest
-from streams.demo.words import sentence
 from streams.log import LogError
+from streams.words.decisions import sentence
 
 REFRESH_SECONDS = 0.2
 """Fast enough to look alive, slow enough to leave the processor to the machine."""

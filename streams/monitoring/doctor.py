@@ -21,8 +21,7 @@ from schemas.instant import to_rfc3339
 from schemas.stored import PROGRESS_KEY, Progress, unpack_progress
 from streams.clock import Clock
 from streams.configured import dkim_keys, sender_domain
-from streams.definition_files import DefinitionError, read_files
-from streams.definitions import read, versions_of
+from streams.definitions import DefinitionError, read, read_files, versions_of
 from streams.log import Log, LogError, TopicDescription, TopicSpec
 from streams.settings import SMTP_PORTS, Settings, SettingsError, split_urls
 from streams.ticks import TICK

@@ -24,6 +24,7 @@ from prometheus_client import (
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from agents.arbitration import HOLDS
 from agents.partition import Changes, Counts
 from schemas.commands import CancelCommand, SendCommand
 from schemas.decisions import Decision, DecisionKind
@@ -46,6 +47,10 @@ LATENESS_BUCKETS = (1, 2, 5, 15, 60, 300, 3600, 86_400)
 RECOVERY_BUCKETS = (0.1, 0.5, 1, 5, 15, 60, 300, 900)
 """Seconds. A million customers take about ten at the speed that was measured."""
 
+HOLD_BUCKETS = (3600, 14_400, 43_200, 86_400, 172_800, 259_200, 604_800)
+"""Seconds. A night is up to twelve hours; a place that is free once a day or in a week."""
+
+HOLD_RESULTS = ("sent", "skipped")
 EVENT_RESULTS = ("applied", "repeated", "forwarded", "moved", "refused")
 REFUSAL_REASONS = (
     "invalid_json",
@@ -140,6 +145,9 @@ class Metrics:
 
     def _count_decision(self, decision: Decision) -> None:
         self.decisions.labels(decision.decision, decision.reason).inc()
+        if decision.held_since is not None and decision.decision in HOLD_RESULTS:
+            held = decision.time - decision.held_since
+            self.mail_hold.labels(decision.decision).observe(held / 1000)
         self.workflow_transitions.labels(decision.workflow, decision.step, decision.decision).inc()
 
     # The metrics themselves.
@@ -196,7 +204,15 @@ class Metrics:
         self.mail_cancellations = self._counter(
             "mail_cancellations", "Mails taken back because their cause disappeared."
         )
+        self.mail_hold = self._histogram(
+            "mail_hold_seconds",
+            "How long marketing mails were held before they were sent or left out.",
+            HOLD_BUCKETS,
+            "result",
+        )
         _begin_at_zero(self.decisions, get_args(DecisionKind), ["due"])
+        _begin_at_zero(self.decisions, ["held"], sorted(HOLDS))
+        _begin_at_zero(self.mail_hold, HOLD_RESULTS)
         _begin_at_zero(self.score_changes, ["engagement"], ["up", "down"])
 
     def _define_state(self) -> None:

@@ -41,7 +41,8 @@ def run(**fields: object) -> Run:
 
 
 def ids(wanted: object, customer: Customer, of: Run) -> list[str] | None:
-    chosen = choose(Products.model_validate(wanted), customer, of, CATALOGUE)
+    asked = {"from": wanted} if isinstance(wanted, str) else wanted
+    chosen = choose(Products.model_validate(asked), customer, of, CATALOGUE)
     return None if chosen is None else [product.id for product in chosen]
 
 

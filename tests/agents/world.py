@@ -21,7 +21,7 @@ from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record
 from schemas.stored import PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
-from streams.definition_files import read_files
+from streams.definitions import read_files
 
 START = 1_772_445_600_000
 """2026-03-02T10:00:00Z, a Monday, 11:00 in Rome."""

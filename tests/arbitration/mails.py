@@ -14,7 +14,7 @@ from schemas.definitions.shop import Policy
 from schemas.definitions.steps import SendStep
 from schemas.definitions.workflow import Workflow
 from schemas.instant import to_datetime
-from streams.definition_files import read_files
+from streams.definitions import read_files
 from streams.yaml_text import read_yaml
 
 MINUTE = 60_000

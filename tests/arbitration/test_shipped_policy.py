@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 
+from agents.partition import Changes, Counts
+from schemas.decisions import Decision
 from schemas.definitions import DEFINITION, canonical
 from schemas.instant import parse_instant
+from schemas.stored import Progress
+from streams.monitoring.metrics import Metrics
 from tests.agents.world import DAY, HOUR, MINUTE, SHIPPED, START, World
 
 TEN = 23 * HOUR
@@ -123,3 +127,18 @@ def test_soft_opt_in_is_a_basis_only_where_the_shop_allows_it() -> None:
 
 def test_the_clock_of_these_tests() -> None:
     assert parse_instant("2026-03-03T10:00:00+01:00") == START + TEN * 1000
+
+
+def test_what_was_held_says_since_when() -> None:
+    told = world().at(NIGHT).tell("list.subscribed", list="news", confirmed=True).at(DAY)
+    decided = [e.content for e in told.effects if isinstance(e.content, Decision)]
+    sent = next(each for each in decided if each.decision == "sent")
+    assert sent.held_since == START + NIGHT * 1000
+    metrics = Metrics()
+    changes = Changes(told.effects, [], Progress(), Counts())
+    metrics.committed(0, changes)
+    read = metrics.registry.get_sample_value
+    assert read("ritorno_mail_hold_seconds_sum", {"result": "sent"}) == 11 * HOUR
+    assert read("ritorno_mail_hold_seconds_count", {"result": "skipped"}) == 0
+    assert read("ritorno_decisions_total", {"kind": "held", "reason": "quiet_hours"}) == 1
+    assert read("ritorno_decisions_total", {"kind": "held", "reason": "mix"}) == 0

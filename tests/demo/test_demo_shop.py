@@ -11,8 +11,8 @@ from schemas.topics import CUSTOMER_EVENTS
 from schemas.wire import Unreadable, parse_published, parse_record
 from streams.demo.happening import Happening, NoTime, recorded
 from streams.demo.shop import START, story
-from streams.demo.words import KINDS, REASONS
 from streams.publisher import NumberedLine
+from streams.words.decisions import KINDS, OUTCOMES, REASONS
 
 DAY_MS = 86_400_000
 
@@ -56,9 +56,11 @@ def test_it_is_told_in_order_and_has_everything_that_workflows_wait_for() -> Non
 
 
 def test_every_decision_has_words() -> None:
-    assert set(KINDS) == set(get_args(DecisionKind))
-    assert set(REASONS) == set(get_args(Reason))
-    assert all(words[0].islower() and " " in words for words in REASONS.values())
+    for language in ("it", "en"):
+        assert set(KINDS[language]) == set(get_args(DecisionKind))
+        assert set(REASONS[language]) == set(get_args(Reason))
+        assert all(words[0].islower() and " " in words for words in REASONS[language].values())
+    assert OUTCOMES["it"].keys() == OUTCOMES["en"].keys()
 
 
 def line(number: int, time: str = "") -> NumberedLine:

@@ -22,8 +22,7 @@ from schemas.topics import CUSTOMER_EVENTS
 from schemas.wire import to_record
 from streams.cli import run_arguments
 from streams.clock import VirtualClock
-from streams.definition_files import read_files
-from streams.definitions import versions_of
+from streams.definitions import read_files, versions_of
 from streams.demo.happening import happening
 from streams.demo.machine import Machine
 from streams.history.event_lines import to_line

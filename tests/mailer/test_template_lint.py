@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agents.mailer.templates.lint import Finding, Use, lint
-from streams.definition_files import read_files
+from streams.definitions import read_files
 from streams.mail.templates import load_renderer, uses_of
 from tests.mailer.pages import EVERYTHING, OURS, WHY, renderer_of
 from tests.mailer.samples import SETTINGS

@@ -9,8 +9,16 @@ import pytest
 
 from schemas.definitions import version_of
 from schemas.records import OutRecord
-from streams.definition_files import DefinitionError, read_files
-from streams.definitions import CONTROL_TYPE, Library, control_record, load, publish, read
+from streams.definitions import (
+    CONTROL_TYPE,
+    DefinitionError,
+    Library,
+    control_record,
+    load,
+    publish,
+    read,
+    read_files,
+)
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
 from tests.runtime.parts import Crash, MemoryLog, memory_log
 

@@ -17,8 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from schemas.records import OutRecord
 from schemas.stored import PROGRESS_KEY, Progress, pack_progress
 from streams.clock import VirtualClock
-from streams.definition_files import read_files
-from streams.definitions import publish
+from streams.definitions import publish, read_files
 from streams.log import LogUnavailable
 from streams.monitoring.doctor import (
     SILENT_MS,

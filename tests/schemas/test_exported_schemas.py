@@ -13,7 +13,7 @@ from referencing import Registry, Resource
 from schemas.events import INTERNAL_TYPES, PAYLOADS
 from schemas.export import DIALECT, export
 from schemas.wire import Unreadable, parse_published
-from streams.definition_files import read_files
+from streams.definitions import read_files
 from streams.yaml_text import read_yaml
 from tests.agents.world import HOUR, World
 

@@ -10,8 +10,7 @@ from schemas.definitions import DEFINITION, canonical
 from schemas.definitions.workflow import Workflow
 from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
-from streams.definition_files import read_files
-from streams.definitions import publish
+from streams.definitions import publish, read_files
 from streams.partitioner import partition_of
 from streams.topology import topics
 from tests.simulation.machine import PARTITIONS, Life, Process, World

@@ -1,0 +1,292 @@
+"""A customer's story: what the customer did, what was decided and why, what became of the mails.
+
+Put together from the log (the customer's events, also those from before it was known who the
+visitor was, and the decisions in `facts`), or from what a replay has written. Whatever stands twice
+after a crash is told once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import ValidationError
+
+from schemas.customer import Customer, decode_customer
+from schemas.decisions import DECISION, Decision
+from schemas.definitions import DEFINITION
+from schemas.definitions.workflow import Workflow
+from schemas.events import INTERNAL_TYPES, Event
+from schemas.instant import parse_instant
+from schemas.stored import HEAD_SIZE, NEVER
+from schemas.wire import Unreadable, first_error, parse_published, parse_record
+from streams.log import Log
+from streams.lookup import latest_state
+from streams.partitioner import partition_of
+from streams.topology import CUSTOMER_EVENTS, FACTS
+from streams.words.decisions import REASONS, Language, with_detail
+from streams.words.events import happened
+
+OnProgress = Callable[[int, int], None]
+
+
+class StoryError(Exception):
+    """The story can't be told; the text says why."""
+
+
+class Line(NamedTuple):
+    """One thing in the story."""
+
+    time: int
+    """By the log (ms)."""
+    kind: Literal["event", "mail", "decision"]
+    text: str
+    type: str
+    """Of the event, or the kind of the decision."""
+    reason: str = ""
+    workflow: str = ""
+    step: str = ""
+    detail: str = ""
+
+
+class Waiting(NamedTuple):
+    """What a run waits for."""
+
+    workflow: str
+    due: int
+    held_for: str
+
+
+@dataclass(slots=True)
+class Source:
+    """What is known of a customer, before it is put into words."""
+
+    keys: set[str]
+    """The customer's id and those that it had as a visitor."""
+    zone: str = ""
+    events: list[tuple[int, Event]] = field(default_factory=list)
+    """With the time at which each reached the log."""
+    decisions: list[Decision] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)
+
+
+async def from_log(log: Log, customer: str, on_progress: OnProgress) -> Source:
+    """Collect from the topics. Raises StoryError when the customer was erased, LogError."""
+    stored = await latest_state(log, customer.encode(), on_progress)
+    if stored is not None and len(stored) == HEAD_SIZE:
+        raise StoryError(f"{customer!r} was erased")
+    kept = Customer(key=customer) if stored is None else decode_customer(customer, stored)
+    source = Source(
+        keys={customer, *kept.visitors},
+        zone=kept.profile.zone,
+        waiting=[Waiting(run.workflow, run.due, run.held_for) for run in kept.runs],
+    )
+    await _read_events(log, source, on_progress)
+    await _read_decisions(log, source, on_progress)
+    return source
+
+
+def from_replay(directory: Path, customer: str, events: Iterable[bytes] = ()) -> Source:
+    """Collect from what a replay has written, and from the lines of events that it read.
+
+    Raises StoryError when the directory holds no replay.
+    """
+    source = Source(keys={customer})
+    for known in _lines(directory / "customers.ndjson"):
+        if known.get("key") == customer:
+            source.keys.update(known.get("visitors", ()))
+            source.zone = known.get("profile", {}).get("zone", "")
+            source.waiting = [
+                Waiting(run["workflow"], _instant(run["due"]), run.get("held_for", ""))
+                for run in known.get("runs", ())
+            ]
+    source.decisions = [each for each in decisions_of(directory) if each.customer in source.keys]
+    now = 0
+    for line in events:
+        try:
+            event = parse_published(line)
+        except Unreadable:
+            continue  # the replay has said so
+        now = max(now, event.time or 0)  # as the replay appends them
+        if event.customer in source.keys:
+            source.events.append((now, event))
+    return source
+
+
+def decisions_of(directory: Path) -> Iterator[Decision]:
+    """Yield the decisions that a replay has written. Raises StoryError."""
+    path = directory / "decisions.ndjson"
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            yield DECISION.validate_python(_own_names(line))
+        except ValidationError as error:
+            raise StoryError(f"{path}, line {number}: {first_error(error)}") from None
+
+
+def customers_of(directory: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the customers that a replay has written. Raises StoryError."""
+    return _lines(directory / "customers.ndjson")
+
+
+def titles_of(contents: Iterable[bytes], language: Language) -> dict[str, str]:
+    """Return what workflows are called, by id; of several versions the last one says it."""
+    titles: dict[str, str] = {}
+    for content in contents:
+        try:
+            definition = DEFINITION.validate_json(content)
+        except ValidationError:
+            continue  # of a newer Ritorno: it goes by its id
+        if isinstance(definition, Workflow):
+            given = definition.title
+            titles[definition.id] = given.get(language) or next(iter(given.values()), definition.id)
+    return titles
+
+
+async def read_decisions(log: Log, on_progress: OnProgress) -> list[Decision]:
+    """Return all decisions in `facts`, each once, in order of time. Raises LogError."""
+    found: dict[bytes, Decision] = {}
+    for partition, span in sorted((await log.offsets(FACTS)).items()):
+        async for chunk in log.read(FACTS, partition, span.start, span.end):
+            for record in chunk:
+                if record.value is not None and record.value not in found:
+                    decision = _decision(record.value)
+                    if decision is not None:
+                        found[record.value] = decision
+            if chunk:
+                on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
+    return sorted(found.values(), key=lambda decision: decision.time)
+
+
+async def read_events_of(
+    log: Log, types: Container[str], on_progress: OnProgress
+) -> tuple[dict[str, dict[str, list[int]]], int]:
+    """Return by type and customer when such events happened (ms), and how far the log goes.
+
+    Raises LogError.
+    """
+    found: dict[str, dict[str, list[int]]] = {}
+    until = 0
+    for partition, span in sorted((await log.offsets(CUSTOMER_EVENTS)).items()):
+        async for chunk in log.read(CUSTOMER_EVENTS, partition, span.start, span.end):
+            for record in chunk:
+                until = max(until, record.timestamp)
+                kind = record.header("ce_type")  # none in structured mode
+                if record.key is None or not (kind is None or kind.decode() in types):
+                    continue
+                try:
+                    event = parse_record(record)
+                except Unreadable:
+                    continue  # it is among the dead letters
+                if event.type not in types:
+                    continue
+                times = found.setdefault(event.type, {}).setdefault(event.customer, [])
+                times.append(min(event.time or record.timestamp, record.timestamp))
+            if chunk:
+                on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
+    return found, until
+
+
+def tell(source: Source, titles: Mapping[str, str], language: Language) -> list[Line]:
+    """Put it into words, in order of time; what happened comes before what was decided of it."""
+    lines = [_event_line(time, event, titles, language) for time, event in source.events]
+    lines += [_decision_line(decision, titles, language) for decision in source.decisions]
+    return sorted(lines, key=lambda line: line.time)
+
+
+def waits(waiting: Waiting, titles: Mapping[str, str], language: Language, when: str) -> str:
+    """Say what a run waits for; `when`: its due time as people write it."""
+    title = titles.get(waiting.workflow, waiting.workflow)
+    if waiting.held_for:
+        words = {"it": f"trattenuta fino al {when}", "en": f"held until {when}"}[language]
+        reason = REASONS[language].get(waiting.held_for, waiting.held_for)
+        return f"{title}: {words}, {reason}"
+    if waiting.due >= NEVER:
+        return f"{title}: " + {"it": "aspetta un evento", "en": "waits for an event"}[language]
+    return f"{title}: " + {"it": f"aspetta il {when}", "en": f"waits for {when}"}[language]
+
+
+async def _read_events(log: Log, source: Source, on_progress: OnProgress) -> None:
+    count = await log.partitions(CUSTOMER_EVENTS)
+    offsets = await log.offsets(CUSTOMER_EVENTS)
+    keys = {key.encode() for key in source.keys}
+    seen: set[tuple[str, str]] = set()
+    for partition in sorted({partition_of(key, count) for key in keys}):
+        span = offsets[partition]
+        async for chunk in log.read(CUSTOMER_EVENTS, partition, span.start, span.end):
+            for record in chunk:
+                if record.key not in keys:
+                    continue
+                try:
+                    event = parse_record(record)
+                except Unreadable:
+                    continue  # it is among the dead letters
+                if (event.type, event.id) not in seen and event.type not in INTERNAL_TYPES:
+                    seen.add((event.type, event.id))
+                    source.events.append((record.timestamp, event))
+            if chunk:
+                on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
+
+
+async def _read_decisions(log: Log, source: Source, on_progress: OnProgress) -> None:
+    source.decisions = [
+        decision
+        for decision in await read_decisions(log, on_progress)
+        if decision.customer in source.keys
+    ]
+
+
+def _event_line(time: int, event: Event, titles: Mapping[str, str], language: Language) -> Line:
+    text = happened(event, language, appended=time)
+    workflow = getattr(event.data, "workflow", "") or ""
+    if not event.type.startswith("mail."):
+        return Line(time, "event", text, event.type)
+    if workflow:
+        text = f"{titles.get(workflow, workflow)}: {text}"
+    reason = getattr(event.data, "reason", "") or ""
+    return Line(time, "mail", text, event.type, reason, workflow, event.data.step)
+
+
+def _decision_line(decision: Decision, titles: Mapping[str, str], language: Language) -> Line:
+    title = titles.get(decision.workflow, decision.workflow)
+    return Line(
+        decision.time,
+        "decision",
+        with_detail(decision, title, language),
+        decision.decision,
+        decision.reason,
+        decision.workflow,
+        decision.step,
+        decision.detail,
+    )
+
+
+def _decision(value: bytes) -> Decision | None:
+    """Read one of `facts`; other facts may come to lie there."""
+    try:
+        return DECISION.validate_python(_own_names(json.loads(value)))
+    except ValueError:
+        return None
+
+
+def _own_names(line: Mapping[str, Any]) -> dict[str, Any]:
+    """On the wire the class of a mail is `class`, which is no name in Python."""
+    return {("mail_class" if name == "class" else name): value for name, value in line.items()}
+
+
+def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    raise StoryError(f"{path}, line {number}: not JSON") from None
+    except OSError as error:
+        raise StoryError(f"{path}: {error.strerror}; --from names what a replay wrote") from None
+
+
+def _instant(text: str | None) -> int:
+    return NEVER if text is None else parse_instant(text)

@@ -1,0 +1,1 @@
+"""What the machine says to people in sentences, Italian and English."""

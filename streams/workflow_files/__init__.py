@@ -1,0 +1,1 @@
+"""The files of `workflows/` at a marketer's desk, before anything is published."""

@@ -1,0 +1,58 @@
+"""What workflow files name of each other: segments, campaigns, scores, workflows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
+
+from agents.workflows.program import Mistake
+from schemas.definitions import AnyDefinition
+from schemas.definitions.scoring import Scoring
+from schemas.definitions.shop import Coupons, Segments
+from schemas.definitions.steps import CallStep, CouponStep, ScoreStep
+from schemas.definitions.triggers import OnScore, OnSegment
+from schemas.definitions.workflow import Workflow
+
+
+def unknown_names(workflow: Workflow, definitions: Iterable[AnyDefinition]) -> Iterator[Mistake]:
+    """Yield what a workflow names that none of the definitions is."""
+    known = _known(definitions)
+    for path, kind, name in _named(workflow):
+        if name not in known[kind]:
+            near = get_close_matches(name, known[kind], n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield Mistake(path, f"there is no {kind} {name}{hint}")
+
+
+def _known(definitions: Iterable[AnyDefinition]) -> Mapping[str, set[str]]:
+    known: dict[str, set[str]] = {
+        "segment": set(), "campaign": set(), "score": set(), "workflow": set()
+    }  # fmt: skip
+    for definition in definitions:
+        match definition:
+            case Segments(segments=segments):
+                known["segment"] |= {segment.id for segment in segments}
+            case Coupons(campaigns=campaigns):
+                known["campaign"] |= {campaign.id for campaign in campaigns}
+            case Scoring(id=id_):
+                known["score"].add(id_)
+            case Workflow(id=id_):
+                known["workflow"].add(id_)
+    return known
+
+
+def _named(workflow: Workflow) -> Iterator[tuple[str, str, str]]:
+    """Yield (path in the file, what it is, name)."""
+    match workflow.trigger:
+        case OnSegment(segment=name):
+            yield "trigger.segment", "segment", name
+        case OnScore(score=name):
+            yield "trigger.score", "score", name
+    for step in workflow.all_steps():
+        match step:
+            case CouponStep(coupon=name):
+                yield f"steps.{step.id}.coupon", "campaign", name
+            case ScoreStep(score=name):
+                yield f"steps.{step.id}.score", "score", name
+            case CallStep(call=name):
+                yield f"steps.{step.id}.call", "workflow", name

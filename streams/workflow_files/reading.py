@@ -1,0 +1,129 @@
+"""Read definition files and collect every mistake of every file, each with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import ValidationError
+
+from agents.conditions import ConditionMistake, compile_condition
+from agents.vocabulary import Vocabulary
+from agents.workflows.program import Mistake, Mistakes, compile_program
+from schemas.definitions import DEFINITION, AnyDefinition
+from schemas.definitions.conditions import Condition
+from schemas.definitions.scoring import Scoring
+from schemas.definitions.shop import Segments
+from schemas.definitions.workflow import Workflow
+from schemas.wire import all_errors
+from streams.workflow_files.naming import unknown_names
+from streams.yaml_text import Document
+
+
+class Finding(NamedTuple):
+    """One mistake, where it stands."""
+
+    file: Path
+    line: int
+    path: str
+    """Such as `steps.2.wait`; empty when it is about the file as a whole."""
+    problem: str
+
+    def __str__(self) -> str:
+        place = f"{self.path}: " if self.path else ""
+        return f"{self.file}:{self.line}: {place}{self.problem}"
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a directory holds."""
+
+    definitions: dict[str, AnyDefinition] = field(default_factory=dict)
+    """By id, without those that can't be used."""
+    findings: list[Finding] = field(default_factory=list)
+
+
+def read_directory(directory: Path) -> Reading:
+    """Read all `*.yaml` of a directory. Mistakes are findings, never raised."""
+    reading = Reading()
+    files: dict[str, tuple[Path, Document]] = {}
+    paths = sorted(directory.glob("*.yaml"))
+    if not paths:
+        problem = "there are no workflow files (*.yaml) in it"
+        reading.findings.append(Finding(directory, 1, "", problem))
+    for path in paths:
+        read = _read_file(path, reading.findings)
+        if read is None:
+            continue
+        definition, document = read
+        if definition.id in files:
+            problem = f"{definition.id} is already used by {files[definition.id][0].name}"
+            reading.findings.append(Finding(path, document.line(["id"]), "id", problem))
+            continue
+        files[definition.id] = (path, document)
+        reading.definitions[definition.id] = definition
+    whole = not reading.findings
+    for id_, (path, document) in files.items():
+        for where, problem in _mistakes(reading.definitions[id_], reading, whole=whole):
+            reading.findings.append(Finding(path, document.line(_parts(where)), where, problem))
+    return reading
+
+
+def _read_file(path: Path, findings: list[Finding]) -> tuple[AnyDefinition, Document] | None:
+    try:
+        document = Document(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        findings.append(Finding(path, _line_of(error), "", " ".join(str(error).split())))
+        return None
+    try:
+        return DEFINITION.validate_python(document.content), document
+    except ValidationError as error:
+        for place, problem in all_errors(error):
+            shown = ".".join(map(str, place[1:]))  # the first part is the kind of definition
+            findings.append(Finding(path, document.line(place), shown, problem))
+        return None
+
+
+def _mistakes(definition: AnyDefinition, reading: Reading, *, whole: bool) -> Sequence[Mistake]:
+    """What the conditions name wrongly; custom fields only if the file of fields could be read."""
+    vocabulary = Vocabulary(reading.definitions.values() if whole else None)
+    found: list[Mistake] = []
+    match definition:
+        case Workflow():
+            try:
+                compile_program(definition, vocabulary)
+            except Mistakes as mistakes:
+                found += mistakes.found
+            if whole:
+                found += unknown_names(definition, reading.definitions.values())
+        case Segments():
+            for number, segment in enumerate(definition.segments):
+                found += _of_condition(segment.condition, vocabulary, f"segments.{number}.if")
+        case Scoring():
+            for number, rule in enumerate(definition.rules):
+                if rule.where is not None:
+                    place = f"rules.{number}.where"
+                    found += _of_condition(rule.where, vocabulary, place, rule.on)
+    return found
+
+
+def _of_condition(
+    condition: Condition, vocabulary: Vocabulary, place: str, about: str = ""
+) -> list[Mistake]:
+    try:
+        compile_condition(condition, vocabulary, about=about)
+    except ConditionMistake as mistake:
+        return [Mistake(f"{place}.{mistake.path}", str(mistake))]
+    return []
+
+
+def _parts(path: str) -> list[str | int]:
+    return [int(part) if part.isdigit() else part for part in path.split(".")]
+
+
+def _line_of(error: Any) -> int:
+    mark = getattr(error, "problem_mark", None)
+    return mark.line + 1 if mark is not None else 1

@@ -1,0 +1,160 @@
+"""`ritorno explain`: the story is all there, in order, in the language that was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.customer import Customer, encode_customer, encode_erased
+from schemas.decisions import Decision
+from schemas.records import OutRecord
+from streams.clock import SystemClock
+from streams.configured import log_from
+from streams.partitioner import partition_of
+from streams.settings import load_settings
+from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, FACTS
+from streams.words.decisions import with_detail
+from tests.agents.world import DAY, HOUR, SHIPPED, World
+from tests.cli.conftest import Ritorno, ritorno
+
+__all__ = ["ritorno"]
+
+EVENTS = [
+    ("2026-03-02T09:00:00Z", "customer.created", {"email": "anna@posta.example"}),
+    ("2026-03-02T21:30:00Z", "list.subscribed", {"list": "news", "confirmed": True}),
+    ("2026-03-03T09:00:00Z", "cart.product_added",
+     {"product_id": "moka", "name": "Moka\x1b[31m", "price": "29.90"}),
+    ("2026-03-04T15:00:00Z", "order.completed",
+     {"order_id": "o1", "total": "29.90", "products": [{"product_id": "moka"}]}),
+]  # fmt: skip
+
+
+@pytest.fixture
+def replayed(ritorno: Ritorno) -> Ritorno:
+    """Anna's story has been replayed into `out`."""
+    lines = [
+        json.dumps({"specversion": "1.0", "id": str(n), "subject": "anna", "time": time,
+                    "type": type_, "data": data})
+        for n, (time, type_, data) in enumerate(EVENTS)
+    ]  # fmt: skip
+    Path("events.ndjson").write_text("\n".join([*lines, "{broken"]) + "\n")
+    ritorno("replay", "events.ndjson", "--until", "2026-03-06", "--out", "out")
+    return ritorno
+
+
+def test_the_story_in_italian(replayed: Ritorno) -> None:
+    done = replayed("explain", "anna", "--from", "out", "--events", "events.ndjson")
+    assert done.code == 0
+    said = [line.strip() for line in done.out.splitlines()]
+    for expected in (
+        "2026-03-02 22:30    il cliente si è iscritto: news",
+        "2026-03-02 22:30    · Benvenuto trattiene thanks: "
+        "a quest'ora si lascia in pace la gente (21:00-09:00)",
+        "2026-03-03 09:00    · Benvenuto spedisce thanks: è arrivato il suo momento",
+        "2026-03-03 11:00    · Carrello abbandonato trattiene reminder: "
+        "per ora il cliente ha ricevuto abbastanza posta (1 al giorno)",
+        "2026-03-04 01:00    · Carrello abbandonato tralascia reminder: ha aspettato troppo "
+        "(per ora il cliente ha ricevuto abbastanza posta)",
+        "2026-03-04 16:00    · Carrello abbandonato finisce: il cliente ha comprato",
+    ):
+        assert expected in said
+    assert said[-1].startswith("e adesso            Dopo l'acquisto: aspetta il 2026-03-07 04:00")
+    assert [line[:16] for line in said[:-1]] == sorted(line[:16] for line in said[:-1])
+    assert "anna@posta.example" not in done.out
+    assert "\x1b" not in done.out
+
+
+def test_the_story_in_english_and_for_a_program(replayed: Ritorno) -> None:
+    done = replayed("explain", "anna", "--from", "out", "--lang", "en")
+    assert "Welcome holds back thanks: people rest at this hour (21:00-09:00)" in done.out
+    [told] = replayed("explain", "anna", "--from", "out", "--json").json
+    assert told["customer"] == "anna"
+    assert told["waiting"][0]["workflow"] == "w05-post-purchase"
+    held = [line for line in told["story"] if line["type"] == "held"]
+    assert [(line["step"], line["reason"]) for line in held] == [
+        ("thanks", "quiet_hours"), ("reminder", "frequency_cap")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bruno", "--from", "out"], "nothing is known about 'bruno'"),
+        (["anna", "--from", "nowhere"], "nowhere/customers.ndjson"),
+        (["anna", "--from", "out", "--lang", "de"], "--lang de: it or en"),
+        (["anna", "--events", "events.ndjson"], "--events belongs to --from"),
+        (["anna", "--from", "out", "--events", "none.ndjson"], "none.ndjson"),
+    ],
+)
+def test_mistakes_are_explained(replayed: Ritorno, arguments: list[str], said: str) -> None:
+    done = replayed("explain", *arguments)
+    assert done.code == 2
+    assert said in done.err
+
+
+def test_the_story_from_the_log(ritorno: Ritorno) -> None:
+    """The visitor's part is in it, repeats are told once, and so is what became of the mails."""
+    world = World(SHIPPED)
+    world.tell("product.viewed", "v-1", product_id="moka", name="Moka")
+    world.tell("customer.identified", "v-1", customer_id="anna").subscribed().at(23 * HOUR)
+    world.add().at(DAY)
+    [reminder] = world.commands
+    world.tell("mail.sent", command_id=reminder.id, workflow=reminder.workflow,
+               step=reminder.step, message_id="m")  # fmt: skip
+    facts = [each.record for each in world.effects if each.topic == FACTS]
+    ritorno("topics", "create")
+    events = [OutRecord(r.key, r.value, r.headers) for r in world.records if r.key is not None]
+    _append(CUSTOMER_EVENTS, events)
+    _append(FACTS, [*facts, *facts])  # a batch was repeated
+    states = [OutRecord(key, stored) for key, stored in world.store.items()]
+    _append(CUSTOMERS_CHANGELOG, states)
+    done = ritorno("explain", "anna", "--lang", "en")
+    texts = [line[20:].strip() for line in done.out.splitlines()]
+    assert any(text.startswith("the customer looked at a product: Moka") for text in texts)
+    assert texts.count("· Abandoned cart sends reminder: its time has come") == 1
+    assert any(text.startswith("Abandoned cart: a mail was sent: reminder") for text in texts)
+    assert any(text.startswith("Abandoned cart: waits for 2026-03-") for text in texts)
+
+
+def test_who_was_erased_has_no_story(ritorno: Ritorno) -> None:
+    ritorno("topics", "create")
+    stored = [encode_customer(Customer(key="gone", applied=1)), encode_erased(2)]
+    _append(CUSTOMERS_CHANGELOG, [OutRecord(b"gone", each) for each in stored])
+    assert "'gone' was erased" in ritorno("explain", "gone").err
+    assert "nothing is known about 'nobody'" in ritorno("explain", "nobody").err
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "italian"),
+    [
+        ("frequency_cap", "3 per 7d", "3 in 7d"),
+        ("frequency_cap", "1 per 30d of w", "1 in 30d di w"),
+        ("fatigue", "9 ignored: 1 per 6d", "9 ignorate: 1 in 6d"),
+        ("fatigue", "left a list: 1 per 6d", "ha lasciato una lista: 1 in 6d"),
+        ("mix", "4 of 10 in 30d", "4 di 10 in 30d"),
+        ("outranked", "w06-abandoned-cart-a reminder", "w06-abandoned-cart-a reminder"),
+    ],
+)
+def test_limits_are_said_in_italian(reason: str, detail: str, italian: str) -> None:
+    data: dict[str, Any] = {"time": 1_772_445_600_000, "customer": "a", "workflow": "w",
+                            "version": "v", "run": "r", "decision": "held"}  # fmt: skip
+    decision = Decision(**data, reason=reason, detail=detail)
+    assert with_detail(decision, "W", "it").endswith(f"({italian})")
+    assert with_detail(decision, "W", "en").endswith(f"({detail})")
+
+
+def _append(topic: str, records: Iterable[OutRecord]) -> None:
+    async def append() -> None:
+        log = log_from(load_settings(), SystemClock())
+        await log.start()
+        count = await log.partitions(topic)
+        for record in records:
+            await log.append(topic, partition_of(record.key or b"", count), [record])
+        await log.stop()
+
+    asyncio.run(append())

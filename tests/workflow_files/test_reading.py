@@ -1,0 +1,42 @@
+"""Every mistake of every file is told, with the line on which it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from streams.definitions import DefinitionError, read_files
+from streams.workflow_files.reading import read_directory
+
+SHIPPED = Path(__file__).parents[2] / "workflows"
+
+
+def test_the_shipped_files_are_right() -> None:
+    assert read_directory(SHIPPED).findings == []
+
+
+def test_all_mistakes_of_all_files_are_told_with_their_lines(tmp_path: Path) -> None:
+    right = (SHIPPED / "w11-welcome.yaml").read_text(encoding="utf-8")
+    (tmp_path / "a.yaml").write_text(right + "wrong: 1\nworse: 2\n", encoding="utf-8")
+    (tmp_path / "b.yaml").write_text("id: x\nsteps: [\n", encoding="utf-8")
+    lines = len(right.splitlines())
+
+    findings = read_directory(tmp_path).findings
+
+    places = [(finding.file.name, finding.line) for finding in findings]
+    assert places[:2] == [("a.yaml", lines + 1), ("a.yaml", lines + 2)]
+    assert {name for name, _ in places} == {"a.yaml", "b.yaml"}
+    with pytest.raises(DefinitionError) as caught:
+        read_files(tmp_path)
+    assert str(caught.value).splitlines() == [str(finding) for finding in findings]
+
+
+def test_an_unknown_custom_field_is_told(tmp_path: Path) -> None:
+    text = (SHIPPED / "w11-welcome.yaml").read_text(encoding="utf-8")
+    (tmp_path / "a.yaml").write_text(text + "exit_if: {fields.nowhere: 1}\n", encoding="utf-8")
+
+    (finding,) = read_directory(tmp_path).findings
+
+    assert finding.line == len(text.splitlines()) + 1
+    assert "fields.nowhere" in finding.path + finding.problem
