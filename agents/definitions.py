@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from agents import triggers
@@ -12,6 +12,7 @@ from agents.workflows.program import Program, compile_program
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Campaign, Coupons, Loyalty, Policy, Segment, Segments
+from schemas.definitions.triggers import OnScore
 from schemas.definitions.workflow import Workflow
 from schemas.events import ACTIVE, PAYLOADS
 
@@ -45,6 +46,10 @@ class Definitions:
     def __init__(self, *, coupon_key: bytes = b"") -> None:
         """`coupon_key` makes generated codes unguessable; every worker has the same."""
         self.coupon_key = coupon_key
+        self.listens_to: set[str] = set()
+        """Occurrences that a run of any version has to be told of, and types that lead to them."""
+        self.reviews = False
+        """Whether any change of a customer may move a run of any version."""
         self._all: dict[tuple[str, str], AnyDefinition] = {}
         self._workflows: dict[tuple[str, str], Published] = {}
 
@@ -59,6 +64,8 @@ class Definitions:
         if isinstance(definition, Workflow):
             program = compile_program(definition, Vocabulary())
             self._workflows[key] = Published(definition, version, program)
+            self.listens_to |= _types(program.listens_to) | program.listens_to
+            self.reviews |= program.reviews or definition.versions == "live"
         self._all[key] = definition
         return definition
 
@@ -87,7 +94,12 @@ class Definitions:
         live = Live(
             definitions=self,
             by_trigger=by_trigger,
-            hears=_hears(by_trigger),
+            hears=_types(by_trigger.keys()),
+            watched_scores=frozenset(
+                published.workflow.trigger.score
+                for published in workflows
+                if isinstance(published.workflow.trigger, OnScore)
+            ),
             workflows={published.workflow.id: published for published in workflows},
         )
         for key in keys:
@@ -105,16 +117,16 @@ class Live:
     hears: frozenset[str] = frozenset()
     """Event types that may begin a run."""
     workflows: Mapping[str, Published] = field(default_factory=dict)
+    scoring: Scoring | None = None
+    """How engagement is scored."""
+    watched_scores: frozenset[str] = frozenset()
+    """Scores that may begin a run when they cross a threshold."""
     scorings: dict[str, Scoring] = field(default_factory=dict)
+    """Of every score, by name."""
     policy: Policy | None = None
     segments: list[Segment] = field(default_factory=list)
     campaigns: dict[str, Campaign] = field(default_factory=dict)
     loyalty: Loyalty | None = None
-
-    @property
-    def scoring(self) -> Scoring | None:
-        """How engagement is scored."""
-        return self.scorings.get("engagement")
 
 
 def _by_trigger(workflows: Iterable[Published]) -> dict[str, list[Published]]:
@@ -127,15 +139,17 @@ def _by_trigger(workflows: Iterable[Published]) -> dict[str, list[Published]]:
     return dict(by_trigger)
 
 
-def _hears(by_trigger: Mapping[str, list[Published]]) -> frozenset[str]:
-    types = PAYLOADS.keys() & by_trigger.keys()
-    return frozenset(types | ACTIVE if "customer.active" in by_trigger else types)
+def _types(names: Set[str]) -> frozenset[str]:
+    """Return the event types among names of occurrences, or that lead to one of them."""
+    types = frozenset(names) & PAYLOADS.keys()
+    return types | ACTIVE if "customer.active" in names else types
 
 
 def _settle_in(live: Live, definition: AnyDefinition) -> None:
     match definition:
         case Scoring():
             live.scorings[definition.id] = definition
+            live.scoring = live.scorings.get("engagement")
         case Policy():
             live.policy = definition
         case Segments():

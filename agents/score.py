@@ -30,13 +30,13 @@ def score(customer: Customer, event: Event, context: Context) -> None:
     if points is None or scoring is None or not tracking.counts(customer, event):
         return
     time = context.when(event.time)
-    _change(customer, "engagement", points, time, scoring, f"{event.id}:score", context)
+    _change(customer, customer.engagement, points, time, scoring, event.id, context)
 
 
 def give(customer: Customer, name: str, points: float, cause: str, context: Context) -> None:
     """Add points that a workflow gives. `cause` is an id of what gives them."""
     scoring = context.live.scorings.get(name)
-    _change(customer, name, points, context.now, scoring, f"{cause}:score", context)
+    _change(customer, kept(customer, name), points, context.now, scoring, cause, context, name)
 
 
 def kept(customer: Customer, name: str) -> Score:
@@ -48,25 +48,25 @@ def kept(customer: Customer, name: str) -> Score:
 
 def _change(
     customer: Customer,
-    name: str,
+    changed: Score,
     points: float,
     time: int,
     scoring: Scoring | None,
-    id_: str,
+    cause: str,
     context: Context,
+    name: str = "engagement",
 ) -> None:
     """Add points; announce another band, and let those workflows know that wait for a threshold.
 
     A score that nobody has defined (any more) keeps what it is worth.
     """
-    changed = kept(customer, name)
-    watched = f"score:{name}" in context.live.by_trigger
+    watched = name in context.live.watched_scores
     half_life = FOREVER if scoring is None else scoring.half_life
     before = decayed(changed, context.now, half_life) if watched else 0.0
     add(changed, points, time, half_life)
     band = "" if scoring is None else _band(scoring, changed.value)
     if band != changed.band:
-        _announce(customer, name, band, id_, context)
+        _announce(customer, changed, name, band, f"{cause}:score", context)
         changed.band = band
     if watched:
         data = {"before": before, "after": decayed(changed, context.now, half_life)}
@@ -104,8 +104,9 @@ def _band(scoring: Scoring, value: float) -> str:
     return name
 
 
-def _announce(customer: Customer, name: str, band: str, id_: str, context: Context) -> None:
-    changed = kept(customer, name)
+def _announce(
+    customer: Customer, changed: Score, name: str, band: str, id_: str, context: Context
+) -> None:
     context.effects.append(
         signal(
             ScoreChanged(

@@ -73,13 +73,17 @@ def leave(customer: Customer, context: Context) -> None:
 
 def _settle(customer: Customer, context: Context, until: int) -> None:
     """Do what follows from what has been done, until nothing moves any more."""
+    reviews = context.live.definitions.reviews
     while True:
-        advancing.go_on(customer, context)
+        if context.moving:
+            advancing.go_on(customer, context)
         if context.caused:
             caused, context.caused = context.caused, []
             for occurrence in caused:
                 _happen(customer, occurrence, context, begin=True)
-        elif not telling.review(customer, context) and not holding.judge(customer, context, until):
+        elif reviews and telling.review(customer, context):
+            continue
+        elif customer.due() > until or not holding.judge(customer, context, until):
             return
 
 
