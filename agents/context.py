@@ -25,6 +25,8 @@ class Context:
     catalogue: Catalogue = field(default_factory=Catalogue)
     """The shop's products as the partition knows them."""
     effects: list[Effect] = field(default_factory=list)
+    cause: str = ""
+    """Id of the event at hand."""
     caused: list[Occurred] = field(default_factory=list)
     """What steps have caused, to be told within the same state change: a tag, a score, a list."""
     moving: list[Run] = field(default_factory=list)
@@ -57,7 +59,7 @@ class Occurred(NamedTuple):
     data: Mapping[str, Any] = {}
     """Its properties, as plain values as in JSON."""
     id: str = ""
-    """Of the event that it follows from."""
+    """Of what it follows from, when that isn't the event at hand."""
 
 
 class Repeated(Exception):

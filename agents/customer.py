@@ -104,7 +104,7 @@ def give_up(customer: Customer, context: Context) -> None:
 
 
 def _apply(customer: Customer, event: Event, context: Context) -> None:
-    number = customer.cart.number
+    number, context.cause = customer.cart.number, event.id
     before = arbitration.situation(customer) if arbitration.is_waiting(customer) else None
     occurred = _HANDLERS[event.type](customer, event, context)
     time = context.when(event.time)
@@ -119,9 +119,18 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     standing.look(customer, _changed_parts(event, context), context)
     if event.anonymous_id is not None and not customer.became:
         identity.link(customer, event.anonymous_id, event, context)
-    if occurred or customer.runs or event.type in context.live.hears or context.caused:
+    if occurred or not occurrences.concerns_nobody(customer, event, context):
         occurred = occurrences.of(customer, event, occurred, number, context)
         turn.react(customer, occurred, context, begin=not event.backfill)
+    elif context.caused or context.moving or _may_move(customer, context):
+        turn.react(customer, (), context, begin=not event.backfill)
+
+
+def _may_move(customer: Customer, context: Context) -> bool:
+    """Whether runs may go on although they are told of nothing."""
+    if not customer.runs:
+        return False
+    return context.live.definitions.reviews or customer.due() <= context.now
 
 
 def _changed_parts(event: Event, context: Context) -> frozenset[Part]:

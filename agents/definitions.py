@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from agents import triggers
@@ -48,6 +48,10 @@ class Definitions:
     def __init__(self, *, coupon_key: bytes = b"") -> None:
         """`coupon_key` makes generated codes unguessable; every worker has the same."""
         self.coupon_key = coupon_key
+        self.listens_to: set[str] = set()
+        """Occurrences that a run of any version has to be told of, and types that lead to them."""
+        self.reviews = False
+        """Whether any change of a customer may move a run of any version."""
         self._all: dict[tuple[str, str], AnyDefinition] = {}
         self._workflows: dict[tuple[str, str], Published] = {}
 
@@ -62,6 +66,8 @@ class Definitions:
         if isinstance(definition, Workflow):
             program = compile_program(definition, Vocabulary())
             self._workflows[key] = Published(definition, version, program)
+            self.listens_to |= _types(program.listens_to) | program.listens_to
+            self.reviews |= program.reviews or definition.versions == "live"
         self._all[key] = definition
         return definition
 
@@ -90,7 +96,12 @@ class Definitions:
         live = Live(
             definitions=self,
             by_trigger=by_trigger,
-            hears=_hears(by_trigger),
+            hears=_types(by_trigger.keys()),
+            watched_scores=frozenset(
+                published.workflow.trigger.score
+                for published in workflows
+                if isinstance(published.workflow.trigger, OnScore)
+            ),
             workflows={published.workflow.id: published for published in workflows},
         )
         for key in keys:
@@ -109,7 +120,10 @@ class Live:
     hears: frozenset[str] = frozenset()
     """Event types that may begin a run."""
     workflows: Mapping[str, Published] = field(default_factory=dict)
+    watched_scores: frozenset[str] = frozenset()
+    """Scores that may begin a run when they cross a threshold."""
     scorings: dict[str, Scoring] = field(default_factory=dict)
+    """Of every score, by name."""
     scored_by: dict[str, list[Scoring]] = field(default_factory=dict)
     """Event type → the scores that it may change."""
     score_checks: dict[tuple[str, str], Check] = field(default_factory=dict)
@@ -137,9 +151,10 @@ def _by_trigger(workflows: Iterable[Published]) -> dict[str, list[Published]]:
     return dict(by_trigger)
 
 
-def _hears(by_trigger: Mapping[str, list[Published]]) -> frozenset[str]:
-    types = PAYLOADS.keys() & by_trigger.keys()
-    return frozenset(types | ACTIVE if "customer.active" in by_trigger else types)
+def _types(names: Set[str]) -> frozenset[str]:
+    """Return the event types among names of occurrences, or that lead to one of them."""
+    types = frozenset(names) & PAYLOADS.keys()
+    return types | ACTIVE if "customer.active" in names else types
 
 
 def _standing(

@@ -55,32 +55,39 @@ def of(
 
     `cart`: the number of the cart that lay there before the event.
     """
-    properties = Properties(event.data)
-    named = [
-        each._replace(id=event.id, data=each.data or properties if each.name == event.type else {})
-        for each in concluded
-    ]
-    if _is_told(customer, event) and _listens(customer, event.type, context):
-        named.insert(0, _as_it_is(event, cart, properties, context))
-    if (
-        event.type in ACTIVE
-        and tracking.counts(customer, event)
-        and _listens(customer, "customer.active", context)
-    ):
-        time = context.when(event.time)
-        named.append(Occurred("customer.active", time, begins=not event.backfill, id=event.id))
-    return named
+    if event.type in _CONCLUDED:
+        properties = Properties(event.data)
+        concluded = [
+            each._replace(data=properties) if each.name == event.type else each
+            for each in concluded
+        ]
+    elif _listens(customer, event.type, context) and _is_told(customer, event):
+        concluded = [_as_it_is(event, cart, context), *concluded]
+    active = event.type in ACTIVE and _listens(customer, "customer.active", context)
+    if active and tracking.counts(customer, event):
+        concluded = [*concluded, Occurred("customer.active", context.when(event.time))]
+    return concluded
+
+
+def concerns_nobody(customer: Customer, event: Event, context: Context) -> bool:
+    """Whether nothing listens to such events, so that there is no need to look closer."""
+    if event.type in context.live.hears:
+        return False
+    runs = customer.runs or customer.finished
+    return not runs or event.type not in context.live.definitions.listens_to
 
 
 def _is_told(customer: Customer, event: Event) -> bool:
     if event.type == "consent.withdrawn":  # concluded for marketing, whatever event ended that
         return bool(event.data.purpose != "marketing")
-    return event.type not in _CONCLUDED and tracking.counts(customer, event)
+    return tracking.counts(customer, event)
 
 
 def _listens(customer: Customer, name: str, context: Context) -> bool:
     if name in context.live.by_trigger:
         return True
+    if name not in context.live.definitions.listens_to:
+        return False
     find = context.live.definitions.find
     for run in (*customer.runs, *customer.finished):
         published = find(run.workflow, run.version)
@@ -89,7 +96,7 @@ def _listens(customer: Customer, name: str, context: Context) -> bool:
     return False
 
 
-def _as_it_is(event: Event, cart: int, properties: Properties, context: Context) -> Occurred:
+def _as_it_is(event: Event, cart: int, context: Context) -> Occurred:
     data = event.data
     product_id = getattr(data, "product_id", None)
     products = getattr(data, "products", None) or ()
@@ -101,6 +108,5 @@ def _as_it_is(event: Event, cart: int, properties: Properties, context: Context)
         cart=cart if about_cart else 0,
         list=getattr(data, "list", None) or "",
         product_ids=(product_id,) if product_id else tuple(each.product_id for each in products),
-        data=properties,
-        id=event.id,
+        data=Properties(data),
     )

@@ -373,6 +373,6 @@ class PartitionActors:
 
 
 def _stored(customer: Customer) -> bytes:
-    if customer == Customer(key=customer.key, applied=customer.applied):
+    if not customer.first_seen and customer == Customer(key=customer.key, applied=customer.applied):
         return encode_erased(customer.applied)
     return encode_customer(customer)

@@ -77,18 +77,19 @@ def _change(
     """Add points and note the rules that hold. A score that nobody has defined (any more) keeps
     what it is worth."""
     changed, scoring = _own(customer, name), context.live.scorings.get(name)
-    before = _worth(changed, scoring, context.now)
+    watched = name in context.live.watched_scores
+    before = _worth(changed, scoring, context.now) if watched else 0.0
     if points:
         worth.add(changed, points, time, None if scoring is None else scoring.half_life)
     for rule in held:
         changed.last[rule] = max(changed.last.get(rule, 0), time)
-    after = _worth(changed, scoring, context.now)
     band = "" if scoring is None else scoring.band(_worth(changed, scoring, changed.time))
     if band != changed.band:
+        after = _worth(changed, scoring, context.now)
         _announce(customer, name, band, after, id_, context)
         changed.band = band
-    if f"score:{name}" in context.live.by_trigger:
-        data = {"before": before, "after": after}
+    if watched:
+        data = {"before": before, "after": _worth(changed, scoring, context.now)}
         context.caused.append(Occurred(f"score:{name}", context.now, data=data, id=id_))
 
 

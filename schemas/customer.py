@@ -445,8 +445,8 @@ class Customer(msgspec.Struct, array_like=True):
         earliest = NEVER
         for run in self.runs:  # not a generator: this runs at each event
             earliest = min(earliest, run.due)
-        for due in self.watches.values():
-            earliest = min(earliest, due)
+        if self.watches:
+            earliest = min(earliest, *self.watches.values())
         return earliest
 
     def consented(self, purpose: str) -> bool:

@@ -12,7 +12,6 @@ from agents.workflows.program import Instruction, Program
 from agents.workflows.recording import decide
 from schemas.customer import Customer, Run
 from schemas.definitions.steps import SendStep, Step
-from schemas.definitions.waits import WaitForCondition, WaitForEvent
 
 OUTSIDE_WINDOW = "outside_window"
 
@@ -35,16 +34,18 @@ def advance(
     A timer that fires late does its own step only: the next one may come after another customer's.
     A marketing mail that is due is left to `holding`, which looks at all of the customer's.
     """
-    program = published.program
-    while run.step < len(program.instructions):
-        instruction = program.instructions[run.step]
-        if is_stopped(run, published, instruction):
+    instructions = published.program.instructions
+    while run.step < len(instructions):
+        instruction = instructions[run.step]
+        if not run.anchors.keys().isdisjoint(instruction.stops):
             decide(customer, run, "skipped", "stopped", context, step=instruction.step)
             place = instruction.after
+        elif _is_due(customer, run, instruction, until, context):
+            place = _fire(customer, run, published, instruction, context)
         else:
-            place = _try(customer, run, published, instruction, until, context)
-            if place == steps.STAY:
-                return
+            place = steps.STAY
+        if place == steps.STAY:
+            return
         come_to(run, place, context)
     end(customer, run, "completed", "last_step", context)
 
@@ -55,21 +56,10 @@ def come_to(run: Run, place: int, context: Context) -> None:
     run.held, run.held_for = 0, ""
 
 
-def is_stopped(run: Run, published: Published, instruction: Instruction) -> bool:
-    """Whether the step is left out since something has happened in this run, or happened again."""
-    return any(stop_key(name, published) in run.anchors for name in instruction.step.stop_on)
-
-
-def stop_key(name: str, published: Published) -> str:
-    """Return under which anchor a run remembers that steps are left out: what began it has to
-    happen again for that."""
-    return f"again {name}" if name == published.cause else name
-
-
 def passes(customer: Customer, run: Run, instruction: Instruction, context: Context) -> bool | None:
     """Return whether a step that is due may be done; None when it was put off, False when not."""
     step = instruction.step
-    if step.id not in run.results and _waits_for_happening(step):
+    if instruction.happening and step.id not in run.results:
         run.results[step.id] = "timeout"
     late = context.now - run.due > step.late.after
     if late and step.late.then == "skip":
@@ -131,21 +121,10 @@ def _look(customer: Customer, run: Run, instruction: Instruction, context: Conte
         run.due = context.now
 
 
-def _waits_for_happening(step: Step) -> bool:
-    return bool(step.wait) and isinstance(step.wait[0], WaitForEvent | WaitForCondition)
-
-
-def _try(
-    customer: Customer,
-    run: Run,
-    published: Published,
-    instruction: Instruction,
-    until: int,
-    context: Context,
+def _fire(
+    customer: Customer, run: Run, published: Published, instruction: Instruction, context: Context
 ) -> int:
-    """Do the step if it is due; return where the run goes on, STAY when it doesn't."""
-    if not _is_due(customer, run, instruction, until, context):
-        return steps.STAY
+    """Do a step that is due; return where the run goes on, STAY when it doesn't."""
     if instruction.marketing and not run.holdout:
         return steps.STAY  # `holding` goes on from here
     if run.held_for not in AWAITED:

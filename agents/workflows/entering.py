@@ -124,11 +124,13 @@ def _begin(
     *,
     caller: Run | None = None,
 ) -> Run | None:
-    run = _run(published, occurrence, caller)
-    subject = subject_of(run)
-    going_on = [other for other in customer.runs if other.workflow == run.workflow]
-    if any(subject_of(other) == subject for other in going_on):
-        return None  # it is in this very conversation already
+    subject = _subject(published.workflow.entry.once_per, occurrence, context)
+    id_ = f"{published.workflow.id}/{subject}/"
+    going_on = [other for other in customer.runs if other.workflow == published.workflow.id]
+    for other in going_on:
+        if other.id.startswith(id_) and "/" not in other.id[len(id_) :]:
+            return None  # it is in this very conversation already
+    run = _run(published, occurrence, f"{id_}{occurrence.time}", caller)
     reason = _kept_out(customer, published, run, subject, occurrence, context)
     if reason is None and len(going_on) >= RUNS_OF_ONE:
         reason = "too_many_runs"
@@ -145,21 +147,28 @@ def _begin(
     return run
 
 
-def _run(published: Published, occurrence: Occurred, caller: Run | None) -> Run:
+def _subject(once_per: str, occurrence: Occurred, context: Context) -> str:
+    """Return what a conversation is about, of which there is only one at a time."""
+    match once_per:
+        case "order":
+            return occurrence.order_id
+        case "cart":
+            return str(occurrence.cart)
+        case "list":
+            return occurrence.list
+        case "product":
+            return next(iter(occurrence.product_ids), "")
+        case "event":
+            return derived_id(occurrence.name, occurrence.id or context.cause)[:ID_LENGTH]
+    return ""
+
+
+def _run(published: Published, occurrence: Occurred, id_: str, caller: Run | None) -> Run:
     workflow = published.workflow
-    once_per = workflow.entry.once_per
-    several = len(occurrence.product_ids) > 1 and once_per != "product"
-    product = occurrence.product_ids[0] if occurrence.product_ids and not several else ""
-    about = {
-        "order": occurrence.order_id,
-        "cart": str(occurrence.cart),
-        "list": occurrence.list,
-        "product": product,
-        "event": derived_id(occurrence.name, occurrence.id)[:ID_LENGTH],
-        "customer": "",
-    }
+    once_per, products = workflow.entry.once_per, occurrence.product_ids
+    product = products[0] if len(products) == 1 or (products and once_per == "product") else ""
     return Run(
-        id=f"{workflow.id}/{about[once_per]}/{occurrence.time}",
+        id=id_,
         workflow=workflow.id,
         version=published.version,
         begun=occurrence.time,

@@ -7,6 +7,8 @@ due, since the two compete for the next free place.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from agents import arbitration, sending
 from agents.arbitration import Candidate, Verdict
 from agents.context import Context
@@ -18,33 +20,40 @@ from schemas.customer import Customer, Run
 from schemas.definitions.steps import SendStep
 
 
+class _Mail(NamedTuple):
+    """A run that has come to a marketing mail."""
+
+    run: Run
+    published: Published
+    instruction: Instruction
+
+
 def judge(customer: Customer, context: Context, until: int) -> bool:
     """Send, hold or leave out the marketing mails if one is due by `until`; return whether any run
     has moved on."""
-    if not any(run.due <= until and _mail(run, context) for run in customer.runs):
+    mails = [mail for run in customer.runs if (mail := _mail(run, context)) is not None]
+    if not any(mail.run.due <= until for mail in mails):
         return False
-    moved: list[tuple[Run, Published, Instruction]] = []
+    moved: list[_Mail] = []
+    waiting: dict[str, _Mail] = {}
     candidates: list[Candidate] = []
-    found: dict[str, tuple[Run, Published, Instruction]] = {}
-    for run in list(customer.runs):
-        mail = _mail(run, context)
-        if mail is None or not _is_ready(run, context):
-            continue
-        passed = advancing.passes(customer, run, mail[1], context)
-        if passed is None:
-            continue
-        found[run.id] = (run, *mail)
+    for mail in mails:
+        passed = advancing.passes(customer, mail.run, mail.instruction, context)
         if passed:
-            candidates.append(_candidate(run, *mail, context))
-        else:
-            moved.append(found[run.id])
+            waiting[mail.run.id] = mail
+            candidates.append(_candidate(mail, context))
+        elif passed is not None:
+            moved.append(mail)
 
     def send(candidate: Candidate, verdict: Verdict) -> None:
-        run, published, _ = found[candidate.run.id]
+        mail = waiting[candidate.run.id]
         basis = verdict.basis or "consent"
-        sent = sending.send(customer, run, published, candidate.step, context, basis=basis)
-        decide(customer, run, "sent", "due", context, step=candidate.step, command_id=sent.id)
-        moved.append(found[run.id])
+        sent = sending.send(
+            customer, mail.run, mail.published, candidate.step, context, basis=basis
+        )
+        decide(customer, mail.run, "sent", "due", context,
+               step=candidate.step, command_id=sent.id)  # fmt: skip
+        moved.append(mail)
 
     policy = context.live.policy
     others = arbitration.arbitrate(customer, candidates, context.now, policy, send)
@@ -54,35 +63,33 @@ def judge(customer: Customer, context: Context, until: int) -> bool:
         else:
             decide(customer, candidate.run, "skipped", verdict.reason, context,
                    step=candidate.step, detail=verdict.detail)  # fmt: skip
-            moved.append(found[candidate.run.id])
-    for run, published, instruction in moved:
-        advancing.come_to(run, instruction.after, context)
-        advancing.advance(customer, run, published, until, context)
+            moved.append(waiting[candidate.run.id])
+    for mail in moved:
+        advancing.come_to(mail.run, mail.instruction.after, context)
+        advancing.advance(customer, mail.run, mail.published, until, context)
     return bool(moved)
 
 
-def _mail(run: Run, context: Context) -> tuple[Published, Instruction] | None:
-    """Return the marketing mail that the run has come to, None when it is something else."""
+def _mail(run: Run, context: Context) -> _Mail | None:
+    """Return the marketing mail that the run has come to, if it is due or held.
+
+    One that waits for its window competes with nobody.
+    """
+    if run.due > context.now and (not run.held or run.held_for == advancing.OUTSIDE_WINDOW):
+        return None
     published = context.live.definitions.find(run.workflow, run.version)
     if published is None or run.step >= len(published.program.instructions) or run.holdout:
         return None
     instruction = published.program.instructions[run.step]
-    return (published, instruction) if instruction.marketing else None
+    return _Mail(run, published, instruction) if instruction.marketing else None
 
 
-def _is_ready(run: Run, context: Context) -> bool:
-    """Due, or held by the arbitration; one that waits for its window competes with nobody."""
-    return run.due <= context.now or bool(run.held and run.held_for != advancing.OUTSIDE_WINDOW)
-
-
-def _candidate(
-    run: Run, published: Published, instruction: Instruction, context: Context
-) -> Candidate:
-    step = instruction.step
+def _candidate(mail: _Mail, context: Context) -> Candidate:
+    run, step = mail.run, mail.instruction.step
     assert isinstance(step, SendStep)
     since = run.held or context.now
     expires = arbitration.expiry(step, since, context.live.policy)
-    return Candidate(run, step, published.workflow, since, expires)
+    return Candidate(run, step, mail.published.workflow, since, expires)
 
 
 def _hold(customer: Customer, candidate: Candidate, verdict: Verdict, context: Context) -> None:

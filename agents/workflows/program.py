@@ -41,6 +41,7 @@ from schemas.definitions.waits import (
 )
 from schemas.definitions.workflow import Workflow
 
+_HAPPENING = (WaitForEvent, WaitForCondition)
 _EVENT_FIELD = re.compile(r"\bevent\.([a-z_]+)")
 
 
@@ -84,6 +85,13 @@ class Instruction:
     """Which of its events a wait for an event is for."""
     condition: Check | None
     """What it waits for to be true."""
+    counts: tuple[tuple[str, int], ...]
+    """When it waits for plain times: from what they count, `step`, `entry` or an occurrence, and
+    how many ms. Empty when its wait is of another kind."""
+    stops: tuple[str, ...]
+    """Anchors for which it is left out."""
+    happening: bool
+    """It waits for an event or a condition."""
     calendar: bool
     """Its due time depends on the customer's zone or on a date."""
     marketing: bool
@@ -101,8 +109,9 @@ class Program:
     """Step id → place."""
     anchors: frozenset[str]
     """Occurrences that waits count from."""
-    stops: frozenset[str]
-    """Occurrences that steps are left out for."""
+    stops: Mapping[str, str]
+    """Occurrences that steps are left out for → under which anchor a run remembers them. What
+    began it has to happen again for that, so it has another one."""
     exits: frozenset[str]
     listens_to: frozenset[str]
     """All occurrences that a run has to be told of."""
@@ -161,7 +170,7 @@ class _Compiler:
             instructions=instructions,
             places={step.id: place for place, step in enumerate(steps)},
             anchors=frozenset(anchors),
-            stops=frozenset(stops),
+            stops={name: self._stop(name) for name in sorted(stops)},
             exits=exits,
             listens_to=frozenset(anchors | events | stops | goals) | exits,
             experiments={step.id: step.experiment for step in steps if isinstance(step, SplitStep)},
@@ -191,6 +200,9 @@ class _Compiler:
             ways=ways,
             event=event,
             condition=condition,
+            counts=tuple(_counts(step.wait)),
+            stops=tuple(self._stop(name) for name in step.stop_on),
+            happening=any(isinstance(wait, _HAPPENING) for wait in step.wait),
             calendar=any(_is_calendar(wait) for wait in step.wait),
             marketing=isinstance(step, SendStep) and step.mail_class == "marketing",
             last_marketing=False,
@@ -219,7 +231,7 @@ class _Compiler:
     def _happening(self, step: Step, path: str) -> tuple[Check | None, Check | None]:
         """Compile what the step waits for to happen; see that its waiting ends in any case."""
         for number, wait in enumerate(step.wait):
-            if not isinstance(wait, WaitForEvent | WaitForCondition):
+            if not isinstance(wait, _HAPPENING):
                 continue
             if len(step.wait) > 1:
                 problem = "a wait for an event or a condition stands alone: its timeout ends it"
@@ -234,6 +246,9 @@ class _Compiler:
             )
             self._mistakes.append(Mistake(f"{path}.wait", problem))
         return None, None
+
+    def _stop(self, name: str) -> str:
+        return f"again {name}" if name == self._about else name
 
     def _is_known(self, wait: Wait) -> bool:
         """Whether its time is known to every run that comes to it."""
@@ -286,6 +301,11 @@ def _acts(instruction: Instruction) -> bool:
 
 def _size(steps: Iterable[Step]) -> int:
     return sum(1 for _ in walk(steps))
+
+
+def _counts(waits: Sequence[Wait]) -> Iterator[tuple[str, int]]:
+    if all(isinstance(wait, WaitFor) and not _is_calendar(wait) for wait in waits):
+        yield from ((wait.since, wait.duration) for wait in waits if isinstance(wait, WaitFor))
 
 
 def _is_calendar(wait: Wait) -> bool:

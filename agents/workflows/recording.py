@@ -5,7 +5,6 @@ from __future__ import annotations
 from agents.arbitration import HOLDS
 from agents.context import Context
 from agents.effects import decided
-from schemas.commands import MailClass, MailKind
 from schemas.customer import Customer, Run
 from schemas.decisions import Decision, DecisionKind, Reason
 from schemas.definitions.steps import SendStep, Step
@@ -24,7 +23,7 @@ def decide(
     detail: str = "",
 ) -> None:
     """Record what was decided about a run, or about a step of it."""
-    template, mail_class, mail_kind = _mail(step)
+    mail = step if isinstance(step, SendStep) else None
     decision = Decision(
         time=context.now,
         customer=customer.key,
@@ -34,12 +33,12 @@ def decide(
         step=step.id if step else "",
         decision=kind,
         reason=reason,
-        template=template,
-        mail_class=mail_class,
+        template=mail.send if mail else "",
+        mail_class=mail.mail_class if mail else None,
         command_id=command_id,
         due=run.due if step and run.due != NEVER else None,
-        kind=mail_kind,
-        variant=variants(run, context),
+        kind=mail.kind if mail else None,
+        variant=variants(run, context) if run.results else "",
         held_since=run.held if step and run.held_for in HOLDS else None,
         detail=detail,
     )
@@ -48,8 +47,6 @@ def decide(
 
 def variants(run: Run, context: Context) -> str:
     """Return which variants the run has, `experiment=variant`, separated by blanks."""
-    if not run.results:
-        return ""
     published = context.live.definitions.find(run.workflow, run.version)
     experiments = {} if published is None else published.program.experiments
     return " ".join(
@@ -57,9 +54,3 @@ def variants(run: Run, context: Context) -> str:
         for step, result in run.results.items()
         if step in experiments
     )
-
-
-def _mail(step: Step | None) -> tuple[str, MailClass | None, MailKind | None]:
-    if isinstance(step, SendStep):
-        return step.send, step.mail_class, step.kind
-    return "", None, None

@@ -89,7 +89,7 @@ def _note(run: Run, published: Published, occurrence: Occurred) -> bool:
     counts = name in program.anchors and not _is_about_another(run, occurrence)
     later = occurrence.time > run.anchors.get(name, -1)
     if name in program.stops:
-        run.anchors.setdefault(advancing.stop_key(name, published), occurrence.time)
+        run.anchors.setdefault(program.stops[name], occurrence.time)
     if counts and later:
         run.anchors[name] = occurrence.time
     return name in program.stops or (counts and later)

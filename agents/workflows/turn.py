@@ -80,8 +80,10 @@ def leave(customer: Customer, context: Context) -> None:
 
 def _settle(customer: Customer, context: Context, until: int) -> None:
     """Do what follows from what has been done, until nothing moves any more."""
+    reviews = context.live.definitions.reviews
     while True:
-        advancing.go_on(customer, context)
+        if context.moving:
+            advancing.go_on(customer, context)
         if context.caused:
             caused, context.caused = context.caused, []
             for occurrence in caused:
@@ -89,7 +91,9 @@ def _settle(customer: Customer, context: Context, until: int) -> None:
         elif context.touched:
             parts, context.touched = frozenset(context.touched), set()
             standing.look(customer, parts, context)
-        elif not telling.review(customer, context) and not holding.judge(customer, context, until):
+        elif reviews and telling.review(customer, context):
+            continue
+        elif customer.due() > until or not holding.judge(customer, context, until):
             return
 
 

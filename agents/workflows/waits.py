@@ -33,8 +33,12 @@ def due(customer: Customer, run: Run, instruction: Instruction, now: int) -> int
     A run that followed its workflow to a version with another trigger may know nothing to count
     from: then its step counts from when the run came to it.
     """
-    if run.results.get(instruction.step.id) in CAME:
+    if run.results and run.results.get(instruction.step.id) in CAME:
         return run.due  # since then
+    for since, duration in instruction.counts:
+        anchor = _anchor(run, since)
+        if anchor is not None:
+            return anchor + duration
     for wait in instruction.step.wait:
         instant = _instant(customer, run, wait, now)
         if instant is not None:
@@ -62,12 +66,7 @@ def _instant(customer: Customer, run: Run, wait: Wait, now: int) -> int | None:
 
 
 def _since(run: Run, wait: WaitFor, zone: str) -> int | None:
-    if wait.since == "step":
-        anchor: int | None = came(run)
-    elif wait.since == "entry":
-        anchor = run.begun
-    else:
-        anchor = run.anchors.get(wait.since)
+    anchor = _anchor(run, wait.since)
     if anchor is None:
         return None
     if wait.at is None and not wait.on:
@@ -76,6 +75,12 @@ def _since(run: Run, wait: WaitFor, zone: str) -> int | None:
     if wait.at is None:
         return calendar.next_weekday(instant, zone, wait.on)
     return calendar.next_time(instant, wait.at, zone, wait.on)
+
+
+def _anchor(run: Run, since: str) -> int | None:
+    if since == "step":
+        return came(run)
+    return run.begun if since == "entry" else run.anchors.get(since)
 
 
 def _date(customer: Customer, run: Run, wait: WaitUntilDate, now: int) -> int | None:
