@@ -126,6 +126,16 @@ def signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
     return (SigningKey(hashlib.sha256(secret.encode()).hexdigest()[:8], secret),)
 
 
+def coupon_key(settings: Settings) -> bytes:
+    """Return what makes generated coupon codes unguessable, the same in all workers.
+
+    Derived from the oldest key of links, so that adding a new one changes no code. Raises
+    SettingsError.
+    """
+    secret = signing_keys(settings)[-1].secret.encode()
+    return hashlib.blake2b(secret, digest_size=32, person=b"coupons").digest()
+
+
 def dkim_keys(settings: Settings) -> tuple[DkimKey, ...]:
     """Return the keys that sign mails, none when none is set. Raises SettingsError."""
     if not settings.mail_dkim_key_file:

@@ -31,7 +31,7 @@ from agents.mailer.suppression import AddressHashes
 from agents.partition import Changes, PartitionActors
 from streams.app import App
 from streams.clock import Clock, SystemClock
-from streams.configured import log_from, mail_settings, warm_up
+from streams.configured import coupon_key, log_from, mail_settings, warm_up
 from streams.customers import CustomersRuntime
 from streams.definitions import Library
 from streams.failures import WorkerFailed
@@ -159,7 +159,7 @@ class Worker:
         self._running.push_async_callback(self.eraser.stop)
 
     async def _customers(self) -> CustomersRuntime[Changes]:
-        definitions = Definitions()
+        definitions = Definitions(coupon_key=coupon_key(self.settings))
         partitions = await self.log.partitions(CUSTOMER_EVENTS)
         runtime = CustomersRuntime(
             log=self.log,

@@ -115,10 +115,11 @@ def _of_file(path: Path, until: int, settings: Settings) -> Outcome:
 
 async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
     from agents.definitions import Definitions  # noqa: PLC0415  # as above
+    from streams.configured import coupon_key  # noqa: PLC0415  # as above
     from streams.definitions import Library  # noqa: PLC0415  # as above
     from streams.replay import replay_topic  # noqa: PLC0415  # as above
 
-    definitions = Definitions()
+    definitions = Definitions(coupon_key=coupon_key(settings))
     with progress(f"replaying {topic}", None) as bar:
         async with open_log(settings) as log:
             if await log.describe(topic) is None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.configured import mail_settings, signing_keys
+from streams.configured import coupon_key, mail_settings, signing_keys
 from streams.settings import Address, SettingsError, load_settings
 
 
@@ -179,3 +179,9 @@ def test_tracking_is_anonymous_unless_the_shop_says_otherwise(
     settings = mail_settings(load_settings())
     assert settings.tracking == "identified"
     assert settings.tracking_hosts == ("corriere.example", "xn--citt-3na.example")
+
+
+def test_a_new_key_of_links_changes_no_coupon_code() -> None:
+    old, new = "old:fedcba9876543210", "new:0123456789abcdef"
+    keys = [coupon_key(load_settings(token_keys=each)) for each in (old, f"{new},{old}", new)]
+    assert keys[0] == keys[1] != keys[2]
