@@ -5,6 +5,7 @@
     mails      events/s and mails/s with customers who get mail, on real Kafka
     assembly   mails/s rendered, built and signed on one core, and a peer
     distance   mails/s to a relay that is 20 ms away
+    backlog    100,000 mails wait for a relay 20 ms away, and receipts overtake them
     recovery   kept records/s, and the first event after a kill -9
     replay     events/s of a file
     memory     bytes per customer
@@ -26,6 +27,7 @@ from rich.console import Console
 
 from benchmarks import (
     assembly,
+    backlog,
     distance,
     footprint,
     machine,
@@ -39,7 +41,8 @@ from benchmarks.pace import Measured
 from benchmarks.results import Result
 from benchmarks.say import Say, telling
 
-SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "recovery", "replay", "memory")
+SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
+          "replay", "memory")  # fmt: skip
 
 
 async def measure(suites: Sequence[str], say: Say) -> list[Result]:
@@ -61,6 +64,8 @@ async def measure(suites: Sequence[str], say: Say) -> list[Result]:
                 rows = assembly.measure(say)
             elif suite == "distance":
                 rows = await distance.measure(say)
+            elif suite == "backlog":
+                rows = await backlog.measure(directory, say)
             elif suite == "recovery":
                 async with machine.broker(directory) as here:
                     rows = await recovery.measure(here, say)
@@ -90,7 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = asyncio.run(measure(suites, say))
     except NoBroker as error:
         console.print(f"Kafka can't be run here: {error}. Without it: "
-                      "python -m benchmarks embedded assembly distance replay memory")  # fmt: skip
+                      "python -m benchmarks embedded assembly distance backlog "
+                      "replay memory")  # fmt: skip
         return 1
     except KeyboardInterrupt:
         console.print("interrupted; nothing was written")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from agents.mailer.compose import Mail
@@ -32,7 +32,13 @@ MAILS = 1_000
 
 PEER = "the same without PIPELINING"
 
-REPLIES = {b"MAIL": b"250 ok", b"RCPT": b"250 ok", b"DATA": b"354 go ahead", b"QUIT": b"221 bye"}
+REPLIES = {
+    b"MAIL": b"250 ok",
+    b"RCPT": b"250 ok",
+    b"DATA": b"354 go ahead",
+    b"RSET": b"250 ok",
+    b"QUIT": b"221 bye",
+}
 
 
 async def measure(say: Say) -> list[Result]:
@@ -52,7 +58,7 @@ async def measure(say: Say) -> list[Result]:
 
 async def _per_second(sent: list[Mail], *, pipelining: bool, works: bool) -> float:
     waiting = list(sent)
-    async with _relay(pipelining=pipelining, works=works) as port:
+    async with relay(pipelining=pipelining, works=works) as port:
         pool = SmtpPool(
             parse_relay(f"smtp://127.0.0.1:{port}"), clock=SystemClock(), metrics=Metrics().mail
         )
@@ -72,8 +78,10 @@ async def _per_second(sent: list[Mail], *, pipelining: bool, works: bool) -> flo
 
 
 @asynccontextmanager
-async def _relay(*, pipelining: bool, works: bool) -> AsyncIterator[int]:
-    """Run the relay and yield its port."""
+async def relay(
+    *, pipelining: bool, works: bool = False, taken: Callable[[bytes], None] = lambda _: None
+) -> AsyncIterator[int]:
+    """Run the relay and yield its port; `taken` is called with the text of each mail."""
     loop = asyncio.get_running_loop()
     greeting = b"250-relay.test\r\n250 PIPELINING" if pipelining else b"250 relay.test"
     replies = {**REPLIES, b"EHLO": greeting}
@@ -91,8 +99,10 @@ async def _relay(*, pipelining: bool, works: bool) -> AsyncIterator[int]:
             while command := await reader.readline():
                 await answer(replies[command[:4]])
                 if command.startswith(b"DATA"):
-                    await reader.readuntil(b"\r\n.\r\n")
+                    taken(await reader.readuntil(b"\r\n.\r\n"))
                     await answer(b"250 queued")
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # a worker that is killed doesn't say goodbye
         finally:
             writer.close()
 

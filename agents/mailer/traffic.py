@@ -4,7 +4,7 @@
 |---------------|--------------------------------------|---------------------------------------|
 | transactional | ten                                  | first                                 |
 | automated     | eight: receipts find two free        | then                                  |
-| bulk          | six: what customers cause finds four | last, but a fifth of the marketing    |
+| bulk          | eight, six while automated ones go   | last, but a fifth of the marketing    |
 | notify        | ten; webhooks use no relay           |                                       |
 
 Of a provider's connections (`providers.LIMITS`) marketing leaves one to receipts as well.
@@ -95,6 +95,7 @@ class Traffic:
         if not marketing:
             return True
         fifth = self.connections // 5
-        if lane.delivery == "bulk" and self._busy["bulk"] >= self.connections - 2 * fifth:
+        beside = lane.delivery == "bulk" and self._busy["automated"] > 0
+        if beside and self._busy["bulk"] >= self.connections - 2 * fifth:
             return False
         return self._busy["automated"] + self._busy["bulk"] < self.connections - fifth

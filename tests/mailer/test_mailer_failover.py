@@ -261,6 +261,20 @@ async def test_yahoo_gets_twenty_mails_on_one_connection() -> None:
     assert relay.connections == 3  # others may use what Yahoo has used up
 
 
+async def test_a_receipt_overtakes_a_campaign_that_is_under_way() -> None:
+    """How long that takes is measured by `python -m benchmarks backlog`; here it is the order."""
+    async with scripted() as relay, shop(relay.url) as here:
+        await here.take(*(send(f"m{n}", bulk=n % 2 == 0) for n in range(1_000)))
+        await here.until("mail.sent", 50)
+        before = len(relay.recipients)
+        await here.take(send("t", urgent=True, email="receipt@example.com"))
+        await relay.until(lambda: "receipt@example.com" in relay.recipients)
+        overtaken = len(relay.recipients) - relay.recipients.index("receipt@example.com")
+        assert relay.recipients.index("receipt@example.com") - before < 40
+        assert overtaken < 40
+        assert len(relay.recipients) < 200
+
+
 async def test_a_pause_stops_a_campaign_between_two_mails() -> None:
     """The relay is at its tenth mail when the pause arrives; not one more begins after it."""
     limits = Limits(connections=1)
