@@ -56,7 +56,7 @@ class Editor:
     async def rewrite(self) -> bool:
         """Write the file anew; return whether nobody was in the way. Raises LogError.
 
-        Appends wait for it, some ten seconds for a gigabyte, and it needs as much room again.
+        Appends wait for it, a quarter of a minute for a gigabyte, and it needs as much room again.
         """
         return await asyncio.shield(self._writer.call(_rewrite))
 

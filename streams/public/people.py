@@ -16,7 +16,7 @@ from streams.lookup import latest_state
 
 SECONDS = 4.0
 """As long as somebody waits for a page. A worker that has the customer's partition answers at once;
-another one reads the changelog, at some 200,000 customers a second."""
+another one reads the changelog, as fast as a recovery does (see `make bench`)."""
 
 AT_ONCE = 2
 """Changelogs read at the same time: a page that is asked for again and again must cost little."""
