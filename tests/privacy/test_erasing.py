@@ -24,7 +24,7 @@ from streams.definitions import load
 from streams.log import Log
 from streams.logs.embedded import EmbeddedLog
 from streams.lookup import latest_state
-from streams.privacy.eraser import LONGEST_RETRY_MS, SETTLED_MS
+from streams.privacy.eraser import LONGEST_RETRY_MS
 from streams.privacy.erasing import Erasing
 from streams.replay import replay_topic
 from streams.settings import Address, Settings
@@ -188,11 +188,12 @@ async def test_a_replay_of_what_is_left_gives_what_is_kept(shop: Shop) -> None:
     await shop.tell(*ANNA, *BRUNO)
     await shop.tell(FORGET)
     await shop.erased()
+    await shop.done()
     definitions = Definitions()
     for (_, version), content in (await load(shop.log)).items():
         definitions.add(version, content)
     outcome = await replay_topic(
-        shop.log, topic=topics.CUSTOMER_EVENTS, until=START + SETTLED_MS, definitions=definitions
+        shop.log, topic=topics.CUSTOMER_EVENTS, until=shop.clock.now(), definitions=definitions
     )
     assert not [each for each in outcome.refusals if each[1] not in ("invalid_event",)]
     live = await latest_state(shop.log, b"bruno")
