@@ -31,7 +31,7 @@ SCORES = """
 id: engagement
 definition: scoring
 half_life: 30d
-points: {}
+points: {page.viewed: 1}
 bands: [{name: cold, from: 0}, {name: hot, from: 20}]
 """
 
