@@ -7,20 +7,16 @@ by the clock, in the hour that comes twice it is the first of both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any
 
+from agents.vocabulary.days import Day, day_at, instant_of, parse_day
 from agents.windows import zone_of
 from schemas.definitions.waits import Weekday
-from schemas.instant import EARLIEST, LATEST, from_datetime, to_datetime
+from schemas.instant import from_datetime, to_datetime
 
 DAY = 86_400_000
 _WEEKDAYS: Sequence[Weekday] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-
-def instant_of(day: date, clock: str, zone: str) -> int:
-    """Return when it is `clock` (`09:00`) on that day."""
-    return from_datetime(datetime.combine(day, time.fromisoformat(clock), tzinfo=zone_of(zone)))
 
 
 def local_day(instant: int, zone: str) -> date:
@@ -56,34 +52,13 @@ def after_days(instant: int, duration: int, zone: str) -> int:
     return from_datetime(moment) + rest
 
 
-def anniversary(day: date, year: int) -> date:
-    """Return the day in that year. 29 February is the 28th in years without it."""
-    try:
-        return day.replace(year=year)
-    except ValueError:
-        return day.replace(year=year, day=28)
+def to_day(value: Any, zone: str) -> Day | None:
+    """Return the day that a field names, which is a day, an instant in ms, or a text.
 
-
-def to_day(value: Any, zone: str) -> date | None:
-    """Return the day that a field names: an instant in ms, a date, or either as ISO text.
-
-    None when it names none: what people type into a form isn't always a date, nor one of a life.
+    None when it names none: what people type into a form isn't always a date.
     """
     if isinstance(value, str):
-        value = _from_text(value)
-    if isinstance(value, int) and not isinstance(value, bool) and EARLIEST <= value < LATEST:
-        value = to_datetime(value)
-    if isinstance(value, datetime):
-        value = (value.astimezone(zone_of(zone)) if value.tzinfo else value).date()
-    return value if isinstance(value, date) and 1900 <= value.year < 2100 else None
-
-
-def _from_text(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        pass
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
+        return parse_day(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return day_at(value, zone) if value > 0 else None
+    return value if isinstance(value, Day) else None

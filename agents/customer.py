@@ -74,6 +74,11 @@ def wake(customer: Customer, context: Context) -> None:
         turn.wake(customer, context)
 
 
+def follow(customer: Customer, context: Context) -> bool:
+    """Move the runs that go by the live version; return whether there was any."""
+    return turn.follow(customer, context)
+
+
 def products_changed(customer: Customer, changes: Iterable[Change], context: Context) -> bool:
     """Tell the customer of changes in the feed; return whether any is the customer's business."""
     occurred = []

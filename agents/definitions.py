@@ -50,6 +50,8 @@ class Definitions:
         self.coupon_key = coupon_key
         self.listens_to: set[str] = set()
         """Occurrences that a run of any version has to be told of, and types that lead to them."""
+        self.followed: set[str] = set()
+        """Workflows of which some version lets its runs go by the live one."""
         self.reviews = False
         """Whether any change of a customer may move a run of any version."""
         self._all: dict[tuple[str, str], AnyDefinition] = {}
@@ -67,7 +69,9 @@ class Definitions:
             program = compile_program(definition, Vocabulary())
             self._workflows[key] = Published(definition, version, program)
             self.listens_to |= _types(program.listens_to) | program.listens_to
-            self.reviews |= program.reviews or definition.versions == "live"
+            self.reviews |= program.reviews
+            if definition.versions == "live":
+                self.followed.add(definition.id)
         self._all[key] = definition
         return definition
 

@@ -247,12 +247,12 @@ class PartitionActors:
     def _control(self, record: Record, context: Context) -> None:
         kind = record.header("ce_type")
         if kind == WORKFLOWS.encode():
-            self._activate(record)
+            self._activate(record, context)
         elif kind == PRODUCTS.encode():
             self._update_products(record, context)
         # A tick has done its work by its time.
 
-    def _activate(self, record: Record) -> None:
+    def _activate(self, record: Record, context: Context) -> None:
         try:
             versions = Activation.model_validate_json(record.value or b"").live
         except ValidationError as error:
@@ -263,8 +263,21 @@ class PartitionActors:
             names = ", ".join("@".join(key) for key in unknown)
             self._refuse(record, "unknown_version", f"live: not published: {names}")
             return
-        self._versions = versions
-        self._live = self._definitions.live(versions)
+        before, self._versions = self._versions, versions
+        self._live = context.live = self._definitions.live(versions)
+        followed = [
+            id_
+            for id_, version in versions.items()
+            if id_ in self._definitions.followed and before.get(id_) != version
+        ]
+        if followed:
+            self._let_follow(followed, record.offset, context)
+
+    def _let_follow(self, workflows: Sequence[str], offset: int, context: Context) -> None:
+        """Move the runs that go by the live version, so that they wait as that one says."""
+        for key, customer in self._named(workflows, offset):
+            if actor.follow(customer, context):
+                self._note_change(key, customer, offset)
 
     def _update_products(self, record: Record, context: Context) -> None:
         try:
@@ -286,15 +299,20 @@ class PartitionActors:
         A change of a price is rare and customers are many: an index would cost memory for each
         look at a product, and searching the kept bytes takes a microsecond a customer.
         """
-        names = {name.encode() for change in changes for name in mentions(change)}
-        for key in sorted(self._mentioning(names)):
+        names = {name for change in changes for name in mentions(change)}
+        for key, customer in self._named(names, offset):
+            if actor.products_changed(customer, changes, context):
+                self._note_change(key, customer, offset)
+
+    def _named(self, names: Iterable[str], offset: int) -> Iterator[tuple[bytes, Customer]]:
+        """Yield the customers in whose record a name stands, as far as they take part here."""
+        for key in sorted(self._mentioning({name.encode() for name in names})):
             customer = self._customer(key)
             ahead = offset <= customer.applied and key not in self._woken
             if ahead or (offset, key) in self._poison:
                 continue
             self._waking = key
-            if actor.products_changed(customer, changes, context):
-                self._note_change(key, customer, offset)
+            yield key, customer
             self._waking = None
 
     def _mentioning(self, names: set[bytes]) -> Iterator[bytes]:

@@ -9,6 +9,8 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _UNITS_MS = (604_800_000, 86_400_000, 3_600_000, 60_000, 1_000)
+MAX_DURATION = 10 * 366 * 86_400_000
+"""Nobody waits for longer than ten years, and instants stay within what a calendar can write."""
 _SHORT_NAMES = ("w", "d", "h", "m", "s")
 
 
@@ -19,11 +21,14 @@ def parse_duration(value: Any) -> int:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None or not any(match.groups()):
         raise ValueError(f"not a duration such as 30m, 1h or 2d12h: {value!r}")
-    return sum(
+    duration = sum(
         int(count) * unit
         for count, unit in zip(match.groups(), _UNITS_MS, strict=True)
         if count is not None
     )
+    if duration > MAX_DURATION:
+        raise ValueError(f"longer than ten years: {value[:40]!r}")
+    return duration
 
 
 def duration_text(milliseconds: int) -> str:

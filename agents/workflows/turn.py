@@ -55,6 +55,21 @@ def wake(customer: Customer, context: Context) -> None:
     _settle(customer, context, due)
 
 
+def follow(customer: Customer, context: Context) -> bool:
+    """Move the runs that go by the live version; return whether there was any.
+
+    What is due by the new one fires at the next record.
+    """
+    context.begun = 0
+    before = [run.version for run in customer.runs]
+    for run in list(customer.runs):
+        following.follow(customer, run, context)
+    if before == [run.version for run in customer.runs]:
+        return False
+    _settle(customer, context, 0)
+    return True
+
+
 def give_up(customer: Customer, context: Context) -> None:
     """End the runs whose timer is the earliest one: doing their step has failed."""
     due = customer.due()

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 
 from agents import calendar
 from agents.conditions import Subject, read_field
+from agents.vocabulary.days import instant_of
 from agents.workflows.program import Instruction
 from schemas.customer import Customer, Run
 from schemas.definitions.waits import (
@@ -88,11 +89,11 @@ def _date(customer: Customer, run: Run, wait: WaitUntilDate, now: int) -> int | 
     day = calendar.to_day(read_field(wait.date, Subject(customer, now, run, run.event)), zone)
     if day is None:
         return None
-    if wait.date != "profile.birthday":
-        return _beside(day, wait, zone)
+    if day.year is not None and wait.date != "profile.birthday":
+        return _beside(day.in_year(day.year), wait, zone)
     year = calendar.local_day(came(run), zone).year - 1 - wait.after // (365 * calendar.DAY)
     while True:  # the next one
-        instant = _beside(calendar.anniversary(day, year), wait, zone)
+        instant = _beside(day.in_year(year), wait, zone)
         if instant >= came(run):
             return instant
         year += 1
@@ -103,4 +104,4 @@ def _beside(day: date, wait: WaitUntilDate, zone: str) -> int:
     days, rest = divmod(abs(wait.after - wait.before), calendar.DAY)
     sign = 1 if wait.after >= wait.before else -1
     shifted = day + sign * timedelta(days=days)
-    return calendar.instant_of(shifted, wait.at, zone) + sign * rest
+    return instant_of(shifted, wait.at, zone) + sign * rest

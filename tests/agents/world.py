@@ -22,6 +22,7 @@ from schemas.records import OutRecord, Record
 from schemas.stored import PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from streams.definitions import read_files
+from streams.yaml_text import read_yaml
 
 START = 1_772_445_600_000
 """2026-03-02T10:00:00Z, a Monday, 11:00 in Rome."""
@@ -65,6 +66,12 @@ class World:
         self._progress = Progress(live=self.live)
         self._ids = itertools.count(1)
         self.actors = self.build()
+
+    @classmethod
+    def of(cls, *texts: str) -> World:
+        """Return a world in which only these definitions are live, written as in their files."""
+        definitions = [DEFINITION.validate_python(read_yaml(text)) for text in texts]
+        return cls({each.id: canonical(each) for each in definitions})
 
     def publish(self, content: bytes) -> str:
         """Publish a version, not live yet; return it."""
@@ -128,6 +135,12 @@ class World:
         self.append(OutRecord(customer.encode(), json.dumps(data).encode(), raw))
         return self
 
+    def publish_live(self, text: str) -> World:
+        """Publish another version, written as in its file, and make it live at once."""
+        definition = DEFINITION.validate_python(read_yaml(text))
+        self.live = {**self.live, definition.id: self.publish(canonical(definition))}
+        return self.activate(self.live)
+
     def activate(self, live: Mapping[str, str]) -> World:
         """Append a control record."""
         headers = (("ce_type", WORKFLOWS.encode()),)
@@ -187,6 +200,11 @@ class World:
             for d in found
             if d.workflow.startswith(workflow)
         ]
+
+    def details(self, workflow: str = "") -> list[tuple[str, str, str]]:
+        """(step, decision, detail) of the decisions of the workflows that begin with `workflow`."""
+        found = (e.content for e in self.effects if isinstance(e.content, Decision))
+        return [(d.step, d.decision, d.detail) for d in found if d.workflow.startswith(workflow)]
 
     @property
     def refusals(self) -> list[tuple[str, str]]:

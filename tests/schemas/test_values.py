@@ -131,6 +131,12 @@ def test_what_is_no_duration(text: Any) -> None:
         parse_duration(text)
 
 
+@pytest.mark.parametrize("text", ["99999w", "9" * 60 + "d", "3661d"])
+def test_nobody_waits_for_longer_than_ten_years(text: str) -> None:
+    with pytest.raises(ValueError, match="longer than ten years"):
+        parse_duration(text)
+
+
 # Workflow files.
 
 
