@@ -72,15 +72,18 @@ class Turn(Generic[W]):
 class Turnstile(Generic[W]):
     """Hands out turns at the best way that there is."""
 
-    def __init__(self, ways: Sequence[W], *, clock: Clock) -> None:
-        """`ways` in the order of preference."""
+    def __init__(
+        self, ways: Sequence[W], *, clock: Clock, changed: Callable[[], None] = lambda: None
+    ) -> None:
+        """`ways` in the order of preference. `changed` is called when one goes down or is back."""
         self.ways = tuple(ways)
         self._clock = clock
         self._waiting: dict[Lane, deque[asyncio.Future[Turn[W]]]] = {}
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = NEVER
+        self._changed = changed
         for way in self.ways:
-            way.watch(self._serve)
+            way.watch(self._way_changed)
 
     async def turn(self, lane: Lane) -> Turn[W]:
         """Wait for a turn."""
@@ -118,6 +121,10 @@ class Turnstile(Generic[W]):
             await asyncio.wait([self._alarm])
         for way in self.ways:
             await way.close()
+
+    def _way_changed(self) -> None:
+        self._serve()
+        self._changed()
 
     def _serve(self) -> None:
         """Give turns to all who may go."""

@@ -1,6 +1,7 @@
 """The machine of a demo comes to rest, and says so when its worker breaks down."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,31 @@ async def test_mails_wait_for_a_relay_that_is_away(tmp_path: Path) -> None:
     assert [mail.arrived for mail in sink.taken] == [START, START + 4 * HOUR]
     assert ledger.delayed() == 1
     assert ledger.deferred >= 1
+
+
+async def test_the_mails_of_all_partitions_wait_for_it(tmp_path: Path) -> None:
+    """One partition's mail finds out that the relay is still away; the others' learn it too."""
+    clock = VirtualClock(START)
+    sink = Sink(tmp_path / "mails", clock, lambda _address, _tried: "")
+    sink.prepare()
+    await sink.open()
+    await sink.close()
+    everybody = [
+        Happening(START, record("1", "list.subscribed", json.dumps(
+            {"confirmed": True, "email": f"c{n}@posta.example"}).encode())
+            ._replace(key=f"c{n}".encode()))
+        for n in range(12)
+    ]  # fmt: skip
+
+    async def moment(now: int) -> None:
+        await (sink.open() if now >= START + 2 * HOUR else _nothing())
+
+    async with asyncio.timeout(30), running(settings(tmp_path, sink.port), clock) as machine:
+        await drive(machine, everybody, until=START + 4 * HOUR, step=1_000, moment=moment)
+        ledger = await ledger_of(machine)
+    await sink.close()
+    assert len(sink.taken) == 12
+    assert ledger.delayed() == 12
 
 
 async def test_the_relay_refuses_whom_it_is_told_to(tmp_path: Path) -> None:
