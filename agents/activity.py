@@ -1,40 +1,69 @@
-"""What a customer does in the shop: visits, and the products that are looked at or wished for."""
+"""Activity: what a customer's doings say of the customer, whatever they are about.
+
+When there was any at all, how many visits, and where it all began.
+"""
 
 from __future__ import annotations
 
-from schemas.customer import INTERESTS_KEPT, VIEWS_KEPT, Customer, Interest
-from schemas.events import Event
+from urllib.parse import parse_qs, urlsplit
+
+from agents import arbitration, tracking
+from agents.context import Context
+from schemas.customer import Customer
+from schemas.events import ACTIVE, Event, PageViewed
 
 VISIT_ENDS = 30 * 60_000
-"""ms of silence that end a visit: what every web analysis counts by."""
+"""Silence, ms, after which another page is another visit; the custom of web analytics."""
+SOURCE_LENGTH = 100
 
 
-def note(customer: Customer, event: Event, time: int) -> None:
-    """Note what an event of a person says of visits and interests; before `last_active` moves."""
-    if event.type != "mail.clicked" and time - customer.last_active > VISIT_ENDS:
-        customer.visits += 1
-    if event.type == "product.viewed":
-        interest = _interest(customer, event.data.product_id, event.data.category)
-        interest.times = sorted([*interest.times, time])[-VIEWS_KEPT:]
-    elif event.type == "wishlist.added":
-        interest = _interest(customer, event.data.product_id, event.data.category)
-        interest.wished = max(interest.wished, time)
+def note(customer: Customer, event: Event, context: Context) -> None:
+    """Note that something was done, before anything is concluded from it."""
+    time = context.when(event.time)
+    if event.type in ACTIVE and tracking.counts(customer, event):
+        if time - customer.last_active > VISIT_ENDS:
+            customer.visits += 1
+        arbitration.take_notice(customer, time)
+    if not customer.source:
+        customer.source = _source(event)
 
 
 def adopt(customer: Customer, visitor: Customer) -> None:
-    """Add what a visitor did who turned out to be this customer."""
+    """Add what is known of a visitor who turned out to be this customer."""
+    mine, theirs = customer.mail, visitor.mail
     customer.visits += visitor.visits
-    for product_id, theirs in visitor.interests.items():
-        mine = _interest(customer, product_id, theirs.category)
-        mine.times = sorted(mine.times + theirs.times)[-VIEWS_KEPT:]
-        mine.wished = max(mine.wished, theirs.wished)
+    arbitration.take_notice(customer, visitor.last_active)
+    mine.sent = max(mine.sent, theirs.sent)
+    mine.opened = max(mine.opened, theirs.opened)
+    mine.clicked = max(mine.clicked, theirs.clicked)
+    mine.opens += theirs.opens
+    mine.clicks += theirs.clicks
+    mine.offer_clicks += theirs.offer_clicks
+    first = min(customer.first_seen or visitor.first_seen, visitor.first_seen)
+    if visitor.source and (visitor.first_seen == first or not customer.source):
+        customer.source = visitor.source
 
 
-def _interest(customer: Customer, product_id: str, category: str | None) -> Interest:
-    """Return the interest in a product as the latest one; the oldest gives way."""
-    interest = customer.interests.pop(product_id, None) or Interest()
-    interest.category = category or interest.category
-    customer.interests[product_id] = interest
-    while len(customer.interests) > INTERESTS_KEPT:
-        del customer.interests[next(iter(customer.interests))]
-    return interest
+def _source(event: Event) -> str:
+    """A campaign in the address of the page, the site that led there, or what the event says."""
+    data = event.data
+    if isinstance(data, PageViewed):
+        return (_campaign(data.url or "") or _host(data.referrer or ""))[:SOURCE_LENGTH]
+    return (getattr(data, "source", None) or "")[:SOURCE_LENGTH]
+
+
+def _campaign(url: str) -> str:
+    if "utm_" not in url:
+        return ""
+    try:
+        asked = parse_qs(urlsplit(url).query)
+    except ValueError:
+        return ""
+    return " / ".join(asked[name][0] for name in ("utm_source", "utm_campaign") if name in asked)
+
+
+def _host(url: str) -> str:
+    try:
+        return (urlsplit(url).hostname or "").removeprefix("www.")
+    except ValueError:
+        return ""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from agents.vocabulary.days import Day, day_at, instant_of, parse_day
+from agents.days import Day, day_at, instant_of, parse_day
 from agents.windows import zone_of
 from schemas.definitions.waits import Weekday
 from schemas.instant import from_datetime, to_datetime

@@ -56,7 +56,7 @@ def checkout(customer: Customer, event: Event, context: Context) -> list[Occurre
         customer.profile.email = data.email
     if time < cart.cleared:
         return []
-    cart.step = data.step or "started"
+    cart.step = name_text(data.step) or "started"
     _describe(cart, data.cart_id, data.cart_url, data.currency)
     if data.products is None:
         return []
@@ -107,11 +107,11 @@ def to_line(product: Product) -> Line:
         product_id=product.product_id,
         quantity=product.quantity,
         price=product.price,
-        name=_name(product.name),
-        category=_name(product.category),
+        name=name_text(product.name),
+        category=name_text(product.category),
         url=_url(product.url),
         image_url=_url(product.image_url),
-        brand=_name(product.brand),
+        brand=name_text(product.brand),
     )
 
 
@@ -132,13 +132,15 @@ def _find(lines: Iterable[Line], product_id: str) -> Line | None:
 def _refresh(line: Line, product: Product) -> None:
     """The latest price, name and picture count; what isn't said stays."""
     line.price = line.price if product.price is None else product.price
-    line.name = _name(product.name) or line.name
-    line.category = _name(product.category) or line.category
+    line.name = name_text(product.name) or line.name
+    line.category = name_text(product.category) or line.category
+    line.brand = name_text(product.brand) or line.brand
     line.url = _url(product.url) or line.url
     line.image_url = _url(product.image_url) or line.image_url
 
 
-def _name(text: str | None) -> str:
+def name_text(text: str | None) -> str:
+    """Return a name as far as it is kept."""
     return (text or "")[:NAME_LENGTH]
 
 

@@ -14,9 +14,10 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any, NamedTuple
 
-from agents.vocabulary.days import begins, parse_day
-from agents.vocabulary.field import Field, FieldType, Read, Subject
-from agents.vocabulary.values import READERS
+from agents.days import begins, parse_day
+from agents.subject import Subject
+from agents.values import READERS
+from agents.vocabulary.field import Field, FieldType, Read
 from schemas.definitions.conditions import Test
 from schemas.stored import NEVER
 
@@ -82,6 +83,12 @@ def compile_test(field: Field, test: Test) -> Question:
     )
 
 
+def possible(field: Field) -> tuple[str, ...]:
+    """Return what may be asked of a field."""
+    asked = POSSIBLE[field.type] if field.type != "any" else tuple(Test.model_fields)
+    return tuple(name for name in asked if not (field.flows and name in _EQUALITY))
+
+
 def _typed(field: Field, asked: Mapping[str, Any]) -> Field:
     """Take a field of unknown type as what it is asked for."""
     type_: FieldType = "text"
@@ -101,13 +108,13 @@ def _typed(field: Field, asked: Mapping[str, Any]) -> Field:
 
 
 def _check_possible(field: Field, asked: Mapping[str, Any]) -> None:
-    possible = [n for n in POSSIBLE[field.type] if not (field.flows and n in _EQUALITY)]
+    answered = possible(field)
     for name, wanted in asked.items():
-        if name not in possible:
+        if name not in answered:
             what = "a number that changes all the time" if field.flows else _WORDS[field.type]
             raise Wrong(
                 f"{name}: {_shown(wanted)} can't be asked, it is {what}; "
-                f"possible: {', '.join(possible)}"
+                f"possible: {', '.join(answered)}"
             )
         if wanted is None:
             raise Wrong(f"{name}: nothing is given; to ask for what isn't known: {{known: false}}")

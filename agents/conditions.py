@@ -13,8 +13,9 @@ from typing import Any
 
 from agents.comparisons import Wrong, compile_test
 from agents.expressions import WrongExpression, compile_expression
-from agents.vocabulary import Field, Part, Subject, Vocabulary
-from agents.vocabulary.values import written
+from agents.subject import Subject
+from agents.values import written
+from agents.vocabulary import Field, Part, Vocabulary
 from schemas.definitions.conditions import Condition, Test
 from schemas.stored import NEVER
 

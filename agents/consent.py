@@ -43,7 +43,6 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Occur
     customer.profile.first_name = data.first_name or customer.profile.first_name
     customer.profile.locale = data.locale or customer.profile.locale
     _keep(customer, _evidence(event, context, ON_LIST, agreed=True))
-    customer.source = customer.source or data.source or ""
     known = customer.lists.get(data.list)
     if known is not None and known.time > time:
         return []

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.catalogue import Catalogue
 from agents.effects import Effect
-from schemas.customer import Run
+from agents.subject import Subject
+from schemas.customer import Customer, Run
 
 if TYPE_CHECKING:  # definitions are compiled with what needs a context
     from agents.definitions import Live
-    from agents.vocabulary import Part
 
 
 @dataclass(slots=True)
@@ -25,16 +25,35 @@ class Context:
     catalogue: Catalogue = field(default_factory=Catalogue)
     """The shop's products as the partition knows them."""
     effects: list[Effect] = field(default_factory=list)
-    cause: str = ""
-    """Id of the event at hand."""
     caused: list[Occurred] = field(default_factory=list)
     """What steps have caused, to be told within the same state change: a tag, a score, a list."""
     moving: list[Run] = field(default_factory=list)
     """Runs that were begun or let go on within this state change, and are to go on in it."""
-    touched: set[Part] = field(default_factory=set)
-    """Parts of what is known of the customer that steps have changed within this state change."""
     begun: int = 0
     """How many runs of the customer have been begun within this state change."""
+    cause: str = ""
+    """Id of the event at hand, empty when a timer is."""
+    begins: bool = True
+    """Whether what happens may begin runs; history that is loaded afterwards begins none."""
+    told: set[str] = field(default_factory=set)
+    """Segments' changes that workflows were told of within this state change."""
+    refused_fields: list[str] = field(default_factory=list)
+    """Custom fields whose value was of another type, to be counted."""
+    failures: list[str] = field(default_factory=list)
+    """Expressions that failed, to be counted."""
+
+    def turn(self, cause: str = "", *, begins: bool = True) -> None:
+        """Begin another state change."""
+        self.begun, self.cause, self.begins = 0, cause, begins
+        self.told.clear()
+
+    def subject(
+        self, customer: Customer, run: Run | None = None, event: Mapping[str, Any] | None = None
+    ) -> Subject:
+        """Return whom and what a condition is asked about now; a run has its first event."""
+        if event is None:
+            event = {} if run is None else run.event
+        return Subject(customer, self.now, run, event, self.live, self.failures)
 
     def when(self, time: int | None) -> int:
         """Return when something happened: as the sender says, but never after the log's time.

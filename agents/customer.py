@@ -16,6 +16,7 @@ from agents import (
     coupons,
     digests,
     identity,
+    interests,
     mails,
     occurrences,
     orders,
@@ -33,8 +34,10 @@ from agents.vocabulary.changing import CHANGED_BY
 from agents.workflows import turn
 from schemas.customer import SEEN_BYTES, SEEN_IDS, Customer
 from schemas.definitions.triggers import OnProduct
-from schemas.events import ACTIVE, Event
+from schemas.events import Event
 from schemas.signals import CustomerErased, DataRequested
+
+REVIEWED = "customer.reviewed"
 
 Handler = Callable[[Customer, Event, Context], list[Occurred]]
 
@@ -52,6 +55,8 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
     elif event.type in _ERASES:
         _erase(customer, event, context)
         return True  # neither a time nor the hash of an id is left
+    elif event.type == REVIEWED:
+        _review(customer, event, context)
     elif event.type in _AFTERWARDS and _is_nobody(customer):
         return True  # an answer to somebody erased is no reason to know them again
     else:
@@ -64,18 +69,17 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
 
 
 def wake(customer: Customer, context: Context) -> None:
-    """Fire the timers that are due earliest: watches first, then those of runs."""
+    """Fire the timers that are due earliest: what follows from time, then those of runs."""
     due = customer.due()
-    if any(at <= due for at in customer.watches.values()):
+    context.turn()
+    if customer.watches:
         standing.wake(customer, due, context)
-    if context.caused:
-        turn.react(customer, (), context, begin=True, until=due)
-    if any(run.due <= due for run in customer.runs):
-        turn.wake(customer, context)
+    turn.wake(customer, due, context)
 
 
 def follow(customer: Customer, context: Context) -> bool:
     """Move the runs that go by the live version; return whether there was any."""
+    context.turn()
     return turn.follow(customer, context)
 
 
@@ -98,37 +102,38 @@ def products_changed(customer: Customer, changes: Iterable[Change], context: Con
                          data=data, id=cause)
             )  # fmt: skip
     if occurred:
-        turn.react(customer, occurred, context, begin=True)
+        context.turn()
+        turn.react(customer, occurred, context)
     return bool(occurred)
 
 
 def give_up(customer: Customer, context: Context) -> None:
     """End the runs whose timers are due earliest: their step can't be done, by a defect of ours."""
-    standing.take_due(customer, customer.due())
-    turn.give_up(customer, context)
+    due = customer.due()
+    context.turn()
+    standing.give_up(customer, due)
+    turn.give_up(customer, due, context)
 
 
 def _apply(customer: Customer, event: Event, context: Context) -> None:
-    number, context.cause = customer.cart.number, event.id
+    number = customer.cart.number
     before = arbitration.situation(customer) if arbitration.is_waiting(customer) else None
+    context.turn(event.id, begins=not event.backfill)
     occurred = _HANDLERS[event.type](customer, event, context)
-    time = context.when(event.time)
-    customer.first_seen = min(customer.first_seen or time, time)
-    customer.last_seen = max(customer.last_seen, time)
-    if event.type in ACTIVE and tracking.counts(customer, event):
-        activity.note(customer, event, time)
-        arbitration.take_notice(customer, time)
+    parts = CHANGED_BY[event.type] | _see(customer, context.when(event.time))
+    activity.note(customer, event, context)
     if before is not None and before != arbitration.situation(customer):
         arbitration.look_again(customer, context.now)
-    score.score(customer, event, occurrences.Properties(event.data), context)
-    standing.look(customer, _changed_parts(event, context), context)
+    if score.score(customer, event, context):
+        parts |= _SCORES
+    standing.changed(customer, parts, context)
     if event.anonymous_id is not None and not customer.became:
         identity.link(customer, event.anonymous_id, event, context)
     if occurred or not occurrences.concerns_nobody(customer, event, context):
         occurred = occurrences.of(customer, event, occurred, number, context)
-        turn.react(customer, occurred, context, begin=not event.backfill)
+        turn.react(customer, occurred, context)
     elif context.caused or context.moving or _may_move(customer, context):
-        turn.react(customer, (), context, begin=not event.backfill)
+        turn.react(customer, (), context)
 
 
 def _may_move(customer: Customer, context: Context) -> bool:
@@ -138,9 +143,23 @@ def _may_move(customer: Customer, context: Context) -> bool:
     return context.live.definitions.reviews or customer.due() <= context.now
 
 
-def _changed_parts(event: Event, context: Context) -> frozenset[Part]:
-    parts = CHANGED_BY[event.type]
-    return parts | {"scores"} if event.type in context.live.scored_by else parts
+def _review(customer: Customer, event: Event, context: Context) -> None:
+    """Nothing has happened but that other definitions are live."""
+    context.turn(event.id)
+    standing.review(customer, context)
+    turn.react(customer, (), context)
+
+
+def _see(customer: Customer, time: int) -> frozenset[Part]:
+    customer.last_seen = max(customer.last_seen, time)
+    if customer.first_seen and customer.first_seen <= time:
+        return frozenset()
+    customer.first_seen = time
+    return _ACQUIRED
+
+
+_SCORES: frozenset[Part] = frozenset({"scores"})
+_ACQUIRED: frozenset[Part] = frozenset({"acquired"})
 
 
 # The handlers. Each changes the customer and returns what its runs may be waiting for.
@@ -187,11 +206,11 @@ _AFTERWARDS = frozenset(
 )  # fmt: skip
 """What becomes of something that the actor itself has asked for."""
 
-_OWN = frozenset({"visitor.linked", "visitor.forgotten", "customer.identified"})
+_OWN = frozenset({"visitor.linked", "visitor.forgotten", "customer.identified", REVIEWED})
 """What a visitor's actor still takes itself after it has handed over: who it is may change."""
 
 _HANDLERS: Mapping[str, Handler] = {
-    "product.viewed": _viewed,
+    "product.viewed": interests.viewed,
     "product_list.viewed": _viewed,
     "products.searched": _viewed,
     "page.viewed": _viewed,
@@ -206,7 +225,7 @@ _HANDLERS: Mapping[str, Handler] = {
     "order.cancelled": orders.cancelled,
     "order.refunded": orders.refunded,
     "coupon.applied": _noted,
-    "wishlist.added": _noted,
+    "wishlist.added": interests.wished,
     "product.reviewed": orders.reviewed,
     "customer.created": profile.updated,
     "customer.updated": profile.updated,

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from agents import triggers
-from agents.conditions import Check, compile_condition
+from agents import score, triggers
+from agents.digests import derived_id
+from agents.score import Scored
+from agents.segments import NO_SEGMENTS, Segmentation, compile_segments
+from agents.standing import Standing
 from agents.vocabulary import Vocabulary
+from agents.watches import compile_watches
 from agents.workflows.program import Program, compile_program
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.scoring import Scoring
-from schemas.definitions.shop import Campaign, Coupons, Loyalty, Policy, Segments
+from schemas.definitions.shop import (
+    Campaign,
+    Coupons,
+    CustomField,
+    Fields,
+    Loyalty,
+    Policy,
+    Segments,
+)
 from schemas.definitions.triggers import OnDate, OnInactivity, OnScore
 from schemas.definitions.workflow import Workflow
 from schemas.events import ACTIVE, PAYLOADS
@@ -56,6 +67,8 @@ class Definitions:
         """Whether any change of a customer may move a run of any version."""
         self._all: dict[tuple[str, str], AnyDefinition] = {}
         self._workflows: dict[tuple[str, str], Published] = {}
+        self._segmentations: dict[tuple[str, str], Segmentation] = {}
+        self._scored: dict[tuple[str, str], Mapping[str, Scored]] = {}
 
     def add(self, version: str, content: bytes) -> AnyDefinition:
         """Add one version from its published JSON. Raises ValueError naming what is wrong.
@@ -72,6 +85,10 @@ class Definitions:
             self.reviews |= program.reviews
             if definition.versions == "live":
                 self.followed.add(definition.id)
+        elif isinstance(definition, Segments):
+            self._segmentations[key] = compile_segments(definition, Vocabulary())
+        elif isinstance(definition, Scoring):
+            self._scored[key] = score.compile_scoring(definition, Vocabulary())
         self._all[key] = definition
         return definition
 
@@ -107,11 +124,27 @@ class Definitions:
                 if isinstance(published.workflow.trigger, OnScore)
             ),
             workflows={published.workflow.id: published for published in workflows},
+            scored=score.by_event(self._scored[key] for key in keys if key in self._scored),
+            standing=self._standing(keys),
         )
         for key in keys:
             _settle_in(live, self._all[key])
-        live.standing = _standing(keys, self._all, live.watched)
         return live
+
+    def _standing(self, keys: Sequence[tuple[str, str]]) -> Standing:
+        if not any(_stands(self._all[key]) for key in keys):
+            return Standing()
+        kinds = Scoring | Loyalty  # what fields are read by
+        concerned = [
+            key for key in keys if _stands(self._all[key]) or isinstance(self._all[key], kinds)
+        ]
+        found = [self._segmentations[key] for key in keys if key in self._segmentations]
+        workflows = [self._workflows[key].workflow for key in keys if key in self._workflows]
+        return Standing(
+            version=derived_id(*("@".join(key) for key in concerned))[:STANDING_DIGITS],
+            segmentation=found[0] if found else NO_SEGMENTS,
+            watches=compile_watches(workflows),
+        )
 
 
 @dataclass(slots=True)
@@ -128,19 +161,11 @@ class Live:
     """Scores that may begin a run when they cross a threshold."""
     scorings: dict[str, Scoring] = field(default_factory=dict)
     """Of every score, by name."""
-    scored_by: dict[str, list[Scoring]] = field(default_factory=dict)
-    """Event type → the scores that it may change."""
-    score_checks: dict[tuple[str, str], Check] = field(default_factory=dict)
-    """(score, rule) → what else has to hold for the rule."""
+    scored: Mapping[str, tuple[Scored, ...]] = field(default_factory=dict)
+    """Event type → what such events count in which score."""
     policy: Policy | None = None
-    segment_checks: dict[str, Check] = field(default_factory=dict)
-    """Segments by id, as conditions."""
-    floors: dict[str, list[float]] = field(default_factory=dict)
-    """Score → thresholds below which workflows begin, which time alone may pass."""
-    watched: list[Published] = field(default_factory=list)
-    """Workflows that begin on a date or a silence."""
-    standing: str = ""
-    """Names the versions of all that customers are looked at for again when it changes."""
+    fields: dict[str, CustomField] = field(default_factory=dict)
+    standing: Standing = field(default_factory=Standing)
     campaigns: dict[str, Campaign] = field(default_factory=dict)
     loyalty: Loyalty | None = None
 
@@ -161,42 +186,28 @@ def _types(names: Set[str]) -> frozenset[str]:
     return types | ACTIVE if "customer.active" in names else types
 
 
-def _standing(
-    keys: Iterable[tuple[str, str]],
-    definitions: Mapping[tuple[str, str], AnyDefinition],
-    watched: Iterable[Published],
-) -> str:
-    ids = {published.workflow.id for published in watched}
-    looked_at = [
-        "@".join(key) for key in keys if key[0] in ids or isinstance(definitions[key], Segments)
-    ]
-    return hashlib.sha256(" ".join(looked_at).encode()).hexdigest()[:8] if looked_at else ""
+STANDING_DIGITS = 8
+"""Of the version that a record is right by: it only has to differ from the one before."""
+
+
+def _stands(definition: AnyDefinition) -> bool:
+    """Whether it makes segments or watches."""
+    if isinstance(definition, Workflow):
+        trigger = definition.trigger
+        fades = isinstance(trigger, OnScore) and trigger.below is not None
+        return fades or isinstance(trigger, OnDate | OnInactivity)
+    return isinstance(definition, Segments)
 
 
 def _settle_in(live: Live, definition: AnyDefinition) -> None:
     match definition:
         case Scoring():
-            _settle_scoring(live, definition)
+            live.scorings[definition.id] = definition
         case Policy():
             live.policy = definition
-        case Segments():
-            for segment in definition.segments:
-                live.segment_checks[segment.id] = compile_condition(segment.condition, Vocabulary())
+        case Fields():
+            live.fields = {field.id: field for field in definition.fields}
         case Coupons():
             live.campaigns = {campaign.id: campaign for campaign in definition.campaigns}
         case Loyalty():
             live.loyalty = definition
-        case Workflow(trigger=OnDate() | OnInactivity()):
-            live.watched.append(live.workflows[definition.id])
-        case Workflow(trigger=OnScore(score=score, below=float(floor))):
-            live.floors.setdefault(score, []).append(floor)
-
-
-def _settle_scoring(live: Live, scoring: Scoring) -> None:
-    live.scorings[scoring.id] = scoring
-    for type_ in {*scoring.points, *(rule.on for rule in scoring.rules)}:
-        live.scored_by.setdefault(type_, []).append(scoring)
-    for rule in scoring.rules:
-        if rule.where is not None:
-            check = compile_condition(rule.where, Vocabulary(), about=rule.on)
-            live.score_checks[scoring.id, rule.id] = check

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 import cel
 
-from agents.vocabulary import Field, FieldType, Subject, Vocabulary
+from agents.subject import Subject
+from agents.vocabulary import Field, FieldType, Vocabulary
 from schemas.instant import to_datetime
 
 MAX_LENGTH = 1000
@@ -35,6 +36,9 @@ FUNCTIONS = frozenset(
 )  # fmt: skip
 _LOOPS = frozenset({"all", "exists", "exists_one", "existsOne", "map", "filter"})
 _WORDS = frozenset({"true", "false", "null", "in"})
+
+_HAS = "invalid argument to has() macro"
+"""So the library says of `has(visits)`, which is `has(f.v0)` for us."""
 
 _TOKEN = re.compile(
     r"""(?P<text>[rRbB]{0,2}(?:'{3}.*?'{3}|"{3}.*?"{3}|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"))
@@ -79,7 +83,7 @@ def compile_expression(text: str, vocabulary: Vocabulary, about: str = "") -> Ex
     """Compile an expression over fields. Raises WrongExpression."""
     if len(text) > MAX_LENGTH:
         raise WrongExpression(f"{len(text)} characters, at most {MAX_LENGTH} are possible")
-    _check_functions(_parse(text))
+    _check_syntax(text)
     tokens = [token for token in _tokens(text) if token.kind != "skip"]
     _check_loops(tokens)
     fields: dict[str, Field] = {}
@@ -91,6 +95,7 @@ def compile_expression(text: str, vocabulary: Vocabulary, about: str = "") -> Ex
         written += f"{text[place : path[0].start]}f.v{variable}"
         place = end
     program = _parse(written + text[place:])
+    _check_functions(program)
     used = tuple(fields.values())
     _try(program, used)
     return Expression(_runner(program, used, text), used)
@@ -102,6 +107,15 @@ def _parse(text: str) -> cel.Program:
     except ValueError as error:
         lines = str(error).splitlines()
         raise WrongExpression(lines[0].partition("ERROR: ")[2][:200] or lines[0][:200]) from None
+
+
+def _check_syntax(text: str) -> None:
+    """A mistake is told in the words that were written, not in ours."""
+    try:
+        _parse(text)
+    except WrongExpression as wrong:
+        if _HAS not in str(wrong):
+            raise
 
 
 def _tokens(text: str) -> Iterator[_Token]:

@@ -16,10 +16,10 @@ from agents import (
     cart,
     consent,
     coupons,
+    interests,
     loyalty,
     orders,
     profile,
-    purchases,
     score,
     tags,
 )
@@ -61,12 +61,12 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Occur
         if customer.became:
             _pass_on(customer, event, visitor_id, context)
             return []
-        profile.take_traits(customer, data)
+        profile.take_traits(customer, data, context)
         if visitor_id is not None:
             link(customer, visitor_id, event, context, again=True)
         return []
     if customer_id in customer.visitors:
-        profile.take_traits(customer, data)
+        profile.take_traits(customer, data, context)
         return []  # it has become this customer already; the other way round would be a circle
     _become(customer, customer_id, event, context)
     _pass_on(customer, event, None, context)
@@ -112,7 +112,6 @@ def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]
     customer.sent = arbitration.worth_keeping(sent, context.live.policy)
     customer.ignored += visitor.ignored
     customer.left_list = max(customer.left_list, visitor.left_list)
-    arbitration.take_notice(customer, visitor.last_active)
     customer.pending += visitor.pending
     changed = cart.adopt(customer.cart, visitor.cart)
     adopting.adopt(customer, visitor, context, with_cart=bool(changed))
@@ -155,8 +154,7 @@ def _adopt_profile(customer: Customer, visitor: Customer, context: Context) -> N
     tags.adopt(customer, visitor)
     customer.fields = {**visitor.fields, **customer.fields}
     activity.adopt(customer, visitor)
-    purchases.adopt(customer, visitor)
-    customer.source = customer.source or visitor.source
+    interests.adopt(customer, visitor)
     coupons.adopt(customer, visitor)
     loyalty.adopt(customer, visitor, context)
     if visitor.first_seen:

@@ -18,8 +18,8 @@ from schemas.instant import from_datetime, to_datetime
 from schemas.signals import TierChanged
 from schemas.stored import NEVER
 
-WATCH = "loyalty"
-"""The customer's watch for the end of the oldest month."""
+WATCH = ":loyalty"
+"""The customer's watch for the end of the oldest month; no workflow's id has a colon."""
 
 
 def spent(customer: Customer, amount: Decimal, currency: str, time: int, context: Context) -> None:

@@ -7,13 +7,9 @@ opened or clicked mail is one only when a person did it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
-
-from pydantic import BaseModel
-
 from agents import tracking
 from agents.context import Context, Occurred
+from agents.properties import Properties
 from schemas.customer import Customer
 from schemas.events import ACTIVE, Event
 
@@ -22,30 +18,6 @@ _CONCLUDED = frozenset(
      "product.reviewed"}
 )  # fmt: skip
 """Types whose handlers say themselves whether anything has occurred: a repeated parcel has not."""
-
-
-class Properties(Mapping[str, Any]):
-    """An event's properties as plain values, read only when somebody asks for one."""
-
-    __slots__ = ("_model", "_values")
-
-    def __init__(self, model: BaseModel) -> None:
-        self._model = model
-        self._values: dict[str, Any] | None = None
-
-    def __getitem__(self, name: str) -> Any:
-        return self._read()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._read())
-
-    def __len__(self) -> int:
-        return len(self._read())
-
-    def _read(self) -> dict[str, Any]:
-        if self._values is None:
-            self._values = self._model.model_dump(mode="json", exclude_none=True)
-        return self._values
 
 
 def of(

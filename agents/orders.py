@@ -116,10 +116,12 @@ def adopt(customer: Customer, other: Customer) -> None:
     for order in other.orders:
         if _known(customer, f"order:{order.id}"):
             _discount(theirs, order)
+            purchases.uncount(other.purchases, order, customer.profile.zone)
         else:
             _keep(customer, order)
     for place in range(0, len(other.order_ids), SEEN_BYTES):
         _remember(customer, other.order_ids[place : place + SEEN_BYTES])
+    purchases.adopt(customer.purchases, other.purchases)
     mine.count += theirs.count
     mine.items += theirs.items
     mine.refunds += theirs.refunds
@@ -146,8 +148,8 @@ def _to_order(data: OrderCompleted, time: int, amount: Decimal) -> Order:
         estimated_delivery=data.estimated_delivery or "",
         tracking_number=data.tracking_number or "",
         tracking_url=data.tracking_url or "",
-        payment_method=data.payment_method or "",
-        coupon=data.coupon or "",
+        payment_method=cart.name_text(data.payment_method),
+        coupon=cart.name_text(data.coupon),
     )
 
 
@@ -167,7 +169,7 @@ def _count(customer: Customer, order: Order) -> None:
     numbers.items += sum(line.quantity for line in order.lines)
     numbers.first = min(numbers.first or order.time, order.time)
     numbers.last = max(numbers.last, order.time)
-    purchases.count(customer, order)
+    purchases.count(customer.purchases, order, customer.profile.zone)
 
 
 def _discount(numbers: OrderStatistics, order: Order) -> None:

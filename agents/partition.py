@@ -64,6 +64,10 @@ class Counts:
     """ms from each fired timer's due time to the time of the log."""
     scores: Counter[str] = field(default_factory=Counter)
     """Engagement changes by direction: up, down."""
+    refused_fields: Counter[str] = field(default_factory=Counter)
+    """Custom fields whose value was of another type."""
+    failed_expressions: int = 0
+    """Expressions that failed, such as a division by nothing; their conditions didn't hold."""
 
 
 @dataclass(slots=True)
@@ -190,6 +194,8 @@ class PartitionActors:
             except Exception as error:
                 raise Poisoned(Place(record.offset, self._waking), error) from error
             self._offset = record.offset + 1
+            self._counts.refused_fields.update(context.refused_fields)
+            self._counts.failed_expressions += len(context.failures)
 
     def take(self) -> Changes:
         """Return the changes since the last call. Call it before the store is written, once."""

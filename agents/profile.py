@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agents import reachability
+from agents import custom_fields, reachability
 from agents.context import Context, Occurred
 from schemas.customer import Customer, Profile
 from schemas.events import Event, Traits
@@ -13,12 +13,13 @@ _FIELDS = ("email", "name", "first_name", "last_name", "phone", "birthday", "loc
 
 def updated(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """Take over the traits that are given; what is absent stays."""
-    take_traits(customer, event.data)
+    take_traits(customer, event.data, context)
     return []
 
 
-def take_traits(customer: Customer, traits: Traits) -> None:
-    """Take over the traits that are given."""
+def take_traits(customer: Customer, traits: Traits, context: Context) -> None:
+    """Take over the traits that are given, those too that are custom fields."""
+    custom_fields.take(customer, traits, context)
     if traits.email and traits.email != customer.profile.email:
         reachability.moved(customer, customer.profile.email)
     for name in _FIELDS:
@@ -27,17 +28,15 @@ def take_traits(customer: Customer, traits: Traits) -> None:
             setattr(customer.profile, name, value)
 
 
-def set_field(customer: Customer, name: str, value: bool | int | float | str | None) -> None:
+def set_field(
+    customer: Customer, name: str, value: bool | int | float | str | None, context: Context
+) -> None:
     """Set a profile field, `profile.city`, or a custom one; None takes it away."""
     room, _, field = name.partition(".")
     if room == "profile":
         setattr(customer.profile, field, "" if value is None else str(value))
         return
-    field = field or name
-    if value is None:
-        customer.fields.pop(field, None)
-    else:
-        customer.fields[field] = value
+    custom_fields.put(customer, field or name, value, context)
 
 
 def adopt(profile: Profile, other: Profile) -> None:

@@ -1,85 +1,110 @@
-"""What was bought and how, of all orders ever: products, categories, brands, months, payments.
-
-Bounded: of each kind the latest are remembered, and months for two years.
-"""
+"""What was bought, how, and when: counted as orders come in, as far as there is room."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from agents import calendar
+from agents.calendar import local_day
 from schemas.customer import (
     KINDS_BOUGHT_KEPT,
     MONTHS_KEPT,
     PAYMENT_METHODS_KEPT,
     PRODUCTS_BOUGHT_KEPT,
     Bought,
-    Customer,
     MonthOfOrders,
     Order,
+    Purchases,
 )
 
-
-def count(customer: Customer, order: Order) -> None:
-    """Take in an order that was counted."""
-    bought = customer.purchases
-    _add(bought.products, (line.product_id for line in order.lines), order, PRODUCTS_BOUGHT_KEPT)
-    _add(bought.categories, (line.category for line in order.lines), order, KINDS_BOUGHT_KEPT)
-    _add(bought.brands, (line.brand for line in order.lines), order, KINDS_BOUGHT_KEPT)
-    _add(bought.payment_methods, [order.payment_method], order, PAYMENT_METHODS_KEPT)
-    currency, total = order.currency, order.total
-    month = f"{calendar.local_day(order.time, customer.profile.zone):%Y-%m}"
-    of_month = bought.months.setdefault(month, MonthOfOrders())
-    of_month.orders += 1
-    of_month.spent[currency] = of_month.spent.get(currency, Decimal(0)) + total
-    _keep_latest_months(bought.months)
-    bought.largest[currency] = max(bought.largest.get(currency, total), total)
-    bought.counts[currency] = bought.counts.get(currency, 0) + 1
-    bought.with_coupon += bool(order.coupon or order.discount)
+_KEPT = {
+    "products": PRODUCTS_BOUGHT_KEPT,
+    "categories": KINDS_BOUGHT_KEPT,
+    "brands": KINDS_BOUGHT_KEPT,
+    "payment_methods": PAYMENT_METHODS_KEPT,
+}
 
 
-def adopt(customer: Customer, visitor: Customer) -> None:
+def count(purchases: Purchases, order: Order, zone: str) -> None:
+    """Add an order; the month that it belongs to is the one in `zone`."""
+    for room, names in _of(order).items():
+        _add(getattr(purchases, room), {name: Bought(1, order.time) for name in names}, _KEPT[room])
+    month = f"{local_day(order.time, zone):%Y-%m}"
+    _add_months(purchases, {month: MonthOfOrders(1, {order.currency: order.total})})
+    _add_money(purchases, {order.currency: order.total}, {order.currency: 1})
+    purchases.with_coupon += _had_coupon(order)
+
+
+def uncount(purchases: Purchases, order: Order, zone: str) -> None:
+    """Take an order out again that was counted by two actors who are one now."""
+    for room, names in _of(order).items():
+        bought: dict[str, Bought] = getattr(purchases, room)
+        for name in names & bought.keys():
+            bought[name].orders -= 1
+            if bought[name].orders <= 0:
+                del bought[name]
+    name = f"{local_day(order.time, zone):%Y-%m}"
+    month = purchases.months.get(name)
+    if month is not None:
+        month.orders -= 1
+        month.spent[order.currency] = month.spent.get(order.currency, Decimal(0)) - order.total
+        if month.orders <= 0:
+            del purchases.months[name]
+    purchases.counts[order.currency] = purchases.counts.get(order.currency, 0) - 1
+    purchases.with_coupon -= _had_coupon(order)
+
+
+def adopt(purchases: Purchases, other: Purchases) -> None:
     """Add what a visitor bought who turned out to be this customer."""
-    mine, theirs = customer.purchases, visitor.purchases
-    _merge(mine.products, theirs.products, PRODUCTS_BOUGHT_KEPT)
-    _merge(mine.categories, theirs.categories, KINDS_BOUGHT_KEPT)
-    _merge(mine.brands, theirs.brands, KINDS_BOUGHT_KEPT)
-    _merge(mine.payment_methods, theirs.payment_methods, PAYMENT_METHODS_KEPT)
-    for month, other in theirs.months.items():
-        own = mine.months.setdefault(month, MonthOfOrders())
-        own.orders += other.orders
-        for currency, amount in other.spent.items():
-            own.spent[currency] = own.spent.get(currency, Decimal(0)) + amount
-    _keep_latest_months(mine.months)
-    for currency, amount in theirs.largest.items():
-        mine.largest[currency] = max(mine.largest.get(currency, amount), amount)
-    for currency, orders in theirs.counts.items():
-        mine.counts[currency] = mine.counts.get(currency, 0) + orders
-    mine.with_coupon += theirs.with_coupon
+    for room, limit in _KEPT.items():
+        _add(getattr(purchases, room), getattr(other, room), limit)
+    _add_months(purchases, other.months)
+    _add_money(purchases, other.largest, other.counts)
+    purchases.with_coupon += other.with_coupon
 
 
-def _add(kept: dict[str, Bought], names: Iterable[str], order: Order, most: int) -> None:
-    for name in sorted({name for name in names if name}):
-        bought = kept.setdefault(name, Bought())
-        bought.orders += 1
-        bought.last = max(bought.last, order.time)
-    _keep_latest(kept, most)
+def _of(order: Order) -> dict[str, set[str]]:
+    """Names by room; what isn't known has none."""
+    return {
+        "products": {line.product_id for line in order.lines},
+        "categories": {line.category for line in order.lines if line.category},
+        "brands": {line.brand for line in order.lines if line.brand},
+        "payment_methods": {order.payment_method} if order.payment_method else set(),
+    }
 
 
-def _merge(kept: dict[str, Bought], others: dict[str, Bought], most: int) -> None:
-    for name, other in others.items():
-        bought = kept.setdefault(name, Bought())
-        bought.orders += other.orders
-        bought.last = max(bought.last, other.last)
-    _keep_latest(kept, most)
+def _had_coupon(order: Order) -> bool:
+    return bool(order.coupon or order.discount)
 
 
-def _keep_latest(kept: dict[str, Bought], most: int) -> None:
-    while len(kept) > most:
-        del kept[min(kept, key=lambda name: (kept[name].last, name))]
+def _add(bought: dict[str, Bought], more: Mapping[str, Bought], limit: int) -> None:
+    """Those bought longest ago give way."""
+    for name in sorted(more):
+        known = bought.setdefault(name, Bought())
+        known.orders += more[name].orders
+        known.last = max(known.last, more[name].last)
+    while len(bought) > limit:
+        del bought[min(bought, key=lambda name: (bought[name].last, name))]
 
 
-def _keep_latest_months(months: dict[str, MonthOfOrders]) -> None:
-    while len(months) > MONTHS_KEPT:
-        del months[min(months)]
+def _add_months(purchases: Purchases, more: Mapping[str, MonthOfOrders]) -> None:
+    for name, month in more.items():
+        known = purchases.months.setdefault(name, MonthOfOrders())
+        known.orders += month.orders
+        for currency, amount in month.spent.items():
+            known.spent[currency] = known.spent.get(currency, Decimal(0)) + amount
+    for name in _oldest(purchases.months, len(purchases.months) - MONTHS_KEPT):
+        del purchases.months[name]
+
+
+def _oldest(months: Iterable[str], surplus: int) -> list[str]:
+    return sorted(months)[: max(0, surplus)]
+
+
+def _add_money(
+    purchases: Purchases, largest: Mapping[str, Decimal], counts: Mapping[str, int]
+) -> None:
+    for currency, amount in largest.items():
+        purchases.largest[currency] = max(purchases.largest.get(currency, amount), amount)
+    for currency, orders in counts.items():
+        purchases.counts[currency] = purchases.counts.get(currency, 0) + orders

@@ -1,62 +1,97 @@
-"""Scoring (S03, S04): points for what a customer does, by event type and by rules.
+"""Scores (S03, S04): points for what a customer does, by event type and by rules.
 
-What a score is worth at a time: `agents/worth.py`. One that crosses into another band is announced;
-workflows that wait for a threshold hear of every change.
+What they are worth is arithmetic (`agents/worth.py`). Here they are given, other bands announced,
+and those workflows told that wait for a threshold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from agents import tracking, worth
-from agents.conditions import Subject
+from agents.conditions import Check, ConditionMistake, compile_condition
 from agents.context import Context, Occurred
 from agents.effects import signal
+from agents.mistakes import Mistake, Mistakes
+from agents.properties import Properties
+from agents.vocabulary import Vocabulary
 from schemas.customer import Customer, Score
-from schemas.definitions.scoring import Scoring
+from schemas.definitions.scoring import Rule, Scoring
 from schemas.events import Event
 from schemas.signals import ScoreChanged
 
 
-def score(
-    customer: Customer, event: Event, properties: Mapping[str, Any], context: Context
-) -> None:
-    """Add what the event is worth to every score; `properties` are the event's, as plain values."""
-    scorings = context.live.scored_by.get(event.type, ())
-    if not scorings or not tracking.counts(customer, event):
-        return
+class Scored(NamedTuple):
+    """What events of one type count in one score."""
+
+    scoring: Scoring
+    points: float
+    rules: tuple[tuple[Rule, Check | None], ...]
+
+
+def compile_scoring(scoring: Scoring, vocabulary: Vocabulary) -> Mapping[str, Scored]:
+    """Return what counts by event type. Raises Mistakes."""
+    mistakes: list[Mistake] = []
+    rules: dict[str, list[tuple[Rule, Check | None]]] = {}
+    for number, rule in enumerate(scoring.rules):
+        check = None
+        if rule.where is not None:
+            try:
+                check = compile_condition(rule.where, vocabulary, about=rule.on)
+            except ConditionMistake as mistake:
+                mistakes.append(Mistake(f"rules.{number}.where.{mistake.path}", str(mistake)))
+        rules.setdefault(rule.on, []).append((rule, check))
+    if mistakes:
+        raise Mistakes(mistakes)
+    return {
+        type_: Scored(scoring, scoring.points.get(type_, 0.0), tuple(rules.get(type_, ())))
+        for type_ in scoring.points.keys() | rules.keys()
+    }
+
+
+def by_event(compiled: Iterable[Mapping[str, Scored]]) -> Mapping[str, tuple[Scored, ...]]:
+    """Return what counts in any of several scores, by event type."""
+    found: dict[str, tuple[Scored, ...]] = {}
+    for each in compiled:
+        for type_, scored in each.items():
+            found[type_] = (*found.get(type_, ()), scored)
+    return found
+
+
+def score(customer: Customer, event: Event, context: Context) -> bool:
+    """Add the event's points to every score that counts such events; return whether any does."""
+    counted = context.live.scored.get(event.type)
+    if counted is None or not tracking.counts(customer, event):
+        return False
     time = context.when(event.time)
-    for scoring in scorings:
-        points = scoring.points.get(event.type, 0.0)
-        held: list[str] = []
-        for rule in scoring.rules:
-            if rule.on != event.type:
-                continue
-            check = context.live.score_checks.get((scoring.id, rule.id))
-            if check is not None and not check(
-                Subject(customer, context.now, None, properties, context.live)
-            ):
-                continue
-            if rule.within is None:
-                points += rule.add
-            else:
-                held.append(rule.id)
-        if points or held:
-            _change(customer, scoring.id, points, held, time, f"{event.id}:score", context)
+    for scoring, points, rules in counted:
+        lasting: list[str] = []
+        if rules:
+            subject = context.subject(customer, event=Properties(event.data))
+            for rule, check in rules:
+                if check is None or check(subject):
+                    if rule.within is None:
+                        points += rule.add  # noqa: PLW2901  # the sum is what this event is worth
+                    else:
+                        lasting.append(rule.id)
+        if points or lasting:
+            _change(customer, scoring.id, points, lasting, time, event.id, context)
+    return True
 
 
 def give(customer: Customer, name: str, points: float, cause: str, context: Context) -> None:
     """Add points that a workflow gives. `cause` is an id of what gives them."""
-    _change(customer, name, points, (), context.now, f"{cause}:score", context)
+    _change(customer, name, points, (), context.now, cause, context)
 
 
 def adopt(customer: Customer, visitor: Customer, context: Context) -> None:
     """Add the scores of a visitor who turned out to be this customer."""
-    for name in (worth.ENGAGEMENT, *visitor.scores):
+    for name, earned in ((worth.ENGAGEMENT, visitor.engagement), *visitor.scores.items()):
         scoring = context.live.scorings.get(name)
-        half_life = None if scoring is None else scoring.half_life
-        worth.adopt(_own(customer, name), worth.kept(visitor, name), half_life)
+        if scoring is not None or name != worth.ENGAGEMENT:
+            half_life = None if scoring is None else scoring.half_life
+            worth.adopt(_own(customer, name), earned, half_life)
 
 
 def _own(customer: Customer, name: str) -> Score:
@@ -69,37 +104,42 @@ def _change(
     customer: Customer,
     name: str,
     points: float,
-    held: list[str] | tuple[()],
+    lasting: Iterable[str],
     time: int,
-    id_: str,
+    cause: str,
     context: Context,
 ) -> None:
-    """Add points and note the rules that hold. A score that nobody has defined (any more) keeps
-    what it is worth."""
+    """Add points, and those of rules whose points end after a time.
+
+    A score that nobody has defined (any more) keeps what it is worth.
+    """
     changed, scoring = _own(customer, name), context.live.scorings.get(name)
-    watched = name in context.live.watched_scores
-    before = _worth(changed, scoring, context.now) if watched else 0.0
+    watched = scoring is not None and name in context.live.watched_scores
+    before = worth.value(changed, scoring, context.now) if watched and scoring is not None else 0.0
     if points:
         worth.add(changed, points, time, None if scoring is None else scoring.half_life)
-    for rule in held:
+    for rule in lasting:
         changed.last[rule] = max(changed.last.get(rule, 0), time)
-    band = "" if scoring is None else scoring.band(_worth(changed, scoring, changed.time))
+    if scoring is None:
+        return
+    band = scoring.band(worth.value(changed, scoring, max(changed.time, time)))
     if band != changed.band:
-        after = _worth(changed, scoring, context.now)
-        _announce(customer, name, band, after, id_, context)
+        _announce(customer, changed, name, band, cause, context)
         changed.band = band
     if watched:
-        data = {"before": before, "after": _worth(changed, scoring, context.now)}
-        context.caused.append(Occurred(f"score:{name}", context.now, data=data, id=id_))
+        tell(name, before, worth.value(changed, scoring, context.now), context.now, context)
 
 
-def _worth(changed: Score, scoring: Scoring | None, now: int) -> float:
-    return changed.value if scoring is None else worth.value(changed, scoring, now)
+def tell(name: str, before: float, after: float, time: int, context: Context) -> None:
+    """Let those workflows know that wait for a threshold between two values to be crossed."""
+    data = {"score": name, "before": before, "after": after, "value": after}
+    context.caused.append(Occurred(f"score:{name}", time, data=data))
 
 
 def _announce(
-    customer: Customer, name: str, band: str, value: float, id_: str, context: Context
+    customer: Customer, changed: Score, name: str, band: str, cause: str, context: Context
 ) -> None:
+    id_ = f"{cause}:score" if name == worth.ENGAGEMENT else f"{cause}:score:{name}"
     context.effects.append(
         signal(
             ScoreChanged(
@@ -107,9 +147,9 @@ def _announce(
                 time=context.now,
                 customer=customer.key,
                 score=name,
-                value=round(value, 3),
+                value=round(changed.value, 3),
                 band=band,
-                previous_band=_own(customer, name).band,
+                previous_band=changed.band,
             )
         )
     )

@@ -10,13 +10,22 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from agents import arbitration, conditions, loyalty, profile, recommending, tracking
+from agents import (
+    arbitration,
+    conditions,
+    loyalty,
+    profile,
+    recommending,
+    standing,
+    tracking,
+)
 from agents.catalogue import Catalogue
 from agents.conditions import Subject
 from agents.context import Context
 from agents.definitions import Published
 from agents.digests import derived_id
 from agents.effects import command
+from agents.vocabulary import Part
 from agents.windows import DEFAULT_ZONE
 from schemas.commands import LegalBasis, MailClass, QuietHours, SendCommand
 from schemas.customer import Cart, Customer, Line, Order, Pending, Run, Sent
@@ -28,6 +37,9 @@ from schemas.stored import NEVER
 
 EXPIRES_AFTER: dict[MailClass, int] = {"transactional": 48 * 3_600_000, "marketing": 24 * 3_600_000}
 """How long a mail may wait at the mailer, ms; the spans of the retry budget."""
+
+_IGNORED: frozenset[Part] = frozenset({"activity"})
+"""What a sent mail changes of what is known: how many were ignored."""
 
 
 def command_id(customer: Customer, run: Run, step: Step) -> str:
@@ -49,6 +61,7 @@ def send(
     context.effects.append(command(sent))
     remembered = Sent(context.now, sent.workflow, sent.step, sent.mail_class, sent.kind, sent.id)
     arbitration.remember(customer, remembered, context.live.policy)
+    standing.changed(customer, _IGNORED, context)
     customer.pending = [mail for mail in customer.pending if mail.expires > context.now]
     customer.pending.append(
         Pending(sent.id, run.id, sent.workflow, sent.step, sent.mail_class, sent.expires)
@@ -125,7 +138,7 @@ def _variables(
         given["products"] = [recommending.describe(product) for product in shown]
     if context.live.loyalty is not None:
         given["points"] = _points(customer, context.live.loyalty)
-    subject = Subject(customer, context.now, run, run.event, context.live)
+    subject = context.subject(customer, run)
     return given | {name: _filled(value, subject) for name, value in step.variables.items()}
 
 

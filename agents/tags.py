@@ -1,13 +1,17 @@
-"""Tags: what a customer was marked with, and since when."""
+"""Tags: what a customer was marked with, since when, and until when."""
 
 from __future__ import annotations
 
 from agents.context import Context, Occurred
-from schemas.customer import TAGS_KEPT, Customer, Tag
+from schemas.customer import Customer, Tag
 from schemas.stored import NEVER
 
-WATCH = "tags"
-"""The customer's watch for the next tag that ends."""
+TAGS_KEPT = 100
+"""The oldest give way, so that no workflow's `interest:{…}` can fill a record."""
+
+
+EXPIRY = ":tags"
+"""Key of their timer among the customer's watches; no workflow's id has a colon."""
 
 
 def add(customer: Customer, name: str, lasts: int | None, context: Context) -> None:
@@ -16,13 +20,13 @@ def add(customer: Customer, name: str, lasts: int | None, context: Context) -> N
     expires = NEVER if lasts is None else context.now + lasts
     if present is not None:
         present.expires = expires
-        _watch(customer)
+        _await(customer)
         return
     if len(customer.tags) >= TAGS_KEPT:
         oldest = min(customer.tags, key=lambda tag: (customer.tags[tag].added, tag))
         del customer.tags[oldest]
     customer.tags[name] = Tag(context.now, expires)
-    _watch(customer)
+    _await(customer)
     context.caused.append(Occurred(f"tag:{name}:added", context.now, data={"tag": name}))
 
 
@@ -35,27 +39,30 @@ def remove(customer: Customer, pattern: str, context: Context) -> list[str]:
     for name in names:
         del customer.tags[name]
         context.caused.append(Occurred(f"tag:{name}:removed", context.now, data={"tag": name}))
-    _watch(customer)
     return names
 
 
 def expire(customer: Customer, context: Context) -> None:
-    """Take off the tags whose time is over."""
-    for name in sorted(n for n, tag in customer.tags.items() if tag.expires <= context.now):
-        remove(customer, name, context)
-    _watch(customer)
+    """Take off those whose time is over."""
+    for name in sorted(name for name, tag in customer.tags.items() if tag.expires <= context.now):
+        due = customer.tags.pop(name).expires
+        context.caused.append(Occurred(f"tag:{name}:removed", due, data={"tag": name}))
+    _await(customer)
 
 
 def adopt(customer: Customer, visitor: Customer) -> None:
-    """Take over the tags of a visitor who turned out to be this customer."""
-    customer.tags = {**visitor.tags, **customer.tags}
-    _watch(customer)
+    """Put on the tags of a visitor who turned out to be this customer; the longer time counts."""
+    for name, tag in visitor.tags.items():
+        own = customer.tags.setdefault(name, tag)
+        own.expires = max(own.expires, tag.expires)
+    latest = sorted(customer.tags, key=lambda name: (customer.tags[name].added, name))
+    customer.tags = {name: customer.tags[name] for name in latest[-TAGS_KEPT:]}
+    _await(customer)
 
 
-def _watch(customer: Customer) -> None:
-    """See to it that the next tag to end does."""
-    ends = min((tag.expires for tag in customer.tags.values()), default=NEVER)
-    if ends == NEVER:
-        customer.watches.pop(WATCH, None)
+def _await(customer: Customer) -> None:
+    due = min((tag.expires for tag in customer.tags.values()), default=NEVER)
+    if due != NEVER:
+        customer.watches[EXPIRY] = due
     else:
-        customer.watches[WATCH] = ends
+        customer.watches.pop(EXPIRY, None)

@@ -88,6 +88,8 @@ class Product(Payload):
     url: Url | None = None
     image_url: Url | None = None
     currency: Currency | None = None
+    size: Text | None = None
+    color: Text | None = Field(default=None, validation_alias=AliasChoices("color", "colour"))
 
 
 class ProductViewed(Product):
@@ -209,7 +211,12 @@ class ProductReviewed(Payload):
 
 
 class Traits(Payload):
-    """What is known of a person. Fields that are absent stay as they were."""
+    """What is known of a person. Fields that are absent stay as they were.
+
+    Others may be custom fields of the shop's, so they are read and looked at by the actor.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     email: Email | None = None
     name: Text | None = None
@@ -227,6 +234,8 @@ class Traits(Payload):
     city: Text | None = None
     mail_frequency: Literal["normal", "less"] | None = None
     """How much mail the customer wants."""
+    source: Text | None = None
+    """Where the customer came from, as a CRM knows it."""
 
 
 class CustomerIdentified(Traits):
@@ -290,6 +299,19 @@ class Noted(Payload):
     topic: Text | None = None
     stage: Text | None = None
     message: Text | None = None
+
+
+class SurveyAnswered(Noted):
+    """An answer to a question of the shop's."""
+
+    survey: Text | None = None
+    question: Text | None = None
+    answer: Text | None = None
+    rating: float | None = Field(default=None, ge=0, le=100)
+
+
+class CustomerReviewed(Payload):
+    """Ours: look at a silent customer by the definitions that are live now."""
 
 
 class VisitorLinked(Payload):
@@ -358,7 +380,7 @@ PAYLOADS: dict[str, type[BaseModel]] = {
     "consent.given": ConsentChange,
     "consent.withdrawn": ConsentChange,
     "support.requested": Noted,
-    "survey.answered": Noted,
+    "survey.answered": SurveyAnswered,
     "call.logged": Noted,
     "deal.stage_changed": Noted,
     "mail.sent": MailSent,
@@ -374,6 +396,7 @@ PAYLOADS: dict[str, type[BaseModel]] = {
     "mail.complained": MailEngaged,
     "mail.unsubscribed": MailEngaged,
     "address.released": AddressReleased,
+    "customer.reviewed": CustomerReviewed,
     "visitor.linked": VisitorLinked,
     "visitor.merged": VisitorMerged,
     "visitor.forgotten": VisitorForgotten,
@@ -383,7 +406,7 @@ PAYLOADS: dict[str, type[BaseModel]] = {
 
 INTERNAL_TYPES = frozenset(
     {"visitor.linked", "visitor.merged", "visitor.forgotten", "address.released"}
-    | {"coupon.requested", "coupon.issued"}
+    | {"coupon.requested", "coupon.issued", "customer.reviewed"}
 )
 """Written by our own actors; refused from `publish`."""
 

@@ -19,20 +19,28 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+from agents.days import Day
+from agents.subject import Subject
+from agents.values import READERS
 from agents.vocabulary import happening, person, shopping
-from agents.vocabulary.days import Day
-from agents.vocabulary.field import Field, FieldType, Part, Rules, Subject
-from agents.vocabulary.values import READERS
+from agents.vocabulary.field import Field, FieldType, Part
 from schemas.definitions import AnyDefinition
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Fields, Loyalty, Segments
 from schemas.definitions.workflow import Workflow
 
-__all__ = ["Day", "Field", "FieldType", "Part", "Rules", "Subject", "Vocabulary"]
+__all__ = ["Day", "Field", "FieldType", "Part", "Vocabulary"]
 
 _FIXED: Mapping[str, Field] = {
     field.name: field for field in chain(person.fields(), shopping.fields(), happening.fields())
 }
+
+_DECLARED = {
+    "fields": "custom fields are declared in fields.yaml",
+    "scores": "scores are defined in files with `definition: scoring`",
+    "bands": "scores are defined in files with `definition: scoring`",
+}
+"""Rooms whose fields are a shop's own: where they come from."""
 
 
 class Vocabulary:
@@ -78,24 +86,26 @@ class Vocabulary:
         field = self.fields(about).get(name)
         if field is None and self._steps is None and name.startswith("run.results."):
             return happening.step_field(name.removeprefix("run.results."))
-        if field is None and self.is_open:
+        called = about.startswith("called:") and name.startswith("event.")  # by any workflow
+        if field is None and (self.is_open or called):
             return _open_field(name)
         return field
 
     def near(self, name: str, about: str = "") -> str:
         """Return what somebody may have meant, or what to do; a clause, or nothing."""
         known = self.fields(about)
-        found = get_close_matches(name, known, n=1, cutoff=0.6)
+        room, _, rest = name.partition(".")
+        in_room = [each.partition(".")[2] for each in sorted(known) if each.startswith(f"{room}.")]
+        found = [f"{room}.{each}" for each in get_close_matches(rest, in_room, n=1)]
+        if room in _DECLARED and not found:
+            return f"; {_DECLARED[room]}"
+        found = found or get_close_matches(name, known, n=1)
         if found:
             return f"; did you mean {found[0]}?"
-        room = name.partition(".")[0]
-        if room == "fields":
-            return "; custom fields are declared in fields.yaml"
-        if room == "event" and not any(each.startswith("event.") for each in known):
+        if room == "event" and not in_room:
             return "; there is no event here"
-        in_room = sorted(each for each in known if each.startswith(f"{room}."))
         if in_room:
-            return f"; {room} has {', '.join(each.partition('.')[2] for each in in_room)}"
+            return f"; {room} has {', '.join(in_room)}"
         return "; `ritorno workflows fields` lists all of them"
 
 

@@ -1,7 +1,7 @@
 """Which events may change which parts of what is known.
 
 More than an event changes is only a little slower; less would leave a segment as it was. So the
-property test of `tests/agents/test_standing.py` compares with looking at everything.
+property tests of `tests/agents/test_segments.py` compare with looking at everything.
 """
 
 from __future__ import annotations
@@ -41,11 +41,16 @@ _OWN: Mapping[str, tuple[Part, ...]] = {
     "consent.given": _OBJECTION,
     "consent.withdrawn": _OBJECTION,
     "mail.sent": ("mails", "activity"),
-    "mail.bounced": ("mails",),
+    "mail.bounced": ("mails", "activity"),
+    "mail.failed": ("activity",),
+    "mail.rejected": ("mails", "activity"),
+    "mail.skipped": ("activity",),
     "mail.opened": ("mails",),
-    "mail.clicked": ("mails",),
+    "mail.clicked": ("mails", "activity"),
     "mail.complained": (*_OBJECTION, "mails"),
     "mail.unsubscribed": _OBJECTION,
+    "address.released": ("mails",),
+    "coupon.issued": ("coupons",),
     "visitor.merged": tuple(sorted(EVERYTHING)),
 }
 

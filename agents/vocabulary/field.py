@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
-from schemas.customer import Customer, Run
-from schemas.definitions.scoring import Scoring
-from schemas.definitions.shop import Loyalty
+from agents.subject import Subject
 
 FieldType = Literal["text", "number", "money", "flag", "instant", "date", "texts", "numbers", "any"]
 """What a field is, and as what it is read; None (a text: empty) when it is not known.
@@ -22,39 +19,6 @@ Part = Literal["profile", "consents", "lists", "cart", "orders", "activity", "in
                "event", "run", "now"]  # fmt: skip
 """A part of what is known. Whatever changes a customer says which parts it may have changed, and
 only what reads one of them is looked at again. The last three are no part of the customer."""
-
-
-class Rules(Protocol):
-    """The definitions that fields are read by: those that are live."""
-
-    @property
-    def scorings(self) -> Mapping[str, Scoring]:
-        """By the score's name."""
-
-    @property
-    def loyalty(self) -> Loyalty | None:
-        """The programme, if there is one."""
-
-
-class NoRules:
-    """A shop without scores and loyalty."""
-
-    scorings: Mapping[str, Scoring] = MappingProxyType({})
-    loyalty: Loyalty | None = None
-
-
-class Subject(NamedTuple):
-    """Whom and what a condition is asked about."""
-
-    customer: Customer
-    now: int
-    """ms since the epoch."""
-    run: Run | None = None
-    event: Mapping[str, Any] = MappingProxyType({})
-    """Properties of the event, as plain values as in JSON."""
-    rules: Rules = NoRules()
-    failures: list[str] | None = None
-    """Where expressions that fail say so; they then don't hold."""
 
 
 Read = Callable[[Subject], Any]

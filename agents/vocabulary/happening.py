@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from agents.vocabulary.days import day_at, instant_of, parse_day
-from agents.vocabulary.field import Changes, Field, FieldType, Read, Subject
+from agents.days import day_at, instant_of, parse_day
+from agents.subject import Subject
+from agents.values import READERS
+from agents.vocabulary.field import Changes, Field, FieldType, Read
 from agents.vocabulary.shopping import texts_of
-from agents.vocabulary.values import READERS
 from agents.windows import zone_of
 from schemas.customer import Coupon, Order
 from schemas.events import PAYLOADS
@@ -36,18 +37,10 @@ _OTHER_CAUSES: Mapping[str, Mapping[str, FieldType]] = {
     "segment": {"segment": "text"},
     "tag": {"tag": "text"},
     "score": {"score": "text", "value": "number", "before": "number"},
-    "tier": {"tier": "text", "before": "text"},
-    "points": {"points": "number"},
+    "tier": {"to": "text", "from": "text"},
+    "points": {"before": "number", "after": "number"},
     "watch": {"date": "date"},
-    "product": {
-        "product_id": "text",
-        "name": "text",
-        "category": "text",
-        "brand": "text",
-        "price": "money",
-        "before": "money",
-        "stock": "number",
-    },
+    "product": {"about": "text", "category": "text", "name": "text"},
 }
 """Properties of what is no event, by the first word of its trigger key."""
 
@@ -134,9 +127,6 @@ def _plain(annotation: Any) -> Any:
         parts = [part for part in get_args(annotation) if part is not type(None)]
         return _plain(parts[0]) if len(parts) == 1 else None
     return annotation
-
-
-# fmt: off: a table reads better with what a field is in one or two lines
 
 
 def _run() -> Iterator[Field]:
@@ -235,9 +225,6 @@ def _now() -> Iterator[Field]:
     yield of("day", "number", lambda s: _local(s).day, "of the month, local time", _tomorrow)
     yield of("month", "number", lambda s: _local(s).month, "1 to 12, local time", _tomorrow)
     yield of("time", "instant", lambda s: s.now, "this instant, for expressions", None)
-
-
-# fmt: on
 
 
 def _local(subject: Subject) -> datetime:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from agents import worth
+from agents import loyalty, worth
+from agents.days import Day, day_at, instant_of, parse_day
 from agents.profile import language
-from agents.vocabulary.days import Day, day_at, instant_of, parse_day
-from agents.vocabulary.field import Field, Read, Subject
+from agents.subject import Subject
+from agents.vocabulary.field import Field, Read
 from agents.windows import zone_of
 from schemas.instant import to_datetime
 from schemas.stored import NEVER
@@ -24,9 +25,6 @@ _TEXTS = {
     "country": "as the shop sends it: IT",
     "city": "as the shop sends it",
 }
-
-
-# fmt: off: a table reads better with what a field is in one or two lines
 
 
 def fields() -> Iterator[Field]:
@@ -60,6 +58,13 @@ def fields() -> Iterator[Field]:
             f"whether the last word on {purpose} was yes",
         )
     yield Field("lists", "texts", "lists", _lists, "lists that the customer is on")
+    yield Field(
+        "lists.pending",
+        "texts",
+        "lists",
+        _pending,
+        "lists whose subscription waits to be confirmed",
+    )
     yield Field(
         "lists.joined",
         "instant",
@@ -114,9 +119,8 @@ def _standing() -> Iterator[Field]:
         "points",
         "number",
         "points",
-        _points,
+        lambda s: loyalty.balance(s.customer),
         "loyalty points that count for the tier",
-        changes=_points_change,
     )
     yield Field(
         "coupons.open",
@@ -229,9 +233,6 @@ def _mails() -> Iterator[Field]:
     )
 
 
-# fmt: on
-
-
 def _profile(name: str) -> Read:
     return lambda subject: getattr(subject.customer.profile, name)
 
@@ -274,7 +275,13 @@ def _consent(purpose: str) -> Read:
 
 
 def _lists(subject: Subject) -> list[str]:
-    return [name for name, known in subject.customer.lists.items() if known.subscribed]
+    lists = subject.customer.lists.items()
+    return [name for name, known in lists if known.subscribed and not known.pending]
+
+
+def _pending(subject: Subject) -> list[str]:
+    lists = subject.customer.lists.items()
+    return [name for name, known in lists if known.subscribed and known.pending]
 
 
 def _joined(subject: Subject) -> int | None:
@@ -311,20 +318,6 @@ def _band_changes(name: str, subject: Subject, thresholds: Sequence[float]) -> i
     scoring = subject.rules.scorings.get(name)
     floors = [] if scoring is None else [band.at_least for band in scoring.bands]
     return _score_changes(name, subject, floors)
-
-
-def _points(subject: Subject) -> int:
-    loyalty = subject.rules.loyalty
-    since = 0 if loyalty is None else subject.now - loyalty.span
-    return sum(earned.points for earned in subject.customer.points if earned.time > since)
-
-
-def _points_change(subject: Subject, thresholds: Sequence[float]) -> int:
-    loyalty = subject.rules.loyalty
-    if loyalty is None:
-        return NEVER
-    ends = (earned.time + loyalty.span for earned in subject.customer.points)
-    return min((end for end in ends if end > subject.now), default=NEVER)
 
 
 def _open_coupons(subject: Subject) -> list[str]:

@@ -10,7 +10,8 @@ from operator import attrgetter
 from typing import Any
 
 from agents.crossing import crossing
-from agents.vocabulary.field import Field, FieldType, Read, Subject
+from agents.subject import Subject
+from agents.vocabulary.field import Field, FieldType, Read
 from schemas.customer import Bought, Customer, Line, Order
 from schemas.stored import NEVER
 
@@ -18,9 +19,6 @@ DAY = 86_400_000
 MONTH = 30.4375 * DAY
 """Of a year of 365.25 days the twelfth part."""
 _SPENT_SPAN = 30 * DAY
-
-
-# fmt: off: a table reads better with what a field is in one or two lines
 
 
 def fields() -> Iterator[Field]:
@@ -231,9 +229,6 @@ def _interests() -> Iterator[Field]:
     yield of("wished", "texts", _wished, "products on the wish list")
     # Reads what was bought as well: orders say that they change interests too.
     yield of("not_bought", "texts", _not_bought, "products looked at and never bought")
-
-
-# fmt: on
 
 
 def texts_of(name: str, about: Order | Iterable[Line]) -> list[str]:

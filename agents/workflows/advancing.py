@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from agents import recommending, windows
-from agents.conditions import Subject
 from agents.context import Context
 from agents.definitions import Published
 from agents.workflows import steps, waits
@@ -72,7 +71,7 @@ def passes(customer: Customer, run: Run, instruction: Instruction, context: Cont
             decide(customer, run, "postponed", OUTSIDE_WINDOW, context, step=step)
             return None
     if instruction.check is not None:
-        subject = Subject(customer, context.now, run, run.event, context.live)
+        subject = context.subject(customer, run)
         if not instruction.check(subject):
             decide(customer, run, "skipped", "condition", context, step=step)
             return False
@@ -115,7 +114,7 @@ def _is_due(
 
 def _look(customer: Customer, run: Run, instruction: Instruction, context: Context) -> None:
     """See whether what the run waits for is true."""
-    subject = Subject(customer, context.now, run, run.event, context.live)
+    subject = context.subject(customer, run)
     if instruction.condition is not None and instruction.condition(subject):
         run.results[instruction.step.id] = "condition"
         run.due = context.now

@@ -9,13 +9,14 @@ conversation is going on.
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from agents import calendar
 from agents.catalogue import concerns
-from agents.conditions import Subject
 from agents.context import Context, Occurred
 from agents.definitions import Published
 from agents.digests import derived_id
+from agents.vocabulary.happening import event_value
 from agents.workflows import counting
 from agents.workflows.recording import decide
 from schemas.customer import ENTERED_KEPT, Customer, Entered, Run
@@ -109,9 +110,7 @@ def _is_meant(
     context: Context,
 ) -> bool:
     where = published.program.where
-    if where is not None and not where(
-        Subject(customer, context.now, None, occurrence.data, context.live)
-    ):
+    if where is not None and not where(context.subject(customer, event=occurrence.data)):
         return False
     return counting.reached(customer, published, trigger, occurrence, context.now)
 
@@ -213,7 +212,7 @@ def _kept_out(
         return "other_of_group"
     check = program.entry
     if check is not None:
-        subject_ = Subject(customer, context.now, run, occurrence.data, context.live)
+        subject_ = context.subject(customer, run, occurrence.data)
         if not check(subject_):
             return "condition"
     return None
@@ -265,15 +264,15 @@ def _remember(
     counting.begin_anew(customer, published, occurrence)
 
 
-def _kept(published: Published, occurrence: Occurred) -> dict[str, str | int | float | bool]:
+def _kept(published: Published, occurrence: Occurred) -> dict[str, Any]:
     """Return those properties of the event that the definition names, as far as they are plain."""
-    kept: dict[str, str | int | float | bool] = {}
-    if not published.program.event_fields:
-        return kept
-    for name in sorted(published.program.event_fields):
-        value = occurrence.data.get(name)
+    kept: dict[str, Any] = {}
+    for name in sorted(published.program.event_fields)[:EVENT_FIELDS]:
+        value = event_value(occurrence.data, name)
         if isinstance(value, str):
             kept[name] = value[:EVENT_TEXT]
+        elif isinstance(value, list):
+            kept[name] = [str(each)[:EVENT_TEXT] for each in value[:EVENT_FIELDS]]
         elif isinstance(value, bool | int | float):
             kept[name] = value
-    return dict(list(kept.items())[:EVENT_FIELDS])
+    return kept

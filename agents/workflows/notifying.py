@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from agents import conditions, profile
-from agents.conditions import Subject
 from agents.context import Context
 from agents.digests import derived_id
 from agents.effects import command, signal
@@ -25,7 +24,7 @@ def notify(customer: Customer, run: Run, step: NotifyStep, context: Context) -> 
     target = step.notify
     if target == "sales":
         target = policy.sales if policy is not None else ""
-    subject = Subject(customer, context.now, run, run.event, context.live)
+    subject = context.subject(customer, run)
     message = {language: conditions.fill(text, subject) for language, text in step.message.items()}
     id_ = derived_id(customer.key, run.id, step.id)
     alert = SalesAlert(

@@ -13,7 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from agents.conditions import Check, ConditionMistake, compile_condition
+from agents.mistakes import Mistake, Mistakes
+from agents.triggers import trigger_key
 from agents.vocabulary import Vocabulary
+from agents.workflows.naming import check_names
 from schemas.definitions.conditions import Condition
 from schemas.definitions.steps import (
     BranchStep,
@@ -43,22 +46,6 @@ from schemas.definitions.workflow import Workflow
 
 _HAPPENING = (WaitForEvent, WaitForCondition)
 _EVENT_FIELD = re.compile(r"\bevent\.([a-z_]+)")
-
-
-class Mistake(NamedTuple):
-    """Something in a definition that can't be meant."""
-
-    path: str
-    """Where in its file: `steps.2.branch.0.if.orders.cout`."""
-    problem: str
-
-
-class Mistakes(ValueError):
-    """All that is wrong with a definition."""
-
-    def __init__(self, found: Sequence[Mistake]) -> None:
-        super().__init__("; ".join(f"{path}: {problem}" for path, problem in found))
-        self.found = found
 
 
 class Way(NamedTuple):
@@ -138,12 +125,11 @@ class _Compiler:
 
     def __init__(self, workflow: Workflow, vocabulary: Vocabulary) -> None:
         self._workflow = workflow
-        self._vocabulary = vocabulary
+        self._vocabulary = vocabulary.of(workflow)
         self._mistakes: list[Mistake] = []
         self._reads: set[str] = set()
         self._instructions: dict[int, Instruction] = {}
-        trigger = workflow.trigger
-        self._about = trigger.on if isinstance(trigger, OnEvent) else ""
+        self._about = trigger_key(workflow)
 
     def program(self) -> Program:
         """Return the program. Raises Mistakes."""
@@ -156,6 +142,7 @@ class _Compiler:
             "goal": self._check(goal.where, "goal.where", goal.on) if goal else None,
         }
         self._lay_out(workflow.steps, 0, _size(workflow.steps), "steps")
+        self._mistakes += check_names(workflow, self._vocabulary, self._about)
         if self._mistakes:
             raise Mistakes(self._mistakes)
         steps = list(walk(workflow.steps))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from agents import (
     arbitration,
     conditions,
@@ -12,11 +14,12 @@ from agents import (
     profile,
     score,
     sending,
+    standing,
     tags,
 )
-from agents.conditions import Subject
 from agents.context import Context
 from agents.definitions import Published
+from agents.vocabulary import Part
 from agents.workflows import entering, notifying
 from agents.workflows.ending import ASKING, CALLING, end
 from agents.workflows.program import Instruction
@@ -48,6 +51,16 @@ TAG_LENGTH = 100
 """Characters of a tag that names a field, whatever stands in that."""
 
 _Changes = TagStep | UntagStep | ListStep | SetStep | ScoreStep | PointsStep | NotifyStep
+_PARTS: Mapping[type, frozenset[Part]] = {
+    TagStep: frozenset({"tags"}),
+    UntagStep: frozenset({"tags"}),
+    ListStep: frozenset({"lists", "consents"}),
+    SetStep: frozenset({"profile", "fields"}),
+    ScoreStep: frozenset({"scores"}),
+    PointsStep: frozenset({"points", "tier"}),
+    CouponStep: frozenset({"coupons"}),
+}
+"""What a step changes of what is known of the customer."""
 _Withheld = SendStep | CouponStep | PointsStep | NotifyStep
 """What the control group of an experiment does not get."""
 
@@ -84,6 +97,8 @@ def act(
         case _:
             detail = _change(customer, run, step, context)
             decide(customer, run, "acted", "step", context, step=step, detail=detail)
+    if type(step) in _PARTS:
+        standing.changed(customer, _PARTS[type(step)], context)
     return place
 
 
@@ -105,7 +120,7 @@ def _confirm(
 
 def _branch(customer: Customer, run: Run, instruction: Instruction, context: Context) -> int:
     """Go the first way that is open, by its condition or by the last result before it."""
-    subject = Subject(customer, context.now, run, run.event, context.live)
+    subject = context.subject(customer, run)
     last = next(reversed(run.results.values()), "")
     *ways, otherwise = instruction.ways
     for way in ways:
@@ -159,7 +174,6 @@ def _issue(
             return STAY
         run.results[step.id] = "none" if code is None else "issued"
         run.coupon = code or run.coupon
-    context.touched.add("coupons")
     if run.results[step.id] == "none":
         decide(customer, run, "skipped", "no_coupon", context, step=step, detail=step.coupon)
     else:
@@ -170,36 +184,32 @@ def _issue(
 
 def _change(customer: Customer, run: Run, step: _Changes, context: Context) -> str:
     """Change the customer, or tell the shop; return what was done in a few words."""
-    subject = Subject(customer, context.now, run, run.event, context.live)
+    subject = context.subject(customer, run)
     match step:
         case TagStep():
-            tag = conditions.fill(step.tag, subject)[:TAG_LENGTH]
-            context.touched.add("tags")
-            tags.add(customer, tag, step.lasts, context)
-            done = f"tag {tag}"
+            tag = conditions.fill(step.tag, subject, whole=True)[:TAG_LENGTH]
+            if tag:
+                tags.add(customer, tag, step.lasts, context)
+            done = f"tag {tag or 'none: what it names is not known'}"
         case UntagStep():
-            pattern = conditions.fill(step.untag, subject)[:TAG_LENGTH]
-            context.touched.add("tags")
-            done = f"untag {', '.join(tags.remove(customer, pattern, context))}"
+            pattern = conditions.fill(step.untag, subject, whole=True)[:TAG_LENGTH]
+            removed = tags.remove(customer, pattern, context) if pattern else []
+            done = f"untag {', '.join(removed)}"
         case ListStep():
             change = consent.put_on if step.action == "subscribe" else consent.take_off
             context.caused += change(customer, step.list_, context.now)
-            context.touched |= {"lists", "consents"}
             done = f"{step.action} {step.list_}"
         case SetStep():
             for name, value in step.set.items():
                 filled = conditions.fill(value, subject) if isinstance(value, str) else value
-                profile.set_field(customer, name, filled)
-            context.touched |= {"fields", "profile"}
+                profile.set_field(customer, name, filled, context)
             done = f"set {', '.join(step.set)}"
         case ScoreStep():
             cause = sending.command_id(customer, run, step)
             score.give(customer, step.score, step.add, cause, context)
-            context.touched.add("scores")
             done = f"score {step.score} {step.add:+g}"
         case PointsStep():
             loyalty.add(customer, step.points, context.now, context)
-            context.touched |= {"points", "tier"}
             done = f"points {step.points:+d}"
         case NotifyStep():
             done = f"notify {notifying.notify(customer, run, step, context)}"

@@ -10,6 +10,10 @@ from agents.workflows.program import Instruction
 from agents.workflows.recording import decide
 from schemas.customer import Customer, Run
 from schemas.definitions.waits import WaitForEvent
+from schemas.stored import NEVER
+
+CONDITIONS = ":conditions"
+"""Key of their timer among the customer's watches; no workflow's id has a colon."""
 
 
 def tell(customer: Customer, run: Run, occurrence: Occurred, context: Context) -> None:
@@ -56,13 +60,15 @@ def review(customer: Customer, context: Context) -> bool:
 
     Its exit condition or what it waits for may be true now; its calendar may count anew.
     """
-    moved = False
+    moved, turns = False, NEVER
     for run in list(customer.runs):
         published = following.follow(customer, run, context)
         if published is None or not published.program.reviews:
             continue
-        subject = Subject(customer, context.now, run, run.event, context.live)
+        subject = context.subject(customer, run)
         check = published.program.exit
+        if check is not None and check.changes:
+            turns = min(turns, check.changes_at(subject))
         if check is not None and check(subject):
             ending.end(customer, run, "exited", "exit_condition", context)
             ending.take_back_marketing(customer, run, "exit_condition", context)
@@ -74,7 +80,18 @@ def review(customer: Customer, context: Context) -> bool:
             if _has_come_true(run, instruction, subject):
                 advancing.advance(customer, run, published, context.now, context)
                 moved = True
+            elif instruction.condition is not None and instruction.condition.changes:
+                turns = min(turns, instruction.condition.changes_at(subject))
+    _await(customer, turns)
     return moved
+
+
+def _await(customer: Customer, turns: int) -> None:
+    """Look again when time alone may have made a condition true."""
+    if turns != NEVER:
+        customer.watches[CONDITIONS] = turns
+    elif CONDITIONS in customer.watches:
+        del customer.watches[CONDITIONS]
 
 
 def _has_come_true(run: Run, instruction: Instruction, subject: Subject) -> bool:
@@ -106,7 +123,7 @@ def _is_awaited(
     wait = step.wait[0] if step.wait else None
     if not isinstance(wait, WaitForEvent) or wait.event != occurrence.name:
         return False
-    subject = Subject(customer, context.now, run, occurrence.data, context.live)
+    subject = context.subject(customer, run, occurrence.data)
     if step.id in run.results or not (instruction.event is None or instruction.event(subject)):
         return False
     run.results[step.id] = "event"
@@ -151,6 +168,4 @@ def _reaches_goal(
         return False
     if occurrence.time > run.begun + goal.within:
         return False
-    return check is None or check(
-        Subject(customer, context.now, run, occurrence.data, context.live)
-    )
+    return check is None or check(context.subject(customer, run, occurrence.data))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from agents import standing
 from agents.context import Context, Occurred
 from agents.workflows import advancing, ending, entering, following, holding, telling
 from schemas.customer import Customer
@@ -23,31 +22,20 @@ ENDS_MARKETING: Mapping[str, Reason] = {
 """Occurrences that no workflow has to name: they end whatever is marketing."""
 
 
-def react(
-    customer: Customer,
-    occurred: Iterable[Occurred],
-    context: Context,
-    *,
-    begin: bool,
-    until: int | None = None,
-) -> None:
-    """Tell the runs what has happened, begin those that it triggers, do all that follows.
-
-    `begin` is False for history that is loaded afterwards: it ends runs and begins none. `until`:
-    mails that are due later wait for their own timers, since another customer's may come first.
-    """
-    context.begun = 0
-    if not begin:
-        context.caused = [each._replace(begins=False) for each in context.caused]
+def react(customer: Customer, occurred: Iterable[Occurred], context: Context) -> None:
+    """Tell the runs what has happened, begin those that it triggers, do all that follows."""
     for occurrence in occurred:
-        _happen(customer, occurrence, context, begin=begin)
-    _settle(customer, context, context.now if until is None else until)
+        _happen(customer, occurrence, context)
+    _settle(customer, context, context.now)
 
 
-def wake(customer: Customer, context: Context) -> None:
-    """Let the runs go on whose timer is the earliest one, which is due."""
-    context.begun = 0
-    due = customer.due()
+def wake(customer: Customer, due: int, context: Context) -> None:
+    """Let the runs go on whose timer is the earliest one, which is due at `due` (ms).
+
+    Mails that are due later wait for their own timers, since another customer's may come first.
+    """
+    if customer.watches.get(telling.CONDITIONS, due + 1) <= due:
+        del customer.watches[telling.CONDITIONS]  # looked at below, and then awaited again
     for run in [run for run in customer.runs if run.due == due]:
         published = following.follow(customer, run, context)
         if published is not None and run.due <= context.now:
@@ -60,7 +48,6 @@ def follow(customer: Customer, context: Context) -> bool:
 
     What is due by the new one fires at the next record.
     """
-    context.begun = 0
     before = [run.version for run in customer.runs]
     for run in list(customer.runs):
         following.follow(customer, run, context)
@@ -70,9 +57,8 @@ def follow(customer: Customer, context: Context) -> bool:
     return True
 
 
-def give_up(customer: Customer, context: Context) -> None:
-    """End the runs whose timer is the earliest one: doing their step has failed."""
-    due = customer.due()
+def give_up(customer: Customer, due: int, context: Context) -> None:
+    """End the runs whose timer is due at `due` (ms): doing their step has failed."""
     for run in [run for run in customer.runs if run.due == due]:
         ending.end(customer, run, "exited", "internal_error", context)
     context.moving.clear()
@@ -102,17 +88,14 @@ def _settle(customer: Customer, context: Context, until: int) -> None:
         if context.caused:
             caused, context.caused = context.caused, []
             for occurrence in caused:
-                _happen(customer, occurrence, context, begin=True)
-        elif context.touched:
-            parts, context.touched = frozenset(context.touched), set()
-            standing.look(customer, parts, context)
+                _happen(customer, occurrence, context)
         elif reviews and telling.review(customer, context):
             continue
         elif customer.due() > until or not holding.judge(customer, context, until):
             return
 
 
-def _happen(customer: Customer, occurrence: Occurred, context: Context, *, begin: bool) -> None:
+def _happen(customer: Customer, occurrence: Occurred, context: Context) -> None:
     ends = ENDS_MARKETING.get(occurrence.name)
     if ends is not None and occurrence.data.get("purpose", "marketing") == "marketing":
         ending.end_marketing(customer, ends, context)
@@ -120,7 +103,7 @@ def _happen(customer: Customer, occurrence: Occurred, context: Context, *, begin
         telling.tell(customer, run, occurrence, context)
     if customer.finished:
         telling.count_goals(customer, occurrence, context)
-    if begin and occurrence.begins:
+    if context.begins and occurrence.begins:
         for published in context.live.by_trigger.get(occurrence.name, ()):
             entering.enter(customer, published, occurrence, context)
             advancing.go_on(customer, context)

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 from agents import calendar
 from agents.conditions import Subject, read_field
-from agents.vocabulary.days import instant_of
+from agents.days import instant_of
 from agents.workflows.program import Instruction
 from schemas.customer import Customer, Run
 from schemas.definitions.waits import (

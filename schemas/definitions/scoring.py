@@ -62,8 +62,6 @@ class Scoring(Definition):
             raise ValueError(f"two rules have the same id: {', '.join(twice)}")
         for rule in self.rules:
             _known_type(rule.on)
-        if not self.points and not self.rules:
-            raise ValueError("neither points nor rules")
         return self
 
     @model_validator(mode="after")

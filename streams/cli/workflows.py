@@ -1,16 +1,21 @@
-"""`ritorno workflows`: say what is wrong with the workflow files; make them live."""
+"""`ritorno workflows`: what they may ask, what is wrong with them; make them live."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.table import Table
 
-from agents.vocabulary import Vocabulary
-from schemas.definitions import DEFINITION
-from streams.cli.console import JsonFlag, open_log, print_json, run, settings_of, stdout
+from agents.comparisons import possible
+from agents.vocabulary import Field, Vocabulary
+from agents.vocabulary.changing import events_of
+from schemas.events import PAYLOADS
+from streams.cli.console import JsonFlag, UserError, open_log, print_json, run, settings_of, stdout
 from streams.definitions import PublishReport, publish, read_files
+from streams.review import ReviewReport, review
 from streams.workflow_files.reading import read_directory
 
 
@@ -20,6 +25,7 @@ def register(app: typer.Typer) -> None:
     group.command("publish")(publish_files)
     group.command("lint")(lint_files)
     group.command("fields")(list_fields)
+    group.command("review")(review_customers)
     app.add_typer(group, name="workflows")
 
 
@@ -69,15 +75,65 @@ def lint_files(
         raise typer.Exit(2)
 
 
+EventOption = Annotated[
+    str,
+    typer.Option("--event", help="Also the properties of this event, or of another trigger."),
+]
+
+
 def list_fields(
-    context: typer.Context, directory: Directory = None, as_json: JsonFlag = False
+    context: typer.Context,
+    directory: Directory = None,
+    event: EventOption = "",
+    as_json: JsonFlag = False,
 ) -> None:
-    """List the fields that conditions may ask for, with those that the files of DIR add."""
-    contents = read_files(directory or settings_of(context).workflows_dir, everything=True)
-    fields = Vocabulary([DEFINITION.validate_json(each) for each in contents.values()]).fields()
+    """List every field that a condition may name, with the shop's own of the files in DIR."""
+    reading = read_directory(directory or settings_of(context).workflows_dir)
+    vocabulary = Vocabulary(reading.definitions.values())
+    known = vocabulary.fields(event)
+    if event and not any(name.startswith("event.") for name in known):
+        raise UserError(f"--event {event}: no event type; events: {', '.join(sorted(PAYLOADS))}")
     if as_json:
-        print_json({n: {"type": each.type, "about": each.about} for n, each in fields.items()})
+        for field in known.values():
+            print_json(described(field))
         return
-    out = stdout()
-    for name, each in fields.items():
-        out.print(f"{name:28} {each.type:8} {each.about}", markup=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("field", "type", "what it is", "may be asked"):
+        table.add_column(title, no_wrap=title in ("field", "type"))
+    for field in known.values():
+        values = f" ({', '.join(sorted(v for v in field.values if v))})" if field.values else ""
+        asked = ", ".join(possible(field))
+        table.add_row(field.name, field.type, escape(field.about + values), asked)
+    stdout().print(table)
+
+
+def review_customers(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Look at all known customers by the definitions that are live, also at silent ones.
+
+    After an import, or when segments, dates or silences were published that concern customers who
+    won't do anything by themselves.
+    """
+    settings = settings_of(context)
+
+    async def review_all() -> ReviewReport:
+        async with open_log(settings) as log:
+            return await review(log)
+
+    report = run(review_all())
+    if as_json:
+        print_json({"customers": report.customers, "partitions": report.partitions})
+    else:
+        stdout().print(f"{report.customers} customers will be looked at.")
+
+
+def described(field: Field) -> dict[str, Any]:
+    """Return a field for a program to read."""
+    return {
+        "name": field.name,
+        "type": field.type,
+        "about": field.about,
+        "possible": list(possible(field)),
+        "values": None if field.values is None else sorted(field.values),
+        "changed_by": events_of(field.part),
+        "by_time": field.changes is not None or field.part == "now",
+    }

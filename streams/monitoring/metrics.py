@@ -29,6 +29,7 @@ from agents.partition import Changes, Counts
 from schemas.commands import CancelCommand, SendCommand
 from schemas.decisions import Decision, DecisionKind
 from schemas.events import PAYLOADS
+from schemas.signals import SegmentChanged
 from streams.monitoring.mail_metrics import BoundedLabel, MailMetrics
 from streams.monitoring.public_metrics import SiteMetrics
 from streams.monitoring.return_metrics import ReturnCounters
@@ -105,6 +106,9 @@ class Metrics:
                 command = effect.content
                 template = self._template(command.template)
                 self.mail_requests.labels(command.mail_class, template, "commanded").inc()
+            elif isinstance(effect.content, SegmentChanged):
+                moved = effect.content
+                self.segment_changes.labels(moved.segment, moved.change).inc()
             elif isinstance(effect.content, CancelCommand):
                 self.mail_cancellations.inc()
         self.last_event_timestamp.labels("decided").set(changes.progress.log_time / 1000)
@@ -142,6 +146,9 @@ class Metrics:
             self.timer_lateness.observe(lateness / 1000)
         for direction, count in counts.scores.items():
             self.score_changes.labels("engagement", direction).inc(count)
+        for name, count in counts.refused_fields.items():
+            self.refused_fields.labels(name).inc(count)
+        self.failed_expressions.inc(counts.failed_expressions)
 
     def _count_decision(self, decision: Decision) -> None:
         self.decisions.labels(decision.decision, decision.reason).inc()
@@ -196,6 +203,15 @@ class Metrics:
         )
         self.score_changes = self._counter(
             "score_changes", "Changes of a score.", "score", "direction"
+        )
+        self.segment_changes = self._counter(
+            "segment_changes", "Segments entered and left.", "segment", "change"
+        )
+        self.refused_fields = self._counter(
+            "refused_fields", "Custom fields whose value was of another type.", "field"
+        )
+        self.failed_expressions = self._counter(
+            "failed_expressions", "Expressions in conditions that failed, and so didn't hold."
         )
         self.mail_requests = self._counter(
             "mail_requests", "Mails asked for, by what became of the request.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
-from agents.workflows.program import Mistake
+from agents.mistakes import Mistake
 from schemas.definitions import AnyDefinition
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Coupons, Segments

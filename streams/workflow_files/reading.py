@@ -10,13 +10,10 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
-from agents.conditions import ConditionMistake, compile_condition
+from agents.checking import mistakes_in
+from agents.mistakes import Mistake
 from agents.vocabulary import Vocabulary
-from agents.workflows.program import Mistake, Mistakes, compile_program
 from schemas.definitions import DEFINITION, AnyDefinition
-from schemas.definitions.conditions import Condition
-from schemas.definitions.scoring import Scoring
-from schemas.definitions.shop import Segments
 from schemas.definitions.workflow import Workflow
 from schemas.wire import all_errors
 from streams.workflow_files.naming import unknown_names
@@ -88,36 +85,12 @@ def _read_file(path: Path, findings: list[Finding]) -> tuple[AnyDefinition, Docu
 
 
 def _mistakes(definition: AnyDefinition, reading: Reading, *, whole: bool) -> Sequence[Mistake]:
-    """What the conditions name wrongly; custom fields only if the file of fields could be read."""
+    """What names something wrongly; what the shop has of its own only if all could be read."""
     vocabulary = Vocabulary(reading.definitions.values() if whole else None)
-    found: list[Mistake] = []
-    match definition:
-        case Workflow():
-            try:
-                compile_program(definition, vocabulary)
-            except Mistakes as mistakes:
-                found += mistakes.found
-            if whole:
-                found += unknown_names(definition, reading.definitions.values())
-        case Segments():
-            for number, segment in enumerate(definition.segments):
-                found += _of_condition(segment.condition, vocabulary, f"segments.{number}.if")
-        case Scoring():
-            for number, rule in enumerate(definition.rules):
-                if rule.where is not None:
-                    place = f"rules.{number}.where"
-                    found += _of_condition(rule.where, vocabulary, place, rule.on)
+    found = list(mistakes_in(definition, vocabulary))
+    if whole and isinstance(definition, Workflow):
+        found += unknown_names(definition, reading.definitions.values())
     return found
-
-
-def _of_condition(
-    condition: Condition, vocabulary: Vocabulary, place: str, about: str = ""
-) -> list[Mistake]:
-    try:
-        compile_condition(condition, vocabulary, about=about)
-    except ConditionMistake as mistake:
-        return [Mistake(f"{place}.{mistake.path}", str(mistake))]
-    return []
 
 
 def _parts(path: str) -> list[str | int]:

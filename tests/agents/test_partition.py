@@ -99,7 +99,7 @@ def test_all_timers_of_one_customer_fire_at_the_same_record() -> None:
 
 
 def test_a_customer_has_one_entry_in_the_heap() -> None:
-    world = World().subscribed()
+    world = World({W06: FILES[W06]}).subscribed()
     for minute in range(50):
         world.at(minute * MINUTE).add(f"p{minute}")
     assert len(world.actors._timers) == 1

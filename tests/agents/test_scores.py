@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.worth import add
-from agents.worth import faded as decayed
+from agents.worth import add, faded
 from schemas.customer import Score
 from schemas.signals import ScoreChanged
 from tests.agents.world import DAY, START, World
@@ -28,7 +27,7 @@ def test_points_halve_in_thirty_days() -> None:
     assert value(world) == 10
     world.at(30 * DAY).tell("product.viewed", product_id="moka")
     assert value(world) == 6
-    assert decayed(world.customer().engagement, START + 60 * DAY * 1000, 30 * DAY * 1000) == 3
+    assert faded(world.customer().engagement, START + 60 * DAY * 1000, 30 * DAY * 1000) == 3
 
 
 def test_a_crossed_band_is_announced_in_both_directions() -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.conditions import Subject
+from agents import standing
+from agents.subject import Subject
 from schemas.signals import SegmentChanged
 from tests.agents.test_products import files
 from tests.agents.world import DAY, HOUR, World
@@ -193,8 +194,9 @@ def test_membership_is_always_what_the_conditions_say(story: list[tuple[object, 
         for moment in (world.now, world.now + 1):
             customer = world.customer()
             subject = Subject(customer, moment, rules=live)
-            said = sorted(name for name, check in live.segment_checks.items() if check(subject))
-            if moment == world.now or customer.watches.get("segments", moment + 1) > moment:
+            every = live.standing.segmentation.all
+            said = sorted(each.id for each in every if each.check(subject))
+            if moment == world.now or customer.watches.get(standing.SEGMENTS, moment + 1) > moment:
                 assert customer.segments == said
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from agents.definitions import Definitions
 from agents.effects import Effect
-from agents.partition import PartitionActors, Place, Poisoned
+from agents.partition import Counts, PartitionActors, Place, Poisoned
 from schemas.commands import CancelCommand, SendCommand
 from schemas.customer import Customer, decode_customer
 from schemas.decisions import Decision
@@ -60,6 +60,7 @@ class World:
         self.records: list[Record] = []
         self.effects: list[Effect] = []
         self.poison: dict[Place, str] = {}
+        self.counts: list[Counts] = []
         self.store: dict[bytes, bytes] = {}
         self.now = START
         self._cache_size = cache_size
@@ -165,6 +166,7 @@ class World:
                 self.build()
                 continue
             self._progress = changes.progress
+            self.counts.append(changes.counts)
             self.store.update({k: v for k, v in changes.states if v is not None})
             self.effects += changes.effects
             return changes.effects

@@ -31,15 +31,16 @@ EVENTS = [
     ("product.viewed", {"product_id": "p1"}),
     ("cart.product_added", {"product_id": "p1", "quantity": 1, "price": "52.00"}),
     ("order.completed", {
-        "order_id": "o1", "total": "52.00", "currency": "EUR",
+        "order_id": "o1", "total": "1052.00", "currency": "EUR",
         "products": [{"product_id": "p1", "name": "Olio", "quantity": 1, "price": "52.00"}],
     }),
 ]  # fmt: skip
 
 
 def ndjson() -> bytes:
-    """Return a customer's first visit, and a line that is no event."""
-    customer = {"type": "customer.created", "data": {"email": "zoe@posta.example"}}
+    """Return a customer's first visit, and a line that is no event; a custom field is no date."""
+    traits = {"email": "zoe@posta.example", "first_purchase": "soon"}
+    customer = {"type": "customer.created", "data": traits}
     rest = [{"type": type_, "data": data} for type_, data in EVENTS]
     lines = [
         json.dumps({"specversion": "1.0", "id": f"e{n}", "source": "/t", "subject": "c-1", **each})

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from agents.vocabulary.days import Day, parse_day
-from agents.vocabulary.field import FieldType
+from agents.days import Day, parse_day
 from agents.windows import zone_of
 from schemas.instant import parse_instant, to_datetime
 from schemas.money import amount_text
@@ -60,7 +59,7 @@ def to_instant(value: Any) -> int | None:
         return None
 
 
-def written(value: Any, type_: FieldType, zone: str) -> str:
+def written(value: Any, type_: str, zone: str) -> str:
     """Return a field's value as a text shows it: `12`, `52.00`, `2026-03-02`, `caffè, tè`; an
     instant by the clock of `zone`, and nothing when it isn't known."""
     if value is None:
@@ -76,7 +75,7 @@ def written(value: Any, type_: FieldType, zone: str) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-READERS: Mapping[FieldType, Callable[[Any], Any]] = {
+READERS: Mapping[str, Callable[[Any], Any]] = {
     "text": to_text,
     "number": to_number,
     "money": to_amount,

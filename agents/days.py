@@ -72,6 +72,13 @@ def _exists(day: Day) -> bool:
     return True
 
 
+def to_day(value: Day | int | str | None, zone: str) -> Day | None:
+    """Return the day that a field names: a day, an instant (ms), or either as text."""
+    if isinstance(value, Day) or value is None:
+        return value
+    return parse_day(value) if isinstance(value, str) else day_at(value, zone)
+
+
 def day_at(instant: int, zone: str) -> Day:
     """Return which day it is at an instant (ms) by the customer's clock."""
     local = to_datetime(instant).astimezone(zone_of(zone))

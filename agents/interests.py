@@ -1,0 +1,48 @@
+"""Interests: which products a customer looks at, and wishes for."""
+
+from __future__ import annotations
+
+from agents.cart import name_text
+from agents.context import Context, Occurred
+from schemas.customer import INTERESTS_KEPT, VIEWS_KEPT, Customer, Interest
+from schemas.events import Event, Product
+
+
+def viewed(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """A product page was looked at."""
+    customer.views += 1
+    interest = _interest(customer, event.data)
+    interest.times = sorted([*interest.times, context.when(event.time)])[-VIEWS_KEPT:]
+    return []
+
+
+def wished(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+    """A product was put on the wish list."""
+    interest = _interest(customer, event.data)
+    interest.wished = max(interest.wished, context.when(event.time))
+    return []
+
+
+def adopt(customer: Customer, visitor: Customer) -> None:
+    """Add what a visitor looked at who turned out to be this customer."""
+    for product_id, other in visitor.interests.items():
+        interest = customer.interests.setdefault(product_id, Interest())
+        interest.times = sorted([*interest.times, *other.times])[-VIEWS_KEPT:]
+        interest.category = interest.category or other.category
+        interest.wished = max(interest.wished, other.wished)
+    ordered = sorted(customer.interests.items(), key=lambda item: (_latest(item[1]), item[0]))
+    customer.interests = dict(ordered[-INTERESTS_KEPT:])
+
+
+def _interest(customer: Customer, product: Product) -> Interest:
+    """The product's, as the latest one; the one that was met longest ago gives way."""
+    interest = customer.interests.pop(product.product_id, None) or Interest()
+    customer.interests[product.product_id] = interest
+    interest.category = name_text(product.category) or interest.category
+    if len(customer.interests) > INTERESTS_KEPT:
+        del customer.interests[next(iter(customer.interests))]
+    return interest
+
+
+def _latest(interest: Interest) -> int:
+    return max(interest.times[-1] if interest.times else 0, interest.wished)

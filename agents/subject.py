@@ -1,0 +1,44 @@
+"""Whom and what a condition is asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
+
+from schemas.customer import Customer, Run
+from schemas.definitions.scoring import Scoring
+from schemas.definitions.shop import Loyalty
+
+
+class Rules(Protocol):
+    """The definitions by which fields are read: those that are live."""
+
+    @property
+    def scorings(self) -> Mapping[str, Scoring]:
+        """By the score's name."""
+
+    @property
+    def loyalty(self) -> Loyalty | None:
+        """The programme, if there is one."""
+
+
+class NoRules:
+    """A shop without scores and loyalty."""
+
+    scorings: Mapping[str, Scoring] = MappingProxyType({})
+    loyalty: Loyalty | None = None
+
+
+class Subject(NamedTuple):
+    """A customer at a time, maybe in a run or at an event."""
+
+    customer: Customer
+    now: int
+    """ms since the epoch."""
+    run: Run | None = None
+    event: Mapping[str, Any] = MappingProxyType({})
+    """Properties of the event, as plain values as in JSON."""
+    rules: Rules = NoRules()
+    failures: list[str] | None = None
+    """Where expressions that fail say so; they then don't hold."""

@@ -1,0 +1,100 @@
+"""Naming: the fields that a workflow names besides its conditions: in texts, as dates, to be set.
+
+Only whoever publishes checks this: a worker takes what was published, and a field that isn't there
+any more is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from agents.conditions import ConditionMistake, check_text, find_date
+from agents.mistakes import Mistake
+from agents.vocabulary import Vocabulary
+from schemas.definitions.steps import (
+    BranchStep,
+    NotifyStep,
+    SendStep,
+    SetStep,
+    SplitStep,
+    Step,
+    TagStep,
+    UntagStep,
+)
+from schemas.definitions.triggers import OnDate
+from schemas.definitions.waits import WaitUntilDate
+from schemas.definitions.workflow import Workflow
+
+
+def check_names(workflow: Workflow, vocabulary: Vocabulary, about: str) -> Iterator[Mistake]:
+    """Yield what is named and isn't there."""
+    if vocabulary.is_open:
+        return
+    if isinstance(workflow.trigger, OnDate):
+        yield from _date(workflow.trigger.date, vocabulary, "", "trigger.date")
+    yield from _steps(workflow.steps, "steps", vocabulary, about)
+
+
+def _steps(
+    steps: Iterable[Step], path: str, vocabulary: Vocabulary, about: str
+) -> Iterator[Mistake]:
+    for number, step in enumerate(steps):
+        place = f"{path}.{number}"
+        yield from _step(step, place, vocabulary, about)
+        if isinstance(step, BranchStep):
+            for arm, way in enumerate(step.branch):
+                yield from _steps(way.steps, f"{place}.branch.{arm}.steps", vocabulary, about)
+            yield from _steps(step.otherwise, f"{place}.else", vocabulary, about)
+        elif isinstance(step, SplitStep):
+            for arm, variant in enumerate(step.split):
+                yield from _steps(variant.steps, f"{place}.split.{arm}.steps", vocabulary, about)
+
+
+def _step(step: Step, path: str, vocabulary: Vocabulary, about: str) -> Iterator[Mistake]:
+    for number, wait in enumerate(step.wait):
+        if isinstance(wait, WaitUntilDate):
+            yield from _date(wait.date, vocabulary, about, f"{path}.wait.{number}.date")
+    for place, text in _texts(step):
+        yield from _text(text, vocabulary, about, f"{path}.{place}")
+    if isinstance(step, SetStep):
+        for name in step.set:
+            yield from _settable(name, vocabulary, f"{path}.set.{name}")
+
+
+def _texts(step: Step) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a step that may name fields, with their places."""
+    match step:
+        case TagStep(tag=text):
+            yield "tag", text
+        case UntagStep(untag=text):
+            yield "untag", text
+        case SendStep(variables=values):
+            yield from ((f"with.{name}", v) for name, v in values.items() if isinstance(v, str))
+        case NotifyStep(message=message):
+            yield from ((f"message.{language}", text) for language, text in message.items())
+        case SetStep(set=values):
+            yield from ((f"set.{name}", v) for name, v in values.items() if isinstance(v, str))
+        case _:
+            pass
+
+
+def _date(name: str, vocabulary: Vocabulary, about: str, path: str) -> Iterator[Mistake]:
+    try:
+        find_date(name, vocabulary, about=about)
+    except ConditionMistake as mistake:
+        yield Mistake(path, str(mistake))
+
+
+def _text(text: str, vocabulary: Vocabulary, about: str, path: str) -> Iterator[Mistake]:
+    try:
+        check_text(text, vocabulary, about=about)
+    except ConditionMistake as mistake:
+        yield Mistake(path, str(mistake))
+
+
+def _settable(name: str, vocabulary: Vocabulary, path: str) -> Iterator[Mistake]:
+    field = name if name.startswith("profile.") else f"fields.{name.removeprefix('fields.')}"
+    if vocabulary.find(field) is None:
+        yield Mistake(path, f"no such field: {field}{vocabulary.near(field)}")
+    elif field in ("profile.age", "profile.language", "profile.birthday_month"):
+        yield Mistake(path, f"{field} follows from other fields and can't be set")
