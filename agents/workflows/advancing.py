@@ -13,6 +13,8 @@ from schemas.customer import Customer, Run
 from schemas.definitions.steps import SendStep, Step
 
 OUTSIDE_WINDOW = "outside_window"
+DONE = "done"
+"""Result of a step that a run has passed in a version in which it stood earlier."""
 
 
 def go_on(customer: Customer, context: Context) -> None:
@@ -36,7 +38,9 @@ def advance(
     instructions = published.program.instructions
     while run.step < len(instructions):
         instruction = instructions[run.step]
-        if not run.anchors.keys().isdisjoint(instruction.stops):
+        if run.results and run.results.get(instruction.step.id) == DONE:
+            place = instruction.after
+        elif not run.anchors.keys().isdisjoint(instruction.stops):
             decide(customer, run, "skipped", "stopped", context, step=instruction.step)
             place = instruction.after
         elif _is_due(customer, run, instruction, until, context):

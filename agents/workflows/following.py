@@ -29,12 +29,21 @@ def _move(
         end(customer, run, "exited", "definition_gone", context)
         return None
     run.version = live.version
-    if live.program.instructions[place].step.id == _step_id(run, published):
+    run.results = _done(run, published, live, place) | run.results
+    before = published.program.instructions[run.step].step
+    step = live.program.instructions[place].step
+    if step.id == before.id and type(step) is type(before):
         run.step = place
-    else:
+    else:  # what it waited for, or was held for, is not the new step's affair
         advancing.come_to(run, place, context)
     advancing.recount(customer, run, live.program, context)
     return live
+
+
+def _done(run: Run, published: Published, live: Published, place: int) -> dict[str, str]:
+    """Return the steps that are behind the run, and before it by the new version: not again."""
+    passed = (each.step.id for each in published.program.instructions[: run.step])
+    return {id_: advancing.DONE for id_ in passed if live.program.places.get(id_, -1) > place}
 
 
 def _place(run: Run, published: Published, live: Published) -> int | None:
@@ -45,7 +54,3 @@ def _place(run: Run, published: Published, live: Published) -> int | None:
             return found
         place = instructions[place].after
     return None
-
-
-def _step_id(run: Run, published: Published) -> str:
-    return published.program.instructions[run.step].step.id

@@ -35,7 +35,7 @@ def due(customer: Customer, run: Run, instruction: Instruction, now: int) -> int
     from: then its step counts from when the run came to it.
     """
     if run.results and run.results.get(instruction.step.id) in CAME:
-        return run.due  # since then
+        return run.held or run.due  # since then, whatever it was put off for afterwards
     for since, duration in instruction.counts:
         anchor = _anchor(run, since)
         if anchor is not None:

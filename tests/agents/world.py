@@ -57,6 +57,7 @@ class World:
     def __init__(self, files: Mapping[str, bytes] = FILES, *, cache_size: int = 10_000) -> None:
         self.definitions = Definitions()
         self.live = {name: self.publish(content) for name, content in files.items()}
+        self.first = dict(self.live)
         self.records: list[Record] = []
         self.effects: list[Effect] = []
         self.poison: dict[Place, str] = {}

@@ -175,6 +175,14 @@ def test_a_run_of_which_nothing_is_left_ends() -> None:
     assert ends(world) == [(DAY, "exited", "definition_gone")]
 
 
+def test_what_was_done_is_not_done_again_where_the_steps_stand_otherwise() -> None:
+    first, second = f"{{id: a, {OFFER}}}", f"{{id: b, wait: 5d, {OFFER}}}"
+    world = World.of(flow(f"[{first}, {second}]", more="versions: live")).subscribed()
+    world.tell("support.requested").at(DAY)
+    world.publish_live(flow(f"[{second}, {first}]", more="versions: live"))
+    assert [mail.step for mail in world.at(20 * DAY).mails] == ["a", "b"]
+
+
 def test_what_is_not_live_any_more_goes_on_to_its_end() -> None:
     world = World.of(LIVE).subscribed().tell("support.requested").at(DAY).activate({})
     assert ends(world.at(9 * DAY)) == [(5 * DAY, "completed", "last_step")]
