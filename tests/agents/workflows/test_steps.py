@@ -276,11 +276,13 @@ def test_a_call_and_whether_its_end_is_waited_for(waits: str, when: float) -> No
 def test_what_was_waited_for_is_over_when_the_call_is() -> None:
     """It once was counted anew at the next event, and the other workflow called again."""
     waits = "{condition: {event.topic: size}, timeout: 2d}"
-    call = f"{{id: call, wait: {waits}, call: called, wait_for_end: true, stop_on: [page.viewed]}}"
-    world = World.of(flow(call, f"{{id: then, {MAIL}}}"), CALLED).subscribed()
-    world.tell("support.requested", topic="size").at(HOUR)
-    world.tell("survey.answered").tell("customer.updated", city="Torino").at(10 * DAY)
+    call = f"{{id: call, wait: {waits}, call: called, wait_for_end: true}}"
+    last = f"{{id: last, stop_on: [survey.answered], {MAIL}}}"
+    world = World.of(flow(call, f"{{id: then, {MAIL}}}", last), CALLED).subscribed()
+    world.tell("support.requested", topic="size").at(HOUR).tell("survey.answered").at(10 * DAY)
     assert [(mail.at, mail.step) for mail in world.mails] == [(2 * DAY, "hello"), (2 * DAY, "then")]
+    assert [said.decision for said in world.said("called")].count("entered") == 1
+    assert done(world).count("call") == 1
 
 
 def test_a_call_of_what_is_not_live_is_left_out() -> None:
