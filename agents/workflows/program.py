@@ -8,7 +8,7 @@ this order, so it must never change. No way leads back.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -20,6 +20,7 @@ from agents.workflows.naming import check_names
 from schemas.definitions.conditions import Condition
 from schemas.definitions.steps import (
     BranchStep,
+    CallStep,
     CouponStep,
     ExitStep,
     GoalStep,
@@ -129,6 +130,8 @@ class _Compiler:
         self._mistakes: list[Mistake] = []
         self._reads: set[str] = set()
         self._instructions: dict[int, Instruction] = {}
+        self._results: set[str] = set()
+        """What the steps so far may come to."""
         self._about = trigger_key(workflow)
 
     def program(self) -> Program:
@@ -179,6 +182,7 @@ class _Compiler:
     def _instruction(self, step: Step, place: int, after: int, path: str) -> Instruction:
         check = self._check(step.if_, f"{path}.if")
         event, condition = self._happening(step, path)
+        self._results |= _results(step)
         ways = tuple(self._ways(step, place + 1, after, path))
         return Instruction(
             step=step,
@@ -202,6 +206,8 @@ class _Compiler:
                 where = f"{path}.branch.{number}"
                 if (arm.if_ is None) != bool(arm.result):
                     self._mistakes.append(Mistake(where, "one of `if` and `result`"))
+                elif arm.result and arm.result not in self._results:
+                    self._mistakes.append(Mistake(f"{where}.result", self._no_result(arm.result)))
                 check = self._check(arm.if_, f"{where}.if")
                 name = arm.result or f"branch.{number}"
                 yield Way(name, start if arm.steps else after, check, arm.result)
@@ -214,6 +220,10 @@ class _Compiler:
                 yield Way(variant.name, start if variant.steps else after)
                 self._lay_out(variant.steps, start, after, f"{path}.split.{number}.steps")
                 start += _size(variant.steps)
+
+    def _no_result(self, name: str) -> str:
+        before = ", ".join(sorted(self._results)) or "none, as none waits, splits or gives a coupon"
+        return f"no step before comes to {name!r}; there are: {before}"
 
     def _happening(self, step: Step, path: str) -> tuple[Check | None, Check | None]:
         """Compile what the step waits for to happen; see that its waiting ends in any case."""
@@ -264,6 +274,24 @@ class _Compiler:
                 texts.append(step.model_dump_json())
         for text in texts:
             yield from _EVENT_FIELD.findall(text)
+
+
+def _results(step: Step) -> Set[str]:
+    """Return what a step may come to."""
+    happens: set[str] = set()
+    for wait in step.wait:
+        if isinstance(wait, WaitForEvent):
+            happens |= {"event", "timeout"}
+        elif isinstance(wait, WaitForCondition):
+            happens |= {"condition", "timeout"}
+    match step:
+        case SplitStep():
+            happens |= {variant.name for variant in step.split}
+        case CouponStep():
+            happens |= {"issued", "none"}
+        case CallStep():
+            happens |= {"begun", "ended", "timeout", "none"}
+    return happens
 
 
 def _marked(instructions: Sequence[Instruction]) -> tuple[Instruction, ...]:

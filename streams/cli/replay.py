@@ -53,6 +53,9 @@ def replay(
     ],
     out: Annotated[Path, typer.Option(help="Directory for the three files that are written.")],
     workflows_dir: Annotated[Path | None, typer.Option(help="Workflow files to decide by.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also by the recipes that are not enabled.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Replay a recorded log on virtual time: nothing is sent, every run gives the same bytes.
@@ -67,7 +70,7 @@ def replay(
     path = Path(source)
     try:
         if source == "-" or path.is_file() or _looks_like_file(source):
-            outcome = _of_file(path, end, settings)
+            outcome = _of_file(path, end, settings, everything=everything)
         else:
             outcome = run(_of_topic(source, end, settings))
         replaying.write(outcome, out)
@@ -95,12 +98,12 @@ def _looks_like_file(source: str) -> bool:
     return "/" in source or source.endswith((".ndjson", ".jsonl", ".json", ".gz"))
 
 
-def _of_file(path: Path, until: int, settings: Settings) -> Outcome:
+def _of_file(path: Path, until: int, settings: Settings, *, everything: bool) -> Outcome:
     from agents.definitions import Definitions  # noqa: PLC0415  # as above
     from streams.definitions import read_files, versions_of  # noqa: PLC0415  # as above
     from streams.replay import replay_file  # noqa: PLC0415  # as above
 
-    contents = read_files(settings.workflows_dir)
+    contents = read_files(settings.workflows_dir, everything=everything)
     live = versions_of(contents)
     definitions = Definitions()
     for name, content in contents.items():

@@ -35,11 +35,16 @@ Directory = Annotated[
 
 
 def publish_files(
-    context: typer.Context, directory: Directory = None, as_json: JsonFlag = False
+    context: typer.Context,
+    directory: Directory = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also the recipes that are not enabled.")
+    ] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Publish the workflow files of DIR; new runs begin with exactly these from now on."""
     settings = settings_of(context)
-    definitions = read_files(directory or settings.workflows_dir)
+    definitions = read_files(directory or settings.workflows_dir, everything=everything)
 
     async def publish_all() -> PublishReport:
         async with open_log(settings) as log:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from agents.checking import mistakes_in
 from agents.mistakes import Mistake
 from agents.vocabulary import Vocabulary
+from agents.workflows.calls import circles
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.workflow import Workflow
 from schemas.wire import all_errors
@@ -90,6 +91,7 @@ def _mistakes(definition: AnyDefinition, reading: Reading, *, whole: bool) -> Se
     found = list(mistakes_in(definition, vocabulary))
     if whole and isinstance(definition, Workflow):
         found += unknown_names(definition, reading.definitions.values())
+        found += circles(definition, reading.definitions.values())
     return found
 
 

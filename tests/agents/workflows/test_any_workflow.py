@@ -129,7 +129,8 @@ def step(draw: st.DrawFn, depth: int) -> dict[str, Any]:
     kind = draw(st.integers(0, 9))
     if depth and kind == 0:
         arms = [{"if": draw(conditions), "steps": draw(steps(depth - 1, 0))}]
-        arms.append({"result": draw(st.sampled_from(("event", "timeout"))), "steps": []})
+        if any(not isinstance(wait, str) and "event" in wait for wait in common["wait"]):
+            arms.append({"result": draw(st.sampled_from(("event", "timeout"))), "steps": []})
         return common | {"branch": arms, "else": draw(steps(depth - 1, 0))}
     if depth and kind == 1:
         variants = [{"name": name, "share": 50, "holdout": name == "b" and draw(st.booleans()),
