@@ -13,10 +13,60 @@ from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
 from streams.definitions import publish, read_files
 from streams.partitioner import partition_of
 from streams.topology import topics
+from streams.yaml_text import read_yaml
 from tests.simulation.machine import PARTITIONS, Life, Process, World
 from tests.simulation.shop import DAY, HOUR, MINUTE, PLAIN, START, UNREADABLE, Shop
 
-FILES = read_files(Path(__file__).parents[2] / "workflows")
+EVERYTHING = """
+id: w99-everything
+title: {it: Tutto}
+versions: live
+trigger: {on: product.viewed, times: 2, within: 10d, same: product_id}
+entry: {once_per: product, again_after: 5d}
+exit_if: {orders.count: {at_least: 9}}
+goal: {on: order.completed, within: 7d}
+steps:
+  - {id: interest, tag: "interest:{event.product_id}", lasts: 12d}
+  - {id: answer, wait: {event: cart.product_added, timeout: 20h}}
+  - id: way
+    branch:
+      - {result: event, steps: [{id: rest, wait: {until: "10:00"}}]}
+      - {if: {tags: {contains: "interest:moka"}}, steps: [{id: alert, notify: sales}]}
+    else: [{id: hurry, send: browse-interest, kind: informative, expires: 2d}]
+  - id: test
+    experiment: code-or-words
+    split:
+      - name: code
+        share: 40
+        steps:
+          - {id: code, coupon: browse-interest}
+          - {id: with-code, wait: 3h, send: browse-interest, kind: promotional}
+      - {name: words, share: 40, steps: [{id: call, call: w98-called, wait_for_end: true}]}
+      - {name: none, share: 20, holdout: true}
+  - {id: bought, wait: {condition: {orders.count: {at_least: 1}}, timeout: 6d}, tag: waited}
+  - {id: last, wait: [{date: profile.birthday}, WAIT], send: browse-interest, kind: informative}
+"""
+CALLED = """
+id: w98-called
+title: {it: Chiamato}
+trigger: {called: true}
+entry: {once_per: event}
+exit_on: [order.completed]
+steps:
+  - {id: words, wait: 1d, send: browse-interest, kind: informative}
+  - {id: untag, wait: 2d, untag: "interest:*"}
+"""
+
+
+def definition(text: str) -> tuple[str, bytes]:
+    """Return id and content of a definition as it is published."""
+    read = DEFINITION.validate_python(read_yaml(text))
+    return read.id, canonical(read)
+
+
+FILES = read_files(Path(__file__).parents[2] / "workflows") | dict(
+    map(definition, (EVERYTHING.replace("WAIT", "2d"), CALLED))
+)
 STEPS = 45
 SPIN = 20
 """Turns of the event loop between two steps: enough for most of what can happen to happen."""
@@ -69,6 +119,12 @@ class Story:
 
     async def _publish_another_version(self) -> None:
         name = self.chance.choice([name for name in FILES if name.startswith("w")])
+        if name == "w99-everything" or self.chance.random() < 0.3:
+            wait = self.chance.choice(["1h", "2d", "9d"])
+            await publish(
+                self.world.log, FILES | dict([definition(EVERYTHING.replace("WAIT", wait))])
+            )
+            return
         content = DEFINITION.validate_json(FILES[name])
         assert isinstance(content, Workflow)
         number = self.chance.randint(1, 3)
