@@ -31,6 +31,15 @@ class StepCommon(Definition):
     stop_on: list[Occurrence] = []
     late: Lateness = Lateness(then="fire")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_it_was_published(cls, value: Any) -> Any:
+        """Versions from before there were conditions are still in use: `skip_if: [has_ordered]`."""
+        if not isinstance(value, dict) or value.get("skip_if") != ["has_ordered"]:
+            return value
+        rest = {name: given for name, given in value.items() if name != "skip_if"}
+        return rest | {"if": {"orders.count": 0}}
+
 
 ProductSource = Literal["complements", "accessories", "upgrades", "trigger", "interests", "owned",
                         "bestsellers"]  # fmt: skip

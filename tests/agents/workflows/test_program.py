@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from agents.conditions import Subject
+from agents.definitions import Definitions
 from agents.mistakes import Mistakes
 from agents.vocabulary import Vocabulary
 from agents.workflows.calls import circles
 from agents.workflows.program import Program, compile_program
+from schemas.customer import Customer, OrderStatistics
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.workflow import Workflow
 from streams.yaml_text import read_yaml
+from tests.agents.world import START
 
 MAIL = "send: welcome-thanks, kind: informative"
 
@@ -97,6 +101,22 @@ def test_all_mistakes_are_found_at_once() -> None:
     with pytest.raises(Mistakes) as raised:
         program(f"{{id: a, {wait}, {MAIL}}}", f"{{id: b, {wait}, if: {{x: 1}}, {MAIL}}}")
     assert len(raised.value.found) == 3
+
+
+def test_a_version_from_before_there_were_conditions_is_still_read() -> None:
+    content = (
+        b'{"id":"w11-welcome","title":{"it":"Benvenuto"},"trigger":"list.joined","entry":{"once_per"'
+        b':"list"},"exit_on":["order.completed","list.left"],"steps":[{"id":"first-purchase","wait":'
+        b'[{"for":"5d","since":"list.joined"}],"send":"welcome-first-purchase","class":"marketing",'
+        b'"kind":"promotional","late":{"after":"2d","then":"skip"},"skip_if":["has_ordered"]}]}'
+    )
+    definitions = Definitions()
+    definitions.add("1f6bc1b0a2f4", content)
+    laid = definitions.workflow("w11-welcome", "1f6bc1b0a2f4").program
+    check = laid.instructions[0].check
+    assert check is not None
+    assert check(Subject(Customer("anna"), START))
+    assert not check(Subject(Customer("anna", statistics=OrderStatistics(count=1)), START))
 
 
 def test_calls_that_lead_back() -> None:
