@@ -10,6 +10,7 @@ from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SEED
 from benchmarks.workload import Workload, as_line
+from streams import garbage
 from streams.clock import SystemClock
 from streams.replay import replay_file, write
 
@@ -25,6 +26,7 @@ def measure(directory: Path, say: Say) -> list[Result]:
         file.writelines(map(as_line, Workload(seed=SEED, now=now).events(EVENTS)))
     definitions, live = published()
     say("replaying it, and the month after it")
+    garbage.search_less()
     began = time.perf_counter()
     with source.open("rb") as lines:
         outcome = replay_file(lines, until=now + 30 * DAY_MS, definitions=definitions, live=live)

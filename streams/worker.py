@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import gc
 import os
 import signal
 from collections.abc import Iterable, Iterator
@@ -29,6 +28,7 @@ from agents.mailer.reputation import Reputation
 from agents.mailer.settings import MailSettings
 from agents.mailer.suppression import AddressHashes
 from agents.partition import Changes, PartitionActors
+from streams import garbage
 from streams.app import App
 from streams.clock import Clock, SystemClock
 from streams.configured import coupon_key, log_from, mail_settings, warm_up
@@ -70,10 +70,6 @@ STOP_SECONDS = 10.0
 GRACE_SECONDS = 6.0
 """What mails on their way to the relay get of that; the rest is for writing down what became of
 them. A mail that takes longer is in doubt, and its class decides at the next start."""
-
-GARBAGE_THRESHOLD = 50_000
-"""New objects between two searches for cycles. A batch makes tens of thousands without any cycle;
-Python's default of 700 spends a tenth of the time on looking through them."""
 
 _log = structlog.get_logger(__name__)
 
@@ -286,8 +282,7 @@ class Worker:
 def run_worker(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT. Raises what `Worker.start` and `wait_stopped` raise."""
     worker = Worker(settings)
-    gc.freeze()  # what is imported by now stays; it needn't be looked at again and again
-    gc.set_threshold(GARBAGE_THRESHOLD)
+    garbage.search_less()
     asyncio.run(_run(worker))
 
 

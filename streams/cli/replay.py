@@ -65,8 +65,10 @@ def replay(
     """
     settings = settings_of(context, workflows_dir=workflows_dir)
     end = parse_until(until)
+    from streams import garbage  # noqa: PLC0415  # as the next one
     from streams import replay as replaying  # noqa: PLC0415  # pydantic models take a moment
 
+    garbage.search_less()
     path = Path(source)
     try:
         if source == "-" or path.is_file() or _looks_like_file(source):
