@@ -271,12 +271,8 @@ class PartitionActors:
             return
         before, self._versions = self._versions, versions
         self._live = context.live = self._definitions.live(versions)
-        followed = [
-            id_
-            for id_, version in versions.items()
-            if id_ in self._definitions.followed and before.get(id_) != version
-        ]
-        if followed:
+        changed = {id_ for id_, version in versions.items() if before.get(id_) != version}
+        if followed := sorted(changed & self._definitions.followed):
             self._let_follow(followed, record.offset, context)
 
     def _let_follow(self, workflows: Sequence[str], offset: int, context: Context) -> None:

@@ -34,6 +34,8 @@ COUPONS_KEPT = 50
 COUNTED_KEPT = 50
 """Things that triggers with `times` count at once; the one that was seen longest ago gives way."""
 FINISHED_KEPT = 20
+REFUSED_KEPT = 100
+"""Workflows of which it is remembered what was recorded last; a shop has fewer."""
 ENTERED_KEPT = 200
 """Workflows and products of which the last entry is remembered; the oldest entries go first."""
 EVIDENCE_KEPT = 50
@@ -434,6 +436,8 @@ class Customer(msgspec.Struct, array_like=True):
     """By which definitions the segments and watches are right (`agents/standing.py`)."""
     dated: dict[str, int] = {}
     """When the date that a workflow begins on was last there, by workflow id."""
+    refused: dict[str, str] = {}
+    """Workflow → why it did not begin and for what, as it was last recorded."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""

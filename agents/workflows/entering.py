@@ -3,7 +3,7 @@
 By what the workflow's file says, in this order: its trigger's own conditions, the season, the
 conversation that the customer is in already or has had, the cool-down, the group, `entry.if`.
 Whatever keeps a customer out is recorded, except that a trigger doesn't apply, or that the
-conversation is going on.
+conversation is going on; once, until it enters, where the same would be said at every event.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agents.digests import derived_id
 from agents.vocabulary.happening import event_value
 from agents.workflows import counting
 from agents.workflows.recording import decide
-from schemas.customer import ENTERED_KEPT, Customer, Entered, Run
+from schemas.customer import ENTERED_KEPT, REFUSED_KEPT, Customer, Entered, Run
 from schemas.decisions import Reason
 from schemas.definitions.steps import CallStep
 from schemas.definitions.triggers import (
@@ -129,12 +129,15 @@ def _begin(
     for other in going_on:
         if other.id.startswith(id_) and "/" not in other.id[len(id_) :]:
             return None  # it is in this very conversation already
+    reason = _kept_out(customer, published, subject, len(going_on), context)
+    if reason is not None and _is_said(customer, published, reason, subject):
+        return None
     run = _run(published, occurrence, f"{id_}{occurrence.time}", caller)
-    reason = _kept_out(customer, published, run, subject, occurrence, context)
-    if reason is None and len(going_on) >= RUNS_OF_ONE:
-        reason = "too_many_runs"
-    if reason is None and context.begun >= CHAIN:
-        reason = "chain_too_long"
+    check = published.program.entry
+    if reason is None and check is not None:
+        reason = None if check(context.subject(customer, run, occurrence.data)) else "condition"
+        if reason is not None and _is_said(customer, published, reason, subject):
+            return None
     if reason is not None:
         decide(customer, run, "not_entered", reason, context)
         return None
@@ -185,16 +188,30 @@ def _run(published: Published, occurrence: Occurred, id_: str, caller: Run | Non
     )
 
 
+def _is_said(customer: Customer, published: Published, reason: Reason, subject: str) -> bool:
+    """Whether this was recorded before and is no news; if not, note that it is now.
+
+    A cart or a list that may not enter again is rare enough to be told each time.
+    """
+    id_, once_per = published.workflow.id, published.workflow.entry.once_per
+    if reason == "already_entered" and once_per != "customer":
+        return False
+    said = f"{reason} {subject}"
+    if customer.refused.pop(id_, "") == said:
+        customer.refused[id_] = said
+        return True
+    customer.refused[id_] = said
+    if len(customer.refused) > REFUSED_KEPT:
+        del customer.refused[next(iter(customer.refused))]
+    return False
+
+
 def _kept_out(
-    customer: Customer,
-    published: Published,
-    run: Run,
-    subject: str,
-    occurrence: Occurred,
-    context: Context,
+    customer: Customer, published: Published, subject: str, going_on: int, context: Context
 ) -> Reason | None:
-    """Return why this customer does not enter now, None when nothing is in the way."""
-    workflow, program = published.workflow, published.program
+    """Return why this customer does not enter now, None when nothing is in the way but what the
+    file asks of who enters."""
+    workflow = published.workflow
     if workflow.season is not None:
         today = calendar.local_day(context.now, customer.profile.zone)
         if not _in_season(workflow.season, today):
@@ -210,12 +227,9 @@ def _kept_out(
         return "cooling_down"
     if workflow.group and _is_taken(customer, published, context):
         return "other_of_group"
-    check = program.entry
-    if check is not None:
-        subject_ = context.subject(customer, run, occurrence.data)
-        if not check(subject_):
-            return "condition"
-    return None
+    if going_on >= RUNS_OF_ONE:
+        return "too_many_runs"
+    return "chain_too_long" if context.begun >= CHAIN else None
 
 
 def _in_season(season: Season, today: date) -> bool:
@@ -252,6 +266,7 @@ def _remember(
     context: Context,
 ) -> None:
     entry, id_ = published.workflow.entry, published.workflow.id
+    customer.refused.pop(id_, None)
     key = _key(published, subject)
     once = entry.once_per in ("order", "event")  # these occur only once
     if not once or entry.cool_down is not None:

@@ -96,7 +96,8 @@ def act(
             pass
         case _:
             detail = _change(customer, run, step, context)
-            decide(customer, run, "acted", "step", context, step=step, detail=detail)
+            if detail:
+                decide(customer, run, "acted", "step", context, step=step, detail=detail)
     if type(step) in _PARTS:
         standing.changed(customer, _PARTS[type(step)], context)
     return place
@@ -183,7 +184,8 @@ def _issue(
 
 
 def _change(customer: Customer, run: Run, step: _Changes, context: Context) -> str:
-    """Change the customer, or tell the shop; return what was done in a few words."""
+    """Change the customer, or tell the shop; return what was done in a few words, none if nothing
+    was."""
     subject = context.subject(customer, run)
     match step:
         case TagStep():
@@ -194,7 +196,7 @@ def _change(customer: Customer, run: Run, step: _Changes, context: Context) -> s
         case UntagStep():
             pattern = conditions.fill(step.untag, subject, whole=True)[:TAG_LENGTH]
             removed = tags.remove(customer, pattern, context) if pattern else []
-            done = f"untag {', '.join(removed)}"
+            done = f"untag {', '.join(removed)}" if removed else ""
         case ListStep():
             change = consent.put_on if step.action == "subscribe" else consent.take_off
             context.caused += change(customer, step.list_, context.now)

@@ -62,7 +62,7 @@ def review(customer: Customer, context: Context) -> bool:
     """
     moved, turns = False, NEVER
     for run in list(customer.runs):
-        published = following.follow(customer, run, context)
+        published = context.live.definitions.find(run.workflow, run.version)
         if published is None or not published.program.reviews:
             continue
         subject = context.subject(customer, run)

@@ -99,10 +99,11 @@ def _happen(customer: Customer, occurrence: Occurred, context: Context) -> None:
     ends = ENDS_MARKETING.get(occurrence.name)
     if ends is not None and occurrence.data.get("purpose", "marketing") == "marketing":
         ending.end_marketing(customer, ends, context)
-    for run in list(customer.runs):
-        telling.tell(customer, run, occurrence, context)
-    if customer.finished:
-        telling.count_goals(customer, occurrence, context)
+    if occurrence.name in context.live.definitions.listens_to:
+        for run in list(customer.runs):
+            telling.tell(customer, run, occurrence, context)
+        if customer.finished:
+            telling.count_goals(customer, occurrence, context)
     if context.begins and occurrence.begins:
         for published in context.live.by_trigger.get(occurrence.name, ()):
             entering.enter(customer, published, occurrence, context)

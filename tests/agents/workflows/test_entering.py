@@ -220,3 +220,26 @@ def test_nobody_is_in_a_workflow_without_limit() -> None:
         world.tell("support.requested")
     assert len(world.customer().runs) == 200
     assert kept_out(world) == ["too_many_runs"] * 3
+
+
+# What is said.
+
+
+def test_what_keeps_somebody_out_at_every_event_is_said_once() -> None:
+    text = flow(trigger="page.viewed", entry="{once_per: customer, again_after: 10d}")
+    world = World.of(text)
+    for hour in range(0, 24 * 25, 2):
+        world.at(hour * HOUR).tell("page.viewed")
+    assert entries(world) == [0, 10 * DAY, 20 * DAY]
+    assert kept_out(world) == ["already_entered"] * 3
+
+
+def test_what_keeps_a_cart_out_for_another_reason_is_said_again() -> None:
+    world = World.of(
+        flow(id="low", **GROUP, priority="10"), flow(id="high", **GROUP, priority="90")
+    )
+    for minute in range(5):
+        world.at(minute * MINUTE).add(f"p{minute}")
+    assert kept_out(world, "low") == ["other_of_group"]
+    world.order().at(HOUR).add("tv")  # the next cart
+    assert kept_out(world, "low") == ["other_of_group"] * 2
