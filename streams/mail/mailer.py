@@ -363,7 +363,8 @@ class _Partition:
 
 def _count(metrics: MailerMetrics, note: Note, now: int) -> None:
     if note.what not in OUTCOMES:
-        metrics.request(note.mail_class, note.template, cast("Request", note.what))
+        if note.mail_class != "notify":
+            metrics.request(note.mail_class, note.template, cast("Request", note.what))
         return
     outcome = cast("Outcome", note.what)
     if note.mail_class == "notify":
