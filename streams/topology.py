@@ -36,7 +36,8 @@ changes a decision is a record in here, in the customer's partition, and the tim
 the broker's append time of these records, which no producer can forge."""
 
 SEND_COMMANDS = names.SEND_COMMANDS
-"""Key: customer id. One decided mail, or the taking back of one (`schemas/commands.py`)."""
+"""Key: customer id. One decided mail or webhook, the taking back of one, what came back of one; or
+without a key, in every partition, that mails are to be held or let go (`schemas/commands.py`)."""
 
 CUSTOMER_SIGNALS = names.CUSTOMER_SIGNALS
 """Key: customer id. What changed about a customer: score, tier… for systems downstream."""
@@ -57,7 +58,8 @@ CUSTOMERS_CHANGELOG = names.CUSTOMERS_CHANGELOG
 """Key: customer id. The customer's kept record (`schemas/stored.py`)."""
 
 MAILER_CHANGELOG = names.MAILER_CHANGELOG
-"""Key: command id. A mail that waits, is being tried, or was dealt with a short while ago."""
+"""Key: command id. A mail that waits, is being tried, or was dealt with a short while ago. What is
+paused and the sender's reputation lie beside, under keys of their own."""
 
 
 SUPPRESSIONS = names.SUPPRESSIONS

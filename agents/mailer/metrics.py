@@ -57,7 +57,7 @@ class MailerMetrics(Protocol):
     def throttled(self, relay: str, provider: str) -> None:
         """A provider has asked for a lower rate, and gets it."""
 
-    def delivered(self, relay: str, seconds: float) -> None:
+    def delivered(self, relay: str, provider: str, seconds: float) -> None:
         """From MAIL to the last reply, whatever it was."""
 
     def pool_wait(self, relay: str, seconds: float) -> None:

@@ -31,7 +31,7 @@ LAST = 14
 DELAYED_MS = 15 * 60_000
 """A mail that leaves later than this after its decision has waited for the relay."""
 
-FINAL = ("sent", "bounced", "failed", "skipped")
+FINAL = ("sent", "bounced", "failed", "rejected", "skipped")
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.instant import to_rfc3339
-from streams.demo.ledger import Ledger, counts
+from streams.demo.ledger import FINAL, Ledger, counts
 from streams.demo.sink import Sink
 from streams.words import decisions as words
 
@@ -52,7 +52,7 @@ async def summarize(ledger: Ledger, sink: Sink, *, start: int, end: int, step: i
         "mails": {
             "commanded": len(ledger.commanded),
             "by_template": counts(ledger.templates),
-            **{kind: mails[kind] for kind in ("sent", "bounced", "failed", "skipped", "waiting")},
+            **{kind: mails[kind] for kind in (*FINAL, "waiting")},
             "skipped_by_reason": counts(ledger.skipped),
             "bounced_by_kind": counts(ledger.bounced),
             "delayed_by_the_relay": ledger.delayed(),
@@ -103,6 +103,8 @@ def _rows(summary: Summary) -> Iterator[tuple[str, int, str]]:
     yield "  bounced", mails["bounced"], _list(mails["bounced_by_kind"])
     skipped = {OUTCOMES.get(why, why): n for why, n in mails["skipped_by_reason"].items()}
     yield "  skipped", mails["skipped"], _list(skipped)
+    if mails["rejected"]:  # an address or a template that no mail can be made of
+        yield "  rejected", mails["rejected"], ""
     yield "  failed", mails["failed"], ""
     yield "  still waiting", mails["waiting"], ""
     yield "records refused", sum(summary["refused"].values()), _list(summary["refused"])

@@ -109,7 +109,7 @@ def _mails(ledger: Ledger) -> Panel:
     rows.add_column()
     rows.add_column(justify="right")
     mails = ledger.mails()
-    for kind in ("sent", "waiting", "bounced", "skipped", "failed"):
+    for kind in ("sent", "waiting", "bounced", "skipped", "rejected", "failed"):
         rows.add_row(kind, f"{mails[kind]:,}")
     rows.add_row("put off", f"{ledger.deferred:,}")
     rows.add_row("taken back", f"{ledger.taken_back:,}")

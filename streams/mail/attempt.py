@@ -164,7 +164,8 @@ class Attempts:
         if seasoned and _was_stale(result):
             result = await self._once_more(mail, turn) or result
         relay = turn.way.name
-        self._metrics.delivered(relay, asyncio.get_running_loop().time() - began)
+        seconds = asyncio.get_running_loop().time() - began
+        self._metrics.delivered(relay, turn.lane.provider, seconds)
         if isinstance(result, Accepted | Refused):
             self._metrics.reply(relay, result.code)
         return result._replace(relay=relay) if isinstance(result, Accepted) else result
@@ -188,7 +189,7 @@ class Attempts:
     def _turned_away(self, entry: Entry, down: RelayDown) -> None:
         """The relay is down, and has not heard of the mail: another one takes it, or it waits."""
         now = self._clock.now()
-        if self._relays.usable(now):
+        if down.reason == "full" or self._relays.usable(now):
             self._queue.again(entry.id)
             return
         reason = f"relay_{down.reason}"

@@ -55,7 +55,7 @@ class Delivery:
         self._clock = clock
         self._metrics = metrics
         self._news = asyncio.Event()
-        self._rests = asyncio.Event()
+        self._moved = asyncio.Event()
         self._serving: dict[Lane, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
@@ -64,17 +64,21 @@ class Delivery:
     def wake(self) -> None:
         """There may be something new in the queue."""
         self._news.set()
-        self._rests.clear()
 
     async def settled(self) -> None:
         """Wait until nothing is due and nothing on its way, for who drives a virtual clock."""
-        while True:
-            if self._is_due(self._clock.now()):
-                self._rests.clear()
-            await self._rests.wait()
-            await self._committer.drained()
-            if self._rests.is_set() and not self._is_due(self._clock.now()):
-                return
+        for way in (self._relays, self._webhooks):
+            way.listeners.add(self._moved.set)
+        try:
+            while True:
+                await self._committer.drained()
+                self._moved.clear()
+                if self._at_rest():
+                    return
+                await self._moved.wait()
+        finally:
+            for way in (self._relays, self._webhooks):
+                way.listeners.discard(self._moved.set)
 
     @property
     def next_time(self) -> int | None:
@@ -173,22 +177,17 @@ class Delivery:
 
     async def _rest(self) -> None:
         """Wait for news, or until something is due. Lanes that wait for a turn need nobody."""
-        now = self._clock.now()
-        if not self._tasks and not self._is_due(now):
-            self._rests.set()
-        waiting: set[asyncio.Task[Any]] = {asyncio.create_task(self._news.wait())}
-        if (time := self._queue.next_time(now)) is not None:
-            waiting.add(asyncio.ensure_future(self._clock.wait_until(time)))
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waiting:
-                task.cancel()
-        self._rests.clear()
+        self._moved.set()
+        time = self._queue.next_time(self._clock.now())
+        due = [] if time is None else [self._clock.wait_until(time)]
+        await _first(self._news.wait(), *due)
 
-    def _is_due(self, now: int) -> bool:
+    def _at_rest(self) -> bool:
+        """Whether only time, or something new, can lead to a mail."""
+        if self._tasks or self._news.is_set() or self._relays.busy or self._webhooks.busy:
+            return False
         time = self.next_time
-        return time is not None and time <= now
+        return time is None or time > self._clock.now()
 
     def _opens(self, lane: Lane, now: int) -> int:
         way: Turnstile[Any] = self._webhooks if lane.delivery == "notify" else self._relays
@@ -206,3 +205,13 @@ class Delivery:
         since = self._queue.overdue_since()
         overdue = 0.0 if since is None else max(now - since, 0) / 1000
         self._metrics.oldest(self._partition, overdue)
+
+
+async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
+    """Wait for the first of several."""
+    tasks = [asyncio.ensure_future(each) for each in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

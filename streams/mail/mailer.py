@@ -101,7 +101,7 @@ class MailerRuntime:
         self._gate = gate
         self._parking = Parking(open_store)
         self._check = check
-        self._relays = Turnstile(relays, clock=clock, changed=self._wake_all)
+        self._relays = Turnstile(relays, clock=clock)
         self._webhooks = Turnstile([webhooks or Webhooks()], clock=clock)
         self._providers = providers or Providers()
         self._reputation = reputation or Reputation()
@@ -161,11 +161,6 @@ class MailerRuntime:
         for tp, open_ in list(self._open.items()):
             if tp.partition == partition:
                 await asyncio.to_thread(open_.changelog.store.scrub, None)
-
-    def _wake_all(self) -> None:
-        """What one partition's mail has found out of a relay, the others' deliveries learn too."""
-        for partition in self._open.values():
-            partition.delivery.wake()
 
     async def settled(self) -> None:
         """Wait until no mail is due and none on its way, for who drives a virtual clock."""
@@ -363,7 +358,8 @@ class _Partition:
 
 def _count(metrics: MailerMetrics, note: Note, now: int) -> None:
     if note.what not in OUTCOMES:
-        metrics.request(note.mail_class, note.template, cast("Request", note.what))
+        if note.mail_class != "notify":
+            metrics.request(note.mail_class, note.template, cast("Request", note.what))
         return
     outcome = cast("Outcome", note.what)
     if note.mail_class == "notify":

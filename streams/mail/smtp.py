@@ -3,7 +3,8 @@
 A connection is lent for one mail. It is closed on any error, after 100 mails (20 to Yahoo), and
 after 30 idle seconds. When the relay can't be reached, refuses our login or shows a wrong
 certificate, that is no mail's fault: the pool remembers it for a while (`Breaker`) and mails wait,
-or take another relay (`streams/mail/turnstile.py`).
+or take another relay (`streams/mail/turnstile.py`). One that serves us and takes no further
+connection is not down, only full.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from streams.mail.relay import Relay
 
 _log = structlog.get_logger(__name__)
 
+WIDEN_MS = 60_000
+"""Between two tries whether a relay that took no more connections takes one more."""
+
 CHECK_AFTER = 1.0
 """Seconds after which an idle connection is asked whether it still lives, which costs one reply."""
 
@@ -38,7 +42,7 @@ class RelayDown(Exception):
     def __init__(self, reason: str, detail: str, until: int) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
-        """connect, tls, auth or refused."""
+        """connect, tls, auth or refused; full: it is up, and wants no further connection."""
         self.detail = detail
         self.until = until
 
@@ -68,6 +72,7 @@ class SmtpPool:
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._context: ssl.SSLContext | None = None
         self._helo: str | None = None
+        self._widen_at = 0
         self._changed: Callable[[], None] = lambda: None
 
     @property
@@ -117,6 +122,14 @@ class SmtpPool:
             self._keep(connection)
             self._count()
 
+    def _full(self, detail: str) -> RelayDown:
+        """The relay takes no more connections than it has: be content with those, for a while."""
+        self.traffic.connections = self._opened
+        self._widen_at = self._clock.now() + WIDEN_MS
+        _log.info("the relay takes no more connections", relay=self.relay.name, detail=detail,
+                  connections=self.traffic.connections)  # fmt: skip
+        return RelayDown("full", detail, self._clock.now())
+
     def down(self, reason: str, detail: str) -> RelayDown:
         """Note that the relay can't be used and return the exception that says so."""
         now = self._clock.now()
@@ -136,6 +149,8 @@ class SmtpPool:
             self._metrics.relay_up(self.relay.name)
             _log.info("the relay answers again", relay=self.relay.name)
             self._changed()
+        if self.traffic.connections < self._limits.connections:
+            self._widen()
 
     async def close(self) -> None:
         """Say goodbye on all idle connections."""
@@ -158,9 +173,17 @@ class SmtpPool:
             connection.close()
         return None
 
+    def _widen(self) -> None:
+        """Try one connection more, now and then."""
+        now = self._clock.now()
+        if now >= self._widen_at:
+            self._widen_at = now + WIDEN_MS
+            self.traffic.connections += 1
+            self._changed()
+
     def _make_room(self) -> None:
         """One more is to be opened: let an idle one go when there would be too many."""
-        if self._idle and self._busy + len(self._idle) >= self._limits.connections:
+        if self._idle and self._opened >= self._limits.connections:
             self._dismiss(self._idle.pop(0))
 
     def _keep(self, connection: Connection) -> None:
@@ -190,10 +213,20 @@ class SmtpPool:
         goodbye.add_done_callback(self._goodbyes.discard)
 
     async def _open(self) -> Connection:
-        if not self._breaker.failures:
-            return await self._connect()
-        async with self._probing:  # one finds out for all whether it is back
-            return await self._connect()
+        if self._unknown:
+            async with self._probing:  # one finds out for all whether the relay is there
+                if self._unknown:
+                    return await self._connect()
+        return await self._connect()
+
+    @property
+    def _unknown(self) -> bool:
+        """Whether no connection says that the relay is there."""
+        return self.doubtful or not self._opened
+
+    @property
+    def _opened(self) -> int:
+        return self._busy + len(self._idle)
 
     async def _connect(self) -> Connection:
         if not self._breaker.closed(self._clock.now()):
@@ -204,7 +237,10 @@ class SmtpPool:
                 client = await conversation.run(await self._tls(), await self._hello())
         except (SMTPException, OSError) as error:
             conversation.close()
-            raise self.down(conversation.blame(error), _detail(error)) from error
+            reason = conversation.blame(error)
+            if reason == "connect" and self._opened:
+                raise self._full(_detail(error)) from error
+            raise self.down(reason, _detail(error)) from error
         except BaseException:
             conversation.close()
             raise

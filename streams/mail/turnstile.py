@@ -50,40 +50,41 @@ W = TypeVar("W", bound=Way)
 class Turn(Generic[W]):
     """Leave to bring one mail on its way. Whoever gets it ends it."""
 
-    def __init__(self, way: W, lane: Lane, clock: Clock, over: Callable[[], None]) -> None:
+    def __init__(self, way: W, lane: Lane, clock: Clock, changed: Callable[[], None]) -> None:
         self.way = way
         self.lane = lane
         self._clock = clock
-        self._over = over
+        self._changed = changed
         self._ended = False
 
     def throttled(self) -> bool:
         """The provider asks for less. Returns whether the lane's rate was cut."""
-        return self.way.traffic.throttled(self.lane, self._clock.now())
+        cut = self.way.traffic.throttled(self.lane, self._clock.now())
+        self._changed()
+        return cut
 
     def end(self) -> None:
         """The mail is there, or will not get there now. Safe to call twice."""
         if not self._ended:
             self._ended = True
             self.way.traffic.end(self.lane)
-            self._over()
+            self._changed()
 
 
 class Turnstile(Generic[W]):
     """Hands out turns at the best way that there is."""
 
-    def __init__(
-        self, ways: Sequence[W], *, clock: Clock, changed: Callable[[], None] = lambda: None
-    ) -> None:
-        """`ways` in the order of preference. `changed` is called when one goes down or is back."""
+    def __init__(self, ways: Sequence[W], *, clock: Clock) -> None:
+        """`ways` in the order of preference."""
         self.ways = tuple(ways)
         self._clock = clock
         self._waiting: dict[Lane, deque[asyncio.Future[Turn[W]]]] = {}
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = NEVER
-        self._changed = changed
+        self.listeners: set[Callable[[], None]] = set()
+        """Called whenever somebody's turn has come nearer, or farther away."""
         for way in self.ways:
-            way.watch(self._way_changed)
+            way.watch(self._serve)
 
     async def turn(self, lane: Lane) -> Turn[W]:
         """Wait for a turn."""
@@ -106,6 +107,11 @@ class Turnstile(Generic[W]):
         return now if opens == NEVER else opens
 
     @property
+    def busy(self) -> int:
+        """How many have a turn."""
+        return sum(way.traffic.busy for way in self.ways)
+
+    @property
     def retry_at(self) -> int:
         """When the first of the ways may be tried (again)."""
         return min(way.retry_at for way in self.ways)
@@ -121,10 +127,6 @@ class Turnstile(Generic[W]):
             await asyncio.wait([self._alarm])
         for way in self.ways:
             await way.close()
-
-    def _way_changed(self) -> None:
-        self._serve()
-        self._changed()
 
     def _serve(self) -> None:
         """Give turns to all who may go."""
@@ -142,6 +144,8 @@ class Turnstile(Generic[W]):
                 break
             self._admit(way.traffic.order(ready)[0], way, now)
         self._ring_at(wake if wake > now else NEVER)
+        for listener in self.listeners:
+            listener()
 
     def _admit(self, lane: Lane, way: W, now: int) -> None:
         futures = self._waiting.pop(lane)

@@ -138,13 +138,13 @@ class MailMetrics:
         """A provider has asked for a lower rate, and gets it."""
         self.smtp_throttled.labels(relay, provider).inc()
 
-    def delivered(self, relay: str, seconds: float) -> None:
+    def delivered(self, relay: str, provider: str, seconds: float) -> None:
         """From MAIL to the last reply, whatever it was."""
-        self.smtp_send_duration.labels(relay).observe(seconds)
+        self.smtp_send_duration.labels(relay, provider).observe(seconds)
 
     def pool_wait(self, relay: str, seconds: float) -> None:
         """How long a mail waited for a connection."""
-        del relay  # one pool per relay and one relay per worker so far
+        del relay  # what a mail waits for is the same at each
         self.smtp_pool_wait.observe(seconds)
 
     def connections(self, relay: str, *, busy: int, idle: int) -> None:
@@ -236,7 +236,7 @@ class MailMetrics:
         self.smtp_send_duration = Histogram(
             "ritorno_smtp_send_duration_seconds",
             "From MAIL to the relay's last reply.",
-            ("relay",),
+            ("relay", "provider"),
             registry=registry,
             buckets=SMTP_BUCKETS,
         )

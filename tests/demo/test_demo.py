@@ -74,7 +74,7 @@ def test_the_sums_agree(played: Played) -> None:
     assert mails["sent"] > 20
     assert mails["bounced"] > 0
     assert mails["commanded"] == sum(
-        mails[kind] for kind in ("sent", "bounced", "failed", "skipped", "waiting")
+        mails[kind] for kind in ("sent", "bounced", "failed", "rejected", "skipped", "waiting")
     )
     assert mails["commanded"] == summary["decisions"]["by_reason"]["sent: due"]
     assert mails["commanded"] == sum(mails["by_template"].values())

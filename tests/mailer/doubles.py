@@ -79,7 +79,7 @@ class CountingMetrics:
     def reply(self, relay: str, code: int) -> None:
         self.seen["reply", code] += 1
 
-    def delivered(self, relay: str, seconds: float) -> None:
+    def delivered(self, relay: str, provider: str, seconds: float) -> None:
         self.seen["delivered",] += 1
 
     def pool_wait(self, relay: str, seconds: float) -> None:

@@ -251,6 +251,42 @@ async def test_a_provider_gets_no_more_connections_than_it_wants(domain: str, mo
     server.close()
 
 
+@pytest.mark.parametrize("refusal", ["421 4.7.0 too many connections from you", DROP])
+async def test_a_relay_that_takes_few_connections_is_full_and_not_down(refusal: str) -> None:
+    class SmallRelay(ScriptedRelay):
+        open, most, size = 0, 0, 3
+
+        async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if self.open == self.size:
+                self.script[GREETING] = [refusal]
+                await super().serve(reader, writer)
+                return
+            self.open += 1
+            self.most = max(self.most, self.open)
+            try:
+                await super().serve(reader, writer)
+            finally:
+                self.open -= 1
+
+    relay = SmallRelay()
+    server = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    relay.port = server.sockets[0].getsockname()[1]
+    async with shop(relay.url) as here:
+        await here.take(*(send(f"m{n}") for n in range(60)), send("t", urgent=True))
+        await here.until("mail.sent", 61)
+        assert here.log.types() == ["mail.sent"] * 61  # nobody was told to wait
+        assert (relay.most, here.pool.traffic.connections) == (3, 3)
+        assert not any(key[0] == "relay_down" for key in here.metrics.seen)
+        relay.size = 10
+        for minute in range(1, 4):
+            here.clock.advance(START + minute * 60_000)
+            sent = len(here.outcomes("mail.sent"))
+            await here.take(*(send(f"{minute}-{n}") for n in range(20)))
+            await here.until("mail.sent", sent + 20)
+        assert here.pool.traffic.connections == 6
+    server.close()
+
+
 async def test_yahoo_gets_twenty_mails_on_one_connection() -> None:
     async with scripted() as relay, shop(relay.url, limits=Limits(connections=1)) as here:
         await here.take(*(send(f"m{n}", email=f"a{n}@yahoo.it") for n in range(45)))

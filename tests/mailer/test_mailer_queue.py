@@ -12,6 +12,7 @@ import pytest
 from agents.mailer.changes import Changes, Ended
 from agents.mailer.entry import Entry, pack_entry, unpack_entry
 from agents.mailer.queue import Queue
+from agents.mailer.reading import read_record
 from agents.mailer.replies import (
     Accepted,
     Dropped,
@@ -22,10 +23,11 @@ from agents.mailer.replies import (
     reason_text,
 )
 from agents.mailer.retry import Breaker, retry_delay
+from schemas.commands import Command
 from schemas.stored import head
-from schemas.wire import parse_record
+from schemas.wire import Unreadable, parse_record
 from tests.mailer.bench import Bench, Store, parse, types
-from tests.mailer.samples import DAY, HOUR, START, cancel, pause, record, send
+from tests.mailer.samples import DAY, HOUR, START, cancel, feedback, notify, pause, record, send
 
 OK = Accepted(250, "ok")
 LATER = Refused("rcpt", 451, "later")
@@ -280,6 +282,26 @@ def test_a_hundred_thousand_mails_wait_in_modest_memory() -> None:
 
 def _entry(number: int) -> Entry:
     return Entry(f"m{number}", "queued", number, START + DAY, due=START + number)
+
+
+@pytest.mark.parametrize(
+    ("command", "key", "detail"),
+    [
+        (pause(), b"u1", "key: control records have none"),
+        (send(), None, "key: is not the customer"),
+        (feedback("e1"), b"u2", "key: is not the customer"),
+        (send("x" * 161), b"u1", "id: not usable"),
+        (notify("a\nb"), b"u1", "id: not usable"),
+        (notify(""), b"u1", "id: not usable"),
+    ],
+)
+def test_commands_that_nobody_meant(command: Command, key: bytes | None, detail: str) -> None:
+    with pytest.raises(Unreadable, match=detail):
+        read_record(record(command)._replace(key=key))
+
+
+def test_feedback_may_carry_the_long_id_of_an_event() -> None:
+    assert read_record(record(feedback("x" * 200)))
 
 
 def test_transactional_retries() -> None:

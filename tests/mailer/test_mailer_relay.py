@@ -70,6 +70,13 @@ def test_a_url_says_how_to_talk(url: str, port: int, tls: str) -> None:
     assert (relay.port, relay.tls) == (port, tls)
 
 
+def test_a_pool_asks_of_a_relay_what_relays_give() -> None:
+    limits = Limits()
+    assert (limits.connections, limits.mails) == (10, 100)
+    assert 15 <= limits.idle <= 60
+    assert (limits.connect, limits.data) == (30, 60)
+
+
 def test_user_and_password_are_decoded_and_never_shown() -> None:
     relay = parse_relay("smtps://us%40er:p%2Fw@relay.example")
     assert (relay.username, relay.password) == ("us@er", "p/w")

@@ -128,7 +128,7 @@ def exercise(mail: MailerMetrics) -> None:
     mail.rendered("welcome", 0.004)
     mail.reply("relay:25", 250)
     mail.reply("relay:25", 451)
-    mail.delivered("relay:25", 0.2)
+    mail.delivered("relay:25", "google", 0.2)
     mail.pool_wait("relay:25", 0.01)
     mail.connections("relay:25", busy=2, idle=1)
     mail.relay_down("relay:25", "connect")

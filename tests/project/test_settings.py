@@ -79,6 +79,7 @@ def test_a_mistake_names_variable_and_value(
     ("name", "value"),
     [
         ("SMTP_URL", "http://shop:hunter2hunter2@relay"),
+        ("SMTP_URL", "smtp://relay smtp://shop:hunter2hunter2@relay:port"),
         ("TOKEN_KEYS", "not an id:hunter2hunter2hunter2"),
         ("TOKEN_KEYS", "k1:hunter2"),
         ("BROKER", "kafka://shop:hunter2hunter2@broker:9092"),
@@ -96,6 +97,7 @@ def test_secrets_do_not_show_in_the_settings_themselves(monkeypatch: pytest.Monk
     monkeypatch.setenv("RITORNO_SMTP_URL", "smtps://shop:hunter2@relay:465")
     monkeypatch.setenv("RITORNO_KAFKA_PASSWORD", "hunter2")
     monkeypatch.setenv("RITORNO_TOKEN_KEYS", "k1:hunter2hunter2hunter2")
+    monkeypatch.setenv("RITORNO_WEBHOOK_SECRET", "hunter2")
     assert "hunter2" not in repr(load_settings())
 
 
@@ -106,6 +108,19 @@ def test_a_misspelt_name_is_not_ignored(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("RITORNO_BROKR")
     Path("ritorno.toml").write_text('[shop]\nnmae = "x"')
     with pytest.raises(SettingsError, match="shop_nmae is not a setting; did you mean shop_name"):
+        load_settings()
+
+
+def test_domains_of_providers_from_the_environment_and_a_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("ritorno.toml").write_text('[mail_providers]\n"acme.example" = "microsoft"')
+    assert load_settings().mail_providers == {"acme.example": "microsoft"}
+    monkeypatch.setenv("RITORNO_MAIL_PROVIDERS", "Acme.example=google, other.example=aruba")
+    expected = {"acme.example": "google", "other.example": "aruba"}
+    assert load_settings().mail_providers == expected
+    monkeypatch.setenv("RITORNO_MAIL_PROVIDERS", "acme.example=gogle")
+    with pytest.raises(SettingsError, match=r"RITORNO_MAIL_PROVIDERS.*acme\.example=gogle.*aruba"):
         load_settings()
 
 

@@ -223,7 +223,11 @@ async def test_the_relay(relay: str) -> None:
     assert (await check_smtp(Settings(broker=KAFKA, smtp_url=relay))).status is Status.OK
 
 
-async def test_no_relay_there() -> None:
+async def test_no_relay_there(relay: str) -> None:
+    both = Settings(broker=KAFKA, smtp_url=f"{relay} smtp://127.0.0.1:1")
+    check = await check_smtp(both)  # one carries the mails, and nobody is left beside it
+    assert check.status is Status.WARN
+    assert "answers; 127.0.0.1:1 does not answer" in check.text
     check = await check_smtp(Settings(broker=KAFKA, smtp_url="smtp://someone:secret@127.0.0.1:1"))
     assert check.status is Status.FAIL
     assert "127.0.0.1:1" in check.text
