@@ -6,20 +6,19 @@ any more is not known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from agents.conditions import ConditionMistake, check_text, find_date
 from agents.mistakes import Mistake
 from agents.vocabulary import Vocabulary
 from schemas.definitions.steps import (
-    BranchStep,
     NotifyStep,
     SendStep,
     SetStep,
-    SplitStep,
     Step,
     TagStep,
     UntagStep,
+    places,
 )
 from schemas.definitions.triggers import OnDate
 from schemas.definitions.waits import WaitUntilDate
@@ -32,22 +31,8 @@ def check_names(workflow: Workflow, vocabulary: Vocabulary, about: str) -> Itera
         return
     if isinstance(workflow.trigger, OnDate):
         yield from _date(workflow.trigger.date, vocabulary, "", "trigger.date")
-    yield from _steps(workflow.steps, "steps", vocabulary, about)
-
-
-def _steps(
-    steps: Iterable[Step], path: str, vocabulary: Vocabulary, about: str
-) -> Iterator[Mistake]:
-    for number, step in enumerate(steps):
-        place = f"{path}.{number}"
-        yield from _step(step, place, vocabulary, about)
-        if isinstance(step, BranchStep):
-            for arm, way in enumerate(step.branch):
-                yield from _steps(way.steps, f"{place}.branch.{arm}.steps", vocabulary, about)
-            yield from _steps(step.otherwise, f"{place}.else", vocabulary, about)
-        elif isinstance(step, SplitStep):
-            for arm, variant in enumerate(step.split):
-                yield from _steps(variant.steps, f"{place}.split.{arm}.steps", vocabulary, about)
+    for path, step in places(workflow.steps):
+        yield from _step(step, path, vocabulary, about)
 
 
 def _step(step: Step, path: str, vocabulary: Vocabulary, about: str) -> Iterator[Mistake]:

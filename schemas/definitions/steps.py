@@ -263,12 +263,18 @@ for _model in (Arm, BranchStep, Variant, SplitStep):
 
 def walk(steps: Iterable[Step]) -> Iterator[Step]:
     """Yield all steps, those inside branches and splits after the one that holds them."""
-    for step in steps:
-        yield step
+    return (step for _, step in places(steps))
+
+
+def places(steps: Iterable[Step], path: str = "steps") -> Iterator[tuple[str, Step]]:
+    """Yield all steps as `walk` does, each with its place in the file: `steps.2.else.0`."""
+    for number, step in enumerate(steps):
+        place = f"{path}.{number}"
+        yield place, step
         if isinstance(step, BranchStep):
-            for arm in step.branch:
-                yield from walk(arm.steps)
-            yield from walk(step.otherwise)
+            for arm, way in enumerate(step.branch):
+                yield from places(way.steps, f"{place}.branch.{arm}.steps")
+            yield from places(step.otherwise, f"{place}.else")
         elif isinstance(step, SplitStep):
-            for variant in step.split:
-                yield from walk(variant.steps)
+            for arm, variant in enumerate(step.split):
+                yield from places(variant.steps, f"{place}.split.{arm}.steps")

@@ -1,4 +1,7 @@
-"""What workflow files name of each other: segments, campaigns, scores, workflows."""
+"""What workflow files name of each other: segments, campaigns, scores, workflows.
+
+(The fields that a file names: `agents/workflows/naming.py`.)
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from agents.mistakes import Mistake
 from schemas.definitions import AnyDefinition
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Coupons, Segments
-from schemas.definitions.steps import CallStep, CouponStep, ScoreStep
+from schemas.definitions.steps import CallStep, CouponStep, ScoreStep, places
 from schemas.definitions.triggers import OnScore, OnSegment
 from schemas.definitions.workflow import Workflow
 
@@ -48,11 +51,11 @@ def _named(workflow: Workflow) -> Iterator[tuple[str, str, str]]:
             yield "trigger.segment", "segment", name
         case OnScore(score=name):
             yield "trigger.score", "score", name
-    for step in workflow.all_steps():
+    for path, step in places(workflow.steps):
         match step:
             case CouponStep(coupon=name):
-                yield f"steps.{step.id}.coupon", "campaign", name
+                yield f"{path}.coupon", "campaign", name
             case ScoreStep(score=name):
-                yield f"steps.{step.id}.score", "score", name
+                yield f"{path}.score", "score", name
             case CallStep(call=name):
-                yield f"steps.{step.id}.call", "workflow", name
+                yield f"{path}.call", "workflow", name

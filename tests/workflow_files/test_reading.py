@@ -40,3 +40,43 @@ def test_an_unknown_custom_field_is_told(tmp_path: Path) -> None:
 
     assert finding.line == len(text.splitlines()) + 1
     assert "fields.nowhere" in finding.path + finding.problem
+
+
+@pytest.mark.parametrize(
+    ("step", "problem"),
+    [
+        ("coupon: welcom", "there is no campaign welcom; did you mean welcome?"),
+        ("{score: leed, add: 1}", "there is no score leed; did you mean lead?"),
+        ("call: w99-nothing", "there is no workflow w99-nothing"),
+    ],
+)
+def test_a_name_that_is_nobodys_is_told_where_it_stands(
+    tmp_path: Path, step: str, problem: str
+) -> None:
+    for path in SHIPPED.glob("*.yaml"):
+        (tmp_path / path.name).write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    body = step if step.startswith("{") else f"{{{step}}}"
+    text = "\n".join(
+        ["id: w99-names", "title: {it: x}", "trigger: order.completed",
+         "entry: {once_per: order}", "steps:", "  - id: way", "    branch:",
+         "      - if: {orders.count: 1}", "        steps:",
+         f"          - {body[:1]}id: inside, {body[1:]}"]
+    )  # fmt: skip
+    (tmp_path / "w99.yaml").write_text(text, encoding="utf-8")
+
+    (finding,) = read_directory(tmp_path).findings
+
+    assert (finding.file.name, finding.line) == ("w99.yaml", 10)
+    assert finding.path.startswith("steps.0.branch.0.steps.0.")
+    assert finding.problem.startswith(problem)
+
+
+def test_a_trigger_names_a_segment_that_there_is(tmp_path: Path) -> None:
+    for path in SHIPPED.glob("*.yaml"):
+        text = path.read_text(encoding="utf-8").replace("{segment: vip}", "{segment: vips}")
+        (tmp_path / path.name).write_text(text, encoding="utf-8")
+
+    (finding,) = read_directory(tmp_path).findings
+
+    assert (finding.file.name, finding.path) == ("w24-vip.yaml", "trigger.segment")
+    assert finding.problem == "there is no segment vips; did you mean vip?"
