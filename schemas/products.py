@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic_core import from_json
 
 from schemas.durations import Duration
 from schemas.events import Currency, Id, Text, Url
-from schemas.instant import parse_instant
 from schemas.money import Price
 
 Ids = Annotated[list[Id], Field(max_length=50)]
@@ -82,43 +80,3 @@ class Product(BaseModel):
     def available(self) -> bool:
         """Whether it can be bought now."""
         return self.availability != "out_of_stock" and self.stock != 0
-
-
-PRODUCT_UPDATED = "product.updated"
-"""Type of a line in a file of events that describes a product (a CloudEvent whose data it is)."""
-
-
-class ProductUpdate(NamedTuple):
-    """A line that describes a product."""
-
-    product: Product
-    time: int | None
-    """Since when, ms since the epoch; None where the line does not say."""
-
-
-def product_in(line: bytes | str) -> ProductUpdate | None:
-    """Return what a line of a file of events says of a product, None for any other line.
-
-    Raises ValueError, of which ValidationError is one.
-    """
-    marker = PRODUCT_UPDATED if isinstance(line, str) else PRODUCT_UPDATED.encode()
-    if marker not in line:  # type: ignore[operator]  # both are of one kind
-        return None
-    try:
-        body = from_json(line)
-    except ValueError:
-        return None  # whoever reads events says what is wrong
-    return product_of(body) if isinstance(body, dict) else None
-
-
-def product_of(body: dict[str, Any]) -> ProductUpdate | None:
-    """Return what a JSON object says of a product, None when it is about something else.
-
-    Raises ValueError, of which ValidationError is one.
-    """
-    if body.get("type") != PRODUCT_UPDATED:
-        return None
-    data = body.get("data", body.get("properties"))
-    product = Product.model_validate(data if isinstance(data, dict) else {})
-    time = body.get("time", body.get("timestamp"))
-    return ProductUpdate(product, None if time is None else parse_instant(time))

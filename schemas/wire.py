@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
 from schemas.events import INTERNAL_TYPES, PAYLOADS, CloudEvent, Event, Id
 from schemas.instant import parse_instant, to_rfc3339
+from schemas.products import Product
 from schemas.records import OutRecord, Record
 
 MAX_EVENT_BYTES = 1_000_000
@@ -115,6 +116,48 @@ def _parse_body(body: dict[str, Any], key: bytes | None) -> Event:
         "neither a CloudEvent (no specversion) nor a Segment object "
         f"(type: {str(body.get('type'))[:64]!r}, expected track, identify, page or alias)",
     )
+
+
+class ProductUpdate(NamedTuple):
+    """A line that describes a product."""
+
+    product: Product
+    time: int | None
+    """Since when, ms since the epoch; None where the line does not say."""
+
+
+PRODUCT_UPDATED = "product.updated"
+"""Type of such a line: a CloudEvent whose data is the product."""
+
+
+def parse_line(line: bytes | str) -> Event | ProductUpdate:
+    """Read a line of a file of events: an event in any accepted form, or a product. Raises
+    Unreadable."""
+    marker = PRODUCT_UPDATED if isinstance(line, str) else PRODUCT_UPDATED.encode()
+    if marker in line and len(line) <= MAX_EVENT_BYTES:  # type: ignore[operator]  # both are of one kind
+        try:
+            body = from_json(line)
+        except ValueError:
+            body = None  # whoever reads events says what is wrong
+        update = parse_product(body) if isinstance(body, dict) else None
+        if update is not None:
+            return update
+    return parse_published(line)
+
+
+def parse_product(body: dict[str, Any]) -> ProductUpdate | None:
+    """Return what a JSON object says of a product, None when it is about something else.
+
+    Raises Unreadable.
+    """
+    if body.get("type") != PRODUCT_UPDATED:
+        return None
+    try:
+        product = Product.model_validate(body.get("data", body.get("properties")))
+    except ValidationError as error:
+        raise _invalid(error) from None
+    time = body.get("time", body.get("timestamp"))
+    return ProductUpdate(product, None if time is None else _checked_time("time", time))
 
 
 def to_record(event: Event) -> OutRecord:

@@ -17,9 +17,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas import events
-from schemas.products import Product, product_of
+from schemas.products import Product
 from schemas.records import OutRecord
-from schemas.wire import first_error
+from schemas.wire import Unreadable, first_error, parse_product
 from streams.log import Log
 from streams.topology import CUSTOMER_EVENTS, PRODUCTS
 
@@ -121,9 +121,9 @@ def _product(place: str, row: Any) -> Product:
     if not isinstance(row, dict):
         raise FeedError(f"{place}: not a product but {type(row).__name__}")
     try:
-        update = product_of(row)
+        update = parse_product(row)
         return Product.model_validate(row) if update is None else update.product
+    except Unreadable as error:
+        raise FeedError(f"{place}: {error.detail}") from None
     except ValidationError as error:
         raise FeedError(f"{place}: {first_error(error)}") from None
-    except ValueError as error:
-        raise FeedError(f"{place}: {error}") from None

@@ -19,12 +19,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
-from pydantic import ValidationError
-
 from schemas.dead_letters import refuse_line
-from schemas.products import Product, product_in
+from schemas.events import Event
+from schemas.products import Product
 from schemas.records import OutRecord
-from schemas.wire import MAX_EVENT_BYTES, Unreadable, first_error, parse_published, to_record
+from schemas.wire import MAX_EVENT_BYTES, ProductUpdate, Unreadable, parse_line, to_record
 from streams import products
 from streams.clock import Clock
 from streams.log import Log, LogError
@@ -46,6 +45,10 @@ class NumberedLine(NamedTuple):
 
     number: int
     content: bytes
+
+
+Told = tuple[NumberedLine, Event | ProductUpdate | Unreadable]
+"""A line and what it says, or why it can't be read."""
 
 
 class Refused(NamedTuple):
@@ -122,17 +125,15 @@ async def publish(
     """
     report = PublishReport()
     known: dict[str, Product] | None = None
-    outgoing: dict[int, list[OutRecord]]
     try:
         partitions = await log.partitions(CUSTOMER_EVENTS)
-        for about_products, batch in _batches(lines):
-            if about_products:
+        for batch in _batches(map(_read, lines)):
+            feed = [told.product for _, told in batch if isinstance(told, ProductUpdate)]
+            if feed:
                 known = await products.read(log) if known is None else known
-                feed, refused = _parse_products(batch)
                 await products.publish(log, feed, known)
-                outgoing = {}
-            else:
-                outgoing, refused = _parse(batch, partitions)
+            outgoing = _records(batch, partitions)
+            refused = [(line, why) for line, why in batch if isinstance(why, Unreadable)]
             letters = [_letter(line, why, clock.now()) for line, why in refused if dead_letter]
             await _append(log, outgoing, letters)
             _count(report, batch, refused)
@@ -143,48 +144,27 @@ async def publish(
     return report
 
 
-def _batches(lines: Iterable[NumberedLine]) -> Iterator[tuple[bool, list[NumberedLine]]]:
-    """Yield whether it is about products and at most BATCH lines, in the order of the file."""
-    for about_products, group in itertools.groupby(lines, lambda line: _is_product(line.content)):
-        while batch := list(itertools.islice(group, BATCH)):
-            yield about_products, batch
-
-
-def _is_product(content: bytes) -> bool:
+def _read(line: NumberedLine) -> Told:
     try:
-        return product_in(content) is not None
-    except ValueError:
-        return True  # one that is wrong
+        return line, parse_line(line.content)
+    except Unreadable as error:
+        return line, error
 
 
-def _parse_products(
-    batch: list[NumberedLine],
-) -> tuple[list[Product], list[tuple[NumberedLine, Unreadable]]]:
-    feed, refused = [], []
-    for line in batch:
-        try:
-            update = product_in(line.content)
-            assert update is not None  # says _is_product
-            feed.append(update.product)
-        except ValueError as error:
-            detail = first_error(error) if isinstance(error, ValidationError) else str(error)
-            refused.append((line, Unreadable("invalid_event", detail)))
-    return feed, refused
+def _batches(lines: Iterable[Told]) -> Iterator[list[Told]]:
+    """Yield at most BATCH lines, about products or about events: both go on in the file's order."""
+    for _, group in itertools.groupby(lines, lambda told: isinstance(told[1], ProductUpdate)):
+        while batch := list(itertools.islice(group, BATCH)):
+            yield batch
 
 
-def _parse(
-    batch: list[NumberedLine], partitions: int
-) -> tuple[dict[int, list[OutRecord]], list[tuple[NumberedLine, Unreadable]]]:
+def _records(batch: list[Told], partitions: int) -> dict[int, list[OutRecord]]:
     outgoing: dict[int, list[OutRecord]] = defaultdict(list)
-    refused = []
-    for line in batch:
-        try:
-            record = to_record(parse_published(line.content))
-        except Unreadable as error:
-            refused.append((line, error))
-            continue
-        outgoing[partition_of(record.key or b"", partitions)].append(record)
-    return outgoing, refused
+    for _, told in batch:
+        if isinstance(told, Event):
+            record = to_record(told)
+            outgoing[partition_of(record.key or b"", partitions)].append(record)
+    return outgoing
 
 
 async def _append(log: Log, outgoing: dict[int, list[OutRecord]], letters: list[OutRecord]) -> None:
@@ -213,12 +193,12 @@ def _letter(line: NumberedLine, why: Unreadable, now: int) -> OutRecord:
 
 def _count(
     report: PublishReport,
-    batch: list[NumberedLine],
+    batch: list[Told],
     refused: list[tuple[NumberedLine, Unreadable]],
 ) -> None:
     report.events += len(batch) - len(refused)
     report.refused += len(refused)
-    report.through = batch[-1].number
+    report.through = batch[-1][0].number
     for line, why in refused:
         report.by_reason[why.reason] = report.by_reason.get(why.reason, 0) + 1
         if len(report.examples) < MAX_EXAMPLES:

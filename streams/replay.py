@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from agents.definitions import Definitions
 from agents.effects import Effect
 from agents.partition import PartitionActors, Place, Poisoned
@@ -27,11 +25,10 @@ from schemas.decisions import Decision
 from schemas.description import describe
 from schemas.events import TICK, Event
 from schemas.instant import to_rfc3339
-from schemas.products import product_in
 from schemas.records import Headers, OutRecord, Record
 from schemas.stored import HEAD_SIZE, PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
-from schemas.wire import Unreadable, first_error, parse_published, parse_record
+from schemas.wire import ProductUpdate, Unreadable, parse_line, parse_record
 from streams.log import Log, UnknownTopic
 from streams.partitioner import partition_of
 from streams.products import control_record
@@ -237,28 +234,22 @@ class _FileLog:
     def take_line(self, number: int, line: bytes) -> None:
         """Append the event of one line, after the ticks that come before it."""
         try:
-            update = product_in(line)
-            event = parse_published(line) if update is None else None
+            told = parse_line(line)
         except Unreadable as error:
             self._outcome.refuse(f"line {number}", error.reason, error.detail)
             return
-        except ValueError as error:
-            detail = first_error(error) if isinstance(error, ValidationError) else str(error)
-            self._outcome.refuse(f"line {number}", "invalid_event", detail)
-            return
-        said = event.time if event is not None else update.time if update is not None else None
-        if said is None and not self._now:
+        if told.time is None and not self._now:
             raise ReplayError(f"line {number}: the first event has no time to begin with")
-        time = max(self._now, said or 0)
+        time = max(self._now, told.time or 0)
         if time > self._until:
             self._outcome.after_until += 1
             return
         self._tick_until(time)
         self._line = number
-        if update is not None:
-            self._append(time, *control_record([update.product]))
-        elif event is not None:
-            self._append_event(event, time)
+        if isinstance(told, ProductUpdate):
+            self._append(time, *control_record([told.product]))
+        else:
+            self._append_event(told, time)
 
     def finish(self) -> None:
         """Let the time pass that is left."""

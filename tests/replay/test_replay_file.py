@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from agents import customer, sending
+from schemas.customer import decode_customer
 from schemas.definitions import version_of
 from schemas.instant import parse_instant, to_rfc3339
 from streams.replay import Outcome, ReplayError, replay_file, write
@@ -170,3 +171,17 @@ def test_a_defect_costs_one_event_and_no_more(monkeypatch: pytest.MonkeyPatch) -
     outcome = play(shop())
     assert commands(outcome) == expected
     assert [where for where, *_ in outcome.refusals] == ["line 5"]
+
+
+def test_lines_about_products_hold_from_where_they_stand() -> None:
+    moka = {"sku": "moka", "name": "Moka", "price": "9.90", "lasts": "10d"}
+    told = {"type": "product.updated", "time": to_rfc3339(START), "data": moka}
+    broken = b'{"type":"product.updated","data":{"sku":"moka"}}'
+    order = line(1, "order.completed", HOUR, order_id="o1", products=[{"product_id": "moka"}])
+    outcome = play([json.dumps(told).encode(), broken, order])
+    assert [(where, reason) for where, reason, _ in outcome.refusals] == [
+        ("line 2", "invalid_event")
+    ]
+    assert set(outcome.customers) == {"anna"}
+    runs_out = decode_customer("anna", outcome.customers["anna"]).orders[0].runs_out
+    assert runs_out == START + HOUR * 1000 + 10 * DAY * 1000
