@@ -232,10 +232,12 @@ def _changes(
 
 def _turns(moment: Callable[[Subject], int | None], spans: Sequence[int], subject: Subject) -> int:
     instant = moment(subject)
-    if instant is None:
-        return NEVER
-    ahead = (instant + span for span in spans if instant + span > subject.now)
-    return min(ahead, default=NEVER)
+    earliest = NEVER
+    if instant is not None:
+        for span in spans:  # not a generator: this runs at each event
+            if subject.now < instant + span < earliest:
+                earliest = instant + span
+    return earliest
 
 
 def _shown(value: Any) -> str:

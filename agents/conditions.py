@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from agents.comparisons import Wrong, compile_test
@@ -55,7 +55,10 @@ class Check:
     def changes_at(self, subject: Subject) -> int:
         """Return the earliest instant (ms) after now at which time alone may change the answer;
         NEVER when it can't."""
-        return min((changes(subject) for changes in self.changes), default=NEVER)
+        earliest = NEVER
+        for changes in self.changes:  # not a generator: this runs at each event
+            earliest = min(earliest, changes(subject))
+        return earliest
 
 
 def compile_condition(condition: Condition, vocabulary: Vocabulary, *, about: str = "") -> Check:
@@ -72,7 +75,7 @@ def compile_condition(condition: Condition, vocabulary: Vocabulary, *, about: st
         (negated,) = _compiled([condition.not_], vocabulary, about, "not")
         holds = negated.holds
         parts.append(_merged(lambda subject: not holds(subject), [negated]))
-    return _merged(_all_of([check.holds for check in parts]), parts)
+    return _all(parts)
 
 
 def read_field(name: str, subject: Subject) -> Any:
@@ -179,6 +182,20 @@ def _merged(holds: Callable[[Subject], bool], checks: Iterable[Check]) -> Check:
         tuple(changes for check in checks for changes in check.changes),
         frozenset().union(*(check.unforeseen for check in checks)),
     )
+
+
+def _all(checks: list[Check]) -> Check:
+    """All have to hold. As long as one doesn't that time can't change, time changes nothing."""
+    merged = _merged(_all_of([check.holds for check in checks]), checks)
+    steady = [check.holds for check in checks if not check.changes]
+    if not merged.changes or not steady:
+        return merged
+    others_hold = _all_of(steady)
+
+    def changes(subject: Subject) -> int:
+        return merged.changes_at(subject) if others_hold(subject) else NEVER
+
+    return replace(merged, changes=(changes,))
 
 
 def _all_of(parts: list[Callable[[Subject], bool]]) -> Callable[[Subject], bool]:

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from schemas.stored import NEVER
 
 _REACH = 1 << 20
 """How far (ms) an estimate may be off: a quarter of an hour, where rounding makes it a few ms."""
+_EARLY = 3_600_000
+"""ms. An estimate errs by far less, and an hour of every crossing's way is no burden."""
 _HORIZON = 100 * 366 * 86_400_000
 
 
-def crossing(
-    value: Callable[[int], float], now: int, thresholds: Iterable[float],
-    estimate: Callable[[float], float],
-) -> int:  # fmt: skip
-    """Return the first instant (ms) after `now` at which `value` is on another side of one of the
-    thresholds; NEVER when it stays where it is.
+def early(near: float, now: int) -> int | None:
+    """Return when (ms) to look again for a threshold that is passed about at `near`; None when that
+    is so soon that it has to be known exactly.
 
-    `value` goes one way only. `estimate` says about when it is at a threshold, infinity if never.
+    A little too early: to look once more then costs less than to know exactly at each event, most
+    of which move it further away.
     """
-    ends = [
-        _first(_leaves_its_side(value, now, threshold), now, int(near))
-        for threshold in thresholds
-        if math.isfinite(near := estimate(threshold)) and near < now + _HORIZON
-    ]
-    return min(ends, default=NEVER)
+    if near > now + _HORIZON:
+        return NEVER
+    return int(near) - _EARLY if near > now + 2 * _EARLY else None
+
+
+def exact(value: Callable[[int], float], now: int, threshold: float, near: float) -> int:
+    """Return the first instant (ms) after `now` at which `value`, which goes one way only, is on
+    another side of the threshold; NEVER when that isn't about at `near`."""
+    return _first(_leaves_its_side(value, now, threshold), now, int(near))
 
 
 def _leaves_its_side(

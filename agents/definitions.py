@@ -118,11 +118,7 @@ class Definitions:
             definitions=self,
             by_trigger=by_trigger,
             hears=_types(by_trigger.keys()),
-            watched_scores=frozenset(
-                published.workflow.trigger.score
-                for published in workflows
-                if isinstance(published.workflow.trigger, OnScore)
-            ),
+            thresholds=_thresholds(workflows),
             workflows={published.workflow.id: published for published in workflows},
             scored=score.by_event(self._scored[key] for key in keys if key in self._scored),
             standing=self._standing(keys),
@@ -157,8 +153,8 @@ class Live:
     hears: frozenset[str] = frozenset()
     """Event types that may begin a run."""
     workflows: Mapping[str, Published] = field(default_factory=dict)
-    watched_scores: frozenset[str] = frozenset()
-    """Scores that may begin a run when they cross a threshold."""
+    thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Score → thresholds at which it may begin a run, upwards or downwards."""
     scorings: dict[str, Scoring] = field(default_factory=dict)
     """Of every score, by name."""
     scored: Mapping[str, tuple[Scored, ...]] = field(default_factory=dict)
@@ -178,6 +174,17 @@ def _by_trigger(workflows: Iterable[Published]) -> dict[str, list[Published]]:
     for several in by_trigger.values():
         several.sort(key=lambda published: (-published.workflow.priority, published.workflow.id))
     return dict(by_trigger)
+
+
+def _thresholds(workflows: Iterable[Published]) -> dict[str, tuple[float, ...]]:
+    found: defaultdict[str, set[float]] = defaultdict(set)
+    for published in workflows:
+        trigger = published.workflow.trigger
+        if isinstance(trigger, OnScore):
+            found[trigger.score] |= {
+                each for each in (trigger.above, trigger.below) if each is not None
+            }
+    return {name: tuple(sorted(thresholds)) for name, thresholds in found.items()}
 
 
 def _types(names: Set[str]) -> frozenset[str]:

@@ -114,8 +114,8 @@ def _change(
     A score that nobody has defined (any more) keeps what it is worth.
     """
     changed, scoring = _own(customer, name), context.live.scorings.get(name)
-    watched = scoring is not None and name in context.live.watched_scores
-    before = worth.value(changed, scoring, context.now) if watched and scoring is not None else 0.0
+    thresholds = context.live.thresholds.get(name, ())
+    before = worth.value(changed, scoring, context.now) if thresholds and scoring else 0.0
     if points:
         worth.add(changed, points, time, None if scoring is None else scoring.half_life)
     for rule in lasting:
@@ -126,12 +126,15 @@ def _change(
     if band != changed.band:
         _announce(customer, changed, name, band, cause, context)
         changed.band = band
-    if watched:
+    if thresholds:
         tell(name, before, worth.value(changed, scoring, context.now), context.now, context)
 
 
 def tell(name: str, before: float, after: float, time: int, context: Context) -> None:
-    """Let those workflows know that wait for a threshold between two values to be crossed."""
+    """Let workflows know that wait for a threshold which lies between two values."""
+    low, high = sorted((before, after))
+    if not any(low < each <= high for each in context.live.thresholds.get(name, ())):
+        return
     data = {"score": name, "before": before, "after": after, "value": after}
     context.caused.append(Occurred(f"score:{name}", time, data=data))
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import partial
 
-from agents.crossing import crossing
+from agents.crossing import early, exact
 from schemas.customer import Customer, Score
 from schemas.definitions.scoring import Scoring
 from schemas.stored import NEVER
@@ -52,25 +53,25 @@ def faded(score: Score, time: int, half_life: int | None) -> float:
 def passes(score: Score, scoring: Scoring, now: int, thresholds: Iterable[float]) -> int:
     """Return the first instant (ms) after `now` at which the worth may be on another side of one of
     the thresholds without anything happening; NEVER when it stays where it is."""
-    ends = [
-        score.last[rule.id] + rule.within
-        for rule in scoring.rules
-        if rule.within is not None and rule.id in score.last
-    ]
-    step = min((end for end in ends if end > now), default=NEVER)
+    earliest = _rules_end(score, scoring, now) if score.last else NEVER
     half_life = scoring.half_life
     if half_life is None or not score.value:
-        return step
+        return earliest
     whole, left = _of_rules(score, scoring, now), faded(score, now, half_life)
-
-    def estimate(threshold: float) -> float:
+    for threshold in thresholds:  # no closures: this runs at each event
         share = (threshold - whole) / left
-        return now - half_life * math.log2(share) if 0 < share <= 1 else math.inf
+        if 0 < share <= 1:
+            near = now - half_life * math.log2(share)
+            passed = early(near, now)
+            if passed is None:
+                then = partial(_then, score, half_life, whole)
+                passed = exact(then, now, threshold, near)
+            earliest = min(earliest, passed)
+    return earliest
 
-    def then(time: int) -> float:
-        return faded(score, time, half_life) + whole
 
-    return min(step, crossing(then, now, thresholds, estimate))
+def _then(score: Score, half_life: int, whole: float, time: int) -> float:
+    return faded(score, time, half_life) + whole
 
 
 def adopt(score: Score, other: Score, half_life: int | None) -> None:
@@ -79,6 +80,15 @@ def adopt(score: Score, other: Score, half_life: int | None) -> None:
         add(score, other.value, other.time, half_life)
     for rule, last in other.last.items():
         score.last[rule] = max(score.last.get(rule, 0), last)
+
+
+def _rules_end(score: Score, scoring: Scoring, now: int) -> int:
+    ends = (
+        score.last[rule.id] + rule.within
+        for rule in scoring.rules
+        if rule.within is not None and rule.id in score.last
+    )
+    return min((end for end in ends if end > now), default=NEVER)
 
 
 def _of_rules(score: Score, scoring: Scoring, now: int) -> float:

@@ -8,6 +8,7 @@
     backlog    100,000 mails wait for a relay 20 ms away, and receipts overtake them
     recovery   kept records/s, and the first event after a kill -9
     replay     events/s of a file
+    standing   the same with fifteen segments and five watches, and without any
     memory     bytes per customer
 
 Writes `benchmarks/results.json`. Broker, workers and peers share this machine's cores, so close
@@ -34,6 +35,7 @@ from benchmarks import (
     recovery,
     replaying,
     results,
+    standing,
     throughput,
 )
 from benchmarks.machine import NoBroker
@@ -42,7 +44,7 @@ from benchmarks.results import Result
 from benchmarks.say import Say, telling
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
-          "replay", "memory")  # fmt: skip
+          "replay", "standing", "memory")  # fmt: skip
 
 
 async def measure(suites: Sequence[str], say: Say) -> list[Result]:
@@ -71,6 +73,8 @@ async def measure(suites: Sequence[str], say: Say) -> list[Result]:
                     rows = await recovery.measure(here, say)
             elif suite == "replay":
                 rows = replaying.measure(directory, say)
+            elif suite == "standing":
+                rows = standing.measure(directory, say)
             else:
                 rows = await footprint.measure(directory, say)
         found += rows

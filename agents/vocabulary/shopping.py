@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from agents.crossing import crossing
+from agents.crossing import early, exact
 from agents.subject import Subject
 from agents.vocabulary.field import Field, FieldType, Read
 from schemas.customer import Bought, Customer, Line, Order
@@ -305,14 +304,22 @@ def _thins_out(
     subject: Subject, total: float, read: Callable[[Subject], float], thresholds: Sequence[float]
 ) -> int:
     """Nothing comes, so what there is spreads over ever more months."""
-    first = subject.customer.statistics.first
+    first, earliest = subject.customer.statistics.first, NEVER
     if not first or total <= 0:
         return NEVER
+    for threshold in thresholds:
+        if 0 < threshold <= total:
+            near = first + MONTH * total / threshold
+            passed = early(near, subject.now)
+            if passed is None:
+                then = partial(_then, read, subject)
+                passed = exact(then, subject.now, threshold, near)
+            earliest = min(earliest, passed)
+    return earliest
 
-    def estimate(threshold: float) -> float:
-        return first + MONTH * total / threshold if 0 < threshold <= total else math.inf
 
-    return crossing(lambda t: read(subject._replace(now=t)), subject.now, thresholds, estimate)
+def _then(read: Callable[[Subject], float], subject: Subject, time: int) -> float:
+    return read(subject._replace(now=time))
 
 
 def _lately(subject: Subject) -> list[Order]:
