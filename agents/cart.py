@@ -8,10 +8,11 @@ from agents.context import Context, Occurred
 from schemas.customer import Cart, Customer, Line
 from schemas.events import CartChange, CheckoutProgress, Event, Product, is_address
 
-LINES_KEPT = 200
-"""Whoever puts more into a cart is no person. With the lines of the orders and the lengths below a
-record stays under 700 kB, which a log still takes."""
+LINES_KEPT = 120
+"""Whoever puts more into a cart is no person. With the lines of the orders, what was bought and
+looked at, and the lengths below, a record stays under 950 kB, which a log still takes."""
 NAME_LENGTH = 200
+BRAND_LENGTH = 60
 URL_LENGTH = 500
 """Characters of a name or a category that are kept; a longer URL is left out, as a cut one is
 none."""
@@ -111,7 +112,7 @@ def to_line(product: Product) -> Line:
         category=name_text(product.category),
         url=_url(product.url),
         image_url=_url(product.image_url),
-        brand=name_text(product.brand),
+        brand=name_text(product.brand)[:BRAND_LENGTH],
     )
 
 
@@ -134,7 +135,7 @@ def _refresh(line: Line, product: Product) -> None:
     line.price = line.price if product.price is None else product.price
     line.name = name_text(product.name) or line.name
     line.category = name_text(product.category) or line.category
-    line.brand = name_text(product.brand) or line.brand
+    line.brand = name_text(product.brand)[:BRAND_LENGTH] or line.brand
     line.url = _url(product.url) or line.url
     line.image_url = _url(product.image_url) or line.image_url
 

@@ -145,17 +145,28 @@ def _problems(condition: Condition, check: Check) -> Iterator[str]:
             yield f"{part}.… can't be asked for here: {why}"
     for name in sorted(check.unforeseen - {"now.time"}):
         yield f"cel: {name} changes at every instant; compare it by a rule"
+    if _asks_for_any(condition):
+        yield "segments: say which ones; whether there are any can't be asked here"
     if _names_segments_in_cel(condition):
         yield "cel: segments can't be asked for here; use a rule, segments: {contains: …}"
 
 
+def _inner(condition: Condition) -> list[Condition]:
+    return [*condition.all_, *condition.any_, *([condition.not_] if condition.not_ else [])]
+
+
+def _asks_for_any(condition: Condition) -> bool:
+    test = condition.fields.get("segments")
+    asks = test is not None and test.known is not None
+    return asks or any(_asks_for_any(each) for each in _inner(condition))
+
+
 def _names_segments_in_cel(condition: Condition) -> bool:
-    inner = [*condition.all_, *condition.any_, *([condition.not_] if condition.not_ else [])]
     if condition.cel:
         own = compile_condition(Condition(cel=condition.cel), Vocabulary())
         if "segments" in own.reads:
             return True
-    return any(_names_segments_in_cel(each) for each in inner)
+    return any(_names_segments_in_cel(each) for each in _inner(condition))
 
 
 def _asked_for(condition: Condition) -> Iterator[str]:
@@ -164,8 +175,7 @@ def _asked_for(condition: Condition) -> Iterator[str]:
     if test is not None:
         given = [test.contains, test.lacks, *(test.one_of or ()), *(test.not_in or ())]
         yield from (str(each) for each in given if each is not None)
-    inner = [*condition.all_, *condition.any_, *([condition.not_] if condition.not_ else [])]
-    for each in inner:
+    for each in _inner(condition):
         yield from _asked_for(each)
 
 

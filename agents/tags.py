@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from agents.context import Context, Occurred
-from schemas.customer import Customer, Tag
+from schemas.customer import TAGS_KEPT, Customer, Tag
 from schemas.stored import NEVER
-
-TAGS_KEPT = 100
-"""The oldest give way, so that no workflow's `interest:{…}` can fill a record."""
-
 
 EXPIRY = ":tags"
 """Key of their timer among the customer's watches; no workflow's id has a colon."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.tags import TAGS_KEPT
+from schemas.customer import TAGS_KEPT
 from schemas.definitions import DEFINITION, canonical
 from tests.agents.world import DAY, HOUR, World
 

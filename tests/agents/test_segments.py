@@ -232,6 +232,7 @@ def test_a_visitor_becomes_a_customer_with_the_right_segments() -> None:
         ),
         ({"a": {"cel": "scores.engagement > 3.0"}}, "segments.0.if", "compare it by a rule"),
         ({"a": {"cel": "'b' in segments"}, "b": {}}, "segments.0.if", "use a rule, segments"),
+        ({"a": {"any": [{"segments": {"known": True}}]}}, "segments.0.if", "say which ones"),
         ({"a": {"segments": {"contains": "vpi"}}, "vip": {}}, "segments.0.if.segments",
          "did you mean vip?"),
     ],

@@ -109,9 +109,15 @@ def test_a_birthday_that_is_corrected_counts_from_then_on() -> None:
 
 
 def test_the_anniversary_of_the_first_order_is_a_year_later() -> None:
-    there = world({"date": "orders.first"}).order().at(30 * DAY).order("o2")
+    there = world({"date": "orders.first", "at": "18:00"}).order().at(30 * DAY).order("o2")
     there.at(seconds(2028, 4, 1))
     assert [(t.year, t.month, t.day) for t in entered(there)] == [(2027, 3, 2), (2028, 3, 2)]
+
+
+def test_an_anniversary_moves_with_the_customer_too() -> None:
+    there = world({"date": "orders.first"}).order()
+    there.at(DAY).tell("customer.updated", zone="America/New_York").at(seconds(2027, 4, 1))
+    assert [t.hour for t in entered(there)] == [15]
 
 
 def test_the_anniversary_of_the_subscription() -> None:
