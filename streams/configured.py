@@ -15,7 +15,8 @@ from agents.mailer.reputation import WarmUp
 from agents.mailer.settings import MailSettings, Shop, SigningKey
 from streams.clock import Clock, SystemClock
 from streams.log import Log
-from streams.settings import PREFIX, Settings, SettingsError
+from streams.settings import Settings
+from streams.settings.sources import PREFIX, SettingsError
 
 if TYPE_CHECKING:
     from agents.mailer.dkim import DkimKey

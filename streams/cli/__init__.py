@@ -41,7 +41,7 @@ from streams.failures import WorkerFailed
 from streams.log import LogError
 from streams.monitoring.admin import AdminError
 from streams.publisher import PublishInterrupted
-from streams.settings import SettingsError
+from streams.settings.sources import SettingsError
 from streams.state.store import StateError
 
 _GROUPS = (

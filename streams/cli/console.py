@@ -23,7 +23,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from streams.configured import log_from
 from streams.log import Log
 from streams.logging import configure_logging
-from streams.settings import Settings, load_settings
+from streams.settings import Settings
+from streams.settings.loading import load_settings
 
 USER_ERROR = 2
 FAILURE = 1

@@ -12,7 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from streams.cli.console import JsonFlag, UserError, print_json, say, settings_of, stdout
 from streams.configured import dkim_domain, dkim_keys
-from streams.settings import PREFIX, Selector, Settings
+from streams.settings import Settings
+from streams.settings.sources import PREFIX
+from streams.settings.values import Selector
 
 if TYPE_CHECKING:
     from agents.mailer.dkim import DkimKey, PrivateKey

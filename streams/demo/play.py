@@ -24,7 +24,8 @@ from streams.demo.shop import FULL_DOMAIN, GONE_DOMAIN
 from streams.demo.sink import LOOPBACK, Sink, Verdict
 from streams.demo.summary import Summary, summarize
 from streams.demo.view import shown
-from streams.settings import Settings, load_settings
+from streams.settings import Settings
+from streams.settings.loading import load_settings
 
 DAY_MS = 86_400_000
 

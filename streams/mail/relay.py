@@ -18,7 +18,7 @@ from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from agents.mailer.settings import LOOPBACK
-from streams.settings import split_urls
+from streams.settings.values import split_urls
 
 Tls = Literal["implicit", "required", "opportunistic", "off"]
 

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from streams.log import Log, LogError
-from streams.settings import Address
+from streams.settings.values import Address
 
 _log = structlog.get_logger(__name__)
 

@@ -23,7 +23,9 @@ from streams.clock import Clock
 from streams.configured import dkim_keys, sender_domain
 from streams.definitions import DefinitionError, read, read_files, versions_of
 from streams.log import Log, LogError, TopicDescription, TopicSpec
-from streams.settings import SMTP_PORTS, Settings, SettingsError, split_urls
+from streams.settings import Settings
+from streams.settings.sources import SettingsError
+from streams.settings.values import SMTP_PORTS, split_urls
 from streams.ticks import TICK
 from streams.topology import (
     CUSTOMER_EVENTS,

@@ -16,7 +16,7 @@ from streams.clock import SystemClock
 from streams.configured import log_from
 from streams.log import Log
 from streams.partitioner import partition_of
-from streams.settings import load_settings
+from streams.settings.loading import load_settings
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
 from tests.cli.conftest import Ritorno
 

@@ -12,7 +12,7 @@ from agents.mailer.compose import Composer
 from agents.mailer.dkim import DkimKey, Signer, read_key
 from streams.configured import mail_settings
 from streams.mail.templates import load_renderer
-from streams.settings import load_settings
+from streams.settings.loading import load_settings
 from tests.cli.conftest import Ritorno
 from tests.mailer.samples import send
 

@@ -16,7 +16,7 @@ from schemas.records import OutRecord
 from streams.clock import SystemClock
 from streams.configured import log_from
 from streams.partitioner import partition_of
-from streams.settings import load_settings
+from streams.settings.loading import load_settings
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, FACTS
 from streams.words.decisions import with_detail
 from tests.agents.world import DAY, HOUR, SHIPPED, World

@@ -26,7 +26,7 @@ from streams.mail.smtp import SmtpPool
 from streams.mail.templates import load_renderer
 from streams.mail.webhooks import Webhooks
 from streams.partitioner import partition_of
-from streams.settings import load_settings
+from streams.settings.loading import load_settings
 from streams.state.memory import MemoryStore
 from streams.transports.batch import PartitionBatch, TopicPartition
 from tests.cli.conftest import Ritorno

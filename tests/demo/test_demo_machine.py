@@ -14,7 +14,8 @@ from streams.demo.ledger import Ledger
 from streams.demo.machine import Machine, drive, running
 from streams.demo.sink import LOOPBACK, Sink
 from streams.failures import WorkerFailed
-from streams.settings import Settings, load_settings
+from streams.settings import Settings
+from streams.settings.loading import load_settings
 from tests.any_hour import without_policy
 
 START = 1_772_355_600_000

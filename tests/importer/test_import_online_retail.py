@@ -28,7 +28,7 @@ from streams.demo.machine import Machine
 from streams.history.event_lines import to_line
 from streams.partitioner import partition_of
 from streams.replay import replay_file
-from streams.settings import load_settings
+from streams.settings.loading import load_settings
 from streams.worker import Worker
 from tests.importer.conftest import Ritorno
 from tests.importer.online_retail import FILE, check_states, rows_of, tally

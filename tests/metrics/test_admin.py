@@ -11,7 +11,7 @@ from streams.log import LogUnavailable
 from streams.monitoring import admin
 from streams.monitoring.admin import AdminError, AdminServer, Check, Readiness, log_reachable
 from streams.monitoring.metrics import Metrics
-from streams.settings import Address
+from streams.settings.values import Address
 
 
 async def ready() -> Readiness:

@@ -27,7 +27,8 @@ from streams.lookup import latest_state
 from streams.privacy.eraser import LONGEST_RETRY_MS
 from streams.privacy.erasing import Erasing
 from streams.replay import replay_topic
-from streams.settings import Address, Settings
+from streams.settings import Settings
+from streams.settings.values import Address
 from streams.topology import topics as all_topics
 from streams.worker import Worker
 from tests.mailer.servers import scripted

@@ -16,7 +16,8 @@ import pytest
 from schemas import topics
 from schemas.instant import parse_instant
 from streams.cli.privacy import ANSWER_MS, _what_stays
-from streams.settings import Address, Settings
+from streams.settings import Settings
+from streams.settings.values import Address
 from streams.topology import DAY_MS
 from streams.worker import Worker
 from tests.cli.conftest import Done, Ritorno, ritorno

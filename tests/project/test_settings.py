@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from streams.configured import coupon_key, mail_settings, signing_keys
-from streams.settings import Address, SettingsError, load_settings
+from streams.settings.loading import load_settings
+from streams.settings.sources import SettingsError
+from streams.settings.values import Address
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,8 @@ from schemas.records import OutRecord
 from streams.clock import VirtualClock
 from streams.logs.embedded import EmbeddedLog
 from streams.lookup import latest_state
-from streams.settings import Address, Settings
+from streams.settings import Settings
+from streams.settings.values import Address
 from streams.topology import CUSTOMER_EVENTS
 from streams.worker import Worker
 from tests.public.visits import BROWSER

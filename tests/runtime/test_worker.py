@@ -21,7 +21,8 @@ from streams.log import Log
 from streams.logs.embedded import EmbeddedLog
 from streams.partitioner import partition_of
 from streams.preparation import prepare_topics, prepare_workflows
-from streams.settings import Address, Settings
+from streams.settings import Settings
+from streams.settings.values import Address
 from streams.topology import CUSTOMER_EVENTS, SEND_COMMANDS, topics
 from streams.transports.batch import TopicPartition
 from streams.worker import Worker

@@ -17,7 +17,8 @@ from streams.mail.inbound.intake import Intake, ReturnMetrics, Way
 from streams.mail.inbound.listener import Listener
 from streams.mail.inbound.maildir import Maildir
 from streams.mail.inbound.watch import Pollable, Watch
-from streams.settings import PREFIX, Settings
+from streams.settings import Settings
+from streams.settings.sources import PREFIX
 
 KEPT = "returned"
 """Directory, under data_dir, of messages that a person should read."""

@@ -1,0 +1,225 @@
+"""What can be set, and from where: flags, then the environment, then a file, then the defaults.
+
+The environment's names are `RITORNO_` and the field's name in capitals. The file is
+`ritorno.toml` in the current directory or the one that `RITORNO_CONFIG` names; a table's name is
+the first part of the field's name, so `[kafka] username` and `RITORNO_KAFKA_USERNAME` are one:
+
+    broker = "kafka://kafka-1:9092,kafka-2:9092"
+    [shop]
+    name = "Bottega del Colle"
+
+A mistake is a `SettingsError` that names the variable, where it was set and its value, unless that
+is a secret.
+
+    values     how each kind of value is written
+    sources    the names in the environment, and the file
+    loading    all of it together: `load_settings`
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from schemas.commands import TrackingMode
+from streams.settings.sources import PREFIX, read_file
+from streams.settings.values import (
+    Address,
+    Bind,
+    Broker,
+    Color,
+    FeedbackSender,
+    Files,
+    HostNames,
+    Identifier,
+    ImapUrl,
+    Line,
+    MailAddress,
+    OptionalDomain,
+    OptionalMailAddress,
+    OptionalWebUrl,
+    Providers,
+    Selectors,
+    SmtpUrls,
+    TokenKeys,
+    WebUrl,
+    Zone,
+    parse_address,
+)
+
+
+def _default_worker_id() -> str:
+    return re.sub(r"[^A-Za-z0-9._-]", "-", socket.gethostname()).strip(".-")[:100] or "worker"
+
+
+def _default_workflows_dir() -> Path:
+    # Beside the packages, both in a checkout and in an installed wheel (see pyproject.toml).
+    return Path(__file__).resolve().parents[2] / "workflows"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Build it with `load_settings`, which explains mistakes."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, enable_decoding=False, extra="forbid", frozen=True
+    )
+
+    broker: Broker = ""
+    """`kafka://HOST:PORT[,HOST:PORT]` or `embedded://PATH`; by default embedded, under data_dir."""
+    data_dir: Path = Path("data")
+    """State, the embedded log and generated keys. One directory per worker."""
+    smtp_url: SmtpUrls = SecretStr("smtp://127.0.0.1:25")
+    """One relay, or several in the order of preference: the next one takes over while one is down.
+    """
+    smtp_connections: int = Field(default=10, ge=1, le=200)
+    """To each relay; a fifth of them is kept free for receipts."""
+    webhook_secret: SecretStr = SecretStr("")
+    """Signs the bodies of webhooks that workflows send. Empty: they go unsigned."""
+    admin_bind: Bind = Address("127.0.0.1", 9464)
+    """Metrics, health and readiness. Not for the public: it has no authentication."""
+    public_bind: Bind = Address("127.0.0.1", 8080)
+    """The links in mails; what stands before it (a reverse proxy) speaks TLS."""
+    worker_id: Identifier = Field(default_factory=_default_worker_id)
+    workflows_dir: Path = Field(default_factory=_default_workflows_dir)
+    store: Literal["rocksdict", "memory"] = "rocksdict"
+    partitions: int | None = Field(default=None, ge=1, le=1024)
+    """Of the per-customer topics, when they are created; None: 8 on Kafka, 4 embedded."""
+    replication: int = Field(default=1, ge=1, le=16)
+    tick_seconds: float = Field(default=1.0, ge=0.05, le=3600)
+    """How often time passes when nothing else happens."""
+
+    kafka_security: Literal["plaintext", "tls", "sasl_plaintext", "sasl_tls"] = "plaintext"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_username: str = ""
+    kafka_password: SecretStr = SecretStr("")
+    kafka_session_seconds: float = Field(default=10.0, ge=1, le=300)
+    """A worker that is gone for this long is replaced. Brokers accept 6 to 1800 by default."""
+    kafka_ca_file: Path | None = None
+    kafka_cert_file: Path | None = None
+    kafka_key_file: Path | None = None
+
+    shop_name: Line = "Il negozio"
+    shop_url: WebUrl = "https://shop.example"
+    shop_support_email: MailAddress = "assistenza@shop.example"
+    shop_color: Color = "#1f5f4a"
+    """Of the mails' buttons, links and name."""
+    shop_logo_url: OptionalWebUrl = ""
+    """A picture at the head of the mails, 40 px high. Empty: the shop's name."""
+    shop_postal_address: Line = ""
+    """In the footer of the mails. Empty: none."""
+    shop_locale: Literal["it", "en"] = "it"
+    shop_zone: Zone = "Europe/Rome"
+
+    mail_from_address: MailAddress = "negozio@shop.example"
+    mail_from_name: Line = ""
+    """Empty: the shop's name."""
+    mail_reply_to: OptionalMailAddress = ""
+    """Empty: the shop's support address."""
+    mail_list_id: Line = ""
+    """Empty: `news.` and the sender's domain."""
+    mail_envelope_from: OptionalMailAddress = ""
+    """Who gets bounces. Empty: the sender."""
+    mail_bounce_domain: OptionalDomain = ""
+    """Each mail gets a return address of its own there, so that a bounce says which mail it is
+    about. A part of the sender's domain, or SPF no longer speaks for the sender (DMARC)."""
+    mail_unsubscribe_mailbox: OptionalMailAddress = ""
+    """A mailbox that somebody reads; a second way to unsubscribe. Empty: none."""
+    mail_feedback_sender: FeedbackSender = ""
+    """Last field of the Feedback-ID header. Empty: made of the sender's domain."""
+    mail_dkim_domain: OptionalDomain = ""
+    """Who signs (d=). Empty: the sender's domain."""
+    mail_dkim_selector: Selectors = ()
+    """`SELECTOR[,SELECTOR]`: each key signs every mail. Empty: mails leave unsigned."""
+    mail_dkim_key_file: Files = ()
+    """`FILE[,FILE]` with the private keys (PEM), one for each selector in the same order."""
+    mail_dkim_valid_days: int | None = Field(default=None, ge=1, le=365)
+    """How long a signature holds after the mail's expiry (x=). None: for ever."""
+    mail_providers: Providers = {}
+    """`DOMAIN=PROVIDER[,…]`: more domains whose mailboxes are at a provider that has limits."""
+    mail_warm_up_start: int = Field(default=0, ge=0, le=10_000_000)
+    """Marketing mails on the first day of a new sender; 0: no warm-up."""
+    mail_warm_up_growth: float = Field(default=1.5, ge=1, le=10)
+    """What each further day allows, as a multiple of the day before."""
+    mail_public_url: OptionalWebUrl = ""
+    """Where the world reaches public_bind. Empty: http://PUBLIC_BIND, good only for trying out."""
+    inbound_smtp_bind: Bind | None = None
+    """Take bounces and complaints here by SMTP; needs mail_bounce_domain. None: not at all."""
+    inbound_maildir: Path | None = None
+    """A maildir into which they are delivered."""
+    inbound_imap_url: ImapUrl = SecretStr("")
+    """`imaps://USER:PASSWORD@HOST[:PORT][/FOLDER]`, a mailbox of theirs; imap:// is STARTTLS."""
+    inbound_imap_done: Line = ""
+    """Folder for those that are dealt with. Empty: they stay where they are, marked as seen."""
+    inbound_imap_ca_file: Path | None = None
+    inbound_poll_seconds: float = Field(default=30.0, ge=1, le=3600)
+    """How often maildir and mailbox are looked into."""
+    tracking_mode: TrackingMode = "anonymous"
+    """The most that may be noted of openings and clicks: off, anonymous, pseudonymous, identified.
+    A workflow and a person may only allow less; without consent a person is at most counted."""
+    tracking_hosts: HostNames = ()
+    """`HOST[,HOST]`, with all below them, to which counted links may lead besides the shop's."""
+    confirm_days: int = Field(default=7, ge=1, le=90)
+    """How long the link of a double opt-in holds."""
+    consent_evidence_ip: bool = False
+    """Keep the address from which a consent was given, as part of its evidence."""
+    token_keys: TokenKeys = ()
+    """Empty: one is made and kept in data_dir, which is right only for a single worker."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "text"] = "auto"
+    """auto: text on a terminal, JSON elsewhere."""
+
+    @property
+    def broker_url(self) -> str:
+        """The broker, with the default filled in."""
+        return self.broker or f"embedded://{self.data_dir / 'log'}"
+
+    @property
+    def on_kafka(self) -> bool:
+        """Whether the log is on Kafka; otherwise it is the embedded one."""
+        return self.broker_url.startswith("kafka://")
+
+    @property
+    def bootstrap_servers(self) -> list[str]:
+        """`HOST:PORT` of each Kafka broker named; empty on the embedded log."""
+        if not self.on_kafka:
+            return []
+        addresses = self.broker_url.removeprefix("kafka://").split(",")
+        return [str(parse_address(address, default_port=9092)) for address in addresses]
+
+    @property
+    def embedded_path(self) -> Path:
+        """Where the embedded log lies. Only when `on_kafka` is false."""
+        return Path(self.broker_url.removeprefix("embedded://"))
+
+    @property
+    def public_url(self) -> str:
+        """What links in mails begin with."""
+        return self.mail_public_url or f"http://{self.public_bind}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags, environment, file. No .env file and no secrets directory: three places suffice."""
+        file_values, _ = read_file(settings_cls.model_fields)
+        return (
+            init_settings,
+            env_settings,
+            InitSettingsSource(settings_cls, init_kwargs=file_values),
+        )

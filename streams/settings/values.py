@@ -1,0 +1,242 @@
+"""How the value of a setting is written: each kind is a type that reads it and refuses the rest.
+
+A value comes from the environment as text and from a file also as a list or a table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, NamedTuple
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from email_validator import EmailNotValidError, validate_email
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from agents.mailer.providers import PROVIDERS
+
+MAX_SELECTOR = 63
+"""Characters of a DKIM selector; a name in the DNS has 253 in all, for it and the domain."""
+
+SMTP_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+
+
+class Address(NamedTuple):
+    """Where a server listens or is reached."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class TokenKey(NamedTuple):
+    """A secret that signs links in mails, and the id that links carry to name it."""
+
+    id: str
+    secret: SecretStr
+
+
+class _MistakeError(ValueError):
+    """A value that can't be used; the text says what is expected."""
+
+
+# Addresses and URLs.
+
+
+def parse_address(value: object, *, default_port: int | None = None) -> Address:
+    """Read `HOST:PORT` or `[IPV6]:PORT`. Raises ValueError saying what was expected."""
+    if isinstance(value, Address):
+        return value
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(\d{1,5}))?", str(value))
+    port = int(match[2]) if match and match[2] else default_port
+    if match is None or port is None or port > 65_535:
+        raise _MistakeError("expected HOST:PORT, such as 127.0.0.1:9464")
+    return Address(match[1].strip("[]"), port)
+
+
+def _broker(value: str) -> str:
+    if not value:  # the default, see broker_url
+        return value
+    scheme, separator, rest = value.partition("://")
+    if separator and scheme == "embedded" and rest:
+        return value
+    if separator and scheme == "kafka" and rest and "@" not in rest:
+        for address in rest.rstrip("/").split(","):
+            parse_address(address, default_port=9092)
+        return value.rstrip("/")
+    if "@" in rest:
+        raise _MistakeError("a user and password go into kafka_username and kafka_password")
+    raise _MistakeError("expected kafka://HOST:PORT[,HOST:PORT] or embedded://PATH")
+
+
+def split_urls(urls: str) -> list[str]:
+    """Return the relays' URLs. What separates two is followed by a scheme: a password may have
+    commas in it."""
+    return re.split(r"[\s,]+(?=smtp)", urls.strip(" ,\n\t"))
+
+
+def _smtp_url(value: SecretStr) -> SecretStr:
+    try:
+        parts = [urlsplit(url) for url in split_urls(value.get_secret_value())]
+        usable = all(
+            each.scheme in SMTP_PORTS and each.hostname and each.port != 0 for each in parts
+        )
+    except ValueError:
+        usable = False
+    if not usable:
+        raise _MistakeError("expected smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://…, or several")
+    return value
+
+
+def _imap_url(value: SecretStr) -> SecretStr:
+    from streams.mail.inbound.imap import parse_imap  # noqa: PLC0415  # few shops have one
+
+    if value.get_secret_value():
+        try:
+            parse_imap(value.get_secret_value())
+        except ValueError as error:
+            raise _MistakeError(str(error)) from None
+    return value
+
+
+def _web_url(value: str) -> str:
+    parts = urlsplit(_one_line(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise _MistakeError("expected https://HOST[/PATH]")
+    return value.rstrip("/")
+
+
+def _optional_web_url(value: str) -> str:
+    return _web_url(value) if value else value
+
+
+# What a mail says of itself.
+
+
+def _mail_address(value: str) -> str:
+    try:
+        return validate_email(value, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError as error:
+        raise _MistakeError(str(error)) from None
+
+
+def _optional_mail_address(value: str) -> str:
+    return _mail_address(value) if value else value
+
+
+def _optional_domain(value: str) -> str:
+    if not value:
+        return value
+    try:
+        domain = validate_email(f"x@{value}", check_deliverability=False, test_environment=True)
+    except EmailNotValidError:
+        raise _MistakeError("expected a domain, such as shop.example") from None
+    return domain.ascii_domain
+
+
+def _host_name(value: str) -> str:
+    if not value:
+        raise _MistakeError("expected a host's name, such as shop.example")
+    return _optional_domain(value).lower()
+
+
+def _selector(value: str) -> str:
+    label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    if not re.fullmatch(rf"{label}(\.{label})*", value) or len(value) > MAX_SELECTOR:
+        raise _MistakeError("expected letters, digits and dashes, such as r2026")
+    return value
+
+
+def _feedback_sender(value: str) -> str:
+    if value and not re.fullmatch(r"[A-Za-z0-9]{5,15}", value):
+        raise _MistakeError("expected 5 to 15 letters and digits")
+    return value
+
+
+# Names.
+
+
+def _one_line(value: str) -> str:
+    if any(ord(character) < 32 for character in value):
+        raise _MistakeError("line breaks and control characters are not allowed here")
+    return value
+
+
+def _identifier(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
+        raise _MistakeError("expected letters, digits, dots, dashes; at most 100")
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, OSError, ValueError):
+        raise _MistakeError("expected a time zone's name, such as Europe/Rome") from None
+    return value
+
+
+# Several in one.
+
+
+def _listed(value: object) -> object:
+    """Read `ONE,TWO`; a list, in a file, is taken as it is."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _providers(value: object) -> object:
+    """Read `DOMAIN=PROVIDER,DOMAIN=PROVIDER`; a table, in a file, is taken as it is."""
+    if isinstance(value, str):
+        pairs = [part.partition("=")[::2] for part in value.split(",") if part.strip()]
+        value = {domain.strip().lower(): provider.strip() for domain, provider in pairs}
+    if isinstance(value, dict):
+        for domain, provider in value.items():
+            if provider not in PROVIDERS:
+                raise _MistakeError(
+                    f"expected DOMAIN=PROVIDER (got {domain}={provider}); "
+                    f"providers are {', '.join(PROVIDERS)}"
+                )
+    return value
+
+
+def _token_keys(value: object) -> object:
+    """Read `ID:SECRET,ID:SECRET` or a table id → secret. The first one signs, all verify."""
+    if isinstance(value, str):
+        pairs = [part.partition(":")[::2] for part in value.split(",") if part.strip()]
+    elif isinstance(value, Mapping):
+        pairs = [(str(name), str(secret)) for name, secret in value.items()]
+    else:
+        return value
+    for name, secret in pairs:
+        if not re.fullmatch(r"[A-Za-z0-9]{1,16}", name.strip()) or len(secret) < 16:
+            raise _MistakeError("expected ID:SECRET[,ID:SECRET], secrets of 16 characters or more")
+    return tuple(TokenKey(name.strip(), SecretStr(secret)) for name, secret in pairs)
+
+
+Bind = Annotated[Address, BeforeValidator(parse_address)]
+Broker = Annotated[str, AfterValidator(_broker)]
+SmtpUrls = Annotated[SecretStr, AfterValidator(_smtp_url)]
+ImapUrl = Annotated[SecretStr, AfterValidator(_imap_url)]
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+OptionalWebUrl = Annotated[str, AfterValidator(_optional_web_url)]
+MailAddress = Annotated[str, AfterValidator(_mail_address)]
+OptionalMailAddress = Annotated[str, AfterValidator(_optional_mail_address)]
+OptionalDomain = Annotated[str, AfterValidator(_optional_domain)]
+HostName = Annotated[str, AfterValidator(_host_name)]
+HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_listed)]
+Selector = Annotated[str, AfterValidator(_selector)]
+Selectors = Annotated[tuple[Selector, ...], BeforeValidator(_listed)]
+Files = Annotated[tuple[Path, ...], BeforeValidator(_listed)]
+FeedbackSender = Annotated[str, AfterValidator(_feedback_sender)]
+Line = Annotated[str, AfterValidator(_one_line)]
+Identifier = Annotated[str, AfterValidator(_identifier)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
+Providers = Annotated[dict[str, str], BeforeValidator(_providers)]
+TokenKeys = Annotated[tuple[TokenKey, ...], BeforeValidator(_token_keys)]
