@@ -82,14 +82,17 @@ class Partition:
         parse: Callable[[Record], Event] = parse_record,
         home: Callable[[bytes], int] | None = None,
         place: Callable[[int], str] = "offset {}".format,
+        watch: Callable[[SendCommand | Decision], None] | None = None,
     ) -> None:
-        """`place` says where the record at an offset was read, for whoever looks for it."""
+        """`place` says where the record at an offset was read, for whoever looks for it; `watch` is
+        told of each mail and each decision."""
         self._number = number
         self._place = place
         self._home = home
         self._definitions = definitions
         self._outcome = outcome
         self._parse = parse
+        self._watch = watch
         self._store: dict[bytes, bytes] = {}
         self._since: list[Record] = []
         self._told = 0
@@ -169,6 +172,8 @@ class Partition:
 
     def _keep(self, effect: Effect) -> None:
         content, outcome = effect.content, self._outcome
+        if self._watch is not None and isinstance(content, SendCommand | Decision):
+            self._watch(content)
         if isinstance(content, SendCommand):
             outcome.commands.append(self._line(content.time, _command_line(content)))
         elif isinstance(content, Decision):
@@ -191,14 +196,16 @@ def replay_file(
     definitions: Definitions,
     live: Mapping[str, str],
     report: Callable[[int], None] | None = None,
+    watch: Callable[[SendCommand | Decision], None] | None = None,
 ) -> Outcome:
     """Replay NDJSON events in the order of the file, up to and including `until` (ms).
 
     Timers due until then fire also after the last event. `report` is called with the number of
-    lines read so far. Raises ReplayError when the first event has no time to begin with.
+    lines read so far, `watch` with each mail and each decision, in their order. Raises ReplayError
+    when the first event has no time to begin with.
     """
     outcome = Outcome()
-    log = _FileLog(until, definitions, live, outcome)
+    log = _FileLog(until, definitions, live, outcome, watch)
     for number, line in enumerate(lines, start=1):
         if line.strip():
             log.take_line(number, line)
@@ -212,7 +219,12 @@ class _FileLog:
     """Plays the log's part for a file: appends, stamps and ticks."""
 
     def __init__(
-        self, until: int, definitions: Definitions, live: Mapping[str, str], outcome: Outcome
+        self,
+        until: int,
+        definitions: Definitions,
+        live: Mapping[str, str],
+        outcome: Outcome,
+        watch: Callable[[SendCommand | Decision], None] | None,
     ) -> None:
         self._until = until
         self._outcome = outcome
@@ -225,6 +237,7 @@ class _FileLog:
             outcome,
             parse=lambda record: self._events[record.offset],
             place=lambda offset: f"line {self._lines[offset]}",
+            watch=watch,
         )
         self._waiting: deque[Event] = deque()
         self._line = 0

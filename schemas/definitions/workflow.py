@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 
 from schemas.definitions.conditions import Condition
 from schemas.definitions.definition import Definition, Name, Texts
 from schemas.definitions.steps import Step, walk
+from schemas.definitions.tests import WorkflowTest
 from schemas.definitions.triggers import Occurrence, OnEvent, Trigger
 from schemas.durations import Duration
 
@@ -41,35 +42,6 @@ class Season(Definition):
     opens: str = Field(alias="from", pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")
     closes: str = Field(alias="to", pattern=r"^(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$")
     """This day is still in it."""
-
-
-class Expected(Definition):
-    """One thing that a test expects: a mail, or a decision, at a time."""
-
-    at: str
-    send: str = ""
-    decision: str = ""
-    reason: str = ""
-    step: str = ""
-    contains: list[str] = []
-    """Words that the rendered mail must contain (any language's part that is sent)."""
-    locale: str = ""
-
-
-class WorkflowTest(Definition):
-    """Events at times, and what comes of them, on virtual time. Times: `0m`, `1d2h` from `start`,
-    or RFC 3339."""
-
-    name: str
-    start: str = "2026-03-02T10:00:00+01:00"
-    customer: dict[str, JsonValue] = {}
-    """Traits and, by key `consent`/`lists`, what holds at the start; a consenting customer with an
-    address when empty."""
-    given: list[dict[str, Any]]
-    """`{at: 0m, event: cart.product_added, …properties}`."""
-    expect: list[Expected] = []
-    """All mails of this workflow, in order, and any of its other decisions."""
-    until: str = ""
 
 
 class Workflow(Definition):

@@ -1,4 +1,4 @@
-"""`ritorno workflows`: what they may ask, what is wrong with them; make them live."""
+"""`ritorno workflows`: what they may ask, what is wrong with them, try them; make them live."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from agents.comparisons import possible
 from agents.vocabulary import Field, Vocabulary
 from agents.vocabulary.changing import events_of
 from schemas.events import PAYLOADS
-from streams.cli.console import JsonFlag, UserError, open_log, print_json, run, settings_of, stdout
+from streams.cli.console import (
+    JsonFlag,
+    UserError,
+    open_log,
+    print_json,
+    run,
+    settings_of,
+    stdout,
+)
+from streams.cli.workflow_tests import test_files
 from streams.definitions import PublishReport, publish, read_files
 from streams.review import ReviewReport, review
 from streams.workflow_files.reading import read_directory
@@ -24,6 +33,8 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Workflow files.", no_args_is_help=True)
     group.command("publish")(publish_files)
     group.command("lint")(lint_files)
+    group.command("test")(test_files)
+    group.command("test")(test_files)
     group.command("fields")(list_fields)
     group.command("review")(review_customers)
     app.add_typer(group, name="workflows")

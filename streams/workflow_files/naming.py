@@ -59,3 +59,6 @@ def _named(workflow: Workflow) -> Iterator[tuple[str, str, str]]:
                 yield f"{path}.score", "score", name
             case CallStep(call=name):
                 yield f"{path}.call", "workflow", name
+    for number, test in enumerate(workflow.tests):
+        for position, name in enumerate(test.workflows):
+            yield f"tests.{number}.workflows.{position}", "workflow", name

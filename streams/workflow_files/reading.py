@@ -42,12 +42,19 @@ class Reading:
     definitions: dict[str, AnyDefinition] = field(default_factory=dict)
     """By id, without those that can't be used."""
     findings: list[Finding] = field(default_factory=list)
+    files: dict[str, tuple[Path, Document]] = field(default_factory=dict)
+    """Where each of the definitions was read."""
+
+    def place(self, id_: str, path: Sequence[str | int]) -> str:
+        """Return `FILE:LINE` of a part of a definition."""
+        file, document = self.files[id_]
+        return f"{file}:{document.line(path)}"
 
 
 def read_directory(directory: Path) -> Reading:
     """Read all `*.yaml` of a directory. Mistakes are findings, never raised."""
     reading = Reading()
-    files: dict[str, tuple[Path, Document]] = {}
+    files = reading.files
     paths = sorted(directory.glob("*.yaml"))
     if not paths:
         problem = "there are no workflow files (*.yaml) in it"
