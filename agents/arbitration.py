@@ -20,7 +20,9 @@ from typing import Literal, NamedTuple
 from agents import windows
 from agents.privacy import SoftOptIn, legal_basis
 from schemas.commands import LegalBasis
-from schemas.customer import SENT_HISTORY, Customer, Run, Sent
+from schemas.customer import Customer
+from schemas.customer.mail import SENT_HISTORY, Sent
+from schemas.customer.runs import Run
 from schemas.decisions import Reason
 from schemas.definitions.shop import Cap, Fatigue, Mix, Policy, Quiet
 from schemas.definitions.steps import SendStep

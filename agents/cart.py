@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agents.context import Context, Occurred
-from schemas.customer import Cart, Customer, Line
+from schemas.customer import Customer
+from schemas.customer.shopping import Cart, Line
 from schemas.events import CartChange, CheckoutProgress, Event, Product, is_address
 
 LINES_KEPT = 120

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from agents import reachability
 from agents.context import Context, Occurred
-from schemas.customer import EVIDENCE_KEPT, Consent, Customer, Evidence, Subscription
+from schemas.customer import Customer
+from schemas.customer.consent import EVIDENCE_KEPT, Consent, Evidence, Subscription
 from schemas.events import ConsentChange, Event, ListChange, Statement
 
 ON_LIST = "list"

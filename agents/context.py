@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agents.catalogue import Catalogue
 from agents.effects import Effect
 from agents.subject import Subject
-from schemas.customer import Customer, Run
+from schemas.customer import Customer
+from schemas.customer.runs import Run
 
 if TYPE_CHECKING:  # definitions are compiled with what needs a context
     from agents.definitions import Live

@@ -13,7 +13,9 @@ import hashlib
 from agents.context import Context, Occurred
 from agents.digests import derived_id
 from agents.effects import signal, tell
-from schemas.customer import COUPONS_KEPT, Coupon, Customer, Run
+from schemas.customer import Customer
+from schemas.customer.runs import Run
+from schemas.customer.shopping import COUPONS_KEPT, Coupon
 from schemas.definitions.shop import Campaign
 from schemas.definitions.steps import CouponStep
 from schemas.events import CouponIssued, CouponRequested, Event, OrderCompleted

@@ -27,7 +27,8 @@ from agents.context import Context, Occurred, Refused
 from agents.digests import derived_id
 from agents.effects import tell
 from agents.workflows import adopting, turn
-from schemas.customer import LINKED_VISITORS, Customer
+from schemas.customer import Customer
+from schemas.customer.person import LINKED_VISITORS
 from schemas.events import (
     CustomerIdentified,
     Event,

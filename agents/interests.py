@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from agents.cart import name_text
 from agents.context import Context, Occurred
-from schemas.customer import INTERESTS_KEPT, VIEWS_KEPT, Customer, Interest
+from schemas.customer import Customer
+from schemas.customer.shopping import INTERESTS_KEPT, VIEWS_KEPT, Interest
 from schemas.events import Event, Product
 
 

@@ -12,7 +12,8 @@ from decimal import ROUND_FLOOR, Decimal
 from agents.context import Context, Occurred
 from agents.digests import derived_id
 from agents.effects import signal
-from schemas.customer import Customer, EarnedPoints
+from schemas.customer import Customer
+from schemas.customer.shopping import EarnedPoints
 from schemas.definitions.shop import Loyalty
 from schemas.instant import from_datetime, to_datetime
 from schemas.signals import TierChanged

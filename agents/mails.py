@@ -9,7 +9,8 @@ from agents.consent import withdraw
 from agents.context import Context, Occurred
 from agents.effects import command
 from schemas.commands import FeedbackCommand
-from schemas.customer import Customer, Evidence
+from schemas.customer import Customer
+from schemas.customer.consent import Evidence
 from schemas.events import Event
 from schemas.outcomes import MAILER, MailEngaged, MailOutcome
 

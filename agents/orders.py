@@ -7,11 +7,10 @@ from decimal import Decimal
 from agents import cart, coupons, digests, loyalty, purchases
 from agents.context import Context, Occurred, Repeated
 from agents.replenishment import runs_out
-from schemas.customer import (
+from schemas.customer import SEEN_BYTES, Customer
+from schemas.customer.shopping import (
     ORDER_LINES_KEPT,
     ORDERS_KEPT,
-    SEEN_BYTES,
-    Customer,
     Order,
     OrderStatistics,
     OrderStatus,

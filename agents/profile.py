@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from agents import custom_fields, reachability
 from agents.context import Context, Occurred
-from schemas.customer import Customer, Profile
+from schemas.customer import Customer
+from schemas.customer.person import Profile
 from schemas.events import Event, Traits
 
 _FIELDS = ("email", "name", "first_name", "last_name", "phone", "birthday", "locale", "zone",

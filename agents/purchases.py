@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from agents.calendar import local_day
-from schemas.customer import (
+from schemas.customer.shopping import (
     KINDS_BOUGHT_KEPT,
     MONTHS_KEPT,
     PAYMENT_METHODS_KEPT,

@@ -11,7 +11,8 @@ from agents.context import Context, Occurred
 from agents.digests import address_digest, contains, derived_id, digest
 from agents.effects import command
 from schemas.commands import SuppressCommand
-from schemas.customer import Accepted, Bounces, Customer
+from schemas.customer import Customer
+from schemas.customer.mail import Accepted, Bounces
 from schemas.events import Event
 from schemas.outcomes import MailBounced
 from schemas.suppressions import SuppressionReason, SuppressionScope

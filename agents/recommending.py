@@ -12,7 +12,9 @@ from decimal import Decimal
 from pydantic import JsonValue
 
 from agents.catalogue import Catalogue
-from schemas.customer import Customer, Order, Run
+from schemas.customer import Customer
+from schemas.customer.runs import Run
+from schemas.customer.shopping import Order
 from schemas.definitions.steps import Products, ProductSource
 from schemas.money import amount_text
 from schemas.products import Product

@@ -7,7 +7,8 @@ RHYTHM_PURCHASES of them among the orders kept: predicted dates come later, behi
 from __future__ import annotations
 
 from agents.catalogue import Catalogue
-from schemas.customer import Customer, Line, Order
+from schemas.customer import Customer
+from schemas.customer.shopping import Line, Order
 
 RHYTHM_PURCHASES = 3
 """Two intervals: the fewest of which there is a mean."""

@@ -16,7 +16,8 @@ from agents.effects import signal
 from agents.mistakes import Mistake, Mistakes
 from agents.properties import Properties
 from agents.vocabulary import Vocabulary
-from schemas.customer import Customer, Score
+from schemas.customer import Customer
+from schemas.customer.person import Score
 from schemas.definitions.scoring import Rule, Scoring
 from schemas.events import Event
 from schemas.signals import ScoreChanged

@@ -28,7 +28,10 @@ from agents.effects import command
 from agents.vocabulary import Part
 from agents.windows import DEFAULT_ZONE
 from schemas.commands import LegalBasis, MailClass, QuietHours, SendCommand
-from schemas.customer import Cart, Customer, Line, Order, Pending, Run, Sent
+from schemas.customer import Customer
+from schemas.customer.mail import Pending, Sent
+from schemas.customer.runs import Run
+from schemas.customer.shopping import Cart, Line, Order
 from schemas.definitions.shop import Loyalty
 from schemas.definitions.steps import SendStep, Step
 from schemas.instant import to_rfc3339

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from agents.context import Context, Occurred
-from schemas.customer import TAGS_KEPT, Customer, Tag
+from schemas.customer import Customer
+from schemas.customer.person import TAGS_KEPT, Tag
 from schemas.stored import NEVER
 
 EXPIRY = ":tags"

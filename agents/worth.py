@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from functools import partial
 
 from agents.crossing import early, exact
-from schemas.customer import Customer, Score
+from schemas.customer import Customer
+from schemas.customer.person import Score
 from schemas.definitions.scoring import Scoring
 from schemas.stored import NEVER
 

@@ -17,7 +17,7 @@ from agents.values import READERS
 from agents.vocabulary.field import Changes, Field, FieldType, Read
 from agents.vocabulary.shopping import texts_of
 from agents.windows import zone_of
-from schemas.customer import Coupon, Order
+from schemas.customer.shopping import Coupon, Order
 from schemas.events import PAYLOADS
 from schemas.instant import to_datetime
 from schemas.stored import NEVER

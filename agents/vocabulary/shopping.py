@@ -11,7 +11,8 @@ from typing import Any
 from agents.crossing import early, exact
 from agents.subject import Subject
 from agents.vocabulary.field import Field, FieldType, Read
-from schemas.customer import Bought, Customer, Line, Order
+from schemas.customer import Customer
+from schemas.customer.shopping import Bought, Line, Order
 from schemas.stored import NEVER
 
 DAY = 86_400_000

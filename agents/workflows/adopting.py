@@ -6,7 +6,8 @@ from agents.context import Context
 from agents.workflows import advancing, counting
 from agents.workflows.ending import definition
 from agents.workflows.entering import subject_of
-from schemas.customer import FINISHED_KEPT, Customer, Entered, Run
+from schemas.customer import Customer
+from schemas.customer.runs import FINISHED_KEPT, Entered, Run
 
 
 def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart: bool) -> None:

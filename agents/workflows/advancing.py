@@ -9,7 +9,8 @@ from agents.workflows import steps, waits
 from agents.workflows.ending import AWAITED, definition, end
 from agents.workflows.program import Instruction, Program
 from agents.workflows.recording import decide
-from schemas.customer import Customer, Run
+from schemas.customer import Customer
+from schemas.customer.runs import Run
 from schemas.definitions.steps import SendStep, Step
 
 OUTSIDE_WINDOW = "outside_window"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from agents.context import Occurred
 from agents.definitions import Published
-from schemas.customer import COUNTED_KEPT, Customer
+from schemas.customer import Customer
+from schemas.customer.runs import COUNTED_KEPT
 from schemas.definitions.triggers import OnEvent
 
 

@@ -9,7 +9,9 @@ from agents.definitions import Published
 from agents.effects import command
 from agents.workflows.recording import decide
 from schemas.commands import CancelCommand
-from schemas.customer import FINISHED_KEPT, Customer, Pending, Run
+from schemas.customer import Customer
+from schemas.customer.mail import Pending
+from schemas.customer.runs import FINISHED_KEPT, Run
 from schemas.decisions import DecisionKind, Reason
 
 CALLING = "calling"

@@ -19,7 +19,8 @@ from agents.digests import derived_id
 from agents.vocabulary.happening import event_value
 from agents.workflows import counting
 from agents.workflows.recording import decide
-from schemas.customer import ENTERED_KEPT, REFUSED_KEPT, Customer, Entered, Run
+from schemas.customer import Customer
+from schemas.customer.runs import ENTERED_KEPT, REFUSED_KEPT, Entered, Run
 from schemas.decisions import Reason
 from schemas.definitions.steps import CallStep
 from schemas.definitions.triggers import (

@@ -6,7 +6,8 @@ from agents.context import Context
 from agents.definitions import Published
 from agents.workflows import advancing
 from agents.workflows.ending import definition, end
-from schemas.customer import Customer, Run
+from schemas.customer import Customer
+from schemas.customer.runs import Run
 
 
 def follow(customer: Customer, run: Run, context: Context) -> Published | None:

@@ -16,7 +16,8 @@ from agents.definitions import Published
 from agents.workflows import advancing
 from agents.workflows.program import Instruction
 from agents.workflows.recording import decide
-from schemas.customer import Customer, Run
+from schemas.customer import Customer
+from schemas.customer.runs import Run
 from schemas.definitions.steps import SendStep
 
 

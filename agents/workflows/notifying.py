@@ -9,7 +9,8 @@ from agents.context import Context
 from agents.digests import derived_id
 from agents.effects import command, signal
 from schemas.commands import NotifyCommand, SendCommand
-from schemas.customer import Customer, Run
+from schemas.customer import Customer
+from schemas.customer.runs import Run
 from schemas.definitions.steps import NotifyStep
 from schemas.signals import SalesAlert
 

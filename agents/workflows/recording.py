@@ -5,7 +5,8 @@ from __future__ import annotations
 from agents.arbitration import HOLDS
 from agents.context import Context
 from agents.effects import decided
-from schemas.customer import Customer, Run
+from schemas.customer import Customer
+from schemas.customer.runs import Run
 from schemas.decisions import Decision, DecisionKind, Reason
 from schemas.definitions.steps import SendStep, Step
 from schemas.stored import NEVER

@@ -24,7 +24,8 @@ from agents.workflows import entering, notifying
 from agents.workflows.ending import ASKING, CALLING, end
 from agents.workflows.program import Instruction
 from agents.workflows.recording import decide
-from schemas.customer import Customer, Run
+from schemas.customer import Customer
+from schemas.customer.runs import Run
 from schemas.definitions.steps import (
     BranchStep,
     CallStep,

@@ -8,7 +8,8 @@ from agents.definitions import Published
 from agents.workflows import advancing, ending, following, waits
 from agents.workflows.program import Instruction
 from agents.workflows.recording import decide
-from schemas.customer import Customer, Run
+from schemas.customer import Customer
+from schemas.customer.runs import Run
 from schemas.definitions.waits import WaitForEvent
 from schemas.stored import NEVER
 

@@ -14,7 +14,8 @@ from agents import calendar
 from agents.conditions import Subject, read_field
 from agents.days import instant_of
 from agents.workflows.program import Instruction
-from schemas.customer import Customer, Run
+from schemas.customer import Customer
+from schemas.customer.runs import Run
 from schemas.definitions.waits import (
     Wait,
     WaitFor,

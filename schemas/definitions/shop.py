@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from schemas.customer import SENT_HISTORY
+from schemas.customer.mail import SENT_HISTORY
 from schemas.definitions.conditions import Condition
 from schemas.definitions.definition import Definition, Name, Texts
 from schemas.durations import Duration

@@ -12,7 +12,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from schemas.customer import Customer, Evidence
+from schemas.customer import Customer
+from schemas.customer.consent import Evidence
 from schemas.events import PAYLOADS, Event
 from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from agents.catalogue import Catalogue, concerns
-from schemas.customer import Cart, Customer, Interest, Line, Order, Tag
+from schemas.customer import Customer
+from schemas.customer.person import Tag
+from schemas.customer.shopping import Cart, Interest, Line, Order
 from schemas.money import parse_amount
 from schemas.products import Product
 

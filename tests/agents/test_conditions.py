@@ -16,7 +16,10 @@ from agents.days import Day, begins, parse_day
 from agents.subject import Subject
 from agents.vocabulary import Vocabulary
 from agents.windows import DEFAULT_ZONE
-from schemas.customer import Cart, Customer, Line, Order, OrderStatistics, Profile, Run, Tag
+from schemas.customer import Customer
+from schemas.customer.person import Profile, Tag
+from schemas.customer.runs import Run
+from schemas.customer.shopping import Cart, Line, Order, OrderStatistics
 from schemas.definitions import DEFINITION
 from schemas.definitions.conditions import Condition
 from tests.agents.world import FILES

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.customer import EVIDENCE_KEPT
+from schemas.customer.consent import EVIDENCE_KEPT
 from tests.agents.world import FILES, HOUR, World, changed
 
 ASKS = changed(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.customer import TAGS_KEPT
+from schemas.customer.person import TAGS_KEPT
 from schemas.definitions import DEFINITION, canonical
 from tests.agents.world import DAY, HOUR, World
 

@@ -12,7 +12,11 @@ from agents.conditions import ConditionMistake, compile_condition
 from agents.expressions import MAX_LENGTH
 from agents.subject import Subject
 from agents.vocabulary import Vocabulary
-from schemas.customer import Customer, OrderStatistics, Profile, Purchases, Run, Subscription, Tag
+from schemas.customer import Customer
+from schemas.customer.consent import Subscription
+from schemas.customer.person import Profile, Tag
+from schemas.customer.runs import Run
+from schemas.customer.shopping import OrderStatistics, Purchases
 from schemas.definitions.conditions import Condition
 from tests.agents.test_segments import segments
 from tests.agents.world import DAY, START, World

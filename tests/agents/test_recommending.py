@@ -5,7 +5,9 @@ from __future__ import annotations
 from agents.catalogue import Catalogue
 from agents.recommending import choose, describe
 from agents.replenishment import runs_out
-from schemas.customer import Customer, Interest, Line, Order, Run
+from schemas.customer import Customer
+from schemas.customer.runs import Run
+from schemas.customer.shopping import Interest, Line, Order
 from schemas.definitions.steps import Products
 from schemas.money import parse_amount
 from schemas.products import Product

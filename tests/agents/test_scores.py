@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agents.worth import add, faded
-from schemas.customer import Score
+from schemas.customer.person import Score
 from schemas.signals import ScoreChanged
 from tests.agents.world import DAY, START, World
 

@@ -11,12 +11,12 @@ from agents.conditions import compile_condition
 from agents.subject import Subject
 from agents.vocabulary import Vocabulary
 from agents.vocabulary.changing import CHANGED_BY, events_of
-from schemas.customer import (
+from schemas.customer import encode_customer
+from schemas.customer.shopping import (
     INTERESTS_KEPT,
     KINDS_BOUGHT_KEPT,
     MONTHS_KEPT,
     PRODUCTS_BOUGHT_KEPT,
-    encode_customer,
 )
 from schemas.definitions import DEFINITION
 from schemas.definitions.conditions import Condition

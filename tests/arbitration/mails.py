@@ -8,7 +8,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from agents.arbitration import Candidate, remember
-from schemas.customer import Consent, Customer, Profile, Run, Sent
+from schemas.customer import Customer
+from schemas.customer.consent import Consent
+from schemas.customer.mail import Sent
+from schemas.customer.person import Profile
+from schemas.customer.runs import Run
 from schemas.definitions import DEFINITION
 from schemas.definitions.shop import Policy
 from schemas.definitions.steps import SendStep

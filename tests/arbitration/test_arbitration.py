@@ -14,7 +14,8 @@ from agents.arbitration import (
     rank,
     remember,
 )
-from schemas.customer import SENT_HISTORY, Consent
+from schemas.customer.consent import Consent
+from schemas.customer.mail import SENT_HISTORY
 from schemas.instant import parse_instant
 from tests.arbitration.mails import DAY, HOUR, NOON, anna, candidate, mail, policy, shipped, take
 

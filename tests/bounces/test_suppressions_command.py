@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.customer import Customer, Profile, encode_customer
+from schemas.customer import Customer, encode_customer
+from schemas.customer.person import Profile
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
 from tests.cli.conftest import Ritorno
 from tests.cli.test_commands import append, stored

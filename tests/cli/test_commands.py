@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from schemas.customer import Consent, Customer, encode_customer, encode_erased
+from schemas.customer import Customer, encode_customer, encode_erased
+from schemas.customer.consent import Consent
 from schemas.records import OutRecord, Record
 from streams.clock import SystemClock
 from streams.configured import log_from

@@ -11,7 +11,8 @@ import pytest
 
 from agents.mailer.settings import Shop
 from agents.mailer.tokens import Confirm, Preferences, Unsubscribe
-from schemas.customer import Customer, Subscription
+from schemas.customer import Customer
+from schemas.customer.consent import Subscription
 from streams.public.words import ENGLISH, ITALIAN, WORDS, Words
 from tests.mailer.samples import DAY, START
 from tests.public.visits import visit

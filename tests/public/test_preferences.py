@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from agents.mailer.tokens import Preferences
-from schemas.customer import Consent, Customer, Profile, Subscription
+from schemas.customer import Customer
+from schemas.customer.consent import Consent, Subscription
+from schemas.customer.person import Profile
 from streams.clock import VirtualClock
 from streams.customers import NotOwned
 from streams.log import LogUnavailable

@@ -13,21 +13,21 @@ from hypothesis import strategies as st
 from agents.cart import BRAND_LENGTH, LINES_KEPT, NAME_LENGTH, URL_LENGTH
 from agents.custom_fields import TEXT_LENGTH
 from agents.workflows.steps import TAG_LENGTH
-from schemas import customer as kept
+from schemas import customer as record
 from schemas.customer import (
-    Bought,
-    Cart,
     Customer,
-    Interest,
-    Line,
-    Order,
-    Pending,
-    Purchases,
-    Tag,
+    consent,
     decode_customer,
     encode_customer,
     encode_erased,
+    mail,
+    person,
+    runs,
+    shopping,
 )
+from schemas.customer.mail import Pending
+from schemas.customer.person import Tag
+from schemas.customer.shopping import Bought, Cart, Interest, Line, Order, Purchases
 from schemas.description import describe
 from schemas.records import Record
 from schemas.stored import (
@@ -78,11 +78,12 @@ def test_an_erased_customer_is_a_head_only() -> None:
     assert decode_customer("anna", encode_erased(7)) == Customer(key="anna", applied=7)
 
 
-STRUCTS = [
+STRUCTS = dict.fromkeys(
     each
-    for each in vars(kept).values()
+    for room in (record, consent, mail, person, runs, shopping)
+    for each in vars(room).values()
     if isinstance(each, type) and issubclass(each, msgspec.Struct)
-]
+)
 
 
 @pytest.mark.parametrize("struct", STRUCTS, ids=lambda each: each.__name__)
@@ -109,8 +110,8 @@ def test_a_record_of_an_older_version_is_readable() -> None:
 
 def test_mutable_defaults_are_not_shared() -> None:
     one, other = Customer(key="a"), Customer(key="b")
-    one.consents["x"] = kept.Consent(True, 1, "", "")
-    one.cart.lines.append(kept.Line("p", 1))
+    one.consents["x"] = consent.Consent(True, 1, "", "")
+    one.cart.lines.append(Line("p", 1))
     one.statistics.spent["EUR"] = Decimal(1)
     assert (other.consents, other.cart.lines, other.statistics.spent) == ({}, [], {})
 
@@ -133,10 +134,10 @@ def test_the_last_header_of_a_name_counts() -> None:
 
 def test_the_largest_record_is_one_that_a_log_takes() -> None:
     name, url = "n" * NAME_LENGTH, "u" * URL_LENGTH
-    ids = [f"{number:0{NAME_LENGTH}}" for number in range(kept.ORDER_LINES_KEPT)]
+    ids = [f"{number:0{NAME_LENGTH}}" for number in range(shopping.ORDER_LINES_KEPT)]
     price = Decimal("123456789.123456789")
     lines = [Line(id_, 1_000_000, price, name, name, url, url, "b" * BRAND_LENGTH) for id_ in ids]
-    per_order = kept.ORDER_LINES_KEPT // kept.ORDERS_KEPT
+    per_order = shopping.ORDER_LINES_KEPT // shopping.ORDERS_KEPT
     bought = Bought(orders=1000, last=START)
     customer = Customer(
         key=name,
@@ -145,18 +146,19 @@ def test_the_largest_record_is_one_that_a_log_takes() -> None:
             Order(ids[n], START, price, "EUR", lines=lines[:per_order], tracking_url=url * 4,
                   tracking_number=name * 5, estimated_delivery=name * 5, payment_method=name,
                   coupon=name)
-            for n in range(kept.ORDERS_KEPT)
+            for n in range(shopping.ORDERS_KEPT)
         ],
         purchases=Purchases(
-            products=dict.fromkeys(ids[: kept.PRODUCTS_BOUGHT_KEPT], bought),
-            categories=dict.fromkeys(ids[: kept.KINDS_BOUGHT_KEPT], bought),
-            brands=dict.fromkeys(ids[: kept.KINDS_BOUGHT_KEPT], bought),
-            payment_methods=dict.fromkeys(ids[: kept.PAYMENT_METHODS_KEPT], bought),
+            products=dict.fromkeys(ids[: shopping.PRODUCTS_BOUGHT_KEPT], bought),
+            categories=dict.fromkeys(ids[: shopping.KINDS_BOUGHT_KEPT], bought),
+            brands=dict.fromkeys(ids[: shopping.KINDS_BOUGHT_KEPT], bought),
+            payment_methods=dict.fromkeys(ids[: shopping.PAYMENT_METHODS_KEPT], bought),
         ),
         interests={
-            id_: Interest([START] * kept.VIEWS_KEPT, name) for id_ in ids[: kept.INTERESTS_KEPT]
+            id_: Interest([START] * shopping.VIEWS_KEPT, name)
+            for id_ in ids[: shopping.INTERESTS_KEPT]
         },
-        tags={id_[:TAG_LENGTH]: Tag(START, START) for id_ in ids[: kept.TAGS_KEPT]},
+        tags={id_[:TAG_LENGTH]: Tag(START, START) for id_ in ids[: person.TAGS_KEPT]},
         fields=dict.fromkeys(ids[:30], "x" * TEXT_LENGTH),
     )  # fmt: skip
     assert len(encode_customer(customer)) < 950_000

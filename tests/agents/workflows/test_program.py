@@ -10,7 +10,8 @@ from agents.mistakes import Mistakes
 from agents.vocabulary import Vocabulary
 from agents.workflows.calls import circles
 from agents.workflows.program import Program, compile_program
-from schemas.customer import Customer, OrderStatistics
+from schemas.customer import Customer
+from schemas.customer.shopping import OrderStatistics
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.workflow import Workflow
 from streams.yaml_text import read_yaml
