@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 from agents import arbitration, tracking
 from agents.context import Context
 from schemas.customer import Customer
-from schemas.events import ACTIVE, Event, PageViewed
+from schemas.events import ACTIVE, Event
+from schemas.events.shopping import PageViewed
 
 VISIT_ENDS = 30 * 60_000
 """Silence, ms, after which another page is another visit; the custom of web analytics."""

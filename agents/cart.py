@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 from agents.context import Context, Occurred
 from schemas.customer import Customer
 from schemas.customer.shopping import Cart, Line
-from schemas.events import CartChange, CheckoutProgress, Event, Product, is_address
+from schemas.events import Event
+from schemas.events.fields import is_address
+from schemas.events.shopping import CartChange, CheckoutProgress, Product
 
 LINES_KEPT = 120
 """Whoever puts more into a cart is no person. With the lines of the orders, what was bought and

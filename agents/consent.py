@@ -10,7 +10,8 @@ from agents import reachability
 from agents.context import Context, Occurred
 from schemas.customer import Customer
 from schemas.customer.consent import EVIDENCE_KEPT, Consent, Evidence, Subscription
-from schemas.events import ConsentChange, Event, ListChange, Statement
+from schemas.events import Event
+from schemas.events.person import ConsentChange, ListChange, Statement
 
 ON_LIST = "list"
 """Purpose of the evidence for lists."""

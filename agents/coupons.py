@@ -18,7 +18,9 @@ from schemas.customer.runs import Run
 from schemas.customer.shopping import COUPONS_KEPT, Coupon
 from schemas.definitions.shop import Campaign
 from schemas.definitions.steps import CouponStep
-from schemas.events import CouponIssued, CouponRequested, Event, OrderCompleted
+from schemas.events import Event
+from schemas.events.own import CouponIssued, CouponRequested
+from schemas.events.shopping import OrderCompleted
 from schemas.instant import parse_instant
 from schemas.signals import CouponChanged
 from schemas.stored import NEVER

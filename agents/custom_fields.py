@@ -13,7 +13,7 @@ from agents.days import parse_day
 from agents.values import to_number
 from schemas.customer import Customer
 from schemas.definitions.shop import CustomField
-from schemas.events import Traits
+from schemas.events.person import Traits
 
 TEXT_LENGTH = 500
 """Characters of a text that are kept."""

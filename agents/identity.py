@@ -29,13 +29,9 @@ from agents.effects import tell
 from agents.workflows import adopting, turn
 from schemas.customer import Customer
 from schemas.customer.person import LINKED_VISITORS
-from schemas.events import (
-    CustomerIdentified,
-    Event,
-    VisitorForgotten,
-    VisitorLinked,
-    VisitorMerged,
-)
+from schemas.events import Event
+from schemas.events.own import VisitorForgotten, VisitorLinked, VisitorMerged
+from schemas.events.person import CustomerIdentified
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Customer)

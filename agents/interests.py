@@ -6,7 +6,8 @@ from agents.cart import name_text
 from agents.context import Context, Occurred
 from schemas.customer import Customer
 from schemas.customer.shopping import INTERESTS_KEPT, VIEWS_KEPT, Interest
-from schemas.events import Event, Product
+from schemas.events import Event
+from schemas.events.shopping import Product
 
 
 def viewed(customer: Customer, event: Event, context: Context) -> list[Occurred]:

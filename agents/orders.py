@@ -15,14 +15,9 @@ from schemas.customer.shopping import (
     OrderStatistics,
     OrderStatus,
 )
-from schemas.events import (
-    Event,
-    OrderCompleted,
-    OrderProgress,
-    OrderReversed,
-    ProductReviewed,
-    is_address,
-)
+from schemas.events import Event
+from schemas.events.fields import is_address
+from schemas.events.shopping import OrderCompleted, OrderProgress, OrderReversed, ProductReviewed
 
 _RANK: dict[str, int] = {
     "completed": 0,

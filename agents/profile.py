@@ -6,7 +6,8 @@ from agents import custom_fields, reachability
 from agents.context import Context, Occurred
 from schemas.customer import Customer
 from schemas.customer.person import Profile
-from schemas.events import Event, Traits
+from schemas.events import Event
+from schemas.events.person import Traits
 
 _FIELDS = ("email", "name", "first_name", "last_name", "phone", "birthday", "locale", "zone",
            "country", "city", "mail_frequency")  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from schemas.durations import Duration
-from schemas.events import Currency, Id, Text, Url
+from schemas.events.fields import Currency, Id, Text, Url
 from schemas.money import Price
 
 Ids = Annotated[list[Id], Field(max_length=50)]

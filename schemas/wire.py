@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from schemas.events import INTERNAL_TYPES, PAYLOADS, CloudEvent, Event, Id
+from schemas.events import INTERNAL_TYPES, PAYLOADS, CloudEvent, Event
+from schemas.events.fields import Id
 from schemas.instant import parse_instant, to_rfc3339
 from schemas.products import Product
 from schemas.records import OutRecord, Record

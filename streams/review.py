@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from agents.coupons import POOL_PREFIX
 from agents.digests import derived_id
-from schemas.events import CustomerReviewed, Event
+from schemas.events import Event
+from schemas.events.own import CustomerReviewed
 from schemas.records import OutRecord
 from schemas.stored import HEAD_SIZE
 from schemas.wire import to_record

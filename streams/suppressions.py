@@ -13,7 +13,8 @@ from typing import NamedTuple
 from agents.digests import derived_id
 from agents.mailer.suppression import AddressHashes, normal
 from schemas.customer import decode_customer
-from schemas.events import AddressReleased, Event
+from schemas.events import Event
+from schemas.events.own import AddressReleased
 from schemas.records import OutRecord
 from schemas.stored import HEAD_SIZE, PROGRESS_KEY, head
 from schemas.suppressions import (

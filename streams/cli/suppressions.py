@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.mailer.suppression import AddressHashes
-from schemas.events import is_address
+from schemas.events.fields import is_address
 from schemas.instant import to_rfc3339
 from schemas.suppressions import Suppression, SuppressionScope
 from streams.cli.console import (

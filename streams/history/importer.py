@@ -28,7 +28,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from schemas.events import Event, OrderCompleted, OrderReversed, Payload, Traits
+from schemas.events import Event
+from schemas.events.fields import Payload
+from schemas.events.person import Traits
+from schemas.events.shopping import OrderCompleted, OrderReversed
 from schemas.money import MAX_AMOUNT, amount_text
 from streams.history.order_columns import TRAITS
 from streams.history.order_file import Row

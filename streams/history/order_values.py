@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from schemas.events import Id, Traits
+from schemas.events.fields import Id
+from schemas.events.person import Traits
 from schemas.instant import from_datetime, parse_instant
 from schemas.money import parse_amount
 

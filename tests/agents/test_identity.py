@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from schemas.events import VisitorMerged
+from schemas.events.own import VisitorMerged
 from tests.agents.world import DAY, HOUR, MINUTE, World
 
 Link = Callable[[World], World]

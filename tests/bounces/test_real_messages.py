@@ -6,7 +6,7 @@ import pytest
 
 from agents.mailer.bounces.reading import classify
 from agents.mailer.bounces.verdict import Verdict
-from schemas.events import is_address
+from schemas.events.fields import is_address
 from tests.bounces.real import MESSAGES, address_digest, chosen, names, sample
 
 pytestmark = pytest.mark.data

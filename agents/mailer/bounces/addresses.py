@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from schemas.events import is_address
+from schemas.events.fields import is_address
 
 _CANDIDATE = re.compile(r"[^\s<>\"'(),;:\[\]\\{}|]{1,64}@[^\s<>\"'(),;:\[\]\\{}|@]{1,253}")
 

@@ -1,0 +1,54 @@
+"""What our own actors and commands write into the log; `publish` refuses it."""
+
+from __future__ import annotations
+
+from schemas.events.fields import Id, Payload, Text
+
+
+class AddressReleased(Payload):
+    """Ours: a person has decided that a suppressed address gets mails again."""
+
+    reason: Text = ""
+    by: Text = ""
+
+
+class CustomerReviewed(Payload):
+    """Ours: look at a silent customer by the definitions that are live now."""
+
+
+class VisitorLinked(Payload):
+    """Ours: tells a visitor's actor who the visitor is."""
+
+    customer_id: Id
+
+
+class VisitorForgotten(Payload):
+    """Ours: tells a visitor's actor that the customer it has become was erased."""
+
+    customer_id: Id
+
+
+class VisitorMerged(Payload):
+    """Ours: what a visitor's actor knows, sent to the customer's actor once."""
+
+    anonymous_id: Id
+    state: str
+    """The visitor's kept record as JSON text; `agents/identity.py` writes and reads it."""
+
+
+class CouponRequested(Payload):
+    """Ours: a customer's step asks a coupon pool's actor for a code."""
+
+    campaign: str
+    customer_id: Id
+    run: str
+    step: str
+
+
+class CouponIssued(Payload):
+    """Ours: the answer of a coupon pool's actor. No code: none is left."""
+
+    campaign: str
+    run: str
+    step: str
+    code: str = ""

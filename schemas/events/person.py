@@ -1,0 +1,102 @@
+"""Who people are, what they say yes or no to, what they tell the shop."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import AliasChoices, ConfigDict, Field
+
+from schemas.events.fields import Email, Id, Payload, Text
+
+
+class Traits(Payload):
+    """What is known of a person. Fields that are absent stay as they were.
+
+    Others may be custom fields of the shop's, so they are read and looked at by the actor.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    email: Email | None = None
+    name: Text | None = None
+    first_name: Text | None = Field(
+        default=None, validation_alias=AliasChoices("first_name", "firstName")
+    )
+    last_name: Text | None = Field(
+        default=None, validation_alias=AliasChoices("last_name", "lastName")
+    )
+    phone: Text | None = None
+    birthday: Text | None = None
+    locale: Text | None = Field(default=None, validation_alias=AliasChoices("locale", "language"))
+    zone: Text | None = Field(default=None, validation_alias=AliasChoices("zone", "timezone"))
+    country: Text | None = None
+    city: Text | None = None
+    mail_frequency: Literal["normal", "less"] | None = None
+    """How much mail the customer wants."""
+    source: Text | None = None
+    """Where the customer came from, as a CRM knows it."""
+
+
+class CustomerIdentified(Traits):
+    """A visitor turns out to be a customer: `anonymous_id` is `customer_id` from now on."""
+
+    anonymous_id: Id | None = Field(
+        default=None, validation_alias=AliasChoices("anonymous_id", "anonymousId", "previous_id")
+    )
+    customer_id: Id | None = Field(
+        default=None, validation_alias=AliasChoices("customer_id", "user_id", "userId")
+    )
+
+
+class Statement(Payload):
+    """Somebody said yes or no to something; what proves it goes along."""
+
+    source: Text | None = None
+    """How it was said: `checkout`, `preferences_page`…"""
+    wording: Text | None = None
+    """Version of the words that were agreed to."""
+    mail: Id | None = None
+    """Id of the mail whose link led there."""
+    ip: Text | None = None
+    """Where it came from. Ours have it only when RITORNO_CONSENT_EVIDENCE_IP says so."""
+
+
+class ListChange(Statement):
+    """A subscription to a list, or the end of it."""
+
+    list: Text = "newsletter"
+    confirmed: bool = False
+    """The address is proven, by a double opt-in of ours or upstream: then it is marketing consent
+    too."""
+    email: Email | None = None
+    first_name: Text | None = Field(
+        default=None, validation_alias=AliasChoices("first_name", "firstName")
+    )
+    locale: Text | None = None
+
+
+class ConsentChange(Statement):
+    """Consent for one purpose given or withdrawn."""
+
+    purpose: Literal["marketing", "profiling", "tracking"]
+
+
+class PrivacyRequest(Statement):
+    """The customer asks to be forgotten, or for a copy of what is known (GDPR art. 15, 17, 20)."""
+
+
+class Noted(Payload):
+    """An event that later workflows act on; its properties are kept out of the state."""
+
+    topic: Text | None = None
+    stage: Text | None = None
+    message: Text | None = None
+
+
+class SurveyAnswered(Noted):
+    """An answer to a question of the shop's."""
+
+    survey: Text | None = None
+    question: Text | None = None
+    answer: Text | None = None
+    rating: float | None = Field(default=None, ge=0, le=100)

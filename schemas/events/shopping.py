@@ -1,0 +1,147 @@
+"""What people do in a shop, and what becomes of their orders."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from pydantic import AliasChoices, Field
+
+from schemas.events.fields import Currency, Id, Payload, Quantity, Text, Url
+from schemas.money import Amount, Price
+
+
+class Product(Payload):
+    """A product as Segment describes it inside other events."""
+
+    product_id: Id = Field(validation_alias=AliasChoices("product_id", "sku"))
+    sku: Text | None = None
+    name: Text | None = None
+    category: Text | None = None
+    brand: Text | None = None
+    variant: Text | None = None
+    price: Price | None = None
+    quantity: Quantity = 1
+    coupon: Text | None = None
+    url: Url | None = None
+    image_url: Url | None = None
+    currency: Currency | None = None
+    size: Text | None = None
+    color: Text | None = Field(default=None, validation_alias=AliasChoices("color", "colour"))
+
+
+class ProductViewed(Product):
+    """A product page was looked at."""
+
+
+class ProductListViewed(Payload):
+    """A category or a list was looked at."""
+
+    list_id: Text | None = None
+    category: Text | None = None
+
+
+class ProductsSearched(Payload):
+    """The shop's search was used."""
+
+    query: Text | None = None
+
+
+class PageViewed(Payload):
+    """Any other page."""
+
+    url: Url | None = None
+    path: Text | None = None
+    title: Text | None = None
+    name: Text | None = None
+    referrer: Url | None = None
+
+
+class CartChange(Product):
+    """A product went into the cart or out of it; `quantity` says how many."""
+
+    cart_id: Id | None = None
+    cart_url: Url | None = None
+
+
+class CheckoutProgress(Payload):
+    """A checkout began or went a step further. `products`, when given, is the whole cart."""
+
+    checkout_id: Id | None = Field(
+        default=None, validation_alias=AliasChoices("checkout_id", "order_id")
+    )
+    cart_id: Id | None = None
+    cart_url: Url | None = None
+    step: Text | None = None
+    email: Text | None = None
+    currency: Currency | None = None
+    products: list[Product] | None = Field(default=None, max_length=500)
+
+
+class OrderCompleted(Payload):
+    """A purchase. Recognised by `order_id` for ever, however often it is sent."""
+
+    order_id: Id
+    checkout_id: Id | None = None
+    cart_id: Id | None = None
+    subtotal: Amount | None = None
+    total: Price | None = None
+    revenue: Amount | None = None
+    shipping: Price | None = None
+    tax: Price | None = None
+    discount: Price | None = None
+    coupon: Text | None = None
+    currency: Currency = "EUR"
+    payment_method: Text | None = None
+    email: Text | None = None
+    estimated_delivery: Text | None = None
+    tracking_number: Text | None = None
+    tracking_url: Url | None = None
+    products: list[Product] = Field(default=[], max_length=2000)
+
+    def amount(self) -> Decimal:
+        """Return what the customer paid: total, else revenue, else the sum of the lines."""
+        if self.total is not None:
+            return self.total
+        if self.revenue is not None:
+            return self.revenue
+        return sum(((p.price or Decimal(0)) * p.quantity for p in self.products), Decimal(0))
+
+
+class OrderProgress(Payload):
+    """An order was updated, shipped or delivered."""
+
+    order_id: Id
+    status: Text | None = None
+    tracking_number: Text | None = None
+    tracking_url: Url | None = None
+    estimated_delivery: Text | None = None
+
+
+class OrderReversed(Payload):
+    """An order was cancelled or refunded, wholly or (with `total`) in part."""
+
+    order_id: Id
+    refund_id: Id | None = None
+    total: Price | None = None
+    currency: Currency | None = None
+    reason: Text | None = None
+
+
+class CouponApplied(Payload):
+    """A code was entered."""
+
+    coupon_id: Text | None = Field(
+        default=None, validation_alias=AliasChoices("coupon_id", "coupon", "coupon_name")
+    )
+    order_id: Id | None = None
+    cart_id: Id | None = None
+    discount: Price | None = None
+
+
+class ProductReviewed(Payload):
+    """A review was written."""
+
+    product_id: Id
+    review_id: Id | None = None
+    order_id: Id | None = None
+    rating: float | None = Field(default=None, ge=0, le=100)
