@@ -65,8 +65,9 @@ async def _per_second(sent: list[Mail], *, pipelining: bool, works: bool) -> flo
 
         async def deliver() -> None:
             while waiting:
+                mail = waiting.pop()  # before the wait for a connection: others take their own
                 async with pool.connection() as connection:
-                    outcome = await connection.deliver(waiting.pop())
+                    outcome = await connection.deliver(mail)
                 if not isinstance(outcome, Accepted):
                     raise RuntimeError(f"not delivered: {outcome}")
 

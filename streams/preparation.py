@@ -7,7 +7,8 @@ import structlog
 from streams.definitions import DefinitionError, publish, read, read_files, versions_of
 from streams.failures import WorkerFailed
 from streams.log import Log
-from streams.monitoring.doctor import Status, check_topics
+from streams.monitoring.check import Status
+from streams.monitoring.doctor import check_topics
 from streams.settings import Settings
 from streams.topology import EMBEDDED_PARTITIONS, topics
 

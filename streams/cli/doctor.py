@@ -10,7 +10,8 @@ from rich.text import Text
 from streams.cli.console import CommandFailed, JsonFlag, print_json, run, settings_of, stdout
 from streams.clock import SystemClock
 from streams.configured import log_from
-from streams.monitoring.doctor import Status, examine
+from streams.monitoring.check import Status
+from streams.monitoring.doctor import examine
 
 _STYLES = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "red"}
 

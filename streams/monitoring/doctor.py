@@ -11,8 +11,6 @@ import asyncio
 import ssl
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from urllib.parse import urlsplit
 
 import aiosmtplib
@@ -23,6 +21,8 @@ from streams.clock import Clock
 from streams.configured import dkim_keys, sender_domain
 from streams.definitions import DefinitionError, read, read_files, versions_of
 from streams.log import Log, LogError, TopicDescription, TopicSpec
+from streams.monitoring.check import Check, Status, aligned
+from streams.monitoring.returns import check_bounce_domain, check_ways_in
 from streams.settings import Settings
 from streams.settings.sources import SettingsError
 from streams.settings.values import SMTP_PORTS, split_urls
@@ -47,25 +47,6 @@ TAIL = 2_000
 """Changelog records searched for the progress, which is the last one of each batch."""
 
 
-class Status(StrEnum):
-    """How a check ended."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """The outcome of one check."""
-
-    name: str
-    status: Status
-    text: str
-    remedy: str = ""
-    """What to do, for a shopkeeper; empty when there is nothing to do."""
-
-
 async def examine(settings: Settings, log: Log, clock: Clock) -> list[Check]:
     """Run every check. `log` need not be started; it is stopped again when it was not."""
     checks = [_check_data_dir(settings)]
@@ -80,7 +61,13 @@ async def examine(settings: Settings, log: Log, clock: Clock) -> list[Check]:
             checks += await _examine_log(settings, log, clock)
         finally:
             await log.stop()
-    return [*checks, check_dkim(settings), await check_smtp(settings)]
+    return [
+        *checks,
+        check_dkim(settings),
+        await check_smtp(settings),
+        await check_bounce_domain(settings),
+        *await check_ways_in(settings),
+    ]
 
 
 async def _examine_log(settings: Settings, log: Log, clock: Clock) -> list[Check]:
@@ -273,7 +260,7 @@ def check_dkim(settings: Settings) -> Check:
         text = "mails leave unsigned, which is right only where the relay signs them"
         return Check("dkim", Status.OK, text)
     sender, domain = sender_domain(settings), keys[0].domain
-    if not _aligned(sender, domain):
+    if not aligned(sender, domain):
         text = f"mails come from {sender} and are signed as {domain}: DMARC counts that as unsigned"
         return Check("dkim", Status.WARN, text, f"Set RITORNO_MAIL_DKIM_DOMAIN={sender}.")
     if weak := [key.selector for key in keys if key.weak]:
@@ -282,12 +269,6 @@ def check_dkim(settings: Settings) -> Check:
     names = ", ".join(f"{key.record_name} ({key.algorithm})" for key in keys)
     text = f"mails are signed as {domain}; the DNS must have {names}: ritorno dkim show"
     return Check("dkim", Status.OK, text)
-
-
-def _aligned(sender: str, signer: str) -> bool:
-    """Whether one domain is the other or lies below it, as far as can be said without the list
-    of public suffixes."""
-    return f".{sender}".endswith(f".{signer}") or f".{signer}".endswith(f".{sender}")
 
 
 async def check_smtp(settings: Settings) -> Check:

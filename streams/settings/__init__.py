@@ -163,6 +163,8 @@ class Settings(BaseSettings):
     inbound_imap_ca_file: Path | None = None
     inbound_poll_seconds: float = Field(default=30.0, ge=1, le=3600)
     """How often maildir and mailbox are looked into."""
+    inbound_keep_days: int = Field(default=90, ge=1, le=3650)
+    """How long messages that a person should read stay in data_dir/returned."""
     tracking_mode: TrackingMode = "anonymous"
     """The most that may be noted of openings and clicks: off, anonymous, pseudonymous, identified.
     A workflow and a person may only allow less; without consent a person is at most counted."""

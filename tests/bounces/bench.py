@@ -13,6 +13,7 @@ from agents.mailer.tokens import Tokens, Unsubscribe
 from agents.mailer.verp import ReturnAddresses
 from streams.clock import VirtualClock
 from streams.mail.inbound.intake import Intake
+from streams.mail.inbound.kept import KeptMessages
 from streams.mail.inbound.opening import Links
 from streams.topology import CUSTOMER_EVENTS
 from tests.bounces.messages import report
@@ -52,13 +53,14 @@ class Bench:
         self.log = log
         self.keep = keep
         self.counted = Counted()
+        self.clock = VirtualClock(START)
         self.intake = Intake(
             log=log,
             returns=RETURNS,
             read_link=Links(TOKENS).read,
-            clock=VirtualClock(START),
+            clock=self.clock,
             metrics=self.counted,
-            keep=keep,
+            kept=KeptMessages(keep, self.clock, days=90),
         )
 
     @property

@@ -19,10 +19,9 @@ from schemas.stored import PROGRESS_KEY, Progress, pack_progress
 from streams.clock import VirtualClock
 from streams.definitions import publish, read_files
 from streams.log import LogUnavailable
+from streams.monitoring.check import Check, Status
 from streams.monitoring.doctor import (
     SILENT_MS,
-    Check,
-    Status,
     check_clock,
     check_dkim,
     check_lag,
@@ -240,6 +239,7 @@ async def test_all_of_it(log: MemoryLog, tmp_path: Path, relay: str) -> None:
     assert [check.name for check in checks] == [
         "data directory", "broker", "topics", "partitions", "topic policy",
         "workflows", "clock", "lag", "dkim", "relay",
+        "bounce domain", "returns",
     ]  # fmt: skip
     assert {check.status for check in checks} == {Status.OK}
 

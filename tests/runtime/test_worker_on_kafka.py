@@ -12,7 +12,8 @@ from streams.clock import SystemClock
 from streams.configured import log_from
 from streams.definitions import publish, read_files
 from streams.log import Log
-from streams.monitoring.doctor import Status, check_topics
+from streams.monitoring.check import Status
+from streams.monitoring.doctor import check_topics
 from streams.settings import Settings
 from streams.topology import topics
 from streams.worker import Worker

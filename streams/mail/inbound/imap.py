@@ -102,6 +102,23 @@ class ImapPoller:
         return len(uids)
 
 
+async def look(mailbox: Mailbox) -> int:
+    """Log in, open the folders, and return how many messages are unseen; nothing is changed.
+
+    Raises ImapError.
+    """
+    session = _Session(mailbox)
+    try:
+        await _in_thread(session.open, True)
+        await _in_thread(session.find_done)
+        return len(await _in_thread(session.unseen))
+    except asyncio.CancelledError:
+        session.hang_up()
+        raise
+    finally:
+        await asyncio.to_thread(session.close)
+
+
 async def _in_thread(step: Any, *arguments: Any) -> Any:
     """Run one step of a session. Raises ImapError."""
     try:
@@ -120,7 +137,7 @@ class _Session:
         self._client: imaplib.IMAP4 | None = None
         self._can: frozenset[str] = frozenset()
 
-    def open(self) -> None:
+    def open(self, readonly: bool = False) -> None:
         """Connect, log in, open the folder."""
         box = self._mailbox
         context = ssl.create_default_context(cafile=box.ca_file)
@@ -134,7 +151,14 @@ class _Session:
         self._client.login(box.username, box.password)
         # Asked again: servers say what they can do only to those they know.
         self._can = frozenset(self._client.capability()[1][0].decode("ascii").upper().split())
-        self._expect(self._client.select(_quoted(box.folder)), f"folder {box.folder}")
+        opened = self._client.select(_quoted(box.folder), readonly)
+        self._expect(opened, f"folder {box.folder}")
+
+    def find_done(self) -> None:
+        """See whether there is the folder to which messages are to be moved, if any."""
+        if folder := self._mailbox.done:
+            found = self._connected.status(_quoted(folder), "(MESSAGES)")
+            self._expect(found, f"folder {folder}")
 
     def unseen(self) -> list[bytes]:
         """Return the UIDs of unseen messages, oldest first."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal, Protocol
 
 import structlog
@@ -20,6 +19,7 @@ from schemas.outcomes import ReturnKind
 from schemas.wire import to_record
 from streams.clock import Clock
 from streams.log import Log
+from streams.mail.inbound.kept import KeptMessages
 from streams.partitioner import partition_of
 
 Way = Literal["smtp", "maildir", "imap"]
@@ -62,15 +62,15 @@ class Intake:
         read_link: ReadLink,
         clock: Clock,
         metrics: ReturnMetrics,
-        keep: Path,
+        kept: KeptMessages,
     ) -> None:
-        """`keep` is the directory of messages that a person should read."""
+        """`kept` takes the messages that a person should read."""
         self.returns = returns
         self.metrics = metrics
         self._log = log
         self._read_link = read_link
         self._clock = clock
-        self._keep = keep
+        self._kept = kept
 
     async def take(self, raw: bytes, way: Way, recipients: Sequence[str] = ()) -> Taken:
         """Take a message in; once this returns, it may be forgotten where it came from.
@@ -92,7 +92,7 @@ class Intake:
             await self._tell(event)
             taken = "told"
         elif taken != "noted":
-            await asyncio.to_thread(self._keep_message, digest, raw)
+            await asyncio.to_thread(self._kept.add, digest, raw)
         self.metrics.returned(way, verdict.first.kind, taken)
         _log.info("a message came back", way=way, kind=verdict.first.kind,
                   reason=verdict.first.reason, taken=taken,
@@ -103,15 +103,6 @@ class Intake:
         key = event.customer.encode()
         partition = partition_of(key, await self._log.partitions(topics.CUSTOMER_EVENTS))
         await self._log.append(topics.CUSTOMER_EVENTS, partition, [to_record(event)])
-
-    def _keep_message(self, digest: str, raw: bytes) -> None:
-        """Write the message under its digest: the same one twice is one file."""
-        self._keep.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._keep / f"{digest}.eml"
-        partial = path.with_suffix(".part")
-        partial.write_bytes(raw)
-        partial.chmod(0o600)
-        partial.replace(path)
 
 
 def _classified(raw: bytes) -> Verdict:

@@ -12,8 +12,9 @@ from agents.mailer.verp import Reference, ReturnAddresses
 from streams.clock import Clock
 from streams.failures import WorkerFailed
 from streams.log import Log
-from streams.mail.inbound.imap import ImapPoller, parse_imap
+from streams.mail.inbound.imap import ImapPoller, Mailbox, parse_imap
 from streams.mail.inbound.intake import Intake, ReturnMetrics, Way
+from streams.mail.inbound.kept import KeptMessages
 from streams.mail.inbound.listener import Listener
 from streams.mail.inbound.maildir import Maildir
 from streams.mail.inbound.watch import Pollable, Watch
@@ -27,7 +28,8 @@ _log = structlog.get_logger(__name__)
 
 
 class Inbound:
-    """Everything by which mail comes back to this worker; nothing where nothing is set."""
+    """Everything by which mail comes back to this worker; nothing where nothing is set, but that
+    what once came does not stay for ever."""
 
     def __init__(
         self,
@@ -41,18 +43,21 @@ class Inbound:
         self._settings = settings
         self._metrics = metrics
         self._links = Links(Tokens(mail.signing_keys))
+        self._kept = KeptMessages(settings.data_dir / KEPT, clock, days=settings.inbound_keep_days)
         self._intake = Intake(
             log=log,
             returns=ReturnAddresses(mail.signing_keys, mail.bounce_domain),
             read_link=self._links.read,
             clock=clock,
             metrics=metrics,
-            keep=settings.data_dir / KEPT,
+            kept=self._kept,
         )
         self._running = AsyncExitStack()
 
     async def start(self) -> None:
         """Open what is set. Raises WorkerFailed."""
+        self._kept.start()
+        self._running.push_async_callback(self._kept.stop)
         if self._settings.inbound_smtp_bind is not None:
             await self._listen(self._settings.inbound_smtp_bind.host,
                                self._settings.inbound_smtp_bind.port)  # fmt: skip
@@ -61,12 +66,7 @@ class Inbound:
                 self._watch(Maildir(self._settings.inbound_maildir, self._intake), "maildir")
             except ValueError as error:
                 raise WorkerFailed(f"{PREFIX}INBOUND_MAILDIR: {error}") from None
-        if url := self._settings.inbound_imap_url.get_secret_value():
-            mailbox = parse_imap(
-                url,
-                done=self._settings.inbound_imap_done,
-                ca_file=self._settings.inbound_imap_ca_file,
-            )
+        if (mailbox := imap_mailbox(self._settings)) is not None:
             self._watch(ImapPoller(mailbox, self._intake), "imap")
 
     async def stop(self) -> None:
@@ -87,6 +87,15 @@ class Inbound:
         watch = Watch(mailbox, way, self._metrics, every=self._settings.inbound_poll_seconds)
         watch.start()
         self._running.push_async_callback(watch.stop)
+
+
+def imap_mailbox(settings: Settings) -> Mailbox | None:
+    """Return the IMAP mailbox that is set, if any."""
+    url = settings.inbound_imap_url.get_secret_value()
+    if not url:
+        return None
+    done, ca_file = settings.inbound_imap_done, settings.inbound_imap_ca_file
+    return parse_imap(url, done=done, ca_file=ca_file)
 
 
 class Links:
