@@ -381,7 +381,7 @@ def _as(type_: str, wanted: Any) -> Any:
 
 
 @given(CONDITIONS, CUSTOMERS, EVENTS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_a_compiled_condition_answers_as_a_plain_reading(
     given: dict[str, Any], customer: Customer, event: dict[str, Any]
 ) -> None:
@@ -392,7 +392,7 @@ def test_a_compiled_condition_answers_as_a_plain_reading(
 
 
 @given(CUSTOMERS, EVENTS, st.integers(NOW - DAY, NOW + 400 * DAY))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_field_ever_raises(customer: Customer, event: dict[str, Any], now: int) -> None:
     run = Run("r", "w", "v", NOW, 0, NOW, order_id="gone", coupon="gone")
     for subject in (Subject(customer, now), Subject(customer, now, run, event)):

@@ -144,7 +144,7 @@ TEXTS = st.lists(
 
 
 @given(TEXTS.map(" ".join) | st.text(max_size=40))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_text_is_a_mistake_or_an_answer(text: str) -> None:
     try:
         check = compile_condition(Condition(cel=text), VOCABULARY)

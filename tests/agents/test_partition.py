@@ -302,7 +302,7 @@ def run(world: World, cuts: list[int], cache_size: int) -> tuple[Any, ...]:
     return store, progress, effects
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(scripts, st.lists(st.integers(0, 40)), st.sampled_from([0, 1, 10_000]))
 def test_neither_slicing_nor_restarts_nor_the_cache_change_anything(
     script: Script, cuts: list[int], cache_size: int
@@ -311,7 +311,7 @@ def test_neither_slicing_nor_restarts_nor_the_cache_change_anything(
     assert run(world, cuts, cache_size) == run(world, [], 10_000)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(scripts, st.integers(0, 40), st.lists(st.booleans(), min_size=3, max_size=3))
 def test_records_read_again_change_nothing(script: Script, cut: int, written: list[bool]) -> None:
     """A crash between the states and the progress: some customers are ahead of the log."""

@@ -59,7 +59,7 @@ def test_the_better_of_two(one: tuple[int, int], other: tuple[int, int]) -> None
     assert sum(found) == pytest.approx(1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(50, 400)), min_size=2, max_size=5))
 def test_the_best_of_several(counts: list[tuple[int, int]]) -> None:
     found = best(counts)

@@ -329,7 +329,7 @@ def differences(world: World, now: int, keys: Iterable[str]) -> list[str]:
 
 
 @given(STEPS, st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_segments_are_right_at_every_instant(steps: list[Any], merges: bool) -> None:
     there, time = World(ALL), 0.0
     for number, (pause, event, customer, ago, restarts) in enumerate(steps):

@@ -181,7 +181,7 @@ bands: [{name: cold, from: 0}]
 """
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(EVENTS, st.integers(0, 5 * 24)), max_size=25))
 def test_membership_is_always_what_the_conditions_say(story: list[tuple[object, int]]) -> None:
     world = World(files(MANY, POINTS))

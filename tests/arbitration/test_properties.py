@@ -231,9 +231,7 @@ test_no_rule_is_ever_broken = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )(lives(live))
 
-test_the_order_of_looking_does_not_matter = settings(max_examples=40, deadline=None)(
-    lives(live_twice)
-)
+test_the_order_of_looking_does_not_matter = settings(max_examples=40)(lives(live_twice))
 
 
 def test_a_crowded_year() -> None:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.commands import SendCommand
@@ -237,7 +237,7 @@ def decisions(world: World) -> list[Decision]:
     return [e.content for e in world.effects if isinstance(e.content, Decision)]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(st.tuples(workflows(), workflows()), happened)
 def test_whatever_a_workflow_says(versions: tuple[bytes, bytes], history: History) -> None:
     world = play(versions, history)
