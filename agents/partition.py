@@ -26,13 +26,14 @@ from agents.catalogue import Catalogue, Change, mentions
 from agents.context import Context, Refused
 from agents.definitions import Definitions
 from agents.effects import Effect, move, refused
+from schemas.checking import Unreadable, first_error
 from schemas.customer import Customer, decode_customer, encode_customer, encode_erased
 from schemas.dead_letters import refuse
 from schemas.events import CONTROL_TYPES, PRODUCTS, WORKFLOWS, Event
 from schemas.products import Product
 from schemas.records import OutRecord, Record
 from schemas.stored import NEVER, Progress
-from schemas.wire import Unreadable, first_error, parse_record
+from schemas.wire import parse_record
 
 CACHED_CUSTOMERS = 10_000
 """Decoded customers kept per partition: 12–17 kB each by DESIGN.md, so some 150 MB at most."""

@@ -7,67 +7,31 @@ Segment `track` / `identify` / `page` / `alias` objects, and a recorded log line
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
-from schemas.events import INTERNAL_TYPES, PAYLOADS, CloudEvent, Event
-from schemas.events.fields import Id
-from schemas.instant import parse_instant, to_rfc3339
+from schemas import segment
+from schemas.checking import (
+    Unreadable,
+    checked_id,
+    checked_time,
+    decoded,
+    first_error,
+    invalid,
+    payload_model,
+    validated,
+    validated_json,
+)
+from schemas.events import INTERNAL_TYPES, CloudEvent, Event
+from schemas.instant import to_rfc3339
 from schemas.products import Product
 from schemas.records import OutRecord, Record
 
 MAX_EVENT_BYTES = 1_000_000
 """Kafka's default `max.message.bytes` less room for headers; no real order is near it."""
-
-
-class Unreadable(ValueError):
-    """An event that can't be understood. `reason` is from a closed vocabulary, for the metrics."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
-SEGMENT_NAMES = {
-    "Product Viewed": "product.viewed",
-    "Product List Viewed": "product_list.viewed",
-    "Products Searched": "products.searched",
-    "Product Added": "cart.product_added",
-    "Product Removed": "cart.product_removed",
-    "Checkout Started": "checkout.started",
-    "Checkout Step Completed": "checkout.step_completed",
-    "Order Completed": "order.completed",
-    "Order Updated": "order.updated",
-    "Order Shipped": "order.shipped",
-    "Order Delivered": "order.delivered",
-    "Order Cancelled": "order.cancelled",
-    "Order Refunded": "order.refunded",
-    "Coupon Applied": "coupon.applied",
-    "Product Added to Wishlist": "wishlist.added",
-    "Product Reviewed": "product.reviewed",
-    "Email Delivered": "mail.delivered",
-    "Email Opened": "mail.opened",
-    "Email Link Clicked": "mail.clicked",
-    "Email Bounced": "mail.bounced",
-    "Email Marked as Spam": "mail.complained",
-    "Unsubscribed": "mail.unsubscribed",
-}
-# The types that are ours have the type's words in title case: `List Subscribed`.
-SEGMENT_NAMES |= {
-    type_.replace(".", " ").replace("_", " ").title(): type_
-    for type_ in PAYLOADS
-    if type_ not in SEGMENT_NAMES.values()
-}
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-_PLAIN_ID = re.compile(r"[!-~]{1,200}")
-"""What nearly every id looks like; the others are looked at closely."""
-_ID: TypeAdapter[str] = TypeAdapter(Id, config=ConfigDict(coerce_numbers_to_str=True))
 
 
 def parse_record(record: Record) -> Event:
@@ -110,7 +74,7 @@ def _parse_body(body: dict[str, Any], key: bytes | None) -> Event:
         return _parse_structured(body, key)
     if "headers" in body and "value" in body:
         return _parse_recorded(body)
-    if isinstance(body.get("type"), str) and body["type"] in _SEGMENT_CALLS:
+    if segment.is_call(body):
         return _parse_segment(body)
     raise Unreadable(
         "invalid_event",
@@ -156,9 +120,9 @@ def parse_product(body: dict[str, Any]) -> ProductUpdate | None:
     try:
         product = Product.model_validate(body.get("data", body.get("properties")))
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise invalid(error) from None
     time = body.get("time", body.get("timestamp"))
-    return ProductUpdate(product, None if time is None else _checked_time("time", time))
+    return ProductUpdate(product, None if time is None else checked_time("time", time))
 
 
 def to_record(event: Event) -> OutRecord:
@@ -181,47 +145,27 @@ def to_record(event: Event) -> OutRecord:
     return OutRecord(event.customer.encode(), value, headers)
 
 
-def first_error(error: ValidationError, prefix: str = "") -> str:
-    """Return `field: what is wrong (value)` for the first error of a validation."""
-    place, problem = all_errors(error)[0]
-    return f"{prefix}{'.'.join(str(part) for part in place) or 'value'}: {problem}"
-
-
-def all_errors(error: ValidationError) -> list[tuple[tuple[int | str, ...], str]]:
-    """Return where each error of a validation is and `what is wrong (value)`."""
-    problems = error.errors(include_url=False, include_context=False)
-    return [(each["loc"], f"{each['msg']} (got {_shown(each['input'])})") for each in problems]
-
-
-def _shown(given: object) -> str:
-    value = repr(given)
-    return value if len(value) <= 64 else value[:64] + "…"
-
-
 def _too_large(text: bytes | str) -> Unreadable:
     return Unreadable("too_large", f"{len(text)} bytes, at most {MAX_EVENT_BYTES} are accepted")
 
 
 def _parse_binary(key: bytes | None, headers: Mapping[str, bytes], value: bytes) -> Event:
     type_ = _text(headers, "ce_type")
-    model = _payload_model(type_)
-    id_ = _checked_id("ce_id", _text(headers, "ce_id"))
+    model = payload_model(type_)
+    id_ = checked_id("ce_id", _text(headers, "ce_id"))
     if key is None:
         raise Unreadable("missing_id", "key: the customer id is missing")
-    customer = _checked_id("key", _decode("key", key))
+    customer = checked_id("key", decoded("key", key))
     time = headers.get("ce_time")
     anonymous = headers.get("ce_anonymousid")
-    try:
-        data = model.__pydantic_validator__.validate_json(value)
-    except ValidationError as error:
-        data = _validated_cleaned(model, _object_of(value, error), error)
+    data = validated_json(model, value)
     return Event(
         id_,
         type_,
         _text(headers, "ce_source") or "/unknown",
-        _checked_time("ce_time", _decode("ce_time", time)) if time else None,
+        checked_time("ce_time", decoded("ce_time", time)) if time else None,
         customer,
-        _checked_id("ce_anonymousid", _decode("ce_anonymousid", anonymous)) if anonymous else None,
+        checked_id("ce_anonymousid", decoded("ce_anonymousid", anonymous)) if anonymous else None,
         headers.get("ce_backfill") == b"true",
         data,
     )
@@ -233,12 +177,12 @@ def _parse_structured(body: dict[str, Any], key: bytes | None) -> Event:
     except ValidationError as error:
         if error.errors()[0]["loc"] == ("id",):
             raise Unreadable("missing_id", first_error(error)) from None
-        raise _invalid(error) from None
-    data = _validated(envelope.type, envelope.data)
+        raise invalid(error) from None
+    data = validated(payload_model(envelope.type), envelope.data)
     customer = envelope.subject or envelope.data.get("customer_id") or envelope.data.get("user_id")
     anonymous = envelope.anonymousid or envelope.data.get("anonymous_id")
     if customer is None and key is not None:
-        customer = _decode("key", key)
+        customer = decoded("key", key)
     return _about(
         customer,
         anonymous,
@@ -271,7 +215,7 @@ def _parse_recorded(body: dict[str, Any]) -> Event:
 def _parse_segment(body: dict[str, Any]) -> Event:
     if "messageId" not in body:
         raise Unreadable("missing_id", "messageId: missing")
-    type_, data = _SEGMENT_CALLS[body["type"]](body)
+    type_, data = segment.translated(body)
     context = body.get("context")
     backfill = isinstance(context, dict) and context.get("backfill") is True
     time = body.get("timestamp")
@@ -280,154 +224,27 @@ def _parse_segment(body: dict[str, Any]) -> Event:
         body.get("anonymousId"),
         missing="userId, anonymousId: one of them is needed",
         event=Event(
-            id=_checked_id("messageId", body["messageId"]),
+            id=checked_id("messageId", body["messageId"]),
             type=type_,
             source="/segment",
-            time=None if time is None else _checked_time("timestamp", time),
+            time=None if time is None else checked_time("timestamp", time),
             customer="",
             anonymous_id=None,
             backfill=backfill,
-            data=_validated(type_, data),
+            data=validated(payload_model(type_), data),
         ),
     )
 
 
-def _segment_track(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    name = body.get("event")
-    if not isinstance(name, str) or name not in SEGMENT_NAMES:
-        raise Unreadable("unknown_type", f"event: unknown {str(name)[:64]!r}")
-    return SEGMENT_NAMES[name], _object(body, "properties")
-
-
-def _segment_identify(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    traits = _object(body, "traits")
-    if body.get("userId") is not None and body.get("anonymousId") is not None:
-        return "customer.identified", {
-            **traits, "anonymous_id": body["anonymousId"], "customer_id": body["userId"]
-        }  # fmt: skip
-    return "customer.updated", traits
-
-
-def _segment_alias(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    return "customer.identified", {
-        "anonymous_id": body.get("previousId"), "customer_id": body.get("userId")
-    }  # fmt: skip
-
-
-def _segment_page(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    return "page.viewed", {"name": body.get("name"), **_object(body, "properties")}
-
-
-_SEGMENT_CALLS = {
-    "track": _segment_track,
-    "identify": _segment_identify,
-    "alias": _segment_alias,
-    "page": _segment_page,
-    "screen": _segment_page,
-}
-
-
 def _about(customer: Any, anonymous: Any, *, missing: str, event: Event) -> Event:
-    anonymous = None if anonymous is None else _checked_id("anonymousId", anonymous)
+    anonymous = None if anonymous is None else checked_id("anonymousId", anonymous)
     if customer is None:
         if anonymous is None:
             raise Unreadable("missing_id", missing)
         return event._replace(customer=anonymous)
-    return event._replace(customer=_checked_id("customer id", customer), anonymous_id=anonymous)
-
-
-def _payload_model(type_: str) -> type[BaseModel]:
-    model = PAYLOADS.get(type_)
-    if model is None:
-        raise Unreadable("unknown_type", f"type: unknown {type_[:64]!r}")
-    return model
-
-
-def _validated(type_: str, data: Any) -> BaseModel:
-    model = _payload_model(type_)
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        return _validated_cleaned(model, data, error)
-
-
-def _validated_cleaned(model: type[BaseModel], data: Any, error: ValidationError) -> BaseModel:
-    """Validate again what has failed, with the mistakes mended that have only one meaning."""
-    cleaned = _cleaned(data)
-    if cleaned == data:
-        raise _invalid(error) from None
-    try:
-        return model.model_validate(cleaned)
-    except ValidationError as still:
-        raise _invalid(still) from None
-
-
-def _cleaned(data: Any) -> Any:
-    """Return JSON data without nulls, which mean absent, with texts on one line, and with numbers
-    of at most nine decimals: 59.699999999999996 is three times 19.9 in a browser, not a price.
-
-    An id keeps its control characters, and so stays refused: another id is another customer.
-    """
-    if isinstance(data, list):
-        return [_cleaned(item) for item in data]
-    if isinstance(data, float):
-        return round(data, 9)
-    if not isinstance(data, dict):
-        return _CONTROL.sub(" ", data) if isinstance(data, str) else data
-    return {
-        name: value if name.endswith(("_id", "Id", "sku")) else _cleaned(value)
-        for name, value in data.items()
-        if value is not None
-    }
-
-
-def _object_of(value: bytes, error: ValidationError) -> Any:
-    try:
-        return from_json(value)
-    except ValueError:
-        raise _invalid(error) from None
-
-
-def _invalid(error: ValidationError) -> Unreadable:
-    if error.errors()[0]["type"] == "json_invalid":
-        return Unreadable("invalid_json", first_error(error))
-    return Unreadable("invalid_event", first_error(error))
-
-
-def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
-    value = body.get(name)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise Unreadable("invalid_event", f"{name}: not an object (got {value!r})"[:200])
-    return value
+    return event._replace(customer=checked_id("customer id", customer), anonymous_id=anonymous)
 
 
 def _text(headers: Mapping[str, bytes], name: str) -> str:
     value = headers.get(name)
-    return "" if value is None else _decode(name, value)
-
-
-def _decode(name: str, value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        raise Unreadable("invalid_event", f"{name}: not UTF-8 (got {value[:32]!r})") from None
-
-
-def _checked_id(name: str, value: Any) -> str:
-    if isinstance(value, str) and _PLAIN_ID.fullmatch(value):
-        return value
-    try:
-        return _ID.validate_python(value)
-    except ValidationError as error:
-        reason = "missing_id" if value in ("", None) else "invalid_event"
-        problem = error.errors(include_url=False)[0]["msg"]
-        raise Unreadable(reason, f"{name}: {problem} (got {value!r})"[:200]) from None
-
-
-def _checked_time(name: str, value: Any) -> int:
-    try:
-        return parse_instant(value)
-    except ValueError as error:
-        raise Unreadable("invalid_event", f"{name}: {error}") from None
+    return "" if value is None else decoded(name, value)

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from schemas.checking import Unreadable
 from schemas.dead_letters import NO_PARTITION, DeadLetter, Resolution, read_letter, resolve
 from schemas.records import OutRecord
-from schemas.wire import Unreadable, parse_published, to_record
+from schemas.wire import parse_published, to_record
 from streams.log import Log
 from streams.partitioner import partition_of
 from streams.topology import AGENTS, DEAD_LETTERS

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from agents.mailer.reading import read_record
+from schemas.checking import Unreadable
 from schemas.commands import Command, SendCommand
 from schemas.records import Record
 from schemas.stored import head
-from schemas.wire import Unreadable
 from streams.log import Log
 from streams.partitioner import partition_of
 from streams.topology import CUSTOMERS_CHANGELOG, SEND_COMMANDS

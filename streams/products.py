@@ -17,9 +17,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas import events
+from schemas.checking import Unreadable, first_error
 from schemas.products import Product
 from schemas.records import OutRecord
-from schemas.wire import Unreadable, first_error, parse_product
+from schemas.wire import parse_product
 from streams.log import Log
 from streams.topology import CUSTOMER_EVENTS, PRODUCTS
 

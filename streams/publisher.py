@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
+from schemas.checking import Unreadable
 from schemas.dead_letters import refuse_line
 from schemas.events import Event
 from schemas.products import Product
 from schemas.records import OutRecord
-from schemas.wire import MAX_EVENT_BYTES, ProductUpdate, Unreadable, parse_line, to_record
+from schemas.wire import MAX_EVENT_BYTES, ProductUpdate, parse_line, to_record
 from streams import products
 from streams.clock import Clock
 from streams.log import Log, LogError

@@ -19,6 +19,7 @@ from typing import Any
 from agents.definitions import Definitions
 from agents.effects import Effect
 from agents.partition import PartitionActors, Place, Poisoned
+from schemas.checking import Unreadable
 from schemas.commands import SendCommand
 from schemas.customer import decode_customer
 from schemas.decisions import Decision
@@ -28,7 +29,7 @@ from schemas.instant import to_rfc3339
 from schemas.records import Headers, OutRecord, Record
 from schemas.stored import HEAD_SIZE, PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
-from schemas.wire import ProductUpdate, Unreadable, parse_line, parse_record
+from schemas.wire import ProductUpdate, parse_line, parse_record
 from streams.log import Log, UnknownTopic
 from streams.partitioner import partition_of
 from streams.products import control_record

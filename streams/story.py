@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
+from schemas.checking import Unreadable, first_error
 from schemas.customer import Customer, decode_customer
 from schemas.decisions import DECISION, Decision
 from schemas.definitions import DEFINITION
@@ -22,7 +23,7 @@ from schemas.definitions.workflow import Workflow
 from schemas.events import INTERNAL_TYPES, Event
 from schemas.instant import parse_instant
 from schemas.stored import HEAD_SIZE, NEVER
-from schemas.wire import Unreadable, first_error, parse_published, parse_record
+from schemas.wire import parse_published, parse_record
 from streams.log import Log
 from streams.lookup import latest_state
 from streams.partitioner import partition_of

@@ -10,6 +10,7 @@ from agents.mailer.book import Book
 from agents.mailer.changes import Changes, Note
 from agents.mailer.providers import Providers
 from agents.mailer.reading import read_record
+from schemas.checking import Unreadable
 from schemas.commands import (
     CancelCommand,
     Control,
@@ -23,7 +24,6 @@ from schemas.commands import (
 from schemas.dead_letters import refuse
 from schemas.records import Record
 from schemas.stored import Progress
-from schemas.wire import Unreadable
 
 
 class Intake:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import ValidationError
 
+from schemas.checking import Unreadable, first_error
 from schemas.commands import COMMAND, Command, Control
 from schemas.records import Record
-from schemas.wire import Unreadable, first_error
 
 MAX_COMMAND_ID = 160
 """Event ids have at most 200 characters; `/deferred/NN/tried` follows the command's id."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f]*$"
 """C0, DEL and C1 controls: no name of a person, product or shop has one, header injections do.
-Checked by pydantic's own engine; `schemas/wire.py` cleans texts that fail, ids stay refused."""
+Checked by pydantic's own engine; `schemas/checking.py` cleans texts that fail, ids stay refused."""
 
 _ADDRESS = r"[^@\s<>,;:\"()]+@[^@\s<>,;:\"()]+\.[^@\s<>,;:\"().]+"
 """A shape, not a verdict: refuses what no shop meant as an address; the mailer looks closer."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from schemas.checking import Unreadable
 from schemas.dead_letters import refuse_line
 from schemas.events import Event
 from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
-from schemas.wire import Unreadable, parse_published, to_record
+from schemas.wire import parse_published, to_record
 from streams.publisher import NumberedLine
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from schemas.checking import Unreadable
 from schemas.commands import COMMAND, CancelCommand, SendCommand
 from schemas.dead_letters import Resolution, read_letter
 from schemas.decisions import DECISION, Decision
@@ -15,7 +16,7 @@ from schemas.events import TICK
 from schemas.outcomes import MailBounced, MailSkipped
 from schemas.records import Record
 from schemas.stored import HEAD_SIZE, PROGRESS_KEY
-from schemas.wire import Unreadable, parse_record
+from schemas.wire import parse_record
 from streams.log import Log
 from streams.topology import (
     CUSTOMER_EVENTS,

@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 
 from agents.mailer.entry import Entry, read_command, read_notify, unpack_entry
 from agents.mailer.message_ids import local_part
+from schemas.checking import Unreadable
 from schemas.commands import CancelCommand, NotifyCommand, SendCommand
 from schemas.events import Event
 from schemas.records import Record
 from schemas.stored import head
-from schemas.wire import Unreadable, parse_record
+from schemas.wire import parse_record
 from streams.log import Log
 from streams.lookup import CLOCK_SKEW_MS, parsed_command
 from streams.partitioner import partition_of

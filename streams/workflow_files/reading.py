@@ -14,9 +14,9 @@ from agents.checking import mistakes_in
 from agents.mistakes import Mistake
 from agents.vocabulary import Vocabulary
 from agents.workflows.calls import circles
+from schemas.checking import all_errors
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.workflow import Workflow
-from schemas.wire import all_errors
 from streams.workflow_files.naming import unknown_names
 from streams.yaml_text import Document
 

@@ -5,10 +5,11 @@ from typing import get_args
 
 import pytest
 
+from schemas.checking import Unreadable
 from schemas.decisions import DecisionKind, Reason
 from schemas.records import Record
 from schemas.topics import CUSTOMER_EVENTS
-from schemas.wire import Unreadable, parse_published, parse_record
+from schemas.wire import parse_published, parse_record
 from streams.demo.happening import Happening, NoTime, recorded
 from streams.demo.shop import START, story
 from streams.publisher import NumberedLine

@@ -23,9 +23,10 @@ from agents.mailer.replies import (
     reason_text,
 )
 from agents.mailer.retry import Breaker, retry_delay
+from schemas.checking import Unreadable
 from schemas.commands import Command
 from schemas.stored import head
-from schemas.wire import Unreadable, parse_record
+from schemas.wire import parse_record
 from tests.mailer.bench import Bench, Store, parse, types
 from tests.mailer.samples import DAY, HOUR, START, cancel, feedback, notify, pause, record, send
 

@@ -10,9 +10,10 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+from schemas.checking import Unreadable
 from schemas.events import INTERNAL_TYPES, PAYLOADS
 from schemas.export import DIALECT, export
-from schemas.wire import Unreadable, parse_published
+from schemas.wire import parse_published
 from streams.definitions import read_files
 from streams.yaml_text import read_yaml
 from tests.agents.world import HOUR, World

@@ -11,10 +11,12 @@ from cloudevents.v1.http import CloudEvent
 from cloudevents.v1.kafka import KafkaMessage, from_binary, to_binary, to_structured
 from faker import Faker
 
+from schemas.checking import Unreadable
 from schemas.events import INTERNAL_TYPES, PAYLOADS, Event
 from schemas.instant import parse_instant
 from schemas.records import Record
-from schemas.wire import SEGMENT_NAMES, Unreadable, parse_published, parse_record, to_record
+from schemas.segment import SEGMENT_NAMES
+from schemas.wire import parse_published, parse_record, to_record
 
 TIME = "2026-03-02T10:00:00Z"
 DATA = {"product_id": "p1", "name": "Caffè «Alba»", "price": "12.50", "quantity": 2}

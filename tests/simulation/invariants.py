@@ -9,6 +9,7 @@ from decimal import Decimal
 from agents.definitions import Definitions
 from agents.effects import Effect
 from agents.partition import PartitionActors
+from schemas.checking import Unreadable
 from schemas.commands import COMMAND, SendCommand
 from schemas.customer import Customer, decode_customer
 from schemas.decisions import Decision
@@ -21,7 +22,7 @@ from schemas.topics import (
     DEAD_LETTERS,
     SEND_COMMANDS,
 )
-from schemas.wire import Unreadable, parse_record
+from schemas.wire import parse_record
 from streams.definitions import load
 from streams.partitioner import partition_of
 from streams.replay import replay_topic
