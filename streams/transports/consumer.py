@@ -23,7 +23,8 @@ from faust.types import TP, ConsumerMessage
 
 from schemas.records import Record
 from streams.transports.batch import PartitionBatch, TopicPartition
-from streams.transports.gate import Gate, Want
+from streams.transports.gate import Gate
+from streams.transports.held import Want
 
 FETCH_TIMEOUT = 1.0
 """Seconds a fetch waits for records before the loop looks whether it should stop."""

@@ -19,7 +19,7 @@ from schemas.records import OutRecord, Record
 from streams.logs.embedded import EmbeddedLog
 from streams.transports.batch import TopicPartition
 from streams.transports.consumer import BatchConsumer
-from streams.transports.gate import Want
+from streams.transports.held import Want
 
 
 class Consumer(BatchConsumer):

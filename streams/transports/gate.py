@@ -20,22 +20,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from enum import Enum
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
 
 import structlog
 
 from schemas.records import Record
-from streams.transports.batch import (
-    Fenced,
-    PartitionBatch,
-    PartitionOwner,
-    TopicPartition,
-)
+from streams.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
+from streams.transports.held import BatchTurn, Partition, Source, Status, Want, to_commit
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 30.0
@@ -47,27 +40,6 @@ AHEAD = 1
 and at most two batches of each partition are held in memory."""
 
 _log = structlog.get_logger(__name__)
-
-
-class Source(Protocol):
-    """What the gate asks of the transport it is attached to."""
-
-    @property
-    def session_timeout(self) -> float:
-        """Seconds without a heartbeat after which the group gives our partitions to another."""
-
-    def heartbeat_age(self) -> float:
-        """Return the seconds since the last heartbeat known to be accepted; inf after a refusal."""
-
-    async def first_offset(self, tp: TopicPartition) -> int:
-        """Return the group's committed offset, or the earliest one where there is none."""
-
-
-class Want(NamedTuple):
-    """What may be fetched from a partition now."""
-
-    epoch: int
-    offset: int
 
 
 @dataclass(slots=True)
@@ -94,60 +66,6 @@ class Counts:
     failed_commits: int = 0
 
 
-class _Status(Enum):
-    OPENING = "opening"
-    OPEN = "open"
-    CLOSED = "closed"
-
-
-@dataclass(slots=True, eq=False)
-class _Partition:
-    """One partition given to this process."""
-
-    tp: TopicPartition
-    owner: PartitionOwner
-    epoch: int
-    status: _Status = _Status.OPENING
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    task: asyncio.Task[None] | None = None
-    held: bool = False
-    """`owner.opened` has returned and `owner.closed` has not been called since."""
-    closing: asyncio.Task[None] | None = None
-    """The last call of `owner.closed`."""
-    next_offset: int = 0
-    waiting: deque[Want] = field(default_factory=deque)
-    """Epoch and first offset of the batches handed out that have not had their turn yet."""
-    turn: _Turn | None = None
-    watermark: int | None = None
-    committed: int | None = None
-    failures: int = 0
-
-    def uncommitted(self) -> int | None:
-        return None if self.watermark == self.committed else self.watermark
-
-
-class _Turn:
-    """One batch's turn; see `streams.transports.batch.Turn`."""
-
-    def __init__(self, partition: _Partition, source: Source) -> None:
-        self._partition = partition
-        self._source = source
-
-    def check(self) -> None:
-        """Raise Fenced when the turn is over or the last heartbeat is too old."""
-        if self._partition.turn is not self:
-            raise Fenced("the batch's turn is over")
-        age = self._source.heartbeat_age()
-        if age >= self._source.session_timeout:
-            raise Fenced(f"no heartbeat for {age:.1f} s: another worker may own the partition")
-
-    def done(self, next_offset: int) -> None:
-        """Move the commit watermark, never backwards. Raises Fenced when the turn is over."""
-        if self._partition.turn is not self:
-            raise Fenced("the batch's turn is over")
-        self._partition.watermark = max(next_offset, self._partition.watermark or 0)
-
-
 class Gate:
     """The partitions of this process. Create it before the app and register the owners."""
 
@@ -155,7 +73,7 @@ class Gate:
         self.counts = Counts()
         self._pause = pause
         self._owners: dict[str, PartitionOwner] = {}
-        self._partitions: dict[TopicPartition, _Partition] = {}
+        self._partitions: dict[TopicPartition, Partition] = {}
         self._epochs = itertools.count(1)
         self._source: Source | None = None
         self._changed = asyncio.Event()
@@ -167,7 +85,7 @@ class Gate:
         self._owners[topic] = owner
 
     @asynccontextmanager
-    async def enter(self, batch: PartitionBatch) -> AsyncIterator[_Turn | None]:
+    async def enter(self, batch: PartitionBatch) -> AsyncIterator[BatchTurn | None]:
         """Take the partition's lock for one batch; yields None when the batch is stale.
 
         An exception leaves the context as it is, and has the partition closed and opened again.
@@ -182,7 +100,7 @@ class Gate:
                 self._stale(batch)
                 yield None
                 return
-            partition.turn = turn = _Turn(partition, self._attached())
+            partition.turn = turn = BatchTurn(partition, self._attached())
             try:
                 yield turn
             except BaseException as error:
@@ -204,7 +122,7 @@ class Gate:
 
     def open(self) -> set[TopicPartition]:
         """Return the partitions whose state is recovered and that are being read."""
-        return {tp for tp, each in self._partitions.items() if each.status is _Status.OPEN}
+        return {tp for tp, each in self._partitions.items() if each.status is Status.OPEN}
 
     def watermark(self, tp: TopicPartition) -> int | None:
         """Return what is marked as done since the partition was given to us, None if nothing."""
@@ -228,7 +146,7 @@ class Gate:
             if tp not in self._partitions:
                 if tp.topic not in self._owners:
                     raise LookupError(f"nobody has registered as owner of {tp.topic}")
-                partition = _Partition(tp, self._owners[tp.topic], next(self._epochs))
+                partition = Partition(tp, self._owners[tp.topic], next(self._epochs))
                 self._partitions[tp] = partition
                 partition.task = asyncio.create_task(self._open(partition))
         self._notify()
@@ -240,12 +158,12 @@ class Gate:
         """
         leaving = [self._partitions[tp] for tp in set(tps) if tp in self._partitions]
         for partition in leaving:
-            partition.status = _Status.CLOSED  # nothing more is fetched or gets a turn
+            partition.status = Status.CLOSED  # nothing more is fetched or gets a turn
         await asyncio.gather(*(self._close(partition) for partition in leaving))
         for partition in leaving:
             self._partitions.pop(partition.tp, None)
         self._notify()
-        return _to_commit(leaving)
+        return to_commit(leaving)
 
     async def stop(self) -> Mapping[TopicPartition, int]:
         """Close everything, as `revoked` does."""
@@ -256,7 +174,7 @@ class Gate:
         return {
             tp: Want(each.epoch, each.next_offset)
             for tp, each in self._partitions.items()
-            if each.status is _Status.OPEN and len(each.waiting) < AHEAD
+            if each.status is Status.OPEN and len(each.waiting) < AHEAD
         }
 
     def deliver(
@@ -267,7 +185,7 @@ class Gate:
         if (
             not records
             or partition is None
-            or partition.status is not _Status.OPEN
+            or partition.status is not Status.OPEN
             or want != (partition.epoch, partition.next_offset)
         ):
             return None
@@ -278,7 +196,7 @@ class Gate:
     def dropped(self, batch: PartitionBatch) -> None:
         """Tell that Faust is through with a batch. One that had no turn counts as failed."""
         partition = self._partitions.get(batch.tp)
-        if partition is not None and _key(batch) in partition.waiting:
+        if partition is not None and Want.of(batch) in partition.waiting:
             self._reopen(partition, RuntimeError("the agent dropped a batch without processing it"))
 
     def rewind(self) -> None:
@@ -289,7 +207,7 @@ class Gate:
 
     def committable(self) -> Mapping[TopicPartition, int]:
         """Return the watermarks that have moved since they were committed last."""
-        return _to_commit(self._partitions.values())
+        return to_commit(self._partitions.values())
 
     def committed(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Tell that `offsets` have been committed."""
@@ -301,7 +219,7 @@ class Gate:
 
     # Opening and closing.
 
-    async def _open(self, partition: _Partition) -> None:
+    async def _open(self, partition: Partition) -> None:
         """Open until it succeeds; what fails is closed and tried again after a growing pause."""
         while True:
             if partition.failures:
@@ -323,40 +241,40 @@ class Gate:
                 self._notify()
                 await self._let_go(partition)
         partition.next_offset = start
-        partition.status = _Status.OPEN
+        partition.status = Status.OPEN
         _log.info("partition open", topic=partition.tp.topic, partition=partition.tp.partition,
                   offset=start)  # fmt: skip
         self._notify()
 
-    def _reopen(self, partition: _Partition, error: BaseException) -> None:
+    def _reopen(self, partition: Partition, error: BaseException) -> None:
         """Close and open again. Called with the lock, so the closing begins after the turn."""
         partition.failures += 1
         self.counts.reopened += 1
-        if partition.status is not _Status.OPEN:
+        if partition.status is not Status.OPEN:
             return  # being revoked, which closes it anyway, or being reopened already
         _log.warning("partition is closed and opened again", topic=partition.tp.topic,
                      partition=partition.tp.partition, error=repr(error))  # fmt: skip
-        partition.status = _Status.OPENING
+        partition.status = Status.OPENING
         partition.epoch = next(self._epochs)
         partition.waiting.clear()
         partition.task = asyncio.create_task(self._close_and_open(partition))
 
-    async def _close_and_open(self, partition: _Partition) -> None:
+    async def _close_and_open(self, partition: Partition) -> None:
         async with partition.lock:
             await self._let_go(partition)
         await self._open(partition)
 
-    async def _close(self, partition: _Partition) -> None:
+    async def _close(self, partition: Partition) -> None:
         """Stop the opening, wait for the batch in flight, let the state go."""
         if partition.task is not None:
             partition.task.cancel()
             await asyncio.wait([partition.task])
         async with partition.lock:
-            partition.status = _Status.CLOSED
+            partition.status = Status.CLOSED
             partition.waiting.clear()
             await self._let_go(partition)
 
-    async def _let_go(self, partition: _Partition) -> None:
+    async def _let_go(self, partition: Partition) -> None:
         """Have the owner close it, to the end even if the opening that asked for it is cancelled.
 
         A revocation that came in the middle of a closing once left a store open for ever.
@@ -367,7 +285,7 @@ class Gate:
         if partition.closing is not None:
             await asyncio.shield(partition.closing)
 
-    async def _closed(self, partition: _Partition) -> None:
+    async def _closed(self, partition: Partition) -> None:
         try:
             await partition.owner.closed(partition.tp)
         except Exception:
@@ -376,17 +294,17 @@ class Gate:
 
     # Batches.
 
-    def _has_turn(self, partition: _Partition, batch: PartitionBatch) -> bool:
-        if partition.status is not _Status.OPEN or batch.epoch != partition.epoch:
+    def _has_turn(self, partition: Partition, batch: PartitionBatch) -> bool:
+        if partition.status is not Status.OPEN or batch.epoch != partition.epoch:
             return False
-        if not partition.waiting or partition.waiting[0] != _key(batch):
+        if not partition.waiting or partition.waiting[0] != Want.of(batch):
             # One before it never arrived, or it arrives a second time.
             self._rewind(partition)
             return False
         partition.waiting.popleft()
         return True
 
-    def _rewind(self, partition: _Partition) -> None:
+    def _rewind(self, partition: Partition) -> None:
         if partition.waiting:
             partition.next_offset = partition.waiting[0].offset
             partition.waiting.clear()
@@ -411,15 +329,6 @@ class Gate:
     def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-
-
-def _key(batch: PartitionBatch) -> Want:
-    return Want(batch.epoch, batch.records[0].offset)
-
-
-def _to_commit(partitions: Iterable[_Partition]) -> dict[TopicPartition, int]:
-    offsets = ((each.tp, each.uncommitted()) for each in partitions)
-    return {tp: offset for tp, offset in offsets if offset is not None}
 
 
 def _pause_after(failures: int) -> float:

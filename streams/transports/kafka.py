@@ -44,7 +44,7 @@ from schemas.records import Record
 from streams.logs.security import KafkaSecurity
 from streams.transports.batch import TopicPartition
 from streams.transports.consumer import BatchConsumer
-from streams.transports.gate import Want
+from streams.transports.held import Want
 
 SCHEME = "ritorno-kafka"
 

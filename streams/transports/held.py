@@ -1,0 +1,101 @@
+"""One partition given to this process: what the gate knows of it, and the turn of one batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from streams.transports.batch import Fenced, PartitionBatch, PartitionOwner, TopicPartition
+
+
+class Source(Protocol):
+    """What the gate asks of the transport it is attached to."""
+
+    @property
+    def session_timeout(self) -> float:
+        """Seconds without a heartbeat after which the group gives our partitions to another."""
+
+    def heartbeat_age(self) -> float:
+        """Return the seconds since the last heartbeat known to be accepted; inf after a refusal."""
+
+    async def first_offset(self, tp: TopicPartition) -> int:
+        """Return the group's committed offset, or the earliest one where there is none."""
+
+
+class Want(NamedTuple):
+    """What may be fetched from a partition now."""
+
+    epoch: int
+    offset: int
+
+    @classmethod
+    def of(cls, batch: PartitionBatch) -> Want:
+        """Return the epoch of a batch that was delivered, and where it begins."""
+        return cls(batch.epoch, batch.records[0].offset)
+
+
+class Status(Enum):
+    """Only an open partition is read, and gives its batches a turn."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+@dataclass(slots=True, eq=False)
+class Partition:
+    """One partition given to this process."""
+
+    tp: TopicPartition
+    owner: PartitionOwner
+    epoch: int
+    status: Status = Status.OPENING
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    task: asyncio.Task[None] | None = None
+    held: bool = False
+    """`owner.opened` has returned and `owner.closed` has not been called since."""
+    closing: asyncio.Task[None] | None = None
+    """The last call of `owner.closed`."""
+    next_offset: int = 0
+    waiting: deque[Want] = field(default_factory=deque)
+    """Epoch and first offset of the batches handed out that have not had their turn yet."""
+    turn: BatchTurn | None = None
+    watermark: int | None = None
+    committed: int | None = None
+    failures: int = 0
+
+    def uncommitted(self) -> int | None:
+        """Return the watermark if it has moved since it was committed last."""
+        return None if self.watermark == self.committed else self.watermark
+
+
+class BatchTurn:
+    """One batch's turn; see `streams.transports.batch.Turn`."""
+
+    def __init__(self, partition: Partition, source: Source) -> None:
+        self._partition = partition
+        self._source = source
+
+    def check(self) -> None:
+        """Raise Fenced when the turn is over or the last heartbeat is too old."""
+        if self._partition.turn is not self:
+            raise Fenced("the batch's turn is over")
+        age = self._source.heartbeat_age()
+        if age >= self._source.session_timeout:
+            raise Fenced(f"no heartbeat for {age:.1f} s: another worker may own the partition")
+
+    def done(self, next_offset: int) -> None:
+        """Move the commit watermark, never backwards. Raises Fenced when the turn is over."""
+        if self._partition.turn is not self:
+            raise Fenced("the batch's turn is over")
+        self._partition.watermark = max(next_offset, self._partition.watermark or 0)
+
+
+def to_commit(partitions: Iterable[Partition]) -> dict[TopicPartition, int]:
+    """Return the watermarks that have moved since they were committed last."""
+    offsets = ((each.tp, each.uncommitted()) for each in partitions)
+    return {tp: offset for tp, offset in offsets if offset is not None}
