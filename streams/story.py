@@ -190,6 +190,14 @@ async def read_events_of(
     return found, until
 
 
+def decision_of(fact: Mapping[str, Any]) -> Decision | None:
+    """Read one of `facts`, None when it is no decision: hits lie there, too."""
+    try:
+        return DECISION.validate_python(_own_names(fact))
+    except ValidationError:
+        return None
+
+
 def tell(source: Source, titles: Mapping[str, str], language: Language) -> list[Line]:
     """Put it into words, in order of time; what happened comes before what was decided of it."""
     lines = [_event_line(time, event, titles, language) for time, event in source.events]
@@ -265,9 +273,8 @@ def _decision_line(decision: Decision, titles: Mapping[str, str], language: Lang
 
 
 def _decision(value: bytes) -> Decision | None:
-    """Read one of `facts`; other facts may come to lie there."""
     try:
-        return DECISION.validate_python(_own_names(json.loads(value)))
+        return decision_of(json.loads(value))
     except ValueError:
         return None
 

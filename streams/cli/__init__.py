@@ -22,6 +22,7 @@ from streams.cli import (
     doctor,
     experiments,
     explain,
+    hits,
     import_orders,
     mail,
     privacy,
@@ -45,8 +46,9 @@ from streams.settings.sources import SettingsError
 from streams.state.store import StateError
 
 _GROUPS = (
-    demo, worker, topics, publish, products, import_orders, replay, explain, experiments, customer,
-    privacy, mail, workflows, templates, dead_letters, bounces, suppressions, schemas, dkim, doctor,
+    demo, worker, topics, publish, products, import_orders, replay, explain, experiments, hits,
+    customer, privacy, mail, workflows, templates, dead_letters, bounces, suppressions, schemas,
+    dkim, doctor,
 )  # fmt: skip
 
 _USER_ERRORS = (UserError, SettingsError, DefinitionError)

@@ -7,8 +7,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter
 
-from schemas.commands import TrackingMode
-from schemas.tracking import MODES, HitKind, Verdict
+from schemas.tracking import MODES, Hit, HitKind, Verdict
 from streams.public.metrics import Request
 
 PURPOSES = ("marketing", "profiling", "tracking", "list")
@@ -31,6 +30,12 @@ class SiteMetrics:
             ("kind", "mode", "verdict"),
             registry=registry,
         )
+        self.mail_hits = Counter(
+            "ritorno_mail_hits",
+            "Openings and clicks by the step that sent the mail, and who it seems to have been.",
+            ("workflow", "step", "kind", "verdict"),
+            registry=registry,
+        )
         self.privacy_requests = Counter(
             "ritorno_privacy_requests",
             "Requests for a copy of one's data, or to be forgotten, on our own pages.",
@@ -51,9 +56,10 @@ class SiteMetrics:
         """A consent or a list was changed on our own pages."""
         self.consent_changes.labels(purpose, action, source).inc()
 
-    def hit(self, kind: HitKind, mode: TrackingMode, verdict: Verdict) -> None:
-        """A mail was opened or a link followed."""
-        self.tracking_hits.labels(kind, mode, verdict).inc()
+    def hit(self, hit: Hit) -> None:
+        """A mail was opened or a link followed. What names workflow and step is sealed by us."""
+        self.tracking_hits.labels(hit.kind, hit.mode, hit.verdict).inc()
+        self.mail_hits.labels(hit.workflow, hit.step, hit.kind, hit.verdict).inc()
 
     def privacy_request(self, kind: Request) -> None:
         """Somebody asks for a copy, or to be forgotten."""

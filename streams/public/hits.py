@@ -128,7 +128,6 @@ class Hits:
         verdict, why = judge(Visit(seen.kind, seen.method, seen.headers, age, burst, seen.links))
         if self._is_known(seen, verdict):
             return
-        self._desk.metrics.hit(seen.kind, seen.source.mode, verdict)
         source = seen.source
         hit = Hit(
             time=seen.time,
@@ -144,6 +143,7 @@ class Hits:
             mail=source.mail,
             person=source.person,
         )
+        self._desk.metrics.hit(hit)
         try:
             await self._write(hit)
             if source.mode == "identified":

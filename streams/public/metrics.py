@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from schemas.commands import TrackingMode
-from schemas.tracking import HitKind, Verdict
+from schemas.tracking import Hit
 
 Request = Literal["copy", "erase"]
 
@@ -16,7 +15,7 @@ class PublicMetrics(Protocol):
     def consent(self, purpose: str, action: str, source: str) -> None:
         """A consent or a list was changed on our own pages, and the event is durable."""
 
-    def hit(self, kind: HitKind, mode: TrackingMode, verdict: Verdict) -> None:
+    def hit(self, hit: Hit) -> None:
         """A mail was opened or a link followed."""
 
     def privacy_request(self, kind: Request) -> None:

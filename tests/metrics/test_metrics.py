@@ -12,6 +12,7 @@ from agents.partition import Changes, Counts
 from schemas.commands import SendCommand
 from schemas.decisions import Decision
 from schemas.stored import Progress
+from schemas.tracking import Hit
 from streams.monitoring.mail_metrics import MAX_VALUES, OTHER, BoundedLabel
 from streams.monitoring.metrics import Metrics
 from streams.state.recovery import Recovered
@@ -204,3 +205,17 @@ def test_timers_are_read_when_somebody_asks() -> None:
     metrics.watch_timers(lambda: pending[0])
     pending[0] = 42
     assert value(metrics, "ritorno_timers_pending") == 42
+
+
+def test_hits_are_counted_by_the_step_that_sent_the_mail() -> None:
+    metrics = Metrics()
+    hit = Hit(
+        time=1_772_357_400_000, kind="click", mode="anonymous", verdict="human", why="browser",
+        workflow="w06", step="s1", template="cart-reminder", mail_class="marketing", link=1,
+    )  # fmt: skip
+    metrics.public.hit(hit)
+    metrics.public.hit(hit)
+    step = {"workflow": "w06", "step": "s1", "kind": "click", "verdict": "human"}
+    assert value(metrics, "ritorno_mail_hits_total", **step) == 2
+    by_mode = {"kind": "click", "mode": "anonymous", "verdict": "human"}
+    assert value(metrics, "ritorno_tracking_hits_total", **by_mode) == 2

@@ -10,17 +10,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from email import message_from_bytes
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import pytest
 import yaml
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.any_hour import without_policy
 from tests.faults.fleet import Inbox, Worker, free_port, poll_pause
 from tests.metrics.prometheus import needs_prometheus
 from tests.metrics.test_rules_and_dashboard import DEPLOY, GROUPS, PANELS, RULES
+from tests.public.visits import BROWSER
 
 # What Grafana would put in their place; a minute of scrapes every second.
 VARIABLES = {"$job": "ritorno", "$__rate_interval": "1m"}
@@ -49,10 +52,30 @@ def ndjson() -> bytes:
     return ("\n".join([*lines, "not json"]) + "\n").encode()
 
 
+class Mailbox(Inbox):
+    """Remembers the picture of each mail that tells of its opening."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pixels: list[str] = []
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  # aiosmtpd calls it by this name
+        mail = message_from_bytes(cast(bytes, envelope.content))
+        html = cast(bytes, mail.get_payload(1).get_payload(decode=True)).decode()  # type: ignore[union-attr]
+        self.pixels += re.findall(r'http://[^"]+/o/[^"]+', html)
+        return await super().handle_DATA(server, session, envelope)
+
+
 @pytest.fixture
-async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
-    inbox = Inbox()
+def inbox() -> Iterator[Mailbox]:
+    inbox = Mailbox()
     inbox.start()
+    yield inbox
+    inbox.stop()
+
+
+@pytest.fixture
+async def worker(tmp_path: Path, inbox: Mailbox) -> AsyncIterator[Worker]:
     environment = {
         "RITORNO_BROKER": f"embedded://{tmp_path / 'log'}",
         "RITORNO_SMTP_URL": f"smtp://127.0.0.1:{inbox.port}",
@@ -67,7 +90,6 @@ async def worker(tmp_path: Path) -> AsyncIterator[Worker]:
     finally:
         if worker.running:
             worker.kill()
-        inbox.stop()
 
 
 @pytest.fixture
@@ -125,7 +147,7 @@ async def empty_panels(http: aiohttp.ClientSession, url: str) -> list[str]:
 
 @needs_prometheus
 @pytest.mark.processes
-async def test_no_panel_is_empty(worker: Worker, prometheus: str) -> None:
+async def test_no_panel_is_empty(worker: Worker, prometheus: str, inbox: Mailbox) -> None:
     ritorno = Path(sys.executable).parent / "ritorno"
     published = await asyncio.create_subprocess_exec(
         ritorno, "--broker", worker.environment["RITORNO_BROKER"], "publish", "-",
@@ -138,6 +160,8 @@ async def test_no_panel_is_empty(worker: Worker, prometheus: str) -> None:
         try:
             async with asyncio.timeout(40):
                 while empty := await empty_panels(http, prometheus):
+                    for pixel in inbox.pixels:
+                        await (await http.get(pixel, headers=BROWSER)).read()
                     await poll_pause()
         except TimeoutError:
             pytest.fail(f"empty panels: {empty}\n{worker.last_words()}")

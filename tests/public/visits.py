@@ -43,8 +43,8 @@ class SeenMetrics:
     def consent(self, purpose: str, action: str, source: str) -> None:
         self.seen["consent", purpose, action, source] += 1
 
-    def hit(self, kind: str, mode: str, verdict: str) -> None:
-        self.seen["hit", kind, mode, verdict] += 1
+    def hit(self, hit: Hit) -> None:
+        self.seen["hit", hit.kind, hit.mode, hit.verdict] += 1
 
     def privacy_request(self, kind: str) -> None:
         self.seen["request", kind] += 1
