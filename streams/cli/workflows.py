@@ -22,6 +22,7 @@ from streams.cli.console import (
     settings_of,
     stdout,
 )
+from streams.cli.workflow_graph import draw
 from streams.cli.workflow_tests import test_files
 from streams.definitions import PublishReport, publish, read_files
 from streams.review import ReviewReport, review
@@ -34,9 +35,9 @@ def register(app: typer.Typer) -> None:
     group.command("publish")(publish_files)
     group.command("lint")(lint_files)
     group.command("test")(test_files)
-    group.command("test")(test_files)
     group.command("fields")(list_fields)
     group.command("review")(review_customers)
+    group.command("graph")(draw)
     app.add_typer(group, name="workflows")
 
 
