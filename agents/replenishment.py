@@ -12,12 +12,14 @@ from schemas.customer.shopping import Line, Order
 
 RHYTHM_PURCHASES = 3
 """Two intervals: the fewest of which there is a mean."""
+FARTHEST = 366 * 86_400_000
+"""ms. A reseller's hundred pieces don't last a hundred times as long; nobody is told in years."""
 
 
 def runs_out(customer: Customer, order: Order, catalogue: Catalogue) -> int | None:
     """Return when the first product of the order runs out, ms since the epoch; None if unknown."""
     ends = [end for line in order.lines if (end := _ends(customer, order, line, catalogue))]
-    return min(ends, default=None)
+    return min((end for end in ends if end - order.time <= FARTHEST), default=None)
 
 
 def _ends(customer: Customer, order: Order, line: Line, catalogue: Catalogue) -> int | None:

@@ -92,6 +92,11 @@ def test_it_runs_out_by_the_products_own_time() -> None:
     assert runs_out(Customer("anna", orders=[bought]), bought, CATALOGUE) == 100 + 60 * DAY
 
 
+def test_a_stock_for_years_is_no_occasion() -> None:
+    bought = order("o1", 100, "caffè", quantity=100)
+    assert runs_out(Customer("anna", orders=[bought]), bought, CATALOGUE) is None
+
+
 def test_or_by_the_customers_rhythm_once_there_is_one() -> None:
     orders = [order(f"o{n}", n * 20 * DAY, "caffè") for n in range(1, 4)]
     customer = Customer("anna", orders=[*orders, order("o9", 61 * DAY, "caffè", status="refunded")])
