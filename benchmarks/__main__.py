@@ -9,6 +9,7 @@
     recovery   kept records/s, and the first event after a kill -9
     replay     events/s of a file
     standing   the same with fifteen segments and five watches, and without any
+    catalogue  the same with every shipped workflow live, and with the first three
     memory     bytes per customer
 
 Writes `benchmarks/results.json`. Broker, workers and peers share this machine's cores, so close
@@ -29,6 +30,7 @@ from rich.console import Console
 from benchmarks import (
     assembly,
     backlog,
+    catalogue,
     distance,
     footprint,
     machine,
@@ -44,7 +46,7 @@ from benchmarks.results import Result
 from benchmarks.say import Say, telling
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
-          "replay", "standing", "memory")  # fmt: skip
+          "replay", "standing", "catalogue", "memory")  # fmt: skip
 
 
 async def measure(suites: Sequence[str], say: Say) -> list[Result]:
@@ -75,6 +77,8 @@ async def measure(suites: Sequence[str], say: Say) -> list[Result]:
                 rows = replaying.measure(directory, say)
             elif suite == "standing":
                 rows = standing.measure(directory, say)
+            elif suite == "catalogue":
+                rows = catalogue.measure(directory, say)
             else:
                 rows = await footprint.measure(directory, say)
         found += rows

@@ -1,0 +1,34 @@
+"""Every shipped workflow live over two years of real orders."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from tests.histories.orders import HISTORIES
+from tests.histories.whole_catalogue import Played
+
+pytestmark = pytest.mark.data
+
+ONE_IN = 30
+"""Of the customers, or it would take minutes; `python -m tests.histories.whole_catalogue` takes
+all of them."""
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_the_promises_hold_with_the_whole_catalogue_live(name: str) -> None:
+    history = HISTORIES[name]
+    if not history.file.exists():
+        pytest.skip(f"there is no {history.file}; RITORNO_DATA_SETS names the directory")
+    played = Played(history.read(ONE_IN))
+    played.check()
+    print(f"\n{played.report()}")
+    # There was something to hold back, and everything that holds back has done so.
+    held = Counter(each["reason"] for each in played.decisions if each["decision"] == "held")
+    assert held.keys() >= {"quiet_hours", "frequency_cap", "mix", "outranked"}
+    writing = {mail["workflow"][:3] for mail in played.mails}
+    assert writing >= {"w02", "w05", "w06", "w10", "w11", "w16", "w19", "w20", "w21", "w22", "w25"}
+    orders = sum(len(each.orders) for each in played.shoppers.values())
+    confirmed = sum(mail["template"] == "order-confirmation" for mail in played.mails)
+    assert confirmed == orders
