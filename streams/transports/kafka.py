@@ -41,6 +41,7 @@ from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 
 from schemas.records import Record
+from streams.logs.kafka import record_of
 from streams.logs.security import KafkaSecurity
 from streams.transports.batch import TopicPartition
 from streams.transports.consumer import BatchConsumer
@@ -193,7 +194,7 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
             )
         for tp, records in found.items():
             self._reads[tp] = records[-1].offset + 1
-        return {tp: list(map(_record, records)) for tp, records in found.items()}
+        return {tp: list(map(record_of, records)) for tp, records in found.items()}
 
     def _read_from(self, consumer: aiokafka.AIOKafkaConsumer, tp: Any, offset: int) -> None:
         if self._reads.get(tp) != offset:
@@ -338,18 +339,6 @@ class Transport(stock.Transport):  # type: ignore[misc]  # Faust is untyped
 
 def _theirs(tp: tuple[str, int]) -> Any:
     return aiokafka.TopicPartition(*tp)
-
-
-def _record(record: Any) -> Record:
-    return Record(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp,
-        record.key,
-        record.value,
-        record.headers,
-    )
 
 
 def _ms(seconds: float | None) -> int:
