@@ -121,7 +121,11 @@ def answered(customer: Customer, event: Event, context: Context) -> list[Occurre
 
 
 def redeem(customer: Customer, event: Event, context: Context) -> list[Occurred]:
-    """Recognise codes of ours on an order. A code is for one use: the first order counts."""
+    """Recognise codes of ours on an order. A code is for one use: the first order counts.
+
+    Whether the order comes to the campaign's minimum is not asked: a code that stands on an order
+    was taken by the shop's till, and is used.
+    """
     data: OrderCompleted = event.data
     codes = {code.strip().upper() for code in _codes(data)}
     occurred = []
@@ -171,6 +175,7 @@ def _announce(
                 kind=campaign.kind if campaign else None,
                 value=campaign.value if campaign else None,
                 currency=campaign.currency if campaign else "",
+                minimum=campaign.minimum if campaign else None,
                 expires=None if coupon.expires == NEVER else coupon.expires,
                 order_id=coupon.order_id,
             )

@@ -168,6 +168,8 @@ def _coupon(customer: Customer, run: Run, context: Context) -> JsonValue:
         "code": issued.code,
         "description": dict(campaign.description),
         "kind": campaign.kind,
+        "minimum": None if campaign.minimum is None else amount_text(campaign.minimum),
+        "currency": campaign.currency,
         "expires": None if issued.expires == NEVER else to_rfc3339(issued.expires),
     }
 

@@ -55,6 +55,8 @@ class CouponChanged(BaseModel):
     kind: CouponKind | None = None
     value: Amount | None = None
     currency: str = ""
+    minimum: Amount | None = None
+    """What an order must come to for the code to count; the till sees to it."""
     expires: Instant | None = None
     order_id: str = ""
     """The order that it was redeemed with."""

@@ -136,7 +136,7 @@ class Campaign(Definition):
     pool: list[str] = []
     """Codes made by the shop; used up in order. With a pool nothing is generated."""
     minimum: Amount | None = None
-    """Order value from which it may be used; words for the mail."""
+    """Order value from which it may be used, in `currency`: the mail says it, the till is told."""
 
     @model_validator(mode="after")
     def _value_fits_the_kind(self) -> Campaign:

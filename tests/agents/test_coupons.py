@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from schemas.signals import CouponChanged
 from tests.agents.test_products import files
 from tests.agents.world import DAY, HOUR, START, World
@@ -12,6 +14,7 @@ definition: coupons
 campaigns:
   - {id: welcome, kind: percent, value: "10", description: {it: "10%"}, lasts: 30d, prefix: CIAO}
   - {id: pool, kind: gift, description: {it: regalo}, pool: [UNO, DUE]}
+  - {id: large, kind: amount, value: "5", description: {it: 5 euro}, minimum: "30"}
   - {id: over, kind: gift, description: {it: regalo}, until: "2020-01-01T00:00:00Z"}
 """
 GIVES = """
@@ -69,6 +72,20 @@ def test_a_code_is_redeemed_once_whatever_its_case() -> None:
     assert (kept.redeemed, kept.order_id) == (START + HOUR * 1000, "o2")
     assert signals(world)[1] == ("redeemed", "anna", code)
     assert [each[0] for each in signals(world)].count("redeemed") == 1
+
+
+def test_the_mail_and_the_till_know_the_minimum_and_any_order_uses_the_code() -> None:
+    world = world_of("large").subscribed().order("o1")
+    coupon = world.commands[0].variables["coupon"]
+    assert isinstance(coupon, dict)
+    assert (coupon["minimum"], coupon["currency"]) == ("30.00", "EUR")
+    world.at(HOUR).order("o2", total="9.90", coupon=coupon["code"])
+    assert world.customer().coupons[0].order_id == "o2"
+    told = [e.content for e in world.effects if isinstance(e.content, CouponChanged)]
+    assert [(each.change, each.minimum) for each in told[:2]] == [
+        ("issued", Decimal(30)),
+        ("redeemed", Decimal(30)),
+    ]
 
 
 def test_a_pool_gives_each_code_to_one_customer_until_it_is_empty() -> None:

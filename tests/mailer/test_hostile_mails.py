@@ -121,7 +121,17 @@ def spoiled(value: Any, text: str) -> Any:
     return text if isinstance(value, str) else value
 
 
-AMOUNTS = ("price", "old_price", "total", "subtotal", "shipping", "discount", "tax", "currency")
+AMOUNTS = (
+    "price",
+    "old_price",
+    "total",
+    "subtotal",
+    "shipping",
+    "discount",
+    "tax",
+    "minimum",
+    "currency",
+)
 
 
 def with_amounts(value: Any, original: Any) -> Any:

@@ -203,6 +203,18 @@ def test_a_text_in_several_languages_is_said_in_the_mails() -> None:
     assert "10% off" in render("welcome-thanks", "en", coupon=coupon).html
 
 
+def test_a_code_says_what_an_order_must_come_to() -> None:
+    coupon = {**COUPON, "minimum": "30.00", "currency": "EUR"}
+    for locale, said in (
+        ("it", "Per ordini di almeno 30,00"),
+        ("en", "For orders of at least €30"),
+    ):
+        words = render("welcome-thanks", locale, coupon=coupon)
+        assert said in words.html
+        assert said in words.text
+    assert "almeno" not in render("welcome-thanks", coupon=COUPON).text
+
+
 def test_footer_links_are_there_when_they_are_known() -> None:
     links = {f"{name}_url": f"https://a.example/{name}" for name in ("preferences", "browser")}
     words = render("cart-reminder", **links)

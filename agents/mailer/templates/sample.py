@@ -93,6 +93,7 @@ FULL: dict[str, Any] = {
         "code": "GRAZIE10",
         "description": {"it": "10% sul prossimo ordine", "en": "10% off your next order"},
         "kind": "percent",
+        "minimum": "30.00",
         "expires": "2026-03-08T22:59:59Z",
     },
     "points": {"balance": 340, "tier": "Silver", "next_tier": "Gold", "missing": 160},

@@ -63,9 +63,16 @@ ORDER: dict[str, Any] = {
     "lines": [],
 }
 
-COUPON: dict[str, Any] = {"code": None, "description": None, "kind": None, "expires": None}
-"""`description`: text, or {it, en}. `kind`: percent, amount, free_shipping, gift, … `expires`: an
-instant (RFC 3339) or a date."""
+COUPON: dict[str, Any] = {
+    "code": None,
+    "description": None,
+    "kind": None,
+    "minimum": None,
+    "currency": "EUR",
+    "expires": None,
+}
+"""`description`: text, or {it, en}. `kind`: percent, amount, free_shipping, gift, … `minimum`: what
+an order must come to. `expires`: an instant (RFC 3339) or a date."""
 
 POINTS: dict[str, Any] = {"balance": None, "tier": None, "next_tier": None, "missing": None}
 """`missing`: points that `next_tier` still takes."""
