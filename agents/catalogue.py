@@ -114,13 +114,20 @@ def concerns(customer: Customer, about: str, category: str, concern: ProductConc
     if concern == "in_cart":
         return any(line.product_id == about for line in customer.cart.lines)
     if concern == "owned":
-        kept = (o for o in customer.orders if o.status not in ("cancelled", "refunded"))
-        return any(line.product_id == about for order in kept for line in order.lines)
+        return _owns(customer, about)
     if not about:
         return _interested_in_category(customer, category)
     seen = customer.interests.get(about)
     tagged = f"interest:{about}" in customer.tags
     return tagged or (seen is not None and (seen.wished > 0 or len(seen.times) >= INTERESTED_VIEWS))
+
+
+def _owns(customer: Customer, product_id: str) -> bool:
+    """Whether it was bought and kept; of orders that are no longer kept only the first is known."""
+    held = [o for o in customer.orders if any(ln.product_id == product_id for ln in o.lines)]
+    if not held:
+        return product_id in customer.purchases.products
+    return any(order.status not in ("cancelled", "refunded") for order in held)
 
 
 def _interested_in_category(customer: Customer, category: str) -> bool:

@@ -95,7 +95,12 @@ def products_changed(customer: Customer, changes: Iterable[Change], context: Con
             and concerns(customer, change.about, category, trigger.of)
             for published in triggers
         ):
-            data = {"about": change.about, "category": category, "name": product.name}
+            data = {
+                "about": change.about,
+                "about_name": _name_of(customer, change.about, context),
+                "category": category,
+                "name": product.name,
+            }
             cause = f"{change.kind}/{product.id}/{context.now}"
             occurred.append(
                 Occurred(f"product:{change.kind}", context.now, product_ids=(product.id,),
@@ -105,6 +110,15 @@ def products_changed(customer: Customer, changes: Iterable[Change], context: Con
         context.turn()
         turn.react(customer, occurred, context)
     return bool(occurred)
+
+
+def _name_of(customer: Customer, product_id: str, context: Context) -> str:
+    """What the feed calls a product; what the customer's orders do, when it has left the feed."""
+    product = context.catalogue.get(product_id)
+    if product is not None:
+        return product.name
+    lines = (line for order in reversed(customer.orders) for line in order.lines)
+    return next((line.name for line in lines if line.product_id == product_id), "")
 
 
 def give_up(customer: Customer, context: Context) -> None:

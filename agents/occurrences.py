@@ -33,9 +33,9 @@ def of(
             each._replace(data=properties) if each.name == event.type else each
             for each in concluded
         ]
-    elif _listens(customer, event.type, context) and _is_told(customer, event):
+    elif listens(customer, event.type, context) and _is_told(customer, event):
         concluded = [_as_it_is(event, cart, context), *concluded]
-    active = event.type in ACTIVE and _listens(customer, "customer.active", context)
+    active = event.type in ACTIVE and listens(customer, "customer.active", context)
     if active and tracking.counts(customer, event):
         concluded = [*concluded, Occurred("customer.active", context.when(event.time))]
     return concluded
@@ -55,7 +55,8 @@ def _is_told(customer: Customer, event: Event) -> bool:
     return tracking.counts(customer, event)
 
 
-def _listens(customer: Customer, name: str, context: Context) -> bool:
+def listens(customer: Customer, name: str, context: Context) -> bool:
+    """Whether any live workflow, or a run of the customer, wants to know of such a thing."""
     if name in context.live.by_trigger:
         return True
     if name not in context.live.definitions.listens_to:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from agents import cart, coupons, digests, loyalty, purchases
+from agents import cart, coupons, digests, loyalty, occurrences, purchases, replenishment
 from agents.context import Context, Occurred, Repeated
-from agents.replenishment import runs_out
 from schemas.customer import SEEN_BYTES, Customer
 from schemas.customer.shopping import (
     ORDER_LINES_KEPT,
@@ -18,6 +17,9 @@ from schemas.customer.shopping import (
 from schemas.events import Event
 from schemas.events.fields import is_address
 from schemas.events.shopping import OrderCompleted, OrderProgress, OrderReversed, ProductReviewed
+from schemas.instant import to_rfc3339
+
+STOCKED = "product.stocked"
 
 _RANK: dict[str, int] = {
     "completed": 0,
@@ -48,6 +50,8 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Occurr
             _refund(customer, amount, data.currency, time, context)
         occurred = [occurred[0]._replace(begins=False)]
     occurred += coupons.redeem(customer, event, context)
+    if order.status == "completed" and occurrences.listens(customer, STOCKED, context):
+        occurred += _stocked(customer, order, context)
     loyalty.spent(customer, amount, data.currency, time, context)
     return occurred + cart.ordered(customer.cart, order.lines, time)
 
@@ -149,11 +153,25 @@ def _to_order(data: OrderCompleted, time: int, amount: Decimal) -> Order:
 
 def _look_ahead(customer: Customer, order: Order, context: Context) -> None:
     """Note what the feed says of an order: when it runs out, what there is to go with it."""
-    order.runs_out = runs_out(customer, order, context.catalogue) or 0
-    known = (context.catalogue.get(line.product_id) for line in order.lines)
-    accessories = {each for product in known if product for each in product.accessories}
-    found = (context.catalogue.get(each) for each in accessories)
+    order.runs_out = replenishment.runs_out(customer, order, context.catalogue) or 0
+    known = [context.catalogue.get(line.product_id) for line in order.lines]
+    offered = {each for one in known if one for each in (*one.accessories, *one.upgrades)}
+    found = (context.catalogue.get(each) for each in offered)
     order.accessories = sum(product is not None and product.available for product in found)
+
+
+def _stocked(customer: Customer, order: Order, context: Context) -> list[Occurred]:
+    """What the order holds that will be used up, one for all that runs out together."""
+    return [
+        Occurred(
+            STOCKED,
+            order.time,
+            order_id=order.id,
+            product_ids=(product_id,),
+            data={"product_id": product_id, "runs_out": to_rfc3339(end)},
+        )
+        for product_id, end in replenishment.first_ones(customer, order, context.catalogue)
+    ]
 
 
 def _count(customer: Customer, order: Order) -> None:

@@ -6,11 +6,14 @@ what sells. Whatever knows better later has the same signature.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import chain
 
 from pydantic import JsonValue
 
+from agents import replenishment
 from agents.catalogue import Catalogue
 from schemas.customer import Customer
 from schemas.customer.runs import Run
@@ -25,7 +28,8 @@ def choose(
 ) -> list[Product] | None:
     """Return the products for a mail, best first; None when there are fewer than it needs."""
     chosen: dict[str, Product] = {}
-    for product in _from(wanted.source, customer, run, catalogue):
+    found = (_from(source, customer, run, catalogue) for source in wanted.sources)
+    for product in chain.from_iterable(found):
         chosen.setdefault(product.id, product)
         if len(chosen) == wanted.at_most:
             break
@@ -64,7 +68,13 @@ def _from(
         order = _order(customer, run)
         yield from _known((line.product_id for line in order.lines) if order else (), catalogue)
         return
-    bought = {line.product_id for order in customer.orders[-1:] for line in order.lines}
+    if source == "running_out":
+        order = _order(customer, run)
+        if order is not None:
+            together = replenishment.together(customer, order, run.product, catalogue)
+            yield from _known(together, catalogue)
+        return
+    bought = _just_bought(customer, run)
     for product in _candidates(source, customer, run, catalogue):
         if product.available and product.id not in bought:
             yield product
@@ -85,9 +95,34 @@ def _candidates(
             ),
         )
         yield from _known((product_id for product_id, _ in looked), catalogue)
+    elif source == "categories":
+        liked = _liked_categories(customer)
+        known = [each for each in catalogue if each.category in liked]
+        ranks = {name: rank for rank, name in enumerate(liked)}
+        yield from sorted(
+            known, key=lambda each: (ranks[each.category or ""], -each.popularity, each.id)
+        )
     else:
         for product in _known(_subject(customer, run), catalogue):
             yield from _known(getattr(product, source), catalogue)
+
+
+def _just_bought(customer: Customer, run: Run) -> set[str]:
+    """What the run's order holds (else the last one), and what was bought since."""
+    order = _order(customer, run) or next(reversed(customer.orders), None)
+    since = [each for each in customer.orders if order is not None and each.time >= order.time]
+    return {line.product_id for each in since for line in each.lines}
+
+
+def _liked_categories(customer: Customer) -> list[str]:
+    """The categories that the customer has bought most often, then those looked at most."""
+    bought = customer.purchases.categories
+    looked: Counter[str] = Counter()
+    for interest in customer.interests.values():
+        looked[interest.category] += len(interest.times)
+    names = {name for name in (*bought, *looked) if name}
+    orders = {name: bought[name].orders if name in bought else 0 for name in names}
+    return sorted(names, key=lambda name: (-orders[name], -looked[name], name))
 
 
 def _subject(customer: Customer, run: Run) -> list[str]:

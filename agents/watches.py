@@ -7,7 +7,7 @@ threshold. Each is a timer of the customer's, counted anew whenever what it depe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from agents import score, worth
 from agents.context import Context, Occurred
@@ -60,12 +60,11 @@ class DateWatch(NamedTuple):
     def due(self, customer: Customer, context: Context) -> int | None:
         """The next one; of an instant the first is a year later."""
         zone = customer.profile.zone
-        value = self.field.read(context.subject(customer))
-        if isinstance(value, int):
-            own = day_at(value, zone)
-            value = own._replace(year=(own.year or 0) + 1)
-        if not isinstance(value, Day):
+        value = self._value(customer, context)
+        if value is None:
             return None
+        if self.field.type == "instant":
+            value = value._replace(year=(value.year or 0) + 1)
         last = customer.dated.get(self.key)
         after = context.now if last is None else max(context.now, last + YEARLY_GAP)
         return next_yearly(value, self.trigger.at, zone, before=self.trigger.before, after=after)
@@ -73,8 +72,18 @@ class DateWatch(NamedTuple):
     def fire(self, customer: Customer, due: int, context: Context) -> None:
         """The date is there."""
         customer.dated[self.key] = due
-        date = str(day_at(due + self.trigger.before, customer.profile.zone))
-        context.caused.append(Occurred(f"watch:{self.key}", due, data={"date": date}))
+        day = day_at(due + self.trigger.before, customer.profile.zone)
+        data: dict[str, Any] = {"date": str(day)}
+        value = self._value(customer, context)
+        if value is not None and value.year is not None and day.year is not None:
+            data["years"] = day.year - value.year
+        context.caused.append(Occurred(f"watch:{self.key}", due, data=data))
+
+    def _value(self, customer: Customer, context: Context) -> Day | None:
+        value = self.field.read(context.subject(customer))
+        if isinstance(value, int):
+            return day_at(value, customer.profile.zone)
+        return value if isinstance(value, Day) else None
 
 
 class SilenceWatch(NamedTuple):

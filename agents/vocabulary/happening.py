@@ -39,8 +39,9 @@ _OTHER_CAUSES: Mapping[str, Mapping[str, FieldType]] = {
     "score": {"score": "text", "value": "number", "before": "number"},
     "tier": {"to": "text", "from": "text"},
     "points": {"before": "number", "after": "number"},
-    "watch": {"date": "date"},
-    "product": {"about": "text", "category": "text", "name": "text"},
+    "watch": {"date": "date", "years": "number"},
+    "product": {"about": "text", "about_name": "text", "category": "text", "name": "text"},
+    "product.stocked": {"product_id": "text", "runs_out": "instant"},
 }
 """Properties of what is no event, by the first word of its trigger key."""
 
@@ -175,7 +176,12 @@ def _order() -> Iterator[Field]:
     yield of("payment_method", "text", lambda o: o.payment_method, "how it was paid")
     yield of("coupon", "text", lambda o: o.coupon, "code that it was placed with")
     yield of("runs_out", "instant", lambda o: o.runs_out or None, "when it is used up")
-    yield of("accessories", "number", lambda o: o.accessories, "accessories there were for it")
+    yield of(
+        "accessories",
+        "number",
+        lambda o: o.accessories,
+        "accessories and dearer versions there were for it",
+    )
     yield of("discount", "money", lambda o: o.discount, "its discount")
     yield of(
         "estimated_delivery",

@@ -92,8 +92,8 @@ def _triggers(
             meant = data["after"] < below <= data["before"]
         case OnTier(to=tier) if tier:
             meant = data.get("to") == tier
-        case OnPoints(points=points):
-            meant = data["before"] < points <= data["after"]
+        case OnPoints() as reached:
+            meant = any(data["before"] < each <= data["after"] for each in reached.thresholds)
         case OnProduct(of=concern):
             meant = concerns(customer, data["about"], data["category"], concern)
         case OnEvent() as trigger:

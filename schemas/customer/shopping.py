@@ -99,7 +99,7 @@ class Order(msgspec.Struct, array_like=True):
     runs_out: int = 0
     """When the first of its products runs out (ms), 0 when none does."""
     accessories: int = 0
-    """How many accessories of its products could be bought at the time."""
+    """How many accessories and dearer versions of its products could be bought at the time."""
 
 
 class OrderStatistics(msgspec.Struct, array_like=True):

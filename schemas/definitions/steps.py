@@ -42,7 +42,7 @@ class StepCommon(Definition):
 
 
 ProductSource = Literal["complements", "accessories", "upgrades", "trigger", "interests", "owned",
-                        "bestsellers"]  # fmt: skip
+                        "running_out", "categories", "bestsellers"]  # fmt: skip
 
 
 class Products(Definition):
@@ -50,17 +50,28 @@ class Products(Definition):
 
     complements, accessories, upgrades: of what the run's order, product or the cart is about, as
     the shop has set them. trigger: the product that the run is about. interests: what the customer
-    has looked at most. owned: what the run's order (or the last one) holds. bestsellers: all.
+    has looked at most. owned: what the run's order (or the last one) holds. running_out: the run's
+    product and what was bought with it that runs out with it. categories: the bestsellers of the
+    categories that the customer buys and looks at. bestsellers: all.
     """
 
-    source: ProductSource = Field(alias="from")
+    source: ProductSource | Annotated[list[ProductSource], Field(min_length=1)] = Field(
+        alias="from"
+    )
+    """Of several, what the first ones have comes first."""
+
     at_least: int = Field(default=0, ge=0)
     """With fewer the mail is left out."""
     at_most: int = Field(default=4, ge=1, le=12)
 
+    @property
+    def sources(self) -> list[ProductSource]:
+        """All of them."""
+        return self.source if isinstance(self.source, list) else [self.source]
+
 
 def _source_alone(value: Any) -> Any:
-    return {"from": value} if isinstance(value, str) else value
+    return {"from": value} if isinstance(value, str | list) else value
 
 
 class SendStep(StepCommon):
@@ -80,7 +91,10 @@ class SendStep(StepCommon):
     variables: dict[str, JsonValue] = Field(default={}, alias="with")
     products: Annotated[
         Products | None,
-        BeforeValidator(_source_alone, json_schema_input_type=ProductSource | Products | None),
+        BeforeValidator(
+            _source_alone,
+            json_schema_input_type=ProductSource | list[ProductSource] | Products | None,
+        ),
     ] = None
     """Which products of the feed the template gets as `products`."""
     bulk: bool = False

@@ -21,11 +21,13 @@ from schemas.events import INTERNAL_TYPES, PAYLOADS
 from schemas.instant import LocalTime
 
 DERIVED = frozenset(
-    {"cart.changed", "cart.emptied", "list.pending", "list.joined", "list.left", "customer.active"}
-)
+    {"cart.changed", "cart.emptied", "list.pending", "list.joined", "list.left", "customer.active",
+     "product.stocked"}
+)  # fmt: skip
 """What the actor concludes. `list.pending`: subscribed, the address is to be proven first.
 `list.joined`: subscribed to a list *and* consented, whichever came last. `customer.active`: did
-anything in the shop or clicked in a mail, as far as people did it."""
+anything in the shop or clicked in a mail, as far as people did it. `product.stocked`: bought a
+product that is used up, `event.runs_out` says when; once for those that run out together."""
 
 OCCURRENCES = frozenset(PAYLOADS) - INTERNAL_TYPES | DERIVED
 
@@ -110,6 +112,7 @@ class OnInactivity(Definition):
 
 ProductChange = Literal["price_drop", "back_in_stock", "low_stock", "new_version", "launch"]
 ProductConcern = Literal["interested", "owned", "in_cart"]
+Threshold = Annotated[int, Field(gt=0)]
 
 
 class OnProduct(Definition):
@@ -130,9 +133,14 @@ class OnTier(Definition):
 
 
 class OnPoints(Definition):
-    """The points reach a threshold."""
+    """The points reach a threshold, or one of several."""
 
-    points: int = Field(gt=0)
+    points: Threshold | Annotated[list[Threshold], Field(min_length=1)]
+
+    @property
+    def thresholds(self) -> list[int]:
+        """All of them."""
+        return self.points if isinstance(self.points, list) else [self.points]
 
 
 class OnCall(Definition):

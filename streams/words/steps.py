@@ -49,7 +49,8 @@ _PHRASES: Mapping[Language, Mapping[str, str]] = {
         "template": "with the mail {template}", "wait_for_end": "and waits for its end",
         "complements": "what goes with it", "accessories": "accessories", "upgrades": "upgrades",
         "trigger": "the one that it is about", "interests": "what was looked at most",
-        "owned": "what was bought", "bestsellers": "bestsellers",
+        "owned": "what was bought", "running_out": "what runs out",
+        "categories": "bestsellers of the favourite categories", "bestsellers": "bestsellers",
         "else": "otherwise", "holdout": "{variant}, gets nothing", "variant": "{name}: {share} %",
         "result_event": "it has happened", "result_timeout": "it has not happened in time",
         "result_condition": "it has become true", "result_issued": "there was a code",
@@ -75,7 +76,9 @@ _PHRASES: Mapping[Language, Mapping[str, str]] = {
         "template": "con la mail {template}", "wait_for_end": "e aspetta che finisca",
         "complements": "ciò che sta bene insieme", "accessories": "accessori",
         "upgrades": "modelli superiori", "trigger": "quello di cui si tratta",
-        "interests": "i più guardati", "owned": "quelli comprati", "bestsellers": "i più venduti",
+        "interests": "i più guardati", "owned": "quelli comprati",
+        "running_out": "quelli che stanno per finire",
+        "categories": "i più venduti delle categorie preferite", "bestsellers": "i più venduti",
         "else": "altrimenti", "holdout": "{variant}, non riceve nulla",
         "variant": "{name}: {share} %",
         "result_event": "è successo", "result_timeout": "non è successo in tempo",
@@ -128,7 +131,7 @@ def variant(given: Variant, language: Language) -> str:
 def products(given: Products, language: Language) -> Iterator[str]:
     """Yield which products of the feed a mail shows."""
     say = _PHRASES[language]
-    yield say["from"].format(source=say[given.source])
+    yield say["from"].format(source=both([say[each] for each in given.sources], language))
     if given.at_least:
         yield say["at_least"].format(count=given.at_least)
 

@@ -21,7 +21,7 @@ from schemas.definitions.triggers import (
 from schemas.definitions.workflow import Entry, Goal, Season, Workflow
 from streams.words.conditions import condition
 from streams.words.decisions import Language
-from streams.words.spans import day_of_year, number, span
+from streams.words.spans import day_of_year, either, number, span
 from streams.words.waits import beside, occurrence
 
 _PHRASES: Mapping[Language, Mapping[str, str]] = {
@@ -138,8 +138,9 @@ def trigger(given: Trigger, language: Language) -> str:
         case OnTier(tier=direction, to=name):
             clause = say[f"tier_{direction}"]
             clause = say["tier_to"].format(change=clause, name=name) if name else clause
-        case OnPoints(points=points):
-            clause = say["points"].format(value=number(points, language))
+        case OnPoints() as reached:
+            values = [number(each, language) for each in reached.thresholds]
+            clause = say["points"].format(value=either(values, language))
         case OnCall():
             clause = say["called"]
     return clause

@@ -7,7 +7,7 @@ import pytest
 from agents.catalogue import Catalogue, concerns
 from schemas.customer import Customer
 from schemas.customer.person import Tag
-from schemas.customer.shopping import Cart, Interest, Line, Order
+from schemas.customer.shopping import Bought, Cart, Interest, Line, Order, Purchases
 from schemas.money import parse_amount
 from schemas.products import Product
 
@@ -87,3 +87,13 @@ def test_whom_it_concerns() -> None:
     assert not concerns(Customer("anna", orders=[refunded]), "moka", "Caffè", "owned")
     assert concerns(Customer("anna", cart=Cart(lines=[line])), "moka", "", "in_cart")
     assert not concerns(looked, "moka", "", "in_cart")
+
+
+def test_what_was_bought_long_ago_is_owned_unless_it_was_sent_back() -> None:
+    long_ago = Customer("anna", purchases=Purchases(products={"moka": Bought(1, 1)}))
+    assert concerns(long_ago, "moka", "", "owned")
+    line = Line("moka", 1, parse_amount("30.00"))
+    for status, owned in (("completed", True), ("refunded", False), ("cancelled", False)):
+        bought = Order("o1", 1, parse_amount("30.00"), "EUR", status, [line])  # type: ignore[arg-type]  # one of its words
+        long_ago.orders = [bought]
+        assert concerns(long_ago, "moka", "", "owned") is owned

@@ -81,6 +81,14 @@ def test_a_reward_comes_when_its_points_are_reached_and_not_before() -> None:
     assert [mail.step for mail in found.mails] == ["up", "reward"]
 
 
+def test_a_reward_may_have_several_thresholds() -> None:
+    rewards = REWARD.replace("200", "[100, 200, 300]")
+    found = World(files(LOYALTY, rewards)).subscribed()
+    for number, total in enumerate(("99.00", "2.00", "50.00", "250.00")):
+        spend(found, f"o{number}", total)
+    assert [mail.step for mail in found.mails] == ["reward", "reward"]
+
+
 def test_history_makes_a_tier_and_mails_nobody() -> None:
     found = spend(world(), "o1", "400.00", backfill=True)
     assert found.customer().tier == "gold"

@@ -92,3 +92,74 @@ def test_a_mail_without_its_products_is_left_out() -> None:
     assert (0, "complements", "skipped", "no_products") in world.said("w16")
     shown = world.commands[0].variables["products"]
     assert [product["product_id"] for product in shown] == ["tazza"]  # type: ignore[union-attr, index, call-overload]  # JSON
+
+
+STOCKED = """
+id: w19-replenishment
+title: {it: Riordino}
+trigger: product.stocked
+entry: {once_per: product, again_after: 0s}
+exit_on: [order.completed, order.refunded]
+steps:
+  - id: reminder
+    wait: [{date: event.runs_out, before: 5d, at: "10:00"}, {for: 30d, since: entry}]
+    send: replenishment
+    kind: informative
+    products: running_out
+"""
+
+
+def stocked() -> World:
+    world = World(files(STOCKED)).subscribed()
+    feed(world, sku="coffee", name="Coffee", lasts="30d")
+    return feed(world, sku="soap", name="Soap", lasts="60d")
+
+
+def order(world: World, id_: str, *products: str) -> World:
+    lines = [{"product_id": each, "price": "9.00"} for each in products]
+    return world.tell("order.completed", order_id=id_, products=lines)
+
+
+def test_each_product_that_is_used_up_has_its_own_reminder() -> None:
+    world = order(stocked(), "o1", "coffee", "soap", "moka").at(90 * DAY)
+    assert [mail.at // DAY for mail in world.mails] == [24, 54]
+    shown = [command.variables["products"] for command in world.commands]
+    assert [[each["name"] for each in products] for products in shown] == [["Coffee"], ["Soap"]]  # type: ignore[index, union-attr, call-overload]  # JSON
+
+
+def test_only_its_own_purchase_begins_it_anew() -> None:
+    world = order(stocked(), "o1", "coffee", "soap").at(10 * DAY)
+    order(world, "o2", "coffee").at(90 * DAY)
+    assert [mail.at // DAY for mail in world.mails] == [34, 54]
+
+
+def test_an_order_that_goes_back_is_not_used_up() -> None:
+    world = order(stocked(), "o1", "coffee").at(DAY).tell("order.refunded", order_id="o1")
+    assert world.at(90 * DAY).mails == []
+
+
+def test_history_is_no_purchase_of_today() -> None:
+    world = stocked()
+    lines = [{"product_id": "coffee"}]
+    world.tell("order.completed", order_id="o1", products=lines, backfill=True).at(90 * DAY)
+    assert world.mails == []
+
+
+NEW_VERSION = """
+id: w18-new-version
+title: {it: Nuova}
+trigger: {product: new_version, of: owned}
+entry: {once_per: product}
+steps:
+  - {id: new, send: new-version, kind: informative, with: {previous: "{event.about_name}"}}
+"""
+
+
+def test_the_owner_of_the_one_before_is_told_which_that_is() -> None:
+    world = World(files(NEW_VERSION)).subscribed()
+    world.tell("order.completed", order_id="o1", products=[{"product_id": "m1", "name": "Moka 1"}])
+    feed(world, sku="m2", name="Moka 2", replaces="m1")
+    assert world.commands[0].variables["previous"] == "Moka 1"
+    feed(world, sku="m1", name="Moka Uno")
+    feed(world, sku="m3", name="Moka 3", replaces="m1")
+    assert world.commands[1].variables["previous"] == "Moka Uno"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from agents.catalogue import Catalogue
 from agents.recommending import choose, describe
-from agents.replenishment import runs_out
+from agents.replenishment import first_ones, runs_out, together
 from schemas.customer import Customer
 from schemas.customer.runs import Run
-from schemas.customer.shopping import Interest, Line, Order
+from schemas.customer.shopping import Bought, Interest, Line, Order, Purchases
 from schemas.definitions.steps import Products
 from schemas.money import parse_amount
 from schemas.products import Product
@@ -21,7 +21,9 @@ FEED = [
     {"sku": "caffè", "lasts": "30d", "complements": ["moka", "zucchero"], "popularity": 7},
     {"sku": "zucchero", "stock": 0, "popularity": 99},
     {"sku": "guarnizione"},
-    {"sku": "filtro"},
+    {"sku": "filtro", "category": "Accessori", "popularity": 3},
+    {"sku": "carta", "lasts": "33d", "category": "Accessori", "popularity": 8},
+    {"sku": "detergente", "lasts": "90d", "category": "Pulizia"},
     {"sku": "moka-xl", "price": "60.00"},
 ]  # fmt: skip
 CATALOGUE = Catalogue()
@@ -77,7 +79,7 @@ def test_the_other_sources() -> None:
     assert ids("interests", customer, run()) == ["filtro", "moka", "tazza"]
     assert ids("owned", customer, run()) == ["caffè"]
     assert ids("trigger", customer, run(product="zucchero")) == ["zucchero"]
-    assert ids("bestsellers", customer, run()) == ["tazza", "moka", "filtro", "guarnizione"]
+    assert ids("bestsellers", customer, run()) == ["tazza", "carta", "moka", "filtro"]
 
 
 def test_what_a_template_gets() -> None:
@@ -85,6 +87,47 @@ def test_what_a_template_gets() -> None:
     shown = describe(Product.model_validate({**feed, "stock": 2}))
     assert (shown["product_id"], shown["price"], shown["old_price"], shown["stock"]) == (
         "moka", "30.00", "40.00", 2)  # fmt: skip
+
+
+def test_of_several_sources_the_first_comes_first() -> None:
+    customer = Customer("anna", orders=[order("o1", 1, "moka")])
+    asked = {"from": ["upgrades", "accessories"], "at_most": 2}
+    assert ids(asked, customer, run(order_id="o1")) == ["moka-xl", "guarnizione"]
+
+
+def test_the_categories_that_are_bought_come_before_those_looked_at() -> None:
+    customer = Customer(
+        "anna",
+        interests={"x": Interest([1, 2, 3], category="Pulizia"), "y": Interest([1])},
+        purchases=Purchases(categories={"Accessori": Bought(2, 1)}),
+    )
+    assert ids("categories", customer, run()) == ["carta", "filtro", "detergente"]
+    assert ids("categories", Customer("bruno"), run()) == []
+
+
+def test_what_was_bought_with_it_or_since_is_not_recommended() -> None:
+    orders = [order("o1", 1, "moka", "tazza"), order("o2", 2, "zucchero"), order("o3", 3, "filtro")]
+    customer = Customer("anna", orders=orders)
+    assert ids("complements", customer, run(order_id="o1")) == ["caffè"]
+    assert ids("accessories", customer, run(order_id="o1")) == ["guarnizione"]
+
+
+def test_what_runs_out_within_a_week_shares_a_reminder() -> None:
+    bought = order("o1", 100, "detergente", "carta", "moka", "caffè")
+    customer = Customer("anna", orders=[bought])
+    firsts = [("caffè", 100 + 30 * DAY), ("detergente", 100 + 90 * DAY)]
+    assert list(first_ones(customer, bought, CATALOGUE)) == firsts
+    assert together(customer, bought, "caffè", CATALOGUE) == ["caffè", "carta"]
+    assert together(customer, bought, "detergente", CATALOGUE) == ["detergente"]
+    assert together(customer, bought, "moka", CATALOGUE) == []
+    assert ids("running_out", customer, run(order_id="o1", product="caffè")) == ["caffè", "carta"]
+    again = Customer("anna", orders=[bought, order("o2", 200, "carta")])
+    assert together(again, bought, "caffè", CATALOGUE) == ["caffè"]
+
+
+def test_two_lines_of_one_product_last_together() -> None:
+    bought = order("o1", 100, "caffè", "caffè")
+    assert runs_out(Customer("anna", orders=[bought]), bought, CATALOGUE) == 100 + 60 * DAY
 
 
 def test_it_runs_out_by_the_products_own_time() -> None:

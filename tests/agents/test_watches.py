@@ -53,6 +53,14 @@ def test_a_birthday_comes_every_year_at_nine() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("birthday", "tags"), [("1990-06-15", ["36"]), ("--06-15", [])])
+def test_it_says_how_many_years_it_has_been(birthday: str, tags: list[str]) -> None:
+    steps = [{"id": "mark", "tag": "{event.years}"}]
+    there = world(BIRTHDAY, steps=steps).tell("customer.updated", birthday=birthday)
+    there.at(seconds(2026, 7, 1))
+    assert list(there.customer().tags) == tags
+
+
 @pytest.mark.parametrize("text", ["--06-15", "06-15", "15/06/1990", "15.6.", "1990-06-15T00:00:00Z",
                                   "1604-06-15"])  # fmt: skip
 def test_a_birthday_is_read_as_people_write_it(text: str) -> None:
