@@ -69,6 +69,13 @@ def demo(
         Path | None, typer.Option(help="Keep everything here: log, state and mails.")
     ] = None,
     workflows_dir: Annotated[Path | None, typer.Option(help="Workflows and templates.")] = None,
+    everything: Annotated[
+        bool | None,
+        typer.Option(
+            "--all/--enabled",
+            help="Also the recipes that are not enabled; default for the shop's story only.",
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Play a shop's life through the whole machine, in one process, with time running fast.
@@ -89,6 +96,7 @@ def demo(
         output=keep or output,
         keep=keep,
         workflows_dir=workflows_dir,
+        everything=events is None if everything is None else everything,
         config=options.config,
         pace=_pace(speed, plan, watched=watched),
         console=stdout() if watched else None,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from schemas.products import Product, Review
 
 SHOP_URL = "https://bottega.example"
 IMAGES_URL = "https://immagini.bottega.example"
@@ -28,6 +31,17 @@ class Article(NamedTuple):
             "url": f"{SHOP_URL}/p/{self.sku.lower()}",
             "image_url": f"{IMAGES_URL}/{self.sku.lower()}.jpg",
         }
+
+    def in_feed(self, **more: Any) -> Product:
+        """Return the article as the shop's feed has it; `more` is what else is to be said of it."""
+        about = self.properties(1)
+        del about["quantity"]
+        known: dict[str, Any] = {"stock": 40, **FEED.get(self.sku, {}), **more}
+        guide = f"{SHOP_URL}/guide/{self.sku.lower()}"
+        review = f"{SHOP_URL}/p/{self.sku.lower()}/recensione"
+        return Product.model_validate(
+            {"sku": self.sku, "guide_url": guide, "review_url": review, **about, **known}
+        )
 
 
 ARTICLES = (
@@ -58,6 +72,31 @@ ARTICLES = (
     Article("CAR-091", "Penna stilografica, pennino in acciaio", "Carta", "52.00"),
     Article("PRO-100", "Profumatore per ambienti agli agrumi", "Casa", "31.00"),
 )
+
+FEED: Mapping[str, Mapping[str, Any]] = {
+    "OLI-001": {"complements": ["ACE-010", "PAS-021"], "upgrades": ["OLI-002"], "lasts": "20d",
+                "popularity": 80},
+    "OLI-002": {"complements": ["ACE-010"], "lasts": "60d"},
+    "PAS-021": {"complements": ["OLI-001"], "lasts": "10d", "popularity": 60},
+    "PAS-022": {"complements": ["OLI-001"], "lasts": "7d"},
+    "RIS-003": {"complements": ["OLI-001"], "lasts": "14d"},
+    "CAF-030": {"complements": ["CAF-031", "CAF-032"], "lasts": "14d", "popularity": 100},
+    "CAF-031": {"complements": ["CAF-030"], "accessories": ["CAF-032"], "popularity": 90,
+                "rating": 4.6,
+                "reviews": [Review(author="Marta", stars=5, text="Il caffè è quello del bar.")]},
+    "CAF-032": {"complements": ["CAF-030"]},
+    "CER-040": {"complements": ["CER-041", "TES-050"], "upgrades": ["CER-041"]},
+    "TES-050": {"complements": ["TES-051"], "accessories": ["TES-051"]},
+    "LEG-060": {"complements": ["COL-062"], "accessories": ["LEG-061"], "popularity": 40},
+    "COL-062": {"complements": ["LEG-060"], "accessories": ["LEG-060"]},
+    "PEL-070": {"accessories": ["PEL-071", "PEL-072"]},
+    "SAP-080": {"complements": ["SAP-081"], "lasts": "14d", "popularity": 50},
+    "CAR-090": {"complements": ["CAR-091"], "upgrades": ["CAR-091"]},
+}  # fmt: skip
+"""What goes with what, how long it lasts, and what people say: the shop's own word."""
+
+NOVELTY = Article("CAF-033", "Moka in alluminio, 6 tazze, edizione 2026", "Caffè", "36.90")
+"""New in the shop while the story is told, and the new version of CAF-031."""
 
 FIRST_NAMES = (
     "Giulia", "Francesca", "Chiara", "Sara", "Martina", "Elena", "Valentina", "Alessia", "Federica",

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from schemas.checking import Unreadable
 from schemas.dead_letters import refuse_line
 from schemas.events import Event
+from schemas.products import Product
 from schemas.records import OutRecord
-from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
-from schemas.wire import parse_published, to_record
+from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS, PRODUCTS
+from schemas.wire import ProductUpdate, parse_line, to_record
 from streams.publisher import NumberedLine
 
 
@@ -32,8 +33,14 @@ def happening(event: Event, *, delay: int = 0) -> Happening:
     return Happening((event.time or 0) + delay, to_record(event))
 
 
+def restocked(product: Product, time: int) -> Happening:
+    """Return what the shop's feed says of a product from `time` (ms) on."""
+    value = product.model_dump_json(exclude_defaults=True).encode()
+    return Happening(time, OutRecord(product.sku.encode(), value), PRODUCTS)
+
+
 def recorded(lines: Iterable[NumberedLine]) -> Iterator[Happening]:
-    """Yield the events of a recorded log as they came: a late one comes when it is read.
+    """Yield what a recorded log says as it came: a late event comes when it is read.
 
     Lines that can't be read become dead letters, as `ritorno publish` makes them. Raises NoTime.
     """
@@ -41,16 +48,19 @@ def recorded(lines: Iterable[NumberedLine]) -> Iterator[Happening]:
     early: list[tuple[NumberedLine, Unreadable]] = []
     for line in lines:
         try:
-            event = parse_published(line.content)
+            told = parse_line(line.content)
         except Unreadable as error:
             early.append((line, error))
             continue
-        if event.time is None and not now:
+        if told.time is None and not now:
             raise NoTime(f"line {line.number}: the first event has no time to begin with")
-        now = max(now, event.time or 0)
+        now = max(now, told.time or 0)
         yield from (_letter(refused, why, now) for refused, why in early)
         early.clear()
-        yield Happening(now, to_record(event))
+        if isinstance(told, ProductUpdate):
+            yield restocked(told.product, now)
+        else:
+            yield Happening(now, to_record(told))
     yield from (_letter(refused, why, now) for refused, why in early if now)
 
 

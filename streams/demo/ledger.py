@@ -41,6 +41,8 @@ class Workflow:
 
     entered: int = 0
     completed: int = 0
+    converted: int = 0
+    """Whose goal was reached."""
     sent: int = 0
     exited: Counter[str] = field(default_factory=Counter)
     """By reason."""
@@ -48,7 +50,7 @@ class Workflow:
     @property
     def waiting(self) -> int:
         """Runs that wait for their next step."""
-        return self.entered - self.completed - self.exited.total()
+        return self.entered - self.completed - self.converted - self.exited.total()
 
 
 @dataclass(slots=True)
@@ -168,6 +170,7 @@ class Ledger:
         workflow = self.workflows[decision.workflow]
         workflow.entered += decision.decision == "entered"
         workflow.completed += decision.decision == "completed"
+        workflow.converted += decision.decision == "converted"
         workflow.sent += decision.decision == "sent"
         if decision.decision in ("exited", "cancelled"):
             workflow.exited[decision.reason] += 1

@@ -19,8 +19,10 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 
+from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.stored import NEVER
+from streams import products
 from streams.clock import VirtualClock
 from streams.demo.happening import Happening
 from streams.failures import WorkerFailed
@@ -28,7 +30,7 @@ from streams.logs.embedded import EmbeddedLog
 from streams.partitioner import partition_of
 from streams.settings import Settings
 from streams.ticks import TICK
-from streams.topology import CUSTOMER_EVENTS
+from streams.topology import CUSTOMER_EVENTS, PRODUCTS
 from streams.transports.batch import TopicPartition
 from streams.worker import Worker
 
@@ -46,6 +48,7 @@ class Machine:
         """Appended so far."""
         assert isinstance(worker.log, EmbeddedLog)  # its ends are known without asking
         self._log = worker.log
+        self._feed: dict[str, Product] = {}
 
     async def advance(self, until: int) -> None:
         """Let the time pass up to `until`, which no timer precedes, and come to rest."""
@@ -57,12 +60,18 @@ class Machine:
     async def append(self, happenings: Iterable[Happening]) -> None:
         """Append records in order, as of now, and come to rest."""
         groups: dict[TopicPartition, list[OutRecord]] = defaultdict(list)
+        news: list[Product] = []
         for happened in happenings:
+            if happened.topic == PRODUCTS:
+                news.append(Product.model_validate_json(happened.record.value or b""))
+                continue
             self.records += happened.topic == CUSTOMER_EVENTS
             count = await self._log.partitions(happened.topic)
             number = partition_of(happened.record.key or b"", count)
             groups[TopicPartition(happened.topic, number)].append(happened.record)
         log = self._log
+        if news:
+            await products.publish(log, news, self._feed)
         await asyncio.gather(*(log.append(*tp, records) for tp, records in groups.items()))
         await self.rest()
 

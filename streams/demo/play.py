@@ -16,7 +16,7 @@ from rich.console import Console
 from schemas.definitions import DEFINITION
 from schemas.definitions.workflow import Workflow
 from streams.clock import VirtualClock
-from streams.definitions import read_files
+from streams.definitions import publish, read_files
 from streams.demo.happening import Happening
 from streams.demo.ledger import Ledger
 from streams.demo.machine import Machine, drive, running
@@ -66,6 +66,8 @@ class Stage:
     keep: Path | None = None
     """Where log and state stay; None: they are thrown away."""
     workflows_dir: Path | None = None
+    everything: bool = False
+    """Whether the recipes that are not enabled are live too."""
     config: Path | None = None
     pace: float = 0.0
     """Virtual ms that pass in a real one, at most; 0: as fast as it can."""
@@ -89,7 +91,7 @@ async def play(plan: Plan, stage: Stage) -> tuple[Summary, Path]:
                 stage.console,
                 ledger,
                 machine.clock,
-                titles=titles(machine.worker.settings),
+                titles=titles(machine.worker.settings.workflows_dir),
                 start=plan.start,
                 end=plan.end,
             )
@@ -102,9 +104,10 @@ async def play(plan: Plan, stage: Stage) -> tuple[Summary, Path]:
         return summary, sink.write_index()
 
 
-def titles(settings: Settings) -> dict[str, str]:
+def titles(directory: Path) -> dict[str, str]:
     """Return what the workflows are called. Raises DefinitionError."""
-    definitions = map(DEFINITION.validate_json, read_files(settings.workflows_dir).values())
+    files = read_files(directory, everything=True)
+    definitions = map(DEFINITION.validate_json, files.values())
     return {
         each.id: each.title.get("en", each.id) for each in definitions if isinstance(each, Workflow)
     }
@@ -169,6 +172,9 @@ async def _build(
         raise DemoError(f"{stage.output}: {error.strerror}") from None
     opened.push_async_callback(sink.close)
     machine = await opened.enter_async_context(running(_settings(stage, home, sink.port), clock))
+    if stage.everything:
+        files = read_files(machine.worker.settings.workflows_dir, everything=True)
+        await publish(machine.worker.log, files)
     return machine, sink, Ledger(machine.worker.log)
 
 

@@ -25,6 +25,7 @@ from streams.demo.catalogue import (
     Article,
 )
 from streams.demo.happening import Happening, happening
+from streams.demo.regulars import feed, regulars
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
@@ -55,7 +56,7 @@ DOMAINS = ("posta.example", "posta.example", "mail.example", "libero.example", "
 def story(seed: int, days: int) -> list[Happening]:
     """Return all that reaches the log, in order of time, from START over `days` days."""
     lots = random.Random(seed)
-    told: list[Happening] = []
+    told = [*feed(START), *regulars(lots, START)]
     for day in range(days):
         for place in range(lots.randint(PEOPLE_A_DAY - 3, PEOPLE_A_DAY + 3)):
             told += _Person(lots, f"{day:02d}{place:02d}", START + day * DAY).live()
@@ -178,6 +179,8 @@ class _Person:
                 self._happens("products.searched", {"query": article.name.split()[0].lower()})
             elif chance < 0.25:
                 self._happens("product_list.viewed", {"category": article.category})
+            elif chance < 0.3:
+                self._happens("wishlist.added", article.properties(1))
             else:
                 self._happens("product.viewed", article.properties(1))
 
@@ -194,6 +197,7 @@ class _Person:
                 "last_name": self._last,
                 "city": self._lots.choice(CITIES),
                 "locale": "en-GB" if self._foreign else "it-IT",
+                "birthday": f"1985-{self._lots.randint(3, 12):02d}-{self._lots.randint(1, 28):02d}",
                 "zone": "Europe/London" if self._foreign else "Europe/Rome",
             },
         )

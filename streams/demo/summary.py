@@ -44,6 +44,7 @@ async def summarize(ledger: Ledger, sink: Sink, *, start: int, end: int, step: i
                 "entered": workflow.entered,
                 "waiting": workflow.waiting,
                 "completed": workflow.completed,
+                "converted": workflow.converted,
                 "exited": counts(workflow.exited),
                 "mails": workflow.sent,
             }
@@ -89,7 +90,8 @@ def _rows(summary: Summary) -> Iterator[tuple[str, int, str]]:
     yield "events", summary["events"]["total"], f"{summary['from']} to {summary['until']}"
     yield "customers and visitors", summary["customers"], ""
     for name, workflow in summary["workflows"].items():
-        yield f"runs of {name}", workflow["entered"], _fates(workflow)
+        if workflow["entered"]:
+            yield f"runs of {name}", workflow["entered"], _fates(workflow)
     yield "decisions", summary["decisions"]["total"], ""
     for text, count in summary["decisions"]["by_reason"].items():
         kind, _, reason = text.partition(": ")
@@ -111,9 +113,16 @@ def _rows(summary: Summary) -> Iterator[tuple[str, int, str]]:
 
 
 def _fates(workflow: Mapping[str, Any]) -> str:
-    parts = [f"{workflow['mails']} mails", f"{workflow['completed']} complete"]
-    parts += [f"{count} ended: {REASONS[why]}" for why, count in workflow["exited"].items()]
-    return ", ".join([*parts, f"{workflow['waiting']} still waiting"])
+    ended = {REASONS[why]: count for why, count in workflow["exited"].items()}
+    first = max(ended, key=lambda why: ended[why], default="")
+    parts = {
+        "mails": workflow["mails"],
+        "complete": workflow["completed"],
+        "reached the goal": workflow["converted"],
+        f"ended (mostly: {first})" if len(ended) > 1 else f"ended: {first}": sum(ended.values()),
+        "still waiting": workflow["waiting"],
+    }
+    return ", ".join(f"{count} {what}" for what, count in parts.items() if count)
 
 
 def _list(parts: Mapping[str, int]) -> str:

@@ -27,6 +27,9 @@ from streams.words.decisions import sentence
 REFRESH_SECONDS = 0.2
 """Fast enough to look alive, slow enough to leave the processor to the machine."""
 
+BUSIEST = 18
+"""Workflows shown: as many as fit into a terminal beside the decisions below."""
+
 _log = structlog.get_logger(__name__)
 
 ZONE = ZoneInfo("Europe/Rome")
@@ -97,9 +100,11 @@ def _runs(ledger: Ledger, titles: Mapping[str, str]) -> Panel:
     for _ in range(4):
         rows.add_column(justify="right")
     rows.add_row("", *(Text(name, style="dim") for name in ("begun", "waiting", "ended", "done")))
-    for name, workflow in sorted(ledger.workflows.items()):
-        ended = workflow.exited.total()
-        numbers = (workflow.entered, workflow.waiting, ended, workflow.completed)
+    busiest = sorted(ledger.workflows, key=lambda name: -ledger.workflows[name].entered)[:BUSIEST]
+    for name in sorted(busiest):
+        workflow = ledger.workflows[name]
+        done = workflow.completed + workflow.converted
+        numbers = (workflow.entered, workflow.waiting, workflow.exited.total(), done)
         rows.add_row(Text(titles.get(name, name)), *map(str, numbers))
     return Panel(rows, title="runs")
 

@@ -48,7 +48,7 @@ def summary_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
     """One demo, as JSON and as text: the second run must come to the same."""
     place = tmp_path_factory.mktemp("demo")
-    arguments = ("--days", str(DAYS), "--seed", "5")
+    arguments = ("--days", str(DAYS), "--seed", "2")
     summary = summary_of(play(place / "json", *arguments, "--json"))
     done = play(place / "text", *arguments)
     assert done.returncode == 0, done.stderr
@@ -82,8 +82,24 @@ def test_the_sums_agree(played: Played) -> None:
     assert mails["failed"] == mails["waiting"] == 0
     assert summary["refused"].keys() <= {"invalid_json", "invalid_event", "unknown_type"}
     for workflow in summary["workflows"].values():
-        ended = workflow["completed"] + sum(workflow["exited"].values())
+        ended = workflow["completed"] + workflow["converted"] + sum(workflow["exited"].values())
         assert workflow["entered"] == ended + workflow["waiting"]
+
+
+def test_the_catalogue_is_at_work(played: Played) -> None:
+    begun = {name for name, each in played.summary["workflows"].items() if each["entered"]}
+    assert len(begun) > 15
+    assert begun >= {"w05-post-purchase", "w11-welcome", "w13-buyer-to-subscriber", "w25-birthday"}
+    assert "w05-post-purchase" in played.text
+
+
+def test_only_what_is_enabled_if_somebody_says_so(tmp_path: Path) -> None:
+    summary = summary_of(play(tmp_path, "--days", "1", "--enabled", "--json"))
+    assert summary["workflows"].keys() == {
+        "w05-post-purchase",
+        "w06-abandoned-cart-a",
+        "w11-welcome",
+    }
 
 
 def test_the_mails_can_be_read(played: Played) -> None:
