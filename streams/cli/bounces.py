@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from agents.mailer.bounces.reading import classify
 from agents.mailer.bounces.verdict import Verdict
-from streams.cli.console import JsonFlag, UserError, print_json, printable, say, stdout
+from streams.cli.console import JsonFlag, UserError, print_json, say, stdout
+from streams.cli.tables import listing
 from streams.mail.inbound.files import Kept, read_messages
 
 SHOWN = 80
@@ -42,17 +41,18 @@ def classify_files(
     if missing := [str(path) for path in paths if not path.exists()]:
         raise UserError(f"there is no {', '.join(missing)}")
     kinds: Counter[str] = Counter()
-    table = _table()
+    rows = []
     for name, verdict in _verdicts(paths):
         kinds[verdict.first.kind] += 1
         if as_json:
             print_json(_as_dict(name, verdict))
         else:
-            table.add_row(*(Text(printable(cell)) for cell in _row(name, verdict)))
+            rows.append(_row(name, verdict))
     if as_json:
         return
-    if kinds:
-        stdout().print(table)
+    if rows:
+        columns = ("file", "kind", "address", "reason", "code", "what the server said")
+        stdout().print(listing(columns, rows))
     stdout().print(_summary(kinds), markup=False)
 
 
@@ -82,14 +82,6 @@ def _as_dict(name: str, verdict: Verdict) -> dict[str, Any]:
         "message_id": verdict.returned.message_id,
         "recipients": [recipient._asdict() for recipient in verdict.recipients],
     }
-
-
-def _table() -> Table:
-    table = Table(box=None, pad_edge=False)
-    for column in ("file", "kind", "address", "reason", "code"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("what the server said")
-    return table
 
 
 def _row(name: str, verdict: Verdict) -> tuple[str, ...]:

@@ -18,7 +18,14 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+)
 
 from streams.configured import log_from
 from streams.log import Log
@@ -112,10 +119,26 @@ async def open_log(settings: Settings) -> AsyncIterator[Log]:
         await log.stop()
 
 
+class Bar:
+    """A progress bar on stderr, seen only where a person watches."""
+
+    def __init__(self, shown: Progress, task: TaskID) -> None:
+        self._shown = shown
+        self._task = task
+
+    def at(self, done: int | None, total: int | None = None) -> None:
+        """Show how far it is. What is None stays as it was."""
+        self._shown.update(self._task, completed=done, total=total)
+
+    def further(self, count: int) -> None:
+        """Show that so much more is done."""
+        self._shown.advance(self._task, count)
+
+
 @contextmanager
-def progress(description: str, total: int | None) -> Iterator[Progress]:
-    """Show a progress bar on stderr, only where a person watches; task 0 is the whole."""
-    bar = Progress(
+def progress(description: str, total: int | None = None) -> Iterator[Bar]:
+    """Show a progress bar until the end of the context. Without a total it only moves."""
+    shown = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
@@ -124,6 +147,5 @@ def progress(description: str, total: int | None) -> Iterator[Progress]:
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-    with bar:
-        bar.add_task(description, total=total)
-        yield bar
+    with shown:
+        yield Bar(shown, shown.add_task(description, total=total))

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from schemas.customer import Customer, decode_customer
 from schemas.description import describe
@@ -24,6 +22,7 @@ from streams.cli.console import (
     settings_of,
     stdout,
 )
+from streams.cli.tables import facts
 from streams.lookup import latest_state
 
 EVIDENCE_SHOWN = 10
@@ -47,13 +46,9 @@ def show(
     settings = settings_of(context)
 
     async def look_up() -> bytes | None:
-        with progress("reading the changelog", None) as bar:
+        with progress("reading the changelog") as bar:
             async with open_log(settings) as log:
-                return await latest_state(
-                    log,
-                    customer_id.encode(),
-                    lambda done, all_: bar.update(bar.task_ids[0], completed=done, total=all_),
-                )
+                return await latest_state(log, customer_id.encode(), bar.at)
 
     stored = run(look_up())
     if stored is None:
@@ -64,15 +59,7 @@ def show(
     if as_json:
         print_json(describe(customer))
     else:
-        stdout().print(_view(customer))
-
-
-def _view(customer: Customer) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
-    # Text, not markup: a name like "[red]" is a name.
-    for label, value in _rows(customer):
-        table.add_row(Text(label, style="bold"), Text(value))
-    return table
+        stdout().print(facts(_rows(customer)))
 
 
 def _rows(customer: Customer) -> Iterator[tuple[str, str]]:

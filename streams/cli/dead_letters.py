@@ -6,8 +6,6 @@ import base64
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from schemas.dead_letters import NO_PARTITION, DeadLetter
 from schemas.instant import to_rfc3339
@@ -23,6 +21,7 @@ from streams.cli.console import (
     settings_of,
     stdout,
 )
+from streams.cli.tables import listing
 from streams.dead_letters import ResendReport, find_letter, open_letters, resend
 from streams.settings import Settings
 
@@ -53,13 +52,8 @@ def list_letters(
     if not letters:
         stdout().print("No dead letters.")
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("id", "time", "from", "reason"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("what is wrong")
-    for letter in letters:
-        table.add_row(*(Text(printable(text)) for text in _row(letter)))
-    stdout().print(table)
+    columns = ("id", "time", "from", "reason", "what is wrong")
+    stdout().print(listing(columns, map(_row, letters)))
     if more:
         say(f"There are more; --limit shows more than {limit}.")
 

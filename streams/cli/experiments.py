@@ -84,19 +84,15 @@ async def _of_log(
     from streams.definitions import read  # noqa: PLC0415  # as above
     from streams.story import read_decisions, read_events_of  # noqa: PLC0415  # as above
 
-    with progress("reading the log", None) as bar:
-
-        def report(done: int, all_: int) -> None:
-            bar.update(bar.task_ids[0], completed=done, total=all_)
-
+    with progress("reading the log") as bar:
         async with open_log(settings) as log:
             published = await read(log)
             live = (published.live or {}).items()
             contents = [published.definitions[version] for version in live]
             designs = _designs([DEFINITION.validate_json(each) for each in contents])
-            decisions = await read_decisions(log, report)
+            decisions = await read_decisions(log, bar.at)
             measures = {design.measure for design in designs.values()} | {"order.completed"}
-            happened, until = await read_events_of(log, measures, report)
+            happened, until = await read_events_of(log, measures, bar.at)
     return designs, decisions, happened, until
 
 

@@ -85,13 +85,9 @@ async def _of_log(
     from streams.definitions import read  # noqa: PLC0415  # as above
     from streams.story import from_log, titles_of  # noqa: PLC0415  # as above
 
-    with progress("reading the log", None) as bar:
+    with progress("reading the log") as bar:
         async with open_log(settings) as log:
-            found = await from_log(
-                log,
-                customer,
-                lambda done, all_: bar.update(bar.task_ids[0], completed=done, total=all_),
-            )
+            found = await from_log(log, customer, bar.at)
             published = await read(log)
     live = [published.definitions[version] for version in (published.live or {}).items()]
     return found, titles_of([*published.definitions.values(), *live], language)

@@ -64,13 +64,9 @@ def hits(
 async def _read(settings: Settings, since: int) -> Reception:
     from streams.reception import read_reception  # noqa: PLC0415  # pydantic models take a moment
 
-    with progress("reading the log", None) as bar:
-
-        def report(done: int, all_: int) -> None:
-            bar.update(bar.task_ids[0], completed=done, total=all_)
-
+    with progress("reading the log") as bar:
         async with open_log(settings) as log:
-            return await read_reception(log, since=since, on_progress=report)
+            return await read_reception(log, since=since, on_progress=bar.at)
 
 
 def _table(found: list[tuple[Step, Received]]) -> Table:

@@ -160,7 +160,7 @@ def _read(orders: OrderFile, importer: Importer) -> Iterator[Event]:
         for row in orders.rows:
             importer.take(row)
             if importer.report.lines % STEP == 0 and orders.size is not None:
-                bar.update(bar.task_ids[0], completed=orders.read.tell())
+                bar.at(orders.read.tell())
     yield from importer.finish()
 
 
@@ -185,12 +185,8 @@ async def _publish(
             from streams.cli.topics import partition_count  # noqa: PLC0415  # only here
 
             await log.create_topics(topics(partition_count(settings)))
-        with progress("publishing", None) as bar:
-            await _append_all(
-                log,
-                _read(orders, importer),
-                lambda done: bar.update(bar.task_ids[0], completed=done),
-            )
+        with progress("publishing") as bar:
+            await _append_all(log, _read(orders, importer), bar.at)
         for start in range(0, len(letters), BATCH):
             await log.append(DEAD_LETTERS, 0, letters[start : start + BATCH])
     return importer.report

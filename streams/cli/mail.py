@@ -7,7 +7,6 @@ from typing import Annotated, Any, get_args
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from agents.mailer.entry import Entry, State, read_command, read_notify
 from schemas.commands import (
@@ -33,6 +32,7 @@ from streams.cli.console import (
     settings_of,
     stdout,
 )
+from streams.cli.tables import facts, listing
 from streams.clock import SystemClock
 from streams.definitions import read
 from streams.log import Log
@@ -117,16 +117,9 @@ def show(
     settings = settings_of(context)
 
     async def look_up() -> Life | None:
-        with progress("reading the log", None) as bar:
+        with progress("reading the log") as bar:
             async with open_log(settings) as log:
-                return await find_life(
-                    log,
-                    wanted,
-                    customer=customer or "",
-                    on_progress=lambda done, all_: bar.update(
-                        bar.task_ids[0], completed=done, total=all_
-                    ),
-                )
+                return await find_life(log, wanted, customer=customer or "", on_progress=bar.at)
 
     life = run(look_up())
     if life is None:
@@ -243,11 +236,9 @@ def _scope(paused_class: PausedClass | None, workflow: str | None) -> str:
 
 
 async def _overview(settings: Settings) -> Overview:
-    with progress("reading the changelog", None) as bar:
+    with progress("reading the changelog") as bar:
         async with open_log(settings) as log:
-            return await overview(
-                log, lambda done, all_: bar.update(bar.task_ids[0], completed=done, total=all_)
-            )
+            return await overview(log, bar.at)
 
 
 def _say_what_holds(found: Overview) -> None:
@@ -262,17 +253,16 @@ def _say_what_holds(found: Overview) -> None:
 
 
 def _table(mails: list[Entry]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for name in ("id", "class", "state", "due", "expires", "attempts", "what"):
-        table.add_column(name, no_wrap=name != "what")
-    for entry in mails:
-        about = _about(entry)
-        reason = f" {entry.held}" if entry.state == "held" else ""
-        what = " ".join(about[name] for name in ("workflow", "step", "template") if name in about)
-        row = (entry.id, entry.lane.delivery, f"{entry.state}{reason}", to_rfc3339(entry.due),
-               to_rfc3339(entry.expires), str(entry.attempt), what)  # fmt: skip
-        table.add_row(*(Text(printable(text)) for text in row))
-    return table
+    columns = ("id", "class", "state", "due", "expires", "attempts", "what")
+    return listing(columns, map(_row, mails))
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    about = _about(entry)
+    reason = f" {entry.held}" if entry.state == "held" else ""
+    what = " ".join(about[name] for name in ("workflow", "step", "template") if name in about)
+    return (entry.id, entry.lane.delivery, f"{entry.state}{reason}", to_rfc3339(entry.due),
+            to_rfc3339(entry.expires), str(entry.attempt), what)  # fmt: skip
 
 
 def _about(entry: Entry) -> dict[str, str]:
@@ -341,27 +331,21 @@ def _change_as_dict(change: Change) -> dict[str, Any]:
 
 
 def _view(life: Life) -> Table:
-    view = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
     about = {} if life.command is None else _said(life.command)
     rows = {"mail": life.id, "customer": life.customer, **about, "Message-ID": life.message_id,
             "state": life.state}  # fmt: skip
     if life.command is not None:
         rows["expires"] = to_rfc3339(life.command.expires)
-    for label, value in rows.items():
-        if value:
-            view.add_row(Text(label, style="bold"), Text(printable(value)))
-    return view
+    return facts((name, value) for name, value in rows.items() if value)
 
 
 def _timeline(life: Life) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2))
-    for name in ("time", "what", "attempt", "remark"):
-        table.add_column(name, no_wrap=name != "remark")
-    for change in life.changes:
-        attempt = "" if change.attempt is None else str(change.attempt)
-        row = (to_rfc3339(change.time), change.what, attempt, _remark(change))
-        table.add_row(*(Text(printable(text)) for text in row))
-    return table
+    return listing(("time", "what", "attempt", "remark"), map(_change_row, life.changes))
+
+
+def _change_row(change: Change) -> tuple[str, ...]:
+    attempt = "" if change.attempt is None else str(change.attempt)
+    return to_rfc3339(change.time), change.what, attempt, _remark(change)
 
 
 def _remark(change: Change) -> str:

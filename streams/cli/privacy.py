@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from schemas.customer import Customer
 from schemas.customer.consent import Evidence
@@ -26,17 +24,17 @@ from streams.cli.console import (
     UserError,
     open_log,
     print_json,
-    printable,
     progress,
     run,
     say,
     settings_of,
     stdout,
 )
+from streams.cli.tables import listing
 from streams.clock import SystemClock
 from streams.log import Log
 from streams.partitioner import partition_of
-from streams.privacy.collecting import Collected, collect, find_customer
+from streams.privacy.collecting import collect, find_customer
 from streams.settings import Settings
 from streams.topology import CUSTOMER_EVENTS, CUSTOMER_SIGNALS, CUSTOMERS_CHANGELOG, PERSONAL
 
@@ -87,12 +85,8 @@ def evidence(context: typer.Context, customer_id: CustomerId, as_json: JsonFlag 
     if not said:
         stdout().print("Nothing was ever said.")
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("time", "what", "said", "how", "words", "mail", "event"):
-        table.add_column(name, no_wrap=True)
-    for each in said:
-        table.add_row(*(Text(printable(text)) for text in _evidence_row(each)))
-    stdout().print(table)
+    columns = ("time", "what", "said", "how", "words", "mail", "event")
+    stdout().print(listing(columns, map(_evidence_row, said)))
 
 
 def _evidence_row(each: Evidence) -> tuple[str, ...]:
@@ -142,13 +136,12 @@ def requests(context: typer.Context, as_json: JsonFlag = False) -> None:
     if not open_:
         stdout().print("Nobody waits for a copy.")
         return
-    table = Table(box=None, pad_edge=False)
-    for name in ("customer", "asked", "due"):
-        table.add_column(name, no_wrap=True)
-    for each in open_:
-        asked, due = (to_rfc3339(at - at % 1000) for at in (each.time, each.time + ANSWER_MS))
-        table.add_row(*(Text(printable(text)) for text in (each.customer, asked, due)))
-    stdout().print(table)
+    stdout().print(listing(("customer", "asked", "due"), map(_request_row, open_)))
+
+
+def _request_row(each: DataRequested) -> tuple[str, ...]:
+    asked, due = (to_rfc3339(at - at % 1000) for at in (each.time, each.time + ANSWER_MS))
+    return each.customer, asked, due
 
 
 async def _requests(settings: Settings) -> list[DataRequested]:
@@ -210,10 +203,8 @@ async def _export(settings: Settings, customer_id: str, out: Path) -> dict[str, 
         raise UserError(f"a mail template can't be used: {error}") from None
     composer = Composer(mail_settings(settings), renderer)
     async with open_log(settings) as log:
-        with progress("reading the log", None) as bar:
-            collected: Collected = await collect(
-                log, customer_id, lambda count: bar.advance(bar.task_ids[0], count)
-            )
+        with progress("reading the log") as bar:
+            collected = await collect(log, customer_id, bar.further)
         if collected.is_empty:
             raise UserError(f"nothing is known about {customer_id!r}")
         try:

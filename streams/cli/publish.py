@@ -63,9 +63,7 @@ def publish_file(
                     read_lines(stream, from_line=from_line),
                     clock=SystemClock(),
                     dead_letter=dead_letter,
-                    on_progress=lambda _: bar.update(
-                        bar.task_ids[0], completed=stream.tell() if size else None
-                    ),
+                    on_progress=lambda _: bar.at(stream.tell() if size else None),
                 )
 
     report = run(publish_all())

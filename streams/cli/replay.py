@@ -111,11 +111,13 @@ def _of_file(path: Path, until: int, settings: Settings, *, everything: bool) ->
     for name, content in contents.items():
         definitions.add(live[name], content)
     with _opened(path) as (lines, size, tell), progress(f"replaying {path.name}", size) as bar:
-
-        def report(_: int) -> None:
-            bar.update(bar.task_ids[0], completed=tell() if size else None)
-
-        return replay_file(lines, until=until, definitions=definitions, live=live, report=report)
+        return replay_file(
+            lines,
+            until=until,
+            definitions=definitions,
+            live=live,
+            report=lambda _: bar.at(tell() if size else None),
+        )
 
 
 async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
@@ -125,7 +127,7 @@ async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
     from streams.replay import replay_topic  # noqa: PLC0415  # as above
 
     definitions = Definitions(coupon_key=coupon_key(settings))
-    with progress(f"replaying {topic}", None) as bar:
+    with progress(f"replaying {topic}") as bar:
         async with open_log(settings) as log:
             if await log.describe(topic) is None:
                 raise UserError(f"there is no topic {topic!r}, and no file of that name")
@@ -135,7 +137,7 @@ async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
                 topic=topic,
                 until=until,
                 definitions=definitions,
-                report=lambda done, all_: bar.update(bar.task_ids[0], completed=done, total=all_),
+                report=bar.at,
             )
 
 

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from agents.mailer.suppression import AddressHashes
 from schemas.events.fields import is_address
@@ -25,6 +23,7 @@ from streams.cli.console import (
     settings_of,
     stdout,
 )
+from streams.cli.tables import listing
 from streams.clock import SystemClock
 from streams.configured import signing_keys
 from streams.settings import Settings
@@ -106,15 +105,9 @@ def release_address(
     hashes, author, checked = _hashes(settings), _author(reason, by), _checked(address)
 
     async def write() -> Released:
-        with progress("looking for customers", None) as bar:
+        with progress("looking for customers") as bar:
             async with open_log(settings) as log:
-                return await release(
-                    log,
-                    hashes,
-                    checked,
-                    author,
-                    lambda done, all_: bar.update(bar.task_ids[0], completed=done, total=all_),
-                )
+                return await release(log, hashes, checked, author, bar.at)
 
     released = run(write())
     if not released.hashes and not released.customers:
@@ -162,15 +155,13 @@ def _print(rows: Iterable[tuple[str, Suppression]], *, as_json: bool, nothing: s
     if not rows:
         stdout().print(nothing, markup=False)
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("hash", "state", "scope", "reason", "time", "by"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("why")
-    for hashed, each in rows:
-        time = to_rfc3339(each.time - each.time % 1000)
-        cells = (hashed, each.state, each.scope, each.reason, time, each.by, each.note)
-        table.add_row(*(Text(printable(cell)) for cell in cells))
-    stdout().print(table)
+    columns = ("hash", "state", "scope", "reason", "time", "by", "why")
+    stdout().print(listing(columns, (_row(hashed, each) for hashed, each in rows)))
+
+
+def _row(hashed: str, each: Suppression) -> tuple[str, ...]:
+    time = to_rfc3339(each.time - each.time % 1000)
+    return hashed, each.state, each.scope, each.reason, time, each.by, each.note
 
 
 def _as_dict(hashed: str, suppression: Suppression) -> dict[str, Any]:
