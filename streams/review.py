@@ -25,7 +25,7 @@ SOURCE = "/ritorno/review"
 BATCH = 1000
 """Records awaited together, as in publishing."""
 
-_NOBODY = (b"\x00", POOL_PREFIX.encode())
+NOBODY = (b"\x00", POOL_PREFIX.encode())
 """Keys that begin so are no customers' ones."""
 
 
@@ -45,7 +45,7 @@ async def review(log: Log) -> ReviewReport:
         known: dict[bytes, None] = {}
         async for chunk in log.read(CUSTOMERS_CHANGELOG, partition, span.start, span.end):
             for record in chunk:
-                if record.key is None or record.key.startswith(_NOBODY):
+                if record.key is None or record.key.startswith(NOBODY):
                     continue
                 if record.value is None or len(record.value) == HEAD_SIZE:
                     known.pop(record.key, None)  # erased

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.context import Context
-from agents.workflows import advancing, counting
+from agents.workflows import advancing, counting, following
 from agents.workflows.ending import definition
 from agents.workflows.entering import subject_of
 from schemas.customer import Customer
@@ -68,14 +68,8 @@ def _catch_up(customer: Customer, run: Run, other: Run, context: Context) -> Non
     theirs = context.live.definitions.find(other.workflow, other.version)
     if published is None or theirs is None:
         return
-    instructions, place = theirs.program.instructions, other.step
-    while place < len(instructions):
-        mine = published.program.places.get(instructions[place].step.id)
-        if mine is not None:
-            break
-        place = instructions[place].after
-    else:
-        mine = len(published.program.instructions)
+    found = following.place(other.step, theirs, published)
+    mine = len(published.program.instructions) if found is None else found
     if mine > run.step:
         run.results = {**run.results, **other.results}
         run.coupon, run.holdout = other.coupon or run.coupon, other.holdout or run.holdout

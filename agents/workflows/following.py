@@ -25,33 +25,35 @@ def _move(
     customer: Customer, run: Run, published: Published, live: Published, context: Context
 ) -> Published | None:
     """Let the run wait at the step of the same id, or at the next one that there still is."""
-    place = _place(run, published, live)
-    if place is None:
+    to = place(run.step, published, live)
+    if to is None:
         end(customer, run, "exited", "definition_gone", context)
         return None
     run.version = live.version
-    run.results = _done(run, published, live, place) | run.results
+    run.results = _done(run, published, live, to) | run.results
     before = published.program.instructions[run.step].step
-    step = live.program.instructions[place].step
+    step = live.program.instructions[to].step
     if step.id == before.id and type(step) is type(before):
-        run.step = place
+        run.step = to
     else:  # what it waited for, or was held for, is not the new step's affair
-        advancing.come_to(run, place, context)
+        advancing.come_to(run, to, context)
     advancing.recount(customer, run, live.program, context)
     return live
 
 
-def _done(run: Run, published: Published, live: Published, place: int) -> dict[str, str]:
+def _done(run: Run, published: Published, live: Published, to: int) -> dict[str, str]:
     """Return the steps that are behind the run, and before it by the new version: not again."""
     passed = (each.step.id for each in published.program.instructions[: run.step])
-    return {id_: advancing.DONE for id_ in passed if live.program.places.get(id_, -1) > place}
+    return {id_: advancing.DONE for id_ in passed if live.program.places.get(id_, -1) > to}
 
 
-def _place(run: Run, published: Published, live: Published) -> int | None:
-    instructions, place = published.program.instructions, run.step
-    while place < len(instructions):
-        found = live.program.places.get(instructions[place].step.id)
+def place(step: int, published: Published, other: Published) -> int | None:
+    """Return where a run at `step` of one version goes on in another: at the step of the same id,
+    or at the next one that there still is; None when there is none."""
+    instructions = published.program.instructions
+    while step < len(instructions):
+        found = other.program.places.get(instructions[step].step.id)
         if found is not None:
             return found
-        place = instructions[place].after
+        step = instructions[step].after
     return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from agents.comparisons import possible
 from agents.vocabulary import Field, Vocabulary
@@ -18,15 +19,20 @@ from streams.cli.console import (
     UserError,
     open_log,
     print_json,
+    printable,
     run,
     settings_of,
     stdout,
 )
+from streams.cli.workflow_diff import diff
 from streams.cli.workflow_graph import draw
 from streams.cli.workflow_tests import test_files
 from streams.definitions import PublishReport, publish, read_files
 from streams.review import ReviewReport, review
 from streams.workflow_files.reading import read_directory
+
+if TYPE_CHECKING:
+    from streams.prospect import Prospect
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +44,7 @@ def register(app: typer.Typer) -> None:
     group.command("fields")(list_fields)
     group.command("review")(review_customers)
     group.command("graph")(draw)
+    group.command("diff")(diff)
     app.add_typer(group, name="workflows")
 
 
@@ -58,14 +65,18 @@ def publish_files(
     settings = settings_of(context)
     definitions = read_files(directory or settings.workflows_dir, everything=everything)
 
-    async def publish_all() -> PublishReport:
-        async with open_log(settings) as log:
-            return await publish(log, definitions)
+    async def publish_all() -> tuple[Prospect, PublishReport]:
+        from streams.prospect import foresee  # noqa: PLC0415  # see streams/cli/__init__.py
 
-    report = run(publish_all())
+        async with open_log(settings) as log:
+            return await foresee(log, definitions, "en"), await publish(log, definitions)
+
+    prospect, report = run(publish_all())
     if as_json:
         added = [f"{name}@{version}" for name, version in report.added]
-        print_json({"live": dict(report.live), "added": added, "changed": report.activated})
+        changes = {change.id: change.kind for change in prospect.changes}
+        print_json({"live": dict(report.live), "added": added, "changed": report.activated,
+                    "changes": changes})  # fmt: skip
         return
     out = stdout()
     for name, version in report.live.items():
@@ -73,6 +84,16 @@ def publish_files(
         out.print(f"{name:32} {version}{news}")
     if not report.activated:
         out.print("These were live already.")
+    elif not prospect.first:
+        _tell_changes(prospect)
+
+
+def _tell_changes(prospect: Prospect) -> None:
+    from streams.workflow_files.changes.telling import brief, overview  # noqa: PLC0415  # as above
+
+    stdout().print(overview(prospect.changes, prospect.unchanged, prospect.first, "en"))
+    for change in prospect.changes:
+        stdout().print(Text(f"  {printable(brief(change, 'en'))}"), soft_wrap=True)
 
 
 def lint_files(

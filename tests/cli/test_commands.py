@@ -226,8 +226,9 @@ def test_the_first_workflows_come_with_the_topics_and_changed_ones_by_command(
     [second] = ritorno("workflows", "publish", str(changed), "--json").json
     assert second["changed"]
     assert second["added"] == [f"w11-welcome@{second['live']['w11-welcome']}"]
+    assert second["changes"] == {"w11-welcome": "changed"}
     [again] = ritorno("workflows", "publish", str(changed), "--json").json
-    assert again == {"live": second["live"], "added": [], "changed": False}
+    assert again == {"live": second["live"], "added": [], "changed": False, "changes": {}}
 
 
 def test_schemas_are_exported(ritorno: Ritorno) -> None:
