@@ -55,6 +55,10 @@ lint: setup ## ruff: style and likely mistakes
 types: setup ## mypy --strict
 	@$(BIN)/mypy
 
+.PHONY: catalogue
+catalogue: setup ## Write docs/catalogue.md anew, from the workflow files and the tests
+	@$(BIN)/python -m tests.catalogue
+
 .PHONY: bench
 bench: setup ## Measure; writes benchmarks/results.json
 	@$(BIN)/python -m benchmarks

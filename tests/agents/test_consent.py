@@ -29,6 +29,7 @@ def kept(world: World) -> list[tuple[str, bool, str, str, str]]:
     return [(e.purpose, e.given, e.source, e.wording, e.mail) for e in world.customer().evidence]
 
 
+@pytest.mark.row("R04")
 def test_every_statement_is_kept_with_what_proves_it() -> None:
     world = World()
     proof = {"wording": "checkout-3", "mail": "m1", "ip": "192.0.2.1"}
@@ -86,6 +87,7 @@ def signed_up(world: World, **data: Any) -> World:
     return world.tell("list.subscribed", email="anna@example.com", **data)
 
 
+@pytest.mark.row("R04")
 def test_a_pending_subscription_joins_nothing_until_it_is_confirmed() -> None:
     world = signed_up(Asking()).tell("consent.given", purpose="marketing")
     customer = world.customer()

@@ -49,6 +49,7 @@ def test_a_reward_for_every_review_is_right() -> None:
           "with": {"coupon": {"code": "X"}}}],
     ],
 )  # fmt: skip
+@pytest.mark.row("R08")
 def test_a_reward_by_rating_is_found(steps: list[dict[str, Any]]) -> None:
     assert depends(*steps) == ["code"]
 
@@ -60,6 +61,7 @@ def test_so_is_one_by_who_may_enter_or_stay() -> None:
     assert depends(POINTS, exit_if={"not": GOOD}) == ["points"]
 
 
+@pytest.mark.row("R08")
 def test_the_shipped_workflows_are_right() -> None:
     for content in SHIPPED.values():
         definition = DEFINITION.validate_json(content)

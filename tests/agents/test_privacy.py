@@ -22,6 +22,7 @@ def basis(world: World, *, step: bool = True, settings: SoftOptIn = ALLOWED) -> 
     return legal_basis(world.customer(), step, world.now, settings)
 
 
+@pytest.mark.row("R04")
 def test_a_buyer_may_hear_of_similar_products() -> None:
     assert basis(buyer()) == "soft_opt_in"
 
@@ -49,6 +50,7 @@ NOT: dict[str, Callable[[World], object]] = {
 
 
 @pytest.mark.parametrize("why", NOT)
+@pytest.mark.row("R04")
 def test_its_limits(why: str) -> None:
     world = buyer()
     NOT[why](world)

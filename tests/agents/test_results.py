@@ -96,6 +96,7 @@ def result(rates: dict[str, tuple[int, int]], days: int = 40) -> Result:
     return compare(DESIGN, list(told(rates)), {}, START + days * DAY)
 
 
+@pytest.mark.row("R07")
 def test_a_clear_winner() -> None:
     found = result({"holdout": (20, 400), "a": (40, 400), "b": (80, 400)})
     assert (found.winner, found.missing, found.control) == ("b", [], "holdout")
@@ -110,6 +111,7 @@ def test_a_clear_winner() -> None:
     assert found.lift.relative == pytest.approx(2.0)
 
 
+@pytest.mark.row("R07")
 def test_what_is_missing() -> None:
     early = result({"holdout": (20, 400), "a": (40, 400), "b": (80, 400)}, days=20)
     assert (early.winner, early.missing) == ("", [Missing("days", 8)])
@@ -122,6 +124,7 @@ def test_what_is_missing() -> None:
     assert alike.missing == [Missing("certainty")]
 
 
+@pytest.mark.row("R07")
 def test_nothing_may_be_better_than_something() -> None:
     assert result({"holdout": (80, 400), "a": (40, 400), "b": (20, 400)}).winner == "holdout"
 

@@ -94,6 +94,7 @@ def test_following_all_links_at_once(burst: int, links: int, verdict: str) -> No
     assert judge(visit(kind="open", burst=burst, links=links)).verdict == "human"
 
 
+@pytest.mark.row("R05")
 def test_the_most_restrictive_mode_wins() -> None:
     for modes in itertools.product(MODES, repeat=3):
         assert MODES.index(strictest(*modes)) == min(MODES.index(mode) for mode in modes)
@@ -111,6 +112,7 @@ def test_the_most_restrictive_mode_wins() -> None:
         ("off", False, "off"),
     ],
 )
+@pytest.mark.row("R05")
 def test_what_workflow_and_person_allow(
     workflow: TrackingMode | None, consents: bool, allowed: str
 ) -> None:

@@ -69,6 +69,7 @@ def test_how_long_it_may_be_held() -> None:
         ("Asia/Tokyo", "2026-03-02T13:00:00Z", "2026-03-03T00:00:00Z"),
     ],
 )
+@pytest.mark.row("R03")
 def test_quiet_hours_are_those_of_the_customer(zone: str, now: str, again: str | None) -> None:
     verdict = judge(anna(zone), candidate(), parse_instant(now), NIGHT)
     if again is None:
@@ -77,6 +78,7 @@ def test_quiet_hours_are_those_of_the_customer(zone: str, now: str, again: str |
         assert verdict == Verdict("hold", "quiet_hours", parse_instant(again), "21:00-09:00")
 
 
+@pytest.mark.row("R02")
 def test_a_day_is_a_calendar_day_of_the_customer() -> None:
     evening = parse_instant("2026-03-02T22:30:00Z")  # 23:30 in Rome, 17:30 in New York
     midnight = parse_instant("2026-03-02T23:00:00Z")
@@ -125,6 +127,7 @@ def test_a_workflows_cap_outlives_the_others_mails() -> None:
     assert customer.sent == sorted(customer.sent, key=lambda each: each.time)
 
 
+@pytest.mark.row("R01")
 def test_ten_mails_make_the_mix() -> None:
     nine = [mail(NOON + n * HOUR, "promotional" if n in (2, 5, 7) else "informative")
             for n in range(9)]  # fmt: skip
@@ -141,6 +144,7 @@ def test_ten_mails_make_the_mix() -> None:
     assert judge(anna(sent=nine[1:]), candidate("promotional"), now, MIX).action == "send"
 
 
+@pytest.mark.row("R01")
 def test_every_window_counts_not_only_the_longest() -> None:
     """Thirty days with 3 of 12 are right, and yet the last ten of them would hold four."""
     kinds = ["informative"] * 11 + ["promotional"] * 3 + ["informative"] * 5
@@ -155,6 +159,7 @@ def test_shares_are_counted_exactly() -> None:
     assert judge(anna(sent=sent), candidate("promotional"), NOON + 99, exact).action == "send"
 
 
+@pytest.mark.row("R02")
 def test_who_ignores_gets_fewer() -> None:
     customer = anna(sent=[mail(NOON)])
     customer.ignored = 7
@@ -165,6 +170,7 @@ def test_who_ignores_gets_fewer() -> None:
     assert judge(customer, candidate(), NOON + 7 * DAY, TIRED).action == "send"  # a weekly series
 
 
+@pytest.mark.row("R02")
 def test_who_asks_for_less_gets_fewer() -> None:
     customer = anna(sent=[mail(NOON)])
     customer.profile.mail_frequency = "less"
@@ -174,6 +180,7 @@ def test_who_asks_for_less_gets_fewer() -> None:
     assert judge(customer, candidate(), NOON + DAY, TIRED).action == "send"
 
 
+@pytest.mark.row("R02")
 def test_who_left_a_list_gets_fewer_for_a_while() -> None:
     customer = anna(sent=[mail(NOON + 28 * DAY)])
     customer.left_list = NOON

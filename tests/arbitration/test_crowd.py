@@ -23,6 +23,7 @@ Patch = pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.row("R01", "R02", "R03")
 def test_the_policy_holds(seed: int) -> None:
     crowd = Crowd(seed)
     crowd.tell()

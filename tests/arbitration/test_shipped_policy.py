@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from agents.partition import Changes, Counts
 from schemas.decisions import Decision
 from schemas.definitions import DEFINITION, canonical
@@ -58,6 +60,7 @@ def test_a_cart_at_any_hour_is_reminded_of_in_time() -> None:
             assert [step for _, step in steps(told)] == ["reminder"]
 
 
+@pytest.mark.row("R03")
 def test_at_night_only_the_confirmation_goes() -> None:
     told = world().at(NIGHT).order().tell("list.subscribed", list="news", confirmed=True)
     told.at(2 * DAY)
@@ -76,6 +79,7 @@ def test_the_cart_that_is_bought_at_night_is_not_asked_for_in_the_morning() -> N
     assert steps(told) == [(NIGHT + 2 * HOUR, "w01-confirmation")]
 
 
+@pytest.mark.row("R03")
 def test_who_moves_to_another_zone_is_asked_anew() -> None:
     """22:00 in Rome is the afternoon in New York: what was held goes at once."""
     told = world().at(NIGHT).tell("list.subscribed", list="news", confirmed=True).at(NIGHT + HOUR)

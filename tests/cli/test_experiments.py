@@ -67,6 +67,7 @@ def write(path: str, events: list[tuple[int, str, str, dict[str, object]]]) -> N
     Path(path).write_text("\n".join(lines) + "\n")
 
 
+@pytest.mark.row("R07")
 def test_an_experiment_is_compared(replayed: Ritorno) -> None:
     done = replayed("experiments", "--from", "out", "--workflows-dir", "files", "--json")
     [found] = done.json
@@ -85,6 +86,7 @@ def test_an_experiment_is_compared(replayed: Ritorno) -> None:
     assert "lift over the holdout: +" in words
 
 
+@pytest.mark.row("R07")
 def test_before_its_time_there_is_no_winner(replayed: Ritorno) -> None:
     replayed("replay", "events.ndjson", "--until", "2026-03-10", "--out", "early",
              "--workflows-dir", "files")  # fmt: skip

@@ -17,6 +17,7 @@ all of them."""
 
 
 @pytest.mark.parametrize("name", HISTORIES)
+@pytest.mark.row("R01", "R02", "R03")
 def test_the_promises_hold_with_the_whole_catalogue_live(name: str) -> None:
     history = HISTORIES[name]
     if not history.file.exists():

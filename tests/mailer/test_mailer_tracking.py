@@ -143,6 +143,7 @@ def sources(mode: TrackingMode, **fields: object) -> set[str]:
     return set(re.findall(rf"{ROOT}/[co]/[^\"]+", html))
 
 
+@pytest.mark.row("R05")
 def test_off_leaves_no_trace() -> None:
     html = page("https://shop.example/a")
     assert instrument(html, "off") == html

@@ -26,6 +26,7 @@ def findings(content: str, *uses: Use, **files: str) -> list[Finding]:
     return [finding for finding in found if finding.rule != "language"]
 
 
+@pytest.mark.row("R09")
 def test_the_shipped_mails_are_right() -> None:
     directory = Path("workflows")
     uses = uses_of(read_files(directory, everything=True).values())
@@ -67,6 +68,7 @@ def test_every_block_is_right() -> None:
         ("remote", "<p>a</p><mj-raw><script>1</script></mj-raw>", "elsewhere: <script"),
     ],
 )
+@pytest.mark.row("R09")
 def test_what_is_wrong_is_found(rule: str, content: str, message: str) -> None:
     (found,) = findings(content)
     assert (found.file, found.rule, found.level) == ("x.it.j2", rule, "error")

@@ -56,6 +56,7 @@ def test_all_templates_are_in_both_languages() -> None:
         assert [RENDERER.language(name, each) for each in ("it", "en")] == ["it", "en"]
 
 
+@pytest.mark.row("R06")
 def test_prices_and_dates_are_those_of_the_language() -> None:
     italian, english = render("order-confirmation"), render("order-confirmation", "en")
     assert "1.052,00\u00a0€" in italian.html
@@ -70,6 +71,7 @@ def test_prices_and_dates_are_those_of_the_language() -> None:
     assert "3–5 giorni" in render("order-confirmation", order=free_text).text
 
 
+@pytest.mark.row("R09")
 def test_cart_mails_offer_and_do_not_push() -> None:
     for template in ("cart-reminder", "cart-free-shipping", "cart-last-call"):
         words = render(template)

@@ -134,6 +134,7 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
         yield shop
 
 
+@pytest.mark.row("R04")
 async def test_nothing_is_left_in_any_file(tmp_path: Path) -> None:
     """The stores are in files as well."""
     async with (

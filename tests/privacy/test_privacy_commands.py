@@ -82,6 +82,7 @@ def play(ritorno: Ritorno, *lines: str) -> None:
 
 
 @pytest.mark.usefixtures("working")
+@pytest.mark.row("R04")
 def test_the_rights_of_a_customer(ritorno: Ritorno, tmp_path: Path) -> None:
     play(ritorno, *STORY)
 

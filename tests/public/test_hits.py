@@ -78,6 +78,7 @@ async def test_the_pixel_is_a_picture_that_nobody_keeps() -> None:
         assert len(body) == 43
 
 
+@pytest.mark.row("R05")
 async def test_anonymous_hits_are_counted_and_that_is_all() -> None:
     async with visit(tracking="identified") as here:
         for _ in range(2):  # nobody knows whether it was the same person
@@ -96,6 +97,7 @@ async def test_anonymous_hits_are_counted_and_that_is_all() -> None:
     assert here.metrics.seen["hit", "click", "anonymous", "human"] == 2
 
 
+@pytest.mark.row("R05")
 async def test_pseudonymous_hits_name_nobody_and_count_once() -> None:
     async with visit(tracking="identified") as here:
         for _ in range(3):

@@ -68,6 +68,7 @@ def told(here: Visit) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
+@pytest.mark.row("R04")
 async def test_the_page_shows_what_holds_now_and_changes_nothing() -> None:
     async with here_is() as here:
         answer, page = await here.get(here.url("p", TOKEN))

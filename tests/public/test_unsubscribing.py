@@ -146,6 +146,7 @@ async def test_scanners_confirm_nothing() -> None:
     assert not here.log.kept
 
 
+@pytest.mark.row("R04")
 async def test_a_confirmation_is_consent_with_its_evidence() -> None:
     async with visit() as here:
         _, page = await here.post(here.url("y", CONFIRM))

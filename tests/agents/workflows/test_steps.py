@@ -113,6 +113,7 @@ SPLIT = f"""{{id: test, experiment: subject, split: [
       {{name: none, share: 20, holdout: true, steps: [{{id: third, {OFFER}}}]}}]}}"""
 
 
+@pytest.mark.row("R07")
 def test_a_split_is_for_ever_and_by_share() -> None:
     world = World.of(flow(SPLIT))
     for number in range(300):
