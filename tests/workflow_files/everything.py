@@ -42,7 +42,7 @@ steps:
           - {id: mail-b, send: cart-help, kind: promotional, if: {orders.count: 2},
              basis: soft_opt_in, stop_on: [product.reviewed], expires: 1d, tracking: "off",
              products: {from: complements, at_least: 2}}
-          - {id: sales, notify: sales, message: {it: "Ciao {profile.email}"}}
+          - {id: sales, notify: sales, message: {it: "Ciao \e[31m{profile.email}"}}
           - {id: hook, notify: "https://shop.example/a-very-long-address/that-has-to-be-broken/somewhere"}
           - {id: list, list: newsletter, action: subscribe}
           - {id: set, set: {first_purchase: null, profile.city: "Napoli"}}

@@ -74,6 +74,13 @@ def test_mermaid_takes_no_text_for_its_own() -> None:
     assert "#37;#37;#123;init" in text
 
 
+def test_a_terminal_gets_nothing_to_obey() -> None:
+    drawn = picture(everything(), "it")
+    for text in (mermaid(drawn), svg(drawn)):
+        assert "Ciao" in text
+        assert all(letter.isprintable() or letter == "\n" for letter in text)
+
+
 def test_a_way_that_ends_leads_nowhere() -> None:
     text = mermaid(picture(everything(), "en"))
     ends = re.findall(r'(n\d+)\(\["(?:goal|end)<br/>', text)

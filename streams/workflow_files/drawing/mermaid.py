@@ -91,7 +91,8 @@ def _quoted(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    plain = " ".join(text.split())
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    plain = " ".join(printable.split())
     return _SPECIAL.sub(lambda match: "".join(_entity(sign) for sign in match[0]), plain)
 
 

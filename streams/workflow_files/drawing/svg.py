@@ -50,7 +50,7 @@ def svg(picture: Picture) -> str:
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{tall}" '
         f'viewBox="0 0 {wide} {tall}" lang="{picture.language}" role="img" '
-        f'aria-labelledby="{name}-title {name}-desc">',
+        f'aria-labelledby="{name}-title" aria-describedby="{name}-desc">',
         f'<title id="{name}-title">{_clean(picture.title)}</title>',
         f'<desc id="{name}-desc">{_clean(picture.told())}</desc>',
         f"<style>{_style(drawing)}</style>",
