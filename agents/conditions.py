@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
+from urllib.parse import quote
 
 from agents.comparisons import Wrong, compile_test
 from agents.expressions import WrongExpression, compile_expression
 from agents.subject import Subject
-from agents.values import written
+from agents.values import spoken_amount, written
 from agents.vocabulary import Field, Part, Vocabulary
 from schemas.definitions.conditions import Condition, Test
 from schemas.stored import NEVER
@@ -92,12 +94,18 @@ def find_date(name: str, vocabulary: Vocabulary, *, about: str = "", path: str =
     return field
 
 
-def fill(text: str, subject: Subject, *, whole: bool = False) -> str:
+def fill(
+    text: str, subject: Subject, *, whole: bool = False, language: str = "", link: bool = False
+) -> str:
     """Replace each `{field}` by what it is, by nothing when that isn't known.
 
     `whole`: return an empty text when any of them isn't known; `category:` is no tag.
+    `language`: of a text for people to read, who write amounts in their own way. `link`: the text
+    is an address, and what it names becomes a part of that.
     """
-    values = {name: _written(name, subject) for name in _NAMED.findall(text)}
+    values = {name: _written(name, subject, language) for name in _NAMED.findall(text)}
+    if link:
+        values = {name: quote(value, safe="") for name, value in values.items()}
     if whole and not all(values.values()):
         return ""
     return _NAMED.sub(lambda match: values[match[1]], text)
@@ -109,11 +117,14 @@ def check_text(text: str, vocabulary: Vocabulary, *, about: str = "", path: str 
         _find(name, vocabulary, about, path)
 
 
-def _written(name: str, subject: Subject) -> str:
+def _written(name: str, subject: Subject, language: str) -> str:
     field = _OPEN.find(name)
     if field is None:
         return ""
-    return written(field.read(subject), field.type, subject.customer.profile.zone)
+    value = field.read(subject)
+    if language and isinstance(value, Decimal):
+        return spoken_amount(value, language)
+    return written(value, field.type, subject.customer.profile.zone)
 
 
 def _own_parts(condition: Condition, vocabulary: Vocabulary, about: str) -> Iterable[Check]:

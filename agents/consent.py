@@ -56,7 +56,7 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Occur
         _agree(customer, _evidence(event, context, "marketing", agreed=True))
     elif known.pending:
         known.time = time
-        return [Occurred("list.pending", time, list=data.list)]
+        return [Occurred("list.pending", time, list=data.list, data={"list": data.list})]
     return _join(customer)
 
 
@@ -70,7 +70,7 @@ def unsubscribed(customer: Customer, event: Event, context: Context) -> list[Occ
         return []
     customer.lists[data.list] = Subscription(subscribed=False, time=time)
     customer.left_list = max(customer.left_list, time)
-    occurred = [Occurred("list.left", time, list=data.list)]
+    occurred = [Occurred("list.left", time, list=data.list, data={"list": data.list})]
     if not any(subscription.subscribed for subscription in customer.lists.values()):
         occurred += withdraw(customer, _evidence(event, context, "marketing", agreed=False))
     return occurred
@@ -90,7 +90,7 @@ def take_off(customer: Customer, name: str, time: int) -> list[Occurred]:
     if known is None or not known.subscribed:
         return []
     customer.lists[name] = Subscription(subscribed=False, time=time)
-    return [Occurred("list.left", time, list=name)]
+    return [Occurred("list.left", time, list=name, data={"list": name})]
 
 
 def withdraw(customer: Customer, evidence: Evidence) -> list[Occurred]:
@@ -108,7 +108,8 @@ def adopt(customer: Customer, other: Customer) -> list[Occurred]:
         if known is None or known.time < subscription.time:
             customer.lists[name] = subscription
             if known is not None and known.subscribed and not subscription.subscribed:
-                occurred.append(Occurred("list.left", subscription.time, list=name))
+                left = Occurred("list.left", subscription.time, list=name, data={"list": name})
+                occurred.append(left)
     for evidence in other.evidence:
         _keep(customer, evidence)
     customer.evidence.sort(key=lambda evidence: evidence.time)
@@ -187,5 +188,5 @@ def _join(customer: Customer) -> list[Occurred]:
         if subscription.subscribed and not subscription.joined and not subscription.pending:
             subscription.joined = True
             time = max(subscription.time, consented.time)
-            occurred.append(Occurred("list.joined", time, list=name))
+            occurred.append(Occurred("list.joined", time, list=name, data={"list": name}))
     return occurred

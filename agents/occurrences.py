@@ -10,6 +10,7 @@ from __future__ import annotations
 from agents import tracking
 from agents.context import Context, Occurred
 from agents.properties import Properties
+from agents.vocabulary.happening import CONCLUDED_FROM
 from schemas.customer import Customer
 from schemas.events import ACTIVE, Event
 
@@ -35,10 +36,20 @@ def of(
         ]
     elif listens(customer, event.type, context) and _is_told(customer, event):
         concluded = [_as_it_is(event, cart, context), *concluded]
+    concluded = [_with_properties(each, event) for each in concluded]
     active = event.type in ACTIVE and listens(customer, "customer.active", context)
     if active and tracking.counts(customer, event):
         concluded = [*concluded, Occurred("customer.active", context.when(event.time))]
     return concluded
+
+
+def _with_properties(occurred: Occurred, event: Event) -> Occurred:
+    """What was concluded from an event has its properties, as far as it is about the same list."""
+    if event.type not in CONCLUDED_FROM.get(occurred.name, ()):
+        return occurred
+    if occurred.list and occurred.list != event.data.list:
+        return occurred
+    return occurred._replace(data=Properties(event.data))
 
 
 def concerns_nobody(customer: Customer, event: Event, context: Context) -> bool:

@@ -28,7 +28,7 @@ def choose(
 ) -> list[Product] | None:
     """Return the products for a mail, best first; None when there are fewer than it needs."""
     chosen: dict[str, Product] = {}
-    found = (_from(source, customer, run, catalogue) for source in wanted.sources)
+    found = (_from(source, wanted, customer, run, catalogue) for source in wanted.sources)
     for product in chain.from_iterable(found):
         chosen.setdefault(product.id, product)
         if len(chosen) == wanted.at_most:
@@ -59,10 +59,11 @@ def describe(product: Product) -> dict[str, JsonValue]:
 
 
 def _from(
-    source: ProductSource, customer: Customer, run: Run, catalogue: Catalogue
+    source: ProductSource, wanted: Products, customer: Customer, run: Run, catalogue: Catalogue
 ) -> Iterator[Product]:
-    if source == "trigger":
-        yield from _known([run.product], catalogue)  # also when it is sold out: it is what it is
+    if source == "trigger":  # sold out it is still what the mail is about, if the mail can say so
+        about = _known([run.product], catalogue)
+        yield from (each for each in about if each.available or not wanted.at_least)
         return
     if source == "owned":
         order = _order(customer, run)

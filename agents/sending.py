@@ -41,6 +41,9 @@ from schemas.stored import NEVER
 EXPIRES_AFTER: dict[MailClass, int] = {"transactional": 48 * 3_600_000, "marketing": 24 * 3_600_000}
 """How long a mail may wait at the mailer, ms; the spans of the retry budget."""
 
+_ADDRESSES = frozenset({"url", "links"})
+"""Variables, or keys of them, that are addresses."""
+
 _IGNORED: frozenset[Part] = frozenset({"activity"})
 """What a sent mail changes of what is known: how many were ignored."""
 
@@ -142,17 +145,21 @@ def _variables(
     if context.live.loyalty is not None:
         given["points"] = _points(customer, context.live.loyalty)
     subject = context.subject(customer, run)
-    return given | {name: _filled(value, subject) for name, value in step.variables.items()}
+    own: dict[str, JsonValue] = _filled(step.variables, subject)
+    return given | own
 
 
-def _filled(value: JsonValue, subject: Subject) -> Any:
-    """Texts may name fields, `{event.topic}`, wherever they stand."""
+def _filled(value: JsonValue, subject: Subject, *, link: bool = False) -> Any:
+    """Texts may name fields, `{event.topic}`, wherever they stand; in an address as parts of it."""
     if isinstance(value, str):
-        return conditions.fill(value, subject) if "{" in value else value
+        return conditions.fill(value, subject, link=link) if "{" in value else value
     if isinstance(value, list):
-        return [_filled(each, subject) for each in value]
+        return [_filled(each, subject, link=link) for each in value]
     if isinstance(value, dict):
-        return {name: _filled(each, subject) for name, each in value.items()}
+        return {
+            name: _filled(each, subject, link=link or name in _ADDRESSES)
+            for name, each in value.items()
+        }
     return value
 
 

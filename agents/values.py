@@ -75,6 +75,14 @@ def written(value: Any, type_: str, zone: str) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def spoken_amount(amount: Decimal, language: str) -> str:
+    """Return an amount as it is read in a language: `1.234,50` in Italian, else `1,234.50`."""
+    text = f"{amount:,.2f}"
+    return text.translate(_ITALIAN) if language == "it" else text
+
+
+_ITALIAN = str.maketrans(",.", ".,")
+
 READERS: Mapping[str, Callable[[Any], Any]] = {
     "text": to_text,
     "number": to_number,

@@ -25,9 +25,10 @@ from schemas.stored import NEVER
 _HALF_HOUR = 1_800_000
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-_CONCLUDED_FROM = {
+CONCLUDED_FROM = {
     "cart.changed": ("cart.product_added", "cart.product_removed"),
     "cart.emptied": ("cart.product_removed",),
+    "list.pending": ("list.subscribed",),
     "list.joined": ("list.subscribed",),
     "list.left": ("list.unsubscribed",),
 }
@@ -72,7 +73,7 @@ def event_fields(about: str) -> Iterator[Field]:
             yield property_field(name, type_, f"`{name}` of what began the run")
         return
     seen: set[str] = set()
-    for type_name in _CONCLUDED_FROM.get(about, (about,)):
+    for type_name in CONCLUDED_FROM.get(about, (about,)):
         model = PAYLOADS.get(type_name)
         for each in () if model is None else _of_model(model, type_name):
             if each.name not in seen:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pydantic import JsonValue
+
 from agents.conditions import ConditionMistake, check_text, find_date
 from agents.mistakes import Mistake
 from agents.vocabulary import Vocabulary
@@ -54,13 +56,26 @@ def _texts(step: Step) -> Iterator[tuple[str, str]]:
         case UntagStep(untag=text):
             yield "untag", text
         case SendStep(variables=values):
-            yield from ((f"with.{name}", v) for name, v in values.items() if isinstance(v, str))
+            yield from _nested(values, "with")
         case NotifyStep(message=message):
             yield from ((f"message.{language}", text) for language, text in message.items())
         case SetStep(set=values):
             yield from ((f"set.{name}", v) for name, v in values.items() if isinstance(v, str))
         case _:
             pass
+
+
+def _nested(value: JsonValue, path: str) -> Iterator[tuple[str, str]]:
+    """Yield every text of a variable, wherever it stands: all may name fields."""
+    match value:
+        case str():
+            yield path, value
+        case list():
+            for number, each in enumerate(value):
+                yield from _nested(each, f"{path}.{number}")
+        case dict():
+            for name, each in value.items():
+                yield from _nested(each, f"{path}.{name}")
 
 
 def _date(name: str, vocabulary: Vocabulary, about: str, path: str) -> Iterator[Mistake]:

@@ -26,7 +26,10 @@ def notify(customer: Customer, run: Run, step: NotifyStep, context: Context) -> 
     if target == "sales":
         target = policy.sales if policy is not None else ""
     subject = context.subject(customer, run)
-    message = {language: conditions.fill(text, subject) for language, text in step.message.items()}
+    message = {
+        language: conditions.fill(text, subject, language=language)
+        for language, text in step.message.items()
+    }
     id_ = derived_id(customer.key, run.id, step.id)
     alert = SalesAlert(
         id=id_,

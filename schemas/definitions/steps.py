@@ -49,10 +49,11 @@ class Products(Definition):
     """A selection from the feed. Only what is in stock, never what was just bought.
 
     complements, accessories, upgrades: of what the run's order, product or the cart is about, as
-    the shop has set them. trigger: the product that the run is about. interests: what the customer
-    has looked at most. owned: what the run's order (or the last one) holds. running_out: the run's
-    product and what was bought with it that runs out with it. categories: the bestsellers of the
-    categories that the customer buys and looks at. bestsellers: all.
+    the shop has set them. trigger: the product that the run is about, with `at_least: 1` only while
+    it can be bought. interests: what the customer has looked at most. owned: what the run's order
+    (or the last one) holds. running_out: the run's product and what was bought with it that runs
+    out with it. categories: the bestsellers of the categories that the customer buys and looks at.
+    bestsellers: all.
     """
 
     source: ProductSource | Annotated[list[ProductSource], Field(min_length=1)] = Field(

@@ -133,6 +133,8 @@ class WorkflowTest(Definition):
     customer: Person = Person()
     given: list[Given] = Field(min_length=1)
     expect: list[Expected] = []
+    begins: bool = True
+    """`false`: what is given must not begin the workflow at all."""
     until: Moment | None = None
     """Default: thirty days after the last thing that is named."""
     workflows: list[Name] = []

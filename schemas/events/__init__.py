@@ -34,6 +34,7 @@ from schemas.events.person import (
     ListChange,
     Noted,
     PrivacyRequest,
+    SupportRequested,
     SurveyAnswered,
     Traits,
 )
@@ -92,7 +93,7 @@ PAYLOADS: dict[str, type[BaseModel]] = {
     "list.unsubscribed": ListChange,
     "consent.given": ConsentChange,
     "consent.withdrawn": ConsentChange,
-    "support.requested": Noted,
+    "support.requested": SupportRequested,
     "survey.answered": SurveyAnswered,
     "call.logged": Noted,
     "deal.stage_changed": Noted,

@@ -93,6 +93,13 @@ class Noted(Payload):
     message: Text | None = None
 
 
+class SupportRequested(Noted):
+    """Somebody asks for help."""
+
+    order_id: Id | None = None
+    """Which order it is about, when the form or the CRM knows."""
+
+
 class SurveyAnswered(Noted):
     """An answer to a question of the shop's."""
 

@@ -18,7 +18,7 @@ from schemas.decisions import Decision
 from schemas.definitions import canonical, version_of
 from schemas.definitions.shop import Policy
 from schemas.definitions.steps import CallStep
-from schemas.definitions.tests import Given, WorkflowTest, moment
+from schemas.definitions.tests import Given, WorkflowTest, moment, moment_text
 from schemas.definitions.workflow import Workflow
 from schemas.instant import to_rfc3339
 from schemas.wire import PRODUCT_UPDATED
@@ -97,6 +97,10 @@ class Bench:
         problems = [f"{here}: given, {where}: {detail}" for where, _, detail in outcome.refusals]
         for expectation, text in differences(test, mails, decisions, self._render):
             problems.append(f"{self._place(workflow, number, expectation)}: {text}")
+        begun = [each.time for each in decisions if each.decision == "entered"]
+        if begun and not test.begins:
+            when = moment_text(begun[0], test.start)
+            problems.append(f"{here}: at {when} it begins, which it should not")
         story = [told(decision, test.start) for decision in decisions]
         virtual_ms = until - test.start
         return Tried(workflow.id, test.name, here, len(mails), virtual_ms, problems, story)

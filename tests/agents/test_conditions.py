@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from agents.conditions import ConditionMistake, check_text, compile_condition, fill, find_date
 from agents.days import Day, begins, parse_day
 from agents.subject import Subject
+from agents.values import spoken_amount
 from agents.vocabulary import Vocabulary
 from agents.windows import DEFAULT_ZONE
 from schemas.customer import Customer
@@ -190,11 +191,20 @@ def test_texts_name_fields() -> None:
     )
     assert fill("x:{event.brand}", subject) == "x:"
     assert fill("x:{event.brand}", subject, whole=True) == ""
+    assert fill("/s?c={event.category}&n=1", subject, link=True) == "/s?c=t%C3%A8&n=1"
     check_text("{event.category}", VOCABULARY, about="product.viewed")
     with pytest.raises(ConditionMistake, match=r"profile\.first_name"):
         check_text("{profile.fist_name}", VOCABULARY)
     with pytest.raises(ConditionMistake, match="neither a date"):
         find_date("profile.city", VOCABULARY)
+
+
+def test_amounts_in_words_for_people_are_written_as_in_their_language() -> None:
+    subject = Subject(anna(), NOW, None, {"total": "1234.5"})
+    assert fill("{orders.spent}", subject, language="it") == "49,90"
+    assert fill("{orders.spent} {orders.count}", subject, language="en") == "49.90 1"
+    assert spoken_amount(Decimal("1234567.5"), "it") == "1.234.567,50"
+    assert spoken_amount(Decimal("1234567.5"), "en") == "1,234,567.50"
 
 
 def test_a_check_says_when_time_changes_it() -> None:

@@ -79,6 +79,8 @@ def test_the_other_sources() -> None:
     assert ids("interests", customer, run()) == ["filtro", "moka", "tazza"]
     assert ids("owned", customer, run()) == ["caffè"]
     assert ids("trigger", customer, run(product="zucchero")) == ["zucchero"]
+    assert ids({"from": "trigger", "at_least": 1}, customer, run(product="zucchero")) is None
+    assert ids({"from": "trigger", "at_least": 1}, customer, run(product="moka")) == ["moka"]
     assert ids("bestsellers", customer, run()) == ["tazza", "carta", "moka", "filtro"]
 
 

@@ -101,6 +101,19 @@ def test_a_mail_that_nobody_expects_is_a_failure(ritorno: Ritorno, files: Path) 
     assert problem.endswith(": at 1h was sent: cart-reminder, which is not expected")
 
 
+def test_what_is_not_to_begin_at_all(ritorno: Ritorno, files: Path) -> None:
+    path = write(
+        files,
+        "{name: right, begins: false, given: [{at: 0m, event: page.viewed}]}",
+        f"{{name: wrong, begins: false, given: [{CART}],"
+        " expect: [{at: 1h, send: cart-reminder}]}",
+    )
+    right, wrong = ritorno("workflows", "test", str(files), "--json").json
+    assert right["passed"]
+    line = len(path.read_text("utf-8").splitlines())
+    assert wrong["problems"] == [f"{path}:{line}: at 0s it begins, which it should not"]
+
+
 def test_a_mail_that_cannot_be_rendered_is_a_failure(ritorno: Ritorno, files: Path) -> None:
     mail = files / "templates" / "cart-reminder.it.j2"
     broken = mail.read_text("utf-8").replace("<h1>", "<h1>{{ 1 / (cart.lines | length - 1) }} ")

@@ -217,6 +217,20 @@ def test_a_code_says_what_an_order_must_come_to() -> None:
     assert "almeno" not in render("welcome-thanks", coupon=COUPON).text
 
 
+def test_a_steps_own_address_that_begins_with_a_slash_is_on_the_shops_site() -> None:
+    labels = {"it": "Sì", "en": "Yes"}
+    for given, link in (("/survey?a=1&b=2", "https://shop.example/survey?a=1&amp;b=2"),
+                        ("https://x.example/s", "https://x.example/s"),
+                        ("//x.example/s", "")):  # fmt: skip
+        answers = [{"label": labels, "url": given}]
+        survey = {"question": "?", "answers": answers}
+        html = RENDERER.render("survey", "it", {**KNOWN, "survey": survey}).html
+        assert (f'href="{link}"' in html) == bool(link)
+        assert ("Sì" in html) == bool(link)
+    html = RENDERER.render("nurture-4", "it", {**KNOWN, "links": {"guides": "/guide"}}).html
+    assert 'href="https://shop.example/guide"' in html
+
+
 def test_footer_links_are_there_when_they_are_known() -> None:
     links = {f"{name}_url": f"https://a.example/{name}" for name in ("preferences", "browser")}
     words = render("cart-reminder", **links)

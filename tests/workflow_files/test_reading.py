@@ -48,6 +48,10 @@ def test_an_unknown_custom_field_is_told(tmp_path: Path) -> None:
         ("coupon: welcom", "there is no campaign welcom; did you mean welcome?"),
         ("{score: leed, add: 1}", "there is no score leed; did you mean lead?"),
         ("call: w99-nothing", "there is no workflow w99-nothing"),
+        (
+            '{send: survey, kind: informative, with: {survey: {answers: [{url: "/{order.idd}"}]}}}',
+            "no such field: order.idd; did you mean order.id?",
+        ),
     ],
 )
 def test_a_name_that_is_nobodys_is_told_where_it_stands(

@@ -129,7 +129,22 @@ def complete(variables: Mapping[str, Any], language: str) -> dict[str, Any]:
         value = _clean(given)
         shape = _SHAPES.get(name)
         known[name] = _spoken(value, language) if shape is None else shape(value, language)
+    _lead_home(known)
     return known
+
+
+def _lead_home(known: dict[str, Any]) -> None:
+    """Complete the addresses of a step's own that begin with `/`: they are on the shop's site."""
+    root = known["shop"]["url"].rstrip("/") if "shop" in known else ""
+    for name, link in known["links"].items():
+        known["links"][name] = _at_home(link, root)
+    for answer in known["survey"]["answers"] if known["survey"] else ():
+        answer["url"] = _at_home(answer["url"], root)
+
+
+def _at_home(link: Any, root: str) -> Any:
+    is_path = isinstance(link, str) and link.startswith("/") and not link.startswith("//")
+    return root + link if is_path else link
 
 
 def _clean(value: Any) -> Any:

@@ -40,6 +40,21 @@ def test_a_trigger_may_ask_for_more() -> None:
     assert kept_out(world) == []
 
 
+def test_what_is_concluded_has_the_properties_of_the_event() -> None:
+    joined = flow(trigger="{on: list.joined, where: {event.list: news}}", entry="{once_per: list}")
+    world = World.of(joined).tell("consent.given", purpose="marketing")
+    world.tell("list.subscribed", list="other").at(10).tell("list.subscribed", list="news")
+    assert entries(world) == [10]
+    late = World.of(joined).tell("list.subscribed", list="news").tell("list.subscribed", list="x")
+    late.at(20).tell("consent.given", purpose="marketing")  # joined by what is about no list
+    assert entries(late) == [20]
+    cart = flow(
+        trigger="{on: cart.changed, where: {event.product_id: moka}}", entry="{once_per: cart}"
+    )
+    world = World.of(cart).tell("cart.product_added", product_id="tv").at(5)
+    assert entries(world.tell("cart.product_added", product_id="moka")) == [5]
+
+
 @pytest.mark.parametrize("backfill", [False, True])
 def test_history_begins_nothing(backfill: bool) -> None:
     world = World.of(flow()).tell("support.requested", backfill=backfill)

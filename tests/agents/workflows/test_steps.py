@@ -248,6 +248,14 @@ def test_sales_are_told_where_the_policy_says(target: str, policy: str, told: st
     assert sum(isinstance(e.content, SalesAlert) for e in world.effects) == 1
 
 
+def test_the_shop_reads_amounts_in_its_own_language() -> None:
+    words = '{it: "{cart.total} {cart.currency}", en: "{cart.total} {cart.currency}"}'
+    notify = f"{{id: alert, notify: 'mailto:vendite@example.com', message: {words}}}"
+    world = World.of(flow(notify)).tell("cart.product_added", product_id="tv", price="1250.00")
+    world.tell("support.requested")
+    assert world.commands[0].variables["message"] == {"it": "1.250,00 EUR", "en": "1,250.00 EUR"}
+
+
 def test_a_mail_to_the_shop_that_bounces_is_no_news_of_the_customer() -> None:
     world = notified("mailto:vendite@example.com")
     sent = world.commands[0]
