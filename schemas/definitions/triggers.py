@@ -55,7 +55,7 @@ class OnEvent(Definition):
     times: int = Field(default=1, ge=1, le=20)
     """So often, the last one included."""
     within: Duration | None = None
-    same: Literal["product_id", "category", "url"] | None = None
+    same: Literal["product_id", "category", "url", "path"] | None = None
     """All of them about the same one of these."""
 
     @model_validator(mode="after")

@@ -2,10 +2,14 @@
 
 The form shows what holds now. What comes back is compared with that, and only what differs becomes
 an event: whoever saves without a change has said nothing. A choice that is missing is left alone.
+
+`?list=NAME`: the mail has asked about this list. It is on the form though the customer was never on
+it, and a yes to it is told also when it is no change: "I want to stay" is an answer.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -25,6 +29,8 @@ from streams.public.words import WORDS, Words
 
 PURPOSES = ("marketing", "profiling", "tracking")
 LIST = "list:"
+LIST_NAME = r"[a-z0-9][a-z0-9-]{0,62}"
+"""As workflows may call one."""
 SOURCE = "preferences_page"
 
 _YES_NO = ("yes", "no")
@@ -77,7 +83,7 @@ class PreferencesPage:
         content = self._desk.read(request, Preferences)
         if content is None:
             return self._desk.pages.unknown(words)
-        current = await self._current(content)
+        current = await self._current(content, _asked(request))
         if current is None:
             return self._nobody(words)
         return self._page(request, words, current)
@@ -89,7 +95,8 @@ class PreferencesPage:
         content = desk.read(request, Preferences)
         if content is None:
             return desk.pages.unknown(words)
-        current = await self._current(content)
+        asked = _asked(request)
+        current = await self._current(content, asked)
         if current is None:
             return self._nobody(words)
         try:
@@ -97,7 +104,7 @@ class PreferencesPage:
         except (ValueError, web.HTTPException):
             return desk.pages.not_understood(words)
         proof = desk.proof(request, words, source=SOURCE, mail=content.command_id)
-        changes = list(differences(current, wanted, proof))
+        changes = list(differences(current, wanted, proof, asked))
         try:
             if changes:
                 await desk.tell([self._event(content, change) for change in changes])
@@ -111,12 +118,15 @@ class PreferencesPage:
         said = (words.saved, words.saved_text) if changes else ("", words.nothing_changed)
         return self._page(request, words, settled(current, wanted), said)
 
-    async def _current(self, content: Preferences) -> Choices | None:
+    async def _current(self, content: Preferences, asked: str) -> Choices | None:
         try:
             customer = await self._people.find(content.customer)
         except Unseen:
-            return Choices(known=False)
-        return None if customer is None else choices_of(customer)
+            return Choices(known=False, lists={asked: ""} if asked else {})
+        if customer is None:
+            return None
+        chosen = choices_of(customer)
+        return replace(chosen, lists={asked: "no", **chosen.lists} if asked else chosen.lists)
 
     def _event(self, content: Preferences, change: Change) -> Event:
         return self._desk.event(change.type, content.customer, change.data)
@@ -140,6 +150,12 @@ class PreferencesPage:
             languages=[(code, each.language_name) for code, each in WORDS.items()],
             here=request.match_info["token"],
         )
+
+
+def _asked(request: web.Request) -> str:
+    """Return the list that the mail has asked about; empty if none."""
+    name = request.query.get("list", "")
+    return name if re.fullmatch(LIST_NAME, name) else ""
 
 
 def choices_of(customer: Customer) -> Choices:
@@ -175,11 +191,16 @@ def settled(current: Choices, wanted: Choices) -> Choices:
     return wanted
 
 
-def differences(current: Choices, wanted: Choices, proof: Mapping[str, str]) -> Iterator[Change]:
-    """Return what is to be told, in an order in which the last word is what the form says."""
+def differences(
+    current: Choices, wanted: Choices, proof: Mapping[str, str], asked: str = ""
+) -> Iterator[Change]:
+    """Return what is to be told, in an order in which the last word is what the form says.
+
+    `asked`: the list that the mail has asked about.
+    """
     left = joined = 0
     for name, answer in wanted.lists.items():
-        if answer != current.lists[name]:
+        if answer != current.lists[name] or (name == asked and answer == "yes"):
             on = answer == "yes"
             joined, left = joined + on, left + (not on)
             type_ = "list.subscribed" if on else "list.unsubscribed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -85,6 +86,39 @@ async def test_saving_without_a_change_says_nothing() -> None:
         assert status == 200
         assert ITALIAN.nothing_changed in page
     assert not here.log.kept
+
+
+async def ask(here: Visit, list_: str, **answers: str) -> str:
+    """Post the form of a mail that has asked about a list."""
+    address = f"{here.url('p', TOKEN)}?list={list_}"
+    shown = checked((await here.get(address))[1])
+    return (await here.post(address, data=shown | answers))[1]
+
+
+async def test_a_list_that_a_mail_invites_to_can_be_joined() -> None:
+    async with here_is() as here:
+        page = await ask(here, "tests", **{"list:tests": "yes"})
+        assert ITALIAN.saved in page
+        assert told(here) == [("list.subscribed", {"list": "tests"})]
+
+
+async def test_no_to_an_invitation_is_no_change() -> None:
+    async with here_is() as here:
+        assert ITALIAN.nothing_changed in await ask(here, "tests")
+    assert not here.log.kept
+
+
+async def test_a_yes_to_a_list_that_a_mail_asks_about_is_told_though_it_held_before() -> None:
+    async with here_is() as here:
+        assert ITALIAN.saved in await ask(here, "newsletter")
+        assert [type_ for type_, _ in told(here)] == ["list.subscribed"]
+
+
+@pytest.mark.parametrize("name", ["", "<b>", "x" * 64, "News"])
+async def test_what_is_no_name_of_a_list_is_not_asked_about(name: str) -> None:
+    async with here_is() as here:
+        _, page = await here.get(f"{here.url('p', TOKEN)}?list={quote(name)}")
+        assert checked(page) == CURRENT
 
 
 @pytest.mark.parametrize(
