@@ -12,12 +12,14 @@ from agents.mailer.compose import Composer
 from agents.mailer.formats import url
 from agents.mailer.render import Renderer, RenderError
 from agents.mailer.templates.sample import FULL
-from streams.mail.templates import load_renderer
+from streams.definitions import read_files
+from streams.mail.templates import load_renderer, uses_of
 from tests.mailer.pages import EVERYTHING, KNOWN, STYLE, Tags, renderer_of, words_of
 from tests.mailer.samples import CART, SETTINGS, VARIABLES, send
 from tests.mailer.servers import parse
 
 MAILS = load_renderer(Path("workflows"))
+USES = uses_of(read_files(Path("workflows")).values())
 BLOCKS = renderer_of(EVERYTHING)
 
 LONG = "x" * 500_000
@@ -152,8 +154,10 @@ def test_hostile_text_in_every_field(text: str) -> None:
     tries: list[tuple[Renderer, str]] = [(BLOCKS, "x")]
     tries += [(MAILS, name) for name in sorted(MAILS.templates)]
     for renderer, name in tries:
-        good = renderer.render(name, "it", {**with_amounts(spoiled(FULL, "text"), FULL), **KNOWN})
-        words = renderer.render(name, "it", {**known, **KNOWN})
+        own = {key: value for use in USES.get(name, ()) for key, value in use.variables.items()}
+        plain = with_amounts(spoiled(FULL, "text"), FULL)
+        good = renderer.render(name, "it", {**spoiled(own, "text"), **plain, **KNOWN})
+        words = renderer.render(name, "it", {**spoiled(own, text), **known, **KNOWN})
         tags, expected = Tags(words.html), Tags(good.html)
         assert tags.names == expected.names  # nothing of it became an element
         assert tags.attributes == expected.attributes
