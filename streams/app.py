@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import faust
+from faust.tables.manager import TableManager
 from faust.types import TP
 
 from streams.log import Log
@@ -30,6 +31,16 @@ keep both busy (some 15 % more events a second); a third would wait for the proc
 Process = Callable[[PartitionBatch], Awaitable[None]]
 
 
+class NoTables(TableManager):  # type: ignore[misc]  # Faust ships without type information
+    """Faust's manager of tables begins by sleeping for a second, so that modules which are still
+    being imported can add theirs. There are none, and a worker is ready that much sooner."""
+
+    async def on_start(self) -> None:
+        """Be done with what there is to recover, which is nothing."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
 class App(faust.App):  # type: ignore[misc]  # Faust ships without type information
     """A Faust app that brings what our transports need."""
 
@@ -38,6 +49,7 @@ class App(faust.App):  # type: ignore[misc]  # Faust ships without type informat
             **consumer.app_settings(),
             **_broker(settings),
             "datadir": str(settings.data_dir / "faust"),
+            "TableManager": NoTables,
         }
         super().__init__(GROUP, **options)
         self.record_log = record_log

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
+import pytest
 from hypothesis import HealthCheck, settings
 
+from agents.mailer.templates.library import Library
 from tests.broker import kafka_broker, kafka_jars
 
 __all__ = ["kafka_broker", "kafka_jars"]
@@ -14,3 +18,25 @@ settings.register_profile(
     "same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("same")
+
+MOST_LIBRARIES = 4
+"""The shipped mails, and those of a test beside them."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """The mails of a directory are compiled once for all workers of this process: it takes more
+    than a second each time, and from the same files comes the same."""
+    known: dict[tuple[tuple[str, str], ...], Library] = {}
+
+    def library(sources: Mapping[str, str]) -> Library:
+        key = tuple(sorted(sources.items()))
+        if key not in known:
+            if len(known) == MOST_LIBRARIES:
+                del known[next(iter(known))]
+            known[key] = Library(sources)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("agents.mailer.render.Library", library)
+        yield

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -261,18 +262,23 @@ def erase(
 async def _erase(settings: Settings, customer_id: str, source: str, wait: float) -> dict[str, str]:
     """Ask for the erasure and wait for it; return what stays, by topic, and until when."""
     async with open_log(settings) as log:
-        who, _ = await find_customer(log, customer_id)
-        key = who.encode()
-        partition = partition_of(key, await log.partitions(CUSTOMER_EVENTS))
-        start = (await log.offsets(CUSTOMERS_CHANGELOG))[partition].end
+        who, known = await find_customer(log, customer_id)
+        starts = {n: span.end for n, span in (await log.offsets(CUSTOMERS_CHANGELOG)).items()}
+        partition = partition_of(who.encode(), await log.partitions(CUSTOMER_EVENTS))
         asked = await log.append(CUSTOMER_EVENTS, partition, [_asking(who, source)])
         deadline = time.monotonic() + wait
-        while not await _is_forgotten(log, key, partition, start, asked):
-            await _pause(deadline, "asked for; no worker has carried it out yet. Is one running?")
+        # Who they were as a visitor is forgotten after them, by actors of its own.
+        everybody = {who: asked} | dict.fromkeys(() if known is None else known.visitors, 0)
+        for each, since in everybody.items():
+            while not await _is_forgotten(log, each.encode(), starts, since):
+                await _pause(
+                    deadline, "asked for; no worker has carried it out yet. Is one running?"
+                )
         if settings.on_kafka:
             return await _what_stays(log)
-        while not await _is_out_of_the_log(log, who):
-            await _pause(deadline, "forgotten; the worker still clears the log, by itself")
+        for each in everybody:
+            while not await _is_out_of_the_log(log, each):
+                await _pause(deadline, "forgotten; the worker still clears the log, by itself")
     return {}
 
 
@@ -298,10 +304,12 @@ async def _pause(deadline: float, problem: str) -> None:
     await asyncio.sleep(POLL_SECONDS)
 
 
-async def _is_forgotten(log: Log, key: bytes, partition: int, start: int, asked: int) -> bool:
-    """Whether the changelog has, since `start`, an empty state that knows of the request."""
+async def _is_forgotten(log: Log, key: bytes, starts: Mapping[int, int], asked: int) -> bool:
+    """Whether the changelog has, since `starts` (by partition), an empty state that knows of the
+    request."""
+    partition = partition_of(key, len(starts))
     end = (await log.offsets(CUSTOMERS_CHANGELOG))[partition].end
-    async for chunk in log.read(CUSTOMERS_CHANGELOG, partition, start, end):
+    async for chunk in log.read(CUSTOMERS_CHANGELOG, partition, starts[partition], end):
         for record in chunk:
             if record.key == key and _is_empty_since(record.value, asked):
                 return True

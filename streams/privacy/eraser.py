@@ -67,7 +67,7 @@ class Eraser:
     @property
     def idle(self) -> bool:
         """Whether nothing is left to be done."""
-        return self._settled and not self._noted
+        return self._settled and not self._noted and not self._news.is_set()
 
     async def passed(self) -> None:
         """Wait until all was looked at once more, for who drives a virtual clock."""
@@ -81,6 +81,7 @@ class Eraser:
         pause = RETRY_MS
         while True:
             self._news.clear()
+            self._settled = False
             self._settled = settled = await self._carry_out()
             await self._scrub_what_is_due()
             self._passed.set()

@@ -6,15 +6,11 @@ would have it. Erasing needs a mail that is not old, since it can't be undone.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import structlog
 from aiohttp import web
 
 from agents.mailer.tokens import Preferences
-from streams.log import LogError
-from streams.public.desk import Desk
-from streams.public.metrics import Request
+from schemas.events import Event
+from streams.public.asking import Asking
 from streams.public.words import Words
 
 RECENT_MS = 30 * 86_400_000
@@ -22,98 +18,72 @@ RECENT_MS = 30 * 86_400_000
 
 SOURCE = "preferences_page"
 
-_log = structlog.get_logger(__name__)
 
+class _OwnData(Asking[Preferences]):
+    """What both requests have in common."""
 
-class _Question(NamedTuple):
-    """What is asked, and what follows."""
-
-    type: str
-    title: str
-    text: str
-    button: str
-    understood: str
-    done: str
-    done_text: str
-
-
-class OwnData:
-    """Asks and takes one of the two requests."""
-
-    def __init__(self, desk: Desk, kind: Request) -> None:
-        self._desk = desk
-        self._kind = kind
-
-    async def ask(self, request: web.Request) -> web.Response:
-        """Say what will happen, and ask."""
-        words = self._desk.pages.words(request)
-        content = self._desk.read(request, Preferences)
-        if content is None:
-            return self._desk.pages.unknown(words)
-        if self._too_old(content):
-            return self._refuse(words)
-        question = self._question(words)
-        return self._desk.pages.message(
-            words,
-            question.title,
-            question.text,
-            button=question.button,
-            understood=question.understood,
-            links=[(f"../{request.match_info['token']}?lang={words.language}", words.back)],
-        )
-
-    async def take(self, request: web.Request) -> web.Response:
-        """Write the request down."""
-        desk = self._desk
-        words = desk.pages.words(request)
-        content = desk.read(request, Preferences)
-        if content is None:
-            return desk.pages.unknown(words)
-        if self._too_old(content):
-            return self._refuse(words)
-        question = self._question(words)
-        if question.understood and not await _is_understood(request):
-            return await self.ask(request)
-        proof = desk.proof(request, words, source=SOURCE, mail=content.command_id)
-        try:
-            await desk.tell([desk.event(question.type, content.customer, proof)])
-        except LogError as error:
-            _log.error("privacy request could not be written", kind=self._kind, error=str(error))
-            return desk.pages.later(words)
-        desk.metrics.privacy_request(self._kind)
-        return desk.pages.message(words, question.done, question.done_text)
-
-    def _too_old(self, content: Preferences) -> bool:
-        return self._desk.clock.now() - content.time > RECENT_MS
-
-    def _refuse(self, words: Words) -> web.Response:
+    def _too_late(self, words: Words, content: Preferences) -> web.Response | None:
+        if self._desk.clock.now() - content.time <= RECENT_MS:
+            return None
         return self._desk.pages.message(words, words.too_old, words.too_old_text, status=410)
 
-    def _question(self, words: Words) -> _Question:
-        if self._kind == "copy":
-            return _Question(
-                "customer.data_requested",
-                words.copy,
-                words.copy_text,
-                words.copy_button,
-                "",
-                words.copied,
-                words.copied_text,
-            )
-        return _Question(
-            "customer.erasure_requested",
-            words.erase,
-            words.erase_text,
-            words.erase_button,
-            words.erase_understood,
-            words.erased,
-            words.erased_text,
+    def _request(
+        self, type_: str, request: web.Request, words: Words, content: Preferences
+    ) -> Event:
+        proof = self._desk.proof(request, words, source=SOURCE, mail=content.command_id)
+        return self._desk.event(type_, content.customer, proof)
+
+
+class Copying(_OwnData):
+    """Asks for a copy."""
+
+    def _question(self, request: web.Request, words: Words, content: Preferences) -> web.Response:
+        return self._desk.pages.message(
+            words,
+            words.copy,
+            words.copy_text,
+            button=words.copy_button,
+            links=[_back(request, words)],
         )
 
+    def _event(
+        self, request: web.Request, words: Words, content: Preferences, form: dict[str, str]
+    ) -> Event:
+        return self._request("customer.data_requested", request, words, content)
 
-async def _is_understood(request: web.Request) -> bool:
-    try:
-        form = await request.post()
-    except (ValueError, web.HTTPException):
-        return False
-    return form.get("understood") == "yes"
+    def _count(self, event: Event) -> None:
+        self._desk.metrics.privacy_request("copy")
+
+    def _answer(self, words: Words, content: Preferences) -> web.Response:
+        return self._desk.pages.message(words, words.copied, words.copied_text)
+
+
+class Forgetting(_OwnData):
+    """Erases, once it is understood what that means."""
+
+    def _question(self, request: web.Request, words: Words, content: Preferences) -> web.Response:
+        return self._desk.pages.message(
+            words,
+            words.erase,
+            words.erase_text,
+            button=words.erase_button,
+            understood=words.erase_understood,
+            links=[_back(request, words)],
+        )
+
+    def _event(
+        self, request: web.Request, words: Words, content: Preferences, form: dict[str, str]
+    ) -> Event | None:
+        if form.get("understood") != "yes":
+            return None
+        return self._request("customer.erasure_requested", request, words, content)
+
+    def _count(self, event: Event) -> None:
+        self._desk.metrics.privacy_request("erase")
+
+    def _answer(self, words: Words, content: Preferences) -> web.Response:
+        return self._desk.pages.message(words, words.erased, words.erased_text)
+
+
+def _back(request: web.Request, words: Words) -> tuple[str, str]:
+    return f"../{request.match_info['token']}?lang={words.language}", words.back

@@ -9,15 +9,16 @@ from aiohttp import web
 
 from agents.mailer.render import Rendered
 from agents.mailer.settings import MailSettings
-from agents.mailer.tokens import Tokens
+from agents.mailer.tokens import Confirm, ContentT, Preferences, Tokens, Unsubscribe
 from agents.mailer.tracking import AllowedHosts
 from schemas.commands import SendCommand
 from streams.clock import Clock
 from streams.log import Log
+from streams.public.asking import Asking
 from streams.public.desk import Desk
 from streams.public.hits import Hits
 from streams.public.metrics import PublicMetrics
-from streams.public.own_data import OwnData
+from streams.public.own_data import Copying, Forgetting
 from streams.public.pages import HEADERS, Pages
 from streams.public.people import People
 from streams.public.preferences import PreferencesPage
@@ -86,18 +87,13 @@ class PublicSite:
         router.add_get("/o/{token}", self._hits.opened)
         router.add_get("/c/{token}", self._hits.clicked)
         router.add_get("/v/{token}", self._view.show)
-        unsubscribing, confirming = Unsubscribing(self._desk), Confirming(self._desk)
-        router.add_get("/u/{token}", unsubscribing.ask)
-        router.add_post("/u/{token}", unsubscribing.unsubscribe)
-        router.add_get("/y/{token}", confirming.ask)
-        router.add_post("/y/{token}", confirming.confirm)
         preferences = PreferencesPage(self._desk, self._people)
         router.add_get("/p/{token}", preferences.show)
         router.add_post("/p/{token}", preferences.save)
-        for kind in ("copy", "erase"):
-            own_data = OwnData(self._desk, kind)
-            router.add_get(f"/p/{{token}}/{kind}", own_data.ask)
-            router.add_post(f"/p/{{token}}/{kind}", own_data.take)
+        _add(router, "/u/{token}", Unsubscribing(self._desk, Unsubscribe))
+        _add(router, "/y/{token}", Confirming(self._desk, Confirm))
+        _add(router, "/p/{token}/copy", Copying(self._desk, Preferences))
+        _add(router, "/p/{token}/erase", Forgetting(self._desk, Preferences))
         router.add_route("*", "/{rest:.*}", self._unknown)
         return application
 
@@ -121,3 +117,8 @@ async def _with_headers(_request: web.Request, response: web.StreamResponse) -> 
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     response.headers.pop("Server", None)  # nobody's business
+
+
+def _add(router: web.UrlDispatcher, path: str, page: Asking[ContentT]) -> None:
+    router.add_get(path, page.ask)
+    router.add_post(path, page.take)

@@ -14,9 +14,15 @@ from typing import Any
 import pytest
 
 from schemas import topics
+from schemas.customer import Customer, encode_customer
 from schemas.instant import parse_instant
+from schemas.records import OutRecord
+from schemas.stored import NEVER, pack
 from streams.cli.privacy import ANSWER_MS, _what_stays
+from streams.configured import log_from
+from streams.partitioner import partition_of
 from streams.settings import Settings
+from streams.settings.loading import load_settings
 from streams.settings.values import Address
 from streams.topology import DAY_MS
 from streams.worker import Worker
@@ -70,6 +76,8 @@ STORY = [
     line("order.completed", "e5", order_id="ORDINE-1", total="19.90", currency="EUR"),
     line("customer.data_requested", "e6", source="preferences_page"),
     line("customer.created", "e7", "bruno", email="bruno@example.it"),
+    line("product.viewed", "e8", "who-anna-was", product_id="p1"),
+    line("customer.identified", "e9", anonymous_id="who-anna-was"),
 ]
 
 
@@ -175,6 +183,33 @@ def test_without_a_worker_it_says_so(ritorno: Ritorno) -> None:
     assert "no worker has carried it out yet" in done.err
     (asked,) = (r for r in stored(topics.CUSTOMER_EVENTS) if r.key == b"anna")
     assert asked.header("ce_type") == b"customer.erasure_requested"
+
+
+def test_who_they_were_as_a_visitor_is_waited_for(
+    ritorno: Ritorno, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The visitor's own actor forgets later than the customer's."""
+    forgotten = pack(2**40, NEVER, b"")
+    visited = Customer(key="anna", visitors=["who-anna-was"])
+    assert ritorno("topics", "create").code == 0
+    asyncio.run(keep(b"anna", encode_customer(visited)))
+    still_to_forget = [b"anna", b"who-anna-was"]
+
+    async def pause(_deadline: float, _problem: str) -> None:
+        await keep(still_to_forget.pop(0), forgotten)
+
+    monkeypatch.setattr("streams.cli.privacy._pause", pause)
+    assert ritorno("privacy", "erase", "anna", "--yes").code == 0
+    assert still_to_forget == []
+
+
+async def keep(key: bytes, state: bytes) -> None:
+    """Append a state to the changelog, as an actor's worker does."""
+    log = log_from(load_settings())
+    await log.start()
+    partition = partition_of(key, await log.partitions(topics.CUSTOMERS_CHANGELOG))
+    await log.append(topics.CUSTOMERS_CHANGELOG, partition, [OutRecord(key, state)])
+    await log.stop()
 
 
 @pytest.mark.parametrize(

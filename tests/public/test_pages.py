@@ -118,7 +118,7 @@ async def test_other_paths_are_nothing(path: str) -> None:
 
 async def test_a_defect_shows_nothing_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     async with visit() as here:
-        monkeypatch.setattr("streams.public.unsubscribing._is_one_click", lambda _: 1 / 0)
+        monkeypatch.setattr("streams.public.asking._form", lambda _: 1 / 0)
         answer, page = await here.post(here.url("u", Unsubscribe("u1", "m1")))
     assert answer.status == 503
     assert "ZeroDivision" not in page
