@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 from agents.mailer.metrics import HoldReason, Outcome, Request, WebhookResult
 from schemas.commands import DeliveryClass, MailClass
+from streams.monitoring.instruments import Instruments, begin_at_zero
 
 SMTP_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """Seconds. A relay that greylists or scans takes half a minute; RFC 5321 allows minutes."""
@@ -58,7 +59,7 @@ class MailMetrics:
 
     def __init__(
         self,
-        registry: CollectorRegistry,
+        make: Instruments,
         *,
         requests: Counter,
         event_age: Histogram,
@@ -76,8 +77,8 @@ class MailMetrics:
         self._waiting: dict[tuple[int, DeliveryClass], int] = {}
         self._held: dict[tuple[int, HoldReason], int] = {}
         self._overdue: dict[int, float] = {}
-        self._define_deliveries(registry)
-        self._define_smtp(registry)
+        self._define_deliveries(make)
+        self._define_smtp(make)
 
     def request(self, mail_class: str, template: str, result: Request) -> None:
         """A command was read and its result is durable."""
@@ -173,108 +174,81 @@ class MailMetrics:
         for reason in RELAY_FAILURES:
             self.smtp_relay_failures.labels(relay, reason)
 
-    def _define_deliveries(self, registry: CollectorRegistry) -> None:
-        self.deliveries = Counter(
-            "ritorno_mail_deliveries",
+    def _define_deliveries(self, make: Instruments) -> None:
+        self.deliveries = make.counter(
+            "mail_deliveries",
             "Mails by what became of them; reason is the kind of bounce or why not.",
-            ("class", "provider", "outcome", "reason"),
-            registry=registry,
+            "class",
+            "provider",
+            "outcome",
+            "reason",
         )
-        self.ambiguous_deliveries = Counter(
-            "ritorno_mail_ambiguous",
-            "Mails of which nobody can know whether the relay has them.",
-            ("class",),
-            registry=registry,
+        self.ambiguous_deliveries = make.counter(
+            "mail_ambiguous", "Mails of which nobody can know whether the relay has them.", "class"
         )
-        self.retry_queue = Gauge(
-            "ritorno_retry_queue",
+        self.retry_queue = make.gauge(
+            "retry_queue",
             "Mails that wait in the durable queue; webhooks under the class notify.",
-            ("class",),
-            registry=registry,
+            "class",
         )
-        self.held_mails = Gauge(
-            "ritorno_mail_held",
-            "Mails that are due and may not go now.",
-            ("reason",),
-            registry=registry,
+        self.held_mails = make.gauge(
+            "mail_held", "Mails that are due and may not go now.", "reason"
         )
-        self.breaker_open = Gauge(
-            "ritorno_mail_breaker_open",
+        self.breaker_open = make.gauge(
+            "mail_breaker_open",
             "1 while marketing is held because too many mails bounce or are called spam.",
-            registry=registry,
         )
-        self.webhook_requests = Counter(
-            "ritorno_webhook_requests",
+        self.webhook_requests = make.counter(
+            "webhook_requests",
             "Webhooks by what became of them; retried: one attempt was in vain.",
-            ("source", "result"),
-            registry=registry,
+            "source",
+            "result",
         )
-        self.retry_oldest = Gauge(
-            "ritorno_retry_oldest_seconds",
-            "How long the mail that is longest overdue has been due.",
-            registry=registry,
+        self.retry_oldest = make.gauge(
+            "retry_oldest_seconds", "How long the mail that is longest overdue has been due."
         )
-        self.render_duration = Histogram(
-            "ritorno_render_duration_seconds",
+        self.render_duration = make.histogram(
+            "render_duration_seconds",
             "Rendering and composing one mail.",
-            ("template",),
-            registry=registry,
-            buckets=RENDER_BUCKETS,
+            RENDER_BUCKETS,
+            "template",
         )
-        for mail_class in CLASSES:
-            self.ambiguous_deliveries.labels(mail_class)
-            self.retry_queue.labels(mail_class)
-            for outcome in get_args(Outcome):
-                self.deliveries.labels(mail_class, OTHER, outcome, "none")
-        self.retry_queue.labels("notify")
-        for reason in get_args(HoldReason):
-            self.held_mails.labels(reason)
-        for result in get_args(WebhookResult):
-            self.webhook_requests.labels("notify", result)
+        begin_at_zero(self.ambiguous_deliveries, CLASSES)
+        begin_at_zero(self.retry_queue, [*CLASSES, "notify"])
+        begin_at_zero(self.deliveries, CLASSES, [OTHER], get_args(Outcome), ["none"])
+        begin_at_zero(self.held_mails, get_args(HoldReason))
+        begin_at_zero(self.webhook_requests, ["notify"], get_args(WebhookResult))
 
-    def _define_smtp(self, registry: CollectorRegistry) -> None:
-        self.smtp_send_duration = Histogram(
-            "ritorno_smtp_send_duration_seconds",
+    def _define_smtp(self, make: Instruments) -> None:
+        self.smtp_send_duration = make.histogram(
+            "smtp_send_duration_seconds",
             "From MAIL to the relay's last reply.",
-            ("relay", "provider"),
-            registry=registry,
-            buckets=SMTP_BUCKETS,
+            SMTP_BUCKETS,
+            "relay",
+            "provider",
         )
-        self.smtp_connections = Gauge(
-            "ritorno_smtp_connections",
-            "Open connections to the relay.",
-            ("relay", "state"),
-            registry=registry,
+        self.smtp_connections = make.gauge(
+            "smtp_connections", "Open connections to the relay.", "relay", "state"
         )
-        self.smtp_pool_wait = Histogram(
-            "ritorno_smtp_pool_wait_seconds",
-            "How long a mail waited for a connection.",
-            registry=registry,
-            buckets=SMTP_BUCKETS,
+        self.smtp_pool_wait = make.histogram(
+            "smtp_pool_wait_seconds", "How long a mail waited for a connection.", SMTP_BUCKETS
         )
-        self.smtp_replies = Counter(
-            "ritorno_smtp_replies",
-            "The relay's final replies, by first digit.",
-            ("relay", "code_class"),
-            registry=registry,
+        self.smtp_replies = make.counter(
+            "smtp_replies", "The relay's final replies, by first digit.", "relay", "code_class"
         )
-        self.smtp_throttled = Counter(
-            "ritorno_smtp_throttled",
+        self.smtp_throttled = make.counter(
+            "smtp_throttled",
             "How often a provider's refusals have halved a rate.",
-            ("relay", "provider"),
-            registry=registry,
+            "relay",
+            "provider",
         )
-        self.smtp_relay_up = Gauge(
-            "ritorno_smtp_relay_up",
+        self.smtp_relay_up = make.gauge(
+            "smtp_relay_up",
             "1 when the relay takes connections, 0 while it is left alone.",
-            ("relay",),
-            registry=registry,
+            "relay",
         )
-        self.smtp_relay_failures = Counter(
-            "ritorno_smtp_relay_failures",
-            "How often the relay could not be used.",
-            ("relay", "reason"),
-            registry=registry,
+        self.smtp_relay_failures = make.counter(
+            "smtp_relay_failures", "How often the relay could not be used.", "relay", "reason"
         )
 
 

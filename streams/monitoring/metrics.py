@@ -11,16 +11,9 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from itertools import product
 from typing import get_args
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
@@ -30,6 +23,7 @@ from schemas.commands import CancelCommand, SendCommand
 from schemas.decisions import Decision, DecisionKind
 from schemas.events import PAYLOADS
 from schemas.signals import SegmentChanged
+from streams.monitoring.instruments import Instruments, begin_at_zero
 from streams.monitoring.mail_metrics import BoundedLabel, MailMetrics
 from streams.monitoring.public_metrics import SiteMetrics
 from streams.monitoring.return_metrics import ReturnCounters
@@ -80,18 +74,19 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._define_build_info()
-        self._define_events()
-        self._define_workflows()
-        self._define_state()
-        self.returns = ReturnCounters(self.registry)
+        make = Instruments(self.registry)
+        self._define_build_info(make)
+        self._define_events(make)
+        self._define_workflows(make)
+        self._define_state(make)
+        self.returns = ReturnCounters(make)
         self.mail = MailMetrics(
-            self.registry,
+            make,
             requests=self.mail_requests,
             event_age=self.event_age,
             bounces=self.returns.bounces,
         )
-        self.public = SiteMetrics(self.registry)
+        self.public = SiteMetrics(make)
         self._template = BoundedLabel()
 
     # The customers' runtime (streams/customers.py, Observer).
@@ -159,106 +154,88 @@ class Metrics:
 
     # The metrics themselves.
 
-    def _define_build_info(self) -> None:
-        info = self._gauge("build_info", "Version of Ritorno and Python.", "version", "python")
+    def _define_build_info(self, make: Instruments) -> None:
+        info = make.gauge("build_info", "Version of Ritorno and Python.", "version", "python")
         info.labels(version("ritorno"), platform.python_version()).set(1)
 
-    def _define_events(self) -> None:
-        self.events = self._counter(
+    def _define_events(self, make: Instruments) -> None:
+        self.events = make.counter(
             "events", "Events read from the log, by what became of them.", "topic", "type", "result"
         )
-        self.event_age = self._histogram(
+        self.event_age = make.histogram(
             "event_age_seconds",
             "To decided: from the event's own time. To sent: from the decision to send.",
             EVENT_AGE_BUCKETS,
             "stage",
         )
-        self.last_event_timestamp = self._gauge(
+        self.last_event_timestamp = make.gauge(
             "last_event_timestamp_seconds", "Log time of the last event through a stage.", "stage"
         )
-        self.dead_letters = self._counter(
+        self.dead_letters = make.counter(
             "dead_letters", "Records that could not be read.", "topic", "reason"
         )
-        self.batch_failures = self._counter(
+        self.batch_failures = make.counter(
             "batch_failures", "Batches given up, whose partition was opened again.", "reason"
         )
-        _begin_at_zero(self.events, [CUSTOMER_EVENTS], [UNKNOWN], ["refused"])
-        _begin_at_zero(self.event_age, STAGES)
-        _begin_at_zero(self.last_event_timestamp, ["decided"])
-        _begin_at_zero(self.dead_letters, [CUSTOMER_EVENTS, SEND_COMMANDS], REFUSAL_REASONS)
-        _begin_at_zero(self.batch_failures, FAILURE_REASONS)
+        begin_at_zero(self.events, [CUSTOMER_EVENTS], [UNKNOWN], ["refused"])
+        begin_at_zero(self.event_age, STAGES)
+        begin_at_zero(self.last_event_timestamp, ["decided"])
+        begin_at_zero(self.dead_letters, [CUSTOMER_EVENTS, SEND_COMMANDS], REFUSAL_REASONS)
+        begin_at_zero(self.batch_failures, FAILURE_REASONS)
 
-    def _define_workflows(self) -> None:
-        self.workflow_transitions = self._counter(
+    def _define_workflows(self, make: Instruments) -> None:
+        self.workflow_transitions = make.counter(
             "workflow_transitions", "Decisions, by workflow and step.", "workflow", "step", "result"
         )
-        self.decisions = self._counter(
+        self.decisions = make.counter(
             "decisions", "Decisions taken, by kind and reason.", "kind", "reason"
         )
-        self.timers_pending = self._gauge(
+        self.timers_pending = make.gauge(
             "timers_pending", "Customers in this process that wait for a time."
         )
-        self.timer_lateness = self._histogram(
+        self.timer_lateness = make.histogram(
             "timer_lateness_seconds", "From a timer's due time to its firing.", LATENESS_BUCKETS
         )
-        self.score_changes = self._counter(
+        self.score_changes = make.counter(
             "score_changes", "Changes of a score.", "score", "direction"
         )
-        self.segment_changes = self._counter(
+        self.segment_changes = make.counter(
             "segment_changes", "Segments entered and left.", "segment", "change"
         )
-        self.refused_fields = self._counter(
+        self.refused_fields = make.counter(
             "refused_fields", "Custom fields whose value was of another type.", "field"
         )
-        self.failed_expressions = self._counter(
+        self.failed_expressions = make.counter(
             "failed_expressions", "Expressions in conditions that failed, and so didn't hold."
         )
-        self.mail_requests = self._counter(
+        self.mail_requests = make.counter(
             "mail_requests", "Mails asked for, by what became of the request.",
             "class", "template", "result",
         )  # fmt: skip
-        self.mail_cancellations = self._counter(
+        self.mail_cancellations = make.counter(
             "mail_cancellations", "Mails taken back because their cause disappeared."
         )
-        self.mail_hold = self._histogram(
+        self.mail_hold = make.histogram(
             "mail_hold_seconds",
             "How long marketing mails were held before they were sent or left out.",
             HOLD_BUCKETS,
             "result",
         )
-        _begin_at_zero(self.decisions, get_args(DecisionKind), ["due"])
-        _begin_at_zero(self.decisions, ["held"], sorted(HOLDS))
-        _begin_at_zero(self.mail_hold, HOLD_RESULTS)
-        _begin_at_zero(self.score_changes, ["engagement"], ["up", "down"])
+        begin_at_zero(self.decisions, get_args(DecisionKind), ["due"])
+        begin_at_zero(self.decisions, ["held"], sorted(HOLDS))
+        begin_at_zero(self.mail_hold, HOLD_RESULTS)
+        begin_at_zero(self.score_changes, ["engagement"], ["up", "down"])
 
-    def _define_state(self) -> None:
-        self.partitions_open = self._gauge(
+    def _define_state(self, make: Instruments) -> None:
+        self.partitions_open = make.gauge(
             "partitions_open", "Partitions of customer-events that this process owns."
         )
-        self.recovery_seconds = self._histogram(
+        self.recovery_seconds = make.histogram(
             "recovery_seconds", "Time to recover one partition's state.", RECOVERY_BUCKETS
         )
-        self.recovery_records = self._counter(
+        self.recovery_records = make.counter(
             "recovery_records", "Changelog records read to recover state."
         )
-
-    def _counter(self, name: str, help_: str, *labels: str) -> Counter:
-        return Counter(name, help_, labels, namespace="ritorno", registry=self.registry)
-
-    def _gauge(self, name: str, help_: str, *labels: str) -> Gauge:
-        return Gauge(name, help_, labels, namespace="ritorno", registry=self.registry)
-
-    def _histogram(
-        self, name: str, help_: str, buckets: Iterable[float], *labels: str
-    ) -> Histogram:
-        return Histogram(
-            name, help_, labels, namespace="ritorno", registry=self.registry, buckets=list(buckets)
-        )
-
-
-def _begin_at_zero(metric: Counter | Gauge | Histogram, *values: Iterable[str]) -> None:
-    for labels in product(*values):
-        metric.labels(*labels)
 
 
 def _among(value: str, known: Iterable[str], otherwise: str) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import product
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter
-
 from schemas.tracking import MODES, Hit, HitKind, Verdict
+from streams.monitoring.instruments import Instruments, begin_at_zero
 from streams.public.metrics import Request
 
 PURPOSES = ("marketing", "profiling", "tracking", "list")
@@ -17,40 +15,41 @@ ACTIONS = ("given", "withdrawn")
 class SiteMetrics:
     """Counts hits and changes of consent."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.consent_changes = Counter(
-            "ritorno_consent_changes",
+    def __init__(self, make: Instruments) -> None:
+        self.consent_changes = make.counter(
+            "consent_changes",
             "Consents given or withdrawn through our own pages.",
-            ("purpose", "action", "source"),
-            registry=registry,
+            "purpose",
+            "action",
+            "source",
         )
-        self.tracking_hits = Counter(
-            "ritorno_tracking_hits",
+        self.tracking_hits = make.counter(
+            "tracking_hits",
             "Openings and clicks, by how much was noted and who it seems to have been.",
-            ("kind", "mode", "verdict"),
-            registry=registry,
+            "kind",
+            "mode",
+            "verdict",
         )
-        self.mail_hits = Counter(
-            "ritorno_mail_hits",
+        self.mail_hits = make.counter(
+            "mail_hits",
             "Openings and clicks by the step that sent the mail, and who it seems to have been.",
-            ("workflow", "step", "kind", "verdict"),
-            registry=registry,
+            "workflow",
+            "step",
+            "kind",
+            "verdict",
         )
-        self.privacy_requests = Counter(
-            "ritorno_privacy_requests",
+        self.privacy_requests = make.counter(
+            "privacy_requests",
             "Requests for a copy of one's data, or to be forgotten, on our own pages.",
-            ("kind",),
-            registry=registry,
+            "kind",
         )
-        for source in ("one_click", "unsubscribe_page"):
-            self.consent_changes.labels("marketing", "withdrawn", source)
-        for purpose, action in product(PURPOSES, ACTIONS):
-            self.consent_changes.labels(purpose, action, "preferences_page")
-        self.consent_changes.labels("marketing", "given", "double_opt_in")
-        for labels in product(get_args(HitKind), MODES[1:], get_args(Verdict)):
-            self.tracking_hits.labels(*labels)
-        for kind in get_args(Request):
-            self.privacy_requests.labels(kind)
+        begin_at_zero(
+            self.consent_changes, ["marketing"], ["withdrawn"], ["one_click", "unsubscribe_page"]
+        )
+        begin_at_zero(self.consent_changes, PURPOSES, ACTIONS, ["preferences_page"])
+        begin_at_zero(self.consent_changes, ["marketing"], ["given"], ["double_opt_in"])
+        begin_at_zero(self.tracking_hits, get_args(HitKind), MODES[1:], get_args(Verdict))
+        begin_at_zero(self.privacy_requests, get_args(Request))
 
     def consent(self, purpose: str, action: str, source: str) -> None:
         """A consent or a list was changed on our own pages."""

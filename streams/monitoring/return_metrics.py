@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
-
 from schemas.outcomes import BounceKind, ReturnKind
 from schemas.suppressions import SuppressionReason, SuppressionScope
 from streams.mail.inbound.intake import Taken, Way
+from streams.monitoring.instruments import Instruments, begin_at_zero
 
 SUPPRESSIONS = (("all", "hard"), ("all", "soft"), ("marketing", "complaint"))
 
@@ -16,56 +15,41 @@ SUPPRESSIONS = (("all", "hard"), ("all", "soft"), ("marketing", "complaint"))
 class ReturnCounters:
     """Counters only; nothing here knows whom a message is about."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.bounces = Counter(
-            "ritorno_bounces",
-            "Mails refused for good, by the relay or by a report that came back.",
-            ("kind",),
-            registry=registry,
+    def __init__(self, make: Instruments) -> None:
+        self.bounces = make.counter(
+            "bounces", "Mails refused for good, by the relay or by a report that came back.", "kind"
         )
-        self.complaints = Counter(
-            "ritorno_complaints", "Mails that somebody called spam.", registry=registry
-        )
-        self.messages = Counter(
-            "ritorno_returned_messages",
+        self.complaints = make.counter("complaints", "Mails that somebody called spam.")
+        self.messages = make.counter(
+            "returned_messages",
             "Messages that came back, by the way they came and by what became of them.",
-            ("way", "kind", "result"),
-            registry=registry,
+            "way",
+            "kind",
+            "result",
         )
-        self.tokens_forged = Counter(
-            "ritorno_return_tokens_forged",
-            "Return addresses that look like ours and are not.",
-            ("way",),
-            registry=registry,
+        self.tokens_forged = make.counter(
+            "return_tokens_forged", "Return addresses that look like ours and are not.", "way"
         )
-        self.recipients_refused = Counter(
-            "ritorno_return_recipients_refused",
-            "Recipients that our SMTP listener has answered with 550.",
-            registry=registry,
+        self.recipients_refused = make.counter(
+            "return_recipients_refused", "Recipients that our SMTP listener has answered with 550."
         )
-        self.failures = Counter(
-            "ritorno_returned_failures",
+        self.failures = make.counter(
+            "returned_failures",
             "Times that a mailbox could not be read or a message not be written; they wait.",
-            ("way",),
-            registry=registry,
+            "way",
         )
-        self.suppressions = Counter(
-            "ritorno_suppressions",
-            "Addresses that were suppressed by this worker.",
-            ("scope", "reason"),
-            registry=registry,
+        self.suppressions = make.counter(
+            "suppressions", "Addresses that were suppressed by this worker.", "scope", "reason"
         )
-        self.suppressed_addresses = Gauge(
-            "ritorno_suppressed_addresses", "Addresses that get no mail.", registry=registry
+        self.suppressed_addresses = make.gauge(
+            "suppressed_addresses", "Addresses that get no mail."
         )
         for scope, reason in SUPPRESSIONS:
             self.suppressions.labels(scope, reason)
-        for kind in get_args(BounceKind):
-            self.bounces.labels(kind)
-        for way in get_args(Way):
-            self.tokens_forged.labels(way)
-            self.failures.labels(way)
-            self.messages.labels(way, "unknown", "unmatched")
+        begin_at_zero(self.bounces, get_args(BounceKind))
+        begin_at_zero(self.tokens_forged, get_args(Way))
+        begin_at_zero(self.failures, get_args(Way))
+        begin_at_zero(self.messages, get_args(Way), ["unknown"], ["unmatched"])
 
     def returned(self, way: Way, kind: ReturnKind, taken: Taken) -> None:
         """A message was taken in."""

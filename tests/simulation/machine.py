@@ -35,6 +35,7 @@ from streams.log import LogUnavailable, OffsetRange, TopicDescription, TopicSpec
 from streams.mail.mailer import MailerRuntime
 from streams.mail.smtp import SmtpPool
 from streams.mail.suppressing import SuppressionList
+from streams.monitoring.instruments import Instruments
 from streams.monitoring.return_metrics import ReturnCounters
 from streams.partitioner import partition_of
 from streams.state.memory import MemoryStore
@@ -239,7 +240,7 @@ class Process:
             ticks=Ticks(log, CUSTOMER_EVENTS, world.clock, HOUR),
             observer=self.seen,
         )
-        counters = ReturnCounters(CollectorRegistry())
+        counters = ReturnCounters(Instruments(CollectorRegistry()))
         suppressions = self.suppressions = SuppressionList(log, HASHES, counters)
         self.mailer = MailerRuntime(
             log=log,
