@@ -87,12 +87,10 @@ class Runtime(PartitionOwner, Protocol):
 class Worker:
     """One worker in this process. `start`, then `wait_stopped`, then `stop`."""
 
-    def __init__(
-        self, settings: Settings, *, clock: Clock | None = None, metrics: Metrics | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
-        self.metrics = metrics or Metrics()
+        self.metrics = Metrics()
         self.log: Log = log_from(settings, self.clock)
         self.gate = Gate()
         self._open_store = _store_factory(settings)
@@ -172,6 +170,7 @@ class Worker:
             ),
             observer=self.eraser.watching(self.metrics),
         )
+        self.metrics.watch_gate(self.gate.counts)
         self.metrics.watch_timers(runtime.timers_pending)
         self._running.callback(runtime.close)
         return runtime

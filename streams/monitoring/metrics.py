@@ -23,12 +23,14 @@ from schemas.commands import CancelCommand, SendCommand
 from schemas.decisions import Decision, DecisionKind
 from schemas.events import PAYLOADS
 from schemas.signals import SegmentChanged
+from streams.monitoring.gate_metrics import GateCounts
 from streams.monitoring.instruments import Instruments, begin_at_zero
 from streams.monitoring.mail_metrics import BoundedLabel, MailMetrics
 from streams.monitoring.public_metrics import SiteMetrics
 from streams.monitoring.return_metrics import ReturnCounters
 from streams.state.recovery import Recovered
 from streams.topology import CUSTOMER_EVENTS, SEND_COMMANDS
+from streams.transports import gate
 
 # A second series per counter with the time it was created, which no query of ours reads.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # shipped without types
@@ -125,6 +127,10 @@ class Metrics:
     def watch_timers(self, pending: Callable[[], float]) -> None:
         """Read the number of waiting timers whenever somebody scrapes."""
         self.timers_pending.set_function(pending)
+
+    def watch_gate(self, counts: gate.Counts) -> None:
+        """Show what happens to this process's partitions."""
+        self.registry.register(GateCounts(counts))
 
     def _count_events(self, counts: Counts) -> None:
         for (type_, result), count in counts.events.items():

@@ -1,6 +1,7 @@
 """Names, label sets and units of what a worker says of itself."""
 
 import re
+from dataclasses import fields
 
 import pytest
 from prometheus_client import generate_latest
@@ -13,9 +14,11 @@ from schemas.commands import SendCommand
 from schemas.decisions import Decision
 from schemas.stored import Progress
 from schemas.tracking import Hit
+from streams.monitoring.gate_metrics import INCIDENTS, PLAIN
 from streams.monitoring.mail_metrics import MAX_VALUES, OTHER, BoundedLabel
 from streams.monitoring.metrics import Metrics
 from streams.state.recovery import Recovered
+from streams.transports import gate
 
 UNITS = ("_seconds", "_bytes", "_ratio", "_total", "_info")
 # Plain counts of things that are there now, as shared names have them.
@@ -205,6 +208,17 @@ def test_timers_are_read_when_somebody_asks() -> None:
     metrics.watch_timers(lambda: pending[0])
     pending[0] = 42
     assert value(metrics, "ritorno_timers_pending") == 42
+
+
+def test_what_the_gate_has_mended_is_read_when_somebody_asks() -> None:
+    metrics, counts = Metrics(), gate.Counts()
+    metrics.watch_gate(counts)
+    assert value(metrics, "ritorno_partition_incidents_total", what="failed_openings") == 0
+    counts.batches, counts.failed_openings = 3, 2
+    assert value(metrics, "ritorno_partition_batches_total") == 3
+    assert value(metrics, "ritorno_partition_incidents_total", what="failed_openings") == 2
+    shown = {*PLAIN, *INCIDENTS}
+    assert shown == {field.name for field in fields(counts)}, "a count that nobody can read"
 
 
 def test_hits_are_counted_by_the_step_that_sent_the_mail() -> None:
