@@ -101,10 +101,10 @@ def fill(
 
     `whole`: return an empty text when any of them isn't known; `category:` is no tag.
     `language`: of a text for people to read, who write amounts in their own way. `link`: the text
-    is an address, and what it names becomes a part of that.
+    is an address, and what it names becomes a part of that, if it isn't the whole of it.
     """
     values = {name: _written(name, subject, language) for name in _NAMED.findall(text)}
-    if link:
+    if link and not _NAMED.fullmatch(text):
         values = {name: quote(value, safe="") for name, value in values.items()}
     if whole and not all(values.values()):
         return ""

@@ -192,6 +192,7 @@ def test_texts_name_fields() -> None:
     assert fill("x:{event.brand}", subject) == "x:"
     assert fill("x:{event.brand}", subject, whole=True) == ""
     assert fill("/s?c={event.category}&n=1", subject, link=True) == "/s?c=t%C3%A8&n=1"
+    assert fill("{event.category}", subject, link=True) == "tè"
     check_text("{event.category}", VOCABULARY, about="product.viewed")
     with pytest.raises(ConditionMistake, match=r"profile\.first_name"):
         check_text("{profile.fist_name}", VOCABULARY)

@@ -19,7 +19,7 @@ from tests.mailer.samples import CART, SETTINGS, VARIABLES, send
 from tests.mailer.servers import parse
 
 MAILS = load_renderer(Path("workflows"))
-USES = uses_of(read_files(Path("workflows")).values())
+USES = uses_of(read_files(Path("workflows"), everything=True).values())
 BLOCKS = renderer_of(EVERYTHING)
 
 LONG = "x" * 500_000
