@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agents.incentives import review_incentive_depends_on_rating
 from agents.mistakes import Mistake, Mistakes
 from agents.score import compile_scoring
 from agents.segments import compile_segments
@@ -12,6 +13,7 @@ from agents.workflows.program import compile_program
 from schemas.definitions import AnyDefinition
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Segments
+from schemas.definitions.steps import places
 from schemas.definitions.workflow import Workflow
 
 
@@ -21,6 +23,7 @@ def mistakes_in(definition: AnyDefinition, vocabulary: Vocabulary) -> Sequence[M
         match definition:
             case Workflow():
                 compile_program(definition, vocabulary)
+                return _rewards_by_rating(definition)
             case Segments():
                 compile_segments(definition, vocabulary)
             case Scoring():
@@ -30,3 +33,10 @@ def mistakes_in(definition: AnyDefinition, vocabulary: Vocabulary) -> Sequence[M
     except Mistakes as mistakes:
         return mistakes.found
     return ()
+
+
+def _rewards_by_rating(workflow: Workflow) -> Sequence[Mistake]:
+    """R08: what a review is rewarded with is the same for a bad one."""
+    found = review_incentive_depends_on_rating(workflow)
+    problem = "a reward that depends on how good a review is: who rates badly must get it too"
+    return [Mistake(path, problem) for path, step in places(workflow.steps) if step.id in found]

@@ -1,10 +1,10 @@
-"""Money: a decimal amount and an ISO 4217 currency, never a float."""
+"""Money: decimal amounts, never floats. The currency (ISO 4217) stands beside them."""
 
 from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
@@ -60,13 +60,3 @@ Price = Annotated[
     WithJsonSchema(_AMOUNT_SCHEMA | {"pattern": r"^\d{1,15}(\.\d{1,9})?$"}),
 ]
 """An amount that can't be negative."""
-
-
-class Money(NamedTuple):
-    """An amount in a currency."""
-
-    amount: Decimal
-    currency: str
-
-    def __str__(self) -> str:
-        return f"{amount_text(self.amount)} {self.currency}"

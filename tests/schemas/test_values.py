@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.definitions import DEFINITION, canonical, version_of
 from schemas.durations import duration_text, parse_duration
 from schemas.instant import EARLIEST, LATEST, Instant, parse_instant, to_datetime, to_rfc3339
-from schemas.money import MAX_AMOUNT, Amount, Money, Price, amount_text, parse_amount
+from schemas.money import MAX_AMOUNT, Amount, Price, amount_text, parse_amount
 from tests.agents.world import FILES
 
 amounts = st.decimals(-MAX_AMOUNT, MAX_AMOUNT, places=4)
@@ -42,7 +42,6 @@ def test_an_amount_is_written_and_read_back(amount: Decimal) -> None:
 def test_amounts_as_people_write_them(value: Any, text: str) -> None:
     amount = TypeAdapter(Amount).validate_python(value)
     assert amount_text(amount) == text
-    assert str(Money(amount, "EUR")) == f"{text} EUR"
 
 
 @pytest.mark.parametrize(

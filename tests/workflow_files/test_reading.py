@@ -32,6 +32,29 @@ def test_all_mistakes_of_all_files_are_told_with_their_lines(tmp_path: Path) -> 
     assert str(caught.value).splitlines() == [str(finding) for finding in findings]
 
 
+def test_a_reward_for_good_reviews_only_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(
+        """id: thanks
+title: {en: Thanks}
+trigger: product.reviewed
+entry: {once_per: event}
+steps:
+  - {id: plain, tag: reviewer}
+  - id: well
+    branch:
+      - if: {event.rating: {at_least: 4}}
+        steps:
+          - {id: points, points: 50}
+""",
+        encoding="utf-8",
+    )
+
+    (finding,) = read_directory(tmp_path).findings
+
+    assert (finding.line, finding.path) == (11, "steps.1.branch.0.steps.0")
+    assert "depends on how good a review is" in finding.problem
+
+
 def test_an_unknown_custom_field_is_told(tmp_path: Path) -> None:
     text = (SHIPPED / "w11-welcome.yaml").read_text(encoding="utf-8")
     (tmp_path / "a.yaml").write_text(text + "exit_if: {fields.nowhere: 1}\n", encoding="utf-8")
