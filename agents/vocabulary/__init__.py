@@ -13,7 +13,7 @@ an open one, for workers: a workflow may be of a time when the shop had other fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from itertools import chain
@@ -43,18 +43,24 @@ _DECLARED = {
 """Rooms whose fields are a shop's own: where they come from."""
 
 
+_DEFINED_BY = {"fields": "fields", "scores": "scoring", "bands": "scoring"}
+"""The same rooms: by definitions of which kind."""
+
+
 class Vocabulary:
     """What may be asked, by the definitions of a shop."""
 
     def __init__(
         self, definitions: Iterable[AnyDefinition] | None = None, *,
-        steps: Iterable[str] | None = None,
+        steps: Iterable[str] | None = None, unread: Collection[str] = (),
     ) -> None:  # fmt: skip
         """`definitions`: those that are live; None makes an open vocabulary. `steps`: ids of the
-        workflow whose results may be asked for; None takes any."""
+        workflow whose results may be asked for; None takes any. `unread`: kinds of definitions of
+        which some could not be read: what those may have is taken as it is named."""
         self._definitions = None if definitions is None else list(definitions)
         self._steps = None if steps is None else list(steps)
-        own = [] if self._definitions is None else list(_own_fields(self._definitions))
+        self._unread = frozenset(unread)
+        own = [] if self._definitions is None else _own_fields(self._definitions, self._unread)
         self._fields = {**_FIXED, **{field.name: field for field in own}}
         self._about: dict[str, Mapping[str, Field]] = {}
 
@@ -66,7 +72,7 @@ class Vocabulary:
     def of(self, workflow: Workflow) -> Vocabulary:
         """Return the same for conditions of a workflow, whose steps have results."""
         steps = [step.id for step in workflow.all_steps()]
-        return Vocabulary(self._definitions, steps=steps)
+        return Vocabulary(self._definitions, steps=steps, unread=self._unread)
 
     def fields(self, about: str = "") -> Mapping[str, Field]:
         """Return all fields by name; `about` is the trigger key whose properties are `event.…`."""
@@ -87,7 +93,8 @@ class Vocabulary:
         if field is None and self._steps is None and name.startswith("run.results."):
             return happening.step_field(name.removeprefix("run.results."))
         called = about.startswith("called:") and name.startswith("event.")  # by any workflow
-        if field is None and (self.is_open or called):
+        unread = _DEFINED_BY.get(name.partition(".")[0]) in self._unread
+        if field is None and (self.is_open or called or unread):
             return _open_field(name)
         return field
 
@@ -109,7 +116,7 @@ class Vocabulary:
         return "; `ritorno workflows fields` lists all of them"
 
 
-def _own_fields(definitions: Iterable[AnyDefinition]) -> Iterable[Field]:
+def _own_fields(definitions: Iterable[AnyDefinition], unread: Collection[str]) -> Iterable[Field]:
     """Yield the fields that a shop's definitions add, and those that they narrow down."""
     segments: frozenset[str] = frozenset()
     tiers: frozenset[str] = frozenset()
@@ -130,8 +137,10 @@ def _own_fields(definitions: Iterable[AnyDefinition]) -> Iterable[Field]:
                 tiers = frozenset(each.name for each in definition.tiers) | {""}
             case _:
                 pass
-    yield _FIXED["segments"]._replace(values=segments)
-    yield _FIXED["tier"]._replace(values=tiers)
+    if "segments" not in unread:
+        yield _FIXED["segments"]._replace(values=segments)
+    if "loyalty" not in unread:
+        yield _FIXED["tier"]._replace(values=tiers)
 
 
 def custom_field(id_: str, type_: FieldType, title: str) -> Field:

@@ -26,6 +26,7 @@ from streams.cli.console import (
 )
 from streams.cli.workflow_diff import diff
 from streams.cli.workflow_graph import draw
+from streams.cli.workflow_lint import lint_files
 from streams.cli.workflow_tests import test_files
 from streams.definitions import PublishReport, publish, read_files
 from streams.review import ReviewReport, review
@@ -94,23 +95,6 @@ def _tell_changes(prospect: Prospect) -> None:
     stdout().print(overview(prospect.changes, prospect.unchanged, prospect.first, "en"))
     for change in prospect.changes:
         stdout().print(Text(f"  {printable(brief(change, 'en'))}"), soft_wrap=True)
-
-
-def lint_files(
-    context: typer.Context, directory: Directory = None, as_json: JsonFlag = False
-) -> None:
-    """Say all that is wrong with the workflow files of DIR, with lines; needs no broker."""
-    directory = directory or settings_of(context).workflows_dir
-    if not as_json:
-        definitions = read_files(directory, everything=True)
-        stdout().print(f"{len(definitions)} workflow files are right: {', '.join(definitions)}")
-        return
-    findings = read_directory(directory).findings
-    for each in findings:
-        print_json({"file": str(each.file), "line": each.line,
-                    "path": each.path, "problem": each.problem})  # fmt: skip
-    if findings:
-        raise typer.Exit(2)
 
 
 EventOption = Annotated[

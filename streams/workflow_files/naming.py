@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 
 from agents.mistakes import Mistake
@@ -16,12 +16,25 @@ from schemas.definitions.steps import CallStep, CouponStep, ScoreStep, places
 from schemas.definitions.triggers import OnScore, OnSegment
 from schemas.definitions.workflow import Workflow
 
+DEFINED_BY = {
+    "segment": "segments",
+    "campaign": "coupons",
+    "score": "scoring",
+    "workflow": "workflow",
+}
+"""What is named: by definitions of which kind."""
 
-def unknown_names(workflow: Workflow, definitions: Iterable[AnyDefinition]) -> Iterator[Mistake]:
-    """Yield what a workflow names that none of the definitions is."""
+
+def unknown_names(
+    workflow: Workflow, definitions: Iterable[AnyDefinition], unread: Collection[str] = ()
+) -> Iterator[Mistake]:
+    """Yield what a workflow names that none of the definitions is.
+
+    `unread`: kinds of definitions of which some could not be read, so that nobody can tell.
+    """
     known = _known(definitions)
     for path, kind, name in _named(workflow):
-        if name not in known[kind]:
+        if name not in known[kind] and DEFINED_BY[kind] not in unread:
             near = get_close_matches(name, known[kind], n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             yield Mistake(path, f"there is no {kind} {name}{hint}")

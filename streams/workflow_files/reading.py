@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import yaml
 from pydantic import ValidationError
@@ -20,6 +20,18 @@ from schemas.definitions.workflow import Workflow
 from streams.workflow_files.naming import unknown_names
 from streams.yaml_text import Document
 
+Level = Literal["error", "warning", "note"]
+
+NAMES = {
+    "workflow": "workflows",
+    "segments": "segments",
+    "coupons": "campaigns",
+    "scoring": "scores",
+    "fields": "custom fields",
+    "loyalty": "tiers",
+}
+"""What definitions of a kind have that others name."""
+
 
 class Finding(NamedTuple):
     """One mistake, where it stands."""
@@ -29,10 +41,13 @@ class Finding(NamedTuple):
     path: str
     """Such as `steps.2.wait`; empty when it is about the file as a whole."""
     problem: str
+    level: Level = "error"
+    """note: what an error keeps from being looked at."""
 
     def __str__(self) -> str:
+        level = "" if self.level == "error" else f"{self.level}: "
         place = f"{self.path}: " if self.path else ""
-        return f"{self.file}:{self.line}: {place}{self.problem}"
+        return f"{self.file}:{self.line}: {level}{place}{self.problem}"
 
 
 @dataclass(slots=True)
@@ -44,6 +59,8 @@ class Reading:
     findings: list[Finding] = field(default_factory=list)
     files: dict[str, tuple[Path, Document]] = field(default_factory=dict)
     """Where each of the definitions was read."""
+    unread: dict[Path, frozenset[str]] = field(default_factory=dict)
+    """Files that could not be read, and of which kinds what they define may be."""
 
     def place(self, id_: str, path: Sequence[str | int]) -> str:
         """Return `FILE:LINE` of a part of a definition."""
@@ -60,7 +77,7 @@ def read_directory(directory: Path) -> Reading:
         problem = "there are no workflow files (*.yaml) in it"
         reading.findings.append(Finding(directory, 1, "", problem))
     for path in paths:
-        read = _read_file(path, reading.findings)
+        read = _read_file(path, reading)
         if read is None:
             continue
         definition, document = read
@@ -70,39 +87,60 @@ def read_directory(directory: Path) -> Reading:
             continue
         files[definition.id] = (path, document)
         reading.definitions[definition.id] = definition
-    whole = not reading.findings
+    unread = frozenset().union(*reading.unread.values())
+    vocabulary = Vocabulary(reading.definitions.values(), unread=unread)
     for id_, (path, document) in files.items():
-        for where, problem in _mistakes(reading.definitions[id_], reading, whole=whole):
-            reading.findings.append(Finding(path, document.line(_parts(where)), where, problem))
+        for where, problem in _mistakes(reading.definitions[id_], reading, vocabulary, unread):
+            reading.findings.append(Finding(path, document.line(parts(where)), where, problem))
+    reading.findings += _unchecked(reading)
     return reading
 
 
-def _read_file(path: Path, findings: list[Finding]) -> tuple[AnyDefinition, Document] | None:
+def _read_file(path: Path, reading: Reading) -> tuple[AnyDefinition, Document] | None:
     try:
         document = Document(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        findings.append(Finding(path, _line_of(error), "", " ".join(str(error).split())))
+        reading.findings.append(Finding(path, _line_of(error), "", " ".join(str(error).split())))
+        reading.unread[path] = frozenset(NAMES)
         return None
     try:
         return DEFINITION.validate_python(document.content), document
     except ValidationError as error:
         for place, problem in all_errors(error):
             shown = ".".join(map(str, place[1:]))  # the first part is the kind of definition
-            findings.append(Finding(path, document.line(place), shown, problem))
+            reading.findings.append(Finding(path, document.line(place), shown, problem))
+        reading.unread[path] = _kinds(document.content)
         return None
 
 
-def _mistakes(definition: AnyDefinition, reading: Reading, *, whole: bool) -> Sequence[Mistake]:
-    """What names something wrongly; what the shop has of its own only if all could be read."""
-    vocabulary = Vocabulary(reading.definitions.values() if whole else None)
+def _kinds(content: Any) -> frozenset[str]:
+    """Return of which kind a definition is that isn't right: any, if it doesn't say so."""
+    kind = str(content.get("definition") or "workflow") if isinstance(content, dict) else ""
+    return frozenset([kind] if kind in NAMES or kind == "policy" else NAMES)
+
+
+def _mistakes(
+    definition: AnyDefinition, reading: Reading, vocabulary: Vocabulary, unread: Collection[str]
+) -> Sequence[Mistake]:
+    """What names something wrongly, as far as what it may name could be read."""
     found = list(mistakes_in(definition, vocabulary))
-    if whole and isinstance(definition, Workflow):
-        found += unknown_names(definition, reading.definitions.values())
+    if isinstance(definition, Workflow):
+        found += unknown_names(definition, reading.definitions.values(), unread)
         found += circles(definition, reading.definitions.values())
     return found
 
 
-def _parts(path: str) -> list[str | int]:
+def _unchecked(reading: Reading) -> Iterator[Finding]:
+    """Yield what could not be looked at, since a file could not be read."""
+    for path, kinds in reading.unread.items():
+        names = ", ".join(name for kind, name in NAMES.items() if kind in kinds)
+        if names:
+            problem = f"names of {names} were not checked, because this file could not be read"
+            yield Finding(path, 1, "", problem, "note")
+
+
+def parts(path: str) -> list[str | int]:
+    """Return the parts of a path, as `Document.line` takes them."""
     return [int(part) if part.isdigit() else part for part in path.split(".")]
 
 

@@ -24,7 +24,7 @@ def test_all_mistakes_of_all_files_are_told_with_their_lines(tmp_path: Path) -> 
 
     findings = read_directory(tmp_path).findings
 
-    places = [(finding.file.name, finding.line) for finding in findings]
+    places = [(finding.file.name, finding.line) for finding in findings if finding.level == "error"]
     assert places[:2] == [("a.yaml", lines + 1), ("a.yaml", lines + 2)]
     assert {name for name, _ in places} == {"a.yaml", "b.yaml"}
     with pytest.raises(DefinitionError) as caught:
@@ -32,6 +32,7 @@ def test_all_mistakes_of_all_files_are_told_with_their_lines(tmp_path: Path) -> 
     assert str(caught.value).splitlines() == [str(finding) for finding in findings]
 
 
+@pytest.mark.row("R08")
 def test_a_reward_for_good_reviews_only_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(
         """id: thanks
@@ -107,3 +108,64 @@ def test_a_trigger_names_a_segment_that_there_is(tmp_path: Path) -> None:
 
     assert (finding.file.name, finding.path) == ("w24-vip.yaml", "trigger.segment")
     assert finding.problem == "there is no segment vips; did you mean vip?"
+
+
+def broken(directory: Path, name: str, text: str) -> list[tuple[str, str]]:
+    """Return what is found in a directory with one file that can't be read: file and words."""
+    (directory / name).write_text(text, encoding="utf-8")
+    findings = read_directory(directory).findings
+    return [(each.file.name, str(each).partition(": ")[2]) for each in findings]
+
+
+OTHER = """\
+id: other
+title: {it: x}
+trigger: order.completed
+entry: {once_per: order, if: {ANY}}
+steps:
+  - {id: a, send: thanks, kind: informative, with: {words: "{NAMED}"}}
+  - {id: b, coupon: nothing}
+  - {id: c, call: nobody}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "problems", "note"),
+    [
+        ("fields.yaml", "id: fields\ndefinition: fields\nfields: 3\n",
+         ["there is no campaign nothing", "there is no workflow nobody"], "custom fields"),
+        ("coupons.yaml", "id: coupons\ndefinition: coupons\ncampaigns: 3\n",
+         ["no such field: fields.size", "there is no workflow nobody"], "campaigns"),
+        ("wrong.yaml", "id: wrong\nsteps: []\n",
+         ["no such field: fields.size", "there is no campaign nothing"], "workflows"),
+        ("wrong.yaml", "id: [\n", [],
+         "workflows, segments, campaigns, scores, custom fields, tiers"),
+        ("policy.yaml", "id: policy\ndefinition: policy\ncaps: 3\n",
+         ["no such field: fields.size", "there is no campaign nothing",
+          "there is no workflow nobody"], ""),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_read_hides_only_what_it_may_define(
+    tmp_path: Path, name: str, text: str, problems: list[str], note: str
+) -> None:
+    other = OTHER.replace("ANY", "fields.size: XL").replace("NAMED", "order.idd")
+    (tmp_path / "other.yaml").write_text(other, encoding="utf-8")
+    found = broken(tmp_path, name, text)
+    of_other = [words for file, words in found if file == "other.yaml"]
+    for problem in (*problems, "no such field: order.idd; did you mean order.id?"):
+        assert sum(problem in words for words in of_other) == 1
+    assert len(of_other) == len(problems) + 1
+    last = f"note: names of {note} were not checked, because this file could not be read"
+    assert (found[-1] == (name, last)) == bool(note)
+    assert sum("note: " in words for _, words in found) == bool(note)
+
+
+def test_an_unknown_field_is_told_whatever_else_is_broken(tmp_path: Path) -> None:
+    other = OTHER.replace("ANY", "orders.cout: 1, scores.some: {above: 2}, tier: iron")
+    other = other.replace("NAMED", "order.idd")
+    (tmp_path / "other.yaml").write_text(other, encoding="utf-8")
+    found = broken(tmp_path, "broken.yaml", "id: [\n")
+    assert [words for file, words in found if file == "other.yaml"] == [
+        "entry.if.orders.cout: no such field: orders.cout; did you mean orders.count?",
+        "steps.0.with.words: no such field: order.idd; did you mean order.id?",
+    ]
