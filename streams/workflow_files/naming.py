@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from typing import get_args
 
 from agents.mistakes import Mistake
+from schemas.decisions import REASONS, DecisionKind
 from schemas.definitions import AnyDefinition
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Coupons, Segments
@@ -42,7 +44,8 @@ def unknown_names(
 
 def _known(definitions: Iterable[AnyDefinition]) -> Mapping[str, set[str]]:
     known: dict[str, set[str]] = {
-        "segment": set(), "campaign": set(), "score": set(), "workflow": set()
+        "segment": set(), "campaign": set(), "score": set(), "workflow": set(),
+        "decision": set(get_args(DecisionKind)), "reason": set(REASONS),
     }  # fmt: skip
     for definition in definitions:
         match definition:
@@ -75,3 +78,9 @@ def _named(workflow: Workflow) -> Iterator[tuple[str, str, str]]:
     for number, test in enumerate(workflow.tests):
         for position, name in enumerate(test.workflows):
             yield f"tests.{number}.workflows.{position}", "workflow", name
+        for position, expected in enumerate(test.expect):
+            path = f"tests.{number}.expect.{position}"
+            if expected.decision:
+                yield f"{path}.decision", "decision", expected.decision
+            if expected.reason:
+                yield f"{path}.reason", "reason", expected.reason

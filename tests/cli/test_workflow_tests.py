@@ -140,6 +140,10 @@ def test_an_event_that_cannot_be_read_is_told(ritorno: Ritorno, files: Path) -> 
         (f"{{name: x, given: [{CART}], expect: [{{at: 0m, decision: entered, lacks: [a]}}]}}",
          "are about a mail"),
         (f"{{name: x, given: [{CART}], workflows: [w99]}}", "there is no workflow w99"),
+        (f"{{name: x, given: [{CART}], expect: [{{at: 1h, decision: exit}}]}}",
+         "there is no decision exit; did you mean exited?"),
+        (f"{{name: x, given: [{CART}], expect: [{{at: 1h, decision: held, reason: quiet}}]}}",
+         "there is no reason quiet"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_test_is_told_as_lint_does(
