@@ -1,8 +1,8 @@
 """What all commands share: settings, the log, output for a person or a program, and errors.
 
-A command prints what it was asked for on stdout and everything else on stderr. An error is one
-clear line, with exit code 2 when the user can mend it by asking differently, 1 when something
-failed.
+A command prints what it was asked for on stdout and everything else on stderr. With `--json` that
+is one JSON object, and of a list one object a line. An error is one clear line, with exit code 2
+when the user can mend it by asking differently, 1 when something failed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,9 @@ WIDE = 200
 T = TypeVar("T")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for a program to read.")]
+LANGUAGE = ("--language", "--lang")
+OUTPUT = ("--out", "--output")
+"""Names of options that several commands have; all of them take either."""
 
 
 class UserError(Exception):
@@ -98,8 +101,8 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON value on one line."""
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object on one line."""
     print(json.dumps(value, ensure_ascii=False, default=str))
 
 

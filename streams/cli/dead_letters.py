@@ -88,7 +88,9 @@ def show(
 
 def resend_letters(
     context: typer.Context,
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="PARTITION:OFFSET from the list.")
+    ] = None,
     reason: Reason = None,
     everything: Annotated[bool, typer.Option("--all", help="All that are open.")] = False,
     as_json: JsonFlag = False,

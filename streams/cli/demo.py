@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated, BinaryIO, cast
 import typer
 
 from streams.cli.console import (
+    OUTPUT,
     JsonFlag,
     Options,
     UserError,
@@ -64,7 +65,9 @@ def demo(
     until: Annotated[
         str | None, typer.Option(help="With --events: when to end; date or RFC 3339.")
     ] = None,
-    output: Annotated[Path, typer.Option(help="Where the mails go.")] = Path("demo-output"),
+    output: Annotated[Path, typer.Option(*OUTPUT, help="Where the mails go.")] = Path(
+        "demo-output"
+    ),
     keep: Annotated[
         Path | None, typer.Option(help="Keep everything here: log, state and mails.")
     ] = None,

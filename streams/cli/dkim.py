@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from streams.cli.console import JsonFlag, UserError, print_json, say, settings_of, stdout
+from streams.cli.console import OUTPUT, JsonFlag, UserError, print_json, say, settings_of, stdout
 from streams.configured import dkim_domain, dkim_keys
 from streams.settings import Settings
 from streams.settings.sources import PREFIX
@@ -60,7 +60,8 @@ def generate(
         Algorithm.RSA
     ),
     out: Annotated[
-        Path | None, typer.Option(help="The file to write; in the data directory by default.")
+        Path | None,
+        typer.Option(*OUTPUT, help="The file to write; in the data directory by default."),
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:

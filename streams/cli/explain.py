@@ -13,6 +13,7 @@ from rich.text import Text
 from schemas.instant import to_rfc3339
 from schemas.stored import NEVER
 from streams.cli.console import (
+    LANGUAGE,
     JsonFlag,
     UserError,
     open_log,
@@ -48,7 +49,7 @@ def explain(
     events: Annotated[
         Path | None, typer.Option(help="With --from: the events that the replay read.")
     ] = None,
-    lang: Annotated[str, typer.Option(help="it or en.")] = "it",
+    lang: Annotated[str, typer.Option(*LANGUAGE, help="it or en.")] = "it",
     workflows_dir: Annotated[
         Path | None, typer.Option(help="Whose titles are used, with --from.")
     ] = None,
@@ -56,7 +57,7 @@ def explain(
 ) -> None:
     """Tell what a customer did, what was decided and why, and what became of the mails."""
     if lang not in ("it", "en"):
-        raise UserError(f"--lang {lang}: it or en")
+        raise UserError(f"--language {lang}: it or en")
     if events is not None and source is None:
         raise UserError("--events belongs to --from; the log has its own")
     settings = settings_of(context, workflows_dir=workflows_dir)

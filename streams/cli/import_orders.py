@@ -23,6 +23,7 @@ from schemas.money import amount_text
 from schemas.records import OutRecord
 from schemas.wire import to_record
 from streams.cli.console import (
+    OUTPUT,
     CommandFailed,
     JsonFlag,
     UserError,
@@ -77,7 +78,9 @@ def import_orders(
     time_format: Annotated[
         str, typer.Option(help="Such as %d/%m/%Y %H:%M; ISO 8601 by default.")
     ] = "",
-    decimal_comma: Annotated[bool, typer.Option(help="Numbers like 1.234,56.")] = False,
+    decimal_comma: Annotated[
+        bool, typer.Option("--decimal-comma", help="Numbers like 1.234,56.")
+    ] = False,
     cancelled_prefix: Annotated[
         str, typer.Option(help="Order ids that begin so are reversals, such as C.")
     ] = "",
@@ -85,7 +88,9 @@ def import_orders(
     encoding: Annotated[str, typer.Option(help="Such as latin-1.")] = "utf-8-sig",
     output: Annotated[
         Path | None,
-        typer.Option(help="Write events as NDJSON (also .gz) here instead of publishing them."),
+        typer.Option(
+            *OUTPUT, help="Write events as NDJSON (also .gz) here instead of publishing them."
+        ),
     ] = None,
     live: Annotated[
         bool, typer.Option("--live", help="As if they happened now: they start workflows.")
@@ -101,7 +106,7 @@ def import_orders(
     settings = settings_of(context)
     if live and output is None:
         raise UserError(
-            "--live is for --output: published, years of orders would start today's workflows"
+            "--live is for --out: published, years of orders would start today's workflows"
         )
     notation = Notation(
         zone=_zone(zone or settings.shop_zone), time_format=time_format, decimal_comma=decimal_comma

@@ -20,6 +20,7 @@ from schemas.signals import SIGNAL, DataExported, DataRequested
 from schemas.stored import HEAD_SIZE, head
 from schemas.wire import to_record
 from streams.cli.console import (
+    OUTPUT,
     CommandFailed,
     JsonFlag,
     UserError,
@@ -173,7 +174,9 @@ def _take_signal(record: Record, open_: dict[str, DataRequested]) -> None:
 def export(
     context: typer.Context,
     customer_id: CustomerId,
-    out: Annotated[Path, typer.Option(help="Directory for the files; must be new or empty.")],
+    out: Annotated[
+        Path, typer.Option(*OUTPUT, help="Directory for the files; must be new or empty.")
+    ],
     as_json: JsonFlag = False,
 ) -> None:
     """Write a copy of all that is known about a customer (GDPR art. 15 and 20)."""

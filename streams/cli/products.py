@@ -64,7 +64,8 @@ def list_products(context: typer.Context, as_json: JsonFlag = False) -> None:
 
     products = run(read_all())
     if as_json:
-        print_json([products[sku].model_dump(mode="json") for sku in sorted(products)])
+        for sku in sorted(products):
+            print_json(products[sku].model_dump(mode="json"))
         return
     out = stdout()
     for sku in sorted(products):

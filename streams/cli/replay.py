@@ -17,6 +17,7 @@ from rich.table import Table
 
 from schemas.instant import parse_instant, to_rfc3339
 from streams.cli.console import (
+    OUTPUT,
     JsonFlag,
     UserError,
     open_log,
@@ -51,7 +52,9 @@ def replay(
     until: Annotated[
         str, typer.Option(help="The end, such as 2026-03-31 (that day included) or RFC 3339.")
     ],
-    out: Annotated[Path, typer.Option(help="Directory for the three files that are written.")],
+    out: Annotated[
+        Path, typer.Option(*OUTPUT, help="Directory for the three files that are written.")
+    ],
     workflows_dir: Annotated[Path | None, typer.Option(help="Workflow files to decide by.")] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Also by the recipes that are not enabled.")

@@ -37,6 +37,6 @@ def export(
     except OSError as error:
         raise CommandFailed(f"{error.filename or directory}: {error.strerror}") from None
     if as_json:
-        print_json(written)
+        print_json({"directory": str(directory), "schemas": written})
     else:
         stdout().print(f"{len(written)} schemas in {directory}")

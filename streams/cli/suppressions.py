@@ -83,6 +83,7 @@ def add(
     reason: Reason,
     scope: Annotated[str, typer.Option(help="all, or marketing: confirmations still go.")] = "all",
     by: By = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Suppress an address, for every customer who has it."""
     settings = settings_of(context)
@@ -94,11 +95,18 @@ def add(
             await suppress(log, hashes, checked, wanted, author)
 
     run(write())
-    stdout().print(f"suppressed ({wanted})", markup=False)
+    if as_json:
+        print_json({"state": "suppressed", "scope": wanted})
+    else:
+        stdout().print(f"suppressed ({wanted})", markup=False)
 
 
 def release_address(
-    context: typer.Context, address: Address, reason: Reason, by: By = None
+    context: typer.Context,
+    address: Address,
+    reason: Reason,
+    by: By = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Let mails go to an address again. The release, its author and reason stay on record."""
     settings = settings_of(context)
@@ -113,7 +121,10 @@ def release_address(
     if not released.hashes and not released.customers:
         raise UserError(f"{printable(address)} is not suppressed")
     customers = len(released.customers)
-    stdout().print(f"released; {customers} customers are told", markup=False)
+    if as_json:
+        print_json({"state": "released", "customers": customers})
+    else:
+        stdout().print(f"released; {customers} customers are told", markup=False)
 
 
 async def _read(settings: Settings) -> Listed:

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from streams.cli.console import (
+    LANGUAGE,
+    OUTPUT,
     CommandFailed,
     JsonFlag,
     UserError,
@@ -40,7 +42,8 @@ def list_templates(
     desk = _Desk(context, directory)
     rows = [desk.row(name) for name in sorted(desk.renderer.templates)]
     if as_json:
-        print_json(rows)
+        for row in rows:
+            print_json(row)
         return
     for row in rows:
         classes = ", ".join(row["classes"]) or "sent by no workflow"
@@ -58,7 +61,8 @@ def lint_templates(
     findings = lint(desk.renderer, desk.shop, desk.uses)
     errors = sum(finding.level == "error" for finding in findings)
     if as_json:
-        print_json([finding._asdict() for finding in findings])
+        for finding in findings:
+            print_json(finding._asdict())
     else:
         for finding in findings:
             text = f"{finding.file}: {finding.level}: {finding.message} ({finding.rule})"
@@ -72,17 +76,18 @@ def lint_templates(
 
 def preview(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="MAIL")],
+    name: Annotated[str, typer.Argument(metavar="MAIL", help="Its name, as in the list.")],
     directory: Directory = None,
-    locale: Annotated[str, typer.Option(help="Language.")] = "it",
+    locale: Annotated[str, typer.Option(*LANGUAGE, "--locale", help="it or en.")] = "it",
     out: Annotated[
-        Path | None, typer.Option(help="Where to write; default MAIL.LANGUAGE.html.")
+        Path | None, typer.Option(*OUTPUT, help="Where to write; default MAIL.LANGUAGE.html.")
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Variables over the sample's: a JSON object or its file.")
     ] = None,
     show: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     text: Annotated[bool, typer.Option("--text", help="Print the text part too.")] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Write MAIL with sample data as a page, to be looked at."""
     from agents.mailer.render import RenderError  # noqa: PLC0415  # as above
@@ -101,9 +106,12 @@ def preview(
         path.write_text(with_pictures(words.html), encoding="utf-8")
     except OSError as error:
         raise CommandFailed(f"--out: {error}") from None
-    stdout().print(f"{words.subject}\n{path}", markup=False, soft_wrap=True)
-    if text:
-        stdout().print(f"\n{words.text}", markup=False, soft_wrap=True)
+    if as_json:
+        found = {"mail": name, "language": words.locale, "file": str(path)}
+        print_json({**found, "subject": words.subject, "text": words.text})
+    else:
+        parts = [f"{words.subject}\n{path}", *([f"\n{words.text}"] if text else [])]
+        stdout().print("\n".join(parts), markup=False, soft_wrap=True)
     if show and not webbrowser.open(path.resolve().as_uri()):
         say("no browser could be opened")
 

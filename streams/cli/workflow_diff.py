@@ -10,6 +10,7 @@ from rich.text import Text
 
 from schemas.instant import to_rfc3339
 from streams.cli.console import (
+    LANGUAGE,
     JsonFlag,
     UserError,
     open_log,
@@ -39,7 +40,7 @@ def diff(
     everything: Annotated[
         bool, typer.Option("--all", help="As `publish --all`: also what is not enabled.")
     ] = False,
-    language: Annotated[str, typer.Option("--language", "--lang", help="it or en.")] = "it",
+    language: Annotated[str, typer.Option(*LANGUAGE, help="it or en.")] = "it",
     as_json: JsonFlag = False,
 ) -> None:
     """Say what publishing DIR would change against what is live, also for the runs in flight."""

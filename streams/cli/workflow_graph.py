@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from streams.cli.console import UserError, say, settings_of
+from streams.cli.console import LANGUAGE, OUTPUT, UserError, say, settings_of
 from streams.definitions import DefinitionError
 from streams.words.decisions import Language
 
@@ -33,13 +33,13 @@ def draw(
     ] = None,
     form: Annotated[
         str,
-        typer.Option("--format", help="mermaid or svg; by default as --output ends, or mermaid."),
+        typer.Option("--format", help="mermaid or svg; by default as --out ends, or mermaid."),
     ] = "",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A file, or a directory for one file per workflow."),
+        typer.Option(*OUTPUT, "-o", help="A file, or a directory for one file per workflow."),
     ] = None,
-    language: Annotated[str, typer.Option("--language", "--lang", help="it or en.")] = "it",
+    language: Annotated[str, typer.Option(*LANGUAGE, help="it or en.")] = "it",
 ) -> None:
     """Draw workflows: what begins each, its steps with their waits, its ways and what ends it."""
     if language not in ("it", "en"):

@@ -58,8 +58,9 @@ def test_a_release_reaches_the_customers_who_have_the_address(shop: Ritorno) -> 
         kept("moved", "y@cliente.example", "", 2),
     )
     append(CUSTOMERS_CHANGELOG, b"gone", kept("gone", ADDRESS, "bounced"), None)
-    done = shop("suppressions", "release", ADDRESS, "--reason", "it was the server's mistake")
-    assert done.out == "released; 2 customers are told\n"
+    done = shop("suppressions", "release", ADDRESS, "--reason", "it was the server's mistake",
+                "--json")  # fmt: skip
+    assert done.json == [{"state": "released", "customers": 2}]
     records = [record for record in stored(CUSTOMER_EVENTS) if record.key]
     assert sorted(record.key or b"" for record in records) == [b"anna", b"same"]
     assert {record.header("ce_type") for record in records} == {b"address.released"}

@@ -232,9 +232,10 @@ def test_the_first_workflows_come_with_the_topics_and_changed_ones_by_command(
 
 
 def test_schemas_are_exported(ritorno: Ritorno) -> None:
-    [written] = ritorno("schemas", "export", "out", "--json").json
-    assert len(written) > 20
-    for path in written:
+    [done] = ritorno("schemas", "export", "out", "--json").json
+    assert done["directory"] == "out"
+    assert len(done["schemas"]) > 20
+    for path in done["schemas"]:
         assert json.loads(Path(path).read_text())["$schema"]
     Path("file").write_text("")
     assert ritorno("schemas", "export", "file").code == 1

@@ -86,7 +86,7 @@ def test_the_story_in_english_and_for_a_program(replayed: Ritorno) -> None:
     [
         (["bruno", "--from", "out"], "nothing is known about 'bruno'"),
         (["anna", "--from", "nowhere"], "nowhere/customers.ndjson"),
-        (["anna", "--from", "out", "--lang", "de"], "--lang de: it or en"),
+        (["anna", "--from", "out", "--lang", "de"], "--language de: it or en"),
         (["anna", "--events", "events.ndjson"], "--events belongs to --from"),
         (["anna", "--from", "out", "--events", "none.ndjson"], "none.ndjson"),
     ],

@@ -28,7 +28,7 @@ def test_a_feed_is_published_once(ritorno: Ritorno, tmp_path: Path, text: str) -
     assert ritorno("topics", "create").code == 0
     assert ritorno("products", "publish", "feed", "--json").json == [{"products": 2, "changed": 2}]
     assert ritorno("products", "publish", "feed", "--json").json == [{"products": 2, "changed": 0}]
-    (listed,) = ritorno("products", "list", "--json").json
+    listed = ritorno("products", "list", "--json").json
     assert [product["sku"] for product in listed] == ["moka", "tazza"]
     assert "29.90 EUR" in ritorno("products", "list").out
 
@@ -39,7 +39,7 @@ def test_what_a_csv_leaves_empty_is_not_known_and_a_cell_holds_several(
     (tmp_path / "feed").write_text(CSV, encoding="utf-8")
     ritorno("topics", "create")
     ritorno("products", "publish", "feed")
-    moka, tazza = ritorno("products", "list", "--json").json[0]
+    moka, tazza = ritorno("products", "list", "--json").json
     assert (moka["complements"], moka["stock"], tazza["stock"]) == (["tazza", "caffè"], 4, None)
 
 
@@ -61,7 +61,7 @@ def test_a_broken_feed_is_named_and_changes_nothing(
     done = ritorno("products", "publish", "feed")
     assert done.code == 2
     assert complaint in done.err
-    assert ritorno("products", "list", "--json").json == [[]]
+    assert ritorno("products", "list", "--json").json == []
 
 
 def test_lines_about_products_go_the_feeds_way(ritorno: Ritorno, tmp_path: Path) -> None:
@@ -73,5 +73,5 @@ def test_lines_about_products_go_the_feeds_way(ritorno: Ritorno, tmp_path: Path)
     done = ritorno("publish", "events", "--json")
     assert done.code == 1
     assert done.json[0]["refused"] == 1
-    (listed,) = ritorno("products", "list", "--json").json
+    listed = ritorno("products", "list", "--json").json
     assert [(product["sku"], product["price"]) for product in listed] == [("moka", "29.90")]

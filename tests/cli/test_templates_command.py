@@ -49,7 +49,7 @@ steps:
 
 
 def test_list_says_class_and_needs(ritorno: Ritorno) -> None:
-    (rows,) = ritorno("templates", "list", "--json").json
+    rows = ritorno("templates", "list", "--json").json
     by_name = {row["name"]: row for row in rows}
     assert by_name["cart-reminder"] == {
         "name": "cart-reminder",
@@ -65,7 +65,7 @@ def test_lint_is_content_with_what_is_shipped(ritorno: Ritorno) -> None:
     done = ritorno("templates", "lint")
     assert done.code == 0
     assert done.out.endswith("mails are right.\n")
-    assert ritorno("templates", "lint", "--json").json == [[]]
+    assert ritorno("templates", "lint", "--json").json == []
 
 
 def test_lint_names_what_is_wrong_and_fails(ritorno: Ritorno, own: Path) -> None:
@@ -77,7 +77,7 @@ def test_lint_names_what_is_wrong_and_fails(ritorno: Ritorno, own: Path) -> None
         "cart-reminder.it.j2: error: a cart mail's call to action presses: 'Acquista ora' (pushy)\n"
     )
     assert "1 of 1 findings are errors" in done.err
-    (found,) = ritorno("templates", "lint", str(own), "--json").json
+    found = ritorno("templates", "lint", str(own), "--json").json
     assert found[0]["rule"] == "pushy"
 
 
@@ -117,6 +117,13 @@ def test_preview_takes_language_data_and_file(ritorno: Ritorno, tmp_path: Path) 
         )
         assert done.out == f"We kept your cart for you\n{out}\n"
         assert "Hello Zoë" in Path(out).read_text()
+
+
+def test_preview_tells_a_program_where_the_page_is(ritorno: Ritorno) -> None:
+    (told,) = ritorno("templates", "preview", "cart-reminder", "--lang", "en", "--json").json
+    assert (told["language"], told["file"]) == ("en", "cart-reminder.en.html")
+    assert told["subject"] == "We kept your cart for you"
+    assert Path(told["file"]).exists()
 
 
 def test_preview_opens_a_browser_when_asked(

@@ -69,7 +69,7 @@ def test_writes_files_instead(ritorno: Ritorno, orders: Path, tmp_path: Path) ->
 def test_live_events_start_workflows_and_are_not_published(ritorno: Ritorno, orders: Path) -> None:
     refused = ritorno("import", str(orders), "--live")
     assert refused.code == 2
-    assert "--output" in refused.err
+    assert "--out" in refused.err
     ritorno("import", str(orders), "--live", "--output", "live.ndjson")
     assert not any("backfill" in line for line in Path("live.ndjson").read_text().splitlines())
     for name, flags, entered in (("live", ["--live"], 1), ("history", [], 0)):
