@@ -24,7 +24,7 @@ DEFINED_BY = {
     "score": "scoring",
     "workflow": "workflow",
 }
-"""What is named: by definitions of which kind."""
+"""What is named: by definitions of which kind; decisions and reasons are ours."""
 
 
 def unknown_names(
@@ -36,7 +36,7 @@ def unknown_names(
     """
     known = _known(definitions)
     for path, kind, name in _named(workflow):
-        if name not in known[kind] and DEFINED_BY[kind] not in unread:
+        if name not in known[kind] and DEFINED_BY.get(kind) not in unread:
             near = get_close_matches(name, known[kind], n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             yield Mistake(path, f"there is no {kind} {name}{hint}")
