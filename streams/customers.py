@@ -27,7 +27,7 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from agents.partition import Place, Poisoned
+from agents.changes import Place, Poisoned
 from schemas.records import OutRecord, Record
 from schemas.stored import PROGRESS_KEY, Progress, pack_progress, unpack_progress
 from streams.definitions import Library

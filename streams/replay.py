@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agents.changes import Place, Poisoned
 from agents.definitions import Definitions
 from agents.effects import Effect
-from agents.partition import PartitionActors, Place, Poisoned
+from agents.partition import PartitionActors
 from schemas.checking import Unreadable
 from schemas.commands import SendCommand
 from schemas.customer import decode_customer

@@ -20,6 +20,7 @@ from typing import Protocol
 
 import structlog
 
+from agents.changes import Changes
 from agents.definitions import Definitions
 from agents.mailer.compose import Composer
 from agents.mailer.providers import Providers
@@ -27,7 +28,7 @@ from agents.mailer.render import TemplateProblem
 from agents.mailer.reputation import Reputation
 from agents.mailer.settings import MailSettings
 from agents.mailer.suppression import AddressHashes
-from agents.partition import Changes, PartitionActors
+from agents.partition import PartitionActors
 from streams import garbage
 from streams.app import App
 from streams.clock import Clock, SystemClock

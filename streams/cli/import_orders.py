@@ -38,7 +38,8 @@ from streams.cli.console import (
 )
 from streams.clock import SystemClock
 from streams.history.event_lines import to_line
-from streams.history.importer import Importer, ImportOptions, ImportReport, Refusal
+from streams.history.import_report import ImportReport, Refusal
+from streams.history.importer import Importer, ImportOptions
 from streams.history.order_columns import ColumnError, guess, parse_map, places
 from streams.history.order_file import OrderFile, OrderFileError, opened
 from streams.history.order_values import Notation

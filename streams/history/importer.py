@@ -22,17 +22,18 @@ Events have ids that depend on the order alone, so importing a file twice does n
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from schemas.events import Event
 from schemas.events.fields import Payload
 from schemas.events.person import Traits
 from schemas.events.shopping import OrderCompleted, OrderReversed
-from schemas.money import MAX_AMOUNT, amount_text
+from schemas.money import MAX_AMOUNT
+from streams.history.import_report import EXAMPLES, ImportReport, Refusal
 from streams.history.order_columns import TRAITS
 from streams.history.order_file import Row
 from streams.history.order_values import LineRefused, Notation, Values, trait
@@ -45,20 +46,8 @@ MAX_ORDER_BYTES = 800_000
 """Of one order's event, below `MAX_EVENT_BYTES` with room for what is estimated."""
 LINE_BYTES = 120
 """Of a line's JSON besides its texts."""
-EXAMPLES = 100
-"""Refusals kept for the report; all of them are handed to the caller as they come."""
 MAX_ID = 200
 """Characters of an event's id."""
-
-
-class Refusal(NamedTuple):
-    """A refused line, untouched."""
-
-    row: Row
-    reason: str
-    """bad_csv, bad_encoding, bad_currency, bad_price, bad_quantity, bad_time, missing_id,
-    missing_product, negative_price, other_currency, other_customer or too_large."""
-    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,56 +65,6 @@ class ImportOptions:
     """An order id that begins so is a reversal; empty: there are none."""
     backfill: bool = True
     """History: starts nothing. False makes real purchases of it, for replay and the demo."""
-
-
-@dataclass(slots=True)
-class ImportReport:
-    """What became of a file. `applied + anonymous + cancelled + refused == lines`."""
-
-    lines: int = 0
-    applied: int = 0
-    anonymous: int = 0
-    cancelled: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
-    """By reason."""
-    examples: list[tuple[int, str, str]] = field(default_factory=list)
-    """Line, reason and detail of the first `EXAMPLES` refused ones."""
-    orders: int = 0
-    items: int = 0
-    customers: int = 0
-    revenue: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-    """By currency, before refunds; of customers' orders."""
-    refunds: int = 0
-    refunded: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
-    anonymous_orders: int = 0
-    """Orders and reversals without a customer; they become no events."""
-    ignored: Counter[str] = field(default_factory=Counter)
-    """Customers' data that can't be used (an address that is none), by field; the line counts."""
-    events: int = 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the report as JSON data."""
-        return {
-            "lines": self.lines,
-            "applied": self.applied,
-            "anonymous": self.anonymous,
-            "cancelled": self.cancelled,
-            "dead_lettered": self.refused.total(),
-            "dead_lettered_by_reason": dict(sorted(self.refused.items())),
-            "orders": self.orders,
-            "items": self.items,
-            "customers": self.customers,
-            "revenue": {code: amount_text(sum_) for code, sum_ in sorted(self.revenue.items())},
-            "refunds": self.refunds,
-            "refunded": {code: amount_text(sum_) for code, sum_ in sorted(self.refunded.items())},
-            "anonymous_orders": self.anonymous_orders,
-            "ignored_values": dict(sorted(self.ignored.items())),
-            "events": self.events,
-            "examples": [
-                {"line": line, "reason": reason, "detail": detail}
-                for line, reason, detail in self.examples
-            ],
-        }
 
 
 class _Piece(NamedTuple):

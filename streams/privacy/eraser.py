@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from agents.partition import Changes
+from agents.changes import Changes
 from schemas.signals import CustomerErased
 from streams.clock import Clock
 from streams.customers import Observer

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents import cart, customer, sending
+from agents.changes import Changes
 from agents.definitions import Definitions, UnknownVersion
-from agents.partition import Changes, PartitionActors
+from agents.partition import PartitionActors
 from agents.workflows import turn
 from schemas.customer import encode_erased
 from schemas.decisions import REASONS, Reason

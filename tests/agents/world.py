@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agents.changes import Counts, Place, Poisoned
 from agents.definitions import Definitions
 from agents.effects import Effect
-from agents.partition import Counts, PartitionActors, Place, Poisoned
+from agents.partition import PartitionActors
 from schemas.commands import CancelCommand, SendCommand
 from schemas.customer import Customer, decode_customer
 from schemas.decisions import Decision

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from agents.partition import Changes, Counts
+from agents.changes import Changes, Counts
 from schemas.decisions import Decision
 from schemas.definitions import DEFINITION, canonical
 from schemas.instant import parse_instant

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from schemas.events import Event
-from streams.history.importer import Importer, ImportOptions, ImportReport, Refusal
+from streams.history.import_report import ImportReport, Refusal
+from streams.history.importer import Importer, ImportOptions
 from streams.history.order_columns import guess, places
 from streams.history.order_file import opened
 from streams.history.order_values import Notation

@@ -7,9 +7,9 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from agents.changes import Changes, Counts
 from agents.effects import Effect, command, decided
 from agents.mailer.metrics import MailerMetrics
-from agents.partition import Changes, Counts
 from schemas.commands import SendCommand
 from schemas.decisions import Decision
 from schemas.stored import Progress

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from agents.partition import Place
+from agents.changes import Place
 from schemas.records import OutRecord, Record
 from schemas.stored import HEAD_SIZE, NEVER, Progress, head, pack
 from streams.clock import Clock, VirtualClock

@@ -8,9 +8,10 @@ from functools import partial
 import pytest
 
 from agents import customer as actor
+from agents.changes import Changes
 from agents.context import Context, Occurred
 from agents.definitions import Definitions
-from agents.partition import Changes, PartitionActors
+from agents.partition import PartitionActors
 from schemas.customer import Customer, decode_customer
 from schemas.dead_letters import DeadLetter, read_letter
 from schemas.events import Event

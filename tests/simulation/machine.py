@@ -18,13 +18,14 @@ from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 
+from agents.changes import Changes
 from agents.definitions import Definitions
 from agents.mailer.addresses import Recipient
 from agents.mailer.compose import Mail
 from agents.mailer.replies import Accepted, Dropped, Refused, Result, Unknown
 from agents.mailer.settings import SigningKey
 from agents.mailer.suppression import AddressHashes
-from agents.partition import Changes, PartitionActors
+from agents.partition import PartitionActors
 from schemas.commands import SendCommand
 from schemas.records import OutRecord, Record
 from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
