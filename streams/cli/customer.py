@@ -77,6 +77,8 @@ def _rows(customer: Customer) -> Iterator[tuple[str, str]]:
         yield "consent", f"{purpose}: {answer} {_when(consent.time)} ({consent.source})"
     for name, membership in customer.lists.items():
         state = "subscribed" if membership.subscribed else "unsubscribed"
+        if membership.pending:
+            state = "not confirmed yet, asked"
         yield "list", f"{name}: {state} {_when(membership.time)}"
     for each in customer.evidence[-EVIDENCE_SHOWN:]:
         what = f"list {each.list}" if each.purpose == "list" else each.purpose

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from schemas.customer import Customer, encode_customer, encode_erased
-from schemas.customer.consent import Consent
+from schemas.customer.consent import Consent, Subscription
 from schemas.records import OutRecord, Record
 from streams.clock import SystemClock
 from streams.configured import log_from
@@ -190,6 +190,7 @@ def test_a_customer_is_shown_by_the_highest_applied(ritorno: Ritorno) -> None:
     new, old = Customer(key="c-1", applied=7), Customer(key="c-1", applied=3)
     new.profile.first_name, new.profile.email = "[red]Zoë", "zoe@posta.it"
     new.consents["marketing"] = Consent(True, 1_772_357_400_000, "checkout", "e-1")
+    new.lists["news"] = Subscription(True, 1_772_357_400_000, pending=True)
     # A worker that was paused too long has written an old state after the newer one.
     append(CUSTOMERS_CHANGELOG, b"c-1", encode_customer(new), encode_customer(old))
     [shown] = ritorno("customer", "show", "c-1", "--json").json
@@ -199,6 +200,7 @@ def test_a_customer_is_shown_by_the_highest_applied(ritorno: Ritorno) -> None:
     view = ritorno("customer", "show", "c-1").out
     assert "[red]Zoë, zoe@posta.it" in view
     assert "marketing: given 2026-03-01T09:30:00Z (checkout)" in view
+    assert "news: not confirmed yet, asked 2026-03-01T09:30:00Z" in view
 
 
 def test_an_unknown_and_an_erased_customer(ritorno: Ritorno) -> None:

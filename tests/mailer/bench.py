@@ -9,13 +9,14 @@ from agents.mailer.changes import Changes
 from agents.mailer.entry import Entry
 from agents.mailer.providers import Providers
 from agents.mailer.queue import Queue
-from agents.mailer.replies import Accepted, Result
+from agents.mailer.replies import Accepted, Refused, Result
 from agents.mailer.reputation import Reputation
 from agents.mailer.traffic import Traffic
 from schemas.stored import head
-from tests.mailer.samples import START, record
+from tests.mailer.samples import DAY, START, record, send
 
 OK = Accepted(250, "ok")
+NO = Refused("rcpt", 550, "5.1.1 no")
 
 
 class Store(dict[bytes, bytes]):
@@ -121,3 +122,19 @@ def types(changes: Changes) -> list[str]:
 def parse(out: object) -> str:
     headers = dict(out.headers)  # type: ignore[attr-defined]  # an OutRecord
     return str(headers["ce_type"].decode())
+
+
+def bounce_some(bench: Bench, good: int, bad: int, *, start: int = START) -> int:
+    """Deliver mails, the bad ones last; return when."""
+    for number in range(good + bad):
+        id_ = f"r{start}-{number}"
+        bench.read(send(id_, urgent=True, time=start, expires=start + DAY), at=start)
+        bench.pass_time(start)
+        entry = bench.pick(start)
+        assert entry is not None
+        claim = bench.queue.claim(id_, start)
+        assert claim is not None
+        bench.do(claim[1])
+        bench.settle(NO if number >= good else OK, start, id_)
+    bench.pass_time(start)
+    return start

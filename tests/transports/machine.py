@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,12 @@ from schemas.records import OutRecord, Record
 from streams.log import Log, TopicSpec
 from streams.transports.batch import PartitionBatch, TopicPartition, Turn
 from streams.transports.gate import Gate
+
+APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
+PARTITIONS = 3
+
+NAMES = itertools.count()
+"""Makes names of topics and groups that nobody else has."""
 
 TIMEOUT = 60.0
 """Seconds until a wait counts as failed; generous, the machines are shared."""
@@ -133,3 +140,14 @@ async def append_numbers(log: Log, topic: str, partition: int, first: int, count
 
 def numbers(records: Sequence[Record]) -> list[int]:
     return [int(record.value or b"-1") for record in records]
+
+
+async def make_topic(backend: Backend, **config: str) -> str:
+    name = f"conformance-{next(NAMES)}"
+    await backend.settle([TopicSpec(name=name, partitions=PARTITIONS, config=APPEND_TIME | config)])
+    return name
+
+
+async def read(log: Log, topic: str, partition: int, start: int, stop: int) -> list[Record]:
+    async with asyncio.timeout(TIMEOUT):
+        return [r async for chunk in log.read(topic, partition, start, stop) for r in chunk]
