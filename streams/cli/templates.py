@@ -92,9 +92,11 @@ def preview(
     """Write MAIL with sample data as a page, to be looked at."""
     from agents.mailer.render import RenderError  # noqa: PLC0415  # as above
     from agents.mailer.templates.sample import FULL, with_pictures  # noqa: PLC0415
+    from streams.mail.previews import Samples  # noqa: PLC0415
 
     desk = _Desk(context, directory)
-    given = desk.uses[name][0].variables if desk.uses.get(name) else {}
+    uses = desk.uses.get(name)
+    given = Samples(desk.definitions).fill(uses[0].variables) if uses else {}
     try:
         words = desk.renderer.render(
             name, locale, {**FULL, **given, **_variables(data), "shop": desk.shop}
@@ -145,7 +147,8 @@ class _Desk:
             self.renderer = load_renderer(directory, settings.shop_locale)
         except TemplateProblem as error:
             raise UserError(str(error)) from None
-        self.uses = uses_of(read_files(directory, everything=True).values())
+        self.definitions = read_files(directory, everything=True).values()
+        self.uses = uses_of(self.definitions)
 
     def row(self, name: str) -> dict[str, Any]:
         """Return what is to be said of one mail."""

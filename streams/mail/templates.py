@@ -64,7 +64,8 @@ def _sending(value: Any) -> Iterator[Mapping[str, Any]]:
         if isinstance(value.get("send"), str):
             yield value
         elif isinstance(value.get("notify"), str):  # the shop's own people, never a subscriber
-            yield {"send": value.get("template", ALERT), "class": "transactional"}
+            yield {"send": value.get("template", ALERT), "class": "transactional",
+                   "with": {"message": value.get("message")}}  # fmt: skip
         value = list(value.values())
     if isinstance(value, list):
         for inner in value:

@@ -48,6 +48,16 @@ steps:
 """
 
 
+def test_a_preview_shows_what_a_step_gives(ritorno: Ritorno, tmp_path: Path) -> None:
+    for mail, words in (("milestone", "5 ordini insieme"), ("sales-alert", "Giulia Verdi"),
+                        ("double-opt-in", "https://mail.shop.example/y/sample")):  # fmt: skip
+        out = tmp_path / "mail.html"
+        done = ritorno("templates", "preview", mail, "--out", str(out), "--text")
+        assert done.code == 0
+        assert words in done.out
+        assert "{" not in done.out
+
+
 def test_list_says_class_and_needs(ritorno: Ritorno) -> None:
     rows = ritorno("templates", "list", "--json").json
     by_name = {row["name"]: row for row in rows}

@@ -63,7 +63,12 @@ LINES = [
 ]
 
 FULL: dict[str, Any] = {
-    "customer": {"first_name": "Giulia"},
+    "customer": {
+        "first_name": "Giulia",
+        "id": "c-42",
+        "name": "Giulia Verdi",
+        "email": "giulia@shop.example",
+    },
     "cart": {
         "id": "c-1",
         "url": f"{_SHOP}/cart/c-1?a=1&b=2",
@@ -118,6 +123,7 @@ FULL: dict[str, Any] = {
     "preferences_url": "https://mail.shop.example/p/sample",
     "unsubscribe_url": "https://mail.shop.example/u/sample",
     "browser_url": "https://mail.shop.example/b/sample",
+    "confirm_url": "https://mail.shop.example/y/sample",
 }
 """Everything there is to know."""
 
