@@ -20,7 +20,7 @@ from streams.settings.sources import PREFIX, SettingsError
 
 if TYPE_CHECKING:
     from agents.mailer.dkim import DkimKey
-    from streams.logs.security import KafkaSecurity
+    from streams.logs.kafka.security import KafkaSecurity
 
 KEY_FILE = "signing-key"
 KEY_BYTES = 32
@@ -43,7 +43,7 @@ def log_from(settings: Settings, clock: Clock | None = None) -> Log:
 
 def kafka_security(settings: Settings) -> KafkaSecurity:
     """Return how to reach the Kafka brokers; for `KafkaLog` and for Faust's consumers."""
-    from streams.logs.security import KafkaSecurity  # noqa: PLC0415  # see log_from
+    from streams.logs.kafka.security import KafkaSecurity  # noqa: PLC0415  # see log_from
 
     return KafkaSecurity(
         tls=settings.kafka_security.endswith("tls"),

@@ -36,7 +36,7 @@ from schemas.signals import SIGNAL, CustomerErased
 from schemas.stored import PROGRESS_KEY, head
 from streams.app import GROUP as READERS
 from streams.logs.embedded import EmbeddedLog
-from streams.logs.embedded_editing import Editor
+from streams.logs.embedded.editing import Editor
 from streams.partitioner import partition_of
 from streams.topology import (
     CUSTOMER_EVENTS,

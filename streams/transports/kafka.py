@@ -42,7 +42,7 @@ from faust.types import TP
 
 from schemas.records import Record
 from streams.logs.kafka import record_of
-from streams.logs.security import KafkaSecurity
+from streams.logs.kafka.security import KafkaSecurity
 from streams.transports.batch import TopicPartition
 from streams.transports.consumer import BatchConsumer
 from streams.transports.held import Want

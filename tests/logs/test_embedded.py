@@ -16,8 +16,7 @@ import pytest
 from schemas.records import OutRecord, Record
 from streams.clock import VirtualClock
 from streams.log import Log, LogError, TopicSpec
-from streams.logs import embedded_file, embedded_upkeep
-from streams.logs.embedded import EmbeddedLog
+from streams.logs.embedded import EmbeddedLog, file, tables, upkeep
 
 START = 1_770_000_000_000
 DAY = 86_400_000
@@ -141,7 +140,7 @@ async def test_committed_offsets_survive(log: EmbeddedLog, tmp_path: Path) -> No
 
 
 async def test_reads_are_cut_into_chunks(log: EmbeddedLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded_file, "CHUNK_BYTES", 2_000)
+    monkeypatch.setattr(tables, "CHUNK_BYTES", 2_000)
     await log.append("events", 0, [OutRecord(None, bytes(900))] * 9)
     chunks = [len(chunk) async for chunk in log.read("events", 0, 1, 9)]
     assert chunks == [3, 3, 2]
@@ -174,9 +173,9 @@ async def test_a_cancelled_caller_leaves_the_log_consistent(log: EmbeddedLog) ->
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compact at ten records, in slices and deletions that do not divide them evenly."""
     monkeypatch.setattr("streams.logs.embedded.MIN_DIRTY", 10)
-    monkeypatch.setattr(embedded_upkeep, "MIN_DIRTY", 10)
-    monkeypatch.setattr(embedded_upkeep, "SLICE", 37)
-    monkeypatch.setattr(embedded_upkeep, "DELETE_RECORDS", 7)
+    monkeypatch.setattr(upkeep, "MIN_DIRTY", 10)
+    monkeypatch.setattr(upkeep, "SLICE", 37)
+    monkeypatch.setattr(upkeep, "DELETE_RECORDS", 7)
 
 
 @pytest.mark.usefixtures("small")
@@ -287,7 +286,7 @@ async def test_a_full_disk_is_said_plainly_and_nothing_half_is_written(log: Embe
 
 @pytest.mark.parametrize("content", [b"not a database at all" * 500, b"SQLite format 3\0" * 500])
 async def test_a_damaged_file_is_said_plainly(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / embedded_file.FILE_NAME).write_bytes(content)
+    (tmp_path / file.FILE_NAME).write_bytes(content)
     with pytest.raises(LogError, match="damaged"):
         await EmbeddedLog(tmp_path, VirtualClock(START)).start()
 
@@ -307,7 +306,7 @@ async def test_a_read_only_directory(tmp_path: Path) -> None:
 
 
 async def test_a_file_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    db = sqlite3.connect(tmp_path / embedded_file.FILE_NAME)
+    db = sqlite3.connect(tmp_path / file.FILE_NAME)
     db.execute("PRAGMA user_version = 99")
     db.close()
     with pytest.raises(LogError, match="newer version"):

@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.log import Log
 from streams.logs.kafka import KafkaLog
-from streams.logs.security import KafkaSecurity
+from streams.logs.kafka.security import KafkaSecurity
 from streams.transports import kafka
 from streams.transports.batch import TopicPartition
 from streams.transports.consumer import app_settings, attach_gate

@@ -12,7 +12,7 @@ import pytest
 from schemas.records import OutRecord
 from streams.log import Log, LogError, LogUnavailable, TopicSpec
 from streams.logs.kafka import KafkaLog
-from streams.logs.security import KafkaSecurity, Mechanism
+from streams.logs.kafka.security import KafkaSecurity, Mechanism
 from streams.transports.batch import Fenced, PartitionBatch, TopicPartition, Turn
 from tests.broker import KafkaBroker
 from tests.transports.kafka_backend import KafkaWorkers, eventually, unique

@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 import structlog
 
 from streams.log import LogError
-from streams.logs import embedded_file as file
-from streams.logs.embedded_file import Append, Commit
+from streams.logs.embedded import file, tables
+from streams.logs.embedded.tables import Append, Commit
 
 log = structlog.get_logger(__name__)
 
@@ -138,7 +138,7 @@ class Writer:
         results: Sequence[int | LogError]
         try:
             with file.explained(self._directory):
-                results = file.write(db, [request for _, request in group])
+                results = tables.write(db, [request for _, request in group])
         except LogError as error:
             results = [error] * len(group)
         self._tell([(future, result) for (future, _), result in zip(group, results, strict=True)])

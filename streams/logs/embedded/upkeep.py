@@ -9,23 +9,18 @@ milliseconds. Offsets are never reused: a partition's next offset is kept apart 
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from array import array
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
-from streams.logs import embedded_file as file
-from streams.logs.embedded_file import OFFSET_BITS, OFFSET_MASK, Extent, Topic
-from streams.logs.embedded_writer import Writer
+from streams.logs.embedded import file, tables
+from streams.logs.embedded.tables import OFFSET_BITS, OFFSET_MASK, Extent, Topic
+from streams.logs.embedded.writer import Writer
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 MIN_DIRTY = 10_000
 """Fewer new records than this are not worth a look at the partition."""
@@ -58,60 +53,55 @@ class Upkeep:
         retention = int(topic.config.get("retention.ms", -1))
         if retention < 0:
             return
-        first, cut = await self._search(lambda db: _expired(db, partition_id, now - retention))
+        first, cut = await file.looked_through(
+            self._directory, lambda db: _expired(db, partition_id, now - retention)
+        )
         while first < cut:
             first = min(cut, first + DELETE_RECORDS)
-            await self._writer.call(partial(file.trim, partition_id=partition_id, first=first))
+            await self._writer.call(partial(tables.trim, partition_id=partition_id, first=first))
 
     async def _compact(self, topic: Topic, partition_id: int, now: int) -> None:
         young = now - int(topic.config.get("min.compaction.lag.ms", 0))
         keep = int(topic.config.get("delete.retention.ms", DELETE_RETENTION))
         while True:
-            extent, stop = await self._search(lambda db: _compactable(db, partition_id, young))
+            extent, stop = await file.looked_through(
+                self._directory, lambda db: _compactable(db, partition_id, young)
+            )
             if stop - extent.clean < max(MIN_DIRTY, DIRTY_RATIO * extent.kept):
                 return
             clean, stop = extent.clean, min(stop, extent.clean + SLICE)
-            stale = await self._search(
-                partial(_superseded, partition_id=partition_id, clean=clean, stop=stop)
+            stale = await file.looked_through(
+                self._directory,
+                partial(_superseded, partition_id=partition_id, clean=clean, stop=stop),
             )
             await self._delete(partition_id, stale)
             # Only now: a tombstone that went before what it covers would bring the key back.
-            buried = await self._search(
-                partial(_tombstones, partition_id=partition_id, stop=stop, before=now - keep)
+            buried = await file.looked_through(
+                self._directory,
+                partial(_tombstones, partition_id=partition_id, stop=stop, before=now - keep),
             )
             await self._delete(partition_id, buried)
             await self._writer.call(
-                partial(file.mark_clean, partition_id=partition_id, offset=stop)
+                partial(tables.mark_clean, partition_id=partition_id, offset=stop)
             )
             log.info("log compacted", topic=topic.name, upto=stop, removed=len(stale) + len(buried))
 
     async def _delete(self, partition_id: int, offsets: array[int]) -> None:
         for start in range(0, len(offsets), DELETE_RECORDS):
             some = offsets[start : start + DELETE_RECORDS]
-            await self._writer.call(partial(file.delete, partition_id=partition_id, offsets=some))
-
-    async def _search(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        return await asyncio.to_thread(self._with_connection, function)
-
-    def _with_connection(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        db = file.connect(self._directory)
-        try:
-            with file.explained(self._directory):
-                return function(db)
-        finally:
-            db.close()
+            await self._writer.call(partial(tables.delete, partition_id=partition_id, offsets=some))
 
 
 def _expired(db: sqlite3.Connection, partition_id: int, before: int) -> tuple[int, int]:
     """Return the first kept offset, and the first whose append time is not before `before`."""
-    extent = file.extents(db)[partition_id]
-    return extent.first, file.first_since(db, partition_id, extent, before)
+    extent = tables.extents(db)[partition_id]
+    return extent.first, tables.first_since(db, partition_id, extent, before)
 
 
 def _compactable(db: sqlite3.Connection, partition_id: int, young: int) -> tuple[Extent, int]:
     """Return the partition's extent, and the first offset whose append time is after `young`."""
-    extent = file.extents(db)[partition_id]
-    return extent, file.first_since(db, partition_id, extent, young + 1)
+    extent = tables.extents(db)[partition_id]
+    return extent, tables.first_since(db, partition_id, extent, young + 1)
 
 
 def _superseded(db: sqlite3.Connection, partition_id: int, clean: int, stop: int) -> array[int]:

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from schemas.records import OutRecord
 from streams.log import LogError, LogUnavailable
-from streams.logs.kafka_patience import Patience, started
+from streams.logs.kafka.patience import Patience, started
 from streams.topology import DEAD_LETTERS, MAX_LETTER_BYTES
 
 LARGEST_REQUEST = 1_048_576

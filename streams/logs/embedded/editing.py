@@ -3,25 +3,22 @@
 A log is appended to and never changed; Kafka can't even. But what a customer had a right to have
 erased must not lie in a file until its retention ends. Offsets and append times stay as they are.
 
-`secure_delete` (see `embedded_file`) overwrites what is removed with zeros. Copies are left where
-pages were split and in the write-ahead log; `rewrite` gets rid of those, by writing the file anew.
+`secure_delete` (see `file`) overwrites what is removed with zeros. Copies are left where pages were
+split and in the write-ahead log; `rewrite` gets rid of those, by writing the file anew.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from schemas.records import OutRecord, Record
-from streams.logs import embedded_file as file
-from streams.logs.embedded_file import OFFSET_BITS
-from streams.logs.embedded_writer import Writer
-
-T = TypeVar("T")
+from streams.logs.embedded import file, tables
+from streams.logs.embedded.tables import OFFSET_BITS
+from streams.logs.embedded.writer import Writer
 
 AT_ONCE = 500
 """Records changed per transaction: some milliseconds, so that appends need not wait."""
@@ -36,11 +33,15 @@ class Editor:
 
     async def with_key(self, topic: str, partition: int, key: bytes) -> list[Record]:
         """Return the records of a partition that have this key. Raises LogError."""
-        return await self._search(partial(_with_key, topic=topic, partition=partition, key=key))
+        return await file.looked_through(
+            self._directory, partial(_with_key, topic=topic, partition=partition, key=key)
+        )
 
     async def holding(self, topic: str, partition: int, words: Sequence[bytes]) -> list[Record]:
         """Return the records of a partition whose values hold one of `words`. Raises LogError."""
-        return await self._search(partial(_holding, topic=topic, partition=partition, words=words))
+        return await file.looked_through(
+            self._directory, partial(_holding, topic=topic, partition=partition, words=words)
+        )
 
     async def change(
         self, topic: str, partition: int, changes: Mapping[int, OutRecord | None]
@@ -60,41 +61,29 @@ class Editor:
         """
         return await asyncio.shield(self._writer.call(_rewrite))
 
-    async def _search(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        """On a connection and a thread of its own: a whole partition is looked through."""
-        return await asyncio.to_thread(self._with_connection, function)
-
-    def _with_connection(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        db = file.connect(self._directory)
-        try:
-            with file.explained(self._directory):
-                return function(db)
-        finally:
-            db.close()
-
 
 def _with_key(db: sqlite3.Connection, topic: str, partition: int, key: bytes) -> list[Record]:
-    return file.select(db, file.topics(db)[topic], partition, "key = ?", (key,))
+    return tables.select(db, tables.topics(db)[topic], partition, "key = ?", (key,))
 
 
 def _holding(
     db: sqlite3.Connection, topic: str, partition: int, words: Sequence[bytes]
 ) -> list[Record]:
     condition = " OR ".join(["instr(value, ?)"] * len(words))
-    return file.select(db, file.topics(db)[topic], partition, f"({condition})", words)
+    return tables.select(db, tables.topics(db)[topic], partition, f"({condition})", words)
 
 
 def _change(
     db: sqlite3.Connection, topic: str, partition: int, changes: Mapping[int, OutRecord | None]
 ) -> None:
-    partition_id = file.topics(db)[topic].partition_ids[partition]
+    partition_id = tables.topics(db)[topic].partition_ids[partition]
     run = partition_id << OFFSET_BITS
-    file.delete(db, partition_id, [at for at, record in changes.items() if record is None])
+    tables.delete(db, partition_id, [at for at, record in changes.items() if record is None])
     with file.transaction(db):
         db.executemany(
             "UPDATE records SET key = ?, headers = ?, value = ? WHERE id = ?",
             [
-                (record.key, file.pack_headers(record.headers), record.value, run | at)
+                (record.key, tables.pack_headers(record.headers), record.value, run | at)
                 for at, record in changes.items()
                 if record is not None
             ],

@@ -1,69 +1,31 @@
-"""The embedded log's file: its tables and the statements on them. Blocking.
+"""The embedded log's tables and the statements on them. Blocking.
 
-One SQLite file holds everything. A record's rowid is its partition's number and its offset packed
-into one integer, so that a partition is one contiguous run of the table's own B-tree: appending
-goes to the end of the run, reading is a range scan, and no second index has to be kept.
-
-Durability: WAL with synchronous=FULL, one fsync per commit. NORMAL would survive `kill -9` as well,
-since the kernel keeps the written pages, but may forget acknowledged records when the power fails;
-"acknowledged" means durable in `streams.log`, and group commit makes the fsync cheap.
+A record's rowid is its partition's number and its offset packed into one integer, so that a
+partition is one contiguous run of the table's own B-tree: appending goes to the end of the run,
+reading is a range scan, and no second index has to be kept.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
 from schemas.records import OutRecord, Record
-from streams.log import LogError, LogUnavailable, TopicSpec
-
-FILE_NAME = "log.sqlite3"
-FORMAT = 1
-"""Kept in `PRAGMA user_version`; a file of a newer format is refused."""
+from streams.log import TopicSpec
+from streams.logs.embedded.file import transaction
 
 OFFSET_BITS = 40
 """10^12 records a partition, and 8 million partitions, fit into SQLite's 63 bits."""
 OFFSET_MASK = (1 << OFFSET_BITS) - 1
 
-BUSY_TIMEOUT = 10.0
-"""Seconds to wait for another process's transaction; ours last well under one."""
-
 CHUNK_RECORDS = 4_000
 CHUNK_BYTES = 8 * 1024 * 1024
 """A chunk of a read is bounded both ways: 4,000 records may have a megabyte each."""
-
-_SCHEMA = """
-CREATE TABLE topics (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,
-    partitions INTEGER NOT NULL, config TEXT NOT NULL
-);
-CREATE TABLE partitions (
-    id INTEGER PRIMARY KEY, topic_id INTEGER NOT NULL REFERENCES topics, partition INTEGER NOT NULL,
-    first INTEGER NOT NULL DEFAULT 0,    -- earliest offset kept by retention
-    next INTEGER NOT NULL DEFAULT 0,     -- never goes back, also when the last record is removed
-    timestamp INTEGER NOT NULL DEFAULT 0,-- append time of the last record
-    kept INTEGER NOT NULL DEFAULT 0,     -- records in the table
-    clean INTEGER NOT NULL DEFAULT 0,    -- below it each key occurs once
-    UNIQUE (topic_id, partition)
-);
--- The value comes last: compaction reads keys without following a large value's overflow pages.
-CREATE TABLE records (
-    id INTEGER PRIMARY KEY, timestamp INTEGER NOT NULL, key BLOB, headers BLOB, value BLOB
-);
-CREATE TABLE committed (
-    consumer_group TEXT NOT NULL, partition_id INTEGER NOT NULL, next INTEGER NOT NULL,
-    PRIMARY KEY (consumer_group, partition_id)
-) WITHOUT ROWID;
-"""
 
 _encode_headers = msgspec.msgpack.Encoder().encode
 _unpack_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
@@ -102,104 +64,6 @@ class Commit:
 
     group: str
     offsets: Mapping[int, int]
-
-
-def connect(directory: Path) -> sqlite3.Connection:
-    """Open the log in `directory`, creating both where they are missing. Raises LogError."""
-    with explained(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        with _setup_lock(directory):
-            db = sqlite3.connect(
-                directory / FILE_NAME,
-                timeout=BUSY_TIMEOUT,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            try:
-                _set_up(db, directory)
-            except BaseException:
-                db.close()
-                raise
-    return db
-
-
-def _set_up(db: sqlite3.Connection, directory: Path) -> None:
-    found = db.execute("PRAGMA user_version").fetchone()[0]
-    if found > FORMAT:
-        raise LogError(
-            f"The log in {directory} was written by a newer version of Ritorno "
-            f"(format {found}, this one knows {FORMAT}). Update Ritorno."
-        )
-    db.execute("PRAGMA journal_mode = WAL")
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA cache_size = -16384")
-    # What compaction, retention and erasures remove is overwritten: it is people's data.
-    db.execute("PRAGMA secure_delete = ON")
-    if found == 0:
-        db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT}; COMMIT;")
-
-
-@contextmanager
-def _setup_lock(directory: Path) -> Iterator[None]:
-    """Let one process at a time create the file: changing to WAL does not wait for a lock."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def explained(directory: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system say into a LogError that says what to do."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _explain(str(error), directory) from error
-    except (NotADirectoryError, FileExistsError) as error:
-        raise LogError(
-            f"The embedded log needs a directory, but {directory} is a file or lies below one. "
-            "Name another place in RITORNO_BROKER=embedded://PATH."
-        ) from error
-    except OSError as error:
-        raise LogError(
-            f"The embedded log in {directory} can't be used: {error.strerror}. "
-            "Check the path and its permissions."
-        ) from error
-
-
-def _explain(message: str, directory: Path) -> LogError:
-    if "full" in message:
-        return LogError(f"The disk that holds the log in {directory} is full. Free some space.")
-    if "malformed" in message or "not a database" in message:
-        return LogError(
-            f"The log file {directory / FILE_NAME} is damaged or is not a log ({message}). "
-            "Restore the directory from a copy, or move it away to begin a new log."
-        )
-    if "readonly" in message or "unable to open" in message:
-        return LogError(
-            f"The log in {directory} can't be opened for writing ({message}). "
-            "Check the permissions of the directory and of the files in it."
-        )
-    if "locked" in message:
-        return LogUnavailable(
-            f"Another process has kept the log in {directory} locked for {BUSY_TIMEOUT:.0f} s."
-        )
-    return LogError(f"The log in {directory} failed: {message}")
-
-
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Commit what is done inside, or nothing of it."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:  # a full disk rolls back by itself
-            db.execute("ROLLBACK")
-        raise
 
 
 def create_topics(db: sqlite3.Connection, specs: Sequence[TopicSpec]) -> list[str]:

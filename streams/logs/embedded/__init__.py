@@ -5,13 +5,18 @@ Who may do what: one process at a time consumes as a worker and holds `worker.lo
 `customer show`, `dead-letters`, `replay`), SQLite orders the transactions, and the worker notices
 within a tenth of a second. Appends of the same process wake its consumer at once.
 
-The event loop never touches the file: one thread writes (`embedded_writer`), one reads.
+The event loop never touches the file: one thread writes (`writer`), one reads.
+
+    file       opening it, saying what is wrong with it
+    tables     what is in it, and the statements on that
+    writer     the one thread that writes
+    upkeep     compaction and retention
+    editing    changing records in place, for erasures
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -30,11 +35,11 @@ from streams.log import (
     TopicSpec,
     UnknownTopic,
 )
-from streams.logs import embedded_file as file
-from streams.logs.embedded_editing import Editor
-from streams.logs.embedded_file import Append, Commit, Extent, Topic
-from streams.logs.embedded_upkeep import MIN_DIRTY, Upkeep
-from streams.logs.embedded_writer import Writer
+from streams.logs.embedded import file, tables
+from streams.logs.embedded.editing import Editor
+from streams.logs.embedded.tables import Append, Commit, Extent, Topic
+from streams.logs.embedded.upkeep import MIN_DIRTY, Upkeep
+from streams.logs.embedded.writer import Writer
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +112,9 @@ class EmbeddedLog:
         for spec in wanted:
             if spec.partitions < 1:
                 raise LogError(f"The topic {spec.name} needs at least one partition.")
-        created = await asyncio.shield(self._open().call(lambda db: file.create_topics(db, wanted)))
+        created = await asyncio.shield(
+            self._open().call(lambda db: tables.create_topics(db, wanted))
+        )
         await self._refresh()
         return created
 
@@ -151,7 +158,7 @@ class EmbeddedLog:
     async def offsets(self, topic: str) -> Mapping[int, OffsetRange]:
         """Return the offset range of each partition. Raises UnknownTopic."""
         found = await self._topic(topic)
-        extents = await self._read(file.extents)
+        extents = await self._read(tables.extents)
         return {
             partition: OffsetRange(extents[partition_id].first, extents[partition_id].next)
             for partition, partition_id in enumerate(found.partition_ids)
@@ -161,7 +168,9 @@ class EmbeddedLog:
         """Return the lowest offset that was appended at `instant` or later; the end if none was."""
         partition_id = self._partition_id(await self._topic(topic), partition)
         return await self._read(
-            lambda db: file.first_since(db, partition_id, file.extents(db)[partition_id], instant)
+            lambda db: tables.first_since(
+                db, partition_id, tables.extents(db)[partition_id], instant
+            )
         )
 
     async def read(
@@ -186,8 +195,7 @@ class EmbeddedLog:
         """
         if self._worker_lock is not None:
             return
-        with file.explained(self.directory):
-            self._worker_lock = _lock(self.directory / "worker.lock", self.directory)
+        self._worker_lock = file.claim(self.directory)
         self._due_upkeep.update(self._ends)
         self._upkeep = asyncio.create_task(self._look_after(), name="embedded-log-upkeep")
 
@@ -228,7 +236,7 @@ class EmbeddedLog:
 
     async def committed(self, group: str) -> Mapping[tuple[str, int], int]:
         """Return the committed offsets of a group by (topic, partition)."""
-        by_id = await self._read(lambda db: file.committed(db, group))
+        by_id = await self._read(lambda db: tables.committed(db, group))
         return {
             (topic.name, partition): by_id[partition_id]
             for topic in self._topics.values()
@@ -347,13 +355,13 @@ class EmbeddedLog:
 
 
 def _overview(db: sqlite3.Connection) -> tuple[dict[str, Topic], dict[int, Extent]]:
-    return file.topics(db), file.extents(db)
+    return tables.topics(db), tables.extents(db)
 
 
 def _chunk_of(
     topic: Topic, partition: int, start: int, stop: int
 ) -> Callable[[sqlite3.Connection], list[Record]]:
-    return lambda db: file.read(db, topic, partition, start, stop)
+    return lambda db: tables.read(db, topic, partition, start, stop)
 
 
 def _check(topic: Topic, records: Sequence[OutRecord]) -> None:
@@ -369,20 +377,3 @@ def _check(topic: Topic, records: Sequence[OutRecord]) -> None:
             )
         if compacted and key is None:
             raise LogError(f"{topic.name} is compacted; its records need a key.")
-
-
-def _lock(path: Path, directory: Path) -> int:
-    """Take the lock and write our process id into it; return its descriptor."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(handle, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(handle)
-        raise LogError(
-            f"Process {holder} is already working on the log in {directory}. The embedded log "
-            "serves one worker; stop that one first, or use Kafka for several."
-        ) from None
-    os.ftruncate(handle, 0)
-    os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-    return handle

@@ -1,8 +1,8 @@
 """The log on Kafka, with aiokafka.
 
-Appending goes through one producer (`kafka_producer`). Reading uses a consumer of its own, out of
+Appending goes through one producer (`producer`). Reading uses a consumer of its own, out of
 any group, so that recoveries run beside each other. Everything waits out a broker that is away for
-`patience` seconds and then raises LogUnavailable (`kafka_patience`).
+`patience` seconds and then raises LogUnavailable (`patience`).
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from streams.log import (
     TopicSpec,
     UnknownTopic,
 )
-from streams.logs.kafka_patience import PATIENCE, Patience, raise_for, started
-from streams.logs.kafka_producer import Producer
-from streams.logs.security import KafkaSecurity
+from streams.logs.kafka.patience import PATIENCE, Patience, raise_for, started
+from streams.logs.kafka.producer import Producer
+from streams.logs.kafka.security import KafkaSecurity
 
 READ_BYTES = 4 * 1024 * 1024
 READ_RECORDS = 10_000
