@@ -1,33 +1,27 @@
 """Arbitration: the one place that decides whether a marketing mail may go now.
 
 Address, suppression and legal basis say whether it may go at all. Quiet hours, caps, fatigue and
-the mix say when: a mail that may not go yet is held, with the first instant at which that could
-change by time alone, and competes then with whatever else waits. What expires meanwhile is skipped.
+the mix (`limits`) say when: a mail that may not go yet is held, with the first instant at which
+that could change by time alone, and competes then with whatever else waits. What expires meanwhile
+is skipped.
 Confirmations don't come here: nothing but a missing address keeps them.
-
-Why no window ever breaks the mix: the mails of one that holds `from_mails` or more were the latest
-within the span when the last of them was judged, and it went only since their share was right. One
-with more than are remembered falls into parts of `from_mails` to SENT_HISTORY, each of them right.
-(Without the share, the same argument is why no cap is exceeded.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Literal, NamedTuple
 
-from agents import windows
+from agents import limits
 from agents.privacy import SoftOptIn, legal_basis
 from schemas.commands import LegalBasis
 from schemas.customer import Customer
 from schemas.customer.mail import SENT_HISTORY, Sent
 from schemas.customer.runs import Run
 from schemas.decisions import Reason
-from schemas.definitions.shop import Cap, Fatigue, Mix, Policy, Quiet
+from schemas.definitions.shop import Policy
 from schemas.definitions.steps import SendStep
 from schemas.definitions.workflow import Workflow
-from schemas.durations import duration_text
 from schemas.stored import NEVER
 
 TRANSACTIONAL_HISTORY = 20
@@ -90,12 +84,13 @@ def judge(customer: Customer, candidate: Candidate, now: int, policy: Policy | N
         return Verdict("skip", "no_consent")
     if candidate.expires <= now:
         return Verdict("skip", "expired", detail=candidate.run.held_for)
-    rules = [] if policy is None else _rules(customer, candidate, policy)
-    holds = _holds(rules, now)
+    step, workflow = candidate.step, candidate.workflow
+    rules = [] if policy is None else limits.rules_for(customer, workflow, step, policy)
+    holds = limits.holding(rules, now)
     if not holds:
         return Verdict("send", "due", basis=basis)
     longest = max(holds, key=lambda hold: hold.until)
-    return Verdict("hold", longest.reason, _free(rules, longest.until), longest.detail)
+    return Verdict("hold", longest.reason, limits.free_from(rules, longest.until), longest.detail)
 
 
 def rank(
@@ -109,7 +104,7 @@ def rank(
     4. the one that was due first
     5. the ids of workflow, step and run, so that nothing is left to chance
     """
-    lacking = _lacking(customer, now, policy)
+    lacking = limits.lacking(customer, now, policy)
 
     def place(candidate: Candidate) -> tuple[int, bool, int, int, str, str, str]:
         step, workflow = candidate.step, candidate.workflow
@@ -170,7 +165,7 @@ def worth_keeping(mails: Sequence[Sent], policy: Policy | None) -> list[Sent]:
     Other workflows' mails must not push out those that a workflow's own cap counts.
     """
     wanted = {"marketing": SENT_HISTORY, "transactional": TRANSACTIONAL_HISTORY}
-    own = _own_caps(policy)
+    own = limits.own_caps(policy)
     kept: list[Sent] = []
     for mail in reversed(mails):
         wanted[mail.mail_class] -= 1
@@ -242,153 +237,3 @@ def _basis(
         SoftOptIn() if policy is None else SoftOptIn(policy.soft_opt_in, policy.soft_opt_in_lasts)
     )
     return legal_basis(customer, step.basis == "soft_opt_in", now, said)
-
-
-# When it may go. A rule is asked about an instant, with the mails sent so far.
-
-
-class _Hold(NamedTuple):
-    reason: Reason
-    until: int
-    """The first instant at which this rule lets it go, if no other mail is sent."""
-    detail: str
-
-
-_Rule = Callable[[int], _Hold | None]
-
-
-def _rules(customer: Customer, candidate: Candidate, policy: Policy) -> list[_Rule]:
-    """Return the rules for this mail. Of two that hold it equally long the first is the reason."""
-    zone = customer.profile.zone
-    sent = [mail for mail in customer.sent if mail.mail_class == "marketing"]
-    rules: list[_Rule] = []
-    if policy.quiet is not None:
-        rules.append(partial(_quiet, policy.quiet, zone))
-    rules += [
-        partial(_cap, cap, times, zone) for cap, times in _counted(policy.caps, candidate, sent)
-    ]
-    if policy.fatigue is not None:
-        caps = _counted(policy.fatigue.caps, candidate, sent)
-        rules.append(partial(_fatigue, policy.fatigue, caps, customer))
-    if policy.mix is not None:
-        rules.append(partial(_mix, policy.mix, candidate.step.kind == "promotional", sent))
-    return rules
-
-
-def _holds(rules: Sequence[_Rule], instant: int) -> list[_Hold]:
-    found = (rule(instant) for rule in rules)
-    return [hold for hold in found if hold is not None]
-
-
-def _free(rules: Sequence[_Rule], instant: int) -> int:
-    """Return the first instant, from this one on, at which no rule holds.
-
-    Each step passes only over what some rule forbids, so none that is free is passed over.
-    """
-    while instant < NEVER and (holds := _holds(rules, instant)):
-        instant = max(hold.until for hold in holds)
-    return instant
-
-
-def _quiet(quiet: Quiet, zone: str, instant: int) -> _Hold | None:
-    ends = windows.quiet_ends(instant, quiet.begins, quiet.ends, zone)
-    return None if ends == instant else _Hold("quiet_hours", ends, f"{quiet.begins}-{quiet.ends}")
-
-
-_Counted = list[tuple[Cap, list[int]]]
-"""Caps that concern a mail, each with the times of the mails that it counts."""
-
-
-def _counted(caps: Iterable[Cap], candidate: Candidate, sent: Sequence[Sent]) -> _Counted:
-    return [
-        (cap, [mail.time for mail in sent if cap.workflow in ("", mail.workflow)])
-        for cap in caps
-        if cap.workflow in ("", candidate.workflow.id)
-    ]
-
-
-def _cap(cap: Cap, times: Sequence[int], zone: str, instant: int) -> _Hold | None:
-    if len(times) < cap.at_most:
-        return None
-    first = times[-cap.at_most]  # as long as this one counts there is no place
-    if cap.per == "day":
-        counts = windows.day_of(first, zone) == windows.day_of(instant, zone)
-        until = windows.next_day(instant, zone) if counts else instant
-        per = "day"
-    else:
-        until, per = first + cap.per + 1, _span(cap.per)
-    if until <= instant:
-        return None
-    of = f" of {cap.workflow}" if cap.workflow else ""
-    return _Hold("frequency_cap", until, f"{cap.at_most} per {per}{of}")
-
-
-def _fatigue(fatigue: Fatigue, caps: _Counted, customer: Customer, instant: int) -> _Hold | None:
-    if customer.profile.mail_frequency == "less":  # said so on the preferences page
-        why, ends = "asked for less", NEVER
-    elif customer.ignored >= fatigue.ignored:
-        why, ends = f"{customer.ignored} ignored", NEVER
-    else:
-        why, ends = "left a list", customer.left_list + fatigue.unsubscribed + 1
-        if not fatigue.unsubscribed or ends <= instant or not _has_left(customer):
-            return None
-    found = (_cap(cap, times, customer.profile.zone, instant) for cap, times in caps)
-    holds = [hold for hold in found if hold is not None]
-    if not holds:
-        return None
-    longest = max(holds, key=lambda hold: hold.until)
-    return _Hold("fatigue", min(longest.until, ends), f"{why}: {longest.detail}")
-
-
-def _has_left(customer: Customer) -> bool:
-    """Whether the customer left a list, and has joined none since."""
-    joined = (each.time for each in customer.lists.values() if each.subscribed)
-    return 0 < customer.left_list >= max(joined, default=0)
-
-
-def _mix(mix: Mix, promotional: bool, sent: Sequence[Sent], instant: int) -> _Hold | None:
-    mails, several = 1, int(promotional)
-    for mail in reversed(sent):  # the new one with ever more of those before it
-        if mail.time < instant - mix.span:
-            return None
-        mails, several = mails + 1, several + (mail.kind == "promotional")
-        if mails >= mix.from_mails and _too_many(several, mails, mix):
-            return _Hold(
-                "mix", mail.time + mix.span + 1, f"{several} of {mails} in {_span(mix.span)}"
-            )
-    return None
-
-
-def _too_many(promotional: int, mails: int, mix: Mix) -> bool:
-    return promotional > mix.promotional * mails + 1e-9  # 0.29 * 100 is less than 29
-
-
-def _span(duration: int) -> str:
-    """Say it in days where it is days: `30d`, not `4w2d`."""
-    days, rest = divmod(duration, 86_400_000)
-    return duration_text(duration) if rest else f"{days}d"
-
-
-def _lacking(customer: Customer, now: int, policy: Policy | None) -> str:
-    """Return the kind of which the mix could do with one more; none without a mix."""
-    if policy is None or policy.mix is None:
-        return ""
-    recent = [
-        mail.kind == "promotional"
-        for mail in customer.sent
-        if mail.mail_class == "marketing" and mail.time >= now - policy.mix.span
-    ]
-    crowded = _too_many(sum(recent) + 1, len(recent) + 1, policy.mix)
-    return "informative" if crowded else "promotional"
-
-
-def _own_caps(policy: Policy | None) -> dict[str, int]:
-    """Return how many of its mails each workflow with a cap of its own has to remember."""
-    if policy is None:
-        return {}
-    caps = [*policy.caps, *(policy.fatigue.caps if policy.fatigue is not None else ())]
-    return {
-        cap.workflow: max(other.at_most for other in caps if other.workflow == cap.workflow)
-        for cap in caps
-        if cap.workflow
-    }

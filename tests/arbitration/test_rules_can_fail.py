@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from agents import arbitration, windows
+from agents import arbitration, limits, windows
 from agents.arbitration import Verdict
 from schemas.customer import Customer
 from tests.arbitration import test_properties
@@ -18,41 +18,41 @@ Patch = pytest.MonkeyPatch
 
 
 def no_quiet_hours(patch: Patch) -> None:
-    patch.setattr(arbitration, "_quiet", lambda *_: None)
+    patch.setattr(limits, "_quiet", lambda *_: None)
 
 
 def no_caps(patch: Patch) -> None:
-    patch.setattr(arbitration, "_cap", lambda *_: None)
+    patch.setattr(limits, "_cap", lambda *_: None)
 
 
 def no_mix(patch: Patch) -> None:
-    patch.setattr(arbitration, "_mix", lambda *_: None)
+    patch.setattr(limits, "_mix", lambda *_: None)
 
 
 def a_span_without_its_end(patch: Patch) -> None:
-    cap = arbitration._cap
+    cap = limits._cap
 
     def shorter(each: Any, *rest: Any) -> Any:
         per = each.per if each.per == "day" else each.per - 1
         return cap(each.model_copy(update={"per": per}), *rest)
 
-    patch.setattr(arbitration, "_cap", shorter)
+    patch.setattr(limits, "_cap", shorter)
 
 
 def days_in_utc(patch: Patch) -> None:
-    cap = arbitration._cap
-    patch.setattr(arbitration, "_cap", lambda each, times, _, now: cap(each, times, "UTC", now))
+    cap = limits._cap
+    patch.setattr(limits, "_cap", lambda each, times, _, now: cap(each, times, "UTC", now))
 
 
 def quiet_hours_in_rome_for_everybody(patch: Patch) -> None:
-    quiet = arbitration._quiet
-    patch.setattr(arbitration, "_quiet", lambda each, _, now: quiet(each, "Europe/Rome", now))
+    quiet = limits._quiet
+    patch.setattr(limits, "_quiet", lambda each, _, now: quiet(each, "Europe/Rome", now))
 
 
 def only_promotional_mails_are_looked_at_for_the_mix(patch: Patch) -> None:
-    mix = arbitration._mix
+    mix = limits._mix
     patch.setattr(
-        arbitration, "_mix", lambda each, offer, *rest: mix(each, offer, *rest) if offer else None
+        limits, "_mix", lambda each, offer, *rest: mix(each, offer, *rest) if offer else None
     )
 
 
@@ -60,15 +60,15 @@ def only_the_longest_window_counts(patch: Patch) -> None:
     def longest(mix: Any, promotional: bool, sent: Any, now: int) -> Any:
         recent = [mail.kind == "promotional" for mail in sent if mail.time >= now - mix.span]
         mails, several = len(recent) + 1, sum(recent) + promotional
-        if mails < mix.from_mails or not arbitration._too_many(several, mails, mix):
+        if mails < mix.from_mails or not limits._too_many(several, mails, mix):
             return None
-        return arbitration._Hold("mix", sent[-len(recent)].time + mix.span + 1, "")
+        return limits.Hold("mix", sent[-len(recent)].time + mix.span + 1, "")
 
-    patch.setattr(arbitration, "_mix", longest)
+    patch.setattr(limits, "_mix", longest)
 
 
 def again_forgets_the_other_rules(patch: Patch) -> None:
-    patch.setattr(arbitration, "_free", lambda _, instant: instant)
+    patch.setattr(limits, "free_from", lambda _, instant: instant)
 
 
 def an_expired_mail_waits_on(patch: Patch) -> None:
