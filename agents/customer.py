@@ -57,7 +57,7 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
         return True  # neither a time nor the hash of an id is left
     elif event.type == REVIEWED:
         _review(customer, event, context)
-    elif event.type in _AFTERWARDS and _is_nobody(customer):
+    elif _is_afterwards(event) and _is_nobody(customer):
         return True  # an answer to somebody erased is no reason to know them again
     else:
         try:
@@ -199,6 +199,12 @@ def _asked_for_data(customer: Customer, event: Event, context: Context) -> list[
 def _is_nobody(customer: Customer) -> bool:
     """Whether nothing is known: never heard of, or erased."""
     return customer == Customer(key=customer.key, applied=customer.applied)
+
+
+def _is_afterwards(event: Event) -> bool:
+    """Whether it is an answer to something that the actor has asked for itself."""
+    answers = event.type == "survey.answered" and event.source == tracking.SOURCE
+    return answers or event.type in _AFTERWARDS
 
 
 def _erase(customer: Customer, event: Event, context: Context) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from agents.mailer.settings import MailSettings
-from agents.mailer.tokens import Confirm, Content, Preferences, Tokens, Unsubscribe, View
+from agents.mailer.templates.vocabulary import spoken
+from agents.mailer.tokens import Answer, Confirm, Content, Preferences, Tokens, Unsubscribe, View
 from schemas.commands import SendCommand
 
 DAY_MS = 86_400_000
@@ -15,8 +17,12 @@ PATHS: dict[type[Content], str] = {
     Preferences: "p",
     View: "v",
     Confirm: "y",
+    Answer: "a",
 }
 """First part of the path; the token is the second."""
+
+MAX_WORDS = 200
+"""Characters of a question or an answer in a link: the page shows them again."""
 
 
 class Links:
@@ -39,6 +45,7 @@ class Links:
             "preferences_url": self._link(Preferences(command.customer, command.id, command.time)),
             "browser_url": self._link(View(command.customer, command.id, command.time)),
             "confirm_url": self._confirm(command),
+            **self._survey(command),
         }
 
     def _confirm(self, command: SendCommand) -> str | None:
@@ -48,6 +55,37 @@ class Links:
             return None
         expires = command.time + self._confirm_ms
         return self._link(Confirm(command.customer, command.id, str(name), expires))
+
+    def _survey(self, command: SendCommand) -> dict[str, Any]:
+        """A mail's question, each answer with a link: to our page, unless it has one of its own."""
+        survey = command.variables.get("survey")
+        answers = survey.get("answers") if isinstance(survey, dict) else None
+        if not isinstance(survey, dict) or not isinstance(answers, list):
+            return {}
+        linked = [
+            {**each, "url": self._answer(command, survey, each)}
+            if isinstance(each, dict) and each.get("answer") and not each.get("url")
+            else each
+            for each in answers
+        ]
+        return {"survey": {**survey, "answers": linked}}
+
+    def _answer(
+        self, command: SendCommand, survey: Mapping[str, Any], answer: Mapping[str, Any]
+    ) -> str:
+        words = (survey.get("question"), answer.get("label"))
+        question, label = (
+            str(spoken(each, command.locale) or "")[:MAX_WORDS].strip() for each in words
+        )
+        meant = Answer(
+            command.customer,
+            command.id,
+            str(survey.get("id") or command.workflow)[:MAX_WORDS],
+            str(answer["answer"])[:MAX_WORDS],
+            question,
+            label,
+        )
+        return self._link(meant)
 
     def _link(self, content: Content) -> str:
         return f"{self._root}/{PATHS[type(content)]}/{self._tokens.make(content)}"

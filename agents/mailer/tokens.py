@@ -69,6 +69,19 @@ class Confirm(msgspec.Struct, frozen=True, array_like=True):
     """ms since the epoch."""
 
 
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """Answers the question of a mail. Never expires."""
+
+    customer: str
+    command_id: str
+    survey: str
+    answer: str
+    """What it means, for workflows."""
+    question: str = ""
+    """As the mail asks it, as is the next one: for the page."""
+    label: str = ""
+
+
 class Source(msgspec.Struct, frozen=True, array_like=True):
     """Which mail a hit belongs to, as closely as the mode allows."""
 
@@ -105,14 +118,15 @@ class Click(msgspec.Struct, frozen=True, array_like=True):
     target: str
 
 
-Content = Unsubscribe | Preferences | View | Confirm | Open | Click
-ContentT = TypeVar("ContentT", Unsubscribe, Preferences, View, Confirm, Open, Click)
+Content = Unsubscribe | Preferences | View | Confirm | Answer | Open | Click
+ContentT = TypeVar("ContentT", Unsubscribe, Preferences, View, Confirm, Answer, Open, Click)
 
 _PURPOSES: dict[type[Content], bytes] = {
     Unsubscribe: b"unsubscribe",
     Preferences: b"preferences",
     View: b"view",
     Confirm: b"confirm",
+    Answer: b"answer",
     Open: b"open",
     Click: b"click",
 }

@@ -20,6 +20,8 @@ _BY_TYPE: Mapping[FieldType, str] = {
     "instant": "2026-03-05 10:00",
 }
 
+_ANSWER_URL = "https://mail.shop.example/a/sample"
+
 
 class Samples:
     """Fills the variables of steps for somebody who looks at a mail."""
@@ -36,7 +38,8 @@ class Samples:
         if isinstance(value, list):
             return [self.fill(each) for each in value]
         if isinstance(value, Mapping):
-            return {name: self.fill(each) for name, each in value.items()}
+            filled = {name: self.fill(each) for name, each in value.items()}
+            return {"url": _ANSWER_URL, **filled} if "answer" in filled else filled
         return value
 
     def _sample(self, name: str) -> str:

@@ -7,6 +7,7 @@
     GET  /p/TOKEN/copy      your data, please         POST  asks for a copy
     GET  /p/TOKEN/erase     forget me                 POST  erases
     GET  /y/TOKEN           is this your address?     POST  confirms a subscription
+    GET  /a/TOKEN           is this your answer?      POST  answers a mail's question
     GET  /v/TOKEN           the mail in the browser
 
 A GET changes nothing but a count: scanners follow every link in a mail, and press no button. What

@@ -9,11 +9,12 @@ from aiohttp import web
 
 from agents.mailer.render import Rendered
 from agents.mailer.settings import MailSettings
-from agents.mailer.tokens import Confirm, ContentT, Preferences, Tokens, Unsubscribe
+from agents.mailer.tokens import Answer, Confirm, ContentT, Preferences, Tokens, Unsubscribe
 from agents.mailer.tracking import AllowedHosts
 from schemas.commands import SendCommand
 from streams.clock import Clock
 from streams.log import Log
+from streams.public.answering import Answering
 from streams.public.asking import Asking
 from streams.public.desk import Desk
 from streams.public.hits import Hits
@@ -92,6 +93,7 @@ class PublicSite:
         router.add_post("/p/{token}", preferences.save)
         _add(router, "/u/{token}", Unsubscribing(self._desk, Unsubscribe))
         _add(router, "/y/{token}", Confirming(self._desk, Confirm))
+        _add(router, "/a/{token}", Answering(self._desk, Answer))
         _add(router, "/p/{token}/copy", Copying(self._desk, Preferences))
         _add(router, "/p/{token}/erase", Forgetting(self._desk, Preferences))
         router.add_route("*", "/{rest:.*}", self._unknown)

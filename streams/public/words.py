@@ -77,6 +77,11 @@ class Words:
     confirm_expired: str
     confirm_expired_text: str
 
+    your_answer: str
+    answer_button: str
+    answered: str
+    answered_text: str
+
     view_gone: str
     view_gone_text: str
     link_gone: str
@@ -171,6 +176,10 @@ ITALIAN = Words(
     confirm_expired="Questo link è scaduto",
     confirm_expired_text="Iscriviti di nuovo dal nostro sito e ti manderemo una nuova email di "
     "conferma.",
+    your_answer="La tua risposta",
+    answer_button="Invia la risposta",
+    answered="Grazie per la risposta",
+    answered_text="La leggiamo davvero. Puoi chiudere questa pagina.",
     view_gone="Questa email non c’è più",
     view_gone_text="Conserviamo le email per la lettura nel browser soltanto per qualche giorno.",
     link_gone="Questo link non è più valido",
@@ -255,6 +264,10 @@ ENGLISH = Words(
     confirmed_text="Thank you! From now on you will hear from us. You can close this page.",
     confirm_expired="This link has expired",
     confirm_expired_text="Subscribe again on our site and we will send you a new mail to confirm.",
+    your_answer="Your answer",
+    answer_button="Send the answer",
+    answered="Thank you for your answer",
+    answered_text="We do read it. You can close this page.",
     view_gone="This mail is not here any more",
     view_gone_text="We keep mails for reading in the browser for a few days only.",
     link_gone="This link does not work any more",

@@ -272,6 +272,7 @@ def test_templates_get_the_links_of_ours() -> None:
     assert read["preferences_url"] == Preferences("u1", "m1", START)
     composer.compose(send(urgent=True))
     assert (seen["unsubscribe_url"], seen["confirm_url"]) == (None, None)
+    assert "survey" not in seen
     assert seen["preferences_url"]  # R04: in every mail
     composer.view(send())
     assert seen["browser_url"] is None

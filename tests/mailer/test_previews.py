@@ -17,11 +17,18 @@ def test_each_field_has_a_sample_of_its_type() -> None:
         "number": "{fields.milestone}",
         "words": {"it": "{cart.total} {event.topic}", "en": ["{order.id}", 3, None]},
         "unknown": "{event.colour} {nowhere}",
+        "survey": {"answers": [{"label": "A", "answer": "a"}, {"answer": "b", "url": "/b"}]},
     }
     assert samples.fill(given) == {
         "number": "5",
         "words": {"it": "52,00 returns", "en": ["2026-0042", 3, None]},
         "unknown": "colour nowhere",
+        "survey": {
+            "answers": [
+                {"label": "A", "answer": "a", "url": "https://mail.shop.example/a/sample"},
+                {"answer": "b", "url": "/b"},
+            ]
+        },
     }
 
 

@@ -77,11 +77,12 @@ an order must come to. `expires`: an instant (RFC 3339) or a date."""
 POINTS: dict[str, Any] = {"balance": None, "tier": None, "next_tier": None, "missing": None}
 """`missing`: points that `next_tier` still takes."""
 
-SURVEY: dict[str, Any] = {"question": None, "answers": []}
-"""`question`: text, or {it, en}. `answers`: ANSWER."""
+SURVEY: dict[str, Any] = {"id": None, "question": None, "answers": []}
+"""`id`: what `survey.answered` calls it. `question`: text, or {it, en}. `answers`: ANSWER."""
 
-ANSWER: dict[str, Any] = {"label": None, "url": None}
-"""`label`: text, or {it, en}."""
+ANSWER: dict[str, Any] = {"label": None, "answer": None, "url": None}
+"""`label`: text, or {it, en}. `answer`: what `survey.answered` calls it. `url`: a page of ours
+(`agents/mailer/links.py`), if the step gives no other."""
 
 SUPPORT: dict[str, Any] = {"topic": None, "hours": None, "max_wait": None}
 """Each: text, or {it, en}."""
@@ -128,7 +129,7 @@ def complete(variables: Mapping[str, Any], language: str) -> dict[str, Any]:
             continue
         value = _clean(given)
         shape = _SHAPES.get(name)
-        known[name] = _spoken(value, language) if shape is None else shape(value, language)
+        known[name] = spoken(value, language) if shape is None else shape(value, language)
     _lead_home(known)
     return known
 
@@ -164,7 +165,7 @@ def _clean(value: Any) -> Any:
     return value
 
 
-def _spoken(value: Any, language: str) -> Any:
+def spoken(value: Any, language: str) -> Any:
     """Choose the language of a text that comes in several."""
     if not isinstance(value, Mapping) or not all(len(name) == 2 for name in value):
         return value
@@ -217,27 +218,27 @@ def _order(value: Any, language: str) -> Any:
 
 def _coupon(value: Any, language: str) -> Any:
     coupon = {**COUPON, **value}
-    coupon["description"] = _spoken(coupon["description"], language)
+    coupon["description"] = spoken(coupon["description"], language)
     return coupon if coupon["code"] else None
 
 
 def _points(value: Any, language: str) -> Any:
     points = {**POINTS, **value}
-    return {**points, **{each: _spoken(points[each], language) for each in ("tier", "next_tier")}}
+    return {**points, **{each: spoken(points[each], language) for each in ("tier", "next_tier")}}
 
 
 def _survey(value: Any, language: str) -> Any:
     survey = {**SURVEY, **value}
-    survey["question"] = _spoken(survey["question"], language)
+    survey["question"] = spoken(survey["question"], language)
     survey["answers"] = [
-        {**ANSWER, **answer, "label": _spoken(answer.get("label"), language)}
+        {**ANSWER, **answer, "label": spoken(answer.get("label"), language)}
         for answer in survey["answers"] or ()
     ]
     return survey
 
 
 def _support(value: Any, language: str) -> Any:
-    return {name: _spoken(text, language) for name, text in {**SUPPORT, **value}.items()}
+    return {name: spoken(text, language) for name, text in {**SUPPORT, **value}.items()}
 
 
 _SHAPES: dict[str, Callable[[Any, str], Any]] = {
