@@ -57,7 +57,9 @@ class Machine:
         worker = Worker(
             name,
             self.directory / name,
-            {"RITORNO_BROKER": self.url, **self.environment, **environment},
+            {"RITORNO_BROKER": self.url, "RITORNO_MAIL_PROVIDER_LOOKUP": "false"}
+            | self.environment
+            | environment,
         )
         try:
             yield worker

@@ -39,6 +39,7 @@ from streams.failures import WorkerFailed
 from streams.log import Log
 from streams.mail.conversation import Limits
 from streams.mail.inbound.opening import Inbound
+from streams.mail.mail_hosts import MailHosts
 from streams.mail.mailer import MailerRuntime
 from streams.mail.relay import Relay, RelayUrlError, parse_relays
 from streams.mail.smtp import SmtpPool
@@ -194,6 +195,8 @@ class Worker:
             relays = parse_relays(self.settings.smtp_url.get_secret_value())
         except RelayUrlError as error:
             raise WorkerFailed(f"RITORNO_SMTP_URL: {error}") from None
+        providers = Providers(self.settings.mail_providers)
+        asks = self.settings.mail_provider_lookup
         runtime = MailerRuntime(
             log=self.log,
             gate=self.gate,
@@ -206,7 +209,8 @@ class Worker:
             suppress=self.suppressions.add,
             clock=self.clock,
             metrics=self.metrics.mail,
-            providers=Providers(self.settings.mail_providers),
+            providers=providers,
+            mail_hosts=MailHosts(providers, self.clock) if asks else None,
             reputation=Reputation(
                 partitions=await self.log.partitions(SEND_COMMANDS),
                 warm_up=warm_up(self.settings),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -18,6 +19,9 @@ settings.register_profile(
     "same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("same")
+
+# Workers ask no name server here; `tests/mailer/test_mail_hosts.py` has one of its own.
+os.environ["RITORNO_MAIL_PROVIDER_LOOKUP"] = "false"
 
 MOST_LIBRARIES = 4
 """The shipped mails, and those of a test beside them."""

@@ -22,6 +22,8 @@ class NameServer(asyncio.DatagramProtocol):
         self.records = records
         self.broken = False
         """Whether it answers with SERVFAIL."""
+        self.silent = False
+        """Whether it does not answer at all."""
         self.asked: Counter[tuple[str, str]] = Counter()
         self.port = 0
 
@@ -33,6 +35,8 @@ class NameServer(asyncio.DatagramProtocol):
         (question,) = query.question
         name, type_ = question.name.to_text(omit_final_dot=True), question.rdtype
         self.asked[name, rdatatype.to_text(type_)] += 1
+        if self.silent:
+            return
         answer = message.make_response(query)
         answer.flags |= flags.RA
         if self.broken:

@@ -196,6 +196,7 @@ def _settings(stage: Stage, home: Path, port: int) -> Settings:
         shop_support_email="assistenza@bottega.example",
         mail_from_address="negozio@bottega.example",
         mail_public_url="https://posta.bottega.example",
+        mail_provider_lookup=False,  # nobody outside is asked anything
         token_keys=_TOKEN_KEY,
     )
 

@@ -41,6 +41,7 @@ from streams.log import Log, LogError
 from streams.mail.attempt import Attempts
 from streams.mail.committing import Committer, NotWrittenError
 from streams.mail.delivery import Delivery
+from streams.mail.mail_hosts import MailHosts
 from streams.mail.smtp import SmtpPool
 from streams.mail.turnstile import Turnstile
 from streams.mail.webhooks import Webhooks
@@ -88,6 +89,7 @@ class MailerRuntime:
         clock: Clock,
         metrics: MailerMetrics,
         providers: Providers | None = None,
+        mail_hosts: MailHosts | None = None,
         reputation: Reputation | None = None,
         grace: float = GRACE,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -95,7 +97,7 @@ class MailerRuntime:
         """`check` raises Fenced when this process may have lost the partition: deliveries write
         outside of a batch's turn. `relays` in the order of preference. `compose` and `message_id`
         are those of a `Composer`, the former may raise Suppressed; `suppress` makes it do so for
-        more addresses.
+        more addresses. `mail_hosts` teaches `providers`; None: what they know is all.
         """
         self._log = log
         self._gate = gate
@@ -104,6 +106,7 @@ class MailerRuntime:
         self._relays = Turnstile(relays, clock=clock)
         self._webhooks = Turnstile([webhooks or Webhooks()], clock=clock)
         self._providers = providers or Providers()
+        self._mail_hosts = mail_hosts
         self._reputation = reputation or Reputation()
         self._held_since = 0
         self._compose = compose
@@ -155,6 +158,8 @@ class MailerRuntime:
         self._parking.close()
         await self._relays.close()
         await self._webhooks.close()
+        if self._mail_hosts is not None:
+            await self._mail_hosts.close()
 
     async def scrub(self, partition: int) -> None:
         """Let the store hold nothing of what mails were before. Raises StateError."""
@@ -190,8 +195,11 @@ class MailerRuntime:
         self, partition: _Partition, records: Sequence[Record], turn: Turn
     ) -> None:
         for start in range(0, len(records), SLICE):
+            some = records[start : start + SLICE]
+            if self._mail_hosts is not None:
+                await self._mail_hosts.learn(some)
             turn.check()
-            changes = partition.queue.receive(records[start : start + SLICE])
+            changes = partition.queue.receive(some)
             progress = partition.queue.progress
             if changes.letters or changes.suppressions:
                 await partition.committer.submit(changes)

@@ -146,6 +146,9 @@ class Settings(BaseSettings):
     """How long a signature holds after the mail's expiry (x=). None: for ever."""
     mail_providers: Providers = {}
     """`DOMAIN=PROVIDER[,…]`: more domains whose mailboxes are at a provider that has limits."""
+    mail_provider_lookup: bool = True
+    """Ask the DNS who takes the mail of domains that are in no table, once a day each: a company's
+    mailboxes at Google share Google's limits with all others there."""
     mail_warm_up_start: int = Field(default=0, ge=0, le=10_000_000)
     """Marketing mails on the first day of a new sender; 0: no warm-up."""
     mail_warm_up_growth: float = Field(default=1.5, ge=1, le=10)

@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dns.asyncresolver import Resolver
+
 from agents.mailer.compose import Composer
+from agents.mailer.providers import Providers
 from agents.mailer.reputation import Reputation
 from schemas.commands import Command
 from schemas.wire import parse_record
 from streams.clock import VirtualClock
 from streams.mail.conversation import Limits
+from streams.mail.mail_hosts import MailHosts
 from streams.mail.mailer import MailerRuntime
 from streams.mail.relay import parse_relays
 from streams.mail.smtp import SmtpPool
@@ -87,8 +91,11 @@ async def shop(
     log: MemoryLog | None = None,
     webhooks: Webhooks | None = None,
     reputation: Reputation | None = None,
+    resolver: Resolver | None = None,
+    patience: float = 5.0,
 ) -> AsyncIterator[Shop]:
-    """Run a mailer with these relays on a clock of its own."""
+    """Run a mailer with these relays on a clock of its own. `resolver`: whom it asks about domains,
+    nobody by default, and `patience` how long a batch waits for that."""
     clock = VirtualClock(START)
     log = log or MemoryLog(clock)
     metrics = CountingMetrics()
@@ -97,6 +104,8 @@ async def shop(
         for relay in parse_relays(" ".join(relays))
     ]
     gate = SimpleGate()
+    providers = Providers()
+    hosts = MailHosts(providers, clock, resolver=resolver, patience=patience) if resolver else None
     runtime = MailerRuntime(
         log=log,
         gate=gate,
@@ -110,6 +119,8 @@ async def shop(
         metrics=metrics,
         webhooks=webhooks,
         reputation=reputation,
+        providers=providers,
+        mail_hosts=hosts,
         grace=0.5,
     )
     await runtime.opened(TP)
