@@ -15,14 +15,18 @@ from streams.topology import EMBEDDED_PARTITIONS, topics
 _log = structlog.get_logger(__name__)
 
 
-async def prepare_topics(log: Log, settings: Settings) -> None:
-    """Make sure that the topics are as they must be. Raises WorkerFailed saying what to do.
+async def provide_topics(log: Log, settings: Settings) -> None:
+    """Create what an embedded log lacks: one process, one file, so nobody else will.
 
-    The embedded log belongs to this worker alone, so what is missing there is created. On Kafka
-    the number of partitions and of copies is for somebody to decide.
+    On Kafka the number of partitions and of copies is for somebody to decide.
     """
     if not settings.on_kafka:
         await log.create_topics(topics(settings.partitions or EMBEDDED_PARTITIONS))
+
+
+async def prepare_topics(log: Log, settings: Settings) -> None:
+    """Make sure that the topics are as they must be. Raises WorkerFailed saying what to do."""
+    await provide_topics(log, settings)
     failures = [c for c in await check_topics(log, settings) if c.status is Status.FAIL]
     if failures:
         lines = "\n".join(f"- {check.text}\n  {check.remedy}" for check in failures)

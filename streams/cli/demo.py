@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import sys
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +21,7 @@ from streams.cli.console import (
     settings_of,
     stdout,
 )
+from streams.cli.files import opened
 
 if TYPE_CHECKING:
     from streams.demo.happening import Happening
@@ -165,12 +165,7 @@ def _read(path: Path) -> list[Happening]:
     from streams.publisher import read_lines  # noqa: PLC0415  # see demo
 
     try:
-        with path.open("rb") as stream:
-            plain: IO[bytes] = stream
-            if path.suffix == ".gz":
-                plain = cast("IO[bytes]", gzip.GzipFile(fileobj=stream))
-            return list(recorded(read_lines(cast("BinaryIO", plain))))
-    except (OSError, EOFError) as error:
-        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+        with opened(path) as source:
+            return list(recorded(read_lines(source.stream)))
     except NoTime as error:
         raise UserError(f"{path}: {error}") from None

@@ -45,8 +45,9 @@ from streams.history.order_file import OrderFile, OrderFileError, opened
 from streams.history.order_values import Notation
 from streams.log import Log, LogError
 from streams.partitioner import partition_of
+from streams.preparation import provide_topics
 from streams.settings import Settings
-from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, topics
+from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS
 
 BATCH = 500
 """Events awaited together: an order with its lines is some 2 kB, so about 1 MB."""
@@ -187,10 +188,7 @@ async def _publish(
 
     importer = Importer(options, dead_letter)
     async with open_log(settings) as log:
-        if not settings.on_kafka:  # one process, one file: nobody else will create them
-            from streams.cli.topics import partition_count  # noqa: PLC0415  # only here
-
-            await log.create_topics(topics(partition_count(settings)))
+        await provide_topics(log, settings)
         with progress("publishing") as bar:
             await _append_all(log, _read(orders, importer), bar.at)
         for start in range(0, len(letters), BATCH):

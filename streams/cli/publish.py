@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
 from streams.cli.console import (
     FAILURE,
     JsonFlag,
-    UserError,
     open_log,
     print_json,
     printable,
@@ -23,9 +19,10 @@ from streams.cli.console import (
     settings_of,
     stdout,
 )
+from streams.cli.files import opened
 from streams.clock import SystemClock
+from streams.preparation import provide_topics
 from streams.publisher import PublishReport, publish, read_lines
-from streams.topology import topics
 
 SHOWN = 20
 """Refused lines that are printed; more only hide the first ones."""
@@ -38,7 +35,9 @@ def register(app: typer.Typer) -> None:
 
 def publish_file(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="NDJSON, one event a line; - for standard input.")],
+    file: Annotated[
+        Path, typer.Argument(help="NDJSON, one event a line, also .gz; - for standard input.")
+    ],
     dead_letter: Annotated[
         bool, typer.Option(help="Send lines that can't be read to dead-letters.")
     ] = True,
@@ -52,39 +51,21 @@ def publish_file(
     settings = settings_of(context)
 
     async def publish_all() -> PublishReport:
-        with _opened(file) as (stream, size), progress(f"publishing {file.name}", size) as bar:
+        with opened(file) as source, progress(f"publishing {file.name}", source.size) as bar:
             async with open_log(settings) as log:
-                if not settings.on_kafka:  # one process, one file: nobody else will create them
-                    from streams.cli.topics import partition_count  # noqa: PLC0415  # only here
-
-                    await log.create_topics(topics(partition_count(settings)))
+                await provide_topics(log, settings)
                 return await publish(
                     log,
-                    read_lines(stream, from_line=from_line),
+                    read_lines(source.stream, from_line=from_line),
                     clock=SystemClock(),
                     dead_letter=dead_letter,
-                    on_progress=lambda _: bar.at(stream.tell() if size else None),
+                    on_progress=lambda _: bar.at(source.position()),
                 )
 
     report = run(publish_all())
     _show(report, as_json=as_json, dead_letter=dead_letter)
     if report.refused:
         raise typer.Exit(FAILURE)
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[tuple[BinaryIO, int | None]]:
-    """Yield the stream of lines and its size in bytes, None when it has none."""
-    if str(file) == "-":
-        yield sys.stdin.buffer, None
-        return
-    try:
-        stream = file.open("rb")
-        size = file.stat().st_size
-    except OSError as error:
-        raise UserError(f"{file}: {error.strerror}") from None
-    with stream:
-        yield stream, size
 
 
 def _show(report: PublishReport, *, as_json: bool, dead_letter: bool) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 from rich.table import Table
@@ -29,6 +26,7 @@ from streams.cli.console import (
     settings_of,
     stdout,
 )
+from streams.cli.files import opened
 from streams.publisher import read_lines
 from streams.settings import Settings
 
@@ -113,13 +111,13 @@ def _of_file(path: Path, until: int, settings: Settings, *, everything: bool) ->
     definitions = Definitions()
     for name, content in contents.items():
         definitions.add(live[name], content)
-    with _opened(path) as (lines, size, tell), progress(f"replaying {path.name}", size) as bar:
+    with opened(path) as source, progress(f"replaying {path.name}", source.size) as bar:
         return replay_file(
-            lines,
+            _lines(source.stream),
             until=until,
             definitions=definitions,
             live=live,
-            report=lambda _: bar.at(tell() if size else None),
+            report=lambda _: bar.at(source.position()),
         )
 
 
@@ -142,21 +140,6 @@ async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
                 definitions=definitions,
                 report=bar.at,
             )
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tuple[Iterator[bytes], int | None, Callable[[], int]]]:
-    """Yield the lines, the size in bytes (None when it has none) and how much is read of it."""
-    if str(path) == "-":
-        yield _lines(sys.stdin.buffer), None, lambda: 0
-        return
-    try:
-        with path.open("rb") as stream:
-            zipped = path.suffix == ".gz"
-            plain = cast("BinaryIO", gzip.GzipFile(fileobj=stream)) if zipped else stream
-            yield _lines(plain), path.stat().st_size, stream.tell
-    except (OSError, EOFError) as error:
-        raise UserError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:

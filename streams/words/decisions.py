@@ -255,7 +255,7 @@ _LIMITS_IT = (
     (re.compile(r"^asked for less\b"), "ha chiesto meno posta"),
     (re.compile(r"^left a list\b"), "ha lasciato una lista"),
 )
-"""How `agents/arbitration.py` puts its limits, and how that is said in Italian."""
+"""How `agents/limits.py` puts its limits, and how that is said in Italian."""
 
 
 def sentence(decision: Decision, title: str, language: Language = "en") -> str:

@@ -1,5 +1,6 @@
 """Commands do what they say, errors are one clear line, and --json is JSON."""
 
+import gzip
 import io
 import json
 import shutil
@@ -143,6 +144,18 @@ def test_publish_from_a_line_and_from_standard_input(
     assert ritorno("publish", "-", "--from-line", "4").code == 0
     ids = [record.header("ce_id") for record in stored(CUSTOMER_EVENTS)]
     assert ids == [b"m4", b"m5"]
+
+
+def test_publish_reads_packed_files_and_says_when_one_is_torn(ritorno: Ritorno) -> None:
+    packed = gzip.compress(Path(write("e.ndjson", ADDED)).read_bytes())
+    Path("e.ndjson.gz").write_bytes(packed)
+    assert ritorno("publish", "e.ndjson.gz", "--json").json[0]["published"] == 1
+    for torn in (packed[:-12], packed[:20] + b"?" + packed[21:], b"not packed"):
+        Path("torn.ndjson.gz").write_bytes(torn)
+        done = ritorno("publish", "torn.ndjson.gz")
+        assert done.code == 2
+        assert done.err.startswith("ritorno: torn.ndjson.gz: ")
+        assert done.err.count("\n") == 1
 
 
 def test_terminal_codes_in_what_is_refused_are_not_obeyed(ritorno: Ritorno) -> None:
