@@ -70,7 +70,6 @@ OWN_REASONS = (
     # exited, cancelled
     "exit_condition",
     "exit_step",
-    "product.changed",
     "address.bounced",
     "customer.erased",
     "merged",
