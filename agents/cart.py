@@ -113,8 +113,8 @@ def to_line(product: Product) -> Line:
         price=product.price,
         name=name_text(product.name),
         category=name_text(product.category),
-        url=_url(product.url),
-        image_url=_url(product.image_url),
+        url=url_text(product.url),
+        image_url=url_text(product.image_url),
         brand=name_text(product.brand)[:BRAND_LENGTH],
     )
 
@@ -139,8 +139,8 @@ def _refresh(line: Line, product: Product) -> None:
     line.name = name_text(product.name) or line.name
     line.category = name_text(product.category) or line.category
     line.brand = name_text(product.brand)[:BRAND_LENGTH] or line.brand
-    line.url = _url(product.url) or line.url
-    line.image_url = _url(product.image_url) or line.image_url
+    line.url = url_text(product.url) or line.url
+    line.image_url = url_text(product.image_url) or line.image_url
 
 
 def name_text(text: str | None) -> str:
@@ -148,7 +148,8 @@ def name_text(text: str | None) -> str:
     return (text or "")[:NAME_LENGTH]
 
 
-def _url(text: str | None) -> str:
+def url_text(text: str | None) -> str:
+    """Return an address as far as it is kept: whole, or not at all."""
     return text if text and len(text) <= URL_LENGTH else ""
 
 

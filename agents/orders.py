@@ -34,7 +34,7 @@ _RANK: dict[str, int] = {
 def completed(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """Take in a purchase. The same order again is nothing, whatever its event id."""
     data: OrderCompleted = event.data
-    if not _first_time(customer, f"order:{data.order_id}"):
+    if not note(customer, f"order:{data.order_id}"):
         raise Repeated
     time, amount = context.when(event.time), data.amount()
     order = _to_order(data, time, amount)
@@ -44,9 +44,9 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Occurr
     if data.email and not customer.profile.email and is_address(data.email):
         customer.profile.email = data.email
     occurred = [_about("order.completed", order, time)]
-    if _known(customer, f"reversed:{data.order_id}"):  # the refund overtook its order
+    if is_noted(customer, f"reversed:{data.order_id}"):  # the refund overtook its order
         order.status = "refunded"
-        if _known(customer, f"unpriced:{data.order_id}"):
+        if is_noted(customer, f"unpriced:{data.order_id}"):
             _refund(customer, amount, data.currency, time, context)
         occurred = [occurred[0]._replace(begins=False)]
     occurred += coupons.redeem(customer, event, context)
@@ -57,10 +57,12 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Occurr
 
 
 def updated(customer: Customer, event: Event, context: Context) -> list[Occurred]:
-    """Take in tracking data."""
+    """Take in where it is."""
     data: OrderProgress = event.data
     order = customer.order(data.order_id)
     if order is not None:
+        order.carrier = cart.name_text(data.carrier) or order.carrier
+        order.url = cart.url_text(data.order_url) or order.url
         order.tracking_number = data.tracking_number or order.tracking_number
         order.tracking_url = data.tracking_url or order.tracking_url
         order.estimated_delivery = data.estimated_delivery or order.estimated_delivery
@@ -75,6 +77,7 @@ def shipped(customer: Customer, event: Event, context: Context) -> list[Occurred
 
 def delivered(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """The order has arrived."""
+    updated(customer, event, context)
     occurred = _progress(customer, event, context, "delivered")
     order = customer.order(event.data.order_id)
     if order is not None and occurred:
@@ -112,7 +115,7 @@ def adopt(customer: Customer, other: Customer) -> None:
     """
     mine, theirs = customer.statistics, other.statistics
     for order in other.orders:
-        if _known(customer, f"order:{order.id}"):
+        if is_noted(customer, f"order:{order.id}"):
             _discount(theirs, order)
             purchases.uncount(other.purchases, order, customer.profile.zone)
         else:
@@ -148,6 +151,8 @@ def _to_order(data: OrderCompleted, time: int, amount: Decimal) -> Order:
         tracking_url=data.tracking_url or "",
         payment_method=cart.name_text(data.payment_method),
         coupon=cart.name_text(data.coupon),
+        carrier=cart.name_text(data.carrier),
+        url=cart.url_text(data.order_url),
     )
 
 
@@ -216,7 +221,7 @@ def _reverse(
     customer: Customer, event: Event, context: Context, status: OrderStatus
 ) -> list[Occurred]:
     data: OrderReversed = event.data
-    if not _first_time(customer, f"reversal:{data.refund_id or data.order_id}"):
+    if not note(customer, f"reversal:{data.refund_id or data.order_id}"):
         raise Repeated
     order = customer.order(data.order_id)
     amount = data.total if data.total is not None else (order.total if order else None)
@@ -227,9 +232,9 @@ def _reverse(
     if order is not None and whole:
         order.status = status
     if order is None and (data.total is None or status == "cancelled"):
-        _first_time(customer, f"unpriced:{data.order_id}")
+        note(customer, f"unpriced:{data.order_id}")
     if whole:
-        _first_time(customer, f"reversed:{data.order_id}")
+        note(customer, f"reversed:{data.order_id}")
     return [Occurred(f"order.{status}", context.when(event.time), order_id=data.order_id)]
 
 
@@ -248,8 +253,8 @@ def _about(name: str, order: Order, time: int) -> Occurred:
     )
 
 
-def _first_time(customer: Customer, token: str) -> bool:
-    """Remember `token` for ever; return whether it was new."""
+def note(customer: Customer, token: str) -> bool:
+    """Remember something of an order for ever; return whether it was new."""
     return _remember(customer, digests.digest(token))
 
 
@@ -260,5 +265,6 @@ def _remember(customer: Customer, digest: bytes) -> bool:
     return True
 
 
-def _known(customer: Customer, token: str) -> bool:
+def is_noted(customer: Customer, token: str) -> bool:
+    """Return whether `note` was told this before."""
     return digests.contains(customer.order_ids, digests.digest(token))

@@ -17,7 +17,7 @@ from agents import replenishment
 from agents.catalogue import Catalogue
 from schemas.customer import Customer
 from schemas.customer.runs import Run
-from schemas.customer.shopping import Order
+from schemas.customer.shopping import Line, Order
 from schemas.definitions.steps import Products, ProductSource
 from schemas.money import amount_text
 from schemas.products import Product
@@ -30,6 +30,8 @@ def choose(
     chosen: dict[str, Product] = {}
     found = (_from(source, wanted, customer, run, catalogue) for source in wanted.sources)
     for product in chain.from_iterable(found):
+        if wanted.reviewed and not product.reviews:
+            continue
         chosen.setdefault(product.id, product)
         if len(chosen) == wanted.at_most:
             break
@@ -54,7 +56,10 @@ def describe(product: Product) -> dict[str, JsonValue]:
         "review_url": product.review_url or "",
         "stock": product.stock,
         "rating": product.rating,
-        "reviews": [review.model_dump(mode="json") for review in product.reviews],
+        "reviews": [
+            {"author": each.author, "rating": each.stars, "text": each.text}
+            for each in product.reviews
+        ],
     }
 
 
@@ -69,15 +74,20 @@ def _from(
         order = _order(customer, run)
         yield from _known((line.product_id for line in order.lines) if order else (), catalogue)
         return
+    if source == "cart":
+        yield from _known((line.product_id for line in _dearest(customer.cart.lines)), catalogue)
+        return
     if source == "running_out":
         order = _order(customer, run)
         if order is not None:
             together = replenishment.together(customer, order, run.product, catalogue)
             yield from _known(together, catalogue)
         return
-    bought = _just_bought(customer, run)
+    there = _just_bought(customer, run)
+    if source in ("complements", "accessories", "upgrades"):
+        there.update(line.product_id for line in customer.cart.lines)
     for product in _candidates(source, customer, run, catalogue):
-        if product.available and product.id not in bought:
+        if product.available and product.id not in there:
             yield product
 
 
@@ -85,7 +95,9 @@ def _candidates(
     source: ProductSource, customer: Customer, run: Run, catalogue: Catalogue
 ) -> Iterator[Product]:
     if source == "bestsellers":
-        yield from sorted(catalogue, key=lambda each: (-each.popularity, each.id))
+        yield from _by_sales(catalogue)
+    elif source == "bestselling_categories":
+        yield from _of_each_category(catalogue)
     elif source == "interests":
         looked = sorted(
             customer.interests.items(),
@@ -135,10 +147,27 @@ def _subject(customer: Customer, run: Run) -> list[str]:
     else:
         order = _order(customer, run)
         lines = order.lines if order else customer.cart.lines
-    dearest = sorted(
-        lines, key=lambda line: -(line.price if line.price is not None else Decimal(0))
-    )
-    return [line.product_id for line in dearest]
+    return [line.product_id for line in _dearest(lines)]
+
+
+def _dearest(lines: Iterable[Line]) -> list[Line]:
+    return sorted(lines, key=lambda line: -(line.price if line.price is not None else Decimal(0)))
+
+
+def _by_sales(catalogue: Catalogue) -> list[Product]:
+    return sorted(catalogue, key=lambda each: (-each.popularity, each.id))
+
+
+def _of_each_category(catalogue: Catalogue) -> Iterator[Product]:
+    """Yield the bestseller of each category; a category sells what its products sell together."""
+    sold: dict[str, float] = {}
+    best: dict[str, Product] = {}
+    for product in _by_sales(catalogue):
+        if product.category and product.available:
+            sold[product.category] = sold.get(product.category, 0) + product.popularity
+            best.setdefault(product.category, product)
+    for category in sorted(best, key=lambda each: (-sold[each], each)):
+        yield best[category]
 
 
 def _order(customer: Customer, run: Run) -> Order | None:

@@ -16,10 +16,10 @@ from agents import (
     loyalty,
     profile,
     recommending,
+    showing,
     standing,
     tracking,
 )
-from agents.catalogue import Catalogue
 from agents.conditions import Subject
 from agents.context import Context
 from agents.definitions import Published
@@ -31,11 +31,10 @@ from schemas.commands import LegalBasis, MailClass, QuietHours, SendCommand
 from schemas.customer import Customer
 from schemas.customer.mail import Pending, Sent
 from schemas.customer.runs import Run
-from schemas.customer.shopping import Cart, Line, Order
+from schemas.customer.shopping import Order
 from schemas.definitions.shop import Loyalty
 from schemas.definitions.steps import SendStep, Step
 from schemas.instant import to_rfc3339
-from schemas.money import amount_text
 from schemas.stored import NEVER
 
 EXPIRES_AFTER: dict[MailClass, int] = {"transactional": 48 * 3_600_000, "marketing": 24 * 3_600_000}
@@ -130,9 +129,9 @@ def _variables(
     order = customer.order(run.order_id) if run.order_id else None
     given: dict[str, JsonValue] = {
         "customer": {"first_name": profile.first_name(customer.profile)},
-        "cart": _cart(customer.cart) if customer.cart.lines else None,
-        "order": None if order is None else _order(order),
-        "product": None if order is None else _favourite(order.lines, context.catalogue),
+        "cart": showing.cart(customer.cart, context.catalogue) if customer.cart.lines else None,
+        "order": _order(order, run, context),
+        "product": None if order is None else showing.favourite(order, context.catalogue),
         "coupon": _coupon(customer, run, context),
         "list": run.list,
         "reason": run.workflow,
@@ -147,6 +146,12 @@ def _variables(
     subject = context.subject(customer, run)
     own: dict[str, JsonValue] = _filled(step.variables, subject)
     return given | own
+
+
+def _order(order: Order | None, run: Run, context: Context) -> JsonValue:
+    if order is not None:
+        return showing.order(order, context.catalogue)
+    return showing.unknown_order(run.order_id, run.event) if run.order_id else None
 
 
 def _filled(value: JsonValue, subject: Subject, *, link: bool = False) -> Any:
@@ -164,12 +169,14 @@ def _filled(value: JsonValue, subject: Subject, *, link: bool = False) -> Any:
 
 
 def _coupon(customer: Customer, run: Run, context: Context) -> JsonValue:
-    """The last code that the run has issued, as far as the customer still has it."""
+    """The last code that the run has issued, as far as it can still be used."""
     issued = next(
         (each for each in customer.coupons if run.coupon and each.code == run.coupon), None
     )
-    campaign = None if issued is None else context.live.campaigns.get(issued.campaign)
-    if issued is None or campaign is None:
+    if issued is None or issued.expires <= context.now:
+        return None
+    campaign = context.live.campaigns.get(issued.campaign)
+    if campaign is None:
         return None
     return {
         "code": issued.code,
@@ -178,44 +185,6 @@ def _coupon(customer: Customer, run: Run, context: Context) -> JsonValue:
         "minimum": None if campaign.minimum is None else amount_text(campaign.minimum),
         "currency": campaign.currency,
         "expires": None if issued.expires == NEVER else to_rfc3339(issued.expires),
-    }
-
-
-def _cart(cart: Cart) -> JsonValue:
-    return {
-        "id": cart.id,
-        "url": cart.url,
-        "currency": cart.currency,
-        "total": amount_text(cart.total()),
-        "lines": [_line(line) for line in cart.lines],
-    }
-
-
-def _order(order: Order) -> JsonValue:
-    return {
-        "id": order.id,
-        "time": to_rfc3339(order.time),
-        "currency": order.currency,
-        "total": amount_text(order.total),
-        "subtotal": None if order.subtotal is None else amount_text(order.subtotal),
-        "shipping": None if order.shipping is None else amount_text(order.shipping),
-        "discount": None if order.discount is None else amount_text(order.discount),
-        "tax": None if order.tax is None else amount_text(order.tax),
-        "estimated_delivery": order.estimated_delivery,
-        "tracking_number": order.tracking_number,
-        "tracking_url": order.tracking_url,
-        "lines": [_line(line) for line in order.lines],
-    }
-
-
-def _line(line: Line) -> dict[str, JsonValue]:
-    return {
-        "product_id": line.product_id,
-        "name": line.name or line.product_id,
-        "price": None if line.price is None else amount_text(line.price),
-        "quantity": line.quantity,
-        "url": line.url,
-        "image_url": line.image_url,
     }
 
 
@@ -228,18 +197,3 @@ def _points(customer: Customer, programme: Loyalty) -> JsonValue:
         "next_tier": None if ahead is None else titles[ahead[0]],
         "missing": None if ahead is None else ahead[1],
     }
-
-
-def _favourite(lines: list[Line], catalogue: Catalogue) -> JsonValue:
-    """The product that a mail names when it can name only one: the dearest, the first of equals.
-
-    What the feed knows of it besides comes along: its guide, where it is reviewed.
-    """
-    if not lines:
-        return None
-    line = max(lines, key=lambda line: line.price if line.price is not None else 0)
-    product = catalogue.get(line.product_id)
-    if product is None:
-        return _line(line)
-    said = {name: value for name, value in _line(line).items() if value not in (None, "")}
-    return {**recommending.describe(product), **said}

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date
+from babel.dates import format_date, format_time
 from babel.numbers import format_currency
 from jinja2 import pass_context
 from jinja2.runtime import Context
@@ -72,6 +72,18 @@ def date(context: Context, moment: Any) -> str:
     return str(format_date(local, "long", _format(context)))
 
 
+@pass_context
+def moment(context: Context, instant: Any) -> str:
+    """`2026-03-08T22:59:59Z` → `8 marzo 2026, 23:59` in the customer's zone; a date stays one."""
+    day, text = date(context, instant), str(instant)
+    try:
+        local = to_datetime(parse_instant(text)).astimezone(_zone(context))
+    except ValueError:
+        return day
+    hour = format_time(local, "short", locale=_format(context))
+    return f"{day}, {hour}" if "T" in text else day
+
+
 def url(link: Any) -> str:
     """Return a link that leads to the web or to a mailbox; anything else becomes empty."""
     return _url(str(link or "").strip())
@@ -100,4 +112,10 @@ def stars(rating: Any) -> str:
     return "★" * full + "☆" * (5 - full)
 
 
-FILTERS: dict[str, Callable[..., str]] = {"money": money, "date": date, "url": url, "stars": stars}
+FILTERS: dict[str, Callable[..., str]] = {
+    "money": money,
+    "date": date,
+    "moment": moment,
+    "url": url,
+    "stars": stars,
+}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from agents import calendar
+from agents import calendar, orders
 from agents.catalogue import concerns
 from agents.context import Context, Occurred
 from agents.definitions import Published
@@ -31,7 +31,7 @@ from schemas.definitions.triggers import (
     OnScore,
     OnTier,
 )
-from schemas.definitions.workflow import Season
+from schemas.definitions.workflow import Season, Workflow
 
 RUNS_OF_ONE = 200
 """Runs of one workflow that a customer may be in at once: a wholesaler's confirmations."""
@@ -217,11 +217,8 @@ def _kept_out(
         today = calendar.local_day(context.now, customer.profile.zone)
         if not _in_season(workflow.season, today):
             return "out_of_season"
-    last = customer.entered.get(_key(published, subject))
-    if last is not None and last.subject == subject and workflow.entry.once_per != "event":
-        again_after = workflow.entry.again_after
-        if again_after is None or context.now - last.time < again_after:
-            return "already_entered"
+    if _has_been_in(customer, published, subject, context.now):
+        return "already_entered"
     cool_down = workflow.entry.cool_down
     latest = customer.entered.get(workflow.id)
     if cool_down is not None and latest is not None and context.now - latest.time < cool_down:
@@ -231,6 +228,18 @@ def _kept_out(
     if going_on >= RUNS_OF_ONE:
         return "too_many_runs"
     return "chain_too_long" if context.begun >= CHAIN else None
+
+
+def _has_been_in(customer: Customer, published: Published, subject: str, now: int) -> bool:
+    """Whether it is not yet time to enter again for the same subject."""
+    workflow = published.workflow
+    if _comes_again(workflow) and orders.is_noted(customer, _token(workflow, subject)):
+        return True
+    last = customer.entered.get(_key(published, subject))
+    if last is None or last.subject != subject or workflow.entry.once_per == "event":
+        return False
+    again_after = workflow.entry.again_after
+    return again_after is None or now - last.time < again_after
 
 
 def _in_season(season: Season, today: date) -> bool:
@@ -255,7 +264,9 @@ def _is_taken(customer: Customer, published: Published, context: Context) -> boo
 
 def _key(published: Published, subject: str) -> str:
     """Return under which name the last entry is remembered."""
-    per_subject = published.workflow.entry.once_per in ("list", "product")
+    entry = published.workflow.entry
+    again = entry.once_per == "order" and entry.again_after is not None
+    per_subject = again or entry.once_per in ("list", "product")
     return f"{published.workflow.id}/{subject}" if per_subject else published.workflow.id
 
 
@@ -269,7 +280,9 @@ def _remember(
     entry, id_ = published.workflow.entry, published.workflow.id
     customer.refused.pop(id_, None)
     key = _key(published, subject)
-    once = entry.once_per in ("order", "event")  # these occur only once
+    once = entry.once_per == "event" or (entry.once_per == "order" and entry.again_after is None)
+    if _comes_again(published.workflow):
+        orders.note(customer, _token(published.workflow, subject))
     if not once or entry.cool_down is not None:
         customer.entered.pop(key, None)  # so that those entered latest stand last
         customer.entered[key] = Entered(subject, context.now)
@@ -280,13 +293,26 @@ def _remember(
     counting.begin_anew(customer, published, occurrence)
 
 
+def _comes_again(workflow: Workflow) -> bool:
+    """Whether what it begins with may happen to one order more than once: a status is sent again, a
+    part is shipped, a part refunded. A purchase is recognised before it comes to workflows."""
+    trigger, entry = workflow.trigger, workflow.entry
+    once = entry.once_per == "order" and entry.again_after is None
+    return once and isinstance(trigger, OnEvent) and trigger.on != "order.completed"
+
+
+def _token(workflow: Workflow, order_id: str) -> str:
+    return f"entered:{workflow.id}:{order_id}"
+
+
 def _kept(published: Published, occurrence: Occurred) -> dict[str, Any]:
     """Return those properties of the event that the definition names, as far as they are plain."""
     kept: dict[str, Any] = {}
     for name in sorted(published.program.event_fields)[:EVENT_FIELDS]:
         value = event_value(occurrence.data, name)
         if isinstance(value, str):
-            kept[name] = value[:EVENT_TEXT]
+            if len(value) <= EVENT_TEXT or "://" not in value:  # an address is whole or none
+                kept[name] = value[:EVENT_TEXT]
         elif isinstance(value, list):
             kept[name] = [str(each)[:EVENT_TEXT] for each in value[:EVENT_FIELDS]]
         elif isinstance(value, bool | int | float):

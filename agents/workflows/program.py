@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from agents import showing
 from agents.conditions import Check, ConditionMistake, compile_condition
 from agents.mistakes import Mistake, Mistakes
 from agents.triggers import trigger_key
@@ -46,6 +47,7 @@ from schemas.definitions.waits import (
 from schemas.definitions.workflow import Workflow
 
 _HAPPENING = (WaitForEvent, WaitForCondition)
+_PROGRESS = frozenset({"order.updated", "order.shipped", "order.delivered"})
 _EVENT_FIELD = re.compile(r"\bevent\.([a-z_]+)")
 
 
@@ -274,6 +276,8 @@ class _Compiler:
                 texts.append(step.model_dump_json())
         for text in texts:
             yield from _EVENT_FIELD.findall(text)
+        if self._about in _PROGRESS and any(isinstance(step, SendStep) for step in steps):
+            yield from showing.PROGRESS  # of orders from before our time nothing else is known
 
 
 def _results(step: Step) -> Set[str]:

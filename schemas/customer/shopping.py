@@ -100,6 +100,9 @@ class Order(msgspec.Struct, array_like=True):
     """When the first of its products runs out (ms), 0 when none does."""
     accessories: int = 0
     """How many accessories and dearer versions of its products could be bought at the time."""
+    carrier: str = ""
+    url: str = ""
+    """Where the customer sees it in the shop."""
 
 
 class OrderStatistics(msgspec.Struct, array_like=True):

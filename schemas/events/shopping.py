@@ -9,6 +9,9 @@ from pydantic import AliasChoices, Field
 from schemas.events.fields import Currency, Id, Payload, Quantity, Text, Url
 from schemas.money import Amount, Price
 
+_ORDER_URL = AliasChoices("order_url", "order_status_url")
+"""The second is Shopify's name for it."""
+
 
 class Product(Payload):
     """A product as Segment describes it inside other events."""
@@ -94,8 +97,11 @@ class OrderCompleted(Payload):
     payment_method: Text | None = None
     email: Text | None = None
     estimated_delivery: Text | None = None
+    carrier: Text | None = None
     tracking_number: Text | None = None
     tracking_url: Url | None = None
+    order_url: Url | None = Field(default=None, validation_alias=_ORDER_URL)
+    """Where the customer sees the order in the shop."""
     products: list[Product] = Field(default=[], max_length=2000)
 
     def amount(self) -> Decimal:
@@ -112,8 +118,10 @@ class OrderProgress(Payload):
 
     order_id: Id
     status: Text | None = None
+    carrier: Text | None = None
     tracking_number: Text | None = None
     tracking_url: Url | None = None
+    order_url: Url | None = Field(default=None, validation_alias=_ORDER_URL)
     estimated_delivery: Text | None = None
 
 

@@ -111,3 +111,9 @@ def test_a_pool_that_does_not_answer_is_not_waited_for_for_ever() -> None:
 
 def test_a_campaign_that_is_over_gives_nothing() -> None:
     assert codes(world_of("over").subscribed().order("o1")) == [None]
+
+
+def test_a_code_that_is_over_is_in_no_mail() -> None:
+    late = GIVES.replace("CAMPAIGN", "welcome").replace("{id: mail,", "{id: mail, wait: 30d,")
+    world = World(files(COUPONS, late)).subscribed().order("o1").at(31 * DAY)
+    assert codes(world) == [None]

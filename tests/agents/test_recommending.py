@@ -7,7 +7,7 @@ from agents.recommending import choose, describe
 from agents.replenishment import first_ones, runs_out, together
 from schemas.customer import Customer
 from schemas.customer.runs import Run
-from schemas.customer.shopping import Bought, Interest, Line, Order, Purchases
+from schemas.customer.shopping import Bought, Cart, Interest, Line, Order, Purchases
 from schemas.definitions.steps import Products
 from schemas.money import parse_amount
 from schemas.products import Product
@@ -17,7 +17,7 @@ DAY = 86_400_000
 FEED = [
     {"sku": "moka", "complements": ["tazza", "caffè", "gone", "zucchero"], "popularity": 5,
      "accessories": "guarnizione,filtro", "upgrades": ["moka-xl"]},
-    {"sku": "tazza", "popularity": 9},
+    {"sku": "tazza", "popularity": 9, "reviews": [{"text": "Bella."}]},
     {"sku": "caffè", "lasts": "30d", "complements": ["moka", "zucchero"], "popularity": 7},
     {"sku": "zucchero", "stock": 0, "popularity": 99},
     {"sku": "guarnizione"},
@@ -84,11 +84,54 @@ def test_the_other_sources() -> None:
     assert ids("bestsellers", customer, run()) == ["tazza", "carta", "moka", "filtro"]
 
 
+def test_what_lies_in_the_cart_also_when_it_is_sold_out_the_dearest_first() -> None:
+    lines = [Line("zucchero", 1), Line("gone", 1), Line("moka", 1, parse_amount("10.00"))]
+    customer = Customer("anna", cart=Cart(lines=lines))
+    assert ids("cart", customer, run(cart=0)) == ["moka", "zucchero"]
+
+
+def test_only_what_others_have_reviewed() -> None:
+    customer = Customer("anna", cart=Cart(lines=[Line("moka", 1), Line("tazza", 1)]))
+    wanted = {"from": "cart", "reviewed": True, "at_least": 1}
+    assert ids(wanted, customer, run(cart=0)) == ["tazza"]
+    del customer.cart.lines[1]
+    assert ids(wanted, customer, run(cart=0)) is None
+
+
+def test_what_is_in_the_cart_already_goes_with_nothing() -> None:
+    customer = Customer("anna", cart=Cart(lines=[Line("moka", 1), Line("tazza", 1)]))
+    assert ids("complements", customer, run(cart=0)) == ["caffè"]
+    assert ids("bestsellers", customer, run(cart=0)) == [
+        "tazza", "caffè", "moka", "filtro"
+    ]  # fmt: skip
+
+
+def test_the_bestseller_of_each_category_that_sells_most() -> None:
+    catalogue = Catalogue()
+    feed = [
+        ("a1", "caffè", 5),
+        ("a2", "caffè", 4),
+        ("b1", "tè", 8),
+        ("c1", "miele", 1),
+        ("d", None, 9),
+    ]
+    for number, (sku, category, popularity) in enumerate(feed):
+        fields = {"sku": sku, "category": category, "popularity": popularity}
+        product = Product.model_validate({"name": sku, "price": "1.00", **fields})
+        catalogue.update(product, number)
+    wanted = Products.model_validate({"from": "bestselling_categories"})
+    shown = choose(wanted, Customer("anna"), run(), catalogue)
+    assert shown is not None
+    assert [each.id for each in shown] == ["a1", "b1", "c1"]
+
+
 def test_what_a_template_gets() -> None:
     feed = {"sku": "1", "product_id": "moka", "name": "Moka", "price": 30, "list_price": 40}
-    shown = describe(Product.model_validate({**feed, "stock": 2}))
+    reviews = [{"author": "Marta", "stars": 5, "text": "Buona"}]
+    shown = describe(Product.model_validate({**feed, "stock": 2, "reviews": reviews}))
     assert (shown["product_id"], shown["price"], shown["old_price"], shown["stock"]) == (
         "moka", "30.00", "40.00", 2)  # fmt: skip
+    assert shown["reviews"] == [{"author": "Marta", "rating": 5.0, "text": "Buona"}]
 
 
 def test_of_several_sources_the_first_comes_first() -> None:

@@ -65,8 +65,10 @@ def test_prices_and_dates_are_those_of_the_language() -> None:
     assert "5 marzo 2026" in italian.text
     assert "5 March 2026" in english.text
     coupon = render("welcome-thanks", zone="Europe/Rome").text
-    assert "8 marzo 2026" in coupon  # 22:59:59Z is one minute to midnight in Rome
-    assert "8 March 2026" in render("welcome-thanks", "en", zone="No/Where").text
+    assert "8 marzo 2026, 23:59" in coupon  # 22:59:59Z is one minute to midnight in Rome
+    assert "8 March 2026, 22:59" in render("welcome-thanks", "en", zone="No/Where").text
+    whole_day = render("welcome-thanks", coupon={**COUPON, "expires": "2026-03-08"})
+    assert "Scadenza: 8 marzo 2026\n" in whole_day.text
     free_text = {**ORDER, "estimated_delivery": "3–5 giorni"}
     assert "3–5 giorni" in render("order-confirmation", order=free_text).text
 

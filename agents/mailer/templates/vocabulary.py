@@ -27,6 +27,7 @@ PRODUCT: dict[str, Any] = {
     "product_id": None,
     "sku": None,
     "name": None,
+    "category": None,
     "price": None,
     "old_price": None,
     "currency": None,

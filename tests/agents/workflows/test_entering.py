@@ -258,3 +258,28 @@ def test_what_keeps_a_cart_out_for_another_reason_is_said_again() -> None:
     assert kept_out(world, "low") == ["other_of_group"]
     world.order().at(HOUR).add("tv")  # the next cart
     assert kept_out(world, "low") == ["other_of_group"] * 2
+
+
+def test_an_order_is_in_it_once_however_often_its_status_is_sent() -> None:
+    trigger = "{on: order.updated, where: {event.status: paid}}"
+    world = World.of(flow(trigger=trigger, entry="{once_per: order}"))
+    for _ in range(2):
+        world.tell("order.updated", order_id="o1", status="paid").at(DAY)
+    world.tell("order.updated", order_id="o2", status="paid")
+    assert entries(world) == [0, DAY]
+    assert kept_out(world) == ["already_entered"]
+
+
+@pytest.mark.parametrize("type_", ["order.shipped", "order.delivered"])
+def test_also_one_from_before_our_time(type_: str) -> None:
+    world = World.of(flow(trigger=type_, entry="{once_per: order}"))
+    for _ in range(2):
+        world.tell(type_, order_id="o0").at(DAY)
+    assert entries(world) == [0]
+
+
+def test_an_order_enters_again_when_its_file_says_so() -> None:
+    world = World.of(flow(trigger="order.updated", entry="{once_per: order, again_after: 2d}"))
+    for day in (0, 1, 2):
+        world.at(day * DAY).tell("order.updated", order_id="o1")
+    assert entries(world) == [0, 2 * DAY]
