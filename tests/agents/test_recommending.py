@@ -60,6 +60,11 @@ def test_complements_are_the_shops_in_stock_and_not_just_bought() -> None:
     ]
 
 
+def test_what_the_order_itself_holds_is_not_shown_after_a_later_one_either() -> None:
+    customer = Customer("anna", orders=[order("o1", 1, "moka", "tazza"), order("o2", 2, "filtro")])
+    assert ids("complements", customer, run(order_id="o1")) == ["caffè"]
+
+
 def test_a_mail_that_needs_more_than_there_are_is_not_for_this_customer() -> None:
     customer = Customer("anna", orders=[order("o1", 1, "tazza")])
     assert ids("complements", customer, run(order_id="o1")) == []
