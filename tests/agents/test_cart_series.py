@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.agents.world import DAY, HOUR, MINUTE, World
+from tests.agents.world import DAY, HOUR, MINUTE, START, World
 
 SERIES = [(HOUR, "reminder"), (24 * HOUR, "free-shipping"), (72 * HOUR, "last-call")]
 
@@ -119,12 +119,26 @@ def test_the_same_event_twice_and_the_same_order_under_two_ids_count_once() -> N
 
 def test_no_consent_no_reminder_no_address_none_either() -> None:
     world = World().tell("customer.updated", email="a@example.com").add().at(10 * DAY)
-    assert [said[1:] for said in world.said()[1:4]] == [
-        (step, "skipped", "no_consent") for _, step in SERIES
-    ]
+    skipped = [said for said in world.said() if said.decision == "skipped"]
+    assert [(said.step, said.reason) for said in skipped] == [
+        ("reminder", "no_consent"), ("free-shipping-code", "condition"),
+        ("free-shipping", "no_consent"), ("last-call", "no_consent"),
+    ]  # fmt: skip
+    assert world.customer().coupons == []
     world = World().tell("consent.given", purpose="marketing").add().at(10 * DAY)
-    assert {said.reason for said in world.said()[1:4]} == {"no_address"}
+    skipped = [said for said in world.said() if said.decision == "skipped"]
+    assert [(said.step, said.reason) for said in skipped] == [
+        (step, "no_address") for _, step in SERIES
+    ]
     assert world.mails == []
+
+
+def test_the_free_shipping_has_a_code_that_the_last_call_repeats() -> None:
+    world = World().subscribed().add().at(10 * DAY)
+    code = world.customer().coupons[0]
+    assert (code.campaign, code.issued) == ("free-delivery", START + 24 * HOUR * 1000)
+    mails = [mail.variables["coupon"] for mail in world.commands]
+    assert [mail and mail["code"] for mail in mails] == [None, code.code, code.code]  # type: ignore[index, call-overload]  # JSON
 
 
 def test_an_added_quantity_of_nothing_is_no_change() -> None:

@@ -6,9 +6,12 @@ from decimal import Decimal
 
 import pytest
 
+from schemas.products import Product
+from streams.products import control_record
 from tests.agents.world import DAY, HOUR, World
 
 CONFIRMATION, GUIDE, REVIEW = "w01-confirmation", "w03-product-guide", "w04-review-request"
+CROSS_SELL = "w05-cross-sell"
 
 
 def chain(world: World) -> list[tuple[float, str]]:
@@ -38,7 +41,8 @@ def test_the_confirmation_needs_no_consent_the_rest_does() -> None:
     command = world.commands[0]
     assert (command.mail_class, command.legal_basis) == ("transactional", "contract")
     assert [s[1:] for s in world.said() if s.decision == "skipped"] == [
-        (GUIDE, "skipped", "no_consent"), (REVIEW, "skipped", "no_consent")
+        (GUIDE, "skipped", "no_consent"), (REVIEW, "skipped", "no_consent"),
+        (CROSS_SELL, "skipped", "no_products"),
     ]  # fmt: skip
 
 
@@ -113,3 +117,21 @@ def test_a_mail_names_the_dearest_product() -> None:
     product = world.commands[0].variables["product"]
     assert isinstance(product, dict)
     assert (product["product_id"], product["price"]) == ("b", "12.50")
+
+
+def test_what_goes_with_it_ends_the_chain_once_the_shop_has_set_something() -> None:
+    world = World().subscribed()
+    feed = [{"sku": "moka", "complements": ["tazza"]}, {"sku": "tazza"}]
+    products = [Product.model_validate({"name": "x", "price": "5.00", **each}) for each in feed]
+    world.append(control_record(products))
+    world.order().at(30 * DAY)
+    assert chain(world)[2:] == [(12 * DAY, REVIEW), (21 * DAY, CROSS_SELL)]
+    shown = [[each["product_id"] for each in mail.variables.get("products", [])]  # type: ignore[union-attr, index, call-overload]  # JSON
+             for mail in world.commands]  # fmt: skip
+    assert shown == [["tazza"], [], [], ["tazza"]]
+
+
+def test_it_counts_from_the_delivery_too() -> None:
+    world = World().subscribed().order().at(2 * DAY).tell("order.delivered", order_id="o1")
+    world.at(30 * DAY)
+    assert (16 * DAY, CROSS_SELL, "skipped", "no_products") in world.said("w05")

@@ -22,7 +22,7 @@ def test_a_confirmed_subscription_is_consent_and_starts_the_series() -> None:
     assert steps(world) == W11
     consent = world.customer().consents["marketing"]
     assert (consent.given, consent.event_id) == (True, "e1")
-    assert [said.decision for said in world.said()] == ["entered", "sent", "sent", "sent",
+    assert [said.decision for said in world.said()] == ["entered", "sent", "sent", "acted", "sent",
                                                        "completed"]  # fmt: skip
 
 
@@ -49,6 +49,14 @@ def test_without_consent_nothing_starts() -> None:
     assert world.customer().lists["newsletter"].subscribed
 
 
+def test_the_code_is_the_customers_own_and_goes_with_the_last_mail_only() -> None:
+    world = confirmed(World()).at(10 * DAY)
+    (code,) = world.customer().coupons
+    mails = [mail.variables["coupon"] for mail in world.commands]
+    assert [mail and mail["code"] for mail in mails] == [None, None, code.code]  # type: ignore[index, call-overload]  # JSON
+    assert code.campaign == "welcome"
+
+
 def test_a_purchase_ends_it() -> None:
     world = confirmed(World()).at(DAY).order().at(30 * DAY)
     assert [m.step for m in world.mails if m.step in dict(W11).values() or m.step == "tips"] == [
@@ -62,6 +70,7 @@ def test_who_has_ordered_before_is_not_asked_for_a_first_purchase() -> None:
     confirmed(world).at(10 * DAY)
     assert [mail.step for mail in world.mails] == ["thanks", "tips"]
     assert (5 * DAY, "first-purchase", "skipped", "condition") in world.said("w11")
+    assert world.customer().coupons == []
 
 
 def test_leaving_the_list_ends_it_and_coming_back_does_not_begin_again() -> None:
