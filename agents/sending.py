@@ -35,6 +35,7 @@ from schemas.customer.shopping import Order
 from schemas.definitions.shop import Loyalty
 from schemas.definitions.steps import SendStep, Step
 from schemas.instant import to_rfc3339
+from schemas.money import amount_text
 from schemas.stored import NEVER
 
 EXPIRES_AFTER: dict[MailClass, int] = {"transactional": 48 * 3_600_000, "marketing": 24 * 3_600_000}

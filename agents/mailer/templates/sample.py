@@ -25,6 +25,7 @@ PRODUCTS: list[dict[str, Any]] = [
         "product_id": "moka-3",
         "sku": "MK-3",
         "name": "Moka Alba, 3 tazze",
+        "category": "Caffettiere",
         "price": "34.90",
         "old_price": "39.90",
         "currency": "EUR",
@@ -39,6 +40,7 @@ PRODUCTS: list[dict[str, Any]] = [
     {
         "product_id": "tazzine-6",
         "name": "Sei tazzine di ceramica fatte a mano, smalto blu e bordo al naturale",
+        "category": "In tavola",
         "price": "52.00",
         "currency": "EUR",
         "url": f"{_SHOP}/p/tazzine-6",
@@ -49,6 +51,7 @@ PRODUCTS: list[dict[str, Any]] = [
     {
         "product_id": "miscela-250",
         "name": "Miscela della casa, 250 g",
+        "category": "Caffè",
         "price": "7.25",
         "currency": "EUR",
         "url": f"{_SHOP}/p/miscela-250",
@@ -60,6 +63,11 @@ PRODUCTS: list[dict[str, Any]] = [
 LINES = [
     {**PRODUCTS[0], "quantity": 1, "stock": None, "old_price": None, "rating": None},
     {**PRODUCTS[2], "quantity": 2, "stock": None},
+]
+
+_IN_CART = [
+    {**PRODUCTS[0], "quantity": 1, "old_price": None},
+    {**PRODUCTS[2], "quantity": 2},
 ]
 
 FULL: dict[str, Any] = {
@@ -74,7 +82,7 @@ FULL: dict[str, Any] = {
         "url": f"{_SHOP}/cart/c-1?a=1&b=2",
         "currency": "EUR",
         "total": "49.40",
-        "lines": LINES,
+        "lines": _IN_CART,
     },
     "order": {
         "id": "2026-0042",
