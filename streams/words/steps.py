@@ -51,6 +51,8 @@ _PHRASES: Mapping[Language, Mapping[str, str]] = {
         "trigger": "the one that it is about", "interests": "what was looked at most",
         "owned": "what was bought", "running_out": "what runs out",
         "categories": "bestsellers of the favourite categories", "bestsellers": "bestsellers",
+        "bestselling_categories": "the bestseller of each category", "cart": "what is in the cart",
+        "reviewed": "only those with reviews",
         "else": "otherwise", "holdout": "{variant}, gets nothing", "variant": "{name}: {share} %",
         "result_event": "it has happened", "result_timeout": "it has not happened in time",
         "result_condition": "it has become true", "result_issued": "there was a code",
@@ -79,6 +81,8 @@ _PHRASES: Mapping[Language, Mapping[str, str]] = {
         "interests": "i più guardati", "owned": "quelli comprati",
         "running_out": "quelli che stanno per finire",
         "categories": "i più venduti delle categorie preferite", "bestsellers": "i più venduti",
+        "bestselling_categories": "il più venduto di ogni categoria",
+        "cart": "quelli nel carrello", "reviewed": "solo quelli con recensioni",
         "else": "altrimenti", "holdout": "{variant}, non riceve nulla",
         "variant": "{name}: {share} %",
         "result_event": "è successo", "result_timeout": "non è successo in tempo",
@@ -132,6 +136,8 @@ def products(given: Products, language: Language) -> Iterator[str]:
     """Yield which products of the feed a mail shows."""
     say = _PHRASES[language]
     yield say["from"].format(source=both([say[each] for each in given.sources], language))
+    if given.reviewed:
+        yield say["reviewed"]
     if given.at_least:
         yield say["at_least"].format(count=given.at_least)
 

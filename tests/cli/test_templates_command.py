@@ -152,7 +152,7 @@ def test_preview_opens_a_browser_when_asked(
         (["cart-reminder", "--data", "[1]"], "--data: [Errno 2] No such file"),
         (["cart-reminder", "--data", "{"], "--data: Expecting property name"),
         (["cart-reminder", "--data", '{"cart": 7}'], "cart-reminder: its variables can't be read"),
-        (["cart-reminder", "--data", '{"cart": null}'], "cart-reminder.it.j2:11: in _blocks"),
+        (["cart-reminder", "--data", '{"cart": null}'], "cart-reminder.it.j2:11: 'None' has no"),
     ],
 )
 def test_a_wrong_preview_is_one_clear_line(
