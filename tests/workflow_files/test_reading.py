@@ -57,7 +57,7 @@ steps:
 
 
 def test_an_unknown_custom_field_is_told(tmp_path: Path) -> None:
-    text = (SHIPPED / "w11-welcome.yaml").read_text(encoding="utf-8")
+    text = (SHIPPED / "w05-thank-you.yaml").read_text(encoding="utf-8")
     (tmp_path / "a.yaml").write_text(text + "exit_if: {fields.nowhere: 1}\n", encoding="utf-8")
 
     (finding,) = read_directory(tmp_path).findings
