@@ -52,10 +52,10 @@ def test_mistakes_are_said(ritorno: Ritorno, arguments: list[str], expected: str
 
 
 def test_another_file_that_is_wrong_is_in_nobodys_way(ritorno: Ritorno) -> None:
-    shutil.copy(SHIPPED / "w11-welcome.yaml", "w11-welcome.yaml")
+    shutil.copy(SHIPPED / "w05-thank-you.yaml", "w05-thank-you.yaml")
     Path("broken.yaml").write_text("id: broken\nsteps: []\n")
-    assert ritorno("workflows", "graph", "w11-welcome.yaml").code == 0
+    assert ritorno("workflows", "graph", "w05-thank-you.yaml").code == 0
     broken = ritorno("workflows", "graph", "broken.yaml")
     assert broken.code == 2
     assert "broken.yaml:2: steps" in broken.err
-    assert "w11" not in broken.err
+    assert "w05" not in broken.err
