@@ -32,6 +32,8 @@ LAST = 14
 DELAYED_MS = 15 * 60_000
 """A mail that leaves later than this after its decision has waited for the relay."""
 
+_ENDS = frozenset({"completed", "converted", "exited", "cancelled"})
+
 FINAL = ("sent", "bounced", "failed", "rejected", "skipped")
 
 
@@ -42,7 +44,8 @@ class Workflow:
     entered: int = 0
     completed: int = 0
     converted: int = 0
-    """Whose goal was reached."""
+    """Whose goal was reached, also after their end."""
+    ended: int = 0
     sent: int = 0
     exited: Counter[str] = field(default_factory=Counter)
     """By reason."""
@@ -50,7 +53,7 @@ class Workflow:
     @property
     def waiting(self) -> int:
         """Runs that wait for their next step."""
-        return self.entered - self.completed - self.converted - self.exited.total()
+        return self.entered - self.ended
 
 
 @dataclass(slots=True)
@@ -79,6 +82,8 @@ class Ledger:
     _read: dict[tuple[str, int], int] = field(default_factory=dict)
     _decided: set[tuple[Any, ...]] = field(default_factory=set)
     _letters: set[tuple[str, int, int]] = field(default_factory=set)
+    _over: set[tuple[str, str]] = field(default_factory=set)
+    """Runs that have ended, by customer."""
 
     async def refresh(self) -> None:
         """Read what is new in the topics. Raises LogError."""
@@ -168,6 +173,12 @@ class Ledger:
         self.decisions[decision.decision, decision.reason] += 1
         self.last.append(decision)
         workflow = self.workflows[decision.workflow]
+        run = (decision.customer, decision.run)
+        if decision.decision == "entered":
+            self._over.discard(run)  # it may begin anew
+        elif decision.decision in _ENDS and run not in self._over:
+            self._over.add(run)
+            workflow.ended += 1
         workflow.entered += decision.decision == "entered"
         workflow.completed += decision.decision == "completed"
         workflow.converted += decision.decision == "converted"

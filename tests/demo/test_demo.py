@@ -82,8 +82,9 @@ def test_the_sums_agree(played: Played) -> None:
     assert mails["failed"] == mails["waiting"] == 0
     assert summary["refused"].keys() <= {"invalid_json", "invalid_event", "unknown_type"}
     for workflow in summary["workflows"].values():
-        ended = workflow["completed"] + workflow["converted"] + sum(workflow["exited"].values())
-        assert workflow["entered"] == ended + workflow["waiting"]
+        ended = workflow["completed"] + sum(workflow["exited"].values())
+        over = workflow["entered"] - workflow["waiting"]  # a goal may be reached after the end
+        assert ended <= over <= ended + workflow["converted"]
 
 
 def test_the_catalogue_is_at_work(played: Played) -> None:
