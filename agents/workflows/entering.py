@@ -250,14 +250,14 @@ def _in_season(season: Season, today: date) -> bool:
 
 
 def _is_taken(customer: Customer, published: Published, context: Context) -> bool:
-    """Whether the customer is in another workflow of the same group."""
+    """Whether the customer is in another workflow of the same group. A confirmation waits for none
+    of a lower priority, whichever began first."""
+    mine = published.workflow
     for run in customer.runs:
         other = context.live.definitions.find(run.workflow, run.version)
-        if (
-            other is not None
-            and other.workflow.group == published.workflow.group
-            and other.workflow.id != published.workflow.id
-        ):
+        if other is None or other.workflow.group != mine.group or other.workflow.id == mine.id:
+            continue
+        if not published.program.confirms or other.workflow.priority >= mine.priority:
             return True
     return False
 

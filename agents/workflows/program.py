@@ -116,6 +116,8 @@ class Program:
     goal: Check | None
     reviews: bool
     """Whether a change of the customer may move a run without its being told of anything."""
+    confirms: bool
+    """Whether it sends a transactional mail."""
 
 
 def compile_program(workflow: Workflow, vocabulary: Vocabulary) -> Program:
@@ -167,6 +169,9 @@ class _Compiler:
             listens_to=frozenset(anchors | events | stops | goals) | exits,
             experiments={step.id: step.experiment for step in steps if isinstance(step, SplitStep)},
             event_fields=frozenset(self._event_fields(steps)),
+            confirms=any(
+                isinstance(step, SendStep) and step.mail_class == "transactional" for step in steps
+            ),
             reviews=checks["exit"] is not None
             or any(each.calendar or each.condition is not None for each in instructions),
             **checks,

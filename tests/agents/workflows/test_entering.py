@@ -217,6 +217,17 @@ def test_of_a_group_the_one_with_the_highest_priority_enters() -> None:
     assert entries(world, "low") == [2 * HOUR]
 
 
+@pytest.mark.parametrize(("priority", "confirmed"), [("90", [MINUTE]), ("10", []), ("9", [])])
+def test_a_confirmation_waits_for_none_of_lower_priority(
+    priority: str, confirmed: list[float]
+) -> None:
+    mail = "[{id: mail, send: a, class: transactional, kind: transactional}]"
+    world = World.of(flow(id="other", **GROUP, priority="10")).add().at(MINUTE)
+    world.publish_live(flow(id="new", **GROUP, priority=priority, steps=mail)).add("tazza")
+    assert entries(world, "other") == [0]
+    assert entries(world, "new") == confirmed
+
+
 # Without end.
 
 
