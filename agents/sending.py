@@ -27,7 +27,7 @@ from agents.digests import derived_id
 from agents.effects import command
 from agents.vocabulary import Part
 from agents.windows import DEFAULT_ZONE
-from schemas.commands import LegalBasis, MailClass, QuietHours, SendCommand
+from schemas.commands import LegalBasis, MailClass, NotifyCommand, QuietHours, SendCommand
 from schemas.customer import Customer
 from schemas.customer.mail import Pending, Sent
 from schemas.customer.runs import Run
@@ -68,11 +68,18 @@ def send(
     remembered = Sent(context.now, sent.workflow, sent.step, sent.mail_class, sent.kind, sent.id)
     arbitration.remember(customer, remembered, context.live.policy)
     standing.changed(customer, _IGNORED, context)
+    wait_for(customer, sent, context)
+    return sent
+
+
+def wait_for(customer: Customer, sent: SendCommand | NotifyCommand, context: Context) -> None:
+    """Remember what can still be taken back."""
+    mail_class = sent.mail_class if isinstance(sent, SendCommand) else "transactional"
+    under = "" if sent.customer == customer.key else sent.customer
     customer.pending = [mail for mail in customer.pending if mail.expires > context.now]
     customer.pending.append(
-        Pending(sent.id, run.id, sent.workflow, sent.step, sent.mail_class, sent.expires)
+        Pending(sent.id, sent.run, sent.workflow, sent.step, mail_class, sent.expires, under)
     )
-    return sent
 
 
 def _command(

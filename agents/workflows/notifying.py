@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents import conditions, profile
+from agents import conditions, profile, sending
 from agents.context import Context
 from agents.digests import derived_id
 from agents.effects import command, signal
@@ -40,13 +40,14 @@ def notify(customer: Customer, run: Run, step: NotifyStep, context: Context) -> 
         message=message,
     )
     context.effects.append(signal(alert))
-    if target.startswith(("http://", "https://")):
-        context.effects.append(command(_webhook(customer, run, step, target, message, context)))
-        return "webhook"
-    if target:
-        context.effects.append(command(_mail(customer, run, step, target, message, context)))
-        return "mail"
-    return "signal"
+    if not target:
+        return "signal"
+    webhook = target.startswith(("http://", "https://"))
+    make = _webhook if webhook else _mail
+    alert_command = make(customer, run, step, target, message, context)
+    context.effects.append(command(alert_command))
+    sending.wait_for(customer, alert_command, context)  # who is forgotten is not told of any more
+    return "webhook" if webhook else "mail"
 
 
 def _webhook(

@@ -31,7 +31,8 @@ class Pending(msgspec.Struct, array_like=True):
     mail_class: MailClass
     expires: int
     customer: str = ""
-    """Under which id it was commanded, when that was the visitor's; a cancel has to follow it."""
+    """Under which id it was commanded, when that was not the customer's own: the visitor's, or the
+    shop's, whose people are told. A cancel has to follow it."""
 
 
 class MailHabits(msgspec.Struct, array_like=True):

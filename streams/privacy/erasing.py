@@ -28,6 +28,7 @@ import structlog
 from pydantic import ValidationError
 
 from agents.mailer.entry import Entry, unpack_entry
+from agents.workflows.notifying import SHOP
 from schemas.decisions import DECISION, Decision
 from schemas.events import ERASED
 from schemas.instant import parse_instant
@@ -73,6 +74,14 @@ class Erasure(NamedTuple):
     """Where the signal is, and when it was appended."""
 
 
+class _Kept(NamedTuple):
+    """A state of a mail, and where it is in the changelog."""
+
+    partition: int
+    offset: int
+    entry: Entry
+
+
 @dataclass(slots=True)
 class _Traces:
     """What is in the log of one person."""
@@ -81,8 +90,8 @@ class _Traces:
     events: list[Record]
     commands: list[Record]
     states: list[Record]
-    mails: dict[str, list[tuple[int, Entry]]] = field(default_factory=dict)
-    """Changelog records of each of the person's mails, with their offsets."""
+    mails: dict[str, list[_Kept]] = field(default_factory=dict)
+    """What the changelog has of each of the person's mails, and of those to the shop about them."""
     boundary: int = -1
     """Offset of the last event that erased; what comes after it is somebody new."""
 
@@ -152,8 +161,8 @@ class Erasing:
         await self._blank_events(traces, editor)
         await _remove(editor, SEND_COMMANDS, traces.commands)
         await _remove(editor, CUSTOMERS_CHANGELOG, traces.states[:-1])
-        older = [at for states in traces.mails.values() for at, _ in states[:-1]]
-        await editor.change(MAILER_CHANGELOG, traces.partition, dict.fromkeys(older))
+        older = [kept for states in traces.mails.values() for kept in states[:-1]]
+        await _remove(editor, MAILER_CHANGELOG, older)
         await self._remove_signals(erasure, editor)
         await self._remove_letters(erasure, editor)
         await self._anonymise_facts(erasure, editor)
@@ -167,10 +176,11 @@ class Erasing:
         partition = partition_of(key, await self._log.partitions(CUSTOMER_EVENTS))
         events = await editor.with_key(CUSTOMER_EVENTS, partition, key)
         commands = await editor.with_key(SEND_COMMANDS, partition, key)
+        alerts = await self._alerts(erasure, editor)
         traces = _Traces(
             partition=partition,
             events=events,
-            commands=[each for each in commands if _decided(each.value) <= erasure.time],
+            commands=[e for e in (*commands, *alerts) if _decided(e.value) <= erasure.time],
             states=await editor.with_key(CUSTOMERS_CHANGELOG, partition, key),
         )
         erasing = [each.offset for each in events if each.header("ce_type") in _ERASING]
@@ -181,13 +191,22 @@ class Erasing:
             for each in events
             if each.offset <= traces.boundary and _is_of_mail(each)
         } - {""}
-        for offset, entry in await self._entries(erasure, editor, partition, ids):
-            traces.mails.setdefault(entry.id, []).append((offset, entry))
+        for each in {partition, *(alert.partition for alert in alerts)}:
+            for kept in await self._entries(erasure, editor, each, ids):
+                traces.mails.setdefault(kept.entry.id, []).append(kept)
         return traces
+
+    async def _alerts(self, erasure: Erasure, editor: Editor) -> list[Record]:
+        """Return the mails to the shop's own people about the person, which go under its key."""
+        shop = SHOP.encode()
+        partition = partition_of(shop, await self._log.partitions(SEND_COMMANDS))
+        found = await editor.holding(SEND_COMMANDS, partition, _spellings(erasure.customer))
+        return [each for each in found
+                if each.key == shop and _whom_about(each.value) == erasure.customer]  # fmt: skip
 
     async def _entries(
         self, erasure: Erasure, editor: Editor, partition: int, ids: Iterable[str]
-    ) -> list[tuple[int, Entry]]:
+    ) -> list[_Kept]:
         """Return the states of the person's mails, by offset, those known by id and others."""
         words = [*_spellings(erasure.customer), *(each.encode() for each in sorted(ids))]
         found = []
@@ -196,11 +215,11 @@ class Erasing:
                 continue
             entry = unpack_entry(record.value)
             theirs = (
-                _field(entry.command, "customer") == erasure.customer
+                _whom_about(entry.command) == erasure.customer
                 and _decided(entry.command) <= erasure.time
             )
             if theirs or entry.id in ids:
-                found.append((record.offset, entry))
+                found.append(_Kept(partition, record.offset, entry))
         return found
 
     async def _is_settled(self, erasure: Erasure, traces: _Traces) -> bool:
@@ -208,10 +227,11 @@ class Erasing:
             state = traces.states[-1].value
             if state is not None and head(state).applied < traces.boundary:
                 return False
-        read = (await self._log.committed(READERS)).get((SEND_COMMANDS, traces.partition), 0)
-        if any(each.offset >= read for each in traces.commands):
+        read = await self._log.committed(READERS)
+        if any(each.offset >= read.get((SEND_COMMANDS, each.partition), 0)
+               for each in traces.commands):  # fmt: skip
             return False
-        latest = (states[-1][1] for states in traces.mails.values())
+        latest = (states[-1].entry for states in traces.mails.values())
         return all(each.finished and not each.command and not each.pending for each in latest)
 
     # What becomes of it.
@@ -264,7 +284,7 @@ class Erasing:
             await editor.change(CUSTOMER_EVENTS, partition, changes)
 
 
-async def _remove(editor: Editor, topic: str, records: Iterable[Record]) -> None:
+async def _remove(editor: Editor, topic: str, records: Iterable[Record | _Kept]) -> None:
     by_partition: dict[int, dict[int, None]] = {}
     for record in records:
         by_partition.setdefault(record.partition, {})[record.offset] = None
@@ -312,6 +332,17 @@ def _spellings(customer: str) -> list[bytes]:
 def _field(value: bytes | None, name: str) -> str:
     found = _json(value).get(name, "")
     return found if isinstance(found, str) else ""
+
+
+def _whom_about(command: bytes | None) -> str:
+    """Return whose mail a command is; of one to the shop's own people, about whom."""
+    customer = _field(command, "customer")
+    if customer != SHOP:
+        return customer
+    variables = _json(command).get("variables")
+    about = variables.get("customer") if isinstance(variables, dict) else None
+    id_ = about.get("id") if isinstance(about, dict) else None
+    return id_ if isinstance(id_, str) else ""
 
 
 def _decided(value: bytes | None) -> int:

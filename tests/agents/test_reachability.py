@@ -44,6 +44,7 @@ def test_what_is_about_us_ends_no_address(kind: str) -> None:
 
 
 def test_five_soft_bounces_end_it() -> None:
+    assert SOFT_LIMIT == 5
     world = World().subscribed()
     for number in range(SOFT_LIMIT - 1):
         bounce(world, f"m{number}")

@@ -54,7 +54,7 @@ LONG = "x" * 500_000
         (
             "<p>{% set a %}" + "{{ event.long }}" * 9 + "{% endset %}"
             "{% set b %}" + "{{ a }}" * 9 + "{% endset %}{{ b }}</p>",
-            "more than",
+            "writes more than 2048 KB",
         ),
     ],
 )  # fmt: skip

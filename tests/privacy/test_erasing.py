@@ -31,6 +31,7 @@ from streams.settings import Settings
 from streams.settings.values import Address
 from streams.topology import topics as all_topics
 from streams.worker import Worker
+from tests.any_hour import without_policy
 from tests.mailer.servers import scripted
 from tests.runtime.parts import START
 from tests.runtime.test_worker import all_done, event, everything, tell
@@ -111,11 +112,15 @@ class Shop:
 
 @asynccontextmanager
 async def opened(
-    root: Path, smtp_url: str, store: Literal["rocksdict", "memory"] = "memory"
+    root: Path,
+    smtp_url: str,
+    store: Literal["rocksdict", "memory"] = "memory",
+    **more: Any,
 ) -> AsyncIterator[Shop]:
     settings = Settings(
         broker=f"embedded://{root}/log", data_dir=root / "data", admin_bind=LOOPBACK,
         public_bind=LOOPBACK, smtp_url=smtp_url, partitions=2, tick_seconds=3600, store=store,
+        **more,
     )  # fmt: skip
     shop = Shop(settings, VirtualClock(START), root)
     try:
@@ -236,6 +241,47 @@ async def test_a_mail_that_waits_is_taken_back_and_forgotten(tmp_path: Path) -> 
         await shop.erased()
         outcomes = [r.header("ce_type") for r in await everything(shop.log, topics.CUSTOMER_EVENTS)]
         assert b"mail.skipped" not in outcomes  # it was told, and blanked with the rest
+    for word in SECRETS:
+        assert shop.files_with(word) == [], word
+
+
+ALERTS = """
+id: alerts
+title: {it: Avvisi}
+trigger: {on: order.completed}
+entry: {once_per: order}
+steps:
+  - {id: mail, notify: "mailto:vendite@shop.example", message: {it: "Ha comprato {order.id}"}}
+  - {id: hook, notify: "http://127.0.0.1:9/hook", message: {it: "Ha comprato {order.id}"}}
+"""
+
+
+@pytest.mark.parametrize("relay", ["is down", "takes all"])
+async def test_what_the_shops_people_are_told_is_taken_back_and_forgotten(
+    tmp_path: Path, relay: str
+) -> None:
+    """Under the shop's own key lies a mail about the customer, and a webhook waits for its host."""
+    (tmp_path / "alerts").mkdir()
+    workflows = without_policy(tmp_path / "alerts" / "workflows")
+    (workflows / "alerts.yaml").write_text(ALERTS)
+    async with scripted() as server:
+        url = f"smtp://127.0.0.1:{9 if relay == 'is down' else server.port}"
+        async with opened(tmp_path, url, workflows_dir=workflows) as shop:
+            await tell(shop.log, *ANNA, *BRUNO)
+            await all_done(shop.worker)
+
+            async def both_wait() -> bool:
+                states = await everything(shop.log, topics.MAILER_CHANGELOG)
+                told = [r.value or b"" for r in states if b"Ha comprato ORDINE-ANNA-1" in r.value]
+                return any(b"/hook" in each for each in told) and any(
+                    b"vendite@" in each for each in told
+                )
+
+            await shop.until(both_wait)
+            await tell(shop.log, FORGET)
+            await all_done(shop.worker)
+            await shop.erased()
+            assert shop.files_with(b"Ha comprato ORDINE-BRUNO-1")
     for word in SECRETS:
         assert shop.files_with(word) == [], word
 

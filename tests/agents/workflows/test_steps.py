@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from schemas.commands import NotifyCommand
+from schemas.commands import NotifyCommand, SendCommand
 from schemas.customer import Customer
 from schemas.signals import SalesAlert
 from tests.agents.world import DAY, HOUR, START, World
@@ -262,7 +262,17 @@ def test_a_mail_to_the_shop_that_bounces_is_no_news_of_the_customer() -> None:
     world.tell("mail.bounced", sent.customer, command_id=sent.id, code=550, kind="hard", reason="x",
                **{"class": "transactional"})  # fmt: skip
     assert world.customer().suppressed == ""
-    assert world.customer().pending == []
+    assert [each.command_id for each in world.customer().pending] == [sent.id]  # until it expires
+
+
+@pytest.mark.parametrize("target", ["mailto:vendite@example.com", "https://crm.example/hook"])
+@pytest.mark.row("R04")
+def test_the_shop_is_told_nothing_more_of_who_is_forgotten(target: str) -> None:
+    world = notified(target)
+    (told,) = (e.content for e in world.effects
+               if isinstance(e.content, NotifyCommand | SendCommand))  # fmt: skip
+    world.tell("customer.erasure_requested", source="letter")
+    assert [(id_, customer) for id_, customer, _ in world.cancels] == [(told.id, told.customer)]
 
 
 # Calls.
