@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from agents.mailer.render import Rendered, Renderer
-from streams.mail.templates import read_sources
+from streams.definitions import read_files
+from streams.mail.templates import read_sources, uses_of
 from tests.mailer.samples import SETTINGS
 
 SOURCES = read_sources(Path("workflows"))
@@ -23,6 +24,8 @@ KNOWN = {
     "unsubscribe_url": "https://mail.shop.example/u/t",
 }
 
+USES = uses_of(read_files(Path("workflows"), everything=True).values())
+
 WHY = "{% block subject %}s{% endblock %}{% block why %}w{% endblock %}"
 
 
@@ -35,6 +38,11 @@ def renderer_of(content: str, *, ticks: float = 0.0, **files: str) -> Renderer:
     mail = f"{WHY}\n{{% block content %}}{content}{{% endblock %}}"
     sources = {**OURS, "x.it.j2": mail, **files}
     return Renderer(sources, fallback_locale="it", monotonic=lambda: float(next(times)))
+
+
+def own_variables(mail: str) -> dict[str, Any]:
+    """Return the variables that the steps which send a mail give it themselves."""
+    return {key: value for use in USES.get(mail, ()) for key, value in use.variables.items()}
 
 
 def words_of(content: str, **variables: Any) -> Rendered:

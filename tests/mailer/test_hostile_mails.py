@@ -12,14 +12,20 @@ from agents.mailer.compose import Composer
 from agents.mailer.formats import url
 from agents.mailer.render import Renderer, RenderError
 from agents.mailer.templates.sample import FULL
-from streams.definitions import read_files
-from streams.mail.templates import load_renderer, uses_of
-from tests.mailer.pages import EVERYTHING, KNOWN, STYLE, Tags, renderer_of, words_of
+from streams.mail.templates import load_renderer
+from tests.mailer.pages import (
+    EVERYTHING,
+    KNOWN,
+    STYLE,
+    Tags,
+    own_variables,
+    renderer_of,
+    words_of,
+)
 from tests.mailer.samples import CART, SETTINGS, VARIABLES, send
 from tests.mailer.servers import parse
 
 MAILS = load_renderer(Path("workflows"))
-USES = uses_of(read_files(Path("workflows"), everything=True).values())
 BLOCKS = renderer_of(EVERYTHING)
 
 LONG = "x" * 500_000
@@ -154,7 +160,7 @@ def test_hostile_text_in_every_field(text: str) -> None:
     tries: list[tuple[Renderer, str]] = [(BLOCKS, "x")]
     tries += [(MAILS, name) for name in sorted(MAILS.templates)]
     for renderer, name in tries:
-        own = {key: value for use in USES.get(name, ()) for key, value in use.variables.items()}
+        own = own_variables(name)
         plain = with_amounts(spoiled(FULL, "text"), FULL)
         good = renderer.render(name, "it", {**spoiled(own, "text"), **plain, **KNOWN})
         words = renderer.render(name, "it", {**spoiled(own, text), **known, **KNOWN})

@@ -12,7 +12,7 @@ from agents.mailer.settings import Shop
 from agents.mailer.templates.sample import FULL, with_pictures
 from streams.mail.templates import load_renderer, read_sources
 from tests.mailer.chromium import chromium, needs_chromium
-from tests.mailer.pages import EVERYTHING, renderer_of
+from tests.mailer.pages import EVERYTHING, own_variables, renderer_of
 
 PHONE, DESK = 375, 1280
 WAYS = [(width, dark) for width in (PHONE, DESK) for dark in (False, True)]
@@ -99,7 +99,8 @@ async def test_every_block_and_mail_on_every_screen(tmp_path: Path) -> None:
         pages[f"blocks-{number}"] = everything.render("x", "it", known).html
     for mail, language in mails.pages:
         if language == "it":
-            pages[mail] = mails.render(mail, language, {**FULL, "shop": SHOPS[0]}).html
+            known = {**own_variables(mail), **FULL, "shop": SHOPS[0]}
+            pages[mail] = mails.render(mail, language, known).html
     async with chromium(tmp_path / "profile") as browser:
         for name, html in pages.items():
             file = tmp_path / f"{name}.html"
