@@ -1,4 +1,4 @@
-"""Filters of the templates: money, dates and links, in the language of the mail."""
+"""Filters of the templates: money, numbers, dates and links, in the language of the mail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_time
-from babel.numbers import format_currency
+from babel.numbers import format_currency, format_decimal
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
@@ -52,6 +52,14 @@ def money(context: Context, amount: Any, currency: str) -> str:
 def _money(amount: str, currency: str, locale: str) -> str:
     """Prices come again: in the text part of the same mail, and in the mails of others."""
     return str(format_currency(parse_amount(amount), currency, locale=locale))
+
+
+@pass_context
+def number(context: Context, count: Any) -> str:
+    """`{{ points.balance | number }}` → `1.200`; what is no whole number stays as it is."""
+    if isinstance(count, bool) or not isinstance(count, int):
+        return "" if count is None else str(count)
+    return str(format_decimal(count, locale=_format(context)))
 
 
 @pass_context
@@ -114,6 +122,7 @@ def stars(rating: Any) -> str:
 
 FILTERS: dict[str, Callable[..., str]] = {
     "money": money,
+    "number": number,
     "date": date,
     "moment": moment,
     "url": url,

@@ -73,6 +73,24 @@ def test_prices_and_dates_are_those_of_the_language() -> None:
     assert "3–5 giorni" in render("order-confirmation", order=free_text).text
 
 
+@pytest.mark.parametrize(
+    ("language", "points", "said"),
+    [
+        ("it", (1200, 1800), ["1.200 punti", "Ti mancano 1.800 punti per il livello Oro"]),
+        ("en", (1200, 1800), ["1,200 points", "1,800 points to go until Oro"]),
+        ("it", (1, 1), ["1 punto", "Ti manca un punto per il livello Oro"]),
+        ("en", (1, 1), ["1 point", "One point to go until Oro"]),
+    ],
+)
+def test_points_are_counted_as_people_say_it(
+    language: str, points: tuple[int, int], said: list[str]
+) -> None:
+    balance, missing = points
+    known = {"balance": balance, "tier": None, "next_tier": "Oro", "missing": missing}
+    text = RENDERER.render("tier-down", language, {**KNOWN, "points": known}).text
+    assert all(re.search(rf"{re.escape(words)}\b", text) for words in said)
+
+
 @pytest.mark.row("R09")
 def test_cart_mails_offer_and_do_not_push() -> None:
     for template in ("cart-reminder", "cart-free-shipping", "cart-last-call"):
