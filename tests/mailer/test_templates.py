@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import itertools
 import re
+import socket
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import css_inline
 import pytest
 
 from agents.mailer.render import Renderer, TemplateProblem
+from agents.mailer.templates.mjml import Press
 from streams.mail.templates import load_renderer
 from tests.mailer.pages import KNOWN, OURS, STYLE, WHY, Tags, renderer_of, words_of
 from tests.mailer.samples import COUPON, ORDER, VARIABLES
@@ -215,6 +220,31 @@ def test_styles_are_in_the_elements_and_nothing_is_fetched() -> None:
     assert "prefers-color-scheme: dark" in html
     assert 'name="color-scheme" content="light dark"' in html
     assert not re.search(r"<link|@import|fonts\.g|url\(", html)
+
+
+def test_a_stylesheet_from_elsewhere_is_not_fetched() -> None:
+    """MJML lets none into a mail; if one got past it, css-inline would go and get it."""
+    asked: list[bytes] = []
+
+    def serve(server: socket.socket) -> None:
+        with suppress(OSError), server.accept()[0] as connection:
+            asked.append(connection.recv(1_000))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, args=(server,), daemon=True).start()
+        link = f'<link rel="stylesheet" href="http://127.0.0.1:{server.getsockname()[1]}/x.css">'
+        press = Press(attributes="", styles="p { margin: 0 }", blocks=frozenset())
+        with suppress(css_inline.InlineError):  # when it asked, and the server hung up
+            press.inline(f"{link}<p>a</p>")
+        with pytest.raises(TemplateProblem, match="MJML"):
+            words_of(f"<p>a</p><mj-raw>{link}</link></mj-raw>")
+    assert asked == []
+
+
+def test_a_font_that_mjml_would_load_is_not_loaded() -> None:
+    html = words_of('<mj-text font-family="Roboto">a</mj-text>').html
+    assert "Roboto" in html
+    assert not re.search(r"<link|@import|googleapis", html)
 
 
 def test_a_text_in_several_languages_is_said_in_the_mails() -> None:
