@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from agents.windows import next_opening
 from schemas.definitions.waits import Window
 from schemas.instant import parse_instant, to_rfc3339
+from streams.definitions import read_files
 from tests.agents.world import DAY, FILES, HOUR, World, changed
 
 WINDOW = Window.model_validate({"from": "09:00", "to": "21:00"})
@@ -84,3 +87,14 @@ def test_an_opening_never_lies_in_the_past() -> None:
     window = Window.model_validate({"from": "02:30", "to": "05:00"})
     now = parse_instant("2026-10-25T01:15:00Z")  # 02:15 the second time
     assert to_rfc3339(next_opening(now, window, "Europe/Rome")) == "2026-10-25T01:30:00Z"
+
+
+@pytest.mark.parametrize(("slept", "greeted"), [(8, ["birthday"]), (14, []), (24 * 5, [])])
+def test_a_birthday_is_not_congratulated_on_days_later(slept: int, greeted: list[str]) -> None:
+    shipped = read_files(Path("workflows"), everything=True)
+    world = World({name: shipped[name] for name in ("w25-birthday", "coupons")}).subscribed()
+    world.tell("customer.updated", birthday="1990-03-05")
+    nine = 2 * DAY + 22 * HOUR  # in Rome, on 5 March
+    world.sleep_until(nine + slept * HOUR)
+    assert [mail.step for mail in world.mails] == greeted
+    assert len(world.customer().coupons) == len(greeted)
