@@ -53,6 +53,16 @@ def test_a_withdrawal_ends_what_is_left_of_it() -> None:
     assert world.customer().runs == []
 
 
+@pytest.mark.parametrize("type_", ["mail.unsubscribed", "mail.complained"])
+def test_who_wants_no_more_mails_still_gets_receipts(type_: str) -> None:
+    """The one that waits as well as the next one."""
+    world = World().subscribed().order().at(HOUR).tell(type_, command_id="m")
+    assert world.cancels == []
+    world.at(DAY).tell("order.completed", order_id="o2", total="20.00", currency="EUR")
+    receipts = [each.variables["order"]["id"] for each in world.at(30 * DAY).commands]
+    assert receipts == ["o1", "o2"]
+
+
 @pytest.mark.parametrize("type_", ["order.refunded", "order.cancelled"])
 def test_a_reversal_ends_it_and_leaves_the_confirmation(type_: str) -> None:
     world = World().subscribed().order(total="30").at(3 * DAY).tell(type_, order_id="o1")
