@@ -50,7 +50,7 @@ def _source(event: Event) -> str:
     data = event.data
     if isinstance(data, PageViewed):
         return (_campaign(data.url or "") or _host(data.referrer or ""))[:SOURCE_LENGTH]
-    return (getattr(data, "source", None) or "")[:SOURCE_LENGTH]
+    return (vars(data).get("source") or "")[:SOURCE_LENGTH]
 
 
 def _campaign(url: str) -> str:

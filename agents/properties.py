@@ -18,6 +18,10 @@ class Properties(Mapping[str, Any]):
         self._values: dict[str, Any] | None = None
 
     def __getitem__(self, name: str) -> Any:
+        if self._values is None:  # most ask for one text, which is in JSON what it is here
+            said = vars(self._model).get(name)
+            if isinstance(said, str):
+                return said
         return self._read()[name]
 
     def __iter__(self) -> Iterator[str]:

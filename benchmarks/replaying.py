@@ -9,9 +9,8 @@ from benchmarks.recovery import published
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SEED
-from benchmarks.workload import Workload, as_line
+from benchmarks.workload import NOON, Workload, as_line
 from streams import garbage
-from streams.clock import SystemClock
 from streams.replay import replay_file, write
 
 EVENTS = 100_000
@@ -21,7 +20,7 @@ DAY_MS = 86_400_000
 def measure(directory: Path, say: Say) -> list[Result]:
     """Replay a file of events and write its output, as `ritorno replay` does."""
     say(f"writing a file of {EVENTS:,} events")
-    now, source = SystemClock().now(), directory / "events.ndjson"
+    now, source = NOON, directory / "events.ndjson"
     with source.open("wb") as file:
         file.writelines(map(as_line, Workload(seed=SEED, now=now).events(EVENTS)))
     definitions, live = published()

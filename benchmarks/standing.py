@@ -13,9 +13,8 @@ from agents.definitions import Definitions
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SEED
-from benchmarks.workload import Workload, as_line
+from benchmarks.workload import NOON, Workload, as_line
 from schemas.definitions import DEFINITION, canonical, version_of
-from streams.clock import SystemClock
 from streams.replay import replay_file
 
 EVENTS = 50_000
@@ -50,7 +49,7 @@ TRIGGERS: Sequence[Any] = (
 
 def measure(directory: Path, say: Say) -> list[Result]:
     """Return the pace with segments and watches, beside the one without."""
-    now, source = SystemClock().now(), directory / "events.ndjson"
+    now, source = NOON, directory / "events.ndjson"
     with source.open("wb") as file:
         workload = Workload(seed=SEED, now=now)
         file.writelines(map(as_line, workload.signups()))

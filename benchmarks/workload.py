@@ -22,6 +22,10 @@ CUSTOMERS = 5_000
 SPREAD_MS = 600_000
 """The events happened within the ten minutes before `now`: none is late, no timer is due."""
 
+NOON = 1_772_449_200_000
+"""2026-03-02T11:00:00Z, noon in Rome: a replay's figures must not depend on the hour at which it is
+measured, and at night marketing mails are held."""
+
 CHUNK = 20_000
 """Events generated and appended together."""
 

@@ -177,18 +177,19 @@ class Partition:
         if self._watch is not None and isinstance(content, SendCommand | Decision):
             self._watch(content)
         if isinstance(content, SendCommand):
-            outcome.commands.append(self._line(content.time, _command_line(content)))
+            line = _json_line(_command_line(content))
+            outcome.commands.append(self._line(content.time, line))
         elif isinstance(content, Decision):
-            line = content.model_dump(mode="json", by_alias=True, exclude_none=True)
-            outcome.decisions.append(self._line(content.time, line))
+            text = content.model_dump_json(by_alias=True, exclude_none=True)
+            outcome.decisions.append(self._line(content.time, text.encode() + b"\n"))
         elif isinstance(content, OutRecord) and effect.topic == DEAD_LETTERS:
             headers = {name: value.decode() for name, value in content.headers if name[:3] == "dl_"}
             place = self._place(int(headers["dl_offset"]))
             outcome.refuse(place, headers["dl_reason"], headers["dl_detail"])
 
-    def _line(self, time: int, content: Mapping[str, Any]) -> Line:
+    def _line(self, time: int, line: bytes) -> Line:
         self._sequence += 1
-        return (time, self._number, self._sequence, _json_line(content))
+        return (time, self._number, self._sequence, line)
 
 
 def replay_file(

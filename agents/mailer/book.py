@@ -63,12 +63,14 @@ class Book:
             if key in self._unwritten and self._unwritten[key] is stored:
                 del self._unwritten[key]
 
-    def save(self, entry: Entry, before: Entry | None, changes: Changes) -> None:
-        """A mail is new or has changed."""
-        stored = pack_entry(in_term(entry, self._term, new=before is None))
+    def save(self, entry: Entry, before: Entry | None, changes: Changes) -> Entry:
+        """A mail is new or has changed; return it as it is kept."""
+        kept = in_term(entry, self._term, new=before is None)
+        stored = pack_entry(kept)
         self._unwritten[entry.key] = stored
         changes.states.append((entry.key, stored))
         self.waiting.count(before, entry)
+        return kept
 
     def conclude(
         self, entry: Entry, before: Entry | None, label: str, now: int, changes: Changes

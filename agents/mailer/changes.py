@@ -19,10 +19,13 @@ class Published(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """How an attempt ended."""
+    """How an attempt ended, known to who made it."""
 
     id: str
     attempt: int
+    term: int
+    """Of the owner whose claim it was. While one could not write, another may have owned the
+    partition and have made the attempt of the same number: of that this says nothing."""
     result: Result | None
     """None: nothing of the mail went past the final dot, by our own decision."""
 

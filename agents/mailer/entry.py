@@ -73,7 +73,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     refusal: Refused | None = None
     """The relay's last word, if any."""
     term: int = 0
-    """Which owner has made the last change, by its place in the changelog when it began."""
+    """Which owner has made the last change: a number that no other has."""
 
     @property
     def key(self) -> bytes:

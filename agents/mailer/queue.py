@@ -51,8 +51,9 @@ class Queue:
     ) -> None:
         """`load` reads the store, `kept` is all that is in it, `progress` its own record.
 
-        `message_id` gives the Message-ID of a command's id; `term` grows each time the partition
-        is opened; `reputation` is that of the sender, which the partitions of a worker share.
+        `message_id` gives the Message-ID of a command's id; `term` tells this owner from all
+        others, also from its own earlier lives; `reputation` is that of the sender, which the
+        partitions of a worker share.
         """
         self._message_id = message_id
         self._book = Book(load, partition, term, reputation or Reputation())
@@ -94,12 +95,13 @@ class Queue:
         `results` are those that this process knew and could not write before the partition was
         opened again. Of any other claim nobody knows how it ended.
         """
-        known = {(ended.id, ended.attempt): ended.result for ended in results}
+        known = {(ended.id, ended.attempt, ended.term): ended.result for ended in results}
         changes = Changes()
         for entry in self._unfinished:
             changes.outcomes += [Published(entry.id, record) for record in entry.pending]
             if entry.state == "attempting":
-                result = known.get((entry.id, entry.attempt), mail.INTERRUPTED)
+                claim = (entry.id, entry.attempt, entry.term)
+                result = known.get(claim, mail.INTERRUPTED)
                 if result is None:
                     self._release(entry, now, changes)
                 else:
@@ -163,8 +165,7 @@ class Queue:
         if entry is None or not self._may_go(entry, now):
             return None
         changes = Changes()
-        claimed = mail.claimed(entry)
-        self._book.save(claimed, entry, changes)
+        claimed = self._book.save(mail.claimed(entry), entry, changes)
         changes.states += self._book.holds.begins(claimed, now)
         return claimed, changes
 

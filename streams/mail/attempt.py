@@ -144,7 +144,7 @@ class Attempts:
         self, claimed: Entry, changes: Changes, hand_over: Callable[[], Awaitable[Result]]
     ) -> Ended:
         """Hand a claimed mail over; if that is not even begun, or broken off in time, say so."""
-        ended = Ended(claimed.id, claimed.attempt, None)
+        ended = Ended(claimed.id, claimed.attempt, claimed.term, None)
         self._unrecorded[claimed.id] = ended
         self.talking.add(asyncio.current_task())
         try:

@@ -19,6 +19,8 @@ else by `_watch`, because deliveries go on when no batch comes.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import itertools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import cast, get_args
@@ -77,6 +79,7 @@ class MailerRuntime:
     def __init__(
         self,
         *,
+        owner: str,
         log: Log,
         gate: Gate,
         open_store: StoreFactory,
@@ -94,11 +97,14 @@ class MailerRuntime:
         grace: float = GRACE,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`check` raises Fenced when this process may have lost the partition: deliveries write
-        outside of a batch's turn. `relays` in the order of preference. `compose` and `message_id`
-        are those of a `Composer`, the former may raise Suppressed; `suppress` makes it do so for
-        more addresses. `mail_hosts` teaches `providers`; None: what they know is all.
+        """`owner` is a name that no other process has. `check` raises Fenced when this process may
+        have lost the partition: deliveries write outside of a batch's turn. `relays` in the order
+        of preference. `compose` and `message_id` are those of a `Composer`, the former may raise
+        Suppressed; `suppress` makes it do so for more addresses. `mail_hosts` teaches `providers`;
+        None: what they know is all.
         """
+        self._owner = owner
+        self._lives = itertools.count()
         self._log = log
         self._gate = gate
         self._parking = Parking(open_store)
@@ -256,7 +262,7 @@ class MailerRuntime:
             progress=progress,
             message_id=self._message_id,
             partition=tp.partition,
-            term=changelog.store.position(),
+            term=self._term(changelog.store.position()),
             reputation=self._reputation,
             providers=self._providers,
         )
@@ -288,6 +294,15 @@ class MailerRuntime:
         )
         next_offset = None if stored is None else progress.next_offset
         return _Partition(changelog, queue, committer, delivery, next_offset)
+
+    def _term(self, position: int) -> int:
+        """Return what no other owner of any partition has, nor this one at another time.
+
+        The place in the changelog alone is not enough: an owner that could write nothing leaves it
+        where it was for the next.
+        """
+        life = f"{self._owner}/{next(self._lives)}/{position}"
+        return int.from_bytes(hashlib.blake2b(life.encode(), digest_size=6).digest())
 
     def _noted(self, tp: TopicPartition, queue: Queue, notes: Sequence[Note]) -> None:
         now = self._clock.now()

@@ -121,6 +121,7 @@ class World:
 
     def _runtime(self, life: Life) -> MailerRuntime:
         return MailerRuntime(
+            owner="one",
             log=MortalLog(self.log, life, self.clock),
             gate=SimpleGate(),
             open_store=lambda _: MemoryStore(),

@@ -65,6 +65,7 @@ async def inbox() -> AsyncIterator[tuple[Inbox, str]]:
 async def mailer(log: Any, clock: VirtualClock, relay: str) -> AsyncIterator[MailerRuntime]:
     metrics = CountingMetrics()
     runtime = MailerRuntime(
+        owner="one",
         log=log,
         gate=SimpleGate(),
         open_store=lambda _: MemoryStore(),

@@ -228,14 +228,33 @@ def test_claims_found_after_a_crash() -> None:
     for urgent, ended, state in [
         (False, [], "failed"),
         (True, [], "deferred"),
-        (False, [Ended("m1", 1, OK)], "sent"),
-        (False, [Ended("m1", 1, None)], "queued"),
-        (False, [Ended("m1", 2, OK)], "failed"),
+        (False, [Ended("m1", 1, 1, OK)], "sent"),
+        (False, [Ended("m1", 1, 1, None)], "queued"),
+        (False, [Ended("m1", 2, 1, OK)], "failed"),
+        (False, [Ended("m1", 1, 9, None)], "failed"),  # somebody else's attempt of that number
     ]:
         bench = reach("attempting", urgent=urgent)
         bench.queue = bench.reopened()
         bench.do(bench.queue.recover(ended, START))
         assert bench.state() == state, (urgent, ended)
+
+
+@pytest.mark.parametrize(("urgent", "state"), [(False, "failed"), (True, "deferred")])
+def test_what_an_owner_knows_of_its_claim_says_nothing_of_anothers(
+    urgent: bool, state: str
+) -> None:
+    """One claims and can't write; the next claims, hands over and dies; the first comes back."""
+    bench = reach("queued", urgent=urgent)
+    claim = bench.queue.claim("m1", START)
+    assert claim is not None  # and is never written
+    mine = Ended("m1", claim[0].attempt, claim[0].term, None)
+    bench.queue = bench.reopened()
+    assert bench.claim().attempt == mine.attempt
+    bench.queue = bench.reopened()
+    bench.do(bench.queue.recover([mine], START))
+    entry = bench.queue.get("m1")
+    assert entry is not None
+    assert (entry.state, entry.ambiguous) == (state, True)
 
 
 def test_recovery_keeps_order_due_times_and_outcomes() -> None:

@@ -244,6 +244,7 @@ class Process:
         counters = ReturnCounters(Instruments(CollectorRegistry()))
         suppressions = self.suppressions = SuppressionList(log, HASHES, counters)
         self.mailer = MailerRuntime(
+            owner=f"process {world.started}",
             log=log,
             gate=self.gate,
             open_store=stores,
@@ -298,6 +299,7 @@ class World:
         self.handed_over: Counter[str] = Counter()
         self.moody = True
         self._disk: dict[TopicPartition, MemoryStore] = {}
+        self.started = 0
         self._processes: list[Process] = []
         """Dead ones too: their tasks wait for ever, and asyncio would let them be collected."""
 
@@ -306,6 +308,7 @@ class World:
         if not keeps_disk:
             self._disk = {}
         disk = self._disk
+        self.started += 1
         process = Process(self, life, lambda tp: disk.setdefault(tp, MemoryStore()))
         self._processes.append(process)
         return process

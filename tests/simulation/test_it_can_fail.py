@@ -130,7 +130,7 @@ def mails_go_before_their_claim_is_durable(patch: Patch) -> None:
 def customers_ended(claimed: Entry, result: Any) -> Any:
     from agents.mailer.queue import Ended  # noqa: PLC0415  # needed by this one break only
 
-    return Ended(claimed.id, claimed.attempt, result)
+    return Ended(claimed.id, claimed.attempt, claimed.term, result)
 
 
 def ambiguous_marketing_is_sent_again(patch: Patch) -> None:
