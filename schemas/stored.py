@@ -24,6 +24,9 @@ NEVER = 2**63 - 1
 PROGRESS_KEY = b"\x00progress"
 """Changelog key of the partition's own record. No customer id begins with a NUL (see events)."""
 
+OWNER_KEY = b"\x00owner"
+"""Key of the mark that an owner leaves in the mailer's changelog when it takes a partition over."""
+
 PRODUCT_PREFIX = b"\x00product/"
 """Begins the changelog keys of products (`agents/catalogue.py`)."""
 

@@ -12,9 +12,6 @@ from agents.mailer.metrics import Outcome
 from agents.mailer.pauses import PAUSES_KEY, Pauses, unpack_pauses
 from agents.mailer.reputation import REPUTATION_KEY, Reputation, Standing, unpack_standing
 from agents.mailer.waiting import Waiting
-from schemas.stored import PROGRESS_KEY
-
-_OWN_KEYS = frozenset({PROGRESS_KEY, PAUSES_KEY, REPUTATION_KEY})
 
 
 class Book:
@@ -44,7 +41,7 @@ class Book:
         """Take note of all that is in the store; return what was left unfinished."""
         unfinished = []
         for key, stored in kept:
-            if key not in _OWN_KEYS:
+            if not key.startswith(b"\x00"):  # what is the partition's own, and no mail
                 entry = unpack_entry(stored)
                 self._remember(entry)
                 if entry.pending or entry.state == "attempting":

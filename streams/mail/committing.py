@@ -114,10 +114,12 @@ class Committer:
     async def _write(self, group: Sequence[_Submission]) -> None:
         states = [item for submission in group for item in submission.states]
         if states:
-            # Of several states of one key only the last is worth writing.
-            last = {key: place for place, (key, _) in enumerate(states)}
-            newest = [states[place] for place in sorted(last.values())]
-            await self._changelog.write(newest, self._check)
+            newest = dict(states)  # of several states of one key only the last is worth writing
+            if (progress := newest.pop(PROGRESS_KEY, None)) is not None:
+                # The last of all: an append may be written in part, and what the progress says has
+                # been taken over must be there.
+                newest[PROGRESS_KEY] = progress
+            await self._changelog.write(list(newest.items()), self._check)
             self._queue.written(states)
         for submission in group:
             if not submission.durable.done():

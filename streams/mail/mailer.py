@@ -245,7 +245,7 @@ class MailerRuntime:
 
     async def _recover(self, tp: TopicPartition, store: Store) -> _Partition:
         changelog = Changelog(self._log, topics.MAILER_CHANGELOG, tp.partition, store)
-        recovered = await changelog.recover()
+        recovered = await changelog.take_over()
         partition = self._build(tp, changelog)
         partition.start(self._ended.pop(tp, []))
         _log.info("mails of a partition recovered", partition=tp.partition,

@@ -14,13 +14,13 @@ from agents.mailer.pauses import PAUSES_KEY, Pause, unpack_pauses
 from agents.mailer.reputation import REPUTATION_KEY, unpack_standing
 from schemas.commands import Control
 from schemas.records import OutRecord
-from schemas.stored import PROGRESS_KEY
+from schemas.stored import OWNER_KEY, PROGRESS_KEY
 from streams.log import Log
 from streams.state.memory import MemoryStore
 from streams.state.recovery import fold
 from streams.topology import MAILER_CHANGELOG, SEND_COMMANDS
 
-_NO_MAIL = frozenset({PROGRESS_KEY, PAUSES_KEY, REPUTATION_KEY})
+_NO_MAIL = frozenset({OWNER_KEY, PROGRESS_KEY, PAUSES_KEY, REPUTATION_KEY})
 
 
 @dataclass(slots=True)

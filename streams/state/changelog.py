@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 
 from schemas.records import OutRecord
-from schemas.stored import head
+from schemas.stored import NEVER, OWNER_KEY, head, pack
 from streams.log import Log
 from streams.state.recovery import Recovered, Report, recover
 from streams.state.store import Item, Store
@@ -55,6 +55,22 @@ class Changelog:
                          keys=len(recovered.overtaken))  # fmt: skip
             await self._write_again(recovered.overtaken, recovered.start)
         return recovered
+
+    async def take_over(self) -> Recovered:
+        """Catch up, and leave a mark right behind what was read. Raises LogError, StateError.
+
+        The owner before may not know yet that it is none. What it wrote up to the mark has been
+        read here; at its next write it finds the mark, is Overtaken, and acts on nothing that it
+        wrote behind it.
+        """
+        while True:
+            recovered = await self.recover()
+            mark = pack(self.store.position(), NEVER, b"")
+            try:
+                await self.write([(OWNER_KEY, mark)], lambda: None)
+            except Overtaken:  # it has written meanwhile, and can do so only once more
+                continue
+            return recovered
 
     async def write(self, items: Sequence[Item], check: Callable[[], None]) -> None:
         """Append `items` in order, await the acknowledgement, then write the store.

@@ -14,7 +14,7 @@ from aiosmtpd.smtp import SMTP
 from agents.mailer.entry import unpack_entry
 from agents.mailer.reputation import REPUTATION_KEY
 from schemas.records import OutRecord
-from schemas.stored import PROGRESS_KEY
+from schemas.stored import OWNER_KEY, PROGRESS_KEY
 from schemas.wire import parse_record
 from streams.clock import VirtualClock
 from streams.log import LogUnavailable
@@ -177,7 +177,7 @@ async def test_nothing_personal_is_kept_of_a_finished_mail() -> None:
         await here.take(send())
         await here.until("mail.sent")
     last = {each.key: each.value for each in here.log.kept["mailer-changelog", 0]}
-    assert set(last) == {b"m1", PROGRESS_KEY, REPUTATION_KEY}
+    assert set(last) == {b"m1", OWNER_KEY, PROGRESS_KEY, REPUTATION_KEY}
     entry = unpack_entry(last[b"m1"] or b"")
     assert (entry.state, entry.command, entry.pending) == ("sent", b"", ())
 

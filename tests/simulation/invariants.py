@@ -195,7 +195,8 @@ def _check_timers(world: World, effects: list[Effect], live: dict[bytes, bytes])
         before = clock[bisect_left(clock, decision.time) - 1]
         at_an_event = (decision.customer.encode(), decision.time) in busy
         # What a merge brings along, or a version that waits less, fires at the record after it.
-        at_an_event |= (decision.customer.encode(), before) in busy or before in activated
+        at_an_event |= (decision.customer.encode(), before) in busy
+        at_an_event |= before in activated or decision.time in activated
         assert before < decision.due or at_an_event or decision.time in openings, (
             f"not late: {decision}"
         )

@@ -153,6 +153,35 @@ async def test_a_newer_writer_makes_us_open_again(log: MemoryLog) -> None:
     assert changelog.get(b"bruno") == state(6)
 
 
+async def test_who_takes_over_leaves_a_mark_and_the_owner_before_stops(log: MemoryLog) -> None:
+    before = Changelog(log, TOPIC, 0, MemoryStore())
+    await before.take_over()
+    await before.write([(b"anna", state(5))], lambda: None)
+    now = Changelog(log, TOPIC, 0, MemoryStore())
+    await now.take_over()
+    with pytest.raises(Overtaken):
+        await before.write([(b"anna", state(6))], lambda: None)
+    await before.take_over()
+    assert before.get(b"anna") == state(6)
+
+
+async def test_what_is_written_while_somebody_takes_over_is_read(log: MemoryLog) -> None:
+    """The owner before does not know yet that it is none."""
+    before = Changelog(log, TOPIC, 0, MemoryStore())
+    await before.take_over()
+    now = Changelog(log, TOPIC, 0, MemoryStore())
+
+    def between(topic: str, partition: int, records: Sequence[OutRecord]) -> None:
+        log.fault = lambda *_: None
+        part = log.topics[topic][partition]
+        part.append(Record(topic, partition, len(part), START, b"anna", state(7), ()))
+
+    log.fault = between
+    await now.take_over()
+    assert now.get(b"anna") == state(7)
+    assert now.store.position() == len(log.topics[TOPIC][0])
+
+
 async def test_nothing_is_written_when_the_check_fails(log: MemoryLog) -> None:
     def fenced() -> None:
         raise PermissionError
