@@ -30,7 +30,7 @@ from schemas.dead_letters import refuse
 from schemas.events import CONTROL_TYPES, PRODUCTS, WORKFLOWS, Event
 from schemas.products import Product
 from schemas.records import OutRecord, Record
-from schemas.stored import NEVER, Progress
+from schemas.stored import NEVER, OWN_PREFIX, Progress
 from schemas.wire import parse_record
 
 CACHED_CUSTOMERS = 10_000
@@ -271,7 +271,8 @@ class PartitionActors:
     def _mentioning(self, names: set[bytes]) -> Iterator[bytes]:
         yield from self._cache  # what is decoded may be newer than what is kept
         for key, stored in self._scan():
-            if key[:1] != b"\x00" and key not in self._cache and any(n in stored for n in names):
+            own = key.startswith(OWN_PREFIX)
+            if not own and key not in self._cache and any(n in stored for n in names):
                 yield key
 
     def _deliver(self, record: Record, context: Context) -> None:

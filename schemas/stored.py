@@ -21,8 +21,11 @@ import msgspec
 NEVER = 2**63 - 1
 """The `due` of a record without timers: later than any instant."""
 
+OWN_PREFIX = b"\x00"
+"""Begins the keys of what is a partition's own. No customer id does (see events), and no mail's."""
+
 PROGRESS_KEY = b"\x00progress"
-"""Changelog key of the partition's own record. No customer id begins with a NUL (see events)."""
+"""Changelog key of the partition's own record."""
 
 OWNER_KEY = b"\x00owner"
 """Key of the mark that an owner leaves in the mailer's changelog when it takes a partition over."""

@@ -16,7 +16,7 @@ from agents.digests import derived_id
 from schemas.events import Event
 from schemas.events.own import CustomerReviewed
 from schemas.records import OutRecord
-from schemas.stored import HEAD_SIZE
+from schemas.stored import HEAD_SIZE, OWN_PREFIX
 from schemas.wire import to_record
 from streams.log import Log
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
@@ -25,7 +25,7 @@ SOURCE = "/ritorno/review"
 BATCH = 1000
 """Records awaited together, as in publishing."""
 
-NOBODY = (b"\x00", POOL_PREFIX.encode())
+NOBODY = (OWN_PREFIX, POOL_PREFIX.encode())
 """Keys that begin so are no customers' ones."""
 
 

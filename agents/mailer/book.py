@@ -12,6 +12,7 @@ from agents.mailer.metrics import Outcome
 from agents.mailer.pauses import PAUSES_KEY, Pauses, unpack_pauses
 from agents.mailer.reputation import REPUTATION_KEY, Reputation, Standing, unpack_standing
 from agents.mailer.waiting import Waiting
+from schemas.stored import OWN_PREFIX
 
 
 class Book:
@@ -41,7 +42,7 @@ class Book:
         """Take note of all that is in the store; return what was left unfinished."""
         unfinished = []
         for key, stored in kept:
-            if not key.startswith(b"\x00"):  # what is the partition's own, and no mail
+            if not key.startswith(OWN_PREFIX):
                 entry = unpack_entry(stored)
                 self._remember(entry)
                 if entry.pending or entry.state == "attempting":

@@ -14,13 +14,11 @@ from agents.mailer.pauses import PAUSES_KEY, Pause, unpack_pauses
 from agents.mailer.reputation import REPUTATION_KEY, unpack_standing
 from schemas.commands import Control
 from schemas.records import OutRecord
-from schemas.stored import OWNER_KEY, PROGRESS_KEY
+from schemas.stored import OWN_PREFIX
 from streams.log import Log
 from streams.state.memory import MemoryStore
 from streams.state.recovery import fold
 from streams.topology import MAILER_CHANGELOG, SEND_COMMANDS
-
-_NO_MAIL = frozenset({OWNER_KEY, PROGRESS_KEY, PAUSES_KEY, REPUTATION_KEY})
 
 
 @dataclass(slots=True)
@@ -37,7 +35,7 @@ class Overview:
         """Yield every mail that is not forgotten."""
         for store in self._kept:
             for key, stored in store.scan():
-                if key not in _NO_MAIL:
+                if not key.startswith(OWN_PREFIX):
                     yield unpack_entry(stored)
 
     def find(self, command_id: str) -> Entry | None:
