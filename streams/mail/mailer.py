@@ -23,14 +23,13 @@ import hashlib
 import itertools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import cast, get_args
+from typing import get_args
 
 import structlog
 
 from agents.mailer.changes import Changes, Ended, Note
 from agents.mailer.compose import Compose
-from agents.mailer.lifecycle import EXPIRED
-from agents.mailer.metrics import HoldReason, MailerMetrics, Outcome, Request, WebhookResult
+from agents.mailer.metrics import HoldReason, MailerMetrics
 from agents.mailer.providers import Providers
 from agents.mailer.queue import Queue
 from agents.mailer.reputation import Reputation
@@ -42,6 +41,7 @@ from streams.clock import Clock
 from streams.log import Log, LogError
 from streams.mail.attempt import Attempts
 from streams.mail.committing import Committer, NotWrittenError
+from streams.mail.counting import count
 from streams.mail.delivery import Delivery
 from streams.mail.mail_hosts import MailHosts
 from streams.mail.smtp import SmtpPool
@@ -68,7 +68,6 @@ LONGEST_PAUSE = 30.0
 """Seconds before a partition that keeps failing is opened again: 0.1, 0.2, 0.4 … 30."""
 
 CLASSES: tuple[DeliveryClass, ...] = get_args(DeliveryClass)
-OUTCOMES: frozenset[str] = frozenset(get_args(Outcome))
 
 _log = structlog.get_logger(__name__)
 
@@ -307,7 +306,7 @@ class MailerRuntime:
     def _noted(self, tp: TopicPartition, queue: Queue, notes: Sequence[Note]) -> None:
         now = self._clock.now()
         for note in notes:
-            _count(self._metrics, note, now)
+            count(self._metrics, note, now)
         for delivery, mails in queue.waiting.items():
             self._metrics.waiting(tp.partition, delivery, mails)
         for reason, mails in queue.held.items():
@@ -377,33 +376,6 @@ class _Partition:
     def _stopped(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and not self.failed.done():
             self.failed.set_result(task.exception() or RuntimeError("ended by itself"))
-
-
-def _count(metrics: MailerMetrics, note: Note, now: int) -> None:
-    if note.what not in OUTCOMES:
-        if note.mail_class != "notify":
-            metrics.request(note.mail_class, note.template, cast("Request", note.what))
-        return
-    outcome = cast("Outcome", note.what)
-    if note.mail_class == "notify":
-        if outcome != "held":
-            metrics.webhook(_webhook_result(outcome, note.reason))
-        return
-    metrics.outcome(note.mail_class, note.provider, outcome, note.reason)
-    if outcome == "sent":
-        metrics.sent_age(note.mail_class, max(now - note.decided, 0) / 1000)
-    if note.ambiguous:
-        metrics.ambiguous(note.mail_class)
-
-
-def _webhook_result(outcome: Outcome, reason: str) -> WebhookResult:
-    if outcome == "sent":
-        return "done"
-    if outcome == "deferred":
-        return "retried"
-    if outcome == "skipped" or reason == EXPIRED:
-        return "cancelled" if reason == "cancelled" else "expired"
-    return "rejected" if outcome == "rejected" else "failed"
 
 
 def _kept(tp: TopicPartition) -> TopicPartition:
