@@ -8,14 +8,13 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from agents.definitions import Definitions
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SEED
 from benchmarks.workload import NOON, Workload, as_line
 from streams import garbage
-from streams.definitions import read_files, versions_of
-from streams.replay import replay_file
+from streams.definitions import read_files
+from streams.replay import prepared, replay_file
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"
 EVENTS = 50_000
@@ -49,9 +48,7 @@ def measure(directory: Path, say: Say) -> list[Result]:
 
 def _replayed(lines: list[bytes], files: Mapping[str, bytes], until: int) -> float:
     """Return how long it took, in seconds."""
-    definitions, live = Definitions(), versions_of(files)
-    for name, content in files.items():
-        definitions.add(live[name], content)
+    definitions, live = prepared(files)
     gc.collect()  # what the round before has left is not this one's
     began = time.perf_counter()
     replay_file(lines, until=until, definitions=definitions, live=live)

@@ -16,12 +16,12 @@ from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SEED, SILENT
 from benchmarks.workload import CUSTOMERS, Workload, fill
-from schemas.definitions import version_of
 from schemas.records import OutRecord, Record
 from schemas.stored import Progress
 from streams.clock import SystemClock
 from streams.definitions import read_files
 from streams.log import TopicSpec
+from streams.replay import prepared
 from streams.settings import Settings
 from streams.state.memory import open_memory
 from streams.state.recovery import recover
@@ -74,11 +74,7 @@ def actors_with(load: Callable[[bytes], bytes | None]) -> PartitionActors:
 
 def published() -> tuple[Definitions, dict[str, str]]:
     """Return the shop's own workflows, and the versions that are live."""
-    definitions, live = Definitions(), {}
-    for workflow, content in read_files(Settings().workflows_dir).items():
-        live[workflow] = version_of(content)
-        definitions.add(live[workflow], content)
-    return definitions, live
+    return prepared(read_files(Settings().workflows_dir))
 
 
 def as_read(records: Iterator[OutRecord], offset: int = 0) -> Iterator[Record]:

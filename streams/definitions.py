@@ -27,7 +27,7 @@ from schemas.definitions.workflow import Workflow
 from schemas.records import OutRecord, Record
 from streams.log import Log
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
-from streams.workflow_files.reading import read_directory
+from streams.workflow_files.reading import Reading, read_directory
 
 CONTROL_TYPE = events.WORKFLOWS.encode()
 LIVE_KEY = b"live"
@@ -200,11 +200,15 @@ def read_files(directory: Path, *, everything: bool = False) -> dict[str, bytes]
     Without `everything` the recipes that are not enabled are left out; they have to be right all
     the same. Raises DefinitionError, which names every mistake of every file with its line.
     """
-    reading = read_directory(directory)
-    if reading.findings:
-        raise DefinitionError("\n".join(map(str, reading.findings)))
     return {
         name: canonical(each)
-        for name, each in reading.definitions.items()
+        for name, each in right(read_directory(directory)).definitions.items()
         if everything or not isinstance(each, Workflow) or each.enabled
     }
+
+
+def right(reading: Reading) -> Reading:
+    """Return what was read. Raises DefinitionError, which names every mistake with its line."""
+    if reading.findings:
+        raise DefinitionError("\n".join(map(str, reading.findings)))
+    return reading

@@ -31,6 +31,7 @@ from schemas.records import Headers, OutRecord, Record
 from schemas.stored import HEAD_SIZE, PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from schemas.wire import ProductUpdate, parse_line, parse_record
+from streams.definitions import versions_of
 from streams.log import Log, UnknownTopic
 from streams.partitioner import partition_of
 from streams.products import control_record
@@ -190,6 +191,17 @@ class Partition:
     def _line(self, time: int, line: bytes) -> Line:
         self._sequence += 1
         return (time, self._number, self._sequence, line)
+
+
+def prepared(files: Mapping[str, bytes]) -> tuple[Definitions, dict[str, str]]:
+    """Return canonical definitions by id, ready to decide by, and the version of each.
+
+    Raises ValueError when one can't be read.
+    """
+    definitions, live = Definitions(), versions_of(files)
+    for name, content in files.items():
+        definitions.add(live[name], content)
+    return definitions, live
 
 
 def replay_file(

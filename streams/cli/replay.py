@@ -102,15 +102,11 @@ def _looks_like_file(source: str) -> bool:
 
 
 def _of_file(path: Path, until: int, settings: Settings, *, everything: bool) -> Outcome:
-    from agents.definitions import Definitions  # noqa: PLC0415  # as above
-    from streams.definitions import read_files, versions_of  # noqa: PLC0415  # as above
-    from streams.replay import replay_file  # noqa: PLC0415  # as above
+    from streams.definitions import read_files  # noqa: PLC0415  # as above
+    from streams.replay import prepared, replay_file  # noqa: PLC0415  # as above
 
-    contents = read_files(settings.workflows_dir, everything=everything)
-    live = versions_of(contents)
-    definitions = Definitions()
-    for name, content in contents.items():
-        definitions.add(live[name], content)
+    files = read_files(settings.workflows_dir, everything=everything)
+    definitions, live = prepared(files)
     with opened(path) as source, progress(f"replaying {path.name}", source.size) as bar:
         return replay_file(
             _lines(source.stream),

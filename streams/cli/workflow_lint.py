@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from streams.cli.console import JsonFlag, UserError, print_json, settings_of, stdout
-from streams.definitions import DefinitionError
+from streams.definitions import right
 from streams.workflow_files.advising import Mails, advice
 from streams.workflow_files.reading import Finding, read_directory
 
@@ -40,8 +40,7 @@ def lint_files(
         return
     for each in warnings:
         stdout().print(str(each), markup=False, soft_wrap=True)
-    if reading.findings:
-        raise DefinitionError("\n".join(map(str, reading.findings)))
+    right(reading)
     names = ", ".join(reading.definitions)
     also = f" ({len(warnings)} warnings)" if warnings else ""
     stdout().print(f"{len(reading.definitions)} workflow files are right{also}: {names}")

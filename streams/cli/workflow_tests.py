@@ -17,7 +17,7 @@ from streams.cli.console import (
     settings_of,
     stdout,
 )
-from streams.definitions import DefinitionError
+from streams.definitions import right
 from streams.settings import Settings
 from streams.workflow_files.reading import read_directory
 
@@ -73,9 +73,7 @@ def _bench(directory: Path, settings: Settings) -> Bench:
     from streams.mail.templates import load_renderer  # noqa: PLC0415
     from streams.workflow_files.testing import Bench  # noqa: PLC0415
 
-    reading = read_directory(directory)
-    if reading.findings:
-        raise DefinitionError("\n".join(map(str, reading.findings)))
+    reading = right(read_directory(directory))
     try:
         renderer = load_renderer(directory, settings.shop_locale)
     except TemplateProblem as error:

@@ -17,12 +17,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agents.definitions import Definitions
 from schemas.customer import decode_customer
 from schemas.instant import parse_instant
 from schemas.stored import HEAD_SIZE
-from streams.definitions import read_files, versions_of
-from streams.replay import Outcome, replay_file
+from streams.definitions import read_files
+from streams.replay import Outcome, prepared, replay_file
 from tests.arbitration.mails import DAY, clock, most_in_any, worst_share
 from tests.histories.life import lines
 from tests.histories.orders import HISTORIES, Shopper
@@ -55,9 +54,7 @@ class Played:
             for name, content in read_files(WORKFLOWS, everything=True).items()
             if name not in CHOICES[choice]
         }
-        live, definitions = versions_of(files), Definitions()
-        for name, content in files.items():
-            definitions.add(live[name], content)
+        definitions, live = prepared(files)
         told = list(lines(shoppers))
         last = max(order.time for each in shoppers.values() for order in each.orders.values())
         self.until = last + AFTERWARDS

@@ -22,12 +22,12 @@ from schemas.topics import CUSTOMER_EVENTS
 from schemas.wire import to_record
 from streams.cli import run_arguments
 from streams.clock import VirtualClock
-from streams.definitions import read_files, versions_of
+from streams.definitions import read_files
 from streams.demo.happening import happening
 from streams.demo.machine import Machine
 from streams.history.event_lines import to_line
 from streams.partitioner import partition_of
-from streams.replay import replay_file
+from streams.replay import prepared, replay_file
 from streams.settings.loading import load_settings
 from streams.worker import Worker
 from tests.importer.conftest import Ritorno
@@ -69,11 +69,7 @@ def comparable(key: str, stored: bytes) -> Customer:
 
 
 def definitions() -> tuple[Definitions, dict[str, str]]:
-    contents = read_files(load_settings().workflows_dir)
-    live, known = versions_of(contents), Definitions()
-    for name, content in contents.items():
-        known.add(live[name], content)
-    return known, live
+    return prepared(read_files(load_settings().workflows_dir))
 
 
 def test_every_line_of_the_whole_file_is_accounted_for(ritorno: Ritorno, tmp_path: Path) -> None:
