@@ -14,7 +14,7 @@ from typing import NamedTuple
 from schemas.customer import Customer
 from schemas.definitions.triggers import ProductChange, ProductConcern
 from schemas.products import Product
-from schemas.stored import HEAD_SIZE, NEVER, PRODUCT_PREFIX, head, pack
+from schemas.stored import NEVER, PRODUCT_PREFIX, body, head, pack
 
 SMALLEST_DROP = 5
 """Per cent. A price that falls by less is no news: half of a shop's prices move by cents."""
@@ -42,7 +42,7 @@ class Catalogue:
         self._products: dict[str, Product] = {}
         self._offsets: dict[str, int] = {}
         for stored in kept:
-            product = Product.model_validate_json(stored[HEAD_SIZE:])
+            product = Product.model_validate_json(bytes(body(stored)))
             self._products[product.id] = product
             self._offsets[product.id] = head(stored).applied
 
@@ -71,8 +71,8 @@ class Catalogue:
     def kept(self, product_id: str) -> tuple[bytes, bytes]:
         """Return key and kept form of a product."""
         product = self._products[product_id]
-        body = product.model_dump_json(exclude_defaults=True).encode()
-        return PRODUCT_PREFIX + product_id.encode(), pack(self._offsets[product_id], NEVER, body)
+        content = product.model_dump_json(exclude_defaults=True).encode()
+        return PRODUCT_PREFIX + product_id.encode(), pack(self._offsets[product_id], NEVER, content)
 
 
 def _changes(before: Product | None, after: Product) -> Iterator[Change]:

@@ -1,14 +1,19 @@
-"""How a kept record looks in a store and in its changelog: a fixed head, then the body.
+"""How a kept record looks in a store and in its changelog: a fixed head, the format, the body.
 
 The head is readable without decoding the body, so that recovery compares and schedules a million
 customers at the speed of copying bytes:
 
     applied   int64, big-endian   offset of the last record already in this state
     due       int64, big-endian   when its earliest timer is due (ms since the epoch), NEVER if none
-    body      msgpack
+    format    one byte            how the body is to be read; none where there is no body
+    body      msgpack (of products JSON)
 
 Recovery keeps, per key, the record with the highest `applied`, never merely the last one: a worker
 that was paused for longer than its session can still write an old state after the new owner.
+
+The format rises when an older release would misread a record or write it back without what it does
+not know (msgspec passes over what follows the last field that it knows). A release reads its own
+format and the one before, and refuses what is newer: `FutureFormat`.
 """
 
 from __future__ import annotations
@@ -33,8 +38,28 @@ OWNER_KEY = b"\x00owner"
 PRODUCT_PREFIX = b"\x00product/"
 """Begins the changelog keys of products (`agents/catalogue.py`)."""
 
+FORMAT = 2
+"""What this release writes."""
+
+_UNMARKED = 1
+"""The format of release 0.1, whose records name none: their body begins at once."""
+_FORMATS_END = 0x20
+"""No body begins with a lower byte: msgpack's arrays begin at 0x90, JSON's objects with `{`."""
+
 _HEAD = struct.Struct(">qq")
+_HEAD_AND_FORMAT = struct.Struct(">qqB")
 HEAD_SIZE = _HEAD.size
+
+
+class FutureFormat(Exception):
+    """A newer release has written here. Going on would take away what it knows and we don't."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(
+            f"a newer release of Ritorno has written here: format {number}, and this one reads up "
+            f"to {FORMAT}. Nothing is changed here by this one: run the newer one, or one newer yet"
+        )
+        self.number = number
 
 
 class Head(NamedTuple):
@@ -45,13 +70,52 @@ class Head(NamedTuple):
 
 
 def pack(applied: int, due: int, body: bytes) -> bytes:
-    """Return the kept form of a record."""
-    return _HEAD.pack(applied, due) + body
+    """Return the kept form of a record; without a body only its head is kept."""
+    if not body:
+        return _HEAD.pack(applied, due)
+    return _HEAD_AND_FORMAT.pack(applied, due, FORMAT) + body
 
 
 def head(stored: bytes) -> Head:
     """Return the head of a kept record."""
     return Head(*_HEAD.unpack_from(stored))
+
+
+def body(stored: bytes) -> memoryview:
+    """Return what follows the head and the format. Raises FutureFormat."""
+    if len(stored) > HEAD_SIZE and stored[HEAD_SIZE] < _FORMATS_END:
+        check_format(stored)
+        return memoryview(stored)[HEAD_SIZE + 1 :]
+    return memoryview(stored)[HEAD_SIZE:]
+
+
+def format_of(stored: bytes) -> int:
+    """Return the format of a kept record; of one without a body it is the lowest."""
+    if len(stored) == HEAD_SIZE or stored[HEAD_SIZE] >= _FORMATS_END:
+        return _UNMARKED
+    return stored[HEAD_SIZE]
+
+
+def check_format(stored: bytes) -> None:
+    """Raise FutureFormat for a record that this release can't read."""
+    if (number := format_of(stored)) > FORMAT:
+        raise FutureFormat(number)
+
+
+def is_newer(one: bytes, other: bytes) -> bool:
+    """Whether `one` holds more than `other`: more of the log, or as much of it in a newer format.
+
+    The latter tells a late writer of an older release from the owner: both have read the same.
+    """
+    applied, others = _HEAD.unpack_from(one)[0], _HEAD.unpack_from(other)[0]
+    if applied == others:
+        return format_of(one) > format_of(other)
+    return bool(applied > others)
+
+
+def is_erased(stored: bytes) -> bool:
+    """Whether a kept record is what is left of an erased or deleted customer."""
+    return len(stored) == HEAD_SIZE
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
@@ -75,5 +139,5 @@ def pack_progress(progress: Progress) -> bytes:
 
 
 def unpack_progress(stored: bytes) -> Progress:
-    """Read what `pack_progress` wrote."""
-    return _DECODER.decode(memoryview(stored)[HEAD_SIZE:])
+    """Read what `pack_progress` wrote. Raises FutureFormat."""
+    return _DECODER.decode(body(stored))

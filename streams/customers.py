@@ -29,12 +29,12 @@ import structlog
 
 from agents.changes import Place, Poisoned
 from schemas.records import OutRecord, Record
-from schemas.stored import PROGRESS_KEY, Progress, pack_progress, unpack_progress
+from schemas.stored import PROGRESS_KEY, Progress, is_erased, pack_progress, unpack_progress
 from streams.definitions import Library
 from streams.log import Log, LogError
 from streams.partitioner import partition_of
 from streams.state.changelog import Changelog, Overtaken
-from streams.state.graves import Graves, is_grave, survey
+from streams.state.graves import Graves, survey
 from streams.state.parking import Parking
 from streams.state.recovery import Recovered
 from streams.state.store import Item, StateError, Store, StoreFactory
@@ -223,7 +223,7 @@ class CustomersRuntime(Generic[ChangesT]):
         if tp not in self._open:
             raise NotOwned(f"partition {tp.partition}")
         stored = self._open[tp].changelog.get(key)
-        return None if stored is None or is_grave(stored) else stored
+        return None if stored is None or is_erased(stored) else stored
 
     async def scrub(self, partition: int, keys: Sequence[bytes]) -> None:
         """Let the store hold nothing of what these customers were before. Raises StateError."""

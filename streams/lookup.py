@@ -14,7 +14,7 @@ from agents.mailer.reading import read_record
 from schemas.checking import Unreadable
 from schemas.commands import Command, SendCommand
 from schemas.records import Record
-from schemas.stored import head
+from schemas.stored import is_newer
 from streams.log import Log
 from streams.partitioner import partition_of
 from streams.topology import CUSTOMERS_CHANGELOG, SEND_COMMANDS
@@ -78,4 +78,4 @@ def parsed_command(record: Record) -> Command | None:
 def _wins(value: bytes | None, latest: bytes | None) -> bool:
     if value is None or latest is None:
         return True
-    return head(value).applied >= head(latest).applied
+    return not is_newer(latest, value)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from agents.definitions import Definitions
 from schemas.customer import decode_customer
 from schemas.definitions import DEFINITION, version_of
-from schemas.stored import HEAD_SIZE
+from schemas.stored import is_erased
 from streams import definitions as publishing
 from streams.log import Log
 from streams.review import NOBODY
@@ -120,6 +120,6 @@ async def _flights(log: Log, on_progress: OnProgress) -> Flights:
         await recover(log, CUSTOMERS_CHANGELOG, partition, store, report)
         done += span.end - span.start
         for key, stored in store.scan():
-            if not key.startswith(NOBODY) and len(stored) > HEAD_SIZE:
+            if not key.startswith(NOBODY) and not is_erased(stored):
                 flights.count(decode_customer(key.decode(), stored))
     return flights

@@ -28,7 +28,7 @@ from schemas.description import describe
 from schemas.events import TICK, Event
 from schemas.instant import to_rfc3339
 from schemas.records import Headers, OutRecord, Record
-from schemas.stored import HEAD_SIZE, PRODUCT_PREFIX, Progress, head
+from schemas.stored import PRODUCT_PREFIX, Progress, head, is_erased
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from schemas.wire import ProductUpdate, parse_line, parse_record
 from streams.definitions import versions_of
@@ -352,7 +352,7 @@ def write(outcome: Outcome, directory: Path) -> None:
     _write_lines(directory / "commands.ndjson", [line[-1] for line in sorted(outcome.commands)])
     _write_lines(directory / "decisions.ndjson", [line[-1] for line in sorted(outcome.decisions)])
     customers = sorted(
-        (key, stored) for key, stored in outcome.customers.items() if len(stored) > HEAD_SIZE
+        (key, stored) for key, stored in outcome.customers.items() if not is_erased(stored)
     )  # of an erased customer only the offset is left, which is nobody's business
     _write_lines(
         directory / "customers.ndjson",

@@ -16,7 +16,7 @@ from agents.digests import derived_id
 from schemas.events import Event
 from schemas.events.own import CustomerReviewed
 from schemas.records import OutRecord
-from schemas.stored import HEAD_SIZE, OWN_PREFIX
+from schemas.stored import OWN_PREFIX, is_erased
 from schemas.wire import to_record
 from streams.log import Log
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
@@ -47,7 +47,7 @@ async def review(log: Log) -> ReviewReport:
             for record in chunk:
                 if record.key is None or record.key.startswith(NOBODY):
                     continue
-                if record.value is None or len(record.value) == HEAD_SIZE:
+                if record.value is None or is_erased(record.value):
                     known.pop(record.key, None)  # erased
                 else:
                     known[record.key] = None

@@ -22,7 +22,7 @@ from schemas.definitions import DEFINITION
 from schemas.definitions.workflow import Workflow
 from schemas.events import INTERNAL_TYPES, Event
 from schemas.instant import parse_instant
-from schemas.stored import HEAD_SIZE, NEVER
+from schemas.stored import NEVER, is_erased
 from schemas.wire import parse_published, parse_record
 from streams.log import Log
 from streams.lookup import latest_state
@@ -77,7 +77,7 @@ class Source:
 async def from_log(log: Log, customer: str, on_progress: OnProgress) -> Source:
     """Collect from the topics. Raises StoryError when the customer was erased, LogError."""
     stored = await latest_state(log, customer.encode(), on_progress)
-    if stored is not None and len(stored) == HEAD_SIZE:
+    if stored is not None and is_erased(stored):
         raise StoryError(f"{customer!r} was erased")
     kept = Customer(key=customer) if stored is None else decode_customer(customer, stored)
     source = Source(

@@ -16,7 +16,7 @@ from schemas.customer import decode_customer
 from schemas.events import Event
 from schemas.events.own import AddressReleased
 from schemas.records import OutRecord
-from schemas.stored import HEAD_SIZE, PROGRESS_KEY, head
+from schemas.stored import PROGRESS_KEY, head, is_erased
 from schemas.suppressions import (
     AUDIT,
     Suppression,
@@ -151,7 +151,7 @@ def _follow(
         found.pop(key, None)
         return
     applied = head(value).applied
-    matches = len(value) > HEAD_SIZE and _matches(key, value, wanted)
+    matches = not is_erased(value) and _matches(key, value, wanted)
     if not matches and key not in found:
         return
     if applied < latest.get(key, -1):

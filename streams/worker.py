@@ -356,6 +356,8 @@ def _partitions_open(gate: Gate) -> Check:
     async def check() -> Readiness:
         owned, ready = gate.owned(), gate.open()
         text = f"{len(ready)} of {len(owned)} partitions open"
+        for tp, problem in sorted(gate.problems().items()):
+            text += f"; {tp.topic}/{tp.partition}: {problem}"
         return Readiness(bool(owned) and ready == owned, text)
 
     return check

@@ -19,7 +19,7 @@ from agents.mailer.replies import Refused
 from agents.mailer.retry import DAY_MS
 from schemas.commands import DeliveryClass, NotifyCommand, SendCommand
 from schemas.records import OutRecord
-from schemas.stored import HEAD_SIZE, pack
+from schemas.stored import body, pack
 
 REVISION_BITS = 16
 """65 535 changes of one mail; hourly retries over 48 hours make some 150."""
@@ -125,7 +125,7 @@ def pack_entry(entry: Entry) -> bytes:
 
 def unpack_entry(stored: bytes) -> Entry:
     """Read what `pack_entry` wrote."""
-    return _DECODER.decode(memoryview(stored)[HEAD_SIZE:])
+    return _DECODER.decode(body(stored))
 
 
 def in_term(entry: Entry, term: int, *, new: bool) -> Entry:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.commands import Control, DeliveryClass, PauseCommand, PausedClass, ReleaseCommand
-from schemas.stored import HEAD_SIZE, NEVER, pack
+from schemas.stored import NEVER, body, pack
 
 PAUSES_KEY = b"\x00pauses"
 """Its key in store and changelog; no command id begins with a NUL."""
@@ -96,4 +96,4 @@ def pack_pauses(pauses: Pauses, offset: int) -> bytes:
 
 def unpack_pauses(stored: bytes) -> Pauses:
     """Read what `pack_pauses` wrote."""
-    return _DECODER.decode(memoryview(stored)[HEAD_SIZE:])
+    return _DECODER.decode(body(stored))

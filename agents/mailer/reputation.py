@@ -17,7 +17,7 @@ from math import ceil
 import msgspec
 
 from agents import windows
-from schemas.stored import HEAD_SIZE, NEVER, pack
+from schemas.stored import NEVER, body, pack
 
 REPUTATION_KEY = b"\x00reputation"
 """Its key in store and changelog; no command id begins with a NUL."""
@@ -220,4 +220,4 @@ def pack_standing(standing: Standing) -> bytes:
 
 def unpack_standing(stored: bytes) -> Standing:
     """Read what `pack_standing` wrote."""
-    return _DECODER.decode(memoryview(stored)[HEAD_SIZE:])
+    return _DECODER.decode(body(stored))

@@ -31,7 +31,7 @@ from schemas.customer.shopping import (
     OrderStatistics,
     Purchases,
 )
-from schemas.stored import HEAD_SIZE, NEVER, head, pack
+from schemas.stored import NEVER, body, head, is_erased, pack
 
 SEEN_IDS = 64
 """Event ids remembered. An upstream retry or our own forwarding repeats within the last handful."""
@@ -155,10 +155,10 @@ def encode_customer(customer: Customer) -> bytes:
 
 
 def decode_customer(key: str, stored: bytes) -> Customer:
-    """Read the kept form. An empty body is an erased customer: only `applied` is left."""
-    if len(stored) == HEAD_SIZE:
+    """Read the kept form; of an erased customer only `applied` is left. Raises FutureFormat."""
+    if is_erased(stored):
         return Customer(key=key, applied=head(stored).applied)
-    return _DECODER.decode(memoryview(stored)[HEAD_SIZE:])
+    return _DECODER.decode(body(stored))
 
 
 def encode_erased(applied: int) -> bytes:

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from schemas.stored import FutureFormat
 from streams.cli import (
     bounces,
     customer,
@@ -54,6 +55,7 @@ _GROUPS = (
 _USER_ERRORS = (UserError, SettingsError, DefinitionError)
 _FAILURES = (
     CommandFailed, LogError, StateError, AdminError, PublishInterrupted, WorkerFailed,
+    FutureFormat,
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from schemas.customer import Customer, decode_customer
 from schemas.description import describe
 from schemas.instant import to_rfc3339
 from schemas.money import amount_text
-from schemas.stored import HEAD_SIZE, NEVER
+from schemas.stored import NEVER, is_erased
 from streams.cli.console import (
     JsonFlag,
     UserError,
@@ -53,7 +53,7 @@ def show(
     stored = run(look_up())
     if stored is None:
         raise UserError(f"nothing is known about {customer_id!r}")
-    if len(stored) == HEAD_SIZE:
+    if is_erased(stored):
         raise UserError(f"{customer_id!r} was erased")
     customer = decode_customer(customer_id, stored)
     if as_json:

@@ -17,7 +17,7 @@ from schemas.events import PAYLOADS, Event
 from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record
 from schemas.signals import SIGNAL, DataExported, DataRequested
-from schemas.stored import HEAD_SIZE, head
+from schemas.stored import head, is_erased
 from schemas.wire import to_record
 from streams.cli.console import (
     OUTPUT,
@@ -320,7 +320,7 @@ async def _is_forgotten(log: Log, key: bytes, starts: Mapping[int, int], asked: 
 
 
 def _is_empty_since(state: bytes | None, asked: int) -> bool:
-    return state is None or (len(state) == HEAD_SIZE and head(state).applied >= asked)
+    return state is None or (is_erased(state) and head(state).applied >= asked)
 
 
 async def _is_out_of_the_log(log: Log, customer: str) -> bool:

@@ -15,7 +15,7 @@ from schemas.decisions import DECISION, Decision
 from schemas.events import TICK
 from schemas.outcomes import MailBounced, MailSkipped
 from schemas.records import Record
-from schemas.stored import HEAD_SIZE, PROGRESS_KEY
+from schemas.stored import PROGRESS_KEY, is_erased
 from schemas.wire import parse_record
 from streams.log import Log
 from streams.topology import (
@@ -206,7 +206,7 @@ def counts(counter: Mapping[str, int]) -> dict[str, int]:
 def _note(known: set[bytes], record: Record) -> None:
     if record.key is None or record.key == PROGRESS_KEY:
         return
-    if record.value is None or len(record.value) == HEAD_SIZE:
+    if record.value is None or is_erased(record.value):
         known.discard(record.key)
     else:
         known.add(record.key)

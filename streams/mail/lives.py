@@ -19,7 +19,7 @@ from schemas.checking import Unreadable
 from schemas.commands import CancelCommand, NotifyCommand, SendCommand
 from schemas.events import Event
 from schemas.records import Record
-from schemas.stored import head
+from schemas.stored import is_newer
 from schemas.wire import parse_record
 from streams.log import Log
 from streams.lookup import CLOCK_SKEW_MS, parsed_command
@@ -169,7 +169,7 @@ async def _read_changelog(reading: _Reading, life: Life) -> None:
             continue
         if record.value is None:
             latest = None
-        elif latest is None or head(record.value).applied >= head(latest).applied:
+        elif latest is None or not is_newer(latest, record.value):
             latest = record.value
             entry = unpack_entry(latest)
             _learn(life, entry)

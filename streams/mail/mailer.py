@@ -36,7 +36,7 @@ from agents.mailer.reputation import Reputation
 from schemas import topics
 from schemas.commands import DeliveryClass, SuppressCommand
 from schemas.records import OutRecord, Record
-from schemas.stored import PROGRESS_KEY, Progress, unpack_progress
+from schemas.stored import PROGRESS_KEY, FutureFormat, Progress, unpack_progress
 from streams.clock import Clock
 from streams.log import Log, LogError
 from streams.mail.attempt import Attempts
@@ -238,6 +238,10 @@ class MailerRuntime:
                 await self._pause(min(FIRST_PAUSE * 2 ** min(failures - 1, 20), LONGEST_PAUSE))
                 try:
                     self._open[tp] = await self._recover(tp, partition.changelog.store)
+                except FutureFormat as error:
+                    failures += 1
+                    _log.error("partition stays closed", topic=topics.SEND_COMMANDS,
+                               partition=tp.partition, reason=str(error))  # fmt: skip
                 except Exception:  # whatever it is: mails wait, and it may pass
                     failures += 1
                     _log.exception("partition could not be opened", partition=tp.partition)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import aiosmtplib
 
 from schemas.instant import to_rfc3339
-from schemas.stored import PROGRESS_KEY, Progress, unpack_progress
+from schemas.stored import PROGRESS_KEY, FutureFormat, Progress, unpack_progress
 from streams.clock import Clock
 from streams.configured import dkim_keys, sender_domain
 from streams.definitions import DefinitionError, read, read_files, versions_of
@@ -30,6 +30,7 @@ from streams.ticks import TICK
 from streams.topology import (
     CUSTOMER_EVENTS,
     CUSTOMERS_CHANGELOG,
+    MAILER_CHANGELOG,
     PER_CUSTOMER,
     topics,
 )
@@ -78,6 +79,7 @@ async def _examine_log(settings: Settings, log: Log, clock: Clock) -> list[Check
         *found,
         await _guarded("workflows", lambda: check_workflows(settings, log)),
         await _guarded("clock", lambda: check_clock(log, clock)),
+        await _guarded("format", lambda: check_format(log)),
         await _guarded("lag", lambda: check_lag(log, clock)),
     ]
 
@@ -85,7 +87,7 @@ async def _examine_log(settings: Settings, log: Log, clock: Clock) -> list[Check
 async def _guarded(name: str, check: Callable[[], Awaitable[Check]]) -> Check:
     try:
         return await check()
-    except LogError as error:
+    except (LogError, FutureFormat) as error:
         return Check(name, Status.FAIL, str(error))
 
 
@@ -205,6 +207,24 @@ async def check_clock(log: Log, clock: Clock) -> Check:
     return Check("clock", Status.OK, "the broker's clock and this machine's agree")
 
 
+async def check_format(log: Log) -> Check:
+    """Say whether this release can read what is kept. Raises LogError."""
+    newer: list[str] = []
+    number = 0
+    for topic in (CUSTOMERS_CHANGELOG, MAILER_CHANGELOG):
+        for partition in sorted(await log.offsets(topic)):
+            try:
+                await _progress(log, partition, topic)
+            except FutureFormat as error:
+                newer.append(f"{topic}/{partition}")
+                number = max(number, error.number)
+    if newer:
+        text = f"a newer release has written format {number} to {', '.join(newer)}"
+        remedy = "Run that release, or one newer yet; this one leaves these partitions alone."
+        return Check("format", Status.FAIL, text, remedy)
+    return Check("format", Status.OK, "this release reads all that is kept")
+
+
 async def check_lag(log: Log, clock: Clock) -> Check:
     """Say how far the workers are behind, by the progress in the changelog. Raises LogError."""
     ends = await log.offsets(CUSTOMER_EVENTS)
@@ -223,12 +243,10 @@ async def check_lag(log: Log, clock: Clock) -> Check:
     return Check("lag", Status.OK, f"workers are {behind} records behind")
 
 
-async def _progress(log: Log, partition: int) -> Progress | None:
-    span = (await log.offsets(CUSTOMERS_CHANGELOG))[partition]
+async def _progress(log: Log, partition: int, topic: str = CUSTOMERS_CHANGELOG) -> Progress | None:
+    span = (await log.offsets(topic))[partition]
     latest: Progress | None = None
-    async for chunk in log.read(
-        CUSTOMERS_CHANGELOG, partition, max(span.start, span.end - TAIL), span.end
-    ):
+    async for chunk in log.read(topic, partition, max(span.start, span.end - TAIL), span.end):
         for record in chunk:
             if record.key == PROGRESS_KEY and record.value is not None:
                 latest = unpack_progress(record.value)

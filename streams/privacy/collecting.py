@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from schemas.customer import Customer, decode_customer
 from schemas.decisions import DECISION
 from schemas.records import Record
-from schemas.stored import HEAD_SIZE
+from schemas.stored import is_erased
 from streams.log import Log
 from streams.lookup import latest_state
 from streams.partitioner import partition_of
@@ -85,7 +85,7 @@ async def collect(log: Log, customer_id: str, report: Report = lambda _: None) -
 
 async def _state(log: Log, customer_id: str) -> Customer | None:
     stored = await latest_state(log, customer_id.encode())
-    if stored is None or len(stored) == HEAD_SIZE:
+    if stored is None or is_erased(stored):
         return None
     return decode_customer(customer_id, stored)
 

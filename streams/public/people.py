@@ -9,7 +9,7 @@ import structlog
 
 from schemas import topics
 from schemas.customer import Customer, decode_customer
-from schemas.stored import HEAD_SIZE
+from schemas.stored import is_erased
 from streams.customers import NotOwned
 from streams.log import Log, LogError
 from streams.lookup import latest_state
@@ -57,6 +57,6 @@ class People:
         except NotOwned:
             async with self._reading:
                 stored = await latest_state(self._log, key)
-        if stored is None or len(stored) == HEAD_SIZE:
+        if stored is None or is_erased(stored):
             return None
         return decode_customer(customer_id, stored)

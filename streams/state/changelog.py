@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 
 from schemas.records import OutRecord
-from schemas.stored import NEVER, OWNER_KEY, head, pack
+from schemas.stored import NEVER, OWNER_KEY, is_newer, pack
 from streams.log import Log
 from streams.state.recovery import Recovered, Report, recover
 from streams.state.store import Item, Store
@@ -47,7 +47,7 @@ class Changelog:
         return self.store.scan()
 
     async def recover(self, report: Report | None = None) -> Recovered:
-        """Catch up to the end of the changelog. Raises LogError, StateError."""
+        """Catch up to the end of the changelog. Raises LogError, StateError, FutureFormat."""
         recovered = await recover(self._log, self.topic, self.partition, self.store, report)
         if recovered.overtaken:
             _log.warning("old states of a late writer found in the changelog, writing ours again",
@@ -57,7 +57,9 @@ class Changelog:
         return recovered
 
     async def take_over(self) -> Recovered:
-        """Catch up, and leave a mark right behind what was read. Raises LogError, StateError.
+        """Catch up, and leave a mark right behind what was read.
+
+        Raises LogError, StateError, FutureFormat.
 
         The owner before may not know yet that it is none. What it wrote up to the mark has been
         read here; at its next write it finds the mark, is Overtaken, and acts on nothing that it
@@ -104,7 +106,7 @@ class Changelog:
                 kept = ours[key] if key in ours else self.store.get(key)
                 if kept == theirs:
                     continue
-                if kept is None or theirs is None or head(theirs).applied >= head(kept).applied:
+                if kept is None or theirs is None or not is_newer(kept, theirs):
                     raise Overtaken(f"{self.topic}/{self.partition} at {record.offset}")
                 older.add(key)
         if older:

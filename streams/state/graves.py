@@ -14,18 +14,22 @@ import heapq
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from schemas.stored import HEAD_SIZE, NEVER, PRODUCT_PREFIX, PROGRESS_KEY, Progress, head, pack
+from schemas.stored import (
+    NEVER,
+    PRODUCT_PREFIX,
+    PROGRESS_KEY,
+    Progress,
+    check_format,
+    head,
+    is_erased,
+    pack,
+)
 from streams.state.changelog import Changelog
 from streams.state.store import Item
 from streams.topology import COMPACTION_LAG_MS
 
 KEPT_MS = 2 * COMPACTION_LAG_MS
 """A worker may pause for the compaction lag at most; twice that leaves room for clock skew."""
-
-
-def is_grave(stored: bytes) -> bool:
-    """Whether a kept record is that of a deleted customer, as `encode_erased` writes it too."""
-    return len(stored) == HEAD_SIZE
 
 
 class Graves:
@@ -39,7 +43,7 @@ class Graves:
         end = progress.log_time + KEPT_MS
         buried: list[Item] = []
         for key, stored in items:
-            if stored is None or is_grave(stored):
+            if stored is None or is_erased(stored):
                 applied = progress.next_offset - 1 if stored is None else head(stored).applied
                 self.remember(key, end)
                 buried.append((key, pack(applied, end, b"")))
@@ -57,7 +61,7 @@ class Graves:
             stored = changelog.get(key)
             if key in busy:
                 continue
-            if stored is not None and is_grave(stored) and head(stored).due <= log_time:
+            if stored is not None and is_erased(stored) and head(stored).due <= log_time:
                 tombstones.append((key, None))
         return tombstones
 
@@ -76,15 +80,16 @@ class Survey(NamedTuple):
 
 
 def survey(changelog: Changelog, graves: Graves) -> Survey:
-    """Scan a recovered partition, and note its graves."""
+    """Scan a recovered partition, and note its graves. Raises FutureFormat."""
     found = Survey([], [])
     for key, stored in changelog.scan():
+        check_format(stored)
         due = head(stored).due
         if key.startswith(PRODUCT_PREFIX):
             found.products.append(stored)
         elif due == NEVER or key == PROGRESS_KEY:
             continue
-        elif is_grave(stored):
+        elif is_erased(stored):
             graves.remember(key, due)
         else:
             found.timers.append((due, key))

@@ -2,8 +2,9 @@
 
 The last record of a key isn't always the right one: a worker that was paused for longer than its
 session (SIGSTOP, a frozen virtual machine) may still write an old state after the new owner has
-written a newer one. So, per key, the record with the highest `applied` wins; of two equal ones the
-later. Whoever writes a changelog must therefore let `applied` rise with every change of a key.
+written a newer one. So, per key, the record with the highest `applied` wins; of two equal ones that
+of the newer format, else the later. Whoever writes a changelog must therefore let `applied` rise
+with every change of a key.
 
 A winner that isn't the last record of its key is safe only until compaction removes it, which is
 what `min.compaction.lag.ms` puts off. `Recovered.overtaken` names those keys, and the owner writes
@@ -15,7 +16,6 @@ therefore done in two steps, see `streams/state/changelog.py`.
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from typing import NamedTuple
 import structlog
 
 from schemas.records import Record
-from schemas.stored import PROGRESS_KEY, unpack_progress
+from schemas.stored import PROGRESS_KEY, check_format, is_newer, unpack_progress
 from streams.log import Log
 from streams.state.store import Store
 
@@ -33,7 +33,6 @@ STALE_MS = 24 * 3_600_000
 `delete.retention.ms`, a day by default, so later than that it may have missed a deletion."""
 
 _log = structlog.get_logger(__name__)
-_applied = struct.Struct(">q").unpack_from
 
 Report = Callable[[int, int], None]
 """Called after each chunk with the offsets read so far and those to be read in all."""
@@ -58,7 +57,8 @@ async def recover(
     """Read `changelog` from `store.position()` to its end into `store`.
 
     Each chunk moves the store's position with it, so a cancelled recovery goes on where it was.
-    Raises LogError and StateError.
+    Raises LogError, StateError, and FutureFormat when a newer release has written here, having
+    written nothing of it.
     """
     began = time.perf_counter()
     end = (await log.offsets(changelog))[partition].end
@@ -66,7 +66,7 @@ async def recover(
     if store.position() > end:
         source.warn("the state is ahead of its changelog, recovering from nothing")
         store.reset()
-    before = _log_time(store)
+    before = _log_time(store)  # also looks at the format, before anything else
     recovered = Recovered()
     await _catch_up(source, store, recovered)
     if before is not None and (_log_time(store) or 0) - before > STALE_MS:
@@ -106,14 +106,18 @@ async def _catch_up(source: _Source, store: Store, recovered: Recovered) -> None
 
 
 def fold(chunk: Sequence[Record], store: Store, overtaken: set[bytes]) -> None:
-    """Put the winners of `chunk` into `store`, and keep `overtaken` up to date."""
+    """Put the winners of `chunk` into `store`, and keep `overtaken` up to date.
+
+    Raises FutureFormat, having changed nothing.
+    """
     winners: dict[bytes, bytes | None] = {}
     for record in chunk:
         key = record.key or b""
         value = record.value
         if value is not None:
+            check_format(value)
             current = winners[key] if key in winners else store.get(key)
-            if current is not None and _applied(current)[0] > _applied(value)[0]:
+            if current is not None and is_newer(current, value):
                 overtaken.add(key)
                 continue
         winners[key] = value

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 import structlog
 
 from schemas.records import Record
+from schemas.stored import FutureFormat
 from streams.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
 from streams.transports.held import BatchTurn, Partition, Source, Status, Want, to_commit
 
@@ -123,6 +124,10 @@ class Gate:
     def open(self) -> set[TopicPartition]:
         """Return the partitions whose state is recovered and that are being read."""
         return {tp for tp, each in self._partitions.items() if each.status is Status.OPEN}
+
+    def problems(self) -> dict[TopicPartition, str]:
+        """Return why partitions are not open, of those where a person has to do something."""
+        return {tp: each.problem for tp, each in self._partitions.items() if each.problem}
 
     def watermark(self, tp: TopicPartition) -> int | None:
         """Return what is marked as done since the partition was given to us, None if nothing."""
@@ -232,15 +237,14 @@ class Gate:
                 if start is None:
                     start = await self._attached().first_offset(partition.tp)
                 break
-            except Exception:
-                _log.exception("partition could not be opened, trying again",
-                               topic=partition.tp.topic,
-                               partition=partition.tp.partition)  # fmt: skip
+            except Exception as error:
+                _tell(partition, error)
                 partition.failures += 1
                 self.counts.failed_openings += 1
                 self._notify()
                 await self._let_go(partition)
         partition.next_offset = start
+        partition.problem = ""
         partition.status = Status.OPEN
         _log.info("partition open", topic=partition.tp.topic, partition=partition.tp.partition,
                   offset=start)  # fmt: skip
@@ -329,6 +333,18 @@ class Gate:
     def _notify(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+
+def _tell(partition: Partition, error: Exception) -> None:
+    """Say why a partition could not be opened, and keep it where a person can mend it."""
+    if isinstance(error, FutureFormat):
+        partition.problem = str(error)
+        _log.error("partition stays closed", topic=partition.tp.topic,
+                   partition=partition.tp.partition, reason=partition.problem)  # fmt: skip
+        return
+    partition.problem = ""
+    _log.error("partition could not be opened, trying again", topic=partition.tp.topic,
+               partition=partition.tp.partition, exc_info=error)  # fmt: skip
 
 
 def _pause_after(failures: int) -> float:

@@ -67,6 +67,8 @@ class Partition:
     watermark: int | None = None
     committed: int | None = None
     failures: int = 0
+    problem: str = ""
+    """Why it can't be opened before a person has done something."""
 
     def uncommitted(self) -> int | None:
         """Return the watermark if it has moved since it was committed last."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from agents.changes import Place
 from schemas.records import OutRecord, Record
-from schemas.stored import HEAD_SIZE, NEVER, Progress, head, pack
+from schemas.stored import NEVER, Progress, body, head, is_erased, pack
 from streams.clock import Clock, VirtualClock
 from streams.log import LogError, OffsetRange, TopicDescription, TopicSpec, UnknownTopic
 from streams.topology import SEND_COMMANDS, topics
@@ -223,7 +223,7 @@ class CountingActors:
         if record.value == b"erase":
             changed[key] = None
             return
-        seen = json.loads(stored[HEAD_SIZE:]) if stored and len(stored) > HEAD_SIZE else []
+        seen = json.loads(bytes(body(stored))) if stored and not is_erased(stored) else []
         seen.append(record.offset)
         changed[key] = pack(record.offset, NEVER, json.dumps(seen).encode())
         command = OutRecord(key, f"{record.partition}:{record.offset}:{len(seen)}".encode())

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from schemas.records import OutRecord
-from schemas.stored import PROGRESS_KEY, Progress, pack_progress
+from schemas.stored import FORMAT, HEAD_SIZE, PROGRESS_KEY, Progress, pack_progress
 from streams.clock import VirtualClock
 from streams.definitions import publish, read_files
 from streams.log import LogUnavailable
@@ -24,6 +24,7 @@ from streams.monitoring.doctor import (
     SILENT_MS,
     check_clock,
     check_dkim,
+    check_format,
     check_lag,
     check_smtp,
     check_topics,
@@ -147,6 +148,18 @@ async def test_clock_skew(log: MemoryLog, skew: int, status: Status) -> None:
     assert (await check_clock(log, VirtualClock(START))).status is status
 
 
+async def test_a_newer_release_has_written(log: MemoryLog, settings: Settings) -> None:
+    assert (await check_format(log)).status is Status.OK
+    ours = pack_progress(Progress(3, START))
+    newer = ours[:HEAD_SIZE] + bytes([FORMAT + 1]) + ours[HEAD_SIZE + 1 :]
+    await log.append(CUSTOMERS_CHANGELOG, 1, [OutRecord(PROGRESS_KEY, newer)])
+    check = await check_format(log)
+    assert check.status is Status.FAIL
+    assert f"format {FORMAT + 1} to {CUSTOMERS_CHANGELOG}/1" in check.text
+    checks = {each.name: each for each in await examine(settings, log, VirtualClock(START))}
+    assert checks["format"].status is checks["lag"].status is Status.FAIL
+
+
 async def test_lag(log: MemoryLog) -> None:
     clock = VirtualClock(START)
     assert (await check_lag(log, clock)).status is Status.OK
@@ -238,7 +251,7 @@ async def test_all_of_it(log: MemoryLog, tmp_path: Path, relay: str) -> None:
     checks = await examine(settings, log, VirtualClock(START))
     assert [check.name for check in checks] == [
         "data directory", "broker", "topics", "partitions", "topic policy",
-        "workflows", "clock", "lag", "dkim", "relay",
+        "workflows", "clock", "format", "lag", "dkim", "relay",
         "bounce domain", "returns",
     ]  # fmt: skip
     assert {check.status for check in checks} == {Status.OK}

@@ -31,14 +31,19 @@ from schemas.customer.shopping import Bought, Cart, Interest, Line, Order, Purch
 from schemas.description import describe
 from schemas.records import Record
 from schemas.stored import (
+    FORMAT,
     HEAD_SIZE,
     NEVER,
+    FutureFormat,
     Progress,
+    format_of,
     head,
+    is_newer,
     pack,
     pack_progress,
     unpack_progress,
 )
+from schemas.stored import body as body_of
 from tests.agents.world import HOUR, START, World
 
 offsets = st.integers(-1, 2**62)
@@ -54,7 +59,8 @@ def full() -> World:
 def test_the_head_is_read_without_the_body(applied: int, due: int, body: bytes) -> None:
     stored = pack(applied, due, body)
     assert head(stored) == (applied, due)
-    assert stored[HEAD_SIZE:] == body
+    assert bytes(body_of(stored)) == body
+    assert format_of(stored) == (FORMAT if body else 1)
 
 
 @given(st.integers(0, 2**62), offsets, st.dictionaries(st.text(), st.text()))
@@ -97,15 +103,41 @@ def test_fields_are_only_ever_added_with_a_default(struct: type[msgspec.Struct])
 def test_a_record_of_an_older_version_is_readable() -> None:
     world = full()
     stored = world.store[b"anna"]
-    array = msgspec.msgpack.decode(stored[HEAD_SIZE:])
+    array = msgspec.msgpack.decode(body_of(stored))
     for length in range(1, len(array)):
-        older = stored[:HEAD_SIZE] + msgspec.msgpack.encode(array[:length])
+        older = stored[: HEAD_SIZE + 1] + msgspec.msgpack.encode(array[:length])
         customer = decode_customer("anna", older)
         assert customer.key == "anna"
         assert encode_customer(customer)
     assert customer.views == world.customer().views
     pending = msgspec.msgpack.encode(["c", "r", "w", "s", "marketing", 5])
     assert msgspec.msgpack.decode(pending, type=Pending).customer == ""
+
+
+def test_a_record_of_the_first_release_names_no_format() -> None:
+    stored = full().store[b"anna"]
+    unmarked = stored[:HEAD_SIZE] + stored[HEAD_SIZE + 1 :]
+    assert (format_of(unmarked), format_of(stored)) == (1, FORMAT)
+    assert decode_customer("anna", unmarked) == decode_customer("anna", stored)
+
+
+@pytest.mark.parametrize("number", [FORMAT + 1, 0x1F])
+def test_the_future_is_refused_and_says_what_to_do(number: int) -> None:
+    stored = full().store[b"anna"]
+    newer = stored[:HEAD_SIZE] + bytes([number]) + stored[HEAD_SIZE + 1 :]
+    with pytest.raises(FutureFormat, match=f"format {number}, and this one reads up to {FORMAT}"):
+        decode_customer("anna", newer)
+    with pytest.raises(FutureFormat, match="run the newer one"):
+        unpack_progress(newer)
+
+
+def test_what_a_newer_release_wrote_is_newer_when_both_have_read_as_much() -> None:
+    ours = pack(7, NEVER, b"[]")
+    theirs = ours[:HEAD_SIZE] + bytes([FORMAT + 1]) + ours[HEAD_SIZE + 1 :]
+    assert is_newer(theirs, ours)
+    assert not is_newer(ours, theirs)
+    assert not is_newer(ours, ours)
+    assert is_newer(pack(8, NEVER, b"[]"), theirs)
 
 
 def test_mutable_defaults_are_not_shared() -> None:

@@ -15,7 +15,7 @@ from schemas.customer import Customer, decode_customer
 from schemas.decisions import Decision
 from schemas.events import WORKFLOWS, Event
 from schemas.records import Record
-from schemas.stored import NEVER, PROGRESS_KEY, Progress, head, unpack_progress
+from schemas.stored import NEVER, PROGRESS_KEY, Progress, head, is_erased, unpack_progress
 from schemas.topics import (
     CUSTOMER_EVENTS,
     CUSTOMERS_CHANGELOG,
@@ -26,7 +26,6 @@ from schemas.wire import parse_record
 from streams.definitions import load
 from streams.partitioner import partition_of
 from streams.replay import replay_topic
-from streams.state.graves import is_grave
 from streams.state.memory import MemoryStore
 from streams.state.recovery import recover
 from streams.transports.batch import TopicPartition
@@ -67,7 +66,7 @@ async def _live(world: World, process: Process) -> dict[bytes, bytes]:
         part = world.log.topics[CUSTOMER_EVENTS][number]
         assert progress.next_offset == len(part)
         assert progress.log_time == max(record.timestamp for record in part)
-        states |= {key: stored for key, stored in owned.items() if not is_grave(stored)}
+        states |= {key: stored for key, stored in owned.items() if not is_erased(stored)}
     return states
 
 
@@ -84,7 +83,9 @@ def _fold(world: World, definitions: Definitions) -> tuple[dict[bytes, bytes], l
             home=lambda key: partition_of(key, PARTITIONS),
         ).receive(records)
         effects += changes.effects
-        states |= {key: stored for key, stored in changes.states if stored and not is_grave(stored)}
+        states |= {
+            key: stored for key, stored in changes.states if stored and not is_erased(stored)
+        }
     return states, effects
 
 
@@ -116,7 +117,7 @@ async def _check_replay(
     replayed = await replay_topic(
         world.log, topic=CUSTOMER_EVENTS, until=FOREVER, definitions=definitions
     )
-    states = {k.encode(): v for k, v in replayed.customers.items() if not is_grave(v)}
+    states = {k.encode(): v for k, v in replayed.customers.items() if not is_erased(v)}
     assert states == live, "replay ends in the live states, byte for byte"
     sends = Counter(e.content.id for e in effects if isinstance(e.content, SendCommand))
     assert all(count == 1 for count in sends.values()), "each mail is decided once"
