@@ -10,6 +10,7 @@
     replay     events/s of a file
     standing   the same with fifteen segments and five watches, and without any
     catalogue  the same with every shipped workflow live, and with the first three
+    cost       processor time an event, stage by stage, and json.loads of the same records
     memory     bytes per customer
 
 Writes `benchmarks/results.json`. Broker, workers and peers share this machine's cores, so close
@@ -22,7 +23,8 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -31,6 +33,7 @@ from benchmarks import (
     assembly,
     backlog,
     catalogue,
+    cost,
     distance,
     footprint,
     machine,
@@ -46,7 +49,16 @@ from benchmarks.results import Result
 from benchmarks.say import Say, telling
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
-          "replay", "standing", "catalogue", "memory")  # fmt: skip
+          "replay", "standing", "catalogue", "cost", "memory")  # fmt: skip
+
+IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
+    "assembly": lambda _, say: assembly.measure(say),
+    "replay": replaying.measure,
+    "standing": standing.measure,
+    "catalogue": catalogue.measure,
+    "cost": lambda _, say: cost.measure(say),
+}
+"""Suites without a log, by name."""
 
 
 async def measure(suites: Sequence[str], say: Say) -> list[Result]:
@@ -55,7 +67,9 @@ async def measure(suites: Sequence[str], say: Say) -> list[Result]:
     peers: dict[str, Measured] = {}
     for suite in suites:
         with machine.scratch() as directory:
-            if suite == "kafka":
+            if suite in IN_THIS_PROCESS:
+                rows = IN_THIS_PROCESS[suite](directory, say)
+            elif suite == "kafka":
                 async with machine.broker(directory) as here:
                     rows, peers = await throughput.kafka(here, say)
             elif suite == "embedded":
@@ -64,8 +78,6 @@ async def measure(suites: Sequence[str], say: Say) -> list[Result]:
             elif suite == "mails":
                 async with machine.broker(directory) as here:
                     rows = await throughput.mails(here, say)
-            elif suite == "assembly":
-                rows = assembly.measure(say)
             elif suite == "distance":
                 rows = await distance.measure(say)
             elif suite == "backlog":
@@ -73,12 +85,6 @@ async def measure(suites: Sequence[str], say: Say) -> list[Result]:
             elif suite == "recovery":
                 async with machine.broker(directory) as here:
                     rows = await recovery.measure(here, say)
-            elif suite == "replay":
-                rows = replaying.measure(directory, say)
-            elif suite == "standing":
-                rows = standing.measure(directory, say)
-            elif suite == "catalogue":
-                rows = catalogue.measure(directory, say)
             else:
                 rows = await footprint.measure(directory, say)
         found += rows
@@ -104,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NoBroker as error:
         console.print(f"Kafka can't be run here: {error}. Without it: "
                       "python -m benchmarks embedded assembly distance backlog "
-                      "replay memory")  # fmt: skip
+                      "replay standing catalogue cost memory")  # fmt: skip
         return 1
     except KeyboardInterrupt:
         console.print("interrupted; nothing was written")
