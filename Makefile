@@ -44,7 +44,7 @@ demo: setup ## Weeks of a shop's life in about a minute, without a broker or a m
 
 .PHONY: test
 test: setup ## All tests; those on real Kafka need Java 17 and Maven, and say so when they skip
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: setup ## ruff: style and likely mistakes

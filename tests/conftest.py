@@ -23,6 +23,22 @@ settings.load_profile("same")
 # Workers ask no name server here; `tests/mailer/test_mail_hosts.py` has one of its own.
 os.environ["RITORNO_MAIL_PROVIDER_LOOKUP"] = "false"
 
+SPREAD = "tests/simulation/"
+"""Where each test stands alone; elsewhere those of a file share what they have prepared."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests stay together when several processes share the work (`--dist loadgroup`).
+
+    All on real Kafka do: one broker serves them, and a second would want half a gigabyte.
+    """
+    for item in items:
+        if item.get_closest_marker("kafka") is not None:
+            item.add_marker(pytest.mark.xdist_group("kafka"))
+        elif not item.nodeid.startswith(SPREAD):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
 MOST_LIBRARIES = 4
 """The shipped mails, and those of a test beside them."""
 
