@@ -24,6 +24,7 @@ from agents.changes import Changes, Counts, Place, Poisoned
 from agents.context import Context, Refused
 from agents.definitions import Definitions
 from agents.effects import Effect, move, refused
+from agents.origins import Origins
 from schemas.checking import Unreadable, first_error
 from schemas.customer import Customer, decode_customer, encode_customer, encode_erased
 from schemas.dead_letters import refuse
@@ -85,6 +86,8 @@ class PartitionActors:
         self._poison = {} if poison is None else poison
         self._parse = parse
         self._cache_size = cache_size
+        self._origins = Origins(partition, load)
+        self._epoch = progress.epoch
         self._offset = progress.next_offset
         self._now = progress.log_time
         self._versions = dict(progress.live)
@@ -135,6 +138,8 @@ class PartitionActors:
             self._make_room()
         for record in records:
             self._now = max(self._now, record.timestamp)
+            self._epoch = self._epoch or record.timestamp
+            before = len(self._effects)
             context = Context(self._now, self._live, self._catalogue, self._effects)
             try:
                 self._fire_timers(record.offset, context)
@@ -144,6 +149,8 @@ class PartitionActors:
                     self._deliver(record, context)
             except Exception as error:
                 raise Poisoned(Place(record.offset, self._waking), error) from error
+            if len(self._effects) > before:
+                self._origins.give(self._effects, before, self._epoch, record.offset)
             self._offset = record.offset + 1
             self._counts.refused_fields.update(context.refused_fields)
             self._counts.failed_expressions += len(context.failures)
@@ -153,9 +160,11 @@ class PartitionActors:
         states: list[tuple[bytes, bytes | None]] = [
             (key, _stored(customer)) for key, customer in self._changed.items()
         ]
-        # Behind the customers, and so never there without them; see agents/catalogue.py.
+        # Behind the customers, and so never there without them; see agents/catalogue.py. The same
+        # holds for the marks: whoever has heard a message has it in a state that is there.
         states += [self._catalogue.kept(product_id) for product_id in self._changed_products]
-        progress = Progress(self._offset, self._now, dict(self._versions))
+        states += self._origins.take()
+        progress = Progress(self._offset, self._now, dict(self._versions), self._epoch)
         changes = Changes(self._effects, states, progress, self._counts)
         self._changed = {}
         self._changed_products = {}
@@ -282,6 +291,9 @@ class PartitionActors:
             return
         try:
             event = self._parse(record)
+            if event.origin is not None and not self._origins.is_news(event.origin, record.offset):
+                self._counts.events[event.type, "repeated"] += 1
+                return
             key = event.customer.encode()
             if self._belongs_elsewhere(record, key):
                 self._effects.append(move(OutRecord(*record[4:]), key))

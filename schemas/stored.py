@@ -38,6 +38,9 @@ OWNER_KEY = b"\x00owner"
 PRODUCT_PREFIX = b"\x00product/"
 """Begins the changelog keys of products (`agents/catalogue.py`)."""
 
+ORIGIN_PREFIX = b"\x00origin/"
+"""Begins the keys of how far other partitions have been heard (`agents/origins.py`)."""
+
 FORMAT = 2
 """What this release writes."""
 
@@ -127,6 +130,9 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     """Highest append time among the records below `next_offset`, ms since the epoch."""
     live: dict[str, str] = {}
     """Workflow id → version that new runs begin with, as the control records said."""
+    epoch: int = 0
+    """Append time of the first record absorbed, ms since the epoch: tells this log of the partition
+    from one that was made anew. 0 before the first one."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

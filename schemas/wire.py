@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
+from schemas import origin as origins
 from schemas import segment
 from schemas.checking import (
     Unreadable,
@@ -27,6 +28,7 @@ from schemas.checking import (
 )
 from schemas.events import INTERNAL_TYPES, CloudEvent, Event
 from schemas.instant import to_rfc3339
+from schemas.origin import Origin
 from schemas.products import Product
 from schemas.records import OutRecord, Record
 
@@ -44,10 +46,13 @@ def parse_record(record: Record) -> Event:
     if record.value is not None and len(record.value) > MAX_EVENT_BYTES:
         raise _too_large(record.value)
     if "ce_type" in headers:
-        return _parse_binary(record.key, headers, record.value or b"{}")
-    if record.value is None:
+        event = _parse_binary(record.key, headers, record.value or b"{}")
+    elif record.value is None:
         raise Unreadable("invalid_event", "no value and no ce_type header")
-    return parse_published(record.value, key=record.key)
+    else:
+        event = parse_published(record.value, key=record.key)
+    origin = headers.get(origins.HEADER)
+    return event if origin is None else event._replace(origin=_origin(origin))
 
 
 def parse_published(line: bytes | str, *, key: bytes | None = None) -> Event:
@@ -141,8 +146,17 @@ def to_record(event: Event) -> OutRecord:
         headers.append(("ce_anonymousid", event.anonymous_id.encode()))
     if event.backfill:
         headers.append(("ce_backfill", b"true"))
+    if event.origin is not None:
+        headers.append(event.origin.header())
     value = data.model_dump_json(exclude_none=True, by_alias=True).encode()
     return OutRecord(event.customer.encode(), value, headers)
+
+
+def _origin(text: bytes) -> Origin:
+    try:
+        return origins.parse_origin(text)
+    except ValueError as error:
+        raise Unreadable("invalid_event", str(error)) from None
 
 
 def _too_large(text: bytes | str) -> Unreadable:

@@ -19,11 +19,12 @@ import structlog
 
 from schemas.checking import Unreadable
 from schemas.dead_letters import NO_PARTITION, DeadLetter, Resolution, read_letter, resolve
+from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord
 from schemas.wire import parse_published, to_record
 from streams.log import Log
 from streams.partitioner import partition_of
-from streams.topology import AGENTS, DEAD_LETTERS
+from streams.topology import AGENTS, CUSTOMER_EVENTS, DEAD_LETTERS
 
 RESENT_TOGETHER = 200
 """Letters between two resolutions: what a crash may send twice."""
@@ -108,6 +109,11 @@ async def _destination(log: Log, letter: DeadLetter) -> tuple[int, OutRecord]:
     """Return partition and record to send. Raises Unreadable for a line that is still no event."""
     count = await log.partitions(letter.origin.topic)
     record = letter.original
+    if letter.origin.topic == CUSTOMER_EVENTS:
+        # What came behind a message of our actors was heard meanwhile, so that by its origin it
+        # would be a repetition; sent again, it goes by source and id.
+        headers = [each for each in record.headers if each[0] != ORIGIN]
+        record = record._replace(headers=headers)
     if letter.origin.partition == NO_PARTITION:
         record = to_record(parse_published(record.value or b""))
     elif letter.origin.partition < count:

@@ -28,7 +28,7 @@ from schemas.description import describe
 from schemas.events import TICK, Event
 from schemas.instant import to_rfc3339
 from schemas.records import Headers, OutRecord, Record
-from schemas.stored import PRODUCT_PREFIX, Progress, head, is_erased
+from schemas.stored import OWN_PREFIX, PRODUCT_PREFIX, Progress, head, is_erased
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from schemas.wire import ProductUpdate, parse_line, parse_record
 from streams.definitions import versions_of
@@ -145,7 +145,7 @@ class Partition:
         self._outcome.customers.update(
             (key.decode(), stored)
             for key, stored in self._store.items()
-            if not key.startswith(PRODUCT_PREFIX)
+            if not key.startswith(OWN_PREFIX)
         )
 
     def _start_over(self, poisoned: Poisoned) -> None:

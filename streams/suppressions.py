@@ -16,7 +16,7 @@ from schemas.customer import decode_customer
 from schemas.events import Event
 from schemas.events.own import AddressReleased
 from schemas.records import OutRecord
-from schemas.stored import PROGRESS_KEY, head, is_erased
+from schemas.stored import OWN_PREFIX, head, is_erased
 from schemas.suppressions import (
     AUDIT,
     Suppression,
@@ -144,7 +144,7 @@ def _follow(
     key: bytes, value: bytes | None, wanted: str, latest: dict[bytes, int], found: dict[bytes, int]
 ) -> None:
     """Take note of one record of the changelog; the highest `applied` wins, as in recovery."""
-    if key == PROGRESS_KEY:
+    if key.startswith(OWN_PREFIX):
         return
     if value is None:
         latest.pop(key, None)

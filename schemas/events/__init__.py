@@ -53,6 +53,7 @@ from schemas.events.shopping import (
     ProductViewed,
 )
 from schemas.instant import Instant
+from schemas.origin import Origin
 from schemas.outcomes import (
     MailBounced,
     MailClicked,
@@ -157,6 +158,8 @@ class Event(NamedTuple):
     """History: builds state, starts nothing, mails nobody."""
     data: Any
     """An instance of `PAYLOADS[type]`."""
+    origin: Origin | None = None
+    """Where one of our actors decided to send it; None when somebody else has sent it."""
 
 
 class CloudEvent(BaseModel):

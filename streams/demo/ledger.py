@@ -15,7 +15,7 @@ from schemas.decisions import DECISION, Decision
 from schemas.events import TICK
 from schemas.outcomes import MailBounced, MailSkipped
 from schemas.records import Record
-from schemas.stored import PROGRESS_KEY, is_erased
+from schemas.stored import OWN_PREFIX, is_erased
 from schemas.wire import parse_record
 from streams.log import Log
 from streams.topology import (
@@ -204,7 +204,7 @@ def counts(counter: Mapping[str, int]) -> dict[str, int]:
 
 
 def _note(known: set[bytes], record: Record) -> None:
-    if record.key is None or record.key == PROGRESS_KEY:
+    if record.key is None or record.key.startswith(OWN_PREFIX):
         return
     if record.value is None or is_erased(record.value):
         known.discard(record.key)

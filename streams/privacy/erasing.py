@@ -34,7 +34,7 @@ from schemas.events import ERASED
 from schemas.instant import parse_instant
 from schemas.records import OutRecord, Record
 from schemas.signals import SIGNAL, CustomerErased
-from schemas.stored import PROGRESS_KEY, head
+from schemas.stored import OWN_PREFIX, head
 from streams.app import GROUP as READERS
 from streams.logs.embedded import EmbeddedLog
 from streams.logs.embedded.editing import Editor
@@ -211,7 +211,7 @@ class Erasing:
         words = [*_spellings(erasure.customer), *(each.encode() for each in sorted(ids))]
         found = []
         for record in await editor.holding(MAILER_CHANGELOG, partition, words):
-            if record.key == PROGRESS_KEY or not record.value:
+            if not record.value or (record.key or b"").startswith(OWN_PREFIX):
                 continue
             entry = unpack_entry(record.value)
             theirs = (

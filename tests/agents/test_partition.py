@@ -226,8 +226,16 @@ def test_a_record_in_the_wrong_partition_is_moved_unchanged() -> None:
     ])  # fmt: skip
     moved = [(e.topic, e.key, e.record) for e in changes.effects if e.topic == "customer-events"]
     assert moved == [
-        ("customer-events", b"anna", OutRecord(b"anna", b"{}", headers)),
-        ("customer-events", b"anna", OutRecord(b"anna", structured)),
+        (
+            "customer-events",
+            b"anna",
+            OutRecord(b"anna", b"{}", [*headers, ("ritorno_origin", b"%d/0/0/0" % START)]),
+        ),
+        (
+            "customer-events",
+            b"anna",
+            OutRecord(b"anna", structured, [("ritorno_origin", b"%d/0/1/0" % START)]),
+        ),
     ]
     assert [key for key, _ in changes.states] == [b"bruno"]
     assert changes.counts.events["page.viewed", "moved"] == 2

@@ -13,7 +13,7 @@ from schemas.commands import COMMAND, SendCommand
 from schemas.customer import Customer, decode_customer
 from schemas.definitions import version_of
 from schemas.records import Record
-from schemas.stored import PROGRESS_KEY, Progress, head, unpack_progress
+from schemas.stored import OWN_PREFIX, PROGRESS_KEY, Progress, head, unpack_progress
 from streams.definitions import load
 from streams.log import Log
 from streams.replay import Outcome, Partition
@@ -87,6 +87,7 @@ class Follower:
             )
             if known_progress is None or progress.next_offset >= known_progress.next_offset:
                 found.progress[record.partition] = progress
+        if record.key.startswith(OWN_PREFIX):
             return
         known = found.states.get(record.key)
         if known is None or head(known).applied <= head(record.value).applied:

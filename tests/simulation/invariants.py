@@ -15,7 +15,15 @@ from schemas.customer import Customer, decode_customer
 from schemas.decisions import Decision
 from schemas.events import WORKFLOWS, Event
 from schemas.records import Record
-from schemas.stored import NEVER, PROGRESS_KEY, Progress, head, is_erased, unpack_progress
+from schemas.stored import (
+    NEVER,
+    OWN_PREFIX,
+    PROGRESS_KEY,
+    Progress,
+    head,
+    is_erased,
+    unpack_progress,
+)
 from schemas.topics import (
     CUSTOMER_EVENTS,
     CUSTOMERS_CHANGELOG,
@@ -44,6 +52,7 @@ async def check(world: World, shop: Shop, process: Process) -> None:
     live = await _live(world, process)
     folded, effects = _fold(world, definitions)
     assert live == folded, "the final state is that of a plain fold of the log"
+    live = {key: stored for key, stored in live.items() if not key.startswith(OWN_PREFIX)}
     _check_topics(world, effects)
     await _check_replay(world, definitions, live, effects)
     _check_mails(world)
@@ -66,7 +75,9 @@ async def _live(world: World, process: Process) -> dict[bytes, bytes]:
         part = world.log.topics[CUSTOMER_EVENTS][number]
         assert progress.next_offset == len(part)
         assert progress.log_time == max(record.timestamp for record in part)
-        states |= {key: stored for key, stored in owned.items() if not is_erased(stored)}
+        states |= {
+            _of(number, key): stored for key, stored in owned.items() if not is_erased(stored)
+        }
     return states
 
 
@@ -84,9 +95,16 @@ def _fold(world: World, definitions: Definitions) -> tuple[dict[bytes, bytes], l
         ).receive(records)
         effects += changes.effects
         states |= {
-            key: stored for key, stored in changes.states if stored and not is_erased(stored)
+            _of(number, key): stored
+            for key, stored in changes.states
+            if stored and not is_erased(stored)
         }
     return states, effects
+
+
+def _of(partition: int, key: bytes) -> bytes:
+    """Tell what is a partition's own from the same of another."""
+    return key + b"/%d" % partition if key.startswith(OWN_PREFIX) else key
 
 
 def _check_topics(world: World, effects: list[Effect]) -> None:

@@ -1,0 +1,166 @@
+"""A law: effects are appended whole and in the order of their decision, per partition.
+
+What partitions hear of each other is exact only because of it (`agents/origins.py`): after a crash
+the log holds the first ones of a batch's messages, and never a later one without those before it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from agents.changes import Place
+from schemas.records import OutRecord, Record
+from schemas.stored import Progress
+from schemas.topics import CUSTOMER_EVENTS, FACTS, SEND_COMMANDS
+from streams.clock import VirtualClock
+from streams.customers import CustomersRuntime
+from streams.definitions import Library
+from streams.partitioner import partition_of
+from streams.state.memory import open_memory
+from streams.ticks import Ticks
+from streams.transports.batch import PartitionBatch, TopicPartition
+from tests.runtime.parts import (
+    START,
+    CountingChanges,
+    CountingEffect,
+    FakeGate,
+    MemoryLog,
+    Seen,
+    memory_log,
+)
+from tests.runtime.test_commit_protocol import FailOnce, NoDefinitions
+
+TP = TopicPartition(CUSTOMER_EVENTS, 0)
+TOPICS = (SEND_COMMANDS, CUSTOMER_EVENTS, FACTS)
+KEYS = [b"k%d" % number for number in range(9)]
+RECORDS = 60
+
+
+class Talkative:
+    """Asks for many effects at each record, to several partitions of several topics."""
+
+    next_timer, timers_pending = 0, 0
+
+    def __init__(
+        self,
+        *,
+        partition: int,
+        load: Callable[[bytes], bytes | None],
+        progress: Progress,
+        due: Iterable[tuple[int, bytes]],
+        products: Iterable[bytes],
+        scan: Callable[[], Iterable[tuple[bytes, bytes]]],
+        poison: Mapping[Place, str],
+    ) -> None:
+        self.progress = progress
+        self.effects: list[CountingEffect] = []
+
+    def absorb(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if record.key is not None:
+                self.effects += decided(record.offset)
+        self.progress = Progress(next_offset=records[-1].offset + 1)
+
+    def take(self) -> CountingChanges:
+        effects, self.effects = self.effects, []
+        return CountingChanges(effects, [], self.progress)
+
+
+def decided(offset: int) -> list[CountingEffect]:
+    return [
+        CountingEffect(topic, key, OutRecord(key, b"%d/%d/%d" % (offset, number, place)))
+        for number, topic in enumerate(TOPICS)
+        for place, key in enumerate(KEYS)
+    ]
+
+
+async def run(fault: FailOnce | None = None) -> MemoryLog:
+    """Read the partition to its end; what the actors tell themselves is not read."""
+    log = await memory_log()
+    gate = FakeGate()
+    runtime: CustomersRuntime[Any] = CustomersRuntime(
+        log=log,
+        gate=gate,
+        open_store=open_memory,
+        actors=Talkative,
+        library=Library(log, NoDefinitions()),
+        ticks=Ticks(log, CUSTOMER_EVENTS, VirtualClock(START)),
+        observer=Seen(),
+    )
+    gate.own(CUSTOMER_EVENTS, runtime)
+    await log.append(CUSTOMER_EVENTS, 0, [OutRecord(b"x", b"")] * RECORDS)
+    records = log.topics[CUSTOMER_EVENTS][0][:]
+    if fault is not None:
+        log.fault = fault
+    await gate.open(TP)
+    for _ in range(20):
+        unread = records[gate.start[TP] :]
+        if not unread:
+            return log
+        await runtime.process(PartitionBatch(tp=TP, epoch=1, records=unread[:20]))
+    raise AssertionError("no progress")
+
+
+async def check(fault: FailOnce | None = None) -> None:
+    """Each partition has everything in order; before a repetition stands a beginning of it."""
+    log = await run(fault)
+    assert fault is None or fault.done
+    for topic in TOPICS:
+        for number, part in enumerate(log.topics[topic]):
+            wanted = [
+                effect.record.value
+                for offset in range(RECORDS)
+                for effect in decided(offset)
+                if effect.topic == topic
+                and partition_of(effect.key, len(log.topics[topic])) == number
+            ]
+            batch = len(wanted) // 3
+            places = [wanted.index(record.value) for record in part if record.value]
+            for before, place in itertools.pairwise([-1, *places]):
+                again = place % batch == 0 and place // batch == before // batch
+                assert place == before + 1 or again, f"{topic}/{number}: out of order"
+            assert max(places, default=-1) == len(wanted) - 1, f"{topic}/{number}: not the whole"
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("kept", [0, 1, 7, 30])
+@pytest.mark.parametrize("skip", [0, 1, 3])
+async def test_an_append_that_fails_leaves_a_beginning(topic: str, kept: int, skip: int) -> None:
+    await check(FailOnce(topic, kept, skip))
+
+
+async def test_undisturbed() -> None:
+    await check()
+
+
+async def reversed_order(self: Any, effects: Sequence[Any]) -> None:
+    await SEND(self, list(reversed(effects)))
+
+
+async def skipping(self: Any, effects: Sequence[Any]) -> None:
+    await SEND(self, [effect for n, effect in enumerate(effects) if n != len(effects) // 2])
+
+
+async def sorted_by_key(self: Any, effects: Sequence[Any]) -> None:
+    await SEND(self, sorted(effects, key=lambda effect: effect.key))
+
+
+async def last_first(self: Any, effects: Sequence[Any]) -> None:
+    await SEND(self, effects[-200:])
+    await SEND(self, effects)
+
+
+SEND = CustomersRuntime._send
+
+
+@pytest.mark.parametrize("broken", [reversed_order, skipping, sorted_by_key, last_first])
+async def test_who_breaks_it_is_found(
+    broken: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CustomersRuntime, "_send", broken)
+    with pytest.raises(AssertionError, match=r"out of order|not the whole"):
+        await check()

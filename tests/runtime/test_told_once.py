@@ -1,0 +1,244 @@
+"""What actors tell each other counts once, wherever between two steps of the commit a crash falls.
+
+The real actors on two partitions. A partition's changelog fails at a marked record: by then all
+effects of its batch are in the log, and are appended a second time when the batch is read again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import pytest
+
+from agents.changes import Changes
+from agents.definitions import Definitions
+from agents.partition import PartitionActors
+from schemas.customer import Customer, decode_customer
+from schemas.definitions import DEFINITION, canonical
+from schemas.records import OutRecord
+from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
+from streams.clock import VirtualClock
+from streams.customers import CustomersRuntime
+from streams.definitions import Library, publish
+from streams.partitioner import partition_of
+from streams.state.memory import open_memory
+from streams.ticks import Ticks
+from streams.transports.batch import PartitionBatch, TopicPartition
+from streams.yaml_text import read_yaml
+from tests.runtime.parts import START, FakeGate, MemoryLog, Seen, memory_log
+
+PARTITIONS = 2
+
+POOL = """
+id: coupons
+definition: coupons
+campaigns:
+  - {id: gift, kind: gift, description: {it: regalo}, pool: [%s]}
+"""
+GIVES = """
+id: w22-gives
+title: {it: Codice}
+trigger: order.completed
+entry: {once_per: order}
+steps:
+  - {id: code, coupon: gift}
+"""
+CODES = [f"CODE-{number}" for number in range(500)]
+
+
+def home(name: str) -> int:
+    return partition_of(name.encode(), PARTITIONS)
+
+
+def named(partition: int, prefix: str = "c") -> list[str]:
+    """Return 150 names whose partition it is."""
+    names = (f"{prefix}{number}" for number in range(2_000))
+    return [name for name in names if home(name) == partition][:150]
+
+
+@dataclass
+class Break:
+    """Fails one append to the changelog of a partition, `kept` records of which are written."""
+
+    partition: int
+    kept: int
+    done: bool = False
+
+    def __call__(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int | None:
+        if self.done or (topic, partition) != (CUSTOMERS_CHANGELOG, self.partition):
+            return None
+        self.done = True
+        return min(self.kept, len(records) - 1)
+
+
+@dataclass
+class Machine:
+    """Both partitions in one process, which can be killed."""
+
+    log: MemoryLog
+    seen: Seen = field(default_factory=Seen)
+
+    def boot(self) -> None:
+        definitions = Definitions()
+        self.gates = [FakeGate() for _ in range(PARTITIONS)]
+        self.runtimes: list[CustomersRuntime[Changes]] = []
+        for gate in self.gates:
+            runtime: CustomersRuntime[Changes] = CustomersRuntime(
+                log=self.log,
+                gate=gate,
+                open_store=open_memory,
+                actors=partial(
+                    PartitionActors,
+                    definitions=definitions,
+                    home=lambda key: partition_of(key, PARTITIONS),
+                ),
+                library=Library(self.log, definitions),
+                ticks=Ticks(self.log, CUSTOMER_EVENTS, VirtualClock(START)),
+                observer=self.seen,
+            )
+            gate.own(CUSTOMER_EVENTS, runtime)
+            self.runtimes.append(runtime)
+
+    async def read(self, partition: int) -> bool:
+        """Take all that is unread in one batch; return whether there was anything."""
+        tp, gate = TopicPartition(CUSTOMER_EVENTS, partition), self.gates[partition]
+        if tp not in gate.start:
+            await gate.open(tp)
+        records = self.log.topics[CUSTOMER_EVENTS][partition][gate.start[tp] :]
+        if records:
+            batch = PartitionBatch(tp=tp, epoch=1, records=records)
+            await self.runtimes[partition].process(batch)
+        return bool(records)
+
+    async def rest(self) -> None:
+        """Read until nothing is unread."""
+        while any([await self.read(number) for number in range(PARTITIONS)]):
+            pass
+
+    def customer(self, name: str) -> Customer:
+        stored = self.runtimes[home(name)].read_customer(name.encode(), PARTITIONS)
+        return Customer(key=name) if stored is None else decode_customer(name, stored)
+
+
+async def machine(*texts: str) -> Machine:
+    log = await memory_log(PARTITIONS)
+    files = [DEFINITION.validate_python(read_yaml(text)) for text in texts]
+    await publish(log, {each.id: canonical(each) for each in files})
+    built = Machine(log)
+    built.boot()
+    await built.rest()
+    return built
+
+
+def event(type_: str, id_: str, customer: str, **data: object) -> OutRecord:
+    headers = {"ce_id": id_, "ce_source": "/shop", "ce_type": type_}
+    raw = tuple((name, text.encode()) for name, text in headers.items())
+    return OutRecord(customer.encode(), json.dumps(data).encode(), raw)
+
+
+async def crash(built: Machine, partition: int, kept: int, *, killed: bool) -> None:
+    """Let the partition fail once between the effects and the state."""
+    fault = built.log.fault = Break(partition, kept)
+    await built.read(partition)
+    assert fault.done
+    if killed:
+        built.boot()
+
+
+Crashes = pytest.mark.parametrize(
+    ("kept", "killed"), [(0, False), (0, True), (1, True), (40, True), (999, True), (999, False)]
+)
+
+
+@Crashes
+async def test_200_forwarded_events_give_200_views(kept: int, killed: bool) -> None:
+    visitor, customer = named(0, "v")[0], named(1)[0]
+    built = await machine()
+    link = event("customer.identified", "link", visitor, customer_id=customer)
+    views = [event("product.viewed", f"e{n}", visitor, product_id="p") for n in range(200)]
+    await built.log.append(CUSTOMER_EVENTS, 0, [views[0]._replace(headers=event(
+        "product.viewed", "first", visitor).headers), link])  # fmt: skip
+    await built.rest()
+    await built.log.append(CUSTOMER_EVENTS, 0, views)
+    await crash(built, 0, kept, killed=killed)
+    await built.rest()
+    told = len(built.log.topics[CUSTOMER_EVENTS][1])
+    assert built.customer(customer).views == 201
+    if kept == 0:
+        assert told > 400, "they were appended twice"
+
+
+@Crashes
+async def test_100_requests_told_twice_use_100_codes(kept: int, killed: bool) -> None:
+    pool = home("ritorno/coupons/gift")
+    names = named(1 - pool)[:100]
+    built = await machine(POOL % ", ".join(CODES), GIVES)
+    line = [{"product_id": "p", "price": "1"}]
+    orders = [event("order.completed", f"e-{name}", name, order_id=name, products=line)
+              for name in names]  # fmt: skip
+    await built.log.append(CUSTOMER_EVENTS, 1 - pool, orders)
+    await crash(built, 1 - pool, kept, killed=killed)
+    await built.rest()
+    given = [coupon.code for name in names for coupon in built.customer(name).coupons]
+    assert len(given) == len(set(given)) == 100
+    issued = [r for r in built.log.records(CUSTOMER_EVENTS)
+              if r.header("ce_type") == b"coupon.issued"]  # fmt: skip
+    assert len(issued) == 100, "the pool has answered each request once"
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+async def test_a_repeated_merge_brings_nobody_back(kept: int) -> None:
+    visitor, customer = named(0, "v")[0], named(1)[0]
+    built = await machine()
+    await built.log.append(CUSTOMER_EVENTS, 0, [
+        event("product.viewed", "e1", visitor, product_id="p"),
+        event("customer.identified", "e2", visitor, customer_id=customer, email="a@example.it"),
+    ])  # fmt: skip
+    await crash(built, 0, kept, killed=False)
+    await built.read(1)
+    assert built.customer(customer).profile.email == "a@example.it"
+    await built.log.append(CUSTOMER_EVENTS, 1, [
+        event("customer.erasure_requested", "e3", customer)
+    ])  # fmt: skip
+    await built.read(1)
+    await built.rest()
+    assert built.customer(customer) == Customer(
+        key=customer, applied=built.customer(customer).applied
+    )
+    built.boot()
+    await built.rest()
+    assert built.customer(customer).first_seen == 0
+
+
+@pytest.mark.parametrize("kept", [0, 2])
+async def test_a_moved_record_counts_once(kept: int) -> None:
+    """A producer with another partitioner; a hundred records are more than anybody remembers."""
+    customer = named(1)[0]
+    built = await machine()
+    views = [event("product.viewed", f"e{n}", customer, product_id="p") for n in range(100)]
+    stay = [event("product.viewed", f"s{n}", name) for n, name in enumerate(named(0)[:5])]
+    await built.log.append(CUSTOMER_EVENTS, 0, [*stay, *views])
+    await crash(built, 0, kept, killed=True)
+    await built.rest()
+    assert len(built.log.topics[CUSTOMER_EVENTS][1]) > 200
+    assert built.customer(customer).views == 100
+
+
+async def test_a_visitor_that_changed_hands_is_not_given_back() -> None:
+    first, second = named(0)[:2]
+    visitor = named(1, "v")[0]
+    built = await machine()
+    await built.log.append(CUSTOMER_EVENTS, 0, [
+        event("customer.identified", "e1", first, anonymous_id=visitor)
+    ])  # fmt: skip
+    await crash(built, 0, 0, killed=False)
+    await built.read(1)
+    link = event("customer.identified", "e2", visitor, customer_id=second)
+    many = [event("product.viewed", f"e{n}", visitor) for n in range(3, 90)]
+    await built.log.append(CUSTOMER_EVENTS, 1, [link, *many])
+    await built.read(1)
+    await built.rest()
+    assert built.customer(visitor).became == second
