@@ -9,13 +9,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from agents import arbitration, tracking
 from agents.context import Context
+from schemas.bounds import cut
 from schemas.customer import Customer
+from schemas.customer.person import SOURCE_BYTES
 from schemas.events import ACTIVE, Event
 from schemas.events.shopping import PageViewed
 
 VISIT_ENDS = 30 * 60_000
 """Silence, ms, after which another page is another visit; the custom of web analytics."""
-SOURCE_LENGTH = 100
 
 
 def note(customer: Customer, event: Event, context: Context) -> None:
@@ -49,8 +50,8 @@ def _source(event: Event) -> str:
     """A campaign in the address of the page, the site that led there, or what the event says."""
     data = event.data
     if isinstance(data, PageViewed):
-        return (_campaign(data.url or "") or _host(data.referrer or ""))[:SOURCE_LENGTH]
-    return (vars(data).get("source") or "")[:SOURCE_LENGTH]
+        return cut(_campaign(data.url or "") or _host(data.referrer or ""), SOURCE_BYTES)
+    return cut(vars(data).get("source") or "", SOURCE_BYTES)
 
 
 def _campaign(url: str) -> str:

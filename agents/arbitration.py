@@ -14,9 +14,10 @@ from typing import Literal, NamedTuple
 
 from agents import limits
 from agents.privacy import SoftOptIn, legal_basis
+from schemas.bounds import largest, shed
 from schemas.commands import LegalBasis
 from schemas.customer import Customer
-from schemas.customer.mail import SENT_HISTORY, Sent
+from schemas.customer.mail import SENT_HISTORY, SENT_ROOM, Sent
 from schemas.customer.runs import Run
 from schemas.decisions import Reason
 from schemas.definitions.shop import Policy
@@ -29,6 +30,8 @@ TRANSACTIONAL_HISTORY = 20
 
 HOLDS = frozenset({"quiet_hours", "frequency_cap", "fatigue", "mix", "outranked"})
 """Why a mail may be held."""
+
+_LARGEST = largest(Sent)
 
 _HOLD: int = Policy.model_fields["hold"].default
 
@@ -162,7 +165,8 @@ def remember(customer: Customer, sent: Sent, policy: Policy | None) -> None:
 def worth_keeping(mails: Sequence[Sent], policy: Policy | None) -> list[Sent]:
     """Return those of the mails, in order of time, that a rule may still ask for.
 
-    Other workflows' mails must not push out those that a workflow's own cap counts.
+    Other workflows' mails must not push out those that a workflow's own cap counts. Without room
+    for them all the oldest go.
     """
     wanted = {"marketing": SENT_HISTORY, "transactional": TRANSACTIONAL_HISTORY}
     own = limits.own_caps(policy)
@@ -176,7 +180,9 @@ def worth_keeping(mails: Sequence[Sent], policy: Policy | None) -> list[Sent]:
             of_workflow = 0
         if wanted[mail.mail_class] >= 0 or of_workflow:
             kept.append(mail)
-    return kept[::-1]
+    kept.reverse()
+    shed(kept, SENT_ROOM, _LARGEST)
+    return kept
 
 
 def give_back(customer: Customer, command_id: str, now: int) -> None:

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agents.context import Context, Occurred
+from schemas.bounds import cut, fits, largest, shed
 from schemas.customer import Customer
-from schemas.customer.shopping import Cart, Line
+from schemas.customer.shopping import (
+    BRAND_BYTES,
+    CART_LINES_KEPT,
+    CART_ROOM,
+    CART_URL_BYTES,
+    NAME_BYTES,
+    URL_BYTES,
+    Cart,
+    Line,
+)
 from schemas.events import Event
 from schemas.events.fields import is_address
 from schemas.events.shopping import CartChange, CheckoutProgress, Product
 
-LINES_KEPT = 120
-"""Whoever puts more into a cart is no person. With the lines of the orders, what was bought and
-looked at, and the lengths below, a record stays under 950 kB, which a log still takes."""
-NAME_LENGTH = 200
-BRAND_LENGTH = 60
-URL_LENGTH = 500
-"""Characters of a name or a category that are kept; a longer URL is left out, as a cut one is
-none."""
+_LARGEST_LINE = largest(Line)
 
 
 def product_added(customer: Customer, event: Event, context: Context) -> list[Occurred]:
@@ -30,10 +33,10 @@ def product_added(customer: Customer, event: Event, context: Context) -> list[Oc
     present = _find(cart.lines, data.product_id)
     if present is None:
         cart.lines.append(to_line(data))
-        del cart.lines[:-LINES_KEPT]
     else:
         _refresh(present, data)
         present.quantity += data.quantity
+    _fit(cart)
     _describe(cart, data.cart_id, data.cart_url, data.currency)
     return _changed(cart, time)
 
@@ -65,10 +68,12 @@ def checkout(customer: Customer, event: Event, context: Context) -> list[Occurre
     if data.products is None:
         return []
     before = _contents(cart.lines)
-    lines = [to_line(product) for product in data.products if product.quantity][:LINES_KEPT]
-    if _contents(lines) == before:
+    lines = [to_line(product) for product in data.products if product.quantity]
+    seen = Cart(lines=lines[:CART_LINES_KEPT])
+    _fit(seen)
+    if _contents(seen.lines) == before:
         return []
-    cart.lines = lines
+    cart.lines = seen.lines
     return _changed(cart, time)
 
 
@@ -101,6 +106,7 @@ def adopt(cart: Cart, other: Cart) -> list[Occurred]:
             cart.lines.append(line)
         else:
             present.quantity = max(present.quantity, line.quantity)
+    _fit(cart)
     _describe(cart, other.id or None, other.url or None, other.currency)
     return _changed(cart, other.changed)
 
@@ -115,8 +121,14 @@ def to_line(product: Product) -> Line:
         category=name_text(product.category),
         url=url_text(product.url),
         image_url=url_text(product.image_url),
-        brand=name_text(product.brand)[:BRAND_LENGTH],
+        brand=cut(product.brand or "", BRAND_BYTES),
     )
+
+
+def _fit(cart: Cart) -> None:
+    """Let those give way that were put in first, as far as there are too many."""
+    del cart.lines[:-CART_LINES_KEPT]
+    shed(cart.lines, CART_ROOM, _LARGEST_LINE)
 
 
 def _changed(cart: Cart, time: int) -> list[Occurred]:
@@ -138,24 +150,25 @@ def _refresh(line: Line, product: Product) -> None:
     line.price = line.price if product.price is None else product.price
     line.name = name_text(product.name) or line.name
     line.category = name_text(product.category) or line.category
-    line.brand = name_text(product.brand)[:BRAND_LENGTH] or line.brand
+    line.brand = cut(product.brand or "", BRAND_BYTES) or line.brand
     line.url = url_text(product.url) or line.url
     line.image_url = url_text(product.image_url) or line.image_url
 
 
 def name_text(text: str | None) -> str:
     """Return a name as far as it is kept."""
-    return (text or "")[:NAME_LENGTH]
+    return cut(text, NAME_BYTES) if text else ""
 
 
 def url_text(text: str | None) -> str:
     """Return an address as far as it is kept: whole, or not at all."""
-    return text if text and len(text) <= URL_LENGTH else ""
+    return text if text and fits(text, URL_BYTES) else ""
 
 
 def _describe(cart: Cart, id_: str | None, url: str | None, currency: str | None) -> None:
     cart.id = id_ or cart.id
-    cart.url = url or cart.url
+    if url and fits(url, CART_URL_BYTES):
+        cart.url = url
     cart.currency = currency or cart.currency
 
 

@@ -6,18 +6,34 @@ carries the link. Until the link's page is confirmed, the list waits, and market
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import msgspec
+
 from agents import reachability
-from agents.context import Context, Occurred
+from agents.context import Context, Occurred, Refused
+from schemas.bounds import cut, kept_bytes, largest
 from schemas.customer import Customer
-from schemas.customer.consent import EVIDENCE_KEPT, Consent, Evidence, Subscription
+from schemas.customer.consent import (
+    EVIDENCE_KEPT,
+    EVIDENCE_ROOM,
+    EVIDENCE_TEXT,
+    IP_BYTES,
+    LISTS_KEPT,
+    Consent,
+    Evidence,
+    Subscription,
+)
 from schemas.events import Event
 from schemas.events.person import ConsentChange, ListChange, Statement
 
 ON_LIST = "list"
 """Purpose of the evidence for lists."""
 
-EVIDENCE_TEXT = 200
-"""Characters of each text in a piece of evidence."""
+SAID_AGAIN_MS = 3_600_000
+"""Within an hour the same words on a page that the same mail has led to prove nothing new."""
+
+_LARGEST = largest(Evidence)
 
 
 def given(customer: Customer, event: Event, context: Context) -> list[Occurred]:
@@ -38,6 +54,10 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Occur
     """Put the customer on a list. A confirmed subscription is marketing consent too."""
     data: ListChange = event.data
     time = context.when(event.time)
+    if data.list not in customer.lists and len(customer.lists) >= LISTS_KEPT:
+        raise Refused(
+            "too_many_lists", f"list: {data.list!r} would be one of more than {LISTS_KEPT}"
+        )
     if data.email:
         if data.email != customer.profile.email:
             reachability.moved(customer, customer.profile.email)
@@ -68,7 +88,8 @@ def unsubscribed(customer: Customer, event: Event, context: Context) -> list[Occ
     known = customer.lists.get(data.list)
     if known is not None and known.time > time:
         return []
-    customer.lists[data.list] = Subscription(subscribed=False, time=time)
+    if known is not None or len(customer.lists) < LISTS_KEPT:
+        customer.lists[data.list] = Subscription(subscribed=False, time=time)
     customer.left_list = max(customer.left_list, time)
     occurred = [Occurred("list.left", time, list=data.list, data={"list": data.list})]
     if not any(subscription.subscribed for subscription in customer.lists.values()):
@@ -79,6 +100,8 @@ def unsubscribed(customer: Customer, event: Event, context: Context) -> list[Occ
 def put_on(customer: Customer, name: str, time: int) -> list[Occurred]:
     """Put the customer on a list. Its mails may be sent when there is consent, which this isn't."""
     known = customer.lists.get(name)
+    if known is None and len(customer.lists) >= LISTS_KEPT:
+        return []
     if known is None or not known.subscribed:
         customer.lists[name] = Subscription(subscribed=True, time=time)
     return _join(customer)
@@ -103,8 +126,10 @@ def withdraw(customer: Customer, evidence: Evidence) -> list[Occurred]:
 def adopt(customer: Customer, other: Customer) -> list[Occurred]:
     """Take over what a visitor has agreed to, where it is the later word."""
     occurred: list[Occurred] = []
-    for name, subscription in other.lists.items():
+    for name, subscription in sorted(other.lists.items(), key=_objections_first):
         known = customer.lists.get(name)
+        if known is None and len(customer.lists) >= LISTS_KEPT:
+            continue
         if known is None or known.time < subscription.time:
             customer.lists[name] = subscription
             if known is not None and known.subscribed and not subscription.subscribed:
@@ -135,21 +160,60 @@ def _evidence(event: Event, context: Context, purpose: str, *, agreed: bool) -> 
         purpose=purpose,
         given=agreed,
         time=context.when(event.time),
-        source=(data.source or event.source)[:EVIDENCE_TEXT],
+        source=cut(data.source or event.source, EVIDENCE_TEXT),
         event_id=event.id,
         list=data.list if isinstance(data, ListChange) else "",
-        wording=(data.wording or "")[:EVIDENCE_TEXT],
-        mail=data.mail or "",
-        ip=(data.ip or "")[:EVIDENCE_TEXT],
+        wording=cut(data.wording or "", EVIDENCE_TEXT),
+        mail=cut(data.mail or "", EVIDENCE_TEXT),
+        ip=cut(data.ip or "", IP_BYTES),
     )
 
 
 def _keep(customer: Customer, evidence: Evidence) -> None:
-    """Keep a piece of evidence, also when it comes too late to count; drop the oldest of many."""
-    customer.evidence.append(evidence)
-    alike = [each for each in customer.evidence if each.purpose == evidence.purpose]
-    if len(alike) > EVIDENCE_KEPT:
-        customer.evidence.remove(alike[0])
+    """Keep a piece of evidence, also when it comes too late to count; the oldest of many gives way.
+
+    What proves the last word on a list, or the last yes and no to a purpose, never does.
+    """
+    if evidence.mail and any(_says_again(evidence, each) for each in customer.evidence):
+        return
+    kept = customer.evidence
+    kept.append(evidence)
+    if sum(each.purpose == evidence.purpose for each in kept) > EVIDENCE_KEPT:
+        _give_way(customer, [each for each in kept if each.purpose == evidence.purpose])
+    if len(kept) * _LARGEST > EVIDENCE_ROOM:
+        while kept_bytes(customer.evidence) > EVIDENCE_ROOM:
+            _give_way(customer, customer.evidence)
+
+
+def _says_again(evidence: Evidence, other: Evidence) -> bool:
+    if abs(evidence.time - other.time) > SAID_AGAIN_MS:
+        return False
+    said = msgspec.structs.replace(evidence, time=other.time, event_id=other.event_id)
+    return said == other
+
+
+def _give_way(customer: Customer, candidates: Sequence[Evidence]) -> None:
+    """Drop the oldest of the candidates that is no proof of what holds.
+
+    There is one: those that are, are as many at most as there are lists, and six.
+    """
+    proofs: dict[tuple[str, str, bool], Evidence] = {}
+    for each in customer.evidence:
+        about_list = each.purpose == ON_LIST
+        if about_list and each.list not in customer.lists:
+            continue
+        about = (each.purpose, each.list if about_list else "", not about_list and each.given)
+        if about not in proofs or each.time >= proofs[about].time:
+            proofs[about] = each
+    proving = {id(each) for each in proofs.values()}
+    superseded = next((each for each in candidates if id(each) not in proving), candidates[0])
+    customer.evidence = [each for each in customer.evidence if each is not superseded]
+
+
+def _objections_first(item: tuple[str, Subscription]) -> tuple[bool, int, str]:
+    """Of a visitor's lists those come first that were left, then the oldest."""
+    name, subscription = item
+    return (subscription.subscribed, subscription.time, name)
 
 
 def _agree(customer: Customer, evidence: Evidence) -> bool:

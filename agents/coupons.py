@@ -13,9 +13,10 @@ import hashlib
 from agents.context import Context, Occurred
 from agents.digests import derived_id
 from agents.effects import signal, tell
+from schemas.bounds import fits, largest, shed
 from schemas.customer import Customer
 from schemas.customer.runs import Run
-from schemas.customer.shopping import COUPONS_KEPT, Coupon
+from schemas.customer.shopping import CODE_BYTES, COUPONS_KEPT, COUPONS_ROOM, Coupon
 from schemas.definitions.shop import Campaign
 from schemas.definitions.steps import CouponStep
 from schemas.events import Event
@@ -28,6 +29,8 @@ from schemas.stored import NEVER
 SOURCE = "/ritorno/coupons"
 POOL_PREFIX = "ritorno/coupons/"
 """Keys of the pools' actors."""
+
+_LARGEST = largest(Coupon)
 
 ASKED = "?"
 """No code: the pool has been asked for one."""
@@ -76,7 +79,7 @@ def give(customer: Customer, campaign: Campaign, code: str, context: Context) ->
         each for each in customer.coupons if each.expires > context.now or each.redeemed
     ]
     customer.coupons.append(coupon)
-    del customer.coupons[:-COUPONS_KEPT]
+    _fit(customer)
     _announce("issued", customer, coupon, campaign, context)
     return coupon
 
@@ -112,7 +115,7 @@ def answered(customer: Customer, event: Event, context: Context) -> list[Occurre
     if run is None or run.results.get(data.step) != ASKED:
         return []  # it is over; the code goes unused, as nobody has been told of it
     run.results[data.step] = "none"
-    if campaign is not None and data.code:
+    if campaign is not None and data.code and fits(data.code, CODE_BYTES):
         give(customer, campaign, data.code, context)
         run.coupon, run.results[data.step] = data.code, "issued"
     run.due = context.now
@@ -144,7 +147,13 @@ def adopt(customer: Customer, other: Customer) -> None:
     mine = {coupon.code for coupon in customer.coupons}
     customer.coupons += [coupon for coupon in other.coupons if coupon.code not in mine]
     customer.coupons.sort(key=lambda coupon: (coupon.issued, coupon.code))
+    _fit(customer)
+
+
+def _fit(customer: Customer) -> None:
+    """Let those give way that were issued first."""
     del customer.coupons[:-COUPONS_KEPT]
+    shed(customer.coupons, COUPONS_ROOM, _LARGEST)
 
 
 def _codes(data: OrderCompleted) -> list[str]:

@@ -11,12 +11,14 @@ from typing import Any
 from agents.context import Context
 from agents.days import parse_day
 from agents.values import to_number
+from schemas.bounds import cut, kept_bytes
 from schemas.customer import Customer
+from schemas.customer.person import FIELD_BYTES, FIELDS_ROOM
 from schemas.definitions.shop import CustomField
 from schemas.events.person import Traits
 
-TEXT_LENGTH = 500
-"""Characters of a text that are kept."""
+_LARGEST = FIELD_BYTES + 64
+"""Bytes of a field with its name, which has at most 41 letters."""
 
 
 def take(customer: Customer, traits: Traits, context: Context) -> None:
@@ -42,10 +44,16 @@ def put(customer: Customer, name: str, value: Any, context: Context) -> None:
 
 def _set(customer: Customer, field: CustomField, given: Any, context: Context) -> None:
     value = _fitting(given, field)
-    if value is None:
+    if value is None or not _has_room(customer, field.id, value):
         context.refused_fields.append(field.id)
     else:
         customer.fields[field.id] = value
+
+
+def _has_room(customer: Customer, name: str, value: bool | int | float | str) -> bool:
+    if (len(customer.fields) + 1) * _LARGEST <= FIELDS_ROOM:
+        return True
+    return kept_bytes({**customer.fields, name: value}) <= FIELDS_ROOM
 
 
 def _fitting(given: Any, field: CustomField) -> bool | int | float | str | None:
@@ -59,4 +67,11 @@ def _fitting(given: Any, field: CustomField) -> bool | int | float | str | None:
     if field.type == "date":
         day = parse_day(str(given))
         return None if day is None else str(day)
-    return str(given)[:TEXT_LENGTH]
+    return cut(str(given), FIELD_BYTES)
+
+
+def adopt(customer: Customer, visitor: Customer) -> None:
+    """Fill the gaps from what a visitor had told, as far as there is room."""
+    for name, value in visitor.fields.items():
+        if name not in customer.fields and _has_room(customer, name, value):
+            customer.fields[name] = value

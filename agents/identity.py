@@ -16,11 +16,13 @@ from agents import (
     cart,
     consent,
     coupons,
+    custom_fields,
     interests,
     loyalty,
     orders,
     profile,
     score,
+    sending,
     tags,
 )
 from agents.context import Context, Occurred, Refused
@@ -110,6 +112,7 @@ def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]
     customer.ignored += visitor.ignored
     customer.left_list = max(customer.left_list, visitor.left_list)
     customer.pending += visitor.pending
+    sending.fit_pending(customer)
     changed = cart.adopt(customer.cart, visitor.cart)
     adopting.adopt(customer, visitor, context, with_cart=bool(changed))
     orders.adopt(customer, visitor)
@@ -149,7 +152,7 @@ def _adopt_profile(customer: Customer, visitor: Customer, context: Context) -> N
     profile.adopt(customer.profile, visitor.profile)
     customer.views += visitor.views
     tags.adopt(customer, visitor)
-    customer.fields = {**visitor.fields, **customer.fields}
+    custom_fields.adopt(customer, visitor)
     activity.adopt(customer, visitor)
     interests.adopt(customer, visitor)
     coupons.adopt(customer, visitor)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from agents.cart import name_text
 from agents.context import Context, Occurred
+from schemas.bounds import cut
 from schemas.customer import Customer
-from schemas.customer.shopping import INTERESTS_KEPT, VIEWS_KEPT, Interest
+from schemas.customer.shopping import CATEGORY_BYTES, INTERESTS_KEPT, VIEWS_KEPT, Interest
 from schemas.events import Event
 from schemas.events.shopping import Product
 
@@ -40,7 +40,8 @@ def _interest(customer: Customer, product: Product) -> Interest:
     """The product's, as the latest one; the one that was met longest ago gives way."""
     interest = customer.interests.pop(product.product_id, None) or Interest()
     customer.interests[product.product_id] = interest
-    interest.category = name_text(product.category) or interest.category
+    if product.category:
+        interest.category = cut(product.category, CATEGORY_BYTES)
     if len(customer.interests) > INTERESTS_KEPT:
         del customer.interests[next(iter(customer.interests))]
     return interest

@@ -13,7 +13,7 @@ from agents.context import Context, Occurred
 from agents.digests import derived_id
 from agents.effects import signal
 from schemas.customer import Customer
-from schemas.customer.shopping import EarnedPoints
+from schemas.customer.shopping import POINTS_KEPT, EarnedPoints
 from schemas.definitions.shop import Loyalty
 from schemas.instant import from_datetime, to_datetime
 from schemas.signals import TierChanged
@@ -45,6 +45,7 @@ def add(customer: Customer, points: int, time: int, context: Context) -> None:
     else:
         customer.points.append(EarnedPoints(month, points))
         customer.points.sort(key=lambda earned: earned.time)
+        del customer.points[:-POINTS_KEPT]
     review(customer, context)
     after = balance(customer)
     if after > before:
@@ -112,6 +113,7 @@ def adopt(customer: Customer, other: Customer, context: Context) -> None:
         else:
             customer.points.append(earned)
     customer.points.sort(key=lambda earned: earned.time)
+    del customer.points[:-POINTS_KEPT]
     customer.tier = customer.tier or other.tier
     review(customer, context)
 

@@ -8,9 +8,10 @@ from agents import arbitration, reachability
 from agents.consent import withdraw
 from agents.context import Context, Occurred
 from agents.effects import command
+from schemas.bounds import cut
 from schemas.commands import FeedbackCommand
 from schemas.customer import Customer
-from schemas.customer.consent import Evidence
+from schemas.customer.consent import EVIDENCE_TEXT, IP_BYTES, Evidence
 from schemas.events import Event
 from schemas.outcomes import MAILER, MailEngaged, MailOutcome
 
@@ -63,15 +64,16 @@ def complained(customer: Customer, event: Event, context: Context) -> list[Occur
 def objected(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """Unsubscribed, or complained: no marketing from now on."""
     data: MailEngaged = event.data
+    reason = f", {data.reason}" if data.reason else ""
     said = Evidence(
         purpose="marketing",
         given=False,
         time=context.when(event.time),
-        source=event.type.removeprefix("mail.") + (f", {data.reason}"[:100] if data.reason else ""),
+        source=cut(event.type.removeprefix("mail.") + reason, EVIDENCE_TEXT),
         event_id=event.id,
-        wording=data.wording[:100],
-        mail=data.command_id[:200],
-        ip=data.ip[:100],
+        wording=cut(data.wording, EVIDENCE_TEXT),
+        mail=cut(data.command_id, EVIDENCE_TEXT),
+        ip=cut(data.ip, IP_BYTES),
     )
     return withdraw(customer, said)
 

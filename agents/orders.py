@@ -6,10 +6,14 @@ from decimal import Decimal
 
 from agents import cart, coupons, digests, loyalty, occurrences, purchases, replenishment
 from agents.context import Context, Occurred, Repeated
+from schemas.bounds import fits, kept_bytes, largest
 from schemas.customer import SEEN_BYTES, Customer
 from schemas.customer.shopping import (
     ORDER_LINES_KEPT,
     ORDERS_KEPT,
+    ORDERS_ROOM,
+    TRACKING_BYTES,
+    Line,
     Order,
     OrderStatistics,
     OrderStatus,
@@ -29,6 +33,9 @@ _RANK: dict[str, int] = {
     "refunded": 3,
 }
 """A status that arrives late doesn't overwrite a later one."""
+
+_LARGEST_LINE = largest(Line)
+_LARGEST_HEAD = largest(Order) - ORDER_LINES_KEPT * _LARGEST_LINE
 
 
 def completed(customer: Customer, event: Event, context: Context) -> list[Occurred]:
@@ -63,9 +70,12 @@ def updated(customer: Customer, event: Event, context: Context) -> list[Occurred
     if order is not None:
         order.carrier = cart.name_text(data.carrier) or order.carrier
         order.url = cart.url_text(data.order_url) or order.url
-        order.tracking_number = data.tracking_number or order.tracking_number
-        order.tracking_url = data.tracking_url or order.tracking_url
-        order.estimated_delivery = data.estimated_delivery or order.estimated_delivery
+        order.tracking_number = cart.name_text(data.tracking_number) or order.tracking_number
+        order.tracking_url = _tracking_url(data.tracking_url) or order.tracking_url
+        order.estimated_delivery = (
+            cart.name_text(data.estimated_delivery) or order.estimated_delivery
+        )
+        _fit(customer)
     return []
 
 
@@ -127,9 +137,9 @@ def adopt(customer: Customer, other: Customer) -> None:
     mine.items += theirs.items
     mine.refunds += theirs.refunds
     for currency, amount in theirs.spent.items():
-        mine.spent[currency] = mine.spent.get(currency, Decimal(0)) + amount
+        purchases.add_amount(mine.spent, currency, amount)
     for currency, amount in theirs.refunded.items():
-        mine.refunded[currency] = mine.refunded.get(currency, Decimal(0)) + amount
+        purchases.add_amount(mine.refunded, currency, amount)
     if theirs.count:
         mine.first = min(mine.first or theirs.first, theirs.first)
         mine.last = max(mine.last, theirs.last)
@@ -146,9 +156,9 @@ def _to_order(data: OrderCompleted, time: int, amount: Decimal) -> Order:
         shipping=data.shipping,
         discount=data.discount,
         tax=data.tax,
-        estimated_delivery=data.estimated_delivery or "",
-        tracking_number=data.tracking_number or "",
-        tracking_url=data.tracking_url or "",
+        estimated_delivery=cart.name_text(data.estimated_delivery),
+        tracking_number=cart.name_text(data.tracking_number),
+        tracking_url=_tracking_url(data.tracking_url),
         payment_method=cart.name_text(data.payment_method),
         coupon=cart.name_text(data.coupon),
         carrier=cart.name_text(data.carrier),
@@ -182,7 +192,7 @@ def _stocked(customer: Customer, order: Order, context: Context) -> list[Occurre
 def _count(customer: Customer, order: Order) -> None:
     numbers = customer.statistics
     numbers.count += 1
-    numbers.spent[order.currency] = numbers.spent.get(order.currency, Decimal(0)) + order.total
+    purchases.add_amount(numbers.spent, order.currency, order.total)
     numbers.items += sum(line.quantity for line in order.lines)
     numbers.first = min(numbers.first or order.time, order.time)
     numbers.last = max(numbers.last, order.time)
@@ -191,7 +201,8 @@ def _count(customer: Customer, order: Order) -> None:
 
 def _discount(numbers: OrderStatistics, order: Order) -> None:
     numbers.count -= 1
-    numbers.spent[order.currency] -= order.total
+    if order.currency in numbers.spent:
+        numbers.spent[order.currency] -= order.total
     numbers.items -= sum(line.quantity for line in order.lines)
 
 
@@ -203,6 +214,24 @@ def _keep(customer: Customer, order: Order) -> None:
     del customer.orders[:-ORDERS_KEPT]
     while sum(len(kept.lines) for kept in customer.orders) > ORDER_LINES_KEPT:
         del customer.orders[0]
+    _fit(customer)
+
+
+def _fit(customer: Customer) -> None:
+    """Let the oldest orders give way as far as there is no room; the last one its last lines."""
+    lines = sum(len(kept.lines) for kept in customer.orders)
+    if len(customer.orders) * _LARGEST_HEAD + lines * _LARGEST_LINE <= ORDERS_ROOM:
+        return  # nothing to measure, as for nearly everybody
+    while (surplus := kept_bytes(customer.orders) - ORDERS_ROOM) > 0:
+        oldest = customer.orders[0]
+        if len(customer.orders) > 1:
+            del customer.orders[0]
+        else:
+            oldest.lines = oldest.lines[: -(surplus // _LARGEST_LINE + 1)]
+
+
+def _tracking_url(text: str | None) -> str:
+    return text if text and fits(text, TRACKING_BYTES) else ""
 
 
 def _progress(
@@ -243,7 +272,7 @@ def _refund(
 ) -> None:
     numbers = customer.statistics
     numbers.refunds += 1
-    numbers.refunded[currency] = numbers.refunded.get(currency, Decimal(0)) + amount
+    purchases.add_amount(numbers.refunded, currency, amount)
     loyalty.spent(customer, -amount, currency, time, context)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from agents import custom_fields, reachability
 from agents.context import Context, Occurred
+from schemas.bounds import ADDRESS_BYTES, cut, fits
 from schemas.customer import Customer
-from schemas.customer.person import Profile
+from schemas.customer.person import PROFILE_BYTES, Profile
 from schemas.events import Event
 from schemas.events.person import Traits
 
@@ -27,7 +28,7 @@ def take_traits(customer: Customer, traits: Traits, context: Context) -> None:
     for name in _FIELDS:
         value = getattr(traits, name)
         if value:
-            setattr(customer.profile, name, value)
+            _set(customer, name, value)
 
 
 def set_field(
@@ -36,9 +37,17 @@ def set_field(
     """Set a profile field, `profile.city`, or a custom one; None takes it away."""
     room, _, field = name.partition(".")
     if room == "profile":
-        setattr(customer.profile, field, "" if value is None else str(value))
+        _set(customer, field, "" if value is None else str(value))
         return
     custom_fields.put(customer, field or name, value, context)
+
+
+def _set(customer: Customer, name: str, value: str) -> None:
+    """Keep a text as far as there is room; an address whole, or not at all."""
+    if name != "email":
+        setattr(customer.profile, name, cut(value, PROFILE_BYTES))
+    elif fits(value, ADDRESS_BYTES):
+        customer.profile.email = value
 
 
 def adopt(profile: Profile, other: Profile) -> None:

@@ -6,29 +6,37 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from agents.calendar import local_day
+from schemas.bounds import KEY_BYTES, kept_bytes, largest
 from schemas.customer.shopping import (
+    CURRENCIES_KEPT,
     KINDS_BOUGHT_KEPT,
+    KINDS_BOUGHT_ROOM,
     MONTHS_KEPT,
     PAYMENT_METHODS_KEPT,
     PRODUCTS_BOUGHT_KEPT,
+    PRODUCTS_BOUGHT_ROOM,
     Bought,
     MonthOfOrders,
     Order,
     Purchases,
 )
 
+_LARGEST = largest(Bought) + KEY_BYTES
+
 _KEPT = {
-    "products": PRODUCTS_BOUGHT_KEPT,
-    "categories": KINDS_BOUGHT_KEPT,
-    "brands": KINDS_BOUGHT_KEPT,
-    "payment_methods": PAYMENT_METHODS_KEPT,
+    "products": (PRODUCTS_BOUGHT_KEPT, PRODUCTS_BOUGHT_ROOM),
+    "categories": (KINDS_BOUGHT_KEPT, KINDS_BOUGHT_ROOM),
+    "brands": (KINDS_BOUGHT_KEPT, KINDS_BOUGHT_ROOM),
+    "payment_methods": (PAYMENT_METHODS_KEPT, PAYMENT_METHODS_KEPT * _LARGEST),
 }
+"""How many of each, and how many bytes they may take together."""
 
 
 def count(purchases: Purchases, order: Order, zone: str) -> None:
     """Add an order; the month that it belongs to is the one in `zone`."""
-    for room, names in _of(order).items():
-        _add(getattr(purchases, room), {name: Bought(1, order.time) for name in names}, _KEPT[room])
+    for kind, names in _of(order).items():
+        more = {name: Bought(1, order.time) for name in names}
+        _add(getattr(purchases, kind), more, *_KEPT[kind])
     month = f"{local_day(order.time, zone):%Y-%m}"
     _add_months(purchases, {month: MonthOfOrders(1, {order.currency: order.total})})
     _add_money(purchases, {order.currency: order.total}, {order.currency: 1})
@@ -37,8 +45,8 @@ def count(purchases: Purchases, order: Order, zone: str) -> None:
 
 def uncount(purchases: Purchases, order: Order, zone: str) -> None:
     """Take an order out again that was counted by two actors who are one now."""
-    for room, names in _of(order).items():
-        bought: dict[str, Bought] = getattr(purchases, room)
+    for kind, names in _of(order).items():
+        bought: dict[str, Bought] = getattr(purchases, kind)
         for name in names & bought.keys():
             bought[name].orders -= 1
             if bought[name].orders <= 0:
@@ -47,20 +55,26 @@ def uncount(purchases: Purchases, order: Order, zone: str) -> None:
     month = purchases.months.get(name)
     if month is not None:
         month.orders -= 1
-        month.spent[order.currency] = month.spent.get(order.currency, Decimal(0)) - order.total
+        add_amount(month.spent, order.currency, -order.total)
         if month.orders <= 0:
             del purchases.months[name]
-    purchases.counts[order.currency] = purchases.counts.get(order.currency, 0) - 1
+    _add_money(purchases, {}, {order.currency: -1})
     purchases.with_coupon -= _had_coupon(order)
 
 
 def adopt(purchases: Purchases, other: Purchases) -> None:
     """Add what a visitor bought who turned out to be this customer."""
-    for room, limit in _KEPT.items():
-        _add(getattr(purchases, room), getattr(other, room), limit)
+    for kind, limits in _KEPT.items():
+        _add(getattr(purchases, kind), getattr(other, kind), *limits)
     _add_months(purchases, other.months)
     _add_money(purchases, other.largest, other.counts)
     purchases.with_coupon += other.with_coupon
+
+
+def add_amount(amounts: dict[str, Decimal], currency: str, amount: Decimal) -> None:
+    """Add to the sum of a currency; one that comes when there are enough is not summed up."""
+    if currency in amounts or len(amounts) < CURRENCIES_KEPT:
+        amounts[currency] = amounts.get(currency, Decimal(0)) + amount
 
 
 def _of(order: Order) -> dict[str, set[str]]:
@@ -77,14 +91,21 @@ def _had_coupon(order: Order) -> bool:
     return bool(order.coupon or order.discount)
 
 
-def _add(bought: dict[str, Bought], more: Mapping[str, Bought], limit: int) -> None:
+def _add(bought: dict[str, Bought], more: Mapping[str, Bought], limit: int, room: int) -> None:
     """Those bought longest ago give way."""
     for name in sorted(more):
         known = bought.setdefault(name, Bought())
         known.orders += more[name].orders
         known.last = max(known.last, more[name].last)
     while len(bought) > limit:
-        del bought[min(bought, key=lambda name: (bought[name].last, name))]
+        del bought[_longest_ago(bought)]
+    if len(bought) * _LARGEST > room:
+        while kept_bytes(bought) > room:
+            del bought[_longest_ago(bought)]
+
+
+def _longest_ago(bought: Mapping[str, Bought]) -> str:
+    return min(bought, key=lambda name: (bought[name].last, name))
 
 
 def _add_months(purchases: Purchases, more: Mapping[str, MonthOfOrders]) -> None:
@@ -92,7 +113,7 @@ def _add_months(purchases: Purchases, more: Mapping[str, MonthOfOrders]) -> None
         known = purchases.months.setdefault(name, MonthOfOrders())
         known.orders += month.orders
         for currency, amount in month.spent.items():
-            known.spent[currency] = known.spent.get(currency, Decimal(0)) + amount
+            add_amount(known.spent, currency, amount)
     for name in _oldest(purchases.months, len(purchases.months) - MONTHS_KEPT):
         del purchases.months[name]
 
@@ -102,9 +123,11 @@ def _oldest(months: Iterable[str], surplus: int) -> list[str]:
 
 
 def _add_money(
-    purchases: Purchases, largest: Mapping[str, Decimal], counts: Mapping[str, int]
+    purchases: Purchases, amounts: Mapping[str, Decimal], counts: Mapping[str, int]
 ) -> None:
-    for currency, amount in largest.items():
-        purchases.largest[currency] = max(purchases.largest.get(currency, amount), amount)
+    for currency, amount in amounts.items():
+        if currency in purchases.largest or len(purchases.largest) < CURRENCIES_KEPT:
+            purchases.largest[currency] = max(purchases.largest.get(currency, amount), amount)
     for currency, orders in counts.items():
-        purchases.counts[currency] = purchases.counts.get(currency, 0) + orders
+        if currency in purchases.counts or len(purchases.counts) < CURRENCIES_KEPT:
+            purchases.counts[currency] = purchases.counts.get(currency, 0) + orders

@@ -11,8 +11,8 @@ from agents.context import Context, Occurred
 from agents.digests import address_digest, contains, derived_id, digest
 from agents.effects import command
 from schemas.commands import SuppressCommand
-from schemas.customer import Customer
-from schemas.customer.mail import Accepted, Bounces
+from schemas.customer import SEEN_BYTES, Customer
+from schemas.customer.mail import ACCEPTED_KEPT, BOUNCES_COUNTED, Accepted, Bounces
 from schemas.events import Event
 from schemas.outcomes import MailBounced
 from schemas.suppressions import SuppressionReason, SuppressionScope
@@ -21,9 +21,6 @@ SOFT_LIMIT = 5
 
 SETTLED_MS = 5 * 86_400_000
 """Servers try for four to five days before they give up (RFC 5321, 4.5.4.1)."""
-
-ACCEPTED_KEPT = 20
-"""The oldest are kept: they are the first to be settled."""
 
 
 def accepted(customer: Customer, command_id: str, context: Context) -> None:
@@ -84,7 +81,7 @@ def _count(customer: Customer, command_id: str, context: Context) -> int:
         delivered(customer)
         bounces = customer.bounces
     bounces.soft += 1
-    bounces.digests += mail
+    bounces.digests = (bounces.digests + mail)[-BOUNCES_COUNTED * SEEN_BYTES :]
     return bounces.soft
 
 

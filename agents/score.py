@@ -17,7 +17,7 @@ from agents.mistakes import Mistake, Mistakes
 from agents.properties import Properties
 from agents.vocabulary import Vocabulary
 from schemas.customer import Customer
-from schemas.customer.person import Score
+from schemas.customer.person import RULES_KEPT, SCORES_KEPT, Score
 from schemas.definitions.scoring import Rule, Scoring
 from schemas.events import Event
 from schemas.signals import ScoreChanged
@@ -92,13 +92,31 @@ def adopt(customer: Customer, visitor: Customer, context: Context) -> None:
         scoring = context.live.scorings.get(name)
         if scoring is not None or name != worth.ENGAGEMENT:
             half_life = None if scoring is None else scoring.half_life
-            worth.adopt(_own(customer, name), earned, half_life)
+            own = _own(customer, name, context)
+            if own is not None:
+                worth.adopt(own, earned, half_life)
+                _fit(own)
 
 
-def _own(customer: Customer, name: str) -> Score:
+def _own(customer: Customer, name: str, context: Context) -> Score | None:
+    """Return a score of the customer's to be changed; None when there are too many others.
+
+    One that nobody has defined (any more) gives way to one that is.
+    """
     if name == worth.ENGAGEMENT:
         return customer.engagement
+    if name not in customer.scores and len(customer.scores) >= SCORES_KEPT:
+        gone = [each for each in customer.scores if each not in context.live.scorings]
+        if not gone or name not in context.live.scorings:
+            return None
+        del customer.scores[min(gone, key=lambda each: (customer.scores[each].time, each))]
     return customer.scores.setdefault(name, Score())
+
+
+def _fit(score: Score) -> None:
+    """Forget when those rules held that held longest ago, as far as there are too many."""
+    while len(score.last) > RULES_KEPT:
+        del score.last[min(score.last, key=lambda rule: (score.last[rule], rule))]
 
 
 def _change(
@@ -114,13 +132,17 @@ def _change(
 
     A score that nobody has defined (any more) keeps what it is worth.
     """
-    changed, scoring = _own(customer, name), context.live.scorings.get(name)
+    changed, scoring = _own(customer, name, context), context.live.scorings.get(name)
+    if changed is None:
+        return
     thresholds = context.live.thresholds.get(name, ())
     before = worth.value(changed, scoring, context.now) if thresholds and scoring else 0.0
     if points:
         worth.add(changed, points, time, None if scoring is None else scoring.half_life)
     for rule in lasting:
         changed.last[rule] = max(changed.last.get(rule, 0), time)
+    if len(changed.last) > RULES_KEPT:
+        _fit(changed)
     if scoring is None:
         return
     band = scoring.band(worth.value(changed, scoring, max(changed.time, time)))

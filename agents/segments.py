@@ -18,6 +18,7 @@ from agents.effects import signal
 from agents.mistakes import Mistake, Mistakes
 from agents.vocabulary import Part, Vocabulary
 from schemas.customer import Customer
+from schemas.customer.person import SEGMENTS_KEPT
 from schemas.definitions.conditions import Condition
 from schemas.definitions.shop import Segments
 from schemas.signals import SegmentChanged
@@ -101,7 +102,8 @@ def follow(customer: Customer, candidates: Iterable[Compiled], time: int, contex
     """
     subject, turns = context.subject(customer), NEVER
     for id_, check in candidates:
-        if check.holds(subject) != (id_ in customer.segments):
+        within = id_ in customer.segments
+        if check.holds(subject) != within and (within or len(customer.segments) < SEGMENTS_KEPT):
             _move(customer, id_, time, context)
         if check.changes:
             turns = min(turns, check.changes_at(subject))

@@ -27,9 +27,10 @@ from agents.digests import derived_id
 from agents.effects import command
 from agents.vocabulary import Part
 from agents.windows import DEFAULT_ZONE
+from schemas.bounds import kept_bytes, largest
 from schemas.commands import LegalBasis, MailClass, NotifyCommand, QuietHours, SendCommand
 from schemas.customer import Customer
-from schemas.customer.mail import Pending, Sent
+from schemas.customer.mail import PENDING_ROOM, Pending, Sent
 from schemas.customer.runs import Run
 from schemas.customer.shopping import Order
 from schemas.definitions.shop import Loyalty
@@ -43,6 +44,8 @@ EXPIRES_AFTER: dict[MailClass, int] = {"transactional": 48 * 3_600_000, "marketi
 
 _ADDRESSES = frozenset({"url", "links"})
 """Variables, or keys of them, that are addresses."""
+
+_LARGEST = largest(Pending)
 
 _IGNORED: frozenset[Part] = frozenset({"activity"})
 """What a sent mail changes of what is known: how many were ignored."""
@@ -80,6 +83,25 @@ def wait_for(customer: Customer, sent: SendCommand | NotifyCommand, context: Con
     customer.pending.append(
         Pending(sent.id, sent.run, sent.workflow, sent.step, mail_class, sent.expires, under)
     )
+    fit_pending(customer)
+
+
+def fit_pending(customer: Customer) -> None:
+    """Give up taking mails back for which there is no room: confirmations first, which are true
+    whatever comes after them, and of those that are alike the one that expires first."""
+    pending = customer.pending
+    if len(pending) * _LARGEST > PENDING_ROOM:
+        while kept_bytes(pending) > PENDING_ROOM:
+            pending.remove(
+                min(
+                    pending,
+                    key=lambda mail: (
+                        mail.mail_class == "marketing",
+                        mail.expires,
+                        mail.command_id,
+                    ),
+                )
+            )
 
 
 def _command(

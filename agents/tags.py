@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from agents.context import Context, Occurred
+from schemas.bounds import kept_bytes
 from schemas.customer import Customer
-from schemas.customer.person import TAGS_KEPT, Tag
+from schemas.customer.person import TAG_BYTES, TAGS_KEPT, TAGS_ROOM, Tag
 from schemas.stored import NEVER
 
 EXPIRY = ":tags"
 """Key of their timer among the customer's watches; no workflow's id has a colon."""
+_LARGEST = 32
+"""Bytes of a tag's dates, and of what stands before its name."""
 
 
 def add(customer: Customer, name: str, lasts: int | None, context: Context) -> None:
@@ -20,9 +23,9 @@ def add(customer: Customer, name: str, lasts: int | None, context: Context) -> N
         _await(customer)
         return
     if len(customer.tags) >= TAGS_KEPT:
-        oldest = min(customer.tags, key=lambda tag: (customer.tags[tag].added, tag))
-        del customer.tags[oldest]
+        del customer.tags[_oldest(customer)]
     customer.tags[name] = Tag(context.now, expires)
+    _fit(customer)
     _await(customer)
     context.caused.append(Occurred(f"tag:{name}:added", context.now, data={"tag": name}))
 
@@ -54,7 +57,19 @@ def adopt(customer: Customer, visitor: Customer) -> None:
         own.expires = max(own.expires, tag.expires)
     latest = sorted(customer.tags, key=lambda name: (customer.tags[name].added, name))
     customer.tags = {name: customer.tags[name] for name in latest[-TAGS_KEPT:]}
+    _fit(customer)
     _await(customer)
+
+
+def _fit(customer: Customer) -> None:
+    """Let the oldest give way as far as there is no room."""
+    if len(customer.tags) * (TAG_BYTES + _LARGEST) > TAGS_ROOM:
+        while kept_bytes(customer.tags) > TAGS_ROOM:
+            del customer.tags[_oldest(customer)]
+
+
+def _oldest(customer: Customer) -> str:
+    return min(customer.tags, key=lambda tag: (customer.tags[tag].added, tag))
 
 
 def _await(customer: Customer) -> None:

@@ -5,6 +5,7 @@ Nothing raises: what is of another type, or no number at all, is not known.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -22,7 +23,10 @@ def to_number(value: Any) -> int | float | None:
     amount = to_amount(value)
     if amount is None:
         return None
-    return value if isinstance(value, int | float) else float(amount)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:  # more than a record can keep
+        value = str(value)
+    number = value if isinstance(value, int | float) else float(amount)
+    return number if math.isfinite(number) else None
 
 
 def to_amount(value: Any) -> Decimal | None:

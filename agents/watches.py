@@ -15,12 +15,15 @@ from agents.days import Day, day_at, next_yearly
 from agents.values import READERS
 from agents.vocabulary import Field, Part, Vocabulary
 from schemas.customer import Customer
+from schemas.customer.runs import DATED_KEPT, WATCHES_KEPT
 from schemas.definitions.triggers import OnDate, OnInactivity, OnScore
 from schemas.definitions.workflow import Workflow
 from schemas.stored import NEVER
 
 FIRED = NEVER
 """Kept instead of a due time: this silence has been noticed."""
+OTHER_TIMERS = 8
+"""Kept free for the timers beside these: of segments, tags, points, conditions."""
 SCORE_KEY = ":score:"
 """Before a score's name; no workflow's id has a colon."""
 YEARLY_GAP = 300 * 86_400_000
@@ -71,7 +74,10 @@ class DateWatch(NamedTuple):
 
     def fire(self, customer: Customer, due: int, context: Context) -> None:
         """The date is there."""
-        customer.dated[self.key] = due
+        customer.dated.pop(self.key, None)
+        customer.dated[self.key] = due  # the one that was there longest ago stands first
+        if len(customer.dated) > DATED_KEPT:
+            del customer.dated[next(iter(customer.dated))]
         day = day_at(due + self.trigger.before, customer.profile.zone)
         data: dict[str, Any] = {"date": str(day)}
         value = self._value(customer, context)
@@ -204,10 +210,15 @@ def arm(customer: Customer, watches: Iterable[Watch], context: Context) -> None:
     """Count anew when these are due."""
     for watch in watches:
         due = watch.due(customer, context)
-        if due is not None:
+        if due is not None and (watch.key in customer.watches or _has_room(customer)):
             customer.watches[watch.key] = due
         elif watch.key in customer.watches:
             del customer.watches[watch.key]
+
+
+def _has_room(customer: Customer) -> bool:
+    """Whether one more can be watched, beside those which aren't ours."""
+    return len(customer.watches) < WATCHES_KEPT - OTHER_TIMERS
 
 
 def fire(customer: Customer, watches: Mapping[str, Watch], until: int, context: Context) -> None:

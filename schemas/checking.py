@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import typing
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
+from schemas.bounds import KEY_BYTES, InBytes, fits
 from schemas.events import PAYLOADS
 from schemas.events.fields import Id
 from schemas.instant import parse_instant
@@ -41,15 +45,19 @@ def validated_json(model: type[BaseModel], value: bytes) -> BaseModel:
         data: BaseModel = model.__pydantic_validator__.validate_json(value)
     except ValidationError as error:
         return _validated_cleaned(model, _parsed(value, error), error)
+    if not value.isascii() or b"\\u" in value:  # else a character is a byte
+        check_bytes(data)
     return data
 
 
 def validated(model: type[BaseModel], data: Any) -> BaseModel:
     """Read an event's data from parsed JSON. Raises Unreadable."""
     try:
-        return model.model_validate(data)
+        checked = model.model_validate(data)
     except ValidationError as error:
         return _validated_cleaned(model, data, error)
+    check_bytes(checked)
+    return checked
 
 
 def _parsed(value: bytes, error: ValidationError) -> Any:
@@ -65,9 +73,58 @@ def _validated_cleaned(model: type[BaseModel], data: Any, error: ValidationError
     if cleaned == data:
         raise invalid(error) from None
     try:
-        return model.model_validate(cleaned)
+        checked = model.model_validate(cleaned)
     except ValidationError as still:
         raise invalid(still) from None
+    check_bytes(checked)
+    return checked
+
+
+class _Limited(NamedTuple):
+    """Which fields of a model are limited in bytes, and which hold models of whose that is true."""
+
+    texts: tuple[tuple[str, int], ...]
+    lists: tuple[str, ...]
+
+
+def check_bytes(data: BaseModel, path: str = "") -> None:
+    """See that texts which must not be cut take no more bytes than they may. Raises Unreadable."""
+    limited = _limited(type(data))
+    for name, limit in limited.texts:
+        text = getattr(data, name)
+        if text is not None and not fits(text, limit):
+            raise too_long(path + name, text, limit)
+    for name in limited.lists:
+        for number, each in enumerate(getattr(data, name) or ()):
+            check_bytes(each, f"{path}{name}.{number}.")
+
+
+def too_long(name: str, text: str, limit: int) -> Unreadable:
+    """Return what is to be raised for a text of more than `limit` bytes."""
+    size = len(text.encode())
+    return Unreadable(
+        "invalid_event", f"{name}: {size} bytes, at most {limit} (got {_shown(text)})"
+    )
+
+
+@cache
+def _limited(model: type[BaseModel]) -> _Limited:
+    texts, lists = [], []
+    for name, annotation in typing.get_type_hints(model, include_extras=True).items():
+        for part in _parts(annotation):
+            if isinstance(part, InBytes):
+                texts.append((name, part.at_most))
+            elif isinstance(part, type) and issubclass(part, BaseModel):
+                lists.append(name)
+    return _Limited(tuple(texts), tuple(lists))
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """Yield what an annotation is made of: alternatives, members and what is said of them."""
+    yield annotation
+    if typing.get_origin(annotation) is not None:
+        for part in typing.get_args(annotation):
+            yield from _parts(part)
 
 
 def _cleaned(data: Any) -> Any:
@@ -112,11 +169,14 @@ def checked_id(name: str, value: Any) -> str:
     if isinstance(value, str) and _PLAIN_ID.fullmatch(value):
         return value
     try:
-        return _ID.validate_python(value)
+        checked = _ID.validate_python(value)
     except ValidationError as error:
         reason = "missing_id" if value in ("", None) else "invalid_event"
         problem = error.errors(include_url=False)[0]["msg"]
         raise Unreadable(reason, f"{name}: {problem} (got {value!r})"[:200]) from None
+    if not fits(checked, KEY_BYTES):
+        raise too_long(name, checked, KEY_BYTES)
+    return checked
 
 
 def checked_time(name: str, value: Any) -> int:

@@ -15,14 +15,17 @@ from pydantic_core import from_json, to_json
 
 from schemas import origin as origins
 from schemas import segment
+from schemas.bounds import fits
 from schemas.checking import (
     Unreadable,
+    check_bytes,
     checked_id,
     checked_time,
     decoded,
     first_error,
     invalid,
     payload_model,
+    too_long,
     validated,
     validated_json,
 )
@@ -34,6 +37,10 @@ from schemas.records import OutRecord, Record
 
 MAX_EVENT_BYTES = 1_000_000
 """Kafka's default `max.message.bytes` less room for headers; no real order is near it."""
+
+
+SOURCE_BYTES = 4_000
+"""Of an event's source: a thousand characters, as in the other forms."""
 
 
 def parse_record(record: Record) -> Event:
@@ -176,7 +183,7 @@ def _parse_binary(key: bytes | None, headers: Mapping[str, bytes], value: bytes)
     return Event(
         id_,
         type_,
-        _text(headers, "ce_source") or "/unknown",
+        _source(headers),
         checked_time("ce_time", decoded("ce_time", time)) if time else None,
         customer,
         checked_id("ce_anonymousid", decoded("ce_anonymousid", anonymous)) if anonymous else None,
@@ -192,6 +199,7 @@ def _parse_structured(body: dict[str, Any], key: bytes | None) -> Event:
         if error.errors()[0]["loc"] == ("id",):
             raise Unreadable("missing_id", first_error(error)) from None
         raise invalid(error) from None
+    check_bytes(envelope)
     data = validated(payload_model(envelope.type), envelope.data)
     customer = envelope.subject or envelope.data.get("customer_id") or envelope.data.get("user_id")
     anonymous = envelope.anonymousid or envelope.data.get("anonymous_id")
@@ -257,6 +265,13 @@ def _about(customer: Any, anonymous: Any, *, missing: str, event: Event) -> Even
             raise Unreadable("missing_id", missing)
         return event._replace(customer=anonymous)
     return event._replace(customer=checked_id("customer id", customer), anonymous_id=anonymous)
+
+
+def _source(headers: Mapping[str, bytes]) -> str:
+    source = _text(headers, "ce_source")
+    if not fits(source, SOURCE_BYTES):
+        raise too_long("ce_source", source, SOURCE_BYTES)
+    return source or "/unknown"
 
 
 def _text(headers: Mapping[str, bytes], name: str) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agents.context import Context
-from agents.workflows import advancing, counting, following
-from agents.workflows.ending import definition
+from agents.workflows import advancing, counting, entering, following, room
+from agents.workflows.ending import definition, end
 from agents.workflows.entering import subject_of
 from schemas.customer import Customer
 from schemas.customer.runs import FINISHED_KEPT, Entered, Run
@@ -28,7 +28,7 @@ def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart:
         if mine is not None:
             _catch_up(customer, mine, run, context)
         elif not _had(customer, run, context):
-            customer.runs.append(run)
+            _go_on_here(customer, run, context)
     for run in customer.runs:
         run.caller = renamed.get(run.caller, run.caller)
     for name, entered in visitor.entered.items():
@@ -39,7 +39,16 @@ def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart:
             if own is None or own.subject != str(number):
                 customer.entered[name] = Entered(str(number), entered.time)
     counting.adopt(customer, visitor)
-    customer.finished = [*customer.finished, *visitor.finished][-FINISHED_KEPT:]
+    entering.fit_entered(customer)
+    finished = [*customer.finished, *visitor.finished][-FINISHED_KEPT:]
+    customer.finished = room.fit_finished(finished)
+
+
+def _go_on_here(customer: Customer, run: Run, context: Context) -> None:
+    published = context.live.definitions.find(run.workflow, run.version)
+    customer.runs.append(run)
+    if published is not None and not room.holds(customer, published, context):
+        end(customer, run, "exited", "too_many_runs", context)
 
 
 def _same_subject(run: Run, other: Run) -> bool:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from agents.context import Occurred
 from agents.definitions import Published
+from agents.digests import derived_id
+from schemas.bounds import fits
 from schemas.customer import Customer
-from schemas.customer.runs import COUNTED_KEPT
+from schemas.customer.runs import COUNTED_ABOUT_BYTES, COUNTED_KEPT, COUNTED_TIMES
 from schemas.definitions.triggers import OnEvent
 
 
@@ -18,10 +20,9 @@ def reached(
     """Count one occurrence; return whether there are enough of them now."""
     if trigger.within is None:
         return True
-    about = "" if trigger.same is None else str(occurrence.data.get(trigger.same) or "")
-    if trigger.same is not None and not about:
+    key = _key(published, trigger, occurrence)
+    if not key:
         return False
-    key = f"{published.workflow.id}/{about}"
     since = now - trigger.within
     times = [time for time in customer.counted.pop(key, []) if time > since]
     if occurrence.time > since:
@@ -37,13 +38,24 @@ def begin_anew(customer: Customer, published: Published, occurrence: Occurred) -
     """Forget what has been counted, since it has begun a run."""
     trigger = published.workflow.trigger
     if isinstance(trigger, OnEvent) and trigger.within is not None:
-        about = "" if trigger.same is None else str(occurrence.data.get(trigger.same) or "")
-        customer.counted.pop(f"{published.workflow.id}/{about}", None)
+        customer.counted.pop(_key(published, trigger, occurrence), None)
+
+
+def _key(published: Published, trigger: OnEvent, occurrence: Occurred) -> str:
+    """Return under which name it is counted; none when it is not said what it was about."""
+    if trigger.same is None:
+        return f"{published.workflow.id}/"
+    about = str(occurrence.data.get(trigger.same) or "")
+    if not about:
+        return ""
+    if not fits(about, COUNTED_ABOUT_BYTES):
+        about = derived_id(about)
+    return f"{published.workflow.id}/{about}"
 
 
 def adopt(customer: Customer, visitor: Customer) -> None:
     """Add what a visitor's occurrences were counted as."""
     for key, times in visitor.counted.items():
-        customer.counted[key] = sorted([*customer.counted.pop(key, []), *times])[-20:]
+        customer.counted[key] = sorted([*customer.counted.pop(key, []), *times])[-COUNTED_TIMES:]
     while len(customer.counted) > COUNTED_KEPT:
         del customer.counted[next(iter(customer.counted))]

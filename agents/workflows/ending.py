@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from agents.context import Context
 from agents.definitions import Published
 from agents.effects import command
+from agents.workflows import room
 from agents.workflows.recording import decide
 from schemas.commands import CancelCommand
 from schemas.customer import Customer
@@ -98,7 +99,7 @@ def _keep_for_its_goal(customer: Customer, run: Run, context: Context) -> None:
         return
     run.due = run.begun + goal.within
     forget_finished(customer, context)
-    customer.finished = [*customer.finished, run][-FINISHED_KEPT:]
+    customer.finished = room.fit_finished([*customer.finished, run][-FINISHED_KEPT:])
 
 
 def _let_go_on(customer: Customer, caller: str, context: Context) -> None:

@@ -16,11 +16,22 @@ from agents.catalogue import concerns
 from agents.context import Context, Occurred
 from agents.definitions import Published
 from agents.digests import derived_id
+from agents.values import to_number
 from agents.vocabulary.happening import event_value
-from agents.workflows import counting
+from agents.workflows import counting, room
 from agents.workflows.recording import decide
+from schemas.bounds import cut, fits, kept_bytes, largest, shed
 from schemas.customer import Customer
-from schemas.customer.runs import ENTERED_KEPT, REFUSED_KEPT, Entered, Run
+from schemas.customer.mail import RUN_ID_BYTES
+from schemas.customer.runs import (
+    ENTERED_KEPT,
+    ENTERED_ROOM,
+    EVENT_ROOM,
+    REFUSED_KEPT,
+    SAID_BYTES,
+    Entered,
+    Run,
+)
 from schemas.decisions import Reason
 from schemas.definitions.steps import CallStep
 from schemas.definitions.triggers import (
@@ -39,7 +50,9 @@ CHAIN = 100
 """Runs that may begin within one state change: workflows that set each other off end here."""
 EVENT_FIELDS = 20
 EVENT_TEXT = 200
-"""Properties of the triggering event that a run keeps, and characters of each."""
+"""Properties of the triggering event that a run keeps, and bytes of each."""
+_LARGEST_ENTRY = largest(Entered) + RUN_ID_BYTES
+
 ID_LENGTH = 16
 """Hex digits that tell the events of one customer apart in run ids."""
 
@@ -139,6 +152,10 @@ def _begin(
         reason = None if check(context.subject(customer, run, occurrence.data)) else "condition"
         if reason is not None and _is_said(customer, published, reason, subject):
             return None
+    if reason is None and not room.is_there_for(customer, run, published, context):
+        reason = "too_many_runs"
+        if _is_said(customer, published, reason, subject):
+            return None
     if reason is not None:
         decide(customer, run, "not_entered", reason, context)
         return None
@@ -198,6 +215,8 @@ def _is_said(customer: Customer, published: Published, reason: Reason, subject: 
     if reason == "already_entered" and once_per != "customer":
         return False
     said = f"{reason} {subject}"
+    if not fits(said, SAID_BYTES):
+        said = derived_id(said)
     if customer.refused.pop(id_, "") == said:
         customer.refused[id_] = said
         return True
@@ -288,9 +307,15 @@ def _remember(
         customer.entered[key] = Entered(subject, context.now)
     if key != id_ and entry.cool_down is not None:
         customer.entered[id_] = Entered(subject, context.now)
+    fit_entered(customer)
+    counting.begin_anew(customer, published, occurrence)
+
+
+def fit_entered(customer: Customer) -> None:
+    """Let the oldest entries give way."""
     while len(customer.entered) > ENTERED_KEPT:
         del customer.entered[next(iter(customer.entered))]
-    counting.begin_anew(customer, published, occurrence)
+    shed(customer.entered, ENTERED_ROOM, _LARGEST_ENTRY)
 
 
 def _comes_again(workflow: Workflow) -> bool:
@@ -311,10 +336,14 @@ def _kept(published: Published, occurrence: Occurred) -> dict[str, Any]:
     for name in sorted(published.program.event_fields)[:EVENT_FIELDS]:
         value = event_value(occurrence.data, name)
         if isinstance(value, str):
-            if len(value) <= EVENT_TEXT or "://" not in value:  # an address is whole or none
-                kept[name] = value[:EVENT_TEXT]
+            if fits(value, EVENT_TEXT) or "://" not in value:  # an address is whole or none
+                kept[name] = cut(value, EVENT_TEXT)
         elif isinstance(value, list):
-            kept[name] = [str(each)[:EVENT_TEXT] for each in value[:EVENT_FIELDS]]
-        elif isinstance(value, bool | int | float):
+            kept[name] = [cut(str(each), EVENT_TEXT) for each in value[:EVENT_FIELDS]]
+        elif isinstance(value, bool):
             kept[name] = value
+        elif isinstance(value, int | float) and (number := to_number(value)) is not None:
+            kept[name] = number
+    while kept and kept_bytes(kept) > EVENT_ROOM:
+        kept.popitem()
     return kept

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agents.context import Context
 from agents.definitions import Published
-from agents.workflows import advancing
+from agents.workflows import advancing, room
 from agents.workflows.ending import definition, end
 from schemas.customer import Customer
 from schemas.customer.runs import Run
@@ -38,6 +38,9 @@ def _move(
     else:  # what it waited for, or was held for, is not the new step's affair
         advancing.come_to(run, to, context)
     advancing.recount(customer, run, live.program, context)
+    if not room.holds(customer, live, context):
+        end(customer, run, "exited", "too_many_runs", context)
+        return None
     return live
 
 

@@ -18,6 +18,7 @@ from agents.mistakes import Mistake, Mistakes
 from agents.triggers import trigger_key
 from agents.vocabulary import Vocabulary
 from agents.workflows.naming import check_names
+from schemas.customer.shopping import CODE_BYTES
 from schemas.definitions.conditions import Condition
 from schemas.definitions.steps import (
     BranchStep,
@@ -48,6 +49,10 @@ from schemas.definitions.workflow import Workflow
 
 _HAPPENING = (WaitForEvent, WaitForCondition)
 _PROGRESS = frozenset({"order.updated", "order.shipped", "order.delivered"})
+_NOTED = 14
+"""Bytes beside a name of a step or of an occurrence: two headers, and an instant."""
+_GROWTH = CODE_BYTES + 64
+"""Bytes that every run may grow by: a code, what it is held for, instants."""
 _EVENT_FIELD = re.compile(r"\bevent\.([a-z_]+)")
 
 
@@ -118,6 +123,9 @@ class Program:
     """Whether a change of the customer may move a run without its being told of anything."""
     confirms: bool
     """Whether it sends a transactional mail."""
+    growth: int
+    """Bytes that a run's record may grow by on its way: what its steps come to, what it counts
+    from."""
 
 
 def compile_program(workflow: Workflow, vocabulary: Vocabulary) -> Program:
@@ -172,6 +180,7 @@ class _Compiler:
             confirms=any(
                 isinstance(step, SendStep) and step.mail_class == "transactional" for step in steps
             ),
+            growth=_growth(steps, (*anchors, *(self._stop(name) for name in stops))),
             reviews=checks["exit"] is not None
             or any(each.calendar or each.condition is not None for each in instructions),
             **checks,
@@ -301,6 +310,15 @@ def _results(step: Step) -> Set[str]:
         case CallStep():
             happens |= {"begun", "ended", "timeout", "none"}
     return happens
+
+
+def _growth(steps: Iterable[Step], anchors: Iterable[str]) -> int:
+    """Count every step: one that comes to nothing is noted as done when a run passes it in another
+    version."""
+    longest = (max(map(len, _results(step)), default=len("done")) for step in steps)
+    named = sum(len(step.id) for step in steps) + sum(longest)
+    counted = [len(name) + _NOTED for name in anchors]
+    return named + _NOTED * sum(1 for _ in steps) + sum(counted) + _GROWTH
 
 
 def _marked(instructions: Sequence[Instruction]) -> tuple[Instruction, ...]:

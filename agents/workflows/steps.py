@@ -24,7 +24,9 @@ from agents.workflows import entering, notifying
 from agents.workflows.ending import ASKING, CALLING, end
 from agents.workflows.program import Instruction
 from agents.workflows.recording import decide
+from schemas.bounds import cut
 from schemas.customer import Customer
+from schemas.customer.person import TAG_BYTES
 from schemas.customer.runs import Run
 from schemas.definitions.steps import (
     BranchStep,
@@ -48,9 +50,6 @@ STAY = -1
 """The run goes nowhere: it has ended, or waits here."""
 CALL_LASTS = 365 * 86_400_000
 """How long a run waits for the end of one that it has called: no conversation takes a year."""
-TAG_LENGTH = 100
-"""Characters of a tag that names a field, whatever stands in that."""
-
 _Changes = TagStep | UntagStep | ListStep | SetStep | ScoreStep | PointsStep | NotifyStep
 _PARTS: Mapping[type, frozenset[Part]] = {
     TagStep: frozenset({"tags"}),
@@ -190,12 +189,12 @@ def _change(customer: Customer, run: Run, step: _Changes, context: Context) -> s
     subject = context.subject(customer, run)
     match step:
         case TagStep():
-            tag = conditions.fill(step.tag, subject, whole=True)[:TAG_LENGTH]
+            tag = cut(conditions.fill(step.tag, subject, whole=True), TAG_BYTES)
             if tag:
                 tags.add(customer, tag, step.lasts, context)
             done = f"tag {tag or 'none: what it names is not known'}"
         case UntagStep():
-            pattern = conditions.fill(step.untag, subject, whole=True)[:TAG_LENGTH]
+            pattern = cut(conditions.fill(step.untag, subject, whole=True), TAG_BYTES)
             removed = tags.remove(customer, pattern, context) if pattern else []
             done = f"untag {', '.join(removed)}" if removed else ""
         case ListStep():

@@ -9,20 +9,68 @@ Instants are ms since the epoch; money is Decimal.
     consent    what was agreed to, with the evidence
     mail       what was sent, and what came of it
     runs       the ways through workflows
+
+What each field may hold at most stands with it (`schemas/bounds.py`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import field
 
-from schemas.customer.consent import Consent, Evidence, Subscription
-from schemas.customer.mail import Bounces, MailHabits, Pending, Sent
-from schemas.customer.person import Profile, Score, Tag
-from schemas.customer.runs import Entered, Run
+from schemas.bounds import InBytes, InNumber, Key, Name, Word
+from schemas.customer.consent import (
+    EVIDENCE_ROOM,
+    LISTS_KEPT,
+    PURPOSES,
+    Consent,
+    Evidence,
+    ListName,
+    Subscription,
+)
+from schemas.customer.mail import (
+    PENDING_ROOM,
+    RUN_ID_BYTES,
+    SENT_ROOM,
+    Bounces,
+    MailHabits,
+    Pending,
+    Sent,
+)
+from schemas.customer.person import (
+    FIELDS_ROOM,
+    LINKED_VISITORS,
+    SCORES_KEPT,
+    SEGMENTS_KEPT,
+    SOURCE_BYTES,
+    TAG_BYTES,
+    TAGS_ROOM,
+    Profile,
+    Score,
+    Tag,
+)
+from schemas.customer.runs import (
+    COUNTED_BYTES,
+    COUNTED_KEPT,
+    COUNTED_TIMES,
+    DATED_KEPT,
+    ENTERED_ROOM,
+    FINISHED_ROOM,
+    REFUSED_KEPT,
+    RUNS_ROOM,
+    SAID_BYTES,
+    WATCH_BYTES,
+    WATCHES_KEPT,
+    Entered,
+    Run,
+)
 from schemas.customer.shopping import (
+    COUPONS_ROOM,
+    INTERESTS_KEPT,
+    ORDERS_ROOM,
+    POINTS_KEPT,
     Cart,
     Coupon,
     EarnedPoints,
@@ -37,78 +85,90 @@ SEEN_IDS = 64
 """Event ids remembered. An upstream retry or our own forwarding repeats within the last handful."""
 SEEN_BYTES = 8
 """Of each id an xxh3 hash: among 64 of them a false repeat has a chance of 1 in 2⁵⁸."""
+ORDER_IDS_BYTES = 56 * 1024
+"""Seven thousand orders, refunds and the like of one customer: one a day for nineteen years."""
+CAMPAIGNS_KEPT = 1
+"""A coupon pool's actor gives the codes of one campaign."""
 
 
 class Customer(msgspec.Struct, array_like=True):
     """The kept record."""
 
-    key: str
+    key: Key
     applied: int = -1
     """Offset of the last record that this state includes."""
-    seen: bytes = b""
+    seen: Annotated[bytes, InBytes(SEEN_IDS * SEEN_BYTES)] = b""
     profile: Profile = field(default_factory=Profile)
-    consents: dict[str, Consent] = {}
-    lists: dict[str, Subscription] = {}
+    consents: Annotated[dict[Word, Consent], InNumber(PURPOSES)] = {}
+    lists: Annotated[dict[ListName, Subscription], InNumber(LISTS_KEPT)] = {}
     cart: Cart = field(default_factory=Cart)
-    orders: list[Order] = []
-    order_ids: bytes = b""
+    orders: Annotated[list[Order], InBytes(ORDERS_ROOM)] = []
+    order_ids: Annotated[bytes, InBytes(ORDER_IDS_BYTES)] = b""
     """Hashes of all order ids ever, `SEEN_BYTES` each."""
     statistics: OrderStatistics = field(default_factory=OrderStatistics)
     engagement: Score = field(default_factory=Score)
-    runs: list[Run] = []
-    entered: dict[str, Entered] = {}
+    runs: Annotated[list[Run], InBytes(RUNS_ROOM)] = []
+    entered: Annotated[
+        dict[Annotated[str, InBytes(RUN_ID_BYTES)], Entered], InBytes(ENTERED_ROOM)
+    ] = {}
     """The last entry into each workflow. Orders aren't listed: each one occurs only once."""
-    sent: list[Sent] = []
-    pending: list[Pending] = []
-    suppressed: str = ""
+    sent: Annotated[list[Sent], InBytes(SENT_ROOM)] = []
+    pending: Annotated[list[Pending], InBytes(PENDING_ROOM)] = []
+    suppressed: Word = ""
     """Why nothing at all may be sent to the address (`bounced`), empty when it may."""
-    visitors: list[str] = []
+    visitors: Annotated[list[Key], InNumber(LINKED_VISITORS)] = []
     """Anonymous ids that turned out to be this customer."""
-    became: str = ""
+    became: Key = ""
     """For a visitor: the customer it turned out to be; everything is forwarded there."""
     views: int = 0
     first_seen: int = 0
     last_seen: int = 0
-    evidence: list[Evidence] = []
+    evidence: Annotated[list[Evidence], InBytes(EVIDENCE_ROOM)] = []
     """Every consent and list change, in the order in which it was learnt of."""
-    tags: dict[str, Tag] = {}
-    fields: dict[str, Any] = {}
+    tags: Annotated[dict[Annotated[str, InBytes(TAG_BYTES)], Tag], InBytes(TAGS_ROOM)] = {}
+    fields: Annotated[dict[Name, Any], InBytes(FIELDS_ROOM)] = {}
     """Custom fields by id: text, number, flag, or a date as ISO text."""
-    segments: list[str] = []
+    segments: Annotated[list[Name], InNumber(SEGMENTS_KEPT)] = []
     """Those that the customer is in, sorted."""
-    scores: dict[str, Score] = {}
+    scores: Annotated[dict[Name, Score], InNumber(SCORES_KEPT)] = {}
     """Scores other than engagement, by name."""
-    interests: dict[str, Interest] = {}
+    interests: Annotated[dict[Key, Interest], InNumber(INTERESTS_KEPT)] = {}
     """By product id, the latest INTERESTS_KEPT."""
-    coupons: list[Coupon] = []
-    points: list[EarnedPoints] = []
-    tier: str = ""
+    coupons: Annotated[list[Coupon], InBytes(COUPONS_ROOM)] = []
+    points: Annotated[list[EarnedPoints], InNumber(POINTS_KEPT)] = []
+    tier: Name = ""
     last_active: int = 0
     """When the customer last did anything in the shop, or clicked in a mail."""
     ignored: int = 0
     """Marketing mails since then."""
     left_list: int = 0
     """When the customer last left a list."""
-    watches: dict[str, int] = {}
+    watches: Annotated[dict[Annotated[str, InBytes(WATCH_BYTES)], int], InNumber(WATCHES_KEPT)] = {}
     """When to look whether a workflow with a date or inactivity trigger begins, by workflow id."""
-    taken: dict[str, int] = {}
+    taken: Annotated[dict[Name, int], InNumber(CAMPAIGNS_KEPT)] = {}
     """Of a coupon pool's own actor: how many of its codes are gone, by campaign."""
     visits: int = 0
     """Visits to the shop: half an hour of silence ends one."""
-    counted: dict[str, list[int]] = {}
+    counted: Annotated[
+        dict[
+            Annotated[str, InBytes(COUNTED_BYTES)],
+            Annotated[list[int], InNumber(COUNTED_TIMES)],
+        ],
+        InNumber(COUNTED_KEPT),
+    ] = {}
     """When what a trigger with `times` counts has happened, by workflow and what it was about."""
-    finished: list[Run] = []
+    finished: Annotated[list[Run], InBytes(FINISHED_ROOM)] = []
     """Runs that are over whose goal may still be reached."""
     bounces: Bounces = field(default_factory=Bounces)
     purchases: Purchases = field(default_factory=Purchases)
     mail: MailHabits = field(default_factory=MailHabits)
-    source: str = ""
+    source: Annotated[str, InBytes(SOURCE_BYTES)] = ""
     """Where the customer came from: a campaign, a site, the place of the subscription."""
-    reviewed: str = ""
+    reviewed: Word = ""
     """By which definitions the segments and watches are right (`agents/standing.py`)."""
-    dated: dict[str, int] = {}
+    dated: Annotated[dict[Name, int], InNumber(DATED_KEPT)] = {}
     """When the date that a workflow begins on was last there, by workflow id."""
-    refused: dict[str, str] = {}
+    refused: Annotated[dict[Name, Annotated[str, InBytes(SAID_BYTES)]], InNumber(REFUSED_KEPT)] = {}
     """Workflow → why it did not begin and for what, as it was last recorded."""
 
     def become(self, other: Customer) -> None:

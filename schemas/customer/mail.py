@@ -2,35 +2,50 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
+from schemas.bounds import InBytes, InNumber, Key, Name, Word
 from schemas.commands import MailClass, MailKind
 
 SENT_HISTORY = 60
 """Marketing mails remembered for caps and mix: two a day for a month, more than anybody may get."""
+SENT_ROOM = 14_000
+"""Bytes of all mails remembered, those too that are remembered for a workflow's own cap: over a
+hundred of the usual size."""
+PENDING_ROOM = 8_000
+"""Bytes of the mails that can still be taken back: some fifty of the usual size, and a day's mails
+are a handful."""
+RUN_ID_BYTES = 300
+"""Of a run's id: workflow, subject, and when it began."""
+ACCEPTED_KEPT = 20
+"""The oldest are kept: they are the first to be settled."""
+BOUNCES_COUNTED = 32
+"""Soft bounces whose mails are remembered: mailing ends long before."""
 
 
 class Sent(msgspec.Struct, array_like=True):
     """A mail that was commanded."""
 
     time: int
-    workflow: str
-    step: str
+    workflow: Name
+    step: Name
     mail_class: MailClass
     kind: MailKind
-    command_id: str = ""
+    command_id: Word = ""
 
 
 class Pending(msgspec.Struct, array_like=True):
     """A commanded mail whose outcome is not known yet: it can still be taken back."""
 
-    command_id: str
-    run: str
-    workflow: str
-    step: str
+    command_id: Word
+    run: Annotated[str, InBytes(RUN_ID_BYTES)]
+    workflow: Name
+    step: Name
     mail_class: MailClass
     expires: int
-    customer: str = ""
+    customer: Key = ""
     """Under which id it was commanded, when that was not the customer's own: the visitor's, or the
     shop's, whose people are told. A cancel has to follow it."""
 
@@ -52,7 +67,7 @@ class MailHabits(msgspec.Struct, array_like=True):
 class Accepted(msgspec.Struct, array_like=True):
     """A mail that a relay has taken, of which nobody has said yet that it failed."""
 
-    digest: bytes
+    digest: Annotated[bytes, InBytes(8)]
     """Of the command's id."""
     time: int
 
@@ -61,8 +76,8 @@ class Bounces(msgspec.Struct, array_like=True):
     """Soft bounces since the last delivery."""
 
     soft: int = 0
-    digests: bytes = b""
+    digests: Annotated[bytes, InBytes(BOUNCES_COUNTED * 8)] = b""
     """Of the ids of the commands that were counted, `SEEN_BYTES` each."""
-    accepted: list[Accepted] = []
-    former: str = ""
+    accepted: Annotated[list[Accepted], InNumber(ACCEPTED_KEPT)] = []
+    former: Word = ""
     """Digest of the address before this one: reports about it may still come."""

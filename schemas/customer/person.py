@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
+from schemas.bounds import ADDRESS_BYTES, InBytes, InNumber, Name
 from schemas.stored import NEVER
 
 TAGS_KEPT = 200
 """The oldest give way, so that no workflow's `interest:{…}` can fill a record."""
 LINKED_VISITORS = 20
 """Anonymous ids remembered per customer: browsers and devices of one person."""
+TAG_BYTES = 100
+"""Of a tag that names a field, whatever stands in that."""
+TAGS_ROOM = 10_000
+"""Bytes of all tags: 200 of forty letters, more than any has."""
+PROFILE_BYTES = 200
+"""Of each text of a profile; of a longer one its beginning is kept."""
+SOURCE_BYTES = 100
+SCORES_KEPT = 6
+"""Scores besides engagement; a shop has two or three."""
+RULES_KEPT = 12
+"""Rules with `within` of one score that are remembered; the one that held longest ago gives way."""
+FIELDS_ROOM = 12_000
+"""Bytes of all custom fields: twenty of the longest texts. A value for which there is no room is
+refused and counted, as one of another type is."""
+FIELD_BYTES = 500
+"""Of a custom field's text; of a longer one its beginning is kept."""
+SEGMENTS_KEPT = 100
+"""Segments that a customer is in at once; what a shop defines beyond is not entered."""
+
+_Text = Annotated[str, InBytes(PROFILE_BYTES)]
 
 
 class Profile(msgspec.Struct, array_like=True):
     """Who the customer is."""
 
-    email: str = ""
-    name: str = ""
-    first_name: str = ""
-    last_name: str = ""
-    phone: str = ""
-    birthday: str = ""
-    locale: str = ""
-    zone: str = ""
-    country: str = ""
-    city: str = ""
-    mail_frequency: str = ""
+    email: Annotated[str, InBytes(ADDRESS_BYTES)] = ""
+    name: _Text = ""
+    first_name: _Text = ""
+    last_name: _Text = ""
+    phone: _Text = ""
+    birthday: _Text = ""
+    locale: _Text = ""
+    zone: _Text = ""
+    country: _Text = ""
+    city: _Text = ""
+    mail_frequency: _Text = ""
     """`less`: the customer has asked for fewer mails. Empty or `normal`: has not."""
 
 
@@ -34,8 +57,8 @@ class Score(msgspec.Struct, array_like=True):
 
     value: float = 0.0
     time: int = 0
-    band: str = ""
-    last: dict[str, int] = {}
+    band: Name = ""
+    last: Annotated[dict[Name, int], InNumber(RULES_KEPT)] = {}
     """When the rules last held whose points end after a time, by rule."""
 
 

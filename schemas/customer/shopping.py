@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from schemas.bounds import InBytes, InNumber, Key, Name
 from schemas.stored import NEVER
 
 INTERESTS_KEPT = 50
@@ -17,22 +18,57 @@ ORDERS_KEPT = 20
 """Orders kept in detail, for review requests and status mails; older ones stay as hashed ids."""
 ORDER_LINES_KEPT = 300
 """Lines in all of them together, so that no wholesaler's record outgrows what a log takes."""
+ORDERS_ROOM = 36_000
+"""Bytes of all of them: 300 lines of a hundred bytes, and what stands over them. The oldest orders
+give way, and of one that is larger than all of it its last lines."""
+CART_LINES_KEPT = 120
+"""Whoever puts more into a cart is no person."""
+CART_ROOM = 20_000
+"""Bytes of all lines in the cart: eighty of 250 bytes, each with its links. Those put in first give
+way."""
+NAME_BYTES = 200
+"""Of a name or a category; of a longer one its beginning is kept."""
+BRAND_BYTES = 60
+CATEGORY_BYTES = 100
+"""Of a category in which a product was looked at."""
+URL_BYTES = 500
+"""Of an address; a longer one is left out, as a cut one is none."""
+TRACKING_BYTES = 1_000
+"""Of the address at which a carrier shows where a parcel is."""
+CART_URL_BYTES = 2_048
+"""Of the cart's address, which may hold the cart itself."""
+CODE_BYTES = 64
+"""Of a coupon's code."""
+CURRENCIES_KEPT = 6
+"""Currencies that are summed up; nobody shops in more, and each code of three letters is one."""
 PRODUCTS_BOUGHT_KEPT = 100
 """Products bought that are remembered one by one, the latest; with the orders' lines it is more."""
+PRODUCTS_BOUGHT_ROOM = 8_000
+KINDS_BOUGHT_ROOM = 4_000
+"""Bytes of all of them, for names of sixty bytes; those bought longest ago give way."""
 KINDS_BOUGHT_KEPT = 40
 """Categories, and as many brands."""
 PAYMENT_METHODS_KEPT = 10
 MONTHS_KEPT = 24
 """Months with orders that are remembered: each season twice."""
 COUPONS_KEPT = 50
+COUPONS_ROOM = 8_000
+"""Bytes of all of them; those issued first give way."""
+POINTS_KEPT = 130
+"""Months of points: ten years, as no programme counts them."""
+
+_NameText = Annotated[str, InBytes(NAME_BYTES)]
+_Url = Annotated[str, InBytes(URL_BYTES)]
+Currency = Annotated[str, InBytes(3)]
+Amounts = Annotated[dict[Currency, Decimal], InNumber(CURRENCIES_KEPT)]
 
 
 class Interest(msgspec.Struct, array_like=True):
     """How much a customer has looked at one product."""
 
-    times: list[int] = []
+    times: Annotated[list[int], InNumber(VIEWS_KEPT)] = []
     """The last views, up to VIEWS_KEPT."""
-    category: str = ""
+    category: Annotated[str, InBytes(CATEGORY_BYTES)] = ""
     wished: int = 0
     """When it was put on the wish list, 0 if it was not."""
 
@@ -40,14 +76,14 @@ class Interest(msgspec.Struct, array_like=True):
 class Line(msgspec.Struct, array_like=True):
     """One product in a cart or an order."""
 
-    product_id: str
+    product_id: Key
     quantity: int
     price: Decimal | None = None
-    name: str = ""
-    category: str = ""
-    url: str = ""
-    image_url: str = ""
-    brand: str = ""
+    name: _NameText = ""
+    category: _NameText = ""
+    url: _Url = ""
+    image_url: _Url = ""
+    brand: Annotated[str, InBytes(BRAND_BYTES)] = ""
 
 
 class Cart(msgspec.Struct, array_like=True):
@@ -55,15 +91,15 @@ class Cart(msgspec.Struct, array_like=True):
 
     number: int = 0
     """Counts the customer's carts; a cart ends when it is ordered or emptied."""
-    id: str = ""
+    id: Key = ""
     """The shop's id of it, where the shop has one."""
-    lines: list[Line] = []
-    currency: str = "EUR"
+    lines: Annotated[list[Line], InBytes(CART_ROOM)] = []
+    currency: Currency = "EUR"
     changed: int = 0
-    url: str = ""
+    url: Annotated[str, InBytes(CART_URL_BYTES)] = ""
     cleared: int = 0
     """When the last cart was ordered: changes from before then, arriving late, are history."""
-    step: str = ""
+    step: _NameText = ""
     """How far its checkout has come: `started`, or the step that the shop named last."""
 
     def total(self) -> Decimal:
@@ -80,28 +116,28 @@ OrderStatus = Literal["completed", "shipped", "delivered", "cancelled", "refunde
 class Order(msgspec.Struct, array_like=True):
     """One of the last orders."""
 
-    id: str
+    id: Key
     time: int
     total: Decimal
-    currency: str
+    currency: Currency
     status: OrderStatus = "completed"
-    lines: list[Line] = []
+    lines: Annotated[list[Line], InNumber(ORDER_LINES_KEPT)] = []
     subtotal: Decimal | None = None
     shipping: Decimal | None = None
     discount: Decimal | None = None
     tax: Decimal | None = None
-    estimated_delivery: str = ""
-    tracking_number: str = ""
-    tracking_url: str = ""
+    estimated_delivery: _NameText = ""
+    tracking_number: _NameText = ""
+    tracking_url: Annotated[str, InBytes(TRACKING_BYTES)] = ""
     delivered: int = 0
-    payment_method: str = ""
-    coupon: str = ""
+    payment_method: _NameText = ""
+    coupon: _NameText = ""
     runs_out: int = 0
     """When the first of its products runs out (ms), 0 when none does."""
     accessories: int = 0
     """How many accessories and dearer versions of its products could be bought at the time."""
-    carrier: str = ""
-    url: str = ""
+    carrier: _NameText = ""
+    url: _Url = ""
     """Where the customer sees it in the shop."""
 
 
@@ -109,9 +145,9 @@ class OrderStatistics(msgspec.Struct, array_like=True):
     """All orders ever, in numbers."""
 
     count: int = 0
-    spent: dict[str, Decimal] = {}
+    spent: Amounts = {}
     """By currency, before refunds."""
-    refunded: dict[str, Decimal] = {}
+    refunded: Amounts = {}
     refunds: int = 0
     items: int = 0
     first: int = 0
@@ -129,36 +165,36 @@ class MonthOfOrders(msgspec.Struct, array_like=True):
     """The orders of one month."""
 
     orders: int = 0
-    spent: dict[str, Decimal] = {}
+    spent: Amounts = {}
     """By currency, before refunds."""
 
 
 class Purchases(msgspec.Struct, array_like=True):
     """What was bought and how, of all orders ever, as far as there is room."""
 
-    products: dict[str, Bought] = {}
-    categories: dict[str, Bought] = {}
-    brands: dict[str, Bought] = {}
-    payment_methods: dict[str, Bought] = {}
-    months: dict[str, MonthOfOrders] = {}
+    products: Annotated[dict[Key, Bought], InBytes(PRODUCTS_BOUGHT_ROOM)] = {}
+    categories: Annotated[dict[_NameText, Bought], InBytes(KINDS_BOUGHT_ROOM)] = {}
+    brands: Annotated[dict[_NameText, Bought], InBytes(KINDS_BOUGHT_ROOM)] = {}
+    payment_methods: Annotated[dict[_NameText, Bought], InNumber(PAYMENT_METHODS_KEPT)] = {}
+    months: Annotated[dict[Annotated[str, InBytes(7)], MonthOfOrders], InNumber(MONTHS_KEPT)] = {}
     """By month in the customer's zone, `2026-03`."""
-    largest: dict[str, Decimal] = {}
+    largest: Amounts = {}
     """The largest order, by currency."""
     with_coupon: int = 0
     """Orders with a code or a discount."""
-    counts: dict[str, int] = {}
+    counts: Annotated[dict[Currency, int], InNumber(CURRENCIES_KEPT)] = {}
     """Orders by currency."""
 
 
 class Coupon(msgspec.Struct, array_like=True):
     """A code that was issued to the customer."""
 
-    code: str
-    campaign: str
+    code: Annotated[str, InBytes(CODE_BYTES)]
+    campaign: Name
     issued: int
     expires: int = NEVER
     redeemed: int = 0
-    order_id: str = ""
+    order_id: Key = ""
     """The order that it was redeemed with."""
 
 
@@ -167,4 +203,5 @@ class EarnedPoints(msgspec.Struct, array_like=True):
 
     time: int
     points: int
-    order_id: str = ""
+    order_id: Annotated[str, InBytes(0)] = ""
+    """Not used any more: points of a month are one sum."""

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from schemas.bounds import ADDRESS_BYTES, KEY_BYTES, LIST_BYTES, InBytes, fits
+
 NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f]*$"
 """C0, DEL and C1 controls: no name of a person, product or shop has one, header injections do.
 Checked by pydantic's own engine; `schemas/checking.py` cleans texts that fail, ids stay refused."""
@@ -15,24 +17,34 @@ _ADDRESS = r"[^@\s<>,;:\"()]+@[^@\s<>,;:\"()]+\.[^@\s<>,;:\"().]+"
 """A shape, not a verdict: refuses what no shop meant as an address; the mailer looks closer."""
 
 # All constraints are pydantic's built-in ones: a Python validator per field would double the time
-# per event.
+# per event. Those count characters; `schemas/checking.py` counts bytes where the text isn't ASCII.
 Id = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=NO_CONTROL),
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=KEY_BYTES, pattern=NO_CONTROL
+    ),
+    InBytes(KEY_BYTES),
+]
+ListName = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=LIST_BYTES, pattern=NO_CONTROL),
+    InBytes(LIST_BYTES),
 ]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000, pattern=NO_CONTROL)]
 Url = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2048, pattern=NO_CONTROL)]
 Email = Annotated[
-    str, StringConstraints(strip_whitespace=True, max_length=254, pattern=f"^({_ADDRESS})?$")
+    str,
+    StringConstraints(strip_whitespace=True, max_length=ADDRESS_BYTES, pattern=f"^({_ADDRESS})?$"),
+    InBytes(ADDRESS_BYTES),
 ]
-"""An address by its shape, or empty. 254 characters: RFC 5321 with erratum 1690."""
+"""An address by its shape, or empty."""
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{3}$", to_upper=True)]
 Quantity = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 def is_address(text: str) -> bool:
-    """Return whether `text` has the shape of an e-mail address."""
-    return re.fullmatch(_ADDRESS, text) is not None
+    """Return whether `text` has the shape of an e-mail address, and at most its length."""
+    return fits(text, ADDRESS_BYTES) and re.fullmatch(_ADDRESS, text) is not None
 
 
 class Payload(BaseModel):

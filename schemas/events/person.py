@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import AliasChoices, ConfigDict, Field
 
-from schemas.events.fields import Email, Id, Payload, Text
+from schemas.events.fields import Email, Id, ListName, Payload, Text
 
 
 class Traits(Payload):
@@ -64,7 +64,7 @@ class Statement(Payload):
 class ListChange(Statement):
     """A subscription to a list, or the end of it."""
 
-    list: Text = "newsletter"
+    list: ListName = "newsletter"
     confirmed: bool = False
     """The address is proven, by a double opt-in of ours or upstream: then it is marketing consent
     too."""

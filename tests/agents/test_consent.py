@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from schemas.customer.consent import EVIDENCE_KEPT
+from schemas.customer.consent import EVIDENCE_KEPT, EVIDENCE_TEXT
 from tests.agents.world import FILES, HOUR, World, changed
 
 ASKS = changed(
@@ -65,7 +65,7 @@ def test_evidence_is_bounded_per_purpose() -> None:
     evidence = world.customer().evidence
     assert [e.event_id for e in evidence[:2]] == ["first", "t5"]
     assert len(evidence) == EVIDENCE_KEPT + 1
-    assert len(evidence[-1].source) == 200
+    assert len(evidence[-1].source) == EVIDENCE_TEXT
 
 
 def test_a_visitors_statements_become_the_customers() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import cart, customer, sending
+from agents import customer, sending
 from agents.changes import Changes
 from agents.definitions import Definitions, UnknownVersion
 from agents.partition import PartitionActors
@@ -354,26 +354,3 @@ def _part(world: World, start: int, end: int) -> World:
     part = World()
     part.records = world.records[start:end]
     return part
-
-
-def test_a_cart_has_a_limit() -> None:
-    world = World()
-    for number in range(cart.LINES_KEPT + 5):
-        world.add(f"p{number}")
-    lines = world.customer().cart.lines
-    assert (len(lines), lines[0].product_id) == (cart.LINES_KEPT, "p5")
-
-
-def test_a_record_stays_smaller_than_what_a_log_takes() -> None:
-    """A wholesaler's orders and carts without end, with the longest texts that are read."""
-    world = World()
-    long = {"name": "n" * 1000, "url": "https://a.example/" + "u" * 480, "category": "c" * 1000}
-    products = [
-        long | {"product_id": f"{number:0200}", "image_url": long["url"], "price": "1.00"}
-        for number in range(250)
-    ]
-    for number in range(25):
-        world.tell("order.completed", order_id=f"o{number}", products=products)
-    world.tell("checkout.started", products=products)
-    assert world.customer().statistics.items == 25 * 250
-    assert len(world.store[b"anna"]) < 900_000

@@ -10,9 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.cart import BRAND_LENGTH, LINES_KEPT, NAME_LENGTH, URL_LENGTH
-from agents.custom_fields import TEXT_LENGTH
-from agents.workflows.steps import TAG_LENGTH
 from schemas import customer as record
 from schemas.customer import (
     Customer,
@@ -26,8 +23,7 @@ from schemas.customer import (
     shopping,
 )
 from schemas.customer.mail import Pending
-from schemas.customer.person import Tag
-from schemas.customer.shopping import Bought, Cart, Interest, Line, Order, Purchases
+from schemas.customer.shopping import Line
 from schemas.description import describe
 from schemas.records import Record
 from schemas.stored import (
@@ -162,35 +158,3 @@ def test_the_description_is_for_people() -> None:
 def test_the_last_header_of_a_name_counts() -> None:
     record = Record("t", 0, 0, 0, None, None, (("a", b"1"), ("b", b"2"), ("a", b"3")))
     assert (record.header("a"), record.header("c")) == (b"3", None)
-
-
-def test_the_largest_record_is_one_that_a_log_takes() -> None:
-    name, url = "n" * NAME_LENGTH, "u" * URL_LENGTH
-    ids = [f"{number:0{NAME_LENGTH}}" for number in range(shopping.ORDER_LINES_KEPT)]
-    price = Decimal("123456789.123456789")
-    lines = [Line(id_, 1_000_000, price, name, name, url, url, "b" * BRAND_LENGTH) for id_ in ids]
-    per_order = shopping.ORDER_LINES_KEPT // shopping.ORDERS_KEPT
-    bought = Bought(orders=1000, last=START)
-    customer = Customer(
-        key=name,
-        cart=Cart(lines=lines[:LINES_KEPT], url=url, step=name),
-        orders=[
-            Order(ids[n], START, price, "EUR", lines=lines[:per_order], tracking_url=url * 4,
-                  tracking_number=name * 5, estimated_delivery=name * 5, payment_method=name,
-                  coupon=name)
-            for n in range(shopping.ORDERS_KEPT)
-        ],
-        purchases=Purchases(
-            products=dict.fromkeys(ids[: shopping.PRODUCTS_BOUGHT_KEPT], bought),
-            categories=dict.fromkeys(ids[: shopping.KINDS_BOUGHT_KEPT], bought),
-            brands=dict.fromkeys(ids[: shopping.KINDS_BOUGHT_KEPT], bought),
-            payment_methods=dict.fromkeys(ids[: shopping.PAYMENT_METHODS_KEPT], bought),
-        ),
-        interests={
-            id_: Interest([START] * shopping.VIEWS_KEPT, name)
-            for id_ in ids[: shopping.INTERESTS_KEPT]
-        },
-        tags={id_[:TAG_LENGTH]: Tag(START, START) for id_ in ids[: person.TAGS_KEPT]},
-        fields=dict.fromkeys(ids[:30], "x" * TEXT_LENGTH),
-    )  # fmt: skip
-    assert len(encode_customer(customer)) < 950_000

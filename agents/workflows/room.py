@@ -1,0 +1,44 @@
+"""Room: how many runs there may be of a customer, by what they take in the record.
+
+A run grows on its way: its steps come to something, what it counts from happens. So each one counts
+with what its definition may still add to it. What does not fit does not begin; what comes with a
+visitor and does not fit any more ends.
+"""
+
+from __future__ import annotations
+
+from agents.context import Context
+from agents.definitions import Published
+from schemas.bounds import kept_bytes
+from schemas.customer import Customer
+from schemas.customer.runs import FINISHED_ROOM, RUNS_ROOM, Run
+
+
+def is_there_for(customer: Customer, run: Run, published: Published, context: Context) -> bool:
+    """Return whether one more run fits."""
+    return kept_bytes(run) + published.program.growth + _taken(customer, context) <= RUNS_ROOM
+
+
+def holds(customer: Customer, published: Published, context: Context) -> bool:
+    """Return whether the runs still fit now that one of them goes by this version."""
+    if len(customer.runs) == 1 and published.program.growth < RUNS_ROOM // 4:
+        return True  # as nearly always, when a new version moves everybody's run
+    return _taken(customer, context) <= RUNS_ROOM
+
+
+def _taken(customer: Customer, context: Context) -> int:
+    """Return the bytes that the customer's runs may come to, each gone to its end."""
+    find = context.live.definitions.find
+    grown = 0
+    for run in customer.runs:
+        published = find(run.workflow, run.version)
+        if published is not None:
+            grown += published.program.growth
+    return kept_bytes(customer.runs) + grown
+
+
+def fit_finished(finished: list[Run]) -> list[Run]:
+    """Return the latest of the runs that are over, as many as there is room for."""
+    while finished and kept_bytes(finished) > FINISHED_ROOM:
+        finished = finished[1:]
+    return finished

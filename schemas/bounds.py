@@ -1,0 +1,151 @@
+"""What a kept record may hold at most, so that a log takes it whatever its customer's events were.
+
+Each field of the record says with its type how much it takes: texts in bytes of UTF-8 (an emoji is
+one character and four of them), lists and maps in members or, where members differ a hundredfold,
+in bytes of them all as they are kept (a *room*). From that `largest` adds up what a whole record
+may come to; a field that says nothing is an error there, and a test compares the sum with
+`RECORD_BYTES`. Whoever puts something into a record keeps to what its field says, by `cut`, `fits`
+or `shed`.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+import msgspec
+
+RECORD_BYTES = 512 * 1024
+"""Of a customer's record: half of what a log takes by default, so that what is made of a record (a
+merge, the restoring of one) is taken as well."""
+
+KEY_BYTES = 200
+"""Of an id, of a customer, an order or a product: what events may bring (`schemas/events`)."""
+ADDRESS_BYTES = 254
+"""Of a mail address: RFC 5321 with erratum 1690."""
+LIST_BYTES = 100
+"""Of a list's name."""
+
+_INT_BYTES = 9
+_DECIMAL_BYTES = 41
+"""A sum has at most the 28 digits of Python's decimal context, a sign, a point and an exponent."""
+_HEADER_BYTES = 5
+"""Before a text, a list or a map, whatever its length."""
+
+
+class InBytes(NamedTuple):
+    """Of a text: bytes of UTF-8. Of a list or a map: bytes of all of it as it is kept."""
+
+    at_most: int
+
+
+class InNumber(NamedTuple):
+    """Members of a list or a map."""
+
+    at_most: int
+
+
+Key = Annotated[str, InBytes(KEY_BYTES)]
+Name = Annotated[str, InBytes(63)]
+"""Of a workflow, a step, a segment: as definitions may call one."""
+Word = Annotated[str, InBytes(32)]
+"""From a closed vocabulary, or a hash in hex digits."""
+
+
+class Unbounded(TypeError):
+    """A field of a record says not how much it may hold."""
+
+
+def cut(text: str, limit: int) -> str:
+    """Return as much of a text as fits into `limit` bytes."""
+    if fits(text, limit):
+        return text
+    return text.encode()[:limit].decode("utf-8", "ignore")
+
+
+def fits(text: str, limit: int) -> bool:
+    """Return whether a text takes at most `limit` bytes."""
+    if text.isascii():
+        return len(text) <= limit
+    return len(text) * 4 <= limit or len(text.encode()) <= limit
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def kept_bytes(value: Any) -> int:
+    """Return how many bytes a part of a record takes as it is kept."""
+    return len(_ENCODER.encode(value))
+
+
+_Member = TypeVar("_Member")
+
+
+def shed(members: dict[str, _Member] | list[_Member], room: int, largest_member: int) -> None:
+    """Let the first members go until the others fit into a room.
+
+    `largest_member`: what one may take at most; while even those would fit nothing is measured.
+    """
+    if len(members) * largest_member + _HEADER_BYTES <= room:
+        return
+    surplus = kept_bytes(members) - room
+    while surplus > 0 and members:
+        if isinstance(members, dict):
+            name = next(iter(members))
+            surplus -= kept_bytes(name) + kept_bytes(members.pop(name))
+        else:
+            surplus -= kept_bytes(members.pop(0))
+
+
+def largest(kind: Any, path: str = "", *, in_room: bool = False) -> int:
+    """Return the bytes that a value of a type may take at most. Raises Unbounded.
+
+    `path`: where the type stands, for the error. `in_room`: it is a member of what says how much
+    all of its members take together.
+    """
+    limits: tuple[Any, ...] = ()
+    if typing.get_origin(kind) is Annotated:
+        kind, *more = typing.get_args(kind)
+        limits = tuple(more)
+    room = next((each.at_most for each in limits if isinstance(each, InBytes)), None)
+    number = next((each.at_most for each in limits if isinstance(each, InNumber)), None)
+    members = typing.get_args(kind)
+    match typing.get_origin(kind) or kind:
+        case typing.Union | types.UnionType:
+            return max(largest(each, path, in_room=in_room) for each in members)
+        case typing.Literal:
+            return max(_HEADER_BYTES + len(str(each).encode()) for each in members)
+        case origin if origin in (list, dict):
+            inside = [
+                largest(each, f"{path}[]", in_room=in_room or room is not None) for each in members
+            ]
+            content = None if number is None else number * sum(inside)
+        case origin if origin in _PLAIN:
+            return _PLAIN[origin]
+        case origin if isinstance(origin, type) and issubclass(origin, msgspec.Struct):
+            return _HEADER_BYTES + sum(bytes_ for _, bytes_ in fields(origin, path))
+        case _:
+            content = 0 if in_room else None
+    content = content if room is None else room
+    if content is None:
+        raise Unbounded(f"{path or kind}: how much may it hold?")
+    return _HEADER_BYTES + content
+
+
+def fields(kind: type[msgspec.Struct], path: str = "") -> Iterator[tuple[str, int]]:
+    """Yield the fields of a struct with what each may take at most. Raises Unbounded."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    for name in kind.__struct_fields__:
+        yield name, largest(hints[name], f"{path or kind.__name__}.{name}")
+
+
+_PLAIN: dict[Any, int] = {
+    bool: 1,
+    int: _INT_BYTES,
+    float: _INT_BYTES,
+    Decimal: _DECIMAL_BYTES,
+    types.NoneType: 1,
+}
