@@ -11,7 +11,7 @@ from agents import customer
 from agents.effects import Effect
 from agents.partition import PartitionActors
 from schemas.records import OutRecord
-from schemas.stored import Progress
+from schemas.stored import OWN_PREFIX, Progress
 from schemas.topics import CUSTOMER_EVENTS
 from streams.clock import VirtualClock
 from streams.definitions import control_record
@@ -45,7 +45,10 @@ async def recorded() -> tuple[MemoryLog, list[Effect], dict[str, bytes]]:
         await log.append(CUSTOMER_EVENTS, place, [record])
         changes = actors[place].receive(log.topics[CUSTOMER_EVENTS][place][-1:])
         effects.extend(changes.effects)
-        states.update({key.decode(): stored for key, stored in changes.states if stored})
+        states.update({
+            key.decode(): stored for key, stored in changes.states
+            if stored and not key.startswith(OWN_PREFIX)
+        })  # fmt: skip
         for effect in changes.effects:
             if effect.topic == CUSTOMER_EVENTS:
                 await append(partition_of(effect.key, 2), effect.record)
