@@ -12,6 +12,7 @@
     catalogue  the same with every shipped workflow live, and with the first three
     cost       processor time an event, stage by stage, and json.loads of the same records
     memory     bytes per customer
+    idle       what a shop in which nothing happens writes in a day
 
 Writes `benchmarks/results.json`. Broker, workers and peers share this machine's cores, so close
 whatever else needs them.
@@ -36,6 +37,7 @@ from benchmarks import (
     cost,
     distance,
     footprint,
+    idle,
     machine,
     recovery,
     replaying,
@@ -49,7 +51,7 @@ from benchmarks.results import Result
 from benchmarks.say import Say, telling
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
-          "replay", "standing", "catalogue", "cost", "memory")  # fmt: skip
+          "replay", "standing", "catalogue", "cost", "memory", "idle")  # fmt: skip
 
 IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "assembly": lambda _, say: assembly.measure(say),
@@ -85,6 +87,10 @@ async def measure(suites: Sequence[str], say: Say) -> list[Result]:
             elif suite == "recovery":
                 async with machine.broker(directory) as here:
                     rows = await recovery.measure(here, say)
+            elif suite == "idle":
+                rows = await idle.embedded(directory / "shop", say)
+                async with machine.broker(directory) as here:
+                    rows += await idle.kafka(here, directory / "kafka", say)
             else:
                 rows = await footprint.measure(directory, say)
         found += rows

@@ -19,6 +19,11 @@ class Clock(Protocol):
         """Return once `now() >= instant`."""
 
 
+LONGEST_SLEEP_MS = 1_000
+"""A machine that was suspended, or whose clock was set, looks at the time again this soon: sleeping
+goes by another clock, which doesn't notice."""
+
+
 class SystemClock:
     """The machine's own clock."""
 
@@ -29,7 +34,7 @@ class SystemClock:
     async def wait_until(self, instant: int) -> None:
         """Sleep until `instant`; at once when it has passed."""
         while (remaining := instant - self.now()) > 0:  # noqa: ASYNC110  # time gives no signal
-            await asyncio.sleep(remaining / 1000)
+            await asyncio.sleep(min(remaining, LONGEST_SLEEP_MS) / 1000)
 
 
 class VirtualClock:

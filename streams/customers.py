@@ -250,6 +250,12 @@ class CustomersRuntime(Generic[ChangesT]):
         await self._send(changes.effects)  # 4
         await partition.keep(changes, turn.check)  # 5
         turn.done(changes.progress.next_offset)  # 6
+        self._ticks.passed(
+            partition.number,
+            next_offset=changes.progress.next_offset,
+            log_time=changes.progress.log_time,
+            due=partition.actors.next_timer,
+        )
         self._observer.committed(partition.number, changes)
 
     async def _send(self, effects: Sequence[Effect]) -> None:

@@ -157,6 +157,8 @@ class Worker:
     async def _customers(self) -> CustomersRuntime[Changes]:
         definitions = Definitions(coupon_key=coupon_key(self.settings))
         partitions = await self.log.partitions(CUSTOMER_EVENTS)
+        interval = int(self.settings.tick_seconds * 1000)
+        self.ticks = Ticks(self.log, CUSTOMER_EVENTS, self.clock, interval)
         runtime = CustomersRuntime(
             log=self.log,
             gate=self.gate,
@@ -167,9 +169,7 @@ class Worker:
                 home=lambda key: partition_of(key, partitions),
             ),
             library=Library(self.log, definitions),
-            ticks=Ticks(
-                self.log, CUSTOMER_EVENTS, self.clock, int(self.settings.tick_seconds * 1000)
-            ),
+            ticks=self.ticks,
             observer=self.eraser.watching(self.metrics),
         )
         self.metrics.watch_gate(self.gate.counts)

@@ -25,6 +25,7 @@ from streams.mail.smtp import SmtpPool
 from streams.mail.turnstile import Turn, Turnstile, W
 from streams.mail.webhooks import Webhooks
 from streams.transports.batch import Fenced
+from streams.waiting import first
 
 Attempt = Coroutine[Any, Any, None]
 
@@ -180,7 +181,7 @@ class Delivery:
         self._moved.set()
         time = self._queue.next_time(self._clock.now())
         due = [] if time is None else [self._clock.wait_until(time)]
-        await _first(self._news.wait(), *due)
+        await first(self._news.wait(), *due)
 
     def _at_rest(self) -> bool:
         """Whether only time, or something new, can lead to a mail."""
@@ -205,13 +206,3 @@ class Delivery:
         since = self._queue.overdue_since()
         overdue = 0.0 if since is None else max(now - since, 0) / 1000
         self._metrics.oldest(self._partition, overdue)
-
-
-async def _first(*waits: Coroutine[Any, Any, Any]) -> None:
-    """Wait for the first of several."""
-    tasks = [asyncio.ensure_future(each) for each in waits]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()

@@ -26,7 +26,7 @@ from streams.monitoring.returns import check_bounce_domain, check_ways_in
 from streams.settings import Settings
 from streams.settings.sources import SettingsError
 from streams.settings.values import SMTP_PORTS, split_urls
-from streams.ticks import TICK
+from streams.ticks import STANDSTILL_MS, TICK
 from streams.topology import (
     CUSTOMER_EVENTS,
     CUSTOMERS_CHANGELOG,
@@ -40,9 +40,6 @@ SMTP_SECONDS = 10.0
 
 SKEW_MS = 5_000
 """More than this between broker and machine, and delivery ages in the metrics mislead."""
-
-SILENT_MS = 300_000
-"""Ticks come every second, so a partition without progress for minutes has no worker."""
 
 TAIL = 2_000
 """Changelog records searched for the progress, which is the last one of each batch."""
@@ -232,13 +229,15 @@ async def check_lag(log: Log, clock: Clock) -> Check:
     known = {number: each for number, each in progress.items() if each is not None}
     if not known:
         return Check("lag", Status.OK, "no worker has run yet")
-    behind = sum(
-        span.end - max(span.start, known[number].next_offset if number in known else 0)
+    waiting = {
+        number: span.end - max(span.start, known[number].next_offset if number in known else 0)
         for number, span in ends.items()
-    )
-    oldest = min(each.log_time for each in known.values())
-    if behind and clock.now() - oldest > SILENT_MS:
-        text = f"{behind} records wait, and a partition stands still since {to_rfc3339(oldest)}"
+    }
+    behind = sum(waiting.values())
+    # A quiet partition's time is minutes old and nothing waits in it, not even a tick.
+    still = [known[number].log_time for number in known if waiting[number]]
+    if still and clock.now() - min(still) > STANDSTILL_MS:
+        text = f"{behind} records wait, and a partition stands still since {to_rfc3339(min(still))}"
         return Check("lag", Status.WARN, text, "Is a worker running? ritorno worker")
     return Check("lag", Status.OK, f"workers are {behind} records behind")
 

@@ -39,7 +39,7 @@ EVENT_AGE_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400)
 """Seconds. From "at once" to a day: a phone that was offline delivers yesterday's events."""
 
 LATENESS_BUCKETS = (1, 2, 5, 15, 60, 300, 3600, 86_400)
-"""Seconds. A tick a second makes up to one second of lateness; more is a worker that was away."""
+"""Seconds. Ticks a second apart make up to one of lateness; more is a worker that was away."""
 
 RECOVERY_BUCKETS = (0.1, 0.5, 1, 5, 15, 60, 300, 900)
 """Seconds. A million customers take about ten at the speed that was measured."""
@@ -93,7 +93,7 @@ class Metrics:
 
     # The customers' runtime (streams/customers.py, Observer).
 
-    def committed(self, _partition: int, changes: Changes) -> None:
+    def committed(self, partition: int, changes: Changes) -> None:
         """One slice of a batch is done for good."""
         self._count_events(changes.counts)
         for effect in changes.effects:
@@ -109,6 +109,7 @@ class Metrics:
             elif isinstance(effect.content, CancelCommand):
                 self.mail_cancellations.inc()
         self.last_event_timestamp.labels("decided").set(changes.progress.log_time / 1000)
+        self.partition_timestamp.labels(partition).set(changes.progress.log_time / 1000)
 
     def recovered(self, _partition: int, recovered: Recovered) -> None:
         """A partition has been opened."""
@@ -176,6 +177,12 @@ class Metrics:
         )
         self.last_event_timestamp = make.gauge(
             "last_event_timestamp_seconds", "Log time of the last event through a stage.", "stage"
+        )
+        self.partition_timestamp = make.gauge(
+            "partition_timestamp_seconds",
+            # Kept when the partition is let go: one that can't be opened again stands still, too.
+            "Log time of each partition at this process's last commit in it.",
+            "partition",
         )
         self.dead_letters = make.counter(
             "dead_letters", "Records that could not be read.", "topic", "reason"

@@ -17,6 +17,7 @@ from streams.logs.embedded import EmbeddedLog
 from streams.privacy.erasing import Erasing
 from streams.state.recovery import Recovered
 from streams.state.store import StateError
+from streams.waiting import first
 
 RETRY_MS = 5_000
 LONGEST_RETRY_MS = 300_000
@@ -128,14 +129,8 @@ class Eraser:
                 _log.warning("older states stay in the store for now", error=str(error))
 
     async def _wait(self, until: int | None) -> None:
-        waits: list[asyncio.Future[object]] = [asyncio.ensure_future(self._news.wait())]
-        if until is not None:
-            waits.append(asyncio.ensure_future(self._clock.wait_until(until)))
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
+        due = [] if until is None else [self._clock.wait_until(until)]
+        await first(self._news.wait(), *due)
 
 
 class _Told(Protocol):

@@ -96,7 +96,8 @@ class Settings(BaseSettings):
     """Of the per-customer topics, when they are created; None: 8 on Kafka, 4 embedded."""
     replication: int = Field(default=1, ge=1, le=16)
     tick_seconds: float = Field(default=1.0, ge=0.05, le=3600)
-    """How often time passes when nothing else happens."""
+    """Between two of the records by which time passes when nothing else happens, at least: a timer
+    is late by no more. Where none is due, one is written every five minutes."""
 
     kafka_security: Literal["plaintext", "tls", "sasl_plaintext", "sasl_tls"] = "plaintext"
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"

@@ -87,6 +87,7 @@ def test_a_committed_slice_is_counted() -> None:
     assert value(metrics, "ritorno_mail_requests_total", **request) == 1
     time = value(metrics, "ritorno_last_event_timestamp_seconds", stage="decided")
     assert time == 1_772_357_400
+    assert value(metrics, "ritorno_partition_timestamp_seconds", partition="0") == 1_772_357_400
 
 
 def test_invented_types_and_reasons_do_not_become_labels() -> None:

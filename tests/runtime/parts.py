@@ -200,6 +200,10 @@ class CountingActors:
         )
 
     @property
+    def next_timer(self) -> int:
+        return self.due[0][0] if self.due else NEVER
+
+    @property
     def timers_pending(self) -> int:
         return len(self.due)
 

@@ -21,7 +21,6 @@ from streams.definitions import publish, read_files
 from streams.log import LogUnavailable
 from streams.monitoring.check import Check, Status
 from streams.monitoring.doctor import (
-    SILENT_MS,
     check_clock,
     check_dkim,
     check_format,
@@ -32,6 +31,7 @@ from streams.monitoring.doctor import (
     examine,
 )
 from streams.settings import Settings
+from streams.ticks import STANDSTILL_MS
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS
 from tests.runtime.parts import START, MemoryLog, memory_log
 
@@ -169,10 +169,23 @@ async def test_lag(log: MemoryLog) -> None:
         await log.append(CUSTOMERS_CHANGELOG, partition, [OutRecord(PROGRESS_KEY, progress)])
     check = await check_lag(log, clock)
     assert (check.status, check.text) == (Status.OK, "workers are 3 records behind")
-    clock.advance(START + SILENT_MS + 1)
+    clock.advance(START + STANDSTILL_MS)
+    assert (await check_lag(log, clock)).status is Status.OK
+    clock.advance(START + STANDSTILL_MS + 1)
     check = await check_lag(log, clock)
     assert check.status is Status.WARN
     assert "2026-03-01T09:00:00Z" in check.text
+
+
+async def test_a_quiet_partition_is_no_reason_to_worry_about_a_busy_one(log: MemoryLog) -> None:
+    clock = VirtualClock(START + 2 * STANDSTILL_MS)
+    await log.append(CUSTOMER_EVENTS, 0, [OutRecord(b"anna", b"{}")] * 5)
+    busy = pack_progress(Progress(next_offset=2, log_time=clock.now() - 1_000))
+    quiet = pack_progress(Progress(next_offset=0, log_time=START))
+    await log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(PROGRESS_KEY, busy)])
+    await log.append(CUSTOMERS_CHANGELOG, 1, [OutRecord(PROGRESS_KEY, quiet)])
+    check = await check_lag(log, clock)
+    assert (check.status, check.text) == (Status.OK, "workers are 3 records behind")
 
 
 def test_no_key_signs(settings: Settings) -> None:
