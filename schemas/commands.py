@@ -36,7 +36,7 @@ class QuietHours(BaseModel):
     `{"from": "21:00", "to": "09:00"}` goes over midnight. From and to alike: never quiet.
     """
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, populate_by_name=True)
 
     begins: LocalTime = Field(alias="from")
     ends: LocalTime = Field(alias="to")
@@ -45,7 +45,7 @@ class QuietHours(BaseModel):
 class SendCommand(BaseModel):
     """One decided mail. Its id derives from (customer, run, step): twice produced is harmless."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, populate_by_name=True)
 
     action: Literal["send"] = "send"
     id: str
@@ -82,7 +82,7 @@ class SendCommand(BaseModel):
 class CancelCommand(BaseModel):
     """Take back a mail that may still wait at the mailer: its cause has disappeared."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     action: Literal["cancel"] = "cancel"
     id: str
@@ -99,7 +99,7 @@ class NotifyCommand(BaseModel):
     repetition.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     action: Literal["notify"] = "notify"
     id: str
@@ -119,7 +119,7 @@ class NotifyCommand(BaseModel):
 class FeedbackCommand(BaseModel):
     """What the world said later of a mail that was sent: it counts for the sender's reputation."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     action: Literal["feedback"] = "feedback"
     id: str
@@ -133,7 +133,7 @@ class FeedbackCommand(BaseModel):
 class SuppressCommand(BaseModel):
     """No more mail to an address, whoever has it: the mailer keeps a hash of it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     action: Literal["suppress"] = "suppress"
     id: str
@@ -150,7 +150,7 @@ class PauseCommand(BaseModel):
     Pause, resume and release are control records: without a key, one in each partition.
     """
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, populate_by_name=True)
 
     action: Literal["pause"] = "pause"
     time: Instant
@@ -166,7 +166,7 @@ class ResumeCommand(BaseModel):
     Unless it names a workflow or leaves marketing out, it also ends what a bad reputation holds.
     """
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, populate_by_name=True)
 
     action: Literal["resume"] = "resume"
     time: Instant
@@ -177,7 +177,7 @@ class ResumeCommand(BaseModel):
 class ReleaseCommand(BaseModel):
     """Let held mails go whatever holds them, except quiet hours: those of the customer's own."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     action: Literal["release"] = "release"
     time: Instant
@@ -190,4 +190,4 @@ Command = Annotated[
     SendCommand | CancelCommand | NotifyCommand | FeedbackCommand | SuppressCommand | Control,
     Field(discriminator="action"),
 ]
-COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
+COMMAND: TypeAdapter[Command] = TypeAdapter(Command, config=ConfigDict(defer_build=True))

@@ -89,7 +89,7 @@ else:
 class Decision(BaseModel):
     """One decision. `time` is the time of the log."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     time: Instant
     customer: str

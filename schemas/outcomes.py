@@ -69,7 +69,7 @@ ReturnReason = Literal[
 class MailOutcome(BaseModel):
     """Fields that all mail events share; they say which decided mail this is about."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, populate_by_name=True)
 
     command_id: str
     workflow: str = ""

@@ -16,7 +16,7 @@ Ids = Annotated[list[Id], Field(max_length=50)]
 class Review(BaseModel):
     """What a buyer has said of a product, as the shop publishes it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="ignore")
 
     author: Text = ""
     stars: float | None = Field(default=None, ge=0, le=5)
@@ -26,7 +26,9 @@ class Review(BaseModel):
 class Product(BaseModel):
     """One product of the feed; the key of its record is the SKU."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
+    model_config = ConfigDict(
+        defer_build=True, frozen=True, extra="ignore", coerce_numbers_to_str=True
+    )
 
     sku: Id
     product_id: Id | None = None

@@ -14,7 +14,7 @@ from schemas.money import Amount
 class ScoreChanged(BaseModel):
     """The engagement score has crossed into another band, by something the customer did."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     signal: Literal["score.changed"] = "score.changed"
     id: str
@@ -29,7 +29,7 @@ class ScoreChanged(BaseModel):
 class TierChanged(BaseModel):
     """The customer is in another tier of the loyalty programme; `tier` is empty below the first."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     signal: Literal["tier.changed"] = "tier.changed"
     id: str
@@ -43,7 +43,7 @@ class TierChanged(BaseModel):
 class CouponChanged(BaseModel):
     """A code was issued: the shop's till has to know it from now on. Or it was redeemed."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     signal: Literal["coupon.changed"] = "coupon.changed"
     id: str
@@ -65,7 +65,7 @@ class CouponChanged(BaseModel):
 class SegmentChanged(BaseModel):
     """The customer has entered a segment, or left it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     signal: Literal["segment.changed"] = "segment.changed"
     id: str
@@ -78,7 +78,7 @@ class SegmentChanged(BaseModel):
 class CustomerErased(BaseModel):
     """The customer asked to be forgotten: downstream systems do the same."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     signal: Literal["customer.erased"] = "customer.erased"
     id: str
@@ -89,7 +89,7 @@ class CustomerErased(BaseModel):
 class SalesAlert(BaseModel):
     """A workflow wants the shop's people to know of a customer."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     signal: Literal["sales.alert"] = "sales.alert"
     id: str
@@ -107,7 +107,7 @@ class DataRequested(BaseModel):
     `ritorno privacy export` makes Ritorno's part of it; other systems hold others.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     signal: Literal["customer.data_requested"] = "customer.data_requested"
     id: str
@@ -118,7 +118,7 @@ class DataRequested(BaseModel):
 class DataExported(BaseModel):
     """A copy of what Ritorno knows was made for the customer."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     signal: Literal["customer.data_exported"] = "customer.data_exported"
     id: str
@@ -137,4 +137,4 @@ Signal = Annotated[
     | SalesAlert,
     Field(discriminator="signal"),
 ]
-SIGNAL: TypeAdapter[Signal] = TypeAdapter(Signal)
+SIGNAL: TypeAdapter[Signal] = TypeAdapter(Signal, config=ConfigDict(defer_build=True))

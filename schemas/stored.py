@@ -23,6 +23,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from schemas.failures import Failure
+
 NEVER = 2**63 - 1
 """The `due` of a record without timers: later than any instant."""
 
@@ -54,7 +56,7 @@ _HEAD_AND_FORMAT = struct.Struct(">qqB")
 HEAD_SIZE = _HEAD.size
 
 
-class FutureFormat(Exception):
+class FutureFormat(Failure):
     """A newer release has written here. Going on would take away what it knows and we don't."""
 
     def __init__(self, number: int) -> None:

@@ -26,7 +26,7 @@ AUDIT = "audit."
 class Suppression(BaseModel):
     """What was last decided about an address."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     state: Literal["suppressed", "released"]
     scope: SuppressionScope

@@ -54,7 +54,7 @@ def strictest(*modes: TrackingMode) -> TrackingMode:
 class Hit(BaseModel):
     """One opening or click, for the key figures. Whoever it was is not in it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     fact: Literal["mail.hit"] = "mail.hit"
     time: Instant

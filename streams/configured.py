@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from agents.mailer.addresses import read_recipient
-from agents.mailer.reputation import WarmUp
 from agents.mailer.settings import MailSettings, Shop, SigningKey
 from streams.clock import Clock, SystemClock
 from streams.log import Log
@@ -20,6 +19,7 @@ from streams.settings.sources import PREFIX, SettingsError
 
 if TYPE_CHECKING:
     from agents.mailer.dkim import DkimKey
+    from agents.mailer.reputation import WarmUp
     from streams.logs.kafka.security import KafkaSecurity
 
 KEY_FILE = "signing-key"
@@ -102,6 +102,8 @@ def warm_up(settings: Settings) -> WarmUp | None:
     """Return how a new sender begins, None when it is none."""
     if not settings.mail_warm_up_start:
         return None
+    from agents.mailer.reputation import WarmUp  # noqa: PLC0415  # only where mails are sent
+
     return WarmUp(
         start=settings.mail_warm_up_start,
         growth=settings.mail_warm_up_growth,

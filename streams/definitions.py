@@ -17,17 +17,20 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from schemas import events
 from schemas.definitions import canonical, version_of
 from schemas.definitions.workflow import Workflow
+from schemas.failures import Mistake
 from schemas.records import OutRecord, Record
 from streams.log import Log
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
-from streams.workflow_files.reading import Reading, read_directory
+
+if TYPE_CHECKING:
+    from streams.workflow_files.reading import Reading
 
 CONTROL_TYPE = events.WORKFLOWS.encode()
 LIVE_KEY = b"live"
@@ -39,7 +42,7 @@ Version = tuple[str, str]
 _log = structlog.get_logger(__name__)
 
 
-class DefinitionError(Exception):
+class DefinitionError(Mistake):
     """A workflow file that can't be used; the text names file, field and value."""
 
 
@@ -200,6 +203,9 @@ def read_files(directory: Path, *, everything: bool = False) -> dict[str, bytes]
     Without `everything` the recipes that are not enabled are left out; they have to be right all
     the same. Raises DefinitionError, which names every mistake of every file with its line.
     """
+    # Checking files needs the language of conditions; what is published was checked before.
+    from streams.workflow_files.reading import read_directory  # noqa: PLC0415  # see above
+
     return {
         name: canonical(each)
         for name, each in right(read_directory(directory)).definitions.items()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from schemas.failures import Failure
 
-class WorkerFailed(Exception):
+
+class WorkerFailed(Failure):
     """A worker can't start or go on; the text says why and what to do, for a shopkeeper."""

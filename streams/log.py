@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from schemas.failures import Failure
 from schemas.records import OutRecord, Record
 
 
-class LogError(Exception):
+class LogError(Failure):
     """The log refused or could not be reached; the text says what to do, for a shopkeeper."""
 
 

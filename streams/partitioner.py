@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-
-from aiokafka.partitioner import murmur2
+from struct import iter_unpack
 
 REMEMBERED = 65_536
-"""murmur2 in Python takes 3 µs, a remembered answer 0.1 µs; this many take about 10 MB."""
+"""murmur2 in Python takes 2 µs, a remembered answer 0.1 µs; this many take about 10 MB."""
+
+_SEED = 0x9747B28C
+_MIX = 0x5BD1E995
+_WORD = 0xFFFFFFFF
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -15,3 +18,21 @@ def partition_of(key: bytes, partitions: int) -> int:
     """Return the partition of `key` as Kafka's Java client computes it: murmur2, sign bit off."""
     position: int = murmur2(key) & 0x7FFFFFFF
     return position % partitions
+
+
+def murmur2(data: bytes) -> int:
+    """Return the hash as Kafka's clients compute it, unsigned.
+
+    aiokafka has it as well, but only together with its whole client, which takes a command half of
+    the time in which it starts; a test compares the two.
+    """
+    hashed = _SEED ^ len(data)
+    whole = len(data) & ~3
+    for (word,) in iter_unpack("<I", data[:whole]):
+        mixed = word * _MIX & _WORD
+        mixed = (mixed ^ mixed >> 24) * _MIX & _WORD
+        hashed = hashed * _MIX & _WORD ^ mixed
+    if rest := data[whole:]:
+        hashed = (hashed ^ int.from_bytes(rest, "little")) * _MIX & _WORD
+    hashed = (hashed ^ hashed >> 13) * _MIX & _WORD
+    return hashed ^ hashed >> 15

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import structlog
 
-from streams.definitions import DefinitionError, publish, read, read_files, versions_of
 from streams.failures import WorkerFailed
 from streams.log import Log
-from streams.monitoring.check import Status
-from streams.monitoring.doctor import check_topics
 from streams.settings import Settings
 from streams.topology import EMBEDDED_PARTITIONS, topics
 
@@ -26,6 +23,9 @@ async def provide_topics(log: Log, settings: Settings) -> None:
 
 async def prepare_topics(log: Log, settings: Settings) -> None:
     """Make sure that the topics are as they must be. Raises WorkerFailed saying what to do."""
+    from streams.monitoring.check import Status  # noqa: PLC0415  # publishing asks no doctor
+    from streams.monitoring.doctor import check_topics  # noqa: PLC0415  # as above
+
     await provide_topics(log, settings)
     failures = [c for c in await check_topics(log, settings) if c.status is Status.FAIL]
     if failures:
@@ -39,6 +39,14 @@ async def prepare_workflows(log: Log, settings: Settings) -> None:
     Never more than that: of two workers during a deployment, the one with the older files must not
     bring those back. Raises LogError, DefinitionError.
     """
+    from streams.definitions import (  # noqa: PLC0415  # and reads no workflow files
+        DefinitionError,
+        publish,
+        read,
+        read_files,
+        versions_of,
+    )
+
     live = (await read(log)).live
     if live is None:
         report = await publish(log, read_files(settings.workflows_dir))

@@ -22,6 +22,7 @@ from typing import BinaryIO, NamedTuple
 from schemas.checking import Unreadable
 from schemas.dead_letters import refuse_line
 from schemas.events import Event
+from schemas.failures import Failure
 from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.wire import MAX_EVENT_BYTES, ProductUpdate, parse_line, to_record
@@ -76,7 +77,7 @@ class PublishReport:
 MAX_EXAMPLES = 100
 
 
-class PublishInterrupted(Exception):
+class PublishInterrupted(Failure):
     """The log failed on the way; `report.through` says how far it got."""
 
     def __init__(self, error: LogError, report: PublishReport) -> None:

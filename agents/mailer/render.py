@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from jinja2 import Template
@@ -86,6 +87,10 @@ class Renderer:
             if (template, language) in self._library.mails:
                 return language
         raise RenderError(f"{template}: there is no such template in {wanted} or {self._fallback}")
+
+    def watching(self) -> AbstractContextManager[set[str]]:
+        """Collect the names of the variables that templates ask for in the meantime."""
+        return self._library.watching()
 
     def render(self, template: str, locale: str, variables: Mapping[str, Any]) -> Rendered:
         """Render one mail. Raises RenderError.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Tag, TypeAdapter
+from pydantic import ConfigDict, Discriminator, Tag, TypeAdapter
 
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Coupons, Fields, Loyalty, Policy, Segments
@@ -37,7 +37,8 @@ DEFINITION: TypeAdapter[AnyDefinition] = TypeAdapter(
         | Annotated[Coupons, Tag("coupons")]
         | Annotated[Loyalty, Tag("loyalty")],
         Discriminator(_kind),
-    ]
+    ],
+    config=ConfigDict(defer_build=True),
 )
 
 

@@ -16,4 +16,4 @@ Texts = dict[str, str]
 class Definition(BaseModel):
     """Common to all definition files. Unknown fields are errors: a typo must not be silent."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", populate_by_name=True)

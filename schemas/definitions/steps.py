@@ -276,9 +276,6 @@ Step = Annotated[
     Discriminator(verb),
 ]
 
-for _model in (Arm, BranchStep, Variant, SplitStep):
-    _model.model_rebuild()
-
 
 def walk(steps: Iterable[Step]) -> Iterator[Step]:
     """Yield all steps, those inside branches and splits after the one that holds them."""

@@ -165,7 +165,9 @@ class Event(NamedTuple):
 class CloudEvent(BaseModel):
     """An event in CloudEvents structured mode, for the exported JSON Schema and the parser."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", coerce_numbers_to_str=True)
+    model_config = ConfigDict(
+        defer_build=True, frozen=True, extra="ignore", coerce_numbers_to_str=True
+    )
 
     specversion: Literal["1.0"] = "1.0"
     id: Id

@@ -1,74 +1,35 @@
-"""The command line. One module per group of commands; each has `register(app)`.
+"""The command line; `commands.py` lists the commands.
 
-To add a group: write the module, add it to `_GROUPS`. Commands import what they need when they
-run, so that `ritorno --help` is quick.
+A command and what it needs is imported when it is called, and what it may need when it does: each
+starts within a moment, and a test names what it may not import.
 """
 
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from schemas.stored import FutureFormat
-from streams.cli import (
-    bounces,
-    customer,
-    dead_letters,
-    demo,
-    dkim,
-    doctor,
-    experiments,
-    explain,
-    hits,
-    import_orders,
-    mail,
-    privacy,
-    products,
-    publish,
-    replay,
-    schemas,
-    suppressions,
-    templates,
-    topics,
-    worker,
-    workflows,
-)
-from streams.cli.console import FAILURE, USER_ERROR, CommandFailed, Options, UserError, say
-from streams.definitions import DefinitionError
-from streams.failures import WorkerFailed
-from streams.log import LogError
-from streams.monitoring.admin import AdminError
-from streams.publisher import PublishInterrupted
-from streams.settings.sources import SettingsError
-from streams.state.store import StateError
-
-_GROUPS = (
-    demo, worker, topics, publish, products, import_orders, replay, explain, experiments, hits,
-    customer, privacy, mail, workflows, templates, dead_letters, bounces, suppressions, schemas,
-    dkim, doctor,
-)  # fmt: skip
-
-_USER_ERRORS = (UserError, SettingsError, DefinitionError)
-_FAILURES = (
-    CommandFailed, LogError, StateError, AdminError, PublishInterrupted, WorkerFailed,
-    FutureFormat,
-)  # fmt: skip
+from schemas.failures import Failure, Mistake
+from streams.cli.commands import Commands
+from streams.cli.console import FAILURE, USER_ERROR, Options, say
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version  # noqa: PLC0415  # reads every package's name
+
         print(f"ritorno {version('ritorno')}")
         raise typer.Exit
 
 
 def build_app() -> typer.Typer:
-    """Return the command line with all groups of commands."""
+    """Return the command line with all commands."""
     app = typer.Typer(
         name="ritorno",
+        cls=Commands,
         help="Customer automation for shops: events in, decided and explained mails out.",
         no_args_is_help=True,
         add_completion=False,
@@ -76,8 +37,6 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback()(_options)
-    for group in _GROUPS:
-        group.register(app)
     return app
 
 
@@ -116,10 +75,10 @@ def run_arguments(arguments: list[str] | None) -> int:
         code = build_app()(args=arguments, prog_name="ritorno", standalone_mode=False)
     except typer.TyperException as error:  # a mistake in the command line itself
         return _usage_error(error)
-    except _USER_ERRORS as error:
+    except Mistake as error:
         say(f"ritorno: {error}")
         return USER_ERROR
-    except _FAILURES as error:
+    except Failure as error:
         say(f"ritorno: {error}")
         return FAILURE
     except BrokenPipeError:  # `ritorno … | head` is no error

@@ -14,24 +14,18 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TaskProgressColumn,
-    TextColumn,
-)
 
-from streams.configured import log_from
-from streams.log import Log
-from streams.logging import configure_logging
-from streams.settings import Settings
-from streams.settings.loading import load_settings
+from schemas.failures import Failure, Mistake
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from streams.log import Log
+    from streams.settings import Settings
 
 USER_ERROR = 2
 FAILURE = 1
@@ -46,11 +40,11 @@ OUTPUT = ("--out", "--output")
 """Names of options that several commands have; all of them take either."""
 
 
-class UserError(Exception):
+class UserError(Mistake):
     """Something only the user can mend; the text says how. Ends with exit code 2."""
 
 
-class CommandFailed(Exception):
+class CommandFailed(Failure):
     """The command did not do all it was asked for; the text says what. Ends with exit code 1."""
 
 
@@ -68,6 +62,9 @@ class Options:
 
         Only when a command runs, so that its --help works whatever is set. Raises SettingsError.
         """
+        from streams.logging import configure_logging  # noqa: PLC0415  # see streams/cli/__init__.py
+        from streams.settings.loading import load_settings  # noqa: PLC0415  # as above
+
         settings = load_settings(
             config=self.config,
             broker=self.broker,
@@ -87,6 +84,8 @@ def settings_of(context: typer.Context, **flags: Any) -> Settings:
 
 def stdout() -> Console:
     """Return where results go; wide where no terminal says how wide it is."""
+    from rich.console import Console  # noqa: PLC0415  # as above
+
     width = None if sys.stdout.isatty() else WIDE
     return Console(file=sys.stdout, highlight=False, emoji=False, width=width)
 
@@ -114,6 +113,8 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 @asynccontextmanager
 async def open_log(settings: Settings) -> AsyncIterator[Log]:
     """Connect to the log that is set. Raises LogError."""
+    from streams.configured import log_from  # noqa: PLC0415  # as above
+
     log = log_from(settings)
     await log.start()
     try:
@@ -141,6 +142,15 @@ class Bar:
 @contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Bar]:
     """Show a progress bar until the end of the context. Without a total it only moves."""
+    from rich.console import Console  # noqa: PLC0415  # as above
+    from rich.progress import (  # noqa: PLC0415  # as above
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+    )
+
     shown = Progress(
         TextColumn("{task.description}"),
         BarColumn(),

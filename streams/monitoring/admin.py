@@ -17,6 +17,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from schemas.failures import Failure
 from streams.log import Log, LogError
 from streams.settings.values import Address
 
@@ -26,7 +27,7 @@ CHECK_SECONDS = 5.0
 """A readiness check that takes longer has failed: probes commonly give up after ten seconds."""
 
 
-class AdminError(Exception):
+class AdminError(Failure):
     """The admin port can't be opened; the text says why and what to do."""
 
 

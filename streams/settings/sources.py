@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from schemas.failures import Mistake
+
 PREFIX = "RITORNO_"
 CONFIG_VARIABLE = PREFIX + "CONFIG"
 DEFAULT_FILE = Path("ritorno.toml")
@@ -21,7 +23,7 @@ config_flag: ContextVar[Path | None] = ContextVar("config", default=None)
 """pydantic-settings builds its sources from the class alone, so the flag reaches them this way."""
 
 
-class SettingsError(Exception):
+class SettingsError(Mistake):
     """A setting that can't be used. The text is for a person and holds no secret."""
 
 

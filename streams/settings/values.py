@@ -93,9 +93,9 @@ def _smtp_url(value: SecretStr) -> SecretStr:
 
 
 def _imap_url(value: SecretStr) -> SecretStr:
-    from streams.mail.inbound.imap import parse_imap  # noqa: PLC0415  # few shops have one
-
     if value.get_secret_value():
+        from streams.mail.inbound.imap import parse_imap  # noqa: PLC0415  # few shops have one
+
         try:
             parse_imap(value.get_secret_value())
         except ValueError as error:

@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
+from schemas.failures import Failure
 from streams.transports.batch import TopicPartition
 
 Item = tuple[bytes, bytes | None]
 """A key and what is kept under it (`schemas/stored.py`); None removes the key."""
 
 
-class StateError(Exception):
+class StateError(Failure):
     """A store can't be opened or written; the text says what to do, for a shopkeeper."""
 
 

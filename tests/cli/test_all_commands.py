@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import typer
 
-from streams.cli import build_app
+from streams.cli.commands import COMMANDS as COMMANDS_OF_THE_FIRST_LEVEL
+from streams.cli.commands import load
 from streams.cli.console import LANGUAGE, OUTPUT
 
 WITHOUT_RESULT = {"worker", "workflows graph"}
@@ -16,11 +16,14 @@ WITHOUT_RESULT = {"worker", "workflows graph"}
 
 
 def commands(command: Any = None, name: str = "") -> Iterator[tuple[str, Any]]:
-    command = typer.main.get_command(build_app()) if command is None else command
+    if command is None:
+        for word in COMMANDS_OF_THE_FIRST_LEVEL:
+            yield from commands(load(word), word)
+        return
     if not hasattr(command, "commands"):
         yield name, command
     for word, each in getattr(command, "commands", {}).items():
-        yield from commands(each, f"{name} {word}".strip())
+        yield from commands(each, f"{name} {word}")
 
 
 COMMANDS = dict(commands())

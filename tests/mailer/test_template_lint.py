@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from agents.mailer.templates.lint import Finding, Use, lint
+from agents.mailer.templates.lint import Finding, Trial, Use, lint
+from agents.mailer.templates.sample import FULL
 from streams.definitions import read_files
 from streams.mail.templates import load_renderer, uses_of
 from tests.mailer.pages import EVERYTHING, OURS, WHY, renderer_of
@@ -120,6 +121,15 @@ def test_what_an_order_says_is_no_advertising() -> None:
 def test_a_mail_sent_in_both_classes_obeys_both() -> None:
     rules = {found.rule for found in findings("{{ coupon_box(coupon) }}", MARKETING, TRANSACTIONAL)}
     assert rules == {"promotional"}
+
+
+def test_what_a_mail_does_not_ask_for_need_not_be_left_out_to_know_what_it_says_without() -> None:
+    content = "{% if cart %}<p>{{ product.name }}</p>{% endif %}<p>{{ coupon.code or '' }}</p>"
+    trial = Trial(renderer_of(content), SETTINGS.shop, "x", "it", {"cart": FULL["cart"]})
+    tried = trial.without_each(FULL)
+    assert tried == {name: trial.render(leave_out=[name]) for name in FULL}
+    as_it_is = trial.render()
+    assert {name for name in FULL if tried[name] != as_it_is} >= {"product", "coupon"}
 
 
 def test_what_a_step_gives_is_known() -> None:

@@ -13,18 +13,20 @@ MAIL.LANGUAGE.j2         a mail
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import yaml
 from jinja2 import Template, TemplateError, TemplateSyntaxError
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from agents.mailer.templates.markup import read_markup
 from agents.mailer.templates.mjml import Press
 from agents.mailer.templates.page import Macro, Page, read_macros, read_page
 from agents.mailer.templates.plain import write_plain
-from agents.mailer.templates.sandbox import HTML, Sandbox
+from agents.mailer.templates.sandbox import HTML, Sandbox, watched
 from agents.mailer.templates.tags import (
     Compiled,
     Piece,
@@ -81,6 +83,19 @@ class Library:
     def place(self, name: str, line: int) -> str:
         """Return FILE:LINE of the author for a line of a compiled template."""
         return self._compiled[name].place(line)
+
+    @contextmanager
+    def watching(self) -> Iterator[set[str]]:
+        """Collect the names of the variables that templates ask for in the meantime."""
+        names: set[str] = set()
+        environments = (self.environment, self._of_text)
+        for each in environments:
+            each.context_class = watched(names)
+        try:
+            yield names
+        finally:
+            for each in environments:
+                each.context_class = Context
 
     def __contains__(self, name: str) -> bool:
         return name in self._compiled

@@ -76,9 +76,22 @@ class Trial:
         except RenderError as error:
             return str(error)
 
+    def without_each(self, names: Iterable[str]) -> dict[str, Rendered | str]:
+        """Return the mail without each of `names`, or why it can't be rendered.
+
+        Without what it doesn't ask for it is as it is with everything, so that isn't tried again.
+        """
+        with self.renderer.watching() as asked:
+            full = self.render()
+        return {
+            name: self.render(leave_out=[name]) if name in asked - self.given.keys() else full
+            for name in names
+        }
+
     def needs(self) -> tuple[str, ...]:
         """Return which of `ABOUT` the mail can't do without."""
-        return tuple(name for name in ABOUT if isinstance(self.render(leave_out=[name]), str))
+        tried = self.without_each(ABOUT)
+        return tuple(name for name in ABOUT if isinstance(tried[name], str))
 
 
 def lint(renderer: Renderer, shop: Shop, uses: Mapping[str, Sequence[Use]]) -> list[Finding]:
@@ -134,10 +147,13 @@ def _mail(trial: Trial, page: Page, mail_class: MailClass) -> Iterator[Finding]:
 
 def _sparse_mistakes(trial: Trial) -> Iterator[str]:
     """What goes wrong when little is known, each once."""
-    optional = [name for name in FULL if name not in (*trial.needs(), "reason", "zone")]
+    without_one = trial.without_each(name for name in FULL if name not in ("reason", "zone"))
+    needs = {name for name in ABOUT if isinstance(without_one[name], str)}
+    optional = [name for name in without_one if name not in needs]
     told: set[str] = set()
-    for leave_out, sparse in (*(([name], False) for name in optional), (optional, True)):
-        result = trial.render(leave_out=leave_out, sparse=sparse)
+    cases = [(f"there is no {name}", without_one[name]) for name in optional]
+    cases.append(("little is known", trial.render(leave_out=optional, sparse=True)))
+    for when, result in cases:
         if isinstance(result, str):
             what = result
         elif "None" in result.subject + result.text:
@@ -148,7 +164,7 @@ def _sparse_mistakes(trial: Trial) -> Iterator[str]:
             continue
         if what not in told:
             told.add(what)
-            yield f"when {'little is known' if sparse else f'there is no {leave_out[0]}'}: {what}"
+            yield f"when {when}: {what}"
 
 
 def _too_large(mail: Rendered) -> Iterator[str]:

@@ -141,6 +141,17 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().call_binop(context, operator, left, right)
 
 
+def watched(names: set[str]) -> type[Context]:
+    """Return a context that adds the name of each variable that is asked for to `names`."""
+
+    class Watched(Context):
+        def resolve_or_missing(self, key: str) -> Any:
+            names.add(key)
+            return super().resolve_or_missing(key)
+
+    return Watched
+
+
 class _Guarding(NodeTransformer):
     """Puts the guards into a parsed template."""
 
