@@ -12,7 +12,7 @@ import msgspec
 
 from agents import reachability
 from agents.context import Context, Occurred, Refused
-from schemas.bounds import cut, kept_bytes, largest
+from schemas.bounds import brought_within, cut, kept_bytes, largest
 from schemas.customer import Customer
 from schemas.customer.consent import (
     EVIDENCE_KEPT,
@@ -147,6 +147,16 @@ def adopt(customer: Customer, other: Customer) -> list[Occurred]:
         else:
             occurred += _end(customer, purpose, said)
     return occurred + _join(customer)
+
+
+def bring_within(customer: Customer) -> None:
+    """Let lists and evidence give way that are too many since there were no bounds: of lists those
+    joined last, none that was left as long as there are others."""
+    kept = sorted(customer.lists.items(), key=_objections_first)[:LISTS_KEPT]
+    customer.lists = dict(kept)
+    customer.evidence = [brought_within(each) for each in customer.evidence]
+    while kept_bytes(customer.evidence) > EVIDENCE_ROOM:
+        _give_way(customer, customer.evidence)
 
 
 def _asks_for_confirmation(customer: Customer, context: Context) -> bool:

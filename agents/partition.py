@@ -19,6 +19,7 @@ from itertools import islice
 from pydantic import BaseModel, ValidationError
 
 from agents import customer as actor
+from agents import fullness
 from agents.catalogue import Catalogue, Change, mentions
 from agents.changes import Changes, Counts, Place, Poisoned
 from agents.context import Context, Refused
@@ -201,7 +202,7 @@ class PartitionActors:
         if (offset, key) in self._poison:
             actor.give_up(customer, context)
         else:
-            actor.wake(customer, context)
+            fullness.wake(customer, context)
         self._waking = None
         self._woken.add(key)  # its `applied` is this record's now, yet it still has to receive it
         self._note_change(key, customer, offset)
@@ -299,7 +300,7 @@ class PartitionActors:
                 self._effects.append(move(OutRecord(*record[4:]), key))
                 self._counts.events[event.type, "moved"] += 1
                 return
-            self._apply(event, key, record.offset, context)
+            self._apply(event, key, record.offset, len(record.value or b""), context)
         except (Unreadable, Refused) as error:
             self._refuse(record, error.reason, error.detail)
 
@@ -308,13 +309,13 @@ class PartitionActors:
             return False
         return self._home is not None and self._home(key) != self._partition
 
-    def _apply(self, event: Event, key: bytes, offset: int, context: Context) -> None:
+    def _apply(self, event: Event, key: bytes, offset: int, size: int, context: Context) -> None:
         customer = self._customer(key)
         if offset <= customer.applied and key not in self._woken:
             self._counts.events[event.type, "repeated"] += 1
             return
         before, became = customer.engagement.value, customer.became
-        new = actor.receive(customer, event, context)
+        new = fullness.receive(customer, event, size, context)
         self._note_change(key, customer, offset)
         result = "repeated" if not new else "forwarded" if became else "applied"
         self._counts.events[event.type, result] += 1

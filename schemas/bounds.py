@@ -100,18 +100,59 @@ def shed(members: dict[str, _Member] | list[_Member], room: int, largest_member:
             surplus -= kept_bytes(members.pop(0))
 
 
-def largest(kind: Any, path: str = "", *, in_room: bool = False) -> int:
-    """Return the bytes that a value of a type may take at most. Raises Unbounded.
+def brought_within(value: Any, kind: Any = None) -> Any:
+    """Return a value as far as it fits into its type; of a struct that is the default.
 
-    `path`: where the type stands, for the error. `in_room`: it is a member of what says how much
-    all of its members take together.
+    Of texts the beginning stays, of lists and maps the last members. For what was kept before there
+    were bounds: whoever changes a record keeps to them, and knows better what may give way.
     """
+    kind, room, number = _said(type(value) if kind is None else kind)
+    members = typing.get_args(kind)
+    match value:
+        case msgspec.Struct():
+            hints = typing.get_type_hints(type(value), include_extras=True)
+            names = value.__struct_fields__
+            return type(value)(*(brought_within(getattr(value, n), hints[n]) for n in names))
+        case str() if room is not None:
+            return cut(value, room)
+        case bytes() if room is not None:
+            return value[:room]
+        case list() if members:
+            inside = [brought_within(each, members[0]) for each in value]
+            return _fitting(inside if number is None else inside[-number:], room)
+        case dict() if members:
+            pairs = [
+                (brought_within(name, members[0]), brought_within(each, members[1]))
+                for name, each in value.items()
+            ]
+            return _fitting(dict(pairs if number is None else pairs[-number:]), room)
+    return value
+
+
+def _fitting(members: Any, room: int | None) -> Any:
+    if room is not None:
+        shed(members, room, room)
+    return members
+
+
+def _said(kind: Any) -> tuple[Any, int | None, int | None]:
+    """Return the bare type, and how many bytes and members it says that it may hold."""
     limits: tuple[Any, ...] = ()
     if typing.get_origin(kind) is Annotated:
         kind, *more = typing.get_args(kind)
         limits = tuple(more)
     room = next((each.at_most for each in limits if isinstance(each, InBytes)), None)
     number = next((each.at_most for each in limits if isinstance(each, InNumber)), None)
+    return kind, room, number
+
+
+def largest(kind: Any, path: str = "", *, in_room: bool = False) -> int:
+    """Return the bytes that a value of a type may take at most. Raises Unbounded.
+
+    `path`: where the type stands, for the error. `in_room`: it is a member of what says how much
+    all of its members take together.
+    """
+    kind, room, number = _said(kind)
     members = typing.get_args(kind)
     match typing.get_origin(kind) or kind:
         case typing.Union | types.UnionType:

@@ -15,7 +15,6 @@ from pydantic_core import from_json, to_json
 
 from schemas import origin as origins
 from schemas import segment
-from schemas.bounds import fits
 from schemas.checking import (
     Unreadable,
     check_bytes,
@@ -172,6 +171,8 @@ def _too_large(text: bytes | str) -> Unreadable:
 
 def _parse_binary(key: bytes | None, headers: Mapping[str, bytes], value: bytes) -> Event:
     type_ = _text(headers, "ce_type")
+    if len(headers.get("ce_source") or b"") > SOURCE_BYTES:
+        raise too_long("ce_source", _text(headers, "ce_source"), SOURCE_BYTES)
     model = payload_model(type_)
     id_ = checked_id("ce_id", _text(headers, "ce_id"))
     if key is None:
@@ -183,7 +184,7 @@ def _parse_binary(key: bytes | None, headers: Mapping[str, bytes], value: bytes)
     return Event(
         id_,
         type_,
-        _source(headers),
+        _text(headers, "ce_source") or "/unknown",
         checked_time("ce_time", decoded("ce_time", time)) if time else None,
         customer,
         checked_id("ce_anonymousid", decoded("ce_anonymousid", anonymous)) if anonymous else None,
@@ -265,13 +266,6 @@ def _about(customer: Any, anonymous: Any, *, missing: str, event: Event) -> Even
             raise Unreadable("missing_id", missing)
         return event._replace(customer=anonymous)
     return event._replace(customer=checked_id("customer id", customer), anonymous_id=anonymous)
-
-
-def _source(headers: Mapping[str, bytes]) -> str:
-    source = _text(headers, "ce_source")
-    if not fits(source, SOURCE_BYTES):
-        raise too_long("ce_source", source, SOURCE_BYTES)
-    return source or "/unknown"
 
 
 def _text(headers: Mapping[str, bytes], name: str) -> str:

@@ -170,6 +170,9 @@ class Customer(msgspec.Struct, array_like=True):
     """When the date that a workflow begins on was last there, by workflow id."""
     refused: Annotated[dict[Name, Annotated[str, InBytes(SAID_BYTES)]], InNumber(REFUSED_KEPT)] = {}
     """Workflow → why it did not begin and for what, as it was last recorded."""
+    weight: int = 0
+    """Upper estimate of what this record comes to, bytes; 0 when it was never measured
+    (`agents/fullness.py`)."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""

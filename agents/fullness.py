@@ -1,0 +1,104 @@
+"""Fullness: the guard beside the bounds of a record (`schemas/bounds.py`).
+
+The bounds add up to less than `RECORD_BYTES`; this is for the day on which one of them is not kept
+to. Whoever would outgrow the budget all the same stays as it was: the event is refused, a timer is
+given up, and the partition goes on.
+
+To measure a record at each event would double what an event costs. So the record itself keeps an
+upper estimate, `weight`: what it came to when it was measured last, and since then four times the
+bytes of each event and a little. Only when that reaches the budget it is measured again, before and
+after what happens. All of this stands in the record, so that it is the same wherever a batch ends,
+a crash falls or a cache is full.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from agents import consent
+from agents import customer as actor
+from agents.context import Context, Refused
+from schemas.bounds import RECORD_BYTES, brought_within, kept_bytes
+from schemas.customer import Customer
+from schemas.events import Event
+
+REASON = "record_full"
+
+_GROWTH = 4
+"""Bytes that a record may grow by for each byte of an event: a property is kept in a few places."""
+_AT_LEAST = 1_024
+"""Bytes that it may grow by besides, for an event or a timer: runs begin, mails are commanded."""
+
+LAST_RESORT = RECORD_BYTES + RECORD_BYTES // 2
+"""What only takes away is taken up to here, which a log still takes: an objection, an erasure."""
+
+_TAKES_AWAY = frozenset(
+    {"customer.erasure_requested", "visitor.forgotten", "consent.withdrawn", "list.unsubscribed",
+     "mail.unsubscribed", "mail.complained", "mail.bounced", "order.cancelled", "order.refunded"}
+)  # fmt: skip
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Customer)
+
+
+def receive(customer: Customer, event: Event, size: int, context: Context) -> bool:
+    """Let the actor receive an event of `size` bytes; see `agents/customer.py`.
+
+    Raises Refused, having changed nothing, also when the record would outgrow its budget.
+    """
+    weight = customer.weight + size * _GROWTH + _AT_LEAST
+    if weight > RECORD_BYTES or not (customer.weight or not customer.first_seen):
+        return _receive_measured(customer, event, context)
+    new = actor.receive(customer, event, context)
+    if customer.first_seen:  # of whom nothing is known there is nothing to weigh
+        customer.weight = weight
+    return new
+
+
+def wake(customer: Customer, context: Context) -> None:
+    """Fire the timers that are due; give them up when the record would outgrow its budget."""
+    weight = customer.weight + _AT_LEAST
+    if weight <= RECORD_BYTES and customer.weight:
+        actor.wake(customer, context)
+        customer.weight = weight
+        return
+    before, effects = _ENCODER.encode(customer), len(context.effects)
+    _bring_within(customer, before)
+    actor.wake(customer, context)
+    after = kept_bytes(customer)
+    if after > max(RECORD_BYTES, len(before)):
+        _undo(customer, before, effects, context)
+        actor.give_up(customer, context)
+        after = kept_bytes(customer)
+    customer.weight = after
+
+
+def _receive_measured(customer: Customer, event: Event, context: Context) -> bool:
+    before, effects = _ENCODER.encode(customer), len(context.effects)
+    _bring_within(customer, before)
+    try:
+        new = actor.receive(customer, event, context)
+        after = kept_bytes(customer)
+        most = LAST_RESORT if event.type in _TAKES_AWAY else RECORD_BYTES
+        if after > max(most, len(before)):
+            raise Refused(REASON, f"{after} bytes to be kept of one customer, at most {most}")
+    except Refused:
+        _undo(customer, before, effects, context)
+        raise
+    if customer.first_seen:
+        customer.weight = after
+    return new
+
+
+def _bring_within(customer: Customer, stored: bytes) -> None:
+    """A record that release 0.1 has kept may be larger than its fields may hold now."""
+    if len(stored) > RECORD_BYTES:
+        consent.bring_within(customer)
+        customer.become(brought_within(customer))
+
+
+def _undo(customer: Customer, before: bytes, effects: int, context: Context) -> None:
+    customer.become(_DECODER.decode(before))
+    del context.effects[effects:]
+    context.caused.clear()
+    context.moving.clear()

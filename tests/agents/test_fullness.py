@@ -1,0 +1,134 @@
+"""The guard beside the bounds: a record that would outgrow its budget stays as it was."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents import cart, fullness
+from agents.partition import PartitionActors
+from agents.workflows import advancing
+from schemas.bounds import RECORD_BYTES, kept_bytes
+from schemas.customer import Customer, encode_customer
+from schemas.customer.consent import Evidence, Subscription
+from schemas.customer.shopping import Cart, Line
+from schemas.stored import Progress, head
+from tests.agents.workflows.test_entering import flow
+from tests.agents.world import HOUR, START, World
+
+EMOJI = "🦊"
+
+
+@pytest.fixture
+def unbounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect: nobody sees to it that a cart has an end."""
+    monkeypatch.setattr(cart, "_fit", lambda _: None)
+
+
+def fill(world: World, since: int = 0, until: int = 1_000) -> World:
+    for number in range(since, until):
+        world.add(f"{number:04}" + EMOJI * 49, name=EMOJI * 50, category=EMOJI * 50)
+    return world
+
+
+@pytest.mark.usefixtures("unbounded")
+def test_an_event_is_refused_and_everything_else_goes_on() -> None:
+    world = fill(World())
+    assert {reason for reason, _ in world.refusals} == {"record_full"}
+    assert world.refusals[0][1].endswith(
+        f"bytes to be kept of one customer, at most {RECORD_BYTES}"
+    )
+    full = world.store[b"anna"]
+    assert RECORD_BYTES - 2_000 < len(full) <= RECORD_BYTES + 20
+    effects = len(world.effects)
+    fill(world, 2_000, 2_001)
+    assert world.store[b"anna"] == full
+    assert len(world.effects) == effects + 1, "the dead letter alone"
+    assert world.counts[-1].refused == {"record_full": 1}
+    world.add("moka", "berta")
+    assert world.customer("berta").cart.lines[0].product_id == "moka"
+
+
+@pytest.mark.usefixtures("unbounded")
+def test_an_objection_is_heard_by_a_record_that_takes_nothing_more() -> None:
+    world = fill(World().subscribed())
+    world.tell("consent.withdrawn", purpose="marketing", wording="w" * 99)
+    assert not world.customer().consented("marketing")
+    world.tell("customer.erasure_requested")
+    assert world.customer() == Customer(key="anna", applied=world.customer().applied)
+
+
+@pytest.mark.usefixtures("unbounded")
+@pytest.mark.parametrize("size", [1, 7, 400, 2_000])
+@pytest.mark.parametrize("cached", [1, 10_000])
+def test_the_verdict_is_the_same_wherever_a_batch_ends_or_a_crash_falls(
+    size: int, cached: int
+) -> None:
+    expected = World()
+    for number in range(1_000):
+        fill(expected, number, number + 1)
+        expected.add("moka", f"visitor{number % 5}")
+    store: dict[bytes, bytes] = {}
+    progress, refused = Progress(live=expected.first), 0
+    for start in range(0, len(expected.records), size):
+        actors = PartitionActors(  # a worker of its own for each batch, as after a crash
+            partition=0, load=store.get, definitions=expected.definitions, progress=progress,
+            due=[(head(kept).due, key) for key, kept in store.items()], cache_size=cached,
+        )  # fmt: skip
+        changes = actors.receive(expected.records[start : start + size])
+        store.update({key: kept for key, kept in changes.states if kept is not None})
+        progress, refused = changes.progress, refused + changes.counts.refused["record_full"]
+    assert refused == len(expected.refusals) > 0
+    assert store == expected.store
+
+
+def test_a_timer_is_given_up_that_would_outgrow_the_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World.of(flow(steps="[{id: grow, wait: 1h}, {id: rest, wait: 1h}]"))
+    world.tell("support.requested")
+    customer = world.customer()
+    before, customer.weight = customer.visits, RECORD_BYTES
+    world.store[b"anna"] = encode_customer(customer)
+    world.build()
+    come_to = advancing.come_to
+
+    def grown(run, place, context) -> None:  # type: ignore[no-untyped-def]
+        run.results["grow"] = "x" * RECORD_BYTES
+        come_to(run, place, context)
+
+    monkeypatch.setattr(advancing, "come_to", grown)
+    world.at(2 * HOUR)
+    assert (world.customer().runs, world.customer().visits) == ([], before)
+    assert [(said.at, said.reason) for said in world.said()][-1] == (HOUR, "internal_error")
+    assert kept_bytes(world.customer()) < 10_000
+
+
+def test_what_was_kept_before_there_were_bounds_is_brought_within_them() -> None:
+    text = "n" * 900
+    legacy = Customer(
+        key="anna", first_seen=START, views=7,
+        cart=Cart(lines=[Line(f"p{n}", 1, name=text, url=text) for n in range(200)]),
+        lists={f"l{n}" + "x" * 300: Subscription(n % 50 != 0, n) for n in range(900)},
+        evidence=[Evidence("list", True, n, text, f"e{n}", wording=text) for n in range(50)],
+    )  # fmt: skip
+    assert len(encode_customer(legacy)) > RECORD_BYTES
+    world = World()
+    world.store[b"anna"] = encode_customer(legacy)
+    world.build()
+    world.tell("page.viewed")
+    customer = world.customer()
+    assert world.refusals == []
+    assert customer.views == 8
+    assert sum(not each.subscribed for each in customer.lists.values()) == 18
+    assert customer.cart.lines[-1].product_id == "p199"
+    assert len(world.store[b"anna"]) < RECORD_BYTES // 4
+    assert customer.weight == kept_bytes(customer) - 2, "measured with a weight of one byte"
+
+
+def test_a_record_is_measured_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[int] = []
+    monkeypatch.setattr(fullness, "kept_bytes", lambda each: measured.append(1) or kept_bytes(each))
+    world = World()
+    for _ in range(2_000):
+        world.tell("page.viewed")
+    assert 1 <= len(measured) <= 10
