@@ -7,25 +7,26 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, urlsplit
 
-from agents import arbitration, tracking
-from agents.context import Context
+from agents import arbitration
 from schemas.bounds import cut
 from schemas.customer import Customer
 from schemas.customer.person import SOURCE_BYTES
-from schemas.events import ACTIVE, Event
+from schemas.events import Event
 from schemas.events.shopping import PageViewed
 
 VISIT_ENDS = 30 * 60_000
 """Silence, ms, after which another page is another visit; the custom of web analytics."""
 
 
-def note(customer: Customer, event: Event, context: Context) -> None:
-    """Note that something was done, before anything is concluded from it."""
-    time = context.when(event.time)
-    if event.type in ACTIVE and tracking.counts(customer, event):
-        if time - customer.last_active > VISIT_ENDS:
-            customer.visits += 1
-        arbitration.take_notice(customer, time)
+def note(customer: Customer, time: int) -> None:
+    """Note that something was done at `time` (ms), before anything is concluded from it."""
+    if time - customer.last_active > VISIT_ENDS:
+        customer.visits += 1
+    arbitration.take_notice(customer, time)
+
+
+def note_source(customer: Customer, event: Event) -> None:
+    """Note where the customer came from, as far as the first event that says so does."""
     if not customer.source:
         customer.source = _source(event)
 

@@ -29,8 +29,6 @@ from agents import (
 from agents.catalogue import Change, concerns
 from agents.context import Context, Occurred, Repeated
 from agents.effects import signal
-from agents.vocabulary import Part
-from agents.vocabulary.changing import CHANGED_BY
 from agents.workflows import turn
 from schemas.customer import SEEN_BYTES, SEEN_IDS, Customer
 from schemas.definitions.triggers import OnProduct
@@ -130,24 +128,37 @@ def give_up(customer: Customer, context: Context) -> None:
 
 
 def _apply(customer: Customer, event: Event, context: Context) -> None:
+    plan, time = context.live.plans[event.type], context.when(event.time)
     number = customer.cart.number
-    before = arbitration.situation(customer) if arbitration.is_waiting(customer) else None
+    held = arbitration.situation(customer) if arbitration.is_waiting(customer) else None
     context.turn(event.id, begins=not event.backfill)
     occurred = _HANDLERS[event.type](customer, event, context)
-    parts = CHANGED_BY[event.type] | _see(customer, context.when(event.time))
-    activity.note(customer, event, context)
-    if before is not None and before != arbitration.situation(customer):
+    acquired = _see(customer, time)
+    counts = tracking.counts(customer, event)
+    if plan.active and counts:
+        activity.note(customer, time)
+    if plan.tells_source:
+        activity.note_source(customer, event)
+    if held is not None and held != arbitration.situation(customer):
         arbitration.look_again(customer, context.now)
-    if score.score(customer, event, context):
-        parts |= _SCORES
-    standing.changed(customer, parts, context)
+    scored = counts and plan.scored != ()
+    if scored:
+        score.score(customer, event, plan.scored, time, context)
+    standing.look(customer, plan.looks[scored][acquired], context)
     if event.anonymous_id is not None and not customer.became:
         identity.link(customer, event.anonymous_id, event, context)
-    if occurred or not occurrences.concerns_nobody(customer, event, context):
+    if occurred or plan.begins or _waits_for(customer, event.type, context):
         occurred = occurrences.of(customer, event, occurred, number, context)
         turn.react(customer, occurred, context)
     elif context.caused or context.moving or _may_move(customer, context):
         turn.react(customer, (), context)
+
+
+def _waits_for(customer: Customer, type_: str, context: Context) -> bool:
+    """Whether a run of the customer's may have to be told of such an event."""
+    if not customer.runs and not customer.finished:
+        return False
+    return type_ in context.live.definitions.listens_to
 
 
 def _may_move(customer: Customer, context: Context) -> bool:
@@ -164,16 +175,13 @@ def _review(customer: Customer, event: Event, context: Context) -> None:
     turn.react(customer, (), context)
 
 
-def _see(customer: Customer, time: int) -> frozenset[Part]:
+def _see(customer: Customer, time: int) -> bool:
+    """Note when the customer was there; return whether it was never seen before that."""
     customer.last_seen = max(customer.last_seen, time)
     if customer.first_seen and customer.first_seen <= time:
-        return frozenset()
+        return False
     customer.first_seen = time
-    return _ACQUIRED
-
-
-_SCORES: frozenset[Part] = frozenset({"scores"})
-_ACQUIRED: frozenset[Part] = frozenset({"acquired"})
+    return True
 
 
 # The handlers. Each changes the customer and returns what its runs may be waiting for.

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from agents import score, triggers
+from agents import plans, score, triggers
 from agents.digests import derived_id
+from agents.plans import Plan
 from agents.score import Scored
 from agents.segments import NO_SEGMENTS, Segmentation, compile_segments
 from agents.standing import Standing
@@ -113,15 +114,15 @@ class Definitions:
                 raise UnknownVersion(*key)
         keys = sorted(versions.items())
         workflows = [self._workflows[key] for key in keys if key in self._workflows]
-        by_trigger = _by_trigger(workflows)
+        by_trigger, standing = _by_trigger(workflows), self._standing(keys)
+        scored = score.by_event(self._scored[key] for key in keys if key in self._scored)
         live = Live(
             definitions=self,
+            plans=plans.plans(standing, _types(by_trigger.keys()), scored),
             by_trigger=by_trigger,
-            hears=_types(by_trigger.keys()),
             thresholds=_thresholds(workflows),
             workflows={published.workflow.id: published for published in workflows},
-            scored=score.by_event(self._scored[key] for key in keys if key in self._scored),
-            standing=self._standing(keys),
+            standing=standing,
         )
         for key in keys:
             _settle_in(live, self._all[key])
@@ -148,17 +149,17 @@ class Live:
     """What new runs begin with, arranged for the hot path."""
 
     definitions: Definitions
+    plans: Mapping[str, Plan] = field(
+        default_factory=lambda: plans.plans(Standing(), frozenset(), {})
+    )
+    """By event type."""
     by_trigger: Mapping[str, list[Published]] = field(default_factory=dict)
     """What may begin a run (see `trigger_key`) → the workflows, in the order in which they may."""
-    hears: frozenset[str] = frozenset()
-    """Event types that may begin a run."""
     workflows: Mapping[str, Published] = field(default_factory=dict)
     thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     """Score → thresholds at which it may begin a run, upwards or downwards."""
     scorings: dict[str, Scoring] = field(default_factory=dict)
     """Of every score, by name."""
-    scored: Mapping[str, tuple[Scored, ...]] = field(default_factory=dict)
-    """Event type → what such events count in which score."""
     policy: Policy | None = None
     fields: dict[str, CustomField] = field(default_factory=dict)
     standing: Standing = field(default_factory=Standing)

@@ -52,14 +52,6 @@ def _with_properties(occurred: Occurred, event: Event) -> Occurred:
     return occurred._replace(data=Properties(event.data))
 
 
-def concerns_nobody(customer: Customer, event: Event, context: Context) -> bool:
-    """Whether nothing listens to such events, so that there is no need to look closer."""
-    if event.type in context.live.hears:
-        return False
-    runs = customer.runs or customer.finished
-    return not runs or event.type not in context.live.definitions.listens_to
-
-
 def _is_told(customer: Customer, event: Event) -> bool:
     if event.type == "consent.withdrawn":  # concluded for marketing, whatever event ended that
         return bool(event.data.purpose != "marketing")

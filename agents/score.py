@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from agents import tracking, worth
+from agents import worth
 from agents.conditions import Check, ConditionMistake, compile_condition
 from agents.context import Context, Occurred
 from agents.effects import signal
@@ -60,12 +60,10 @@ def by_event(compiled: Iterable[Mapping[str, Scored]]) -> Mapping[str, tuple[Sco
     return found
 
 
-def score(customer: Customer, event: Event, context: Context) -> bool:
-    """Add the event's points to every score that counts such events; return whether any does."""
-    counted = context.live.scored.get(event.type)
-    if counted is None or not tracking.counts(customer, event):
-        return False
-    time = context.when(event.time)
+def score(
+    customer: Customer, event: Event, counted: Iterable[Scored], time: int, context: Context
+) -> None:
+    """Add the points of an event that happened at `time` (ms) to every score that counts it."""
     for scoring, points, rules in counted:
         lasting: list[str] = []
         if rules:
@@ -78,7 +76,6 @@ def score(customer: Customer, event: Event, context: Context) -> bool:
                         lasting.append(rule.id)
         if points or lasting:
             _change(customer, scoring.id, points, lasting, time, event.id, context)
-    return True
 
 
 def give(customer: Customer, name: str, points: float, cause: str, context: Context) -> None:
@@ -105,12 +102,16 @@ def _own(customer: Customer, name: str, context: Context) -> Score | None:
     """
     if name == worth.ENGAGEMENT:
         return customer.engagement
-    if name not in customer.scores and len(customer.scores) >= SCORES_KEPT:
+    kept = customer.scores.get(name)
+    if kept is not None:
+        return kept
+    if len(customer.scores) >= SCORES_KEPT:
         gone = [each for each in customer.scores if each not in context.live.scorings]
         if not gone or name not in context.live.scorings:
             return None
         del customer.scores[min(gone, key=lambda each: (customer.scores[each].time, each))]
-    return customer.scores.setdefault(name, Score())
+    customer.scores[name] = Score()
+    return customer.scores[name]
 
 
 def _fit(score: Score) -> None:

@@ -12,13 +12,14 @@ customer, for those who are silent.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from agents import loyalty, segments, tags, watches
 from agents.context import Context
 from agents.coupons import POOL_PREFIX
-from agents.segments import NO_SEGMENTS, Segmentation
+from agents.segments import NO_SEGMENTS, Compiled, Segmentation
 from agents.vocabulary import Part
-from agents.watches import Watches
+from agents.watches import Watch, Watches
 from schemas.customer import Customer
 from schemas.stored import NEVER
 
@@ -26,6 +27,13 @@ SEGMENTS = ":segments"
 """Key of their timer among the watches; no workflow's id has a colon."""
 _TAGS_CHANGED: frozenset[Part] = frozenset({"tags"})
 _POINTS_CHANGED: frozenset[Part] = frozenset({"points", "tier"})
+
+
+class Look(NamedTuple):
+    """What may be another one when something has changed."""
+
+    segments: tuple[Compiled, ...]
+    watches: tuple[Watch, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +45,22 @@ class Standing:
     segmentation: Segmentation = NO_SEGMENTS
     watches: Watches = field(default_factory=Watches)
 
+    def reading(self, parts: frozenset[Part]) -> Look:
+        """Return what has to be looked at when these parts have changed."""
+        return Look(self.segmentation.reading(parts), self.watches.reading(parts))
+
 
 def changed(customer: Customer, parts: frozenset[Part], context: Context) -> None:
     """Bring segments and watches up to date after these parts have changed."""
-    standing = context.live.standing
-    if customer.reviewed != standing.version:
+    look(customer, context.live.standing.reading(parts), context)
+
+
+def look(customer: Customer, what: Look, context: Context) -> None:
+    """Bring those segments and watches up to date that may be other ones by what has changed."""
+    if customer.reviewed != context.live.standing.version:
         review(customer, context)
-    elif standing.version and _is_somebody(customer):
-        _look(customer, parts, context.now, context)
+    elif (what.segments or what.watches) and _is_somebody(customer):
+        _look(customer, what, context.now, context)
 
 
 def review(customer: Customer, context: Context) -> None:
@@ -70,10 +86,10 @@ def wake(customer: Customer, due: int, context: Context) -> None:
         review(customer, context)
     if customer.watches.get(loyalty.WATCH, due + 1) <= due:
         loyalty.review(customer, context)
-        _look(customer, _POINTS_CHANGED, due, context)
+        _look(customer, standing.reading(_POINTS_CHANGED), due, context)
     if customer.watches.get(tags.EXPIRY, due + 1) <= due:
         tags.expire(customer, context)
-        _look(customer, _TAGS_CHANGED, due, context)
+        _look(customer, standing.reading(_TAGS_CHANGED), due, context)
     if customer.watches.get(SEGMENTS, due + 1) <= due:
         del customer.watches[SEGMENTS]
         _await(customer, segments.follow(customer, standing.segmentation.timed, due, context))
@@ -91,14 +107,11 @@ def _is_somebody(customer: Customer) -> bool:
     return not customer.became and not customer.key.startswith(POOL_PREFIX)
 
 
-def _look(customer: Customer, parts: frozenset[Part], time: int, context: Context) -> None:
-    standing = context.live.standing
-    candidates = standing.segmentation.reading(parts)
-    if candidates:
-        _await(customer, segments.follow(customer, candidates, time, context))
-    touched = standing.watches.reading(parts)
-    if touched:
-        watches.arm(customer, touched, context)
+def _look(customer: Customer, what: Look, time: int, context: Context) -> None:
+    if what.segments:
+        _await(customer, segments.follow(customer, what.segments, time, context))
+    if what.watches:
+        watches.arm(customer, what.watches, context)
 
 
 def _await(customer: Customer, turns: int) -> None:

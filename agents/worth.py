@@ -29,7 +29,8 @@ def kept(customer: Customer, name: str) -> Score:
 
 def value(score: Score, scoring: Scoring, now: int) -> float:
     """Return what a score is worth at `now` (ms)."""
-    return faded(score, now, scoring.half_life) + _of_rules(score, scoring, now)
+    left = score.value if now <= score.time else faded(score, now, scoring.half_life)
+    return left + _of_rules(score, scoring, now) if score.last else left
 
 
 def add(score: Score, points: float, time: int, half_life: int | None) -> None:

@@ -1,0 +1,59 @@
+"""What an event of one type leads to, worked out once for the definitions that are live.
+
+Most events begin nothing and nobody waits for them: they are counted and scored, and those segments
+and watches are looked at that read what they change. Which these are depends on nothing but the
+event's type and what is live, so it isn't asked again at each event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import NamedTuple
+
+from agents.score import Scored
+from agents.standing import Look, Standing
+from agents.vocabulary import Part
+from agents.vocabulary.changing import CHANGED_BY
+from schemas.events import ACTIVE, PAYLOADS
+
+_SCORES: frozenset[Part] = frozenset({"scores"})
+_ACQUIRED: frozenset[Part] = frozenset({"acquired"})
+
+
+class Plan(NamedTuple):
+    """What follows from an event of one type."""
+
+    active: bool
+    """Whether people do it, in the shop or with its mails."""
+    tells_source: bool
+    """Whether it may say where the customer came from."""
+    begins: bool
+    """Whether it may begin a run. A run of the customer's may wait for it all the same."""
+    scored: tuple[Scored, ...]
+    """What it counts in which score."""
+    looks: tuple[tuple[Look, Look], tuple[Look, Look]]
+    """What reads the parts that it may change, `looks[scored][acquired]`: scores too, when it was
+    scored, and where the customer came from, when it is older than all before."""
+
+
+def plans(
+    standing: Standing, hears: Container[str], scored: Mapping[str, tuple[Scored, ...]]
+) -> dict[str, Plan]:
+    """Return the plan of each event type. `hears`: the types that may begin a run."""
+    return {
+        type_: Plan(
+            active=type_ in ACTIVE,
+            tells_source=type_ == "page.viewed" or "source" in model.model_fields,
+            begins=type_ in hears,
+            scored=scored.get(type_, ()),
+            looks=(
+                _looks(CHANGED_BY[type_], standing),
+                _looks(CHANGED_BY[type_] | _SCORES, standing),
+            ),
+        )
+        for type_, model in PAYLOADS.items()
+    }
+
+
+def _looks(parts: frozenset[Part], standing: Standing) -> tuple[Look, Look]:
+    return standing.reading(parts), standing.reading(parts | _ACQUIRED)
