@@ -249,8 +249,8 @@ class Worker:
                 "partitions": _partitions_open(self.gate),
             },
         )
-        await self.admin.start()
         self._running.push_async_callback(self.admin.stop)
+        await self.admin.start()
 
     async def _open_public_port(self, mail: MailSettings, composer: Composer) -> None:
         site = PublicSite(

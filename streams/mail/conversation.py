@@ -191,7 +191,8 @@ class Connection:
             await self._dialogue.reply(QUIT_TIMEOUT)
         except (SMTPException, OSError):
             pass  # gone already, which is what was wanted
-        self.close()
+        finally:
+            self.close()
 
     # In the order in which a mail goes.
 

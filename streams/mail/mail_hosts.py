@@ -21,6 +21,7 @@ from dns.resolver import NXDOMAIN, NoAnswer, NoResolverConfiguration
 from agents.mailer.providers import MOST_LEARNED, OTHER, Providers, domain_of, provider_of_host
 from schemas.records import Record
 from streams.clock import Clock
+from streams.supervision import watched
 
 AT_ONCE = 50
 """Questions under way; a small name server answers thousands a second."""
@@ -96,7 +97,8 @@ class MailHosts:
     def _ask(self, domain: str) -> asyncio.Task[None]:
         task = self._under_way.get(domain)
         if task is None:
-            task = self._under_way[domain] = asyncio.create_task(self._look_up(domain))
+            task = watched("mail_hosts", asyncio.create_task(self._look_up(domain)))
+            self._under_way[domain] = task
             task.add_done_callback(lambda _: self._under_way.pop(domain))
         return task
 

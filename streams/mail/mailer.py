@@ -23,6 +23,7 @@ import hashlib
 import itertools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import get_args
 
 import structlog
@@ -51,6 +52,7 @@ from streams.partitioner import partition_of
 from streams.state.changelog import Changelog, Overtaken
 from streams.state.parking import Parking
 from streams.state.store import Store, StoreFactory
+from streams.supervision import kept_up
 from streams.transports.batch import Fenced, Gate, PartitionBatch, TopicPartition, Turn
 
 SLICE = 500
@@ -133,7 +135,8 @@ class MailerRuntime:
         except BaseException:
             self._parking.park(_kept(tp), store)
             raise
-        self._watches[tp] = asyncio.create_task(self._watch(tp), name=f"watch of {tp}")
+        watching = kept_up("mail_watch", partial(self._watch, tp), pause=self._pause)
+        self._watches[tp] = asyncio.create_task(watching, name=f"watch of {tp}")
         return self._open[tp].next_offset
 
     async def closed(self, tp: TopicPartition) -> None:
@@ -228,9 +231,11 @@ class MailerRuntime:
         """Open the partition again whenever its deliveries have failed."""
         failures = 0
         while True:
-            partition = self._open[tp]
+            partition, opened = self._open[tp], self._clock.now()
             error = await partition.failed
-            failures += 1
+            # Who has delivered for longer than the longest pause has got over what was before.
+            lived = self._clock.now() - opened
+            failures = 1 if lived > LONGEST_PAUSE * 1000 else failures + 1
             _log.warning("deliveries stopped, opening the partition again",
                          partition=tp.partition, error=str(error))  # fmt: skip
             self._ended[tp] = await partition.stop(self._grace)

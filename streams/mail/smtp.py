@@ -26,6 +26,7 @@ from agents.mailer.traffic import Traffic
 from streams.clock import Clock
 from streams.mail.conversation import Connection, Limits, Opening
 from streams.mail.relay import Relay
+from streams.supervision import watched
 
 _log = structlog.get_logger(__name__)
 
@@ -168,10 +169,20 @@ class SmtpPool:
             rested = loop.time() - connection.idle_since
             if not connection.usable:
                 continue
-            if rested < CHECK_AFTER or (rested < self._limits.idle and await connection.alive()):
+            if rested < CHECK_AFTER:
+                return connection
+            if rested < self._limits.idle and await self._lives(connection):
                 return connection
             connection.close()
         return None
+
+    async def _lives(self, connection: Connection) -> bool:
+        """Ask it; one whose answer nobody waits for any more is nobody's, and is closed."""
+        try:
+            return await connection.alive()
+        except BaseException:
+            connection.close()
+            raise
 
     def _widen(self) -> None:
         """Try one connection more, now and then."""
@@ -208,7 +219,7 @@ class SmtpPool:
     def _dismiss(self, connection: Connection) -> None:
         if not connection.connected:
             return
-        goodbye = asyncio.create_task(connection.quit())
+        goodbye = watched("mail_goodbyes", asyncio.create_task(connection.quit()))
         self._goodbyes.add(goodbye)
         goodbye.add_done_callback(self._goodbyes.discard)
 

@@ -25,6 +25,7 @@ from schemas.suppressions import (
     to_suppression_record,
 )
 from streams.log import Log, LogError
+from streams.supervision import kept_up
 
 POLL_SECONDS = 1.0
 
@@ -66,7 +67,9 @@ class SuppressionList:
         if self._list.unknown_keys:
             _log.warning("suppressions were made with keys that are no longer listed; these "
                          "addresses get mails again", records=self._list.unknown_keys)  # fmt: skip
-        self._following = asyncio.create_task(self._follow(), name="suppressions")
+        self._following = asyncio.create_task(
+            kept_up("suppressions", self._follow), name="suppressions"
+        )
 
     async def stop(self) -> None:
         """Stop following. Safe to call twice."""

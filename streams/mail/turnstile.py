@@ -18,6 +18,7 @@ from agents.mailer.lanes import Lane
 from agents.mailer.traffic import Traffic
 from schemas.stored import NEVER
 from streams.clock import Clock
+from streams.supervision import watched
 
 
 class Way(Protocol):
@@ -170,7 +171,7 @@ class Turnstile(Generic[W]):
             self._alarm.cancel()
             self._alarm = None
         if time != NEVER:
-            self._alarm = asyncio.create_task(self._ring(time))
+            self._alarm = watched("mail_turns", asyncio.create_task(self._ring(time)))
 
     async def _ring(self, time: int) -> None:
         await self._clock.wait_until(time)

@@ -73,15 +73,14 @@ class AdminServer:
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
-        runner = web.AppRunner(app, access_log=None)
+        runner = self._runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, self._bind.host, self._bind.port)
         try:
             await site.start()
         except OSError as error:
-            await runner.cleanup()
+            await self.stop()
             raise AdminError(_explain(self._bind, error)) from None
-        self._runner = runner
         host, port = runner.addresses[0][:2]
         self.address = Address(host, port)
         _log.info("admin port open", address=str(self.address))

@@ -23,12 +23,14 @@ from schemas.commands import CancelCommand, SendCommand
 from schemas.decisions import Decision, DecisionKind
 from schemas.events import PAYLOADS
 from schemas.signals import SegmentChanged
+from streams.monitoring.background_metrics import BackgroundFailures
 from streams.monitoring.gate_metrics import GateCounts
 from streams.monitoring.instruments import Instruments, begin_at_zero
 from streams.monitoring.mail_metrics import BoundedLabel, MailMetrics
 from streams.monitoring.public_metrics import SiteMetrics
 from streams.monitoring.return_metrics import ReturnCounters
 from streams.state.recovery import Recovered
+from streams.supervision import FAILURES
 from streams.topology import CUSTOMER_EVENTS, SEND_COMMANDS
 from streams.transports import gate
 
@@ -91,6 +93,7 @@ class Metrics:
             bounces=self.returns.bounces,
         )
         self.public = SiteMetrics(make)
+        self.registry.register(BackgroundFailures(FAILURES))
         self._template = BoundedLabel()
 
     # The customers' runtime (streams/customers.py, Observer).

@@ -17,6 +17,7 @@ from streams.logs.embedded import EmbeddedLog
 from streams.privacy.erasing import Erasing
 from streams.state.recovery import Recovered
 from streams.state.store import StateError
+from streams.supervision import kept_up
 from streams.waiting import first
 
 RETRY_MS = 5_000
@@ -56,7 +57,7 @@ class Eraser:
 
     def start(self) -> None:
         """Begin; what an earlier life has left open comes first."""
-        self._task = asyncio.create_task(self._run(), name="eraser")
+        self._task = asyncio.create_task(kept_up("erasing", self._run), name="eraser")
 
     async def stop(self) -> None:
         """Stop; what is open is carried out at the next start. Safe to call twice."""

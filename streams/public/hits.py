@@ -28,6 +28,7 @@ from schemas.tracking import Hit, HitKind, strictest
 from streams.log import LogError
 from streams.partitioner import partition_of
 from streams.public.desk import Desk
+from streams.supervision import watched
 
 MOST_WAITING = 10_000
 """Hits in memory; what comes while the log is slower than that is answered and not noted."""
@@ -118,7 +119,7 @@ class Hits:
         self._start(self._judge_and_write(seen))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+        task = watched("hits", asyncio.create_task(work))
         self._waiting.add(task)
         task.add_done_callback(self._waiting.discard)
 

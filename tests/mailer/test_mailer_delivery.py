@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import socket
 
@@ -10,7 +11,9 @@ import pytest
 from agents.mailer.entry import unpack_entry
 from agents.mailer.replies import Dropped
 from schemas.wire import parse_record
+from streams.mail import smtp
 from streams.mail.conversation import Connection, Limits
+from streams.mail.smtp import SmtpPool
 from tests.mailer.doubles import batch
 from tests.mailer.mailshop import COMPOSER, TINY, TP, shop
 from tests.mailer.samples import HOUR, START, cancel, record, send
@@ -331,3 +334,44 @@ async def test_closing_leaves_the_claim_of_a_mail_whose_dot_has_left() -> None:
         (failed,) = await here.until("mail.failed")
     assert failed["ambiguous"] is True
     assert len(relay.mails) == 1
+
+
+async def test_a_connection_whose_check_is_given_up_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was out of the pool and nobody's yet: it used to stay open for ever."""
+    monkeypatch.setattr(smtp, "CHECK_AFTER", 0.0)
+    async with scripted({"rset": [SILENCE]}) as relay, shop(relay.url) as here:
+        async with here.pool.connection() as kept:
+            pass
+        asking = asyncio.create_task(_borrow(here.pool))
+        await relay.until(lambda: "RSET" in relay.commands)
+        asking.cancel()
+        await asyncio.wait([asking])
+        assert not kept.connected
+        async with here.pool.connection() as another:
+            assert another is not kept
+
+
+async def _borrow(pool: SmtpPool) -> None:
+    async with pool.connection():
+        pass
+
+
+async def test_pauses_begin_anew_once_a_partition_has_delivered_for_a_while() -> None:
+    """Ten failures in a day must not make the eleventh last half a minute."""
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    async with shop("smtp://127.0.0.1:9") as here:
+        here.runtime._pause = pause  # it is given at the beginning, to a watch that sleeps
+        for lived in (0, 0, 0, 31_000, 0):
+            here.clock.advance(here.clock.now() + lived)
+            failed = here.runtime._open[TP]
+            failed.delivery._fail(RuntimeError("boom"))
+            async with asyncio.timeout(10):
+                while here.runtime._open[TP] is failed:  # noqa: ASYNC110  # no signal of it
+                    await asyncio.sleep(0)
+    assert pauses == [0.1, 0.2, 0.4, 0.1, 0.2]

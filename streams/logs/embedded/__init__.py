@@ -40,6 +40,7 @@ from streams.logs.embedded.editing import Editor
 from streams.logs.embedded.tables import Append, Commit, Extent, Topic
 from streams.logs.embedded.upkeep import MIN_DIRTY, Upkeep
 from streams.logs.embedded.writer import Writer
+from streams.supervision import kept_up, watched
 
 log = structlog.get_logger(__name__)
 
@@ -197,7 +198,9 @@ class EmbeddedLog:
             return
         self._worker_lock = file.claim(self.directory)
         self._due_upkeep.update(self._ends)
-        self._upkeep = asyncio.create_task(self._look_after(), name="embedded-log-upkeep")
+        self._upkeep = asyncio.create_task(
+            kept_up("compaction", self._look_after), name="embedded-log-upkeep"
+        )
 
     async def release(self) -> None:
         """Let another process consume. Safe to call twice."""
@@ -306,7 +309,7 @@ class EmbeddedLog:
 
     def _others_wrote(self) -> None:
         task = asyncio.get_running_loop().create_task(self._refresh_quietly())
-        self._refreshing.add(task)
+        self._refreshing.add(watched("news", task))
         task.add_done_callback(self._refreshing.discard)
 
     async def _refresh_quietly(self) -> None:

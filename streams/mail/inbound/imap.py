@@ -136,6 +136,7 @@ class _Session:
         self._mailbox = mailbox
         self._client: imaplib.IMAP4 | None = None
         self._can: frozenset[str] = frozenset()
+        self._over = False
 
     def open(self, readonly: bool = False) -> None:
         """Connect, log in, open the folder."""
@@ -148,10 +149,12 @@ class _Session:
         else:
             self._client = imaplib.IMAP4(box.host, box.port, timeout=TIMEOUT)
             self._start_tls(self._client, context)
-        self._client.login(box.username, box.password)
+        if self._over:  # nobody waits any more, and hanging up came before there was anything
+            self.hang_up()
+        self._connected.login(box.username, box.password)
         # Asked again: servers say what they can do only to those they know.
-        self._can = frozenset(self._client.capability()[1][0].decode("ascii").upper().split())
-        opened = self._client.select(_quoted(box.folder), readonly)
+        self._can = frozenset(self._connected.capability()[1][0].decode("ascii").upper().split())
+        opened = self._connected.select(_quoted(box.folder), readonly)
         self._expect(opened, f"folder {box.folder}")
 
     def find_done(self) -> None:
@@ -195,6 +198,7 @@ class _Session:
 
     def hang_up(self) -> None:
         """End the step that runs in a thread; it fails, and the message comes again."""
+        self._over = True
         client, self._client = self._client, None
         if client is not None:
             with contextlib.suppress(OSError):

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from streams.clock import Clock
+from streams.supervision import kept_up
 
 DAY_MS = 86_400_000
 
@@ -45,7 +46,9 @@ class KeptMessages:
 
     def start(self) -> None:
         """Begin to let go of what is too old; the first look is at once."""
-        self._task = asyncio.create_task(self._run(), name="messages for a person")
+        self._task = asyncio.create_task(
+            kept_up("kept_messages", self._run), name="messages for a person"
+        )
 
     async def stop(self) -> None:
         """End. Safe to call twice."""
