@@ -18,6 +18,7 @@ from agents.expressions import WrongExpression, compile_expression
 from agents.subject import Subject
 from agents.values import spoken_amount, written
 from agents.vocabulary import Field, Part, Vocabulary
+from schemas.bounds import cut
 from schemas.definitions.conditions import Condition, Test
 from schemas.stored import NEVER
 
@@ -26,6 +27,9 @@ __all__ = ["Check", "ConditionMistake", "Subject", "check_text", "compile_condit
 
 _NAMED = re.compile(r"\{([a-z_][\w.-]*)\}")
 _OPEN = Vocabulary()
+
+FILLED_BYTES = 20_000
+"""Of a text with what its fields are; a mail's longest paragraph is a tenth of it."""
 
 
 class ConditionMistake(ValueError):
@@ -108,7 +112,7 @@ def fill(
         values = {name: quote(value, safe="") for name, value in values.items()}
     if whole and not all(values.values()):
         return ""
-    return _NAMED.sub(lambda match: values[match[1]], text)
+    return cut(_NAMED.sub(lambda match: values[match[1]], text), FILLED_BYTES)
 
 
 def check_text(text: str, vocabulary: Vocabulary, *, about: str = "", path: str = "") -> None:

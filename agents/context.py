@@ -42,6 +42,8 @@ class Context:
     """Custom fields whose value was of another type, to be counted."""
     failures: list[str] = field(default_factory=list)
     """Expressions that failed, to be counted."""
+    size: int = 0
+    """Bytes of the event at hand as it lay in the log."""
 
     def turn(self, cause: str = "", *, begins: bool = True) -> None:
         """Begin another state change."""

@@ -41,12 +41,12 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Customer)
 
 
-def receive(customer: Customer, event: Event, size: int, context: Context) -> bool:
-    """Let the actor receive an event of `size` bytes; see `agents/customer.py`.
+def receive(customer: Customer, event: Event, context: Context) -> bool:
+    """Let the actor receive an event; see `agents/customer.py`.
 
     Raises Refused, having changed nothing, also when the record would outgrow its budget.
     """
-    weight = customer.weight + size * _GROWTH + _AT_LEAST
+    weight = customer.weight + context.size * _GROWTH + _AT_LEAST
     if weight > RECORD_BYTES or not (customer.weight or not customer.first_seen):
         return _receive_measured(customer, event, context)
     new = actor.receive(customer, event, context)

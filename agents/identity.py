@@ -8,8 +8,6 @@ with ids derived from what caused them, so a crash in between repeats and change
 
 from __future__ import annotations
 
-import msgspec
-
 from agents import (
     activity,
     arbitration,
@@ -17,6 +15,7 @@ from agents import (
     consent,
     coupons,
     custom_fields,
+    handing_over,
     interests,
     loyalty,
     orders,
@@ -34,15 +33,21 @@ from schemas.customer.person import LINKED_VISITORS
 from schemas.events import Event
 from schemas.events.own import VisitorForgotten, VisitorLinked, VisitorMerged
 from schemas.events.person import CustomerIdentified
-
-_ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(Customer)
+from schemas.wire import MAX_EVENT_BYTES, to_record
 
 SOURCE = "/ritorno/customers"
 
+_LONGER = 16
+"""How much longer JSON may become as we write it: `1e15` is a number of eighteen digits here, and
+`{"sku":1}` says a quantity, too."""
+
 
 def forward(customer: Customer, event: Event, context: Context) -> None:
-    """Pass an event on to the customer that this visitor turned out to be, with the same id."""
+    """Pass an event on to the customer that this visitor turned out to be, with the same id.
+
+    Raises Refused, having changed nothing, when it could not be read any more.
+    """
+    _see_that_it_fits(event, context)
     moved = event._replace(
         customer=customer.became,
         anonymous_id=None,
@@ -64,6 +69,7 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Occur
         if visitor_id is not None:
             link(customer, visitor_id, event, context, again=True)
         return []
+    _see_that_it_fits(event, context)
     if customer_id in customer.visitors:
         profile.take_traits(customer, data, context)
         return []  # it has become this customer already; the other way round would be a circle
@@ -98,8 +104,8 @@ def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]
     """Take over what a visitor's actor knew."""
     data: VisitorMerged = event.data
     try:
-        visitor = _DECODER.decode(data.state)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        visitor = handing_over.unpacked(data.state)
+    except ValueError as error:
         raise Refused("invalid_event", f"state: {error}"[:200]) from None
     for visitor_id in (*visitor.visitors, data.anonymous_id):
         _know(customer, visitor_id)
@@ -132,6 +138,15 @@ def _become(customer: Customer, customer_id: str, event: Event, context: Context
     if not customer.became:
         _hand_over(customer, customer_id, event, context)
     customer.became = customer_id  # a shared device may change hands; what comes then goes there
+
+
+def _see_that_it_fits(event: Event, context: Context) -> None:
+    """An event that was just small enough to be read may be larger as we write it: `1e9`."""
+    if context.size * _LONGER > MAX_EVENT_BYTES:
+        size = len(to_record(event).value or b"")
+        if size > MAX_EVENT_BYTES:
+            problem = f"{size} bytes to be passed on, at most {MAX_EVENT_BYTES} are accepted"
+            raise Refused("too_large", problem)
 
 
 def _pass_on(customer: Customer, event: Event, visitor_id: str | None, context: Context) -> None:
@@ -200,7 +215,7 @@ def _hand_over(customer: Customer, customer_id: str, event: Event, context: Cont
         ignored=customer.ignored,
         left_list=customer.left_list,
     )
-    state = _ENCODER.encode(knowledge).decode()
+    state = handing_over.packed(knowledge)
     handover = VisitorMerged(anonymous_id=customer.key, state=state)
     _tell(customer_id, "visitor.merged", handover, event, context)
     turn.leave(customer, context)

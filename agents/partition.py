@@ -300,7 +300,8 @@ class PartitionActors:
                 self._effects.append(move(OutRecord(*record[4:]), key))
                 self._counts.events[event.type, "moved"] += 1
                 return
-            self._apply(event, key, record.offset, len(record.value or b""), context)
+            context.size = len(record.value or b"")
+            self._apply(event, key, record.offset, context)
         except (Unreadable, Refused) as error:
             self._refuse(record, error.reason, error.detail)
 
@@ -309,13 +310,13 @@ class PartitionActors:
             return False
         return self._home is not None and self._home(key) != self._partition
 
-    def _apply(self, event: Event, key: bytes, offset: int, size: int, context: Context) -> None:
+    def _apply(self, event: Event, key: bytes, offset: int, context: Context) -> None:
         customer = self._customer(key)
         if offset <= customer.applied and key not in self._woken:
             self._counts.events[event.type, "repeated"] += 1
             return
         before, became = customer.engagement.value, customer.became
-        new = fullness.receive(customer, event, size, context)
+        new = fullness.receive(customer, event, context)
         self._note_change(key, customer, offset)
         result = "repeated" if not new else "forwarded" if became else "applied"
         self._counts.events[event.type, result] += 1

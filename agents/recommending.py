@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from agents import replenishment
 from agents.catalogue import Catalogue
+from schemas.bounds import cut, fits
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.customer.shopping import Line, Order
@@ -38,26 +39,40 @@ def choose(
     return list(chosen.values()) if len(chosen) >= wanted.at_least else None
 
 
+WORDS_BYTES = 1_000
+"""Of each text of a product that a mail is told; a feed's have a thousand characters."""
+URL_BYTES = 2_048
+
+
+def url_of(text: str | None) -> str:
+    """Return an address that a feed gives, as far as a mail may take it: whole, or not at all."""
+    return text if text and fits(text, URL_BYTES) else ""
+
+
 def describe(product: Product) -> dict[str, JsonValue]:
     """Return what a template knows of a product."""
     return {
         "product_id": product.id,
         "sku": product.sku,
-        "name": product.name,
-        "description": product.description or "",
-        "brand": product.brand or "",
-        "category": product.category or "",
+        "name": cut(product.name, WORDS_BYTES),
+        "description": cut(product.description or "", WORDS_BYTES),
+        "brand": cut(product.brand or "", WORDS_BYTES),
+        "category": cut(product.category or "", WORDS_BYTES),
         "price": amount_text(product.price),
         "old_price": None if product.list_price is None else amount_text(product.list_price),
         "currency": product.currency,
-        "url": product.url or "",
-        "image_url": product.image_url or "",
-        "guide_url": product.guide_url or "",
-        "review_url": product.review_url or "",
+        "url": url_of(product.url),
+        "image_url": url_of(product.image_url),
+        "guide_url": url_of(product.guide_url),
+        "review_url": url_of(product.review_url),
         "stock": product.stock,
         "rating": product.rating,
         "reviews": [
-            {"author": each.author, "rating": each.stars, "text": each.text}
+            {
+                "author": cut(each.author, WORDS_BYTES),
+                "rating": each.stars,
+                "text": cut(each.text, WORDS_BYTES),
+            }
             for each in product.reviews
         ],
     }

@@ -6,17 +6,24 @@ price or a link is therefore there when either of them knows it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from pydantic import JsonValue
 
 from agents.catalogue import Catalogue
-from agents.recommending import describe
+from agents.recommending import WORDS_BYTES, describe, url_of
+from schemas.bounds import cut, kept_bytes
 from schemas.customer.shopping import Cart, Line, Order
 from schemas.instant import to_rfc3339
 from schemas.money import amount_text
 from schemas.products import Product
+
+SHOWN_ROOM = 200_000
+"""Bytes of all lines of a cart or an order in one mail: 300 lines of six hundred. No mail program
+shows more, and a command has to fit into a record of the log; what comes last is left out."""
+_FEW = 20
+"""Lines that never take more, whatever shop and feed say of them."""
 
 PROGRESS = ("carrier", "tracking_number", "tracking_url", "order_url", "estimated_delivery")
 """Properties by which an event tells how far an order is."""
@@ -33,10 +40,10 @@ def cart(shown: Cart, catalogue: Catalogue) -> JsonValue:
         "url": shown.url,
         "currency": shown.currency,
         "total": _amount(total),
-        "lines": [
+        "lines": _as_far_as_they_fit(
             _line(line, shown.currency, catalogue) | _for_sale(catalogue.get(line.product_id))
             for line in shown.lines
-        ],
+        ),
     }
 
 
@@ -56,7 +63,9 @@ def order(shown: Order, catalogue: Catalogue) -> JsonValue:
         "carrier": shown.carrier,
         "tracking_number": shown.tracking_number,
         "tracking_url": shown.tracking_url,
-        "lines": [_line(line, shown.currency, catalogue) for line in shown.lines],
+        "lines": _as_far_as_they_fit(
+            _line(line, shown.currency, catalogue) for line in shown.lines
+        ),
     }
 
 
@@ -77,17 +86,29 @@ def favourite(shown: Order, catalogue: Catalogue) -> JsonValue:
     return {**known, **_line(line, shown.currency, catalogue), "currency": shown.currency}
 
 
+def _as_far_as_they_fit(lines: Iterable[dict[str, JsonValue]]) -> JsonValue:
+    shown: list[JsonValue] = []
+    taken = 0
+    for line in lines:
+        if len(shown) >= _FEW:
+            taken += kept_bytes(line) if taken else kept_bytes([*shown, line])
+            if taken > SHOWN_ROOM:
+                break
+        shown.append(line)
+    return shown
+
+
 def _line(line: Line, currency: str, catalogue: Catalogue) -> dict[str, JsonValue]:
     product = catalogue.get(line.product_id)
     return {
         "product_id": line.product_id,
-        "name": line.name or (product.name if product else line.product_id),
+        "name": line.name or (cut(product.name, WORDS_BYTES) if product else line.product_id),
         "price": _amount(_price(line, currency, product)),
         "quantity": line.quantity,
-        "url": line.url or (product.url if product else None) or "",
-        "image_url": line.image_url or (product.image_url if product else None) or "",
-        "guide_url": (product.guide_url if product else None) or "",
-        "review_url": (product.review_url if product else None) or "",
+        "url": line.url or url_of(product.url if product else None),
+        "image_url": line.image_url or url_of(product.image_url if product else None),
+        "guide_url": url_of(product.guide_url if product else None),
+        "review_url": url_of(product.review_url if product else None),
     }
 
 

@@ -28,6 +28,14 @@ MAX_DETAIL = 500
 """Characters of a detail that are kept: a header is no place for a megabyte of nesting."""
 
 
+MAX_LETTER_BYTES = 2_097_152
+"""Of a dead letter: twice what a log takes of other records by default, so that one that was read
+can be refused. Where a broker takes larger ones, the letter keeps the beginning."""
+
+_OWN_BYTES = 8_192
+"""Of our own headers."""
+
+
 class Origin(NamedTuple):
     """Where a refused record was read."""
 
@@ -111,12 +119,26 @@ def read_letter(record: Record) -> DeadLetter | Resolution:
     )
 
 
+def _within(original: OutRecord, detail: str) -> tuple[OutRecord, str]:
+    """Return of a record what a letter may hold, and the detail, which says if it isn't all."""
+    headers = sum(len(name) + len(content or b"") for name, content in original.headers)
+    value = original.value or b""
+    size = len(original.key or b"") + len(value) + headers
+    if size <= MAX_LETTER_BYTES - _OWN_BYTES:
+        return original, detail
+    if headers > MAX_LETTER_BYTES // 4:
+        original = original._replace(headers=())
+    kept = value[: MAX_LETTER_BYTES // 2]
+    return original._replace(value=kept), f"{detail} (the beginning of {size} bytes)"
+
+
 def _letter(
     original: OutRecord, origin: Origin, *, reason: str, detail: str, time: int
 ) -> OutRecord:
+    original, detail = _within(original, detail[:MAX_DETAIL])
     texts = (
         reason,
-        detail[:MAX_DETAIL],
+        detail,
         origin.topic,
         str(origin.partition),
         str(origin.offset),

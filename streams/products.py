@@ -26,6 +26,8 @@ from streams.topology import CUSTOMER_EVENTS, PRODUCTS
 
 PER_RECORD = 100
 """Products in one control record: some 50 kB, a twentieth of what a log takes."""
+GROUP_BYTES = 500_000
+"""Of all of them: half of what a log takes, for feeds with long texts."""
 
 
 class FeedError(Exception):
@@ -59,8 +61,7 @@ async def publish(
     given = {product.sku: product for product in products}
     changed = [product for sku, product in given.items() if known.get(sku) != product]
     partitions = await log.partitions(CUSTOMER_EVENTS)
-    for start in range(0, len(changed), PER_RECORD):
-        group = changed[start : start + PER_RECORD]
+    for group in _groups(changed):
         control = control_record(group)
         appends = (log.append(CUSTOMER_EVENTS, number, [control]) for number in range(partitions))
         await asyncio.gather(*appends)
@@ -88,6 +89,21 @@ def read_feed(text: str) -> list[Product]:
     start = text.lstrip()[:1]
     rows = _json_rows(text) if start in ("[", "{") else _csv_rows(text)
     return [_product(number, row) for number, row in rows]
+
+
+def _groups(products: Iterable[Product]) -> Iterator[Sequence[Product]]:
+    """Yield products as many at a time as one control record may name."""
+    group: list[Product] = []
+    size = 0
+    for product in products:
+        length = len(_record(product).value or b"")
+        if group and (len(group) == PER_RECORD or size + length > GROUP_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(product)
+        size += length
+    if group:
+        yield group
 
 
 def _record(product: Product) -> OutRecord:

@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from schemas import topics as names
+from schemas.dead_letters import MAX_LETTER_BYTES
 from streams.log import TopicSpec
 
 HOUR_MS = 3_600_000
@@ -124,9 +125,6 @@ KAFKA_PARTITIONS = 8
 
 EMBEDDED_PARTITIONS = 4
 """Default on the embedded log, which one process reads alone."""
-
-MAX_LETTER_BYTES = 2_097_152
-"""Of a dead letter: twice Kafka's default for other records."""
 
 _FACTS_PARTITIONS = 4
 """Summed per workflow, so it needs spreading only a little."""

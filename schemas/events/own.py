@@ -33,7 +33,7 @@ class VisitorMerged(Payload):
 
     anonymous_id: Id
     state: str
-    """The visitor's kept record as JSON text; `agents/identity.py` writes and reads it."""
+    """The visitor's kept record; `agents/handing_over.py` writes and reads it."""
 
 
 class CouponRequested(Payload):

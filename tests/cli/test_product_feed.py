@@ -33,6 +33,16 @@ def test_a_feed_is_published_once(ritorno: Ritorno, tmp_path: Path, text: str) -
     assert "29.90 EUR" in ritorno("products", "list").out
 
 
+def test_a_feed_of_long_texts_is_told_in_more_records(ritorno: Ritorno, tmp_path: Path) -> None:
+    review = {"author": "Anna", "text": "🦊" * 1000}
+    feed = [{**PRODUCT, "sku": f"p{n}", "reviews": [review] * 5} for n in range(120)]
+    (tmp_path / "feed").write_text(json.dumps(feed), encoding="utf-8")
+    ritorno("topics", "create")
+    published = ritorno("products", "publish", "feed", "--json")
+    assert (published.code, published.json) == (0, [{"products": 120, "changed": 120}])
+    assert len(ritorno("products", "list", "--json").json) == 120
+
+
 def test_what_a_csv_leaves_empty_is_not_known_and_a_cell_holds_several(
     ritorno: Ritorno, tmp_path: Path
 ) -> None:

@@ -14,10 +14,11 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from schemas.dead_letters import MAX_LETTER_BYTES
 from schemas.records import OutRecord
 from streams.log import LogError, LogUnavailable
 from streams.logs.kafka.patience import Patience, started
-from streams.topology import DEAD_LETTERS, MAX_LETTER_BYTES
+from streams.topology import DEAD_LETTERS
 
 LARGEST_REQUEST = 1_048_576
 """Bytes; the brokers' default for one record batch (message.max.bytes) is a little more."""
