@@ -8,13 +8,13 @@ product of it is there, or every customer is already ahead of the log and decide
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import NamedTuple
 
 from schemas.customer import Customer
 from schemas.definitions.triggers import ProductChange, ProductConcern
 from schemas.products import Product
-from schemas.stored import NEVER, PRODUCT_PREFIX, body, head, pack
+from schemas.stored import NEVER, PRODUCT_PREFIX, FutureFormat, body, head, pack
 
 SMALLEST_DROP = 5
 """Per cent. A price that falls by less is no news: half of a shop's prices move by cents."""
@@ -34,17 +34,34 @@ class Change(NamedTuple):
     Empty for a launch, which is about the product's category."""
 
 
+class UnreadableProduct(ValueError):
+    """What is kept of a product can't be read."""
+
+    def __init__(self, product_id: str) -> None:
+        super().__init__(product_id)
+        self.product_id = product_id
+
+
 class Catalogue:
     """The products of one partition."""
 
-    def __init__(self, kept: Iterable[bytes] = ()) -> None:
-        """`kept`: what the store holds under keys that begin with PRODUCT_PREFIX."""
+    def __init__(
+        self, kept: Iterable[tuple[bytes, bytes]] = (), without: Container[str] = ()
+    ) -> None:
+        """`kept`: what the store holds under keys that begin with PRODUCT_PREFIX; products whose
+        id is among `without` are left out. Raises UnreadableProduct."""
         self._products: dict[str, Product] = {}
         self._offsets: dict[str, int] = {}
-        for stored in kept:
-            product = Product.model_validate_json(bytes(body(stored)))
-            self._products[product.id] = product
-            self._offsets[product.id] = head(stored).applied
+        for key, stored in kept:
+            id_ = key.removeprefix(PRODUCT_PREFIX).decode()
+            if id_ in without:
+                continue
+            try:
+                self.restore(stored)
+            except FutureFormat:
+                raise
+            except Exception as error:
+                raise UnreadableProduct(id_) from error
 
     def __len__(self) -> int:
         return len(self._products)
@@ -68,11 +85,32 @@ class Catalogue:
         self._offsets[product.id] = offset
         return list(_changes(before, product))
 
-    def kept(self, product_id: str) -> tuple[bytes, bytes]:
-        """Return key and kept form of a product."""
-        product = self._products[product_id]
+    def remove(self, product_id: str) -> bytes | None:
+        """Know a product no more; return its kept form, None when it isn't known."""
+        _, stored = self.kept(product_id)
+        self._products.pop(product_id, None)
+        self._offsets.pop(product_id, None)
+        return stored
+
+    def restore(self, stored: bytes, offset: int = -1) -> str | None:
+        """Know what was kept of a product; return its id, None when newer is known.
+
+        `offset`: of the record that has it known again, if there is one.
+        """
+        product, told = Product.model_validate_json(bytes(body(stored))), head(stored).applied
+        if told <= self._offsets.get(product.id, -1):
+            return None
+        self._products[product.id] = product
+        self._offsets[product.id] = max(told, offset)
+        return product.id
+
+    def kept(self, product_id: str) -> tuple[bytes, bytes | None]:
+        """Return key and kept form of a product; None when it isn't known any more."""
+        key, product = PRODUCT_PREFIX + product_id.encode(), self._products.get(product_id)
+        if product is None:
+            return key, None
         content = product.model_dump_json(exclude_defaults=True).encode()
-        return PRODUCT_PREFIX + product_id.encode(), pack(self._offsets[product_id], NEVER, content)
+        return key, pack(self._offsets[product_id], NEVER, content)
 
 
 def _changes(before: Product | None, after: Product) -> Iterator[Change]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from agents.effects import Effect
+from schemas.aside import SetAside, What
 from schemas.stored import Progress
 
 
@@ -41,18 +43,34 @@ class Changes:
 
 
 class Place(NamedTuple):
-    """Where an actor failed."""
+    """Where an actor failed; see `schemas/aside.py`."""
 
     offset: int
-    timer_of: bytes | None
-    """The customer whose timer was due at that record; None when it was the record itself."""
+    what: What
+    name: str = ""
 
 
 class Poisoned(Exception):
-    """An actor failed at a record: a defect of ours, which must neither stop the partition nor be
-    passed over in silence. The partition is opened again with the place among its `poison`, where
-    the record is refused or the customer's timer is given up."""
+    """An actor failed: a defect of ours, which must neither stop the partition nor be passed over
+    in silence. The second time at a place, the place is set aside: the actors are built again with
+    it in their progress, where they pass over it and say so in a dead letter."""
 
-    def __init__(self, place: Place, error: Exception) -> None:
+    def __init__(self, place: Place, error: BaseException) -> None:
         super().__init__(f"offset {place.offset}: {type(error).__name__}: {error}"[:300])
         self.place = place
+        self.aside = SetAside(*place, error=_location(error))
+
+
+class Unwritable(Exception):
+    """Something that was decided can't be written as bytes. Which record led to it shows when the
+    records are absorbed one by one; see `PartitionActors.absorb`."""
+
+
+def _location(error: BaseException) -> str:
+    """Which error, and where in our code it was raised: no word of what a customer said."""
+    name = type(error).__name__
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        _, found, inside = frame.filename.rpartition("/agents/")
+        if found:
+            return f"{name} in agents/{inside}, line {frame.lineno}"
+    return name

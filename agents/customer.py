@@ -33,6 +33,7 @@ from agents.workflows import turn
 from schemas.customer import SEEN_BYTES, SEEN_IDS, Customer
 from schemas.definitions.triggers import OnProduct
 from schemas.events import Event
+from schemas.retry import Retry
 from schemas.signals import CustomerErased, DataRequested
 
 REVIEWED = "customer.reviewed"
@@ -50,7 +51,7 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
         return False
     if customer.became and event.type not in _OWN:
         identity.forward(customer, event, context)
-    elif event.type in _ERASES:
+    elif event.type in ERASES:
         _erase(customer, event, context)
         return True  # neither a time nor the hash of an id is left
     elif event.type == REVIEWED:
@@ -119,12 +120,30 @@ def _name_of(customer: Customer, product_id: str, context: Context) -> str:
     return next((line.name for line in lines if line.product_id == product_id), "")
 
 
-def give_up(customer: Customer, context: Context) -> None:
-    """End the runs whose timers are due earliest: their step can't be done, by a defect of ours."""
+def give_up(customer: Customer, context: Context) -> Retry:
+    """End the runs whose timers are due earliest: their step can't be done, by a defect of ours.
+
+    Returns what `take_up` needs to have them tried again.
+    """
     due = customer.due()
     context.turn()
-    standing.give_up(customer, due)
-    turn.give_up(customer, due, context)
+    watches = standing.give_up(customer, due)
+    runs = turn.give_up(customer, due, context)
+    return Retry(customer=customer.key, runs=runs, watches=watches)
+
+
+def take_up(customer: Customer, retry: Retry, context: Context) -> bool:
+    """Let go on what was given up, from the next record on; return whether there is anything.
+
+    Nothing is taken up again of somebody who was erased or has become another.
+    """
+    if customer.became or _is_nobody(customer):
+        return False
+    context.turn()
+    watches = {key: due for key, due in retry.watches.items() if key not in customer.watches}
+    customer.watches = customer.watches | watches
+    runs = turn.take_up(customer, retry.runs)
+    return bool(watches) or runs
 
 
 def _apply(customer: Customer, event: Event, context: Context) -> None:
@@ -226,7 +245,7 @@ def _erase(customer: Customer, event: Event, context: Context) -> None:
     customer.become(Customer(key=customer.key, applied=customer.applied))
 
 
-_ERASES = frozenset({"customer.erasure_requested", "visitor.forgotten"})
+ERASES = frozenset({"customer.erasure_requested", "visitor.forgotten"})
 
 _AFTERWARDS = frozenset(
     {"mail.sent", "mail.delivered", "mail.deferred", "mail.held", "mail.bounced", "mail.failed",

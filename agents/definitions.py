@@ -66,6 +66,8 @@ class Definitions:
         """Workflows of which some version lets its runs go by the live one."""
         self.reviews = False
         """Whether any change of a customer may move a run of any version."""
+        self.unreadable: set[tuple[str, str]] = set()
+        """Published versions that this release can't read."""
         self._all: dict[tuple[str, str], AnyDefinition] = {}
         self._workflows: dict[tuple[str, str], Published] = {}
         self._segmentations: dict[tuple[str, str], Segmentation] = {}
@@ -106,6 +108,17 @@ class Definitions:
     def find(self, id_: str, version: str) -> Published | None:
         """Return one version of a workflow, None when it isn't known."""
         return self._workflows.get((id_, version))
+
+    def culprit(self, versions: Mapping[str, str]) -> tuple[str, str] | None:
+        """Return the version because of which `live` fails, the first by id; None if it doesn't."""
+        tried: dict[str, str] = {}
+        for id_, version in sorted(versions.items()):
+            tried[id_] = version
+            try:
+                self.live(tried)
+            except Exception:
+                return id_, version
+        return None
 
     def live(self, versions: Mapping[str, str]) -> Live:
         """Return the view on the versions that are live. Raises UnknownVersion."""

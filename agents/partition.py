@@ -8,31 +8,39 @@ order of due time and customer. That a record is read twice (a crash before the 
 committed) must not change this, although some of the customers are then ahead of the log. So a
 customer takes no part, with events or timers, in records up to its own `applied`: what it did at
 those is in its state already. Customers who were due there wait in `_ahead`.
+
+Places that were set aside (`schemas/aside.py`) stand in the progress that the actors begin with,
+and are passed over there; what that means is in `agents/mending.py`.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
+from msgspec.structs import replace
 from pydantic import BaseModel, ValidationError
 
 from agents import customer as actor
 from agents import fullness
-from agents.catalogue import Catalogue, Change, mentions
-from agents.changes import Changes, Counts, Place, Poisoned
+from agents.aside import Aside
+from agents.blame import RECORD, Doing, Trace
+from agents.catalogue import Change, mentions
+from agents.changes import Changes, Counts, Place, Poisoned, Unwritable
 from agents.context import Context, Refused
-from agents.definitions import Definitions
-from agents.effects import Effect, move, refused
+from agents.definitions import Definitions, UnknownVersion
+from agents.effects import Effect, move
+from agents.held_back import HeldBack
+from agents.mending import INTERNAL_ERROR, Mending, UnreadableCustomer, news_of, stored_form
 from agents.origins import Origins
 from schemas.checking import Unreadable, first_error
-from schemas.customer import Customer, decode_customer, encode_customer, encode_erased
-from schemas.dead_letters import refuse
-from schemas.events import CONTROL_TYPES, PRODUCTS, WORKFLOWS, Event
+from schemas.customer import Customer, decode_customer
+from schemas.events import CONTROL_TYPES, PRODUCTS, RETRY, WORKFLOWS, Event
 from schemas.products import Product
 from schemas.records import OutRecord, Record
-from schemas.stored import NEVER, OWN_PREFIX, Progress
+from schemas.retry import Retry
+from schemas.stored import NEVER, OWN_PREFIX, PRODUCT_PREFIX, FutureFormat, Progress
 from schemas.wire import parse_record
 
 CACHED_CUSTOMERS = 10_000
@@ -51,7 +59,7 @@ class Activation(BaseModel):
     live: dict[str, str]
 
 
-class PartitionActors:
+class PartitionActors(Mending):
     """The actors of one partition."""
 
     def __init__(
@@ -62,29 +70,31 @@ class PartitionActors:
         definitions: Definitions,
         progress: Progress,
         due: Iterable[tuple[int, bytes]] = (),
-        products: Iterable[bytes] = (),
+        products: Iterable[tuple[bytes, bytes]] = (),
+        held_back: Iterable[tuple[bytes, bytes]] = (),
         scan: Callable[[], Iterable[tuple[bytes, bytes]]] = tuple,
         home: Callable[[bytes], int] | None = None,
-        poison: Mapping[Place, str] | None = None,
         parse: Callable[[Record], Event] = parse_record,
         cache_size: int = CACHED_CUSTOMERS,
     ) -> None:
         """`load` returns a kept record by key; `due` are the keys with timers and their due times,
-        `products` what is kept of products, and `scan` returns all that is kept.
+        `products` and `held_back` what is kept under their prefixes, and `scan` returns all that is
+        kept.
 
         `home` tells the partition a key belongs to, so that a record which a producer with another
-        partitioner has put here is moved there; None trusts the producers. `poison` maps the
-        places at which these actors failed before (see Poisoned) to what was wrong. `parse` reads
-        an event from a record, or raises Unreadable. Raises
-        UnknownVersion when a live definition isn't among `definitions`.
+        partitioner has put here is moved there; None trusts the producers. `parse` reads an event
+        from a record, or raises Unreadable. Raises Poisoned when a live definition or a product
+        can't be read; `progress` names what is to be passed over.
         """
         self._partition = partition
         self._load = load
         self._definitions = definitions
         self._home = home
         self._scan = scan
-        self._catalogue = Catalogue(products)
-        self._poison = {} if poison is None else poison
+        self._aside = Aside(progress.aside)
+        self._held = HeldBack(held_back, load)
+        self._doing = RECORD
+        self._trace: Trace | None = None
         self._parse = parse
         self._cache_size = cache_size
         self._origins = Origins(partition, load)
@@ -92,16 +102,17 @@ class PartitionActors:
         self._offset = progress.next_offset
         self._now = progress.log_time
         self._versions = dict(progress.live)
-        self._live = definitions.live(self._versions)
-        self._scheduled = {key: instant for instant, key in due if instant != NEVER}
+        self._catalogue = self._read_catalogue(products, progress.aside)
+        self._live = self._read_live(progress.aside)
+        held = self._held.customers
+        self._scheduled = {key: at for at, key in due if at != NEVER and key not in held}
         self._timers = [(instant, key) for key, instant in self._scheduled.items()]
         heapq.heapify(self._timers)
         self._ahead: list[tuple[int, bytes]] = []
         self._woken: set[bytes] = set()
-        self._waking: bytes | None = None
         self._cache: dict[bytes, Customer] = {}
         self._changed: dict[bytes, Customer] = {}
-        self._changed_products: dict[str, None] = {}
+        self._changed_products: dict[str, bytes | None] = {}
         self._effects: list[Effect] = []
         self._counts = Counts()
 
@@ -121,6 +132,11 @@ class PartitionActors:
         return len(self._scheduled)
 
     @property
+    def held_back(self) -> int:
+        """How many customers are held back."""
+        return len(self._held.customers)
+
+    @property
     def effects(self) -> Sequence[Effect]:
         """What has been asked for since the last `take`."""
         return self._effects
@@ -130,10 +146,11 @@ class PartitionActors:
         self.absorb(records)
         return self.take()
 
-    def absorb(self, records: Sequence[Record]) -> None:
+    def absorb(self, records: Sequence[Record], *, proving: bool = False) -> None:
         """Apply records; `take` returns what all of them have changed.
 
-        Raises Poisoned, after which this object is of no use any more.
+        With `proving` it is seen to after each record that what it led to can be written. Raises
+        Poisoned, after which this object is of no use any more.
         """
         if not self._changed:
             self._make_room()
@@ -142,14 +159,16 @@ class PartitionActors:
             self._epoch = self._epoch or record.timestamp
             before = len(self._effects)
             context = Context(self._now, self._live, self._catalogue, self._effects)
+            self._doing = RECORD
+            self._trace = Trace(len(self._effects)) if proving else None
             try:
-                self._fire_timers(record.offset, context)
-                if record.key is None and self._is_control(record):
-                    self._control(record, context)
-                else:
-                    self._deliver(record, context)
+                self._receive(record, context)
+                self._prove()
+            except UnreadableCustomer as error:
+                place = Place(record.offset, "customer", error.customer)
+                raise Poisoned(place, error.__cause__ or error) from error
             except Exception as error:
-                raise Poisoned(Place(record.offset, self._waking), error) from error
+                raise Poisoned(self._place(record.offset, self._doing), error) from error
             if len(self._effects) > before:
                 self._origins.give(self._effects, before, self._epoch, record.offset)
             self._offset = record.offset + 1
@@ -157,15 +176,23 @@ class PartitionActors:
             self._counts.failed_expressions += len(context.failures)
 
     def take(self) -> Changes:
-        """Return the changes since the last call. Call it before the store is written, once."""
-        states: list[tuple[bytes, bytes | None]] = [
-            (key, _stored(customer)) for key, customer in self._changed.items()
-        ]
-        # Behind the customers, and so never there without them; see agents/catalogue.py. The same
-        # holds for the marks: whoever has heard a message has it in a state that is there.
-        states += [self._catalogue.kept(product_id) for product_id in self._changed_products]
+        """Return the changes since the last call. Call it before the store is written, once.
+
+        Raises Unwritable, having changed nothing, when one of them can't be written as bytes.
+        """
+        try:
+            states: list[tuple[bytes, bytes | None]] = [
+                (key, stored_form(customer)) for key, customer in self._changed.items()
+            ]
+            # Behind the customers, and so never there without them; see agents/catalogue.py. The
+            # same holds for the marks: whoever has heard a message has it in a state that is there.
+            states += [self._catalogue.kept(product_id) for product_id in self._changed_products]
+        except Exception as error:
+            raise Unwritable(str(error)) from error
+        states += self._held.take()
         states += self._origins.take()
-        progress = Progress(self._offset, self._now, dict(self._versions), self._epoch)
+        aside = self._aside.left(self._offset)
+        progress = Progress(self._offset, self._now, dict(self._versions), self._epoch, aside)
         changes = Changes(self._effects, states, progress, self._counts)
         self._changed = {}
         self._changed_products = {}
@@ -175,10 +202,24 @@ class PartitionActors:
 
     # From here on in the order in which a record passes through.
 
+    def _receive(self, record: Record, context: Context) -> None:
+        error = None
+        if self._aside:
+            self._pass_over(record, context)
+            error = self._aside.error(Place(record.offset, "record"))
+        self._fire_timers(record.offset, context)
+        if error is not None:
+            self._refuse(record, INTERNAL_ERROR, error)
+        elif record.key is None and self._is_control(record):
+            self._control(record, context)
+        else:
+            self._deliver(record, context)
+
     def _fire_timers(self, offset: int, context: Context) -> None:
         while self._ahead and self._ahead[0][0] < offset:
             _, key = heapq.heappop(self._ahead)
-            self._schedule(key, self._customer(key).due())
+            if key not in self._held.customers:
+                self._schedule(key, self._customer(key).due())
         if self._woken:
             self._woken.clear()
         while self._timers and self._timers[0][0] <= self._now:
@@ -186,6 +227,8 @@ class PartitionActors:
             if self._scheduled.get(key) != due:
                 continue  # an earlier timer of the same customer has taken its place
             del self._scheduled[key]
+            if key in self._held.customers:
+                continue  # fires when what is kept can be read
             customer = self._customer(key)
             if customer.due() > due:
                 self._schedule(key, customer.due())  # it was moved to later
@@ -197,15 +240,16 @@ class PartitionActors:
     def _wake(
         self, key: bytes, customer: Customer, due: int, offset: int, context: Context
     ) -> None:
-        self._waking = key
+        self._do(Doing("timer", customer.key))
         self._counts.lateness.append(self._now - due)
-        if (offset, key) in self._poison:
-            actor.give_up(customer, context)
-        else:
+        error = self._aside.error(Place(offset, "timer", customer.key)) if self._aside else None
+        if error is None:
             fullness.wake(customer, context)
-        self._waking = None
+        else:
+            self._report(offset, "a timer was given up", error, actor.give_up(customer, context))
         self._woken.add(key)  # its `applied` is this record's now, yet it still has to receive it
         self._note_change(key, customer, offset)
+        self._do(RECORD)
 
     def _is_control(self, record: Record) -> bool:
         kind = record.header("ce_type")
@@ -217,7 +261,9 @@ class PartitionActors:
             self._activate(record, context)
         elif kind == PRODUCTS.encode():
             self._update_products(record, context)
-        # A tick has done its work by its time.
+        elif kind == RETRY.encode():
+            self._try_again(record, context)
+        # A tick has done its work by its time; what is set aside stands in the progress.
 
     def _activate(self, record: Record, context: Context) -> None:
         try:
@@ -225,6 +271,9 @@ class PartitionActors:
         except ValidationError as error:
             self._refuse(record, "invalid_event", first_error(error))
             return
+        for key in versions.items():
+            if key in self._definitions.unreadable:
+                raise UnknownVersion(*key)  # it was published, by a newer release
         unknown = [key for key in versions.items() if key not in self._definitions]
         if unknown:
             names = ", ".join("@".join(key) for key in unknown)
@@ -238,7 +287,7 @@ class PartitionActors:
 
     def _let_follow(self, workflows: Sequence[str], offset: int, context: Context) -> None:
         """Move the runs that go by the live version, so that they wait as that one says."""
-        for key, customer in self._named(workflows, offset):
+        for key, customer in self._named(workflows, offset, Retry(follow=True)):
             if actor.follow(customer, context):
                 self._note_change(key, customer, offset)
 
@@ -263,20 +312,31 @@ class PartitionActors:
         look at a product, and searching the kept bytes takes a microsecond a customer.
         """
         names = {name for change in changes for name in mentions(change)}
-        for key, customer in self._named(names, offset):
+        for key, customer in self._named(names, offset, Retry(news=news_of(changes))):
             if actor.products_changed(customer, changes, context):
                 self._note_change(key, customer, offset)
 
-    def _named(self, names: Iterable[str], offset: int) -> Iterator[tuple[bytes, Customer]]:
-        """Yield the customers in whose record a name stands, as far as they take part here."""
+    def _named(
+        self, names: Iterable[str], offset: int, retry: Retry
+    ) -> Iterator[tuple[bytes, Customer]]:
+        """Yield the customers in whose record a name stands, as far as they take part here.
+
+        `retry` says what a customer has missed at whom this fails.
+        """
         for key in sorted(self._mentioning({name.encode() for name in names})):
-            customer = self._customer(key)
-            ahead = offset <= customer.applied and key not in self._woken
-            if ahead or (offset, key) in self._poison:
+            if key in self._held.customers:
                 continue
-            self._waking = key
+            customer = self._customer(key)
+            if offset <= customer.applied and key not in self._woken:
+                continue
+            error = self._aside.error(Place(offset, "told", customer.key)) if self._aside else None
+            if error is not None:
+                missed = replace(retry, customer=customer.key)
+                self._report(offset, "a customer was not told of a change", error, missed)
+                continue
+            self._do(Doing("told", customer.key))
             yield key, customer
-            self._waking = None
+            self._do(RECORD)
 
     def _mentioning(self, names: set[bytes]) -> Iterator[bytes]:
         yield from self._cache  # what is decoded may be newer than what is kept
@@ -286,10 +346,6 @@ class PartitionActors:
                 yield key
 
     def _deliver(self, record: Record, context: Context) -> None:
-        if (record.offset, None) in self._poison:
-            detail = self._poison[Place(record.offset, None)]
-            self._refuse(record, "internal_error", detail)
-            return
         try:
             event = self._parse(record)
             if event.origin is not None and not self._origins.is_news(event.origin, record.offset):
@@ -299,6 +355,9 @@ class PartitionActors:
             if self._belongs_elsewhere(record, key):
                 self._effects.append(move(OutRecord(*record[4:]), key))
                 self._counts.events[event.type, "moved"] += 1
+                return
+            if key in self._held.customers and not self._begins_anew(event, key):
+                self._let_wait(event, key, record)
                 return
             context.size = len(record.value or b"")
             self._apply(event, key, record.offset, context)
@@ -327,6 +386,8 @@ class PartitionActors:
     def _note_change(self, key: bytes, customer: Customer, offset: int) -> None:
         customer.applied = offset
         self._changed[key] = customer
+        if self._trace is not None:
+            self._trace.touch(key)
         if customer.runs or customer.watches:
             self._schedule(key, customer.due())
 
@@ -342,7 +403,12 @@ class PartitionActors:
         if customer is None:
             stored = self._load(key)
             name = key.decode()
-            customer = Customer(key=name) if stored is None else decode_customer(name, stored)
+            try:
+                customer = Customer(key=name) if stored is None else decode_customer(name, stored)
+            except FutureFormat:
+                raise
+            except Exception as error:
+                raise UnreadableCustomer(name) from error
             self._cache[key] = customer
         return customer
 
@@ -352,13 +418,5 @@ class PartitionActors:
         for key in list(islice(self._cache, max(0, surplus))):
             del self._cache[key]
 
-    def _refuse(self, record: Record, reason: str, detail: str) -> None:
-        letter = refuse(record, reason=reason, detail=detail, time=self._now)
-        self._effects.append(refused(letter))
-        self._counts.refused[reason] += 1
-
-
-def _stored(customer: Customer) -> bytes:
-    if not customer.first_seen and customer == Customer(key=customer.key, applied=customer.applied):
-        return encode_erased(customer.applied)
-    return encode_customer(customer)
+    def _kept_product(self, id_: str) -> bytes | None:
+        return self._load(PRODUCT_PREFIX + id_.encode())

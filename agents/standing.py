@@ -96,10 +96,12 @@ def wake(customer: Customer, due: int, context: Context) -> None:
     watches.fire(customer, standing.watches.all, due, context)
 
 
-def give_up(customer: Customer, due: int) -> None:
-    """Forget what is due: doing it has failed, by a defect of ours."""
-    for key in [key for key, instant in customer.watches.items() if instant <= due]:
+def give_up(customer: Customer, due: int) -> dict[str, int]:
+    """Forget what is due, and return it: doing it has failed, by a defect of ours."""
+    given_up = {key: instant for key, instant in customer.watches.items() if instant <= due}
+    for key in given_up:
         del customer.watches[key]
+    return given_up
 
 
 def _is_somebody(customer: Customer) -> bool:

@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from schemas.aside import SetAside
 from schemas.failures import Failure
 
 NEVER = 2**63 - 1
@@ -42,6 +43,12 @@ PRODUCT_PREFIX = b"\x00product/"
 
 ORIGIN_PREFIX = b"\x00origin/"
 """Begins the keys of how far other partitions have been heard (`agents/origins.py`)."""
+
+HELD_BACK_PREFIX = b"\x00held/"
+"""Begins the keys of what is known of customers who are held back (`agents/held_back.py`)."""
+
+WAITING_PREFIX = b"\x00waiting/"
+"""Begins the keys of the events that wait for them."""
 
 FORMAT = 2
 """What this release writes."""
@@ -96,7 +103,7 @@ def body(stored: bytes) -> memoryview:
 
 def format_of(stored: bytes) -> int:
     """Return the format of a kept record; of one without a body it is the lowest."""
-    if len(stored) == HEAD_SIZE or stored[HEAD_SIZE] >= _FORMATS_END:
+    if len(stored) <= HEAD_SIZE or stored[HEAD_SIZE] >= _FORMATS_END:
         return _UNMARKED
     return stored[HEAD_SIZE]
 
@@ -111,8 +118,12 @@ def is_newer(one: bytes, other: bytes) -> bool:
     """Whether `one` holds more than `other`: more of the log, or as much of it in a newer format.
 
     The latter tells a late writer of an older release from the owner: both have read the same.
+    What is too short for a head is damaged, and older than whatever has one.
     """
-    applied, others = _HEAD.unpack_from(one)[0], _HEAD.unpack_from(other)[0]
+    try:
+        applied, others = _HEAD.unpack_from(one)[0], _HEAD.unpack_from(other)[0]
+    except struct.error:
+        return len(other) < HEAD_SIZE <= len(one)
     if applied == others:
         return format_of(one) > format_of(other)
     return bool(applied > others)
@@ -135,6 +146,8 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     epoch: int = 0
     """Append time of the first record absorbed, ms since the epoch: tells this log of the partition
     from one that was made anew. 0 before the first one."""
+    aside: tuple[SetAside, ...] = ()
+    """Places that are to be passed over, from `next_offset` on."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -149,3 +162,12 @@ def pack_progress(progress: Progress) -> bytes:
 def unpack_progress(stored: bytes) -> Progress:
     """Read what `pack_progress` wrote. Raises FutureFormat."""
     return _DECODER.decode(body(stored))
+
+
+def is_readable_progress(stored: bytes) -> bool:
+    """Whether `unpack_progress` can read it. Raises FutureFormat."""
+    try:
+        unpack_progress(stored)
+    except msgspec.MsgspecError:
+        return False
+    return True

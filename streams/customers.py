@@ -12,35 +12,47 @@ The commit protocol, for each batch of one partition:
    store.
 6. Acknowledge the batch.
 
-A crash between any two steps repeats work and changes no outcome. Any failure closes the partition
-and opens it again from its changelog, because the actors in memory have already moved on. A record
-at which the actors fail (a defect of ours) is refused at the second attempt, with the reason
-`internal_error`, so that it neither stops the partition nor passes in silence.
+A crash between any two steps repeats work and changes no outcome. A fault of the log or the machine
+closes the partition and opens it again from its changelog, because the actors in memory have
+already moved on.
+
+Where the actors fail (a defect of ours) they are built again, and what fails twice is set aside, so
+that it neither stops the partition nor passes in silence (`agents/mending.py`):
+
+a. The place is written into the partition's progress: whoever opens the partition passes it over.
+b. A control record in the log names it, for replay. After a crash before that, the next owner
+   writes it: as long as the place stands in the progress, each opening does.
+c. The actors are built again from the progress, and pass the place over.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import structlog
+from msgspec.structs import replace
 
-from agents.changes import Place, Poisoned
+from agents.changes import Place, Poisoned, Unwritable
+from schemas.aside import SetAside, encode_set_aside
+from schemas.controls import control_record
+from schemas.events import SET_ASIDE
 from schemas.records import OutRecord, Record
-from schemas.stored import PROGRESS_KEY, Progress, is_erased, pack_progress, unpack_progress
+from schemas.stored import PROGRESS_KEY, Progress, is_erased, pack_progress
 from streams.definitions import Library
-from streams.log import Log, LogError
+from streams.log import Log, LogError, RecordTooLarge
 from streams.partitioner import partition_of
 from streams.state.changelog import Changelog, Overtaken
 from streams.state.graves import Graves, survey
 from streams.state.parking import Parking
-from streams.state.recovery import Recovered
-from streams.state.store import Item, StateError, Store, StoreFactory
+from streams.state.recovery import Recovered, read_progress
+from streams.state.store import Item, Store, StoreFactory
 from streams.ticks import Ticks
 from streams.topology import CUSTOMERS
 from streams.transports.batch import Fenced, Gate, PartitionBatch, TopicPartition, Turn
+from streams.trouble import Trouble, is_ours
 
 SLICE = 1_000
 """Records received before the event loop gets its turn: some 20 ms, so that heartbeats, metrics
@@ -79,11 +91,17 @@ ChangesT_contra = TypeVar("ChangesT_contra", bound=Changes, contravariant=True)
 class Actors(Protocol[ChangesT_co]):
     """The customers of one partition; `agents.partition.PartitionActors`."""
 
-    def absorb(self, records: Sequence[Record]) -> None:
-        """Apply `records`."""
+    def absorb(self, records: Sequence[Record], *, proving: bool) -> None:
+        """Apply `records`; see to it that all can be written. Raises Poisoned."""
 
     def take(self) -> ChangesT_co:
-        """Return what all records since the last call have changed."""
+        """Return what all records since the last call have changed. Raises Unwritable."""
+
+    def place_of_effect(self, number: int) -> Place:
+        """Return where an effect of the record that was proved last comes from."""
+
+    def place_of_state(self, key: bytes) -> Place:
+        """Return where a state that it has led to comes from."""
 
     @property
     def next_timer(self) -> int:
@@ -92,6 +110,10 @@ class Actors(Protocol[ChangesT_co]):
     @property
     def timers_pending(self) -> int:
         """How many customers wait for a timer."""
+
+    @property
+    def held_back(self) -> int:
+        """How many customers are held back."""
 
 
 class ActorsFactory(Protocol[ChangesT_co]):
@@ -104,9 +126,9 @@ class ActorsFactory(Protocol[ChangesT_co]):
         load: Callable[[bytes], bytes | None],
         progress: Progress,
         due: Iterable[tuple[int, bytes]],
-        products: Iterable[bytes],
+        products: Iterable[tuple[bytes, bytes]],
+        held_back: Iterable[tuple[bytes, bytes]],
         scan: Callable[[], Iterable[tuple[bytes, bytes]]],
-        poison: Mapping[Place, str],
     ) -> Actors[ChangesT_co]: ...
 
 
@@ -121,6 +143,9 @@ class Observer(Protocol[ChangesT_contra]):
 
     def failed(self, partition: int, reason: str) -> None:
         """A batch was given up; the partition is opened again."""
+
+    def set_aside(self, partition: int, what: str) -> None:
+        """Something at which the actors fail is passed over from now on."""
 
     def closed(self, partition: int) -> None:
         """A partition has been let go."""
@@ -152,7 +177,6 @@ class CustomersRuntime(Generic[ChangesT]):
         self._ticks = ticks
         self._observer = observer
         self._open: dict[TopicPartition, _Partition[ChangesT]] = {}
-        self._poison: defaultdict[TopicPartition, dict[Place, str]] = defaultdict(dict)
 
     async def opened(self, tp: TopicPartition) -> int | None:
         """Recover the partition and return where to read on; see PartitionOwner."""
@@ -194,24 +218,25 @@ class CustomersRuntime(Generic[ChangesT]):
         try:
             async with self._gate.enter(batch) as turn:
                 if turn is not None:
-                    await self._commit(self._open[batch.tp], batch.records, turn)
+                    await self._advance(self._open[batch.tp], batch.records, turn)
         except (Fenced, Overtaken, LogError) as error:
             reason = "log" if isinstance(error, LogError) else "fenced"
             self._observer.failed(batch.tp.partition, reason)
             _log.warning("batch given up, opening the partition again",
                          partition=batch.tp.partition, error=str(error))  # fmt: skip
-        except Exception as error:
+        except Exception:
             self._observer.failed(batch.tp.partition, "defect")
             _log.exception("batch failed, opening the partition again",
                            partition=batch.tp.partition,
                            offset=batch.records[0].offset)  # fmt: skip
-            if isinstance(error, Poisoned) and not isinstance(error.__cause__, StateError):
-                # A defect of ours fails every time: the next attempt refuses the record.
-                self._poison[batch.tp][error.place] = str(error)
 
     def timers_pending(self) -> int:
         """Return how many customers of this process wait for a timer."""
         return sum(partition.actors.timers_pending for partition in self._open.values())
+
+    def held_back(self) -> int:
+        """Return how many customers of this process are held back."""
+        return sum(partition.actors.held_back for partition in self._open.values())
 
     def next_timers(self) -> dict[int, int]:
         """Return when the earliest timer of each open partition is due, NEVER if it has none."""
@@ -235,19 +260,53 @@ class CustomersRuntime(Generic[ChangesT]):
         changelog = Changelog(self._log, CUSTOMERS.keeps, tp.partition, store)
         recovered = await changelog.recover()
         await self._library.refresh()
-        partition = _Partition(tp.partition, changelog, self._actors, self._poison[tp])
+        partition = await self._build(tp.partition, changelog)
         self._observer.recovered(tp.partition, recovered)
         _log.info("partition opened", partition=tp.partition, next_offset=partition.next_offset,
                   records=recovered.records, seconds=round(recovered.seconds, 3))  # fmt: skip
         return partition
 
-    async def _commit(
+    async def _build(self, number: int, changelog: Changelog) -> _Partition[ChangesT]:
+        """Build the actors; a definition or a product that can't be read twice is set aside."""
+        partition = _Partition(number, changelog, self._actors)
+        while True:
+            try:
+                partition.build()
+            except Poisoned as error:
+                await self._met(partition, error, error.place, _unfenced)
+                continue
+            await self._name(number, partition.progress.aside)
+            return partition
+
+    async def _advance(
         self, partition: _Partition[ChangesT], records: Sequence[Record], turn: Turn
     ) -> None:
+        """Commit the records, in pieces where the actors fail."""
+        while records:
+            piece, proving = partition.trouble.piece(records)
+            try:
+                await self._commit(partition, piece, turn, proving=proving)
+            except (Poisoned, Unwritable, RecordTooLarge) as error:
+                await self._mend(partition, error, piece, turn)
+            else:
+                records = records[len(piece) :]
+
+    async def _commit(
+        self,
+        partition: _Partition[ChangesT],
+        records: Sequence[Record],
+        turn: Turn,
+        *,
+        proving: bool,
+    ) -> None:
         await self._library.ensure(records)
-        changes = await partition.receive(records)  # steps 1–3
+        changes = await partition.receive(records, proving=proving)  # steps 1–3
         turn.check()
-        await self._send(changes.effects)  # 4
+        try:
+            await self._send(changes.effects)  # 4
+        except RecordTooLarge:
+            partition.blame_largest(changes.effects)
+            raise
         await partition.keep(changes, turn.check)  # 5
         turn.done(changes.progress.next_offset)  # 6
         self._ticks.passed(
@@ -258,14 +317,71 @@ class CustomersRuntime(Generic[ChangesT]):
         )
         self._observer.committed(partition.number, changes)
 
+    async def _mend(
+        self,
+        partition: _Partition[ChangesT],
+        error: Poisoned | Unwritable | RecordTooLarge,
+        records: Sequence[Record],
+        turn: Turn,
+    ) -> None:
+        """Build the actors again, with the place set aside where they have failed twice."""
+        if not is_ours(error):
+            raise error
+        self._observer.failed(partition.number, "defect")
+        if isinstance(error, Poisoned):
+            place = error.place
+        elif len(records) > 1:
+            partition.trouble.take_singly(records)
+            place = None
+        else:
+            place = partition.too_large or Place(records[0].offset, "record")
+        if partition.start is None:
+            partition.start = records[0].offset
+        if place is not None:
+            await self._met(partition, error, place, turn.check)
+        partition.build()
+
+    async def _met(
+        self,
+        partition: _Partition[ChangesT],
+        error: Exception,
+        place: Place,
+        check: Callable[[], None],
+    ) -> None:
+        """Note a failure at a place, and set it aside when it is the second one."""
+        _log.error("the actors have failed", partition=partition.number, offset=place.offset,
+                   what=place.what, exc_info=error)  # fmt: skip
+        if not partition.trouble.failed(place):
+            return
+        known = {(each.offset, each.what, each.name) for each in partition.progress.aside}
+        if place in known:
+            raise error  # not even passing it over works
+        what = type(error).__name__
+        aside = error.aside if isinstance(error, Poisoned) else SetAside(*place, error=what)
+        await partition.set_aside(aside, check)  # a
+        await self._name(partition.number, [aside])  # b
+        self._observer.set_aside(partition.number, place.what)
+        _log.error("set aside, the partition goes on; see ritorno dead-letters list",
+                   partition=partition.number, offset=place.offset, what=place.what)  # fmt: skip
+
+    async def _name(self, number: int, places: Sequence[SetAside]) -> None:
+        """Name places in the log; naming one again changes nothing."""
+        if places:
+            records = [control_record(SET_ASIDE, encode_set_aside(each)) for each in places]
+            await self._log.append(CUSTOMERS.reads, number, records)
+
     async def _send(self, effects: Sequence[Effect]) -> None:
         """Append effects, in order within each partition, and await all acknowledgements."""
+        try:
+            records = [effect.record for effect in effects]
+        except Exception as error:
+            raise Unwritable(str(error)) from error
         names = {effect.topic for effect in effects}
         counts = {name: await self._log.partitions(name) for name in names}
         groups: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
-        for effect in effects:
+        for effect, record in zip(effects, records, strict=True):
             number = partition_of(effect.key, counts[effect.topic])
-            groups[effect.topic, number].append(effect.record)
+            groups[effect.topic, number].append(record)
         appends = (self._log.append(*tp, group) for tp, group in groups.items())
         # All are awaited even when one fails: none may be in flight when the partition is reopened.
         for outcome in await asyncio.gather(*appends, return_exceptions=True):
@@ -276,36 +392,41 @@ class CustomersRuntime(Generic[ChangesT]):
 class _Partition(Generic[ChangesT]):
     """One open partition: its actors and its kept state."""
 
-    def __init__(
-        self,
-        number: int,
-        changelog: Changelog,
-        actors: ActorsFactory[ChangesT],
-        poison: Mapping[Place, str],
-    ) -> None:
+    actors: Actors[ChangesT]
+
+    def __init__(self, number: int, changelog: Changelog, actors: ActorsFactory[ChangesT]) -> None:
         self.number = number
         self.changelog = changelog
+        self.trouble = Trouble()
+        self.too_large: Place | None = None
+        """Where the largest of what was to be written last comes from, if that was too large."""
+        known = read_progress(changelog, changelog.topic, changelog.partition)
+        self.progress = known or Progress()
+        self.start = self.next_offset = None if known is None else known.next_offset
+        self._make = actors
         self._graves = Graves()
-        stored = changelog.get(PROGRESS_KEY)
-        progress = Progress() if stored is None else unpack_progress(stored)
-        self.next_offset = None if stored is None else progress.next_offset
-        found = survey(changelog, self._graves)
-        self.actors = actors(
-            partition=number,
-            load=changelog.get,
-            progress=progress,
+
+    def build(self) -> None:
+        """Build the actors from what is kept. Raises Poisoned."""
+        self._graves = Graves()
+        found = survey(self.changelog, self._graves)
+        self.actors = self._make(
+            partition=self.number,
+            load=self.changelog.get,
+            progress=self.progress,
             due=found.timers,
             products=found.products,
-            scan=changelog.scan,
-            poison=poison,
+            held_back=found.held_back,
+            scan=self.changelog.scan,
         )
+        self.too_large = None
 
-    async def receive(self, records: Sequence[Record]) -> ChangesT:
+    async def receive(self, records: Sequence[Record], *, proving: bool) -> ChangesT:
         """Give the records to the actors in slices, letting the event loop run in between."""
         for start in range(0, len(records), SLICE):
             if start:
                 await asyncio.sleep(0)
-            self.actors.absorb(records[start : start + SLICE])
+            self.actors.absorb(records[start : start + SLICE], proving=proving)
         return self.actors.take()
 
     async def keep(self, changes: ChangesT, check: Callable[[], None]) -> None:
@@ -313,7 +434,43 @@ class _Partition(Generic[ChangesT]):
         progress = changes.progress
         items = self._graves.bury(changes.states, progress)
         items += self._graves.expired(self.changelog, progress.log_time, items)
+        try:
+            await self._write(items, progress, check)
+        except RecordTooLarge:
+            key, _ = max(items, key=lambda item: len(item[1] or b""))
+            self._blame(lambda: self.actors.place_of_state(key))
+            raise
+
+    async def set_aside(self, place: SetAside, check: Callable[[], None]) -> None:
+        """Write a place into the progress, which otherwise stays as it is."""
+        start = self.start or 0
+        progress = replace(self.progress, next_offset=start, aside=(*self.progress.aside, place))
+        await self._write([], progress, check)
+
+    def blame_largest(self, effects: Sequence[Effect]) -> None:
+        """Find out where the largest effect comes from, which the log has refused."""
+        sizes = [_size(effect.record) for effect in effects]
+        self._blame(lambda: self.actors.place_of_effect(sizes.index(max(sizes))))
+
+    def _blame(self, place: Callable[[], Place]) -> None:
+        if self.trouble.proved:
+            self.too_large = place()
+
+    async def _write(
+        self, items: Sequence[Item], progress: Progress, check: Callable[[], None]
+    ) -> None:
         await self.changelog.write([*items, (PROGRESS_KEY, pack_progress(progress))], check)
+        self.progress = progress
+        self.start = progress.next_offset
+
+
+def _size(record: OutRecord) -> int:
+    headers = sum(len(name) + len(value) for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers
+
+
+def _unfenced() -> None:
+    """Nothing was read yet: who has lost the partition meanwhile names what is named anyway."""
 
 
 def _kept(tp: TopicPartition) -> TopicPartition:

@@ -5,12 +5,18 @@ Only topics that an agent reads are accepted as a destination, since whoever may
 `dead-letters` could name any other. A line that was refused while it was published never had a
 partition: it is read again as `publish` reads it.
 
+What our own code failed at lies here with the reason `internal_error`. Where that was no record of
+its own, the letter holds the control record that has it tried again (`schemas/retry.py`). Products
+are told as the feed has them now, and workflows only if they are still the live ones: what came
+since must not be undone.
+
 Sending again appends the originals first and the resolutions after them. A crash in between sends
 one batch twice, which the customer's actor recognises by the event's id.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -19,9 +25,11 @@ import structlog
 
 from schemas.checking import Unreadable
 from schemas.dead_letters import NO_PARTITION, DeadLetter, Resolution, read_letter, resolve
+from schemas.events import PRODUCTS, RETRY, WORKFLOWS
 from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord
 from schemas.wire import parse_published, to_record
+from streams import definitions, products
 from streams.log import Log
 from streams.partitioner import partition_of
 from streams.topology import AGENTS, CUSTOMER_EVENTS, DEAD_LETTERS
@@ -43,6 +51,10 @@ class ResendReport:
     resent: int = 0
     kept: list[tuple[DeadLetter, str]] = field(default_factory=list)
     """Letters that could not be sent again, each with the reason."""
+
+
+class Outdated(Exception):
+    """What came since must not be undone; the text says what to do instead."""
 
 
 async def open_letters(log: Log, wanted: Wanted = lambda _: True) -> AsyncIterator[DeadLetter]:
@@ -93,8 +105,12 @@ async def _resend_batch(log: Log, batch: list[DeadLetter], report: ResendReport)
             continue
         try:
             partition, record = await _destination(log, letter)
+            record = await _as_of_now(log, record)
         except Unreadable as error:
             report.kept.append((letter, f"still refused: {error.detail}"))
+            continue
+        except Outdated as error:
+            report.kept.append((letter, str(error)))
             continue
         outgoing[letter.origin.topic, partition].append(record)
         resolutions[letter.partition].append(resolve(letter))
@@ -119,6 +135,29 @@ async def _destination(log: Log, letter: DeadLetter) -> tuple[int, OutRecord]:
     elif letter.origin.partition < count:
         return letter.origin.partition, record
     return partition_of(record.key or b"", count), record
+
+
+async def _as_of_now(log: Log, record: OutRecord) -> OutRecord:
+    """Return a record as it is to be told now, after all that came since. Raises Outdated."""
+    kind = dict(record.headers).get("ce_type", b"").decode("utf-8", "replace")
+    if kind == RETRY:
+        return record._replace(key=None)  # the letter has the customer's, so that it is found
+    if record.key is None and kind == WORKFLOWS:
+        live = (await definitions.read(log)).live
+        if live is None or record.value != definitions.control_record(live).value:
+            raise Outdated("other workflows have been published since: ritorno workflows publish")
+    if record.key is None and kind == PRODUCTS:
+        return await _products_now(log, record)
+    return record
+
+
+async def _products_now(log: Log, record: OutRecord) -> OutRecord:
+    known = await products.read(log)
+    try:
+        told = [each["sku"] for each in json.loads(record.value or b"")["products"]]
+    except (ValueError, KeyError, TypeError):
+        return record  # it is refused again, with the reason
+    return products.control_record([known[sku] for sku in told if sku in known])
 
 
 async def _read(log: Log) -> AsyncIterator[DeadLetter | Resolution]:

@@ -156,8 +156,10 @@ def _take(record: Record, published: Published) -> None:
 class Definitions(Protocol):
     """Where definitions are parsed and kept; see `agents/definitions.py`."""
 
+    unreadable: set[Version]
+
     def add(self, version: str, content: bytes) -> object:
-        """Add one version. Raises ValueError when it can't be read."""
+        """Add one version. Raises ValueError when it can't be read, or whatever a defect raises."""
 
 
 class Library:
@@ -192,9 +194,10 @@ class Library:
             return
         try:
             self._definitions.add(version, content)
-        except ValueError as error:  # of a newer Ritorno; a run that needs it is refused by name
+        except Exception as error:  # of a newer Ritorno, or a defect: what needs it is set aside
+            self._definitions.unreadable.add((workflow, version))
             _log.error("published workflow can't be read", workflow=workflow, version=version,
-                       error=str(error))  # fmt: skip
+                       error=f"{type(error).__name__}: {error}")  # fmt: skip
 
 
 def read_files(directory: Path, *, everything: bool = False) -> dict[str, bytes]:

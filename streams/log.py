@@ -23,6 +23,10 @@ class LogUnavailable(LogError):
     """The broker does not answer. Nothing is known about what was in flight."""
 
 
+class RecordTooLarge(LogError):
+    """The topic takes no record of that size."""
+
+
 class UnknownTopic(LogError):
     """The topic does not exist."""
 

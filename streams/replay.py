@@ -16,23 +16,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.changes import Place, Poisoned
+from msgspec.structs import replace
+
+from agents.changes import Place, Poisoned, Unwritable
 from agents.definitions import Definitions
 from agents.effects import Effect
 from agents.partition import PartitionActors
+from schemas.aside import SetAside, decode_set_aside
 from schemas.checking import Unreadable
 from schemas.commands import SendCommand
 from schemas.customer import decode_customer
 from schemas.decisions import Decision
 from schemas.description import describe
-from schemas.events import TICK, Event
+from schemas.events import SET_ASIDE, TICK, Event
 from schemas.instant import to_rfc3339
 from schemas.records import Headers, OutRecord, Record
-from schemas.stored import OWN_PREFIX, PRODUCT_PREFIX, Progress, head, is_erased
+from schemas.stored import (
+    HELD_BACK_PREFIX,
+    OWN_PREFIX,
+    PRODUCT_PREFIX,
+    Progress,
+    head,
+    is_erased,
+)
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from schemas.wire import ProductUpdate, parse_line, parse_record
 from streams.definitions import versions_of
-from streams.log import Log, UnknownTopic
+from streams.log import Log, OffsetRange, UnknownTopic
 from streams.partitioner import partition_of
 from streams.products import control_record
 
@@ -84,11 +94,12 @@ class Partition:
         *,
         parse: Callable[[Record], Event] = parse_record,
         home: Callable[[bytes], int] | None = None,
+        aside: Iterable[SetAside] = (),
         place: Callable[[int], str] = "offset {}".format,
         watch: Callable[[SendCommand | Decision], None] | None = None,
     ) -> None:
-        """`place` says where the record at an offset was read, for whoever looks for it; `watch` is
-        told of each mail and each decision."""
+        """`aside` is what live has set aside. `place` says where the record at an offset was read,
+        for whoever looks for it; `watch` is told of each mail and each decision."""
         self._number = number
         self._place = place
         self._home = home
@@ -100,8 +111,9 @@ class Partition:
         self._since: list[Record] = []
         self._told = 0
         self._sequence = 0
-        self._poison: dict[Place, str] = {}
-        self._progress = Progress(live=dict(live))
+        self._failed: set[Place] = set()
+        self._proving = False
+        self._progress = Progress(live=dict(live), aside=tuple(aside))
         self._actors = self._build()
 
     @property
@@ -116,7 +128,7 @@ class Partition:
         """
         self._since.append(record)
         try:
-            self._actors.absorb((record,))
+            self._actors.absorb((record,), proving=self._proving)
         except Poisoned as poisoned:
             self._start_over(poisoned)
         asked = self._actors.effects
@@ -127,12 +139,20 @@ class Partition:
         return [content for content in told if isinstance(content, Event)]
 
     def collect(self) -> None:
-        """Move the changes so far into the store and the outcome."""
-        changes = self._actors.take()
+        """Move the changes so far into the store and the outcome.
+
+        What can't be written now may be writable later, as it was where batches ended in live.
+        """
+        try:
+            changes = self._actors.take()
+        except Unwritable:
+            return
         self._progress = changes.progress
         for key, value in changes.states:
             if value is not None:
                 self._store[key] = value
+            else:
+                self._store.pop(key, None)
         for effect in changes.effects:
             self._keep(effect)
         self._outcome.events += sum(changes.counts.events.values())
@@ -142,6 +162,10 @@ class Partition:
     def finish(self) -> None:
         """Hand over the final states."""
         self.collect()
+        if self._since:  # something can't be written: find out what it is, as the worker would
+            self._proving = True
+            self._begin_again()
+            self.collect()
         self._outcome.customers.update(
             (key.decode(), stored)
             for key, stored in self._store.items()
@@ -150,12 +174,16 @@ class Partition:
 
     def _start_over(self, poisoned: Poisoned) -> None:
         """Build the actors again from the last collection, with one more place to pass over."""
-        if poisoned.place in self._poison:
+        if poisoned.place in self._failed:
             raise poisoned
-        self._poison[poisoned.place] = str(poisoned)
+        self._failed.add(poisoned.place)
+        self._progress = replace(self._progress, aside=(*self._progress.aside, poisoned.aside))
+        self._begin_again()
+
+    def _begin_again(self) -> None:
         self._actors = self._build()
         try:
-            self._actors.absorb(self._since)
+            self._actors.absorb(self._since, proving=self._proving)
         except Poisoned as another:
             self._start_over(another)
 
@@ -166,12 +194,15 @@ class Partition:
             definitions=self._definitions,
             progress=self._progress,
             due=[(head(stored).due, key) for key, stored in self._store.items()],
-            products=[kept for key, kept in self._store.items() if key.startswith(PRODUCT_PREFIX)],
+            products=self._kept_under(PRODUCT_PREFIX),
+            held_back=self._kept_under(HELD_BACK_PREFIX),
             scan=self._store.items,
             home=self._home,
-            poison=self._poison,
             parse=self._parse,
         )
+
+    def _kept_under(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        return [item for item in self._store.items() if item[0].startswith(prefix)]
 
     def _keep(self, effect: Effect) -> None:
         content, outcome = effect.content, self._outcome
@@ -331,7 +362,12 @@ async def replay_topic(
     total = sum(span.end - span.start for span in ranges.values())
     for number, span in sorted(ranges.items()):
         partition = Partition(
-            number, definitions, {}, outcome, home=lambda key: partition_of(key, len(ranges))
+            number,
+            definitions,
+            {},
+            outcome,
+            home=lambda key: partition_of(key, len(ranges)),
+            aside=await _set_aside(log, topic, number, span),
         )
         async for chunk in log.read(topic, number, span.start, span.end):
             for record in chunk:
@@ -344,6 +380,23 @@ async def replay_topic(
                 report(done, total)
         partition.finish()
     return outcome
+
+
+async def _set_aside(log: Log, topic: str, partition: int, span: OffsetRange) -> list[SetAside]:
+    """Return the places that live has passed over; the record that names one comes after it.
+
+    Raises LogError. Reading through all is a fiftieth of what deciding takes.
+    """
+    found: dict[tuple[int, str, str], SetAside] = {}
+    async for chunk in log.read(topic, partition, span.start, span.end):
+        for record in chunk:
+            if record.key is None and record.header("ce_type") == SET_ASIDE.encode():
+                try:
+                    place = decode_set_aside(record.value)
+                except ValueError:
+                    continue  # somebody has made it up
+                found.setdefault((place.offset, place.what, place.name), place)
+    return list(found.values())
 
 
 def write(outcome: Outcome, directory: Path) -> None:

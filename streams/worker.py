@@ -172,8 +172,9 @@ class Worker:
             ticks=self.ticks,
             observer=self.eraser.watching(self.metrics),
         )
-        self.metrics.watch_gate(self.gate.counts)
+        self.metrics.watch_gate(self.gate.counts, self.gate.problems)
         self.metrics.watch_timers(runtime.timers_pending)
+        self.metrics.watch_held_back(runtime.held_back)
         self._running.callback(runtime.close)
         return runtime
 

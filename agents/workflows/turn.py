@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from agents.context import Context, Occurred
 from agents.workflows import advancing, ending, entering, following, holding, telling
 from schemas.customer import Customer
+from schemas.customer.runs import Run
 from schemas.decisions import Reason
 
 ENDS_MARKETING: Mapping[str, Reason] = {
@@ -57,11 +60,27 @@ def follow(customer: Customer, context: Context) -> bool:
     return True
 
 
-def give_up(customer: Customer, due: int, context: Context) -> None:
-    """End the runs whose timer is due at `due` (ms): doing their step has failed."""
-    for run in [run for run in customer.runs if run.due == due]:
+def give_up(customer: Customer, due: int, context: Context) -> list[Run]:
+    """End the runs whose timer is due at `due` (ms): doing their step has failed.
+
+    Returns them as they were.
+    """
+    ended = [run for run in customer.runs if run.due == due]
+    before = [msgspec.structs.replace(run) for run in ended]
+    for run in ended:
         ending.end(customer, run, "exited", "internal_error", context)
     context.moving.clear()
+    return before
+
+
+def take_up(customer: Customer, runs: Iterable[Run]) -> bool:
+    """Let runs go on that were given up; return whether there is one that doesn't go on already."""
+    known = {run.id for run in customer.runs}
+    again = [run for run in runs if run.id not in known]
+    ids = {run.id for run in again}
+    customer.finished = [run for run in customer.finished if run.id not in ids]
+    customer.runs = [*customer.runs, *again]
+    return bool(again)
 
 
 def end_all(customer: Customer, reason: Reason, context: Context) -> None:

@@ -137,9 +137,12 @@ TICK = "ritorno.tick"
 WORKFLOWS = "ritorno.workflows"
 PRODUCTS = "ritorno.products"
 ERASED = "ritorno.erased"
-CONTROL_TYPES = frozenset({TICK, WORKFLOWS, PRODUCTS, ERASED})
+SET_ASIDE = "ritorno.set_aside"
+RETRY = "ritorno.retry"
+CONTROL_TYPES = frozenset({TICK, WORKFLOWS, PRODUCTS, ERASED, SET_ASIDE, RETRY})
 """Control records: without a key, for the partition and not for a customer. `ERASED` is what is
-left of the record of an erased customer: a time in the log."""
+left of the record of an erased customer: a time in the log. `SET_ASIDE` names a place at which our
+own code failed (`schemas/aside.py`), `RETRY` what is to be tried again (`schemas/retry.py`)."""
 
 
 class Event(NamedTuple):

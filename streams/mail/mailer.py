@@ -37,7 +37,7 @@ from agents.mailer.reputation import Reputation
 from schemas import topics
 from schemas.commands import DeliveryClass, SuppressCommand
 from schemas.records import OutRecord, Record
-from schemas.stored import PROGRESS_KEY, FutureFormat, Progress, unpack_progress
+from schemas.stored import FutureFormat, Progress
 from streams.clock import Clock
 from streams.log import Log, LogError
 from streams.mail.attempt import Attempts
@@ -51,6 +51,7 @@ from streams.mail.webhooks import Webhooks
 from streams.partitioner import partition_of
 from streams.state.changelog import Changelog, Overtaken
 from streams.state.parking import Parking
+from streams.state.recovery import read_progress
 from streams.state.store import Store, StoreFactory
 from streams.supervision import kept_up
 from streams.transports.batch import Fenced, Gate, PartitionBatch, TopicPartition, Turn
@@ -262,8 +263,8 @@ class MailerRuntime:
         return partition
 
     def _build(self, tp: TopicPartition, changelog: Changelog) -> _Partition:
-        stored = changelog.get(PROGRESS_KEY)
-        progress = Progress() if stored is None else unpack_progress(stored)
+        known = read_progress(changelog, changelog.topic, changelog.partition)
+        progress = known or Progress()
         queue = Queue(
             load=changelog.get,
             kept=changelog.scan(),
@@ -300,7 +301,7 @@ class MailerRuntime:
             clock=self._clock,
             metrics=self._metrics,
         )
-        next_offset = None if stored is None else progress.next_offset
+        next_offset = None if known is None else known.next_offset
         return _Partition(changelog, queue, committer, delivery, next_offset)
 
     def _term(self, position: int) -> int:

@@ -9,7 +9,7 @@ from zero and a rate over it can be seen.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from importlib.metadata import version
 from typing import get_args
 
@@ -19,6 +19,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from agents.arbitration import HOLDS
 from agents.changes import Changes, Counts
+from schemas.aside import What
 from schemas.commands import CancelCommand, SendCommand
 from schemas.decisions import Decision, DecisionKind
 from schemas.events import PAYLOADS
@@ -50,7 +51,7 @@ HOLD_BUCKETS = (3600, 14_400, 43_200, 86_400, 172_800, 259_200, 604_800)
 """Seconds. A night is up to twelve hours; a place that is free once a day or in a week."""
 
 HOLD_RESULTS = ("sent", "skipped")
-EVENT_RESULTS = ("applied", "repeated", "forwarded", "moved", "refused")
+EVENT_RESULTS = ("applied", "repeated", "forwarded", "moved", "waiting", "refused")
 REFUSAL_REASONS = (
     "invalid_json",
     "invalid_event",
@@ -60,6 +61,8 @@ REFUSAL_REASONS = (
     "too_many_lists",
     "unknown_type",
     "unknown_version",
+    "internal_error",
+    "held_back",
     "other",
 )
 FAILURE_REASONS = ("log", "fenced", "defect")
@@ -126,6 +129,10 @@ class Metrics:
         """A batch was given up; the partition is opened again."""
         self.batch_failures.labels(reason if reason in FAILURE_REASONS else "defect").inc()
 
+    def set_aside(self, _partition: int, what: str) -> None:
+        """Something at which the actors fail is passed over from now on."""
+        self.places_set_aside.labels(_among(what, get_args(What), UNKNOWN)).inc()
+
     def closed(self, _partition: int) -> None:
         """A partition has been let go."""
         self.partitions_open.dec()
@@ -134,9 +141,14 @@ class Metrics:
         """Read the number of waiting timers whenever somebody scrapes."""
         self.timers_pending.set_function(pending)
 
-    def watch_gate(self, counts: gate.Counts) -> None:
+    def watch_held_back(self, held_back: Callable[[], float]) -> None:
+        """Read the number of customers who are held back whenever somebody scrapes."""
+        self.customers_held_back.set_function(held_back)
+
+    def watch_gate(self, counts: gate.Counts, problems: Callable[[], Sized]) -> None:
         """Show what happens to this process's partitions."""
         self.registry.register(GateCounts(counts))
+        self.partitions_not_opening.set_function(lambda: len(problems()))
 
     def _count_events(self, counts: Counts) -> None:
         for (type_, result), count in counts.events.items():
@@ -195,6 +207,13 @@ class Metrics:
         self.batch_failures = make.counter(
             "batch_failures", "Batches given up, whose partition was opened again.", "reason"
         )
+        self.places_set_aside = make.counter(
+            "set_aside", "Places at which the actors failed twice and that are passed over.", "what"
+        )
+        self.customers_held_back = make.gauge(
+            "customers_held_back", "Customers whose events wait, as what is kept can't be read."
+        )
+        begin_at_zero(self.places_set_aside, get_args(What))
         begin_at_zero(self.events, [CUSTOMER_EVENTS], [UNKNOWN], ["refused"])
         begin_at_zero(self.event_age, STAGES)
         begin_at_zero(self.last_event_timestamp, ["decided"])
@@ -247,6 +266,9 @@ class Metrics:
     def _define_state(self, make: Instruments) -> None:
         self.partitions_open = make.gauge(
             "partitions_open", "Partitions of customer-events that this process owns."
+        )
+        self.partitions_not_opening = make.gauge(
+            "partitions_not_opening", "Partitions that could not be opened, and are tried again."
         )
         self.recovery_seconds = make.histogram(
             "recovery_seconds", "Time to recover one partition's state.", RECOVERY_BUCKETS

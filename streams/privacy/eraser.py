@@ -160,6 +160,10 @@ class _Watch:
         """A batch was given up."""
         self._observer.failed(partition, reason)
 
+    def set_aside(self, partition: int, what: str) -> None:
+        """Something is passed over from now on."""
+        self._observer.set_aside(partition, what)
+
     def closed(self, partition: int) -> None:
         """A partition has been let go."""
         self._observer.closed(partition)

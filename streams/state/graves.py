@@ -15,9 +15,10 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from schemas.stored import (
+    HEAD_SIZE,
+    HELD_BACK_PREFIX,
     NEVER,
     PRODUCT_PREFIX,
-    PROGRESS_KEY,
     Progress,
     check_format,
     head,
@@ -75,22 +76,27 @@ class Survey(NamedTuple):
 
     timers: list[tuple[int, bytes]]
     """(due, key) of those with timers."""
-    products: list[bytes]
-    """Kept products."""
+    products: list[tuple[bytes, bytes]]
+    """Kept products, by key."""
+    held_back: list[tuple[bytes, bytes]]
+    """What is known of customers who are held back, by key."""
 
 
 def survey(changelog: Changelog, graves: Graves) -> Survey:
     """Scan a recovered partition, and note its graves. Raises FutureFormat."""
-    found = Survey([], [])
+    found = Survey([], [], [])
     for key, stored in changelog.scan():
+        if len(stored) < HEAD_SIZE:
+            continue  # damaged; its customer is held back at the next event
         check_format(stored)
         due = head(stored).due
-        if key.startswith(PRODUCT_PREFIX):
-            found.products.append(stored)
-        elif due == NEVER or key == PROGRESS_KEY:
-            continue
-        elif is_erased(stored):
-            graves.remember(key, due)
-        else:
+        if is_erased(stored):
+            if due != NEVER:
+                graves.remember(key, due)
+        elif due != NEVER:
             found.timers.append((due, key))
+        elif key.startswith(PRODUCT_PREFIX):
+            found.products.append((key, stored))
+        elif key.startswith(HELD_BACK_PREFIX):
+            found.held_back.append((key, stored))
     return found

@@ -19,14 +19,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import structlog
 
 from schemas.records import Record
-from schemas.stored import PROGRESS_KEY, check_format, is_newer, unpack_progress
+from schemas.stored import (
+    PROGRESS_KEY,
+    Progress,
+    check_format,
+    is_newer,
+    is_readable_progress,
+    unpack_progress,
+)
 from streams.log import Log
-from streams.state.store import Store
+from streams.state.store import StateError, Store
 
 STALE_MS = 24 * 3_600_000
 """A store that lags by more starts again from nothing: Kafka keeps tombstones for
@@ -111,9 +118,12 @@ def fold(chunk: Sequence[Record], store: Store, overtaken: set[bytes]) -> None:
     Raises FutureFormat, having changed nothing.
     """
     winners: dict[bytes, bytes | None] = {}
+    damaged = _damaged_progress(chunk)
     for record in chunk:
         key = record.key or b""
         value = record.value
+        if damaged and record.offset in damaged and (key in winners or store.get(key)):
+            continue
         if value is not None:
             check_format(value)
             current = winners[key] if key in winners else store.get(key)
@@ -126,6 +136,48 @@ def fold(chunk: Sequence[Record], store: Store, overtaken: set[bytes]) -> None:
     store.write(list(winners.items()), chunk[-1].offset + 1)
 
 
+def _damaged_progress(chunk: Sequence[Record]) -> set[int]:
+    """Return the offsets of progress that can't be read, if the last one can't.
+
+    An older one says as well where to go on: what comes after it is in the states already, and is
+    passed over as after a crash.
+    """
+    found = set()
+    for record in reversed(chunk):
+        if record.key == PROGRESS_KEY and record.value is not None:
+            if is_readable_progress(record.value):
+                break
+            _log.error("a partition's progress can't be read, going on from the one before",
+                       changelog=record.topic, partition=record.partition,
+                       offset=record.offset)  # fmt: skip
+            found.add(record.offset)
+    return found
+
+
+def read_progress(kept: Readable, changelog: str, partition: int) -> Progress | None:
+    """Return the progress of a recovered partition, None of a new one.
+
+    Raises FutureFormat, and StateError when it can't be read and there is none before it.
+    """
+    stored = kept.get(PROGRESS_KEY)
+    if stored is None:
+        return None
+    if not is_readable_progress(stored):
+        raise StateError(
+            f"The progress of partition {partition} in {changelog} can't be read, and no older one "
+            "is left there. Nothing is changed: restore the topics from one backup, or take a "
+            "release that can read it"
+        )
+    return unpack_progress(stored)
+
+
+class Readable(Protocol):
+    """A store, or a changelog with one."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return what is kept under `key`, or None."""
+
+
 def _log_time(store: Store) -> int | None:
     stored = store.get(PROGRESS_KEY)
-    return None if stored is None else unpack_progress(stored).log_time
+    return unpack_progress(stored).log_time if stored and is_readable_progress(stored) else None

@@ -37,8 +37,11 @@ class RocksStore:
         self._db = self._open()
 
     def get(self, key: bytes) -> bytes | None:
-        """Return what is kept under `key`, or None."""
-        stored: bytes | None = self._db.get(key)
+        """Return what is kept under `key`, or None. Raises StateError."""
+        try:
+            stored: bytes | None = self._db.get(key)
+        except Exception as error:  # rocksdict raises bare Exception for all I/O errors
+            raise StateError(f"The state in {self._path} can't be read: {error}") from error
         return stored
 
     def write(self, items: Sequence[Item], position: int) -> None:
@@ -60,8 +63,15 @@ class RocksStore:
         return int(self._db.get(POSITION_KEY) or 0)
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
-        """Yield every key with what is kept under it, by key."""
-        for key, stored in self._db.items():
+        """Yield every key with what is kept under it, by key. Raises StateError."""
+        items = self._db.items()
+        while True:
+            try:
+                key, stored = next(items)
+            except StopIteration:
+                return
+            except Exception as error:  # rocksdict raises bare Exception for all I/O errors
+                raise StateError(f"The state in {self._path} can't be read: {error}") from error
             if key != POSITION_KEY:
                 yield key, stored
 

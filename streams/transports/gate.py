@@ -28,6 +28,7 @@ import structlog
 
 from schemas.records import Record
 from schemas.stored import FutureFormat
+from streams.state.store import StateError
 from streams.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
 from streams.transports.held import BatchTurn, Partition, Source, Status, Want, to_commit
 
@@ -35,6 +36,9 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 30.0
 """Seconds before a partition that failed is opened again: 0.1, 0.2, 0.4 … 30. A broker that
 restarts is met again at once, a defect doesn't burn a processor."""
+
+TELL_EVERY = 60.0
+"""Seconds of pauses after which it is said again that a partition can't be opened, and why."""
 
 AHEAD = 1
 """Batches of one partition that wait for their turn. One: the next is there when a batch is done,
@@ -126,7 +130,7 @@ class Gate:
         return {tp for tp, each in self._partitions.items() if each.status is Status.OPEN}
 
     def problems(self) -> dict[TopicPartition, str]:
-        """Return why partitions are not open, of those where a person has to do something."""
+        """Return why partitions are not open, of those that could not be opened."""
         return {tp: each.problem for tp, each in self._partitions.items() if each.problem}
 
     def watermark(self, tp: TopicPartition) -> int | None:
@@ -225,20 +229,32 @@ class Gate:
     # Opening and closing.
 
     async def _open(self, partition: Partition) -> None:
-        """Open until it succeeds; what fails is closed and tried again after a growing pause."""
+        """Open until it succeeds; what fails is closed and tried again after a growing pause.
+
+        Where the owner begins counts as done: a worker that was killed before it could commit has
+        left it to us, and no record may come for a long time.
+        """
+        silence = 0.0
         while True:
             if partition.failures:
-                await self._pause(_pause_after(partition.failures))
+                pause = _pause_after(partition.failures)
+                silence += pause
+                await self._pause(pause)
             try:
                 start = await partition.owner.opened(partition.tp)
                 partition.held = True
-                if start is None:
+                if start is not None:
+                    partition.watermark = max(start, partition.watermark or 0)
+                else:
                     start = partition.watermark  # of an earlier opening; may not be committed yet
                 if start is None:
                     start = await self._attached().first_offset(partition.tp)
                 break
             except Exception as error:
-                _tell(partition, error)
+                if str(error) != partition.problem or silence >= TELL_EVERY:
+                    _tell(partition, error)
+                    silence = 0.0
+                partition.problem = str(error) or type(error).__name__
                 partition.failures += 1
                 self.counts.failed_openings += 1
                 self._notify()
@@ -336,13 +352,11 @@ class Gate:
 
 
 def _tell(partition: Partition, error: Exception) -> None:
-    """Say why a partition could not be opened, and keep it where a person can mend it."""
-    if isinstance(error, FutureFormat):
-        partition.problem = str(error)
+    """Say why a partition could not be opened: for a person, or with the place in our code."""
+    if isinstance(error, FutureFormat | StateError):
         _log.error("partition stays closed", topic=partition.tp.topic,
-                   partition=partition.tp.partition, reason=partition.problem)  # fmt: skip
+                   partition=partition.tp.partition, reason=str(error))  # fmt: skip
         return
-    partition.problem = ""
     _log.error("partition could not be opened, trying again", topic=partition.tp.topic,
                partition=partition.tp.partition, exc_info=error)  # fmt: skip
 

@@ -68,7 +68,7 @@ class Partition:
     committed: int | None = None
     failures: int = 0
     problem: str = ""
-    """Why it can't be opened before a person has done something."""
+    """Why it could not be opened the last time; empty once it is open."""
 
     def uncommitted(self) -> int | None:
         """Return the watermark if it has moved since it was committed last."""

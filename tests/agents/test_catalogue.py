@@ -57,7 +57,7 @@ def test_a_record_that_is_in_it_already_changes_nothing() -> None:
     assert catalogue.update(product(price="10.00"), 7) == []
     assert catalogue.update(product(price="10.00"), 6) == []
     kept = dict([catalogue.kept("moka")])
-    again = Catalogue(kept.values())
+    again = Catalogue(kept.items())
     assert again.get("moka") == product(price="30.00")
     assert again.update(product(price="10.00"), 7) == []
 

@@ -9,10 +9,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agents.changes import Counts, Place, Poisoned
+import msgspec
+
+from agents.changes import Counts, Poisoned
 from agents.definitions import Definitions
 from agents.effects import Effect
 from agents.partition import PartitionActors
+from schemas.aside import SetAside
 from schemas.commands import CancelCommand, SendCommand
 from schemas.customer import Customer, decode_customer
 from schemas.decisions import Decision
@@ -20,7 +23,7 @@ from schemas.definitions import DEFINITION, canonical, version_of
 from schemas.events import TICK, WORKFLOWS, Event
 from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record
-from schemas.stored import PRODUCT_PREFIX, Progress, head
+from schemas.stored import HELD_BACK_PREFIX, PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from streams.definitions import read_files
 from streams.yaml_text import read_yaml
@@ -61,7 +64,7 @@ class World:
         self.first = dict(self.live)
         self.records: list[Record] = []
         self.effects: list[Effect] = []
-        self.poison: dict[Place, str] = {}
+        self.aside: list[SetAside] = []
         self.counts: list[Counts] = []
         self.store: dict[bytes, bytes] = {}
         self.now = START
@@ -90,12 +93,15 @@ class World:
             definitions=self.definitions,
             progress=self._progress,
             due=[(head(stored).due, key) for key, stored in self.store.items()],
-            products=[kept for key, kept in self.store.items() if key.startswith(PRODUCT_PREFIX)],
+            products=self._under(PRODUCT_PREFIX),
+            held_back=self._under(HELD_BACK_PREFIX),
             scan=self.store.items,
-            poison=self.poison,
             cache_size=self._cache_size,
         )
         return self.actors
+
+    def _under(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        return [item for item in self.store.items() if item[0].startswith(prefix)]
 
     # What happens.
 
@@ -163,13 +169,19 @@ class World:
             try:
                 changes = self.actors.receive([record])
             except Poisoned as poisoned:
-                assert poisoned.place not in self.poison
-                self.poison[poisoned.place] = str(poisoned)
+                assert poisoned.aside not in self.aside
+                self.aside.append(poisoned.aside)
+                left = (*self._progress.aside, poisoned.aside)
+                self._progress = msgspec.structs.replace(self._progress, aside=left)
                 self.build()
                 continue
             self._progress = changes.progress
             self.counts.append(changes.counts)
-            self.store.update({k: v for k, v in changes.states if v is not None})
+            for key, value in changes.states:
+                if value is None:
+                    self.store.pop(key, None)
+                else:
+                    self.store[key] = value
             self.effects += changes.effects
             return changes.effects
 

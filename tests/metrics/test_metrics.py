@@ -26,6 +26,7 @@ COUNTS = {
     "ritorno_timers_pending", "ritorno_retry_queue", "ritorno_smtp_connections",
     "ritorno_partitions_open", "ritorno_smtp_relay_up", "ritorno_mail_held",
     "ritorno_mail_breaker_open", "ritorno_suppressed_addresses",
+    "ritorno_customers_held_back", "ritorno_partitions_not_opening",
 }  # fmt: skip
 
 
@@ -211,9 +212,19 @@ def test_timers_are_read_when_somebody_asks() -> None:
     assert value(metrics, "ritorno_timers_pending") == 42
 
 
+def test_what_is_set_aside_is_counted_from_zero() -> None:
+    metrics = Metrics()
+    assert value(metrics, "ritorno_set_aside_total", what="timer") == 0
+    metrics.set_aside(0, "timer")
+    assert value(metrics, "ritorno_set_aside_total", what="timer") == 1
+    metrics.watch_held_back(lambda: 3)
+    assert value(metrics, "ritorno_customers_held_back") == 3
+
+
 def test_what_the_gate_has_mended_is_read_when_somebody_asks() -> None:
-    metrics, counts = Metrics(), gate.Counts()
-    metrics.watch_gate(counts)
+    metrics, counts, problems = Metrics(), gate.Counts(), ["the disk is full"]
+    metrics.watch_gate(counts, lambda: problems)
+    assert value(metrics, "ritorno_partitions_not_opening") == 1
     assert value(metrics, "ritorno_partition_incidents_total", what="failed_openings") == 0
     counts.batches, counts.failed_openings = 3, 2
     assert value(metrics, "ritorno_partition_batches_total") == 3

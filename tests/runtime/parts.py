@@ -179,9 +179,9 @@ class CountingActors:
         load: Callable[[bytes], bytes | None],
         progress: Progress,
         due: Iterable[tuple[int, bytes]],
-        products: Iterable[bytes],
+        products: Iterable[tuple[bytes, bytes]],
+        held_back: Iterable[tuple[bytes, bytes]],
         scan: Callable[[], Iterable[tuple[bytes, bytes]]],
-        poison: Mapping[Place, str],
     ) -> None:
         self.partition = partition
         self.load = load
@@ -190,7 +190,7 @@ class CountingActors:
         self.changed: dict[bytes, bytes | None] = {}
         self.effects: list[CountingEffect] = []
 
-    def absorb(self, records: Sequence[Record]) -> None:
+    def absorb(self, records: Sequence[Record], *, proving: bool) -> None:
         for record in records:
             if record.key is not None:
                 self._receive(record, record.key, self.changed, self.effects)
@@ -206,6 +206,14 @@ class CountingActors:
     @property
     def timers_pending(self) -> int:
         return len(self.due)
+
+    held_back = 0
+
+    def place_of_effect(self, number: int) -> Place:
+        return Place(self.progress.next_offset - 1, "record")
+
+    def place_of_state(self, key: bytes) -> Place:
+        return Place(self.progress.next_offset - 1, "record")
 
     def take(self) -> CountingChanges:
         changes = CountingChanges(self.effects, list(self.changed.items()), self.progress)
@@ -242,6 +250,7 @@ class Seen:
     failures: list[str] = field(default_factory=list)
     recoveries: list[int] = field(default_factory=list)
     closures: list[int] = field(default_factory=list)
+    aside: list[str] = field(default_factory=list)
 
     def committed(self, partition: int, changes: object) -> None:
         self.committed_batches += 1
@@ -251,6 +260,9 @@ class Seen:
 
     def failed(self, partition: int, reason: str) -> None:
         self.failures.append(reason)
+
+    def set_aside(self, partition: int, what: str) -> None:
+        self.aside.append(what)
 
     def closed(self, partition: int) -> None:
         self.closures.append(partition)

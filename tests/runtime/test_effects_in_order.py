@@ -7,7 +7,7 @@ the log holds the first ones of a batch's messages, and never a later one withou
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -44,6 +44,7 @@ class Talkative:
     """Asks for many effects at each record, to several partitions of several topics."""
 
     next_timer, timers_pending = 0, 0
+    held_back = 0
 
     def __init__(
         self,
@@ -52,18 +53,24 @@ class Talkative:
         load: Callable[[bytes], bytes | None],
         progress: Progress,
         due: Iterable[tuple[int, bytes]],
-        products: Iterable[bytes],
+        products: Iterable[tuple[bytes, bytes]],
+        held_back: Iterable[tuple[bytes, bytes]],
         scan: Callable[[], Iterable[tuple[bytes, bytes]]],
-        poison: Mapping[Place, str],
     ) -> None:
         self.progress = progress
         self.effects: list[CountingEffect] = []
 
-    def absorb(self, records: Sequence[Record]) -> None:
+    def absorb(self, records: Sequence[Record], *, proving: bool) -> None:
         for record in records:
             if record.key is not None:
                 self.effects += decided(record.offset)
         self.progress = Progress(next_offset=records[-1].offset + 1)
+
+    def place_of_effect(self, number: int) -> Place:
+        raise NotImplementedError
+
+    def place_of_state(self, key: bytes) -> Place:
+        raise NotImplementedError
 
     def take(self) -> CountingChanges:
         effects, self.effects = self.effects, []

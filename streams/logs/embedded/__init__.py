@@ -31,6 +31,7 @@ from streams.clock import Clock
 from streams.log import (
     LogError,
     OffsetRange,
+    RecordTooLarge,
     TopicDescription,
     TopicSpec,
     UnknownTopic,
@@ -368,14 +369,14 @@ def _chunk_of(
 
 
 def _check(topic: Topic, records: Sequence[OutRecord]) -> None:
-    """Raise LogError for what Kafka would refuse as well."""
+    """Raise LogError for what Kafka would refuse as well, RecordTooLarge if for its size."""
     limit = int(topic.config.get("max.message.bytes", MAX_RECORD_BYTES))
     compacted = "compact" in topic.config.get("cleanup.policy", "delete")
     for key, value, headers in records:
         size = len(key or b"") + len(value or b"")
         size += sum(len(name) + len(content) for name, content in headers)
         if size > limit:
-            raise LogError(
+            raise RecordTooLarge(
                 f"A record of {size} bytes for {topic.name} is too large; it takes up to {limit}."
             )
         if compacted and key is None:

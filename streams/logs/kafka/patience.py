@@ -16,7 +16,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-from streams.log import LogError, LogUnavailable
+from streams.log import LogError, LogUnavailable, RecordTooLarge
 
 PATIENCE = 60.0
 """Seconds to wait for a broker that is away: a restart takes 5 to 20."""
@@ -57,7 +57,7 @@ class Patience:
                 f"and the security settings ({error!r})"
             ) from error
         except MessageSizeTooLargeError as error:
-            raise LogError(f"Kafka refused a record batch as too large: {error}") from error
+            raise RecordTooLarge(f"Kafka refused a record batch as too large: {error}") from error
         except KafkaError as error:
             kind = LogUnavailable if _passes(error) else LogError
             raise kind(f"Kafka at {self._servers} refused: {error!r}") from error

@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from schemas.dead_letters import MAX_LETTER_BYTES
 from schemas.records import OutRecord
-from streams.log import LogError, LogUnavailable
+from streams.log import LogUnavailable, RecordTooLarge
 from streams.logs.kafka.patience import Patience, started
 from streams.topology import DEAD_LETTERS
 
@@ -63,7 +63,7 @@ class Producer:
             await asyncio.wait(self._discarded)
 
     async def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:
-        """Append in order and return the last offset. Raises LogError if a record is too large."""
+        """Append in order; return the last offset. Raises RecordTooLarge, with nothing written."""
         producer = await self._patience.tried(self.connected)
         batches = list(_batches(producer, topic, records))
         try:
@@ -97,7 +97,7 @@ def _batches(producer: AIOKafkaProducer, topic: str, records: Sequence[OutRecord
             batch = producer.create_batch()
             _put(batch, record)  # the first one always fits, however large
         if batch.size() > limit:
-            raise LogError(
+            raise RecordTooLarge(
                 f"a record of {batch.size():,} bytes for {topic} is too large: "
                 f"it takes up to {limit:,}"
             )

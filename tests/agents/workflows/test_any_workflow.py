@@ -241,7 +241,7 @@ def decisions(world: World) -> list[Decision]:
 @given(st.tuples(workflows(), workflows()), happened)
 def test_whatever_a_workflow_says(versions: tuple[bytes, bytes], history: History) -> None:
     world = play(versions, history)
-    assert world.poison == {}
+    assert world.aside == []
     _no_run_is_stuck(world)
     _no_step_twice(world)
     _no_mail_after_its_stop(world)

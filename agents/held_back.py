@@ -1,0 +1,118 @@
+"""Customers who are held back: what is kept of them can't be read by this release.
+
+It is left as it is, whatever comes. Their events wait beside it, in order and within bounds, under
+keys of the partition's own; their timers don't fire; everybody else goes on. When they are tried
+again (`schemas/retry.py`) what has waited is applied in order, at that record's place in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from schemas.aside import SetAside
+from schemas.records import Record
+from schemas.stored import HELD_BACK_PREFIX, NEVER, WAITING_PREFIX, body, pack
+
+MOST_EVENTS = 500
+"""That wait for one customer: a busy month. Applied within one record, some 30 ms."""
+
+MOST_BYTES = 256 * 1024
+"""Of them. With what is kept beside it far from what a log takes for a record."""
+
+ROOM = 8 * 1024 * 1024
+"""Bytes that wait in a partition: thirty-odd customers at their limit, thousands with a day's."""
+
+
+class Held(msgspec.Struct, array_like=True):
+    """What is known of one customer who is held back."""
+
+    since: int
+    """Offset of the record from which on."""
+    error: str
+    offsets: list[int] = []
+    """Of the events that wait."""
+    bytes: int = 0
+    """Theirs."""
+    applied: int = -1
+    """Offset of the last record that this includes."""
+
+
+class HeldBack:
+    """Those of one partition."""
+
+    def __init__(
+        self, kept: Iterable[tuple[bytes, bytes]], load: Callable[[bytes], bytes | None]
+    ) -> None:
+        """`kept`: what the store holds under HELD_BACK_PREFIX; `load` reads the store."""
+        self._load = load
+        self.customers = {
+            key.removeprefix(HELD_BACK_PREFIX): _DECODER.decode(body(stored))
+            for key, stored in kept
+        }
+        self._bytes = sum(held.bytes for held in self.customers.values())
+        self._changed: dict[bytes, None] = {}
+        self._events: dict[bytes, bytes | None] = {}
+
+    def hold(self, key: bytes, place: SetAside) -> None:
+        """Hold a customer back from a record on; one who is held back already stays so."""
+        if key not in self.customers:
+            self.customers[key] = Held(place.offset, place.error)
+            self._changed[key] = None
+
+    def includes(self, key: bytes, offset: int) -> bool:
+        """Whether a record is among what waits already."""
+        return offset <= self.customers[key].applied
+
+    def wait(self, key: bytes, record: Record) -> bool:
+        """Let an event wait; returns False when there is no room for it."""
+        held = self.customers[key]
+        content = _ENCODER.encode((record.timestamp, record.key, record.value, record.headers))
+        size = len(content)
+        room = len(held.offsets) < MOST_EVENTS and held.bytes + size <= MOST_BYTES
+        if room and self._bytes + size <= ROOM:
+            self._events[_event_key(record.offset)] = pack(record.offset, NEVER, content)
+            held.offsets.append(record.offset)
+            held.bytes += size
+            self._bytes += size
+        else:
+            room = False
+        held.applied = record.offset
+        self._changed[key] = None
+        return room
+
+    def release(self, key: bytes, topic: str, partition: int) -> list[Record]:
+        """Hold a customer back no more; return the events that have waited, in order."""
+        held = self.customers.pop(key)
+        self._bytes -= held.bytes
+        self._changed[key] = None
+        records = []
+        for offset in held.offsets:
+            event_key = _event_key(offset)
+            stored = self._events.get(event_key) or self._load(event_key)
+            self._events[event_key] = None
+            if stored is not None:
+                records.append(Record(topic, partition, offset, *_EVENT.decode(body(stored))))
+        return records
+
+    def take(self) -> list[tuple[bytes, bytes | None]]:
+        """Return what is to be kept since the last call: events before what lists them."""
+        states = list(self._events.items())
+        for key in self._changed:
+            held = self.customers.get(key)
+            value = None if held is None else pack(held.applied, NEVER, _ENCODER.encode(held))
+            states.append((HELD_BACK_PREFIX + key, value))
+        self._events, self._changed = {}, {}
+        return states
+
+
+def _event_key(offset: int) -> bytes:
+    return WAITING_PREFIX + offset.to_bytes(8)
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Held)
+_EVENT = msgspec.msgpack.Decoder(
+    tuple[int, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
+)

@@ -1,0 +1,55 @@
+"""The value of a `ritorno.retry` control record: what was set aside and is to be tried again.
+
+It lies ready in the dead letter of each place that isn't a record of its own. Sending the letter
+again appends it, and what it names is done at its place in the log, behind all that came since.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.customer.runs import Run
+
+
+class ProductNews(msgspec.Struct, frozen=True):
+    """A change of a product (`agents/catalogue.py`)."""
+
+    kind: str
+    about: str
+    product: bytes
+    """JSON."""
+
+
+class Retry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What is to be tried again: a customer's, or a definition, or a product."""
+
+    customer: str = ""
+    """Whom it concerns; without anything else, one who is held back."""
+    afresh: bool = False
+    """What is kept of the customer can't be mended: it begins anew with the events that wait."""
+    runs: list[Run] = []
+    """Runs that were ended, as they were when their timer failed."""
+    watches: dict[str, int] = {}
+    """When to look, as it was planned then."""
+    news: list[ProductNews] = []
+    """Changes of products that the customer was not told of."""
+    follow: bool = False
+    """Runs that go by the live version are to be moved to it."""
+    definition: str = ""
+    """`id@version` that was live."""
+    product: bytes = b""
+    """What was kept of a product."""
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Retry)
+
+
+def encode_retry(retry: Retry) -> bytes:
+    """Return the value of the control record."""
+    return _ENCODER.encode(retry)
+
+
+def decode_retry(value: bytes | None) -> Retry:
+    """Read the value of a control record. Raises ValueError naming what is wrong."""
+    return _DECODER.decode(value or b"")

@@ -1,0 +1,214 @@
+"""A customer whose kept record can't be read is held back: the record stays as it is, events wait
+in order beside it, everybody else goes on, and when it can be read what has waited is applied."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents import held_back
+from schemas import customer as kept_form
+from schemas.controls import control_record
+from schemas.events import RETRY
+from schemas.retry import Retry, encode_retry
+from schemas.stored import head, is_erased
+from streams.dead_letters import resend
+from tests.runtime.house import REMINDER, House, by_reason, embedded_house, memory_house
+
+HOUR = 3600
+
+
+class OlderRelease:
+    """Can't read what is kept of some customers."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._patch = patch
+        self._decode = kept_form.decode_customer
+        self.unreadable: set[str] = set()
+        patch.setattr("agents.partition.decode_customer", self._read)
+
+    def _read(self, key: str, stored: bytes) -> Any:
+        if key in self.unreadable:
+            raise ValueError("Expected `int`, got `str` - at `$[8]`, near anna@example.it")
+        return self._decode(key, stored)
+
+
+@pytest.fixture
+def release(monkeypatch: pytest.MonkeyPatch) -> OlderRelease:
+    return OlderRelease(monkeypatch)
+
+
+@pytest.fixture(params=["memory", "embedded"])
+async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+    each = await (memory_house() if request.param == "memory" else embedded_house(tmp_path))
+    await each.publish(REMINDER.replace("WAIT", "2h"))
+    await each.start()
+    for name in ("anna", "bruno"):
+        await each.told(name, "product.viewed", product_id="moka")
+    await each.catch_up()
+    yield each
+    await each.stop()
+    await each.log.stop()
+
+
+async def restart(house: House) -> None:
+    await house.stop()
+    await house.start()
+    await house.catch_up()
+
+
+async def test_all_that_waits_is_applied_in_order_when_it_can_be_read(
+    house: House, release: OlderRelease
+) -> None:
+    before = (await house.kept())[b"anna"]
+    release.unreadable = {"anna"}
+    await restart(house)
+    await house.told("anna", "cart.product_added", product_id="moka", price="30.00", quantity=1)
+    await house.told("bruno")
+    await house.told("anna", "cart.product_removed", product_id="moka")
+    await house.catch_up()
+    await restart(house)  # by another owner, who knows it from the changelog
+    await house.told("anna", "cart.product_added", product_id="tazza", price="3.00", quantity=2)
+    await house.pass_time(3 * HOUR)
+    await house.catch_up()
+
+    assert (await house.kept())[b"anna"] == before
+    assert house.runtime.held_back() == 1
+    assert "reminded" in house.customer("bruno").tags
+    assert house.customer("bruno").views == 2
+    assert [(each["what"], each["name"]) for each in await house.aside()] == [("customer", "anna")]
+    ((letter),) = await house.letters()
+    assert letter.reason == "internal_error"
+    assert letter.original.key == b"anna"
+    assert "example.it" not in letter.detail
+    release.unreadable = set()
+    await house.check_replay(but=["anna"])
+
+    await restart(house)
+    assert house.runtime.held_back() == 1  # until somebody says so
+    assert (await resend(house.log, lambda _: True)).resent == 1
+    await house.catch_up()
+    await house.pass_time(1)
+    await house.catch_up()
+    assert house.runtime.held_back() == 0
+    anna = house.customer("anna")
+    assert [(line.product_id, line.quantity) for line in anna.cart.lines] == [("tazza", 2)]
+    assert "reminded" in anna.tags
+    left = [key for key, stored in (await house.kept()).items() if not is_erased(stored)]
+    assert [key for key in left if key.startswith((b"\x00held/", b"\x00waiting/"))] == []
+    await house.check_replay()
+
+
+async def test_trying_again_too_early_changes_nothing(house: House, release: OlderRelease) -> None:
+    release.unreadable = {"anna"}
+    await restart(house)
+    await house.told("anna")
+    await house.catch_up()
+    assert (await resend(house.log, lambda _: True)).resent == 1
+    await house.told("anna")
+    await house.catch_up()
+    assert house.runtime.held_back() == 1
+    assert len(await house.letters()) == 2  # the other says that it was in vain
+    release.unreadable = set()
+    assert (await resend(house.log, lambda _: True)).resent == 1
+    await house.catch_up()
+    assert house.customer("anna").views == 3
+    await house.check_replay()
+
+
+async def test_what_cannot_be_mended_begins_afresh(house: House, release: OlderRelease) -> None:
+    release.unreadable = {"anna"}
+    await restart(house)
+    await house.told("anna")
+    await house.catch_up()
+    afresh = Retry(customer="anna", afresh=True)
+    await house.append(control_record(RETRY, encode_retry(afresh)))
+    await house.catch_up()
+    assert house.runtime.held_back() == 0
+    release.unreadable = set()
+    assert house.customer("anna").views == 1
+    await house.told("anna")
+    await house.catch_up()
+    assert house.customer("anna").views == 2
+    await house.check_replay()
+
+
+async def test_there_is_an_end_to_waiting(
+    house: House, release: OlderRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held_back, "MOST_EVENTS", 3)
+    release.unreadable = {"anna"}
+    await restart(house)
+    offsets = [await house.told("anna") for _ in range(5)]
+    await house.told("bruno")
+    await house.catch_up()
+    assert house.customer("bruno").views == 2
+    assert by_reason(await house.letters())["held_back"] == offsets[3:]
+    release.unreadable = set()
+    assert (await resend(house.log, lambda each: each.reason == "internal_error")).resent == 1
+    await house.catch_up()
+    assert house.customer("anna").views == 4
+    assert (await resend(house.log, lambda each: each.reason == "held_back")).resent == 2
+    await house.catch_up()
+    assert house.customer("anna").views == 6
+    await house.check_replay()
+
+
+async def test_an_erasure_needs_no_reading(house: House, release: OlderRelease) -> None:
+    release.unreadable = {"anna"}
+    await restart(house)
+    await house.told("anna")
+    await house.told("anna", "customer.erasure_requested")
+    await house.catch_up()
+    release.unreadable = set()
+    assert house.runtime.held_back() == 0
+    kept = await house.kept()
+    assert [key for key, stored in kept.items() if b"anna" in stored] == []
+    assert len(kept[b"anna"]) == 16
+    await house.told("anna")
+    await house.catch_up()
+    assert house.customer("anna").views == 1
+
+
+async def test_a_crash_while_it_is_applied_applies_it_once(
+    house: House, release: OlderRelease
+) -> None:
+    """The customer's state is in the changelog, and that nobody waits any more is not."""
+    release.unreadable = {"anna"}
+    await restart(house)
+    await house.told("anna")
+    await house.catch_up()
+    release.unreadable = set()
+    await resend(house.log, lambda _: True)
+    await house.told("anna")
+    kept = await house.kept()
+    await house.catch_up()
+    after = await house.kept()
+    assert house.customer("anna").views == 3
+    await house.stop()
+
+    again = await memory_house()
+    again.clock.advance(house.clock.now())
+    for topic in ("customer-events", "workflows"):
+        for record in await house.read(topic):
+            await again.log.append(topic, 0, [record[4:]])  # type: ignore[list-item]  # an OutRecord is a tuple
+    written_in_part = kept | {b"anna": after[b"anna"]}
+    await again.log.append(
+        "customers-changelog", 0, [_out(key, value) for key, value in written_in_part.items()]
+    )
+    await again.start()
+    await again.catch_up()
+    assert again.customer("anna").views == 3
+    assert again.runtime.held_back() == 0
+    assert head((await again.kept())[b"anna"]) == head(after[b"anna"])
+    await again.stop()
+    await house.start()
+
+
+def _out(key: bytes, value: bytes) -> Any:
+    from schemas.records import OutRecord  # noqa: PLC0415  # needed here only
+
+    return OutRecord(key, value)
