@@ -100,7 +100,8 @@ class Composer:
             **self._links.variables(command, unsubscribe),
             **instead,
         }
-        return self._renderer.render(command.template, command.locale, known)
+        words = self._renderer.render(command.template, command.locale, known)
+        return self._links.asking(words, command)
 
     def _headers(
         self,

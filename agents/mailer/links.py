@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.mailer.settings import MailSettings
 from agents.mailer.templates.vocabulary import spoken
 from agents.mailer.tokens import Answer, Confirm, Content, Preferences, Tokens, Unsubscribe, View
 from schemas.commands import SendCommand
+
+if TYPE_CHECKING:  # pages make links, and need no templates for that
+    from agents.mailer.render import Rendered
 
 DAY_MS = 86_400_000
 
@@ -20,6 +24,13 @@ PATHS: dict[type[Content], str] = {
     Answer: "a",
 }
 """First part of the path; the token is the second."""
+
+_ASKED = "?list="
+
+LIST_NAME = r"[a-z0-9][a-z0-9-]{0,62}"
+"""As workflows may call one."""
+MAX_LISTS = 10
+"""Lists that one mail may ask about: each makes its links longer."""
 
 MAX_WORDS = 200
 """Characters of a question or an answer in a link: the page shows them again."""
@@ -42,11 +53,33 @@ class Links:
         marketing = command.mail_class == "marketing"
         return {
             "unsubscribe_url": unsubscribe if marketing else None,
-            "preferences_url": self._link(Preferences(command.customer, command.id, command.time)),
+            "preferences_url": self._preferences(command),
             "browser_url": self._link(View(command.customer, command.id, command.time)),
             "confirm_url": self._confirm(command),
             **self._survey(command),
         }
+
+    def asking(self, words: Rendered, command: SendCommand) -> Rendered:
+        """Seal the lists that a rendered mail asks about into its links to the preferences.
+
+        `preferences_url ~ "?list=NAME"` in a template is such a question. A name that stands only
+        in the address could be any, and whoever has a mail could make up a thousand.
+        """
+        if _ASKED not in words.html and _ASKED not in words.text:
+            return words
+        address = self._preferences(command)
+        asked = re.compile(re.escape(address + _ASKED) + LIST_NAME)
+        found = {match[0] for part in (words.html, words.text) for match in asked.finditer(part)}
+        names = sorted(each.removeprefix(address + _ASKED) for each in found)
+        if not names:
+            return words
+        sealed = self._preferences(command, tuple(names[:MAX_LISTS]))
+        return words._replace(
+            html=words.html.replace(address, sealed), text=words.text.replace(address, sealed)
+        )
+
+    def _preferences(self, command: SendCommand, lists: tuple[str, ...] = ()) -> str:
+        return self._link(Preferences(command.customer, command.id, command.time, lists))
 
     def _confirm(self, command: SendCommand) -> str | None:
         """A mail about a list can ask whether the address is right."""

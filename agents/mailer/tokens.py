@@ -49,6 +49,8 @@ class Preferences(msgspec.Struct, frozen=True, array_like=True):
     customer: str
     command_id: str
     time: int
+    lists: tuple[str, ...] = ()
+    """Lists that the mail asks about, which the customer may never have heard of."""
 
 
 class View(msgspec.Struct, frozen=True, array_like=True):

@@ -4,7 +4,9 @@ The form shows what holds now. What comes back is compared with that, and only w
 an event: whoever saves without a change has said nothing. A choice that is missing is left alone.
 
 `?list=NAME`: the mail has asked about this list. It is on the form though the customer was never on
-it, and a yes to it is told also when it is no change: "I want to stay" is an answer.
+it, and a yes to it is told also when it is no change: "I want to stay" is an answer. The token says
+about which lists the mail has asked; another name is passed over, unless the customer has been on
+that list.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import structlog
 from aiohttp import web
 from multidict import MultiDictProxy
 
+from agents.mailer.links import LIST_NAME
 from agents.mailer.tokens import Preferences
 from agents.profile import language
 from schemas.customer import Customer
@@ -29,8 +32,6 @@ from streams.public.words import WORDS, Words
 
 PURPOSES = ("marketing", "profiling", "tracking")
 LIST = "list:"
-LIST_NAME = r"[a-z0-9][a-z0-9-]{0,62}"
-"""As workflows may call one."""
 SOURCE = "preferences_page"
 
 _YES_NO = ("yes", "no")
@@ -83,10 +84,10 @@ class PreferencesPage:
         content = self._desk.read(request, Preferences)
         if content is None:
             return self._desk.pages.unknown(words)
-        current = await self._current(content, _asked(request))
+        current = await self._current(content)
         if current is None:
             return self._nobody(words)
-        return self._page(request, words, current)
+        return self._page(request, words, _with(current, _asked(request, content, current)))
 
     async def save(self, request: web.Request) -> web.Response:
         """Write down what is different."""
@@ -95,10 +96,11 @@ class PreferencesPage:
         content = desk.read(request, Preferences)
         if content is None:
             return desk.pages.unknown(words)
-        asked = _asked(request)
-        current = await self._current(content, asked)
+        current = await self._current(content)
         if current is None:
             return self._nobody(words)
+        asked = _asked(request, content, current)
+        current = _with(current, asked)
         try:
             wanted = read_form(await request.post(), current)
         except (ValueError, web.HTTPException):
@@ -118,15 +120,12 @@ class PreferencesPage:
         said = (words.saved, words.saved_text) if changes else ("", words.nothing_changed)
         return self._page(request, words, settled(current, wanted), said)
 
-    async def _current(self, content: Preferences, asked: str) -> Choices | None:
+    async def _current(self, content: Preferences) -> Choices | None:
         try:
             customer = await self._people.find(content.customer)
         except Unseen:
-            return Choices(known=False, lists={asked: ""} if asked else {})
-        if customer is None:
-            return None
-        chosen = choices_of(customer)
-        return replace(chosen, lists={asked: "no", **chosen.lists} if asked else chosen.lists)
+            return Choices(known=False)
+        return None if customer is None else choices_of(customer)
 
     def _event(self, content: Preferences, change: Change) -> Event:
         return self._desk.event(change.type, content.customer, change.data)
@@ -152,10 +151,21 @@ class PreferencesPage:
         )
 
 
-def _asked(request: web.Request) -> str:
-    """Return the list that the mail has asked about; empty if none."""
+def _asked(request: web.Request, content: Preferences, current: Choices) -> str:
+    """Return the list that the mail has asked about; empty if none.
+
+    Mails of release 0.1 seal no lists: what they ask is heard by those who have been on the list.
+    """
     name = request.query.get("list", "")
-    return name if re.fullmatch(LIST_NAME, name) else ""
+    meant = name in content.lists or name in current.lists
+    return name if meant and re.fullmatch(LIST_NAME, name) else ""
+
+
+def _with(current: Choices, asked: str) -> Choices:
+    """Return the choices with a list that the mail has asked about."""
+    if not asked:
+        return current
+    return replace(current, lists={asked: "no" if current.known else "", **current.lists})
 
 
 def choices_of(customer: Customer) -> Choices:

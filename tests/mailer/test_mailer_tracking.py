@@ -251,6 +251,17 @@ def test_no_link_shows_an_address_or_an_id() -> None:
     assert not [link for link in links if "giulia" in link]
 
 
+@pytest.mark.parametrize("template", ["newsletter-invitation", "sunset-last"])
+def test_the_lists_that_a_mail_asks_about_are_sealed(template: str) -> None:
+    shown = Composer(SETTINGS, RENDERER).view(send(template=template, variables={}))
+    for part in (shown.html, shown.text):
+        addresses = set(re.findall(r"/p/([\w.-]+)(\?list=[\w-]+)?", part))
+        assert {TOKENS.read(token, Preferences) for token, _ in addresses} == {
+            Preferences("u1", "m1", START, ("newsletter",))
+        }
+        assert "?list=newsletter" in {asked for _, asked in addresses}
+
+
 def test_templates_get_the_links_of_ours() -> None:
     seen = {}
 

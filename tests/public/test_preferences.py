@@ -21,6 +21,7 @@ from tests.mailer.samples import DAY, START
 from tests.public.visits import PARTITIONS, Visit, visit
 
 TOKEN = Preferences("u1", "m1", START)
+ASKING = Preferences("u1", "m1", START, ("newsletter", "tests"))
 
 
 def giulia(**fields: Any) -> Customer:
@@ -90,7 +91,7 @@ async def test_saving_without_a_change_says_nothing() -> None:
 
 async def ask(here: Visit, list_: str, **answers: str) -> str:
     """Post the form of a mail that has asked about a list."""
-    address = f"{here.url('p', TOKEN)}?list={list_}"
+    address = f"{here.url('p', ASKING)}?list={list_}"
     shown = checked((await here.get(address))[1])
     return (await here.post(address, data=shown | answers))[1]
 
@@ -114,11 +115,37 @@ async def test_a_yes_to_a_list_that_a_mail_asks_about_is_told_though_it_held_bef
         assert [type_ for type_, _ in told(here)] == ["list.subscribed"]
 
 
-@pytest.mark.parametrize("name", ["", "<b>", "x" * 64, "News"])
-async def test_what_is_no_name_of_a_list_is_not_asked_about(name: str) -> None:
+@pytest.mark.parametrize("name", ["", "<b>", "x" * 64, "News", "tests"])
+async def test_only_what_the_mail_has_asked_about_is_asked_about(name: str) -> None:
     async with here_is() as here:
-        _, page = await here.get(f"{here.url('p', TOKEN)}?list={quote(name)}")
+        address = f"{here.url('p', TOKEN)}?list={quote(name)}"
+        _, page = await here.get(address)
         assert checked(page) == CURRENT
+        answer, page = await here.post(address, data=CURRENT | {f"list:{name}": "yes"})
+        assert answer.status == 400
+    assert not here.log.kept
+
+
+async def test_a_thousand_names_in_the_address_say_nothing() -> None:
+    async with here_is() as here:
+        for number in range(1_000):
+            await here.post(f"{here.url('p', ASKING)}?list=made-up-{number}", data=CURRENT)
+    assert not here.log.kept
+
+
+async def test_a_mail_from_before_lists_were_sealed_asks_about_known_ones() -> None:
+    async with here_is() as here:
+        answer, _ = await here.post(f"{here.url('p', TOKEN)}?list=newsletter", data=CURRENT)
+        assert answer.status == 200
+    assert [type_ for type_, _ in told(here)] == ["list.subscribed"]
+
+
+async def test_what_a_mail_asks_about_is_asked_though_nothing_can_be_shown() -> None:
+    log = UnreadableLog(VirtualClock(START), PARTITIONS)
+    async with visit(log, read_own=elsewhere) as here:
+        for name in ("tests", "made-up"):
+            await here.post(f"{here.url('p', ASKING)}?list={name}", data={f"list:{name}": "yes"})
+    assert told(here) == [("list.subscribed", {"list": "tests"})]
 
 
 @pytest.mark.parametrize(
