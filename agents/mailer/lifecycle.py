@@ -39,6 +39,7 @@ from agents.mailer.replies import (
     reason_text,
 )
 from agents.mailer.retry import DAY_MS, retry_delay
+from schemas.bounds import cut
 from schemas.commands import CancelCommand, DeliveryClass, MailClass, NotifyCommand, SendCommand
 from schemas.events import Event
 from schemas.outcomes import (
@@ -59,6 +60,15 @@ LONGEST_BUDGET_MS = 2 * DAY_MS
 """A cancel that came first waits this long for its send: no mail is given more (48 h)."""
 
 EXPIRED = "expired"
+
+REFUSAL_BYTES = 1_000
+"""Of the relay's last word: enough for its codes and for whoever reads it."""
+REASON_BYTES = 500
+"""Of a reason in an outcome."""
+OUTCOMES_KEPT = 64
+"""Outcomes of one mail that wait for the log; a mail has some fifty in all. What only says that it
+still waits is left out beyond, what it has come to is always told."""
+_PASSING = frozenset({MailDeferred, MailHeld})
 
 INTERRUPTED = Unknown("interrupted")
 """How an attempt ended that was found begun when its process was gone."""
@@ -156,7 +166,8 @@ def accepted(entry: Entry, result: Accepted, now: int, *, message_id: str) -> En
 
 def refused(entry: Entry, result: Refused, now: int) -> Entry:
     """The relay said no."""
-    entry = msgspec.structs.replace(entry, refusal=result)
+    kept = result._replace(text=cut(result.text, REFUSAL_BYTES))
+    entry = msgspec.structs.replace(entry, refusal=kept)
     meaning = classify(result)
     if meaning.final:
         return _bounce(entry, result, now)
@@ -266,7 +277,7 @@ def _tell(
     entry: Entry, kind: str, model: Callable[..., MailOutcome], now: int, /, **data: object
 ) -> Entry:
     """Add an outcome. Its id derives from the mail and what became of it: the same has the same."""
-    if entry.webhook:
+    if entry.webhook or (len(entry.pending) >= OUTCOMES_KEPT and model in _PASSING):
         return entry
     event = Event(
         id=f"{entry.id}/{kind}",
@@ -276,11 +287,17 @@ def _tell(
         customer=read_command(entry).customer,
         anonymous_id=None,
         backfill=False,
-        data=model(**_shared(entry), **data),
+        data=model(**_shared(entry), **_shortened(data)),
     )
     record = to_record(event)
     outcome: OutRecord = record._replace(headers=tuple(record.headers))
     return msgspec.structs.replace(entry, pending=(*entry.pending, outcome))
+
+
+def _shortened(data: dict[str, object]) -> dict[str, object]:
+    """A reason is for people, and may come from anywhere."""
+    reason = data.get("reason")
+    return data | {"reason": cut(reason, REASON_BYTES)} if isinstance(reason, str) else data
 
 
 class _Shared(TypedDict):

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import msgspec
 
+from schemas.bounds import cut
 from schemas.commands import Control, DeliveryClass, PauseCommand, PausedClass, ReleaseCommand
 from schemas.stored import NEVER, body, pack
 
 PAUSES_KEY = b"\x00pauses"
 """Its key in store and changelog; no command id begins with a NUL."""
+
+PAUSES_KEPT = 200
+"""Pauses that hold at once; a shop has as many workflows. The one that was made first gives way."""
+
+REASON_BYTES = 200
 
 _MARKETING: tuple[DeliveryClass, ...] = ("automated", "bulk")
 _MAILS: tuple[DeliveryClass, ...] = ("transactional", *_MARKETING)
@@ -60,9 +66,10 @@ class Pauses(msgspec.Struct, frozen=True, array_like=True):
     def after(self, control: Control, offset: int, now: int) -> Pauses:
         """Return the pauses after a control record; a release of one mail changes nothing here."""
         if isinstance(control, PauseCommand):
-            pause = Pause(control.paused_class, control.workflow, control.reason, now)
+            reason = cut(control.reason, REASON_BYTES)
+            pause = Pause(control.paused_class, control.workflow, reason, now)
             others = [each for each in self.active if _scope(each) != _scope(pause)]
-            return msgspec.structs.replace(self, active=(*others, pause))
+            return msgspec.structs.replace(self, active=(*others, pause)[-PAUSES_KEPT:])
         if isinstance(control, ReleaseCommand):
             if control.id:
                 return self
