@@ -7,6 +7,7 @@
     distance   mails/s to a relay that is 20 ms away
     backlog    100,000 mails wait for a relay 20 ms away, and receipts overtake them
     recovery   kept records/s, and the first event after a kill -9
+    explain    one customer's decisions among a million, on real Kafka
     replay     events/s of a file
     standing   the same with fifteen segments and five watches, and without any
     catalogue  the same with every shipped workflow live, and with the first three
@@ -36,6 +37,7 @@ from benchmarks import (
     catalogue,
     cost,
     distance,
+    explaining,
     footprint,
     idle,
     machine,
@@ -51,7 +53,7 @@ from benchmarks.results import Result
 from benchmarks.say import Say, telling
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
-          "replay", "standing", "catalogue", "cost", "memory", "idle")  # fmt: skip
+          "explain", "replay", "standing", "catalogue", "cost", "memory", "idle")  # fmt: skip
 
 IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "assembly": lambda _, say: assembly.measure(say),
@@ -87,6 +89,9 @@ async def measure(suites: Sequence[str], say: Say) -> list[Result]:
             elif suite == "recovery":
                 async with machine.broker(directory) as here:
                     rows = await recovery.measure(here, say)
+            elif suite == "explain":
+                async with machine.broker(directory) as here:
+                    rows = await explaining.measure(here, say)
             elif suite == "idle":
                 rows = await idle.embedded(directory / "shop", say)
                 async with machine.broker(directory) as here:

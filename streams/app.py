@@ -16,13 +16,10 @@ from faust.types import TP
 
 from streams.log import Log
 from streams.settings import Settings
-from streams.topology import AgentSpec
+from streams.topology import GROUP, AgentSpec
 from streams.transports import consumer
 from streams.transports.batch import Fenced, PartitionBatch, TopicPartition
 from streams.transports.gate import Gate
-
-GROUP = "ritorno"
-"""Consumer group, and so the name under which offsets are committed."""
 
 CONCURRENCY = 2
 """Batches of one agent under way: deciding needs the processor, writing waits for the log, so two

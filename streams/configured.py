@@ -20,6 +20,7 @@ from streams.settings.sources import PREFIX, SettingsError
 if TYPE_CHECKING:
     from agents.mailer.dkim import DkimKey
     from agents.mailer.reputation import WarmUp
+    from streams.internal.asking import Lookups
     from streams.logs.kafka.security import KafkaSecurity
 
 KEY_FILE = "signing-key"
@@ -137,6 +138,24 @@ def coupon_key(settings: Settings) -> bytes:
     """
     secret = signing_keys(settings)[-1].secret.encode()
     return hashlib.blake2b(secret, digest_size=32, person=b"coupons").digest()
+
+
+def lookups_of(settings: Settings, log: Log) -> Lookups | None:
+    """Return how to ask workers what they keep; None where no worker could know our key, and
+    where none runs on the embedded log.
+
+    Raises SettingsError.
+    """
+    from streams.internal.asking import Lookups  # noqa: PLC0415  # few commands ask
+    from streams.internal.owners import ADDRESS_FILE, Owners  # noqa: PLC0415  # as above
+    from streams.internal.signing import Signer  # noqa: PLC0415  # as above
+    from streams.topology import GROUP  # noqa: PLC0415  # as above
+
+    if settings.on_kafka and not settings.token_keys:
+        return None
+    if not settings.on_kafka and not (settings.data_dir / ADDRESS_FILE).exists():
+        return None
+    return Lookups(log, Owners(log, GROUP, settings.data_dir), Signer(signing_keys(settings)))
 
 
 def dkim_keys(settings: Settings) -> tuple[DkimKey, ...]:

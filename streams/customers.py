@@ -244,11 +244,15 @@ class CustomersRuntime(Generic[ChangesT]):
 
     def read_customer(self, key: bytes, partitions: int) -> bytes | None:
         """Return a customer's kept record, None when there is none. Raises NotOwned."""
+        stored = self.read_record(key, partitions)
+        return None if stored is None or is_erased(stored) else stored
+
+    def read_record(self, key: bytes, partitions: int) -> bytes | None:
+        """Return what is kept under a key, also what is left of an erased one. Raises NotOwned."""
         tp = TopicPartition(CUSTOMERS.reads, partition_of(key, partitions))
         if tp not in self._open:
             raise NotOwned(f"partition {tp.partition}")
-        stored = self._open[tp].changelog.get(key)
-        return None if stored is None or is_erased(stored) else stored
+        return self._open[tp].changelog.get(key)
 
     async def scrub(self, partition: int, keys: Sequence[bytes]) -> None:
         """Let the store hold nothing of what these customers were before. Raises StateError."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from schemas.failures import Failure
 from schemas.records import OutRecord, Record
@@ -92,10 +92,35 @@ class Log(Protocol):
     async def offset_at(self, topic: str, partition: int, instant: int) -> int:
         """Return the lowest offset that was appended at `instant` or later; the end if none was."""
 
+    def pick(
+        self, topic: str, partition: int, offsets: Sequence[int]
+    ) -> AsyncIterator[Sequence[Record]]:
+        """Read the records at `offsets`, which ascend; those that are kept no more are left out."""
+
     def read(
         self, topic: str, partition: int, start: int, stop: int
     ) -> AsyncIterator[Sequence[Record]]:
         """Read [start, stop) of one partition, outside any group, in chunks.
 
         Ends when `stop` is reached, also when compaction has left holes before it.
+        """
+
+
+class Member(NamedTuple):
+    """A member of a consumer group."""
+
+    published: bytes
+    """What it has put into its metadata for others to see."""
+    partitions: Mapping[str, frozenset[int]]
+    """Those that it has, by topic."""
+
+
+@runtime_checkable
+class Grouped(Protocol):
+    """A log whose consumers are members of a group."""
+
+    async def members(self, group: str) -> list[Member]:
+        """Return the group as the broker has it, empty while it is being formed.
+
+        Raises LogError.
         """

@@ -1,9 +1,10 @@
 """Looking up what is kept of one customer or one mail, also while a worker runs.
 
-The changelog is the truth and the worker's store a copy that only the worker may open, so a lookup
-reads the customer's partition of the changelog from end to end, as recovery does and by the same
-rule: the highest `applied` wins, a tombstone wins over all before it. A command is found from the
-time at which it was decided: it was appended soon after.
+The worker that has the customer is asked (`streams/internal/`). The changelog is the truth and the
+worker's store a copy that only the worker may open, so without a worker a lookup reads the
+customer's partition of the changelog from end to end, as recovery does and by the same rule: the
+highest `applied` wins, a tombstone wins over all before it. A command is found from the time at
+which it was decided: it was appended soon after.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from schemas.checking import Unreadable
 from schemas.commands import Command, SendCommand
 from schemas.records import Record
 from schemas.stored import is_newer
+from streams.internal.asking import Lookups, NoAnswer
 from streams.log import Log
 from streams.partitioner import partition_of
 from streams.topology import CUSTOMERS_CHANGELOG, SEND_COMMANDS
@@ -27,13 +29,28 @@ MOST_COMMANDS = 50_000
 decides them at the log's old time, and appends them now."""
 
 
+OnProgress = Callable[[int, int], None]
+"""Called with the records read so far and those to read in all."""
+
+
 async def latest_state(
-    log: Log, key: bytes, on_progress: Callable[[int, int], None] = lambda _done, _all: None
+    log: Log,
+    key: bytes,
+    on_progress: OnProgress = lambda _done, _all: None,
+    *,
+    lookups: Lookups | None = None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> bytes | None:
     """Return the kept record of `key` (`schemas/stored.py`), None when there is none.
 
-    `on_progress` gets the records read so far and those to read in all. Raises LogError.
+    The owner is asked through `lookups`; when nobody answers, `told` says so and the changelog is
+    read. Raises LogError.
     """
+    if lookups is not None:
+        try:
+            return await lookups.record(key)
+        except NoAnswer as error:
+            told(f"{error}; reading the changelog instead")
     partition = partition_of(key, await log.partitions(CUSTOMERS_CHANGELOG))
     span = (await log.offsets(CUSTOMERS_CHANGELOG))[partition]
     latest: bytes | None = None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -22,11 +23,13 @@ from schemas.definitions import DEFINITION
 from schemas.definitions.workflow import Workflow
 from schemas.events import INTERNAL_TYPES, Event
 from schemas.instant import parse_instant
+from schemas.records import Record
 from schemas.stored import NEVER, is_erased
 from schemas.wire import parse_published, parse_record
+from streams.finding import find_records
+from streams.internal.asking import Lookups
 from streams.log import Log
 from streams.lookup import latest_state
-from streams.partitioner import partition_of
 from streams.topology import CUSTOMER_EVENTS, FACTS
 from streams.words.decisions import REASONS, Language, with_detail
 from streams.words.events import happened
@@ -74,9 +77,20 @@ class Source:
     waiting: list[Waiting] = field(default_factory=list)
 
 
-async def from_log(log: Log, customer: str, on_progress: OnProgress) -> Source:
-    """Collect from the topics. Raises StoryError when the customer was erased, LogError."""
-    stored = await latest_state(log, customer.encode(), on_progress)
+async def from_log(
+    log: Log,
+    customer: str,
+    on_progress: OnProgress,
+    *,
+    lookups: Lookups | None = None,
+    told: Callable[[str], None] = lambda _: None,
+) -> Source:
+    """Collect from the topics. Raises StoryError when the customer was erased, LogError.
+
+    The owner is asked through `lookups` what it keeps and where the rest lies; `told` says when
+    nobody answers, and then everybody's records are read.
+    """
+    stored = await latest_state(log, customer.encode(), on_progress, lookups=lookups, told=told)
     if stored is not None and is_erased(stored):
         raise StoryError(f"{customer!r} was erased")
     kept = Customer(key=customer) if stored is None else decode_customer(customer, stored)
@@ -85,8 +99,15 @@ async def from_log(log: Log, customer: str, on_progress: OnProgress) -> Source:
         zone=kept.profile.zone,
         waiting=[Waiting(run.workflow, run.due, run.held_for) for run in kept.runs],
     )
-    await _read_events(log, source, on_progress)
-    await _read_decisions(log, source, on_progress)
+    keys = {key.encode() for key in source.keys}
+    found = partial(
+        find_records, log, keys=keys, lookups=lookups, told=told, on_progress=on_progress
+    )
+    _take_events(await found(CUSTOMER_EVENTS), source)
+    decided = {record.value: _decision(record.value or b"") for record in await found(FACTS)}
+    source.decisions = sorted(
+        (each for each in decided.values() if each is not None), key=lambda each: each.time
+    )
     return source
 
 
@@ -217,34 +238,16 @@ def waits(waiting: Waiting, titles: Mapping[str, str], language: Language, when:
     return f"{title}: " + {"it": f"aspetta il {when}", "en": f"waits for {when}"}[language]
 
 
-async def _read_events(log: Log, source: Source, on_progress: OnProgress) -> None:
-    count = await log.partitions(CUSTOMER_EVENTS)
-    offsets = await log.offsets(CUSTOMER_EVENTS)
-    keys = {key.encode() for key in source.keys}
+def _take_events(records: Iterable[Record], source: Source) -> None:
     seen: set[tuple[str, str]] = set()
-    for partition in sorted({partition_of(key, count) for key in keys}):
-        span = offsets[partition]
-        async for chunk in log.read(CUSTOMER_EVENTS, partition, span.start, span.end):
-            for record in chunk:
-                if record.key not in keys:
-                    continue
-                try:
-                    event = parse_record(record)
-                except Unreadable:
-                    continue  # it is among the dead letters
-                if (event.type, event.id) not in seen and event.type not in INTERNAL_TYPES:
-                    seen.add((event.type, event.id))
-                    source.events.append((record.timestamp, event))
-            if chunk:
-                on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
-
-
-async def _read_decisions(log: Log, source: Source, on_progress: OnProgress) -> None:
-    source.decisions = [
-        decision
-        for decision in await read_decisions(log, on_progress)
-        if decision.customer in source.keys
-    ]
+    for record in records:
+        try:
+            event = parse_record(record)
+        except Unreadable:
+            continue  # it is among the dead letters
+        if (event.type, event.id) not in seen and event.type not in INTERNAL_TYPES:
+            seen.add((event.type, event.id))
+            source.events.append((record.timestamp, event))
 
 
 def _event_line(time: int, event: Event, titles: Mapping[str, str], language: Language) -> Line:

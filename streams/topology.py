@@ -28,6 +28,9 @@ from schemas import topics as names
 from schemas.dead_letters import MAX_LETTER_BYTES
 from streams.log import TopicSpec
 
+GROUP = "ritorno"
+"""Consumer group of the workers, and so the name under which offsets are committed."""
+
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 

@@ -32,10 +32,13 @@ from agents.partition import PartitionActors
 from streams import garbage
 from streams.app import App
 from streams.clock import Clock, SystemClock
-from streams.configured import coupon_key, log_from, mail_settings, warm_up
+from streams.configured import coupon_key, log_from, lookups_of, mail_settings, warm_up
 from streams.customers import CustomersRuntime
 from streams.definitions import Library
 from streams.failures import WorkerFailed
+from streams.internal.door import Door
+from streams.internal.owners import published, reached_at, remove_address, write_address
+from streams.internal.signing import Signer
 from streams.log import Log
 from streams.mail.conversation import Limits
 from streams.mail.inbound.opening import Inbound
@@ -49,6 +52,7 @@ from streams.mail.webhooks import Webhooks
 from streams.monitoring.admin import AdminServer, Check, Readiness, log_reachable
 from streams.monitoring.metrics import Metrics
 from streams.partitioner import partition_of
+from streams.places import Places
 from streams.preparation import prepare_topics, prepare_workflows
 from streams.privacy.eraser import Eraser
 from streams.public.site import PublicSite
@@ -150,6 +154,7 @@ class Worker:
         await self._open_admin_port()
         await self._open_inbound(mail)
         await self._open_public_port(mail, composer)
+        app.published = await self._open_internal_port(mail)
         await self._consume(app)
         self.eraser.start()
         self._running.push_async_callback(self.eraser.stop)
@@ -258,6 +263,7 @@ class Worker:
             log=self.log,
             settings=mail,
             read_own=self.customers.read_customer,
+            lookups=lookups_of(self.settings, self.log),
             view=composer.view,
             clock=self.clock,
             metrics=self.metrics.public,
@@ -269,6 +275,25 @@ class Worker:
             self.public_port = await site.start(bind.host, bind.port)
         except OSError as error:
             raise WorkerFailed(f"RITORNO_PUBLIC_BIND = {bind}: {error.strerror}") from None
+
+    async def _open_internal_port(self, mail: MailSettings) -> bytes:
+        """Let others ask what this worker keeps, and return what tells them where."""
+        places = Places(self.log, self.settings.data_dir / "places.sqlite")
+        self._running.push_async_callback(places.close)
+        door = Door(
+            log=self.log,
+            signer=Signer(mail.signing_keys),
+            clock=SystemClock(),
+            customer=self.customers.read_record,
+            places=places,
+        )
+        self._running.push_async_callback(door.stop)
+        listening = await door.start(self.settings.internal_bind)
+        address = reached_at(self.settings, listening)
+        if not self.settings.on_kafka:
+            write_address(self.settings.data_dir, address)
+            self._running.callback(remove_address, self.settings.data_dir)
+        return published(address)
 
     async def _open_inbound(self, mail: MailSettings) -> None:
         self.inbound = Inbound(

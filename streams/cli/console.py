@@ -123,6 +123,11 @@ async def open_log(settings: Settings) -> AsyncIterator[Log]:
         await log.stop()
 
 
+def without_answer(sentence: str) -> None:
+    """Say that a worker could not be asked, and what is done instead."""
+    say(f"note: {sentence}")
+
+
 class Bar:
     """A progress bar on stderr, seen only where a person watches."""
 

@@ -21,8 +21,10 @@ from streams.cli.console import (
     run,
     settings_of,
     stdout,
+    without_answer,
 )
 from streams.cli.tables import facts
+from streams.configured import lookups_of
 from streams.lookup import latest_state
 
 EVIDENCE_SHOWN = 10
@@ -42,13 +44,19 @@ def show(
     customer_id: Annotated[str, typer.Argument(metavar="ID", help="Customer or visitor id.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Show the latest state of a customer; works while workers run."""
+    """Show the latest state of a customer: its worker's, or the log's while none runs."""
     settings = settings_of(context)
 
     async def look_up() -> bytes | None:
-        with progress("reading the changelog") as bar:
+        with progress("looking it up") as bar:
             async with open_log(settings) as log:
-                return await latest_state(log, customer_id.encode(), bar.at)
+                return await latest_state(
+                    log,
+                    customer_id.encode(),
+                    bar.at,
+                    lookups=lookups_of(settings, log),
+                    told=without_answer,
+                )
 
     stored = run(look_up())
     if stored is None:

@@ -23,6 +23,7 @@ from streams.cli.console import (
     run,
     settings_of,
     stdout,
+    without_answer,
 )
 from streams.settings import Settings
 from streams.words.decisions import Language
@@ -83,12 +84,15 @@ def explain(
 async def _of_log(
     settings: Settings, customer: str, language: Language
 ) -> tuple[Source, Mapping[str, str]]:
+    from streams.configured import lookups_of  # noqa: PLC0415  # as above
     from streams.definitions import read  # noqa: PLC0415  # as above
     from streams.story import from_log, titles_of  # noqa: PLC0415  # as above
 
     with progress("reading the log") as bar:
         async with open_log(settings) as log:
-            found = await from_log(log, customer, bar.at)
+            found = await from_log(
+                log, customer, bar.at, lookups=lookups_of(settings, log), told=without_answer
+            )
             published = await read(log)
     live = [published.definitions[version] for version in (published.live or {}).items()]
     return found, titles_of([*published.definitions.values(), *live], language)

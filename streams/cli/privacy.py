@@ -31,9 +31,11 @@ from streams.cli.console import (
     say,
     settings_of,
     stdout,
+    without_answer,
 )
 from streams.cli.tables import listing
 from streams.clock import SystemClock
+from streams.configured import lookups_of
 from streams.log import Log
 from streams.partitioner import partition_of
 from streams.privacy.collecting import collect, find_customer
@@ -74,7 +76,9 @@ def evidence(context: typer.Context, customer_id: CustomerId, as_json: JsonFlag 
 
     async def look_up() -> Customer | None:
         async with open_log(settings) as log:
-            return (await find_customer(log, customer_id))[1]
+            lookups = lookups_of(settings, log)
+            found = await find_customer(log, customer_id, lookups=lookups, told=without_answer)
+            return found[1]
 
     customer = run(look_up())
     if customer is None:
@@ -208,7 +212,13 @@ async def _export(settings: Settings, customer_id: str, out: Path) -> dict[str, 
     composer = Composer(mail_settings(settings), renderer)
     async with open_log(settings) as log:
         with progress("reading the log") as bar:
-            collected = await collect(log, customer_id, bar.further)
+            collected = await collect(
+                log,
+                customer_id,
+                bar.further,
+                lookups=lookups_of(settings, log),
+                told=without_answer,
+            )
         if collected.is_empty:
             raise UserError(f"nothing is known about {customer_id!r}")
         try:

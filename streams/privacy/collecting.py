@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-
-from pydantic import ValidationError
+from functools import partial
 
 from schemas.customer import Customer, decode_customer
-from schemas.decisions import DECISION
 from schemas.records import Record
 from schemas.stored import is_erased
+from streams.finding import find_records
+from streams.internal.asking import Lookups
 from streams.log import Log
 from streams.lookup import latest_state
 from streams.partitioner import partition_of
@@ -48,20 +48,34 @@ class Collected:
         )
 
 
-async def find_customer(log: Log, customer_id: str) -> tuple[str, Customer | None]:
+async def find_customer(
+    log: Log,
+    customer_id: str,
+    *,
+    lookups: Lookups | None = None,
+    told: Callable[[str], None] = lambda _: None,
+) -> tuple[str, Customer | None]:
     """Return who an id is by now, and the kept record; None when nothing is kept.
 
-    Raises LogError.
+    The owner is asked through `lookups`; `told` says when nobody answers. Raises LogError.
     """
-    customer = await _state(log, customer_id)
+    state = partial(_state, log, lookups=lookups, told=told)
+    customer = await state(customer_id)
     if customer is not None and customer.became:
-        return customer.became, await _state(log, customer.became)
+        return customer.became, await state(customer.became)
     return customer_id, customer
 
 
-async def collect(log: Log, customer_id: str, report: Report = lambda _: None) -> Collected:
-    """Gather everything. Raises LogError."""
-    who, state = await find_customer(log, customer_id)
+async def collect(
+    log: Log,
+    customer_id: str,
+    report: Report = lambda _: None,
+    *,
+    lookups: Lookups | None = None,
+    told: Callable[[str], None] = lambda _: None,
+) -> Collected:
+    """Gather everything; asks as `find_customer` does. Raises LogError."""
+    who, state = await find_customer(log, customer_id, lookups=lookups, told=told)
     ids = list(dict.fromkeys([who, customer_id, *(state.visitors if state else ())]))
     collected = Collected(ids, state)
     keys = {each.encode() for each in ids}
@@ -71,20 +85,20 @@ async def collect(log: Log, customer_id: str, report: Report = lambda _: None) -
 
     count = await log.partitions(CUSTOMER_EVENTS)
     partitions = {partition_of(key, count) for key in keys}  # the same in every such topic
-    collected.events = await _read(log, CUSTOMER_EVENTS, partitions, theirs, report)
+    found = partial(find_records, log, keys=keys, lookups=lookups, told=told)
+    collected.events = _in_order(await found(CUSTOMER_EVENTS))
     collected.commands = await _read(log, SEND_COMMANDS, partitions, theirs, report)
     collected.signals = await _read(log, CUSTOMER_SIGNALS, partitions, theirs, report)
     letters = range(await log.partitions(DEAD_LETTERS))
     collected.refused = await _read(log, DEAD_LETTERS, letters, theirs, report)
-    facts = range(await log.partitions(FACTS))
-    collected.decisions = await _read(
-        log, FACTS, facts, lambda record: _decided_for(record) in ids, report
-    )
+    collected.decisions = _in_order(await found(FACTS))
     return collected
 
 
-async def _state(log: Log, customer_id: str) -> Customer | None:
-    stored = await latest_state(log, customer_id.encode())
+async def _state(
+    log: Log, customer_id: str, *, lookups: Lookups | None, told: Callable[[str], None]
+) -> Customer | None:
+    stored = await latest_state(log, customer_id.encode(), lookups=lookups, told=told)
     if stored is None or is_erased(stored):
         return None
     return decode_customer(customer_id, stored)
@@ -104,11 +118,8 @@ async def _read(
         async for chunk in log.read(topic, partition, span.start, span.end):
             found += [record for record in chunk if wanted(record)]
             report(len(chunk))
-    return sorted(found, key=lambda record: (record.timestamp, record.partition, record.offset))
+    return _in_order(found)
 
 
-def _decided_for(record: Record) -> str:
-    try:
-        return DECISION.validate_json(record.value or b"").customer
-    except ValidationError:  # a count of openings and clicks, which is about nobody
-        return ""
+def _in_order(records: list[Record]) -> list[Record]:
+    return sorted(records, key=lambda record: (record.timestamp, record.partition, record.offset))

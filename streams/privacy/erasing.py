@@ -35,7 +35,6 @@ from schemas.instant import parse_instant
 from schemas.records import OutRecord, Record
 from schemas.signals import SIGNAL, CustomerErased
 from schemas.stored import OWN_PREFIX, head
-from streams.app import GROUP as READERS
 from streams.logs.embedded import EmbeddedLog
 from streams.logs.embedded.editing import Editor
 from streams.partitioner import partition_of
@@ -48,6 +47,7 @@ from streams.topology import (
     MAILER_CHANGELOG,
     SEND_COMMANDS,
 )
+from streams.topology import GROUP as READERS
 
 GROUP = "ritorno-erasing"
 """Under this name the offsets of the signals that were carried out are committed."""

@@ -11,15 +11,16 @@ from schemas import topics
 from schemas.customer import Customer, decode_customer
 from schemas.stored import is_erased
 from streams.customers import NotOwned
+from streams.internal.asking import Lookups
 from streams.log import Log, LogError
 from streams.lookup import latest_state
 
 SECONDS = 4.0
-"""As long as somebody waits for a page. A worker that has the customer's partition answers at once;
-another one reads the changelog, as fast as a recovery does (see `make bench`)."""
+"""As long as somebody waits for a page. A worker that has the customer's partition answers at once,
+another one asks that one; while nobody has it, the changelog is read as a recovery does."""
 
 AT_ONCE = 2
-"""Changelogs read at the same time: a page that is asked for again and again must cost little."""
+"""Customers of others at the same time: a page that is asked for again and again costs little."""
 
 _log = structlog.get_logger(__name__)
 
@@ -31,10 +32,13 @@ class Unseen(Exception):
 class People:
     """Finds the kept record of a customer."""
 
-    def __init__(self, log: Log, read_own: Callable[[bytes, int], bytes | None]) -> None:
-        """`read_own` reads the state of this worker, or raises NotOwned."""
+    def __init__(
+        self, log: Log, read_own: Callable[[bytes, int], bytes | None], lookups: Lookups | None
+    ) -> None:
+        """`read_own` reads the state of this worker, or raises NotOwned; `lookups` asks others."""
         self._log = log
         self._read_own = read_own
+        self._lookups = lookups
         self._reading = asyncio.Semaphore(AT_ONCE)
 
     async def find(self, customer_id: str) -> Customer | None:
@@ -56,7 +60,7 @@ class People:
             stored = self._read_own(key, partitions)
         except NotOwned:
             async with self._reading:
-                stored = await latest_state(self._log, key)
+                stored = await latest_state(self._log, key, lookups=self._lookups)
         if stored is None or is_erased(stored):
             return None
         return decode_customer(customer_id, stored)

@@ -13,6 +13,7 @@ from agents.mailer.tokens import Answer, Confirm, ContentT, Preferences, Tokens,
 from agents.mailer.tracking import AllowedHosts
 from schemas.commands import SendCommand
 from streams.clock import Clock
+from streams.internal.asking import Lookups
 from streams.log import Log
 from streams.public.answering import Answering
 from streams.public.asking import Asking
@@ -43,13 +44,14 @@ class PublicSite:
         log: Log,
         settings: MailSettings,
         read_own: Callable[[bytes, int], bytes | None],
+        lookups: Lookups | None,
         view: Callable[[SendCommand], Rendered],
         clock: Clock,
         metrics: PublicMetrics,
         keep_ip: bool = False,
     ) -> None:
-        """`read_own` reads a customer of this worker (`CustomersRuntime.read_customer`), `view`
-        renders a mail (`Composer.view`)."""
+        """`read_own` reads a customer of this worker (`CustomersRuntime.read_customer`), `lookups`
+        asks another worker, `view` renders a mail (`Composer.view`)."""
         self._desk = Desk(
             log=log,
             tokens=Tokens(settings.signing_keys),
@@ -60,7 +62,7 @@ class PublicSite:
         )
         hosts = AllowedHosts(settings.shop.url, settings.tracking_hosts)
         self._hits = Hits(self._desk, settings.tracking, hosts)
-        self._people = People(log, read_own)
+        self._people = People(log, read_own, lookups)
         self._view = MailView(self._desk, view)
         self._runner: web.AppRunner | None = None
 

@@ -43,6 +43,7 @@ from streams.settings.values import (
     HostNames,
     Identifier,
     ImapUrl,
+    InternalAddress,
     Line,
     MailAddress,
     OptionalDomain,
@@ -89,6 +90,12 @@ class Settings(BaseSettings):
     """Metrics, health and readiness. Not for the public: it has no authentication."""
     public_bind: Bind = Address("127.0.0.1", 8080)
     """The links in mails; what stands before it (a reverse proxy) speaks TLS."""
+    internal_bind: Bind = Address("127.0.0.1", 0)
+    """What workers and commands ask each other: signed with token_keys, not encrypted, not for the
+    public. Port 0: any free one, since each worker tells the others in the consumer group."""
+    internal_address: InternalAddress = None
+    """HOST[:PORT] at which others reach internal_bind. None: its host; this machine's name when it
+    listens everywhere."""
     worker_id: Identifier = Field(default_factory=_default_worker_id)
     workflows_dir: Path = Field(default_factory=_default_workflows_dir)
     store: Literal["rocksdict", "memory"] = "rocksdict"

@@ -58,6 +58,11 @@ def parse_address(value: object, *, default_port: int | None = None) -> Address:
     return Address(match[1].strip("[]"), port)
 
 
+def _any_port(value: object) -> Address | None:
+    """Read `HOST[:PORT]`; port 0 where none is said."""
+    return None if value in (None, "") else parse_address(value, default_port=0)
+
+
 def _broker(value: str) -> str:
     if not value:  # the default, see broker_url
         return value
@@ -220,6 +225,7 @@ def _token_keys(value: object) -> object:
 
 
 Bind = Annotated[Address, BeforeValidator(parse_address)]
+InternalAddress = Annotated[Address | None, BeforeValidator(_any_port)]
 Broker = Annotated[str, AfterValidator(_broker)]
 SmtpUrls = Annotated[SecretStr, AfterValidator(_smtp_url)]
 ImapUrl = Annotated[SecretStr, AfterValidator(_imap_url)]

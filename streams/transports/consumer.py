@@ -58,8 +58,12 @@ def app_settings() -> dict[str, Any]:
 
 
 def attach_gate(app: faust.App, gate: Gate) -> None:
-    """Give `app` the gate of its partitions. Call it before the app starts."""
+    """Give `app` the gate of its partitions. Call it before the app starts.
+
+    `app.published` may then be set: what the process tells whoever looks at its consumer group.
+    """
     app.gate = gate
+    app.published = b""
     app.sensors.add(_EndOfEvents(gate))
 
 

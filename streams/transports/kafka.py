@@ -35,6 +35,7 @@ from typing import Any
 import aiokafka
 import structlog
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as stock
@@ -95,6 +96,21 @@ def app_settings(
     }
 
 
+def _publishing(content: bytes) -> type[RangePartitionAssignor]:
+    """Return the assignor of a member that publishes `content` for whoever looks at the group.
+
+    The broker keeps a member's metadata and shows it with its partitions; the assignor's leader
+    doesn't look at it, so members with and without it share a group.
+    """
+
+    class Publishing(RangePartitionAssignor):  # type: ignore[misc]  # aiokafka is untyped
+        @classmethod
+        def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
+            return ConsumerProtocolMemberMetadata(cls.version, list(topics), content)
+
+    return Publishing
+
+
 class _RebalanceListener(stock.ConsumerRebalanceListener):  # type: ignore[misc]  # Faust is untyped
     """Called on the thread, by aiokafka's coordinator."""
 
@@ -120,7 +136,7 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
             # By ranges: one worker has the same partitions of each topic, so all of a customer.
-            partition_assignment_strategy=[RangePartitionAssignor],
+            partition_assignment_strategy=[_publishing(self.app.published)],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_poll_records=conf.broker_max_poll_records,

@@ -165,6 +165,12 @@ class MemoryLog:
     ) -> AsyncIterator[Sequence[Record]]:
         yield self.kept.get((topic, partition), [])[start:stop]
 
+    async def pick(
+        self, topic: str, partition: int, offsets: Sequence[int]
+    ) -> AsyncIterator[Sequence[Record]]:
+        kept = self.kept.get((topic, partition), [])
+        yield [kept[offset] for offset in offsets if offset < len(kept)]
+
     def events(self, partition: int = 0) -> list[Record]:
         """Return what is in a partition of customer-events."""
         return self.kept.get(("customer-events", partition), [])

@@ -114,6 +114,7 @@ async def visit(
         log=log,
         settings=mail,
         read_own=read_own or (lambda key, _: kept.get(key)),
+        lookups=None,
         view=Composer(mail, RENDERER).view,
         clock=clock,
         metrics=metrics,

@@ -8,6 +8,7 @@ any group, so that recoveries run beside each other. Everything waits out a brok
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,6 +17,10 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.coordinator.protocol import (
+    ConsumerProtocolMemberAssignment,
+    ConsumerProtocolMemberMetadata,
+)
 from aiokafka.errors import (
     NoError,
     TopicAlreadyExistsError,
@@ -26,6 +31,7 @@ from aiokafka.errors import (
 from schemas.records import OutRecord, Record
 from streams.log import (
     LogError,
+    Member,
     OffsetRange,
     TopicDescription,
     TopicSpec,
@@ -38,6 +44,9 @@ from streams.logs.kafka.security import KafkaSecurity
 READ_BYTES = 4 * 1024 * 1024
 READ_RECORDS = 10_000
 """Of one chunk of `read`; enough to make the round trip to the broker disappear."""
+
+PICK_BYTES = 64 * 1024
+"""Of one fetch of `pick`: some hundred records, of which one is wanted."""
 
 POLL_MS = 500
 
@@ -97,12 +106,12 @@ class KafkaLog:
             self._offsets = await self._new_consumer()
         return self._offsets
 
-    async def _new_consumer(self) -> AIOKafkaConsumer:
+    async def _new_consumer(self, fetch_bytes: int = READ_BYTES) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=POLL_MS,
-            max_partition_fetch_bytes=READ_BYTES,
+            max_partition_fetch_bytes=fetch_bytes,
             **self._client_settings(),
         )
         return await started(consumer, consumer.stop)
@@ -205,6 +214,20 @@ class KafkaLog:
         consumer = await self._connected_offsets()
         return (await consumer.offsets_for_times({tp: max(instant, 0)}))[tp]
 
+    # Who reads.
+
+    async def members(self, group: str) -> list[Member]:
+        """Return the consumer group as the broker has it, empty while it is being formed."""
+        with self._patience.errors():
+            return await self._patience.tried(lambda: self._described(group))
+
+    async def _described(self, group: str) -> list[Member]:
+        admin = await self._connected_admin()
+        (response,) = await admin.describe_consumer_groups([group])
+        (described,) = response.groups
+        raise_for(described[0])
+        return [_member(metadata, assignment) for _, _, _, metadata, assignment in described[5]]
+
     # Appending.
 
     async def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:
@@ -239,10 +262,39 @@ class KafkaLog:
                 if chunk:
                     yield chunk
 
+    async def pick(
+        self, topic: str, partition: int, offsets: Sequence[int]
+    ) -> AsyncIterator[Sequence[Record]]:
+        """Read the records at `offsets`, which ascend, with one small request for each."""
+        if not offsets:
+            return
+        kept = (await self.offsets(topic))[partition]
+        tp = TopicPartition(topic, partition)
+        async with self._reader(tp, offsets[0], fetch_bytes=PICK_BYTES) as reader:
+            waiting = deque(offset for offset in offsets if kept.start <= offset < kept.end)
+            while waiting:
+                reader.seek(tp, waiting[0])
+                with self._patience.errors():
+                    async with asyncio.timeout(self._patience.seconds):
+                        found, position = await _advance(reader, tp, waiting[0])
+                chunk = []
+                for record in found:  # the next ones may have come along
+                    while waiting and waiting[0] < record.offset:
+                        waiting.popleft()
+                    if waiting and waiting[0] == record.offset:
+                        chunk.append(record_of(record))
+                        waiting.popleft()
+                while waiting and waiting[0] < position:
+                    waiting.popleft()
+                if chunk:
+                    yield chunk
+
     @asynccontextmanager
-    async def _reader(self, tp: TopicPartition, start: int) -> AsyncIterator[AIOKafkaConsumer]:
+    async def _reader(
+        self, tp: TopicPartition, start: int, fetch_bytes: int = READ_BYTES
+    ) -> AsyncIterator[AIOKafkaConsumer]:
         with self._patience.errors():
-            reader = await self._patience.tried(self._new_consumer)
+            reader = await self._patience.tried(partial(self._new_consumer, fetch_bytes))
         try:
             reader.assign([tp])
             reader.seek(tp, start)
@@ -269,6 +321,15 @@ async def _advance(
         reached = await reader.position(tp)
         if tp in found or reached > position:
             return found.get(tp, ()), reached
+
+
+def _member(metadata: bytes, assignment: bytes) -> Member:
+    partitions: dict[str, set[int]] = defaultdict(set)
+    if assignment:
+        for topic, numbers in ConsumerProtocolMemberAssignment.decode(assignment).assignment:
+            partitions[topic].update(numbers)
+    told = ConsumerProtocolMemberMetadata.decode(metadata).user_data if metadata else b""
+    return Member(told or b"", {topic: frozenset(each) for topic, each in partitions.items()})
 
 
 def record_of(record: Any) -> Record:
