@@ -46,7 +46,7 @@ CALLS = {
     "hits": HEAVY,
     "experiments": HEAVY,
     "products list": HEAVY | {"schemas.definitions"},
-    "dead-letters list": HEAVY | {"schemas.definitions"},
+    "dead-letters list": HEAVY,
     "suppressions list": HEAVY | {"schemas.definitions"},
     "import --help": HEAVY | {"schemas.definitions"},
     "bounces classify events.ndjson": HEAVY | {"schemas.definitions"},
