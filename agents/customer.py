@@ -14,7 +14,6 @@ from agents import (
     cart,
     consent,
     coupons,
-    digests,
     identity,
     interests,
     mails,
@@ -22,6 +21,7 @@ from agents import (
     orders,
     profile,
     reachability,
+    recognition,
     score,
     standing,
     tracking,
@@ -30,9 +30,9 @@ from agents.catalogue import Change, concerns
 from agents.context import Context, Occurred, Repeated
 from agents.effects import signal
 from agents.workflows import turn
-from schemas.customer import SEEN_BYTES, SEEN_IDS, Customer
+from schemas.customer import Customer
 from schemas.definitions.triggers import OnProduct
-from schemas.events import Event
+from schemas.events import INTERNAL_TYPES, Event
 from schemas.retry import Retry
 from schemas.signals import CustomerErased, DataRequested
 
@@ -44,10 +44,12 @@ Handler = Callable[[Customer, Event, Context], list[Occurred]]
 def receive(customer: Customer, event: Event, context: Context) -> bool:
     """Apply one event. Returns False when the customer has seen it before.
 
-    Raises Refused, having changed nothing, when the event makes no sense.
+    What our own actors have told was heard by its origin (`agents/origins.py`). Raises Refused,
+    having changed nothing, when the event makes no sense or could not be remembered.
     """
-    seen = digests.digest(event.id)
-    if digests.contains(customer.seen, seen):
+    told = event.origin is not None and event.type in INTERNAL_TYPES
+    wanted = b"" if told else recognition.digest(event, context)
+    if not told and recognition.is_known(customer, event, wanted, context):
         return False
     if customer.became and event.type not in _OWN:
         identity.forward(customer, event, context)
@@ -63,7 +65,8 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
             _apply(customer, event, context)
         except Repeated:
             return False
-    customer.seen = (customer.seen + seen)[-SEEN_IDS * SEEN_BYTES :]
+    if not told:
+        recognition.remember(customer, event, wanted, context)
     return True
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from agents import plans, score, triggers
 from agents.digests import derived_id
 from agents.plans import Plan
+from agents.recognition import Recognition
 from agents.score import Scored
 from agents.segments import NO_SEGMENTS, Segmentation, compile_segments
 from agents.standing import Standing
@@ -57,9 +58,11 @@ class Published:
 class Definitions:
     """All published versions. Grows while it is in use: a version never changes and never goes."""
 
-    def __init__(self, *, coupon_key: bytes = b"") -> None:
-        """`coupon_key` makes generated codes unguessable; every worker has the same."""
+    def __init__(self, *, coupon_key: bytes = b"", recognition: Recognition | None = None) -> None:
+        """`coupon_key` makes generated codes unguessable, `recognition` says how an event that
+        comes again is known; every worker has the same."""
         self.coupon_key = coupon_key
+        self.recognition = recognition or Recognition()
         self.listens_to: set[str] = set()
         """Occurrences that a run of any version has to be told of, and types that lead to them."""
         self.followed: set[str] = set()

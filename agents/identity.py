@@ -37,6 +37,20 @@ from schemas.wire import MAX_EVENT_BYTES, to_record
 
 SOURCE = "/ritorno/customers"
 
+_KEPT = frozenset({"key", "applied", "seen", "memory"})
+"""What stays with a visitor's actor when it hands over: an event that comes again still comes
+here."""
+_UNTOLD = frozenset(
+    {"applied", "seen", "memory",  # of the actor and not of the person
+     "weight", "taken",
+     "became",  # it is the one who is told
+     "last_seen",  # the merge itself is seen
+     "segments", "watches", "reviewed", "dated", "refused"}  # found anew by whoever takes over
+)  # fmt: skip
+_TOLD = tuple(name for name in Customer.__struct_fields__ if name not in _UNTOLD)
+"""What a visitor's actor tells of the visitor: all that is not said to stay behind, so that a field
+that is new is told, too."""
+
 _LONGER = 16
 """How much longer JSON may become as we write it: `1e15` is a number of eighteen digits here, and
 `{"sku":1}` says a quantity, too."""
@@ -107,6 +121,7 @@ def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]
         visitor = handing_over.unpacked(data.state)
     except ValueError as error:
         raise Refused("invalid_event", f"state: {error}"[:200]) from None
+    orders.require_room_for(customer, visitor)
     for visitor_id in (*visitor.visitors, data.anonymous_id):
         _know(customer, visitor_id)
     _adopt_profile(customer, visitor, context)
@@ -178,48 +193,12 @@ def _adopt_profile(customer: Customer, visitor: Customer, context: Context) -> N
 
 def _hand_over(customer: Customer, customer_id: str, event: Event, context: Context) -> None:
     """Send all that is known to the customer's actor; only the way there stays here."""
-    knowledge = Customer(
-        key=customer.key,
-        profile=customer.profile,
-        consents=customer.consents,
-        lists=customer.lists,
-        cart=customer.cart,
-        orders=customer.orders,
-        order_ids=customer.order_ids,
-        statistics=customer.statistics,
-        engagement=customer.engagement,
-        runs=list(customer.runs),
-        entered=customer.entered,
-        sent=customer.sent,
-        pending=customer.pending,
-        suppressed=customer.suppressed,
-        bounces=customer.bounces,
-        visitors=customer.visitors,
-        views=customer.views,
-        first_seen=customer.first_seen,
-        tags=customer.tags,
-        fields=customer.fields,
-        scores=customer.scores,
-        interests=customer.interests,
-        visits=customer.visits,
-        purchases=customer.purchases,
-        mail=customer.mail,
-        source=customer.source,
-        tier=customer.tier,
-        coupons=customer.coupons,
-        points=customer.points,
-        counted=customer.counted,
-        finished=customer.finished,
-        evidence=customer.evidence,
-        last_active=customer.last_active,
-        ignored=customer.ignored,
-        left_list=customer.left_list,
-    )
+    knowledge = Customer(**{name: getattr(customer, name) for name in _TOLD})
     state = handing_over.packed(knowledge)
     handover = VisitorMerged(anonymous_id=customer.key, state=state)
     _tell(customer_id, "visitor.merged", handover, event, context)
     turn.leave(customer, context)
-    customer.become(Customer(key=customer.key, applied=customer.applied, seen=customer.seen))
+    customer.become(Customer(**{name: getattr(customer, name) for name in _KEPT}))
 
 
 def _tell(

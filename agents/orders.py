@@ -1,13 +1,16 @@
-"""Orders: counted once each, for ever; the last ones are kept in detail."""
+"""Orders: counted once each, for ever; the last ones are kept in detail.
+
+An order is known by its shop and number, on whichever way and under whichever id its events come.
+"""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
 from agents import cart, coupons, digests, loyalty, occurrences, purchases, replenishment
-from agents.context import Context, Occurred, Repeated
+from agents.context import Context, Occurred, Refused, Repeated
 from schemas.bounds import fits, kept_bytes, largest
-from schemas.customer import SEEN_BYTES, Customer
+from schemas.customer import ORDER_IDS_BYTES, SEEN_BYTES, Customer
 from schemas.customer.shopping import (
     ORDER_LINES_KEPT,
     ORDERS_KEPT,
@@ -41,19 +44,20 @@ _LARGEST_HEAD = largest(Order) - ORDER_LINES_KEPT * _LARGEST_LINE
 def completed(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """Take in a purchase. The same order again is nothing, whatever its event id."""
     data: OrderCompleted = event.data
-    if not note(customer, f"order:{data.order_id}"):
+    shop = _shop(event, context)
+    if not _note(customer, "order", data.order_id, shop):
         raise Repeated
     time, amount = context.when(event.time), data.amount()
-    order = _to_order(data, time, amount)
+    order = _to_order(data, time, amount, shop)
     _count(customer, order)
     _keep(customer, order)
     _look_ahead(customer, order, context)
     if data.email and not customer.profile.email and is_address(data.email):
         customer.profile.email = data.email
     occurred = [_about("order.completed", order, time)]
-    if is_noted(customer, f"reversed:{data.order_id}"):  # the refund overtook its order
+    if _is_noted(customer, "reversed", data.order_id, shop):  # the refund overtook its order
         order.status = "refunded"
-        if is_noted(customer, f"unpriced:{data.order_id}"):
+        if _is_noted(customer, "unpriced", data.order_id, shop):
             _refund(customer, amount, data.currency, time, context)
         occurred = [occurred[0]._replace(begins=False)]
     occurred += coupons.redeem(customer, event, context)
@@ -66,7 +70,7 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Occurr
 def updated(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """Take in where it is."""
     data: OrderProgress = event.data
-    order = customer.order(data.order_id)
+    order = customer.order(data.order_id, _shop(event, context))
     if order is not None:
         order.carrier = cart.name_text(data.carrier) or order.carrier
         order.url = cart.url_text(data.order_url) or order.url
@@ -89,7 +93,7 @@ def delivered(customer: Customer, event: Event, context: Context) -> list[Occurr
     """The order has arrived."""
     updated(customer, event, context)
     occurred = _progress(customer, event, context, "delivered")
-    order = customer.order(event.data.order_id)
+    order = customer.order(event.data.order_id, _shop(event, context))
     if order is not None and occurred:
         order.delivered = occurred[0].time
     return occurred
@@ -125,13 +129,12 @@ def adopt(customer: Customer, other: Customer) -> None:
     """
     mine, theirs = customer.statistics, other.statistics
     for order in other.orders:
-        if is_noted(customer, f"order:{order.id}"):
+        if _is_noted(customer, "order", order.id, order.shop):
             _discount(theirs, order)
             purchases.uncount(other.purchases, order, customer.profile.zone)
         else:
             _keep(customer, order)
-    for place in range(0, len(other.order_ids), SEEN_BYTES):
-        _remember(customer, other.order_ids[place : place + SEEN_BYTES])
+    customer.order_ids += b"".join(_unknown(customer, other))
     purchases.adopt(customer.purchases, other.purchases)
     mine.count += theirs.count
     mine.items += theirs.items
@@ -145,7 +148,19 @@ def adopt(customer: Customer, other: Customer) -> None:
         mine.last = max(mine.last, theirs.last)
 
 
-def _to_order(data: OrderCompleted, time: int, amount: Decimal) -> Order:
+def require_room_for(customer: Customer, other: Customer) -> None:
+    """Raise Refused when the orders of both cannot be remembered together."""
+    require_room(customer, len(_unknown(customer, other)))
+
+
+def _unknown(customer: Customer, other: Customer) -> list[bytes]:
+    """Return what only the other one remembers of orders."""
+    theirs = other.order_ids
+    each = (theirs[place : place + SEEN_BYTES] for place in range(0, len(theirs), SEEN_BYTES))
+    return [digest for digest in each if not digests.contains(customer.order_ids, digest)]
+
+
+def _to_order(data: OrderCompleted, time: int, amount: Decimal, shop: str) -> Order:
     return Order(
         id=data.order_id,
         time=time,
@@ -163,6 +178,7 @@ def _to_order(data: OrderCompleted, time: int, amount: Decimal) -> Order:
         coupon=cart.name_text(data.coupon),
         carrier=cart.name_text(data.carrier),
         url=cart.url_text(data.order_url),
+        shop=shop,
     )
 
 
@@ -237,7 +253,8 @@ def _tracking_url(text: str | None) -> str:
 def _progress(
     customer: Customer, event: Event, context: Context, status: OrderStatus
 ) -> list[Occurred]:
-    time, order = context.when(event.time), customer.order(event.data.order_id)
+    time = context.when(event.time)
+    order = customer.order(event.data.order_id, _shop(event, context))
     if order is None:
         return [Occurred(f"order.{status}", time, order_id=event.data.order_id)]
     if _RANK[order.status] >= _RANK[status]:
@@ -250,9 +267,10 @@ def _reverse(
     customer: Customer, event: Event, context: Context, status: OrderStatus
 ) -> list[Occurred]:
     data: OrderReversed = event.data
-    if not note(customer, f"reversal:{data.refund_id or data.order_id}"):
+    shop = _shop(event, context)
+    if not _note(customer, "reversal", data.refund_id or data.order_id, shop, besides=2):
         raise Repeated
-    order = customer.order(data.order_id)
+    order = customer.order(data.order_id, shop)
     amount = data.total if data.total is not None else (order.total if order else None)
     whole = order is None or amount is None or amount >= order.total
     if amount is not None and (status == "refunded" or order is not None):  # else: with its order
@@ -261,9 +279,9 @@ def _reverse(
     if order is not None and whole:
         order.status = status
     if order is None and (data.total is None or status == "cancelled"):
-        note(customer, f"unpriced:{data.order_id}")
+        _note(customer, "unpriced", data.order_id, shop)
     if whole:
-        note(customer, f"reversed:{data.order_id}")
+        _note(customer, "reversed", data.order_id, shop)
     return [Occurred(f"order.{status}", context.when(event.time), order_id=data.order_id)]
 
 
@@ -283,15 +301,52 @@ def _about(name: str, order: Order, time: int) -> Occurred:
 
 
 def note(customer: Customer, token: str) -> bool:
-    """Remember something of an order for ever; return whether it was new."""
-    return _remember(customer, digests.digest(token))
+    """Remember something of an order for ever; return whether it was new.
 
-
-def _remember(customer: Customer, digest: bytes) -> bool:
+    Raises Refused when it is and there is no room for it.
+    """
+    digest = digests.digest(token)
     if digests.contains(customer.order_ids, digest):
         return False
+    require_room(customer, 1)
     customer.order_ids += digest
     return True
+
+
+def require_room(customer: Customer, more: int) -> None:
+    """Raise Refused when `more` cannot be remembered besides what is: nothing is ever forgotten."""
+    if len(customer.order_ids) + more * SEEN_BYTES > ORDER_IDS_BYTES:
+        known = len(customer.order_ids) // SEEN_BYTES
+        detail = f"order_id: {known} orders and the like of this customer are remembered for ever, "
+        raise Refused("orders_full", detail + "and no more fit")
+
+
+def has_room(customer: Customer) -> bool:
+    """Return whether one more can be remembered."""
+    return len(customer.order_ids) + SEEN_BYTES <= ORDER_IDS_BYTES
+
+
+def _note(customer: Customer, what: str, id_: str, shop: str, *, besides: int = 0) -> bool:
+    """Remember something of a shop's order; there is room for so many `besides`. See `note`."""
+    if _is_noted(customer, what, id_, shop):
+        return False
+    require_room(customer, 1 + besides)
+    return note(customer, _token(what, id_, shop))
+
+
+def _is_noted(customer: Customer, what: str, id_: str, shop: str) -> bool:
+    """Whether it was noted; also when that was before the shops were told apart."""
+    return is_noted(customer, _token(what, id_, shop)) or (
+        shop != "" and is_noted(customer, _token(what, id_, ""))
+    )
+
+
+def _token(what: str, id_: str, shop: str) -> str:
+    return f"{what}:{shop}\0{id_}" if shop else f"{what}:{id_}"
+
+
+def _shop(event: Event, context: Context) -> str:
+    return context.live.definitions.recognition.sources.shop(event.source)
 
 
 def is_noted(customer: Customer, token: str) -> bool:

@@ -12,7 +12,8 @@ from schemas.instant import to_rfc3339
 from schemas.money import amount_text
 from schemas.stored import NEVER
 
-_HIDDEN = frozenset({"seen", "order_ids", "digest", "digests", "former"})
+_HIDDEN = frozenset({"seen", "memory", "weight", "order_ids", "digest", "digests", "former"})
+_HIDDEN_WHEN_EMPTY = frozenset({"shop"})
 _INSTANTS = frozenset(
     {
         "time",
@@ -42,7 +43,7 @@ def _plain(value: Any, *, is_instant: bool) -> Any:
         return {
             name: _plain(getattr(value, name), is_instant=name in _INSTANTS)
             for name in value.__struct_fields__
-            if name not in _HIDDEN
+            if name not in _HIDDEN and (name not in _HIDDEN_WHEN_EMPTY or getattr(value, name))
         }
     if isinstance(value, list):
         return [_plain(item, is_instant=is_instant) for item in value]

@@ -20,6 +20,7 @@ from streams.settings.sources import PREFIX, SettingsError
 if TYPE_CHECKING:
     from agents.mailer.dkim import DkimKey
     from agents.mailer.reputation import WarmUp
+    from agents.recognition import Recognition
     from streams.internal.asking import Lookups
     from streams.logs.kafka.security import KafkaSecurity
 
@@ -128,6 +129,18 @@ def signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
         )
     secret = _kept_key(settings.data_dir / KEY_FILE)
     return (SigningKey(hashlib.sha256(secret.encode()).hexdigest()[:8], secret),)
+
+
+def recognition(settings: Settings) -> Recognition:
+    """Return how an event that comes again is known."""
+    from agents.recognition import (  # noqa: PLC0415  # few commands decide
+        DAY_MS,
+        Recognition,
+        Sources,
+    )
+
+    sources = Sources(settings.shop_sources)
+    return Recognition(settings.event_memory_days * DAY_MS, sources)
 
 
 def coupon_key(settings: Settings) -> bytes:

@@ -22,6 +22,7 @@ from agents.changes import Place, Poisoned, Unwritable
 from agents.definitions import Definitions
 from agents.effects import Effect
 from agents.partition import PartitionActors
+from agents.recognition import Recognition
 from schemas.aside import SetAside, decode_set_aside
 from schemas.checking import Unreadable
 from schemas.commands import SendCommand
@@ -224,12 +225,15 @@ class Partition:
         return (time, self._number, self._sequence, line)
 
 
-def prepared(files: Mapping[str, bytes]) -> tuple[Definitions, dict[str, str]]:
+def prepared(
+    files: Mapping[str, bytes], recognition: Recognition | None = None
+) -> tuple[Definitions, dict[str, str]]:
     """Return canonical definitions by id, ready to decide by, and the version of each.
 
-    Raises ValueError when one can't be read.
+    `recognition`: how an event that comes again is known, by default as without any settings.
+    Raises ValueError when a definition can't be read.
     """
-    definitions, live = Definitions(), versions_of(files)
+    definitions, live = Definitions(recognition=recognition), versions_of(files)
     for name, content in files.items():
         definitions.add(live[name], content)
     return definitions, live

@@ -32,7 +32,14 @@ from agents.partition import PartitionActors
 from streams import garbage
 from streams.app import App
 from streams.clock import Clock, SystemClock
-from streams.configured import coupon_key, log_from, lookups_of, mail_settings, warm_up
+from streams.configured import (
+    coupon_key,
+    log_from,
+    lookups_of,
+    mail_settings,
+    recognition,
+    warm_up,
+)
 from streams.customers import CustomersRuntime
 from streams.definitions import Library
 from streams.failures import WorkerFailed
@@ -160,7 +167,9 @@ class Worker:
         self._running.push_async_callback(self.eraser.stop)
 
     async def _customers(self) -> CustomersRuntime[Changes]:
-        definitions = Definitions(coupon_key=coupon_key(self.settings))
+        definitions = Definitions(
+            coupon_key=coupon_key(self.settings), recognition=recognition(self.settings)
+        )
         partitions = await self.log.partitions(CUSTOMER_EVENTS)
         interval = int(self.settings.tick_seconds * 1000)
         self.ticks = Ticks(self.log, CUSTOMER_EVENTS, self.clock, interval)

@@ -252,13 +252,18 @@ def _kept_out(
 def _has_been_in(customer: Customer, published: Published, subject: str, now: int) -> bool:
     """Whether it is not yet time to enter again for the same subject."""
     workflow = published.workflow
-    if _comes_again(workflow) and orders.is_noted(customer, _token(workflow, subject)):
+    if _comes_again(workflow) and not _can_begin(customer, _token(workflow, subject)):
         return True
     last = customer.entered.get(_key(published, subject))
     if last is None or last.subject != subject or workflow.entry.once_per == "event":
         return False
     again_after = workflow.entry.again_after
     return again_after is None or now - last.time < again_after
+
+
+def _can_begin(customer: Customer, token: str) -> bool:
+    """Whether it has not begun before, and that it has begun can be remembered."""
+    return orders.has_room(customer) and not orders.is_noted(customer, token)
 
 
 def _in_season(season: Season, today: date) -> bool:

@@ -82,9 +82,12 @@ from schemas.customer.shopping import (
 from schemas.stored import NEVER, body, head, is_erased, pack
 
 SEEN_IDS = 64
-"""Event ids remembered. An upstream retry or our own forwarding repeats within the last handful."""
+"""Event ids that release 0.1 remembered."""
 SEEN_BYTES = 8
-"""Of each id an xxh3 hash: among 64 of them a false repeat has a chance of 1 in 2⁵⁸."""
+"""Of each id an xxh3 hash: among 7,000 of them a false repeat has a chance of 1 in 2⁵¹."""
+MEMORY_BYTES = 56 * 1024
+"""Some 7,000 events of one customer within the span in which they are known again: a thousand a day
+for a week, which no person causes."""
 ORDER_IDS_BYTES = 56 * 1024
 """Seven thousand orders, refunds and the like of one customer: one a day for nineteen years."""
 CAMPAIGNS_KEPT = 1
@@ -98,6 +101,7 @@ class Customer(msgspec.Struct, array_like=True):
     applied: int = -1
     """Offset of the last record that this state includes."""
     seen: Annotated[bytes, InBytes(SEEN_IDS * SEEN_BYTES)] = b""
+    """Hashes of the ids that release 0.1 has remembered; empty once one has come since."""
     profile: Profile = field(default_factory=Profile)
     consents: Annotated[dict[Word, Consent], InNumber(PURPOSES)] = {}
     lists: Annotated[dict[ListName, Subscription], InNumber(LISTS_KEPT)] = {}
@@ -173,6 +177,9 @@ class Customer(msgspec.Struct, array_like=True):
     weight: int = 0
     """Upper estimate of what this record comes to, bytes; 0 when it was never measured
     (`agents/fullness.py`)."""
+    memory: Annotated[dict[int, bytes], InBytes(MEMORY_BYTES)] = {}
+    """By day of the log's time, hashes of the events that came, `SEEN_BYTES` each; under negative
+    keys those that were in `seen` (`agents/recognition.py`)."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""
@@ -203,9 +210,13 @@ class Customer(msgspec.Struct, array_like=True):
         on = [each.pending for each in self.lists.values() if each.subscribed]
         return not on or not all(on)
 
-    def order(self, order_id: str) -> Order | None:
-        """Return one of the orders kept in detail."""
-        return next((order for order in self.orders if order.id == order_id), None)
+    def order(self, order_id: str, shop: str | None = None) -> Order | None:
+        """Return one of the orders kept in detail; `shop`: of this one, or of before shops were
+        told apart."""
+        return next(
+            (o for o in self.orders if o.id == order_id and (shop is None or o.shop in ("", shop))),
+            None,
+        )
 
 
 _ENCODER = msgspec.msgpack.Encoder()

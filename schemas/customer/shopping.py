@@ -139,6 +139,8 @@ class Order(msgspec.Struct, array_like=True):
     carrier: _NameText = ""
     url: _Url = ""
     """Where the customer sees it in the shop."""
+    shop: Name = ""
+    """Whose order number it is; empty where there is but one shop (`agents/recognition.py`)."""
 
 
 class OrderStatistics(msgspec.Struct, array_like=True):

@@ -102,11 +102,12 @@ def _looks_like_file(source: str) -> bool:
 
 
 def _of_file(path: Path, until: int, settings: Settings, *, everything: bool) -> Outcome:
+    from streams.configured import recognition  # noqa: PLC0415  # as above
     from streams.definitions import read_files  # noqa: PLC0415  # as above
     from streams.replay import prepared, replay_file  # noqa: PLC0415  # as above
 
     files = read_files(settings.workflows_dir, everything=everything)
-    definitions, live = prepared(files)
+    definitions, live = prepared(files, recognition(settings))
     with opened(path) as source, progress(f"replaying {path.name}", source.size) as bar:
         return replay_file(
             _lines(source.stream),
@@ -119,11 +120,11 @@ def _of_file(path: Path, until: int, settings: Settings, *, everything: bool) ->
 
 async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
     from agents.definitions import Definitions  # noqa: PLC0415  # as above
-    from streams.configured import coupon_key  # noqa: PLC0415  # as above
+    from streams.configured import coupon_key, recognition  # noqa: PLC0415  # as above
     from streams.definitions import Library  # noqa: PLC0415  # as above
     from streams.replay import replay_topic  # noqa: PLC0415  # as above
 
-    definitions = Definitions(coupon_key=coupon_key(settings))
+    definitions = Definitions(coupon_key=coupon_key(settings), recognition=recognition(settings))
     with progress(f"replaying {topic}") as bar:
         async with open_log(settings) as log:
             if await log.describe(topic) is None:

@@ -55,7 +55,9 @@ EVENT_RESULTS = ("applied", "repeated", "forwarded", "moved", "waiting", "refuse
 REFUSAL_REASONS = (
     "invalid_json",
     "invalid_event",
+    "memory_full",
     "missing_id",
+    "orders_full",
     "record_full",
     "too_large",
     "too_many_lists",

@@ -51,6 +51,7 @@ from streams.settings.values import (
     OptionalWebUrl,
     Providers,
     Selectors,
+    ShopSources,
     SmtpUrls,
     TokenKeys,
     WebUrl,
@@ -105,6 +106,16 @@ class Settings(BaseSettings):
     tick_seconds: float = Field(default=1.0, ge=0.05, le=3600)
     """Between two of the records by which time passes when nothing else happens, at least: a timer
     is late by no more. Where none is due, one is written every five minutes."""
+
+    event_memory_days: int = Field(default=7, ge=1, le=30)
+    """For how long an event that comes again is known by its source and id, in the log's time. A
+    customer has room for some 7,000 of them; what is more is refused."""
+    shop_sources: ShopSources = {}
+    """`PREFIX=SHOP[,PREFIX=SHOP]`: sources of events that are one shop's, by what they begin with;
+    the longest that fits counts. Their ids are known as the shop's, on whichever way they come, and
+    with several shops each has order numbers of its own. Empty: ids are known as each source's
+    own, and there is one shop. Replay it with the same, and don't change it lightly: what was
+    remembered under another name is new."""
 
     kafka_security: Literal["plaintext", "tls", "sasl_plaintext", "sasl_tls"] = "plaintext"
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"

@@ -210,6 +210,21 @@ def _providers(value: object) -> object:
     return value
 
 
+def _shop_sources(value: object) -> object:
+    """Read `PREFIX=SHOP,PREFIX=SHOP`; a table, in a file, is taken as it is."""
+    if isinstance(value, str):
+        pairs = [part.rpartition("=")[::2] for part in value.split(",") if part.strip()]
+        value = {prefix.strip(): shop.strip() for prefix, shop in pairs}
+    if isinstance(value, dict):
+        for prefix, shop in value.items():
+            if not prefix or not re.fullmatch(r"[A-Za-z0-9._-]{1,63}", str(shop)):
+                raise _MistakeError(
+                    f"expected PREFIX=SHOP (got {prefix}={shop}), such as /shop-it/=it; a shop's "
+                    "name has letters, digits, dots and hyphens"
+                )
+    return value
+
+
 def _token_keys(value: object) -> object:
     """Read `ID:SECRET,ID:SECRET` or a table id → secret. The first one signs, all verify."""
     if isinstance(value, str):
@@ -245,4 +260,5 @@ Identifier = Annotated[str, AfterValidator(_identifier)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 Providers = Annotated[dict[str, str], BeforeValidator(_providers)]
+ShopSources = Annotated[dict[str, str], BeforeValidator(_shop_sources)]
 TokenKeys = Annotated[tuple[TokenKey, ...], BeforeValidator(_token_keys)]

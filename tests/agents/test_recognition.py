@@ -1,0 +1,321 @@
+"""An event that comes again: known by source and id, for a span of time and never for a count."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from agents import digests
+from agents.recognition import DAY_MS, REMEMBERED_MS, Recognition, Sources
+from schemas.customer import (
+    MEMORY_BYTES,
+    ORDER_IDS_BYTES,
+    Customer,
+    decode_customer,
+    encode_customer,
+)
+from schemas.stored import FORMAT, HEAD_SIZE, pack
+from streams.replay import replay_file
+from tests.agents.world import DAY, FILES, HOUR, MINUTE, START, World
+from tests.replay.test_replay_file import LIVE
+
+WEEK = 7 * DAY
+
+
+def world_with(shops: Mapping[str, str] | None = None, remembered: int = REMEMBERED_MS) -> World:
+    world = World()
+    world.definitions.recognition = Recognition(remembered, Sources(shops or {}))
+    return world
+
+
+def look(world: World, *numbers: int, sender: str = "/shop", customer: str = "anna") -> World:
+    for number in numbers:
+        world.tell("product.viewed", customer, id_=f"v{number}", sender=sender, product_id="p")
+    return world
+
+
+def replayed(lines: list[dict[str, object]]) -> Customer:
+    content = [json.dumps(line).encode() for line in lines]
+    definitions = World().definitions
+    outcome = replay_file(content, until=START + 30 * DAY_MS, definitions=definitions, live=LIVE)
+    assert outcome.refusals == []
+    return decode_customer("rosa", outcome.customers["rosa"])
+
+
+def test_two_sources_may_count_alike() -> None:
+    """An order was lost because a cart's event had the same id."""
+    told = [
+        ("1001", "/shop/carts", "cart.product_added", "10:00:00",
+         {"cart_id": "c1", "product_id": "moka", "name": "Moka", "price": "34.90"}),
+        ("c-1", "/shop/accounts", "customer.created", "10:00:01", {"email": "rosa@example.com"}),
+        ("c-2", "/shop/accounts", "consent.given", "10:00:02", {"purpose": "marketing"}),
+        ("1001", "/shop/orders", "order.completed", "10:30:00",
+         {"order_id": "1001", "cart_id": "c1", "total": "34.90",
+          "products": [{"product_id": "moka", "name": "Moka", "price": "34.90"}]}),
+    ]  # fmt: skip
+    rosa = replayed([
+        {"specversion": "1.0", "id": id_, "source": source, "type": type_, "subject": "rosa",
+         "time": f"2026-03-02T{time}Z", "data": data}
+        for id_, source, type_, time, data in told
+    ])  # fmt: skip
+    assert rosa.statistics.count == 1
+    assert rosa.cart.lines == []
+
+
+def test_64_others_later_it_is_still_known() -> None:
+    def track(event: str, id_: str, time: str, **properties: object) -> dict[str, object]:
+        return {"type": "track", "event": event, "messageId": id_, "userId": "rosa",
+                "timestamp": f"2026-03-02T{time}Z", "properties": properties}  # fmt: skip
+
+    events = [
+        track("Product Added", "m0", "10:00:00", product_id="p0", price="1.00", quantity=1),
+        *(track("Product Viewed", f"v{n}", f"11:{n // 60:02}:{n % 60:02}", product_id=f"p{n}")
+          for n in range(64)),
+    ]  # fmt: skip
+    rosa = replayed(events + events)
+    assert rosa.views == 64
+    assert [(line.product_id, line.quantity) for line in rosa.cart.lines] == [("p0", 1)]
+    assert rosa.engagement.value == replayed(events).engagement.value
+
+
+@pytest.mark.parametrize("others", [0, 63, 64, 1_000])
+def test_it_is_known_whatever_came_in_between(others: int) -> None:
+    world = look(World(), *range(others + 1))
+    look(world.at(HOUR), *range(others + 1))
+    assert world.customer().views == others + 1
+
+
+def test_it_is_known_for_the_span_and_not_for_much_longer() -> None:
+    world = look(World(), 1)
+    look(world.at(WEEK - MINUTE), 1)
+    assert world.customer().views == 1
+    look(world.at(8 * DAY + 14 * HOUR), 1)
+    assert world.customer().views == 2
+
+
+@pytest.mark.parametrize("days", [1, 3, 30])
+def test_the_span_can_be_set(days: int) -> None:
+    world = look(world_with(remembered=days * DAY_MS), 1)
+    look(world.at(days * DAY - 1), 1)
+    assert world.customer().views == 1
+    look(world.at((days + 2) * DAY), 1)
+    assert world.customer().views == 2
+
+
+def test_what_is_too_old_is_let_go() -> None:
+    world = World()
+    for day in range(40):
+        look(world.at(day * DAY), day)
+        assert len(world.customer().memory) <= 8
+    assert sum(map(len, world.customer().memory.values())) == 8 * 8
+
+
+def test_whether_it_is_still_known_does_not_depend_on_when_the_page_was_turned() -> None:
+    """A repetition alone turns no page, so two customers may differ in what they still keep."""
+    quiet, busy = look(World(), 1), look(World(), 1)
+    for day in range(1, 12):
+        look(quiet.at(day * DAY), 1)
+        look(busy.at(day * DAY), 1, 100 + day)
+        assert quiet.customer().views == busy.customer().views - day
+
+
+def test_another_source_is_another_event() -> None:
+    world = look(World(), 1, sender="/shop")
+    look(world, 1, sender="/app")
+    assert world.customer().views == 2
+
+
+def test_a_shops_sources_can_be_one() -> None:
+    world = world_with({"/segment": "shop", "/shop/": "shop"})
+    look(world, 1, sender="/segment")
+    look(world, 1, sender="/shop/events")
+    look(world, 1, sender="/elsewhere")
+    assert world.customer().views == 2
+
+
+def test_an_order_counts_once_on_whichever_way_it_comes() -> None:
+    world = World().tell("order.completed", order_id="o1", total="10", sender="/segment")
+    world.tell("order.completed", order_id="o1", total="10", sender="/shop/orders")
+    assert world.customer().statistics.count == 1
+
+
+def test_several_shops_have_order_numbers_of_their_own() -> None:
+    world = world_with({"/it/": "it", "/de/": "de", "/segment-it": "it"})
+    for sender in ("/it/orders", "/segment-it", "/de/orders", "/it/orders"):
+        world.tell("order.completed", order_id="1001", total="10", sender=sender)
+    assert world.customer().statistics.count == 2
+    world.tell("order.shipped", order_id="1001", sender="/de/orders")
+    assert {o.shop: o.status for o in world.customer().orders} == {
+        "de": "shipped", "it": "completed"
+    }  # fmt: skip
+    world.tell("order.cancelled", order_id="1001", sender="/it/orders")
+    assert {o.shop: o.status for o in world.customer().orders} == {
+        "de": "shipped", "it": "cancelled"
+    }  # fmt: skip
+
+
+def test_a_visitors_order_of_another_shop_is_another_order() -> None:
+    world = world_with({"/it/": "it", "/de/": "de"})
+    world.tell("order.completed", "v", order_id="1001", total="10", sender="/de/orders")
+    world.tell("order.completed", order_id="1001", total="10", sender="/it/orders")
+    world.tell("customer.identified", anonymous_id="v")
+    assert world.customer().statistics.count == 2
+
+
+def test_orders_from_before_the_shops_were_told_apart_stay_counted() -> None:
+    world = World().tell("order.completed", order_id="1001", total="10", sender="/it/orders")
+    world.definitions.recognition = Recognition(sources=Sources({"/it/": "it", "/de/": "de"}))
+    world.tell("order.completed", order_id="1001", total="10", sender="/it/orders")
+    world.tell("order.shipped", order_id="1001", sender="/it/orders")
+    assert world.customer().statistics.count == 1
+    assert world.customer().orders[0].status == "shipped"
+
+
+def test_the_longest_prefix_counts() -> None:
+    sources = Sources({"/": "all", "/shop/de": "de"})
+    assert [sources.of(s) for s in ("/shop/de/x", "/shop/it", "urn:x")] == ["de", "all", "urn:x"]
+    assert [sources.shop(s) for s in ("/shop/de/x", "/shop/it", "urn:x")] == ["de", "all", ""]
+    alone = Sources({"/": "all"})
+    assert (alone.of("/x"), alone.shop("/x")) == ("all", ""), "one shop, however it is called"
+
+
+def from_before(customer: Customer) -> bytes:
+    """Return a record as release 0.1 has left it."""
+    stored = encode_customer(customer)
+    assert stored[HEAD_SIZE] == FORMAT
+    return stored[:HEAD_SIZE] + stored[HEAD_SIZE + 1 :]
+
+
+def test_ids_that_release_0_1_has_left_are_known_until_they_are_as_old_as_the_span() -> None:
+    """It knew no source, so it is known from whichever it comes."""
+    seen = b"".join(digests.digest(f"v{n}") for n in range(64))
+    old = Customer(key="anna", applied=-1, seen=seen, views=64, first_seen=START)
+    world = World()
+    world.store[b"anna"] = from_before(old)
+    look(world, *range(64), sender="/app")
+    assert world.customer().views == 64
+    look(world.at(HOUR), 100)
+    assert world.customer().seen == b"", "they have a day now"
+    look(world.at(WEEK), *range(64), sender="/anything")
+    assert world.customer().views == 65
+    look(world.at(WEEK + 2 * DAY), 3, 101)
+    assert world.customer().views == 67
+    assert all(key >= 0 for key in world.customer().memory)
+
+
+def fill(world: World, count: int) -> None:
+    """Let the customer have had so many events, without telling each."""
+    look(world, 0)
+    kept = world.customer()
+    today = max(kept.memory)
+    kept.memory = {today: b"".join(digests.digest(f"/shop\0old {n}") for n in range(count))}
+    world.store[b"anna"] = encode_customer(kept)
+    world.build()
+
+
+FULL = (MEMORY_BYTES - 33 * 16) // 8
+
+
+def test_who_fills_the_room_is_refused_and_nothing_is_forgotten() -> None:
+    world = World()
+    fill(world, FULL - 512)
+    before = world.customer()
+    look(world, 1)
+    assert world.refusals == [
+        ("memory_full", f"{FULL - 512} events of this customer are remembered, and no more fit")
+    ]
+    assert world.counts[-1].refused["memory_full"] == 1
+    assert world.customer().views == before.views
+    world.tell("product.viewed", id_="old 0", product_id="p")
+    assert len(world.refusals) == 1, "what is known is a repetition still"
+    look(world.at(9 * DAY), 2)
+    assert world.customer().views == before.views + 1, "there is room when they are too old"
+
+
+def test_what_our_mailer_says_has_room_of_its_own() -> None:
+    world = World()
+    fill(world, FULL - 512)
+    for number in range(512):
+        world.tell("mail.delivered", id_=f"m{number}", command_id="c", sender="/ritorno/mailer")
+    assert world.refusals == []
+    world.tell("mail.delivered", id_="m512", command_id="c", sender="/ritorno/mailer")
+    assert [reason for reason, _ in world.refusals] == ["memory_full"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "data"),
+    [
+        ("consent.withdrawn", {"purpose": "marketing"}),
+        ("list.unsubscribed", {"list": "news"}),
+        ("order.completed", {"order_id": "o1", "total": "5"}),
+        ("customer.erasure_requested", {}),
+    ],
+)
+def test_what_must_not_be_lost_is_heard_all_the_same(type_: str, data: dict[str, str]) -> None:
+    world = World()
+    fill(world, FULL)
+    world.tell(type_, **data)
+    assert world.refusals == []
+    assert len(encode_customer(world.customer())) < MEMORY_BYTES + 4_000
+    world.tell("order.completed", order_id="o1", total="5", id_="another")
+    assert world.customer().statistics.count == 1
+
+
+def test_orders_are_remembered_for_ever_and_refused_when_no_more_fit() -> None:
+    world = World()
+    many = ORDER_IDS_BYTES // 8 - 1
+    ids = b"".join(digests.digest(f"order:o{n}") for n in range(many))
+    world.store[b"anna"] = encode_customer(Customer(key="anna", order_ids=ids, first_seen=START))
+    world.tell("order.completed", order_id="last", total="5")
+    world.tell("order.completed", order_id="one more", total="5")
+    world.tell("order.refunded", order_id="last", total="5")
+    assert [reason for reason, _ in world.refusals] == ["orders_full", "orders_full"]
+    assert f"{many + 1} orders" in world.refusals[0][1]
+    world.at(400 * DAY).tell("order.completed", order_id="o0", total="5")
+    assert world.customer().statistics.count == 1
+    assert len(world.refusals) == 2
+
+
+def test_a_merge_that_brings_more_orders_than_fit_is_refused_whole() -> None:
+    world = World()
+    half = ORDER_IDS_BYTES // 8 // 2 + 1
+    for name in ("anna", "v"):
+        ids = b"".join(digests.digest(f"order:{name}{n}") for n in range(half))
+        world.store[name.encode()] = encode_customer(
+            Customer(key=name, order_ids=ids, first_seen=START, views=1)
+        )
+    world.tell("customer.identified", anonymous_id="v")
+    assert [reason for reason, _ in world.refusals] == ["orders_full"]
+    assert (world.customer().views, len(world.customer().order_ids)) == (1, half * 8)
+
+
+def test_a_workflow_that_begins_once_an_order_does_not_begin_when_that_can_not_be_kept() -> None:
+    world = World(FILES)
+    ids = bytes(ORDER_IDS_BYTES)
+    world.store[b"anna"] = encode_customer(Customer(key="anna", order_ids=ids, first_seen=START))
+    world.tell("order.shipped", order_id="o1")
+    assert world.refusals == []
+
+
+def test_what_actors_tell_each_other_takes_no_room() -> None:
+    world = World().tell("product.viewed", "v", product_id="p")
+    world.tell("customer.identified", "v", customer_id="anna")
+    assert sum(map(len, world.customer().memory.values())) <= 8, "the news about its traits"
+    world.tell("product.viewed", "v", id_="later", product_id="p")
+    before = world.customer().views
+    world.tell("product.viewed", "anna", id_="later", product_id="p")
+    assert world.customer().views == before, "what was forwarded is known by its own id, too"
+
+
+def test_it_costs_eight_bytes_an_event() -> None:
+    world = look(World(), *range(100))
+    before = len(world.store[b"anna"])
+    look(world, *range(100, 200))
+    assert len(world.store[b"anna"]) - before <= 100 * 8 + 4
+
+
+def test_a_grave_has_no_memory() -> None:
+    world = look(World(), 1, 2, 3).tell("customer.erasure_requested")
+    assert world.store[b"anna"] == pack(world.customer().applied, 2**63 - 1, b"")
