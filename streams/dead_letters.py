@@ -11,7 +11,8 @@ are told as the feed has them now, and workflows only if they are still the live
 since must not be undone.
 
 Sending again appends the originals first and the resolutions after them. A crash in between sends
-one batch twice, which the customer's actor recognises by the event's id.
+one batch twice, which the customer's actor recognises by the event's source and id: the second
+comes right behind the first, and an id is remembered for days (`agents/recognition.py`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,9 @@ products (`product.updated`) go the product feed's way.
 Lines are read in batches. A batch is appended partition by partition in the order of its lines and
 awaited before the next one is read, so that at any moment all lines up to some number are published
 and at most one batch is in doubt. After a failure the same file may be published again, from the
-start or from that line: an event that is already in the log is recognised by its id.
+start or from that line: the customers' actors know an event that is already in the log by its
+source and id. They do so for a week of the log's time, unless it is set otherwise
+(`agents/recognition.py`); what is published again later than that counts again, except orders.
 
 A line that can't be read is reported with number, field and value, and goes to `dead-letters`; the
 others go on.
