@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from agents import plans, score, triggers
 from agents.digests import derived_id
 from agents.plans import Plan
+from agents.pools import Pool, Pools
 from agents.recognition import Recognition
 from agents.score import Scored
 from agents.segments import NO_SEGMENTS, Segmentation, compile_segments
@@ -75,6 +76,7 @@ class Definitions:
         self._workflows: dict[tuple[str, str], Published] = {}
         self._segmentations: dict[tuple[str, str], Segmentation] = {}
         self._scored: dict[tuple[str, str], Mapping[str, Scored]] = {}
+        self._pools: defaultdict[str, dict[str, Pool]] = defaultdict(dict)
 
     def add(self, version: str, content: bytes) -> AnyDefinition:
         """Add one version from its published JSON. Raises ValueError naming what is wrong.
@@ -95,6 +97,10 @@ class Definitions:
             self._segmentations[key] = compile_segments(definition, Vocabulary())
         elif isinstance(definition, Scoring):
             self._scored[key] = score.compile_scoring(definition, Vocabulary())
+        elif isinstance(definition, Coupons):
+            for campaign in definition.campaigns:
+                if campaign.pool:
+                    self._pools[campaign.id][version] = Pool(campaign.pool)
         self._all[key] = definition
         return definition
 
@@ -123,6 +129,10 @@ class Definitions:
                 return id_, version
         return None
 
+    def pools(self, campaign: str) -> Pools:
+        """Return the lists of codes that a campaign has, or had."""
+        return Pools(self._pools[campaign])
+
     def live(self, versions: Mapping[str, str]) -> Live:
         """Return the view on the versions that are live. Raises UnknownVersion."""
         for key in versions.items():
@@ -134,6 +144,7 @@ class Definitions:
         scored = score.by_event(self._scored[key] for key in keys if key in self._scored)
         live = Live(
             definitions=self,
+            coupons=versions.get("coupons", ""),
             plans=plans.plans(standing, _types(by_trigger.keys()), scored),
             by_trigger=by_trigger,
             thresholds=_thresholds(workflows),
@@ -180,6 +191,8 @@ class Live:
     fields: dict[str, CustomField] = field(default_factory=dict)
     standing: Standing = field(default_factory=Standing)
     campaigns: dict[str, Campaign] = field(default_factory=dict)
+    coupons: str = ""
+    """Version of the definition with the campaigns."""
     loyalty: Loyalty | None = None
 
 

@@ -28,6 +28,7 @@ from agents.context import Context, Occurred, Refused
 from agents.digests import derived_id
 from agents.effects import tell
 from agents.workflows import adopting, turn
+from schemas import stored
 from schemas.customer import Customer
 from schemas.customer.person import LINKED_VISITORS
 from schemas.events import Event
@@ -42,7 +43,7 @@ _KEPT = frozenset({"key", "applied", "seen", "memory"})
 here."""
 _UNTOLD = frozenset(
     {"applied", "seen", "memory",  # of the actor and not of the person
-     "weight", "taken",
+     "weight", "taken", "given",
      "became",  # it is the one who is told
      "last_seen",  # the merge itself is seen
      "segments", "watches", "reviewed", "dated", "refused"}  # found anew by whoever takes over
@@ -117,6 +118,8 @@ def linked(customer: Customer, event: Event, context: Context) -> list[Occurred]
 def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """Take over what a visitor's actor knew."""
     data: VisitorMerged = event.data
+    if data.format > stored.FORMAT:  # of a worker of the next release: what it knows would be lost
+        raise stored.FutureFormat(data.format)
     try:
         visitor = handing_over.unpacked(data.state)
     except ValueError as error:
@@ -195,7 +198,7 @@ def _hand_over(customer: Customer, customer_id: str, event: Event, context: Cont
     """Send all that is known to the customer's actor; only the way there stays here."""
     knowledge = Customer(**{name: getattr(customer, name) for name in _TOLD})
     state = handing_over.packed(knowledge)
-    handover = VisitorMerged(anonymous_id=customer.key, state=state)
+    handover = VisitorMerged(anonymous_id=customer.key, state=state, format=stored.FORMAT)
     _tell(customer_id, "visitor.merged", handover, event, context)
     turn.leave(customer, context)
     customer.become(Customer(**{name: getattr(customer, name) for name in _KEPT}))

@@ -40,7 +40,7 @@ from schemas.aside import SetAside, encode_set_aside
 from schemas.controls import control_record
 from schemas.events import SET_ASIDE
 from schemas.records import OutRecord, Record
-from schemas.stored import PROGRESS_KEY, Progress, is_erased, pack_progress
+from schemas.stored import PROGRESS_KEY, FutureFormat, Progress, is_erased, pack_progress
 from streams.definitions import Library
 from streams.log import Log, LogError, RecordTooLarge
 from streams.partitioner import partition_of
@@ -219,7 +219,7 @@ class CustomersRuntime(Generic[ChangesT]):
             async with self._gate.enter(batch) as turn:
                 if turn is not None:
                     await self._advance(self._open[batch.tp], batch.records, turn)
-        except (Fenced, Overtaken, LogError) as error:
+        except (Fenced, Overtaken, LogError, FutureFormat) as error:
             reason = "log" if isinstance(error, LogError) else "fenced"
             self._observer.failed(batch.tp.partition, reason)
             _log.warning("batch given up, opening the partition again",
@@ -328,9 +328,10 @@ class CustomersRuntime(Generic[ChangesT]):
         records: Sequence[Record],
         turn: Turn,
     ) -> None:
-        """Build the actors again, with the place set aside where they have failed twice."""
+        """Build the actors again, with the place set aside where they have failed twice. Raises
+        what is no defect of ours: FutureFormat of a message from a worker of the next release."""
         if not is_ours(error):
-            raise error
+            raise error.__cause__ if isinstance(error.__cause__, FutureFormat) else error
         self._observer.failed(partition.number, "defect")
         if isinstance(error, Poisoned):
             place = error.place

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from agents.changes import Place, Poisoned, Unwritable
 from schemas.failures import Failure
 from schemas.records import Record
+from schemas.stored import FutureFormat
 from streams.log import RecordTooLarge
 
 TWICE = 2
@@ -57,7 +58,7 @@ def is_ours(error: BaseException) -> bool:
     for each in _causes(error):
         if isinstance(each, RecordTooLarge):
             return True
-        if isinstance(each, Failure | OSError | MemoryError):
+        if isinstance(each, Failure | FutureFormat | OSError | MemoryError):
             return False
     return isinstance(error, Poisoned | Unwritable)
 

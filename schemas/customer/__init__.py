@@ -69,11 +69,13 @@ from schemas.customer.runs import (
 from schemas.customer.shopping import (
     COUPONS_ROOM,
     INTERESTS_KEPT,
+    LISTS_OF_CODES,
     ORDERS_ROOM,
     POINTS_KEPT,
     Cart,
     Coupon,
     EarnedPoints,
+    Given,
     Interest,
     Order,
     OrderStatistics,
@@ -150,7 +152,7 @@ class Customer(msgspec.Struct, array_like=True):
     watches: Annotated[dict[Annotated[str, InBytes(WATCH_BYTES)], int], InNumber(WATCHES_KEPT)] = {}
     """When to look whether a workflow with a date or inactivity trigger begins, by workflow id."""
     taken: Annotated[dict[Name, int], InNumber(CAMPAIGNS_KEPT)] = {}
-    """Of a coupon pool's own actor: how many of its codes are gone, by campaign."""
+    """Of a coupon pool's own actor, as release 0.1 has left it: how many of the codes are gone."""
     visits: int = 0
     """Visits to the shop: half an hour of silence ends one."""
     counted: Annotated[
@@ -180,6 +182,9 @@ class Customer(msgspec.Struct, array_like=True):
     memory: Annotated[dict[int, bytes], InBytes(MEMORY_BYTES)] = {}
     """By day of the log's time, hashes of the events that came, `SEEN_BYTES` each; under negative
     keys those that were in `seen` (`agents/recognition.py`)."""
+    given: Annotated[list[Given], InNumber(LISTS_OF_CODES)] = []
+    """Of a coupon pool's own actor: how far its lists of codes are used up; the last one is that
+    of which codes are given now."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""

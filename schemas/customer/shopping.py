@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from schemas.bounds import InBytes, InNumber, Key, Name
+from schemas.bounds import InBytes, InNumber, Key, Name, Word
 from schemas.stored import NEVER
 
 INTERESTS_KEPT = 50
@@ -63,6 +63,12 @@ Currency = Annotated[str, InBytes(3)]
 Amounts = Annotated[dict[Currency, Decimal], InNumber(CURRENCIES_KEPT)]
 
 
+LISTS_OF_CODES = 64
+"""Lists that a pool's actor has given codes from and that do not go on from one another: a shop
+that puts its codes in another order each month gets through five years. Then none is given any
+more, rather than one twice."""
+
+
 class Interest(msgspec.Struct, array_like=True):
     """How much a customer has looked at one product."""
 
@@ -108,6 +114,15 @@ class Cart(msgspec.Struct, array_like=True):
             (line.price * line.quantity for line in self.lines if line.price is not None),
             Decimal(0),
         )
+
+
+class Given(msgspec.Struct, array_like=True):
+    """How far a list of a pool's codes is used up (`agents/pools.py`)."""
+
+    version: Word
+    """Of the campaigns' definition that holds it."""
+    place: int = 0
+    """What stands before it is gone."""
 
 
 OrderStatus = Literal["completed", "shipped", "delivered", "cancelled", "refunded"]

@@ -134,7 +134,8 @@ class Campaign(Definition):
     """Characters after the prefix, five bits each: with ten of them two of a million codes are the
     same with a chance of 1 in 2000."""
     pool: list[str] = []
-    """Codes made by the shop; used up in order. With a pool nothing is generated."""
+    """Codes made by the shop; used up in order, each once however the list is edited. With a pool
+    nothing is generated."""
     minimum: Amount | None = None
     """Order value from which it may be used, in `currency`: the mail says it, the till is told."""
 

@@ -34,6 +34,8 @@ class VisitorMerged(Payload):
     anonymous_id: Id
     state: str
     """The visitor's kept record; `agents/handing_over.py` writes and reads it."""
+    format: int = 1
+    """Of that record (`schemas/stored.py`); release 0.1 named none."""
 
 
 class CouponRequested(Payload):

@@ -19,7 +19,8 @@ from agents.partition import PartitionActors
 from schemas.customer import Customer, decode_customer
 from schemas.definitions import DEFINITION, canonical
 from schemas.records import OutRecord
-from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
+from schemas.stored import FORMAT
+from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS
 from streams.clock import VirtualClock
 from streams.customers import CustomersRuntime
 from streams.definitions import Library, publish
@@ -242,3 +243,28 @@ async def test_a_visitor_that_changed_hands_is_not_given_back() -> None:
     await built.read(1)
     await built.rest()
     assert built.customer(visitor).became == second
+
+
+async def test_a_merge_told_by_the_next_release_waits_for_a_worker_that_can_read_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    visitor, customer = named(0, "v")[0], named(1)[0]
+    built = await machine()
+    await built.log.append(CUSTOMER_EVENTS, 0, [
+        event("product.viewed", "e1", visitor, product_id="p"),
+        event("customer.identified", "e2", visitor, customer_id=customer),
+    ])  # fmt: skip
+    await built.read(0)
+    unread = built.log.topics[CUSTOMER_EVENTS][1]
+    (merge,) = [n for n, r in enumerate(unread) if r.header("ce_type") == b"visitor.merged"]
+    told = json.loads(unread[merge].value or b"")
+    told["format"] = FORMAT + 1
+    unread[merge] = unread[merge]._replace(value=json.dumps(told).encode())
+    for _ in range(3):
+        await built.read(1)
+    assert built.customer(customer).first_seen == 0
+    assert not built.log.records(DEAD_LETTERS), "neither refused nor set aside"
+    assert built.seen.failures == ["fenced"] * 3
+    monkeypatch.setattr("schemas.stored.FORMAT", FORMAT + 1)
+    await built.read(1)
+    assert built.customer(customer).views == 1
