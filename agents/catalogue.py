@@ -9,12 +9,16 @@ product of it is there, or every customer is already ahead of the log and decide
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator
-from typing import NamedTuple
+from weakref import WeakValueDictionary
 
+import xxhash
+
+from agents.ranking import Ranking
 from schemas.customer import Customer
 from schemas.definitions.triggers import ProductChange, ProductConcern
 from schemas.products import Product
 from schemas.stored import NEVER, PRODUCT_PREFIX, FutureFormat, body, head, pack
+from schemas.unfinished import Change
 
 SMALLEST_DROP = 5
 """Per cent. A price that falls by less is no news: half of a shop's prices move by cents."""
@@ -24,14 +28,9 @@ INTERESTED_VIEWS = 2
 """Who has looked at a product twice is interested; once is a slip."""
 
 
-class Change(NamedTuple):
-    """What has happened to a product."""
-
-    kind: ProductChange
-    product: Product
-    about: str
-    """Id of the product that customers have to do with: itself, or the one that it replaces.
-    Empty for a launch, which is about the product's category."""
+_PRODUCTS: WeakValueDictionary[bytes, Product] = WeakValueDictionary()
+"""By the hash of its content, each product that a catalogue of this process holds: partitions may
+be at different places of the feed, yet most of what they know is the same, and never changes."""
 
 
 class UnreadableProduct(ValueError):
@@ -52,6 +51,7 @@ class Catalogue:
         id is among `without` are left out. Raises UnreadableProduct."""
         self._products: dict[str, Product] = {}
         self._offsets: dict[str, int] = {}
+        self._ranking: Ranking | None = None
         for key, stored in kept:
             id_ = key.removeprefix(PRODUCT_PREFIX).decode()
             if id_ in without:
@@ -66,8 +66,12 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self._products)
 
-    def __iter__(self) -> Iterator[Product]:
-        return iter(self._products.values())
+    @property
+    def ranking(self) -> Ranking:
+        """The products in the order in which they sell."""
+        if self._ranking is None:
+            self._ranking = Ranking(self._products.values())
+        return self._ranking
 
     def get(self, product_id: str) -> Product | None:
         """Return a product by the id that events name it by."""
@@ -81,8 +85,11 @@ class Catalogue:
         if offset <= self._offsets.get(product.id, -1):
             return []
         before = self._products.get(product.id)
+        product = _read(_content(product))
         self._products[product.id] = product
         self._offsets[product.id] = offset
+        if self._ranking is not None:
+            self._ranking.replace(before, product)
         return list(_changes(before, product))
 
     def remove(self, product_id: str) -> bytes | None:
@@ -90,6 +97,7 @@ class Catalogue:
         _, stored = self.kept(product_id)
         self._products.pop(product_id, None)
         self._offsets.pop(product_id, None)
+        self._ranking = None
         return stored
 
     def restore(self, stored: bytes, offset: int = -1) -> str | None:
@@ -97,11 +105,12 @@ class Catalogue:
 
         `offset`: of the record that has it known again, if there is one.
         """
-        product, told = Product.model_validate_json(bytes(body(stored))), head(stored).applied
+        product, told = _read(bytes(body(stored))), head(stored).applied
         if told <= self._offsets.get(product.id, -1):
             return None
         self._products[product.id] = product
         self._offsets[product.id] = max(told, offset)
+        self._ranking = None
         return product.id
 
     def kept(self, product_id: str) -> tuple[bytes, bytes | None]:
@@ -109,23 +118,39 @@ class Catalogue:
         key, product = PRODUCT_PREFIX + product_id.encode(), self._products.get(product_id)
         if product is None:
             return key, None
-        content = product.model_dump_json(exclude_defaults=True).encode()
-        return key, pack(self._offsets[product_id], NEVER, content)
+        return key, pack(self._offsets[product_id], NEVER, _content(product))
+
+
+def _content(product: Product) -> bytes:
+    return product.model_dump_json(exclude_defaults=True).encode()
+
+
+def _read(content: bytes) -> Product:
+    """Return the product of this content that is there already, or else a new one."""
+    key = xxhash.xxh3_128_digest(content)
+    product = _PRODUCTS.get(key)
+    if product is None:
+        product = _PRODUCTS[key] = Product.model_validate_json(content)
+    return product
 
 
 def _changes(before: Product | None, after: Product) -> Iterator[Change]:
     if after.replaces and (before is None or before.replaces != after.replaces):
-        yield Change("new_version", after, after.replaces)
+        yield _change("new_version", after, after.replaces)
     if after.announce and (before is None or not before.announce):
-        yield Change("launch", after, "")
+        yield _change("launch", after, "")
     if before is None:
         return
     if not before.available and after.available:
-        yield Change("back_in_stock", after, after.id)
+        yield _change("back_in_stock", after, after.id)
     if before.currency == after.currency and _fell(before, after):
-        yield Change("price_drop", after, after.id)
+        yield _change("price_drop", after, after.id)
     if _runs_low(before, after):
-        yield Change("low_stock", after, after.id)
+        yield _change("low_stock", after, after.id)
+
+
+def _change(kind: ProductChange, product: Product, about: str) -> Change:
+    return Change(kind, product.id, product.name, product.category or "", about)
 
 
 def _fell(before: Product, after: Product) -> bool:
@@ -138,10 +163,10 @@ def _runs_low(before: Product, after: Product) -> bool:
     return before.stock is None or before.stock > LOW_STOCK  # none before: that is back in stock
 
 
-def mentions(change: Change) -> list[str]:
-    """Return the words of which one is in the record of every customer whom a change concerns."""
-    word = change.about or change.product.category
-    return [word] if word else []
+def mentioned(change: Change) -> str:
+    """Return the name that is in the record of every customer whom a change concerns; empty when it
+    concerns nobody."""
+    return change.about or change.category
 
 
 def concerns(customer: Customer, about: str, category: str, concern: ProductConcern) -> bool:

@@ -26,7 +26,7 @@ from agents import (
     standing,
     tracking,
 )
-from agents.catalogue import Change, concerns
+from agents.catalogue import concerns
 from agents.context import Context, Occurred, Repeated
 from agents.effects import signal
 from agents.workflows import turn
@@ -35,6 +35,7 @@ from schemas.definitions.triggers import OnProduct
 from schemas.events import INTERNAL_TYPES, Event
 from schemas.retry import Retry
 from schemas.signals import CustomerErased, DataRequested
+from schemas.unfinished import Change
 
 REVIEWED = "customer.reviewed"
 
@@ -85,27 +86,28 @@ def follow(customer: Customer, context: Context) -> bool:
     return turn.follow(customer, context)
 
 
-def products_changed(customer: Customer, changes: Iterable[Change], context: Context) -> bool:
-    """Tell the customer of changes in the feed; return whether any is the customer's business."""
+def products_changed(
+    customer: Customer, changes: Iterable[Change], time: int, context: Context
+) -> bool:
+    """Tell the customer of changes that the feed brought at `time` (ms); return whether any is the
+    customer's business."""
     occurred = []
     for change in changes:
-        product = change.product
-        category = product.category or ""
         triggers = context.live.by_trigger.get(f"product:{change.kind}", ())
         if any(
             isinstance(trigger := published.workflow.trigger, OnProduct)
-            and concerns(customer, change.about, category, trigger.of)
+            and concerns(customer, change.about, change.category, trigger.of)
             for published in triggers
         ):
             data = {
                 "about": change.about,
                 "about_name": _name_of(customer, change.about, context),
-                "category": category,
-                "name": product.name,
+                "category": change.category,
+                "name": change.name,
             }
-            cause = f"{change.kind}/{product.id}/{context.now}"
+            cause = f"{change.kind}/{change.product_id}/{time}"
             occurred.append(
-                Occurred(f"product:{change.kind}", context.now, product_ids=(product.id,),
+                Occurred(f"product:{change.kind}", context.now, product_ids=(change.product_id,),
                          data=data, id=cause)
             )  # fmt: skip
     if occurred:

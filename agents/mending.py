@@ -22,34 +22,27 @@ from agents import customer as actor
 from agents import fullness
 from agents.aside import Aside
 from agents.blame import RECORD, Doing, Trace
-from agents.catalogue import Catalogue, Change, UnreadableProduct
+from agents.catalogue import Catalogue, UnreadableProduct
 from agents.changes import Counts, Place, Poisoned
 from agents.context import Context, Refused
 from agents.definitions import Definitions, Live
 from agents.effects import Effect, refused
 from agents.held_back import HeldBack
+from agents.keeping import Customers, UnreadableCustomer, stored_form
+from agents.timers import Timers
 from schemas.aside import SetAside
 from schemas.checking import Unreadable
 from schemas.controls import control_record
-from schemas.customer import Customer, encode_customer, encode_erased
+from schemas.customer import Customer
 from schemas.dead_letters import refuse
 from schemas.events import RETRY, Event
-from schemas.products import Product
 from schemas.records import Record
-from schemas.retry import ProductNews, Retry, decode_retry, encode_retry
+from schemas.retry import Retry, decode_retry, encode_retry
 from schemas.topics import CUSTOMER_EVENTS
 
 INTERNAL_ERROR = "internal_error"
 HELD_BACK = "held_back"
 """Reasons of dead letters: a defect of ours, and no room for what waits because of one."""
-
-
-class UnreadableCustomer(ValueError):
-    """What is kept of a customer can't be read."""
-
-    def __init__(self, customer: str) -> None:
-        super().__init__(customer)
-        self.customer = customer
 
 
 class Mending:
@@ -67,8 +60,9 @@ class Mending:
     _live: Live
     _catalogue: Catalogue
     _changed_products: dict[str, bytes | None]
-    _cache: dict[bytes, Customer]
-    _woken: set[bytes]
+    _customers: Customers
+    _timers: Timers
+    _visited: set[bytes]
     _effects: list[Effect]
     _counts: Counts
     _parse: Callable[[Record], Event]
@@ -117,7 +111,7 @@ class Mending:
             return
         for key, doing in self._trace.touched.items():
             self._doing = doing
-            stored_form(self._cache[key])
+            stored_form(self._customers.get(key))
         for number in range(self._trace.start, len(self._effects)):
             self._doing = self._trace.of_effect(number)
             _ = self._effects[number].record
@@ -186,7 +180,7 @@ class Mending:
         if event.type not in actor.ERASES:
             return False
         self._held.release(key, CUSTOMER_EVENTS, self._partition)
-        self._cache[key] = Customer(key=event.customer)
+        self._customers.begin_anew(key)
         return True
 
     def _release(self, key: bytes, retry: Retry, record: Record, context: Context) -> None:
@@ -203,19 +197,18 @@ class Mending:
             self._apply_late(customer, each, record.offset, context)
         self._do(Doing("customer", retry.customer))
         self._note_change(key, customer, record.offset)
-        self._schedule(key, customer.due())
+        self._timers.schedule(key, customer.due())
 
     def _fresh_or_kept(self, key: bytes, retry: Retry, offset: int) -> Customer:
         try:
-            kept = self._customer(key)
+            kept = self._customers.get(key)
         except UnreadableCustomer:
             if not retry.afresh:
                 raise
         else:
             if not retry.afresh or kept.applied >= offset:
                 return kept
-        fresh = self._cache[key] = Customer(key=retry.customer)
-        return fresh
+        return self._customers.begin_anew(key)
 
     def _apply_late(
         self, customer: Customer, record: Record, offset: int, context: Context
@@ -269,18 +262,14 @@ class Mending:
             return
         if bare:
             return
-        customer = self._customer(key)
-        if record.offset <= customer.applied and key not in self._woken:
+        customer = self._customers.get(key)
+        if record.offset <= customer.applied and key not in self._visited:
             return
         changed = actor.take_up(customer, retry, context)
         if changed:
             customer.weight = 0  # it holds more than was weighed: it is weighed again
         if retry.news:
-            changes = [
-                Change(each.kind, Product.model_validate_json(each.product), each.about)  # type: ignore[arg-type]  # a kind of change, unless somebody has made it up
-                for each in retry.news
-            ]
-            changed |= actor.products_changed(customer, changes, context)
+            changed |= actor.products_changed(customer, retry.news, self._now, context)
         if retry.follow:
             changed |= actor.follow(customer, context)
         if changed:
@@ -288,29 +277,8 @@ class Mending:
 
     # What PartitionActors has.
 
-    def _customer(self, key: bytes) -> Customer:
-        raise NotImplementedError
-
     def _note_change(self, key: bytes, customer: Customer, offset: int) -> None:
-        raise NotImplementedError
-
-    def _schedule(self, key: bytes, due: int) -> None:
         raise NotImplementedError
 
     def _kept_product(self, id_: str) -> bytes | None:
         raise NotImplementedError
-
-
-def stored_form(customer: Customer) -> bytes:
-    """Return the kept form of a customer; of one of whom nothing is known only the offset."""
-    if not customer.first_seen and customer == Customer(key=customer.key, applied=customer.applied):
-        return encode_erased(customer.applied)
-    return encode_customer(customer)
-
-
-def news_of(changes: Iterable[Change]) -> list[ProductNews]:
-    """Return changes of products as a retry holds them."""
-    return [
-        ProductNews(each.kind, each.about, each.product.model_dump_json().encode())
-        for each in changes
-    ]

@@ -3,11 +3,24 @@
 Pure: records in, changes out. The worker runs it under the commit protocol, replay over files, the
 simulation with crashes in between; the same records always give the same changes.
 
-At each record, before it is applied, every timer due at or before the time of the log fires, in the
-order of due time and customer. That a record is read twice (a crash before the offset was
-committed) must not change this, although some of the customers are then ahead of the log. So a
-customer takes no part, with events or timers, in records up to its own `applied`: what it did at
-those is in its state already. Customers who were due there wait in `_ahead`.
+At each record, in this order:
+
+1. Timers due at or before the time of the log fire, in the order of due time and customer.
+2. Customers are told of what came before and concerns them: changes in the feed, another version of
+   a workflow that their runs follow (`agents/tellings.py`).
+3. The record itself. Its customer is first told of what came before and waits to be told, and fires
+   what is due of its own, whatever the budget.
+
+1 and 2 go as far as the record's budget (`agents/budget.py`): customers visited, counted and never
+timed. The rest goes on at the next record, in the same order. It is due now, so the owner ticks at
+once. What a customer sees doesn't depend on the budget but for the time: a telling stands between
+the same events and timers of its own as if all had been told at once.
+
+That a record is read twice (a crash before the offset was committed) must not change this, although
+some of the customers are then ahead of the log. So a customer takes no part, with events, timers or
+tellings, in records up to its own `applied`: what it did at those is in its state already.
+Customers who were due there wait in `_ahead`. And how far the work of each record went is written
+in front of the customers, and followed when it is read again.
 
 Places that were set aside (`schemas/aside.py`) stand in the progress that the actors begin with,
 and are passed over there; what that means is in `agents/mending.py`.
@@ -17,46 +30,42 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
 
-from msgspec.structs import replace
-from pydantic import BaseModel, ValidationError
-
+from agents import control, fullness
 from agents import customer as actor
-from agents import fullness
 from agents.aside import Aside
 from agents.blame import RECORD, Doing, Trace
-from agents.catalogue import Change, mentions
+from agents.budget import NO_BUDGET, VISITS, Budget, Laying
+from agents.cache import CacheMemory
+from agents.catalogue import mentioned
 from agents.changes import Changes, Counts, Place, Poisoned, Unwritable
 from agents.context import Context, Refused
 from agents.definitions import Definitions, UnknownVersion
 from agents.effects import Effect, move
 from agents.held_back import HeldBack
-from agents.mending import INTERNAL_ERROR, Mending, UnreadableCustomer, news_of, stored_form
+from agents.keeping import Customers, UnreadableCustomer
+from agents.mending import INTERNAL_ERROR, Mending
 from agents.origins import Origins
-from schemas.checking import Unreadable, first_error
-from schemas.customer import Customer, decode_customer
-from schemas.events import CONTROL_TYPES, PRODUCTS, RETRY, WORKFLOWS, Event
-from schemas.products import Product
+from agents.tellings import TELLINGS, Tellings, Waiting
+from agents.timers import Timers
+from schemas.checking import Unreadable
+from schemas.customer import Customer
+from schemas.customer.named import named
+from schemas.events import PRODUCTS, RETRY, WORKFLOWS, Event
 from schemas.records import OutRecord, Record
 from schemas.retry import Retry
-from schemas.stored import NEVER, OWN_PREFIX, PRODUCT_PREFIX, FutureFormat, Progress
+from schemas.stored import PRODUCT_PREFIX, Progress
+from schemas.unfinished import LAYOUT_KEY, Change, Telling, pack_layout, unpack_layout
 from schemas.wire import parse_record
 
-CACHED_CUSTOMERS = 10_000
-"""Decoded customers kept per partition: 12–17 kB each by DESIGN.md, so some 150 MB at most."""
-
-
-class Feed(BaseModel):
-    """Value of a `ritorno.products` control record: products that are new or have changed."""
-
-    products: list[Product]
-
-
-class Activation(BaseModel):
-    """Value of a `ritorno.workflows` control record: which versions new runs begin with."""
-
-    live: dict[str, str]
+VISIT = 5
+"""What a visit of a customer costs, in events: 250 µs of 50."""
+TURN = 400
+"""Events, or as much work, between two pauses: some 20 ms, so that whoever else lives in the
+process (heartbeats, metrics, mails) gets a turn. A record whose budget was used up is longer."""
+PORTION = 8_000
+"""Events, or as much work, after which changes are to be taken: some 0.4 s, so that what is not
+written yet stays small. A batch of events alone is smaller than that."""
 
 
 class PartitionActors(Mending):
@@ -75,7 +84,8 @@ class PartitionActors(Mending):
         scan: Callable[[], Iterable[tuple[bytes, bytes]]] = tuple,
         home: Callable[[bytes], int] | None = None,
         parse: Callable[[Record], Event] = parse_record,
-        cache_size: int = CACHED_CUSTOMERS,
+        memory: CacheMemory | None = None,
+        visits: int = VISITS,
     ) -> None:
         """`load` returns a kept record by key; `due` are the keys with timers and their due times,
         `products` and `held_back` what is kept under their prefixes, and `scan` returns all that is
@@ -83,20 +93,20 @@ class PartitionActors(Mending):
 
         `home` tells the partition a key belongs to, so that a record which a producer with another
         partitioner has put here is moved there; None trusts the producers. `parse` reads an event
-        from a record, or raises Unreadable. Raises Poisoned when a live definition or a product
-        can't be read; `progress` names what is to be passed over.
+        from a record, or raises Unreadable. `memory` holds decoded customers; None gives these
+        actors one of their own. `visits` is the budget of a record, and the same for whoever reads
+        this log. Raises Poisoned when a live definition or a product can't be read; `progress`
+        names what is to be passed over.
         """
         self._partition = partition
         self._load = load
         self._definitions = definitions
         self._home = home
-        self._scan = scan
         self._aside = Aside(progress.aside)
         self._held = HeldBack(held_back, load)
         self._doing = RECORD
         self._trace: Trace | None = None
         self._parse = parse
-        self._cache_size = cache_size
         self._origins = Origins(partition, load)
         self._epoch = progress.epoch
         self._offset = progress.next_offset
@@ -105,16 +115,19 @@ class PartitionActors(Mending):
         self._catalogue = self._read_catalogue(products, progress.aside)
         self._live = self._read_live(progress.aside)
         held = self._held.customers
-        self._scheduled = {key: at for at, key in due if at != NEVER and key not in held}
-        self._timers = [(instant, key) for key, instant in self._scheduled.items()]
-        heapq.heapify(self._timers)
+        self._timers = Timers((at, key) for at, key in due if key not in held)
+        self._tellings = Tellings(progress, load)
+        self._visits = visits
+        self._laying = Laying(unpack_layout(load(LAYOUT_KEY)), self._offset, visits)
+        self._customers = Customers(load, scan, memory or CacheMemory())
         self._ahead: list[tuple[int, bytes]] = []
-        self._woken: set[bytes] = set()
-        self._cache: dict[bytes, Customer] = {}
-        self._changed: dict[bytes, Customer] = {}
+        self._visited: set[bytes] = set()
         self._changed_products: dict[str, bytes | None] = {}
         self._effects: list[Effect] = []
         self._counts = Counts()
+        self._unfinished = len(self._tellings) > 0
+        self._work = 0
+        self._worked = 0
 
     @property
     def log_time(self) -> int:
@@ -122,14 +135,21 @@ class PartitionActors(Mending):
         return self._now
 
     @property
+    def unfinished(self) -> bool:
+        """Whether the budget of the last record has left anything to the next one."""
+        return self._unfinished
+
+    @property
     def next_timer(self) -> int:
-        """When the earliest timer is due, NEVER when there is none."""
-        return self._timers[0][0] if self._timers else NEVER
+        """When the next record is wanted: now (the time of the log) when work is left over, else
+        when the earliest timer is due; NEVER when there is none."""
+        due = self._timers.first()[0]
+        return min(due, self._now) if self._unfinished else due
 
     @property
     def timers_pending(self) -> int:
         """How many customers wait for a timer."""
-        return len(self._scheduled)
+        return len(self._timers)
 
     @property
     def held_back(self) -> int:
@@ -141,39 +161,70 @@ class PartitionActors(Mending):
         """What has been asked for since the last `take`."""
         return self._effects
 
+    def prepare(self) -> Iterator[None]:
+        """Make what live definitions will need, pausing now and then; without it, it is made when
+        it is needed."""
+        live = self._live.by_trigger
+        if self._tellings or self._definitions.followed or any(map(_is_of_products, live)):
+            yield from self._customers.look_through(self._offset)
+
     def receive(self, records: Sequence[Record]) -> Changes:
         """Apply records and return what they changed."""
         self.absorb(records)
         return self.take()
 
     def absorb(self, records: Sequence[Record], *, proving: bool = False) -> None:
-        """Apply records; `take` returns what all of them have changed.
+        """Apply records as `absorbing` does, without a pause."""
+        for _ in self.absorbing(records, proving=proving):
+            pass
+
+    def absorbing(self, records: Sequence[Record], *, proving: bool = False) -> Iterator[bool]:
+        """Apply records, pausing after each TURN of work; yields whether changes are to be taken.
+        `take` returns what all of them have changed.
 
         With `proving` it is seen to after each record that what it led to can be written. Raises
         Poisoned, after which this object is of no use any more.
         """
-        if not self._changed:
-            self._make_room()
         for record in records:
             self._now = max(self._now, record.timestamp)
             self._epoch = self._epoch or record.timestamp
             before = len(self._effects)
             context = Context(self._now, self._live, self._catalogue, self._effects)
+            budget, error = NO_BUDGET, None
             self._doing = RECORD
-            self._trace = Trace(len(self._effects)) if proving else None
+            self._trace = Trace(before) if proving else None
             try:
-                self._receive(record, context)
+                if self._aside:
+                    self._pass_over(record, context)
+                    error = self._aside.error(Place(record.offset, "record"))
+                if self._is_anything_due():
+                    budget = self._laying.budget(record.offset)
+                    self._fire_timers(record.offset, budget, context)
+                    self._go_on(record.offset, budget, context)
+                if error is not None:
+                    self._refuse(record, INTERNAL_ERROR, error)
+                elif record.key is None and (kind := control.kind_of(record)):
+                    yield from self._control(kind, record, budget, context)
+                else:
+                    self._deliver(record, budget, context)
                 self._prove()
-            except UnreadableCustomer as error:
-                place = Place(record.offset, "customer", error.customer)
-                raise Poisoned(place, error.__cause__ or error) from error
-            except Exception as error:
-                raise Poisoned(self._place(record.offset, self._doing), error) from error
+            except UnreadableCustomer as unreadable:
+                place = Place(record.offset, "customer", unreadable.customer)
+                raise Poisoned(place, unreadable.__cause__ or unreadable) from unreadable
+            except Exception as failure:
+                raise Poisoned(self._place(record.offset, self._doing), failure) from failure
             if len(self._effects) > before:
                 self._origins.give(self._effects, before, self._epoch, record.offset)
+            self._unfinished = budget.left_timers or len(self._tellings) > 0
             self._offset = record.offset + 1
             self._counts.refused_fields.update(context.refused_fields)
             self._counts.failed_expressions += len(context.failures)
+            self._customers.let_go()
+            self._work += 1
+            if self._work >= TURN:
+                self._worked += self._work
+                self._work = 0
+                yield self._worked >= PORTION
 
     def take(self) -> Changes:
         """Return the changes since the last call. Call it before the store is written, once.
@@ -181,171 +232,217 @@ class PartitionActors(Mending):
         Raises Unwritable, having changed nothing, when one of them can't be written as bytes.
         """
         try:
-            states: list[tuple[bytes, bytes | None]] = [
-                (key, stored_form(customer)) for key, customer in self._changed.items()
-            ]
-            # Behind the customers, and so never there without them; see agents/catalogue.py. The
-            # same holds for the marks: whoever has heard a message has it in a state that is there.
-            states += [self._catalogue.kept(product_id) for product_id in self._changed_products]
+            customers = self._customers.changed()
+            products = [self._catalogue.kept(product_id) for product_id in self._changed_products]
         except Exception as error:
             raise Unwritable(str(error)) from error
+        self._customers.take(customers)
+        states: list[tuple[bytes, bytes | None]] = []
+        # In front of the customers: it says how far they went; see agents/budget.py.
+        layout = self._laying.take(self._offset)
+        if layout is not None:
+            states.append((LAYOUT_KEY, pack_layout(layout)))
+        begun, ended = self._tellings.take()
+        states += begun
+        states += customers
+        # Behind the customers, and so never there without them; see agents/catalogue.py. The same
+        # holds for the marks: whoever has heard a message has it in a state that is there.
+        states += products
         states += self._held.take()
         states += self._origins.take()
-        aside = self._aside.left(self._offset)
-        progress = Progress(self._offset, self._now, dict(self._versions), self._epoch, aside)
+        states += ended
+        progress = Progress(
+            next_offset=self._offset,
+            log_time=self._now,
+            live=dict(self._versions),
+            epoch=self._epoch,
+            aside=self._aside.left(self._offset),
+            tellings=self._tellings.progress(),
+        )
         changes = Changes(self._effects, states, progress, self._counts)
-        self._changed = {}
         self._changed_products = {}
         self._effects = []
         self._counts = Counts()
+        self._work = self._worked = 0
         return changes
 
     # From here on in the order in which a record passes through.
 
-    def _receive(self, record: Record, context: Context) -> None:
-        error = None
-        if self._aside:
-            self._pass_over(record, context)
-            error = self._aside.error(Place(record.offset, "record"))
-        self._fire_timers(record.offset, context)
-        if error is not None:
-            self._refuse(record, INTERNAL_ERROR, error)
-        elif record.key is None and self._is_control(record):
-            self._control(record, context)
-        else:
-            self._deliver(record, context)
+    def _is_anything_due(self) -> bool:
+        if self._visited:
+            self._visited.clear()
+        due = self._timers.first()[0] <= self._now
+        return due or len(self._ahead) > 0 or len(self._tellings) > 0
 
-    def _fire_timers(self, offset: int, context: Context) -> None:
+    def _fire_timers(self, offset: int, budget: Budget, context: Context) -> None:
         while self._ahead and self._ahead[0][0] < offset:
             _, key = heapq.heappop(self._ahead)
             if key not in self._held.customers:
-                self._schedule(key, self._customer(key).due())
-        if self._woken:
-            self._woken.clear()
-        while self._timers and self._timers[0][0] <= self._now:
-            due, key = heapq.heappop(self._timers)
-            if self._scheduled.get(key) != due:
-                continue  # an earlier timer of the same customer has taken its place
-            del self._scheduled[key]
+                self._timers.schedule(key, self._customers.get(key).due())
+        while (first := self._timers.first())[0] <= self._now:
+            due, key = first
             if key in self._held.customers:
-                continue  # fires when what is kept can be read
-            customer = self._customer(key)
-            if customer.due() > due:
-                self._schedule(key, customer.due())  # it was moved to later
-            elif customer.applied >= offset and key not in self._woken:
+                self._timers.remove(key)  # fires when what is kept can be read
+                continue
+            customer = self._customers.get(key)
+            if customer.applied >= offset and key not in self._visited:
+                self._timers.remove(key)
                 heapq.heappush(self._ahead, (customer.applied, key))
-            else:
-                self._wake(key, customer, due, offset, context)
+                continue
+            if not budget.may_fire(first):
+                return
+            self._work += VISIT
+            self._timers.remove(key)
+            self._catch_up(key, customer, offset, context)
+            if customer.due() <= due:
+                self._wake(key, customer, offset, context)
+            self._timers.schedule(key, customer.due())
 
-    def _wake(
-        self, key: bytes, customer: Customer, due: int, offset: int, context: Context
-    ) -> None:
+    def _wake(self, key: bytes, customer: Customer, offset: int, context: Context) -> None:
+        """Fire what is due first of the customer's."""
         self._do(Doing("timer", customer.key))
-        self._counts.lateness.append(self._now - due)
+        self._counts.lateness.append(self._now - customer.due())
         error = self._aside.error(Place(offset, "timer", customer.key)) if self._aside else None
         if error is None:
             fullness.wake(customer, context)
         else:
             self._report(offset, "a timer was given up", error, actor.give_up(customer, context))
-        self._woken.add(key)  # its `applied` is this record's now, yet it still has to receive it
+        self._visited.add(key)  # its `applied` is this record's now, yet it has to receive it still
         self._note_change(key, customer, offset)
         self._do(RECORD)
 
-    def _is_control(self, record: Record) -> bool:
-        kind = record.header("ce_type")
-        return kind is not None and kind.decode("utf-8", "replace") in CONTROL_TYPES
+    def _wake_until(
+        self, until: int, key: bytes, customer: Customer, offset: int, context: Context
+    ) -> None:
+        while customer.due() <= until:
+            self._wake(key, customer, offset, context)
 
-    def _control(self, record: Record, context: Context) -> None:
-        kind = record.header("ce_type")
-        if kind == WORKFLOWS.encode():
-            self._activate(record, context)
-        elif kind == PRODUCTS.encode():
-            self._update_products(record, context)
-        elif kind == RETRY.encode():
+    def _go_on(self, offset: int, budget: Budget, context: Context) -> None:
+        """Tell customers of what waits, as far as the budget goes."""
+        while self._tellings and self._tell_rest(self._tellings.first, offset, budget, context):
+            self._tellings.end_first()
+        self._laying.note(offset, budget)
+
+    def _tell_rest(self, waiting: Waiting, offset: int, budget: Budget, context: Context) -> bool:
+        """Tell those who are not told yet; return whether that was all of them."""
+        begun = waiting.telling.offset
+        for key in waiting.rest(self._find):
+            if key in self._held.customers:
+                continue
+            customer = self._customers.get(key)
+            if waiting.is_told(key, customer.applied) or not waiting.concerns(named(customer)):
+                continue
+            if not budget.may_tell((begun, key)):
+                waiting.told = max(waiting.told, budget.told_before(begun))
+                return False
+            if customer.applied < offset or key in self._visited:
+                budget.tells((begun, key))
+                self._work += VISIT
+                self._catch_up(key, customer, offset, context)
+                waiting.told = key
+        return True
+
+    def _catch_up(self, key: bytes, customer: Customer, offset: int, context: Context) -> None:
+        """Tell a customer of all that waits, each behind what was due of its own before that."""
+        applied, names = customer.applied, None
+        for waiting in self._tellings:
+            if waiting.is_told(key, applied):
+                continue
+            if names is None:
+                names = named(customer)
+            if not waiting.concerns(names):
+                continue
+            self._wake_until(waiting.telling.time, key, customer, offset, context)
+            if self._tell(waiting, names, customer, offset, context):
+                self._visited.add(key)
+                self._note_change(key, customer, offset)
+                names = None
+
+    def _tell(
+        self, waiting: Waiting, names: set[str], customer: Customer, offset: int, context: Context
+    ) -> bool:
+        """Tell a customer; return whether it was its business."""
+        moves, changes = waiting.moves_runs(names), waiting.changes(names)
+        error = self._aside.error(Place(offset, "told", customer.key)) if self._aside else None
+        if error is not None:
+            missed = Retry(customer=customer.key, news=list(changes), follow=moves)
+            self._report(offset, "a customer was not told of a change", error, missed)
+            return False
+        self._do(Doing("told", customer.key))
+        told = moves and actor.follow(customer, context)
+        if changes:
+            time = waiting.telling.time
+            told |= actor.products_changed(customer, changes, time, context)
+        self._do(RECORD)
+        return told
+
+    def _find(self, names: Iterable[str]) -> Sequence[bytes]:
+        if not self._customers.can_find:
+            for _ in self._customers.look_through(self._offset):
+                pass
+        return self._customers.find(names)
+
+    def _control(
+        self, kind: str, record: Record, budget: Budget, context: Context
+    ) -> Iterator[bool]:
+        if kind == RETRY:
             self._try_again(record, context)
-        # A tick has done its work by its time; what is set aside stands in the progress.
-
-    def _activate(self, record: Record, context: Context) -> None:
+        if kind not in (WORKFLOWS, PRODUCTS):
+            return  # a tick has done its work by its time; what is set aside is in the progress
+        yield from self._make_room(record.offset, budget, context)
         try:
-            versions = Activation.model_validate_json(record.value or b"").live
-        except ValidationError as error:
-            self._refuse(record, "invalid_event", first_error(error))
+            read = self._activate if kind == WORKFLOWS else self._update_products
+            telling = read(record, context)
+        except Refused as error:
+            self._refuse(record, error.reason, error.detail)
             return
+        if not self._tellings.add(telling):
+            return
+        for _ in self._customers.look_through(record.offset):
+            yield False
+        if budget is NO_BUDGET:
+            budget = self._laying.budget(record.offset)
+        self._go_on(record.offset, budget, context)
+
+    def _make_room(self, offset: int, budget: Budget, context: Context) -> Iterator[bool]:
+        """Let a record wait until there is room for what it may have to tell.
+
+        Whoever publishes more than customers can be told of is slowed down here, with pauses; and
+        nothing of the record has been taken in while others are told of what came before it.
+        """
+        while len(self._tellings) >= TELLINGS:
+            first = self._tellings.first
+            while not self._tell_rest(first, offset, Budget(self._visits), context):
+                yield False
+            budget.tells((first.telling.offset, first.told))
+            self._laying.note(offset, budget)
+            self._tellings.end_first()
+
+    def _activate(self, record: Record, context: Context) -> Telling:
+        versions = control.read(record, control.Activation).live
         for key in versions.items():
             if key in self._definitions.unreadable:
                 raise UnknownVersion(*key)  # it was published, by a newer release
         unknown = [key for key in versions.items() if key not in self._definitions]
         if unknown:
             names = ", ".join("@".join(key) for key in unknown)
-            self._refuse(record, "unknown_version", f"live: not published: {names}")
-            return
+            raise Refused("unknown_version", f"live: not published: {names}")
         before, self._versions = self._versions, versions
         self._live = context.live = self._definitions.live(versions)
         changed = {id_ for id_, version in versions.items() if before.get(id_) != version}
-        if followed := sorted(changed & self._definitions.followed):
-            self._let_follow(followed, record.offset, context)
+        followed = sorted(changed & self._definitions.followed)
+        return Telling(record.offset, self._now, workflows=followed)
 
-    def _let_follow(self, workflows: Sequence[str], offset: int, context: Context) -> None:
-        """Move the runs that go by the live version, so that they wait as that one says."""
-        for key, customer in self._named(workflows, offset, Retry(follow=True)):
-            if actor.follow(customer, context):
-                self._note_change(key, customer, offset)
-
-    def _update_products(self, record: Record, context: Context) -> None:
-        try:
-            products = Feed.model_validate_json(record.value or b"").products
-        except ValidationError as error:
-            self._refuse(record, "invalid_event", first_error(error))
-            return
+    def _update_products(self, record: Record, context: Context) -> Telling:
         changes: list[Change] = []
-        for product in products:
+        for product in control.read(record, control.Feed).products:
             changes += self._catalogue.update(product, record.offset)
             self._changed_products[product.id] = None
-        wanted = [change for change in changes if f"product:{change.kind}" in self._live.by_trigger]
-        if wanted:
-            self._tell_of_products(wanted, record.offset, context)
+        live = context.live.by_trigger
+        wanted = [each for each in changes if f"product:{each.kind}" in live and mentioned(each)]
+        return Telling(record.offset, self._now, changes=wanted)
 
-    def _tell_of_products(self, changes: Sequence[Change], offset: int, context: Context) -> None:
-        """Tell every customer in whose record one of the products is named.
-
-        A change of a price is rare and customers are many: an index would cost memory for each
-        look at a product, and searching the kept bytes takes a microsecond a customer.
-        """
-        names = {name for change in changes for name in mentions(change)}
-        for key, customer in self._named(names, offset, Retry(news=news_of(changes))):
-            if actor.products_changed(customer, changes, context):
-                self._note_change(key, customer, offset)
-
-    def _named(
-        self, names: Iterable[str], offset: int, retry: Retry
-    ) -> Iterator[tuple[bytes, Customer]]:
-        """Yield the customers in whose record a name stands, as far as they take part here.
-
-        `retry` says what a customer has missed at whom this fails.
-        """
-        for key in sorted(self._mentioning({name.encode() for name in names})):
-            if key in self._held.customers:
-                continue
-            customer = self._customer(key)
-            if offset <= customer.applied and key not in self._woken:
-                continue
-            error = self._aside.error(Place(offset, "told", customer.key)) if self._aside else None
-            if error is not None:
-                missed = replace(retry, customer=customer.key)
-                self._report(offset, "a customer was not told of a change", error, missed)
-                continue
-            self._do(Doing("told", customer.key))
-            yield key, customer
-            self._do(RECORD)
-
-    def _mentioning(self, names: set[bytes]) -> Iterator[bytes]:
-        yield from self._cache  # what is decoded may be newer than what is kept
-        for key, stored in self._scan():
-            own = key.startswith(OWN_PREFIX)
-            if not own and key not in self._cache and any(n in stored for n in names):
-                yield key
-
-    def _deliver(self, record: Record, context: Context) -> None:
+    def _deliver(self, record: Record, budget: Budget, context: Context) -> None:
         try:
             event = self._parse(record)
             if event.origin is not None and not self._origins.is_news(event.origin, record.offset):
@@ -360,20 +457,26 @@ class PartitionActors(Mending):
                 self._let_wait(event, key, record)
                 return
             context.size = len(record.value or b"")
-            self._apply(event, key, record.offset, context)
+            self._apply(event, key, record.offset, budget, context)
         except (Unreadable, Refused) as error:
             self._refuse(record, error.reason, error.detail)
 
     def _belongs_elsewhere(self, record: Record, key: bytes) -> bool:
-        if key == record.key and key in self._cache:
+        if key == record.key and key in self._customers:
             return False
         return self._home is not None and self._home(key) != self._partition
 
-    def _apply(self, event: Event, key: bytes, offset: int, context: Context) -> None:
-        customer = self._customer(key)
-        if offset <= customer.applied and key not in self._woken:
+    def _apply(
+        self, event: Event, key: bytes, offset: int, budget: Budget, context: Context
+    ) -> None:
+        customer = self._customers.get(key)
+        if offset <= customer.applied and key not in self._visited:
             self._counts.events[event.type, "repeated"] += 1
             return
+        if self._tellings:
+            self._catch_up(key, customer, offset, context)
+        if budget.left_timers:
+            self._wake_until(self._now, key, customer, offset, context)
         before, became = customer.engagement.value, customer.became
         new = fullness.receive(customer, event, context)
         self._note_change(key, customer, offset)
@@ -385,38 +488,15 @@ class PartitionActors(Mending):
 
     def _note_change(self, key: bytes, customer: Customer, offset: int) -> None:
         customer.applied = offset
-        self._changed[key] = customer
+        self._customers.note_change(key, customer)
         if self._trace is not None:
             self._trace.touch(key)
-        if customer.runs or customer.watches:
-            self._schedule(key, customer.due())
-
-    def _schedule(self, key: bytes, due: int) -> None:
-        """Keep one heap entry per customer; a timer moved to later is put right when it pops."""
-        present = self._scheduled.get(key)
-        if due != NEVER and (present is None or due < present):
-            self._scheduled[key] = due
-            heapq.heappush(self._timers, (due, key))
-
-    def _customer(self, key: bytes) -> Customer:
-        customer = self._cache.get(key)
-        if customer is None:
-            stored = self._load(key)
-            name = key.decode()
-            try:
-                customer = Customer(key=name) if stored is None else decode_customer(name, stored)
-            except FutureFormat:
-                raise
-            except Exception as error:
-                raise UnreadableCustomer(name) from error
-            self._cache[key] = customer
-        return customer
-
-    def _make_room(self) -> None:
-        """Let those go who came first. Only between batches, when all changes are in the store."""
-        surplus = len(self._cache) - self._cache_size
-        for key in list(islice(self._cache, max(0, surplus))):
-            del self._cache[key]
+        if customer.runs or customer.watches or key in self._timers:
+            self._timers.schedule(key, customer.due())
 
     def _kept_product(self, id_: str) -> bytes | None:
         return self._load(PRODUCT_PREFIX + id_.encode())
+
+
+def _is_of_products(trigger: str) -> bool:
+    return trigger.startswith("product:")

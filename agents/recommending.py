@@ -110,9 +110,9 @@ def _candidates(
     source: ProductSource, customer: Customer, run: Run, catalogue: Catalogue
 ) -> Iterator[Product]:
     if source == "bestsellers":
-        yield from _by_sales(catalogue)
+        yield from catalogue.ranking.products
     elif source == "bestselling_categories":
-        yield from _of_each_category(catalogue)
+        yield from catalogue.ranking.of_each_category()
     elif source == "interests":
         looked = sorted(
             customer.interests.items(),
@@ -124,12 +124,8 @@ def _candidates(
         )
         yield from _known((product_id for product_id, _ in looked), catalogue)
     elif source == "categories":
-        liked = _liked_categories(customer)
-        known = [each for each in catalogue if each.category in liked]
-        ranks = {name: rank for rank, name in enumerate(liked)}
-        yield from sorted(
-            known, key=lambda each: (ranks[each.category or ""], -each.popularity, each.id)
-        )
+        for category in _liked_categories(customer):
+            yield from catalogue.ranking.of(category)
     else:
         for product in _known(_subject(customer, run), catalogue):
             yield from _known(getattr(product, source), catalogue)
@@ -167,22 +163,6 @@ def _subject(customer: Customer, run: Run) -> list[str]:
 
 def _dearest(lines: Iterable[Line]) -> list[Line]:
     return sorted(lines, key=lambda line: -(line.price if line.price is not None else Decimal(0)))
-
-
-def _by_sales(catalogue: Catalogue) -> list[Product]:
-    return sorted(catalogue, key=lambda each: (-each.popularity, each.id))
-
-
-def _of_each_category(catalogue: Catalogue) -> Iterator[Product]:
-    """Yield the bestseller of each category; a category sells what its products sell together."""
-    sold: dict[str, float] = {}
-    best: dict[str, Product] = {}
-    for product in _by_sales(catalogue):
-        if product.category and product.available:
-            sold[product.category] = sold.get(product.category, 0) + product.popularity
-            best.setdefault(product.category, product)
-    for category in sorted(best, key=lambda each: (-sold[each], each)):
-        yield best[category]
 
 
 def _order(customer: Customer, run: Run) -> Order | None:

@@ -9,15 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.customer.runs import Run
-
-
-class ProductNews(msgspec.Struct, frozen=True):
-    """A change of a product (`agents/catalogue.py`)."""
-
-    kind: str
-    about: str
-    product: bytes
-    """JSON."""
+from schemas.unfinished import Change
 
 
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -31,7 +23,7 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     """Runs that were ended, as they were when their timer failed."""
     watches: dict[str, int] = {}
     """When to look, as it was planned then."""
-    news: list[ProductNews] = []
+    news: list[Change] = []
     """Changes of products that the customer was not told of."""
     follow: bool = False
     """Runs that go by the live version are to be moved to it."""

@@ -148,6 +148,9 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     from one that was made anew. 0 before the first one."""
     aside: tuple[SetAside, ...] = ()
     """Places that are to be passed over, from `next_offset` on."""
+    tellings: list[tuple[int, bytes]] = []
+    """What customers are still to be told of (`schemas/unfinished.py`): offset of the record that
+    it came with, and the last customer who has been told, empty if nobody has."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import structlog
@@ -53,10 +53,6 @@ from streams.ticks import Ticks
 from streams.topology import CUSTOMERS
 from streams.transports.batch import Fenced, Gate, PartitionBatch, TopicPartition, Turn
 from streams.trouble import Trouble, is_ours
-
-SLICE = 1_000
-"""Records received before the event loop gets its turn: some 20 ms, so that heartbeats, metrics
-and mails don't wait for a batch of thousands."""
 
 _log = structlog.get_logger(__name__)
 
@@ -91,8 +87,12 @@ ChangesT_contra = TypeVar("ChangesT_contra", bound=Changes, contravariant=True)
 class Actors(Protocol[ChangesT_co]):
     """The customers of one partition; `agents.partition.PartitionActors`."""
 
-    def absorb(self, records: Sequence[Record], *, proving: bool) -> None:
-        """Apply `records`; see to it that all can be written. Raises Poisoned."""
+    def prepare(self) -> Iterable[None]:
+        """Make ready what records will need, pausing now and then."""
+
+    def absorbing(self, records: Sequence[Record], *, proving: bool) -> Iterator[bool]:
+        """Apply `records`, pausing now and then; yields whether changes are to be taken now. With
+        `proving`, see to it that all can be written. Raises Poisoned."""
 
     def take(self) -> ChangesT_co:
         """Return what all records since the last call have changed. Raises Unwritable."""
@@ -105,7 +105,8 @@ class Actors(Protocol[ChangesT_co]):
 
     @property
     def next_timer(self) -> int:
-        """When the earliest timer is due, NEVER when there is none."""
+        """When the next record is wanted: when the earliest timer is due, the log's time when work
+        is left over, NEVER when nothing waits."""
 
     @property
     def timers_pending(self) -> int:
@@ -176,6 +177,7 @@ class CustomersRuntime(Generic[ChangesT]):
         self._library = library
         self._ticks = ticks
         self._observer = observer
+        self._processor = asyncio.Lock()
         self._open: dict[TopicPartition, _Partition[ChangesT]] = {}
 
     async def opened(self, tp: TopicPartition) -> int | None:
@@ -275,7 +277,7 @@ class CustomersRuntime(Generic[ChangesT]):
         partition = _Partition(number, changelog, self._actors)
         while True:
             try:
-                partition.build()
+                await partition.build()
             except Poisoned as error:
                 await self._met(partition, error, error.place, _unfenced)
                 continue
@@ -292,6 +294,8 @@ class CustomersRuntime(Generic[ChangesT]):
                 await self._commit(partition, piece, turn, proving=proving)
             except (Poisoned, Unwritable, RecordTooLarge) as error:
                 await self._mend(partition, error, piece, turn)
+                # A portion of it may be committed already.
+                records = [each for each in records if each.offset >= (partition.start or 0)]
             else:
                 records = records[len(piece) :]
 
@@ -304,22 +308,41 @@ class CustomersRuntime(Generic[ChangesT]):
         proving: bool,
     ) -> None:
         await self._library.ensure(records)
-        changes = await partition.receive(records, proving=proving)  # steps 1–3
-        turn.check()
-        try:
-            await self._send(changes.effects)  # 4
-        except RecordTooLarge:
-            partition.blame_largest(changes.effects)
-            raise
-        await partition.keep(changes, turn.check)  # 5
-        turn.done(changes.progress.next_offset)  # 6
-        self._ticks.passed(
-            partition.number,
-            next_offset=changes.progress.next_offset,
-            log_time=changes.progress.log_time,
-            due=partition.actors.next_timer,
-        )
-        self._observer.committed(partition.number, changes)
+        steps = partition.actors.absorbing(records, proving=proving)
+        done = False
+        while not done:
+            done = await self._work_on(steps)  # 1–3
+            changes = partition.actors.take()
+            turn.check()
+            try:
+                await self._send(changes.effects)  # 4
+            except RecordTooLarge:
+                partition.blame_largest(changes.effects)
+                raise
+            await partition.keep(changes, turn.check)  # 5
+            turn.done(changes.progress.next_offset)  # 6
+            self._ticks.passed(
+                partition.number,
+                next_offset=changes.progress.next_offset,
+                log_time=changes.progress.log_time,
+                due=partition.actors.next_timer,
+            )
+            self._observer.committed(partition.number, changes)
+
+    async def _work_on(self, steps: Iterator[bool]) -> bool:
+        """Let the actors receive until changes are to be taken; return whether that was all.
+
+        The event loop runs at each pause, and one partition of all goes on at a time: eight of
+        them, each with 20 ms to do, would let everybody else wait for all eight.
+        """
+        while True:
+            async with self._processor:
+                is_full = next(steps, None)
+                if is_full is None:
+                    return True
+                await asyncio.sleep(0)
+            if is_full:
+                return False
 
     async def _mend(
         self,
@@ -344,7 +367,7 @@ class CustomersRuntime(Generic[ChangesT]):
             partition.start = records[0].offset
         if place is not None:
             await self._met(partition, error, place, turn.check)
-        partition.build()
+        await partition.build()
 
     async def _met(
         self,
@@ -411,7 +434,7 @@ class _Partition(Generic[ChangesT]):
         self._make = actors
         self._graves = Graves()
 
-    def build(self) -> None:
+    async def build(self) -> None:
         """Build the actors from what is kept. Raises Poisoned."""
         self._graves = Graves()
         found = survey(self.changelog, self._graves)
@@ -425,14 +448,8 @@ class _Partition(Generic[ChangesT]):
             scan=self.changelog.scan,
         )
         self.too_large = None
-
-    async def receive(self, records: Sequence[Record], *, proving: bool) -> ChangesT:
-        """Give the records to the actors in slices, letting the event loop run in between."""
-        for start in range(0, len(records), SLICE):
-            if start:
-                await asyncio.sleep(0)
-            self.actors.absorb(records[start : start + SLICE], proving=proving)
-        return self.actors.take()
+        for _ in self.actors.prepare():
+            await asyncio.sleep(0)
 
     async def keep(self, changes: ChangesT, check: Callable[[], None]) -> None:
         """Write the changed customers, then the progress."""

@@ -122,6 +122,11 @@ class Partition:
         """When the earliest timer is due."""
         return self._actors.next_timer
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the last record has left work to the next one."""
+        return self._actors.unfinished
+
     def absorb(self, record: Record) -> list[Event]:
         """Apply one record and return what it made actors tell each other.
 
@@ -150,10 +155,10 @@ class Partition:
             return
         self._progress = changes.progress
         for key, value in changes.states:
-            if value is not None:
-                self._store[key] = value
-            else:
+            if value is None:
                 self._store.pop(key, None)
+            else:
+                self._store[key] = value
         for effect in changes.effects:
             self._keep(effect)
         self._outcome.events += sum(changes.counts.events.values())
@@ -320,9 +325,15 @@ class _FileLog:
         self._partition.finish()
 
     def _tick_until(self, time: int) -> None:
-        """Append a tick at each second, up to `time`, in which a timer is due."""
-        while (second := -(-self._partition.next_timer // 1_000) * 1_000) <= time:
-            self._append(max(second, self._now), None, b"", TICK_HEADERS)
+        """Append a tick at each second, up to `time`, in which a timer is due; at once, as long as
+        work is left over."""
+        while True:
+            tick = self._now
+            if not self._partition.unfinished:
+                tick = max(tick, -(-self._partition.next_timer // 1_000) * 1_000)
+                if tick > time:
+                    return
+            self._append(tick, None, b"", TICK_HEADERS)
 
     def _append_event(self, event: Event, time: int) -> None:
         self._events[self._offset] = event

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from agents.cache import CacheMemory
 from agents.changes import Counts, Poisoned
 from agents.definitions import Definitions
 from agents.effects import Effect
@@ -58,7 +59,7 @@ class Said(NamedTuple):
 class World:
     """One partition: log, actors, store."""
 
-    def __init__(self, files: Mapping[str, bytes] = FILES, *, cache_size: int = 10_000) -> None:
+    def __init__(self, files: Mapping[str, bytes] = FILES, *, cache_bytes: int = 1 << 30) -> None:
         self.definitions = Definitions()
         self.live = {name: self.publish(content) for name, content in files.items()}
         self.first = dict(self.live)
@@ -68,7 +69,7 @@ class World:
         self.counts: list[Counts] = []
         self.store: dict[bytes, bytes] = {}
         self.now = START
-        self._cache_size = cache_size
+        self._cache_bytes = cache_bytes
         self._progress = Progress(live=self.live)
         self._ids = itertools.count(1)
         self.actors = self.build()
@@ -96,7 +97,7 @@ class World:
             products=self._under(PRODUCT_PREFIX),
             held_back=self._under(HELD_BACK_PREFIX),
             scan=self.store.items,
-            cache_size=self._cache_size,
+            memory=CacheMemory(self._cache_bytes),
         )
         return self.actors
 
@@ -108,8 +109,12 @@ class World:
     def at(self, seconds: float) -> World:
         """Let time pass until then; timers fire at their second."""
         until = START + round(seconds * 1000)
-        while (second := -(-self.actors.next_timer // 1000) * 1000) <= until:
-            self.now = max(self.now, second)
+        while True:
+            if not self.actors.unfinished:
+                second = -(-self.actors.next_timer // 1000) * 1000
+                if second > until:
+                    break
+                self.now = max(self.now, second)
             self.append(OutRecord(None, b"", (("ce_type", TICK.encode()),)))
         self.now = max(self.now, until)
         return self

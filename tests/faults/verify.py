@@ -89,6 +89,8 @@ class Follower:
                 found.progress[record.partition] = progress
         if record.key.startswith(OWN_PREFIX):
             return
+        if record.key.startswith(OWN_PREFIX):
+            return
         known = found.states.get(record.key)
         if known is None or head(known).applied <= head(record.value).applied:
             found.states[record.key] = record.value

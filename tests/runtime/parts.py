@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -190,7 +190,10 @@ class CountingActors:
         self.changed: dict[bytes, bytes | None] = {}
         self.effects: list[CountingEffect] = []
 
-    def absorb(self, records: Sequence[Record], *, proving: bool) -> None:
+    def prepare(self) -> Iterable[None]:
+        return ()
+
+    def absorbing(self, records: Sequence[Record], *, proving: bool) -> Iterator[bool]:
         for record in records:
             if record.key is not None:
                 self._receive(record, record.key, self.changed, self.effects)
@@ -198,6 +201,7 @@ class CountingActors:
             next_offset=records[-1].offset + 1,
             log_time=max(self.progress.log_time, *(r.timestamp for r in records)),
         )
+        yield False
 
     @property
     def next_timer(self) -> int:

@@ -7,7 +7,7 @@ the log holds the first ones of a batch's messages, and never a later one withou
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -60,11 +60,15 @@ class Talkative:
         self.progress = progress
         self.effects: list[CountingEffect] = []
 
-    def absorb(self, records: Sequence[Record], *, proving: bool) -> None:
+    def prepare(self) -> Iterable[None]:
+        return ()
+
+    def absorbing(self, records: Sequence[Record], *, proving: bool) -> Iterator[bool]:
         for record in records:
             if record.key is not None:
                 self.effects += decided(record.offset)
         self.progress = Progress(next_offset=records[-1].offset + 1)
+        yield False
 
     def place_of_effect(self, number: int) -> Place:
         raise NotImplementedError

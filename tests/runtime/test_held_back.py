@@ -28,7 +28,7 @@ class OlderRelease:
         self._patch = patch
         self._decode = kept_form.decode_customer
         self.unreadable: set[str] = set()
-        patch.setattr("agents.partition.decode_customer", self._read)
+        patch.setattr("agents.keeping.decode_customer", self._read)
 
     def _read(self, key: str, stored: bytes) -> Any:
         if key in self.unreadable:

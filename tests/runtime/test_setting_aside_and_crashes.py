@@ -220,6 +220,7 @@ async def test_a_product_that_cannot_be_read_is_known_no_more(
             return read(text)
 
         patch.setattr(Product, "model_validate_json", fail)
+        patch.setattr("agents.catalogue._PRODUCTS", {})  # as in another process
         await house.start()
         await house.told("anna")
         await house.catch_up()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from decimal import Decimal
 
 from agents.definitions import Definitions
@@ -30,6 +31,7 @@ from schemas.topics import (
     DEAD_LETTERS,
     SEND_COMMANDS,
 )
+from schemas.unfinished import LAYOUT_KEY
 from schemas.wire import parse_record
 from streams.definitions import load
 from streams.partitioner import partition_of
@@ -75,9 +77,7 @@ async def _live(world: World, process: Process) -> dict[bytes, bytes]:
         part = world.log.topics[CUSTOMER_EVENTS][number]
         assert progress.next_offset == len(part)
         assert progress.log_time == max(record.timestamp for record in part)
-        states |= {
-            _of(number, key): stored for key, stored in owned.items() if not is_erased(stored)
-        }
+        states |= _states(number, owned.items())
     return states
 
 
@@ -94,17 +94,18 @@ def _fold(world: World, definitions: Definitions) -> tuple[dict[bytes, bytes], l
             home=lambda key: partition_of(key, PARTITIONS),
         ).receive(records)
         effects += changes.effects
-        states |= {
-            _of(number, key): stored
-            for key, stored in changes.states
-            if stored and not is_erased(stored)
-        }
+        states |= _states(number, changes.states)
     return states, effects
 
 
-def _of(partition: int, key: bytes) -> bytes:
-    """Tell what is a partition's own from the same of another."""
-    return key + b"/%d" % partition if key.startswith(OWN_PREFIX) else key
+def _states(partition: int, items: Iterable[tuple[bytes, bytes | None]]) -> dict[bytes, bytes]:
+    """Return what a fold of the log has to end in: not how the work lay over its records."""
+    return {
+        # What is a partition's own is told from the same of another.
+        key + b"/%d" % partition if key.startswith(OWN_PREFIX) else key: stored
+        for key, stored in items
+        if stored and not is_erased(stored) and key != LAYOUT_KEY
+    }
 
 
 def _check_topics(world: World, effects: list[Effect]) -> None:

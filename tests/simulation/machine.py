@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
 
+from agents.cache import CacheMemory
 from agents.changes import Changes
 from agents.definitions import Definitions
 from agents.mailer.addresses import Recipient
@@ -235,7 +236,7 @@ class Process:
                 PartitionActors,
                 definitions=definitions,
                 home=lambda key: partition_of(key, PARTITIONS),
-                cache_size=life.chance.choice([0, 2, 1_000]),
+                memory=CacheMemory(life.chance.choice([0, 20_000, 1 << 30])),
             ),
             library=Library(log, definitions),
             ticks=Ticks(log, CUSTOMER_EVENTS, world.clock, HOUR),

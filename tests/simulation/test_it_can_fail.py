@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from agents import customer as actor
 from agents import digests
+from agents.budget import Budget
 from agents.context import Context
 from agents.mailer import lifecycle
 from agents.mailer.entry import Entry
@@ -34,10 +35,10 @@ def repeated_records_count_again(patch: Patch) -> None:
     apply = PartitionActors._apply
 
     def unchecked(self: Any, event: Any, key: bytes, offset: int, context: Context) -> None:
-        someone = self._customer(key)
-        if offset <= someone.applied and key not in self._woken:
+        someone = self._customers.get(key)
+        if offset <= someone.applied and key not in self._visited:
             someone.seen = b""  # as if the window of ids had moved on since
-        self._woken.add(key)
+        self._visited.add(key)
         apply(self, event, key, offset, context)
 
     patch.setattr(PartitionActors, "_apply", unchecked)
@@ -51,9 +52,9 @@ def repeated_events_count_again(patch: Patch) -> None:
 def timers_fire_after_the_record(patch: Patch) -> None:
     fire, deliver = PartitionActors._fire_timers, PartitionActors._deliver
 
-    def late(self: Any, record: Record, context: Context) -> None:
-        deliver(self, record, context)
-        fire(self, record.offset, context)
+    def late(self: Any, record: Record, budget: Budget, context: Context) -> None:
+        deliver(self, record, budget, context)
+        fire(self, record.offset, self._laying.budget(record.offset), context)
 
     patch.setattr(PartitionActors, "_fire_timers", lambda *_: None)
     patch.setattr(PartitionActors, "_deliver", late)
@@ -64,7 +65,7 @@ def an_event_at_the_time_of_a_timer_is_lost(patch: Patch) -> None:
 
     def forgetful(self: Any, *args: Any) -> None:
         wake(self, *args)
-        self._woken.clear()
+        self._visited.clear()
 
     patch.setattr(PartitionActors, "_wake", forgetful)
 
@@ -96,7 +97,7 @@ def progress_is_written_before_the_states(patch: Patch) -> None:
 def effects_are_written_after_the_states(patch: Patch) -> None:
     async def commit(self: Any, partition: Any, records: Any, turn: Any) -> None:
         await self._library.ensure(records)
-        changes = await partition.receive(records)
+        changes = partition.actors.receive(records)
         await partition.keep(changes, turn.check)
         await self._send(changes.effects)
         turn.done(changes.progress.next_offset)
@@ -107,7 +108,7 @@ def effects_are_written_after_the_states(patch: Patch) -> None:
 def a_failed_batch_goes_on_with_the_same_actors(patch: Patch) -> None:
     async def commit(self: Any, partition: Any, records: Any, turn: Any) -> None:
         await self._library.ensure(records)
-        changes = await partition.receive(records)
+        changes = partition.actors.receive(records)
         turn.done(changes.progress.next_offset)
         try:
             await self._send(changes.effects)
@@ -151,14 +152,14 @@ def transactional_mails_are_given_up(patch: Patch) -> None:
 
 
 def time_is_the_last_append_time(patch: Patch) -> None:
-    absorb = PartitionActors.absorb
+    absorb = PartitionActors.absorbing
 
-    def absorbed(self: Any, records: Sequence[Record]) -> None:
+    def absorbed(self: Any, records: Sequence[Record]) -> Iterator[bool]:
         for record in records:
             self._now = min(self._now, record.timestamp)
-            absorb(self, [record])
+            yield from absorb(self, [record])
 
-    patch.setattr(PartitionActors, "absorb", absorbed)
+    patch.setattr(PartitionActors, "absorbing", absorbed)
 
 
 BREAKS = [

@@ -1,0 +1,94 @@
+"""Decoded customers: a cache with a limit in bytes, for all partitions of a process together.
+
+A customer is decoded when it is needed and stays for the next time, until others need the room.
+Who goes is who came first. What a decoded customer takes is estimated by its kept form, and a
+little is added for each change until it is encoded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from weakref import WeakMethod, WeakSet
+
+from schemas.customer import Customer
+
+CACHE_BYTES = 256 << 20
+"""Of a process whose settings say nothing else: some 20,000 customers of the usual size."""
+EMPTY = 2_000
+"""Bytes of a decoded customer of whom nothing is known."""
+PER_KEPT_BYTE = 7
+"""Bytes of decoded objects for each byte of the kept form; DESIGN.md has 12–17 kB for 2.4 kB."""
+PER_CHANGE = 500
+"""Bytes by which an event makes a decoded customer larger, if it does."""
+
+
+class CacheMemory:
+    """The bytes that decoded customers may take in a process, the same for each open partition."""
+
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
+        self._limit = limit
+        self._caches: WeakSet[Cache] = WeakSet()
+
+    @property
+    def used(self) -> int:
+        """Bytes that they take now, by estimate."""
+        return sum(cache.used for cache in self._caches)
+
+    def open(self, let_go: Callable[[bytes, Customer], None]) -> Cache:
+        """Return a partition's cache. `let_go` is told of each customer that leaves it."""
+        cache = Cache(let_go)
+        self._caches.add(cache)
+        share = self._limit // len(self._caches)
+        for each in list(self._caches):
+            each.limit = share
+            each.shrink()
+        return cache
+
+
+class Cache:
+    """The decoded customers of one partition. One of them is always there, however large."""
+
+    def __init__(self, let_go: Callable[[bytes, Customer], None]) -> None:
+        self.limit = 0
+        """Bytes."""
+        self.used = 0
+        """Bytes, by estimate."""
+        self.customers: dict[bytes, Customer] = {}
+        self._sizes: dict[bytes, int] = {}
+        self._let_go = WeakMethod(let_go)  # whose owner holds this cache
+
+    def put(self, key: bytes, customer: Customer, kept: int) -> None:
+        """Take in a customer whose kept form has `kept` bytes."""
+        size = EMPTY + PER_KEPT_BYTE * kept
+        self.shrink(size)
+        self.customers[key] = customer
+        self._sizes[key] = size
+        self.used += size
+
+    def drop(self, key: bytes) -> None:
+        """Forget a customer, for one that takes its place."""
+        if self.customers.pop(key, None) is not None:
+            self.used -= self._sizes.pop(key)
+
+    def grown(self, key: bytes) -> None:
+        """The customer has changed. Call `shrink` when nobody is held on to any more."""
+        if key in self._sizes:
+            self._sizes[key] += PER_CHANGE
+            self.used += PER_CHANGE
+
+    def measured(self, key: bytes, kept: int) -> None:
+        """The customer's kept form has `kept` bytes now."""
+        before = self._sizes.get(key)
+        if before is not None:
+            size = EMPTY + PER_KEPT_BYTE * kept
+            self._sizes[key] = size
+            self.used += size - before
+
+    def shrink(self, wanted: int = 0) -> None:
+        """Let customers go until there is room for so many bytes more."""
+        while self.used + wanted > self.limit and self.customers:
+            key = next(iter(self.customers))
+            self.used -= self._sizes.pop(key)
+            customer = self.customers.pop(key)
+            if let_go := self._let_go():
+                let_go(key, customer)

@@ -1,0 +1,146 @@
+"""A partition's customers while records are applied: decoded, changed, and found by what they name.
+
+What has changed and is not in the store yet is kept here whatever the cache lets go, so that its
+size changes nothing but speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+
+from agents.cache import CacheMemory
+from agents.mentions import Mentions
+from schemas.customer import Customer, decode_customer, encode_customer, encode_erased
+from schemas.customer.named import named, named_in
+from schemas.stored import FutureFormat, head
+
+
+class UnreadableCustomer(ValueError):
+    """What is kept of a customer can't be read."""
+
+    def __init__(self, customer: str) -> None:
+        super().__init__(customer)
+        self.customer = customer
+
+
+class Customers:
+    """The customers of one partition."""
+
+    def __init__(
+        self,
+        load: Callable[[bytes], bytes | None],
+        scan: Callable[[], Iterable[tuple[bytes, bytes]]],
+        memory: CacheMemory,
+    ) -> None:
+        """`load` returns a kept record by key, `scan` all that is kept; `memory` holds who is
+        decoded."""
+        self._load = load
+        self._mentions = Mentions(scan)
+        self._read = 0
+        self._cache = memory.open(self._let_go)
+        self._changed: dict[bytes, Customer | bytes] = {}
+        """Who isn't encoded is in the cache, or can't be encoded."""
+
+    def __contains__(self, key: bytes) -> bool:
+        """Whether the customer is decoded."""
+        return key in self._cache.customers
+
+    def get(self, key: bytes) -> Customer:
+        """Return a customer, a new one if nothing is kept. Raises UnreadableCustomer."""
+        customer = self._cache.customers.get(key)
+        if customer is None:
+            changed = self._changed.get(key)
+            if isinstance(changed, Customer):
+                return changed
+            stored = self._load(key) if changed is None else changed
+            customer = _read(key.decode(), stored)
+            self._cache.put(key, customer, 0 if stored is None else len(stored))
+        return customer
+
+    def begin_anew(self, key: bytes) -> Customer:
+        """Return a customer of whom nothing is known, whatever is kept."""
+        customer = Customer(key=key.decode())
+        self._cache.drop(key)
+        self._cache.put(key, customer, 0)
+        return customer
+
+    def note_change(self, key: bytes, customer: Customer) -> None:
+        """What `get` has returned has been changed."""
+        self._changed[key] = customer
+        self._cache.grown(key)
+
+    def let_go(self) -> None:
+        """Make room, when nobody holds on to a customer any more."""
+        if self._cache.used > self._cache.limit:
+            self._cache.shrink()
+
+    def changed(self) -> list[tuple[bytes, bytes]]:
+        """Return key and kept form of who has changed since they were taken."""
+        return [
+            (key, customer if isinstance(customer, bytes) else stored_form(customer))
+            for key, customer in self._changed.items()
+        ]
+
+    def take(self, changed: Iterable[tuple[bytes, bytes]]) -> None:
+        """What `changed` has returned goes to the store."""
+        for key, stored in changed:
+            self._cache.measured(key, len(stored))
+        self._mentions.note(self._unread())
+        self._mentions.catch_up(self._names_of)
+        self._changed = {}
+
+    # Who names something.
+
+    @property
+    def can_find(self) -> bool:
+        """Whether `find` may be called."""
+        return self._mentions.is_made
+
+    def look_through(self, offset: int) -> Iterator[None]:
+        """Let `find` know of everybody's changes before the record at `offset`; pauses now and
+        then."""
+        unread = self._unread() if self._mentions.is_right else self._changed
+        yield from self._mentions.refresh(self._names_of, unread)
+        self._read = offset
+
+    def find(self, names: Iterable[str]) -> Sequence[bytes]:
+        """Return the customers in whose records one of these names stands, by key; some more may
+        be among them."""
+        return self._mentions.of(names)
+
+    def _unread(self) -> Iterator[bytes]:
+        for key, customer in self._changed.items():
+            applied = head(customer).applied if isinstance(customer, bytes) else customer.applied
+            if applied >= self._read:
+                yield key
+
+    def _names_of(self, key: bytes) -> set[str]:
+        changed = self._changed.get(key)
+        customer = self._cache.customers.get(key, changed)
+        if isinstance(customer, Customer):
+            return named(customer)
+        stored = self._load(key) if customer is None else customer
+        return set() if stored is None else named_in(stored)
+
+    def _let_go(self, key: bytes, customer: Customer) -> None:
+        if isinstance(self._changed.get(key), Customer):
+            # Who can't be encoded stays as it is: whose fault that is shows when it is written.
+            with suppress(Exception):
+                self._changed[key] = stored_form(customer)
+
+
+def _read(name: str, stored: bytes | None) -> Customer:
+    try:
+        return Customer(key=name) if stored is None else decode_customer(name, stored)
+    except FutureFormat:
+        raise
+    except Exception as error:
+        raise UnreadableCustomer(name) from error
+
+
+def stored_form(customer: Customer) -> bytes:
+    """Return the kept form of a customer; of one of whom nothing is known only the offset."""
+    if not customer.first_seen and customer == Customer(key=customer.key, applied=customer.applied):
+        return encode_erased(customer.applied)
+    return encode_customer(customer)

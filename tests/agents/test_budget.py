@@ -1,0 +1,374 @@
+"""The budget of a record: what is left over goes on, in the same way whatever crashed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agents import budget
+from agents.cache import CacheMemory
+from agents.changes import Changes
+from agents.definitions import Definitions
+from agents.effects import Effect
+from agents.partition import PartitionActors
+from schemas.customer import decode_customer
+from schemas.decisions import Decision
+from schemas.definitions import DEFINITION, canonical, version_of
+from schemas.events import TICK, WORKFLOWS
+from schemas.instant import to_rfc3339
+from schemas.products import Product
+from schemas.records import OutRecord, Record
+from schemas.stored import OWN_PREFIX, PRODUCT_PREFIX, Progress, head
+from schemas.topics import CUSTOMER_EVENTS
+from schemas.unfinished import LAYOUT_KEY, TELLING_PREFIX, unpack_layout
+from streams.products import control_record
+from streams.yaml_text import read_yaml
+
+START = 1_772_445_600_000
+"""2026-03-02T10:00:00Z."""
+SECOND = 1_000
+
+CHEAPER = """
+id: w1-cheaper
+title: {it: Prezzo}
+trigger: {product: price_drop, of: in_cart}
+entry: {once_per: product, again_after: 1h}
+steps: [{id: tag, tag: "cheaper:{run.product}"}, {id: later, wait: 30s, tag: told}]
+"""
+SEEN = """
+id: w2-seen
+title: {it: Visto}
+trigger: {product: price_drop}
+entry: {once_per: product}
+steps: [{id: seen, wait: 10s, tag: seen}]
+"""
+FOLLOWED = """
+id: w3-followed
+title: {it: Segue}
+versions: live
+trigger: product.viewed
+entry: {once_per: event}
+steps: [{id: wait, wait: WAIT, tag: followed}, {id: more, wait: 5s, untag: followed}]
+"""
+BOTH = [canonical(DEFINITION.validate_python(read_yaml(text))) for text in (CHEAPER, SEEN)]
+VERSIONS = [
+    canonical(DEFINITION.validate_python(read_yaml(FOLLOWED.replace("WAIT", wait))))
+    for wait in ("60s", "20s", "90s")
+]
+CUSTOMERS = [f"c{number}" for number in range(7)]
+PRODUCTS = ["moka", "tazza", "piatto"]
+
+Step = tuple[str, str, str, int]
+scripts = st.lists(
+    st.tuples(
+        st.sampled_from(["cheaper", "publish", "page", "view", "add", "tick", "cheaper", "publish",
+                         "page", "dear", "erase", "order"]),
+        st.sampled_from(CUSTOMERS),
+        st.sampled_from(PRODUCTS),
+        st.sampled_from([0, 0, 1, 10, 30]),
+    ),
+    min_size=4,
+    max_size=40,
+)  # fmt: skip
+
+
+class Shop(NamedTuple):
+    """A log, and what is live in the beginning."""
+
+    records: list[Record]
+    definitions: Definitions
+    live: dict[str, str]
+
+
+def shop(script: Sequence[Step]) -> Shop:  # noqa: PLR0912  # one way for each word
+    definitions = Definitions()
+    for content in [*BOTH, *VERSIONS]:
+        definitions.add(version_of(content), content)
+    first = [*BOTH, VERSIONS[0]]
+    names = ["w1-cheaper", "w2-seen", "w3-followed"]
+    live = {name: version_of(content) for name, content in zip(names, first, strict=True)}
+    records: list[Record] = []
+    now, prices, versions = START, dict.fromkeys(PRODUCTS, 1_000), 0
+
+    def append(out: OutRecord) -> None:
+        records.append(Record(CUSTOMER_EVENTS, 0, len(records), now, *out))
+
+    def tell(kind: str, who: str, data: dict[str, Any]) -> None:
+        headers = (("ce_id", b"e%d" % len(records)), ("ce_type", kind.encode()),
+                   ("ce_time", to_rfc3339(now).encode()))  # fmt: skip
+        append(OutRecord(who.encode(), json.dumps(data).encode(), headers))
+
+    def feed(names: Sequence[str]) -> None:
+        append(control_record([
+            Product.model_validate({"sku": each, "name": each, "price": str(prices[each])})
+            for each in names
+        ]))  # fmt: skip
+
+    feed(PRODUCTS)
+    for number, who in enumerate(CUSTOMERS):
+        for product in PRODUCTS[: 1 + number % 3]:
+            tell("cart.product_added", who, {"product_id": product, "price": "9.90"})
+        tell("product.viewed", who, {"product_id": PRODUCTS[0]})
+    for kind, who, product, pause in script:
+        now += pause * SECOND
+        match kind:
+            case "add":
+                tell("cart.product_added", who, {"product_id": product, "price": "9.90"})
+            case "view":
+                tell("product.viewed", who, {"product_id": product})
+            case "page":
+                tell("page.viewed", who, {})
+            case "order":
+                tell("order.completed", who, {"order_id": f"o{len(records)}", "products": []})
+            case "erase":
+                tell("customer.erasure_requested", who, {})
+            case "cheaper":
+                several = PRODUCTS if pause else [product]
+                prices.update({each: prices[each] * 8 // 10 for each in several})
+                feed(several)
+            case "dear":
+                prices[product] = 1_000
+                feed([product])
+            case "publish":
+                versions += 1
+                other = live | {"w3-followed": version_of(VERSIONS[versions % len(VERSIONS)])}
+                content = json.dumps({"live": other}).encode()
+                append(OutRecord(None, content, (("ce_type", WORKFLOWS.encode()),)))
+            case "tick":
+                append(OutRecord(None, b"", (("ce_type", TICK.encode()),)))
+    for _ in range(3):  # until all is told and all has fired
+        now += 200 * SECOND
+        for _ in range(60):
+            append(OutRecord(None, b"", (("ce_type", TICK.encode()),)))
+    return Shop(records, definitions, live)
+
+
+class Partition:
+    """A partition whose process may die while it writes."""
+
+    def __init__(self, shop: Shop, visits: int, cache: int = 1 << 30) -> None:
+        self.shop = shop
+        self.visits = visits
+        self.cache = cache
+        self.store: dict[bytes, bytes] = {}
+        self.progress = Progress(live=shop.live)
+        self.effects: list[Effect] = []
+        self.actors = self.build()
+
+    def build(self) -> PartitionActors:
+        products = [item for item in self.store.items() if item[0].startswith(PRODUCT_PREFIX)]
+        self.actors = PartitionActors(
+            partition=0, load=self.store.get, definitions=self.shop.definitions,
+            progress=self.progress, due=[(head(v).due, k) for k, v in self.store.items()],
+            products=products, scan=self.store.items, memory=CacheMemory(self.cache),
+            visits=self.visits,
+        )  # fmt: skip
+        return self.actors
+
+    def batch(self, end: int) -> Changes:
+        """Receive up to there."""
+        changes = self.actors.receive(self.shop.records[self.progress.next_offset : end])
+        self.effects += changes.effects
+        return changes
+
+    def write(self, changes: Changes, count: int | None = None) -> None:
+        """Write all, or so many states and then no more: the process is dead."""
+        for key, value in changes.states[:count]:
+            if value is None:
+                self.store.pop(key, None)
+            else:
+                self.store[key] = value
+        if count is None:
+            self.progress = changes.progress
+        else:
+            self.build()
+
+    def run(self, edges: Sequence[int] = (), *, restarts: bool = False) -> Partition:
+        """Receive the rest, in slices."""
+        end = len(self.shop.records)
+        for edge in sorted({each for each in edges if self.progress.next_offset < each < end}):
+            self.write(self.batch(edge))
+            if restarts:
+                self.build()
+        self.write(self.batch(end))
+        return self
+
+    @property
+    def customers(self) -> dict[bytes, bytes]:
+        return {key: kept for key, kept in self.store.items() if not key.startswith(OWN_PREFIX)}
+
+
+def told(effects: Sequence[Effect]) -> list[tuple[str, bytes, OutRecord]]:
+    return [(effect.topic, effect.key, effect.record) for effect in effects]
+
+
+offsets = st.lists(st.integers(1, 230), max_size=8)
+
+
+@settings(max_examples=120)
+@given(scripts, st.integers(1, 4), offsets, st.booleans(), st.sampled_from([0, 9_000, 1 << 30]))
+def test_neither_slices_nor_restarts_nor_the_cache_change_anything(
+    script: list[Step], visits: int, edges: list[int], restarts: bool, cache: int
+) -> None:
+    world = shop(script)
+    whole = Partition(world, visits).run()
+    sliced = Partition(world, visits, cache).run(edges, restarts=restarts)
+    assert sliced.customers == whole.customers
+    assert sliced.progress == whole.progress
+    assert told(sliced.effects) == told(whole.effects)
+    assert not whole.progress.tellings
+    assert not whole.actors.unfinished
+
+
+crashes = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 20)), min_size=1, max_size=5)
+
+
+@settings(max_examples=300)
+@given(scripts, st.integers(1, 4), crashes)
+def test_a_batch_that_was_written_in_part_changes_nothing(
+    script: list[Step], visits: int, dead: list[tuple[int, int]]
+) -> None:
+    """Each time the process dies it has written some of the states, in order, and no progress."""
+    world = shop(script)
+    whole = Partition(world, visits)
+    after = {0: whole.customers}
+    for offset in range(len(world.records)):
+        whole.write(whole.batch(offset + 1))
+        after[offset + 1] = whole.customers
+    partition = Partition(world, visits)
+    for number, (size, written) in enumerate(dead):
+        end = min(partition.progress.next_offset + size, len(world.records))
+        partition.write(partition.batch(end), written)
+        if number % 2:
+            end = partition.progress.next_offset + size // 2
+            partition.write(partition.batch(end))
+            for key, kept in partition.customers.items():
+                if head(kept).applied < end:
+                    assert kept == after[end][key]
+    partition.run()
+    assert partition.customers == whole.customers
+    assert partition.progress == whole.progress
+    repeated = told(partition.effects)
+    expected = told(whole.effects)
+    assert all(each in expected for each in repeated), "nothing else was decided"
+    assert all(each in repeated for each in expected), "nothing was left out"
+
+
+@settings(max_examples=120)
+@given(scripts, st.integers(1, 3))
+def test_what_a_customer_sees_does_not_depend_on_the_budget(
+    script: list[Step], visits: int
+) -> None:
+    """Each customer's decisions come in the same order; only their times may be later."""
+    world = shop(script)
+
+    def seen(partition: Partition) -> dict[str, list[tuple[str, str]]]:
+        found: dict[str, list[tuple[str, str]]] = {who: [] for who in CUSTOMERS}
+        for effect in partition.effects:
+            each = effect.content
+            if isinstance(each, Decision) and each.decision == "entered":
+                found[each.customer].append((each.workflow, each.run.rsplit("/", 1)[0]))
+        return found
+
+    assert seen(Partition(world, visits).run()) == seen(Partition(world, 10_000).run())
+
+
+# One by one.
+
+
+def crowd(*script: Step) -> tuple[Shop, int]:
+    """Seven customers with things in their carts, and the offset behind them."""
+    return shop(list(script)), len(shop([]).records) - 180
+
+
+def tags(partition: Partition, who: str) -> set[str]:
+    return set(decode_customer(who, partition.store[who.encode()]).tags)
+
+
+def test_a_sale_goes_on_at_the_next_records_in_the_order_of_keys() -> None:
+    world, at = crowd(("cheaper", "", "moka", 0), ("tick", "", "", 0), ("page", "zoe", "", 0))
+    partition = Partition(world, visits=3)
+    partition.write(partition.batch(at + 1))
+    assert partition.progress.tellings == [(at, b"c2")]
+    assert partition.actors.unfinished
+    assert partition.actors.next_timer == partition.progress.log_time
+    partition.write(partition.batch(at + 2))
+    assert partition.progress.tellings == [(at, b"c5")]
+    partition.write(partition.batch(at + 3))
+    assert partition.progress.tellings == []
+    assert not partition.actors.unfinished
+    assert [key for key in partition.store if key.startswith(TELLING_PREFIX)] == []
+    assert all("cheaper:moka" in tags(partition, who) for who in CUSTOMERS)
+
+
+def test_who_does_something_is_told_first_of_what_came_before() -> None:
+    world, at = crowd(("cheaper", "", "moka", 0), ("order", "c6", "moka", 0))
+    partition = Partition(world, visits=1)
+    partition.write(partition.batch(at + 2))
+    assert partition.progress.tellings == [(at, b"c1")]
+    assert "cheaper:moka" in tags(partition, "c6"), "it was in the cart when the price fell"
+    assert "cheaper:moka" not in tags(partition, "c5")
+    decided = [e.content for e in partition.effects if isinstance(e.content, Decision)]
+    partition.run()
+    again = [e.content for e in partition.effects if isinstance(e.content, Decision)]
+    assert [d for d in again if d.customer == "c6" and d.workflow == "w1-cheaper"][: 2] == [
+        d for d in decided if d.customer == "c6" and d.workflow == "w1-cheaper"
+    ]  # fmt: skip
+
+
+def test_own_timers_fire_before_the_own_record_and_the_others_wait() -> None:
+    world, at = crowd(("page", "c5", "", 70))
+    partition = Partition(world, visits=2)
+    partition.write(partition.batch(at + 1))
+    fired = [e.content.customer for e in partition.effects
+             if isinstance(e.content, Decision) and e.content.step == "wait"]  # fmt: skip
+    assert fired == ["c0", "c1", "c5"]
+    assert partition.actors.unfinished
+    kept = unpack_layout(partition.store[LAYOUT_KEY])
+    assert [(cut.offset, cut.fired[1]) for cut in kept.cuts] == [(at, b"c1")]
+
+
+def test_a_version_that_runs_follow_reaches_them_by_and_by() -> None:
+    world, at = crowd(("publish", "", "", 0), ("page", "c6", "", 0), ("tick", "", "", 0))
+    partition = Partition(world, visits=2)
+
+    def versions() -> list[str]:
+        runs = [decode_customer(who, partition.store[who.encode()]).runs for who in CUSTOMERS]
+        return [each[0].version for each in runs]
+
+    before, after = version_of(VERSIONS[0]), version_of(VERSIONS[1])
+    partition.write(partition.batch(at + 1))
+    assert versions() == [after] * 2 + [before] * 5
+    partition.write(partition.batch(at + 2))
+    assert versions() == [after] * 4 + [before] * 2 + [after]
+    partition.write(partition.batch(at + 3))
+    assert versions() == [after] * 7
+
+
+def test_one_feed_too_many_waits_until_the_first_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.partition.TELLINGS", 3)
+    sale = [("cheaper", "", product, 0) for product in (*PRODUCTS, "moka", "tazza")]
+    world, at = crowd(*sale)
+    partition = Partition(world, visits=1)
+    partition.write(partition.batch(at + 3))
+    assert partition.progress.tellings == [(at, b"c2"), (at + 1, b""), (at + 2, b"")]
+    pauses = list(partition.actors.absorbing(world.records[at + 3 : at + 4]))
+    assert pauses, "the loop has its turn while it is held back"
+    waiting = partition.actors.take().progress.tellings
+    assert [offset for offset, _ in waiting] == [at + 1, at + 2, at + 3]
+
+
+def test_a_normal_record_leaves_nothing_over() -> None:
+    world, _ = crowd(("cheaper", "", "moka", 10), ("publish", "", "", 10), ("tick", "", "", 30))
+    partition = Partition(world, budget.VISITS)
+    for _ in world.records:
+        changes = partition.batch(partition.progress.next_offset + 1)
+        assert not partition.actors.unfinished
+        assert not any(key == LAYOUT_KEY or key.startswith(TELLING_PREFIX)
+                       for key, _ in changes.states)  # fmt: skip
+        partition.write(changes)
