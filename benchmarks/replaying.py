@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.recovery import published
@@ -12,6 +14,7 @@ from benchmarks.throughput import SEED
 from benchmarks.workload import NOON, Workload, as_line
 from streams import garbage
 from streams.replay import replay_file, write
+from streams.side_by_side import Source, replay_side_by_side
 
 EVENTS = 100_000
 DAY_MS = 86_400_000
@@ -31,4 +34,24 @@ def measure(directory: Path, say: Say) -> list[Result]:
         outcome = replay_file(lines, until=now + 30 * DAY_MS, definitions=definitions, live=live)
     write(outcome, directory / "out")
     seconds = time.perf_counter() - began
-    return [result("replay.events", EVENTS / seconds, "events/s")]
+    return [
+        result("replay.events", EVENTS / seconds, "events/s"),
+        *(_side_by_side(source, jobs, directory, say, EVENTS / seconds) for jobs in (1, 2)),
+    ]
+
+
+def _side_by_side(source: Path, jobs: int, directory: Path, say: Say, alone: float) -> Result:
+    @contextmanager
+    def lines() -> Iterator[Iterable[bytes]]:
+        with source.open("rb") as file:
+            yield file
+
+    definitions, live = published()
+    say(f"the same as partitions, by {jobs} processes")
+    began = time.perf_counter()
+    outcome = replay_side_by_side(
+        Source(lines), jobs, until=NOON + 30 * DAY_MS, definitions=definitions, live=live
+    )
+    write(outcome, directory / f"out-{jobs}")
+    seconds = time.perf_counter() - began
+    return result(f"replay.jobs.{jobs}", EVENTS / seconds, "events/s", "as one partition", alone)

@@ -260,7 +260,7 @@ def replay_file(
     when the first event has no time to begin with.
     """
     outcome = Outcome()
-    log = _FileLog(until, definitions, live, outcome, watch)
+    log = FileLog(until, definitions, live, outcome, watch)
     for number, line in enumerate(lines, start=1):
         if line.strip():
             log.take_line(number, line)
@@ -270,7 +270,7 @@ def replay_file(
     return outcome
 
 
-class _FileLog:
+class FileLog:
     """Plays the log's part for a file: appends, stamps and ticks."""
 
     def __init__(
@@ -279,14 +279,20 @@ class _FileLog:
         definitions: Definitions,
         live: Mapping[str, str],
         outcome: Outcome,
-        watch: Callable[[SendCommand | Decision], None] | None,
+        watch: Callable[[SendCommand | Decision], None] | None = None,
+        *,
+        partition: int = 0,
+        tells: Callable[[Event], None] = lambda _: None,
     ) -> None:
+        """`tells` is called with what actors of this `partition` tell each other."""
+        self._number = partition
+        self._tells = tells
         self._until = until
         self._outcome = outcome
         self._events: dict[int, Event] = {}
         self._lines: dict[int, int] = {}
         self._partition = Partition(
-            0,
+            partition,
             definitions,
             live,
             outcome,
@@ -299,18 +305,23 @@ class _FileLog:
         self._offset = 0
         self._now = 0
 
-    def take_line(self, number: int, line: bytes) -> None:
-        """Append the event of one line, after the ticks that come before it."""
+    def take_line(self, number: int, line: bytes, *, since: int = 0, counts: bool = True) -> None:
+        """Append the event of one line, after the ticks that come before it.
+
+        `since` is when one happened that doesn't say so, at the earliest; a line that several
+        partitions take `counts` in one of them. Raises ReplayError.
+        """
         try:
             told = parse_line(line)
         except Unreadable as error:
-            self._outcome.refuse(f"line {number}", error.reason, error.detail)
+            if counts:
+                self._outcome.refuse(f"line {number}", error.reason, error.detail)
             return
-        if told.time is None and not self._now:
+        if told.time is None and not max(self._now, since):
             raise ReplayError(f"line {number}: the first event has no time to begin with")
-        time = max(self._now, told.time or 0)
+        time = max(self._now, since if told.time is None else told.time)
         if time > self._until:
-            self._outcome.after_until += 1
+            self._outcome.after_until += counts
             return
         self._tick_until(time)
         self._line = number
@@ -344,8 +355,10 @@ class _FileLog:
     ) -> None:
         """Append a record, and behind it what it makes actors tell each other."""
         self._lines[self._offset] = self._line
-        record = Record(CUSTOMER_EVENTS, 0, self._offset, time, key, value, headers)
-        self._waiting += self._partition.absorb(record)
+        record = Record(CUSTOMER_EVENTS, self._number, self._offset, time, key, value, headers)
+        for event in self._partition.absorb(record):
+            self._tells(event)
+            self._waiting.append(event)
         self._now = time
         self._offset += 1
         if self._offset % SLICE == 0:

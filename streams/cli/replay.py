@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -31,6 +32,7 @@ from streams.publisher import read_lines
 from streams.settings import Settings
 
 if TYPE_CHECKING:
+    from agents.definitions import Definitions
     from streams.replay import Outcome
 
 SHOWN = 5
@@ -57,6 +59,12 @@ def replay(
     everything: Annotated[
         bool, typer.Option("--all", help="Also by the recipes that are not enabled.")
     ] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Of a file: play its customers in partitions, by so many processes."
+        ),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Replay a recorded log on virtual time: nothing is sent, every run gives the same bytes.
@@ -73,7 +81,9 @@ def replay(
     path = Path(source)
     try:
         if source == "-" or path.is_file() or _looks_like_file(source):
-            outcome = _of_file(path, end, settings, everything=everything)
+            outcome = _of_file(path, end, settings, everything=everything, jobs=jobs)
+        elif jobs is not None:
+            raise UserError(f"--jobs: {source} is no file; a topic is played by one process")
         else:
             outcome = run(_of_topic(source, end, settings))
         replaying.write(outcome, out)
@@ -101,13 +111,17 @@ def _looks_like_file(source: str) -> bool:
     return "/" in source or source.endswith((".ndjson", ".jsonl", ".json", ".gz"))
 
 
-def _of_file(path: Path, until: int, settings: Settings, *, everything: bool) -> Outcome:
+def _of_file(
+    path: Path, until: int, settings: Settings, *, everything: bool, jobs: int | None
+) -> Outcome:
     from streams.configured import recognition  # noqa: PLC0415  # as above
     from streams.definitions import read_files  # noqa: PLC0415  # as above
     from streams.replay import prepared, replay_file  # noqa: PLC0415  # as above
 
     files = read_files(settings.workflows_dir, everything=everything)
     definitions, live = prepared(files, recognition(settings))
+    if jobs is not None:
+        return _side_by_side(path, until, jobs, definitions, live)
     with opened(path) as source, progress(f"replaying {path.name}", source.size) as bar:
         return replay_file(
             _lines(source.stream),
@@ -115,6 +129,31 @@ def _of_file(path: Path, until: int, settings: Settings, *, everything: bool) ->
             definitions=definitions,
             live=live,
             report=lambda _: bar.at(source.position()),
+        )
+
+
+def _side_by_side(
+    path: Path, until: int, jobs: int, definitions: Definitions, live: Mapping[str, str]
+) -> Outcome:
+    from streams.side_by_side import Source, replay_side_by_side  # noqa: PLC0415  # as above
+
+    if str(path) == "-":
+        raise UserError("--jobs: standard input can be read only once; write it to a file first")
+
+    @contextmanager
+    def lines() -> Iterator[Iterable[bytes]]:
+        with opened(path) as source:
+            yield _lines(source.stream)
+
+    with progress(f"replaying {path.name}") as bar:
+        return replay_side_by_side(
+            Source(lines),
+            jobs,
+            until=until,
+            definitions=definitions,
+            live=live,
+            report=bar.at,
+            told=say,
         )
 
 

@@ -279,3 +279,23 @@ def test_the_installed_command(tmp_path: Path) -> None:
         f"{command} --help | head -1", shell=True, capture_output=True, check=False, timeout=60
     )
     assert quiet.stderr == b""
+
+
+def test_a_file_is_replayed_by_several_processes(ritorno: Ritorno, tmp_path: Path) -> None:
+    lines = [
+        {"type": "track", "event": "Product Viewed", "messageId": str(n), "userId": f"c{n % 9}",
+         "timestamp": f"2026-03-01T09:00:{n:02}Z", "properties": {"product_id": "moka"}}
+        for n in range(60)
+    ]  # fmt: skip
+    (tmp_path / "events.ndjson").write_text("\n".join(map(json.dumps, lines)))
+    call = ("replay", "events.ndjson", "--until", "2026-03-31", "--json", "--out")
+    for jobs in ("1", "2"):
+        done = ritorno(*call, f"out-{jobs}", "--jobs", jobs)
+        assert (done.code, done.json[0]["events"]) == (0, 60), done.err
+    for name in ("commands", "decisions", "customers"):
+        one, two = ((tmp_path / f"out-{jobs}" / f"{name}.ndjson").read_bytes() for jobs in "12")
+        assert one == two
+    for source, problem in (("-", "only once"), ("customer-events", "is no file")):
+        done = ritorno("replay", source, "--until", "2026-03-31", "--out", "x", "--jobs", "2")
+        assert (done.code, done.out) == (2, "")
+        assert problem in done.err
