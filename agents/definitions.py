@@ -14,6 +14,7 @@ from agents.recognition import Recognition
 from agents.score import Scored
 from agents.segments import NO_SEGMENTS, Segmentation, compile_segments
 from agents.standing import Standing
+from agents.visitors import NO_LIMITS, Limits
 from agents.vocabulary import Vocabulary
 from agents.watches import compile_watches
 from agents.workflows.program import Program, compile_program
@@ -59,10 +60,17 @@ class Published:
 class Definitions:
     """All published versions. Grows while it is in use: a version never changes and never goes."""
 
-    def __init__(self, *, coupon_key: bytes = b"", recognition: Recognition | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        coupon_key: bytes = b"",
+        recognition: Recognition | None = None,
+        limits: Limits = NO_LIMITS,
+    ) -> None:
         """`coupon_key` makes generated codes unguessable, `recognition` says how an event that
-        comes again is known; every worker has the same."""
+        comes again is known, `limits` are those of visitors; every worker has the same."""
         self.coupon_key = coupon_key
+        self.limits = limits
         self.recognition = recognition or Recognition()
         self.listens_to: set[str] = set()
         """Occurrences that a run of any version has to be told of, and types that lead to them."""

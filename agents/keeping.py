@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from agents.cache import CacheMemory
 from agents.mentions import Mentions
+from agents.visitors import Forgetting
 from schemas.customer import Customer, decode_customer, encode_customer, encode_erased
 from schemas.customer.named import named, named_in
 from schemas.stored import FutureFormat, head
@@ -32,9 +33,11 @@ class Customers:
         load: Callable[[bytes], bytes | None],
         scan: Callable[[], Iterable[tuple[bytes, bytes]]],
         memory: CacheMemory,
+        forgetting: Forgetting,
     ) -> None:
         """`load` returns a kept record by key, `scan` all that is kept; `memory` holds who is
-        decoded."""
+        decoded; `forgetting` tells whose record counts as if it weren't there."""
+        self._forgetting = forgetting
         self._load = load
         self._mentions = Mentions(scan)
         self._read = 0
@@ -56,7 +59,18 @@ class Customers:
             stored = self._load(key) if changed is None else changed
             customer = _read(key.decode(), stored)
             self._cache.put(key, customer, 0 if stored is None else len(stored))
+        if self._forgetting.has_forgotten(customer):
+            return self._forget(key, customer)
         return customer
+
+    def _forget(self, key: bytes, customer: Customer) -> Customer:
+        """Return somebody of whom nothing is known; what was changed before is still written."""
+        if isinstance(self._changed.get(key), Customer):
+            self._changed[key] = stored_form(customer)
+        blank = Customer(key=customer.key, applied=customer.applied)
+        self._cache.drop(key)
+        self._cache.put(key, blank, 0)
+        return blank
 
     def begin_anew(self, key: bytes) -> Customer:
         """Return a customer of whom nothing is known, whatever is kept."""

@@ -48,13 +48,21 @@ from agents.mending import INTERNAL_ERROR, Mending
 from agents.origins import Origins
 from agents.tellings import TELLINGS, Tellings, Waiting
 from agents.timers import Timers
+from agents.visitors import Arrivals, Forgetting, is_nobody, may_be_turned_away
 from schemas.checking import Unreadable
 from schemas.customer import Customer
 from schemas.customer.named import named
 from schemas.events import PRODUCTS, RETRY, WORKFLOWS, Event
 from schemas.records import OutRecord, Record
 from schemas.retry import Retry
-from schemas.stored import PRODUCT_PREFIX, Progress
+from schemas.stored import (
+    ARRIVALS_KEY,
+    NEVER,
+    PRODUCT_PREFIX,
+    Progress,
+    pack_arrivals,
+    unpack_arrivals,
+)
 from schemas.unfinished import LAYOUT_KEY, Change, Telling, pack_layout, unpack_layout
 from schemas.wire import parse_record
 
@@ -108,6 +116,12 @@ class PartitionActors(Mending):
         self._trace: Trace | None = None
         self._parse = parse
         self._origins = Origins(partition, load)
+        self._forgetting = Forgetting(definitions.limits)
+        self._forgetting.pass_to(progress.log_time)
+        births = unpack_arrivals(load(ARRIVALS_KEY))
+        self._arrivals = Arrivals(
+            definitions.limits, progress.arrivals, births, progress.next_offset
+        )
         self._epoch = progress.epoch
         self._offset = progress.next_offset
         self._now = progress.log_time
@@ -119,7 +133,7 @@ class PartitionActors(Mending):
         self._tellings = Tellings(progress, load)
         self._visits = visits
         self._laying = Laying(unpack_layout(load(LAYOUT_KEY)), self._offset, visits)
-        self._customers = Customers(load, scan, memory or CacheMemory())
+        self._customers = Customers(load, scan, memory or CacheMemory(), self._forgetting)
         self._ahead: list[tuple[int, bytes]] = []
         self._visited: set[bytes] = set()
         self._changed_products: dict[str, bytes | None] = {}
@@ -186,7 +200,9 @@ class PartitionActors(Mending):
         Poisoned, after which this object is of no use any more.
         """
         for record in records:
-            self._now = max(self._now, record.timestamp)
+            if record.timestamp > self._now:
+                self._now = record.timestamp
+                self._forgetting.pass_to(self._now)
             self._epoch = self._epoch or record.timestamp
             before = len(self._effects)
             context = Context(self._now, self._live, self._catalogue, self._effects)
@@ -242,6 +258,9 @@ class PartitionActors(Mending):
         layout = self._laying.take(self._offset)
         if layout is not None:
             states.append((LAYOUT_KEY, pack_layout(layout)))
+        # So do these: whoever finds one of the new visitors knows that it was new here.
+        if births := self._arrivals.take():
+            states.append((ARRIVALS_KEY, pack_arrivals(births)))
         begun, ended = self._tellings.take()
         states += begun
         states += customers
@@ -258,6 +277,7 @@ class PartitionActors(Mending):
             epoch=self._epoch,
             aside=self._aside.left(self._offset),
             tellings=self._tellings.progress(),
+            arrivals=self._arrivals.counts(self._now),
         )
         changes = Changes(self._effects, states, progress, self._counts)
         self._changed_products = {}
@@ -288,6 +308,9 @@ class PartitionActors(Mending):
             if customer.applied >= offset and key not in self._visited:
                 self._timers.remove(key)
                 heapq.heappush(self._ahead, (customer.applied, key))
+                continue
+            if customer.due() == NEVER:  # who is forgotten has no timers
+                self._timers.remove(key)
                 continue
             if not budget.may_fire(first):
                 return
@@ -471,6 +494,7 @@ class PartitionActors(Mending):
     ) -> None:
         customer = self._customers.get(key)
         if offset <= customer.applied and key not in self._visited:
+            self._arrivals.repeat(event, offset, self._now)
             self._counts.events[event.type, "repeated"] += 1
             return
         if self._tellings:
@@ -478,13 +502,38 @@ class PartitionActors(Mending):
         if budget.left_timers:
             self._wake_until(self._now, key, customer, offset, context)
         before, became = customer.engagement.value, customer.became
-        new = fullness.receive(customer, event, context)
+        if customer.first_seen or became:
+            new = fullness.receive(customer, event, context)
+        elif self._arrive(customer, event, offset, context):
+            new = True
+        else:
+            self._counts.events[event.type, "dropped"] += 1
+            return
+        if customer.first_seen:
+            customer.heard = self._forgetting.today
         self._note_change(key, customer, offset)
         result = "repeated" if not new else "forwarded" if became else "applied"
         self._counts.events[event.type, result] += 1
         self._counts.ages.append(self._now - context.when(event.time))
         if customer.engagement.value != before:
             self._counts.scores["up" if customer.engagement.value > before else "down"] += 1
+
+    def _arrive(self, customer: Customer, event: Event, offset: int, context: Context) -> bool:
+        """Receive the first event of somebody; return False when there is no room for a visitor,
+        of whom nothing is left then."""
+        is_full = self._arrivals.is_full(event, self._now)
+        if is_full and may_be_turned_away(event):
+            return False
+        effects = len(self._effects)
+        fullness.receive(customer, event, context)
+        if not customer.first_seen or not is_nobody(customer):
+            return True
+        if is_full:
+            customer.become(Customer(key=customer.key, applied=customer.applied))
+            del self._effects[effects:]
+            return False
+        self._arrivals.admit(event, offset, self._now)
+        return True
 
     def _note_change(self, key: bytes, customer: Customer, offset: int) -> None:
         customer.applied = offset

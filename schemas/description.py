@@ -12,7 +12,9 @@ from schemas.instant import to_rfc3339
 from schemas.money import amount_text
 from schemas.stored import NEVER
 
-_HIDDEN = frozenset({"seen", "memory", "weight", "order_ids", "digest", "digests", "former"})
+_HIDDEN = frozenset(
+    {"seen", "memory", "weight", "order_ids", "digest", "digests", "former"} | {"heard"}
+)
 _HIDDEN_WHEN_EMPTY = frozenset({"shop"})
 _INSTANTS = frozenset(
     {

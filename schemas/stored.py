@@ -49,6 +49,8 @@ HELD_BACK_PREFIX = b"\x00held/"
 
 WAITING_PREFIX = b"\x00waiting/"
 """Begins the keys of the events that wait for them."""
+ARRIVALS_KEY = b"\x00arrivals"
+"""Key of the offsets at which visitors were new (`agents/visitors.py`)."""
 
 FORMAT = 2
 """What this release writes."""
@@ -151,15 +153,28 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     tellings: list[tuple[int, bytes]] = []
     """What customers are still to be told of (`schemas/unfinished.py`): offset of the record that
     it came with, and the last customer who has been told, empty if nobody has."""
+    arrivals: dict[int, int] = {}
+    """New visitors by hour, counted from the epoch, of the last day (`agents/visitors.py`)."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Progress)
+_OFFSETS = msgspec.msgpack.Decoder(list[int])
 
 
 def pack_progress(progress: Progress) -> bytes:
     """Return the kept form of a progress; its `applied` is the last offset dealt with."""
     return pack(progress.next_offset - 1, NEVER, _ENCODER.encode(progress))
+
+
+def pack_arrivals(births: list[int]) -> bytes:
+    """Return the kept form of the offsets at which visitors were new in a batch; not empty."""
+    return pack(births[-1], NEVER, _ENCODER.encode(births))
+
+
+def unpack_arrivals(stored: bytes | None) -> list[int]:
+    """Read what `pack_arrivals` wrote, nothing before the first one. Raises FutureFormat."""
+    return [] if stored is None else _OFFSETS.decode(body(stored))
 
 
 def unpack_progress(stored: bytes) -> Progress:

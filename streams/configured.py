@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from agents.mailer.dkim import DkimKey
     from agents.mailer.reputation import WarmUp
     from agents.recognition import Recognition
+    from agents.visitors import Limits
     from streams.internal.asking import Lookups
     from streams.logs.kafka.security import KafkaSecurity
 
@@ -141,6 +142,13 @@ def recognition(settings: Settings) -> Recognition:
 
     sources = Sources(settings.shop_sources)
     return Recognition(settings.event_memory_days * DAY_MS, sources)
+
+
+def visitor_limits(settings: Settings) -> Limits:
+    """Return for how long visitors are kept, and how many may arrive in a partition."""
+    from agents.visitors import Limits  # noqa: PLC0415  # few commands decide
+
+    return Limits(settings.visitor_days, settings.visitor_limit)
 
 
 def coupon_key(settings: Settings) -> bytes:

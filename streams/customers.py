@@ -36,12 +36,14 @@ import structlog
 from msgspec.structs import replace
 
 from agents.changes import Place, Poisoned, Unwritable
+from agents.visitors import NO_LIMITS, Limits
 from schemas.aside import SetAside, encode_set_aside
 from schemas.controls import control_record
 from schemas.events import SET_ASIDE
 from schemas.records import OutRecord, Record
 from schemas.stored import PROGRESS_KEY, FutureFormat, Progress, is_erased, pack_progress
 from streams.definitions import Library
+from streams.forgetting import Forgetter
 from streams.log import Log, LogError, RecordTooLarge
 from streams.partitioner import partition_of
 from streams.state.changelog import Changelog, Overtaken
@@ -169,7 +171,9 @@ class CustomersRuntime(Generic[ChangesT]):
         library: Library,
         ticks: Ticks,
         observer: Observer[ChangesT],
+        limits: Limits = NO_LIMITS,
     ) -> None:
+        """`limits` are those of visitors, as the actors have them."""
         self._log = log
         self._gate = gate
         self._parking = Parking(open_store)
@@ -178,6 +182,8 @@ class CustomersRuntime(Generic[ChangesT]):
         self._ticks = ticks
         self._observer = observer
         self._processor = asyncio.Lock()
+        self._limits = limits
+        self._forgotten = 0
         self._open: dict[TopicPartition, _Partition[ChangesT]] = {}
 
     async def opened(self, tp: TopicPartition) -> int | None:
@@ -197,6 +203,8 @@ class CustomersRuntime(Generic[ChangesT]):
         await self._ticks.stop(tp.partition)
         partition = self._open.pop(tp, None)
         if partition is not None:
+            partition.forgetter.stop()
+            self._forgotten += partition.forgetter.removed
             self._parking.park(_kept(tp), partition.changelog.store)
             self._observer.closed(tp.partition)
 
@@ -207,6 +215,7 @@ class CustomersRuntime(Generic[ChangesT]):
     def close(self) -> None:
         """Close all state and leave it on disk. Call it when nothing is consumed any more."""
         for tp, partition in self._open.items():
+            partition.forgetter.stop()
             self._parking.park(_kept(tp), partition.changelog.store)
         self._open.clear()
         self._parking.close()
@@ -239,6 +248,10 @@ class CustomersRuntime(Generic[ChangesT]):
     def held_back(self) -> int:
         """Return how many customers of this process are held back."""
         return sum(partition.actors.held_back for partition in self._open.values())
+
+    def forgotten(self) -> int:
+        """Return how many visitors were removed, since this process runs."""
+        return self._forgotten + sum(each.forgetter.removed for each in self._open.values())
 
     def next_timers(self) -> dict[int, int]:
         """Return when the earliest timer of each open partition is due, NEVER if it has none."""
@@ -274,7 +287,7 @@ class CustomersRuntime(Generic[ChangesT]):
 
     async def _build(self, number: int, changelog: Changelog) -> _Partition[ChangesT]:
         """Build the actors; a definition or a product that can't be read twice is set aside."""
-        partition = _Partition(number, changelog, self._actors)
+        partition = _Partition(number, changelog, self._actors, Forgetter(changelog, self._limits))
         while True:
             try:
                 await partition.build()
@@ -325,7 +338,7 @@ class CustomersRuntime(Generic[ChangesT]):
                 partition.number,
                 next_offset=changes.progress.next_offset,
                 log_time=changes.progress.log_time,
-                due=partition.actors.next_timer,
+                due=partition.due,
             )
             self._observer.committed(partition.number, changes)
 
@@ -422,9 +435,16 @@ class _Partition(Generic[ChangesT]):
 
     actors: Actors[ChangesT]
 
-    def __init__(self, number: int, changelog: Changelog, actors: ActorsFactory[ChangesT]) -> None:
+    def __init__(
+        self,
+        number: int,
+        changelog: Changelog,
+        actors: ActorsFactory[ChangesT],
+        forgetter: Forgetter,
+    ) -> None:
         self.number = number
         self.changelog = changelog
+        self.forgetter = forgetter
         self.trouble = Trouble()
         self.too_large: Place | None = None
         """Where the largest of what was to be written last comes from, if that was too large."""
@@ -433,6 +453,13 @@ class _Partition(Generic[ChangesT]):
         self.start = self.next_offset = None if known is None else known.next_offset
         self._make = actors
         self._graves = Graves()
+
+    @property
+    def due(self) -> int:
+        """When the next record is wanted: at once (at the time of the log) while there is more to
+        be removed, else when the earliest timer is due."""
+        due = self.actors.next_timer
+        return min(due, self.progress.log_time) if self.forgetter.unfinished else due
 
     async def build(self) -> None:
         """Build the actors from what is kept. Raises Poisoned."""
@@ -456,12 +483,14 @@ class _Partition(Generic[ChangesT]):
         progress = changes.progress
         items = self._graves.bury(changes.states, progress)
         items += self._graves.expired(self.changelog, progress.log_time, items)
+        items += self.forgetter.removals(items)
         try:
             await self._write(items, progress, check)
         except RecordTooLarge:
             key, _ = max(items, key=lambda item: len(item[1] or b""))
             self._blame(lambda: self.actors.place_of_state(key))
             raise
+        self.forgetter.committed(progress.log_time)
 
     async def set_aside(self, place: SetAside, check: Callable[[], None]) -> None:
         """Write a place into the progress, which otherwise stays as it is."""

@@ -23,6 +23,7 @@ from agents.definitions import Definitions
 from agents.effects import Effect
 from agents.partition import PartitionActors
 from agents.recognition import Recognition
+from agents.visitors import NO_LIMITS, Forgetting, Limits
 from schemas.aside import SetAside, decode_set_aside
 from schemas.checking import Unreadable
 from schemas.commands import SendCommand
@@ -172,10 +173,13 @@ class Partition:
             self._proving = True
             self._begin_again()
             self.collect()
+        forgetting = Forgetting(self._definitions.limits)
+        forgetting.pass_to(self._progress.log_time)
         self._outcome.customers.update(
             (key.decode(), stored)
             for key, stored in self._store.items()
-            if not key.startswith(OWN_PREFIX)
+            # Whom the worker has forgotten it may have removed by then, or not yet.
+            if not key.startswith(OWN_PREFIX) and not forgetting.is_of(key, stored)
         )
 
     def _start_over(self, poisoned: Poisoned) -> None:
@@ -231,14 +235,16 @@ class Partition:
 
 
 def prepared(
-    files: Mapping[str, bytes], recognition: Recognition | None = None
+    files: Mapping[str, bytes],
+    recognition: Recognition | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> tuple[Definitions, dict[str, str]]:
     """Return canonical definitions by id, ready to decide by, and the version of each.
 
-    `recognition`: how an event that comes again is known, by default as without any settings.
-    Raises ValueError when a definition can't be read.
+    `recognition`: how an event that comes again is known, by default as without any settings;
+    `limits`: those of visitors. Raises ValueError when a definition can't be read.
     """
-    definitions, live = Definitions(recognition=recognition), versions_of(files)
+    definitions, live = Definitions(recognition=recognition, limits=limits), versions_of(files)
     for name, content in files.items():
         definitions.add(live[name], content)
     return definitions, live

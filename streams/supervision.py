@@ -21,6 +21,7 @@ Work = Literal[
     "news",  # records that another process has written to the embedded log
     "suppressions",  # those that other workers have added
     "erasing",
+    "forgetting",  # looking for visitors who are forgotten
     "kept_messages",  # letting go of messages that came back
     "mail_watch",  # opening a partition of the mailer again
     "mail_turns",  # waking mails when a relay may be tried again

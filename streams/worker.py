@@ -38,6 +38,7 @@ from streams.configured import (
     lookups_of,
     mail_settings,
     recognition,
+    visitor_limits,
     warm_up,
 )
 from streams.customers import CustomersRuntime
@@ -168,7 +169,9 @@ class Worker:
 
     async def _customers(self) -> CustomersRuntime[Changes]:
         definitions = Definitions(
-            coupon_key=coupon_key(self.settings), recognition=recognition(self.settings)
+            coupon_key=coupon_key(self.settings),
+            recognition=recognition(self.settings),
+            limits=visitor_limits(self.settings),
         )
         partitions = await self.log.partitions(CUSTOMER_EVENTS)
         interval = int(self.settings.tick_seconds * 1000)
@@ -184,10 +187,12 @@ class Worker:
             ),
             library=Library(self.log, definitions),
             ticks=self.ticks,
+            limits=definitions.limits,
             observer=self.eraser.watching(self.metrics),
         )
         self.metrics.watch_gate(self.gate.counts, self.gate.problems)
         self.metrics.watch_timers(runtime.timers_pending)
+        self.metrics.watch_forgotten(runtime.forgotten)
         self.metrics.watch_held_back(runtime.held_back)
         self._running.callback(runtime.close)
         return runtime

@@ -185,6 +185,8 @@ class Customer(msgspec.Struct, array_like=True):
     given: Annotated[list[Given], InNumber(LISTS_OF_CODES)] = []
     """Of a coupon pool's own actor: how far its lists of codes are used up; the last one is that
     of which codes are given now."""
+    heard: int = 0
+    """Day of the last event by the log's time, counted from the epoch (`agents/visitors.py`)."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""

@@ -114,12 +114,17 @@ def _looks_like_file(source: str) -> bool:
 def _of_file(
     path: Path, until: int, settings: Settings, *, everything: bool, jobs: int | None
 ) -> Outcome:
-    from streams.configured import recognition  # noqa: PLC0415  # as above
+    from streams.configured import (  # noqa: PLC0415  # as above
+        recognition,
+        visitor_limits,
+    )
     from streams.definitions import read_files  # noqa: PLC0415  # as above
     from streams.replay import prepared, replay_file  # noqa: PLC0415  # as above
 
     files = read_files(settings.workflows_dir, everything=everything)
-    definitions, live = prepared(files, recognition(settings))
+    # A file is one partition, whatever the worker has: as many visitors arrive as there are.
+    limits = visitor_limits(settings)._replace(per_second=None)
+    definitions, live = prepared(files, recognition(settings), limits)
     if jobs is not None:
         return _side_by_side(path, until, jobs, definitions, live)
     with opened(path) as source, progress(f"replaying {path.name}", source.size) as bar:
@@ -159,11 +164,19 @@ def _side_by_side(
 
 async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
     from agents.definitions import Definitions  # noqa: PLC0415  # as above
-    from streams.configured import coupon_key, recognition  # noqa: PLC0415  # as above
+    from streams.configured import (  # noqa: PLC0415  # as above
+        coupon_key,
+        recognition,
+        visitor_limits,
+    )
     from streams.definitions import Library  # noqa: PLC0415  # as above
     from streams.replay import replay_topic  # noqa: PLC0415  # as above
 
-    definitions = Definitions(coupon_key=coupon_key(settings), recognition=recognition(settings))
+    definitions = Definitions(
+        coupon_key=coupon_key(settings),
+        recognition=recognition(settings),
+        limits=visitor_limits(settings),
+    )
     with progress(f"replaying {topic}") as bar:
         async with open_log(settings) as log:
             if await log.describe(topic) is None:

@@ -1,8 +1,8 @@
-"""How often work in the background has failed, read at each scrape."""
+"""What work in the background has done and how often it has failed, read at each scrape."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily
@@ -28,3 +28,16 @@ class BackgroundFailures(Collector):
         for work, count in self._failures.counts.items():
             found.add_metric([work], count)
         yield found
+
+
+class ForgottenVisitors(Collector):
+    """Hands the count over as it is at the moment."""
+
+    def __init__(self, forgotten: Callable[[], int]) -> None:
+        self._forgotten = forgotten
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric. Called by prometheus-client."""
+        about = "Visitors who are forgotten and whose records were removed."
+        name = f"{NAMESPACE}_visitors_forgotten"
+        yield CounterMetricFamily(name, about, value=self._forgotten())

@@ -24,7 +24,7 @@ from schemas.commands import CancelCommand, SendCommand
 from schemas.decisions import Decision, DecisionKind
 from schemas.events import PAYLOADS
 from schemas.signals import SegmentChanged
-from streams.monitoring.background_metrics import BackgroundFailures
+from streams.monitoring.background_metrics import BackgroundFailures, ForgottenVisitors
 from streams.monitoring.gate_metrics import GateCounts
 from streams.monitoring.instruments import Instruments, begin_at_zero
 from streams.monitoring.mail_metrics import BoundedLabel, MailMetrics
@@ -51,7 +51,7 @@ HOLD_BUCKETS = (3600, 14_400, 43_200, 86_400, 172_800, 259_200, 604_800)
 """Seconds. A night is up to twelve hours; a place that is free once a day or in a week."""
 
 HOLD_RESULTS = ("sent", "skipped")
-EVENT_RESULTS = ("applied", "repeated", "forwarded", "moved", "waiting", "refused")
+EVENT_RESULTS = ("applied", "dropped", "repeated", "forwarded", "moved", "waiting", "refused")
 REFUSAL_REASONS = (
     "invalid_json",
     "invalid_event",
@@ -146,6 +146,10 @@ class Metrics:
     def watch_held_back(self, held_back: Callable[[], float]) -> None:
         """Read the number of customers who are held back whenever somebody scrapes."""
         self.customers_held_back.set_function(held_back)
+
+    def watch_forgotten(self, forgotten: Callable[[], int]) -> None:
+        """Show how many visitors were removed."""
+        self.registry.register(ForgottenVisitors(forgotten))
 
     def watch_gate(self, counts: gate.Counts, problems: Callable[[], Sized]) -> None:
         """Show what happens to this process's partitions."""

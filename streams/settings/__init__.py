@@ -117,6 +117,13 @@ class Settings(BaseSettings):
     own, and there is one shop. Replay it with the same, and don't change it lightly: what was
     remembered under another name is new."""
 
+    visitor_days: int = Field(default=90, ge=31, le=3650)
+    """A visitor who has been silent for longer, in the log's time, and has left no address, name,
+    consent or order is forgotten, and begins anew. Replay it with the same."""
+    visitor_limit: float = Field(default=10.0, gt=0, le=100_000)
+    """New visitors per second and partition, on the average of an hour; more are counted and
+    dropped. 10 of them in eight partitions are seven million a day. Replay it with the same."""
+
     kafka_security: Literal["plaintext", "tls", "sasl_plaintext", "sasl_tls"] = "plaintext"
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
     kafka_username: str = ""

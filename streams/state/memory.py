@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from streams.state.store import Item
 from streams.transports.batch import TopicPartition
@@ -36,6 +36,13 @@ class MemoryStore:
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every key with what is kept under it; don't write meanwhile."""
         return iter(self._kept.items())
+
+    def look_through(self) -> Generator[tuple[bytes, bytes]]:
+        """As `scan`, but others may write meanwhile."""
+        for key in list(self._kept):
+            stored = self._kept.get(key)
+            if stored is not None:
+                yield key, stored
 
     def scrub(self, keys: Sequence[bytes] | None) -> None:
         """Nothing is in a file."""

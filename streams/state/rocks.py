@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
@@ -74,6 +74,10 @@ class RocksStore:
                 raise StateError(f"The state in {self._path} can't be read: {error}") from error
             if key != POSITION_KEY:
                 yield key, stored
+
+    def look_through(self) -> Generator[tuple[bytes, bytes]]:
+        """As `scan`, which goes by what was there when it began. Raises StateError."""
+        yield from self.scan()
 
     def scrub(self, keys: Sequence[bytes] | None) -> None:
         """Compact away what was kept under `keys` before. Raises StateError.

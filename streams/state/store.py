@@ -7,7 +7,7 @@ revoked partition is dropped whole and a scan never meets another partition's cu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from schemas.failures import Failure
@@ -35,6 +35,10 @@ class Store(Protocol):
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every key with what is kept under it, in no promised order."""
+
+    def look_through(self) -> Generator[tuple[bytes, bytes]]:
+        """As `scan`, but others may write meanwhile; what they change is seen as it was or as it
+        is. Close it before the store is."""
 
     def scrub(self, keys: Sequence[bytes] | None) -> None:
         """Let no file hold what was kept under `keys` before, of all keys when None.

@@ -16,6 +16,7 @@ from agents.changes import Counts, Poisoned
 from agents.definitions import Definitions
 from agents.effects import Effect
 from agents.partition import PartitionActors
+from agents.visitors import NO_LIMITS, Limits
 from schemas.aside import SetAside
 from schemas.commands import CancelCommand, SendCommand
 from schemas.customer import Customer, decode_customer
@@ -59,8 +60,14 @@ class Said(NamedTuple):
 class World:
     """One partition: log, actors, store."""
 
-    def __init__(self, files: Mapping[str, bytes] = FILES, *, cache_bytes: int = 1 << 30) -> None:
-        self.definitions = Definitions()
+    def __init__(
+        self,
+        files: Mapping[str, bytes] = FILES,
+        *,
+        cache_bytes: int = 1 << 30,
+        limits: Limits = NO_LIMITS,
+    ) -> None:
+        self.definitions = Definitions(limits=limits)
         self.live = {name: self.publish(content) for name, content in files.items()}
         self.first = dict(self.live)
         self.records: list[Record] = []
@@ -75,10 +82,10 @@ class World:
         self.actors = self.build()
 
     @classmethod
-    def of(cls, *texts: str) -> World:
+    def of(cls, *texts: str, limits: Limits = NO_LIMITS) -> World:
         """Return a world in which only these definitions are live, written as in their files."""
         definitions = [DEFINITION.validate_python(read_yaml(text)) for text in texts]
-        return cls({each.id: canonical(each) for each in definitions})
+        return cls({each.id: canonical(each) for each in definitions}, limits=limits)
 
     def publish(self, content: bytes) -> str:
         """Publish a version, not live yet; return it."""
@@ -189,6 +196,11 @@ class World:
                     self.store[key] = value
             self.effects += changes.effects
             return changes.effects
+
+    @property
+    def progress(self) -> Progress:
+        """How far the partition has got."""
+        return self._progress
 
     # What came of it.
 
