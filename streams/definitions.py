@@ -46,6 +46,11 @@ class DefinitionError(Mistake):
     """A workflow file that can't be used; the text names file, field and value."""
 
 
+DEFINITION_BYTES = 1_000_000
+"""Of one definition as it is published, and of the record that names all that are live: a little
+less than what a log takes of a record. A pool of coupons may hold seventy thousand codes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishReport:
     """What `publish` did."""
@@ -209,11 +214,25 @@ def read_files(directory: Path, *, everything: bool = False) -> dict[str, bytes]
     # Checking files needs the language of conditions; what is published was checked before.
     from streams.workflow_files.reading import read_directory  # noqa: PLC0415  # see above
 
-    return {
+    files = {
         name: canonical(each)
         for name, each in right(read_directory(directory)).definitions.items()
         if everything or not isinstance(each, Workflow) or each.enabled
     }
+    check_sizes(files)
+    return files
+
+
+def check_sizes(definitions: Mapping[str, bytes]) -> None:
+    """See that a log takes all of these. Raises DefinitionError."""
+    for name, content in definitions.items():
+        if len(content) > DEFINITION_BYTES:
+            problem = f"{len(content):,} bytes as published, at most {DEFINITION_BYTES:,}"
+            raise DefinitionError(f"{name}: too large: {problem}")
+    live = len(control_record(versions_of(definitions)).value or b"")
+    if live > DEFINITION_BYTES:
+        problem = f"{len(definitions):,} definitions are more than one control record can name"
+        raise DefinitionError(problem)
 
 
 def right(reading: Reading) -> Reading:

@@ -129,6 +129,10 @@ KAFKA_PARTITIONS = 8
 EMBEDDED_PARTITIONS = 4
 """Default on the embedded log, which one process reads alone."""
 
+RECORD_BYTES = 1_048_576
+"""Of any other record, as Kafka takes it by default; what we keep and send is measured against it
+(`schemas/bounds.py`)."""
+
 _FACTS_PARTITIONS = 4
 """Summed per workflow, so it needs spreading only a little."""
 

@@ -32,6 +32,7 @@ from streams.topology import (
     CUSTOMERS_CHANGELOG,
     MAILER_CHANGELOG,
     PER_CUSTOMER,
+    RECORD_BYTES,
     topics,
 )
 
@@ -142,7 +143,8 @@ def _check_policies(existing: Sequence[TopicDescription], settings: Settings) ->
 
 
 def _wrong_settings(spec: TopicSpec, found: TopicDescription) -> list[tuple[str, str, str]]:
-    """Return (setting, value, needed value) of what would lose data or falsify time."""
+    """Return (setting, value, needed value) of what would lose data, falsify time or refuse
+    records."""
     needed = {"cleanup.policy": spec.config["cleanup.policy"]}
     if spec.name == CUSTOMER_EVENTS:
         needed = {"message.timestamp.type": "LogAppendTime", **needed}
@@ -151,6 +153,10 @@ def _wrong_settings(spec: TopicSpec, found: TopicDescription) -> list[tuple[str,
         for name, value in needed.items()
         if found.config.get(name) != value
     ]
+    takes = int(spec.config.get("max.message.bytes", RECORD_BYTES))
+    if int(found.config.get("max.message.bytes", takes)) < takes:
+        # What we keep and send is measured against this: what is larger would be refused for ever.
+        wrong.append(("max.message.bytes", found.config["max.message.bytes"], str(takes)))
     lag = spec.config.get("min.compaction.lag.ms")
     if lag is not None and int(found.config.get("min.compaction.lag.ms", "0")) < int(lag):
         value = found.config.get("min.compaction.lag.ms", "0")

@@ -13,6 +13,7 @@ from streams.definitions import (
     CONTROL_TYPE,
     DefinitionError,
     Library,
+    check_sizes,
     control_record,
     load,
     publish,
@@ -165,6 +166,24 @@ def test_two_files_with_one_id(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_text(GOOD)
     with pytest.raises(DefinitionError, match="w11-welcome"):
         read_files(tmp_path)
+
+
+def test_a_file_that_no_log_takes_is_named(tmp_path: Path) -> None:
+    codes = ", ".join(f"CODE{number:012}" for number in range(60_000))
+    text = f"""
+definition: coupons
+campaigns:
+  - {{id: gift, kind: gift, description: {{it: regalo}}, pool: [{codes}]}}
+"""
+    (tmp_path / "coupons.yaml").write_text(text)
+    with pytest.raises(DefinitionError, match=r"coupons: too large: 1,1\d\d,\d+ bytes"):
+        read_files(tmp_path)
+
+
+def test_more_definitions_than_one_record_can_name() -> None:
+    check_sizes({f"w{number}": b"" for number in range(1_000)})
+    with pytest.raises(DefinitionError, match="60,000 definitions are more than"):
+        check_sizes({f"w{number}": b"" for number in range(60_000)})
 
 
 def test_an_empty_directory(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ from streams.monitoring.doctor import (
 )
 from streams.settings import Settings
 from streams.ticks import STANDSTILL_MS
-from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS
+from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS, SEND_COMMANDS
 from tests.runtime.parts import START, MemoryLog, memory_log
 
 KAFKA = "kafka://kafka-1:9092"
@@ -104,6 +104,19 @@ async def test_a_policy_that_loses_data(
     assert check.name == "topic policy"
     assert topic in check.text
     assert f"--entity-name {topic} " in check.remedy
+
+
+@pytest.mark.parametrize(
+    ("topic", "takes", "needed"),
+    [(CUSTOMERS_CHANGELOG, "500000", "1048576"), (DEAD_LETTERS, "1048588", "2097152")],
+)
+async def test_a_topic_that_takes_smaller_records_than_there_are(
+    log: MemoryLog, settings: Settings, topic: str, takes: str, needed: str
+) -> None:
+    alter(log, topic, max_message_bytes=takes)
+    (check,) = failures(await check_topics(log, settings))
+    assert check.text == f"{topic}: max.message.bytes is {takes}, not {needed}"
+    assert check.remedy.endswith(f"--entity-name {topic} --add-config max.message.bytes={needed}")
 
 
 async def test_partition_counts_that_disagree(log: MemoryLog, settings: Settings) -> None:

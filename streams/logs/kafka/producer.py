@@ -18,10 +18,7 @@ from schemas.dead_letters import MAX_LETTER_BYTES
 from schemas.records import OutRecord
 from streams.log import LogUnavailable, RecordTooLarge
 from streams.logs.kafka.patience import Patience, started
-from streams.topology import DEAD_LETTERS
-
-LARGEST_REQUEST = 1_048_576
-"""Bytes; the brokers' default for one record batch (message.max.bytes) is a little more."""
+from streams.topology import DEAD_LETTERS, RECORD_BYTES
 
 BATCH_BYTES = 512 * 1024
 """Bytes of one record batch; larger ones gain nothing and delay the other partitions."""
@@ -88,7 +85,7 @@ class Producer:
 def _batches(producer: AIOKafkaProducer, topic: str, records: Sequence[OutRecord]) -> Iterator[Any]:
     """Pack records into as few record batches as their sizes allow."""
     # A letter is a record that was read, and more: it must fit even where the record just did.
-    limit = MAX_LETTER_BYTES if topic == DEAD_LETTERS else LARGEST_REQUEST
+    limit = MAX_LETTER_BYTES if topic == DEAD_LETTERS else RECORD_BYTES
     batch = producer.create_batch()
     for record in records:
         if not _put(batch, record):
