@@ -24,6 +24,7 @@ from schemas.customer.consent import (
     Evidence,
     Subscription,
 )
+from schemas.customer.person import PROFILE_BYTES
 from schemas.events import Event
 from schemas.events.person import ConsentChange, ListChange, Statement
 
@@ -54,7 +55,7 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Occur
     """Put the customer on a list. A confirmed subscription is marketing consent too."""
     data: ListChange = event.data
     time = context.when(event.time)
-    if data.list not in customer.lists and len(customer.lists) >= LISTS_KEPT:
+    if data.list not in customer.lists and not _makes_room(customer):
         raise Refused(
             "too_many_lists", f"list: {data.list!r} would be one of more than {LISTS_KEPT}"
         )
@@ -62,8 +63,8 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Occur
         if data.email != customer.profile.email:
             reachability.moved(customer, customer.profile.email)
         customer.profile.email = data.email
-    customer.profile.first_name = data.first_name or customer.profile.first_name
-    customer.profile.locale = data.locale or customer.profile.locale
+    customer.profile.first_name = _profile_text(data.first_name) or customer.profile.first_name
+    customer.profile.locale = _profile_text(data.locale) or customer.profile.locale
     _keep(customer, _evidence(event, context, ON_LIST, agreed=True))
     known = customer.lists.get(data.list)
     if known is not None and known.time > time:
@@ -88,7 +89,7 @@ def unsubscribed(customer: Customer, event: Event, context: Context) -> list[Occ
     known = customer.lists.get(data.list)
     if known is not None and known.time > time:
         return []
-    if known is not None or len(customer.lists) < LISTS_KEPT:
+    if known is not None or _makes_room(customer):
         customer.lists[data.list] = Subscription(subscribed=False, time=time)
     customer.left_list = max(customer.left_list, time)
     occurred = [Occurred("list.left", time, list=data.list, data={"list": data.list})]
@@ -100,7 +101,7 @@ def unsubscribed(customer: Customer, event: Event, context: Context) -> list[Occ
 def put_on(customer: Customer, name: str, time: int) -> list[Occurred]:
     """Put the customer on a list. Its mails may be sent when there is consent, which this isn't."""
     known = customer.lists.get(name)
-    if known is None and len(customer.lists) >= LISTS_KEPT:
+    if known is None and not _makes_room(customer):
         return []
     if known is None or not known.subscribed:
         customer.lists[name] = Subscription(subscribed=True, time=time)
@@ -147,6 +148,22 @@ def adopt(customer: Customer, other: Customer) -> list[Occurred]:
         else:
             occurred += _end(customer, purpose, said)
     return occurred + _join(customer)
+
+
+def _makes_room(customer: Customer) -> bool:
+    """Whether one more list can be remembered, if need be instead of another: of those that still
+    wait for consent or confirmation the one that was subscribed to longest ago."""
+    if len(customer.lists) < LISTS_KEPT:
+        return True
+    waiting = [name for name, each in customer.lists.items() if each.subscribed and not each.joined]
+    if not waiting:
+        return False
+    del customer.lists[min(waiting, key=lambda name: (customer.lists[name].time, name))]
+    return True
+
+
+def _profile_text(text: str | None) -> str:
+    return cut(text or "", PROFILE_BYTES)
 
 
 def bring_within(customer: Customer) -> None:

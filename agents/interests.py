@@ -5,7 +5,7 @@ from __future__ import annotations
 from agents.context import Context, Occurred
 from schemas.bounds import cut
 from schemas.customer import Customer
-from schemas.customer.shopping import CATEGORY_BYTES, INTERESTS_KEPT, VIEWS_KEPT, Interest
+from schemas.customer.shopping import INTERESTS_KEPT, NAME_BYTES, VIEWS_KEPT, Interest
 from schemas.events import Event
 from schemas.events.shopping import Product
 
@@ -41,7 +41,7 @@ def _interest(customer: Customer, product: Product) -> Interest:
     interest = customer.interests.pop(product.product_id, None) or Interest()
     customer.interests[product.product_id] = interest
     if product.category:
-        interest.category = cut(product.category, CATEGORY_BYTES)
+        interest.category = cut(product.category, NAME_BYTES)
     if len(customer.interests) > INTERESTS_KEPT:
         del customer.interests[next(iter(customer.interests))]
     return interest

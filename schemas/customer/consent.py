@@ -11,7 +11,7 @@ from schemas.bounds import LIST_BYTES, InBytes, Key
 EVIDENCE_KEPT = 50
 """Statements remembered per purpose, and of all lists together. Whoever changes their mind twice a
 month for two years is still proven; a page that somebody clicks without end can't fill a record."""
-EVIDENCE_ROOM = 33_000
+EVIDENCE_ROOM = 40_000
 """Bytes of all of them: what proves the last word on each list and the last yes and no to each
 purpose always fits, whatever texts came with it; of others there are some 250 of the usual size."""
 EVIDENCE_TEXT = 100
@@ -19,8 +19,9 @@ EVIDENCE_TEXT = 100
 IP_BYTES = 45
 """The longest form of an IPv6 address."""
 LISTS_KEPT = 40
-"""Lists of which it is known whether the customer is on them; nobody joins so many. None ever gives
-way to another: being off a list is an objection."""
+"""Lists of which it is known whether the customer is on them; nobody joins so many. One that still
+waits for consent or confirmation gives way to another; those that were joined don't, nor those that
+were left, which is an objection."""
 PURPOSES = 3
 """Of consent: marketing, profiling, tracking."""
 

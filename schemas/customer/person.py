@@ -20,7 +20,7 @@ TAGS_ROOM = 10_000
 PROFILE_BYTES = 200
 """Of each text of a profile; of a longer one its beginning is kept."""
 SOURCE_BYTES = 100
-SCORES_KEPT = 6
+SCORES_KEPT = 10
 """Scores besides engagement; a shop has two or three."""
 RULES_KEPT = 12
 """Rules with `within` of one score that are remembered; the one that held longest ago gives way."""

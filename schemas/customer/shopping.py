@@ -18,19 +18,17 @@ ORDERS_KEPT = 20
 """Orders kept in detail, for review requests and status mails; older ones stay as hashed ids."""
 ORDER_LINES_KEPT = 300
 """Lines in all of them together, so that no wholesaler's record outgrows what a log takes."""
-ORDERS_ROOM = 36_000
-"""Bytes of all of them: 300 lines of a hundred bytes, and what stands over them. The oldest orders
+ORDERS_ROOM = 44_000
+"""Bytes of all of them: 300 lines of 120 bytes, and what stands over them. The oldest orders
 give way, and of one that is larger than all of it its last lines."""
 CART_LINES_KEPT = 120
 """Whoever puts more into a cart is no person."""
-CART_ROOM = 20_000
-"""Bytes of all lines in the cart: eighty of 250 bytes, each with its links. Those put in first give
-way."""
+CART_ROOM = 24_000
+"""Bytes of all lines in the cart: a hundred of 240 bytes, each with its links. Those put in first
+give way."""
 NAME_BYTES = 200
 """Of a name or a category; of a longer one its beginning is kept."""
 BRAND_BYTES = 60
-CATEGORY_BYTES = 100
-"""Of a category in which a product was looked at."""
 URL_BYTES = 500
 """Of an address; a longer one is left out, as a cut one is none."""
 TRACKING_BYTES = 1_000
@@ -74,7 +72,7 @@ class Interest(msgspec.Struct, array_like=True):
 
     times: Annotated[list[int], InNumber(VIEWS_KEPT)] = []
     """The last views, up to VIEWS_KEPT."""
-    category: Annotated[str, InBytes(CATEGORY_BYTES)] = ""
+    category: _NameText = ""
     wished: int = 0
     """When it was put on the wish list, 0 if it was not."""
 

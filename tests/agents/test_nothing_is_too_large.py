@@ -118,7 +118,7 @@ def steps(draw: st.DrawFn) -> Step:
 START_MS = World({}).now
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(st.lists(steps(), min_size=3, max_size=9), st.sampled_from([1, 10_000]))
 def test_no_state_and_no_effect_is_ever_refused_by_a_log(happened: list[Step], cached: int) -> None:
     world = World.of(UGLY, TAGGER, COUNTER)

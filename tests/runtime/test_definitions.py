@@ -37,6 +37,7 @@ async def log() -> MemoryLog:
 class Received:
     def __init__(self) -> None:
         self.versions: list[tuple[str, bytes]] = []
+        self.unreadable: set[tuple[str, str]] = set()
 
     def add(self, version: str, content: bytes) -> object:
         if content == b"unreadable":

@@ -41,6 +41,12 @@ def test_what_a_record_may_hold_adds_up_to_less_than_the_budget() -> None:
     assert HEAD_SIZE + sum(bytes_ for _, bytes_ in fields(Customer)) < RECORD_BYTES
 
 
+def test_what_proves_something_has_room_whatever_else_there_is() -> None:
+    proofs = 2 * consent.PURPOSES + consent.LISTS_KEPT
+    assert proofs * largest(consent.Evidence) < consent.EVIDENCE_ROOM
+    assert consent.LISTS_KEPT < consent.EVIDENCE_KEPT
+
+
 @pytest.mark.parametrize("struct", STRUCTS, ids=lambda each: each.__name__)
 def test_nothing_takes_more_than_its_type_says(struct: type[msgspec.Struct]) -> None:
     fullest = _fullest(struct)
