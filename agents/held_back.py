@@ -13,7 +13,7 @@ import msgspec
 
 from schemas.aside import SetAside
 from schemas.records import Record
-from schemas.stored import HELD_BACK_PREFIX, NEVER, WAITING_PREFIX, body, pack
+from schemas.stored import HELD_BACK_PREFIX, NEVER, WAITING_PREFIX, body, is_erased, pack
 
 MOST_EVENTS = 500
 """That wait for one customer: a busy month. Applied within one record, some 30 ms."""
@@ -68,7 +68,7 @@ class HeldBack:
     def wait(self, key: bytes, record: Record) -> bool:
         """Let an event wait; returns False when there is no room for it."""
         held = self.customers[key]
-        content = _ENCODER.encode((record.timestamp, record.key, record.value, record.headers))
+        content = _ENCODER.encode((key, *record[3:]))
         size = len(content)
         room = len(held.offsets) < MOST_EVENTS and held.bytes + size <= MOST_BYTES
         if room and self._bytes + size <= ROOM:
@@ -93,7 +93,7 @@ class HeldBack:
             stored = self._events.get(event_key) or self._load(event_key)
             self._events[event_key] = None
             if stored is not None:
-                records.append(Record(topic, partition, offset, *_EVENT.decode(body(stored))))
+                records.append(Record(topic, partition, offset, *_EVENT.decode(body(stored))[1:]))
         return records
 
     def take(self) -> list[tuple[bytes, bytes | None]]:
@@ -107,6 +107,11 @@ class HeldBack:
         return states
 
 
+def waits_for(stored: bytes, customer: str) -> bool:
+    """Whether a kept event waits for a customer. Raises ValueError when it can't be read."""
+    return not is_erased(stored) and _EVENT.decode(body(stored))[0] == customer.encode()
+
+
 def _event_key(offset: int) -> bytes:
     return WAITING_PREFIX + offset.to_bytes(8)
 
@@ -114,5 +119,5 @@ def _event_key(offset: int) -> bytes:
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Held)
 _EVENT = msgspec.msgpack.Decoder(
-    tuple[int, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
+    tuple[bytes, int, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
 )

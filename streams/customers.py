@@ -390,9 +390,9 @@ class CustomersRuntime(Generic[ChangesT]):
         check: Callable[[], None],
     ) -> None:
         """Note a failure at a place, and set it aside when it is the second one."""
-        _log.error("the actors have failed", partition=partition.number, offset=place.offset,
-                   what=place.what, exc_info=error)  # fmt: skip
         if not partition.trouble.failed(place):
+            _log.error("the actors have failed, trying once more", partition=partition.number,
+                       offset=place.offset, what=place.what, exc_info=error)  # fmt: skip
             return
         known = {(each.offset, each.what, each.name) for each in partition.progress.aside}
         if place in known:

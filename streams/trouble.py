@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from agents.changes import Place, Poisoned, Unwritable
+from schemas.customer import UnreadableRecord
 from schemas.failures import Failure
 from schemas.records import Record
 from schemas.stored import FutureFormat
@@ -56,7 +57,7 @@ class Trouble:
 def is_ours(error: BaseException) -> bool:
     """Whether a failure is a defect of ours, and no fault of the machine or of the log."""
     for each in _causes(error):
-        if isinstance(each, RecordTooLarge):
+        if isinstance(each, RecordTooLarge | UnreadableRecord):
             return True
         if isinstance(each, Failure | FutureFormat | OSError | MemoryError):
             return False

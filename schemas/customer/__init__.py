@@ -81,6 +81,7 @@ from schemas.customer.shopping import (
     OrderStatistics,
     Purchases,
 )
+from schemas.failures import Failure
 from schemas.stored import NEVER, body, head, is_erased, pack
 
 SEEN_IDS = 64
@@ -226,6 +227,16 @@ class Customer(msgspec.Struct, array_like=True):
         )
 
 
+class UnreadableRecord(Failure):
+    """What is kept of a customer is damaged, or of a release that we don't know."""
+
+    def __init__(self, customer: str, why: str) -> None:
+        super().__init__(
+            f"what is kept of {customer!r} can't be read by this release ({why}). Events wait "
+            "until it can be: see ritorno doctor"
+        )
+
+
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Customer)
 
@@ -236,10 +247,16 @@ def encode_customer(customer: Customer) -> bytes:
 
 
 def decode_customer(key: str, stored: bytes) -> Customer:
-    """Read the kept form; of an erased customer only `applied` is left. Raises FutureFormat."""
+    """Read the kept form; of an erased customer only `applied` is left.
+
+    Raises FutureFormat, and UnreadableRecord when it is damaged or of a release that we don't know.
+    """
     if is_erased(stored):
         return Customer(key=key, applied=head(stored).applied)
-    return _DECODER.decode(body(stored))
+    try:
+        return _DECODER.decode(body(stored))
+    except msgspec.MsgspecError as error:
+        raise UnreadableRecord(key, str(error)) from error
 
 
 def encode_erased(applied: int) -> bytes:

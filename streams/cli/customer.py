@@ -1,4 +1,4 @@
-"""`ritorno customer show`: all that is known about one customer, and what will happen next."""
+"""`ritorno customer`: all that is known about one, and trying again with who is held back."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from streams.cli.console import (
 from streams.cli.tables import facts
 from streams.configured import lookups_of
 from streams.lookup import latest_state
+from streams.trying_again import try_again
 
 EVIDENCE_SHOWN = 10
 """The last ones; `ritorno privacy evidence` shows all with all that proves them."""
@@ -34,8 +35,8 @@ EVIDENCE_SHOWN = 10
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
     group = typer.Typer(help="What is known about a customer.", no_args_is_help=True)
-    group.callback()(lambda: None)  # a group with one command stays a group
     group.command("show")(show)
+    group.command("retry")(retry)
     app.add_typer(group, name="customer")
 
 
@@ -68,6 +69,28 @@ def show(
         print_json(describe(customer))
     else:
         stdout().print(facts(_rows(customer)))
+
+
+def retry(
+    context: typer.Context,
+    customer_id: Annotated[str, typer.Argument(metavar="ID", help="Customer or visitor id.")],
+    afresh: Annotated[
+        bool, typer.Option(help="Give up what is kept: begin anew with the events that wait.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Apply the events that wait for a customer whose kept record could not be read."""
+    settings = settings_of(context)
+
+    async def append() -> None:
+        async with open_log(settings) as log:
+            await try_again(log, customer_id, afresh=afresh)
+
+    run(append())
+    if as_json:
+        print_json({"customer": customer_id, "afresh": afresh})
+    else:
+        stdout().print("Asked for; ritorno doctor shows who is still held back.")
 
 
 def _rows(customer: Customer) -> Iterator[tuple[str, str]]:

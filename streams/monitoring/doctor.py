@@ -35,12 +35,16 @@ from streams.topology import (
     RECORD_BYTES,
     topics,
 )
+from streams.trying_again import set_asides
 
 SMTP_SECONDS = 10.0
 """A relay that doesn't greet within ten seconds holds back every mail."""
 
 SKEW_MS = 5_000
 """More than this between broker and machine, and delivery ages in the metrics mislead."""
+
+NAMED = 5
+"""Customers who are held back that are named; the dead letters name all."""
 
 TAIL = 2_000
 """Changelog records searched for the progress, which is the last one of each batch."""
@@ -79,6 +83,7 @@ async def _examine_log(settings: Settings, log: Log, clock: Clock) -> list[Check
         await _guarded("clock", lambda: check_clock(log, clock)),
         await _guarded("format", lambda: check_format(log)),
         await _guarded("lag", lambda: check_lag(log, clock)),
+        await _guarded("set aside", lambda: check_set_asides(log)),
     ]
 
 
@@ -246,6 +251,27 @@ async def check_lag(log: Log, clock: Clock) -> Check:
         text = f"{behind} records wait, and a partition stands still since {to_rfc3339(min(still))}"
         return Check("lag", Status.WARN, text, "Is a worker running? ritorno worker")
     return Check("lag", Status.OK, f"workers are {behind} records behind")
+
+
+async def check_set_asides(log: Log) -> Check:
+    """Say what our own code has failed at, as far as nobody has dealt with it. Raises LogError."""
+    found = await set_asides(log)
+    if not found:
+        return Check("set aside", Status.OK, "nothing has failed twice")
+    parts = [f"{number} {kind}" for kind, number in sorted(found.others.items())]
+    if found.events:
+        parts.append(f"{found.events} records")
+    if found.held_back:
+        names = [f"{each.customer!r} (partition {each.partition})" for each in found.held_back]
+        more = "" if len(names) <= NAMED else f" and {len(names) - NAMED} more"
+        parts.append(f"held back: {', '.join(names[:NAMED])}{more}")
+    if found.overflowing:
+        parts.append(f"{found.overflowing} events that could not wait any more")
+    remedy = (
+        "Report it; after the fix, ritorno dead-letters resend --reason internal_error, then "
+        "--reason held_back. What is damaged for good: ritorno customer retry ID --afresh"
+    )
+    return Check("set aside", Status.WARN, "; ".join(parts), remedy)
 
 
 async def _progress(log: Log, partition: int, topic: str = CUSTOMERS_CHANGELOG) -> Progress | None:

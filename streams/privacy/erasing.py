@@ -10,11 +10,12 @@ Then, record by record:
 
     customer-events       becomes a control record without key and content: others' timers fire at
                           the times that records have, so a replay must find the times
+                          and so does what names the person's places that were set aside
     facts                 stay as increments, without the customer, the run and the command
     coupon pools          keep that a code was asked for, and not by whom
     signals, commands,    are removed; of the signals `customer.erased` stays, which other systems
     dead letters          have to learn of
-    changelogs            keep each key's last record: an empty one
+    changelogs            keep each key's last record: an empty one; nothing of what has waited
 """
 
 from __future__ import annotations
@@ -27,14 +28,15 @@ from typing import Any, NamedTuple
 import structlog
 from pydantic import ValidationError
 
+from agents.held_back import waits_for
 from agents.mailer.entry import Entry, unpack_entry
 from agents.workflows.notifying import SHOP
 from schemas.decisions import DECISION, Decision
-from schemas.events import ERASED
+from schemas.events import ERASED, RETRY, SET_ASIDE
 from schemas.instant import parse_instant
 from schemas.records import OutRecord, Record
 from schemas.signals import SIGNAL, CustomerErased
-from schemas.stored import OWN_PREFIX, head
+from schemas.stored import HELD_BACK_PREFIX, OWN_PREFIX, WAITING_PREFIX, head
 from streams.logs.embedded import EmbeddedLog
 from streams.logs.embedded.editing import Editor
 from streams.partitioner import partition_of
@@ -56,6 +58,8 @@ REWRITTEN = "ritorno-rewriting"
 """Under this one those whose traces are in no corner of the file any more."""
 
 BLANK = OutRecord(None, b"", (("ce_type", ERASED.encode()),))
+
+_ABOUT = (SET_ASIDE.encode(), RETRY.encode())
 
 _ERASING = (b"customer.erasure_requested", b"visitor.forgotten")
 
@@ -159,6 +163,8 @@ class Erasing:
         if not await self._is_settled(erasure, traces):
             return False
         await self._blank_events(traces, editor)
+        await self._blank_controls(erasure, editor)
+        await self._remove_what_waited(erasure, editor)
         await _remove(editor, SEND_COMMANDS, traces.commands)
         await _remove(editor, CUSTOMERS_CHANGELOG, traces.states[:-1])
         older = [kept for states in traces.mails.values() for kept in states[:-1]]
@@ -244,6 +250,37 @@ class Erasing:
             or (_is_of_mail(each) and _field(each.value, "command_id") in traces.mails)
         ]
         await editor.change(CUSTOMER_EVENTS, traces.partition, dict.fromkeys(theirs, BLANK))
+
+    async def _blank_controls(self, erasure: Erasure, editor: Editor) -> None:
+        """What names the person's places: whoever was erased has nothing that is due there."""
+        for partition in range(await self._log.partitions(CUSTOMER_EVENTS)):
+            found = await editor.holding(CUSTOMER_EVENTS, partition, _spellings(erasure.customer))
+            theirs = [
+                each.offset
+                for each in found
+                if each.header("ce_type") in _ABOUT
+                and erasure.customer in (_field(each.value, "name"), _field(each.value, "customer"))
+                and each.timestamp <= erasure.stamp
+            ]
+            await editor.change(CUSTOMER_EVENTS, partition, dict.fromkeys(theirs, BLANK))
+
+    async def _remove_what_waited(self, erasure: Erasure, editor: Editor) -> None:
+        """Events that waited while the person was held back, and that they did."""
+        partition = partition_of(
+            erasure.customer.encode(), await self._log.partitions(CUSTOMERS_CHANGELOG)
+        )
+        key = HELD_BACK_PREFIX + erasure.customer.encode()
+        held = await editor.with_key(CUSTOMERS_CHANGELOG, partition, key)
+        await _remove(editor, CUSTOMERS_CHANGELOG, held[:-1])
+        found = await editor.holding(CUSTOMERS_CHANGELOG, partition, _spellings(erasure.customer))
+        waited = [
+            each
+            for each in found
+            if (each.key or b"").startswith(WAITING_PREFIX)
+            and each.timestamp <= erasure.stamp
+            and waits_for(each.value or b"", erasure.customer)
+        ]
+        await _remove(editor, CUSTOMERS_CHANGELOG, waited)
 
     async def _remove_signals(self, erasure: Erasure, editor: Editor) -> None:
         signals = await editor.with_key(

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+import structlog
 
+from agents import partition
 from agents.definitions import Definitions
 from schemas import topics
 from schemas.decisions import DECISION
@@ -29,7 +31,9 @@ from streams.privacy.erasing import Erasing
 from streams.replay import replay_topic
 from streams.settings import Settings
 from streams.settings.values import Address
+from streams.topology import DAY_MS
 from streams.topology import topics as all_topics
+from streams.transports.consumer import BatchConsumer
 from streams.worker import Worker
 from tests.any_hour import without_policy
 from tests.mailer.servers import scripted
@@ -296,6 +300,64 @@ async def test_an_erasure_survives_a_restart(shop: Shop) -> None:
     await asyncio.wait_for(shop.worker.start(), LIMIT)
     await shop.erased()
     assert b"anna" not in {r.key for r in await everything(shop.log, topics.CUSTOMER_EVENTS)}
+
+
+async def test_an_erasure_survives_a_kill_before_anything_was_committed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read is in the mailer's state, and the group has not heard of it. No command comes
+    after the restart that would have it committed: the erasure waited until the commands were too
+    old to be kept, a week later."""
+    with monkeypatch.context() as patch:
+
+        async def lost(*_: Any) -> bool:
+            return False
+
+        patch.setattr(BatchConsumer, "_commit_watermarks", lost)
+        await shop.tell(*ANNA)
+        await shop.worker.eraser.stop()
+        await shop.tell(FORGET)
+        await shop.worker.stop()
+    shop.worker = Worker(shop.settings, clock=shop.clock)
+    await asyncio.wait_for(shop.worker.start(), LIMIT)
+    restarted = shop.clock.now()
+    await shop.erased()
+    assert shop.clock.now() - restarted < DAY_MS
+    assert b"anna" not in {r.key for r in await everything(shop.log, topics.CUSTOMER_EVENTS)}
+
+
+async def test_nothing_is_left_of_who_was_held_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Events waited beside what could not be read, and control records name the customer."""
+    async with scripted() as relay:
+        url = f"smtp://127.0.0.1:{relay.port}"
+        async with opened(tmp_path, url, "rocksdict") as shop:
+            await shop.tell(*ANNA, *BRUNO)
+            decode = partition.decode_customer
+
+            def older(key: str, stored: bytes) -> Any:
+                if key == "anna":
+                    raise ValueError
+                return decode(key, stored)
+
+            monkeypatch.setattr(partition, "decode_customer", older)
+            await shop.worker.stop()
+            shop.worker = Worker(shop.settings, clock=shop.clock)
+            await shop.worker.start()
+            waits = event("customer.updated", "w1", "anna", first_name="Annabella-Wartet")
+            with structlog.testing.capture_logs():  # the development's traceback shows every local
+                await shop.tell(waits)
+            assert shop.worker.customers.held_back() == 1
+            for word in (b"Annabella-Wartet", b"ritorno.set_aside"):
+                assert shop.files_with(word), word
+            await shop.tell(FORGET)
+            await shop.erased()
+            found = await everything(shop.log, topics.CUSTOMER_EVENTS)
+            assert [r for r in found if r.key is None and b"anna" in (r.value or b"")] == []
+            assert b"ritorno.set_aside" not in {r.header("ce_type") for r in found}
+    for word in (*SECRETS, b"Annabella-Wartet"):
+        assert shop.files_with(word) == [], word
 
 
 async def test_a_coupon_pool_forgets_who_asked(shop: Shop) -> None:

@@ -277,7 +277,7 @@ async def test_all_of_it(log: MemoryLog, tmp_path: Path, relay: str) -> None:
     checks = await examine(settings, log, VirtualClock(START))
     assert [check.name for check in checks] == [
         "data directory", "broker", "topics", "partitions", "topic policy",
-        "workflows", "clock", "format", "lag", "dkim", "relay",
+        "workflows", "clock", "format", "lag", "set aside", "dkim", "relay",
         "bounce domain", "returns",
     ]  # fmt: skip
     assert {check.status for check in checks} == {Status.OK}

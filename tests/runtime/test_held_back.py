@@ -11,11 +11,11 @@ import pytest
 
 from agents import held_back
 from schemas import customer as kept_form
-from schemas.controls import control_record
-from schemas.events import RETRY
-from schemas.retry import Retry, encode_retry
 from schemas.stored import head, is_erased
 from streams.dead_letters import resend
+from streams.monitoring.check import Status
+from streams.monitoring.doctor import check_set_asides
+from streams.trying_again import set_asides, try_again
 from tests.runtime.house import REMINDER, House, by_reason, embedded_house, memory_house
 
 HOUR = 3600
@@ -124,10 +124,13 @@ async def test_what_cannot_be_mended_begins_afresh(house: House, release: OlderR
     await restart(house)
     await house.told("anna")
     await house.catch_up()
-    afresh = Retry(customer="anna", afresh=True)
-    await house.append(control_record(RETRY, encode_retry(afresh)))
+    assert (await set_asides(house.log)).held_back == [(0, "anna")]
+    check = await check_set_asides(house.log)
+    assert (check.status, "'anna' (partition 0)" in check.text) == (Status.WARN, True)
+    await try_again(house.log, "anna", afresh=True)
     await house.catch_up()
     assert house.runtime.held_back() == 0
+    assert (await check_set_asides(house.log)).status is Status.OK
     release.unreadable = set()
     assert house.customer("anna").views == 1
     await house.told("anna")
@@ -167,7 +170,7 @@ async def test_an_erasure_needs_no_reading(house: House, release: OlderRelease) 
     assert house.runtime.held_back() == 0
     kept = await house.kept()
     assert [key for key, stored in kept.items() if b"anna" in stored] == []
-    assert len(kept[b"anna"]) == 16
+    assert is_erased(kept[b"anna"])
     await house.told("anna")
     await house.catch_up()
     assert house.customer("anna").views == 1

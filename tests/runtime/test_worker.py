@@ -134,8 +134,9 @@ async def all_done(worker: Worker) -> None:
         wanted = worker.gate.wanted()
         for n, end in ends.items():
             tp = TopicPartition(CUSTOMER_EVENTS, n)
-            mark = worker.gate.watermark(tp)  # None: nothing has been read since the start
-            if tp not in wanted or wanted[tp].offset < end or (mark is not None and mark < end):
+            # Also the first batch of a partition: until it is through there is no mark.
+            mark = worker.gate.watermark(tp) or 0
+            if tp not in wanted or wanted[tp].offset < end or mark < end:
                 return False
         return True
 

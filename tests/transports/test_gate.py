@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import structlog
 
 from schemas.records import Record
 from streams.transports.batch import Fenced, TopicPartition
@@ -226,3 +227,19 @@ async def test_a_topic_without_owner_is_refused() -> None:
     gate = Gate()
     with pytest.raises(LookupError, match="owner of topic"):
         gate.assigned([TP])
+
+
+async def test_where_the_owner_begins_is_committed_without_a_further_record() -> None:
+    """A worker that was killed before it could commit; on a quiet topic nothing comes after it."""
+    gate, _ = await opened(Owner(start=7))
+    assert gate.committable() == {TP: 7}
+    gate.committed({TP: 7})
+    assert gate.committable() == {}
+
+
+async def test_that_a_partition_cannot_be_opened_is_told_at_once_and_once_a_minute() -> None:
+    with structlog.testing.capture_logs() as logs:
+        _, pauses = await opened(Owner(failures=20))
+    told = [each for each in logs if "could not be opened" in each["event"]]
+    assert len(told) == 1 + int(sum(pauses.seconds[:-1]) // 60)
+    assert sum(pauses.seconds) > 300
