@@ -162,6 +162,11 @@ class Erasing:
         traces = await self._traces(erasure, editor)
         if not await self._is_settled(erasure, traces):
             return False
+        # Once more: what became of a mail is told before the mailer says that it was told, so an
+        # outcome may have come since the events were read, and it is the last one.
+        traces.events = await editor.with_key(
+            CUSTOMER_EVENTS, traces.partition, erasure.customer.encode()
+        )
         await self._blank_events(traces, editor)
         await self._blank_controls(erasure, editor)
         await self._remove_what_waited(erasure, editor)

@@ -19,7 +19,7 @@ from agents import partition
 from agents.definitions import Definitions
 from schemas import topics
 from schemas.decisions import DECISION
-from schemas.records import Record
+from schemas.records import OutRecord, Record
 from schemas.stored import HEAD_SIZE
 from streams.clock import VirtualClock
 from streams.definitions import load
@@ -323,6 +323,25 @@ async def test_an_erasure_survives_a_kill_before_anything_was_committed(
     restarted = shop.clock.now()
     await shop.erased()
     assert shop.clock.now() - restarted < DAY_MS
+    assert b"anna" not in {r.key for r in await everything(shop.log, topics.CUSTOMER_EVENTS)}
+
+
+async def test_an_outcome_that_comes_while_the_erasure_looks_is_blanked(shop: Shop) -> None:
+    """After a restart the mailer tells again what it could not note down as told."""
+    await shop.tell(*ANNA)
+    await shop.worker.eraser.stop()
+    await shop.tell(FORGET)
+    found = await everything(shop.log, topics.CUSTOMER_EVENTS)
+    outcome = next(each for each in found if each.header("ce_type") == b"mail.sent")
+
+    class Interrupted(Erasing):
+        async def _is_settled(self, *what: Any) -> bool:
+            again = OutRecord(outcome.key, outcome.value, outcome.headers)
+            await shop.log.append(topics.CUSTOMER_EVENTS, outcome.partition, [again])
+            return await super()._is_settled(*what)
+
+    while not await Interrupted(shop.log).carry_out():
+        await shop.done()
     assert b"anna" not in {r.key for r in await everything(shop.log, topics.CUSTOMER_EVENTS)}
 
 
