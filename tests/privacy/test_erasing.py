@@ -15,7 +15,7 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from agents import partition
+from agents import keeping
 from agents.definitions import Definitions
 from schemas import topics
 from schemas.decisions import DECISION
@@ -353,14 +353,14 @@ async def test_nothing_is_left_of_who_was_held_back(
         url = f"smtp://127.0.0.1:{relay.port}"
         async with opened(tmp_path, url, "rocksdict") as shop:
             await shop.tell(*ANNA, *BRUNO)
-            decode = partition.decode_customer
+            decode = keeping.decode_customer
 
             def older(key: str, stored: bytes) -> Any:
                 if key == "anna":
                     raise ValueError
                 return decode(key, stored)
 
-            monkeypatch.setattr(partition, "decode_customer", older)
+            monkeypatch.setattr(keeping, "decode_customer", older)
             await shop.worker.stop()
             shop.worker = Worker(shop.settings, clock=shop.clock)
             await shop.worker.start()
