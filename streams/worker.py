@@ -13,7 +13,7 @@ import asyncio
 import fcntl
 import os
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from typing import Protocol
@@ -101,8 +101,12 @@ class Runtime(PartitionOwner, Protocol):
 class Worker:
     """One worker in this process. `start`, then `wait_stopped`, then `stop`."""
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, clock: Clock | None = None, shares_public_port: bool = False
+    ) -> None:
+        """`shares_public_port` with other processes of this machine."""
         self.settings = settings
+        self._shares_public_port = shares_public_port
         self.clock = clock or SystemClock()
         self.metrics = Metrics()
         self.log: Log = log_from(settings, self.clock)
@@ -286,7 +290,9 @@ class Worker:
         self._running.push_async_callback(site.stop)
         bind = self.settings.public_bind
         try:
-            self.public_port = await site.start(bind.host, bind.port)
+            self.public_port = await site.start(
+                bind.host, bind.port, shared=self._shares_public_port
+            )
         except OSError as error:
             raise WorkerFailed(f"RITORNO_PUBLIC_BIND = {bind}: {error.strerror}") from None
 
@@ -324,14 +330,22 @@ class Worker:
             raise WorkerFailed(f"Consumption can't be started: {app.crash_reason!r}")
 
 
-def run_worker(settings: Settings) -> None:
-    """Run a worker until SIGTERM or SIGINT. Raises what `Worker.start` and `wait_stopped` raise."""
-    worker = Worker(settings)
+def run_worker(
+    settings: Settings,
+    *,
+    started: Callable[[Worker], None] = lambda _: None,
+    shares_public_port: bool = False,
+) -> None:
+    """Run a worker until SIGTERM or SIGINT. Raises what `Worker.start` and `wait_stopped` raise.
+
+    `started` is called once it consumes.
+    """
+    worker = Worker(settings, shares_public_port=shares_public_port)
     garbage.search_less()
-    asyncio.run(_run(worker))
+    asyncio.run(_run(worker, started))
 
 
-async def _run(worker: Worker) -> None:
+async def _run(worker: Worker, started: Callable[[Worker], None]) -> None:
     told_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -345,6 +359,7 @@ async def _run(worker: Worker) -> None:
             await asyncio.gather(starting, return_exceptions=True)
             return
         await starting
+        started(worker)
         running = asyncio.ensure_future(worker.wait_stopped())
         await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
         if running.done():

@@ -26,6 +26,9 @@ def worker(
         str | None, typer.Option(help="Stays the same over restarts; the host's name by default.")
     ] = None,
     workflows_dir: Annotated[Path | None, typer.Option(help="Files and templates.")] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="On Kafka: so many workers under one command.")
+    ] = 1,
 ) -> None:
     """Run a worker; more of them with the same broker share the work. Stops on SIGTERM."""
     settings = settings_of(
@@ -36,6 +39,11 @@ def worker(
         worker_id=worker_id,
         workflows_dir=workflows_dir,
     )
+    if processes > 1:
+        from streams.supervised.supervisor import run_processes  # noqa: PLC0415  # as below
+
+        run_processes(settings, processes)
+        return
     from streams.worker import run_worker  # noqa: PLC0415  # Faust takes a second to import
 
     run_worker(settings)

@@ -58,8 +58,13 @@ class AdminServer:
     """Serves /metrics, /healthz and /readyz."""
 
     def __init__(
-        self, *, bind: Address, registry: CollectorRegistry, checks: Mapping[str, Check]
+        self,
+        *,
+        bind: Address,
+        checks: Mapping[str, Check],
+        registry: CollectorRegistry | None = None,
     ) -> None:
+        """Without `registry` there are no metrics but those of who overrides `_metrics`."""
         self._bind = bind
         self._registry = registry
         self._checks = dict(checks)
@@ -92,6 +97,7 @@ class AdminServer:
             self._runner = None
 
     async def _metrics(self, request: web.Request) -> web.Response:
+        assert self._registry is not None
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
 

@@ -66,11 +66,14 @@ class PublicSite:
         self._view = MailView(self._desk, view)
         self._runner: web.AppRunner | None = None
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen and return the port (useful with port 0). Raises OSError."""
+    async def start(self, host: str, port: int, *, shared: bool = False) -> int:
+        """Listen and return the port (useful with port 0). Raises OSError.
+
+        `shared` with other processes: the kernel gives each connection to one of them.
+        """
         self._runner = web.AppRunner(self.application(), access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
+        site = web.TCPSite(self._runner, host, port, reuse_port=shared or None)
         await site.start()
         address = self._runner.addresses[0]
         return int(address[1])

@@ -28,7 +28,7 @@ def free_port() -> int:
 
 
 async def launch(
-    directory: Path, admin_port: int = 0, **settings: str
+    directory: Path, admin_port: int = 0, arguments: tuple[str, ...] = (), **settings: str
 ) -> asyncio.subprocess.Process:
     environment = {name: value for name, value in os.environ.items() if "RITORNO" not in name}
     defaults = {
@@ -38,7 +38,7 @@ async def launch(
         "RITORNO_LOG_FORMAT": "json",
     }
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from streams.cli import main; main()", "worker",
+        sys.executable, "-c", "from streams.cli import main; main()", "worker", *arguments,
         stderr=asyncio.subprocess.PIPE,
         cwd=directory,
         env=environment | defaults | settings,
@@ -86,6 +86,27 @@ async def test_one_line_says_why_it_cannot_start(
     tmp_path: Path, settings: dict[str, str], complaint: str
 ) -> None:
     process = await launch(tmp_path, **settings)
+    async with asyncio.timeout(READY_SECONDS):
+        _, errors = await process.communicate()
+    text = errors.decode()
+    assert process.returncode in (1, 2)
+    assert "Traceback" not in text
+    (line,) = [line for line in text.splitlines() if line.startswith("ritorno: ")]
+    assert complaint in line
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({}, "--processes 2: the embedded log is read by one process"),
+        ({"RITORNO_BROKER": "kafka://127.0.0.1:1", "RITORNO_TOKEN_KEYS": "k1:a-secret-of-tests"},
+         "Process 1 can't start: "),
+    ],
+)  # fmt: skip
+async def test_one_line_says_why_several_processes_cannot_start(
+    tmp_path: Path, settings: dict[str, str], complaint: str
+) -> None:
+    process = await launch(tmp_path, arguments=("--processes", "2"), **settings)
     async with asyncio.timeout(READY_SECONDS):
         _, errors = await process.communicate()
     text = errors.decode()
