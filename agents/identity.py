@@ -42,7 +42,7 @@ _KEPT = frozenset({"key", "applied", "seen", "memory"})
 """What stays with a visitor's actor when it hands over: an event that comes again still comes
 here."""
 _UNTOLD = frozenset(
-    {"applied", "seen", "memory",  # of the actor and not of the person
+    {"applied", "heard", "seen", "memory",  # of the actor and not of the person
      "weight", "taken", "given",
      "became",  # it is the one who is told
      "last_seen",  # the merge itself is seen
