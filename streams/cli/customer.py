@@ -26,7 +26,6 @@ from streams.cli.console import (
 from streams.cli.tables import facts
 from streams.configured import lookups_of
 from streams.lookup import latest_state
-from streams.trying_again import try_again
 
 EVIDENCE_SHOWN = 10
 """The last ones; `ritorno privacy evidence` shows all with all that proves them."""
@@ -81,6 +80,7 @@ def retry(
 ) -> None:
     """Apply the events that wait for a customer whose kept record could not be read."""
     settings = settings_of(context)
+    from streams.trying_again import try_again  # noqa: PLC0415  # see streams/cli/__init__.py
 
     async def append() -> None:
         async with open_log(settings) as log:
