@@ -18,11 +18,15 @@ class Properties(Mapping[str, Any]):
         self._values: dict[str, Any] | None = None
 
     def __getitem__(self, name: str) -> Any:
-        if self._values is None:  # most ask for one text, which is in JSON what it is here
-            said = vars(self._model).get(name)
-            if isinstance(said, str):
-                return said
+        said = vars(self._model).get(name)
+        if said is None:
+            raise KeyError(name)
+        if isinstance(said, str):
+            return said  # most ask for one text, which is in JSON what it is here
         return self._read()[name]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and vars(self._model).get(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._read())

@@ -6,6 +6,7 @@ and those workflows told that wait for a threshold.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -23,10 +24,29 @@ from schemas.events import Event
 from schemas.signals import ScoreChanged
 
 
+class Scale(NamedTuple):
+    """By what a score is measured, at hand for each event."""
+
+    scoring: Scoring
+    half_life: int | None
+    floors: tuple[float, ...]
+    bands: tuple[str, ...]
+
+    def band(self, value: float) -> str:
+        """Return in which band a value lies; empty when there are none."""
+        return self.bands[max(0, bisect_right(self.floors, value) - 1)] if self.bands else ""
+
+
+def scale(scoring: Scoring) -> Scale:
+    """Return by what a score is measured."""
+    floors = tuple(band.at_least for band in scoring.bands)
+    return Scale(scoring, scoring.half_life, floors, tuple(band.name for band in scoring.bands))
+
+
 class Scored(NamedTuple):
     """What events of one type count in one score."""
 
-    scoring: Scoring
+    scale: Scale
     points: float
     rules: tuple[tuple[Rule, Check | None], ...]
 
@@ -45,8 +65,9 @@ def compile_scoring(scoring: Scoring, vocabulary: Vocabulary) -> Mapping[str, Sc
         rules.setdefault(rule.on, []).append((rule, check))
     if mistakes:
         raise Mistakes(mistakes)
+    measure = scale(scoring)
     return {
-        type_: Scored(scoring, scoring.points.get(type_, 0.0), tuple(rules.get(type_, ())))
+        type_: Scored(measure, scoring.points.get(type_, 0.0), tuple(rules.get(type_, ())))
         for type_ in scoring.points.keys() | rules.keys()
     }
 
@@ -64,7 +85,7 @@ def score(
     customer: Customer, event: Event, counted: Iterable[Scored], time: int, context: Context
 ) -> None:
     """Add the points of an event that happened at `time` (ms) to every score that counts it."""
-    for scoring, points, rules in counted:
+    for measure, points, rules in counted:
         lasting: list[str] = []
         if rules:
             subject = context.subject(customer, event=Properties(event.data))
@@ -75,12 +96,15 @@ def score(
                     else:
                         lasting.append(rule.id)
         if points or lasting:
-            _change(customer, scoring.id, points, lasting, time, event.id, context)
+            name = measure.scoring.id
+            _change(customer, name, measure, points, lasting, time, event.id, context)
 
 
 def give(customer: Customer, name: str, points: float, cause: str, context: Context) -> None:
     """Add points that a workflow gives. `cause` is an id of what gives them."""
-    _change(customer, name, points, (), context.now, cause, context)
+    scoring = context.live.scorings.get(name)
+    measure = None if scoring is None else scale(scoring)
+    _change(customer, name, measure, points, (), context.now, cause, context)
 
 
 def adopt(customer: Customer, visitor: Customer, context: Context) -> None:
@@ -123,6 +147,7 @@ def _fit(score: Score) -> None:
 def _change(
     customer: Customer,
     name: str,
+    measure: Scale | None,
     points: float,
     lasting: Iterable[str],
     time: int,
@@ -133,31 +158,35 @@ def _change(
 
     A score that nobody has defined (any more) keeps what it is worth.
     """
-    changed, scoring = _own(customer, name, context), context.live.scorings.get(name)
+    changed = _own(customer, name, context)
     if changed is None:
         return
-    thresholds = context.live.thresholds.get(name, ())
-    before = worth.value(changed, scoring, context.now) if thresholds and scoring else 0.0
+    thresholds = context.live.thresholds.get(name)
+    before = worth.value(changed, measure.scoring, context.now) if thresholds and measure else 0.0
     if points:
-        worth.add(changed, points, time, None if scoring is None else scoring.half_life)
+        worth.add(changed, points, time, None if measure is None else measure.half_life)
     for rule in lasting:
         changed.last[rule] = max(changed.last.get(rule, 0), time)
     if len(changed.last) > RULES_KEPT:
         _fit(changed)
-    if scoring is None:
+    if measure is None:
         return
-    band = scoring.band(worth.value(changed, scoring, max(changed.time, time)))
+    band = measure.band(worth.value(changed, measure.scoring, max(changed.time, time)))
     if band != changed.band:
         _announce(customer, changed, name, band, cause, context)
         changed.band = band
     if thresholds:
-        tell(name, before, worth.value(changed, scoring, context.now), context.now, context)
+        after = worth.value(changed, measure.scoring, context.now)
+        tell(name, before, after, context.now, context)
 
 
 def tell(name: str, before: float, after: float, time: int, context: Context) -> None:
     """Let workflows know that wait for a threshold which lies between two values."""
-    low, high = sorted((before, after))
-    if not any(low < each <= high for each in context.live.thresholds.get(name, ())):
+    low, high = (before, after) if before < after else (after, before)
+    for each in context.live.thresholds.get(name, ()):  # not a generator: this runs at each event
+        if low < each <= high:
+            break
+    else:
         return
     data = {"score": name, "before": before, "after": after, "value": after}
     context.caused.append(Occurred(f"score:{name}", time, data=data))

@@ -36,7 +36,9 @@ def value(score: Score, scoring: Scoring, now: int) -> float:
 def add(score: Score, points: float, time: int, half_life: int | None) -> None:
     """Add `points` earned at `time`, which may lie before the time of the kept value."""
     if time >= score.time:
-        total = faded(score, time, half_life) + points
+        total = score.value + points
+        if half_life is not None and score.value:
+            total = faded(score, time, half_life) + points
         score.time = time
     elif half_life is None:
         total = score.value + points

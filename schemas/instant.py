@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -14,6 +15,9 @@ EARLIEST = 946_684_800_000
 """2000-01-01T00:00:00Z. An older event is a device whose clock was reset, not a purchase."""
 LATEST = 4_102_444_800_000
 """2100-01-01T00:00:00Z. The same at the other end."""
+
+SECONDS_CACHED = 1_024
+"""Texts of seconds: what is decided together is written with the same few times again and again."""
 
 
 def to_datetime(instant: int) -> datetime:
@@ -28,12 +32,15 @@ def from_datetime(moment: datetime) -> int:
 
 def to_rfc3339(instant: int) -> str:
     """Return `2026-03-01T09:30:00Z`, with three decimals only when there are milliseconds."""
-    text = (
-        to_datetime(instant)
-        .replace(tzinfo=None)
-        .isoformat(timespec="milliseconds" if instant % 1000 else "seconds")
-    )
-    return text + "Z"
+    second, milliseconds = divmod(instant, 1000)
+    if milliseconds:
+        return f"{_to_the_second(second)}.{milliseconds:03}Z"
+    return f"{_to_the_second(second)}Z"
+
+
+@lru_cache(maxsize=SECONDS_CACHED)
+def _to_the_second(second: int) -> str:
+    return to_datetime(second * 1000).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def parse_instant(value: Any) -> int:

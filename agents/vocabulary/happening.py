@@ -97,8 +97,10 @@ def step_field(step: str) -> Field:
 
 def event_value(event: Mapping[str, Any], name: str) -> Any:
     """Return a property as it is kept with a run; of an order also what its products have."""
-    if name in event:
+    try:
         return event[name]
+    except KeyError:
+        pass
     for key, several in _OF_PRODUCTS.items():
         if name == several:
             found = (product.get(key) for product in event.get("products") or ())

@@ -97,8 +97,10 @@ def subject_of(run: Run) -> str:
 def _triggers(
     customer: Customer, published: Published, occurrence: Occurred, context: Context
 ) -> bool:
-    data = occurrence.data
-    match published.workflow.trigger:
+    data, trigger = occurrence.data, published.workflow.trigger
+    if isinstance(trigger, OnEvent):  # nearly all are
+        return _is_meant(customer, published, trigger, occurrence, context)
+    match trigger:
         case OnScore(above=above) if above is not None:
             meant = data["before"] < above <= data["after"]
         case OnScore(below=below) if below is not None:
@@ -109,8 +111,6 @@ def _triggers(
             meant = any(data["before"] < each <= data["after"] for each in reached.thresholds)
         case OnProduct(of=concern):
             meant = concerns(customer, data["about"], data["category"], concern)
-        case OnEvent() as trigger:
-            meant = _is_meant(customer, published, trigger, occurrence, context)
         case _:
             meant = True
     return bool(meant)

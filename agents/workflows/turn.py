@@ -126,4 +126,5 @@ def _happen(customer: Customer, occurrence: Occurred, context: Context) -> None:
     if context.begins and occurrence.begins:
         for published in context.live.by_trigger.get(occurrence.name, ()):
             entering.enter(customer, published, occurrence, context)
-            advancing.go_on(customer, context)
+            if context.moving:
+                advancing.go_on(customer, context)

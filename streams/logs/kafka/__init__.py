@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -334,12 +334,19 @@ def _member(metadata: bytes, assignment: bytes) -> Member:
 
 def record_of(record: Any) -> Record:
     """Return what aiokafka has fetched as a record of ours."""
-    return Record(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.timestamp,
-        record.key,
-        record.value,
-        record.headers,
+    return _new(
+        Record,
+        (
+            record.topic,
+            record.partition,
+            record.offset,
+            record.timestamp,
+            record.key,
+            record.value,
+            record.headers,
+        ),
     )
+
+
+_new: Callable[[type[Record], Sequence[Any]], Record] = tuple.__new__
+"""Half the time of calling the class, for each record that is read."""
