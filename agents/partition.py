@@ -233,8 +233,9 @@ class PartitionActors(Mending):
                 self._origins.give(self._effects, before, self._epoch, record.offset)
             self._unfinished = budget.left_timers or len(self._tellings) > 0
             self._offset = record.offset + 1
-            self._counts.refused_fields.update(context.refused_fields)
-            self._counts.failed_expressions += len(context.failures)
+            if context.refused_fields or context.failures:
+                self._counts.refused_fields.update(context.refused_fields)
+                self._counts.failed_expressions += len(context.failures)
             self._customers.let_go()
             self._work += 1
             if self._work >= TURN:
