@@ -13,6 +13,8 @@
     catalogue  the same with every shipped workflow live, and with the first three
     cost       processor time an event, stage by stage, and json.loads of the same records
     memory     bytes per customer
+    timers     a million customers whose step is due within ten minutes: how late it is done
+    million    a million customers come back to a worker with an empty data directory
     idle       what a shop in which nothing happens writes in a day
 
 Writes `benchmarks/results.json`. Broker, workers and peers share this machine's cores, so close
@@ -41,11 +43,13 @@ from benchmarks import (
     footprint,
     idle,
     machine,
+    million,
     recovery,
     replaying,
     results,
     standing,
     throughput,
+    timers,
 )
 from benchmarks.machine import NoBroker
 from benchmarks.pace import Measured
@@ -53,7 +57,8 @@ from benchmarks.results import Result
 from benchmarks.say import Say, telling
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
-          "explain", "replay", "standing", "catalogue", "cost", "memory", "idle")  # fmt: skip
+          "explain", "replay", "standing", "catalogue", "cost", "memory", "idle",
+          "timers", "million")  # fmt: skip
 
 IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "assembly": lambda _, say: assembly.measure(say),
@@ -61,6 +66,7 @@ IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "standing": standing.measure,
     "catalogue": catalogue.measure,
     "cost": lambda _, say: cost.measure(say),
+    "timers": lambda _, say: timers.measure(say),
 }
 """Suites without a log, by name."""
 
@@ -79,6 +85,9 @@ async def measure(suites: Sequence[str], say: Say) -> list[Result]:
             elif suite == "embedded":
                 async with machine.embedded(directory) as here:
                     rows = await throughput.embedded(here, say, peers)
+            elif suite == "million":
+                async with machine.embedded(directory) as here:
+                    rows = await million.measure(here, say)
             elif suite == "mails":
                 async with machine.broker(directory) as here:
                     rows = await throughput.mails(here, say)
@@ -121,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NoBroker as error:
         console.print(f"Kafka can't be run here: {error}. Without it: "
                       "python -m benchmarks embedded assembly distance backlog "
-                      "replay standing catalogue cost memory")  # fmt: skip
+                      "replay standing catalogue cost memory timers million")  # fmt: skip
         return 1
     except KeyboardInterrupt:
         console.print("interrupted; nothing was written")

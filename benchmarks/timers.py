@@ -1,0 +1,153 @@
+"""A million customers who each wait for a step, all of them due within ten minutes: how late it is.
+
+The partitions' actors get ticks as their owner would write them (`streams/ticks.py`): when the next
+timer is due, at least a second after the tick before, at once when work was left over. The clock
+moves on by the processor time that each tick takes and jumps where nothing is due, so neighbours on
+the same cores don't count and nobody waits ten minutes. What a log adds, appending and reading what
+was written, is not in it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agents.definitions import Definitions
+from agents.partition import PartitionActors
+from benchmarks.results import Result, result
+from benchmarks.say import Say
+from benchmarks.workload import NOON
+from schemas.definitions import DEFINITION, canonical
+from schemas.records import OutRecord, Record
+from schemas.stored import NEVER, Progress
+from streams import garbage
+from streams.partitioner import partition_of
+from streams.replay import prepared
+from streams.state.memory import MemoryStore
+from streams.ticks import INTERVAL_MS, TICK
+from streams.topology import CUSTOMER_EVENTS, EMBEDDED_PARTITIONS
+
+CUSTOMERS = 1_000_000
+SPAN_MS = 600_000
+"""They come one after the other within ten minutes, wait for as long, and are due so."""
+BATCH = 4_000
+WAITING: Any = {
+    "id": "waiting", "definition": "workflow", "title": {"it": "x"},
+    "trigger": "page.viewed", "entry": {"once_per": "customer"},
+    "steps": [{"id": "waited", "wait": {"for": "10m"}, "tag": "waited"}],
+}  # fmt: skip
+
+
+@dataclass
+class _Partition:
+    number: int
+    actors: PartitionActors
+    store: MemoryStore
+    waiting: list[Record] = field(default_factory=list)
+    offset: int = 0
+    ticked: int = 0
+    """When the last tick was written, ms since the epoch."""
+
+    def add(self, record: OutRecord, now: int) -> None:
+        """Append a record; it is applied with the next ones."""
+        self.waiting.append(Record(CUSTOMER_EVENTS, self.number, self.offset, now, *record))
+        self.offset += 1
+
+    def apply(self) -> list[int]:
+        """Apply what was appended; return how late timers were at their record, in ms."""
+        changes = self.actors.receive(self.waiting)
+        self.store.write(changes.states, self.offset)
+        for effect in changes.effects:
+            _ = effect.record
+        self.waiting.clear()
+        return changes.counts.lateness
+
+    def next_tick(self) -> int:
+        """Return when the owner writes one; NEVER when nothing waits."""
+        due = self.actors.next_timer
+        if due == NEVER or self.actors.unfinished:
+            return due
+        return max(due, self.ticked + INTERVAL_MS)
+
+
+def measure(say: Say) -> list[Result]:
+    """Let them come, then let the time pass until nobody waits any more."""
+    garbage.search_less()  # as the worker does
+    before = _resident()
+    definitions, live = prepared({"waiting": canonical(DEFINITION.validate_python(WAITING))})
+    partitions = [_opened(each, definitions, live) for each in range(EMBEDDED_PARTITIONS)]
+    say(f"{CUSTOMERS:,} customers begin to wait")
+    _let_come(partitions)
+    gc.collect()
+    grown = _resident() - before
+    say("their time comes")
+    began = time.thread_time()
+    lateness = _let_pass(partitions)
+    seconds = time.thread_time() - began
+    lateness.sort()
+    return [
+        result("timers.lateness_p99", lateness[len(lateness) * 99 // 100] / 1_000, "s"),
+        result("timers.lateness_worst", lateness[-1] / 1_000, "s"),
+        result("timers.fired", len(lateness) / seconds, "timers/s of processor time"),
+        result("timers.memory", grown / CUSTOMERS, "bytes of memory/customer who waits"),
+    ]
+
+
+def _opened(number: int, definitions: Definitions, live: dict[str, str]) -> _Partition:
+    store = MemoryStore()
+    actors = PartitionActors(
+        partition=number,
+        load=store.get,
+        scan=store.scan,
+        definitions=definitions,
+        progress=Progress(live=live),
+    )
+    return _Partition(number, actors, store)
+
+
+def _let_come(partitions: list[_Partition]) -> None:
+    for number, record in enumerate(_events()):
+        partition = partitions[partition_of(record.key or b"", len(partitions))]
+        partition.add(record, NOON + number * SPAN_MS // CUSTOMERS)
+        if len(partition.waiting) == BATCH:
+            partition.apply()
+    for partition in partitions:
+        partition.apply()
+
+
+def _events() -> Iterator[OutRecord]:
+    for number in range(CUSTOMERS):
+        headers = (("ce_id", b"%d" % number), ("ce_source", b"/shop"), ("ce_type", b"page.viewed"))
+        yield OutRecord(b"c%07d" % number, b'{"path":"/"}', headers)
+
+
+def _let_pass(partitions: list[_Partition]) -> list[int]:
+    """Write ticks until no timer is left; return how late each one fired, in ms."""
+    lateness: list[int] = []
+    clock = float(NOON)
+    while (due := min(partition.next_tick() for partition in partitions)) != NEVER:
+        partition = min(partitions, key=_Partition.next_tick)
+        clock = max(clock, due)
+        partition.ticked = now = int(clock)
+        partition.add(TICK, now)
+        began = time.thread_time()
+        late = partition.apply()
+        spent = (time.thread_time() - began) * 1_000
+        clock += spent
+        lateness += [int(each + spent) for each in late]
+    return lateness
+
+
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    for row in measure(print):
+        print(row)
