@@ -64,6 +64,11 @@ def is_ours(error: BaseException) -> bool:
     return isinstance(error, Poisoned | Unwritable)
 
 
+def is_surroundings(error: BaseException) -> bool:
+    """Whether the machine or the log is at fault."""
+    return any(isinstance(each, Failure | OSError | MemoryError) for each in _causes(error))
+
+
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable
 
 from agents.mailer import lifecycle as mail
 from agents.mailer.changes import Changes, Note, Published
+from agents.mailer.defects import Defects
 from agents.mailer.entry import Entry, in_term, pack_entry, read_command, unpack_entry
 from agents.mailer.holds import ENDLESS, Holds
 from agents.mailer.metrics import Outcome
-from agents.mailer.pauses import PAUSES_KEY, Pauses, unpack_pauses
+from agents.mailer.pauses import PAUSES_KEY, Pause, Pauses, unpack_pauses
 from agents.mailer.reputation import REPUTATION_KEY, Reputation, Standing, unpack_standing
 from agents.mailer.waiting import Waiting
 from schemas.stored import OWN_PREFIX
@@ -24,9 +26,14 @@ class Book:
         partition: int,
         term: int,
         reputation: Reputation,
+        defects: Defects | None = None,
     ) -> None:
-        """`term` tells this owner of the partition from those before."""
+        """`term` tells this owner of the partition from those before; `defects` is what has failed
+        in it so far."""
         self._load = load
+        self._defects = defects or Defects()
+        self.stuck: set[str] = set()
+        """Mails that are left as they are: they can't be read, or not even given up."""
         self._term = term
         self._unwritten: dict[bytes, bytes | None] = {}
         self.waiting = Waiting()
@@ -34,8 +41,8 @@ class Book:
         self.holds = Holds(
             partition,
             reputation,
-            Pauses() if pauses is None else unpack_pauses(pauses),
-            Standing() if standing is None else unpack_standing(standing),
+            Pauses() if pauses is None else _read_pauses(pauses),
+            Standing() if standing is None else _read_standing(standing),
         )
 
     def read(self, kept: Iterable[tuple[bytes, bytes]]) -> list[Entry]:
@@ -43,17 +50,30 @@ class Book:
         unfinished = []
         for key, stored in kept:
             if not key.startswith(OWN_PREFIX):
-                entry = unpack_entry(stored)
+                entry = self._readable(key.decode("utf-8", "replace"), stored)
+                if entry is None:
+                    continue
                 self._remember(entry)
                 if entry.pending or entry.state == "attempting":
                     unfinished.append(entry)
         return unfinished
 
     def get(self, id_: str) -> Entry | None:
-        """Return a mail as it was last left, written or not."""
+        """Return a mail as it was last left, written or not; None also of one that is stuck."""
+        if id_ in self.stuck:
+            return None
         key = id_.encode()
         stored = self._unwritten[key] if key in self._unwritten else self._load(key)
         return None if stored is None else unpack_entry(stored)
+
+    def _readable(self, id_: str, stored: bytes) -> Entry | None:
+        try:
+            if not self._defects.is_stuck(id_):
+                return unpack_entry(stored)
+        except (ValueError, struct.error):  # damaged, or of a release that we don't know
+            pass
+        self.stuck.add(id_)
+        return None
 
     def written(self, states: Iterable[tuple[bytes, bytes | None]]) -> None:
         """These states are in the store now."""
@@ -107,6 +127,25 @@ class Book:
             self.waiting.go(entry)
         elif entry.state == "deferred":
             self.waiting.go_at(entry, entry.due)
+
+
+UNREADABLE_PAUSES = Pauses((Pause(None, "", "what was paused can't be read any more", 1),))
+"""Every mail: those that people hold back must not leave because nobody knows which they are."""
+
+
+def _read_pauses(stored: bytes) -> Pauses:
+    try:
+        return unpack_pauses(stored)
+    except ValueError:
+        return UNREADABLE_PAUSES
+
+
+def _read_standing(stored: bytes) -> Standing:
+    """What can't be read is counted anew: it tells of the last days only."""
+    try:
+        return unpack_standing(stored)
+    except ValueError:
+        return Standing()
 
 
 _OUTCOMES: dict[str, Outcome] = {

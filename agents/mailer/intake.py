@@ -8,6 +8,7 @@ from typing import Literal
 from agents.mailer import lifecycle as mail
 from agents.mailer.book import Book
 from agents.mailer.changes import Changes, Note
+from agents.mailer.defects import INTERNAL_ERROR, Defects, failing_at
 from agents.mailer.providers import Providers
 from agents.mailer.reading import read_record
 from schemas.checking import Unreadable
@@ -29,8 +30,11 @@ from schemas.stored import Progress
 class Intake:
     """Takes commands over into the book of one partition."""
 
-    def __init__(self, book: Book, providers: Providers, progress: Progress) -> None:
+    def __init__(
+        self, book: Book, providers: Providers, progress: Progress, defects: Defects
+    ) -> None:
         self._book = book
+        self._defects = defects
         self._providers = providers
         self.progress = progress
 
@@ -43,7 +47,10 @@ class Intake:
                 continue
             log_time = max(log_time, record.timestamp)
             try:
-                self._take(record, log_time, changes)
+                if self._defects.is_refused(record.offset):
+                    raise Unreadable(INTERNAL_ERROR, "the mailer's own code has failed at it twice")
+                with failing_at(offset=record.offset):
+                    self._take(record, log_time, changes)
             except Unreadable as error:
                 changes.letters.append(
                     refuse(record, reason=error.reason, detail=error.detail, time=log_time)
@@ -52,6 +59,7 @@ class Intake:
         if records:
             end = max(self.progress.next_offset, records[-1].offset + 1)
             self.progress = Progress(next_offset=end, log_time=log_time)
+            self._defects.done(end)
         return changes
 
     def _take(self, record: Record, now: int, changes: Changes) -> None:
@@ -71,6 +79,9 @@ class Intake:
         self, command: SendCommand | NotifyCommand, record: Record, now: int, changes: Changes
     ) -> None:
         known = self._book.get(command.id)
+        if command.id in self._book.stuck:
+            changes.notes.append(_request("duplicate", command))
+            return
         if known is not None and known.state != "cancelled":
             changes.notes.append(_request("duplicate", command))
             return
@@ -86,6 +97,8 @@ class Intake:
         self._book.waiting.go(entry)
 
     def _cancel(self, command: CancelCommand, record: Record, now: int, changes: Changes) -> None:
+        if command.id in self._book.stuck:
+            raise Unreadable("held_back", "the mail is stuck: take it back when it can be read")
         known = self._book.get(command.id)
         if known is None:
             early = mail.cancelled_early(command, record.offset)

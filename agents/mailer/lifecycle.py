@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from agents.mailer.defects import INTERNAL_ERROR
 from agents.mailer.entry import Entry, State, read_command
 from agents.mailer.metrics import HoldReason
 from agents.mailer.providers import OTHER, Providers
@@ -232,6 +233,13 @@ def skipped(entry: Entry, now: int, reason: str) -> Entry:
 def rejected(entry: Entry, now: int, reason: str) -> Entry:
     """No mail can be made of the command; trying again would not change that."""
     return _finish(entry, "rejected", MailRejected, now, reason=reason)
+
+
+def given_up(entry: Entry, now: int) -> Entry:
+    """Our own code has failed at it twice."""
+    if entry.ambiguous:  # "rejected" would say that nobody got it
+        return _finish(entry, "failed", MailFailed, now, reason=INTERNAL_ERROR, ambiguous=True)
+    return rejected(entry, now, INTERNAL_ERROR)
 
 
 def published(entry: Entry, count: int) -> Entry:

@@ -39,6 +39,9 @@ class MailerMetrics(Protocol):
     def held(self, partition: int, reason: HoldReason, mails: int) -> None:
         """How many of them wait although they are due."""
 
+    def stuck(self, partition: int, mails: int) -> None:
+        """How many mails of a partition are left as they are, since our own code fails at them."""
+
     def breaker(self, *, open_: bool) -> None:
         """Marketing is held for its bounces or complaints, or not any more."""
 

@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Any, TypeVar
 
 from agents.mailer import lifecycle as mail
 from agents.mailer.book import Book
 from agents.mailer.changes import Changes, Ended, Published
+from agents.mailer.defects import INTERNAL_ERROR, Defects, failing_at
 from agents.mailer.entry import Entry
 from agents.mailer.holds import Hold
 from agents.mailer.intake import Intake
@@ -34,6 +37,20 @@ UPKEEP = 500
 day leaves a whole campaign to expire at once."""
 
 
+_R = TypeVar("_R")
+
+
+def _about_one_mail(method: Callable[..., _R]) -> Callable[..., _R]:
+    """Of what fails in a method it is said which mail it was at."""
+
+    @wraps(method)
+    def say(self: Queue, id_: str, *args: Any, **kwargs: Any) -> _R:
+        with failing_at(mail=id_):
+            return method(self, id_, *args, **kwargs)
+
+    return say
+
+
 class Queue:
     """The mails of one partition."""
 
@@ -48,16 +65,20 @@ class Queue:
         term: int = 0,
         reputation: Reputation | None = None,
         providers: Providers | None = None,
+        defects: Defects | None = None,
     ) -> None:
         """`load` reads the store, `kept` is all that is in it, `progress` its own record.
 
         `message_id` gives the Message-ID of a command's id; `term` tells this owner from all
         others, also from its own earlier lives; `reputation` is that of the sender, which the
-        partitions of a worker share.
+        partitions of a worker share; `defects` is what has failed in this partition before.
         """
         self._message_id = message_id
-        self._book = Book(load, partition, term, reputation or Reputation())
-        self._intake = Intake(self._book, providers or Providers(), progress or Progress())
+        self._defects = defects or Defects()
+        self._book = Book(load, partition, term, reputation or Reputation(), self._defects)
+        self._intake = Intake(
+            self._book, providers or Providers(), progress or Progress(), self._defects
+        )
         self._unfinished = self._book.read(kept)
 
     @property
@@ -69,6 +90,11 @@ class Queue:
     def waiting(self) -> Mapping[DeliveryClass, int]:
         """How many mails wait, by delivery class, the held ones among them."""
         return self._book.waiting.mails
+
+    @property
+    def stuck(self) -> int:
+        """How many mails can't be dealt with and are left as they are."""
+        return len(self._book.stuck)
 
     @property
     def held(self) -> Mapping[HoldReason, int]:
@@ -98,15 +124,11 @@ class Queue:
         known = {(ended.id, ended.attempt, ended.term): ended.result for ended in results}
         changes = Changes()
         for entry in self._unfinished:
-            changes.outcomes += [Published(entry.id, record) for record in entry.pending]
-            if entry.state == "attempting":
-                claim = (entry.id, entry.attempt, entry.term)
-                result = known.get(claim, mail.INTERRUPTED)
-                if result is None:
-                    self._release(entry, now, changes)
-                else:
-                    self._settle(entry, result, now, changes)
+            with failing_at(mail=entry.id):
+                self._finish_up(entry, known, now, changes)
         self._unfinished = []
+        for id_ in self._defects.given_up():
+            self._give_up(id_, now, changes)
         return changes
 
     def housekeep(self, now: int) -> Changes:
@@ -118,15 +140,7 @@ class Queue:
         while (
             len(changes.states) < UPKEEP and (id_ := self._book.waiting.reminder(now)) is not None
         ):
-            entry = self.get(id_)
-            if entry is None:
-                continue
-            if entry.waiting and entry.expires <= now:
-                self._expire(entry, now, changes)
-            elif entry.finished and entry.forget <= now and not entry.pending:
-                self._book.forget(entry, changes)
-            elif entry.state == "attempting" or entry.pending:
-                self._book.waiting.remind(now + MINUTE_MS, id_)
+            self._keep_up(id_, now, changes)
         if self._book.holds.changed(now):
             changes.states += self._book.holds.kept_standing()
             self._book.waiting.review_ready(lambda lane: lane.delivery in ("automated", "bulk"))
@@ -148,17 +162,18 @@ class Queue:
             id_ = self._book.waiting.pop(lane)
             if id_ is None:
                 return None
-            entry = self.get(id_)
-            if entry is not None and self._may_go(entry, now):
+            if (entry := self._is_next(id_, now)) is not None:
                 return entry
         return None
 
+    @_about_one_mail
     def again(self, id_: str) -> None:
         """A picked mail was not begun: its turn comes again."""
         entry = self.get(id_)
         if entry is not None and entry.waiting:
             self._book.waiting.go(entry)
 
+    @_about_one_mail
     def claim(self, id_: str, now: int) -> tuple[Entry, Changes] | None:
         """Claim a picked mail; None when it was cancelled, has expired or may not go any more."""
         entry = self.get(id_)
@@ -169,6 +184,7 @@ class Queue:
         changes.states += self._book.holds.begins(claimed, now)
         return claimed, changes
 
+    @_about_one_mail
     def settle(self, id_: str, result: Result, now: int) -> Changes:
         """Write down how an attempt ended."""
         changes = Changes()
@@ -177,6 +193,7 @@ class Queue:
             self._settle(entry, result, now, changes)
         return changes
 
+    @_about_one_mail
     def release(self, id_: str, now: int) -> Changes:
         """Give a claim back that was not used."""
         changes = Changes()
@@ -185,6 +202,7 @@ class Queue:
             self._release(entry, now, changes)
         return changes
 
+    @_about_one_mail
     def unreachable(self, id_: str, now: int, until: int, reason: str) -> Changes:
         """The relay is down. The first time per attempt this is an outcome, then just a wait.
 
@@ -203,6 +221,7 @@ class Queue:
             self._book.waiting.go_at(entry, until)
         return changes
 
+    @_about_one_mail
     def reject(self, id_: str, now: int, label: str, reason: str = "") -> Changes:
         """A picked mail can't be made or sent; `reason` is for a person."""
         changes = Changes()
@@ -213,6 +232,7 @@ class Queue:
             )
         return changes
 
+    @_about_one_mail
     def skip(self, id_: str, now: int, reason: str) -> Changes:
         """A picked mail is not to be sent, although it could be."""
         changes = Changes()
@@ -226,9 +246,9 @@ class Queue:
         counts = Counter(outcome.id for outcome in outcomes)
         changes = Changes()
         for id_, count in counts.items():
-            entry = self.get(id_)
-            if entry is not None:
-                self._book.save(mail.published(entry, count), entry, changes)
+            with failing_at(mail=id_):
+                if (entry := self.get(id_)) is not None:
+                    self._book.save(mail.published(entry, count), entry, changes)
         return changes
 
     def next_time(self, now: int) -> int | None:
@@ -242,6 +262,45 @@ class Queue:
 
     # Inside.
 
+    def _finish_up(
+        self,
+        entry: Entry,
+        known: Mapping[tuple[str, int, int], Result | None],
+        now: int,
+        changes: Changes,
+    ) -> None:
+        changes.outcomes += [Published(entry.id, record) for record in entry.pending]
+        if entry.state == "attempting":
+            claim = (entry.id, entry.attempt, entry.term)
+            result = known.get(claim, mail.INTERRUPTED)
+            if result is None:
+                self._release(entry, now, changes)
+            else:
+                self._settle(entry, result, now, changes)
+
+    @_about_one_mail
+    def _give_up(self, id_: str, now: int, changes: Changes) -> None:
+        entry = self.get(id_)
+        if entry is not None and entry.waiting:
+            self._book.conclude(mail.given_up(entry, now), entry, INTERNAL_ERROR, now, changes)
+
+    @_about_one_mail
+    def _keep_up(self, id_: str, now: int, changes: Changes) -> None:
+        entry = self.get(id_)
+        if entry is None:
+            return
+        if entry.waiting and entry.expires <= now:
+            self._expire(entry, now, changes)
+        elif entry.finished and entry.forget <= now and not entry.pending:
+            self._book.forget(entry, changes)
+        elif entry.state == "attempting" or entry.pending:
+            self._book.waiting.remind(now + MINUTE_MS, id_)
+
+    @_about_one_mail
+    def _is_next(self, id_: str, now: int) -> Entry | None:
+        entry = self.get(id_)
+        return entry if entry is not None and self._may_go(entry, now) else None
+
     def _may_go(self, entry: Entry, now: int) -> bool:
         if not entry.waiting or entry.expires <= now:
             return False
@@ -253,6 +312,7 @@ class Queue:
         self._book.waiting.review(entry.id)
         return False
 
+    @_about_one_mail
     def _look_at(self, id_: str, now: int, changes: Changes) -> None:
         """Put a mail where it belongs by what holds it now."""
         entry = self.get(id_)

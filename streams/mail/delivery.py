@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from agents.mailer.changes import Changes, Ended
+from agents.mailer.defects import FailedAt
 from agents.mailer.entry import Entry
 from agents.mailer.lanes import Lane
 from agents.mailer.metrics import MailerMetrics
@@ -25,6 +26,7 @@ from streams.mail.smtp import SmtpPool
 from streams.mail.turnstile import Turn, Turnstile, W
 from streams.mail.webhooks import Webhooks
 from streams.transports.batch import Fenced
+from streams.trouble import is_surroundings
 from streams.waiting import first
 
 Attempt = Coroutine[Any, Any, None]
@@ -160,7 +162,8 @@ class Delivery:
             self._fail(error)
         except Exception as error:  # a defect in one mail must not stop the loop unseen
             _log.exception("delivery failed, opening the partition again", command=entry.id)
-            self._fail(error)
+            about = error if is_surroundings(error) else FailedAt(error, mail=entry.id)
+            self._fail(about)
 
     def _over(self, task: asyncio.Task[None], turn: Turn[Any]) -> None:
         self._tasks.discard(task)

@@ -12,6 +12,8 @@ relay that is down for a day never holds the topic back. For each batch:
 From the queue each partition's loop delivers (`streams/mail/delivery.py`), and what it decides is
 written in the same order by the same writer (`streams/mail/committing.py`).
 
+What our own code fails at twice is refused or given up, see `agents/mailer/defects.py`.
+
 A partition that fails is opened again from its changelog: by the gate when a batch met the failure,
 else by `_watch`, because deliveries go on when no batch comes.
 """
@@ -30,6 +32,7 @@ import structlog
 
 from agents.mailer.changes import Changes, Ended, Note
 from agents.mailer.compose import Compose
+from agents.mailer.defects import Defects, FailedAt
 from agents.mailer.metrics import HoldReason, MailerMetrics
 from agents.mailer.providers import Providers
 from agents.mailer.queue import Queue
@@ -45,6 +48,7 @@ from streams.mail.committing import Committer, NotWrittenError
 from streams.mail.counting import count
 from streams.mail.delivery import Delivery
 from streams.mail.mail_hosts import MailHosts
+from streams.mail.partition import Partition
 from streams.mail.smtp import SmtpPool
 from streams.mail.turnstile import Turnstile
 from streams.mail.webhooks import Webhooks
@@ -62,9 +66,6 @@ SLICE = 500
 GRACE = 10.0
 """Seconds that deliveries in flight get when a partition is let go. Most relays answer within one;
 a group's rebalance waits for us as long, and Kafka gives it 60 by default."""
-
-RECORDING = 2.0
-"""Seconds for writing down, after that, what became of them."""
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 30.0
@@ -124,9 +125,10 @@ class MailerRuntime:
         self._metrics = metrics
         self._grace = grace
         self._pause = pause
-        self._open: dict[TopicPartition, _Partition] = {}
+        self._open: dict[TopicPartition, Partition] = {}
         self._watches: dict[TopicPartition, asyncio.Task[None]] = {}
         self._ended: dict[TopicPartition, list[Ended]] = {}
+        self._defects: defaultdict[TopicPartition, Defects] = defaultdict(Defects)
 
     async def opened(self, tp: TopicPartition) -> int | None:
         """Recover the partition, begin to deliver, return where to read on; see PartitionOwner."""
@@ -156,6 +158,7 @@ class MailerRuntime:
             for reason in get_args(HoldReason):
                 self._metrics.held(tp.partition, reason, 0)
             self._metrics.oldest(tp.partition, 0)
+            self._metrics.stuck(tp.partition, 0)
 
     def settle(self, owned: Iterable[TopicPartition]) -> None:
         """Drop the state of partitions that did not come back; call it after each assignment."""
@@ -195,14 +198,13 @@ class MailerRuntime:
         except (Fenced, Overtaken, LogError, NotWrittenError) as error:
             _log.warning("batch of commands given up, opening the partition again",
                          partition=batch.tp.partition, error=str(error))  # fmt: skip
-        except Exception:
+        except Exception as error:
+            self._defects[batch.tp].note(error)
             _log.exception("batch of commands failed, opening the partition again",
                            partition=batch.tp.partition,
                            offset=batch.records[0].offset)  # fmt: skip
 
-    async def _take_over(
-        self, partition: _Partition, records: Sequence[Record], turn: Turn
-    ) -> None:
+    async def _take_over(self, partition: Partition, records: Sequence[Record], turn: Turn) -> None:
         for start in range(0, len(records), SLICE):
             some = records[start : start + SLICE]
             if self._mail_hosts is not None:
@@ -239,6 +241,7 @@ class MailerRuntime:
             failures = 1 if lived > LONGEST_PAUSE * 1000 else failures + 1
             _log.warning("deliveries stopped, opening the partition again",
                          partition=tp.partition, error=str(error))  # fmt: skip
+            self._defects[tp].note(error)
             self._ended[tp] = await partition.stop(self._grace)
             while self._open[tp] is partition:
                 await self._pause(min(FIRST_PAUSE * 2 ** min(failures - 1, 20), LONGEST_PAUSE))
@@ -252,17 +255,26 @@ class MailerRuntime:
                     failures += 1
                     _log.exception("partition could not be opened", partition=tp.partition)
 
-    async def _recover(self, tp: TopicPartition, store: Store) -> _Partition:
+    async def _recover(self, tp: TopicPartition, store: Store) -> Partition:
         changelog = Changelog(self._log, topics.MAILER_CHANGELOG, tp.partition, store)
         recovered = await changelog.take_over()
         partition = self._build(tp, changelog)
-        partition.start(self._ended.pop(tp, []))
+        try:
+            partition.start(self._ended.get(tp, []))
+        except FailedAt as error:
+            self._defects[tp].note(error)
+            raise
+        self._ended.pop(tp, None)
+        self._metrics.stuck(tp.partition, partition.queue.stuck)
+        if partition.queue.stuck:
+            _log.error("mails are left as they are: our own code fails at them",
+                       partition=tp.partition, mails=partition.queue.stuck)  # fmt: skip
         _log.info("mails of a partition recovered", partition=tp.partition,
                   records=recovered.records, waiting=sum(partition.queue.waiting.values()),
                   seconds=round(recovered.seconds, 3))  # fmt: skip
         return partition
 
-    def _build(self, tp: TopicPartition, changelog: Changelog) -> _Partition:
+    def _build(self, tp: TopicPartition, changelog: Changelog) -> Partition:
         known = read_progress(changelog, changelog.topic, changelog.partition)
         progress = known or Progress()
         queue = Queue(
@@ -274,6 +286,7 @@ class MailerRuntime:
             term=self._term(changelog.store.position()),
             reputation=self._reputation,
             providers=self._providers,
+            defects=self._defects[tp],
         )
         committer = Committer(
             log=self._log,
@@ -302,7 +315,7 @@ class MailerRuntime:
             metrics=self._metrics,
         )
         next_offset = None if known is None else known.next_offset
-        return _Partition(changelog, queue, committer, delivery, next_offset)
+        return Partition(changelog, queue, committer, delivery, next_offset)
 
     def _term(self, position: int) -> int:
         """Return what no other owner of any partition has, nor this one at another time.
@@ -335,57 +348,6 @@ class MailerRuntime:
             bounces=round(bounces, 4), complaints=round(complaints, 5))  # fmt: skip
         for partition in self._open.values():
             partition.delivery.wake()
-
-
-class _Partition:
-    """One open partition: its queue, its writer, its deliveries."""
-
-    def __init__(
-        self,
-        changelog: Changelog,
-        queue: Queue,
-        committer: Committer,
-        delivery: Delivery,
-        next_offset: int | None,
-    ) -> None:
-        self.changelog = changelog
-        self.queue = queue
-        self.committer = committer
-        self.delivery = delivery
-        self.next_offset = next_offset
-        self._writing: asyncio.Task[None] | None = None
-        self._delivering: asyncio.Task[None] | None = None
-
-    @property
-    def failed(self) -> asyncio.Future[BaseException]:
-        """Why it has to be opened again."""
-        return self.delivery.failed
-
-    def start(self, ended: Iterable[Ended]) -> None:
-        """Settle what was left open and begin to deliver."""
-        self._writing = asyncio.create_task(self.committer.run())
-        self._writing.add_done_callback(self._stopped)
-        self.delivery.recover(ended)
-        self._delivering = asyncio.create_task(self.delivery.run())
-        self._delivering.add_done_callback(self._stopped)
-
-    async def stop(self, seconds: float) -> list[Ended]:
-        """End deliveries, within `seconds`, then writing; return results not written down."""
-        if self._delivering is not None:
-            self._delivering.cancel()
-            await asyncio.wait([self._delivering])
-        await self.delivery.finish(seconds)
-        if self._writing is not None:
-            drained = asyncio.create_task(self.committer.drained())
-            await asyncio.wait({drained}, timeout=RECORDING)
-            drained.cancel()
-            self._writing.cancel()
-            await asyncio.wait([self._writing])
-        return self.delivery.unrecorded()
-
-    def _stopped(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and not self.failed.done():
-            self.failed.set_result(task.exception() or RuntimeError("ended by itself"))
 
 
 def _kept(tp: TopicPartition) -> TopicPartition:

@@ -76,6 +76,7 @@ class MailMetrics:
         self._relays: set[str] = set()
         self._waiting: dict[tuple[int, DeliveryClass], int] = {}
         self._held: dict[tuple[int, HoldReason], int] = {}
+        self._stuck: dict[int, int] = {}
         self._overdue: dict[int, float] = {}
         self._define_deliveries(make)
         self._define_smtp(make)
@@ -113,6 +114,11 @@ class MailMetrics:
         self._held[partition, reason] = mails
         total = sum(count for (_, each), count in self._held.items() if each == reason)
         self.held_mails.labels(reason).set(total)
+
+    def stuck(self, partition: int, mails: int) -> None:
+        """How many mails of a partition are left as they are."""
+        self._stuck[partition] = mails
+        self.stuck_mails.set(sum(self._stuck.values()))
 
     def breaker(self, *, open_: bool) -> None:
         """Marketing is held for its bounces or complaints, or not any more."""
@@ -190,6 +196,9 @@ class MailMetrics:
             "retry_queue",
             "Mails that wait in the durable queue; webhooks under the class notify.",
             "class",
+        )
+        self.stuck_mails = make.gauge(
+            "mails_stuck", "Mails left as they are, since our own code fails at them."
         )
         self.held_mails = make.gauge(
             "mail_held", "Mails that are due and may not go now.", "reason"

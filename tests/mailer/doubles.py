@@ -60,6 +60,10 @@ class CountingMetrics:
         self.gauges["held", partition, reason] = mails
         self._news.set()
 
+    def stuck(self, partition: int, mails: int) -> None:
+        self.gauges["stuck", partition] = mails
+        self._news.set()
+
     def breaker(self, *, open_: bool) -> None:
         self.gauges["breaker",] = open_
 

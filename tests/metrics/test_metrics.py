@@ -26,7 +26,7 @@ COUNTS = {
     "ritorno_timers_pending", "ritorno_retry_queue", "ritorno_smtp_connections",
     "ritorno_partitions_open", "ritorno_smtp_relay_up", "ritorno_mail_held",
     "ritorno_mail_breaker_open", "ritorno_suppressed_addresses",
-    "ritorno_customers_held_back", "ritorno_partitions_not_opening",
+    "ritorno_mails_stuck", "ritorno_customers_held_back", "ritorno_partitions_not_opening",
 }  # fmt: skip
 
 
