@@ -227,7 +227,7 @@ def _thresholds(workflows: Iterable[Published]) -> dict[str, tuple[float, ...]]:
 
 def _types(names: Set[str]) -> frozenset[str]:
     """Return the event types among names of occurrences, or that lead to one of them."""
-    types = frozenset(names) & PAYLOADS.keys()
+    types = frozenset(names).intersection(PAYLOADS)  # with `&` and keys() it would be a set
     return types | ACTIVE if "customer.active" in names else types
 
 

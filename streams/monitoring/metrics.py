@@ -9,7 +9,7 @@ from zero and a rate over it can be seen.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Container, Sized
 from importlib.metadata import version
 from typing import get_args
 
@@ -284,5 +284,5 @@ class Metrics:
         )
 
 
-def _among(value: str, known: Iterable[str], otherwise: str) -> str:
+def _among(value: str, known: Container[str], otherwise: str) -> str:
     return value if value in known else otherwise

@@ -21,7 +21,7 @@ Then, record by record:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -216,7 +216,7 @@ class Erasing:
                 if each.key == shop and _whom_about(each.value) == erasure.customer]  # fmt: skip
 
     async def _entries(
-        self, erasure: Erasure, editor: Editor, partition: int, ids: Iterable[str]
+        self, erasure: Erasure, editor: Editor, partition: int, ids: Set[str]
     ) -> list[_Kept]:
         """Return the states of the person's mails, by offset, those known by id and others."""
         words = [*_spellings(erasure.customer), *(each.encode() for each in sorted(ids))]
