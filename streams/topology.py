@@ -11,6 +11,10 @@ One worker process runs both agents; more workers with the same group share the 
 customer's events, commands and state all have the customer's partition number, so one worker holds
 all there is to know about a customer, and a partition moves as a whole.
 
+Three doors lead into a worker: the public pages (`streams/public/`), the admin port
+(`streams/monitoring/admin.py`) and the internal one, at which workers and commands ask the owner of
+a partition what it keeps (`streams/internal/`).
+
 Each agent is handed batches of records of one partition and takes each batch through the commit
 protocol (`streams/customers.py`, `streams/mail/mailer.py`): effects first, then the changelog, then
 the acknowledgement. What an agent keeps is a local store per partition and a compacted changelog

@@ -57,7 +57,7 @@ async def metrics(members: Members) -> str:
     families = _Families()
     for member, page in zip(asked, pages, strict=True):
         families.add(page or "", member.name)
-    families.add(_own(asked, [page is not None for page in pages]), None)
+    families.add(of_processes(asked, [page is not None for page in pages]), None)
     return families.text()
 
 
@@ -80,7 +80,8 @@ async def _got(address: Address, path: str) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
-def _own(members: Iterable[Member], answers: Iterable[bool]) -> str:
+def of_processes(members: Iterable[Member], answers: Iterable[bool]) -> str:
+    """Return what the parent itself knows of the processes, as text."""
     lines = [
         "# HELP ritorno_process_up Whether a process of this worker shows its metrics.",
         "# TYPE ritorno_process_up gauge",

@@ -17,6 +17,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.monitoring.metrics import Metrics
+from streams.supervised.board import Member, of_processes
 from tests.metrics.prometheus import needs_prometheus
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -31,7 +32,8 @@ PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 def exposed() -> set[str]:
     """Every series name that a worker can have, with what Prometheus adds."""
     names = {"up"}
-    text = generate_latest(Metrics().registry).decode()
+    processes = of_processes([Member("1", None, "", 0)], [True]) + "\n"
+    text = generate_latest(Metrics().registry).decode() + processes
     for family in text_string_to_metric_families(text):
         suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
         names |= {family.name + suffix for suffix in suffixes.get(family.type, ("",))}
