@@ -28,6 +28,8 @@ class Counts:
     """Engagement changes by direction: up, down."""
     refused_fields: Counter[str] = field(default_factory=Counter)
     """Custom fields whose value was of another type."""
+    unsigned: Counter[str] = field(default_factory=Counter)
+    """Records that only Ritorno may write and that are believed without a signature, by type."""
     failed_expressions: int = 0
     """Expressions that failed, such as a division by nothing; their conditions didn't hold."""
 

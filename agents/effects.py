@@ -13,10 +13,13 @@ from schemas.commands import (
     SendCommand,
     SuppressCommand,
 )
+from schemas.dead_letters import signed_letter
 from schemas.decisions import Decision
 from schemas.events import Event
+from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord
 from schemas.signals import Signal
+from schemas.signing import Signer
 from schemas.wire import to_record
 
 Content = (
@@ -40,6 +43,8 @@ class Effect(NamedTuple):
     topic: str
     key: bytes
     content: Content
+    is_report: bool = False
+    """A dead letter whose record is ours: when somebody sends it again, it is to be obeyed."""
 
     @property
     def record(self) -> OutRecord:
@@ -51,6 +56,18 @@ class Effect(NamedTuple):
             return to_record(content)
         value = content.model_dump_json(by_alias=True, exclude_none=True).encode()
         return OutRecord(self.key, value, _JSON_HEADERS)
+
+    def signed(self, signer: Signer) -> OutRecord:
+        """The effect as a record of its topic, signed where one of ours is to obey it."""
+        record = self.record
+        if self.is_report:
+            return signed_letter(record, topics.CUSTOMER_EVENTS, signer)
+        if self.topic == topics.SEND_COMMANDS:
+            return signer.sign(self.topic, record)
+        if self.topic == topics.CUSTOMER_EVENTS:
+            is_moved = isinstance(self.content, OutRecord) and ORIGIN not in dict(record.headers)
+            return record if is_moved else signer.sign(self.topic, record)
+        return record
 
 
 def command(
@@ -83,3 +100,8 @@ def move(record: OutRecord, key: bytes) -> Effect:
 def refused(letter: OutRecord) -> Effect:
     """A dead letter."""
     return Effect(topics.DEAD_LETTERS, letter.key or b"", letter)
+
+
+def reported(letter: OutRecord) -> Effect:
+    """A dead letter of ours, which has what was passed over tried again when it is sent again."""
+    return Effect(topics.DEAD_LETTERS, letter.key or b"", letter, is_report=True)

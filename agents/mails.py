@@ -13,7 +13,7 @@ from schemas.commands import FeedbackCommand
 from schemas.customer import Customer
 from schemas.customer.consent import EVIDENCE_TEXT, IP_BYTES, Evidence
 from schemas.events import Event
-from schemas.outcomes import MAILER, MailEngaged, MailOutcome
+from schemas.outcomes import MAILER, MailObjected, MailOutcome
 
 
 def finished(customer: Customer, event: Event, context: Context) -> list[Occurred]:
@@ -63,7 +63,7 @@ def complained(customer: Customer, event: Event, context: Context) -> list[Occur
 
 def objected(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """Unsubscribed, or complained: no marketing from now on."""
-    data: MailEngaged = event.data
+    data: MailObjected = event.data
     reason = f", {data.reason}" if data.reason else ""
     said = Evidence(
         purpose="marketing",
@@ -79,10 +79,11 @@ def objected(customer: Customer, event: Event, context: Context) -> list[Occurre
 
 
 def _tell_mailer(event: Event, verdict: Literal["bounced", "complained"], context: Context) -> None:
-    """What came back counts for the reputation, which the mailer guards."""
-    if event.backfill:
-        return
+    """What came back counts for the reputation, which the mailer guards; not that of another one's
+    mails."""
     data: MailOutcome = event.data
+    if event.backfill or not data.command_id:
+        return
     context.effects.append(
         command(
             FeedbackCommand(

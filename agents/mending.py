@@ -26,7 +26,7 @@ from agents.catalogue import Catalogue, UnreadableProduct
 from agents.changes import Counts, Place, Poisoned
 from agents.context import Context, Refused
 from agents.definitions import Definitions, Live
-from agents.effects import Effect, refused
+from agents.effects import Effect, refused, reported
 from agents.held_back import HeldBack
 from agents.keeping import Customers, UnreadableCustomer, stored_form
 from agents.timers import Timers
@@ -36,7 +36,7 @@ from schemas.controls import control_record
 from schemas.customer import Customer
 from schemas.dead_letters import refuse
 from schemas.events import RETRY, Event
-from schemas.records import Record
+from schemas.records import OutRecord, Record
 from schemas.retry import Retry, decode_retry, encode_retry
 from schemas.topics import CUSTOMER_EVENTS
 
@@ -157,11 +157,17 @@ class Mending:
         key = retry.customer.encode() or None
         control = control_record(RETRY, encode_retry(retry))._replace(key=key)
         record = Record(CUSTOMER_EVENTS, self._partition, offset, self._now, *control)
-        self._refuse(record, INTERNAL_ERROR, f"{text}: {error}")
+        self._refuse(record, INTERNAL_ERROR, f"{text}: {error}", reported)
 
-    def _refuse(self, record: Record, reason: str, detail: str) -> None:
+    def _refuse(
+        self,
+        record: Record,
+        reason: str,
+        detail: str,
+        effect: Callable[[OutRecord], Effect] = refused,
+    ) -> None:
         letter = refuse(record, reason=reason, detail=detail, time=self._now)
-        self._effects.append(refused(letter))
+        self._effects.append(effect(letter))
         self._counts.refused[reason] += 1
 
     # Customers who are held back.

@@ -29,7 +29,10 @@ and are passed over there; what that means is in `agents/mending.py`.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
 
 from agents import control, fullness
 from agents import customer as actor
@@ -48,6 +51,7 @@ from agents.mending import INTERNAL_ERROR, Mending
 from agents.origins import Origins
 from agents.tellings import TELLINGS, Tellings, Waiting
 from agents.timers import Timers
+from agents.trust import OBEYED, Trust
 from agents.visitors import Arrivals, Forgetting, is_nobody, may_be_turned_away
 from schemas.checking import Unreadable
 from schemas.customer import Customer
@@ -55,6 +59,7 @@ from schemas.customer.named import named
 from schemas.events import PRODUCTS, RETRY, WORKFLOWS, Event
 from schemas.records import OutRecord, Record
 from schemas.retry import Retry
+from schemas.signing import Signer
 from schemas.stored import (
     ARRIVALS_KEY,
     NEVER,
@@ -63,6 +68,7 @@ from schemas.stored import (
     pack_arrivals,
     unpack_arrivals,
 )
+from schemas.topics import CUSTOMER_EVENTS
 from schemas.unfinished import LAYOUT_KEY, Change, Telling, pack_layout, unpack_layout
 from schemas.wire import parse_record
 
@@ -94,6 +100,7 @@ class PartitionActors(Mending):
         parse: Callable[[Record], Event] = parse_record,
         memory: CacheMemory | None = None,
         visits: int = VISITS,
+        signer: Signer | None = None,
     ) -> None:
         """`load` returns a kept record by key; `due` are the keys with timers and their due times,
         `products` and `held_back` what is kept under their prefixes, and `scan` returns all that is
@@ -103,8 +110,8 @@ class PartitionActors(Mending):
         partitioner has put here is moved there; None trusts the producers. `parse` reads an event
         from a record, or raises Unreadable. `memory` holds decoded customers; None gives these
         actors one of their own. `visits` is the budget of a record, and the same for whoever reads
-        this log. Raises Poisoned when a live definition or a product can't be read; `progress`
-        names what is to be passed over.
+        this log. Without a `signer` everybody is believed. Raises Poisoned when a live definition
+        or a product can't be read; `progress` names what is to be passed over.
         """
         self._partition = partition
         self._load = load
@@ -115,6 +122,8 @@ class PartitionActors(Mending):
         self._doing = RECORD
         self._trace: Trace | None = None
         self._parse = parse
+        self._trust = Trust(signer, CUSTOMER_EVENTS, progress)
+        self._progress = progress
         self._origins = Origins(partition, load)
         self._forgetting = Forgetting(definitions.limits)
         self._forgetting.pass_to(progress.log_time)
@@ -271,7 +280,8 @@ class PartitionActors(Mending):
         states += self._held.take()
         states += self._origins.take()
         states += ended
-        progress = Progress(
+        progress = self._progress = msgspec.structs.replace(
+            self._progress,
             next_offset=self._offset,
             log_time=self._now,
             live=dict(self._versions),
@@ -279,7 +289,9 @@ class PartitionActors(Mending):
             aside=self._aside.left(self._offset),
             tellings=self._tellings.progress(),
             arrivals=self._arrivals.counts(self._now),
+            numbers=dict(self._trust.numbers),
         )
+        self._counts.unsigned, self._trust.unsigned = self._trust.unsigned, Counter()
         changes = Changes(self._effects, states, progress, self._counts)
         self._changed_products = {}
         self._effects = []
@@ -409,6 +421,8 @@ class PartitionActors(Mending):
     def _control(
         self, kind: str, record: Record, budget: Budget, context: Context
     ) -> Iterator[bool]:
+        if kind in OBEYED and not self._is_believed(kind, record):
+            return
         if kind == RETRY:
             self._try_again(record, context)
         if kind not in (WORKFLOWS, PRODUCTS):
@@ -427,6 +441,14 @@ class PartitionActors(Mending):
         if budget is NO_BUDGET:
             budget = self._laying.budget(record.offset)
         self._go_on(record.offset, budget, context)
+
+    def _is_believed(self, kind: str, record: Record) -> bool:
+        try:
+            self._trust.check_control(kind, record)
+        except Unreadable as error:
+            self._refuse(record, error.reason, error.detail)
+            return False
+        return True
 
     def _make_room(self, offset: int, budget: Budget, context: Context) -> Iterator[bool]:
         """Let a record wait until there is room for what it may have to tell.
@@ -469,6 +491,7 @@ class PartitionActors(Mending):
     def _deliver(self, record: Record, budget: Budget, context: Context) -> None:
         try:
             event = self._parse(record)
+            self._trust.check_event(event, record)
             if event.origin is not None and not self._origins.is_news(event.origin, record.offset):
                 self._counts.events[event.type, "repeated"] += 1
                 return

@@ -42,7 +42,8 @@ def bounced(customer: Customer, event: Event, context: Context) -> list[Occurred
         return []
     if data.kind == "hard":
         return _end(customer, "hard", event, context)
-    if data.kind == "soft" and _count(customer, data.command_id, context) >= SOFT_LIMIT:
+    mail = data.command_id or event.id  # another mailer's has no name here
+    if data.kind == "soft" and _count(customer, mail, context) >= SOFT_LIMIT:
         return _end(customer, "soft", event, context)
     return []
 

@@ -17,7 +17,7 @@ from statistics import median
 
 from agents.mailer.message_ids import local_part
 from benchmarks import distance, machine
-from benchmarks.machine import Machine, total
+from benchmarks.machine import SIGNER, Machine, total
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from schemas.commands import SendCommand
@@ -193,7 +193,7 @@ async def _command(here: Machine, commands: Iterable[SendCommand]) -> None:
         key = command.customer.encode()
         value = command.model_dump_json(by_alias=True).encode()
         partition = partition_of(key, count)
-        groups[partition].append(OutRecord(key, value))
+        groups[partition].append(SIGNER.sign(SEND_COMMANDS, OutRecord(key, value)))
         if len(groups[partition]) == APPENDED:
             await here.log.append(SEND_COMMANDS, partition, groups.pop(partition))
             await asyncio.sleep(0)

@@ -16,11 +16,13 @@ from aiohttp import ClientError
 
 from benchmarks.pace import Measured, Pace, from_json
 from streams.clock import SystemClock
+from streams.configured import record_signer
 from streams.definitions import publish, read_files
 from streams.log import Log
 from streams.logs.embedded import EmbeddedLog
 from streams.logs.kafka import KafkaLog
 from streams.settings import Settings
+from streams.settings.loading import load_settings
 from streams.topology import EMBEDDED_PARTITIONS, KAFKA_PARTITIONS, topics
 from tests.broker import KafkaBroker, NoBroker, jars
 from tests.faults.fleet import Inbox, Worker
@@ -32,6 +34,10 @@ PEER_SECONDS = 30.0
 """Longest time to look at a peer; stock Faust needs minutes for the whole topic."""
 
 DRAIN_SECONDS = 180.0
+
+TOKEN_KEYS = "bench:only-for-the-benches-0123456789"
+SIGNER = record_signer(load_settings(token_keys=TOKEN_KEYS))
+"""Of whoever publishes or commands here; workers have the same key."""
 
 __all__ = ["Inbox", "Machine", "NoBroker", "Worker", "broker", "embedded", "scratch"]
 
@@ -57,7 +63,11 @@ class Machine:
         worker = Worker(
             name,
             self.directory / name,
-            {"RITORNO_BROKER": self.url, "RITORNO_MAIL_PROVIDER_LOOKUP": "false"}
+            {
+                "RITORNO_BROKER": self.url,
+                "RITORNO_MAIL_PROVIDER_LOOKUP": "false",
+                "RITORNO_TOKEN_KEYS": TOKEN_KEYS,
+            }
             | self.environment
             | environment,
         )
@@ -146,7 +156,8 @@ async def _prepare(log: Log, partitions: int) -> None:
     """
     await log.create_topics(topics(partitions))
     files = read_files(Settings().workflows_dir)
-    await publish(log, {name: content for name, content in files.items() if name != "policy"})
+    chosen = {name: content for name, content in files.items() if name != "policy"}
+    await publish(log, chosen, SIGNER)
 
 
 async def follow(worker: Worker, events: int) -> Measured:

@@ -42,6 +42,7 @@ async def _profile(here: Machine, directory: Path, events: int) -> None:
     settings = load_settings(
         broker=here.url,
         data_dir=directory / "data",
+        token_keys=machine.TOKEN_KEYS,
         admin_bind=Address("127.0.0.1", free_port()),
         public_bind=Address("127.0.0.1", free_port()),
         smtp_url=SILENT["RITORNO_SMTP_URL"],

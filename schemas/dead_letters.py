@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from schemas.instant import parse_instant, to_rfc3339
 from schemas.records import OutRecord, Record
+from schemas.signing import Signer
 
 OWN_HEADERS = ("dl_reason", "dl_detail", "dl_topic", "dl_partition", "dl_offset", "dl_time")
 """In this order, behind the original headers."""
@@ -89,6 +90,13 @@ def refuse_line(
     """Return the dead letter of line `number` (from 1) of a file meant for `topic`."""
     origin = Origin(topic, NO_PARTITION, number)
     return _letter(OutRecord(None, line), origin, reason=reason, detail=detail, time=time)
+
+
+def signed_letter(letter: OutRecord, topic: str, signer: Signer) -> OutRecord:
+    """Return a letter whose original, a control record, is signed as one of `topic`."""
+    original, own = letter.headers[: -len(OWN_HEADERS)], letter.headers[-len(OWN_HEADERS) :]
+    signed = signer.sign(topic, OutRecord(None, letter.value, original))
+    return letter._replace(headers=(*signed.headers, *own))
 
 
 def resolve(letter: DeadLetter) -> OutRecord:

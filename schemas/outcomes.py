@@ -102,6 +102,8 @@ class MailDeferred(MailOutcome):
 class MailBounced(MailOutcome):
     """Refused for good, always with the relay's code."""
 
+    command_id: str = ""
+    """Empty where another mailer says it: it may only take away."""
     code: int
     enhanced_code: str | None = None
     kind: BounceKind
@@ -144,13 +146,20 @@ class MailSkipped(MailOutcome):
 
 
 class MailEngaged(MailOutcome):
-    """Delivered, complained of, or unsubscribed from."""
+    """Delivered."""
 
     reason: str = ""
     wording: str = ""
     """Version of the words on the page where somebody unsubscribed."""
     ip: str = ""
     """Only where the shop has decided to keep it (RITORNO_CONSENT_EVIDENCE_IP)."""
+
+
+class MailObjected(MailEngaged):
+    """Complained of, or unsubscribed from."""
+
+    command_id: str = ""
+    """Empty where another mailer says it: it may only take away."""
 
 
 class MailOpened(MailOutcome):
@@ -166,3 +175,20 @@ class MailClicked(MailOpened):
     link: int = 0
     """Which one, counted from 1."""
     url: str = ""
+
+
+OUTCOMES: dict[str, type[MailOutcome]] = {
+    "mail.sent": MailSent,
+    "mail.delivered": MailEngaged,
+    "mail.deferred": MailDeferred,
+    "mail.bounced": MailBounced,
+    "mail.failed": MailFailed,
+    "mail.rejected": MailRejected,
+    "mail.held": MailHeld,
+    "mail.skipped": MailSkipped,
+    "mail.opened": MailOpened,
+    "mail.clicked": MailClicked,
+    "mail.complained": MailObjected,
+    "mail.unsubscribed": MailObjected,
+}
+"""By the event's type."""

@@ -136,6 +136,10 @@ def is_erased(stored: bytes) -> bool:
     return len(stored) == HEAD_SIZE
 
 
+UNDECIDED = -1
+"""The `insists_from` of a partition that release 0.1 has kept: it signed nothing."""
+
+
 class Progress(msgspec.Struct, frozen=True, array_like=True):
     """How far a partition has got; written last in each batch, so it vouches for all before it."""
 
@@ -155,6 +159,10 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     it came with, and the last customer who has been told, empty if nobody has."""
     arrivals: dict[int, int] = {}
     """New visitors by hour, counted from the epoch, of the last day (`agents/visitors.py`)."""
+    insists_from: int = UNDECIDED
+    """From this offset on what is Ritorno's own must be signed; NEVER: not yet."""
+    numbers: dict[str, int] = {}
+    """Type of a control record → the highest number that one of them had."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -33,6 +33,7 @@ from schemas.instant import to_rfc3339
 from schemas.origin import Origin
 from schemas.products import Product
 from schemas.records import OutRecord, Record
+from schemas.signing import SIGNATURE
 
 MAX_EVENT_BYTES = 1_000_000
 """Kafka's default `max.message.bytes` less room for headers; no real order is near it."""
@@ -64,7 +65,8 @@ def parse_record(record: Record) -> Event:
 def parse_published(line: bytes | str, *, key: bytes | None = None) -> Event:
     """Read one JSON object in any accepted form. Raises Unreadable.
 
-    Also for events that only our own actors write: who may publish can't move a customer's state.
+    Also for events that our own actors tell each other: who may publish can't move a customer's
+    state, and a replay of what is published lets the actors say it themselves.
     """
     if len(line) > MAX_EVENT_BYTES:
         raise _too_large(line)
@@ -154,6 +156,8 @@ def to_record(event: Event) -> OutRecord:
         headers.append(("ce_backfill", b"true"))
     if event.origin is not None:
         headers.append(event.origin.header())
+    if event.signature:
+        headers.append((SIGNATURE, event.signature))
     value = data.model_dump_json(exclude_none=True, by_alias=True).encode()
     return OutRecord(event.customer.encode(), value, headers)
 
@@ -190,6 +194,7 @@ def _parse_binary(key: bytes | None, headers: Mapping[str, bytes], value: bytes)
         checked_id("ce_anonymousid", decoded("ce_anonymousid", anonymous)) if anonymous else None,
         headers.get("ce_backfill") == b"true",
         data,
+        headers.get(SIGNATURE, b""),
     )
 
 

@@ -12,6 +12,7 @@ import structlog
 
 from agents.mailer.addresses import read_recipient
 from agents.mailer.settings import MailSettings, Shop, SigningKey
+from schemas.signing import Signer
 from streams.clock import Clock, SystemClock
 from streams.log import Log
 from streams.settings import Settings
@@ -115,21 +116,27 @@ def warm_up(settings: Settings) -> WarmUp | None:
 
 
 def signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
-    """Return the keys of links in mails; without any set, the one kept in data_dir.
+    """Return the keys of links in mails and of records; the one kept in data_dir without any set.
 
-    Raises SettingsError when that one can be neither read nor made.
+    Raises SettingsError when that one can be neither read nor made, and on Kafka: there several
+    processes write what the others have to believe.
     """
     if settings.token_keys:
         return tuple(
             SigningKey(key.id, key.secret.get_secret_value()) for key in settings.token_keys
         )
     if settings.on_kafka:
-        _log.warning(
-            "links in mails are signed with a key of this worker alone; "
-            f"several workers need the same {PREFIX}TOKEN_KEYS"
+        raise SettingsError(
+            f"{PREFIX}TOKEN_KEYS: needed on Kafka, the same for all workers and commands; they "
+            "sign what they write. ID:SECRET, the secret by `openssl rand -hex 32`"
         )
     secret = _kept_key(settings.data_dir / KEY_FILE)
     return (SigningKey(hashlib.sha256(secret.encode()).hexdigest()[:8], secret),)
+
+
+def record_signer(settings: Settings) -> Signer:
+    """Return who signs what is ours in the log, and checks it. Raises SettingsError."""
+    return Signer(signing_keys(settings))
 
 
 def recognition(settings: Settings) -> Recognition:

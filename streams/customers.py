@@ -41,6 +41,7 @@ from schemas.aside import SetAside, encode_set_aside
 from schemas.controls import control_record
 from schemas.events import SET_ASIDE
 from schemas.records import OutRecord, Record
+from schemas.signing import Signer
 from schemas.stored import PROGRESS_KEY, FutureFormat, Progress, is_erased, pack_progress
 from streams.definitions import Library
 from streams.forgetting import Forgetter
@@ -48,6 +49,7 @@ from streams.log import Log, LogError, RecordTooLarge
 from streams.partitioner import partition_of
 from streams.state.changelog import Changelog, Overtaken
 from streams.state.graves import Graves, survey
+from streams.state.insisting import decide
 from streams.state.parking import Parking
 from streams.state.recovery import Recovered, read_progress
 from streams.state.store import Item, Store, StoreFactory
@@ -68,6 +70,8 @@ class Effect(Protocol):
     def key(self) -> bytes: ...
     @property
     def record(self) -> OutRecord: ...
+
+    def signed(self, signer: Signer) -> OutRecord: ...
 
 
 class Changes(Protocol):
@@ -172,8 +176,14 @@ class CustomersRuntime(Generic[ChangesT]):
         ticks: Ticks,
         observer: Observer[ChangesT],
         limits: Limits = NO_LIMITS,
+        signer: Signer | None = None,
+        accept_unsigned: bool = False,
     ) -> None:
-        """`limits` are those of visitors, as the actors have them."""
+        """`limits` are those of visitors, as the actors have them. `signer` signs what the actors
+        tell each other and the mailer; None: nobody does. `accept_unsigned`: workers of release 0.1
+        still run beside this one."""
+        self._signer = signer
+        self._accept_unsigned = accept_unsigned
         self._log = log
         self._gate = gate
         self._parking = Parking(open_store)
@@ -278,23 +288,32 @@ class CustomersRuntime(Generic[ChangesT]):
     async def _recover(self, tp: TopicPartition, store: Store) -> _Partition[ChangesT]:
         changelog = Changelog(self._log, CUSTOMERS.keeps, tp.partition, store)
         recovered = await changelog.recover()
+        progress = await self._progress(changelog)
         await self._library.refresh()
-        partition = await self._build(tp.partition, changelog)
+        partition = await self._build(changelog, progress)
         self._observer.recovered(tp.partition, recovered)
         _log.info("partition opened", partition=tp.partition, next_offset=partition.next_offset,
                   records=recovered.records, seconds=round(recovered.seconds, 3))  # fmt: skip
         return partition
 
-    async def _build(self, number: int, changelog: Changelog) -> _Partition[ChangesT]:
+    async def _progress(self, changelog: Changelog) -> Progress | None:
+        """Return the progress of a partition, None of a new one that believes everybody."""
+        if self._signer is None:
+            return read_progress(changelog, changelog.topic, changelog.partition)
+        accepts = self._accept_unsigned
+        return await decide(self._log, CUSTOMERS.reads, changelog, accept_unsigned=accepts)
+
+    async def _build(self, changelog: Changelog, progress: Progress | None) -> _Partition[ChangesT]:
         """Build the actors; a definition or a product that can't be read twice is set aside."""
-        partition = _Partition(number, changelog, self._actors, Forgetter(changelog, self._limits))
+        forgetter = Forgetter(changelog, self._limits)
+        partition = _Partition(changelog, progress or Progress(), self._actors, forgetter)
         while True:
             try:
                 await partition.build()
             except Poisoned as error:
                 await self._met(partition, error, error.place, _unfenced)
                 continue
-            await self._name(number, partition.progress.aside)
+            await self._name(partition.number, partition.progress.aside)
             return partition
 
     async def _advance(
@@ -409,12 +428,14 @@ class CustomersRuntime(Generic[ChangesT]):
         """Name places in the log; naming one again changes nothing."""
         if places:
             records = [control_record(SET_ASIDE, encode_set_aside(each)) for each in places]
+            if self._signer is not None:
+                records = [self._signer.sign(CUSTOMERS.reads, record) for record in records]
             await self._log.append(CUSTOMERS.reads, number, records)
 
     async def _send(self, effects: Sequence[Effect]) -> None:
         """Append effects, in order within each partition, and await all acknowledgements."""
         try:
-            records = [effect.record for effect in effects]
+            records = [self._record(effect) for effect in effects]
         except Exception as error:
             raise Unwritable(str(error)) from error
         names = {effect.topic for effect in effects}
@@ -429,6 +450,9 @@ class CustomersRuntime(Generic[ChangesT]):
             if isinstance(outcome, BaseException):
                 raise outcome
 
+    def _record(self, effect: Effect) -> OutRecord:
+        return effect.record if self._signer is None else effect.signed(self._signer)
+
 
 class _Partition(Generic[ChangesT]):
     """One open partition: its actors and its kept state."""
@@ -437,20 +461,20 @@ class _Partition(Generic[ChangesT]):
 
     def __init__(
         self,
-        number: int,
         changelog: Changelog,
+        progress: Progress,
         actors: ActorsFactory[ChangesT],
         forgetter: Forgetter,
     ) -> None:
-        self.number = number
+        self.number = changelog.partition
         self.changelog = changelog
         self.forgetter = forgetter
         self.trouble = Trouble()
         self.too_large: Place | None = None
         """Where the largest of what was to be written last comes from, if that was too large."""
-        known = read_progress(changelog, changelog.topic, changelog.partition)
-        self.progress = known or Progress()
-        self.start = self.next_offset = None if known is None else known.next_offset
+        self.progress = progress
+        is_new = changelog.get(PROGRESS_KEY) is None
+        self.start = self.next_offset = None if is_new else progress.next_offset
         self._make = actors
         self._graves = Graves()
 

@@ -17,7 +17,6 @@ comes right behind the first, and an id is remembered for days (`agents/recognit
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -26,13 +25,12 @@ import structlog
 
 from schemas.checking import Unreadable
 from schemas.dead_letters import NO_PARTITION, DeadLetter, Resolution, read_letter, resolve
-from schemas.events import PRODUCTS, RETRY, WORKFLOWS
-from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord
+from schemas.signing import Signer
 from schemas.wire import parse_published, to_record
-from streams import definitions, products
 from streams.log import Log
 from streams.partitioner import partition_of
+from streams.resending import Outdated, as_of_now
 from streams.topology import AGENTS, CUSTOMER_EVENTS, DEAD_LETTERS
 
 RESENT_TOGETHER = 200
@@ -52,10 +50,6 @@ class ResendReport:
     resent: int = 0
     kept: list[tuple[DeadLetter, str]] = field(default_factory=list)
     """Letters that could not be sent again, each with the reason."""
-
-
-class Outdated(Exception):
-    """What came since must not be undone; the text says what to do instead."""
 
 
 async def open_letters(log: Log, wanted: Wanted = lambda _: True) -> AsyncIterator[DeadLetter]:
@@ -83,21 +77,26 @@ async def find_letter(log: Log, letter_id: str) -> DeadLetter | None:
     return None
 
 
-async def resend(log: Log, wanted: Wanted) -> ResendReport:
-    """Send the open letters that are `wanted` again and resolve them. Raises LogError."""
+async def resend(log: Log, wanted: Wanted, signer: Callable[[], Signer]) -> ResendReport:
+    """Send the open letters that are `wanted` again and resolve them. Raises LogError.
+
+    `signer` is asked for when one is to be signed as what it is now.
+    """
     report = ResendReport()
     batch: list[DeadLetter] = []
     async for letter in open_letters(log, wanted):
         batch.append(letter)
         if len(batch) == RESENT_TOGETHER:
-            await _resend_batch(log, batch, report)
+            await _resend_batch(log, batch, report, signer)
             batch = []
     if batch:
-        await _resend_batch(log, batch, report)
+        await _resend_batch(log, batch, report, signer)
     return report
 
 
-async def _resend_batch(log: Log, batch: list[DeadLetter], report: ResendReport) -> None:
+async def _resend_batch(
+    log: Log, batch: list[DeadLetter], report: ResendReport, signer: Callable[[], Signer]
+) -> None:
     outgoing: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
     resolutions: dict[int, list[OutRecord]] = defaultdict(list)
     for letter in batch:
@@ -106,7 +105,8 @@ async def _resend_batch(log: Log, batch: list[DeadLetter], report: ResendReport)
             continue
         try:
             partition, record = await _destination(log, letter)
-            record = await _as_of_now(log, record)
+            if letter.origin.topic == CUSTOMER_EVENTS:
+                record = await as_of_now(log, record, signer)
         except Unreadable as error:
             report.kept.append((letter, f"still refused: {error.detail}"))
             continue
@@ -126,39 +126,11 @@ async def _destination(log: Log, letter: DeadLetter) -> tuple[int, OutRecord]:
     """Return partition and record to send. Raises Unreadable for a line that is still no event."""
     count = await log.partitions(letter.origin.topic)
     record = letter.original
-    if letter.origin.topic == CUSTOMER_EVENTS:
-        # What came behind a message of our actors was heard meanwhile, so that by its origin it
-        # would be a repetition; sent again, it goes by source and id.
-        headers = [each for each in record.headers if each[0] != ORIGIN]
-        record = record._replace(headers=headers)
     if letter.origin.partition == NO_PARTITION:
         record = to_record(parse_published(record.value or b""))
     elif letter.origin.partition < count:
         return letter.origin.partition, record
     return partition_of(record.key or b"", count), record
-
-
-async def _as_of_now(log: Log, record: OutRecord) -> OutRecord:
-    """Return a record as it is to be told now, after all that came since. Raises Outdated."""
-    kind = dict(record.headers).get("ce_type", b"").decode("utf-8", "replace")
-    if kind == RETRY:
-        return record._replace(key=None)  # the letter has the customer's, so that it is found
-    if record.key is None and kind == WORKFLOWS:
-        live = (await definitions.read(log)).live
-        if live is None or record.value != definitions.control_record(live).value:
-            raise Outdated("other workflows have been published since: ritorno workflows publish")
-    if record.key is None and kind == PRODUCTS:
-        return await _products_now(log, record)
-    return record
-
-
-async def _products_now(log: Log, record: OutRecord) -> OutRecord:
-    known = await products.read(log)
-    try:
-        told = [each["sku"] for each in json.loads(record.value or b"")["products"]]
-    except (ValueError, KeyError, TypeError):
-        return record  # it is refused again, with the reason
-    return products.control_record([known[sku] for sku in told if sku in known])
 
 
 async def _read(log: Log) -> AsyncIterator[DeadLetter | Resolution]:

@@ -26,7 +26,9 @@ from schemas.definitions import canonical, version_of
 from schemas.definitions.workflow import Workflow
 from schemas.failures import Mistake
 from schemas.records import OutRecord, Record
+from schemas.signing import Signer
 from streams.log import Log
+from streams.numbers import reserve
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def versions_of(definitions: Mapping[str, bytes]) -> dict[str, str]:
     return {workflow: version_of(content) for workflow, content in sorted(definitions.items())}
 
 
-async def publish(log: Log, definitions: Mapping[str, bytes]) -> PublishReport:
+async def publish(log: Log, definitions: Mapping[str, bytes], signer: Signer) -> PublishReport:
     """Publish canonical definitions by workflow id and make exactly these live. Raises LogError.
 
     Workflows that are live but not among `definitions` are not live any more: no new runs begin.
@@ -93,7 +95,7 @@ async def publish(log: Log, definitions: Mapping[str, bytes]) -> PublishReport:
         await log.append(WORKFLOWS, 0, records)
     activated = published.live != live
     if activated:
-        await _activate(log, live)
+        await _activate(log, live, signer)
         await log.append(WORKFLOWS, 0, [OutRecord(LIVE_KEY, _json(live))])
     return PublishReport(added=added, live=live, activated=activated)
 
@@ -131,13 +133,15 @@ def named_versions(record: Record) -> Iterable[Version]:
 
 
 def control_record(live: Mapping[str, str]) -> OutRecord:
-    """Return the record that makes `live` (workflow id → version) the versions of new runs."""
+    """Return the record that makes `live` (workflow id → version) the versions of new runs; a
+    worker obeys it with a number and signed."""
     headers = (("ce_type", CONTROL_TYPE), ("content-type", b"application/json"))
     return OutRecord(None, _json({"live": dict(live)}), headers)
 
 
-async def _activate(log: Log, live: Mapping[str, str]) -> None:
-    record = control_record(live)
+async def _activate(log: Log, live: Mapping[str, str], signer: Signer) -> None:
+    numbered = (await reserve(log, WORKFLOWS)).on(control_record(live))
+    record = signer.sign(CUSTOMER_EVENTS, numbered)
     partitions = range(await log.partitions(CUSTOMER_EVENTS))
     await asyncio.gather(*(log.append(CUSTOMER_EVENTS, each, [record]) for each in partitions))
 

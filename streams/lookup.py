@@ -15,7 +15,7 @@ from agents.mailer.reading import read_record
 from schemas.checking import Unreadable
 from schemas.commands import Command, SendCommand
 from schemas.records import Record
-from schemas.stored import is_newer
+from schemas.stored import PROGRESS_KEY, Progress, is_newer, unpack_progress
 from streams.internal.asking import Lookups, NoAnswer
 from streams.log import Log
 from streams.partitioner import partition_of
@@ -27,6 +27,9 @@ CLOCK_SKEW_MS = 60_000
 MOST_COMMANDS = 50_000
 """Records looked through for a command: well under a second. A worker that had been away for hours
 decides them at the log's old time, and appends them now."""
+
+TAIL = 2_000
+"""Changelog records searched first for the progress, which is the last one of each batch."""
 
 
 OnProgress = Callable[[int, int], None]
@@ -61,6 +64,28 @@ async def latest_state(
         if chunk:
             on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
     return latest
+
+
+async def latest_progress(
+    log: Log, partition: int, changelog: str = CUSTOMERS_CHANGELOG
+) -> Progress | None:
+    """Return the progress in a partition of a changelog, None when there is none.
+
+    Raises LogError, FutureFormat.
+    """
+    span = (await log.offsets(changelog))[partition]
+    tail, start = TAIL, span.end
+    while start > span.start:
+        stop, start = start, max(span.start, span.end - tail)
+        latest: bytes | None = None
+        async for chunk in log.read(changelog, partition, start, stop):
+            for record in chunk:
+                if record.key == PROGRESS_KEY:
+                    latest = record.value or latest
+        if latest is not None:
+            return unpack_progress(latest)
+        tail *= 8
+    return None
 
 
 async def find_command(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import structlog
 
+from streams.configured import record_signer
 from streams.failures import WorkerFailed
 from streams.log import Log
 from streams.settings import Settings
@@ -37,7 +38,7 @@ async def prepare_workflows(log: Log, settings: Settings) -> None:
     """Publish the workflow files when none have been published yet, otherwise compare them.
 
     Never more than that: of two workers during a deployment, the one with the older files must not
-    bring those back. Raises LogError, DefinitionError.
+    bring those back. Raises LogError, DefinitionError, SettingsError.
     """
     from streams.definitions import (  # noqa: PLC0415  # and reads no workflow files
         DefinitionError,
@@ -49,7 +50,8 @@ async def prepare_workflows(log: Log, settings: Settings) -> None:
 
     live = (await read(log)).live
     if live is None:
-        report = await publish(log, read_files(settings.workflows_dir))
+        definitions = read_files(settings.workflows_dir)
+        report = await publish(log, definitions, record_signer(settings))
         _log.info("workflows published for the first time", live=dict(report.live))
         return
     try:

@@ -20,14 +20,21 @@ from schemas import events
 from schemas.checking import Unreadable, first_error
 from schemas.products import Product
 from schemas.records import OutRecord
+from schemas.signing import Signer
 from schemas.wire import parse_product
-from streams.log import Log
+from streams.log import Log, LogError
+from streams.numbers import Reserved, is_overtaken, reserve
 from streams.topology import CUSTOMER_EVENTS, PRODUCTS
 
 PER_RECORD = 100
 """Products in one control record: some 50 kB, a twentieth of what a log takes."""
 GROUP_BYTES = 500_000
 """Of all of them: half of what a log takes, for feeds with long texts."""
+
+
+ATTEMPTS = 5
+"""Whoever publishes at the same time may have a higher number and come first somewhere; what then
+comes behind it is refused there, and is told again."""
 
 
 class FeedError(Exception):
@@ -43,14 +50,18 @@ class FeedReport:
 
 
 def control_record(products: Sequence[Product]) -> OutRecord:
-    """Return the record that tells a partition of products."""
+    """Return the record that tells a partition of products; a worker obeys it with a number and
+    signed."""
     headers = (("ce_type", events.PRODUCTS.encode()), ("content-type", b"application/json"))
     content = [product.model_dump(mode="json", exclude_defaults=True) for product in products]
     return OutRecord(None, json.dumps({"products": content}, ensure_ascii=False).encode(), headers)
 
 
 async def publish(
-    log: Log, products: Iterable[Product], known: dict[str, Product] | None = None
+    log: Log,
+    products: Iterable[Product],
+    signer: Signer,
+    known: dict[str, Product] | None = None,
 ) -> FeedReport:
     """Publish the products of a feed that are new or changed. Raises LogError.
 
@@ -60,14 +71,24 @@ async def publish(
         known = await read(log)
     given = {product.sku: product for product in products}
     changed = [product for sku, product in given.items() if known.get(sku) != product]
-    partitions = await log.partitions(CUSTOMER_EVENTS)
-    for group in _groups(changed):
-        control = control_record(group)
-        appends = (log.append(CUSTOMER_EVENTS, number, [control]) for number in range(partitions))
-        await asyncio.gather(*appends)
-        await log.append(PRODUCTS, 0, [_record(product) for product in group])
-        known.update((product.sku, product) for product in group)
+    for _ in range(ATTEMPTS if changed else 0):
+        reserved = await reserve(log, PRODUCTS)
+        await _tell(log, changed, signer, reserved)
+        known.update((product.sku, product) for product in changed)
+        if not await is_overtaken(log, reserved):
+            break
+    else:
+        if changed:
+            raise LogError("The feed is being published by others all the time. Try again.")
     return FeedReport(products=len(given), changed=len(changed))
+
+
+async def _tell(log: Log, products: Sequence[Product], signer: Signer, reserved: Reserved) -> None:
+    partitions = range(await log.partitions(CUSTOMER_EVENTS))
+    for group in _groups(products):
+        control = signer.sign(CUSTOMER_EVENTS, reserved.on(control_record(group)))
+        await asyncio.gather(*(log.append(CUSTOMER_EVENTS, each, [control]) for each in partitions))
+        await log.append(PRODUCTS, 0, [_record(product) for product in group])
 
 
 async def read(log: Log) -> dict[str, Product]:

@@ -27,6 +27,8 @@ from schemas.events import Event
 from schemas.failures import Failure
 from schemas.products import Product
 from schemas.records import OutRecord
+from schemas.reserved import reserved, reserved_id
+from schemas.signing import Signer
 from schemas.wire import MAX_EVENT_BYTES, ProductUpdate, parse_line, to_record
 from streams import products
 from streams.clock import Clock
@@ -119,11 +121,13 @@ async def publish(
     lines: Iterable[NumberedLine],
     *,
     clock: Clock,
+    signer: Callable[[], Signer],
     dead_letter: bool = True,
     on_progress: Callable[[PublishReport], None] = lambda _: None,
 ) -> PublishReport:
     """Append every line to `customer-events`. Raises PublishInterrupted when the log fails.
 
+    `signer` is asked for when a line is about a product: the feed is Ritorno's own to tell.
     `dead_letter`: refused lines also go to `dead-letters`. `on_progress` is called after each batch
     with the report so far.
     """
@@ -135,7 +139,7 @@ async def publish(
             feed = [told.product for _, told in batch if isinstance(told, ProductUpdate)]
             if feed:
                 known = await products.read(log) if known is None else known
-                await products.publish(log, feed, known)
+                await products.publish(log, feed, signer(), known)
             outgoing = _records(batch, partitions)
             refused = [(line, why) for line, why in batch if isinstance(why, Unreadable)]
             letters = [_letter(line, why, clock.now()) for line, why in refused if dead_letter]
@@ -150,9 +154,19 @@ async def publish(
 
 def _read(line: NumberedLine) -> Told:
     try:
-        return line, parse_line(line.content)
+        return line, _publishable(parse_line(line.content))
     except Unreadable as error:
         return line, error
+
+
+def _publishable(told: Event | ProductUpdate) -> Event | ProductUpdate:
+    """Raise Unreadable for what no worker would believe: it is ours, and nobody has signed it."""
+    if isinstance(told, Event):
+        if named := reserved_id(told):
+            raise Unreadable("reserved", named)
+        if (claim := reserved(told)) and not told.signature:
+            raise Unreadable("unsigned", claim)
+    return told
 
 
 def _batches(lines: Iterable[Told]) -> Iterator[list[Told]]:

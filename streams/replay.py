@@ -33,10 +33,14 @@ from schemas.description import describe
 from schemas.events import SET_ASIDE, TICK, Event
 from schemas.instant import to_rfc3339
 from schemas.records import Headers, OutRecord, Record
+from schemas.reserved import reserved
+from schemas.signing import Signer
 from schemas.stored import (
     HELD_BACK_PREFIX,
+    NEVER,
     OWN_PREFIX,
     PRODUCT_PREFIX,
+    UNDECIDED,
     Progress,
     head,
     is_erased,
@@ -45,6 +49,7 @@ from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from schemas.wire import ProductUpdate, parse_line, parse_record
 from streams.definitions import versions_of
 from streams.log import Log, OffsetRange, UnknownTopic
+from streams.lookup import latest_progress
 from streams.partitioner import partition_of
 from streams.products import control_record
 
@@ -74,6 +79,8 @@ class Outcome:
     events: int = 0
     after_until: int = 0
     """Events later than `until`, left out."""
+    believed: int = 0
+    """Records that only Ritorno may write, and whose signature nobody has checked."""
 
     def refuse(self, where: str, reason: str, detail: str) -> None:
         """Note a record or a line that can't be used."""
@@ -97,14 +104,19 @@ class Partition:
         parse: Callable[[Record], Event] = parse_record,
         home: Callable[[bytes], int] | None = None,
         aside: Iterable[SetAside] = (),
+        signer: Signer | None = None,
+        insists_from: int = 0,
         place: Callable[[int], str] = "offset {}".format,
         watch: Callable[[SendCommand | Decision], None] | None = None,
     ) -> None:
-        """`aside` is what live has set aside. `place` says where the record at an offset was read,
-        for whoever looks for it; `watch` is told of each mail and each decision."""
+        """`aside` is what live has set aside. Without a `signer` everybody is believed, with one
+        whoever has signed or stands before the offset `insists_from`. `place` says where the record
+        at an offset was read, for whoever looks for it; `watch` is told of each mail and each
+        decision."""
         self._number = number
         self._place = place
         self._home = home
+        self._signer = signer
         self._definitions = definitions
         self._outcome = outcome
         self._parse = parse
@@ -115,7 +127,7 @@ class Partition:
         self._sequence = 0
         self._failed: set[Place] = set()
         self._proving = False
-        self._progress = Progress(live=dict(live), aside=tuple(aside))
+        self._progress = Progress(live=dict(live), aside=tuple(aside), insists_from=insists_from)
         self._actors = self._build()
 
     @property
@@ -163,6 +175,7 @@ class Partition:
         for effect in changes.effects:
             self._keep(effect)
         self._outcome.events += sum(changes.counts.events.values())
+        self._outcome.believed += sum(changes.counts.unsigned.values())
         self._since.clear()
         self._told = 0
 
@@ -209,6 +222,7 @@ class Partition:
             scan=self._store.items,
             home=self._home,
             parse=self._parse,
+            signer=self._signer,
         )
 
     def _kept_under(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
@@ -261,9 +275,10 @@ def replay_file(
 ) -> Outcome:
     """Replay NDJSON events in the order of the file, up to and including `until` (ms).
 
-    Timers due until then fire also after the last event. `report` is called with the number of
-    lines read so far, `watch` with each mail and each decision, in their order. Raises ReplayError
-    when the first event has no time to begin with.
+    Timers due until then fire also after the last event. What a file says is believed, also what
+    only Ritorno may say: who replays it has chosen it. `report` is called with the number of lines
+    read so far, `watch` with each mail and each decision, in their order. Raises ReplayError when
+    the first event has no time to begin with.
     """
     outcome = Outcome()
     log = FileLog(until, definitions, live, outcome, watch)
@@ -334,6 +349,7 @@ class FileLog:
         if isinstance(told, ProductUpdate):
             self._append(time, *control_record([told.product]))
         else:
+            self._outcome.believed += counts and bool(reserved(told))
             self._append_event(told, time)
 
     def finish(self) -> None:
@@ -381,12 +397,14 @@ async def replay_topic(
     topic: str,
     until: int,
     definitions: Definitions,
+    signer: Signer | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> Outcome:
     """Replay a recorded topic up to and including the append time `until` (ms).
 
-    `report` is called with the records read so far and those there are. Raises ReplayError when
-    there is no such topic, LogError when the log can't be read.
+    With a `signer` the records of `customer-events` are believed as the worker has believed them;
+    without, or of another topic, all are. `report` is called with the records read so far and those
+    there are. Raises ReplayError when there is no such topic, LogError when the log can't be read.
     """
     try:
         ranges = await log.offsets(topic)
@@ -394,6 +412,7 @@ async def replay_topic(
         raise ReplayError(f"there is no topic {topic!r}, and no file of that name") from None
     outcome, done = Outcome(), 0
     total = sum(span.end - span.start for span in ranges.values())
+    checks = signer if topic == CUSTOMER_EVENTS else None
     for number, span in sorted(ranges.items()):
         partition = Partition(
             number,
@@ -401,7 +420,9 @@ async def replay_topic(
             {},
             outcome,
             home=lambda key: partition_of(key, len(ranges)),
-            aside=await _set_aside(log, topic, number, span),
+            aside=await _set_aside(log, topic, number, span, checks),
+            signer=checks,
+            insists_from=0 if checks is None else await _insists_from(log, number),
         )
         async for chunk in log.read(topic, number, span.start, span.end):
             for record in chunk:
@@ -416,7 +437,9 @@ async def replay_topic(
     return outcome
 
 
-async def _set_aside(log: Log, topic: str, partition: int, span: OffsetRange) -> list[SetAside]:
+async def _set_aside(
+    log: Log, topic: str, partition: int, span: OffsetRange, signer: Signer | None
+) -> list[SetAside]:
     """Return the places that live has passed over; the record that names one comes after it.
 
     Raises LogError. Reading through all is a fiftieth of what deciding takes.
@@ -426,11 +449,21 @@ async def _set_aside(log: Log, topic: str, partition: int, span: OffsetRange) ->
         for record in chunk:
             if record.key is None and record.header("ce_type") == SET_ASIDE.encode():
                 try:
+                    if signer is not None:
+                        signer.check(CUSTOMER_EVENTS, record)
                     place = decode_set_aside(record.value)
                 except ValueError:
                     continue  # somebody has made it up
                 found.setdefault((place.offset, place.what, place.name), place)
     return list(found.values())
+
+
+async def _insists_from(log: Log, partition: int) -> int:
+    """Return from where on the worker insists on signatures in a partition."""
+    latest = await latest_progress(log, partition)
+    if latest is None:
+        return 0
+    return NEVER if latest.insists_from == UNDECIDED else latest.insists_from
 
 
 def write(outcome: Outcome, directory: Path) -> None:

@@ -11,11 +11,12 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from agents.coupons import POOL_PREFIX
 from agents.digests import derived_id
 from schemas.events import Event
 from schemas.events.own import CustomerReviewed
 from schemas.records import OutRecord
+from schemas.reserved import SUBJECTS
+from schemas.signing import Signer
 from schemas.stored import OWN_PREFIX, is_erased
 from schemas.wire import to_record
 from streams.log import Log
@@ -25,7 +26,7 @@ SOURCE = "/ritorno/review"
 BATCH = 1000
 """Records awaited together, as in publishing."""
 
-NOBODY = (OWN_PREFIX, POOL_PREFIX.encode())
+NOBODY = (OWN_PREFIX, *(subject.encode() for subject in SUBJECTS))
 """Keys that begin so are no customers' ones."""
 
 
@@ -37,7 +38,7 @@ class ReviewReport:
     partitions: int
 
 
-async def review(log: Log) -> ReviewReport:
+async def review(log: Log, signer: Signer) -> ReviewReport:
     """Append an event for each known customer. Raises LogError."""
     occasion, customers = uuid.uuid4().hex, 0
     spans = await log.offsets(CUSTOMERS_CHANGELOG)
@@ -53,7 +54,8 @@ async def review(log: Log) -> ReviewReport:
                     known[record.key] = None
         customers += len(known)
         for batch in _batches(list(known)):
-            await log.append(CUSTOMER_EVENTS, partition, [_event(key, occasion) for key in batch])
+            events = [signer.sign(CUSTOMER_EVENTS, _event(key, occasion)) for key in batch]
+            await log.append(CUSTOMER_EVENTS, partition, events)
     return ReviewReport(customers=customers, partitions=len(spans))
 
 

@@ -170,6 +170,7 @@ def _joined(outcomes: Iterable[Outcome]) -> Outcome:
         whole.customers |= each.customers
         whole.events += each.events
         whole.after_until += each.after_until
+        whole.believed += each.believed
     whole.refusals.sort(key=lambda refusal: (_line(refusal[0]), refusal))
     return whole
 

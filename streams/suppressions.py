@@ -16,6 +16,7 @@ from schemas.customer import decode_customer
 from schemas.events import Event
 from schemas.events.own import AddressReleased
 from schemas.records import OutRecord
+from schemas.signing import Signer
 from schemas.stored import OWN_PREFIX, head, is_erased
 from schemas.suppressions import (
     AUDIT,
@@ -96,6 +97,7 @@ async def release(
     hashes: AddressHashes,
     address: str,
     author: Author,
+    signer: Signer,
     on_progress: OnProgress = lambda _done, _all: None,
 ) -> Released:
     """Take an address off the list, and let its customers' actors know. Raises LogError.
@@ -112,7 +114,7 @@ async def release(
     }
     customers = await _suppressed_customers(log, address, on_progress)
     await _write(log, on_list)
-    await _tell(log, customers, author)
+    await _tell(log, customers, author, signer)
     return Released(len(on_list), customers)
 
 
@@ -171,7 +173,7 @@ def _matches(key: bytes, value: bytes, wanted: str) -> bool:
     return bool(customer.suppressed) and normal(customer.profile.email) == wanted
 
 
-async def _tell(log: Log, customers: list[str], author: Author) -> None:
+async def _tell(log: Log, customers: list[str], author: Author, signer: Signer) -> None:
     partitions = await log.partitions(CUSTOMER_EVENTS)
     for customer in customers:
         event = Event(
@@ -185,4 +187,5 @@ async def _tell(log: Log, customers: list[str], author: Author) -> None:
             data=AddressReleased(reason=author.note, by=author.by),
         )
         partition = partition_of(customer.encode(), partitions)
-        await log.append(CUSTOMER_EVENTS, partition, [to_record(event)])
+        record = signer.sign(CUSTOMER_EVENTS, to_record(event))
+        await log.append(CUSTOMER_EVENTS, partition, [record])

@@ -14,10 +14,12 @@ from schemas.dead_letters import DeadLetter, resolve
 from schemas.events import RETRY
 from schemas.records import OutRecord
 from schemas.retry import Retry, decode_retry, encode_retry
+from schemas.signing import Signer
 from streams.dead_letters import open_letters
 from streams.log import Log
+from streams.numbers import reserve
 from streams.partitioner import partition_of
-from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS
+from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, WORKFLOWS
 
 REASONS = ("internal_error", "held_back")
 
@@ -63,12 +65,13 @@ async def set_asides(log: Log) -> SetAsides:
     return found
 
 
-async def try_again(log: Log, customer: str, *, afresh: bool) -> None:
+async def try_again(log: Log, customer: str, signer: Signer, *, afresh: bool) -> None:
     """Have what waits for a customer applied; `afresh`: to nothing, giving up what is kept.
 
     Resolves the dead letters about it. Does nothing for who isn't held back. Raises LogError.
     """
-    record = retry_record(Retry(customer=customer, afresh=afresh))
+    plain = retry_record(Retry(customer=customer, afresh=afresh))
+    record = signer.sign(CUSTOMER_EVENTS, (await reserve(log, WORKFLOWS)).on(plain))
     number = partition_of(customer.encode(), await log.partitions(CUSTOMER_EVENTS))
     await log.append(CUSTOMER_EVENTS, number, [record])
     about = Retry(customer=customer)

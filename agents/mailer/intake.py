@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
+
 from agents.mailer import lifecycle as mail
 from agents.mailer.book import Book
 from agents.mailer.changes import Changes, Note
 from agents.mailer.defects import INTERNAL_ERROR, Defects, failing_at
 from agents.mailer.providers import Providers
 from agents.mailer.reading import read_record
+from agents.trust import Trust
 from schemas.checking import Unreadable
 from schemas.commands import (
     CancelCommand,
@@ -24,15 +27,24 @@ from schemas.commands import (
 )
 from schemas.dead_letters import refuse
 from schemas.records import Record
+from schemas.signing import Signer
 from schemas.stored import Progress
+from schemas.topics import SEND_COMMANDS
 
 
 class Intake:
     """Takes commands over into the book of one partition."""
 
     def __init__(
-        self, book: Book, providers: Providers, progress: Progress, defects: Defects
+        self,
+        book: Book,
+        providers: Providers,
+        progress: Progress,
+        defects: Defects,
+        signer: Signer | None,
     ) -> None:
+        """Without a signer everybody is believed."""
+        self._trust = Trust(signer, SEND_COMMANDS, progress)
         self._book = book
         self._defects = defects
         self._providers = providers
@@ -58,12 +70,18 @@ class Intake:
                 changes.notes.append(Note("unreadable"))
         if records:
             end = max(self.progress.next_offset, records[-1].offset + 1)
-            self.progress = Progress(next_offset=end, log_time=log_time)
+            self.progress = msgspec.structs.replace(
+                self.progress,
+                next_offset=end,
+                log_time=log_time,
+                numbers=dict(self._trust.numbers),
+            )
             self._defects.done(end)
         return changes
 
     def _take(self, record: Record, now: int, changes: Changes) -> None:
         command = read_record(record)
+        self._trust.check_control(command.action, record)
         if isinstance(command, SendCommand | NotifyCommand):
             self._queue(command, record, now, changes)
         elif isinstance(command, CancelCommand):

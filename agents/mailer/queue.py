@@ -30,6 +30,7 @@ from agents.mailer.reputation import Reputation
 from agents.mailer.retry import MINUTE_MS
 from schemas.commands import DeliveryClass
 from schemas.records import Record
+from schemas.signing import Signer
 from schemas.stored import Progress
 
 UPKEEP = 500
@@ -66,18 +67,20 @@ class Queue:
         reputation: Reputation | None = None,
         providers: Providers | None = None,
         defects: Defects | None = None,
+        signer: Signer | None = None,
     ) -> None:
         """`load` reads the store, `kept` is all that is in it, `progress` its own record.
 
         `message_id` gives the Message-ID of a command's id; `term` tells this owner from all
         others, also from its own earlier lives; `reputation` is that of the sender, which the
-        partitions of a worker share; `defects` is what has failed in this partition before.
+        partitions of a worker share; `defects` is what has failed in this partition before. Without
+        a `signer` every command is believed.
         """
         self._message_id = message_id
         self._defects = defects or Defects()
         self._book = Book(load, partition, term, reputation or Reputation(), self._defects)
         self._intake = Intake(
-            self._book, providers or Providers(), progress or Progress(), self._defects
+            self._book, providers or Providers(), progress or Progress(), self._defects, signer
         )
         self._unfinished = self._book.read(kept)
 

@@ -54,18 +54,7 @@ from schemas.events.shopping import (
 )
 from schemas.instant import Instant
 from schemas.origin import Origin
-from schemas.outcomes import (
-    MailBounced,
-    MailClicked,
-    MailDeferred,
-    MailEngaged,
-    MailFailed,
-    MailHeld,
-    MailOpened,
-    MailRejected,
-    MailSent,
-    MailSkipped,
-)
+from schemas.outcomes import OUTCOMES
 
 PAYLOADS: dict[str, type[BaseModel]] = {
     "product.viewed": ProductViewed,
@@ -98,18 +87,7 @@ PAYLOADS: dict[str, type[BaseModel]] = {
     "survey.answered": SurveyAnswered,
     "call.logged": Noted,
     "deal.stage_changed": Noted,
-    "mail.sent": MailSent,
-    "mail.delivered": MailEngaged,
-    "mail.deferred": MailDeferred,
-    "mail.bounced": MailBounced,
-    "mail.failed": MailFailed,
-    "mail.rejected": MailRejected,
-    "mail.held": MailHeld,
-    "mail.skipped": MailSkipped,
-    "mail.opened": MailOpened,
-    "mail.clicked": MailClicked,
-    "mail.complained": MailEngaged,
-    "mail.unsubscribed": MailEngaged,
+    **OUTCOMES,
     "address.released": AddressReleased,
     "customer.reviewed": CustomerReviewed,
     "visitor.linked": VisitorLinked,
@@ -161,6 +139,8 @@ class Event(NamedTuple):
     """History: builds state, starts nothing, mails nobody."""
     data: Any
     """An instance of `PAYLOADS[type]`."""
+    signature: bytes = b""
+    """Of a recorded event that Ritorno itself had written (`schemas/signing.py`)."""
     origin: Origin | None = None
     """Where one of our actors decided to send it; None when somebody else has sent it."""
 

@@ -80,11 +80,12 @@ def retry(
 ) -> None:
     """Apply the events that wait for a customer whose kept record could not be read."""
     settings = settings_of(context)
-    from streams.trying_again import try_again  # noqa: PLC0415  # see streams/cli/__init__.py
+    from streams.configured import record_signer  # noqa: PLC0415  # see streams/cli/__init__.py
+    from streams.trying_again import try_again  # noqa: PLC0415  # as above
 
     async def append() -> None:
         async with open_log(settings) as log:
-            await try_again(log, customer_id, afresh=afresh)
+            await try_again(log, customer_id, record_signer(settings), afresh=afresh)
 
     run(append())
     if as_json:

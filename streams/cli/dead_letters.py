@@ -22,6 +22,7 @@ from streams.cli.console import (
     stdout,
 )
 from streams.cli.tables import listing
+from streams.configured import record_signer
 from streams.dead_letters import ResendReport, find_letter, open_letters, resend
 from streams.settings import Settings
 
@@ -109,7 +110,7 @@ def resend_letters(
                 found = {letter.id async for letter in open_letters(log, wanted)}
                 if missing := sorted(chosen - found):
                     raise UserError(f"not open, or no such letter: {', '.join(missing)}")
-            return await resend(log, wanted)
+            return await resend(log, wanted, lambda: record_signer(settings))
 
     report = run(send_again())
     if as_json:

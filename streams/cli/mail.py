@@ -34,6 +34,7 @@ from streams.cli.console import (
 )
 from streams.cli.tables import facts, listing
 from streams.clock import SystemClock
+from streams.configured import record_signer
 from streams.definitions import read
 from streams.log import Log
 from streams.mail.lives import Change, Life, find_life
@@ -196,7 +197,7 @@ def _tell(context: typer.Context, command: Control, as_json: bool, done: str) ->
         async with open_log(settings) as log:
             if not isinstance(command, ReleaseCommand):
                 await _warn_of_typo(log, command.workflow)
-            await control(log, command)
+            await control(log, command, record_signer(settings))
 
     run(tell())
     if as_json:

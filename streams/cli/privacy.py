@@ -35,7 +35,7 @@ from streams.cli.console import (
 )
 from streams.cli.tables import listing
 from streams.clock import SystemClock
-from streams.configured import lookups_of
+from streams.configured import lookups_of, record_signer
 from streams.log import Log
 from streams.partitioner import partition_of
 from streams.privacy.collecting import collect, find_customer
@@ -278,7 +278,8 @@ async def _erase(settings: Settings, customer_id: str, source: str, wait: float)
         who, known = await find_customer(log, customer_id)
         starts = {n: span.end for n, span in (await log.offsets(CUSTOMERS_CHANGELOG)).items()}
         partition = partition_of(who.encode(), await log.partitions(CUSTOMER_EVENTS))
-        asked = await log.append(CUSTOMER_EVENTS, partition, [_asking(who, source)])
+        asking = record_signer(settings).sign(CUSTOMER_EVENTS, _asking(who, source))
+        asked = await log.append(CUSTOMER_EVENTS, partition, [asking])
         deadline = time.monotonic() + wait
         # Who they were as a visitor is forgotten after them, by actors of its own.
         everybody = {who: asked} | dict.fromkeys(() if known is None else known.visitors, 0)

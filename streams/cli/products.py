@@ -19,6 +19,7 @@ from streams.cli.console import (
     settings_of,
     stdout,
 )
+from streams.configured import record_signer
 from streams.products import FeedError, FeedReport, publish, read, read_feed
 
 
@@ -45,7 +46,7 @@ def publish_feed(
 
     async def publish_all() -> FeedReport:
         async with open_log(settings) as log:
-            return await publish(log, products)
+            return await publish(log, products, record_signer(settings))
 
     report = run(publish_all())
     if as_json:

@@ -21,6 +21,7 @@ from streams.cli.console import (
 )
 from streams.cli.files import opened
 from streams.clock import SystemClock
+from streams.configured import record_signer
 from streams.preparation import provide_topics
 from streams.publisher import PublishReport, publish, read_lines
 
@@ -58,6 +59,7 @@ def publish_file(
                     log,
                     read_lines(source.stream, from_line=from_line),
                     clock=SystemClock(),
+                    signer=lambda: record_signer(settings),
                     dead_letter=dead_letter,
                     on_progress=lambda _: bar.at(source.position()),
                 )

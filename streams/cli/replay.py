@@ -167,16 +167,22 @@ async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
     from streams.configured import (  # noqa: PLC0415  # as above
         coupon_key,
         recognition,
+        record_signer,
         visitor_limits,
     )
     from streams.definitions import Library  # noqa: PLC0415  # as above
     from streams.replay import replay_topic  # noqa: PLC0415  # as above
 
+    keyless = settings.on_kafka and not settings.token_keys
+    if keyless:
+        say("no RITORNO_TOKEN_KEYS: whoever has written into the topic is believed, and generated "
+            "coupon codes are others")  # fmt: skip
     definitions = Definitions(
-        coupon_key=coupon_key(settings),
+        coupon_key=b"" if keyless else coupon_key(settings),
         recognition=recognition(settings),
         limits=visitor_limits(settings),
     )
+    signer = None if keyless else record_signer(settings)
     with progress(f"replaying {topic}") as bar:
         async with open_log(settings) as log:
             if await log.describe(topic) is None:
@@ -187,6 +193,7 @@ async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
                 topic=topic,
                 until=until,
                 definitions=definitions,
+                signer=signer,
                 report=bar.at,
             )
 
@@ -213,6 +220,8 @@ def _show(outcome: Outcome, out: Path, *, as_json: bool) -> None:
         table.add_row(label, f"{count:,}")
     stdout().print(table)
     _show_refusals(outcome)
+    if outcome.believed:
+        say(f"{outcome.believed} records that only Ritorno may write were believed unsigned")
     if summary["events_after_until"]:
         say(f"{summary['events_after_until']} events lie after --until and were left out")
     say(f"written: {out}/commands.ndjson, decisions.ndjson, customers.ndjson")
@@ -236,6 +245,7 @@ def summarize(outcome: Outcome) -> dict[str, Any]:
         "commands_by_step": dict(sorted(commands.items())),
         "decisions": len(outcome.decisions),
         "decisions_by_reason": dict(sorted(decisions.items())),
+        "believed_unsigned": outcome.believed,
         "refused": len(outcome.refusals),
         "refused_by_reason": dict(sorted(outcome.reasons().items())),
         "refused_examples": [

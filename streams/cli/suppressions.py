@@ -25,7 +25,7 @@ from streams.cli.console import (
 )
 from streams.cli.tables import listing
 from streams.clock import SystemClock
-from streams.configured import signing_keys
+from streams.configured import record_signer, signing_keys
 from streams.settings import Settings
 from streams.suppressions import Author, Listed, Released, read_list, release, suppress
 
@@ -111,11 +111,12 @@ def release_address(
     """Let mails go to an address again. The release, its author and reason stay on record."""
     settings = settings_of(context)
     hashes, author, checked = _hashes(settings), _author(reason, by), _checked(address)
+    signer = record_signer(settings)
 
     async def write() -> Released:
         with progress("looking for customers") as bar:
             async with open_log(settings) as log:
-                return await release(log, hashes, checked, author, bar.at)
+                return await release(log, hashes, checked, author, signer, bar.at)
 
     released = run(write())
     if not released.hashes and not released.customers:

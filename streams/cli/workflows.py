@@ -28,6 +28,7 @@ from streams.cli.workflow_diff import diff
 from streams.cli.workflow_graph import draw
 from streams.cli.workflow_lint import lint_files
 from streams.cli.workflow_tests import test_files
+from streams.configured import record_signer
 from streams.definitions import PublishReport, publish, read_files
 from streams.review import ReviewReport, review
 from streams.workflow_files.reading import read_directory
@@ -65,12 +66,13 @@ def publish_files(
     """Publish the workflow files of DIR; new runs begin with exactly these from now on."""
     settings = settings_of(context)
     definitions = read_files(directory or settings.workflows_dir, everything=everything)
+    signer = record_signer(settings)
 
     async def publish_all() -> tuple[Prospect, PublishReport]:
         from streams.prospect import foresee  # noqa: PLC0415  # see streams/cli/__init__.py
 
         async with open_log(settings) as log:
-            return await foresee(log, definitions, "en"), await publish(log, definitions)
+            return await foresee(log, definitions, "en"), await publish(log, definitions, signer)
 
     prospect, report = run(publish_all())
     if as_json:
@@ -139,7 +141,7 @@ def review_customers(context: typer.Context, as_json: JsonFlag = False) -> None:
 
     async def review_all() -> ReviewReport:
         async with open_log(settings) as log:
-            return await review(log)
+            return await review(log, record_signer(settings))
 
     report = run(review_all())
     if as_json:

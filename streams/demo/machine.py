@@ -24,6 +24,7 @@ from schemas.records import OutRecord
 from schemas.stored import NEVER
 from streams import products
 from streams.clock import VirtualClock
+from streams.configured import record_signer
 from streams.demo.happening import Happening
 from streams.failures import WorkerFailed
 from streams.logs.embedded import EmbeddedLog
@@ -49,6 +50,7 @@ class Machine:
         assert isinstance(worker.log, EmbeddedLog)  # its ends are known without asking
         self._log = worker.log
         self._feed: dict[str, Product] = {}
+        self._signer = record_signer(worker.settings)
 
     async def advance(self, until: int) -> None:
         """Let the time pass up to `until`, which no timer precedes, and come to rest."""
@@ -71,7 +73,7 @@ class Machine:
             groups[TopicPartition(happened.topic, number)].append(happened.record)
         log = self._log
         if news:
-            await products.publish(log, news, self._feed)
+            await products.publish(log, news, self._signer, self._feed)
         await asyncio.gather(*(log.append(*tp, records) for tp, records in groups.items()))
         await self.rest()
 

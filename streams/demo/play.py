@@ -16,6 +16,7 @@ from rich.console import Console
 from schemas.definitions import DEFINITION
 from schemas.definitions.workflow import Workflow
 from streams.clock import VirtualClock
+from streams.configured import record_signer
 from streams.definitions import publish, read_files
 from streams.demo.happening import Happening
 from streams.demo.ledger import Ledger
@@ -174,7 +175,7 @@ async def _build(
     machine = await opened.enter_async_context(running(_settings(stage, home, sink.port), clock))
     if stage.everything:
         files = read_files(machine.worker.settings.workflows_dir, everything=True)
-        await publish(machine.worker.log, files)
+        await publish(machine.worker.log, files, record_signer(machine.worker.settings))
     return machine, sink, Ledger(machine.worker.log)
 
 

@@ -18,6 +18,7 @@ from agents.mailer.changes import Changes, Note, Published
 from agents.mailer.queue import Queue
 from schemas import topics
 from schemas.records import OutRecord
+from schemas.signing import Signer
 from schemas.stored import PROGRESS_KEY, Progress, pack_progress
 from streams.log import Log
 from streams.state.changelog import Changelog
@@ -47,8 +48,11 @@ class Committer:
         queue: Queue,
         check: Callable[[], None],
         noted: Callable[[Sequence[Note]], None],
+        signer: Signer | None = None,
     ) -> None:
-        """`check` raises Fenced; `noted` is told what has become durable."""
+        """`check` raises Fenced; `noted` is told what has become durable. `signer` signs the
+        outcomes; None: nobody does."""
+        self._signer = signer
         self._log = log
         self._changelog = changelog
         self._queue = queue
@@ -138,10 +142,15 @@ class Committer:
             groups, self._outbox = self._outbox, []
             outcomes = [outcome for group in groups for outcome in group]
             self._check()
-            records: list[OutRecord] = [outcome.record for outcome in outcomes]
+            records = [self._signed(outcome.record) for outcome in outcomes]
             await self._log.append(topics.CUSTOMER_EVENTS, self._changelog.partition, records)
             self.submit(self._queue.published(outcomes))
             self._ended(len(groups))
+
+    def _signed(self, outcome: OutRecord) -> OutRecord:
+        if self._signer is None:
+            return outcome
+        return self._signer.sign(topics.CUSTOMER_EVENTS, outcome)
 
     def _began(self) -> None:
         self._unfinished += 1

@@ -40,7 +40,8 @@ from agents.mailer.reputation import Reputation
 from schemas import topics
 from schemas.commands import DeliveryClass, SuppressCommand
 from schemas.records import OutRecord, Record
-from schemas.stored import FutureFormat, Progress
+from schemas.signing import Signer
+from schemas.stored import PROGRESS_KEY, FutureFormat, Progress
 from streams.clock import Clock
 from streams.log import Log, LogError
 from streams.mail.attempt import Attempts
@@ -54,6 +55,7 @@ from streams.mail.turnstile import Turnstile
 from streams.mail.webhooks import Webhooks
 from streams.partitioner import partition_of
 from streams.state.changelog import Changelog, Overtaken
+from streams.state.insisting import decide
 from streams.state.parking import Parking
 from streams.state.recovery import read_progress
 from streams.state.store import Store, StoreFactory
@@ -97,6 +99,8 @@ class MailerRuntime:
         providers: Providers | None = None,
         mail_hosts: MailHosts | None = None,
         reputation: Reputation | None = None,
+        signer: Signer | None = None,
+        accept_unsigned: bool = False,
         grace: float = GRACE,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -104,8 +108,11 @@ class MailerRuntime:
         have lost the partition: deliveries write outside of a batch's turn. `relays` in the order
         of preference. `compose` and `message_id` are those of a `Composer`, the former may raise
         Suppressed; `suppress` makes it do so for more addresses. `mail_hosts` teaches `providers`;
-        None: what they know is all.
+        None: what they know is all. `signer` signs the outcomes and checks the commands; None:
+        nobody does. `accept_unsigned`: workers of release 0.1 still run beside this one.
         """
+        self._signer = signer
+        self._accept_unsigned = accept_unsigned
         self._owner = owner
         self._lives = itertools.count()
         self._log = log
@@ -258,7 +265,7 @@ class MailerRuntime:
     async def _recover(self, tp: TopicPartition, store: Store) -> Partition:
         changelog = Changelog(self._log, topics.MAILER_CHANGELOG, tp.partition, store)
         recovered = await changelog.take_over()
-        partition = self._build(tp, changelog)
+        partition = self._build(tp, changelog, await self._progress(changelog))
         try:
             partition.start(self._ended.get(tp, []))
         except FailedAt as error:
@@ -274,9 +281,14 @@ class MailerRuntime:
                   seconds=round(recovered.seconds, 3))  # fmt: skip
         return partition
 
-    def _build(self, tp: TopicPartition, changelog: Changelog) -> Partition:
-        known = read_progress(changelog, changelog.topic, changelog.partition)
-        progress = known or Progress()
+    async def _progress(self, changelog: Changelog) -> Progress:
+        if self._signer is None:
+            known = read_progress(changelog, changelog.topic, changelog.partition)
+            return known or Progress()
+        accepts = self._accept_unsigned
+        return await decide(self._log, topics.SEND_COMMANDS, changelog, accept_unsigned=accepts)
+
+    def _build(self, tp: TopicPartition, changelog: Changelog, progress: Progress) -> Partition:
         queue = Queue(
             load=changelog.get,
             kept=changelog.scan(),
@@ -287,6 +299,7 @@ class MailerRuntime:
             reputation=self._reputation,
             providers=self._providers,
             defects=self._defects[tp],
+            signer=self._signer,
         )
         committer = Committer(
             log=self._log,
@@ -294,6 +307,7 @@ class MailerRuntime:
             queue=queue,
             check=lambda: self._check(tp),
             noted=lambda notes: self._noted(tp, queue, notes),
+            signer=self._signer,
         )
         attempts = Attempts(
             queue=queue,
@@ -314,7 +328,7 @@ class MailerRuntime:
             clock=self._clock,
             metrics=self._metrics,
         )
-        next_offset = None if known is None else known.next_offset
+        next_offset = None if changelog.get(PROGRESS_KEY) is None else progress.next_offset
         return Partition(changelog, queue, committer, delivery, next_offset)
 
     def _term(self, position: int) -> int:

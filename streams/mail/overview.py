@@ -14,11 +14,13 @@ from agents.mailer.pauses import PAUSES_KEY, Pause, unpack_pauses
 from agents.mailer.reputation import REPUTATION_KEY, unpack_standing
 from schemas.commands import Control
 from schemas.records import OutRecord
+from schemas.signing import Signer
 from schemas.stored import OWN_PREFIX
 from streams.log import Log
+from streams.numbers import reserve
 from streams.state.memory import MemoryStore
 from streams.state.recovery import fold
-from streams.topology import MAILER_CHANGELOG, SEND_COMMANDS
+from streams.topology import MAILER_CHANGELOG, SEND_COMMANDS, WORKFLOWS
 
 
 @dataclass(slots=True)
@@ -77,9 +79,10 @@ async def overview(
     return found
 
 
-async def control(log: Log, command: Control) -> None:
+async def control(log: Log, command: Control, signer: Signer) -> None:
     """Tell every partition what a person wants. Raises LogError; then say it again."""
     value = command.model_dump_json(by_alias=True, exclude_none=True).encode()
-    record = OutRecord(None, value, (("content-type", b"application/json"),))
+    plain = OutRecord(None, value, (("content-type", b"application/json"),))
+    record = signer.sign(SEND_COMMANDS, (await reserve(log, WORKFLOWS)).on(plain))
     for partition in range(await log.partitions(SEND_COMMANDS)):
         await log.append(SEND_COMMANDS, partition, [record])

@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 import aiosmtplib
 
 from schemas.instant import to_rfc3339
-from schemas.stored import PROGRESS_KEY, FutureFormat, Progress, unpack_progress
+from schemas.stored import FutureFormat
 from streams.clock import Clock
-from streams.configured import dkim_keys, sender_domain
+from streams.configured import dkim_keys, record_signer, sender_domain
 from streams.definitions import DefinitionError, read, read_files, versions_of
 from streams.log import Log, LogError, TopicDescription, TopicSpec
+from streams.lookup import latest_progress
 from streams.monitoring.check import Check, Status, aligned
 from streams.monitoring.returns import check_bounce_domain, check_ways_in
 from streams.settings import Settings
@@ -46,13 +47,10 @@ SKEW_MS = 5_000
 NAMED = 5
 """Customers who are held back that are named; the dead letters name all."""
 
-TAIL = 2_000
-"""Changelog records searched for the progress, which is the last one of each batch."""
-
 
 async def examine(settings: Settings, log: Log, clock: Clock) -> list[Check]:
     """Run every check. `log` need not be started; it is stopped again when it was not."""
-    checks = [_check_data_dir(settings)]
+    checks = [_check_data_dir(settings), check_keys(settings)]
     try:
         await log.start()
     except LogError as error:
@@ -222,7 +220,7 @@ async def check_format(log: Log) -> Check:
     for topic in (CUSTOMERS_CHANGELOG, MAILER_CHANGELOG):
         for partition in sorted(await log.offsets(topic)):
             try:
-                await _progress(log, partition, topic)
+                await latest_progress(log, partition, topic)
             except FutureFormat as error:
                 newer.append(f"{topic}/{partition}")
                 number = max(number, error.number)
@@ -236,7 +234,7 @@ async def check_format(log: Log) -> Check:
 async def check_lag(log: Log, clock: Clock) -> Check:
     """Say how far the workers are behind, by the progress in the changelog. Raises LogError."""
     ends = await log.offsets(CUSTOMER_EVENTS)
-    progress = {number: await _progress(log, number) for number in ends}
+    progress = {number: await latest_progress(log, number) for number in ends}
     known = {number: each for number, each in progress.items() if each is not None}
     if not known:
         return Check("lag", Status.OK, "no worker has run yet")
@@ -274,16 +272,6 @@ async def check_set_asides(log: Log) -> Check:
     return Check("set aside", Status.WARN, "; ".join(parts), remedy)
 
 
-async def _progress(log: Log, partition: int, topic: str = CUSTOMERS_CHANGELOG) -> Progress | None:
-    span = (await log.offsets(topic))[partition]
-    latest: Progress | None = None
-    async for chunk in log.read(topic, partition, max(span.start, span.end - TAIL), span.end):
-        for record in chunk:
-            if record.key == PROGRESS_KEY and record.value is not None:
-                latest = unpack_progress(record.value)
-    return latest
-
-
 # The machine and the relay.
 
 
@@ -296,6 +284,20 @@ def _check_data_dir(settings: Settings) -> Check:
         text = f"{settings.data_dir} can't be written: {error.strerror}"
         return Check("data directory", Status.FAIL, text, "Set RITORNO_DATA_DIR.")
     return Check("data directory", Status.OK, f"{settings.data_dir} can be written")
+
+
+def check_keys(settings: Settings) -> Check:
+    """Say whether what is ours in the topics is signed, and whether that is insisted on."""
+    try:
+        record_signer(settings)
+    except SettingsError as error:
+        remedy = "Set RITORNO_TOKEN_KEYS=ID:SECRET, the same for all workers and commands."
+        return Check("keys", Status.FAIL, str(error), remedy)
+    if settings.accept_unsigned:
+        text = "whoever may write to the topics is believed (RITORNO_ACCEPT_UNSIGNED)"
+        remedy = "Unset it when no worker of a release before 0.2 is left."
+        return Check("keys", Status.WARN, text, remedy)
+    return Check("keys", Status.OK, "what Ritorno writes into its topics is signed and checked")
 
 
 def check_dkim(settings: Settings) -> Check:

@@ -65,6 +65,9 @@ REFUSAL_REASONS = (
     "unknown_version",
     "internal_error",
     "held_back",
+    "unsigned",
+    "outdated",
+    "reserved",
     "other",
 )
 FAILURE_REASONS = ("log", "fenced", "defect")
@@ -174,6 +177,7 @@ class Metrics:
         for name, count in counts.refused_fields.items():
             self.refused_fields.labels(name).inc(count)
         self.failed_expressions.inc(counts.failed_expressions)
+        self.unsigned_records.inc(sum(counts.unsigned.values()))
 
     def _count_decision(self, decision: Decision) -> None:
         self.decisions.labels(decision.decision, decision.reason).inc()
@@ -209,6 +213,9 @@ class Metrics:
         )
         self.dead_letters = make.counter(
             "dead_letters", "Records that could not be read.", "topic", "reason"
+        )
+        self.unsigned_records = make.counter(
+            "unsigned_records", "Records of Ritorno's own that were believed without a signature."
         )
         self.batch_failures = make.counter(
             "batch_failures", "Batches given up, whose partition was opened again.", "reason"

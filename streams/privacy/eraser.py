@@ -10,6 +10,7 @@ import structlog
 
 from agents.changes import Changes
 from schemas.signals import CustomerErased
+from schemas.signing import Signer
 from streams.clock import Clock
 from streams.customers import Observer
 from streams.log import Log, LogError
@@ -40,8 +41,8 @@ _log = structlog.get_logger(__name__)
 class Eraser:
     """Hears of erasures from the customers' runtime and carries them further."""
 
-    def __init__(self, log: Log, clock: Clock, scrub: Scrub) -> None:
-        self._erasing = Erasing(log) if isinstance(log, EmbeddedLog) else None
+    def __init__(self, log: Log, clock: Clock, scrub: Scrub, signer: Signer) -> None:
+        self._erasing = Erasing(log, signer) if isinstance(log, EmbeddedLog) else None
         self._clock = clock
         self._scrub = scrub
         self._news = asyncio.Event()

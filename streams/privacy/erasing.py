@@ -36,6 +36,7 @@ from schemas.events import ERASED, RETRY, SET_ASIDE
 from schemas.instant import parse_instant
 from schemas.records import OutRecord, Record
 from schemas.signals import SIGNAL, CustomerErased
+from schemas.signing import SIGNATURE, Signer
 from schemas.stored import HELD_BACK_PREFIX, OWN_PREFIX, WAITING_PREFIX, head
 from streams.logs.embedded import EmbeddedLog
 from streams.logs.embedded.editing import Editor
@@ -103,8 +104,10 @@ class _Traces:
 class Erasing:
     """Carries erasures out, one after the other."""
 
-    def __init__(self, log: EmbeddedLog) -> None:
+    def __init__(self, log: EmbeddedLog, signer: Signer | None = None) -> None:
+        """`signer` signs what is changed of a signed record; who only looks needs none."""
         self._log = log
+        self._signer = signer
 
     async def carry_out(self) -> bool:
         """Carry out what is open; return whether nothing has to wait. Raises LogError."""
@@ -317,13 +320,20 @@ class Erasing:
         words = _spellings(erasure.customer)
         for partition in range(await self._log.partitions(CUSTOMER_EVENTS)):
             changes = {
-                record.offset: _anonymous_request(record)
+                record.offset: self._anonymous_request(record)
                 for record in await editor.holding(CUSTOMER_EVENTS, partition, words)
                 if record.header("ce_type") == b"coupon.requested"
                 and _field(record.value, "customer_id") == erasure.customer
                 and record.timestamp <= erasure.stamp
             }
             await editor.change(CUSTOMER_EVENTS, partition, changes)
+
+    def _anonymous_request(self, record: Record) -> OutRecord:
+        request = {**_json(record.value), "customer_id": "erased", "run": ""}
+        changed = OutRecord(record.key, json.dumps(request).encode(), record.headers)
+        if self._signer is None or record.header(SIGNATURE) is None:
+            return changed
+        return self._signer.sign(CUSTOMER_EVENTS, changed)
 
 
 async def _remove(editor: Editor, topic: str, records: Iterable[Record | _Kept]) -> None:
@@ -354,11 +364,6 @@ def _without_customer(record: Record, decision: Decision) -> OutRecord:
     plain = decision.model_copy(update={"customer": "", "run": "", "command_id": ""})
     value = plain.model_dump_json(by_alias=True, exclude_none=True).encode()
     return OutRecord(record.key, value, record.headers)
-
-
-def _anonymous_request(record: Record) -> OutRecord:
-    request = {**_json(record.value), "customer_id": "erased", "run": ""}
-    return OutRecord(record.key, json.dumps(request).encode(), record.headers)
 
 
 def _is_of_mail(record: Record) -> bool:

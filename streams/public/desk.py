@@ -14,6 +14,7 @@ from agents.mailer.tokens import BadToken, ContentT, Tokens
 from agents.tracking import SOURCE
 from schemas import topics
 from schemas.events import PAYLOADS, Event
+from schemas.signing import Signer
 from schemas.wire import to_record
 from streams.clock import Clock
 from streams.log import Log
@@ -29,6 +30,7 @@ class Desk:
 
     log: Log
     tokens: Tokens
+    signer: Signer
     pages: Pages
     clock: Clock
     metrics: PublicMetrics
@@ -72,7 +74,7 @@ class Desk:
         """
         key = events[0].customer.encode()
         partition = partition_of(key, await self.log.partitions(topics.CUSTOMER_EVENTS))
-        records = [to_record(event) for event in events]
+        records = [self.signer.sign(topics.CUSTOMER_EVENTS, to_record(event)) for event in events]
         await self.log.append(topics.CUSTOMER_EVENTS, partition, records)
 
 

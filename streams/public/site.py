@@ -12,6 +12,7 @@ from agents.mailer.settings import MailSettings
 from agents.mailer.tokens import Answer, Confirm, ContentT, Preferences, Tokens, Unsubscribe
 from agents.mailer.tracking import AllowedHosts
 from schemas.commands import SendCommand
+from schemas.signing import Signer
 from streams.clock import Clock
 from streams.internal.asking import Lookups
 from streams.log import Log
@@ -55,6 +56,7 @@ class PublicSite:
         self._desk = Desk(
             log=log,
             tokens=Tokens(settings.signing_keys),
+            signer=Signer(settings.signing_keys),
             pages=Pages(settings.shop, settings.fallback_locale),
             clock=clock,
             metrics=metrics,

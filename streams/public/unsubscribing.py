@@ -9,7 +9,7 @@ from aiohttp import web
 from agents.mailer.links import PATHS
 from agents.mailer.tokens import Confirm, Preferences, Unsubscribe
 from schemas.events import Event
-from schemas.outcomes import MailEngaged
+from schemas.outcomes import MailObjected
 from streams.public.asking import Asking
 from streams.public.pages import Link
 from streams.public.words import Words
@@ -40,7 +40,7 @@ class Unsubscribing(Asking[Unsubscribe]):
         return self._desk.event("mail.unsubscribed", content.customer, data)
 
     def _count(self, event: Event) -> None:
-        source = cast(MailEngaged, event.data).reason
+        source = cast(MailObjected, event.data).reason
         self._desk.metrics.consent("marketing", "withdrawn", source)
 
     def _answer(self, words: Words, content: Unsubscribe) -> web.Response:

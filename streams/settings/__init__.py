@@ -204,7 +204,12 @@ class Settings(BaseSettings):
     consent_evidence_ip: bool = False
     """Keep the address from which a consent was given, as part of its evidence."""
     token_keys: TokenKeys = ()
-    """Empty: one is made and kept in data_dir, which is right only for a single worker."""
+    """`ID:SECRET[,ID:SECRET]`: sign links in mails and what Ritorno writes into its own topics. The
+    first one signs, all verify; a key stays listed for as long as the log keeps records, a year.
+    Needed on Kafka. On the embedded log, empty: one is made and kept in data_dir."""
+    accept_unsigned: bool = False
+    """Only while a release before 0.2 still runs beside this one: believe records that it has
+    written and could not sign."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "text"] = "auto"

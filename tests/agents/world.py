@@ -25,6 +25,7 @@ from schemas.definitions import DEFINITION, canonical, version_of
 from schemas.events import TICK, WORKFLOWS, Event
 from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record
+from schemas.signing import Signer
 from schemas.stored import HELD_BACK_PREFIX, PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from streams.definitions import read_files
@@ -66,7 +67,10 @@ class World:
         *,
         cache_bytes: int = 1 << 30,
         limits: Limits = NO_LIMITS,
+        signer: Signer | None = None,
     ) -> None:
+        """With a `signer` what is Ritorno's own has to be signed, and what actors say is."""
+        self.signer = signer
         self.definitions = Definitions(limits=limits)
         self.live = {name: self.publish(content) for name, content in files.items()}
         self.first = dict(self.live)
@@ -105,6 +109,7 @@ class World:
             held_back=self._under(HELD_BACK_PREFIX),
             scan=self.store.items,
             memory=CacheMemory(self._cache_bytes),
+            signer=self.signer,
         )
         return self.actors
 
@@ -174,7 +179,12 @@ class World:
         while waiting:
             record = Record(CUSTOMER_EVENTS, 0, len(self.records), self.now, *waiting.pop(0))
             self.records.append(record)
-            waiting += [e.record for e in self._receive(record) if e.topic == CUSTOMER_EVENTS]
+            waiting += [
+                self._written(e) for e in self._receive(record) if e.topic == CUSTOMER_EVENTS
+            ]
+
+    def _written(self, effect: Effect) -> OutRecord:
+        return effect.record if self.signer is None else effect.signed(self.signer)
 
     def _receive(self, record: Record) -> list[Effect]:
         while True:

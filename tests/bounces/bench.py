@@ -17,6 +17,7 @@ from streams.mail.inbound.kept import KeptMessages
 from streams.mail.inbound.opening import Links
 from streams.topology import CUSTOMER_EVENTS
 from tests.bounces.messages import report
+from tests.keys import SIGNER
 from tests.runtime.parts import START, MemoryLog, memory_log
 
 KEYS = (SigningKey("k1", "a secret of some length"),)
@@ -61,6 +62,7 @@ class Bench:
             clock=self.clock,
             metrics=self.counted,
             kept=KeptMessages(keep, self.clock, days=90),
+            signer=SIGNER,
         )
 
     @property

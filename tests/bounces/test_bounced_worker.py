@@ -14,7 +14,7 @@ from aiosmtplib import SMTP
 from agents.mailer.suppression import AddressHashes
 from schemas.records import Record
 from streams.clock import VirtualClock
-from streams.configured import signing_keys
+from streams.configured import record_signer, signing_keys
 from streams.logs.embedded import EmbeddedLog
 from streams.settings import Settings
 from streams.suppressions import Author, release
@@ -123,7 +123,8 @@ async def test_from_the_bounce_to_the_release(
     assert inbox[0].mails.empty()
 
     author = Author("lia", START + 1, "the mailbox works again")
-    released = await release(worker.log, AddressHashes(signing_keys(settings)), ADDRESS, author)
+    hashes = AddressHashes(signing_keys(settings))
+    released = await release(worker.log, hashes, ADDRESS, author, record_signer(settings))
     assert released.customers == ["anna"]
     await worker.suppressions.refresh()
     for number, customer in enumerate(("anna", "dora")):

@@ -15,6 +15,7 @@ from schemas.suppressions import Suppression, SuppressionReason, SuppressionScop
 from streams.mail.suppressing import SuppressionList
 from streams.suppressions import Author, read_list, release, suppress
 from streams.topology import CUSTOMER_EVENTS, SUPPRESSIONS
+from tests.keys import SIGNER
 from tests.mailer.samples import send
 from tests.runtime.parts import START, MemoryLog, memory_log
 
@@ -139,7 +140,8 @@ async def test_a_new_key_finds_what_the_old_one_hashed(log: MemoryLog) -> None:
     rotated = worker(log, AddressHashes([NEW, OLD]))
     await rotated.refresh()
     assert rotated.suppressed(marketing())
-    await release(log, AddressHashes([NEW, OLD]), ADDRESS, Author("lia", START + 1, "works again"))
+    author = Author("lia", START + 1, "works again")
+    await release(log, AddressHashes([NEW, OLD]), ADDRESS, author, SIGNER)
     await rotated.refresh()
     assert not rotated.suppressed(marketing())
 
@@ -156,7 +158,7 @@ async def test_a_key_that_is_gone_is_counted(log: MemoryLog) -> None:
 async def test_released_means_mails_again_and_old_commands_change_nothing(log: MemoryLog) -> None:
     one, other = worker(log), worker(log)
     await one.add([command(time=START)])
-    await release(log, HASHES, ADDRESS, Author("lia", START + 1_000, "works again"))
+    await release(log, HASHES, ADDRESS, Author("lia", START + 1_000, "works again"), SIGNER)
     await other.refresh()
     assert not other.suppressed(marketing())
     # The command is delivered once more after a crash.
@@ -169,7 +171,8 @@ async def test_released_means_mails_again_and_old_commands_change_nothing(log: M
 
 async def test_what_people_do_is_on_record(log: MemoryLog) -> None:
     await suppress(log, HASHES, ADDRESS, "marketing", Author("ugo", START, "asked by phone"))
-    await release(log, HASHES, ADDRESS, Author("lia", START + 1, "asked by phone to undo it"))
+    author = Author("lia", START + 1, "asked by phone to undo it")
+    await release(log, HASHES, ADDRESS, author, SIGNER)
     listed = await read_list(log)
     assert [(each.state, each.by, each.note) for _, each in listed.audit] == [
         ("suppressed", "ugo", "asked by phone"),

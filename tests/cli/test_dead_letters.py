@@ -8,12 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.dead_letters import DeadLetter, Resolution, read_letter, refuse, resolve
+from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord, Record
+from schemas.signing import NotSigned
 from streams import dead_letters
 from streams.clock import VirtualClock
 from streams.dead_letters import open_letters, resend
 from streams.logs.embedded import MAX_RECORD_BYTES, EmbeddedLog
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS, topics
+from tests.keys import SIGNER
 
 START = 1_772_357_400_000
 NAMES = st.text(max_size=12) | st.sampled_from(["dl_topic", "dl_resolved", "ce_id"])
@@ -80,8 +83,8 @@ async def test_letters_go_back_untouched_and_once(
         Record(CUSTOMER_EVENTS, 2, n, START, b"c-1", f"{n}".encode(), headers) for n in range(5)
     ]
     await refused(log, *originals)
-    assert (await resend(log, lambda _: True)).resent == 5
-    assert (await resend(log, lambda _: True)).resent == 0
+    assert (await resend(log, lambda _: True, lambda: SIGNER)).resent == 5
+    assert (await resend(log, lambda _: True, lambda: SIGNER)).resent == 0
     assert [letter async for letter in open_letters(log)] == []
     sent = await read_all(log, CUSTOMER_EVENTS)
     assert [(r.partition, r.key, r.value, tuple(r.headers)) for r in sent] == [
@@ -89,9 +92,26 @@ async def test_letters_go_back_untouched_and_once(
     ]
 
 
+async def test_what_ritorno_has_signed_is_signed_when_it_comes_back(log: EmbeddedLog) -> None:
+    headers = [("ce_type", b"visitor.linked"), ("ce_id", b"x")]
+    plain = OutRecord(b"v", b'{"customer_id":"anna"}', headers)
+    told = plain._replace(headers=[*headers, (ORIGIN, b"1/0/2/0")])
+    signed = [SIGNER.sign(CUSTOMER_EVENTS, each) for each in (plain, told)]
+    forged = signed[1]._replace(value=b'{"customer_id":"mallory"}')
+    for record in (*signed, forged):
+        await refused(log, Record(CUSTOMER_EVENTS, 2, 0, START, *record))
+    assert (await resend(log, lambda _: True, lambda: SIGNER)).resent == 3
+    *again, forged_again = await read_all(log, CUSTOMER_EVENTS)
+    for each in again:
+        SIGNER.check(CUSTOMER_EVENTS, each)
+        assert each.header(ORIGIN) is None
+    with pytest.raises(NotSigned):
+        SIGNER.check(CUSTOMER_EVENTS, forged_again)
+
+
 async def test_a_forged_letter_can_not_reach_a_changelog(log: EmbeddedLog) -> None:
     await refused(log, Record(CUSTOMERS_CHANGELOG, 0, 1, START, b"c-1", b"state"))
-    report = await resend(log, lambda _: True)
+    report = await resend(log, lambda _: True, lambda: SIGNER)
     assert report.resent == 0
     assert "nothing reads the topic" in report.kept[0][1]
     assert await read_all(log, CUSTOMERS_CHANGELOG) == []

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from schemas.records import OutRecord, Record
-from schemas.wire import MAX_EVENT_BYTES
+from schemas.wire import MAX_EVENT_BYTES, parse_published, to_record
 from streams.clock import VirtualClock
 from streams.log import LogUnavailable
 from streams.logs.embedded import EmbeddedLog
 from streams.publisher import BATCH, PublishInterrupted, publish, read_lines
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, topics
+from tests.keys import SIGNER
 
 START = 1_772_357_400_000
 
@@ -60,12 +61,48 @@ class FailingLog:
         return await self._log.append(topic, partition, batch)
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"type": "mail.unsubscribed", "subject": "c", "data": {"command_id": "m1"}}, "unsigned"),
+        ({"type": "visitor.linked", "subject": "c", "data": {"customer_id": "d"}}, "unknown_type"),
+        ({"type": "page.viewed", "subject": "c", "source": "/ritorno/mailer"}, "unsigned"),
+        ({"type": "page.viewed", "subject": "ritorno/coupons/gift"}, "reserved"),
+        ({"type": "mail.unsubscribed", "subject": "c"}, ""),
+    ],
+)
+async def test_what_no_worker_would_believe_is_refused_at_the_door(
+    log: EmbeddedLog, fields: dict[str, Any], reason: str
+) -> None:
+    line = json.dumps({"specversion": "1.0", "id": "e", **fields}).encode()
+    report = await publish(
+        log, read_lines(io.BytesIO(line)), clock=VirtualClock(START), signer=lambda: SIGNER
+    )
+    assert report.by_reason == ({reason: 1} if reason else {})
+
+
+async def test_what_was_recorded_keeps_its_signature(log: EmbeddedLog) -> None:
+    fields = {"type": "mail.unsubscribed", "subject": "c", "data": {"command_id": "m1"}}
+    event = parse_published(json.dumps({"specversion": "1.0", "id": "e", **fields}))
+    ours = SIGNER.sign(CUSTOMER_EVENTS, to_record(event))
+    recorded = {
+        "key": (ours.key or b"").decode(),
+        "headers": {name: value.decode() for name, value in ours.headers},
+        "value": json.loads(ours.value or b""),
+    }
+    lines = read_lines(io.BytesIO(json.dumps(recorded).encode()))
+    report = await publish(log, lines, clock=VirtualClock(START), signer=lambda: SIGNER)
+    assert report.refused == 0
+    (record,) = await records(log, CUSTOMER_EVENTS)
+    SIGNER.check(CUSTOMER_EVENTS, record)
+
+
 async def test_order_is_kept_per_customer_over_batches(log: EmbeddedLog) -> None:
     count = 2 * BATCH + 17
     stream = io.BytesIO(b"".join(event(n) for n in range(count)))
     seen: list[int] = []
     report = await publish(
-        log, read_lines(stream), clock=VirtualClock(START),
+        log, read_lines(stream), clock=VirtualClock(START), signer=lambda: SIGNER,
         on_progress=lambda so_far: seen.append(so_far.through),
     )  # fmt: skip
     assert (report.events, report.refused, report.through) == (count, 0, count)
@@ -83,11 +120,16 @@ async def test_after_a_failure_it_goes_on_from_the_line_it_names(log: EmbeddedLo
     content = b"".join(event(n) for n in range(2 * BATCH))
     failing = FailingLog(log, appends=4)  # the first batch has one append for each partition
     with pytest.raises(PublishInterrupted) as caught:
-        await publish(failing, read_lines(io.BytesIO(content)), clock=VirtualClock(START))
+        await publish(
+            failing,
+            read_lines(io.BytesIO(content)),
+            clock=VirtualClock(START),
+            signer=lambda: SIGNER,
+        )
     assert caught.value.report.through == BATCH
     assert f"--from-line {BATCH + 1}" in str(caught.value)
     rest = read_lines(io.BytesIO(content), from_line=BATCH + 1)
-    await publish(log, rest, clock=VirtualClock(START))
+    await publish(log, rest, clock=VirtualClock(START), signer=lambda: SIGNER)
     ids = [record.header("ce_id") for record in await records(log, CUSTOMER_EVENTS)]
     assert len(ids) == len(set(ids)) == 2 * BATCH
 
@@ -97,7 +139,7 @@ async def test_a_line_of_any_length_is_refused_and_the_next_one_read(log: Embedd
     lines = list(read_lines(io.BytesIO(huge + event(1))))
     assert [line.number for line in lines] == [1, 2]
     assert len(lines[0].content) <= MAX_EVENT_BYTES + 1
-    report = await publish(log, lines, clock=VirtualClock(START))
+    report = await publish(log, lines, clock=VirtualClock(START), signer=lambda: SIGNER)
     assert (report.events, report.by_reason) == (1, {"too_large": 1})
     [letter] = await records(log, DEAD_LETTERS)
     assert letter.value is not None
@@ -119,7 +161,9 @@ async def test_a_line_of_any_length_is_refused_and_the_next_one_read(log: Embedd
 async def test_bad_lines_become_letters_untouched(
     log: EmbeddedLog, line: bytes, reason: str
 ) -> None:
-    report = await publish(log, read_lines(io.BytesIO(line)), clock=VirtualClock(START))
+    report = await publish(
+        log, read_lines(io.BytesIO(line)), clock=VirtualClock(START), signer=lambda: SIGNER
+    )
     assert report.by_reason == {reason: 1}
     [letter] = await records(log, DEAD_LETTERS)
     assert letter.value == line

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from agents.mailer.entry import unpack_entry
-from schemas.commands import PauseCommand, ResumeCommand
+from schemas.commands import ResumeCommand
 from schemas.customer import Customer, decode_customer
 from schemas.description import describe
-from schemas.records import OutRecord
 from schemas.stored import FORMAT, OWN_PREFIX, format_of, is_erased
-from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, MAILER_CHANGELOG, SEND_COMMANDS
+from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, MAILER_CHANGELOG
 from streams.clock import Clock, SystemClock, VirtualClock
-from streams.configured import log_from
+from streams.configured import log_from, record_signer
 from streams.log import Log
+from streams.mail.overview import control
 from streams.settings import Settings
 from streams.state.memory import MemoryStore
 from streams.state.recovery import recover
@@ -150,7 +150,7 @@ async def goes_on(worker: Worker, clock: Clock, frozen: dict[str, Any], relay: I
     assert now("hans").coupons == []
 
     assert relay.mails.empty(), "what was paused stays paused"
-    await control(worker.log, ResumeCommand(time=clock.now()))
+    await control(worker.log, ResumeCommand(time=clock.now()), record_signer(worker.settings))
     if isinstance(clock, VirtualClock):
         clock.advance(clock.now() + 6 * HOUR)
     to = {str((await relay.next())["To"]).partition("<")[2].strip(">") for _ in range(4)}
@@ -165,12 +165,6 @@ async def until_all_done(worker: Worker, condition: Callable[[], bool]) -> None:
         if condition():
             return
         await asyncio.sleep(0)
-
-
-async def control(log: Log, command: PauseCommand | ResumeCommand) -> None:
-    record = OutRecord(None, command.model_dump_json(by_alias=True).encode())
-    for number in range(PARTITIONS):
-        await log.append(SEND_COMMANDS, number, [record])
 
 
 async def kept(log: Log) -> tuple[dict[str, bytes], dict[str, bytes]]:

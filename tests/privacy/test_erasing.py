@@ -22,6 +22,7 @@ from schemas.decisions import DECISION
 from schemas.records import OutRecord, Record
 from schemas.stored import HEAD_SIZE
 from streams.clock import VirtualClock
+from streams.configured import record_signer
 from streams.definitions import load
 from streams.log import Log
 from streams.logs.embedded import EmbeddedLog
@@ -384,15 +385,19 @@ async def test_a_coupon_pool_forgets_who_asked(shop: Shop) -> None:
     await shop.tell(*ANNA)
     asked = {"campaign": "natale", "run": "w/ORDINE-ANNA-1/1", "step": "s"}
     pool = "ritorno/coupons/natale"
-    await shop.tell(
-        event("coupon.requested", "q1", pool, customer_id="anna", **asked),
-        event("coupon.requested", "q2", pool, customer_id="bruno", **asked | {"run": "w/1"}),
-    )
+    signer = record_signer(shop.worker.settings)
+    for number, who, run in ((1, "anna", asked["run"]), (2, "bruno", "w/1")):
+        data = asked | {"run": run, "customer_id": who}
+        request = event("coupon.requested", f"q{number}", pool, **data)
+        await shop.tell(signer.sign(topics.CUSTOMER_EVENTS, request))
     await shop.tell(FORGET)
     await shop.erased()
     records = await everything(shop.log, topics.CUSTOMER_EVENTS)
     requests = [json.loads(r.value or b"") for r in records if r.key == pool.encode()]
     assert [(r["customer_id"], r["run"]) for r in requests] == [("erased", ""), ("bruno", "w/1")]
+    for record in records:
+        if record.key == pool.encode():
+            signer.check(topics.CUSTOMER_EVENTS, record)  # a replay finds that they were asked for
 
 
 async def test_ids_that_look_like_anything(shop: Shop) -> None:

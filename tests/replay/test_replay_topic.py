@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -10,15 +11,17 @@ import pytest
 from agents import customer
 from agents.effects import Effect
 from agents.partition import PartitionActors
+from schemas.customer import decode_customer
 from schemas.records import OutRecord
-from schemas.stored import OWN_PREFIX, Progress
-from schemas.topics import CUSTOMER_EVENTS
+from schemas.stored import NEVER, OWN_PREFIX, PROGRESS_KEY, Progress, pack_progress
+from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
 from streams.clock import VirtualClock
 from streams.definitions import control_record
 from streams.partitioner import partition_of
 from streams.replay import Outcome, ReplayError, replay_topic
 from streams.ticks import TICK
 from tests.agents.world import DAY, HOUR, START, World
+from tests.keys import SIGNER
 from tests.runtime.parts import MemoryLog, memory_log
 
 FOREVER = 2**61
@@ -130,3 +133,40 @@ async def test_there_has_to_be_a_topic() -> None:
 
     with pytest.raises(ReplayError, match="there is no topic 'customer-events'"):
         await replayed(Nothing())
+
+
+async def unsigned() -> MemoryLog:
+    """Return a log in which somebody has forged a word of ours; a worker has begun to read it."""
+    log = await memory_log(1, VirtualClock(START))
+    forged = event(1, "visitor.linked", "anna", customer_id="mallory")
+    signed = SIGNER.sign(CUSTOMER_EVENTS, event(2, "visitor.linked", "v", customer_id="anna"))
+    await log.append(CUSTOMER_EVENTS, 0, [event(0, "page.viewed", "anna"), forged, signed])
+    return log
+
+
+@pytest.mark.parametrize(("insists_from", "refused"), [(0, 1), (1, 1), (2, 0), (NEVER, 0)])
+async def test_with_keys_it_believes_what_the_worker_has_believed(
+    insists_from: int, refused: int
+) -> None:
+    log = await unsigned()
+    kept = pack_progress(Progress(1, START, insists_from=insists_from))
+    states = [OutRecord(b"c%d" % number, b"x") for number in range(5_000)]
+    await log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(PROGRESS_KEY, kept), *states])
+    outcome = await replayed(log, signer=SIGNER)
+    assert outcome.reasons() == Counter(unsigned=refused) or not refused
+    assert (len(outcome.refusals), outcome.believed) == (refused, 1 - refused)
+    assert decode_customer("v", outcome.customers["v"]).became == "anna"
+
+
+async def test_without_keys_or_of_another_topic_it_believes_everybody() -> None:
+    log = await unsigned()
+    assert (await replayed(log)).refusals == []
+    log.topics["mirror"] = log.topics[CUSTOMER_EVENTS]
+    outcome = await replay_topic(
+        log, topic="mirror", until=FOREVER, definitions=World().definitions, signer=SIGNER
+    )
+    assert outcome.refusals == []
+
+
+async def test_what_nobody_has_read_yet_has_to_be_signed() -> None:
+    assert (await replayed(await unsigned(), signer=SIGNER)).reasons() == {"unsigned": 1}

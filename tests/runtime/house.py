@@ -31,16 +31,18 @@ from streams.clock import VirtualClock
 from streams.customers import CustomersRuntime
 from streams.definitions import Library, publish
 from streams.log import Log
+from streams.numbers import reserve
 from streams.products import control_record as told_of
 from streams.replay import Outcome, replay_topic
 from streams.state.memory import MemoryStore
 from streams.state.recovery import recover
 from streams.state.store import StoreFactory
 from streams.ticks import TICK, Ticks
-from streams.topology import topics
+from streams.topology import WORKFLOWS, topics
 from streams.transports.batch import TopicPartition
 from streams.transports.gate import Gate
 from streams.yaml_text import read_yaml
+from tests.keys import SIGNER
 from tests.runtime.parts import START, MemoryLog, Seen
 
 TP = TopicPartition(CUSTOMER_EVENTS, 0)
@@ -88,10 +90,11 @@ class House:
             log=self.log,
             gate=self.gate,
             open_store=self._open_store or (lambda _: MemoryStore()),
-            actors=partial(PartitionActors, definitions=definitions),
+            actors=partial(PartitionActors, definitions=definitions, signer=SIGNER),
             library=Library(self.log, definitions),
             ticks=Ticks(self.log, CUSTOMER_EVENTS, self.clock, 10**12),
             observer=self.seen,
+            signer=SIGNER,
         )
         self.gate.own(CUSTOMER_EVENTS, self.runtime)
         self.gate.assigned([TP])
@@ -122,11 +125,16 @@ class House:
 
     async def feed(self, price: str) -> None:
         """Tell the partition of the product `moka`."""
-        await self.append(told_of([Product(sku="moka", name="Moka", price=price)]))
+        await self.order(told_of([Product(sku="moka", name="Moka", price=price)]))
+
+    async def order(self, control: OutRecord) -> None:
+        """Append a control record as Ritorno writes it."""
+        numbered = (await reserve(self.log, WORKFLOWS)).on(control)
+        await self.append(SIGNER.sign(CUSTOMER_EVENTS, numbered))
 
     async def publish(self, *texts: str) -> None:
         files = (DEFINITION.validate_python(read_yaml(text)) for text in texts)
-        await publish(self.log, {each.id: canonical(each) for each in files})
+        await publish(self.log, {each.id: canonical(each) for each in files}, SIGNER)
 
     async def catch_up(self) -> None:
         """Deliver until the owner is through with all that is in the log."""

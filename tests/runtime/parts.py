@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from agents.changes import Place
 from schemas.records import OutRecord, Record
+from schemas.signing import Signer
 from schemas.stored import NEVER, Progress, body, head, is_erased, pack
 from streams.clock import Clock, VirtualClock
 from streams.log import LogError, OffsetRange, TopicDescription, TopicSpec, UnknownTopic
@@ -157,6 +158,9 @@ class CountingEffect:
     topic: str
     key: bytes
     record: OutRecord
+
+    def signed(self, signer: Signer) -> OutRecord:
+        return signer.sign(self.topic, self.record)
 
 
 @dataclass

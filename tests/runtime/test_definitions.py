@@ -21,6 +21,7 @@ from streams.definitions import (
     read_files,
 )
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
+from tests.keys import SIGNER
 from tests.runtime.parts import Crash, MemoryLog, memory_log
 
 FIRST = {"w06": b'{"hours":1}', "w11": b'{"welcome":true}'}
@@ -47,7 +48,7 @@ class Received:
 
 
 async def test_every_partition_is_told_once(log: MemoryLog) -> None:
-    report = await publish(log, FIRST)
+    report = await publish(log, FIRST, SIGNER)
     assert set(report.added) == {("w06", V1), ("w11", W11)}
     assert report.activated
     told = log.records(CUSTOMER_EVENTS)
@@ -60,25 +61,25 @@ async def test_every_partition_is_told_once(log: MemoryLog) -> None:
 
 
 async def test_publishing_the_same_again_does_nothing(log: MemoryLog) -> None:
-    await publish(log, FIRST)
+    await publish(log, FIRST, SIGNER)
     before = len(log.records(CUSTOMER_EVENTS)), len(log.records(WORKFLOWS))
-    report = await publish(log, FIRST)
+    report = await publish(log, FIRST, SIGNER)
     assert (report.added, report.activated) == ((), False)
     assert (len(log.records(CUSTOMER_EVENTS)), len(log.records(WORKFLOWS))) == before
 
 
 async def test_a_change_keeps_the_former_version(log: MemoryLog) -> None:
-    await publish(log, FIRST)
-    report = await publish(log, SECOND)
+    await publish(log, FIRST, SIGNER)
+    report = await publish(log, SECOND, SIGNER)
     assert report.added == (("w06", V2),)
     assert set(await load(log)) == {("w06", V1), ("w06", V2), ("w11", W11)}
     assert (await read(log)).live == {"w06": V2, "w11": W11}
 
 
 async def test_going_back_publishes_nothing_new_but_tells_everybody(log: MemoryLog) -> None:
-    await publish(log, FIRST)
-    await publish(log, SECOND)
-    report = await publish(log, FIRST)
+    await publish(log, FIRST, SIGNER)
+    await publish(log, SECOND, SIGNER)
+    report = await publish(log, FIRST, SIGNER)
     assert (report.added, report.activated) == ((), True)
     assert len(log.records(CUSTOMER_EVENTS)) == 9
 
@@ -89,20 +90,20 @@ async def test_an_interrupted_publication_is_completed(log: MemoryLog) -> None:
 
     log.fault = second_partition
     with pytest.raises(Crash):
-        await publish(log, FIRST)
+        await publish(log, FIRST, SIGNER)
     assert (await read(log)).live is None
     log.fault = lambda *_: None
-    assert (await publish(log, FIRST)).activated
+    assert (await publish(log, FIRST, SIGNER)).activated
     assert {record.partition for record in log.records(CUSTOMER_EVENTS)} == {0, 1, 2}
 
 
 async def test_the_library_reads_on_when_an_unknown_version_is_named(log: MemoryLog) -> None:
     received = Received()
     library = Library(log, received)
-    await publish(log, FIRST)
+    await publish(log, FIRST, SIGNER)
     await library.refresh()
     assert dict(received.versions) == {V1: FIRST["w06"], W11: FIRST["w11"]}
-    await publish(log, SECOND)
+    await publish(log, SECOND, SIGNER)
     await library.ensure(log.records(CUSTOMER_EVENTS)[:1])
     assert len(received.versions) == 2  # what that one names was known
     await library.ensure(log.records(CUSTOMER_EVENTS))

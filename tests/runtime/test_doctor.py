@@ -33,6 +33,7 @@ from streams.monitoring.doctor import (
 from streams.settings import Settings
 from streams.ticks import STANDSTILL_MS
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS, SEND_COMMANDS
+from tests.keys import SIGNER, TOKEN_KEYS
 from tests.runtime.parts import START, MemoryLog, memory_log
 
 KAFKA = "kafka://kafka-1:9092"
@@ -136,11 +137,11 @@ async def test_workflows_before_and_after_publishing(
 ) -> None:
     assert (await check_workflows(settings, log)).status is Status.OK
     files = read_files(settings.workflows_dir)
-    await publish(log, files)
+    await publish(log, files, SIGNER)
     check = await check_workflows(settings, log)
     assert (check.status, check.remedy) == (Status.OK, "")
     name = next(iter(files))
-    await publish(log, {**files, name: files[name].replace(b"}", b" }", 1)})
+    await publish(log, {**files, name: files[name].replace(b"}", b" }", 1)}, SIGNER)
     check = await check_workflows(settings, log)
     assert (check.status, check.remedy) == (Status.WARN, "ritorno workflows publish")
     assert name in check.text
@@ -273,10 +274,10 @@ async def test_no_relay_there(relay: str) -> None:
 
 
 async def test_all_of_it(log: MemoryLog, tmp_path: Path, relay: str) -> None:
-    settings = Settings(broker=KAFKA, data_dir=tmp_path, smtp_url=relay)
+    settings = Settings(broker=KAFKA, data_dir=tmp_path, smtp_url=relay, token_keys=TOKEN_KEYS)
     checks = await examine(settings, log, VirtualClock(START))
     assert [check.name for check in checks] == [
-        "data directory", "broker", "topics", "partitions", "topic policy",
+        "data directory", "keys", "broker", "topics", "partitions", "topic policy",
         "workflows", "clock", "format", "lag", "set aside", "dkim", "relay",
         "bounce domain", "returns",
     ]  # fmt: skip
@@ -288,13 +289,15 @@ async def test_no_broker_there(tmp_path: Path, relay: str) -> None:
         async def start(self) -> None:
             raise LogUnavailable("kafka-1:9092 does not answer")
 
-    settings = Settings(broker=KAFKA, data_dir=tmp_path, smtp_url=relay)
+    settings = Settings(broker=KAFKA, data_dir=tmp_path, smtp_url=relay, token_keys=TOKEN_KEYS)
     checks = await examine(settings, Unreachable(), VirtualClock(START))
     assert [check.name for check in failures(checks)] == ["broker"]
 
 
 async def test_a_data_directory_that_is_a_file(log: MemoryLog, tmp_path: Path, relay: str) -> None:
     (tmp_path / "data").write_text("")
-    settings = Settings(broker=KAFKA, data_dir=tmp_path / "data", smtp_url=relay)
+    settings = Settings(
+        broker=KAFKA, data_dir=tmp_path / "data", smtp_url=relay, token_keys=TOKEN_KEYS
+    )
     checks = await examine(settings, log, VirtualClock(START))
     assert [check.name for check in failures(checks)] == ["data directory"]

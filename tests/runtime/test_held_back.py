@@ -16,6 +16,7 @@ from streams.dead_letters import resend
 from streams.monitoring.check import Status
 from streams.monitoring.doctor import check_set_asides
 from streams.trying_again import set_asides, try_again
+from tests.keys import SIGNER
 from tests.runtime.house import REMINDER, House, by_reason, embedded_house, memory_house
 
 HOUR = 3600
@@ -60,6 +61,10 @@ async def restart(house: House) -> None:
     await house.catch_up()
 
 
+async def sent_again(house: House, reason: str) -> int:
+    return (await resend(house.log, lambda each: each.reason == reason, lambda: SIGNER)).resent
+
+
 async def test_all_that_waits_is_applied_in_order_when_it_can_be_read(
     house: House, release: OlderRelease
 ) -> None:
@@ -89,7 +94,7 @@ async def test_all_that_waits_is_applied_in_order_when_it_can_be_read(
 
     await restart(house)
     assert house.runtime.held_back() == 1  # until somebody says so
-    assert (await resend(house.log, lambda _: True)).resent == 1
+    assert (await resend(house.log, lambda _: True, lambda: SIGNER)).resent == 1
     await house.catch_up()
     await house.pass_time(1)
     await house.catch_up()
@@ -107,13 +112,13 @@ async def test_trying_again_too_early_changes_nothing(house: House, release: Old
     await restart(house)
     await house.told("anna")
     await house.catch_up()
-    assert (await resend(house.log, lambda _: True)).resent == 1
+    assert (await resend(house.log, lambda _: True, lambda: SIGNER)).resent == 1
     await house.told("anna")
     await house.catch_up()
     assert house.runtime.held_back() == 1
     assert len(await house.letters()) == 2  # the other says that it was in vain
     release.unreadable = set()
-    assert (await resend(house.log, lambda _: True)).resent == 1
+    assert (await resend(house.log, lambda _: True, lambda: SIGNER)).resent == 1
     await house.catch_up()
     assert house.customer("anna").views == 3
     await house.check_replay()
@@ -127,7 +132,7 @@ async def test_what_cannot_be_mended_begins_afresh(house: House, release: OlderR
     assert (await set_asides(house.log)).held_back == [(0, "anna")]
     check = await check_set_asides(house.log)
     assert (check.status, "'anna' (partition 0)" in check.text) == (Status.WARN, True)
-    await try_again(house.log, "anna", afresh=True)
+    await try_again(house.log, "anna", SIGNER, afresh=True)
     await house.catch_up()
     assert house.runtime.held_back() == 0
     assert (await check_set_asides(house.log)).status is Status.OK
@@ -151,10 +156,14 @@ async def test_there_is_an_end_to_waiting(
     assert house.customer("bruno").views == 2
     assert by_reason(await house.letters())["held_back"] == offsets[3:]
     release.unreadable = set()
-    assert (await resend(house.log, lambda each: each.reason == "internal_error")).resent == 1
+    assert (
+        await resend(house.log, lambda each: each.reason == "internal_error", lambda: SIGNER)
+    ).resent == 1
     await house.catch_up()
     assert house.customer("anna").views == 4
-    assert (await resend(house.log, lambda each: each.reason == "held_back")).resent == 2
+    assert (
+        await resend(house.log, lambda each: each.reason == "held_back", lambda: SIGNER)
+    ).resent == 2
     await house.catch_up()
     assert house.customer("anna").views == 6
     await house.check_replay()
@@ -185,7 +194,7 @@ async def test_a_crash_while_it_is_applied_applies_it_once(
     await house.told("anna")
     await house.catch_up()
     release.unreadable = set()
-    await resend(house.log, lambda _: True)
+    await resend(house.log, lambda _: True, lambda: SIGNER)
     await house.told("anna")
     kept = await house.kept()
     await house.catch_up()

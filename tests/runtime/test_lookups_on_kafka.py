@@ -15,7 +15,7 @@ from agents.mailer.tokens import Preferences, Tokens
 from schemas.customer import decode_customer
 from schemas.records import Record
 from streams.clock import SystemClock
-from streams.configured import log_from, lookups_of, signing_keys
+from streams.configured import log_from, lookups_of, record_signer, signing_keys
 from streams.definitions import publish, read_files
 from streams.internal.owners import Owners, read_address
 from streams.log import Log
@@ -93,7 +93,8 @@ async def shop(kafka_broker: KafkaBroker, tmp_path: Path) -> AsyncIterator[Shop]
         await log.start()
         stack.push_async_callback(log.stop)
         await log.create_topics(topics(2))
-        await publish(log, read_files(configured[0].workflows_dir))
+        files = read_files(configured[0].workflows_dir)
+        await publish(log, files, record_signer(configured[0]))
         workers = [Worker(each) for each in configured]
         for worker in workers:
             stack.push_async_callback(worker.stop)

@@ -13,6 +13,7 @@ from agents import customer as actor
 from agents.workflows import turn
 from schemas.records import OutRecord
 from streams.dead_letters import resend
+from tests.keys import SIGNER
 from tests.runtime.house import (
     CHEAPER,
     REMINDER,
@@ -68,7 +69,7 @@ def defect(monkeypatch: pytest.MonkeyPatch) -> Defect:
 
 
 async def send_again(house: House, reason: str = "internal_error") -> int:
-    report = await resend(house.log, lambda letter: letter.reason == reason)
+    report = await resend(house.log, lambda letter: letter.reason == reason, lambda: SIGNER)
     assert not report.kept
     return report.resent
 

@@ -19,6 +19,7 @@ from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
 from streams.dead_letters import resend
 from streams.state.rocks import RocksStore
 from streams.state.store import StateError
+from tests.keys import SIGNER
 from tests.runtime.house import REMINDER, House, by_reason, memory_house
 from tests.runtime.parts import MemoryLog
 
@@ -175,7 +176,7 @@ async def test_a_live_workflow_that_cannot_be_compiled_is_left_out(
     await house.check_replay()
 
     await house.start()
-    assert (await resend(house.log, lambda _: True)).resent == 1
+    assert (await resend(house.log, lambda _: True, lambda: SIGNER)).resent == 1
     await house.told("carla", "product.viewed", product_id="moka")
     await house.catch_up()
     assert len(house.customer("carla").runs) == 1
@@ -198,7 +199,7 @@ async def test_a_workflow_of_a_newer_release_is_not_made_live(
     assert by_reason(await house.letters()) == {"internal_error": [0]}
     await house.check_replay()
     await house.start()
-    assert (await resend(house.log, lambda _: True)).resent == 1
+    assert (await resend(house.log, lambda _: True, lambda: SIGNER)).resent == 1
     await house.told("bruno", "product.viewed", product_id="moka")
     await house.catch_up()
     assert len(house.customer("bruno").runs) == 1
@@ -228,7 +229,7 @@ async def test_a_product_that_cannot_be_read_is_known_no_more(
     assert len((await house.kept())[PRODUCT_PREFIX + b"moka"]) == 16
     await house.check_replay()
     await house.start()
-    assert (await resend(house.log, lambda _: True)).resent == 1
+    assert (await resend(house.log, lambda _: True, lambda: SIGNER)).resent == 1
     await house.catch_up()
     assert body((await house.kept())[PRODUCT_PREFIX + b"moka"]) == body(stored)
     await house.check_replay()

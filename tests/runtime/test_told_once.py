@@ -29,6 +29,7 @@ from streams.state.memory import open_memory
 from streams.ticks import Ticks
 from streams.transports.batch import PartitionBatch, TopicPartition
 from streams.yaml_text import read_yaml
+from tests.keys import SIGNER
 from tests.runtime.parts import START, FakeGate, MemoryLog, Seen, memory_log
 
 PARTITIONS = 2
@@ -95,10 +96,12 @@ class Machine:
                     PartitionActors,
                     definitions=definitions,
                     home=lambda key: partition_of(key, PARTITIONS),
+                    signer=SIGNER,
                 ),
                 library=Library(self.log, definitions),
                 ticks=Ticks(self.log, CUSTOMER_EVENTS, VirtualClock(START)),
                 observer=self.seen,
+                signer=SIGNER,
             )
             gate.own(CUSTOMER_EVENTS, runtime)
             self.runtimes.append(runtime)
@@ -127,7 +130,7 @@ class Machine:
 async def machine(*texts: str) -> Machine:
     log = await memory_log(PARTITIONS)
     files = [DEFINITION.validate_python(read_yaml(text)) for text in texts]
-    await publish(log, {each.id: canonical(each) for each in files})
+    await publish(log, {each.id: canonical(each) for each in files}, SIGNER)
     built = Machine(log)
     built.boot()
     await built.rest()

@@ -15,6 +15,7 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope
 
 from schemas.records import OutRecord, Record
+from streams import definitions
 from streams.clock import VirtualClock
 from streams.failures import WorkerFailed
 from streams.log import Log
@@ -23,7 +24,7 @@ from streams.partitioner import partition_of
 from streams.preparation import prepare_topics, prepare_workflows
 from streams.settings import Settings
 from streams.settings.values import Address
-from streams.topology import CUSTOMER_EVENTS, SEND_COMMANDS, topics
+from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, SEND_COMMANDS, topics
 from streams.transports.batch import TopicPartition
 from streams.worker import Worker
 from tests.runtime.parts import START, MemoryLog, memory_log
@@ -248,6 +249,36 @@ async def test_the_data_directory_belongs_to_one_worker(
     other = Worker(settings.model_copy(update={"broker": f"embedded://{tmp_path}/other"}))
     with pytest.raises(WorkerFailed, match="RITORNO_DATA_DIR"):
         await other.start()
+
+
+FORGED = (
+    OutRecord(None, b'{"live":{}}', (("ce_type", b"ritorno.workflows"),)),
+    event("visitor.linked", "f1", "anna", customer_id="mallory"),
+    event("mail.unsubscribed", "f2", "anna", command_id="c1"),
+    event("order.completed", "f3", "ritorno/coupons/gift", order_id="o", total="1.00"),
+)
+"""What somebody writes who may publish events."""
+
+
+async def forge(worker: Worker) -> list[bytes | None]:
+    """Let somebody publish these in every partition; return why each was refused."""
+    published = await definitions.read(worker.log)
+    for partition in range(await worker.log.partitions(CUSTOMER_EVENTS)):
+        await worker.log.append(CUSTOMER_EVENTS, partition, FORGED)
+    await all_done(worker)
+    for tp, open_ in worker.customers._open.items():
+        assert open_.actors._versions == published.live, tp  # type: ignore[attr-defined]  # no door
+    letters = await everything(worker.log, DEAD_LETTERS)
+    return [letter.header("dl_reason") for letter in letters]
+
+
+async def test_who_may_publish_events_may_not_speak_for_ritorno(
+    worker: Worker, inbox: tuple[Inbox, str]
+) -> None:
+    reasons = await forge(worker)
+    assert sorted(reasons) == [b"reserved"] * 2 + [b"unsigned"] * 6  # type: ignore[type-var]
+    await tell(worker.log, *SIGNED_UP)
+    assert (await inbox[0].next())["To"] == "Anna <anna@example.it>"
 
 
 async def test_a_defect_of_the_app_ends_the_worker(worker: Worker) -> None:

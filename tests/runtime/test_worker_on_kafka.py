@@ -19,6 +19,7 @@ from streams.topology import topics
 from streams.worker import Worker
 from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
+from tests.keys import SIGNER, TOKEN_KEYS
 from tests.runtime.test_worker import (
     LOOPBACK,
     SIGNED_UP,
@@ -26,6 +27,7 @@ from tests.runtime.test_worker import (
     all_done,
     commands,
     event,
+    forge,
     inbox,
     tell,
 )
@@ -47,6 +49,7 @@ async def settings(
         public_bind=LOOPBACK,
         smtp_url=inbox[1],
         workflows_dir=without_policy(tmp_path / "workflows"),
+        token_keys=TOKEN_KEYS,
     )
 
 
@@ -57,7 +60,7 @@ async def log(settings: Settings) -> AsyncIterator[Log]:
     await log.create_topics(topics(2))
     # The broker is the whole session's: another test may have made the policy live, and its quiet
     # hours would hold the mails of this one at night.
-    await publish(log, read_files(settings.workflows_dir))
+    await publish(log, read_files(settings.workflows_dir), SIGNER)
     yield log
     await log.stop()
 
@@ -74,6 +77,7 @@ async def test_from_the_event_to_the_mail_over_a_broker_restart(
     try:
         async with asyncio.timeout(60):
             await worker.start()
+            assert {b"unsigned", b"reserved"} <= set(await forge(worker))
             await tell(log, *SIGNED_UP)
             assert (await inbox[0].next())["To"] == "Anna <anna@example.it>"
 

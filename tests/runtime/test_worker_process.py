@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 
 from streams.worker import STOP_SECONDS
+from tests.keys import SECRET
 
 pytestmark = pytest.mark.processes
 
@@ -77,7 +78,11 @@ async def test_it_stops_when_told_to(tmp_path: Path, number: signal.Signals) -> 
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"RITORNO_BROKER": "kafka://127.0.0.1:1"}, "127.0.0.1:1"),
+        ({"RITORNO_BROKER": "kafka://127.0.0.1:1"}, "RITORNO_TOKEN_KEYS"),
+        (
+            {"RITORNO_BROKER": "kafka://127.0.0.1:1", "RITORNO_TOKEN_KEYS": f"k1:{SECRET}"},
+            "127.0.0.1:1",
+        ),
         ({"RITORNO_WORKFLOWS_DIR": "/nowhere"}, "/nowhere"),
         ({"RITORNO_DATA_DIR": "/proc/nowhere"}, "RITORNO_DATA_DIR"),
     ],

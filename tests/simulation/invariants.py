@@ -39,6 +39,7 @@ from streams.replay import replay_topic
 from streams.state.memory import MemoryStore
 from streams.state.recovery import recover
 from streams.transports.batch import TopicPartition
+from tests.keys import SIGNER
 from tests.simulation.machine import PARTITIONS, Process, World
 from tests.simulation.naive import fold
 from tests.simulation.shop import PLAIN, Shop
@@ -92,6 +93,7 @@ def _fold(world: World, definitions: Definitions) -> tuple[dict[bytes, bytes], l
             definitions=definitions,
             progress=Progress(),
             home=lambda key: partition_of(key, PARTITIONS),
+            signer=SIGNER,
         ).receive(records)
         effects += changes.effects
         states |= _states(number, changes.states)
@@ -112,7 +114,7 @@ def _check_topics(world: World, effects: list[Effect]) -> None:
     """What was decided is in the log: all of it, nothing else, and repeats are identical."""
     expected: defaultdict[str, set[object]] = defaultdict(set)
     for effect in effects:
-        record = effect.record
+        record = effect.signed(SIGNER)
         expected[effect.topic].add((record.key, record.value, tuple(record.headers)))
     for topic, wanted in expected.items():
         found = {(r.key, r.value, tuple(r.headers)) for r in world.log.records(topic)}
@@ -134,7 +136,7 @@ async def _check_replay(
     world: World, definitions: Definitions, live: dict[bytes, bytes], effects: list[Effect]
 ) -> None:
     replayed = await replay_topic(
-        world.log, topic=CUSTOMER_EVENTS, until=FOREVER, definitions=definitions
+        world.log, topic=CUSTOMER_EVENTS, until=FOREVER, definitions=definitions, signer=SIGNER
     )
     states = {k.encode(): v for k, v in replayed.customers.items() if not is_erased(v)}
     assert states == live, "replay ends in the live states, byte for byte"

@@ -44,6 +44,7 @@ from streams.state.memory import MemoryStore
 from streams.state.store import Store
 from streams.ticks import Ticks
 from streams.transports.batch import Fenced, PartitionBatch, TopicPartition
+from tests.keys import SIGNER
 from tests.mailer.doubles import CountingMetrics, OneWay
 from tests.runtime.parts import MemoryLog, Seen
 from tests.simulation.shop import HOUR
@@ -237,10 +238,12 @@ class Process:
                 definitions=definitions,
                 home=lambda key: partition_of(key, PARTITIONS),
                 memory=CacheMemory(life.chance.choice([0, 20_000, 1 << 30])),
+                signer=SIGNER,
             ),
             library=Library(log, definitions),
             ticks=Ticks(log, CUSTOMER_EVENTS, world.clock, HOUR),
             observer=self.seen,
+            signer=SIGNER,
         )
         counters = ReturnCounters(Instruments(CollectorRegistry()))
         suppressions = self.suppressions = SuppressionList(log, HASHES, counters)
@@ -256,6 +259,7 @@ class Process:
             suppress=suppressions.add,
             clock=world.clock,
             metrics=CountingMetrics(),
+            signer=SIGNER,
             grace=0,
             pause=life.pause,
         )

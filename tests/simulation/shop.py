@@ -61,6 +61,11 @@ UNREADABLE = (
     OutRecord(b"carla", None, ()),
     OutRecord(None, b'{"live":{"w06-abandoned-cart-a":"forged"}}',
               (("ce_type", b"ritorno.workflows"),)),
+    OutRecord(None, b'{"live":{}}', (("ce_type", b"ritorno.workflows"),)),
+    OutRecord(b"bruno", b'{"customer_id":"anna"}',
+              (("ce_id", b"u4"), ("ce_type", b"visitor.linked"))),
+    OutRecord(b"anna", b'{"command_id":"c","message_id":"<m>"}',
+              (("ce_id", b"u5"), ("ce_type", b"mail.sent"))),
 )  # fmt: skip
 
 
@@ -179,7 +184,7 @@ class Shop:
         return "list.unsubscribed", {"list": self._chance.choice(["news", "sales"])}
 
     def _complain(self, key: str) -> tuple[Any, ...]:
-        return "mail.complained", {"command_id": "whichever"}
+        return "mail.complained", {}  # of another mailer's mail
 
     def _identify(self, key: str) -> tuple[Any, ...]:
         if key in VISITORS:

@@ -14,6 +14,7 @@ from streams.definitions import publish, read_files
 from streams.partitioner import partition_of
 from streams.topology import topics
 from streams.yaml_text import read_yaml
+from tests.keys import SIGNER
 from tests.simulation.machine import PARTITIONS, Life, Process, World
 from tests.simulation.shop import DAY, HOUR, MINUTE, PLAIN, START, UNREADABLE, Shop
 
@@ -86,7 +87,7 @@ class Story:
     async def run(self) -> Process:
         """Tell it to the end; return the last process, which has caught up."""
         await self.world.log.create_topics(topics(PARTITIONS))
-        await publish(self.world.log, FILES)
+        await publish(self.world.log, FILES, SIGNER)
         process = self._start()
         for _ in range(STEPS):
             await self._step()
@@ -122,14 +123,16 @@ class Story:
         if name == "w99-everything" or self.chance.random() < 0.3:
             wait = self.chance.choice(["1h", "2d", "9d"])
             await publish(
-                self.world.log, FILES | dict([definition(EVERYTHING.replace("WAIT", wait))])
+                self.world.log,
+                FILES | dict([definition(EVERYTHING.replace("WAIT", wait))]),
+                SIGNER,
             )
             return
         content = DEFINITION.validate_json(FILES[name])
         assert isinstance(content, Workflow)
         number = self.chance.randint(1, 3)
         changed = content.model_copy(update={"title": {"en": f"version {number}"}})
-        await publish(self.world.log, FILES | {name: canonical(changed)})
+        await publish(self.world.log, FILES | {name: canonical(changed)}, SIGNER)
 
     def _start(self, *, keeps_disk: bool = False) -> Process:
         life = Life(

@@ -13,6 +13,7 @@ from schemas.outcomes import (
     MailBounced,
     MailDeferred,
     MailEngaged,
+    MailObjected,
     MailOutcome,
     ReturnReason,
 )
@@ -102,7 +103,7 @@ def _told(first: Recipient, command_id: str) -> tuple[str, MailOutcome | None]:
                 reason=first.text or first.reason,
             )
         case "complaint":
-            return "mail.complained", MailEngaged(command_id=command_id, reason=first.reason)
+            return "mail.complained", MailObjected(command_id=command_id, reason=first.reason)
         case "delivered":
             return "mail.delivered", MailEngaged(command_id=command_id, reason=first.reason)
         case _:

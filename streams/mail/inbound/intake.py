@@ -16,6 +16,7 @@ from agents.mailer.verp import ReturnAddresses
 from schemas import topics
 from schemas.events import Event
 from schemas.outcomes import ReturnKind
+from schemas.signing import Signer
 from schemas.wire import to_record
 from streams.clock import Clock
 from streams.log import Log
@@ -63,6 +64,7 @@ class Intake:
         clock: Clock,
         metrics: ReturnMetrics,
         kept: KeptMessages,
+        signer: Signer,
     ) -> None:
         """`kept` takes the messages that a person should read."""
         self.returns = returns
@@ -71,6 +73,7 @@ class Intake:
         self._read_link = read_link
         self._clock = clock
         self._kept = kept
+        self._signer = signer
 
     async def take(self, raw: bytes, way: Way, recipients: Sequence[str] = ()) -> Taken:
         """Take a message in; once this returns, it may be forgotten where it came from.
@@ -102,7 +105,8 @@ class Intake:
     async def _tell(self, event: Event) -> None:
         key = event.customer.encode()
         partition = partition_of(key, await self._log.partitions(topics.CUSTOMER_EVENTS))
-        await self._log.append(topics.CUSTOMER_EVENTS, partition, [to_record(event)])
+        record = self._signer.sign(topics.CUSTOMER_EVENTS, to_record(event))
+        await self._log.append(topics.CUSTOMER_EVENTS, partition, [record])
 
 
 def _classified(raw: bytes) -> Verdict:

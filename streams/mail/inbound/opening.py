@@ -9,6 +9,7 @@ import structlog
 from agents.mailer.settings import MailSettings
 from agents.mailer.tokens import BadToken, Tokens, Unsubscribe
 from agents.mailer.verp import Reference, ReturnAddresses
+from schemas.signing import Signer
 from streams.clock import Clock
 from streams.failures import WorkerFailed
 from streams.log import Log
@@ -51,6 +52,7 @@ class Inbound:
             clock=clock,
             metrics=metrics,
             kept=self._kept,
+            signer=Signer(mail.signing_keys),
         )
         self._running = AsyncExitStack()
 

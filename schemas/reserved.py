@@ -1,0 +1,47 @@
+"""What only Ritorno itself may say, and so has to sign (`schemas/signing.py`)."""
+
+from __future__ import annotations
+
+from schemas.events import INTERNAL_TYPES, Event
+from schemas.events.person import CustomerIdentified
+from schemas.origin import HEADER as ORIGIN
+from schemas.outcomes import OUTCOMES
+
+SUBJECTS = ("ritorno/", "ritorno:")
+"""Begin the keys of actors of our own. No customer's or visitor's id does."""
+
+TOLD_TO_OURS = frozenset({"coupon.requested"})
+"""The types that such an actor obeys, and from nobody but our own actors."""
+
+SOURCES = "/ritorno/"
+"""Begins the sources of our own events: under one of them nobody else can use up an id."""
+
+IMPORTED = "/ritorno/import"
+"""The one source of them that stands for the shop: what an import says, the shop might publish."""
+
+
+def reserved(event: Event) -> str:
+    """Return what of an event only Ritorno itself may say; empty when anybody may say it."""
+    if event.type in INTERNAL_TYPES:
+        return f"type: {event.type!r} is Ritorno's own"
+    if event.type in OUTCOMES and event.data.command_id:
+        return "command_id: what became of a mail of Ritorno's only Ritorno itself can tell"
+    if event.origin is not None:
+        return f"{ORIGIN}: only Ritorno's own actors have one"
+    if event.source.startswith(SOURCES) and event.source != IMPORTED:
+        return f"source: {event.source[:64]!r} is Ritorno's own"
+    return ""
+
+
+def reserved_id(event: Event) -> str:
+    """Return the id of an actor of ours that an event has no business to name; empty if none."""
+    if event.customer.startswith(SUBJECTS) and event.type not in TOLD_TO_OURS:
+        return f"customer id: {event.customer[:64]!r} is Ritorno's own"
+    named = [event.anonymous_id] if event.anonymous_id is not None else []
+    if event.type == "customer.identified":
+        data: CustomerIdentified = event.data
+        named += [each for each in (data.anonymous_id, data.customer_id) if each is not None]
+    for each in named:
+        if each.startswith(SUBJECTS):
+            return f"{each[:64]!r} is Ritorno's own"
+    return ""

@@ -1,0 +1,80 @@
+"""What a refused record of `customer-events` is when it is sent again: after all that came since.
+
+    workflows, products   as the guarded topics have them now, with a new number
+    a retry               of the partition again, with a new number, if it is as we have written it
+    what actors told      without its origin: what came behind it was heard meanwhile, so that by
+                          its origin it would be a repetition; it goes by source and id
+
+Whoever may write to `dead-letters` can't have anything signed in this way: what is signed here is
+either what a guarded topic says or what we had signed before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from schemas.events import PRODUCTS, RETRY, WORKFLOWS
+from schemas.origin import HEADER as ORIGIN
+from schemas.records import OutRecord, Record
+from schemas.signing import NotSigned, Signer
+from streams import definitions, products
+from streams.log import Log
+from streams.numbers import reserve
+from streams.topology import CUSTOMER_EVENTS
+from streams.topology import PRODUCTS as PRODUCT_TOPIC
+from streams.topology import WORKFLOWS as WORKFLOW_TOPIC
+
+
+class Outdated(Exception):
+    """What came since must not be undone; the text says what to do instead."""
+
+
+async def as_of_now(log: Log, record: OutRecord, signer: Callable[[], Signer]) -> OutRecord:
+    """Return a record as it is to be told now. Raises Outdated, and what `signer` raises."""
+    kind = dict(record.headers).get("ce_type", b"").decode("utf-8", "replace")
+    if kind == RETRY:
+        # The letter has the customer's key, so that it is found.
+        return await _numbered(log, record._replace(key=None), signer)
+    if record.key is None and kind == WORKFLOWS:
+        live = (await definitions.read(log)).live
+        if live is None or record.value != definitions.control_record(live).value:
+            raise Outdated("other workflows have been published since: ritorno workflows publish")
+        control = (await reserve(log, WORKFLOW_TOPIC)).on(definitions.control_record(live))
+        return signer().sign(CUSTOMER_EVENTS, control)
+    if record.key is None and kind == PRODUCTS:
+        return await _products_now(log, record, signer)
+    if ORIGIN in dict(record.headers):
+        return _without_origin(record, signer)
+    return record
+
+
+async def _numbered(log: Log, record: OutRecord, signer: Callable[[], Signer]) -> OutRecord:
+    if not _is_ours(record, signer()):
+        return record  # and will be refused
+    return signer().sign(CUSTOMER_EVENTS, (await reserve(log, WORKFLOW_TOPIC)).on(record))
+
+
+async def _products_now(log: Log, record: OutRecord, signer: Callable[[], Signer]) -> OutRecord:
+    known = await products.read(log)
+    try:
+        told = [each["sku"] for each in json.loads(record.value or b"")["products"]]
+    except (ValueError, KeyError, TypeError):
+        return record  # it is refused again, with the reason
+    control = products.control_record([known[sku] for sku in told if sku in known])
+    return signer().sign(CUSTOMER_EVENTS, (await reserve(log, PRODUCT_TOPIC)).on(control))
+
+
+def _without_origin(record: OutRecord, signer: Callable[[], Signer]) -> OutRecord:
+    plain = record._replace(headers=[each for each in record.headers if each[0] != ORIGIN])
+    if not _is_ours(record, signer()):
+        return plain  # whatever only we may say is refused once more
+    return signer().sign(CUSTOMER_EVENTS, plain)
+
+
+def _is_ours(record: OutRecord, signer: Signer) -> bool:
+    try:
+        signer.check(CUSTOMER_EVENTS, Record(CUSTOMER_EVENTS, 0, 0, 0, *record))
+    except NotSigned:
+        return False
+    return True

@@ -1,0 +1,200 @@
+"""What only Ritorno may say is believed when it is signed, and from nobody else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from agents.coupons import POOL_PREFIX
+from schemas.events import INTERNAL_TYPES, PRODUCTS, WORKFLOWS
+from schemas.outcomes import OUTCOMES
+from schemas.records import OutRecord
+from schemas.signing import NUMBER
+from schemas.stored import NEVER, UNDECIDED, Progress
+from schemas.topics import CUSTOMER_EVENTS
+from tests.agents.world import World
+from tests.keys import SIGNER
+
+COUPONS = """
+id: coupons
+definition: coupons
+campaigns:
+  - {id: gift, kind: gift, description: {it: regalo}, pool: [UNO, DUE]}
+"""
+
+MAIL = {"command_id": "c1"}
+VALID: dict[str, dict[str, Any]] = {
+    "visitor.linked": {"customer_id": "bruno"},
+    "visitor.merged": {"anonymous_id": "v", "state": '["v"]'},
+    "visitor.forgotten": {"customer_id": "bruno"},
+    "address.released": {},
+    "customer.reviewed": {},
+    "coupon.requested": {"campaign": "gift", "customer_id": "anna", "run": "r", "step": "s"},
+    "coupon.issued": {"campaign": "gift", "run": "r", "step": "s", "code": "GRATIS"},
+    "mail.sent": MAIL | {"message_id": "m"},
+    "mail.deferred": MAIL | {"attempt": 1, "reason": "later"},
+    "mail.bounced": MAIL | {"code": 550, "kind": "hard", "reason": "unknown"},
+    "mail.failed": MAIL | {"reason": "gone"},
+    "mail.rejected": MAIL | {"reason": "invalid_address"},
+    "mail.held": MAIL | {"reason": "paused"},
+    "mail.skipped": MAIL | {"reason": "expired"},
+    "mail.delivered": MAIL,
+    "mail.opened": MAIL | {"verdict": "human"},
+    "mail.clicked": MAIL | {"verdict": "human"},
+    "mail.complained": MAIL,
+    "mail.unsubscribed": MAIL,
+    "order.completed": {"order_id": "o", "total": "9.90"},
+    "customer.erasure_requested": {},
+    "page.viewed": {},
+}
+
+
+def strict(files: Any = None) -> World:
+    return World(signer=SIGNER) if files is None else World(files, signer=SIGNER)
+
+
+def without_signature(type_: str, key: str = "anna", **data: Any) -> OutRecord:
+    headers = [("ce_id", b"x1"), ("ce_source", b"/elsewhere"), ("ce_type", type_.encode())]
+    return OutRecord(key.encode(), json.dumps(data).encode(), headers)
+
+
+def control(kind: str, value: Any, number: int | None = None) -> OutRecord:
+    headers = [("ce_type", kind.encode())]
+    if number is not None:
+        headers.append((NUMBER, b"%d" % number))
+    return OutRecord(None, json.dumps(value).encode(), headers)
+
+
+def ours(record: OutRecord) -> OutRecord:
+    return SIGNER.sign(CUSTOMER_EVENTS, record)
+
+
+@pytest.mark.parametrize("type_", sorted(INTERNAL_TYPES | OUTCOMES.keys()))
+def test_nobody_else_may_say_it(type_: str) -> None:
+    world = strict().subscribed().add()
+    before = world.customer()
+    world.append(without_signature(type_, **VALID[type_]))
+    assert world.refusals[-1][0] == "unsigned"
+    assert world.customer() == before
+    assert world.counts[-1].refused == {"unsigned": 1}
+    if type_ != "coupon.requested":  # which is no customer's business, whoever says it
+        world.append(ours(without_signature(type_, **VALID[type_])))
+        assert len(world.refusals) == 1
+
+
+@pytest.mark.parametrize("type_", ["mail.unsubscribed", "mail.complained", "mail.bounced"])
+def test_another_mailer_may_take_away(type_: str) -> None:
+    said = {name: value for name, value in VALID[type_].items() if name != "command_id"}
+    world = strict().subscribed()
+    world.append(without_signature(type_, **said))
+    customer = world.customer()
+    assert not customer.consented("marketing") or customer.suppressed
+    assert world.refusals == []
+
+
+@pytest.mark.parametrize("type_", sorted(OUTCOMES.keys() - {"mail.unsubscribed", "mail.complained",
+                                                            "mail.bounced"}))  # fmt: skip
+def test_and_nothing_else(type_: str) -> None:
+    said = {name: value for name, value in VALID[type_].items() if name != "command_id"}
+    world = strict().subscribed()
+    world.append(without_signature(type_, **said))
+    ((reason, detail),) = world.refusals
+    assert (reason, detail[:27]) == ("invalid_event", "command_id: Field required ")
+
+
+def test_nobody_uses_up_the_ids_of_ours() -> None:
+    world = strict()
+    world.tell("product.viewed", product_id="p", sender="/ritorno/mailer", id_="m1/sent")
+    assert world.refusals[-1][0] == "unsigned"
+    world.tell("product.viewed", product_id="p", sender="/ritorno/import")
+    assert world.customer().views == 1
+
+
+def test_a_bare_control_record_changes_nothing() -> None:
+    world = strict()
+    before = dict(world.live)
+    world.append(control(WORKFLOWS, {"live": {}}))
+    world.append(control(PRODUCTS, {"products": [{"sku": "s", "name": "n", "price": "1"}]}))
+    assert [reason for reason, _ in world.refusals] == ["unsigned", "unsigned"]
+    assert world.subscribed().add().at(7 * 3600).commands
+    world.append(ours(control(WORKFLOWS, {"live": before}, 1)))
+    assert len(world.refusals) == 2
+
+
+def test_an_old_control_record_cannot_be_copied_back() -> None:
+    world = strict()
+    everything, nothing = (ours(control(WORKFLOWS, {"live": live}, number))
+                           for live, number in ((world.live, 1), ({}, 2)))  # fmt: skip
+    for record in (everything, nothing, everything):
+        world.append(record)
+    assert world.refusals == [("outdated", f"{NUMBER}: 1 comes after 2")]
+    world.build()  # after a restart too
+    world.append(everything)
+    assert len(world.refusals) == 2
+    assert world.subscribed().add().at(24 * 3600).commands == []
+
+
+def test_a_control_record_of_ours_has_a_number() -> None:
+    world = strict()
+    world.append(ours(control(WORKFLOWS, {"live": {}})))
+    assert world.refusals == [("outdated", f"{NUMBER}: missing")]
+
+
+@pytest.mark.parametrize(
+    ("insists_from", "refused"), [(0, 2), (UNDECIDED, 2), (1, 1), (2, 0), (NEVER, 0)]
+)
+def test_what_stands_before_the_place_is_believed(insists_from: int, refused: int) -> None:
+    world = strict()
+    world._progress = Progress(live=world.live, insists_from=insists_from)
+    world.build()
+    for number in range(2):
+        record = without_signature("mail.unsubscribed", command_id=f"c{number}")
+        world.append(record._replace(headers=[("ce_id", b"%d" % number), *record.headers[1:]]))
+    assert len(world.refusals) == refused
+    assert sum(each.unsigned["mail.unsubscribed"] for each in world.counts) == 2 - refused
+    assert world._progress.insists_from == insists_from
+
+
+@pytest.mark.parametrize("type_", ["order.completed", "customer.erasure_requested", "page.viewed"])
+@pytest.mark.parametrize("key", ["ritorno/coupons/gift", "ritorno:shop", "ritorno/x"])
+def test_our_own_subjects_are_nobody_elses(type_: str, key: str) -> None:
+    world = strict()
+    world.append(without_signature(type_, key, **VALID[type_]))
+    assert world.refusals == [("reserved", f"customer id: {key!r} is Ritorno's own")]
+    assert world.store == {}
+
+
+@pytest.mark.parametrize("data", [{"customer_id": "ritorno/coupons/gift"},
+                                  {"anonymous_id": "ritorno/coupons/gift"}])  # fmt: skip
+def test_nobody_becomes_one_of_them(data: dict[str, str]) -> None:
+    world = strict()
+    world.append(without_signature("customer.identified", **data))
+    world.tell("page.viewed", visitor="ritorno:shop")
+    assert [reason for reason, _ in world.refusals] == ["reserved", "reserved"]
+
+
+def test_a_pool_obeys_requests_of_ours_only() -> None:
+    world = World.of(COUPONS)
+    world.signer = SIGNER
+    world.build()
+    key = f"{POOL_PREFIX}gift"
+    asked = {"campaign": "gift", "customer_id": "anna", "run": "r", "step": "s"}
+    world.append(without_signature("coupon.requested", key, **asked))
+    assert world.refusals[-1][0] == "unsigned"
+    world.append(ours(without_signature("customer.reviewed", key)))
+    assert world.refusals[-1][0] == "reserved"
+    world.append(ours(without_signature("coupon.requested", "anna", **asked)))
+    assert world.told[-1].data.code == "", "a customer is no pool"
+    world.append(ours(without_signature("coupon.requested", key, **asked)))
+    assert world.told[-1].data.code == "UNO"
+
+
+def test_what_actors_tell_each_other_is_believed() -> None:
+    world = strict().add(customer="visitor-1")
+    world.tell("customer.identified", anonymous_id="visitor-1")
+    world.tell("page.viewed", "visitor-1")
+    assert world.customer("visitor-1").became == "anna"
+    assert [line.product_id for line in world.customer().cart.lines] == ["moka"]
+    assert world.refusals == []

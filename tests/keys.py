@@ -1,0 +1,13 @@
+"""The key that signs in tests what Ritorno itself writes."""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from schemas.signing import Signer
+from streams.settings.values import TokenKey
+
+SECRET = "a secret of the tests"
+TOKEN_KEYS = (TokenKey("k1", SecretStr(SECRET)),)
+"""As a setting."""
+SIGNER = Signer([("k1", SECRET)])

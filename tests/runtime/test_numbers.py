@@ -1,0 +1,78 @@
+"""A later control record has a higher number, whoever publishes, whenever, and by which clock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from schemas.products import Product
+from schemas.records import OutRecord
+from schemas.signing import NUMBER, number_of
+from streams import products
+from streams.clock import VirtualClock
+from streams.log import LogError
+from streams.numbers import is_overtaken, reserve
+from streams.topology import CUSTOMER_EVENTS, PRODUCTS, WORKFLOWS, topics
+from tests.keys import SIGNER
+from tests.runtime.parts import START, MemoryLog, memory_log
+
+FEED = [Product(sku=f"s{number}", name="n", price="1.00", currency="EUR") for number in range(150)]
+
+
+async def test_numbers_rise() -> None:
+    log = await memory_log()
+    one, two = await reserve(log, WORKFLOWS), await reserve(log, WORKFLOWS)
+    assert one.number < two.number
+    assert await is_overtaken(log, one)
+    assert not await is_overtaken(log, two)
+    assert number_of(two.on(OutRecord(None, b"")).headers) == two.number
+
+
+async def test_they_rise_over_a_topic_that_was_made_anew() -> None:
+    clock = VirtualClock(START)
+    log = await memory_log(clock=clock)
+    for _ in range(3):
+        before = await reserve(log, WORKFLOWS)
+    clock.advance(START + 1)
+    other = MemoryLog(clock)
+    await other.create_topics(topics(2))
+    assert (await reserve(other, WORKFLOWS)).number > before.number
+
+
+async def test_a_feed_is_numbered_and_signed() -> None:
+    log = await memory_log()
+    await products.publish(log, FEED, SIGNER)
+    controls = log.records(CUSTOMER_EVENTS)
+    assert len(controls) == 4  # two for each partition
+    assert len({record.header(NUMBER) for record in controls}) == 1
+    for record in controls:
+        SIGNER.check(CUSTOMER_EVENTS, record)
+    assert await products.read(log) == {product.sku: product for product in FEED}
+    assert (await products.publish(log, FEED, SIGNER)).changed == 0
+    assert log.records(CUSTOMER_EVENTS) == controls
+
+
+async def test_two_feeds_at_once_are_told_until_nobody_is_overtaken() -> None:
+    log = await memory_log()
+    others = 2
+
+    class Busy:
+        """Somebody else reserves a number whenever a control record is appended."""
+
+        def __call__(self, topic: str, partition: int, records: Sequence[OutRecord]) -> None:
+            nonlocal others
+            if topic == CUSTOMER_EVENTS and partition == 0 and others:
+                others -= 1
+                log.topics[PRODUCTS][0].append(
+                    log.topics[PRODUCTS][0][0]._replace(offset=len(log.topics[PRODUCTS][0]))
+                )
+
+    log.fault = Busy()
+    await products.publish(log, FEED[:1], SIGNER)
+    told = [int(record.header(NUMBER) or b"") for record in log.topics[CUSTOMER_EVENTS][1]]
+    assert told == sorted(set(told))
+    assert len(told) == 3
+    others = 100
+    with pytest.raises(LogError, match="published by others"):
+        await products.publish(log, FEED[1:2], SIGNER)
