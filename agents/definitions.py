@@ -78,6 +78,8 @@ class Definitions:
         """Workflows of which some version lets its runs go by the live one."""
         self.reviews = False
         """Whether any change of a customer may move a run of any version."""
+        self.longest_growth = 0
+        """Bytes by which a run of any version may grow at most."""
         self.unreadable: set[tuple[str, str]] = set()
         """Published versions that this release can't read."""
         self._all: dict[tuple[str, str], AnyDefinition] = {}
@@ -99,6 +101,7 @@ class Definitions:
             self._workflows[key] = Published(definition, version, program)
             self.listens_to |= _types(program.listens_to) | program.listens_to
             self.reviews |= program.reviews
+            self.longest_growth = max(self.longest_growth, program.growth)
             if definition.versions == "live":
                 self.followed.add(definition.id)
         elif isinstance(definition, Segments):

@@ -41,7 +41,7 @@ def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart:
     counting.adopt(customer, visitor)
     entering.fit_entered(customer)
     finished = [*customer.finished, *visitor.finished][-FINISHED_KEPT:]
-    customer.finished = room.fit_finished(finished)
+    customer.finished = room.fit_finished(finished, context)
 
 
 def _go_on_here(customer: Customer, run: Run, context: Context) -> None:

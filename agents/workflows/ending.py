@@ -99,7 +99,7 @@ def _keep_for_its_goal(customer: Customer, run: Run, context: Context) -> None:
         return
     run.due = run.begun + goal.within
     forget_finished(customer, context)
-    customer.finished = room.fit_finished([*customer.finished, run][-FINISHED_KEPT:])
+    customer.finished = room.fit_finished([*customer.finished, run][-FINISHED_KEPT:], context)
 
 
 def _let_go_on(customer: Customer, caller: str, context: Context) -> None:

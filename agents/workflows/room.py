@@ -9,13 +9,19 @@ from __future__ import annotations
 
 from agents.context import Context
 from agents.definitions import Published
-from schemas.bounds import kept_bytes
+from schemas.bounds import kept_bytes, largest
 from schemas.customer import Customer
 from schemas.customer.runs import FINISHED_ROOM, RUNS_ROOM, Run
+
+_LARGEST_NEW = largest(Run) - 2 * RUNS_ROOM
+"""Bytes of a run that has just begun; results and anchors, which say that they may fill the room,
+are what its definition lets it grow by."""
 
 
 def is_there_for(customer: Customer, run: Run, published: Published, context: Context) -> bool:
     """Return whether one more run fits."""
+    if (len(customer.runs) + 1) * _longest(context) <= RUNS_ROOM:
+        return True  # nothing to measure, as for nearly everybody
     return kept_bytes(run) + published.program.growth + _taken(customer, context) <= RUNS_ROOM
 
 
@@ -37,8 +43,15 @@ def _taken(customer: Customer, context: Context) -> int:
     return kept_bytes(customer.runs) + grown
 
 
-def fit_finished(finished: list[Run]) -> list[Run]:
+def _longest(context: Context) -> int:
+    """Return the bytes that any run may come to, gone to its end."""
+    return _LARGEST_NEW + context.live.definitions.longest_growth
+
+
+def fit_finished(finished: list[Run], context: Context) -> list[Run]:
     """Return the latest of the runs that are over, as many as there is room for."""
+    if len(finished) * _longest(context) <= FINISHED_ROOM:
+        return finished
     while finished and kept_bytes(finished) > FINISHED_ROOM:
         finished = finished[1:]
     return finished

@@ -16,7 +16,7 @@ RUNS_ROOM = 56_000
 the usual size. One that would not fit does not begin."""
 EVENT_ROOM = 4_000
 """Bytes of the properties of its event that a run keeps; what does not fit is left out."""
-FINISHED_ROOM = 8_000
+FINISHED_ROOM = 16_000
 """Bytes of the runs that are over; the oldest give way."""
 ENTERED_ROOM = 16_000
 """Bytes of the last entries; the oldest go first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents import cart, fullness
+from agents.cache import CacheMemory
 from agents.partition import PartitionActors
 from agents.workflows import advancing
 from schemas.bounds import RECORD_BYTES, kept_bytes
@@ -59,7 +60,7 @@ def test_an_objection_is_heard_by_a_record_that_takes_nothing_more() -> None:
 
 @pytest.mark.usefixtures("unbounded")
 @pytest.mark.parametrize("size", [1, 7, 400, 2_000])
-@pytest.mark.parametrize("cached", [1, 10_000])
+@pytest.mark.parametrize("cached", [1, 1 << 30])
 def test_the_verdict_is_the_same_wherever_a_batch_ends_or_a_crash_falls(
     size: int, cached: int
 ) -> None:
@@ -72,7 +73,7 @@ def test_the_verdict_is_the_same_wherever_a_batch_ends_or_a_crash_falls(
     for start in range(0, len(expected.records), size):
         actors = PartitionActors(  # a worker of its own for each batch, as after a crash
             partition=0, load=store.get, definitions=expected.definitions, progress=progress,
-            due=[(head(kept).due, key) for key, kept in store.items()], cache_size=cached,
+            due=[(head(kept).due, key) for key, kept in store.items()], memory=CacheMemory(cached),
         )  # fmt: skip
         changes = actors.receive(expected.records[start : start + size])
         store.update({key: kept for key, kept in changes.states if kept is not None})
@@ -122,7 +123,7 @@ def test_what_was_kept_before_there_were_bounds_is_brought_within_them() -> None
     assert sum(not each.subscribed for each in customer.lists.values()) == 18
     assert customer.cart.lines[-1].product_id == "p199"
     assert len(world.store[b"anna"]) < RECORD_BYTES // 4
-    assert customer.weight == kept_bytes(customer) - 2, "measured with a weight of one byte"
+    assert kept_bytes(customer) - 8 <= customer.weight <= kept_bytes(customer)
 
 
 def test_a_record_is_measured_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,10 +119,10 @@ START_MS = World({}).now
 
 
 @settings(max_examples=8)
-@given(st.lists(steps(), min_size=3, max_size=9), st.sampled_from([1, 10_000]))
+@given(st.lists(steps(), min_size=3, max_size=9), st.sampled_from([1, 1 << 30]))
 def test_no_state_and_no_effect_is_ever_refused_by_a_log(happened: list[Step], cached: int) -> None:
     world = World.of(UGLY, TAGGER, COUNTER)
-    shipped = World(FILES | {"policy": SHIPPED["policy"]}, cache_size=cached)
+    shipped = World(FILES | {"policy": SHIPPED["policy"]}, cache_bytes=cached)
     for one in (world, shipped):
         for step in happened:
             step(one)

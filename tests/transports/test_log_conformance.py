@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from schemas.records import OutRecord
-from streams.log import Log, LogError, OffsetRange, TopicSpec, UnknownTopic
+from streams.log import Log, OffsetRange, RecordTooLarge, TopicSpec, UnknownTopic
 from tests.transports.machine import (
     APPEND_TIME,
     PARTITIONS,
@@ -101,9 +101,11 @@ async def test_a_large_record_fits_and_a_larger_one_is_refused(log: Log, topic: 
     large = bytes(1_000_000)
     await log.append(topic, 0, [OutRecord(b"k", large)])
     assert (await read(log, topic, 0, 0, 1))[0].value == large
-    with pytest.raises(LogError, match=r"(?i)large"):
-        await log.append(topic, 0, [OutRecord(b"k", bytes(1_100_000))])
+    with pytest.raises(RecordTooLarge, match=r"(?i)large"):
+        small = OutRecord(b"k", b"goes nowhere either")
+        await log.append(topic, 0, [small, OutRecord(b"k", bytes(1_100_000)), small])
     assert await log.append(topic, 0, [OutRecord(b"k", b"after")]) == 1
+    assert await log.append(topic, 0, [OutRecord(b"k", bytes(400_000))] * 5) == 6
 
 
 async def test_a_compacted_topic_is_read_to_the_end(backend: Backend, log: Log) -> None:
