@@ -21,6 +21,7 @@ from schemas.stored import (
     PRODUCT_PREFIX,
     Progress,
     check_format,
+    due_of,
     head,
     is_erased,
     pack,
@@ -89,7 +90,7 @@ def survey(changelog: Changelog, graves: Graves) -> Survey:
         if len(stored) < HEAD_SIZE:
             continue  # damaged; its customer is held back at the next event
         check_format(stored)
-        due = head(stored).due
+        due = due_of(stored)
         if is_erased(stored):
             if due != NEVER:
                 graves.remember(key, due)
