@@ -47,6 +47,8 @@ SIGNED = ("content-language", "auto-submitted", "feedback-id", "x-ritorno-mail")
 RSA_BITS = range(1024, 4097)
 """RFC 8301: what every receiver verifies. Below 2048 is weak, see `weak`."""
 
+FEW_SPACES = 100
+"""In a body whose blanks are looked at one by one; base64 has ten."""
 LINE = 76
 """Longest line of the signature's header, so that nobody has a reason to fold it anew."""
 
@@ -156,8 +158,7 @@ def relaxed_headers(headers: bytes) -> list[tuple[str, bytes]]:
 
 def relaxed_body(body: bytes) -> bytes:
     """Return the canonical body (RFC 6376, 3.4.4)."""
-    # Four searches tell in a few µs that nothing is to be done, as with base64.
-    if b"\t" in body or b"  " in body or b" \r\n" in body or body.endswith(b" "):
+    if not _has_single_spaces(body):
         body = _SPACES.sub(b" ", _TRAILING.sub(b"", body))
     if body.endswith(b"\r\n\r\n") or body == b"\r\n":
         end = len(body)
@@ -165,6 +166,21 @@ def relaxed_body(body: bytes) -> bytes:
             end -= 2
         body = body[:end]
     return body if not body or body.endswith(b"\r\n") else body + b"\r\n"
+
+
+def _has_single_spaces(body: bytes) -> bool:
+    """Whether nothing is to be done about blanks, as with base64, which has a few in its heads.
+
+    One character is searched for twenty times as fast as two.
+    """
+    if b"\t" in body or body.count(b" ") > FEW_SPACES:
+        return False
+    at = body.find(b" ")
+    while at >= 0:
+        if body[at + 1 : at + 2] in b" \r":  # also nothing, at the end
+            return False
+        at = body.find(b" ", at + 1)
+    return True
 
 
 def _chosen(headers: list[tuple[str, bytes]]) -> tuple[list[str], bytes]:

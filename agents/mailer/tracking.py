@@ -35,6 +35,9 @@ PSEUDONYM_DIGITS = 16
 MAX_TARGET = 2_048
 """Characters; longer links stay as they are. So many does an event's URL have at most."""
 
+MOST_KNOWN = 10_000
+"""Pages of which it is remembered where they are, and links that stand in many mails: a few MB."""
+
 _ASCII = ascii_letters + digits + punctuation
 
 OPEN_PATH = "o"
@@ -56,9 +59,19 @@ class AllowedHosts:
     def __init__(self, shop_url: str, others: Iterable[str]) -> None:
         shop = (urlsplit(shop_url).hostname or "").removeprefix("www.")
         self._hosts = frozenset({shop, *(host.lower() for host in others)} - {""})
+        self._known: dict[str, bool] = {}
+        """Answers, since a campaign's mails lead to the same pages."""
 
     def __contains__(self, target: str) -> bool:
         """Whether `target` is a web address, without tricks, on one of the hosts."""
+        known = self._known.get(target)
+        if known is None:
+            known = self._known[target] = self._leads_there(target)
+            if len(self._known) > MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+        return known
+
+    def _leads_there(self, target: str) -> bool:
         if len(target) > MAX_TARGET or not _PLAIN.fullmatch(target):
             return False
         try:
@@ -79,6 +92,8 @@ class Tracking:
         self._most = settings.tracking
         self._hosts = AllowedHosts(settings.shop.url, settings.tracking_hosts)
         self._tokens = tokens
+        self._shared: dict[Click | Open, str] = {}
+        """Tokens of mails that are tracked anonymously: the same ones for everybody."""
         self._key = derive(settings.signing_keys[0], b"ritorno.pseudonym", 32)
 
     def instrument(self, html: str, command: SendCommand) -> str:
@@ -108,7 +123,7 @@ class Tracking:
         pieces: list[str] = []
         at = 0
         for number, (match, target) in enumerate(links, 1):
-            token = self._tokens.make(Click(source, number, len(links), target))
+            token = self._token(Click(source, number, len(links), target), source)
             pieces += html[at : match.end(1)], f'"{self._root}/{CLICK_PATH}/{token}"'
             at = match.end()
         return "".join((*pieces, html[at:]))
@@ -122,8 +137,20 @@ class Tracking:
         return target if target in self._hosts and not ours else ""
 
     def _with_pixel(self, html: str, source: Source) -> str:
-        address = f"{self._root}/{OPEN_PATH}/{self._tokens.make(Open(source))}"
+        address = f"{self._root}/{OPEN_PATH}/{self._token(Open(source), source)}"
         pixel = f'<img src="{address}" width="1" height="1" alt="" style="display:block">'
-        ends = list(_END.finditer(html))
+        # The last one is nearly always written like this, and a text is searched faster than a
+        # pattern; behind it may be others.
+        ends = list(_END.finditer(html, max(0, html.rfind("</body>"))))
         at = ends[-1].start() if ends else len(html)
         return html[:at] + pixel + html[at:]
+
+    def _token(self, content: Click | Open, source: Source) -> str:
+        if source.mode != "anonymous":
+            return self._tokens.make(content)
+        token = self._shared.get(content)
+        if token is None:
+            token = self._shared[content] = self._tokens.make(content)
+            if len(self._shared) > MOST_KNOWN:
+                del self._shared[next(iter(self._shared))]
+        return token

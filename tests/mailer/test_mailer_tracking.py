@@ -287,3 +287,19 @@ def test_templates_get_the_links_of_ours() -> None:
     assert seen["preferences_url"]  # R04: in every mail
     composer.view(send())
     assert seen["browser_url"] is None
+
+
+@pytest.mark.parametrize(
+    ("html", "at"),
+    [
+        ("<body>a</body></html>", 7),
+        ("<BODY>a</BODY></html>", 7),
+        ("<body>a</body>b</BODY >c", 15),
+        ("<body>a</body >b</body>c", 16),
+        ("no end", 6),
+    ],
+)
+def test_the_pixel_stands_before_the_last_end_however_it_is_written(html: str, at: int) -> None:
+    tracked = instrument(html)
+    assert tracked[:at] + tracked[len(tracked) - len(html) + at :] == html
+    assert tracked[at : at + 4] == "<img"
