@@ -15,6 +15,7 @@
     memory     bytes per customer
     timers     a million customers whose step is due within ten minutes: how late it is done
     million    a million customers come back to a worker with an empty data directory
+    visitors   what visitors cost of whom nothing is known, and how they are forgotten
     idle       what a shop in which nothing happens writes in a day
 
 Writes `benchmarks/results.json`. Broker, workers and peers share this machine's cores, so close
@@ -27,7 +28,7 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ from benchmarks import (
     standing,
     throughput,
     timers,
+    visitors,
 )
 from benchmarks.machine import NoBroker
 from benchmarks.pace import Measured
@@ -57,8 +59,8 @@ from benchmarks.results import Result
 from benchmarks.say import Say, telling
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
-          "explain", "replay", "standing", "catalogue", "cost", "memory", "idle",
-          "timers", "million")  # fmt: skip
+          "explain", "replay", "standing", "catalogue", "cost", "memory", "visitors",
+          "idle", "timers", "million")  # fmt: skip
 
 IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "assembly": lambda _, say: assembly.measure(say),
@@ -70,6 +72,14 @@ IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
 }
 """Suites without a log, by name."""
 
+WITHOUT_A_BROKER: Mapping[str, Callable[[Path, Say], Awaitable[list[Result]]]] = {
+    "distance": lambda _, say: distance.measure(say),
+    "backlog": backlog.measure,
+    "memory": footprint.measure,
+    "visitors": visitors.measure,
+}
+"""Suites that make what they need themselves."""
+
 
 async def measure(suites: Sequence[str], say: Say) -> list[Result]:
     """Run `suites` in order, each on a fresh log, and return what they have found."""
@@ -79,6 +89,8 @@ async def measure(suites: Sequence[str], say: Say) -> list[Result]:
         with machine.scratch() as directory:
             if suite in IN_THIS_PROCESS:
                 rows = IN_THIS_PROCESS[suite](directory, say)
+            elif suite in WITHOUT_A_BROKER:
+                rows = await WITHOUT_A_BROKER[suite](directory, say)
             elif suite == "kafka":
                 async with machine.broker(directory) as here:
                     rows, peers = await throughput.kafka(here, say)
@@ -91,22 +103,16 @@ async def measure(suites: Sequence[str], say: Say) -> list[Result]:
             elif suite == "mails":
                 async with machine.broker(directory) as here:
                     rows = await throughput.mails(here, say)
-            elif suite == "distance":
-                rows = await distance.measure(say)
-            elif suite == "backlog":
-                rows = await backlog.measure(directory, say)
             elif suite == "recovery":
                 async with machine.broker(directory) as here:
                     rows = await recovery.measure(here, say)
             elif suite == "explain":
                 async with machine.broker(directory) as here:
                     rows = await explaining.measure(here, say)
-            elif suite == "idle":
+            else:
                 rows = await idle.embedded(directory / "shop", say)
                 async with machine.broker(directory) as here:
                     rows += await idle.kafka(here, directory / "kafka", say)
-            else:
-                rows = await footprint.measure(directory, say)
         found += rows
     return found
 

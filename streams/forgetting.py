@@ -56,6 +56,11 @@ class Forgetter:
         """Whether another commit is wanted, since there is more to be removed."""
         return len(self._found) > 0
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether all were looked through and none is left to be removed."""
+        return self._is_done() and not self._found
+
     def removals(self, changed: Collection[Item]) -> list[Item]:
         """Return tombstones to be written with a commit, none for anybody among the `changed`."""
         busy = {key for key, _ in changed} if self._found else set()
