@@ -70,7 +70,7 @@ from schemas.stored import (
 )
 from schemas.topics import CUSTOMER_EVENTS
 from schemas.unfinished import LAYOUT_KEY, Change, Telling, pack_layout, unpack_layout
-from schemas.wire import parse_record
+from schemas.wire import check_headers, parse_record
 
 VISIT = 5
 """What a visit of a customer costs, in events: 250 µs of 50."""
@@ -497,6 +497,7 @@ class PartitionActors(Mending):
                 return
             key = event.customer.encode()
             if self._belongs_elsewhere(record, key):
+                check_headers(record)  # ours come on top of them
                 self._effects.append(move(OutRecord(*record[4:]), key))
                 self._counts.events[event.type, "moved"] += 1
                 return

@@ -43,6 +43,19 @@ SOURCE_BYTES = 4_000
 """Of an event's source: a thousand characters, as in the other forms."""
 
 
+MAX_HEADERS_BYTES = 32_000
+"""Of all headers of a record that is passed on whole: with the largest value that is what a log
+takes, and room for ours."""
+
+
+def check_headers(record: Record) -> None:
+    """See that a record can be passed on whole. Raises Unreadable."""
+    size = sum(len(name) + len(value or b"") for name, value in record.headers)
+    if size > MAX_HEADERS_BYTES:
+        problem = f"headers: {size} bytes, at most {MAX_HEADERS_BYTES} are passed on"
+        raise Unreadable("too_large", problem)
+
+
 def parse_record(record: Record) -> Event:
     """Read a record of the log. Raises Unreadable.
 

@@ -10,12 +10,14 @@ import pytest
 
 from agents import handing_over
 from agents.effects import Effect
+from agents.partition import PartitionActors
 from schemas import topics
 from schemas.bounds import RECORD_BYTES
 from schemas.customer import Customer
 from schemas.customer.shopping import Cart, Line
 from schemas.dead_letters import MAX_LETTER_BYTES, read_letter, refuse
 from schemas.records import OutRecord, Record
+from schemas.stored import Progress
 from schemas.wire import MAX_EVENT_BYTES
 from tests.agents.test_full_records import EMOJI, keeps_to_its_bounds, longest
 from tests.agents.world import START, World
@@ -107,6 +109,24 @@ def test_an_event_that_grows_when_it_is_passed_on_is_refused(type_: str) -> None
     assert len(world.records) == number + 1
     assert world.store == kept
     assert largest(world.effects) <= MAX_LETTER_BYTES
+
+
+@pytest.mark.parametrize(("padding", "moved"), [(31_000, True), (47_000, False)])
+def test_a_record_in_the_wrong_partition_is_moved_if_ours_fits_on_top(
+    padding: int, moved: bool
+) -> None:
+    world = World()
+    actors = PartitionActors(
+        partition=0, load=world.store.get, definitions=world.definitions,
+        progress=Progress(live=world.first), home=lambda _: 1,
+    )  # fmt: skip
+    value = b'{"x":"' + b"x" * 999_000 + b'"}'
+    headers = (("ce_id", b"1"), ("ce_type", b"customer.updated"), ("x", b"x" * padding))
+    record = Record(topics.CUSTOMER_EVENTS, 0, 0, START, b"anna", value, headers)
+    (effect,) = actors.receive([record]).effects
+    assert (effect.topic == topics.CUSTOMER_EVENTS) == moved
+    if moved:
+        assert size(effect.record) < LIMIT - 1_000
 
 
 # Mails.
