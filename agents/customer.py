@@ -32,7 +32,7 @@ from agents.effects import signal
 from agents.workflows import turn
 from schemas.customer import Customer
 from schemas.definitions.triggers import OnProduct
-from schemas.events import INTERNAL_TYPES, Event
+from schemas.events import Event
 from schemas.retry import Retry
 from schemas.signals import CustomerErased, DataRequested
 from schemas.unfinished import Change
@@ -48,9 +48,8 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
     What our own actors have told was heard by its origin (`agents/origins.py`). Raises Refused,
     having changed nothing, when the event makes no sense or could not be remembered.
     """
-    told = event.origin is not None and event.type in INTERNAL_TYPES
-    wanted = b"" if told else recognition.digest(event, context)
-    if not told and recognition.is_known(customer, event, wanted, context):
+    wanted = recognition.digest(event, context)
+    if recognition.is_known(customer, event, wanted, context):
         return False
     if customer.became and event.type not in _OWN:
         identity.forward(customer, event, context)
@@ -66,8 +65,7 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
             _apply(customer, event, context)
         except Repeated:
             return False
-    if not told:
-        recognition.remember(customer, event, wanted, context)
+    recognition.remember(customer, event, wanted, context)
     return True
 
 

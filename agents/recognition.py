@@ -21,7 +21,7 @@ from xxhash import xxh3_64_digest
 from agents import digests
 from agents.context import Context, Refused
 from schemas.customer import MEMORY_BYTES, SEEN_BYTES, Customer
-from schemas.events import Event
+from schemas.events import INTERNAL_TYPES, Event
 
 DAY_MS = 86_400_000
 REMEMBERED_MS = 7 * DAY_MS
@@ -89,7 +89,9 @@ def digest(event: Event, context: Context) -> bytes:
 def is_known(customer: Customer, event: Event, wanted: bytes, context: Context) -> bool:
     """Return whether the customer has had the event within the span; `wanted` is its digest.
 
-    Raises Refused when it is new and could not be remembered.
+    What our own actors have told is asked about, too: release 0.1 told it without an origin, and
+    may have been killed before it knew that it had. Raises Refused when the event is new and could
+    not be remembered.
     """
     memory = customer.memory
     if len(memory) == 1 and not customer.seen:
@@ -109,13 +111,15 @@ def _is_known(customer: Customer, event: Event, wanted: bytes, context: Context)
         if digests.contains(ids, wanted if key >= 0 else digests.digest(event.id)):
             return True
         size += len(ids)
-    if size > _ROOM - _KEPT_FREE - SEEN_BYTES and event.type not in _HEARD_ANYWAY:
+    if size > _ROOM - _KEPT_FREE - SEEN_BYTES and not _is_heard_anyway(event):
         _require_room(size, event)
     return False
 
 
 def remember(customer: Customer, event: Event, wanted: bytes, context: Context) -> None:
-    """Keep the digest of an event that the customer has had now."""
+    """Keep the digest of an event that the customer has had now, unless it has an origin."""
+    if event.origin is not None and event.type in INTERNAL_TYPES:
+        return
     today = context.now // DAY_MS
     ids = customer.memory.get(today)
     if ids is None or customer.seen:
@@ -124,6 +128,12 @@ def remember(customer: Customer, event: Event, wanted: bytes, context: Context) 
     if event.type in _HEARD_ANYWAY and _size(customer) + SEEN_BYTES > _ROOM:
         return
     customer.memory[today] = ids + wanted
+
+
+def _is_heard_anyway(event: Event) -> bool:
+    return event.type in _HEARD_ANYWAY or (
+        event.origin is not None and event.type in INTERNAL_TYPES
+    )
 
 
 def _first_day(context: Context) -> int:

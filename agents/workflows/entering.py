@@ -141,7 +141,7 @@ def _begin(
     id_ = f"{published.workflow.id}/{subject}/"
     going_on = [other for other in customer.runs if other.workflow == published.workflow.id]
     for other in going_on:
-        if other.id.startswith(id_) and "/" not in other.id[len(id_) :]:
+        if other.id.startswith(id_) and _is_same(other.id[len(id_) :], published, occurrence):
             return None  # it is in this very conversation already
     reason = _kept_out(customer, published, subject, len(going_on), context)
     if reason is not None and _is_said(customer, published, reason, subject):
@@ -165,6 +165,18 @@ def _begin(
     context.begun += 1
     context.moving.append(run)
     return run
+
+
+def _is_same(rest: str, published: Published, occurrence: Occurred) -> bool:
+    """Whether a run with the same subject is the same conversation; `rest` follows it in its id.
+
+    Two sources may call two events alike. The same one is recognised before it comes to workflows;
+    if it comes again when nobody remembers it any more, it has the same time.
+    """
+    if "/" in rest:
+        return False
+    told_by_event = published.workflow.entry.once_per == "event" and not occurrence.id
+    return not told_by_event or rest == str(occurrence.time)
 
 
 def _subject(once_per: str, occurrence: Occurred, context: Context) -> str:

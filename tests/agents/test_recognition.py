@@ -16,6 +16,7 @@ from schemas.customer import (
     decode_customer,
     encode_customer,
 )
+from schemas.records import OutRecord
 from schemas.stored import FORMAT, HEAD_SIZE, pack
 from streams.replay import replay_file
 from tests.agents.world import DAY, FILES, HOUR, MINUTE, START, World
@@ -319,3 +320,40 @@ def test_it_costs_eight_bytes_an_event() -> None:
 def test_a_grave_has_no_memory() -> None:
     world = look(World(), 1, 2, 3).tell("customer.erasure_requested")
     assert world.store[b"anna"] == pack(world.customer().applied, 2**63 - 1, b"")
+
+
+SUPPORT = """
+id: w30-asked
+title: {it: Domanda}
+trigger: support.requested
+entry: {once_per: event}
+steps:
+  - {id: wait, wait: 20d, tag: asked}
+"""
+
+
+def test_events_that_two_sources_call_alike_begin_a_run_each() -> None:
+    world = World.of(SUPPORT)
+    for minute, sender in enumerate(("/desk", "/chat", "/desk")):
+        world.at(minute * MINUTE).tell("support.requested", id_="1", sender=sender)
+    assert len(world.customer().runs) == 2
+
+
+def test_an_event_that_nobody_remembers_any_more_begins_no_second_run() -> None:
+    world = World.of(SUPPORT)
+    for day in (0, 10):
+        world.at(day * DAY).tell("support.requested", id_="1", happened=0)
+    assert len(world.customer().runs) == 1
+
+
+def test_what_release_0_1_has_told_is_known_when_it_is_told_again_with_an_origin() -> None:
+    """It was killed between the effects and the state, and a worker of this release took over."""
+    world = World().tell("product.viewed", "v", product_id="p")
+    world.tell("customer.identified", "v", customer_id="anna")
+    (merge,) = [r for r in world.records if r.header("ce_type") == b"visitor.merged"]
+    again = World()
+    plain = [(name, value) for name, value in merge.headers if not name.startswith("ritorno_")]
+    for headers in (plain, merge.headers):
+        again.append(OutRecord(merge.key, merge.value, tuple(headers)))
+    assert again.refusals == []
+    assert again.customer().views == 1

@@ -18,7 +18,7 @@ from agents.definitions import Definitions
 from agents.partition import PartitionActors
 from schemas.customer import Customer, decode_customer
 from schemas.definitions import DEFINITION, canonical
-from schemas.records import OutRecord
+from schemas.records import OutRecord, Record
 from schemas.stored import FORMAT
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS
 from streams.clock import VirtualClock
@@ -262,7 +262,8 @@ async def test_a_merge_told_by_the_next_release_waits_for_a_worker_that_can_read
     (merge,) = [n for n, r in enumerate(unread) if r.header("ce_type") == b"visitor.merged"]
     told = json.loads(unread[merge].value or b"")
     told["format"] = FORMAT + 1
-    unread[merge] = unread[merge]._replace(value=json.dumps(told).encode())
+    newer = OutRecord(unread[merge].key, json.dumps(told).encode(), unread[merge].headers)
+    unread[merge] = Record(*unread[merge][:4], *SIGNER.sign(CUSTOMER_EVENTS, newer))
     for _ in range(3):
         await built.read(1)
     assert built.customer(customer).first_seen == 0
