@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agents.budget import VISITS
 from schemas.decisions import Decision
 from schemas.records import OutRecord
 from streams.clock import VirtualClock
@@ -150,3 +151,30 @@ async def _nothing() -> None:
 
 async def _moment(_: int) -> None:
     pass
+
+
+async def test_more_is_due_at_once_than_one_record_does(tmp_path: Path) -> None:
+    """The budget of a record leaves timers over; they are due at once, and no time passes."""
+    clock = VirtualClock(START)
+    sink = Sink(tmp_path / "mails", clock, lambda _address, _tried: "")
+    sink.prepare()
+    await sink.open()
+    number = 3 * VISITS
+    everybody = [
+        Happening(START, record(f"{n}", "cart.product_added", IN_CART.value or b"")
+                  ._replace(key=f"c{n}".encode()))
+        for n in range(number)
+    ]  # fmt: skip
+    moments: list[int] = []
+
+    async def moment(now: int) -> None:
+        moments.append(now)
+
+    here = settings(tmp_path, sink.port).model_copy(update={"partitions": 1})
+    async with asyncio.timeout(60), running(here, clock) as machine:
+        await drive(machine, everybody, until=START + 3 * HOUR, step=1_000, moment=moment)
+        ledger = await ledger_of(machine)
+    await sink.close()
+    assert sorted(set(moments)) == [START, START + HOUR, START + 3 * HOUR]
+    assert len(ledger.last) > 0
+    assert ledger.events["cart.product_added"] == number
