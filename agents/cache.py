@@ -12,9 +12,10 @@ from weakref import WeakMethod, WeakSet
 
 from schemas.customer import Customer
 
-CACHE_BYTES = 256 << 20
-"""Of a process whose settings say nothing else: some 20,000 customers of the usual size."""
-EMPTY = 2_000
+CACHE_BYTES = 128 << 20
+"""Of a process whose settings say nothing else: some 10,000 customers of the usual size. Python's
+search for cycles looks through all of them, and nobody gets an answer meanwhile."""
+EMPTY = 4_000
 """Bytes of a decoded customer of whom nothing is known."""
 PER_KEPT_BYTE = 7
 """Bytes of decoded objects for each byte of the kept form; DESIGN.md has 12–17 kB for 2.4 kB."""

@@ -74,11 +74,11 @@ from schemas.wire import check_headers, parse_record
 
 VISIT = 5
 """What a visit of a customer costs, in events: 250 µs of 50."""
-TURN = 400
-"""Events, or as much work, between two pauses: some 20 ms, so that whoever else lives in the
+TURN = 200
+"""Events, or as much work, between two pauses: some 10 ms, so that whoever else lives in the
 process (heartbeats, metrics, mails) gets a turn. A record whose budget was used up is longer."""
-PORTION = 8_000
-"""Events, or as much work, after which changes are to be taken: some 0.4 s, so that what is not
+PORTION = 5_000
+"""Events, or as much work, after which changes are to be taken: some 0.25 s, so that what is not
 written yet stays small. A batch of events alone is smaller than that."""
 
 
@@ -247,7 +247,7 @@ class PartitionActors(Mending):
                 self._counts.failed_expressions += len(context.failures)
             self._customers.let_go()
             self._work += 1
-            if self._work >= TURN:
+            if self._work >= TURN and record is not records[-1]:
                 self._worked += self._work
                 self._work = 0
                 yield self._worked >= PORTION

@@ -17,6 +17,7 @@
     million    a million customers come back to a worker with an empty data directory
     visitors   what visitors cost of whom nothing is known, and how they are forgotten
     idle       what a shop in which nothing happens writes in a day
+    sale       the longest wait for an answer while a sale, held mails and a workflow come at once
 
 Writes `benchmarks/results.json`. Broker, workers and peers share this machine's cores, so close
 whatever else needs them.
@@ -37,6 +38,7 @@ from rich.console import Console
 from benchmarks import (
     assembly,
     backlog,
+    big_sale,
     catalogue,
     cost,
     distance,
@@ -60,7 +62,7 @@ from benchmarks.say import Say, telling
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
           "explain", "replay", "standing", "catalogue", "cost", "memory", "visitors",
-          "idle", "timers", "million")  # fmt: skip
+          "idle", "timers", "million", "sale")  # fmt: skip
 
 IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "assembly": lambda _, say: assembly.measure(say),
@@ -81,6 +83,15 @@ WITHOUT_A_BROKER: Mapping[str, Callable[[Path, Say], Awaitable[list[Result]]]] =
 """Suites that make what they need themselves."""
 
 
+ON_KAFKA: Mapping[str, Callable[[machine.Machine, Say], Awaitable[list[Result]]]] = {
+    "mails": throughput.mails,
+    "recovery": recovery.measure,
+    "explain": explaining.measure,
+    "sale": big_sale.measure,
+}
+"""Suites that need nothing but a worker on a real broker."""
+
+
 async def measure(suites: Sequence[str], say: Say) -> list[Result]:
     """Run `suites` in order, each on a fresh log, and return what they have found."""
     found: list[Result] = []
@@ -91,6 +102,9 @@ async def measure(suites: Sequence[str], say: Say) -> list[Result]:
                 rows = IN_THIS_PROCESS[suite](directory, say)
             elif suite in WITHOUT_A_BROKER:
                 rows = await WITHOUT_A_BROKER[suite](directory, say)
+            elif suite in ON_KAFKA:
+                async with machine.broker(directory) as here:
+                    rows = await ON_KAFKA[suite](here, say)
             elif suite == "kafka":
                 async with machine.broker(directory) as here:
                     rows, peers = await throughput.kafka(here, say)
@@ -100,15 +114,6 @@ async def measure(suites: Sequence[str], say: Say) -> list[Result]:
             elif suite == "million":
                 async with machine.embedded(directory) as here:
                     rows = await million.measure(here, say)
-            elif suite == "mails":
-                async with machine.broker(directory) as here:
-                    rows = await throughput.mails(here, say)
-            elif suite == "recovery":
-                async with machine.broker(directory) as here:
-                    rows = await recovery.measure(here, say)
-            elif suite == "explain":
-                async with machine.broker(directory) as here:
-                    rows = await explaining.measure(here, say)
             else:
                 rows = await idle.embedded(directory / "shop", say)
                 async with machine.broker(directory) as here:

@@ -19,7 +19,7 @@ TELLING_PREFIX = OWN_PREFIX + b"telling/"
 """Begins the changelog keys of what customers are still to be told of; the offset follows."""
 
 
-class Change(msgspec.Struct, frozen=True, array_like=True):
+class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What has happened to a product."""
 
     kind: ProductChange
@@ -31,7 +31,7 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
     Empty for a launch, which is about the product's category."""
 
 
-class Telling(msgspec.Struct, frozen=True, array_like=True):
+class Telling(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What customers are told of, one after the other in the order of their keys."""
 
     offset: int
@@ -44,7 +44,7 @@ class Telling(msgspec.Struct, frozen=True, array_like=True):
     """Of which another version is live, and whose runs follow it."""
 
 
-class Cut(msgspec.Struct, frozen=True, array_like=True):
+class Cut(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How far the work of one record went."""
 
     offset: int
@@ -59,7 +59,7 @@ ALL = (NEVER, b"")
 NOBODY = (-1, b"")
 
 
-class Layout(msgspec.Struct, frozen=True, array_like=True):
+class Layout(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How the work lay over the records of a batch. A record without a cut did all of it."""
 
     until: int = 0

@@ -365,7 +365,7 @@ class CustomersRuntime(Generic[ChangesT]):
         """Let the actors receive until changes are to be taken; return whether that was all.
 
         The event loop runs at each pause, and one partition of all goes on at a time: eight of
-        them, each with 20 ms to do, would let everybody else wait for all eight.
+        them, each with 10 ms to do, would let everybody else wait for all eight.
         """
         while True:
             async with self._processor:

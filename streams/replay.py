@@ -18,6 +18,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from agents.budget import VISITS
 from agents.changes import Place, Poisoned, Unwritable
 from agents.definitions import Definitions
 from agents.effects import Effect
@@ -108,6 +109,7 @@ class Partition:
         insists_from: int = 0,
         place: Callable[[int], str] = "offset {}".format,
         watch: Callable[[SendCommand | Decision], None] | None = None,
+        visits: int = VISITS,
     ) -> None:
         """`aside` is what live has set aside. Without a `signer` everybody is believed, with one
         whoever has signed or stands before the offset `insists_from`. `place` says where the record
@@ -121,6 +123,7 @@ class Partition:
         self._outcome = outcome
         self._parse = parse
         self._watch = watch
+        self._visits = visits
         self._store: dict[bytes, bytes] = {}
         self._since: list[Record] = []
         self._told = 0
@@ -223,6 +226,7 @@ class Partition:
             home=self._home,
             parse=self._parse,
             signer=self._signer,
+            visits=self._visits,
         )
 
     def _kept_under(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
@@ -399,12 +403,15 @@ async def replay_topic(
     definitions: Definitions,
     signer: Signer | None = None,
     report: Callable[[int, int], None] | None = None,
+    visits: int = VISITS,
 ) -> Outcome:
     """Replay a recorded topic up to and including the append time `until` (ms).
 
     With a `signer` the records of `customer-events` are believed as the worker has believed them;
     without, or of another topic, all are. `report` is called with the records read so far and those
-    there are. Raises ReplayError when there is no such topic, LogError when the log can't be read.
+    there are. `visits` is the budget of a record, as the topic's workers have it
+    (`agents/budget.py`). Raises ReplayError when there is no such topic, LogError when the log
+    can't be read.
     """
     try:
         ranges = await log.offsets(topic)
@@ -423,6 +430,7 @@ async def replay_topic(
             aside=await _set_aside(log, topic, number, span, checks),
             signer=checks,
             insists_from=0 if checks is None else await _insists_from(log, number),
+            visits=visits,
         )
         async for chunk in log.read(topic, number, span.start, span.end):
             for record in chunk:

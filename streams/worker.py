@@ -20,6 +20,7 @@ from typing import Protocol
 
 import structlog
 
+from agents.cache import CacheMemory
 from agents.changes import Changes
 from agents.definitions import Definitions
 from agents.mailer.compose import Composer
@@ -195,6 +196,7 @@ class Worker:
                 definitions=definitions,
                 home=lambda key: partition_of(key, partitions),
                 signer=signer,
+                memory=CacheMemory(self.settings.cache_mb << 20),
             ),
             library=Library(self.log, definitions),
             ticks=self.ticks,

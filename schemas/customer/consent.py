@@ -29,7 +29,7 @@ ListName = Annotated[str, InBytes(LIST_BYTES)]
 _Text = Annotated[str, InBytes(EVIDENCE_TEXT)]
 
 
-class Consent(msgspec.Struct, array_like=True):
+class Consent(msgspec.Struct, array_like=True, gc=False):
     """The last word on one purpose, with the event that is its evidence."""
 
     given: bool
@@ -38,7 +38,7 @@ class Consent(msgspec.Struct, array_like=True):
     event_id: Key
 
 
-class Evidence(msgspec.Struct, array_like=True):
+class Evidence(msgspec.Struct, array_like=True, gc=False):
     """Something that the customer said, and what proves it."""
 
     purpose: Annotated[str, InBytes(9)]
@@ -55,7 +55,7 @@ class Evidence(msgspec.Struct, array_like=True):
     ip: Annotated[str, InBytes(IP_BYTES)] = ""
 
 
-class Subscription(msgspec.Struct, array_like=True):
+class Subscription(msgspec.Struct, array_like=True, gc=False):
     """Membership of one list."""
 
     subscribed: bool

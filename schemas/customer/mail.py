@@ -25,7 +25,7 @@ BOUNCES_COUNTED = 32
 """Soft bounces whose mails are remembered: mailing ends long before."""
 
 
-class Sent(msgspec.Struct, array_like=True):
+class Sent(msgspec.Struct, array_like=True, gc=False):
     """A mail that was commanded."""
 
     time: int
@@ -36,7 +36,7 @@ class Sent(msgspec.Struct, array_like=True):
     command_id: Word = ""
 
 
-class Pending(msgspec.Struct, array_like=True):
+class Pending(msgspec.Struct, array_like=True, gc=False):
     """A commanded mail whose outcome is not known yet: it can still be taken back."""
 
     command_id: Word
@@ -50,7 +50,7 @@ class Pending(msgspec.Struct, array_like=True):
     shop's, whose people are told. A cancel has to follow it."""
 
 
-class MailHabits(msgspec.Struct, array_like=True):
+class MailHabits(msgspec.Struct, array_like=True, gc=False):
     """What the customer does with mails, as far as that may be known."""
 
     sent: int = 0
@@ -64,7 +64,7 @@ class MailHabits(msgspec.Struct, array_like=True):
     """Clicks in promotional mails."""
 
 
-class Accepted(msgspec.Struct, array_like=True):
+class Accepted(msgspec.Struct, array_like=True, gc=False):
     """A mail that a relay has taken, of which nobody has said yet that it failed."""
 
     digest: Annotated[bytes, InBytes(8)]
@@ -72,7 +72,7 @@ class Accepted(msgspec.Struct, array_like=True):
     time: int
 
 
-class Bounces(msgspec.Struct, array_like=True):
+class Bounces(msgspec.Struct, array_like=True, gc=False):
     """Soft bounces since the last delivery."""
 
     soft: int = 0

@@ -35,7 +35,7 @@ SEGMENTS_KEPT = 100
 _Text = Annotated[str, InBytes(PROFILE_BYTES)]
 
 
-class Profile(msgspec.Struct, array_like=True):
+class Profile(msgspec.Struct, array_like=True, gc=False):
     """Who the customer is."""
 
     email: Annotated[str, InBytes(ADDRESS_BYTES)] = ""
@@ -52,7 +52,7 @@ class Profile(msgspec.Struct, array_like=True):
     """`less`: the customer has asked for fewer mails. Empty or `normal`: has not."""
 
 
-class Score(msgspec.Struct, array_like=True):
+class Score(msgspec.Struct, array_like=True, gc=False):
     """A score that halves with time: `value` was right at `time`."""
 
     value: float = 0.0
@@ -62,7 +62,7 @@ class Score(msgspec.Struct, array_like=True):
     """When the rules last held whose points end after a time, by rule."""
 
 
-class Tag(msgspec.Struct, array_like=True):
+class Tag(msgspec.Struct, array_like=True, gc=False):
     """A tag with its date."""
 
     added: int

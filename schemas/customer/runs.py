@@ -42,7 +42,7 @@ DATED_KEPT = 40
 """Workflows that begin on a date, of which it is remembered when that was there last."""
 
 
-class Run(msgspec.Struct, array_like=True):
+class Run(msgspec.Struct, array_like=True, gc=False):
     """One customer's way through one workflow. Its wait is its timer."""
 
     id: Annotated[str, InBytes(RUN_ID_BYTES)]
@@ -80,7 +80,7 @@ class Run(msgspec.Struct, array_like=True):
     """Why its current step is put off until `due`, as it was last decided; empty when it isn't."""
 
 
-class Entered(msgspec.Struct, array_like=True):
+class Entered(msgspec.Struct, array_like=True, gc=False):
     """The last time a workflow was entered, and for which cart or list."""
 
     subject: Key

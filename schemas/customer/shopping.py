@@ -67,7 +67,7 @@ that puts its codes in another order each month gets through five years. Then no
 more, rather than one twice."""
 
 
-class Interest(msgspec.Struct, array_like=True):
+class Interest(msgspec.Struct, array_like=True, gc=False):
     """How much a customer has looked at one product."""
 
     times: Annotated[list[int], InNumber(VIEWS_KEPT)] = []
@@ -77,7 +77,7 @@ class Interest(msgspec.Struct, array_like=True):
     """When it was put on the wish list, 0 if it was not."""
 
 
-class Line(msgspec.Struct, array_like=True):
+class Line(msgspec.Struct, array_like=True, gc=False):
     """One product in a cart or an order."""
 
     product_id: Key
@@ -90,7 +90,7 @@ class Line(msgspec.Struct, array_like=True):
     brand: Annotated[str, InBytes(BRAND_BYTES)] = ""
 
 
-class Cart(msgspec.Struct, array_like=True):
+class Cart(msgspec.Struct, array_like=True, gc=False):
     """What lies in the cart. An empty one keeps `number` and `changed`, to date what comes late."""
 
     number: int = 0
@@ -114,7 +114,7 @@ class Cart(msgspec.Struct, array_like=True):
         )
 
 
-class Given(msgspec.Struct, array_like=True):
+class Given(msgspec.Struct, array_like=True, gc=False):
     """How far a list of a pool's codes is used up (`agents/pools.py`)."""
 
     version: Word
@@ -126,7 +126,7 @@ class Given(msgspec.Struct, array_like=True):
 OrderStatus = Literal["completed", "shipped", "delivered", "cancelled", "refunded"]
 
 
-class Order(msgspec.Struct, array_like=True):
+class Order(msgspec.Struct, array_like=True, gc=False):
     """One of the last orders."""
 
     id: Key
@@ -156,7 +156,7 @@ class Order(msgspec.Struct, array_like=True):
     """Whose order number it is; empty where there is but one shop (`agents/recognition.py`)."""
 
 
-class OrderStatistics(msgspec.Struct, array_like=True):
+class OrderStatistics(msgspec.Struct, array_like=True, gc=False):
     """All orders ever, in numbers."""
 
     count: int = 0
@@ -169,14 +169,14 @@ class OrderStatistics(msgspec.Struct, array_like=True):
     last: int = 0
 
 
-class Bought(msgspec.Struct, array_like=True):
+class Bought(msgspec.Struct, array_like=True, gc=False):
     """How often something was bought, in how many orders, and when last."""
 
     orders: int = 0
     last: int = 0
 
 
-class MonthOfOrders(msgspec.Struct, array_like=True):
+class MonthOfOrders(msgspec.Struct, array_like=True, gc=False):
     """The orders of one month."""
 
     orders: int = 0
@@ -184,7 +184,7 @@ class MonthOfOrders(msgspec.Struct, array_like=True):
     """By currency, before refunds."""
 
 
-class Purchases(msgspec.Struct, array_like=True):
+class Purchases(msgspec.Struct, array_like=True, gc=False):
     """What was bought and how, of all orders ever, as far as there is room."""
 
     products: Annotated[dict[Key, Bought], InBytes(PRODUCTS_BOUGHT_ROOM)] = {}
@@ -201,7 +201,7 @@ class Purchases(msgspec.Struct, array_like=True):
     """Orders by currency."""
 
 
-class Coupon(msgspec.Struct, array_like=True):
+class Coupon(msgspec.Struct, array_like=True, gc=False):
     """A code that was issued to the customer."""
 
     code: Annotated[str, InBytes(CODE_BYTES)]
@@ -213,7 +213,7 @@ class Coupon(msgspec.Struct, array_like=True):
     """The order that it was redeemed with."""
 
 
-class EarnedPoints(msgspec.Struct, array_like=True):
+class EarnedPoints(msgspec.Struct, array_like=True, gc=False):
     """Loyalty points of one order or step; what a refund takes is negative."""
 
     time: int

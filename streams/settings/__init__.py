@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     worker_id: Identifier = Field(default_factory=_default_worker_id)
     workflows_dir: Path = Field(default_factory=_default_workflows_dir)
     store: Literal["rocksdict", "memory"] = "rocksdict"
+    cache_mb: int = Field(default=128, ge=1, le=1_000_000)
+    """Megabytes for customers who are kept decoded, of all partitions of a worker together."""
     partitions: int | None = Field(default=None, ge=1, le=1024)
     """Of the per-customer topics, when they are created; None: 8 on Kafka, 4 embedded."""
     replication: int = Field(default=1, ge=1, le=16)

@@ -239,6 +239,7 @@ class Process:
                 home=lambda key: partition_of(key, PARTITIONS),
                 memory=CacheMemory(life.chance.choice([0, 20_000, 1 << 30])),
                 signer=SIGNER,
+                visits=world.visits,
             ),
             library=Library(log, definitions),
             ticks=Ticks(log, CUSTOMER_EVENTS, world.clock, HOUR),
@@ -299,6 +300,8 @@ class World:
 
     def __init__(self, chance: random.Random, start: int) -> None:
         self.chance = chance
+        self.visits = chance.choice([1, 2, 3, 100])
+        """The budget of a record: mostly less than there is to do at one."""
         self.clock = VirtualClock(start)
         self.log = SkewedLog(self.clock, chunk=7)
         self.handed_over: Counter[str] = Counter()

@@ -10,9 +10,11 @@ import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 from schemas.instant import to_rfc3339
+from schemas.products import Product
 from schemas.records import OutRecord
 
 MINUTE = 60_000
@@ -91,6 +93,14 @@ class Shop:
         happening = self._make(self._chance.choice(keys), self._time(now))
         self.all.append(happening)
         return happening
+
+    def feed(self) -> list[Product]:
+        """Return a feed with other prices, and what is sold out."""
+        return [
+            Product(sku=each, name=each, price=Decimal(self._chance.choice([8, 9, 10])),
+                    stock=self._chance.choice([0, 5, 5]))
+            for each in self._chance.sample(PRODUCTS, self._chance.randint(1, 3))
+        ]  # fmt: skip
 
     def _time(self, now: int) -> int:
         late = self._chance.choice([0, 0, 0, 0, 3, 70, 300, 1_500]) * MINUTE

@@ -12,6 +12,7 @@ from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
 from streams.definitions import publish, read_files
 from streams.partitioner import partition_of
+from streams.products import publish as feed
 from streams.topology import topics
 from streams.yaml_text import read_yaml
 from tests.keys import SIGNER
@@ -65,8 +66,25 @@ def definition(text: str) -> tuple[str, bytes]:
     return read.id, canonical(read)
 
 
+CHEAPER = """
+id: w97-cheaper
+title: {it: Prezzo}
+trigger: {product: price_drop, of: in_cart}
+entry: {once_per: product, again_after: 1h}
+steps:
+  - {id: tag, tag: "cheaper:{run.product}", lasts: 3d}
+  - {id: words, send: price-drop, kind: promotional, products: trigger, expires: 2d}
+"""
+AGAIN = """
+id: w97-again
+title: {it: Di nuovo}
+trigger: {product: back_in_stock}
+entry: {once_per: product}
+steps:
+  - {id: tag, wait: 2h, tag: "interest:{run.product}", lasts: 2d}
+"""
 FILES = read_files(Path(__file__).parents[2] / "workflows") | dict(
-    map(definition, (EVERYTHING.replace("WAIT", "2d"), CALLED))
+    map(definition, (EVERYTHING.replace("WAIT", "2d"), CALLED, CHEAPER, AGAIN))
 )
 STEPS = 45
 SPIN = 20
@@ -110,6 +128,8 @@ class Story:
             await self._append(chance.choice(UNREADABLE))
         if chance.random() < 0.05:
             await self._publish_another_version()
+        for _ in range(chance.choice([0, 0, 0, 0, 1, 3])):
+            await feed(world.log, self.shop.feed(), SIGNER)
 
     async def _append(self, record: OutRecord) -> None:
         place = partition_of(record.key or b"", PARTITIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -10,11 +11,12 @@ import pytest
 
 from agents import customer as actor
 from agents import digests
-from agents.budget import Budget
+from agents.budget import Budget, Laying
 from agents.context import Context
 from agents.mailer import lifecycle
 from agents.mailer.entry import Entry
 from agents.partition import PartitionActors
+from agents.tellings import Tellings
 from schemas.records import Record
 from schemas.stored import PROGRESS_KEY, pack_progress
 from streams import customers
@@ -162,6 +164,22 @@ def time_is_the_last_append_time(patch: Patch) -> None:
     patch.setattr(PartitionActors, "absorbing", absorbed)
 
 
+def how_far_the_work_went_is_not_written(patch: Patch) -> None:
+    patch.setattr(Laying, "take", lambda *_: None)
+
+
+def the_budget_depends_on_the_process(patch: Patch) -> None:
+    patch.setattr(Laying, "budget", lambda self, _: Budget(random.randint(1, 3)))
+
+
+def who_was_told_of_a_sale_is_not_remembered(patch: Patch) -> None:
+    patch.setattr(Tellings, "progress", lambda self: [(each.telling.offset, b"") for each in self])
+
+
+def what_was_to_be_told_is_forgotten(patch: Patch) -> None:
+    patch.setattr(Tellings, "progress", lambda _: [])
+
+
 BREAKS = [
     repeated_records_count_again,
     repeated_events_count_again,
@@ -176,6 +194,10 @@ BREAKS = [
     ambiguous_marketing_is_sent_again,
     transactional_mails_are_given_up,
     time_is_the_last_append_time,
+    how_far_the_work_went_is_not_written,
+    the_budget_depends_on_the_process,
+    who_was_told_of_a_sale_is_not_remembered,
+    what_was_to_be_told_is_forgotten,
 ]
 
 

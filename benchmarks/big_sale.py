@@ -1,0 +1,277 @@
+"""All at once: a sale, held mails that may go, and another version that runs follow.
+
+A worker with 200,000 customers (RocksDB, on Kafka) while 1,000 events a second come in. At one
+instant 20,000 held mails may go, 1,000 prices fall that concern 100,000 customers, and a workflow
+is published whose 50,000 runs go by the live version. Measured: the longest wait for an answer of
+/healthz meanwhile, and when all of it is done. That no heartbeat came too late shows by no
+partition having been opened again. Nobody answers at the relay: it is the decisions that are seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from agents.definitions import Definitions
+from agents.partition import PartitionActors
+from benchmarks import machine
+from benchmarks.machine import SIGNER, Machine, Worker
+from benchmarks.recovery import as_read
+from benchmarks.results import Result, result
+from benchmarks.say import Say
+from benchmarks.throughput import SEED, SILENT
+from benchmarks.workload import Workload, fill
+from schemas.customer import Customer, decode_customer, encode_customer
+from schemas.customer.shopping import Line
+from schemas.definitions import DEFINITION, canonical
+from schemas.instant import to_rfc3339
+from schemas.products import Product
+from schemas.records import OutRecord
+from schemas.stored import PROGRESS_KEY, Progress, pack_progress, unpack_progress
+from schemas.topics import (
+    CUSTOMER_EVENTS,
+    CUSTOMERS_CHANGELOG,
+    SEND_COMMANDS,
+)
+from streams import products
+from streams.clock import SystemClock
+from streams.definitions import publish
+from streams.partitioner import partition_of
+from streams.replay import prepared
+from streams.yaml_text import read_yaml
+
+CUSTOMERS = 200_000
+IN_SALE = 100_000
+HELD = 20_000
+FOLLOWING = 50_000
+PRICES = 1_000
+EVENTS_A_SECOND = 1_000
+VIEWS = 12
+"""Products that everybody has looked at before."""
+
+AHEAD = 180
+"""Seconds from the beginning to the instant: to write the state, and to recover it."""
+DONE_SECONDS = 600
+"""Within which it is done even on a machine that others use too."""
+APPENDED = 2_000
+CHUNK = 100
+"""Events appended together, ten times a second."""
+
+SALE = """
+id: w1-sale
+title: {en: Sale}
+trigger: {product: price_drop, of: in_cart}
+entry: {once_per: product}
+steps: [{id: tag, tag: "cheaper:{run.product}"}, {id: later, wait: 30d, tag: reminded}]
+"""
+MAIL = """
+id: w2-mail
+title: {en: Mail}
+trigger: product.reviewed
+entry: {once_per: event}
+steps: [{id: mail, send: browse-interest, kind: informative, expires: 2d}]
+"""
+FOLLOWED = """
+id: w3-followed
+title: {en: Followed}
+versions: live
+trigger: support.requested
+entry: {once_per: event}
+steps: [{id: wait, wait: WAIT, tag: followed}]
+"""
+POLICY = """
+id: policy
+definition: policy
+quiet: {from: "FROM", to: "TO"}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What is live, and when."""
+
+    instant: float
+    """Seconds since the epoch: when the held mails may go."""
+    first: Mapping[str, bytes]
+    then: Mapping[str, bytes]
+    """Definitions with another version of the workflow that runs follow."""
+
+
+async def measure(here: Machine, say: Say) -> list[Result]:
+    """Measure once."""
+    shop = _shop()
+    await publish(here.log, shop.first, SIGNER)
+    say(f"the state of {CUSTOMERS:,} customers")
+    await _write_state(here, shop)
+    prices = [_product(number, "100.00") for number in range(PRICES)]
+    await products.publish(here.log, prices, SIGNER)
+    with here.worker("sale", **SILENT) as worker:
+        worker.start()
+        await worker.ready()
+        say("1,000 events a second, and all at once")
+        events = asyncio.create_task(_keep_sending(here))
+        try:
+            return await _at_once(here, worker, shop, say)
+        finally:
+            events.cancel()
+            with suppress(asyncio.CancelledError):
+                await events
+
+
+async def _at_once(here: Machine, worker: Worker, shop: Shop, say: Say) -> list[Result]:
+    await asyncio.sleep(max(5.0, shop.instant - time.time()))
+    asked = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.pulse", f"http://127.0.0.1:{worker.admin_port}/healthz",
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    began = time.monotonic()
+    cheaper = [_product(number, "80.00") for number in range(PRICES)]
+    await products.publish(here.log, cheaper, SIGNER)
+    await publish(here.log, shop.then, SIGNER)
+    ends = await here.log.offsets(CUSTOMER_EVENTS)
+    async with asyncio.timeout(DONE_SECONDS):
+        while not await _is_done(here, {number: span.end for number, span in ends.items()}):  # noqa: ASYNC110  # another process sets no event of ours
+            await asyncio.sleep(0.5)
+    seconds = time.monotonic() - began
+    asked.send_signal(signal.SIGTERM)
+    printed, _ = await asked.communicate()
+    pulse = json.loads(printed)
+    metrics = await worker.metrics()
+    say("longest waits: " + ", ".join(f"{wait * 1000:.0f} ms" for wait in pulse["longest"]))
+    reopened = machine.total(metrics, "ritorno_partition_incidents_total", 'what="reopened"')
+    memory = metrics["process_resident_memory_bytes"]
+    return [
+        result("big_sale.longest_answer", pulse["longest"][0] * 1000, "ms"),
+        result("big_sale.done", seconds, "s"),
+        result("big_sale.partitions_reopened", reopened, "partitions"),
+        result("big_sale.memory", memory / 2**20, "MB"),
+    ]
+
+
+async def _is_done(here: Machine, ends: Mapping[int, int]) -> bool:
+    """Whether everybody is told and has followed, and all mails that were held are commanded."""
+    commanded = sum(span.end for span in (await here.log.offsets(SEND_COMMANDS)).values())
+    if commanded < HELD:
+        return False
+    for number, span in (await here.log.offsets(CUSTOMERS_CHANGELOG)).items():
+        progress = None
+        async for chunk in here.log.read(CUSTOMERS_CHANGELOG, number, span.end - 1, span.end):
+            for record in chunk:
+                if record.key == PROGRESS_KEY and record.value is not None:
+                    progress = unpack_progress(record.value)
+        if progress is None or progress.next_offset < ends[number] or progress.tellings:
+            return False
+    return True
+
+
+async def _keep_sending(here: Machine) -> None:
+    workload = Workload(seed=SEED, now=SystemClock().now(), customers=CUSTOMERS)
+    due = time.monotonic()
+    while True:
+        await fill(here.log, workload.events(CHUNK))
+        due += CHUNK / EVENTS_A_SECOND
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+
+def _shop() -> Shop:
+    instant = datetime.now(ZoneInfo("Europe/Rome")) + timedelta(seconds=AHEAD + 60)
+    instant = instant.replace(second=0, microsecond=0)
+    began = instant - timedelta(hours=12)
+    quiet = POLICY.replace("FROM", f"{began:%H:%M}").replace("TO", f"{instant:%H:%M}")
+    first = _files(SALE, MAIL, quiet, FOLLOWED.replace("WAIT", "30d"))
+    then = first | _files(FOLLOWED.replace("WAIT", "40d"))
+    return Shop(instant.timestamp(), first, then)
+
+
+def _files(*texts: str) -> dict[str, bytes]:
+    definitions = [DEFINITION.validate_python(read_yaml(text)) for text in texts]
+    return {each.id: canonical(each) for each in definitions}
+
+
+def _product(number: int, price: str) -> Product:
+    return Product(sku=f"S{number:04}", name=f"Prodotto {number}", price=Decimal(price))
+
+
+async def _write_state(here: Machine, shop: Shop) -> None:
+    """Write the changelog directly, as a worker would have."""
+    definitions, live = prepared(shop.first)
+    models = _models(definitions, live)
+    ends = {number: span.end for number, span in (await here.log.offsets(CUSTOMER_EVENTS)).items()}
+    waiting: defaultdict[int, list[OutRecord]] = defaultdict(list)
+    for number in range(CUSTOMERS):
+        key = f"c{number:06}"
+        stored = _customer(models, number, key)
+        partition = partition_of(key.encode(), len(ends))
+        waiting[partition].append(OutRecord(key.encode(), stored))
+        if len(waiting[partition]) == APPENDED:
+            await here.log.append(CUSTOMERS_CHANGELOG, partition, waiting.pop(partition))
+    now = SystemClock().now()
+    for partition, end in ends.items():
+        progress = Progress(next_offset=end, log_time=now, live=live, epoch=now)
+        last = OutRecord(PROGRESS_KEY, pack_progress(progress))
+        await here.log.append(CUSTOMERS_CHANGELOG, partition, [*waiting[partition], last])
+
+
+def _customer(models: Mapping[str, Customer], number: int, key: str) -> bytes:
+    if number < IN_SALE:
+        model = models["sale"]
+        model.cart.lines = [Line(f"S{number % PRICES:04}", 1, Decimal("100.00"))]
+    elif number < IN_SALE + HELD:
+        model = models["held"]
+    elif number < IN_SALE + HELD + FOLLOWING:
+        model = models["followed"]
+    else:
+        model = models["plain"]
+    model.key = key
+    return encode_customer(model)
+
+
+def _models(definitions: Definitions, live: dict[str, str]) -> dict[str, Customer]:
+    """Return one customer of each kind, who has come to be what it is by events."""
+    actors = PartitionActors(
+        partition=0, load=lambda _: None, definitions=definitions, progress=Progress(live=live)
+    )
+    changes = actors.receive(list(as_read(_histories())))
+    kept = {key.decode(): stored for key, stored in changes.states if stored}
+    models = {kind: decode_customer(kind, kept[kind]) for kind in KINDS}
+    for model in models.values():
+        model.applied = -1
+    assert models["held"].runs[0].held
+    assert models["followed"].runs
+    return models
+
+
+KINDS = ("sale", "held", "followed", "plain")
+
+
+def _histories() -> Iterator[OutRecord]:
+    for kind in KINDS:
+        yield _event(kind, "customer.updated", email=f"{kind}@example.com", first_name="Anna")
+        yield _event(kind, "consent.given", purpose="marketing", source="form")
+        for view in range(VIEWS):
+            yield _event(kind, "product.viewed", product_id=f"V{view}", category=f"C{view % 5}")
+    yield _event("sale", "cart.product_added", product_id="S0000", price="100.00")
+    yield _event("held", "product.reviewed", product_id="V1")
+    yield _event("followed", "support.requested")
+
+
+def _event(customer: str, type_: str, **data: str) -> OutRecord:
+    time_ = to_rfc3339(round(datetime.now(UTC).timestamp() * 1000) - 1_000)
+    id_ = f"{customer}-{type_}-{data.get('product_id', '')}"
+    headers = (
+        ("ce_id", id_.encode()),
+        ("ce_source", b"/shop"),
+        ("ce_type", type_.encode()),
+        ("ce_time", time_.encode()),
+    )
+    return OutRecord(customer.encode(), json.dumps(data).encode(), headers)
