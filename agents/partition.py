@@ -95,6 +95,7 @@ class PartitionActors(Mending):
         due: Iterable[tuple[int, bytes]] = (),
         products: Iterable[tuple[bytes, bytes]] = (),
         held_back: Iterable[tuple[bytes, bytes]] = (),
+        tellings: Iterable[bytes] = (),
         scan: Callable[[], Iterable[tuple[bytes, bytes]]] = tuple,
         home: Callable[[bytes], int] | None = None,
         parse: Callable[[Record], Event] = parse_record,
@@ -103,8 +104,8 @@ class PartitionActors(Mending):
         signer: Signer | None = None,
     ) -> None:
         """`load` returns a kept record by key; `due` are the keys with timers and their due times,
-        `products` and `held_back` what is kept under their prefixes, and `scan` returns all that is
-        kept.
+        `products` and `held_back` what is kept under their prefixes, `tellings` the keys under
+        theirs, and `scan` returns all that is kept.
 
         `home` tells the partition a key belongs to, so that a record which a producer with another
         partitioner has put here is moved there; None trusts the producers. `parse` reads an event
@@ -139,7 +140,7 @@ class PartitionActors(Mending):
         self._live = self._read_live(progress.aside)
         held = self._held.customers
         self._timers = Timers((at, key) for at, key in due if key not in held)
-        self._tellings = Tellings(progress, load)
+        self._tellings = Tellings(progress, load, tellings)
         self._visits = visits
         self._laying = Laying(unpack_layout(load(LAYOUT_KEY)), self._offset, visits)
         self._customers = Customers(load, scan, memory or CacheMemory(), self._forgetting)

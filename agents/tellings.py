@@ -13,7 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from agents.catalogue import mentioned
 from schemas.customer.named import RUN_PREFIX
 from schemas.stored import Progress
-from schemas.unfinished import Change, Telling, pack_telling, telling_key, unpack_telling
+from schemas.unfinished import (
+    TELLING_PREFIX,
+    Change,
+    Telling,
+    pack_telling,
+    telling_key,
+    unpack_telling,
+)
 
 TELLINGS = 100
 """That wait at most: a feed of 10,000 products whose prices have all changed. The record of one
@@ -70,16 +77,27 @@ class Waiting:
 class Tellings:
     """All that wait in one partition, the first one first."""
 
-    def __init__(self, progress: Progress, load: Callable[[bytes], bytes | None]) -> None:
-        """`load` returns what is kept under a key."""
+    def __init__(
+        self,
+        progress: Progress,
+        load: Callable[[bytes], bytes | None],
+        kept: Iterable[bytes] = (),
+    ) -> None:
+        """`load` returns what is kept under a key, `kept` are the keys of all tellings."""
         self._load = load
         self._waiting: list[Waiting] = []
         self._done: list[int] = []
         """Offsets of those that are done and still kept."""
         for offset, told in progress.tellings:
-            kept = unpack_telling(load(telling_key(offset)))
+            telling = unpack_telling(load(telling_key(offset)))
             # None: a batch that was written in part has ended with it, and all are ahead.
-            self._waiting.append(Waiting(kept or Telling(offset, 0), told, kept=True))
+            self._waiting.append(Waiting(telling or Telling(offset, 0), told, kept=True))
+        # A late writer may have left some that were done without ever being kept by the owner.
+        waiting = {offset for offset, _ in progress.tellings}
+        offsets = sorted(int(key.removeprefix(TELLING_PREFIX)) for key in kept)
+        self._done += [
+            each for each in offsets if each < progress.next_offset and each not in waiting
+        ]
 
     def __len__(self) -> int:
         return len(self._waiting)

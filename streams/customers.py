@@ -135,6 +135,7 @@ class ActorsFactory(Protocol[ChangesT_co]):
         due: Iterable[tuple[int, bytes]],
         products: Iterable[tuple[bytes, bytes]],
         held_back: Iterable[tuple[bytes, bytes]],
+        tellings: Iterable[bytes],
         scan: Callable[[], Iterable[tuple[bytes, bytes]]],
     ) -> Actors[ChangesT_co]: ...
 
@@ -496,6 +497,7 @@ class _Partition(Generic[ChangesT]):
             due=found.timers,
             products=found.products,
             held_back=found.held_back,
+            tellings=found.tellings,
             scan=self.changelog.scan,
         )
         self.too_large = None

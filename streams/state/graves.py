@@ -26,6 +26,7 @@ from schemas.stored import (
     is_erased,
     pack,
 )
+from schemas.unfinished import TELLING_PREFIX
 from streams.state.changelog import Changelog
 from streams.state.store import Item
 from streams.topology import COMPACTION_LAG_MS
@@ -81,11 +82,13 @@ class Survey(NamedTuple):
     """Kept products, by key."""
     held_back: list[tuple[bytes, bytes]]
     """What is known of customers who are held back, by key."""
+    tellings: list[bytes]
+    """Keys of what customers are, or were, to be told of."""
 
 
 def survey(changelog: Changelog, graves: Graves) -> Survey:
     """Scan a recovered partition, and note its graves. Raises FutureFormat."""
-    found = Survey([], [], [])
+    found = Survey([], [], [], [])
     for key, stored in changelog.scan():
         if len(stored) < HEAD_SIZE:
             continue  # damaged; its customer is held back at the next event
@@ -100,4 +103,6 @@ def survey(changelog: Changelog, graves: Graves) -> Survey:
             found.products.append((key, stored))
         elif key.startswith(HELD_BACK_PREFIX):
             found.held_back.append((key, stored))
+        elif key.startswith(TELLING_PREFIX):
+            found.tellings.append(key)
     return found

@@ -185,6 +185,7 @@ class CountingActors:
         due: Iterable[tuple[int, bytes]],
         products: Iterable[tuple[bytes, bytes]],
         held_back: Iterable[tuple[bytes, bytes]],
+        tellings: Iterable[bytes],
         scan: Callable[[], Iterable[tuple[bytes, bytes]]],
     ) -> None:
         self.partition = partition

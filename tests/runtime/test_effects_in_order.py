@@ -55,6 +55,7 @@ class Talkative:
         due: Iterable[tuple[int, bytes]],
         products: Iterable[tuple[bytes, bytes]],
         held_back: Iterable[tuple[bytes, bytes]],
+        tellings: Iterable[bytes],
         scan: Callable[[], Iterable[tuple[bytes, bytes]]],
     ) -> None:
         self.progress = progress
