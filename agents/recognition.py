@@ -20,6 +20,7 @@ from xxhash import xxh3_64_digest
 
 from agents import digests
 from agents.context import Context, Refused
+from agents.tracking import SOURCE as PAGES
 from schemas.customer import MEMORY_BYTES, SEEN_BYTES, Customer
 from schemas.events import INTERNAL_TYPES, Event
 
@@ -47,6 +48,8 @@ _HEARD_ANYWAY = frozenset(
 order's number besides."""
 
 _OURS = "/ritorno/"
+
+_HITS = frozenset({"mail.opened", "mail.clicked"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,7 @@ def _is_known(customer: Customer, event: Event, wanted: bytes, context: Context)
 
 def remember(customer: Customer, event: Event, wanted: bytes, context: Context) -> None:
     """Keep the digest of an event that the customer has had now, unless it has an origin."""
-    if event.origin is not None and event.type in INTERNAL_TYPES:
+    if _needs_no_memory(event):
         return
     today = context.now // DAY_MS
     ids = customer.memory.get(today)
@@ -131,9 +134,15 @@ def remember(customer: Customer, event: Event, wanted: bytes, context: Context) 
 
 
 def _is_heard_anyway(event: Event) -> bool:
-    return event.type in _HEARD_ANYWAY or (
-        event.origin is not None and event.type in INTERNAL_TYPES
-    )
+    return event.type in _HEARD_ANYWAY or _needs_no_memory(event)
+
+
+def _needs_no_memory(event: Event) -> bool:
+    """Whether it can't come again: it has an origin, or is a click on a page of ours, each of which
+    has an id of its own. Whoever clicks ten thousand times fills nobody's memory."""
+    if event.origin is not None and event.type in INTERNAL_TYPES:
+        return True
+    return event.source == PAGES and event.type not in _HITS
 
 
 def _first_day(context: Context) -> int:

@@ -301,3 +301,19 @@ def test_a_customer_made_of_many_full_visitors(shipped: bool) -> None:
     assert len(customer.visitors) == 6
     assert keeps_to_its_bounds(customer)
     assert {reason for reason, _ in world.refusals} <= {"too_many_lists"}
+
+
+def test_ten_thousand_posts_to_a_page_leave_a_record_as_it_was() -> None:
+    world = World().tell("list.subscribed", list="news", confirmed=True)
+    said = {"source": "preferences_page", "mail": "m1", "wording": "w1"}
+    sizes = []
+    for number in range(10_000):
+        on = "subscribed" if number % 2 else "unsubscribed"
+        world.tell(f"list.{on}", id_=f"post{number}", sender="/ritorno/public", list="news", **said)
+        if number % 1_000 == 200:
+            sizes.append(len(world.store[b"anna"]))
+    world.tell("page.viewed").order("o1")
+    assert world.refusals == []
+    assert max(sizes) - min(sizes) < 10
+    assert sum(map(len, world.customer().memory.values())) < 100
+    assert world.customer().statistics.count == 1
