@@ -1,5 +1,5 @@
-"""The load of a fault run: a seeded stream of events, some of them produced twice, and a naive fold
-of the unique ones that shares no code with the actors."""
+"""The load of a fault run: a seeded stream of events, some of them produced twice, a file of events
+that is published twice, and a naive fold of the unique ones that shares no code with the actors."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ PRODUCTS = [
 ]
 REPEATED = 0.03
 """Share of the events that their producer sends a second time, a few events later."""
+
+FILED_CUSTOMERS = 3
+"""Customers whom the file is about; the first was a visitor and is one in the file."""
+FILED_EVENTS = 600
+"""Events in it: some 200 of each, three times what release 0.1 remembered."""
 
 
 @dataclass
@@ -70,6 +75,23 @@ class Load:
                 records.append(self._again.pop(0))
         return records
 
+    def file(self) -> str:
+        """Return the events of a file, one a line, as `ritorno publish` takes them."""
+        lines = []
+        for number in range(FILED_EVENTS):
+            who = number % FILED_CUSTOMERS
+            product, _, price = self._random.choice(PRODUCTS)
+            if self._random.random() < 0.9:
+                record = self._view(f"v{who}" if who == 0 else f"c{who}", f"c{who}", product)
+            else:
+                record = self._order(f"c{who}", product, price)
+            lines.append(json.dumps({
+                "key": (record.key or b"").decode(),
+                "headers": {name: value.decode() for name, value in record.headers},
+                "value": json.loads(record.value or b"{}"),
+            }))  # fmt: skip
+        return "\n".join(lines) + "\n"
+
     def _one(self) -> OutRecord:
         number = self._random.randrange(self.customers)
         customer = f"c{number}"
@@ -82,8 +104,12 @@ class Load:
             return self._view(device, customer, product)
         if kind < 0.97:
             return self._record(customer, "cart.product_added", item)
+        return self._order(customer, product, price)
+
+    def _order(self, customer: str, product: str, price: Decimal) -> OutRecord:
         self.expected[customer].orders += 1
         self.expected[customer].spent += price
+        item = {"product_id": product, "price": str(price), "quantity": 1}
         order = {"order_id": f"o{self.unique}", "total": str(price), "products": [item]}
         return self._record(customer, "order.completed", order | {"currency": "EUR"})
 

@@ -17,7 +17,14 @@ from streams.partitioner import partition_of
 from tests.any_hour import without_policy
 from tests.faults.fleet import Fleet, Inbox, Worker, counts_of, poll_pause
 from tests.faults.load import Load
-from tests.faults.verify import Follower, check_decisions, check_mails, check_states, reference
+from tests.faults.verify import (
+    Follower,
+    check_codes,
+    check_decisions,
+    check_mails,
+    check_states,
+    reference,
+)
 
 SESSION_SECONDS = 4.0
 """Short, so that a run needn't wait long for a paused worker to be replaced."""
@@ -25,7 +32,25 @@ PAUSED_SECONDS = SESSION_SECONDS + 2
 """Longer than the session: the others have taken over when the paused one wakes."""
 
 
+MESSAGES_BEHIND = 3
+"""Messages between actors that one event leads to at most: a visitor forwards an order, its
+customer asks the pool, the pool answers."""
+
 EVENTS = "ritorno_events_total"
+
+POOL = "gift"
+CODES = 30_000
+"""More than the orders of a hundred faults."""
+_GIFT = f"""
+  - {{id: {POOL}, kind: gift, description: {{it: regalo}}, pool: [%s]}}
+"""
+_GIVES = f"""id: w22-gift
+title: {{it: Un regalo per ogni ordine}}
+trigger: order.completed
+entry: {{once_per: order}}
+steps:
+  - {{id: code, coupon: {POOL}}}
+"""
 
 
 class Broker(Protocol):
@@ -69,8 +94,10 @@ class Run:
             RITORNO_PARTITIONS="4",
             RITORNO_KAFKA_SESSION_SECONDS=str(SESSION_SECONDS),
             RITORNO_TOKEN_KEYS="a:0123456789abcdef0123456789abcdef",
-            RITORNO_WORKFLOWS_DIR=str(without_policy(directory / "workflows")),
+            RITORNO_WORKFLOWS_DIR=str(_workflows(directory / "workflows")),
         )
+        self._file = directory / "events.ndjson"
+        self._file.write_text(self._load.file(), encoding="utf-8")
 
     async def go(self, faults: list[str], events_per_fault: int) -> Counter[str]:
         """Do all faults under load, verify, and return what was counted."""
@@ -80,10 +107,12 @@ class Run:
         try:
             await self._fleet.start("one", "two")
             await self._append(self._load.signups())
+            await self._publish_file()
             for number, fault in enumerate(faults, start=1):
                 self._say(f"fault {number}/{len(faults)}: {fault}")
                 hurt: Callable[[], Awaitable[None]] = getattr(self, f"_{fault}")
                 await asyncio.gather(self._append_some(events_per_fault), hurt())
+            await self._publish_file()
             return await self._verify()
         finally:
             self._fleet.kill()
@@ -93,9 +122,9 @@ class Run:
         follower = Follower(self._log)
         async with asyncio.timeout(180):
             await follower.drained(self._ends)
-            # What visitors' actors have forwarded lies behind it.
-            spans = await self._log.offsets(CUSTOMER_EVENTS)
-            await follower.drained({number: span.end for number, span in spans.items()})
+            for _ in range(MESSAGES_BEHIND):
+                spans = await self._log.offsets(CUSTOMER_EVENTS)
+                await follower.drained({number: span.end for number, span in spans.items()})
         self._say("drained, stopping the workers")
         codes = self._fleet.stop()
         assert set(codes.values()) == {0}, codes
@@ -104,8 +133,14 @@ class Run:
         check_states(found, outcome, self._load)
         check_decisions(found, outcome)
         tally = check_mails(found, self._inbox)
+        tally["codes"] = check_codes(found, self._load, POOL)
         tally["events"] = self._load.unique
         return tally
+
+    async def _publish_file(self) -> None:
+        await asyncio.to_thread(self._fleet.command, "publish", str(self._file))
+        spans = await self._log.offsets(CUSTOMER_EVENTS)
+        self._ends.update({number: span.end for number, span in spans.items()})
 
     async def _append_some(self, count: int) -> None:
         """Append in small portions, so that the fault falls into the middle."""
@@ -172,3 +207,12 @@ class Run:
         async with asyncio.timeout(60):
             while counts_of(await worker.metrics(), EVENTS) < begin + part:
                 await poll_pause()
+
+
+def _workflows(directory: Path) -> Path:
+    """Write the shipped workflows, and one that asks a pool for a code at each order."""
+    without_policy(directory)
+    with (directory / "coupons.yaml").open("a", encoding="utf-8") as file:
+        file.write(_GIFT % ", ".join(f"DONO{number}" for number in range(CODES)))
+    (directory / "w22-gift.yaml").write_text(_GIVES, encoding="utf-8")
+    return directory

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from agents.coupons import POOL_PREFIX
 from agents.definitions import Definitions
 from schemas import topics
 from schemas.commands import COMMAND, SendCommand
@@ -37,6 +38,8 @@ class Found:
     ambiguous: set[str] = field(default_factory=set)
     message_ids: dict[str, str] = field(default_factory=dict)
     """Command id → Message-ID, of those that were sent."""
+    codes: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    """(Campaign, code) → whom it was issued to."""
 
 
 class Follower:
@@ -53,6 +56,7 @@ class Follower:
         await self._read(topics.CUSTOMERS_CHANGELOG, self._take_state)
         await self._read(topics.SEND_COMMANDS, self._take_command)
         await self._read(topics.FACTS, lambda fact: self.found.decisions.add(fact.value or b""))
+        await self._read(topics.CUSTOMER_SIGNALS, self._take_code)
         await self._read(topics.CUSTOMER_EVENTS, self._take_outcome)
         return self.found
 
@@ -81,14 +85,9 @@ class Follower:
             return
         found = self.found
         if record.key == PROGRESS_KEY:
-            progress, known_progress = (
-                unpack_progress(record.value),
-                found.progress.get(record.partition),
-            )
-            if known_progress is None or progress.next_offset >= known_progress.next_offset:
+            progress, before = unpack_progress(record.value), found.progress.get(record.partition)
+            if before is None or progress.next_offset >= before.next_offset:
                 found.progress[record.partition] = progress
-        if record.key.startswith(OWN_PREFIX):
-            return
         if record.key.startswith(OWN_PREFIX):
             return
         known = found.states.get(record.key)
@@ -101,6 +100,11 @@ class Follower:
             self.found.repeated_commands += command.id in self.found.commands
             kept = self.found.commands.setdefault(command.id, command)
             assert kept == command, f"the same command again, but another: {kept} {command}"
+
+    def _take_code(self, record: Record) -> None:
+        body = json.loads(record.value or b"{}")
+        if body.get("signal") == "coupon.changed" and body["change"] == "issued":
+            self.found.codes[body["campaign"], body["code"]].add(body["customer"])
 
     def _take_outcome(self, record: Record) -> None:
         type_ = (record.header("ce_type") or b"").decode()
@@ -155,6 +159,18 @@ def check_decisions(found: Found, outcome: Outcome) -> None:
     canonical = {json.dumps(json.loads(d), sort_keys=True) for d in found.decisions}
     again = {json.dumps(json.loads(line[-1]), sort_keys=True) for line in outcome.decisions}
     assert canonical == again
+
+
+def check_codes(found: Found, load_: Load, campaign: str) -> int:
+    """Each order has got a code of its own out of the pool, and no code was used up for nothing."""
+    owners = {code: who for (of, code), who in found.codes.items() if of == campaign}
+    shared = {code: who for code, who in owners.items() if len(who) > 1}
+    assert not shared, shared
+    assert len(owners) == sum(each.orders for each in load_.expected.values())
+    key = POOL_PREFIX + campaign
+    [given] = decode_customer(key, found.states[key.encode()]).given
+    assert given.place == len(owners)
+    return len(owners)
 
 
 def check_mails(found: Found, inbox: Inbox) -> Counter[str]:
