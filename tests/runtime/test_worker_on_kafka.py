@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.customer import decode_customer
+from schemas.customer.consent import LISTS_KEPT
+from schemas.topics import CUSTOMERS_CHANGELOG
 from streams.clock import SystemClock
 from streams.configured import log_from
 from streams.definitions import publish, read_files
@@ -20,6 +23,7 @@ from streams.worker import Worker
 from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
 from tests.keys import SIGNER, TOKEN_KEYS
+from tests.runtime.test_ugly_customers import letters, ugly
 from tests.runtime.test_worker import (
     LOOPBACK,
     SIGNED_UP,
@@ -27,6 +31,7 @@ from tests.runtime.test_worker import (
     all_done,
     commands,
     event,
+    everything,
     forge,
     inbox,
     tell,
@@ -96,3 +101,23 @@ async def test_from_the_event_to_the_mail_over_a_broker_restart(
         began = asyncio.get_running_loop().time()
         await worker.stop()
         assert asyncio.get_running_loop().time() - began < 10
+
+
+async def test_who_would_have_filled_a_record_stops_nobody_on_kafka(
+    log: Log, settings: Settings
+) -> None:
+    worker = Worker(settings)
+    try:
+        async with asyncio.timeout(120):
+            await worker.start()
+            await tell(log, *ugly("v-full"))
+            await tell(log, event("customer.identified", "f1", "full", anonymous_id="v-full"))
+            await tell(log, event("page.viewed", "f2", "full"))
+            await all_done(worker)
+        changelog = await everything(log, CUSTOMERS_CHANGELOG)
+        states = {record.key: record.value for record in changelog}
+        customer = decode_customer("full", states[b"full"] or b"")
+        assert (customer.statistics.count, len(customer.lists)) == (2, LISTS_KEPT)
+        assert await letters(log) == set()
+    finally:
+        await worker.stop()
