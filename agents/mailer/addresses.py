@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from email_validator import EmailNotValidError, validate_email
-
 MAX_DISPLAY_NAME = 100
 """A name that is longer is no name; some servers refuse header words beyond it."""
 
@@ -30,6 +28,9 @@ class Recipient(NamedTuple):
 
 def read_recipient(address: str, name: str) -> Recipient:
     """Check an address and clean a display name. Raises InvalidAddress."""
+    # 30 ms to import, for which commands that mail nobody needn't wait.
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  # see above
+
     try:
         # `.test` is reserved for trying out, which is what a demo does.
         checked = validate_email(address, check_deliverability=False, test_environment=True)

@@ -12,7 +12,6 @@ from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from agents.mailer.providers import PROVIDERS
@@ -123,6 +122,8 @@ def _optional_web_url(value: str) -> str:
 
 
 def _mail_address(value: str) -> str:
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  # 30 ms
+
     try:
         return validate_email(value, check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError as error:
@@ -136,6 +137,8 @@ def _optional_mail_address(value: str) -> str:
 def _optional_domain(value: str) -> str:
     if not value:
         return value
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415  # as above
+
     try:
         domain = validate_email(f"x@{value}", check_deliverability=False, test_environment=True)
     except EmailNotValidError:

@@ -18,7 +18,7 @@ import pytest
 from streams.cli.commands import COMMANDS, load
 
 BROKER = {"aiokafka", "faust", "mode"}
-HTTP = {"aiohttp", "aiosmtplib", "aiosmtpd", "dns"}
+HTTP = {"email_validator", "aiohttp", "aiosmtplib", "aiosmtpd", "dns"}
 RULES = {"cel", "prompt_toolkit", "agents.vocabulary", "agents.customer"}
 MAILS = {"jinja2", "mrml", "css_inline", "babel", "cryptography"}
 SCREEN = {"rich", "structlog"}

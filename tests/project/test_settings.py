@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from streams.configured import coupon_key, mail_settings, signing_keys
+from streams.settings import Settings
 from streams.settings.loading import load_settings
 from streams.settings.sources import SettingsError
 from streams.settings.values import Address
@@ -202,3 +203,12 @@ def test_a_new_key_of_links_changes_no_coupon_code() -> None:
     old, new = "old:fedcba9876543210", "new:0123456789abcdef"
     keys = [coupon_key(load_settings(token_keys=each)) for each in (old, f"{new},{old}", new)]
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_the_defaults_would_be_accepted() -> None:
+    fields = Settings.model_fields
+    defaults = {
+        name: field.get_default(call_default_factory=True) for name, field in fields.items()
+    }
+    checked = Settings.__pydantic_validator__.validate_python(defaults)
+    assert {name: getattr(checked, name) for name in fields} == defaults
