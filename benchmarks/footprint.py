@@ -11,11 +11,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import os
 import sys
 from pathlib import Path
 
 from benchmarks.recovery import actors_with, as_read
+from benchmarks.resident import resident
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SEED
@@ -74,14 +74,9 @@ def grow(store: Store) -> tuple[float, float]:
             offset += BATCH
             store.write(changes.states, offset)
         gc.collect()
-        sizes.append(_resident())
+        sizes.append(resident())
     kept = sum(len(key) + len(stored) for key, stored in store.scan())
     return (sizes[1] - sizes[0]) / (TO - FROM), kept / TO
-
-
-def _resident() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":

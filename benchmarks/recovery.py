@@ -14,9 +14,11 @@ import aiokafka
 from aiokafka import AIOKafkaConsumer
 
 from agents.definitions import Definitions
+from agents.mentions import Mentions
 from agents.partition import PartitionActors
 from benchmarks import machine
 from benchmarks.machine import Machine, Worker
+from benchmarks.resident import resident
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SEED, SILENT
@@ -65,12 +67,14 @@ async def measure(here: Machine, say: Say) -> list[Result]:
         for name, open_store in stores.items():
             say(f"recovering into {name}, {number} of {ROUNDS}")
             paces[name].append(await _recovered(here, open_store(TopicPartition(CHANGELOG, 0))))
+    say("finding out whom each product concerns")
+    index = await _index(here)
     bare = median(paces[PEER])
     found = [
         result(f"recovery.{name}", median(paces[name]), "kept records/s", PEER, bare)
         for name in stores
     ]
-    return found + await _worker(here, say)
+    return found + index + await _worker(here, say)
 
 
 def kept_records(count: int) -> Iterator[OutRecord]:
@@ -108,6 +112,21 @@ async def _recovered(here: Machine, store: Store) -> float:
     recovered = await recover(here.log, CHANGELOG, 0, store)
     store.drop()
     return recovered.records / recovered.seconds
+
+
+async def _index(here: Machine) -> list[Result]:
+    """An owner makes the index for whose customers a workflow asks: see `agents/mentions.py`."""
+    store = open_memory(TopicPartition(CHANGELOG, 0))
+    await recover(here.log, CHANGELOG, 0, store)
+    before, began = resident(), time.perf_counter()
+    mentions = Mentions(store.scan)
+    for _ in mentions.refresh(lambda _: set()):
+        pass
+    seconds, grown = time.perf_counter() - began, resident() - before
+    return [
+        result("recovery.index", KEPT / seconds, "kept records/s"),
+        result("recovery.index_memory", grown / KEPT, "bytes/customer"),
+    ]
 
 
 async def _read(server: str) -> float:

@@ -10,15 +10,14 @@ was written, is not in it.
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from agents.definitions import Definitions
 from agents.partition import PartitionActors
+from benchmarks.resident import resident
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.workload import NOON
@@ -78,13 +77,13 @@ class _Partition:
 def measure(say: Say) -> list[Result]:
     """Let them come, then let the time pass until nobody waits any more."""
     garbage.search_less()  # as the worker does
-    before = _resident()
+    before = resident()
     definitions, live = prepared({"waiting": canonical(DEFINITION.validate_python(WAITING))})
     partitions = [_opened(each, definitions, live) for each in range(EMBEDDED_PARTITIONS)]
     say(f"{CUSTOMERS:,} customers begin to wait")
     _let_come(partitions)
     gc.collect()
-    grown = _resident() - before
+    grown = resident() - before
     say("their time comes")
     began = time.thread_time()
     lateness = _let_pass(partitions)
@@ -141,11 +140,6 @@ def _let_pass(partitions: list[_Partition]) -> list[int]:
         clock += spent
         lateness += [int(each + spent) for each in late]
     return lateness
-
-
-def _resident() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 if __name__ == "__main__":
