@@ -1,8 +1,8 @@
 """Decoded customers: a cache with a limit in bytes, for all partitions of a process together.
 
 A customer is decoded when it is needed and stays for the next time, until others need the room.
-Who goes is who came first. What a decoded customer takes is estimated by its kept form, and a
-little is added for each change until it is encoded again.
+Who goes is who came first. What a decoded customer takes is estimated by its kept form. By how much
+it grows is seen when its changes are taken: before that some thousand events can't make much of it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ EMPTY = 4_000
 """Bytes of a decoded customer of whom nothing is known."""
 PER_KEPT_BYTE = 7
 """Bytes of decoded objects for each byte of the kept form; DESIGN.md has 12–17 kB for 2.4 kB."""
-PER_CHANGE = 500
-"""Bytes by which an event makes a decoded customer larger, if it does."""
 
 
 class CacheMemory:
@@ -70,12 +68,6 @@ class Cache:
         """Forget a customer, for one that takes its place."""
         if self.customers.pop(key, None) is not None:
             self.used -= self._sizes.pop(key)
-
-    def grown(self, key: bytes) -> None:
-        """The customer has changed. Call `shrink` when nobody is held on to any more."""
-        if key in self._sizes:
-            self._sizes[key] += PER_CHANGE
-            self.used += PER_CHANGE
 
     def measured(self, key: bytes, kept: int) -> None:
         """The customer's kept form has `kept` bytes now."""

@@ -82,12 +82,6 @@ class Customers:
     def note_change(self, key: bytes, customer: Customer) -> None:
         """What `get` has returned has been changed."""
         self._changed[key] = customer
-        self._cache.grown(key)
-
-    def let_go(self) -> None:
-        """Make room, when nobody holds on to a customer any more."""
-        if self._cache.used > self._cache.limit:
-            self._cache.shrink()
 
     def changed(self) -> list[tuple[bytes, bytes]]:
         """Return key and kept form of who has changed since they were taken."""
@@ -103,6 +97,7 @@ class Customers:
         self._mentions.note(self._unread())
         self._mentions.catch_up(self._names_of)
         self._changed = {}
+        self._cache.shrink()
 
     # Who names something.
 

@@ -223,13 +223,16 @@ class PartitionActors(Mending):
                 if self._aside:
                     self._pass_over(record, context)
                     error = self._aside.error(Place(record.offset, "record"))
-                if self._is_anything_due():
+                due = self._unfinished or len(self._ahead) > 0 or self._timers.is_any_due(self._now)
+                self._visited.clear()
+                if due:
                     budget = self._laying.budget(record.offset)
                     self._fire_timers(record.offset, budget, context)
                     self._go_on(record.offset, budget, context)
                 if error is not None:
                     self._refuse(record, INTERNAL_ERROR, error)
                 elif record.key is None and (kind := control.kind_of(record)):
+                    due = True
                     yield from self._control(kind, record, budget, context)
                 else:
                     self._deliver(record, budget, context)
@@ -241,12 +244,11 @@ class PartitionActors(Mending):
                 raise Poisoned(self._place(record.offset, self._doing), failure) from failure
             if len(self._effects) > before:
                 self._origins.give(self._effects, before, self._epoch, record.offset)
-            self._unfinished = budget.left_timers or len(self._tellings) > 0
+            self._unfinished = due and (budget.left_timers or len(self._tellings) > 0)
             self._offset = record.offset + 1
             if context.refused_fields or context.failures:
                 self._counts.refused_fields.update(context.refused_fields)
                 self._counts.failed_expressions += len(context.failures)
-            self._customers.let_go()
             self._work += 1
             if self._work >= TURN and record is not records[-1]:
                 self._worked += self._work
@@ -301,12 +303,6 @@ class PartitionActors(Mending):
         return changes
 
     # From here on in the order in which a record passes through.
-
-    def _is_anything_due(self) -> bool:
-        if self._visited:
-            self._visited.clear()
-        due = self._timers.first()[0] <= self._now
-        return due or len(self._ahead) > 0 or len(self._tellings) > 0
 
     def _fire_timers(self, offset: int, budget: Budget, context: Context) -> None:
         while self._ahead and self._ahead[0][0] < offset:
@@ -523,7 +519,7 @@ class PartitionActors(Mending):
             self._arrivals.repeat(event, offset, self._now)
             self._counts.events[event.type, "repeated"] += 1
             return
-        if self._tellings:
+        if budget is not NO_BUDGET and self._tellings:
             self._catch_up(key, customer, offset, context)
         if budget.left_timers:
             self._wake_until(self._now, key, customer, offset, context)
@@ -566,7 +562,7 @@ class PartitionActors(Mending):
         self._customers.note_change(key, customer)
         if self._trace is not None:
             self._trace.touch(key)
-        if customer.runs or customer.watches or key in self._timers:
+        if customer.runs or customer.watches or key in self._timers.entered:
             self._timers.schedule(key, customer.due())
 
     def _kept_product(self, id_: str) -> bytes | None:

@@ -18,25 +18,26 @@ class Timers:
 
     def __init__(self, due: Iterable[tuple[int, bytes]] = ()) -> None:
         """`due`: due time (ms since the epoch) and customer; who has NEVER is left out."""
-        self._entered = {key: instant for instant, key in due if instant != NEVER}
-        self._heap = [(instant, key) for key, instant in self._entered.items()]
+        self.entered = {key: instant for instant, key in due if instant != NEVER}
+        self._heap = [(instant, key) for key, instant in self.entered.items()]
         heapq.heapify(self._heap)
         self._moved: dict[bytes, int] = {}
 
     def __len__(self) -> int:
         """How many customers wait for a timer."""
-        return len(self._entered)
+        return len(self.entered)
 
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._entered
+    def is_any_due(self, now: int) -> bool:
+        """Whether any is due by `now`; asked at each record."""
+        return bool(self._heap) and self._heap[0][0] <= now and self.first()[0] <= now
 
     def schedule(self, key: bytes, due: int) -> None:
         """Say when the customer's earliest timer is due, NEVER when there is none any more."""
-        entered = self._entered.get(key)
+        entered = self.entered.get(key)
         if entered is None or due < entered:
             if due != NEVER:
                 self._moved.pop(key, None)
-                self._entered[key] = due
+                self.entered[key] = due
                 heapq.heappush(self._heap, (due, key))
         elif due > entered:
             self._moved[key] = due
@@ -48,7 +49,7 @@ class Timers:
         heap = self._heap
         while heap:
             due, key = heap[0]
-            if self._entered.get(key) == due:
+            if self.entered.get(key) == due:
                 moved = self._moved.pop(key, None) if self._moved else None
                 if moved is None:
                     return due, key
@@ -60,5 +61,5 @@ class Timers:
 
     def remove(self, key: bytes) -> None:
         """Take the customer out."""
-        self._entered.pop(key, None)
+        self.entered.pop(key, None)
         self._moved.pop(key, None)

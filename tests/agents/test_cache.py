@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 
-from agents.cache import EMPTY, PER_CHANGE, PER_KEPT_BYTE, CacheMemory
+from agents.cache import EMPTY, PER_KEPT_BYTE, CacheMemory
 from agents.definitions import Definitions
 from agents.partition import PartitionActors
 from schemas.customer import Customer, decode_customer
@@ -91,7 +91,7 @@ def test_partitions_share_it_evenly() -> None:
     assert memory.used <= 50 * EMPTY
 
 
-def test_who_changes_takes_more_until_measured() -> None:
+def test_what_a_customer_takes_is_measured_when_changes_are_taken() -> None:
     let_go: list[bytes] = []
 
     class Owner:
@@ -102,8 +102,7 @@ def test_who_changes_takes_more_until_measured() -> None:
     cache = CacheMemory(3 * EMPTY).open(owner.let_go)
     cache.put(b"a", Customer("a"), 0)
     cache.put(b"b", Customer("b"), 0)
-    cache.grown(b"a")
-    assert cache.used == 2 * EMPTY + PER_CHANGE
+    assert cache.used == 2 * EMPTY
     cache.measured(b"a", 10)
     assert cache.used == 2 * EMPTY + 10 * PER_KEPT_BYTE
     cache.put(b"c", Customer("c"), 100)
