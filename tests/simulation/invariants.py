@@ -10,11 +10,13 @@ from decimal import Decimal
 from agents.definitions import Definitions
 from agents.effects import Effect
 from agents.partition import PartitionActors
+from schemas.aside import SetAside, decode_set_aside
 from schemas.checking import Unreadable
 from schemas.commands import COMMAND, SendCommand
 from schemas.customer import Customer, decode_customer
+from schemas.dead_letters import DeadLetter, read_letter
 from schemas.decisions import Decision
-from schemas.events import WORKFLOWS, Event
+from schemas.events import SET_ASIDE, WORKFLOWS, Event
 from schemas.records import Record
 from schemas.stored import (
     NEVER,
@@ -40,6 +42,8 @@ from streams.state.memory import MemoryStore
 from streams.state.recovery import recover
 from streams.transports.batch import TopicPartition
 from tests.keys import SIGNER
+from tests.simulation import laws
+from tests.simulation.laws import Court
 from tests.simulation.machine import PARTITIONS, Process, World
 from tests.simulation.naive import fold
 from tests.simulation.shop import PLAIN, Shop
@@ -48,24 +52,38 @@ FOREVER = 2**61
 
 
 async def check(world: World, shop: Shop, process: Process) -> None:
-    """Assert all of them."""
+    """Try all laws. Raises Broken."""
+    court = Court()
     definitions = Definitions()
     for (_, version), content in (await load(world.log)).items():
         definitions.add(version, content)
-    live = await _live(world, process)
-    folded, effects, behind = _fold(world, definitions)
-    assert live == folded, "the final state is that of a plain fold of the log"
+    live = await _live(world, process, court)
+    folded, effects, behind = _fold(world, definitions, court)
+    with court.tries(laws.FOLD):
+        assert live == folded
     live = {key: stored for key, stored in live.items() if not key.startswith(OWN_PREFIX)}
-    _check_topics(world, effects)
-    await _check_replay(world, definitions, live, effects)
-    _check_mails(world)
-    _check_timers(world, effects, live, behind)
-    _check_plain(shop, live)
-    _check_orders(shop, live)
-    assert "defect" not in process.seen.failures
+    with court.tries(laws.TOPICS):
+        _check_topics(world, effects)
+    with court.tries(laws.ONCE):
+        _check_once(effects)
+    with court.tries(laws.REPLAY):
+        await _check_replay(world, definitions, live, effects)
+    with court.tries(laws.MAILS):
+        _check_mails(world)
+    with court.tries(laws.TIMERS):
+        _check_timers(world, effects, live, behind)
+    with court.tries(laws.PLAIN):
+        _check_plain(shop, live)
+    with court.tries(laws.ORDERS):
+        _check_orders(shop, live)
+    with court.tries(laws.CODES):
+        _check_codes(world)
+    with court.tries(laws.ASIDE):
+        await _check_aside(world, shop)
+    court.judge()
 
 
-async def _live(world: World, process: Process) -> dict[bytes, bytes]:
+async def _live(world: World, process: Process, court: Court) -> dict[bytes, bytes]:
     """Return the kept states, the same from the owner's store and from the changelog."""
     states: dict[bytes, bytes] = {}
     for number in range(PARTITIONS):
@@ -73,19 +91,21 @@ async def _live(world: World, process: Process) -> dict[bytes, bytes]:
         await recover(world.log, CUSTOMERS_CHANGELOG, number, store)
         tp = TopicPartition(CUSTOMER_EVENTS, number)
         owned = dict(process.customers._open[tp].changelog.scan())
-        assert dict(store.scan()) == owned, "store and changelog agree"
+        with court.tries(laws.CHANGELOG):
+            assert dict(store.scan()) == owned
         progress = unpack_progress(owned.pop(PROGRESS_KEY))
         part = world.log.topics[CUSTOMER_EVENTS][number]
-        assert progress.next_offset == len(part)
-        assert progress.log_time == max(record.timestamp for record in part)
+        with court.tries(laws.PROGRESS):
+            assert progress.next_offset == len(part)
+            assert progress.log_time == max(record.timestamp for record in part)
         states |= _states(number, owned.items())
     return states
 
 
 def _fold(
-    world: World, definitions: Definitions
+    world: World, definitions: Definitions, court: Court
 ) -> tuple[dict[bytes, bytes], list[Effect], set[int]]:
-    """Apply each partition to one set of actors, without any crash.
+    """Apply each partition to one set of actors, without any crash and without any defect.
 
     The last are the times of the log at which work was left over.
     """
@@ -97,7 +117,7 @@ def _fold(
             partition=number,
             load=lambda _: None,
             definitions=definitions,
-            progress=Progress(),
+            progress=Progress(aside=tuple(_places(records))),
             home=lambda key: partition_of(key, PARTITIONS),
             signer=SIGNER,
             visits=world.visits,
@@ -106,7 +126,8 @@ def _fold(
             actors.absorb([record])
             if actors.unfinished:
                 behind.add(actors.log_time)
-        assert not actors.unfinished, "nothing is left over in the end"
+        with court.tries(laws.REST):
+            assert not actors.unfinished, "nothing is left over in the end"
         changes = actors.take()
         effects += changes.effects
         states |= _states(number, changes.states)
@@ -145,6 +166,11 @@ def _check_topics(world: World, effects: list[Effect]) -> None:
     assert all(len(values) == 1 for values in by_id.values()), "repeats are identical"
 
 
+def _check_once(effects: list[Effect]) -> None:
+    sends = Counter(e.content.id for e in effects if isinstance(e.content, SendCommand))
+    assert all(count == 1 for count in sends.values())
+
+
 async def _check_replay(
     world: World, definitions: Definitions, live: dict[bytes, bytes], effects: list[Effect]
 ) -> None:
@@ -158,8 +184,7 @@ async def _check_replay(
     )
     states = {k.encode(): v for k, v in replayed.customers.items() if not is_erased(v)}
     assert states == live, "replay ends in the live states, byte for byte"
-    sends = Counter(e.content.id for e in effects if isinstance(e.content, SendCommand))
-    assert all(count == 1 for count in sends.values()), "each mail is decided once"
+    sends = {e.content.id for e in effects if isinstance(e.content, SendCommand)}
     assert len(replayed.commands) == len(sends)
     assert len(replayed.decisions) == sum(isinstance(e.content, Decision) for e in effects)
     for number in range(PARTITIONS):
@@ -301,6 +326,40 @@ def _check_orders(shop: Shop, live: dict[bytes, bytes]) -> None:
     orders = {e.data["order_id"] for e in shop.all if e.type == "order.completed"}
     counted = sum(_customer(live, key.decode()).statistics.count for key in live)
     assert counted == len(orders), "orders are conserved"
+
+
+def _check_codes(world: World) -> None:
+    """Whatever is asked again, and whoever dies meanwhile."""
+    given: dict[str, str] = {}
+    for record in world.log.records(CUSTOMER_EVENTS):
+        event = _event(record)
+        if event is not None and event.type == "coupon.issued" and event.data.code:
+            run = given.setdefault(event.data.code, event.data.run)
+            assert run == event.data.run, event.data.code
+
+
+async def _check_aside(world: World, shop: Shop) -> None:
+    """Each event that fails has its place and its letter; what else has one is a timer."""
+    letters = [read_letter(record) for record in world.log.records(DEAD_LETTERS)]
+    refused = {
+        (each.origin.partition, each.origin.offset)
+        for each in letters
+        if isinstance(each, DeadLetter) and each.reason == "internal_error"
+    }
+    for number, records in enumerate(world.log.topics[CUSTOMER_EVENTS]):
+        places = _places(records)
+        assert {each.what for each in places} <= {"record", "timer"}
+        named = {each.offset for each in places if each.what == "record"}
+        assert named <= {r.offset for r in records if shop.fails(r)}, "nothing else"
+        assert {(number, offset) for offset in named} <= refused
+
+
+def _places(records: Iterable[Record]) -> list[SetAside]:
+    return [
+        decode_set_aside(record.value)
+        for record in records
+        if record.header("ce_type") == SET_ASIDE.encode()
+    ]
 
 
 def _customer(live: dict[bytes, bytes], key: str) -> Customer:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
@@ -43,7 +44,8 @@ from streams.partitioner import partition_of
 from streams.state.memory import MemoryStore
 from streams.state.store import Store
 from streams.ticks import Ticks
-from streams.transports.batch import Fenced, PartitionBatch, TopicPartition
+from streams.transports.batch import Fenced, TopicPartition
+from streams.transports.gate import Gate
 from tests.keys import SIGNER
 from tests.mailer.doubles import CountingMetrics, OneWay
 from tests.runtime.parts import MemoryLog, Seen
@@ -52,6 +54,11 @@ from tests.simulation.shop import HOUR
 HASHES = AddressHashes((SigningKey("k1", "a secret of some length"),))
 
 PARTITIONS = 2
+ALL = [
+    TopicPartition(topic, number)
+    for topic in (CUSTOMER_EVENTS, SEND_COMMANDS)
+    for number in range(PARTITIONS)
+]
 MOODS: list[Result] = [
     *[Accepted(250, "ok")] * 5,
     Refused("rcpt", 451, "4.7.1 later"),
@@ -170,53 +177,19 @@ class MortalLog:
         return records[: self._life.chance.randint(0, len(records))]
 
 
-class SimTurn:
-    """A batch's turn."""
+class Group:
+    """What a process knows of its membership in the group."""
+
+    session_timeout = 10.0
 
     def __init__(self, life: Life) -> None:
         self._life = life
-        self.next_offset: int | None = None
 
-    def check(self) -> None:
-        self._life.check()
+    def heartbeat_age(self) -> float:
+        return inf if self._life.over or self._life.fenced else 0.0
 
-    def done(self, next_offset: int) -> None:
-        if self._life.fails():
-            raise LogUnavailable("given up at the very end")
-        self.next_offset = next_offset
-
-
-class SimGate:
-    """Opens again what has failed, as the transports do."""
-
-    def __init__(self, life: Life) -> None:
-        self._life = life
-        self.owners: dict[str, Any] = {}
-        self.start: dict[TopicPartition, int] = {}
-
-    def own(self, topic: str, owner: Any) -> None:
-        self.owners[topic] = owner
-
-    async def open(self, tp: TopicPartition) -> None:
-        while True:
-            await self._life.pause(0)
-            try:
-                self.start[tp] = await self.owners[tp.topic].opened(tp) or 0
-            except LogUnavailable:
-                continue
-            return
-
-    @asynccontextmanager
-    async def enter(self, batch: PartitionBatch) -> AsyncIterator[SimTurn]:
-        turn = SimTurn(self._life)
-        try:
-            yield turn
-        except Exception:
-            await self.owners[batch.tp.topic].closed(batch.tp)
-            await self.open(batch.tp)
-            raise
-        if turn.next_offset is not None:
-            self.start[batch.tp] = turn.next_offset
+    async def first_offset(self, _: TopicPartition) -> int:
+        return 0
 
 
 class Process:
@@ -225,7 +198,8 @@ class Process:
     def __init__(self, world: World, life: Life, stores: Callable[[TopicPartition], Store]) -> None:
         self.life = life
         self.world = world
-        self.gate = SimGate(life)
+        self.gate = Gate(pause=life.pause)
+        self.gate.attach(Group(life))
         self.seen = Seen()
         log = MortalLog(world.log, life)
         definitions = Definitions()
@@ -266,32 +240,35 @@ class Process:
         )
         self.gate.own(CUSTOMER_EVENTS, self.customers)
         self.gate.own(SEND_COMMANDS, self.mailer)
-        self.tasks = [
-            asyncio.create_task(self._consume(TopicPartition(topic, number)))
-            for topic in (CUSTOMER_EVENTS, SEND_COMMANDS)
-            for number in range(PARTITIONS)
-        ]
+        self.tasks = [asyncio.create_task(self._start())]
+
+    async def _start(self) -> None:
+        await self.suppressions.refresh()
+        self.gate.assigned(ALL)
+        self.tasks += [asyncio.create_task(self._consume(tp)) for tp in ALL]
 
     async def _consume(self, tp: TopicPartition) -> None:
-        await self.suppressions.refresh()
-        await self.gate.open(tp)
-        runtime = self.gate.owners[tp.topic]
+        runtime = self.customers if tp.topic == CUSTOMER_EVENTS else self.mailer
         while True:
             if self.life.over:
                 await self.life.rest()
-            unread = self.world.log.topics[tp.topic][tp.partition][self.gate.start[tp] :]
+            await self.gate.until(lambda: tp in self.gate.wanted())
+            want = self.gate.wanted()[tp]
+            unread = self.world.log.topics[tp.topic][tp.partition][want.offset :]
             if unread:
                 size = self.life.chance.randint(1, len(unread))
-                await runtime.process(PartitionBatch(tp=tp, epoch=1, records=unread[:size]))
+                batch = self.gate.deliver(tp, want, unread[:size])
+                if batch is not None:
+                    await runtime.process(batch)
             await asyncio.sleep(0)
 
     @property
     def caught_up(self) -> bool:
         """Whether everything in the log has been processed."""
+        wanted = self.gate.wanted()
         return all(
-            self.gate.start.get(TopicPartition(topic, number)) == len(part)
-            for topic in (CUSTOMER_EVENTS, SEND_COMMANDS)
-            for number, part in enumerate(self.world.log.topics[topic])
+            tp in wanted and wanted[tp].offset == len(self.world.log.topics[tp.topic][tp.partition])
+            for tp in ALL
         )
 
 

@@ -13,7 +13,7 @@ from tests.simulation.shop import Happening
 class Naive:
     """One customer."""
 
-    seen: set[str] = field(default_factory=set)
+    seen: set[tuple[str, str]] = field(default_factory=set)
     orders: set[str] = field(default_factory=set)
     spent: Decimal = Decimal(0)
     refunded: Decimal = Decimal(0)
@@ -26,9 +26,9 @@ class Naive:
 
     def take(self, event: Happening) -> None:
         """Add one event, once."""
-        if event.id in self.seen:
+        if (event.source, event.id) in self.seen:
             return
-        self.seen.add(event.id)
+        self.seen.add((event.source, event.id))
         data = event.data
         match event.type:
             case "product.viewed":

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from schemas.instant import to_rfc3339
 from schemas.products import Product
-from schemas.records import OutRecord
+from schemas.records import OutRecord, Record
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -27,6 +27,9 @@ PLAIN = ("anna", "bruno", "carla")
 KNOWN = ("dario", "elena", "fabio")
 VISITORS = ("v-1", "v-2", "v-3")
 PRODUCTS = ("moka", "tazza", "piatto", "grembiule")
+
+BURST = 80
+FAILING = "fails-by-a-defect"
 
 MARGIN = 15 * MINUTE
 """All events happened at least so long before they are appended, so that no skew of the log's clock
@@ -43,10 +46,11 @@ class Happening:
     time: int
     data: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
+    source: str = "/shop"
 
     def record(self) -> OutRecord:
         """Return it in binary mode."""
-        headers = {"ce_id": self.id, "ce_source": "/shop", "ce_type": self.type,
+        headers = {"ce_id": self.id, "ce_source": self.source, "ce_type": self.type,
                    "ce_time": to_rfc3339(self.time), **self.headers}  # fmt: skip
         return OutRecord(
             self.key.encode(),
@@ -68,6 +72,8 @@ UNREADABLE = (
               (("ce_id", b"u4"), ("ce_type", b"visitor.linked"))),
     OutRecord(b"anna", b'{"command_id":"c","message_id":"<m>"}',
               (("ce_id", b"u5"), ("ce_type", b"mail.sent"))),
+    OutRecord(b"anna", b'{"text": "' + b"x" * 1_000_000 + b'"}',
+              (("ce_id", b"u6"), ("ce_type", b"support.requested"))),
 )  # fmt: skip
 
 
@@ -107,17 +113,47 @@ class Shop:
         return now - MARGIN - late - self._chance.randrange(MINUTE)
 
     def _make(self, key: str, time: int) -> Happening:
+        if self._number and self._chance.random() < 0.05:
+            # Another system of the shop counts its own events, and has seen something else.
+            number = self._chance.randint(1, self._number)
+            seen = {"product_id": self._product()}
+            source = f"/till/{len(self.all)}"
+            return Happening(key, "product.viewed", f"e{number}", time, seen, {}, source)
         kinds = [self._view, self._add, self._add, self._add, self._remove, self._order,
                  self._order_again, self._progress, self._refund, self._profile, self._consent,
                  self._subscribe]  # fmt: skip
         if key not in PLAIN:
             kinds += [self._identify, self._identify, self._unsubscribe, self._cancel,
-                      self._checkout, self._review, self._complain, self._history]  # fmt: skip
+                      self._checkout, self._review, self._complain, self._history,
+                      self._ask]  # fmt: skip
             if self._chance.random() < 0.03 and key in KNOWN:
                 kinds = [self._erase]
         kind, data, *headers = self._chance.choice(kinds)(key)
         self._number += 1
         return Happening(key, kind, f"e{self._number}", time, data, *headers)
+
+    def burst(self, now: int) -> list[Happening]:
+        """Return more of one customer at once than any window once held."""
+        key, time = self._chance.choice(PLAIN + KNOWN), self._time(now)
+        happenings = []
+        for _ in range(BURST):
+            self._number += 1
+            data = {"product_id": self._product()}
+            happenings.append(Happening(key, "product.viewed", f"e{self._number}", time, data))
+        self.all += happenings
+        return happenings
+
+    def told_again(self, happenings: Iterable[Happening]) -> None:
+        """Take note of events that are told once more."""
+        self.all += happenings
+
+    def fails(self, record: Record) -> bool:
+        """Whether it is an event at which the actors have a defect."""
+        return FAILING.encode() in (record.value or b"")
+
+    def _ask(self, key: str) -> tuple[Any, ...]:
+        text = self._chance.choice([FAILING, "where is it?"])
+        return "support.requested", {"order_id": text}
 
     def _view(self, key: str) -> tuple[Any, ...]:
         headers = {}

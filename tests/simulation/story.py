@@ -7,7 +7,9 @@ import random
 from pathlib import Path
 
 from schemas.definitions import DEFINITION, canonical
+from schemas.definitions.shop import Coupons
 from schemas.definitions.workflow import Workflow
+from schemas.events import SET_ASIDE
 from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
 from streams.definitions import publish, read_files
@@ -16,8 +18,18 @@ from streams.products import publish as feed
 from streams.topology import topics
 from streams.yaml_text import read_yaml
 from tests.keys import SIGNER
+from tests.simulation.laws import REST, Broken
 from tests.simulation.machine import PARTITIONS, Life, Process, World
-from tests.simulation.shop import DAY, HOUR, MINUTE, PLAIN, START, UNREADABLE, Shop
+from tests.simulation.shop import (
+    DAY,
+    HOUR,
+    MINUTE,
+    PLAIN,
+    START,
+    UNREADABLE,
+    Happening,
+    Shop,
+)
 
 EVERYTHING = """
 id: w99-everything
@@ -83,9 +95,22 @@ entry: {once_per: product}
 steps:
   - {id: tag, wait: 2h, tag: "interest:{run.product}", lasts: 2d}
 """
+POOL = [f"POOL-{number}" for number in range(30)]
+
+
+def with_pool(content: bytes) -> tuple[str, bytes]:
+    """Return the shop's coupons, one campaign with codes of its own."""
+    coupons = DEFINITION.validate_json(content)
+    assert isinstance(coupons, Coupons)
+    pool = {"browse-interest": {"pool": POOL, "prefix": ""}}
+    campaigns = [each.model_copy(update=pool.get(each.id, {})) for each in coupons.campaigns]
+    return coupons.id, canonical(coupons.model_copy(update={"campaigns": campaigns}))
+
+
 FILES = read_files(Path(__file__).parents[2] / "workflows") | dict(
     map(definition, (EVERYTHING.replace("WAIT", "2d"), CALLED, CHEAPER, AGAIN))
 )
+FILES = FILES | dict([with_pool(FILES["coupons"])])
 STEPS = 45
 SPIN = 20
 """Turns of the event loop between two steps: enough for most of what can happen to happen."""
@@ -101,6 +126,8 @@ class Story:
         self.deaths = 0
         self.zombies = 0
         self._zombie: Process | None = None
+        self._bursts = seed % 5 == 0
+        self._burst: list[Happening] = []
 
     async def run(self) -> Process:
         """Tell it to the end; return the last process, which has caught up."""
@@ -115,6 +142,11 @@ class Story:
         process.life.over = True
         return await self._end()
 
+    def set_aside(self) -> int:
+        """Return at how many places the log says that something failed twice."""
+        records = self.world.log.records(CUSTOMER_EVENTS)
+        return len({r.value for r in records if r.header("ce_type") == SET_ASIDE.encode()})
+
     async def _step(self) -> None:
         """Let time pass and something happen."""
         world, chance = self.world, self.chance
@@ -126,6 +158,8 @@ class Story:
             await self._append(self.shop.event(world.clock.now()).record())
         if chance.random() < 0.1:
             await self._append(chance.choice(UNREADABLE))
+        if self._bursts and (self._burst or chance.random() < 0.1):
+            await self._tell_a_burst()
         if chance.random() < 0.05:
             await self._publish_another_version()
         for _ in range(chance.choice([0, 0, 0, 0, 1, 3])):
@@ -137,6 +171,17 @@ class Story:
         if not plain and self.chance.random() < 0.05:
             place = 1 - place  # a producer with another partitioner; moving it changes the order
         await self.world.log.append(CUSTOMER_EVENTS, place, [record])
+
+    async def _tell_a_burst(self) -> None:
+        """A file of one customer's events, and a while later the same file."""
+        again, self._burst = self._burst, []
+        if again:
+            self._bursts = False
+            self.shop.told_again(again)
+        else:
+            self._burst = self.shop.burst(self.world.clock.now())
+        for happening in again or self._burst:
+            await self._append(happening.record())
 
     async def _publish_another_version(self) -> None:
         name = self.chance.choice([name for name in FILES if name.startswith("w")])
@@ -195,7 +240,7 @@ class Story:
             await _spin(SPIN)
             if process.caught_up and self._ends() == before:
                 return
-        raise AssertionError("it never comes to rest")
+        raise Broken({REST: f"after {self.deaths} deaths"})
 
     def _ends(self) -> list[int]:
         log = self.world.log.topics
