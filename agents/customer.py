@@ -23,6 +23,7 @@ from agents import (
     reachability,
     recognition,
     score,
+    speaking,
     standing,
     tracking,
 )
@@ -51,6 +52,7 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
     wanted = recognition.digest(event, context)
     if recognition.is_known(customer, event, wanted, context):
         return False
+    speaking.check(customer, event)
     if customer.became and event.type not in _OWN:
         identity.forward(customer, event, context)
     elif event.type in ERASES:
@@ -65,6 +67,8 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
             _apply(customer, event, context)
         except Repeated:
             return False
+    if not (customer.is_customer or customer.became) and speaking.of_customer(event):
+        customer.is_customer = True
     recognition.remember(customer, event, wanted, context)
     return True
 
@@ -239,8 +243,10 @@ def _is_afterwards(event: Event) -> bool:
 
 def _erase(customer: Customer, event: Event, context: Context) -> None:
     """Forget everything. What is left is the offset, so that the past can't come back."""
-    if event.type == "visitor.forgotten" and customer.became not in ("", event.data.customer_id):
-        return  # the device is somebody else's by now
+    if event.type == "visitor.forgotten" and (
+        customer.is_customer or customer.became not in ("", event.data.customer_id)
+    ):
+        return  # no visitor of theirs, or the device is somebody else's by now
     turn.end_all(customer, "customer.erased", context)
     identity.forget_visitors(customer, event, context)
     erased = CustomerErased(id=f"{event.id}:erased", time=context.now, customer=customer.key)

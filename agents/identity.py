@@ -43,7 +43,7 @@ _KEPT = frozenset({"key", "applied", "seen", "memory"})
 here."""
 _UNTOLD = frozenset(
     {"applied", "heard", "seen", "memory",  # of the actor and not of the person
-     "weight", "taken", "given",
+     "weight", "taken", "given", "is_customer",
      "became",  # it is the one who is told
      "last_seen",  # the merge itself is seen
      "segments", "watches", "reviewed", "dated", "refused"}  # found anew by whoever takes over
@@ -86,6 +86,9 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Occur
             link(customer, visitor_id, event, context, again=True)
         return []
     _see_that_it_fits(event, context)
+    if customer.is_customer and customer_id not in customer.visitors:
+        problem = f"{customer.key[:64]!r} is a customer already, and becomes nobody else"
+        raise Refused("reserved", f"customer_id: {problem}")
     if customer_id in customer.visitors:
         profile.take_traits(customer, data, context)
         return []  # it has become this customer already; the other way round would be a circle
@@ -111,7 +114,12 @@ def link(
 def linked(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """This visitor is told who it is."""
     data: VisitorLinked = event.data
-    if data.customer_id not in customer.visitors:  # that would be a circle
+    if data.refused:
+        customer.visitors = [each for each in customer.visitors if each != data.customer_id]
+    elif customer.is_customer:
+        answer = VisitorLinked(customer_id=customer.key, refused=True)
+        _tell(data.customer_id, "visitor.linked", answer, event, context)
+    elif data.customer_id not in customer.visitors:  # that would be a circle
         _become(customer, data.customer_id, event, context)
     return []
 

@@ -56,7 +56,9 @@ def day_of(time: int) -> int:
 
 def may_be_turned_away(event: Event) -> bool:
     """Whether it is plain from an event that its visitor stays one of whom nothing is known."""
-    return event.type in _BROWSING and event.anonymous_id in (None, event.customer)
+    return (
+        event.type in _BROWSING and event.anonymous_id in (None, event.customer) and not event.named
+    )
 
 
 _BROWSING = frozenset(
@@ -71,6 +73,7 @@ def is_nobody(customer: Customer) -> bool:
     profile = customer.profile
     return not (
         customer.became
+        or customer.is_customer
         or customer.visitors
         or customer.consents
         or customer.lists

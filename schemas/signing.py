@@ -27,15 +27,20 @@ SIGNATURE = "ritorno_signature"
 NUMBER = "ritorno_number"
 """Of a control record: a later one has a higher number (`streams/numbers.py`)."""
 
+SPEAKER = "ritorno_speaker"
+"""`public`, where somebody in public speaks through a door of ours; absent: the shop does."""
+
 SIGNED = (
     "ce_type",
     "ce_id",
     "ce_source",
     "ce_time",
+    "ce_subject",
     "ce_anonymousid",
     "ce_backfill",
     ORIGIN,
     NUMBER,
+    SPEAKER,
 )
 """What of the headers is signed, in this order; also that one is absent."""
 

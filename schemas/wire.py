@@ -33,7 +33,7 @@ from schemas.instant import to_rfc3339
 from schemas.origin import Origin
 from schemas.products import Product
 from schemas.records import OutRecord, Record
-from schemas.signing import SIGNATURE
+from schemas.signing import SIGNATURE, SPEAKER
 
 MAX_EVENT_BYTES = 1_000_000
 """Kafka's default `max.message.bytes` less room for headers; no real order is near it."""
@@ -169,6 +169,10 @@ def to_record(event: Event) -> OutRecord:
         headers.append(("ce_backfill", b"true"))
     if event.origin is not None:
         headers.append(event.origin.header())
+    if event.named:
+        headers.append(("ce_subject", event.customer.encode()))
+    if event.public:
+        headers.append((SPEAKER, b"public"))
     if event.signature:
         headers.append((SIGNATURE, event.signature))
     value = data.model_dump_json(exclude_none=True, by_alias=True).encode()
@@ -208,6 +212,9 @@ def _parse_binary(key: bytes | None, headers: Mapping[str, bytes], value: bytes)
         headers.get("ce_backfill") == b"true",
         data,
         headers.get(SIGNATURE, b""),
+        None,
+        headers.get("ce_subject") == key,
+        headers.get(SPEAKER) == b"public",
     )
 
 
@@ -222,11 +229,13 @@ def _parse_structured(body: dict[str, Any], key: bytes | None) -> Event:
     data = validated(payload_model(envelope.type), envelope.data)
     customer = envelope.subject or envelope.data.get("customer_id") or envelope.data.get("user_id")
     anonymous = envelope.anonymousid or envelope.data.get("anonymous_id")
+    named = customer is not None and customer != anonymous
     if customer is None and key is not None:
         customer = decoded("key", key)
     return _about(
         customer,
         anonymous,
+        named=named,
         missing="subject: the customer id is missing",
         event=Event(
             id=envelope.id,
@@ -263,6 +272,7 @@ def _parse_segment(body: dict[str, Any]) -> Event:
     return _about(
         body.get("userId"),
         body.get("anonymousId"),
+        named=True,
         missing="userId, anonymousId: one of them is needed",
         event=Event(
             id=checked_id("messageId", body["messageId"]),
@@ -277,13 +287,16 @@ def _parse_segment(body: dict[str, Any]) -> Event:
     )
 
 
-def _about(customer: Any, anonymous: Any, *, missing: str, event: Event) -> Event:
+def _about(customer: Any, anonymous: Any, *, named: bool, missing: str, event: Event) -> Event:
+    """Return the event with whom it is about; a visitor who is declared as one has its own id as
+    the anonymous one, too."""
     anonymous = None if anonymous is None else checked_id("anonymousId", anonymous)
     if customer is None:
         if anonymous is None:
             raise Unreadable("missing_id", missing)
-        return event._replace(customer=anonymous)
-    return event._replace(customer=checked_id("customer id", customer), anonymous_id=anonymous)
+        return event._replace(customer=anonymous, anonymous_id=anonymous)
+    customer = checked_id("customer id", customer)
+    return event._replace(customer=customer, anonymous_id=anonymous, named=named)
 
 
 def _text(headers: Mapping[str, bytes], name: str) -> str:

@@ -189,6 +189,9 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     of which codes are given now."""
     heard: int = 0
     """Day of the last event by the log's time, counted from the epoch (`agents/visitors.py`)."""
+    is_customer: bool = False
+    """The shop has spoken of a customer: this record never becomes another's
+    (`agents/speaking.py`)."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""

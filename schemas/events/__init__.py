@@ -143,6 +143,10 @@ class Event(NamedTuple):
     """Of a recorded event that Ritorno itself had written (`schemas/signing.py`)."""
     origin: Origin | None = None
     """Where one of our actors decided to send it; None when somebody else has sent it."""
+    named: bool = False
+    """The sender calls whom it is about a customer: a `userId`, a subject."""
+    public: bool = False
+    """Somebody in public has said it (`ritorno_speaker`); where that is absent the shop has."""
 
 
 class CloudEvent(BaseModel):
@@ -158,7 +162,7 @@ class CloudEvent(BaseModel):
     type: Text
     time: Instant | None = None
     subject: Id | None = None
-    """The customer id, or the visitor's anonymous id while the customer is unknown."""
+    """The customer id. While the customer is unknown: absent, or the same as anonymousid."""
     anonymousid: Id | None = None
     backfill: bool = False
     data: dict[str, JsonValue] = {}

@@ -20,6 +20,8 @@ class VisitorLinked(Payload):
     """Ours: tells a visitor's actor who the visitor is."""
 
     customer_id: Id
+    refused: bool = False
+    """The answer of who is no visitor but a customer, with its own id."""
 
 
 class VisitorForgotten(Payload):

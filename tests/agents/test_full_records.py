@@ -289,6 +289,7 @@ def test_a_customer_made_of_many_full_visitors(shipped: bool) -> None:
     world = World(FILES if shipped else {})
     for visitor in range(6):
         id_ = longest(visitor)
+        world.visitors.add(id_)
         for number in range(60):
             product = f"{visitor}-{number}" + EMOJI * 45
             world.tell("product.viewed", id_, product_id=product, category=EMOJI * 900)

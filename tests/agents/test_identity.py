@@ -77,11 +77,12 @@ def test_what_comes_later_is_forwarded_with_its_id_and_time() -> None:
     assert world.customer().cart.lines[0].quantity == 1
 
 
-def test_an_alias_chain_ends_at_its_last_customer() -> None:
+def test_a_chain_of_devices_ends_at_the_customer() -> None:
     world = World().add("moka", "v")
-    world.tell("customer.identified", "old", anonymous_id="v")
+    world.visitors |= {"old", "v2"}
+    world.tell("customer.identified", "v", customer_id="old")
     world.tell("customer.identified", "anna", anonymous_id="old")
-    world.add("tazza", "v").tell("customer.identified", "old", anonymous_id="v2", first_name="A")
+    world.add("tazza", "v").tell("customer.identified", "v2", customer_id="old", first_name="A")
     world.add("piatto", "v2")
     customer = world.customer()
     assert [line.product_id for line in customer.cart.lines] == ["moka", "tazza", "piatto"]

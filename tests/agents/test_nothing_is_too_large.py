@@ -152,7 +152,8 @@ def test_the_largest_orders_that_are_read() -> None:
     value = json.dumps({"order_id": "o", "products": products}, ensure_ascii=False).encode()
     assert MAX_EVENT_BYTES * 0.6 < len(value) < MAX_EVENT_BYTES
     world = World().subscribed("v1")
-    headers = (("ce_id", b"1"), ("ce_type", b"order.completed"), ("ce_source", b"/shop"))
+    headers = (("ce_id", b"1"), ("ce_type", b"order.completed"), ("ce_source", b"/shop"),
+               ("ce_anonymousid", b"v1"))  # fmt: skip
     world.append(OutRecord(b"v1", value, headers))
     world.tell("customer.identified", anonymous_id="v1")
     world.append(OutRecord(b"v1", value.replace(b'"o"', b'"p"'), (*headers[1:], ("ce_id", b"2"))))

@@ -175,7 +175,7 @@ def test_what_is_more_than_browsing_and_leaves_nothing_is_dropped_too() -> None:
 def test_what_arrived_is_remembered_for_a_day_only() -> None:
     world = World(limits=THREE_AN_HOUR)
     world.tell("page.viewed", "v")
-    world.at(30 * HOUR).tell("customer.created", "anna")
+    world.at(30 * HOUR).tell("page.viewed", "w")
     assert world.progress.arrivals == {START // 3_600_000 + 30: 1}
 
 

@@ -71,6 +71,8 @@ class World:
     ) -> None:
         """With a `signer` what is Ritorno's own has to be signed, and what actors say is."""
         self.signer = signer
+        self.visitors = {"v", "v1"}
+        """Keys whose events say that they are a visitor's."""
         self.definitions = Definitions(limits=limits)
         self.live = {name: self.publish(content) for name, content in files.items()}
         self.first = dict(self.live)
@@ -146,6 +148,7 @@ class World:
         id_: str | None = None,
         visitor: str | None = None,
         backfill: bool = False,
+        named: bool = False,
         sender: str = "/shop",
         **data: Any,
     ) -> World:
@@ -153,10 +156,14 @@ class World:
         time = self.now if happened is None else START + round(happened * 1000)
         headers = {"ce_id": id_ or f"e{next(self._ids)}", "ce_source": sender, "ce_type": type_,
                    "ce_time": to_rfc3339(time)}  # fmt: skip
+        if visitor is None and customer in self.visitors:
+            visitor = customer  # declared as one
         if visitor:
             headers["ce_anonymousid"] = visitor
         if backfill:
             headers["ce_backfill"] = "true"
+        if named:
+            headers["ce_subject"] = customer
         raw = tuple((name, value.encode()) for name, value in headers.items())
         self.append(OutRecord(customer.encode(), json.dumps(data).encode(), raw))
         return self

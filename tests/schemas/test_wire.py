@@ -75,7 +75,8 @@ FORMS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_all_forms_say_the_same(form: str) -> None:
-    event, reference = parse_published(FORMS[form]), binary()
+    names = {} if form == "recorded" else {"ce_subject": "anna"}
+    event, reference = parse_published(FORMS[form]), binary(**names)
     assert event._replace(source="") == reference._replace(source="")
     assert event.data.price == Decimal("12.50")
     assert read_back(event) == event
@@ -90,7 +91,7 @@ def test_a_form_without_headers_is_accepted_on_the_topic_too(form: str) -> None:
 @pytest.mark.parametrize("type_", PAYLOADS)
 def test_every_type_is_written_and_read_back(type_: str) -> None:
     data = PAYLOADS[type_].model_validate(minimal(type_))
-    event = Event("e1", type_, "/shop", parse_instant(TIME), "anna", "v", True, data)
+    event = Event("e1", type_, "/shop", parse_instant(TIME), "anna", "v", True, data, named=True)
     assert read_back(event) == event
     body = ENVELOPE | {"type": type_, "data": minimal(type_), "anonymousid": "v", "backfill": True}
     if type_ not in INTERNAL_TYPES:
@@ -110,7 +111,9 @@ def test_the_cloudevents_package_writes_what_we_read_and_reads_what_we_write() -
     assert parse_published(body) == parse_published(FORMS["structured"])
     message = to_binary(theirs, key_mapper=lambda _: "anna")
     assert isinstance(message.value, bytes)
-    assert parse_record(record(b"anna", message.value, dict(message.headers))) == binary()
+    assert parse_record(record(b"anna", message.value, dict(message.headers))) == binary(
+        ce_subject="anna"
+    )
 
     ours = to_record(binary())
     read = from_binary(KafkaMessage(dict(ours.headers), ours.key, ours.value))
@@ -166,7 +169,7 @@ def test_segment_identify_page_and_alias() -> None:
     page = parse_published(segment(type="page", name="Home", properties={"url": "/"}))
     assert (page.type, page.data.name, page.data.url) == ("page.viewed", "Home", "/")
     visitor = parse_published(segment(type="page", userId=None, anonymousId="v"))
-    assert (visitor.customer, visitor.anonymous_id) == ("v", None)
+    assert (visitor.customer, visitor.anonymous_id, visitor.named) == ("v", "v", False)
     imported = segment(event="Order Completed", properties={"order_id": "o"},
                        context={"backfill": True})  # fmt: skip
     assert parse_published(imported).backfill

@@ -1,0 +1,63 @@
+"""Who speaks of whom: a visitor of itself, or the shop of a customer.
+
+A record is a customer's once the shop has spoken of it as one, and stays that for ever: it never
+becomes somebody else's because an `anonymousId`, a `previousId` or a link names it, and nothing
+that a visitor says, or the public, moves what is the customer's. Of records that release 0.1 has
+kept, and of undeclared keys, it is in doubt until the shop speaks.
+"""
+
+from __future__ import annotations
+
+from agents.context import Refused
+from schemas.customer import Customer
+from schemas.events import Event
+from schemas.events.person import CustomerIdentified
+
+_OF_CUSTOMERS = frozenset(
+    {"customer.created", "customer.updated", "customer.erasure_requested",
+     "customer.data_requested", "order.completed", "order.updated", "order.shipped",
+     "order.delivered", "order.cancelled", "order.refunded"}
+)  # fmt: skip
+"""What a shop says of a customer, and not of somebody who looks around."""
+
+_LOOKING = frozenset(
+    {"product.viewed", "product_list.viewed", "products.searched", "page.viewed",
+     "cart.product_added", "cart.product_removed", "wishlist.added"}
+)  # fmt: skip
+"""All that a visitor may say of a record that is a customer's: it moves no address, name, consent,
+order or coupon."""
+
+
+def by_visitor(event: Event) -> bool:
+    """Whether the sender says that a visitor speaks of itself, or speaks for everybody."""
+    return event.public or event.anonymous_id == event.customer
+
+
+def of_customer(event: Event) -> bool:
+    """Whether the shop speaks of a customer."""
+    if event.origin is not None or by_visitor(event):
+        return False
+    if event.type == "customer.identified":
+        data: CustomerIdentified = event.data
+        return data.customer_id in (None, event.customer)
+    return event.named or event.type in _OF_CUSTOMERS
+
+
+def check(customer: Customer, event: Event) -> None:
+    """Raise Refused for what isn't the speaker's to say."""
+    if event.type in _LOOKING:
+        return
+    if event.public and event.origin is None and event.anonymous_id != event.customer:
+        raise Refused("reserved", "the public speaks of itself only, under an anonymous id")
+    if event.public and _names_somebody(event):
+        raise Refused("reserved", "customer_id: the public can't say who somebody is")
+    if customer.is_customer and by_visitor(event):
+        problem = f"{customer.key[:64]!r} is a customer, and a visitor speaks"
+        raise Refused("reserved", f"customer id: {problem}")
+
+
+def _names_somebody(event: Event) -> bool:
+    return event.type == "customer.identified" and event.data.customer_id not in (
+        None,
+        event.customer,
+    )
