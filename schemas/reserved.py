@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.events import INTERNAL_TYPES, Event
+from schemas.events import INTERNAL_TYPES, PAYLOADS, Event
 from schemas.events.person import CustomerIdentified
 from schemas.origin import HEADER as ORIGIN
 from schemas.outcomes import OUTCOMES
@@ -18,6 +18,21 @@ SOURCES = "/ritorno/"
 
 IMPORTED = "/ritorno/import"
 """The one source of them that stands for the shop: what an import says, the shop might publish."""
+
+_ANYBODYS = frozenset(PAYLOADS) - INTERNAL_TYPES - frozenset(OUTCOMES) - {"customer.identified"}
+"""The types of events that anybody may tell, whatever they say."""
+
+
+def is_anybodys(event: Event) -> bool:
+    """Return whether it is plain at a glance that an event claims nothing of ours, as nearly all
+    are: then there is neither a reserved id in it nor anything else that is."""
+    return (
+        event.type in _ANYBODYS
+        and event.origin is None
+        and not event.source.startswith(SOURCES)
+        and not event.customer.startswith(SUBJECTS)
+        and (event.anonymous_id is None or not event.anonymous_id.startswith(SUBJECTS))
+    )
 
 
 def reserved(event: Event) -> str:

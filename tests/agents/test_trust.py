@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from typing import Any
 
 import pytest
 
 from agents.coupons import POOL_PREFIX
 from schemas.events import INTERNAL_TYPES, PRODUCTS, WORKFLOWS
+from schemas.origin import Origin
 from schemas.outcomes import OUTCOMES
-from schemas.records import OutRecord
+from schemas.records import OutRecord, Record
+from schemas.reserved import SUBJECTS, is_anybodys, reserved, reserved_id
 from schemas.signing import NUMBER
 from schemas.stored import NEVER, UNDECIDED, Progress
 from schemas.topics import CUSTOMER_EVENTS
+from schemas.wire import parse_record
 from tests.agents.world import World
 from tests.keys import SIGNER
 
@@ -198,3 +202,27 @@ def test_what_actors_tell_each_other_is_believed() -> None:
     assert world.customer("visitor-1").became == "anna"
     assert [line.product_id for line in world.customer().cart.lines] == ["moka"]
     assert world.refusals == []
+
+
+@pytest.mark.parametrize("type_", [*VALID, "customer.identified"])
+def test_at_a_glance_nothing_reserved_is_anybodys(type_: str) -> None:
+    ours = [f"{subject}x" for subject in SUBJECTS]
+    told = VALID.get(type_, {"anonymous_id": ours[0]})
+    record = Record(CUSTOMER_EVENTS, 0, 0, 0, *without_signature(type_, **told))
+    event = parse_record(record)
+    for customer, visitor, source, origin in product(
+        ("anna", *ours),
+        (None, "v", *ours),
+        ("/shop", "/ritorno/import", "/ritorno/public"),
+        (None, Origin(0, 0, 0, 0)),
+    ):
+        claims = event._replace(
+            customer=customer, anonymous_id=visitor, source=source, origin=origin
+        )
+        if is_anybodys(claims):
+            assert not reserved(claims) and not reserved_id(claims)
+    assert is_anybodys(event) == (type_ in SHOPS)
+
+
+SHOPS = {"order.completed", "customer.erasure_requested", "page.viewed"}
+"""Those of `VALID` that a shop publishes."""
