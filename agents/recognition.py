@@ -65,6 +65,8 @@ class Sources:
 
     def shop(self, source: str) -> str:
         """Return the shop to which the order numbers of a source belong; empty: the only one."""
+        if not self.shops:
+            return ""
         return self._named(source) if len(set(self.shops.values())) > 1 else ""
 
     def _named(self, source: str) -> str:
@@ -83,9 +85,9 @@ class Recognition:
 
 def digest(event: Event, context: Context) -> bytes:
     """Return the hash under which an event is remembered."""
-    source = event.source
-    if context.live.definitions.recognition.sources.shops:
-        source = context.live.definitions.recognition.sources.of(source)
+    source, sources = event.source, context.live.definitions.recognition.sources
+    if sources.shops:
+        source = sources.of(source)
     return xxh3_64_digest(f"{source}\0{event.id}".encode())
 
 
@@ -101,6 +103,8 @@ def is_known(customer: Customer, event: Event, wanted: bytes, context: Context) 
         ids = memory.get(context.now // DAY_MS)
         if ids is not None and len(ids) < _EASY:  # so it is for nearly everybody
             return ids.find(wanted) >= 0 and digests.contains(ids, wanted)
+    if not memory and not customer.seen:
+        return False  # nothing was heard before
     return _is_known(customer, event, wanted, context)
 
 
@@ -121,13 +125,17 @@ def _is_known(customer: Customer, event: Event, wanted: bytes, context: Context)
 
 def remember(customer: Customer, event: Event, wanted: bytes, context: Context) -> None:
     """Keep the digest of an event that the customer has had now, unless it has an origin."""
-    if _needs_no_memory(event):
+    if (event.origin is not None or event.source == PAGES) and _needs_no_memory(event):
         return
     today = context.now // DAY_MS
-    ids = customer.memory.get(today)
+    memory, ids = customer.memory, customer.memory.get(today)
     if ids is None or customer.seen:
-        _turn_page(customer, today, _first_day(context))
+        if memory or customer.seen:
+            _turn_page(customer, today, _first_day(context))
         ids = customer.memory.get(today, b"")
+    elif len(memory) == 1 and len(ids) < _EASY:  # so it is for nearly everybody
+        memory[today] = ids + wanted
+        return
     if event.type in _HEARD_ANYWAY and _size(customer) + SEEN_BYTES > _ROOM:
         return
     customer.memory[today] = ids + wanted
