@@ -30,16 +30,17 @@ class Scale(NamedTuple):
     scoring: Scoring
     half_life: int | None
     floors: tuple[float, ...]
+    """Of the bands after the first, which begins at 0."""
     bands: tuple[str, ...]
 
     def band(self, value: float) -> str:
         """Return in which band a value lies; empty when there are none."""
-        return self.bands[max(0, bisect_right(self.floors, value) - 1)] if self.bands else ""
+        return self.bands[bisect_right(self.floors, value)] if self.bands else ""
 
 
 def scale(scoring: Scoring) -> Scale:
     """Return by what a score is measured."""
-    floors = tuple(band.at_least for band in scoring.bands)
+    floors = tuple(band.at_least for band in scoring.bands[1:])
     return Scale(scoring, scoring.half_life, floors, tuple(band.name for band in scoring.bands))
 
 

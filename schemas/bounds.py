@@ -32,6 +32,8 @@ LIST_BYTES = 100
 _INT_BYTES = 9
 _DECIMAL_BYTES = 41
 """A sum has at most the 28 digits of Python's decimal context, a sign, a point and an exponent."""
+_CHARACTER_BYTES = 4
+"""Of a character at most, in UTF-8."""
 _HEADER_BYTES = 5
 """Before a text, a list or a map, whatever its length."""
 
@@ -61,16 +63,17 @@ class Unbounded(TypeError):
 
 def cut(text: str, limit: int) -> str:
     """Return as much of a text as fits into `limit` bytes."""
-    if fits(text, limit):
+    if len(text) * _CHARACTER_BYTES <= limit or fits(text, limit):
         return text
     return text.encode()[:limit].decode("utf-8", "ignore")
 
 
 def fits(text: str, limit: int) -> bool:
     """Return whether a text takes at most `limit` bytes."""
-    if text.isascii():
-        return len(text) <= limit
-    return len(text) * 4 <= limit or len(text.encode()) <= limit
+    characters = len(text)
+    if characters * _CHARACTER_BYTES <= limit:
+        return True  # whatever they are, as of nearly every text
+    return characters <= limit and (text.isascii() or len(text.encode()) <= limit)
 
 
 _ENCODER = msgspec.msgpack.Encoder()
