@@ -79,7 +79,7 @@ def updated(customer: Customer, event: Event, context: Context) -> list[Occurred
         order.estimated_delivery = (
             cart.name_text(data.estimated_delivery) or order.estimated_delivery
         )
-        _fit(customer)
+        _fit(customer, _lines(customer))
     return []
 
 
@@ -228,14 +228,22 @@ def _keep(customer: Customer, order: Order) -> None:
     customer.orders.append(order)
     customer.orders.sort(key=lambda kept: (kept.time, kept.id))
     del customer.orders[:-ORDERS_KEPT]
-    while sum(len(kept.lines) for kept in customer.orders) > ORDER_LINES_KEPT:
-        del customer.orders[0]
-    _fit(customer)
+    lines = _lines(customer)
+    while lines > ORDER_LINES_KEPT:
+        lines -= len(customer.orders.pop(0).lines)
+    _fit(customer, lines)
 
 
-def _fit(customer: Customer) -> None:
-    """Let the oldest orders give way as far as there is no room; the last one its last lines."""
-    lines = sum(len(kept.lines) for kept in customer.orders)
+def _lines(customer: Customer) -> int:
+    lines = 0
+    for kept in customer.orders:  # not a generator: this runs at each order
+        lines += len(kept.lines)
+    return lines
+
+
+def _fit(customer: Customer, lines: int) -> None:
+    """Let the oldest orders give way as far as there is no room; the last one its last lines.
+    `lines`: how many all of them have."""
     if len(customer.orders) * _LARGEST_HEAD + lines * _LARGEST_LINE <= ORDERS_ROOM:
         return  # nothing to measure, as for nearly everybody
     while (surplus := kept_bytes(customer.orders) - ORDERS_ROOM) > 0:
@@ -328,17 +336,23 @@ def has_room(customer: Customer) -> bool:
 
 def _note(customer: Customer, what: str, id_: str, shop: str, *, besides: int = 0) -> bool:
     """Remember something of a shop's order; there is room for so many `besides`. See `note`."""
-    if _is_noted(customer, what, id_, shop):
+    digest = digests.digest(_token(what, id_, shop))
+    if digests.contains(customer.order_ids, digest) or _is_noted_of_all(customer, what, id_, shop):
         return False
     require_room(customer, 1 + besides)
-    return note(customer, _token(what, id_, shop))
+    customer.order_ids += digest
+    return True
 
 
 def _is_noted(customer: Customer, what: str, id_: str, shop: str) -> bool:
-    """Whether it was noted; also when that was before the shops were told apart."""
-    return is_noted(customer, _token(what, id_, shop)) or (
-        shop != "" and is_noted(customer, _token(what, id_, ""))
-    )
+    """Whether it was noted."""
+    token = _token(what, id_, shop)
+    return is_noted(customer, token) or _is_noted_of_all(customer, what, id_, shop)
+
+
+def _is_noted_of_all(customer: Customer, what: str, id_: str, shop: str) -> bool:
+    """Whether it was noted before the shops were told apart."""
+    return shop != "" and is_noted(customer, _token(what, id_, ""))
 
 
 def _token(what: str, id_: str, shop: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 
 from agents.calendar import local_day
@@ -35,10 +35,12 @@ _KEPT = {
 def count(purchases: Purchases, order: Order, zone: str) -> None:
     """Add an order; the month that it belongs to is the one in `zone`."""
     for kind, names in _of(order).items():
-        more = {name: Bought(1, order.time) for name in names}
-        _add(getattr(purchases, kind), more, *_KEPT[kind])
-    month = f"{local_day(order.time, zone):%Y-%m}"
-    _add_months(purchases, {month: MonthOfOrders(1, {order.currency: order.total})})
+        bought: dict[str, Bought] = getattr(purchases, kind)
+        for name in sorted(names):
+            _add(bought, name, 1, order.time)
+        _fit(bought, *_KEPT[kind])
+    _add_month(purchases, _month(order, zone), 1, {order.currency: order.total})
+    _fit_months(purchases)
     _add_money(purchases, {order.currency: order.total}, {order.currency: 1})
     purchases.with_coupon += _had_coupon(order)
 
@@ -51,7 +53,7 @@ def uncount(purchases: Purchases, order: Order, zone: str) -> None:
             bought[name].orders -= 1
             if bought[name].orders <= 0:
                 del bought[name]
-    name = f"{local_day(order.time, zone):%Y-%m}"
+    name = _month(order, zone)
     month = purchases.months.get(name)
     if month is not None:
         month.orders -= 1
@@ -65,8 +67,13 @@ def uncount(purchases: Purchases, order: Order, zone: str) -> None:
 def adopt(purchases: Purchases, other: Purchases) -> None:
     """Add what a visitor bought who turned out to be this customer."""
     for kind, limits in _KEPT.items():
-        _add(getattr(purchases, kind), getattr(other, kind), *limits)
-    _add_months(purchases, other.months)
+        bought: dict[str, Bought] = getattr(purchases, kind)
+        for name, theirs in sorted(getattr(other, kind).items()):
+            _add(bought, name, theirs.orders, theirs.last)
+        _fit(bought, *limits)
+    for name, month in other.months.items():
+        _add_month(purchases, name, month.orders, month.spent)
+    _fit_months(purchases)
     _add_money(purchases, other.largest, other.counts)
     purchases.with_coupon += other.with_coupon
 
@@ -91,12 +98,21 @@ def _had_coupon(order: Order) -> bool:
     return bool(order.coupon or order.discount)
 
 
-def _add(bought: dict[str, Bought], more: Mapping[str, Bought], limit: int, room: int) -> None:
+def _month(order: Order, zone: str) -> str:
+    day = local_day(order.time, zone)
+    return f"{day.year}-{day.month:02}"
+
+
+def _add(bought: dict[str, Bought], name: str, orders: int, last: int) -> None:
+    known = bought.get(name)
+    if known is None:
+        known = bought[name] = Bought()
+    known.orders += orders
+    known.last = max(known.last, last)
+
+
+def _fit(bought: dict[str, Bought], limit: int, room: int) -> None:
     """Those bought longest ago give way."""
-    for name in sorted(more):
-        known = bought.setdefault(name, Bought())
-        known.orders += more[name].orders
-        known.last = max(known.last, more[name].last)
     while len(bought) > limit:
         del bought[_longest_ago(bought)]
     if len(bought) * _LARGEST > room:
@@ -108,18 +124,19 @@ def _longest_ago(bought: Mapping[str, Bought]) -> str:
     return min(bought, key=lambda name: (bought[name].last, name))
 
 
-def _add_months(purchases: Purchases, more: Mapping[str, MonthOfOrders]) -> None:
-    for name, month in more.items():
-        known = purchases.months.setdefault(name, MonthOfOrders())
-        known.orders += month.orders
-        for currency, amount in month.spent.items():
-            add_amount(known.spent, currency, amount)
-    for name in _oldest(purchases.months, len(purchases.months) - MONTHS_KEPT):
-        del purchases.months[name]
+def _add_month(purchases: Purchases, name: str, orders: int, spent: Mapping[str, Decimal]) -> None:
+    known = purchases.months.get(name)
+    if known is None:
+        known = purchases.months[name] = MonthOfOrders()
+    known.orders += orders
+    for currency, amount in spent.items():
+        add_amount(known.spent, currency, amount)
 
 
-def _oldest(months: Iterable[str], surplus: int) -> list[str]:
-    return sorted(months)[: max(0, surplus)]
+def _fit_months(purchases: Purchases) -> None:
+    """The oldest give way."""
+    while len(purchases.months) > MONTHS_KEPT:
+        del purchases.months[min(purchases.months)]
 
 
 def _add_money(
