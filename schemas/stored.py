@@ -35,8 +35,16 @@ OWN_PREFIX = b"\x00"
 PROGRESS_KEY = b"\x00progress"
 """Changelog key of the partition's own record."""
 
-OWNER_KEY = b"\x00owner"
-"""Key of the mark that an owner leaves in the mailer's changelog when it takes a partition over."""
+OWNER_KEY = b"\x00term"
+"""Key of the mark that an owner leaves in the mailer's changelog when it takes a partition over:
+its `applied` is the number of the owner's term. Release 0.1 had marks without a number elsewhere.
+"""
+
+FIRST_TERM = 2
+"""Number of the first owner. Who writes late for release 0.1 goes up by less than two terms."""
+
+_TERM_BITS = 40
+"""Offsets below 2^40 and eight million terms: what a partition of the mailer is through with."""
 
 PRODUCT_PREFIX = b"\x00product/"
 """Begins the changelog keys of products (`agents/catalogue.py`)."""
@@ -55,7 +63,7 @@ ARRIVALS_KEY = b"\x00arrivals"
 FORMAT = 2
 """What this release writes."""
 
-_UNMARKED = 1
+UNMARKED = 1
 """The format of release 0.1, whose records name none: their body begins at once."""
 _FORMATS_END = 0x20
 """No body begins with a lower byte: msgpack's arrays begin at 0x90, JSON's objects with `{`."""
@@ -113,7 +121,7 @@ def body(stored: bytes) -> memoryview:
 def format_of(stored: bytes) -> int:
     """Return the format of a kept record; of one without a body it is the lowest."""
     if len(stored) <= HEAD_SIZE or stored[HEAD_SIZE] >= _FORMATS_END:
-        return _UNMARKED
+        return UNMARKED
     return stored[HEAD_SIZE]
 
 
@@ -177,9 +185,13 @@ _DECODER = msgspec.msgpack.Decoder(Progress)
 _OFFSETS = msgspec.msgpack.Decoder(list[int])
 
 
-def pack_progress(progress: Progress) -> bytes:
-    """Return the kept form of a progress; its `applied` is the last offset dealt with."""
-    return pack(progress.next_offset - 1, NEVER, _ENCODER.encode(progress))
+def pack_progress(progress: Progress, term: int = 0) -> bytes:
+    """Return the kept form of a progress; its `applied` is the last offset dealt with.
+
+    With an owner's `term` that of a later owner counts, however far one before it has got.
+    """
+    applied = (term << _TERM_BITS) + progress.next_offset - 1
+    return pack(applied, NEVER, _ENCODER.encode(progress))
 
 
 def pack_arrivals(births: list[int]) -> bytes:

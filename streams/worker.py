@@ -233,7 +233,6 @@ class Worker:
         providers = Providers(self.settings.mail_providers)
         asks = self.settings.mail_provider_lookup
         runtime = MailerRuntime(
-            owner=self.settings.worker_id,
             log=self.log,
             gate=self.gate,
             open_store=self._open_store,

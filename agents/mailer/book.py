@@ -28,8 +28,8 @@ class Book:
         reputation: Reputation,
         defects: Defects | None = None,
     ) -> None:
-        """`term` tells this owner of the partition from those before; `defects` is what has failed
-        in it so far."""
+        """`term` is the number of this owner of the partition, higher than of those before;
+        `defects` is what has failed in it so far."""
         self._load = load
         self._defects = defects or Defects()
         self.stuck: set[str] = set()
@@ -42,7 +42,7 @@ class Book:
             partition,
             reputation,
             Pauses() if pauses is None else _read_pauses(pauses),
-            Standing() if standing is None else _read_standing(standing),
+            _read_standing(standing, term),
         )
 
     def read(self, kept: Iterable[tuple[bytes, bytes]]) -> list[Entry]:
@@ -83,7 +83,7 @@ class Book:
 
     def save(self, entry: Entry, before: Entry | None, changes: Changes) -> Entry:
         """A mail is new or has changed; return it as it is kept."""
-        kept = in_term(entry, self._term, new=before is None)
+        kept = in_term(entry, self._term)
         stored = pack_entry(kept)
         self._unwritten[entry.key] = stored
         changes.states.append((entry.key, stored))
@@ -140,12 +140,14 @@ def _read_pauses(stored: bytes) -> Pauses:
         return UNREADABLE_PAUSES
 
 
-def _read_standing(stored: bytes) -> Standing:
+def _read_standing(stored: bytes | None, term: int) -> Standing:
     """What can't be read is counted anew: it tells of the last days only."""
     try:
-        return unpack_standing(stored)
+        standing = Standing() if stored is None else unpack_standing(stored)
     except ValueError:
-        return Standing()
+        standing = Standing()
+    standing.begin_term(term)
+    return standing
 
 
 _OUTCOMES: dict[str, Outcome] = {

@@ -2,7 +2,8 @@
 `agents/mailer/lifecycle.py`.
 
 `applied` of the kept record is the command's offset, shifted, plus a revision that grows with every
-change, so that in recovery "highest applied wins" picks the newest.
+change and every owner, so that in recovery "highest applied wins" picks the newest that the last of
+them has written.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from agents.mailer.replies import Refused
 from agents.mailer.retry import DAY_MS
 from schemas.commands import DeliveryClass, NotifyCommand, SendCommand
 from schemas.records import OutRecord
-from schemas.stored import body, pack
+from schemas.stored import UNMARKED, body, format_of, pack
 
-REVISION_BITS = 16
-"""65 535 changes of one mail; hourly retries over 48 hours make some 150."""
+REVISION_BITS = 26
+"""A million terms of 64, some thirty years of a hundred takeovers a day, and 2^37 commands of one
+partition, forty years of a hundred a second."""
 
 TERM = 64
-"""An owner's first change of a mail goes up to the next multiple of this. A late writer, one that
-was paused and has lost the partition, has made fewer changes since its last look at the changelog,
-so whatever the new owner has decided is the newer."""
+"""An owner's first change of a mail goes up by this for each owner since the mail's last change,
+whether that one has written or not. One that was paused and has lost the partition has made fewer
+changes that nobody has read, so whatever a later owner has decided is the newer."""
 
 REMEMBERED_MS = DAY_MS
 """A finished mail is remembered until its expiry and this much longer, so that its command is known
@@ -73,7 +75,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     refusal: Refused | None = None
     """The relay's last word, if any."""
     term: int = 0
-    """Which owner has made the last change: a number that no other has."""
+    """Which owner has made the last change: later ones have higher numbers, the first has
+    `FIRST_TERM`. 0: nobody yet, or one of release 0.1."""
 
     @property
     def key(self) -> bytes:
@@ -125,15 +128,18 @@ def pack_entry(entry: Entry) -> bytes:
 
 def unpack_entry(stored: bytes) -> Entry:
     """Read what `pack_entry` wrote."""
-    return _DECODER.decode(body(stored))
+    entry = _DECODER.decode(body(stored))
+    if format_of(stored) == UNMARKED:  # its owners had no numbers that can be compared
+        return msgspec.structs.replace(entry, term=0)
+    return entry
 
 
-def in_term(entry: Entry, term: int, *, new: bool) -> Entry:
-    """Return a changed entry as the owner of `term` writes it; `new`: it has made the entry."""
+def in_term(entry: Entry, term: int) -> Entry:
+    """Return a new or changed entry as the owner of `term` writes it."""
     if entry.term == term:
         return entry
-    revision = entry.revision if new else (entry.revision // TERM + 1) * TERM
-    return msgspec.structs.replace(entry, revision=revision, term=term)
+    owners = max(1, term - entry.term)
+    return msgspec.structs.replace(entry, revision=entry.revision + owners * TERM, term=term)
 
 
 @lru_cache(maxsize=512)  # each change of a mail looks into its command, up to ten times in a row

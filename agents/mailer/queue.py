@@ -71,10 +71,10 @@ class Queue:
     ) -> None:
         """`load` reads the store, `kept` is all that is in it, `progress` its own record.
 
-        `message_id` gives the Message-ID of a command's id; `term` tells this owner from all
-        others, also from its own earlier lives; `reputation` is that of the sender, which the
-        partitions of a worker share; `defects` is what has failed in this partition before. Without
-        a `signer` every command is believed.
+        `message_id` gives the Message-ID of a command's id; `term` is the number of this owner of
+        the partition, higher than those of all before; `reputation` is that of the sender, which
+        the partitions of a worker share; `defects` is what has failed in this partition before.
+        Without a `signer` every command is believed.
         """
         self._message_id = message_id
         self._defects = defects or Defects()

@@ -42,6 +42,9 @@ OLD_MS = 7 * DAY_MS
 RECOVERED = 0.5
 """A share is good again at half of what is bad; in between nothing changes."""
 
+_TERM_BITS = 32
+"""Four billion changes in one term, and two billion terms."""
+
 _REPORTS = 100
 """Ids of feedback remembered, so that what is told twice counts once."""
 
@@ -69,6 +72,10 @@ class Standing(msgspec.Struct, array_like=True):
     """Day of the first one ever."""
     reports: list[str] = []
     revision: int = 0
+
+    def begin_term(self, term: int) -> None:
+        """From now on the owner of `term` counts, whatever one before it still writes."""
+        self.revision = max(self.revision, term << _TERM_BITS)
 
     def note(self, now: int, *, bounced: bool) -> None:
         """A mail was sent or has bounced."""

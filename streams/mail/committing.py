@@ -49,9 +49,11 @@ class Committer:
         check: Callable[[], None],
         noted: Callable[[Sequence[Note]], None],
         signer: Signer | None = None,
+        term: int = 0,
     ) -> None:
         """`check` raises Fenced; `noted` is told what has become durable. `signer` signs the
-        outcomes; None: nobody does."""
+        outcomes; None: nobody does. `term` is the number of this owner of the partition."""
+        self._term = term
         self._signer = signer
         self._log = log
         self._changelog = changelog
@@ -79,7 +81,7 @@ class Committer:
             return durable
         states: list[Item] = list(changes.states)
         if progress is not None:
-            states.append((PROGRESS_KEY, pack_progress(progress)))
+            states.append((PROGRESS_KEY, pack_progress(progress, self._term)))
         self._waiting.append(_Submission(states, changes.outcomes, changes.notes, durable))
         self._began()
         self._news.set()

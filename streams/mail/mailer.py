@@ -21,8 +21,6 @@ else by `_watch`, because deliveries go on when no batch comes.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import itertools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
@@ -84,7 +82,6 @@ class MailerRuntime:
     def __init__(
         self,
         *,
-        owner: str,
         log: Log,
         gate: Gate,
         open_store: StoreFactory,
@@ -104,8 +101,8 @@ class MailerRuntime:
         grace: float = GRACE,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`owner` is a name that no other process has. `check` raises Fenced when this process may
-        have lost the partition: deliveries write outside of a batch's turn. `relays` in the order
+        """`check` raises Fenced when this process may have lost the partition: deliveries write
+        outside of a batch's turn. `relays` in the order
         of preference. `compose` and `message_id` are those of a `Composer`, the former may raise
         Suppressed; `suppress` makes it do so for more addresses. `mail_hosts` teaches `providers`;
         None: what they know is all. `signer` signs the outcomes and checks the commands; None:
@@ -113,8 +110,6 @@ class MailerRuntime:
         """
         self._signer = signer
         self._accept_unsigned = accept_unsigned
-        self._owner = owner
-        self._lives = itertools.count()
         self._log = log
         self._gate = gate
         self._parking = Parking(open_store)
@@ -265,7 +260,8 @@ class MailerRuntime:
     async def _recover(self, tp: TopicPartition, store: Store) -> Partition:
         changelog = Changelog(self._log, topics.MAILER_CHANGELOG, tp.partition, store)
         recovered = await changelog.take_over()
-        partition = self._build(tp, changelog, await self._progress(changelog))
+        term = recovered.term
+        partition = self._build(tp, changelog, await self._progress(changelog, term), term)
         try:
             partition.start(self._ended.get(tp, []))
         except FailedAt as error:
@@ -281,21 +277,25 @@ class MailerRuntime:
                   seconds=round(recovered.seconds, 3))  # fmt: skip
         return partition
 
-    async def _progress(self, changelog: Changelog) -> Progress:
+    async def _progress(self, changelog: Changelog, term: int) -> Progress:
         if self._signer is None:
             known = read_progress(changelog, changelog.topic, changelog.partition)
             return known or Progress()
         accepts = self._accept_unsigned
-        return await decide(self._log, topics.SEND_COMMANDS, changelog, accept_unsigned=accepts)
+        return await decide(
+            self._log, topics.SEND_COMMANDS, changelog, accept_unsigned=accepts, term=term
+        )
 
-    def _build(self, tp: TopicPartition, changelog: Changelog, progress: Progress) -> Partition:
+    def _build(
+        self, tp: TopicPartition, changelog: Changelog, progress: Progress, term: int
+    ) -> Partition:
         queue = Queue(
             load=changelog.get,
             kept=changelog.scan(),
             progress=progress,
             message_id=self._message_id,
             partition=tp.partition,
-            term=self._term(changelog.store.position()),
+            term=term,
             reputation=self._reputation,
             providers=self._providers,
             defects=self._defects[tp],
@@ -308,6 +308,7 @@ class MailerRuntime:
             check=lambda: self._check(tp),
             noted=lambda notes: self._noted(tp, queue, notes),
             signer=self._signer,
+            term=term,
         )
         attempts = Attempts(
             queue=queue,
@@ -330,15 +331,6 @@ class MailerRuntime:
         )
         next_offset = None if changelog.get(PROGRESS_KEY) is None else progress.next_offset
         return Partition(changelog, queue, committer, delivery, next_offset)
-
-    def _term(self, position: int) -> int:
-        """Return what no other owner of any partition has, nor this one at another time.
-
-        The place in the changelog alone is not enough: an owner that could write nothing leaves it
-        where it was for the next.
-        """
-        life = f"{self._owner}/{next(self._lives)}/{position}"
-        return int.from_bytes(hashlib.blake2b(life.encode(), digest_size=6).digest())
 
     def _noted(self, tp: TopicPartition, queue: Queue, notes: Sequence[Note]) -> None:
         now = self._clock.now()

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 import structlog
 
 from schemas.records import OutRecord
-from schemas.stored import NEVER, OWNER_KEY, is_newer, pack
+from schemas.stored import FIRST_TERM, NEVER, OWNER_KEY, head, is_newer, pack
 from streams.log import Log
 from streams.state.recovery import Recovered, Report, recover
 from streams.state.store import Item, Store
@@ -57,22 +57,27 @@ class Changelog:
         return recovered
 
     async def take_over(self) -> Recovered:
-        """Catch up, and leave a mark right behind what was read.
+        """Catch up, leave a mark right behind what was read, and tell which term begins.
 
         Raises LogError, StateError, FutureFormat.
 
         The owner before may not know yet that it is none. What it wrote up to the mark has been
         read here; at its next write it finds the mark, is Overtaken, and acts on nothing that it
         wrote behind it.
+
+        The number of the term is one above that of the last mark. Two that take over at once may
+        both write the same: the one whose mark lies where it has read up to has the term.
         """
         while True:
             recovered = await self.recover()
-            mark = pack(self.store.position(), NEVER, b"")
-            try:
-                await self.write([(OWNER_KEY, mark)], lambda: None)
-            except Overtaken:  # it has written meanwhile, and can do so only once more
-                continue
-            return recovered
+            start, last = self.store.position(), self.store.get(OWNER_KEY)
+            recovered.term = FIRST_TERM if last is None else head(last).applied + 1
+            mark = pack(recovered.term, NEVER, b"")
+            place = await self._log.append(self.topic, self.partition, [OutRecord(OWNER_KEY, mark)])
+            if place == start:
+                self.store.write([(OWNER_KEY, mark)], place + 1)
+                return recovered
+            # Somebody has written meanwhile: an owner before can do so only once more.
 
     async def write(self, items: Sequence[Item], check: Callable[[], None]) -> None:
         """Append `items` in order, await the acknowledgement, then write the store.

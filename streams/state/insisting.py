@@ -19,8 +19,12 @@ from streams.state.recovery import read_progress
 _log = structlog.get_logger(__name__)
 
 
-async def decide(log: Log, topic: str, changelog: Changelog, *, accept_unsigned: bool) -> Progress:
+async def decide(
+    log: Log, topic: str, changelog: Changelog, *, accept_unsigned: bool, term: int = 0
+) -> Progress:
     """Return the progress of a partition of `topic` that has been recovered, decided for good.
+
+    `term` is that of `pack_progress`.
 
     Raises LogError, StateError.
     """
@@ -40,7 +44,7 @@ async def decide(log: Log, topic: str, changelog: Changelog, *, accept_unsigned:
             return progress
         decided = msgspec.structs.replace(progress, insists_from=end)
         try:
-            await changelog.write([(PROGRESS_KEY, pack_progress(decided))], lambda: None)
+            await changelog.write([(PROGRESS_KEY, pack_progress(decided, term))], lambda: None)
         except Overtaken:  # the owner before has written meanwhile
             await changelog.recover()
             continue

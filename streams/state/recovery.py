@@ -4,7 +4,8 @@ The last record of a key isn't always the right one: a worker that was paused fo
 session (SIGSTOP, a frozen virtual machine) may still write an old state after the new owner has
 written a newer one. So, per key, the record with the highest `applied` wins; of two equal ones that
 of the newer format, else the later. Whoever writes a changelog must therefore let `applied` rise
-with every change of a key.
+with every change of a key; and where what is decided isn't told by the log alone, as in the mailer,
+with every owner, be it of those that write nothing (`Changelog.take_over`).
 
 A winner that isn't the last record of its key is safe only until compaction removes it, which is
 what `min.compaction.lag.ms` puts off. `Recovered.overtaken` names those keys, and the owner writes
@@ -54,6 +55,8 @@ class Recovered:
     records: int = 0
     """Changelog records read."""
     seconds: float = 0.0
+    term: int = 0
+    """Number of the term that begins with it; see `Changelog.take_over`."""
     overtaken: set[bytes] = field(default_factory=set)
     """Keys whose last record in the changelog is older than the one that is kept."""
 

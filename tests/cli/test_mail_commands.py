@@ -63,7 +63,6 @@ class Mailer:
     async def work(self) -> None:
         """Take over what is there and deliver what is due, as one process."""
         runtime = MailerRuntime(
-            owner="one",
             log=self.log,
             gate=SimpleGate(),
             open_store=lambda _: MemoryStore(),

@@ -107,7 +107,6 @@ async def shop(
     providers = Providers()
     hosts = MailHosts(providers, clock, resolver=resolver, patience=patience) if resolver else None
     runtime = MailerRuntime(
-        owner="one",
         log=log,
         gate=gate,
         open_store=lambda _: MemoryStore(),

@@ -23,6 +23,7 @@ import pytest
 
 from agents.mailer.addresses import Recipient
 from agents.mailer.compose import Mail
+from agents.mailer.entry import unpack_entry
 from agents.mailer.replies import Accepted, Dropped, Refused, Result, Unknown
 from schemas.commands import CancelCommand, SendCommand
 from schemas.records import OutRecord
@@ -68,6 +69,21 @@ class Life:
             await asyncio.get_running_loop().create_future()
 
 
+class Paused(Life):
+    """Paused before a step; goes on with it when another owns the partition, and dies."""
+
+    def __init__(self, paused_at: int) -> None:
+        super().__init__(last_step=paused_at + 1)
+        self._paused_at = paused_at
+        self.resumed = asyncio.Event()
+
+    async def step(self) -> None:
+        """Go on, later, or never again."""
+        if self.steps + 1 == self._paused_at:
+            await self.resumed.wait()
+        await super().step()
+
+
 class MortalLog(MemoryLog):
     """The shared log as one life sees it."""
 
@@ -97,7 +113,7 @@ class World:
     async def live(self, last_step: int | None) -> Life:
         """Run one life until it dies or everything is final."""
         life = Life(last_step)
-        runtime = self._runtime(life)
+        runtime = self.runtime(life)
         driving = asyncio.create_task(self._drive(runtime))
         dying = asyncio.create_task(life.died.wait())
         await asyncio.wait({driving, dying}, return_when=asyncio.FIRST_COMPLETED)
@@ -106,6 +122,11 @@ class World:
             life.died.set()
         await _kill_all()
         return life
+
+    async def live_on(self, life: Life) -> None:
+        """Run a life, which may be paused, until nothing happens; it is not ended."""
+        await self.runtime(life).opened(TP)
+        await _spin()
 
     async def _drive(self, runtime: MailerRuntime) -> None:
         start = await runtime.opened(TP) or 0
@@ -119,9 +140,8 @@ class World:
             self.clock.advance(self.clock.now() + 600_000)
         raise AssertionError(f"never finished: {self.finals()}")
 
-    def _runtime(self, life: Life) -> MailerRuntime:
+    def runtime(self, life: Life) -> MailerRuntime:
         return MailerRuntime(
-            owner="one",
             log=MortalLog(self.log, life, self.clock),
             gate=SimpleGate(),
             open_store=lambda _: MemoryStore(),
@@ -267,6 +287,24 @@ def some_commands(chance: random.Random) -> list[Command]:
         if chance.random() < 0.3:
             commands.append(command)
     return commands
+
+
+async def test_what_arrives_late_of_an_owner_that_has_read_the_same_counts_for_nothing() -> None:
+    """Both have read a mail that waits: one claims it and is paused, the next lets it expire."""
+    world = World([send("m1")], yes)
+    await world.live(5)  # its mark, then the mail; it dies before its claim is written
+    late = Paused(3)  # its mark, then the claim
+    await world.live_on(late)
+    world.clock.advance(START + DAY + 1)
+    await world.live_on(Life(7))  # its mark, the state, the outcome; that it is told is not written
+    assert world.finals()["m1"] == {"m1/skipped"}
+    late.resumed.set()
+    await _spin()
+    kept = world.log.kept["mailer-changelog", 0]
+    assert unpack_entry(kept[-1].value or b"").state == "attempting", "it has arrived late"
+    await _kill_all()
+    await world.live(None)
+    world.check()
 
 
 async def test_an_outcome_that_was_not_published_is_published_by_the_next_life() -> None:

@@ -61,7 +61,6 @@ class Mailer:
         self.gate = Gate(pause=_at_once)
         self.gate.attach(Source())
         self.runtime = MailerRuntime(
-            owner="w",
             log=self.log,
             gate=self.gate,
             open_store=open_memory,

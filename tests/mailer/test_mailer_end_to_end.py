@@ -65,7 +65,6 @@ async def inbox() -> AsyncIterator[tuple[Inbox, str]]:
 async def mailer(log: Any, clock: VirtualClock, relay: str) -> AsyncIterator[MailerRuntime]:
     metrics = CountingMetrics()
     runtime = MailerRuntime(
-        owner="one",
         log=log,
         gate=SimpleGate(),
         open_store=lambda _: MemoryStore(),

@@ -7,10 +7,18 @@ import json
 import tracemalloc
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from agents.mailer.changes import Changes, Ended
-from agents.mailer.entry import Entry, pack_entry, unpack_entry
+from agents.mailer.entry import (
+    REVISION_BITS,
+    TERM,
+    Entry,
+    in_term,
+    pack_entry,
+    unpack_entry,
+)
 from agents.mailer.queue import Queue
 from agents.mailer.reading import read_record
 from agents.mailer.replies import (
@@ -25,7 +33,7 @@ from agents.mailer.replies import (
 from agents.mailer.retry import Breaker, retry_delay
 from schemas.checking import Unreadable
 from schemas.commands import Command
-from schemas.stored import head
+from schemas.stored import FIRST_TERM, HEAD_SIZE, head
 from schemas.wire import parse_record
 from tests.mailer.bench import Bench, Store, parse, types
 from tests.mailer.samples import DAY, HOUR, START, cancel, feedback, notify, pause, record, send
@@ -257,6 +265,46 @@ def test_what_an_owner_knows_of_its_claim_says_nothing_of_anothers(
     assert (entry.state, entry.ambiguous) == (state, True)
 
 
+@pytest.mark.parametrize("revision", [0, 1, TERM - 1, TERM, 2 * TERM - 1, 5 * TERM + 7])
+@pytest.mark.parametrize("term", [0, FIRST_TERM, 40])
+def test_of_two_owners_that_have_read_the_same_the_later_has_the_newer_state(
+    revision: int, term: int
+) -> None:
+    """However much the one before has decided that arrives late."""
+    read = Entry("m1", "attempting", 7, START + DAY, revision=revision, term=term)
+    one = max(term + 1, FIRST_TERM)
+    for before, now in [(one, one + 1), (one + 3, one + 4), (one, one + 9)]:
+        first = in_term(_changed(read), before)
+        late = msgspec.structs.replace(first, revision=first.revision + TERM - 1)
+        ours = pack_entry(in_term(_changed(read), now))
+        assert head(ours).applied > head(pack_entry(late)).applied
+        # One of release 0.1 went up to the next multiple of 64.
+        oldest = msgspec.structs.replace(read, revision=(revision // 64 + 1) * 64 + 63)
+        if not term:
+            assert head(ours).applied > head(pack_entry(oldest)).applied
+
+
+def test_of_two_owners_that_take_a_mail_over_the_later_has_the_newer_state() -> None:
+    """The one before has also read that it is cancelled, and writes that late."""
+    bench = Bench()
+    late = bench.queue.receive([record(send(), 0), record(cancel(), 1)])
+    bench.queue = bench.reopened()
+    bench.read(send())
+    assert head(late.states[-1][1] or b"").applied < head(bench.store[b"m1"]).applied
+
+
+def test_what_an_owner_of_release_0_1_wrote_has_no_term() -> None:
+    entry = Entry("m1", "queued", 7, START, term=2**47)
+    stored = pack_entry(entry)
+    assert unpack_entry(stored) == entry
+    unmarked = stored[:HEAD_SIZE] + stored[HEAD_SIZE + 1 :]
+    assert unpack_entry(unmarked) == msgspec.structs.replace(entry, term=0)
+
+
+def _changed(entry: Entry) -> Entry:
+    return msgspec.structs.replace(entry, revision=entry.revision + 1)
+
+
 def test_recovery_keeps_order_due_times_and_outcomes() -> None:
     bench = reach("deferred")
     bench.read(send("t1", urgent=True), send("m2"))
@@ -272,7 +320,7 @@ def test_recovery_keeps_order_due_times_and_outcomes() -> None:
 def test_the_kept_form_says_how_new_it_is() -> None:
     entry = Entry("m1", "queued", 7, START, revision=3, due=START + 5)
     stored = pack_entry(entry)
-    assert head(stored) == ((7 << 16) + 3, START + 5)
+    assert head(stored) == ((7 << REVISION_BITS) + 3, START + 5)
     assert unpack_entry(stored) == entry
 
 

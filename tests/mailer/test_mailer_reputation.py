@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from agents.mailer.replies import Refused
-from agents.mailer.reputation import OLD_MS, Reputation, Standing, WarmUp
+from agents.mailer.reputation import OLD_MS, Reputation, Standing, WarmUp, pack_standing
 from schemas.instant import parse_instant
+from schemas.stored import head
 from tests.mailer.bench import Bench, bounce_some
 from tests.mailer.samples import DAY, HOUR, START, feedback, release, resume, send
 
@@ -107,6 +108,14 @@ def test_the_verdict_survives_a_restart() -> None:
     bench.queue = bench.reopened()
     bench.read(send("m1"))
     assert bench.send_all(START) == []
+
+
+def test_what_an_owner_counts_that_is_none_any_more_is_the_older() -> None:
+    late, ours = Standing(), Standing()
+    late.begin_term(2)
+    ours.begin_term(3)
+    before = [pack_standing(late) for _ in range(100)]
+    assert head(pack_standing(ours)).applied > head(before[-1]).applied
 
 
 def test_the_partitions_of_a_worker_are_judged_together() -> None:

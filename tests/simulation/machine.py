@@ -223,7 +223,6 @@ class Process:
         counters = ReturnCounters(Instruments(CollectorRegistry()))
         suppressions = self.suppressions = SuppressionList(log, HASHES, counters)
         self.mailer = MailerRuntime(
-            owner=f"process {world.started}",
             log=log,
             gate=self.gate,
             open_store=stores,
@@ -284,7 +283,6 @@ class World:
         self.handed_over: Counter[str] = Counter()
         self.moody = True
         self._disk: dict[TopicPartition, MemoryStore] = {}
-        self.started = 0
         self._processes: list[Process] = []
         """Dead ones too: their tasks wait for ever, and asyncio would let them be collected."""
 
@@ -293,7 +291,6 @@ class World:
         if not keeps_disk:
             self._disk = {}
         disk = self._disk
-        self.started += 1
         process = Process(self, life, lambda tp: disk.setdefault(tp, MemoryStore()))
         self._processes.append(process)
         return process
