@@ -107,6 +107,7 @@ async def test_who_would_have_filled_a_record_stops_nobody_on_kafka(
     log: Log, settings: Settings
 ) -> None:
     worker = Worker(settings)
+    refused_before = await letters(log)  # the broker is the whole session's
     try:
         async with asyncio.timeout(120):
             await worker.start()
@@ -118,6 +119,6 @@ async def test_who_would_have_filled_a_record_stops_nobody_on_kafka(
         states = {record.key: record.value for record in changelog}
         customer = decode_customer("full", states[b"full"] or b"")
         assert (customer.statistics.count, len(customer.lists)) == (2, LISTS_KEPT)
-        assert await letters(log) == set()
+        assert await letters(log) == refused_before
     finally:
         await worker.stop()
