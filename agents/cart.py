@@ -22,6 +22,8 @@ from schemas.events.fields import is_address
 from schemas.events.shopping import CartChange, CheckoutProgress, Product
 
 _LARGEST_LINE = largest(Line)
+_FIT_ANYWAY = min(CART_LINES_KEPT, CART_ROOM // _LARGEST_LINE - 1)
+"""Lines, however large, for which there is room: as in nearly every cart."""
 
 
 def product_added(customer: Customer, event: Event, context: Context) -> list[Occurred]:
@@ -127,6 +129,8 @@ def to_line(product: Product) -> Line:
 
 def _fit(cart: Cart) -> None:
     """Let those give way that were put in first, as far as there are too many."""
+    if len(cart.lines) <= _FIT_ANYWAY:
+        return
     del cart.lines[:-CART_LINES_KEPT]
     shed(cart.lines, CART_ROOM, _LARGEST_LINE)
 
