@@ -20,6 +20,8 @@ _OF_CUSTOMERS = frozenset(
 )  # fmt: skip
 """What a shop says of a customer, and not of somebody who looks around."""
 
+_MAY_BE_OF_CUSTOMERS = _OF_CUSTOMERS | {"customer.identified"}
+
 _LOOKING = frozenset(
     {"product.viewed", "product_list.viewed", "products.searched", "page.viewed",
      "cart.product_added", "cart.product_removed", "wishlist.added"}
@@ -35,6 +37,8 @@ def by_visitor(event: Event) -> bool:
 
 def of_customer(event: Event) -> bool:
     """Whether the shop speaks of a customer."""
+    if not event.named and event.type not in _MAY_BE_OF_CUSTOMERS:
+        return False  # as of nearly all
     if event.origin is not None or by_visitor(event):
         return False
     if event.type == "customer.identified":
