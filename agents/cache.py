@@ -7,7 +7,7 @@ it grows is seen when its changes are taken: before that some thousand events ca
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from weakref import WeakMethod, WeakSet
 
 from schemas.customer import Customer
@@ -59,7 +59,8 @@ class Cache:
     def put(self, key: bytes, customer: Customer, kept: int) -> None:
         """Take in a customer whose kept form has `kept` bytes."""
         size = EMPTY + PER_KEPT_BYTE * kept
-        self.shrink(size)
+        if self.used + size > self.limit:
+            self.shrink(size)
         self.customers[key] = customer
         self._sizes[key] = size
         self.used += size
@@ -69,13 +70,15 @@ class Cache:
         if self.customers.pop(key, None) is not None:
             self.used -= self._sizes.pop(key)
 
-    def measured(self, key: bytes, kept: int) -> None:
-        """The customer's kept form has `kept` bytes now."""
-        before = self._sizes.get(key)
-        if before is not None:
-            size = EMPTY + PER_KEPT_BYTE * kept
-            self._sizes[key] = size
-            self.used += size - before
+    def measured(self, kept: Iterable[tuple[bytes, bytes]]) -> None:
+        """These customers' kept forms are these now."""
+        sizes, used = self._sizes, self.used
+        for key, stored in kept:
+            before = sizes.get(key)
+            if before is not None:
+                size = sizes[key] = EMPTY + PER_KEPT_BYTE * len(stored)
+                used += size - before
+        self.used = used
 
     def shrink(self, wanted: int = 0) -> None:
         """Let customers go until there is room for so many bytes more."""

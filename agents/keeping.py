@@ -6,7 +6,7 @@ size changes nothing but speed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from agents.cache import CacheMemory
@@ -42,16 +42,14 @@ class Customers:
         self._mentions = Mentions(scan)
         self._read = 0
         self._cache = memory.open(self._let_go)
+        self.decoded: Mapping[bytes, Customer] = self._cache.customers
+        """Those who needn't be read, by key."""
         self._changed: dict[bytes, Customer | bytes] = {}
         """Who isn't encoded is in the cache, or can't be encoded."""
 
-    def __contains__(self, key: bytes) -> bool:
-        """Whether the customer is decoded."""
-        return key in self._cache.customers
-
     def get(self, key: bytes) -> Customer:
         """Return a customer, a new one if nothing is kept. Raises UnreadableCustomer."""
-        customer = self._cache.customers.get(key)
+        customer = self.decoded.get(key)
         if customer is None:
             changed = self._changed.get(key)
             if isinstance(changed, Customer):
@@ -59,7 +57,9 @@ class Customers:
             stored = self._load(key) if changed is None else changed
             customer = _read(key.decode(), stored)
             self._cache.put(key, customer, 0 if stored is None else len(stored))
-        if self._forgetting.has_forgotten(customer):
+        forgetting = self._forgetting
+        # Of nearly everybody the day is all that is asked.
+        if customer.heard < forgetting.since and forgetting.has_forgotten(customer):
             return self._forget(key, customer)
         return customer
 
@@ -92,8 +92,7 @@ class Customers:
 
     def take(self, changed: Iterable[tuple[bytes, bytes]]) -> None:
         """What `changed` has returned goes to the store."""
-        for key, stored in changed:
-            self._cache.measured(key, len(stored))
+        self._cache.measured(changed)
         self._mentions.note(self._unread())
         self._mentions.catch_up(self._names_of)
         self._changed = {}

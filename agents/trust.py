@@ -15,7 +15,7 @@ from collections import Counter
 from schemas.checking import Unreadable
 from schemas.events import PRODUCTS, RETRY, WORKFLOWS, Event
 from schemas.records import Record
-from schemas.reserved import is_anybodys, reserved, reserved_id
+from schemas.reserved import reserved, reserved_id
 from schemas.signing import NUMBER, NotSigned, Signer, number_of
 from schemas.stored import Progress
 
@@ -42,8 +42,6 @@ class Trust:
 
     def check_event(self, event: Event, record: Record) -> None:
         """Raise Unreadable when an event isn't its sender's to tell."""
-        if is_anybodys(event):
-            return
         if named := reserved_id(event):
             raise Unreadable("reserved", named)
         if claim := reserved(event):

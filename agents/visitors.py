@@ -103,7 +103,8 @@ class Forgetting:
 
     def __init__(self, limits: Limits) -> None:
         self._days = limits.days
-        self._since = -1
+        self.since = -1
+        """Who was heard on that day, or later, isn't forgotten."""
         self.today = 0
         """The day of the log's time, counted from the epoch."""
 
@@ -111,13 +112,11 @@ class Forgetting:
         """The log's time is `now`."""
         self.today = day_of(now)
         if self._days is not None:
-            self._since = self.today - self._days
+            self.since = self.today - self._days
 
     def has_forgotten(self, customer: Customer) -> bool:
         """Whether a record counts as if it weren't there."""
-        if customer.heard >= self._since:  # of nearly everybody this is all that is asked
-            return False
-        return _last_heard(customer) < self._since and _may_be_forgotten(customer)
+        return _last_heard(customer) < self.since and _may_be_forgotten(customer)
 
     def is_of(self, key: bytes, stored: bytes) -> bool:
         """The same of a record as it is kept; of one that can't be read it is not known."""

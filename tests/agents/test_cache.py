@@ -103,7 +103,7 @@ def test_what_a_customer_takes_is_measured_when_changes_are_taken() -> None:
     cache.put(b"a", Customer("a"), 0)
     cache.put(b"b", Customer("b"), 0)
     assert cache.used == 2 * EMPTY
-    cache.measured(b"a", 10)
+    cache.measured([(b"a", bytes(10)), (b"let go", bytes(10))])
     assert cache.used == 2 * EMPTY + 10 * PER_KEPT_BYTE
     cache.put(b"c", Customer("c"), 100)
     assert let_go == [b"a"]
