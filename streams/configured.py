@@ -134,6 +134,13 @@ def signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
     return (SigningKey(hashlib.sha256(secret.encode()).hexdigest()[:8], secret),)
 
 
+def has_signing_keys(settings: Settings) -> bool:
+    """Whether there are keys already: who only reads makes none, and nothing was signed by it."""
+    if settings.token_keys or settings.on_kafka:
+        return bool(settings.token_keys)
+    return (settings.data_dir / KEY_FILE).exists()
+
+
 def record_signer(settings: Settings) -> Signer:
     """Return who signs what is ours in the log, and checks it. Raises SettingsError."""
     return Signer(signing_keys(settings))

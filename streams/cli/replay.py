@@ -166,6 +166,7 @@ async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
     from agents.definitions import Definitions  # noqa: PLC0415  # as above
     from streams.configured import (  # noqa: PLC0415  # as above
         coupon_key,
+        has_signing_keys,
         recognition,
         record_signer,
         visitor_limits,
@@ -173,10 +174,10 @@ async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
     from streams.definitions import Library  # noqa: PLC0415  # as above
     from streams.replay import replay_topic  # noqa: PLC0415  # as above
 
-    keyless = settings.on_kafka and not settings.token_keys
+    keyless = not has_signing_keys(settings)
     if keyless:
-        say("no RITORNO_TOKEN_KEYS: whoever has written into the topic is believed, and generated "
-            "coupon codes are others")  # fmt: skip
+        say("neither RITORNO_TOKEN_KEYS nor a key in RITORNO_DATA_DIR: whoever has written into "
+            "the topic is believed, and generated coupon codes are others")  # fmt: skip
     definitions = Definitions(
         coupon_key=b"" if keyless else coupon_key(settings),
         recognition=recognition(settings),
