@@ -57,6 +57,7 @@ from schemas.checking import Unreadable
 from schemas.customer import Customer
 from schemas.customer.named import named
 from schemas.events import PRODUCTS, RETRY, WORKFLOWS, Event
+from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord, Record
 from schemas.reserved import is_anybodys
 from schemas.retry import Retry
@@ -491,11 +492,15 @@ class PartitionActors(Mending):
             event = self._parse(record)
             if not is_anybodys(event):
                 self._trust.check_event(event, record)
-            if event.origin is not None and not self._origins.is_news(event.origin, record.offset):
-                self._counts.events[event.type, "repeated"] += 1
-                return
             key = event.customer.encode()
-            if self._belongs_elsewhere(record, key):
+            elsewhere = self._belongs_elsewhere(record, key)
+            if event.origin is not None:
+                if elsewhere:  # a new origin would make news of it where it was heard long ago
+                    raise Unreadable("misplaced", f"{ORIGIN}: it was told to another partition")
+                if not self._origins.is_news(event.origin, record.offset):
+                    self._counts.events[event.type, "repeated"] += 1
+                    return
+            if elsewhere:
                 check_headers(record)  # ours come on top of them
                 self._effects.append(move(OutRecord(*record[4:]), key))
                 self._counts.events[event.type, "moved"] += 1

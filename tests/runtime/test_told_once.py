@@ -231,6 +231,31 @@ async def test_a_moved_record_counts_once(kept: int) -> None:
     assert built.customer(customer).views == 100
 
 
+async def test_what_was_told_is_not_moved_from_where_it_was_copied_to() -> None:
+    """Moved, it would have an origin that its receiver has not heard."""
+    visitor, customer = named(0, "v")[0], named(1)[0]
+    built = await machine()
+    views = [event("product.viewed", f"e{n}", visitor, product_id="p") for n in range(10)]
+    link = event("customer.identified", "link", customer, anonymous_id=visitor)
+    await built.log.append(CUSTOMER_EVENTS, 0, views)
+    await built.log.append(CUSTOMER_EVENTS, 1, [link])
+    await built.rest()
+    assert built.customer(customer).views == 10
+    told = [r for r in built.log.topics[CUSTOMER_EVENTS][1] if r.header("ritorno_origin")]
+    copies = [OutRecord(record.key, record.value, record.headers) for record in told]
+    await built.log.append(CUSTOMER_EVENTS, 0, copies)
+    await built.rest()
+    assert built.customer(customer).views == 10
+    erasure = event("customer.erasure_requested", "erase", customer)
+    await built.log.append(CUSTOMER_EVENTS, 1, [erasure])
+    await built.rest()
+    await built.log.append(CUSTOMER_EVENTS, 0, copies)
+    await built.rest()
+    assert built.customer(customer).first_seen == 0
+    letters = built.log.records(DEAD_LETTERS)
+    assert [each.header("dl_reason") for each in letters] == [b"misplaced"] * 2 * len(copies)
+
+
 async def test_a_visitor_that_changed_hands_is_not_given_back() -> None:
     first, second = named(0)[:2]
     visitor = named(1, "v")[0]
