@@ -52,6 +52,8 @@ EVENT_FIELDS = 20
 EVENT_TEXT = 200
 """Properties of the triggering event that a run keeps, and bytes of each."""
 _LARGEST_ENTRY = largest(Entered) + RUN_ID_BYTES
+_FIT_ANYWAY = min(ENTERED_KEPT, ENTERED_ROOM // _LARGEST_ENTRY - 1)
+"""Entries, however large, for which there is room."""
 
 ID_LENGTH = 16
 """Hex digits that tell the events of one customer apart in run ids."""
@@ -330,6 +332,8 @@ def _remember(
 
 def fit_entered(customer: Customer) -> None:
     """Let the oldest entries give way."""
+    if len(customer.entered) <= _FIT_ANYWAY:
+        return
     while len(customer.entered) > ENTERED_KEPT:
         del customer.entered[next(iter(customer.entered))]
     shed(customer.entered, ENTERED_ROOM, _LARGEST_ENTRY)
