@@ -44,10 +44,15 @@ class Standing:
     """Other definitions, another version; empty when there is nothing to look at."""
     segmentation: Segmentation = NO_SEGMENTS
     watches: Watches = field(default_factory=Watches)
+    _looks: dict[frozenset[Part], Look] = field(default_factory=dict, repr=False, compare=False)
 
     def reading(self, parts: frozenset[Part]) -> Look:
         """Return what has to be looked at when these parts have changed."""
-        return Look(self.segmentation.reading(parts), self.watches.reading(parts))
+        found = self._looks.get(parts)
+        if found is None:
+            found = Look(self.segmentation.reading(parts), self.watches.reading(parts))
+            self._looks[parts] = found
+        return found
 
 
 def changed(customer: Customer, parts: frozenset[Part], context: Context) -> None:
