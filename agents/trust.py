@@ -45,7 +45,8 @@ class Trust:
         if named := reserved_id(event):
             raise Unreadable("reserved", named)
         if claim := reserved(event):
-            self._is_signed(event.type, record, claim)
+            # Release 0.1 wrote no origins: that one isn't signed can't be because it is old.
+            self._is_signed(event.type, record, claim, insists=event.origin is not None)
 
     def check_control(self, kind: str, record: Record) -> None:
         """Raise Unreadable when a control record or a command isn't ours, or when it has a number
@@ -60,14 +61,14 @@ class Trust:
         if number is not None:
             self.numbers[kind] = number
 
-    def _is_signed(self, kind: str, record: Record, claim: str) -> bool:
+    def _is_signed(self, kind: str, record: Record, claim: str, *, insists: bool = False) -> bool:
         """Return whether we have signed it. Raises Unreadable when not, and we insist."""
         if self._signer is None:
             return False
         try:
             self._signer.check(self._topic, record)
         except NotSigned as error:
-            if record.offset >= self._insists_from:
+            if insists or record.offset >= self._insists_from:
                 raise Unreadable("unsigned", f"{claim} ({error})") from None
             self.unsigned[kind] += 1
             return False

@@ -18,7 +18,7 @@ from schemas.signing import NUMBER
 from schemas.stored import NEVER, UNDECIDED, Progress
 from schemas.topics import CUSTOMER_EVENTS
 from schemas.wire import parse_record
-from tests.agents.world import World
+from tests.agents.world import START, World
 from tests.keys import SIGNER
 
 COUPONS = """
@@ -159,6 +159,22 @@ def test_what_stands_before_the_place_is_believed(insists_from: int, refused: in
     assert len(world.refusals) == refused
     assert sum(each.unsigned["mail.unsubscribed"] for each in world.counts) == 2 - refused
     assert world._progress.insists_from == insists_from
+
+
+@pytest.mark.parametrize("insists_from", [0, UNDECIDED, NEVER])
+def test_an_origin_is_never_believed_unsigned(insists_from: int) -> None:
+    """No release wrote one so, and by one that is too high all that is ours would be dropped."""
+    world = strict()
+    world._progress = Progress(live=world.live, insists_from=insists_from)
+    world.build()
+    forged = Origin(0, START * 2, 0, 0).header()
+    for type_ in "page.viewed", "visitor.forgotten":
+        record = without_signature(type_, customer_id="bruno")
+        world.append(record._replace(headers=[*record.headers, forged]))
+    assert [reason for reason, _ in world.refusals] == ["unsigned", "unsigned"]
+    plain = without_signature("product.viewed", product_id="p")
+    world.append(ours(plain._replace(headers=[*plain.headers, Origin(0, START, 1, 0).header()])))
+    assert (world.customer().views, len(world.refusals)) == (1, 2)
 
 
 @pytest.mark.parametrize("type_", ["order.completed", "customer.erasure_requested", "page.viewed"])
