@@ -244,7 +244,7 @@ def _is_afterwards(event: Event) -> bool:
 def _erase(customer: Customer, event: Event, context: Context) -> None:
     """Forget everything. What is left is the offset, so that the past can't come back."""
     if event.type == "visitor.forgotten" and (
-        customer.is_customer or customer.became not in ("", event.data.customer_id)
+        speaking.is_customers(customer) or customer.became not in ("", event.data.customer_id)
     ):
         return  # no visitor of theirs, or the device is somebody else's by now
     turn.end_all(customer, "customer.erased", context)

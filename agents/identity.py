@@ -22,6 +22,7 @@ from agents import (
     profile,
     score,
     sending,
+    speaking,
     tags,
 )
 from agents.context import Context, Occurred, Refused
@@ -66,6 +67,7 @@ def forward(customer: Customer, event: Event, context: Context) -> None:
     moved = event._replace(
         customer=customer.became,
         anonymous_id=None,
+        named=False,  # that was the visitor
         time=context.when(event.time),  # its time must not change because it took a detour
         signature=b"",  # it is signed as what it is now
     )
@@ -86,7 +88,7 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Occur
             link(customer, visitor_id, event, context, again=True)
         return []
     _see_that_it_fits(event, context)
-    if customer.is_customer and customer_id not in customer.visitors:
+    if customer_id not in customer.visitors and speaking.is_customers(customer):
         problem = f"{customer.key[:64]!r} is a customer already, and becomes nobody else"
         raise Refused("reserved", f"customer_id: {problem}")
     if customer_id in customer.visitors:
@@ -116,7 +118,7 @@ def linked(customer: Customer, event: Event, context: Context) -> list[Occurred]
     data: VisitorLinked = event.data
     if data.refused:
         customer.visitors = [each for each in customer.visitors if each != data.customer_id]
-    elif customer.is_customer:
+    elif speaking.is_customers(customer):
         answer = VisitorLinked(customer_id=customer.key, refused=True)
         _tell(data.customer_id, "visitor.linked", answer, event, context)
     elif data.customer_id not in customer.visitors:  # that would be a circle
@@ -149,6 +151,8 @@ def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]
     changed = cart.adopt(customer.cart, visitor.cart)
     adopting.adopt(customer, visitor, context, with_cart=bool(changed))
     orders.adopt(customer, visitor)
+    if visitor.order_ids:
+        customer.is_customer = True  # whose orders they are, the shop has told the visitor's actor
     return consent.adopt(customer, visitor) + changed
 
 

@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from agents import control, fullness
+from agents import control, fullness, speaking
 from agents import customer as actor
 from agents.aside import Aside
 from agents.blame import RECORD, Doing, Trace
@@ -531,6 +531,7 @@ class PartitionActors(Mending):
         if budget.left_timers:
             self._wake_until(self._now, key, customer, offset, context)
         before, became = customer.engagement.value, customer.became
+        was_customers = customer.heard == 0 and speaking.was_customers(customer)
         if customer.first_seen or became:
             new = fullness.receive(customer, event, context)
         elif self._arrive(customer, event, offset, context):
@@ -540,6 +541,7 @@ class PartitionActors(Mending):
             return
         if customer.first_seen:
             customer.heard = self._forgetting.today
+            customer.is_customer |= was_customers
         self._note_change(key, customer, offset)
         result = "repeated" if not new else "forwarded" if became else "applied"
         self._counts.events[event.type, result] += 1

@@ -2,8 +2,9 @@
 
 A record is a customer's once the shop has spoken of it as one, and stays that for ever: it never
 becomes somebody else's because an `anonymousId`, a `previousId` or a link names it, and nothing
-that a visitor says, or the public, moves what is the customer's. Of records that release 0.1 has
-kept, and of undeclared keys, it is in doubt until the shop speaks.
+that a visitor says, or the public, moves what is the customer's. Release 0.1 did not keep who has
+spoken: what it has kept with an order or a consent is a customer's. Of the rest of that, and of
+undeclared keys, it is in doubt until the shop speaks.
 """
 
 from __future__ import annotations
@@ -36,15 +37,32 @@ def by_visitor(event: Event) -> bool:
 
 
 def of_customer(event: Event) -> bool:
-    """Whether the shop speaks of a customer."""
+    """Whether the shop speaks of a customer, to its actor, or to a visitor's or another partition's
+    that has passed it on."""
     if not event.named and event.type not in _MAY_BE_OF_CUSTOMERS:
         return False  # as of nearly all
-    if event.origin is not None or by_visitor(event):
+    if by_visitor(event):
         return False
     if event.type == "customer.identified":
         data: CustomerIdentified = event.data
-        return data.customer_id in (None, event.customer)
+        if data.customer_id not in (None, event.customer):
+            return False
+        return event.named or event.origin is None  # else it may have been said of a visitor
     return event.named or event.type in _OF_CUSTOMERS
+
+
+def is_customers(customer: Customer) -> bool:
+    """Whether a record is a customer's, by what the shop has said of it or release 0.1 has kept."""
+    return customer.is_customer or (customer.heard == 0 and was_customers(customer))
+
+
+def was_customers(customer: Customer) -> bool:
+    """Whether a record of release 0.1, of which nothing was heard since, is a customer's. That
+    tracking is allowed any visitor says."""
+    if not customer.first_seen:
+        return False
+    agreed = any(purpose != "tracking" for purpose in customer.consents)
+    return agreed or len(customer.order_ids) > 0 or len(customer.orders) > 0
 
 
 def check(customer: Customer, event: Event) -> None:
@@ -55,7 +73,7 @@ def check(customer: Customer, event: Event) -> None:
         raise Refused("reserved", "the public speaks of itself only, under an anonymous id")
     if event.public and _names_somebody(event):
         raise Refused("reserved", "customer_id: the public can't say who somebody is")
-    if customer.is_customer and by_visitor(event):
+    if by_visitor(event) and is_customers(customer):
         problem = f"{customer.key[:64]!r} is a customer, and a visitor speaks"
         raise Refused("reserved", f"customer id: {problem}")
 

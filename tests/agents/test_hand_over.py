@@ -92,7 +92,8 @@ def test_each_field_is_told_or_said_to_stay() -> None:
 @pytest.mark.parametrize("name", identity._TOLD)
 def test_what_is_told_is_taken_over(name: str) -> None:
     value, holds = SAMPLES[name]
-    known = {"key": "v", "first_seen": START, **WITH.get(name, {}), name: value}
+    heard = START // 86_400_000  # else it would be a record of release 0.1
+    known = {"key": "v", "first_seen": START, "heard": heard, **WITH.get(name, {}), name: value}
     world = World()
     world.store[b"v"] = encode_customer(Customer(**known))
     world.tell("customer.identified", anonymous_id="v")

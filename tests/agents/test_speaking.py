@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.customer import Customer
+from schemas.customer import Customer, encode_customer
+from schemas.origin import Origin
 from schemas.records import OutRecord, Record
 from schemas.signing import SPEAKER
 from schemas.wire import parse_published, parse_record, to_record
-from tests.agents.world import World
+from tests.agents.world import START, World
 
 Attack = Callable[[World], World]
 
@@ -104,6 +105,14 @@ def test_who_is_erased_takes_nobody_along(how: str) -> None:
         lambda w: w.append(OutRecord(b"anna", b"{}", (("ce_id", b"p"), ("ce_type", b"page.viewed"),
                                                       ("ce_subject", b"anna")))) or w,
         lambda w: w.tell("customer.identified", "anna", anonymous_id="other"),
+        lambda w: w.append(OutRecord(b"anna", b'{"order_id":"o","total":"1.00"}', (
+            ("ce_id", b"p"), ("ce_type", b"order.completed"), Origin(1, START, 0, 0).header(),
+        ))) or w,  # moved from the partition of a foreign partitioner
+        lambda w: w.tell("customer.identified", "w", visitor="w", customer_id="anna").order(
+            "o1", "w", visitor="w"
+        ),
+        lambda w: w.tell("page.viewed", "anna", visitor="w").order("o1", "w", visitor="w"),
+        lambda w: w.order("o1", "w", visitor="w").tell("page.viewed", "anna", visitor="w"),
     ],
 )  # fmt: skip
 def test_whoever_the_shop_speaks_of_is_a_customer(first: Attack) -> None:
@@ -131,6 +140,32 @@ def test_a_visitor_becomes_a_customer_as_ever(first: Attack) -> None:
     world.tell("customer.identified", "rosa", anonymous_id="anna")
     assert world.customer("anna").became == "rosa"
     assert world.customer("rosa").visitors == ["anna"]
+
+
+@pytest.mark.parametrize("touched", [False, True])
+@pytest.mark.parametrize(
+    ("first", "is_hers"),
+    [
+        (lambda w: w.order("o1", "anna"), True),
+        (lambda w: w.subscribed("anna"), True),
+        (lambda w: w.tell("consent.given", "anna", purpose="tracking"), False),
+        (lambda w: w.tell("customer.updated", "anna", email="a@x.it"), False),
+    ],
+)
+def test_what_release_0_1_has_kept_with_an_order_or_a_consent_is_a_customers(
+    first: Attack, is_hers: bool, touched: bool
+) -> None:
+    world = first(World())
+    kept = world.customer("anna")
+    kept.heard, kept.is_customer, kept.memory = 0, False, {}
+    world.store[b"anna"] = encode_customer(kept)
+    world.build()
+    if touched:
+        world.tell("page.viewed", "anna")
+    world.tell("customer.identified", "mallory", anonymous_id="anna")
+    world.tell("customer.identified", "anna", customer_id="mallory")
+    assert world.customer("anna").became == ("" if is_hers else "mallory")
+    assert world.customer("anna").is_customer == is_hers
 
 
 def test_the_public_speaks_of_itself_only() -> None:
