@@ -129,6 +129,11 @@ class Definitions:
         """Return one version of a workflow, None when it isn't known."""
         return self._workflows.get((id_, version))
 
+    def follows(self, id_: str, version: str) -> bool:
+        """Whether runs of this version of a workflow go by the live one."""
+        published = self._workflows.get((id_, version))
+        return published is not None and published.workflow.versions == "live"
+
     def culprit(self, versions: Mapping[str, str]) -> tuple[str, str] | None:
         """Return the version because of which `live` fails, the first by id; None if it doesn't."""
         tried: dict[str, str] = {}

@@ -55,7 +55,7 @@ from agents.trust import OBEYED, Trust
 from agents.visitors import Arrivals, Forgetting, is_nobody, may_be_turned_away
 from schemas.checking import Unreadable
 from schemas.customer import Customer
-from schemas.customer.named import named
+from schemas.customer.named import RUN_PREFIX, named
 from schemas.events import PRODUCTS, RETRY, WORKFLOWS, Event
 from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord, Record
@@ -365,7 +365,9 @@ class PartitionActors(Mending):
             if key in self._held.customers:
                 continue
             customer = self._customers.get(key)
-            if waiting.is_told(key, customer.applied) or not waiting.concerns(named(customer)):
+            if waiting.is_told(key, customer.applied) or not waiting.concerns(
+                self._names(customer)
+            ):
                 continue
             if not budget.may_tell((begun, key)):
                 waiting.told = max(waiting.told, budget.told_before(begun))
@@ -384,7 +386,7 @@ class PartitionActors(Mending):
             if waiting.is_told(key, applied):
                 continue
             if names is None:
-                names = named(customer)
+                names = self._names(customer)
             if not waiting.concerns(names):
                 continue
             self._wake_until(waiting.telling.time, key, customer, offset, context)
@@ -410,6 +412,20 @@ class PartitionActors(Mending):
             told |= actor.products_changed(customer, changes, time, context)
         self._do(RECORD)
         return told
+
+    def _names(self, customer: Customer) -> set[str]:
+        """Return what a customer may be told of. Of workflows only those that a run of its own
+        follows: that another version lets its runs follow may be known here already, or not yet."""
+        names = named(customer)
+        if customer.runs:
+            follows = self._definitions.follows
+            names.difference_update([RUN_PREFIX + run.workflow for run in customer.runs])
+            names.update([
+                RUN_PREFIX + run.workflow
+                for run in customer.runs
+                if follows(run.workflow, run.version)
+            ])  # fmt: skip
+        return names
 
     def _find(self, names: Iterable[str]) -> Sequence[bytes]:
         if not self._customers.can_find:

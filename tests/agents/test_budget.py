@@ -372,3 +372,30 @@ def test_a_normal_record_leaves_nothing_over() -> None:
         assert not any(key == LAYOUT_KEY or key.startswith(TELLING_PREFIX)
                        for key, _ in changes.states)  # fmt: skip
         partition.write(changes)
+
+
+def test_a_version_that_is_published_later_changes_nothing_of_what_was_before() -> None:
+    """Replay knows from the beginning what a worker had not heard of yet."""
+    pinned, other = (
+        canonical(DEFINITION.validate_python(read_yaml(text)))
+        for text in (
+            FOLLOWED.replace("versions: live\n", "").replace("WAIT", wait)
+            for wait in ("60s", "20s")
+        )
+    )
+    world, at = crowd(("cheaper", "", "moka", 1), *[("tick", "", "", 1)] * 8)
+    live = {"w1-cheaper": version_of(BOTH[0]), "w3-followed": version_of(pinned)}
+    then = json.dumps({"live": live | {"w3-followed": version_of(other)}}).encode()
+    headers = (("ce_type", WORKFLOWS.encode()),)
+    records = [
+        *world.records[:at],
+        Record(CUSTOMER_EVENTS, 0, at, START, None, then, headers),
+        *(each._replace(offset=each.offset + 1) for each in world.records[at:]),
+    ]
+    found = []
+    for known in ([pinned, other], [pinned, other, *VERSIONS]):
+        definitions = Definitions()
+        for content in [BOTH[0], *known]:
+            definitions.add(version_of(content), content)
+        found.append(told(Partition(Shop(records, definitions, live), visits=2).run().effects))
+    assert found[0] == found[1]
