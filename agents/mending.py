@@ -196,8 +196,9 @@ class Mending:
         self._do(Doing("customer", retry.customer))
         customer = self._fresh_or_kept(key, retry, record.offset)
         waiting = self._held.release(key, CUSTOMER_EVENTS, self._partition)
-        if record.offset <= customer.applied:
-            return  # before a crash all this was done
+        if record.offset <= customer.applied:  # before a crash all this was done
+            self._timers.schedule(key, customer.due())
+            return
         for each in waiting:
             self._do(Doing("waiting", str(each.offset)))
             self._apply_late(customer, each, record.offset, context)

@@ -16,10 +16,14 @@ from agents.changes import Changes, Place, Poisoned
 from agents.definitions import Definitions
 from agents.partition import PartitionActors
 from agents.workflows import turn
+from schemas.aside import SetAside
+from schemas.controls import control_record
 from schemas.customer import encode_erased
 from schemas.decisions import REASONS, Reason
 from schemas.definitions.triggers import OCCURRENCES
+from schemas.events import RETRY
 from schemas.records import OutRecord, Record
+from schemas.retry import Retry, encode_retry
 from schemas.signals import CustomerErased
 from schemas.stored import HEAD_SIZE, Progress, head
 from tests.agents.world import DAY, FILES, HOUR, MINUTE, START, World, changed
@@ -358,3 +362,20 @@ def _part(world: World, start: int, end: int) -> World:
     part = World()
     part.records = world.records[start:end]
     return part
+
+
+def test_who_was_released_before_a_crash_still_has_timers() -> None:
+    """All of the batch is in the store but that nobody is held back any more."""
+    world = World().subscribed().add().at(10)
+    aside = (SetAside(len(world.records), "customer", "anna", error="x"),)
+    world.continue_with(aside=aside).tell("page.viewed")
+    assert world.actors.held_back == 1
+    retry = control_record(RETRY, encode_retry(Retry(customer="anna")))
+    record = Record("customer-events", 0, len(world.records), world.now, *retry)
+    for key, value in world.actors.receive([record]).states:
+        if value is not None:
+            world.store[key] = value
+    world.build()
+    world.append(retry)
+    assert (world.actors.held_back, world.actors.timers_pending) == (0, 1)
+    assert world.at(3 * HOUR).mails

@@ -115,6 +115,12 @@ class World:
         )
         return self.actors
 
+    def continue_with(self, **progress: Any) -> World:
+        """Build the actors again with another progress."""
+        self._progress = msgspec.structs.replace(self._progress, **progress)
+        self.build()
+        return self
+
     def _under(self, prefix: bytes) -> list[tuple[bytes, bytes]]:
         return [item for item in self.store.items() if item[0].startswith(prefix)]
 
