@@ -146,7 +146,8 @@ class PartitionActors(Mending):
         self._visits = visits
         self._laying = Laying(unpack_layout(load(LAYOUT_KEY)), self._offset, visits)
         self._customers = Customers(load, scan, memory or CacheMemory(), self._forgetting)
-        self._ahead: list[tuple[int, bytes]] = []
+        self._ahead: list[tuple[int, bytes, int]] = []
+        """(applied, customer, due) of who was due, but is ahead of the log."""
         self._visited: set[bytes] = set()
         self._changed_products: dict[str, bytes | None] = {}
         self._effects: list[Effect] = []
@@ -169,13 +170,14 @@ class PartitionActors(Mending):
     def next_timer(self) -> int:
         """When the next record is wanted: now (the time of the log) when work is left over, else
         when the earliest timer is due; NEVER when there is none."""
-        due = self._timers.first()[0]
+        due = min((each[2] for each in self._ahead), default=NEVER)
+        due = min(due, self._timers.first()[0])
         return min(due, self._now) if self._unfinished else due
 
     @property
     def timers_pending(self) -> int:
         """How many customers wait for a timer."""
-        return len(self._timers)
+        return len(self._timers) + sum(each[2] != NEVER for each in self._ahead)
 
     @property
     def held_back(self) -> int:
@@ -308,7 +310,7 @@ class PartitionActors(Mending):
 
     def _fire_timers(self, offset: int, budget: Budget, context: Context) -> None:
         while self._ahead and self._ahead[0][0] < offset:
-            _, key = heapq.heappop(self._ahead)
+            _, key, _ = heapq.heappop(self._ahead)
             if key not in self._held.customers:
                 self._timers.schedule(key, self._customers.get(key).due())
         while (first := self._timers.first())[0] <= self._now:
@@ -319,7 +321,7 @@ class PartitionActors(Mending):
             customer = self._customers.get(key)
             if customer.applied >= offset and key not in self._visited:
                 self._timers.remove(key)
-                heapq.heappush(self._ahead, (customer.applied, key))
+                heapq.heappush(self._ahead, (customer.applied, key, customer.due()))
                 continue
             if customer.due() == NEVER:  # who is forgotten has no timers
                 self._timers.remove(key)

@@ -399,3 +399,17 @@ def test_a_version_that_is_published_later_changes_nothing_of_what_was_before() 
             definitions.add(version_of(content), content)
         found.append(told(Partition(Shop(records, definitions, live), visits=2).run().effects))
     assert found[0] == found[1]
+
+
+def test_who_is_ahead_of_the_log_is_waited_for() -> None:
+    """After a crash at the log's end a tick is wanted when it would have been without one."""
+    world, at = crowd(("publish", "", "", 30))  # now all of them are due since ten seconds
+    whole, dead = Partition(world, visits=100), Partition(world, visits=100)
+    whole.write(whole.batch(at + 1))
+    dead.write(dead.batch(at))
+    changes = dead.batch(at + 1)
+    dead.write(changes, len(changes.states))
+    dead.write(dead.batch(at + 1))
+    assert whole.actors.next_timer == whole.progress.log_time - 10 * SECOND
+    assert dead.actors.next_timer == whole.actors.next_timer
+    assert dead.actors.timers_pending == whole.actors.timers_pending == len(CUSTOMERS)
