@@ -18,7 +18,7 @@ from agents.partition import PartitionActors
 from agents.workflows import turn
 from schemas.aside import SetAside
 from schemas.controls import control_record
-from schemas.customer import encode_erased
+from schemas.customer import Customer, encode_customer, encode_erased
 from schemas.decisions import REASONS, Reason
 from schemas.definitions.triggers import OCCURRENCES
 from schemas.events import RETRY
@@ -247,6 +247,21 @@ def test_a_record_in_the_wrong_partition_is_moved_unchanged() -> None:
     ]
     assert [key for key, _ in changes.states] == [b"bruno"]
     assert changes.counts.events["page.viewed", "moved"] == 2
+
+
+def test_who_is_decoded_for_another_reason_is_still_at_home_elsewhere() -> None:
+    store = {b"anna": encode_customer(Customer(key="anna", applied=-1, first_seen=1))}
+    actors = PartitionActors(
+        partition=0, load=store.get, definitions=Definitions(), progress=Progress(),
+        home=lambda _: 1, scan=lambda: list(store.items()),
+    )  # fmt: skip
+    retry = control_record(RETRY, encode_retry(Retry(customer="anna", follow=True)))
+    event = OutRecord(b"anna", b"{}", (("ce_id", b"1"), ("ce_type", b"page.viewed")))
+    changes = actors.receive([
+        Record("customer-events", 0, 0, START, *retry),
+        Record("customer-events", 0, 1, START, *event),
+    ])  # fmt: skip
+    assert dict(changes.counts.events) == {("page.viewed", "moved"): 1}
 
 
 def test_erasure_leaves_nothing_but_the_offset() -> None:
