@@ -106,10 +106,18 @@ def _next_code(pool: Customer, campaign: str, context: Context) -> str:
     live = context.live
     if pool.key != POOL_PREFIX + campaign or campaign not in live.campaigns:
         return ""
-    if pool.taken:  # counted by release 0.1, in the list as it was, which is that of now
-        pool.given.append(Given(live.coupons, pool.taken.get(campaign, 0)))
-        pool.taken = {}
+    settle(pool, campaign, live.coupons)
     return live.definitions.pools(campaign).next_code(pool.given, live.coupons)
+
+
+def settle(pool: Customer, campaign: str, version: str) -> bool:
+    """Let what release 0.1 has counted be of the list that it was counted in, which is the one of
+    this version; return whether there was anything. Done before another one is live."""
+    if not pool.taken:
+        return False
+    pool.given.append(Given(version, pool.taken.get(campaign, 0)))
+    pool.taken = {}
+    return True
 
 
 def answered(customer: Customer, event: Event, context: Context) -> list[Occurred]:

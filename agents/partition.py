@@ -35,7 +35,7 @@ from functools import lru_cache
 
 import msgspec
 
-from agents import control, fullness, speaking
+from agents import control, coupons, fullness, speaking
 from agents import customer as actor
 from agents.aside import Aside
 from agents.blame import RECORD, Doing, Trace
@@ -494,11 +494,24 @@ class PartitionActors(Mending):
         if unknown:
             names = ", ".join("@".join(key) for key in unknown)
             raise Refused("unknown_version", f"live: not published: {names}")
+        if versions.get("coupons", "") != context.live.coupons:
+            self._settle_pools(record.offset, context)
         before, self._versions = self._versions, versions
         self._live = context.live = self._definitions.live(versions)
         changed = {id_ for id_, version in versions.items() if before.get(id_) != version}
         followed = sorted(changed & self._definitions.followed)
         return Telling(record.offset, self._now, workflows=followed)
+
+    def _settle_pools(self, offset: int, context: Context) -> None:
+        """Let the pools of this partition know what their lists were up to now."""
+        for campaign in context.live.campaigns.values():
+            key = (coupons.POOL_PREFIX + campaign.id).encode()
+            if not campaign.pool or key in self._held.customers or self._load(key) is None:
+                continue
+            pool = self._customers.get(key)
+            if pool.applied < offset and coupons.settle(pool, campaign.id, context.live.coupons):
+                pool.weight = 0  # it is weighed again
+                self._note_change(key, pool, offset)
 
     def _update_products(self, record: Record, context: Context) -> Telling:
         changes: list[Change] = []

@@ -111,6 +111,16 @@ def test_what_release_0_1_has_counted_is_gone() -> None:
     assert world.customer(key).taken == {}
 
 
+def test_what_release_0_1_has_counted_is_gone_from_a_list_that_nobody_has_asked_for() -> None:
+    world = world_of("A", "B", "C", "D")
+    key = "ritorno/coupons/pool"
+    world.store[key.encode()] = encode_customer(
+        Customer(key=key, applied=-1, taken={"pool": 2}, first_seen=1)
+    )
+    world.publish_live(coupons("D", "C", "B", "A"))
+    assert ask(world, 3) == ["D", "C", ""]
+
+
 def test_20_000_codes_take_a_few_bytes() -> None:
     codes = [f"CODE{number:05}" for number in range(20_000)]
     lists = {"v1": Pool(codes), "v2": Pool(codes[::-1])}
