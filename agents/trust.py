@@ -4,8 +4,9 @@ Release 0.1 signed nothing. What a partition then held is believed, up to the pl
 owner of this release first opened it; that place is kept in the partition's progress, so that it is
 the same whenever the log is read again.
 
-A control record has a number besides, and one below the highest so far is refused: whoever may
-write to the log can't bring last year's prices back by copying a record that we had signed.
+A control record has a number besides, and one not above the highest so far is refused: whoever may
+write to the log can't bring last year's prices back by copying a record that we had signed. Only
+the records of one feed share a number.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from schemas.stored import Progress
 OBEYED = frozenset({WORKFLOWS, PRODUCTS, RETRY})
 """Control records of `customer-events` that change anything; a tick only gives the time."""
 
-NUMBERED = OBEYED | {"pause", "resume", "release"}
+_OF_HOLDS = frozenset({"pause", "resume", "release"})
+"""Commands that undo each other: one of them is old when any of them came later."""
+
+NUMBERED = OBEYED | _OF_HOLDS
 """Control records of which an old one has a meaning still."""
 
 
@@ -53,10 +57,12 @@ class Trust:
         and is older than one before it."""
         if not self._is_signed(kind, record, f"type: {kind!r} is Ritorno's own"):
             return
-        number, highest = number_of(record.headers), self.numbers.get(kind, -1)
+        number = number_of(record.headers)
+        counted = _OF_HOLDS if kind in _OF_HOLDS else (kind,)
+        highest = max(self.numbers.get(each, -1) for each in counted)
         if number is None and kind in NUMBERED:
             raise Unreadable("outdated", f"{NUMBER}: missing")
-        if number is not None and number < highest:
+        if number is not None and number < highest + (kind != PRODUCTS):
             raise Unreadable("outdated", f"{NUMBER}: {number} comes after {highest}")
         if number is not None:
             self.numbers[kind] = number

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from agents.coupons import POOL_PREFIX
-from schemas.events import INTERNAL_TYPES, PRODUCTS, WORKFLOWS
+from schemas.events import INTERNAL_TYPES, PRODUCTS, RETRY, WORKFLOWS
 from schemas.origin import Origin
 from schemas.outcomes import OUTCOMES
 from schemas.records import OutRecord, Record
 from schemas.reserved import SUBJECTS, is_anybodys, reserved, reserved_id
+from schemas.retry import Retry, encode_retry
 from schemas.signing import NUMBER
 from schemas.stored import NEVER, UNDECIDED, Progress
 from schemas.topics import CUSTOMER_EVENTS
@@ -138,6 +139,28 @@ def test_an_old_control_record_cannot_be_copied_back() -> None:
     world.append(everything)
     assert len(world.refusals) == 2
     assert world.subscribed().add().at(24 * 3600).commands == []
+
+
+def test_nor_can_the_last_one() -> None:
+    """A retry would take up again what it took up; the records of one feed share a number."""
+    world = strict().subscribed()
+    value = json.loads(encode_retry(Retry(customer="anna")))
+    retry, live = ours(control(RETRY, value, 7)), ours(control(WORKFLOWS, {"live": world.live}, 7))
+    feed = ours(control(PRODUCTS, {"products": []}, 7))
+    for record in (retry, live, feed, feed, retry, live):
+        world.append(record)
+    assert world.refusals == [("outdated", f"{NUMBER}: 7 comes after 7")] * 2
+    assert world.actors.take().progress.numbers == {RETRY: 7, WORKFLOWS: 7, PRODUCTS: 7}
+
+
+def test_a_control_record_that_is_read_again_after_a_crash_is_believed() -> None:
+    world = strict()
+    before = world._progress
+    record = Record(CUSTOMER_EVENTS, 0, 0, START, *ours(control(WORKFLOWS, {"live": {}}, 7)))
+    for _ in range(2):
+        world._progress = before
+        changes = world.build().receive([record])
+        assert (changes.effects, changes.progress.live) == ([], {})
 
 
 def test_a_control_record_of_ours_has_a_number() -> None:

@@ -57,6 +57,15 @@ def test_an_old_pause_cannot_be_copied_back() -> None:
     assert reasons(again.letters) == ["outdated", "outdated"]
 
 
+def test_a_pause_cannot_be_copied_behind_what_has_ended_it() -> None:
+    mails = queue()
+    mails.receive([signed(PAUSE, 0, 10), signed(RESUME, 1, 11)])
+    again = queue(mails.progress)
+    changes = again.receive([signed(PAUSE, 2, 10), signed(RESUME, 3, 11)])
+    assert reasons(changes.letters) == ["outdated", "outdated"]
+    assert again.receive([signed(PAUSE, 4, 12)]).letters == []
+
+
 def test_what_release_0_1_has_commanded_is_carried_out() -> None:
     mails = queue(Progress(insists_from=2))
     changes = mails.receive([record(send("m1"), 0), record(PAUSE, 1), record(send("m2"), 2)])
