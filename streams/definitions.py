@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
+from pydantic_core import from_json
 
 from schemas import events
 from schemas.definitions import canonical, version_of
@@ -126,7 +127,7 @@ def named_versions(record: Record) -> Iterable[Version]:
     if record.key is not None or record.header("ce_type") != CONTROL_TYPE:
         return ()
     try:
-        live = json.loads(record.value or b"")["live"]
+        live = from_json(record.value or b"")["live"]
         return [(str(workflow), str(version)) for workflow, version in live.items()]
     except (ValueError, KeyError, TypeError, AttributeError):
         return ()  # the actors dead-letter it, with the reason

@@ -137,13 +137,13 @@ def _json_rows(text: str) -> Iterator[tuple[str, Any]]:
             for number, row in enumerate(json.loads(text), start=1):
                 yield f"product {number}", row
             return
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FeedError(f"not JSON: {error}") from None
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             try:
                 yield f"line {number}", json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise FeedError(f"line {number}: not JSON: {error}") from None
 
 

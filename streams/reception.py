@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from agents.reception import Reception
 from schemas.tracking import Hit
@@ -49,7 +49,7 @@ def _take(reception: Reception, value: bytes | None, since: int) -> None:
 
 def _fact(value: bytes | None) -> dict[str, Any]:
     try:
-        fact = json.loads(value or b"{}")
+        fact = from_json(value or b"{}")
     except ValueError:
         return {}
     return fact if isinstance(fact, dict) else {}

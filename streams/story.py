@@ -8,13 +8,14 @@ after a crash is told once.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from schemas.checking import Unreadable, first_error
 from schemas.customer import Customer, decode_customer
@@ -183,20 +184,21 @@ async def read_decisions(log: Log, on_progress: OnProgress) -> list[Decision]:
 
 
 async def read_events_of(
-    log: Log, types: Container[str], on_progress: OnProgress
+    log: Log, types: Collection[str], on_progress: OnProgress
 ) -> tuple[dict[str, dict[str, list[int]]], int]:
     """Return by type and customer when such events happened (ms), and how far the log goes.
 
     Raises LogError.
     """
     found: dict[str, dict[str, list[int]]] = {}
+    wanted = {type_.encode() for type_ in types}
     until = 0
     for partition, span in sorted((await log.offsets(CUSTOMER_EVENTS)).items()):
         async for chunk in log.read(CUSTOMER_EVENTS, partition, span.start, span.end):
             for record in chunk:
                 until = max(until, record.timestamp)
                 kind = record.header("ce_type")  # none in structured mode
-                if record.key is None or not (kind is None or kind.decode() in types):
+                if record.key is None or not (kind is None or kind in wanted):
                     continue
                 try:
                     event = parse_record(record)
@@ -277,7 +279,7 @@ def _decision_line(decision: Decision, titles: Mapping[str, str], language: Lang
 
 def _decision(value: bytes) -> Decision | None:
     try:
-        return decision_of(json.loads(value))
+        return decision_of(from_json(value))
     except ValueError:
         return None
 

@@ -8,6 +8,8 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
+from pydantic_core import from_json
+
 from streams.log import Grouped, Log
 from streams.settings import Settings
 from streams.settings.values import Address, parse_address
@@ -65,7 +67,7 @@ def published(address: Address) -> bytes:
 def read_address(content: bytes) -> Address | None:
     """Return the address that a worker has published; None for another release's, or none."""
     try:
-        return parse_address(json.loads(content)["internal"])
+        return parse_address(from_json(content)["internal"])
     except (ValueError, KeyError, TypeError):
         return None
 

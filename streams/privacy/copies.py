@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from agents.mailer.render import Rendered, RenderError
 from schemas.commands import COMMAND, SendCommand
 from schemas.description import describe
@@ -159,7 +161,7 @@ def _event(record: Record) -> dict[str, Any]:
 
 def _value(record: Record) -> Any:
     try:
-        return json.loads(record.value or b"null")
+        return from_json(record.value or b"null")
     except ValueError:
         return _text(record.value)
 

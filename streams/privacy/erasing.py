@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 
 import structlog
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from agents.held_back import waits_for
 from agents.mailer.entry import Entry, unpack_entry
@@ -402,7 +403,7 @@ def _decided(value: bytes | None) -> int:
 
 def _json(value: bytes | None) -> Mapping[str, Any]:
     try:
-        found = json.loads(value or b"{}")
+        found = from_json(value or b"{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -120,7 +120,11 @@ async def test_forged_and_unreadable_definitions_are_left_out(log: MemoryLog) ->
     assert received.versions == []
 
 
-@pytest.mark.parametrize("value", [None, b"", b"not json", b"[]", b'{"live":[1]}', b'{"live":{}}'])
+@pytest.mark.parametrize(
+    "value",
+    [None, b"", b"not json", b"[]", b'{"live":[1]}', b'{"live":{}}', b"\xff", b"[" * 50_000],
+    ids=["none", "empty", "no-json", "list", "live-list", "live-empty", "no-utf8", "deep"],
+)
 async def test_malformed_control_records_name_nothing(log: MemoryLog, value: bytes | None) -> None:
     await log.append(CUSTOMER_EVENTS, 0, [control_record({})._replace(value=value)])
     await Library(log, Received()).ensure(log.records(CUSTOMER_EVENTS))

@@ -22,6 +22,7 @@ from streams.monitoring.metrics import Metrics
 from streams.privacy.eraser import Eraser
 from streams.supervision import FAILURES, LONGEST_PAUSE, Failures, Work, kept_up, watched
 from tests.bounces.bench import Counted
+from tests.keys import SIGNER
 from tests.mailer.samples import record as command_record
 from tests.mailer.samples import send
 from tests.runtime.parts import START, memory_log
@@ -187,7 +188,7 @@ async def test_erasing_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scrub(partition: int, customers: list[bytes]) -> None: ...
 
     monkeypatch.setattr(Eraser, "_carry_out", carry_out)
-    eraser = Eraser(await memory_log(), VirtualClock(START), scrub)
+    eraser = Eraser(await memory_log(), VirtualClock(START), scrub, SIGNER)
     passed = asyncio.ensure_future(eraser.passed())
     eraser.start()
     async with asyncio.timeout(10):

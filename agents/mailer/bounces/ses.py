@@ -41,7 +41,7 @@ def _json(text: str) -> dict[str, Any]:
     # A mail's lines have at most 1,000 characters, so SNS breaks its JSON with `!` and a new line.
     try:
         value = json.loads(re.sub(r"!\n ?", "", text[start : end + 1]), strict=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
