@@ -13,7 +13,7 @@ import msgspec
 
 from schemas.aside import SetAside
 from schemas.records import Record
-from schemas.stored import HELD_BACK_PREFIX, NEVER, WAITING_PREFIX, body, is_erased, pack
+from schemas.stored import HELD_BACK_PREFIX, NEVER, WAITING_PREFIX, body, is_erased, pack, read_own
 
 MOST_EVENTS = 500
 """That wait for one customer: a busy month. Applied within one record, some 30 ms."""
@@ -48,7 +48,7 @@ class HeldBack:
         """`kept`: what the store holds under HELD_BACK_PREFIX; `load` reads the store."""
         self._load = load
         self.customers = {
-            key.removeprefix(HELD_BACK_PREFIX): _DECODER.decode(body(stored))
+            key.removeprefix(HELD_BACK_PREFIX): read_own("The list of what waits", _DECODER, stored)
             for key, stored in kept
         }
         self._bytes = sum(held.bytes for held in self.customers.values())

@@ -26,7 +26,7 @@ from schemas import topics
 from schemas.events import Event
 from schemas.origin import HEADER, Origin
 from schemas.records import OutRecord
-from schemas.stored import NEVER, ORIGIN_PREFIX, body, pack
+from schemas.stored import NEVER, ORIGIN_PREFIX, pack, read_own
 
 
 class Mark(NamedTuple):
@@ -79,7 +79,7 @@ class Origins:
         mark = self._marks.get(partition)
         if mark is None:
             stored = self._load(_key(partition))
-            mark = Mark() if stored is None else _DECODER.decode(body(stored))
+            mark = Mark() if stored is None else read_own("A mark", _DECODER, stored)
             self._marks[partition] = mark
         return mark
 

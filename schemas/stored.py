@@ -19,7 +19,7 @@ format and the one before, and refuses what is newer: `FutureFormat`.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -85,6 +85,16 @@ class FutureFormat(Failure):
         self.number = number
 
 
+class Damaged(Failure):
+    """What a partition keeps of its own can't be read."""
+
+    def __init__(self, stored: str) -> None:
+        super().__init__(
+            f"{stored} of a partition, kept in its changelog, can't be read. Nothing is changed: "
+            "restore the topics from one backup, or take a release that can read it"
+        )
+
+
 class Head(NamedTuple):
     """What recovery needs to know of a kept record."""
 
@@ -116,6 +126,17 @@ def body(stored: bytes) -> memoryview:
         check_format(stored)
         return memoryview(stored)[HEAD_SIZE + 1 :]
     return memoryview(stored)[HEAD_SIZE:]
+
+
+Own = TypeVar("Own")
+
+
+def read_own(what: str, decoder: msgspec.msgpack.Decoder[Own], stored: bytes) -> Own:
+    """Decode what a partition keeps of its own. Raises FutureFormat, and Damaged naming `what`."""
+    try:
+        return decoder.decode(body(stored))
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise Damaged(what) from error
 
 
 def format_of(stored: bytes) -> int:
@@ -200,8 +221,9 @@ def pack_arrivals(births: list[int]) -> bytes:
 
 
 def unpack_arrivals(stored: bytes | None) -> list[int]:
-    """Read what `pack_arrivals` wrote, nothing before the first one. Raises FutureFormat."""
-    return [] if stored is None else _OFFSETS.decode(body(stored))
+    """Read what `pack_arrivals` wrote, nothing before the first one. Raises FutureFormat,
+    Damaged."""
+    return [] if stored is None else read_own("The list of new visitors", _OFFSETS, stored)
 
 
 def unpack_progress(stored: bytes) -> Progress:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.definitions.triggers import ProductChange
-from schemas.stored import NEVER, OWN_PREFIX, body, is_erased, pack
+from schemas.stored import NEVER, OWN_PREFIX, is_erased, pack, read_own
 
 LAYOUT_KEY = OWN_PREFIX + b"layout"
 """Changelog key of the layout of the last batch in which a record's budget ended."""
@@ -83,8 +83,8 @@ def pack_telling(telling: Telling) -> bytes:
 
 
 def unpack_telling(stored: bytes | None) -> Telling | None:
-    """Read what `pack_telling` wrote; None when it isn't there any more."""
-    return None if stored is None or is_erased(stored) else _TELLING.decode(body(stored))
+    """Read what `pack_telling` wrote; None when it isn't there any more. Raises Damaged."""
+    return None if stored is None or is_erased(stored) else read_own("A telling", _TELLING, stored)
 
 
 def pack_layout(layout: Layout) -> bytes:
@@ -93,5 +93,5 @@ def pack_layout(layout: Layout) -> bytes:
 
 
 def unpack_layout(stored: bytes | None) -> Layout:
-    """Read what `pack_layout` wrote; an empty one when there is none."""
-    return Layout() if stored is None else _LAYOUT.decode(body(stored))
+    """Read what `pack_layout` wrote; an empty one when there is none. Raises Damaged."""
+    return Layout() if stored is None else read_own("The layout", _LAYOUT, stored)

@@ -42,7 +42,7 @@ from schemas.controls import control_record
 from schemas.events import SET_ASIDE
 from schemas.records import OutRecord, Record
 from schemas.signing import Signer
-from schemas.stored import PROGRESS_KEY, FutureFormat, Progress, is_erased, pack_progress
+from schemas.stored import PROGRESS_KEY, Damaged, FutureFormat, Progress, is_erased, pack_progress
 from streams.definitions import Library
 from streams.forgetting import Forgetter
 from streams.log import Log, LogError, RecordTooLarge
@@ -241,7 +241,7 @@ class CustomersRuntime(Generic[ChangesT]):
             async with self._gate.enter(batch) as turn:
                 if turn is not None:
                     await self._advance(self._open[batch.tp], batch.records, turn)
-        except (Fenced, Overtaken, LogError, FutureFormat) as error:
+        except (Fenced, Overtaken, LogError, FutureFormat, Damaged) as error:
             reason = "log" if isinstance(error, LogError) else "fenced"
             self._observer.failed(batch.tp.partition, reason)
             _log.warning("batch given up, opening the partition again",
@@ -385,9 +385,10 @@ class CustomersRuntime(Generic[ChangesT]):
         turn: Turn,
     ) -> None:
         """Build the actors again, with the place set aside where they have failed twice. Raises
-        what is no defect of ours: FutureFormat of a message from a worker of the next release."""
+        what is no defect of ours: FutureFormat of a message from a worker of the next release, and
+        Damaged."""
         if not is_ours(error):
-            raise error.__cause__ if isinstance(error.__cause__, FutureFormat) else error
+            raise error.__cause__ if isinstance(error.__cause__, FutureFormat | Damaged) else error
         self._observer.failed(partition.number, "defect")
         if isinstance(error, Poisoned):
             place = error.place

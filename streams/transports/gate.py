@@ -27,7 +27,7 @@ from dataclasses import dataclass
 import structlog
 
 from schemas.records import Record
-from schemas.stored import FutureFormat
+from schemas.stored import Damaged, FutureFormat
 from streams.state.store import StateError
 from streams.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
 from streams.transports.held import BatchTurn, Partition, Source, Status, Want, to_commit
@@ -353,7 +353,7 @@ class Gate:
 
 def _tell(partition: Partition, error: Exception) -> None:
     """Say why a partition could not be opened: for a person, or with the place in our code."""
-    if isinstance(error, FutureFormat | StateError):
+    if isinstance(error, FutureFormat | Damaged | StateError):
         _log.error("partition stays closed", topic=partition.tp.topic,
                    partition=partition.tp.partition, reason=str(error))  # fmt: skip
         return

@@ -14,8 +14,18 @@ from agents.definitions import Definitions
 from schemas.events import SET_ASIDE
 from schemas.products import Product
 from schemas.records import OutRecord
-from schemas.stored import NEVER, PRODUCT_PREFIX, PROGRESS_KEY, body, pack, unpack_progress
+from schemas.stored import (
+    ARRIVALS_KEY,
+    HELD_BACK_PREFIX,
+    NEVER,
+    PRODUCT_PREFIX,
+    PROGRESS_KEY,
+    body,
+    pack,
+    unpack_progress,
+)
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
+from schemas.unfinished import LAYOUT_KEY
 from streams.dead_letters import resend
 from streams.state.rocks import RocksStore
 from streams.state.store import StateError
@@ -279,4 +289,22 @@ async def test_without_any_progress_to_be_read_nothing_is_changed(house: House) 
     assert await house.read(CUSTOMERS_CHANGELOG) == before
     (problem,) = house.gate.problems().values()
     assert "partition 0 in customers-changelog" in problem
+    house.kill()
+
+
+@pytest.mark.parametrize("key", [LAYOUT_KEY, ARRIVALS_KEY, HELD_BACK_PREFIX + b"anna"])
+async def test_with_damage_to_what_is_its_own_a_partition_stays_closed(
+    house: House, key: bytes
+) -> None:
+    await house.told("anna")
+    await house.catch_up()
+    await house.stop()
+    await house.log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(key, pack(9, NEVER, b"\xc1\xc1"))])
+    before = await house.read(CUSTOMERS_CHANGELOG)
+    await house.start()
+    failed = house.gate.counts.failed_openings
+    await house.gate.until(lambda: house.gate.counts.failed_openings > failed + 3)
+    assert await house.read(CUSTOMERS_CHANGELOG) == before
+    (problem,) = house.gate.problems().values()
+    assert "restore the topics from one backup" in problem
     house.kill()
