@@ -285,7 +285,7 @@ def test_a_merge_that_brings_more_orders_than_fit_is_refused_whole() -> None:
     for name in ("anna", "v"):
         ids = b"".join(digests.digest(f"order:{name}{n}") for n in range(half))
         world.store[name.encode()] = encode_customer(
-            Customer(key=name, order_ids=ids, first_seen=START, views=1)
+            Customer(key=name, order_ids=ids, first_seen=START, views=1, heard=START // DAY)
         )
     world.tell("customer.identified", anonymous_id="v")
     assert [reason for reason, _ in world.refusals] == ["orders_full"]

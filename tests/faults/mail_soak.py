@@ -44,6 +44,7 @@ from streams.partitioner import partition_of
 from streams.topology import topics
 from tests.faults.fleet import Worker, free_port, poll_pause
 from tests.faults.verify import FINAL
+from tests.keys import SECRET, SIGNER
 from tests.mailer.samples import DAY, notify, send
 
 REPLY_SECONDS = 0.06
@@ -180,6 +181,7 @@ class MailSoak:
             "RITORNO_BROKER": f"embedded://{self._directory / 'log'}",
             "RITORNO_SMTP_URL": f"smtp://127.0.0.1:{self._inbox.port}",
             "RITORNO_MAIL_PUBLIC_URL": "https://mail.shop.example",  # part of every mail
+            "RITORNO_TOKEN_KEYS": f"k1:{SECRET}",
         })  # fmt: skip
         try:
             yield worker
@@ -206,7 +208,8 @@ class MailSoak:
             for each in (command, *hooks):
                 value = each.model_dump_json(by_alias=True).encode()
                 key = customer.encode()
-                records[partition_of(key, 2)].append(OutRecord(key, value))
+                record = SIGNER.sign(SEND_COMMANDS, OutRecord(key, value))
+                records[partition_of(key, 2)].append(record)
         for partition, group in records.items():
             for start in range(0, len(group), APPENDED):
                 await self._log.append(SEND_COMMANDS, partition, group[start : start + APPENDED])

@@ -62,9 +62,9 @@ def imported(part: Path) -> Imported:
 
 
 def comparable(key: str, stored: bytes) -> Customer:
-    """A state without what differs from log to log: offsets."""
+    """A state without what differs from log to log: offsets, and the sizes of records."""
     customer = decode_customer(key, stored)
-    customer.applied = 0
+    customer.applied = customer.weight = 0
     return customer
 
 

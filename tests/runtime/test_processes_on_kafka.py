@@ -15,7 +15,7 @@ import pytest
 
 from agents.mailer.tokens import Preferences, Tokens
 from streams.clock import SystemClock
-from streams.configured import log_from, lookups_of, signing_keys
+from streams.configured import log_from, lookups_of, record_signer, signing_keys
 from streams.definitions import publish, read_files
 from streams.log import Log
 from streams.settings import Settings
@@ -117,7 +117,7 @@ async def running(broker: str, directory: Path) -> AsyncIterator[tuple[Command, 
     log = log_from(command.settings, SystemClock())
     await log.start()
     await log.create_topics(topics(2))
-    await publish(log, read_files(command.settings.workflows_dir))
+    await publish(log, read_files(command.settings.workflows_dir), record_signer(command.settings))
     await command.start()
     try:
         await command.until(200)

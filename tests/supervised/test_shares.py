@@ -34,10 +34,9 @@ def test_each_has_an_id_a_directory_and_ports_of_its_own(tmp_path: Path) -> None
     assert one.token_keys == two.token_keys == given.token_keys
 
 
-def test_links_of_one_are_read_by_the_other(tmp_path: Path) -> None:
-    one, two = shares(settings(data_dir=tmp_path, token_keys=()), 2, 8080)
-    assert one.token_keys == two.token_keys
-    assert len(one.token_keys) == 1
+def test_they_share_keys_or_do_not_start(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="TOKEN_KEYS: needed on Kafka"):
+        shares(settings(data_dir=tmp_path, token_keys=()), 2, 8080)
 
 
 def test_the_embedded_log_has_one_process(tmp_path: Path) -> None:
