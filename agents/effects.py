@@ -16,7 +16,6 @@ from schemas.commands import (
 from schemas.dead_letters import signed_letter
 from schemas.decisions import Decision
 from schemas.events import Event
-from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord
 from schemas.signals import Signal
 from schemas.signing import Signer
@@ -62,11 +61,8 @@ class Effect(NamedTuple):
         record = self.record
         if self.is_report:
             return signed_letter(record, topics.CUSTOMER_EVENTS, signer)
-        if self.topic == topics.SEND_COMMANDS:
+        if self.topic in (topics.SEND_COMMANDS, topics.CUSTOMER_EVENTS):
             return signer.sign(self.topic, record)
-        if self.topic == topics.CUSTOMER_EVENTS:
-            is_moved = isinstance(self.content, OutRecord) and ORIGIN not in dict(record.headers)
-            return record if is_moved else signer.sign(self.topic, record)
         return record
 
 

@@ -10,6 +10,7 @@ undeclared keys, it is in doubt until the shop speaks.
 from __future__ import annotations
 
 from agents.context import Refused
+from agents.visitors import LOOKING
 from schemas.customer import Customer
 from schemas.events import Event
 from schemas.events.person import CustomerIdentified
@@ -22,13 +23,6 @@ _OF_CUSTOMERS = frozenset(
 """What a shop says of a customer, and not of somebody who looks around."""
 
 _MAY_BE_OF_CUSTOMERS = _OF_CUSTOMERS | {"customer.identified"}
-
-_LOOKING = frozenset(
-    {"product.viewed", "product_list.viewed", "products.searched", "page.viewed",
-     "cart.product_added", "cart.product_removed", "wishlist.added"}
-)  # fmt: skip
-"""All that a visitor may say of a record that is a customer's: it moves no address, name, consent,
-order or coupon."""
 
 
 def by_visitor(event: Event) -> bool:
@@ -67,8 +61,8 @@ def was_customers(customer: Customer) -> bool:
 
 def check(customer: Customer, event: Event) -> None:
     """Raise Refused for what isn't the speaker's to say."""
-    if event.type in _LOOKING:
-        return
+    if event.type in LOOKING:
+        return  # all that a visitor may say of a record that is a customer's
     if event.public and event.origin is None and event.anonymous_id != event.customer:
         raise Refused("reserved", "the public speaks of itself only, under an anonymous id")
     if event.public and _names_somebody(event):

@@ -57,15 +57,15 @@ def day_of(time: int) -> int:
 def may_be_turned_away(event: Event) -> bool:
     """Whether it is plain from an event that its visitor stays one of whom nothing is known."""
     return (
-        event.type in _BROWSING and event.anonymous_id in (None, event.customer) and not event.named
+        event.type in LOOKING and event.anonymous_id in (None, event.customer) and not event.named
     )
 
 
-_BROWSING = frozenset(
+LOOKING = frozenset(
     {"page.viewed", "product.viewed", "product_list.viewed", "products.searched",
      "cart.product_added", "cart.product_removed", "wishlist.added"}
 )  # fmt: skip
-"""What brings no address, name, consent or order."""
+"""What people do who look around: it brings no address, name, consent, order or coupon."""
 
 
 def is_nobody(customer: Customer) -> bool:

@@ -107,7 +107,6 @@ class Dealer:
             root = over
         while (over := self._over.get(person)) is not None:  # the way is shorter the next time
             self._over[person], person = root, over
-        self._over.pop(root, None)
         return root
 
 

@@ -99,9 +99,8 @@ async def test_from_the_event_to_the_mail_over_a_broker_restart(
                 pass
             await all_done(worker)
             assert {"anna", "bruno"} <= {each["customer"] for each in await commands(worker)}
-            while not inbox[0].mails.empty():  # each of the two has had one mail
-                assert "anna@example.it" not in (mail := await inbox[0].next())["To"]
-                assert mail["To"] != "bruno@example.it"
+            rest = [(await inbox[0].next())["To"] for _ in range(inbox[0].mails.qsize())]
+            assert not {"Anna <anna@example.it>", "bruno@example.it"} & set(rest)
     finally:
         began = asyncio.get_running_loop().time()
         await worker.stop()
