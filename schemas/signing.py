@@ -92,7 +92,11 @@ class Signer:
 
 def number_of(headers: Headers) -> int | None:
     """Return the number of a control record, None when it has none that can be read."""
-    value = dict(headers).get(NUMBER)
+    return parse_number(dict(headers).get(NUMBER))
+
+
+def parse_number(value: bytes | None) -> int | None:
+    """Return a number as it is written, None when it is none."""
     return int(value) if value is not None and value.isdigit() and len(value) < 20 else None
 
 

@@ -8,6 +8,10 @@ with; being in the log, it takes effect at the same point in live and in replay.
 `publish` in order: the definitions, the control records, then the record `live`, which says that
 every partition has been told. A crash in between leaves the former live versions under `live`, and
 publishing again completes it; all of it may be repeated without harm.
+
+Of two publications at once the one with the higher number (`streams/numbers.py`) wins in each
+partition, and under `live`, which has the number too. Who finds that another number was reserved
+meanwhile tells all of it again: the other one may never get to the end.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 import structlog
 from pydantic_core import from_json
 
@@ -27,9 +32,10 @@ from schemas.definitions import canonical, version_of
 from schemas.definitions.workflow import Workflow
 from schemas.failures import Mistake
 from schemas.records import OutRecord, Record
-from schemas.signing import Signer
-from streams.log import Log
-from streams.numbers import reserve
+from schemas.signing import Signer, number_of
+from streams.log import Log, LogError
+from streams.numbers import ATTEMPTS, RESERVATION, Reserved, is_overtaken, reserve
+from streams.skipping import Skipped
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
 
 if TYPE_CHECKING:
@@ -76,6 +82,8 @@ class Published:
     """None as long as nothing has been published completely."""
     end: int
     """Offset to read on from."""
+    number: int = -1
+    """Of the record that says what is live; those of release 0.1 have none."""
 
 
 def versions_of(definitions: Mapping[str, bytes]) -> dict[str, str]:
@@ -95,9 +103,17 @@ async def publish(log: Log, definitions: Mapping[str, bytes], signer: Signer) ->
         records = [OutRecord(_key(*item), definitions[item[0]]) for item in added]
         await log.append(WORKFLOWS, 0, records)
     activated = published.live != live
-    if activated:
-        await _activate(log, live, signer)
-        await log.append(WORKFLOWS, 0, [OutRecord(LIVE_KEY, _json(live))])
+    for _ in range(ATTEMPTS if activated else 0):
+        reserved = await reserve(log, WORKFLOWS)
+        await _activate(log, live, signer, reserved)
+        if await is_overtaken(log, reserved):
+            continue
+        await log.append(WORKFLOWS, 0, [reserved.on(OutRecord(LIVE_KEY, _json(live)))])
+        if not await is_overtaken(log, reserved):
+            break
+    else:
+        if activated:
+            raise LogError("Workflows are being published by others all the time. Try again.")
     return PublishReport(added=added, live=live, activated=activated)
 
 
@@ -107,18 +123,25 @@ async def load(log: Log) -> dict[Version, bytes]:
 
 
 async def read(log: Log, after: Published | None = None) -> Published:
-    """Read the topic `workflows`, or what has been added to it `after`. Raises LogError."""
+    """Read the topic `workflows`, or what has been added to it `after`. What is no definition is
+    passed over: also one under the name of a version that it is not. Raises LogError."""
     span = (await log.offsets(WORKFLOWS))[0]
     start = span.start if after is None else after.end
     published = Published(
         definitions={} if after is None else dict(after.definitions),
         live=None if after is None else after.live,
         end=span.end,
+        number=-1 if after is None else after.number,
     )
+    skipped = Skipped("a definition")
     if start < span.end:
         async for chunk in log.read(WORKFLOWS, 0, start, span.end):
             for record in chunk:
-                _take(record, published)
+                try:
+                    _take(record, published)
+                except ValueError as error:
+                    skipped.note(record, error)
+    skipped.tell()
     return published
 
 
@@ -140,9 +163,8 @@ def control_record(live: Mapping[str, str]) -> OutRecord:
     return OutRecord(None, _json({"live": dict(live)}), headers)
 
 
-async def _activate(log: Log, live: Mapping[str, str], signer: Signer) -> None:
-    numbered = (await reserve(log, WORKFLOWS)).on(control_record(live))
-    record = signer.sign(CUSTOMER_EVENTS, numbered)
+async def _activate(log: Log, live: Mapping[str, str], signer: Signer, reserved: Reserved) -> None:
+    record = signer.sign(CUSTOMER_EVENTS, reserved.on(control_record(live)))
     partitions = range(await log.partitions(CUSTOMER_EVENTS))
     await asyncio.gather(*(log.append(CUSTOMER_EVENTS, each, [record]) for each in partitions))
 
@@ -155,11 +177,20 @@ def _key(workflow: str, version: str) -> bytes:
     return f"{workflow}@{version}".encode()
 
 
+_LIVE = msgspec.json.Decoder(dict[str, str])
+
+
 def _take(record: Record, published: Published) -> None:
+    """Take in one record. Raises ValueError when it is neither a definition nor what is live."""
     if record.key == LIVE_KEY:
-        published.live = json.loads(record.value or b"{}")
-    elif record.key is not None and record.value is not None:
+        live, number = _LIVE.decode(record.value or b""), number_of(record.headers)
+        if number is None or number >= published.number:
+            published.live = live
+            published.number = published.number if number is None else number
+    elif record.key is not None and record.value is not None and record.key != RESERVATION:
         workflow, _, version = record.key.decode().rpartition("@")
+        if version_of(record.value) != version:
+            raise ValueError(f"its content is not that of {workflow}@{version}")
         published.definitions[workflow, version] = record.value
 
 
@@ -198,10 +229,6 @@ class Library:
             await self.refresh()
 
     def _add(self, workflow: str, version: str, content: bytes) -> None:
-        if version_of(content) != version:
-            _log.error("published workflow ignored: its content is not that of its version",
-                       workflow=workflow, version=version)  # fmt: skip
-            return
         try:
             self._definitions.add(version, content)
         except Exception as error:  # of a newer Ritorno, or a defect: what needs it is set aside

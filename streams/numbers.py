@@ -1,23 +1,34 @@
 """Numbers of control records: a later one has a higher number, whoever has made it and wherever.
 
-A number is reserved in a topic that only Ritorno writes, by an empty record; it is the time at
-which the broker has taken that record. So the clocks of those who publish don't matter, nor whether
-the topic was once made anew.
+A number is reserved in a topic that only Ritorno writes, by a record of its own. It is the time at
+which the broker has taken that record, so that neither the clocks of those who publish matter nor
+whether the topic was once made anew; where the broker's clock has gone back, it is one above the
+number before. For that each reservation holds the number that was the highest when it was made, and
+compaction, which leaves the last of them, takes nothing away.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from schemas.records import OutRecord
-from schemas.signing import NUMBER
+from schemas.records import OutRecord, Record
+from schemas.signing import NUMBER, parse_number
+from schemas.stored import OWN_PREFIX
 from streams.log import Log, LogError
 
-_RESERVED = OutRecord(b"number", None)
-"""A tombstone: nobody reads it, and compaction takes it away."""
+RESERVATION = OWN_PREFIX + b"number"
+"""Key of a reservation; no product and no definition has one like it."""
 
 _PER_MS = 4096
 """Told apart within one millisecond, by the offset's last digits."""
+
+_TAIL = 1_000
+"""Records looked through first for the last reservation: who publishes ends soon behind one."""
+
+ATTEMPTS = 5
+"""Whoever publishes at the same time may have a higher number and come first somewhere; what then
+comes behind it is refused there, and is told again."""
 
 
 class Reserved(NamedTuple):
@@ -34,18 +45,46 @@ class Reserved(NamedTuple):
 
 async def reserve(log: Log, topic: str) -> Reserved:
     """Reserve a number in the first partition of `topic`. Raises LogError."""
-    offset = await log.append(topic, 0, [_RESERVED])
-    async for chunk in log.read(topic, 0, offset, offset + 1):
-        for record in chunk:
-            number = record.timestamp * _PER_MS + offset % _PER_MS
-            return Reserved(number, topic, offset)
-    raise LogError(f"{topic} has taken a record and does not show it. Try again.")
+    highest, end = await _latest(log, topic)
+    offset = await log.append(topic, 0, [OutRecord(RESERVATION, b"%d" % highest)])
+    found = False
+    async for chunk in log.read(topic, 0, end, offset + 1):
+        highest = _follow(chunk, highest)
+        found = chunk[-1].offset == offset if chunk else found
+    if not found:
+        raise LogError(f"{topic} has taken a record and does not show it. Try again.")
+    return Reserved(highest, topic, offset)
 
 
 async def is_overtaken(log: Log, reserved: Reserved) -> bool:
     """Return whether somebody has reserved another one since. Raises LogError."""
     end = (await log.offsets(reserved.topic))[0].end
     async for chunk in log.read(reserved.topic, 0, reserved.offset + 1, end):
-        if any(record.key == _RESERVED.key for record in chunk):
+        if any(record.key == RESERVATION for record in chunk):
             return True
     return False
+
+
+async def _latest(log: Log, topic: str) -> tuple[int, int]:
+    """Return the highest number, 0 if there is none, and the end of what was looked through."""
+    span = (await log.offsets(topic))[0]
+    start, tail = span.end, _TAIL
+    while start > span.start:
+        stop, start = start, max(span.start, span.end - tail)
+        highest = 0
+        async for chunk in log.read(topic, 0, start, stop):
+            highest = _follow(chunk, highest)
+        if highest:
+            return highest, span.end
+        tail *= 8
+    return 0, span.end
+
+
+def _follow(records: Iterable[Record], highest: int) -> int:
+    """Return the number of the last reservation among `records`, `highest` if there is none."""
+    for record in records:
+        if record.key == RESERVATION:
+            before = parse_number(record.value) or 0
+            by_time = record.timestamp * _PER_MS + record.offset % _PER_MS
+            highest = max(by_time, highest + 1, before + 1)
+    return highest

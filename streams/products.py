@@ -19,22 +19,18 @@ from pydantic import ValidationError
 from schemas import events
 from schemas.checking import Unreadable, first_error
 from schemas.products import Product
-from schemas.records import OutRecord
+from schemas.records import OutRecord, Record
 from schemas.signing import Signer
 from schemas.wire import parse_product
 from streams.log import Log, LogError
-from streams.numbers import Reserved, is_overtaken, reserve
+from streams.numbers import ATTEMPTS, RESERVATION, Reserved, is_overtaken, reserve
+from streams.skipping import Skipped
 from streams.topology import CUSTOMER_EVENTS, PRODUCTS
 
 PER_RECORD = 100
 """Products in one control record: some 50 kB, a twentieth of what a log takes."""
 GROUP_BYTES = 500_000
 """Of all of them: half of what a log takes, for feeds with long texts."""
-
-
-ATTEMPTS = 5
-"""Whoever publishes at the same time may have a higher number and come first somewhere; what then
-comes behind it is refused there, and is told again."""
 
 
 class FeedError(Exception):
@@ -92,16 +88,30 @@ async def _tell(log: Log, products: Sequence[Product], signer: Signer, reserved:
 
 
 async def read(log: Log) -> dict[str, Product]:
-    """Return the products that every partition knows, by SKU. Raises LogError."""
+    """Return the products that every partition knows, by SKU; what is none is passed over.
+
+    Raises LogError.
+    """
     span = (await log.offsets(PRODUCTS))[0]
     products: dict[str, Product] = {}
+    skipped = Skipped("a product")
     if span.start < span.end:
         async for chunk in log.read(PRODUCTS, 0, span.start, span.end):
             for record in chunk:
-                if record.value is not None:
-                    product = Product.model_validate_json(record.value)
-                    products[product.sku] = product
+                _take(record, products, skipped)
+    skipped.tell()
     return products
+
+
+def _take(record: Record, products: dict[str, Product], skipped: Skipped) -> None:
+    if record.value is None or record.key == RESERVATION:
+        return
+    try:
+        product = Product.model_validate_json(record.value)
+    except ValidationError as error:
+        skipped.note(record, first_error(error))
+    else:
+        products[product.sku] = product
 
 
 def read_feed(text: str) -> list[Product]:

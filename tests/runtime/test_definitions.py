@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from schemas.definitions import version_of
-from schemas.records import OutRecord
+from schemas.records import OutRecord, Record
+from schemas.signing import number_of
+from streams.clock import VirtualClock
 from streams.definitions import (
     CONTROL_TYPE,
     DefinitionError,
@@ -20,9 +26,11 @@ from streams.definitions import (
     read,
     read_files,
 )
+from streams.log import Log
+from streams.numbers import RESERVATION, Reserved
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
 from tests.keys import SIGNER
-from tests.runtime.parts import Crash, MemoryLog, memory_log
+from tests.runtime.parts import START, Crash, MemoryLog, memory_log
 
 FIRST = {"w06": b'{"hours":1}', "w11": b'{"welcome":true}'}
 SECOND = {"w06": b'{"hours":2}', "w11": FIRST["w11"]}
@@ -97,6 +105,77 @@ async def test_an_interrupted_publication_is_completed(log: MemoryLog) -> None:
     assert {record.partition for record in log.records(CUSTOMER_EVENTS)} == {0, 1, 2}
 
 
+def obeyed(log: MemoryLog) -> list[object]:
+    """What each partition makes live: what comes behind a higher number is refused."""
+    live = []
+    for part in log.topics[CUSTOMER_EVENTS]:
+        latest = max(part, key=lambda record: number_of(record.headers) or 0)
+        live.append(json.loads(latest.value or b"")["live"])
+    return live
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_two_publications_at_once(log: MemoryLog, seed: int) -> None:
+    pauses = random.Random(seed)
+
+    class Uneven:
+        """A log for one of the publishers, whose appends take a while each."""
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(log, name)
+
+        async def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:
+            for _ in range(pauses.randrange(30)):
+                await asyncio.sleep(0)
+            return await log.append(topic, partition, records)
+
+    await asyncio.gather(
+        *(publish(cast("Log", Uneven()), each, SIGNER) for each in (FIRST, SECOND)),
+        return_exceptions=True,
+    )
+    live = (await read(log)).live
+    assert obeyed(log) == [live] * 3
+
+
+async def test_who_was_overtaken_tells_it_again_when_the_other_never_ends(log: MemoryLog) -> None:
+    crashed = False
+
+    def other_reserves_and_crashes(topic: str, partition: int, _: object) -> None:
+        nonlocal crashed
+        if (topic, partition) == (CUSTOMER_EVENTS, 0) and not crashed:
+            crashed = True
+            part = log.topics[WORKFLOWS][0]
+            reservation = next(each for each in part if each.key == RESERVATION)
+            part.append(reservation._replace(offset=len(part), timestamp=reservation.timestamp + 1))
+            number = part[-1].timestamp * 4096 + part[-1].offset
+            told = SIGNER.sign(
+                CUSTOMER_EVENTS,
+                Reserved(number, WORKFLOWS, part[-1].offset).on(control_record({"w06": "other"})),
+            )
+            log.topics[CUSTOMER_EVENTS][1].append(Record(CUSTOMER_EVENTS, 1, 0, 0, *told))
+
+    log.fault = other_reserves_and_crashes
+    log.clock = Later(START + 1)
+    report = await publish(log, FIRST, SIGNER)
+    assert obeyed(log) == [dict(report.live)] * 3
+    assert (await read(log)).live == report.live
+
+
+class Later(VirtualClock):
+    """A millisecond later whenever it is asked."""
+
+    def now(self) -> int:
+        self.advance(super().now() + 1)
+        return super().now()
+
+
+async def test_what_is_live_is_what_has_the_highest_number(log: MemoryLog) -> None:
+    await publish(log, FIRST, SIGNER)
+    older, _ = log.topics[WORKFLOWS][0][-1], await publish(log, SECOND, SIGNER)
+    await log.append(WORKFLOWS, 0, [OutRecord(*older[4:])])
+    assert (await read(log)).live == {"w06": V2, "w11": W11}
+
+
 async def test_the_library_reads_on_when_an_unknown_version_is_named(log: MemoryLog) -> None:
     received = Received()
     library = Library(log, received)
@@ -114,6 +193,7 @@ async def test_forged_and_unreadable_definitions_are_left_out(log: MemoryLog) ->
     received = Received()
     unreadable = b"unreadable"
     forged = OutRecord(b"w06@000000000000", b'{"hours":0}')
+    assert (await read(log)).definitions == {}
     broken = OutRecord(f"w09@{version_of(unreadable)}".encode(), unreadable)
     await log.append(WORKFLOWS, 0, [forged, broken])
     await Library(log, received).refresh()

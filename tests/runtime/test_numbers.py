@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -76,3 +77,47 @@ async def test_two_feeds_at_once_are_told_until_nobody_is_overtaken() -> None:
     others = 100
     with pytest.raises(LogError, match="published by others"):
         await products.publish(log, FEED[1:2], SIGNER)
+
+
+async def test_they_rise_when_the_clock_of_the_broker_goes_back() -> None:
+    clock = BackwardClock(START)
+    log = await memory_log(clock=clock)
+    numbers = [(await reserve(log, WORKFLOWS)).number]
+    for _ in range(3):
+        clock.at -= 3_600_000
+        numbers.append((await reserve(log, WORKFLOWS)).number)
+    part = log.topics[WORKFLOWS][0]
+    part[:-1] = [each._replace(key=b"compacted") for each in part[:-1]]
+    clock.at -= 3_600_000
+    numbers.append((await reserve(log, WORKFLOWS)).number)
+    assert numbers == sorted(set(numbers))
+
+
+async def test_they_rise_although_two_have_looked_for_the_last_one_at_once() -> None:
+    clock = BackwardClock(START)
+    log = await memory_log(clock=clock)
+    first = (await reserve(log, PRODUCTS)).number
+    clock.at -= 3_600_000
+    both = await asyncio.gather(reserve(log, PRODUCTS), reserve(log, PRODUCTS))
+    one, two = sorted(both, key=lambda each: each.offset)
+    assert first < one.number < two.number
+
+
+async def test_the_last_one_is_found_far_from_the_end() -> None:
+    clock = BackwardClock(START)
+    log = await memory_log(clock=clock)
+    before = await reserve(log, PRODUCTS)
+    await log.append(PRODUCTS, 0, [OutRecord(b"s", b"{}")] * 20_000)
+    clock.at -= 3_600_000
+    assert (await reserve(log, PRODUCTS)).number == before.number + 1
+
+
+class BackwardClock(VirtualClock):
+    """A clock that somebody sets."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__(at)
+        self.at = at
+
+    def now(self) -> int:
+        return self.at
