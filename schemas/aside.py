@@ -46,4 +46,7 @@ def encode_set_aside(place: SetAside) -> bytes:
 
 def decode_set_aside(value: bytes | None) -> SetAside:
     """Read the value of a control record. Raises ValueError."""
-    return _DECODER.decode(value or b"")
+    try:
+        return _DECODER.decode(value or b"")
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error

@@ -44,4 +44,7 @@ def encode_retry(retry: Retry) -> bytes:
 
 def decode_retry(value: bytes | None) -> Retry:
     """Read the value of a control record. Raises ValueError naming what is wrong."""
-    return _DECODER.decode(value or b"")
+    try:
+        return _DECODER.decode(value or b"")
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error

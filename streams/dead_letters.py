@@ -21,8 +21,6 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-import structlog
-
 from schemas.checking import Unreadable
 from schemas.dead_letters import NO_PARTITION, DeadLetter, Resolution, read_letter, resolve
 from schemas.records import OutRecord
@@ -31,12 +29,11 @@ from schemas.wire import parse_published, to_record
 from streams.log import Log
 from streams.partitioner import partition_of
 from streams.resending import Outdated, as_of_now
+from streams.skipping import Skipped
 from streams.topology import AGENTS, CUSTOMER_EVENTS, DEAD_LETTERS
 
 RESENT_TOGETHER = 200
 """Letters between two resolutions: what a crash may send twice."""
-
-_log = structlog.get_logger(__name__)
 
 DESTINATIONS = frozenset(agent.reads for agent in AGENTS)
 
@@ -134,11 +131,12 @@ async def _destination(log: Log, letter: DeadLetter) -> tuple[int, OutRecord]:
 
 
 async def _read(log: Log) -> AsyncIterator[DeadLetter | Resolution]:
+    skipped = Skipped("a dead letter")
     for partition, span in sorted((await log.offsets(DEAD_LETTERS)).items()):
         async for chunk in log.read(DEAD_LETTERS, partition, span.start, span.end):
             for record in chunk:
                 try:
                     yield read_letter(record)
                 except ValueError as error:
-                    _log.warning("not a dead letter", partition=record.partition,
-                                 offset=record.offset, error=str(error))  # fmt: skip
+                    skipped.note(record, error)
+    skipped.tell()

@@ -116,7 +116,7 @@ _UNREADABLE = _Line()
 def _read(line: bytes) -> _Line:
     try:
         return _line.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         return _UNREADABLE
 
 

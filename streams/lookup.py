@@ -15,7 +15,7 @@ from agents.mailer.reading import read_record
 from schemas.checking import Unreadable
 from schemas.commands import Command, SendCommand
 from schemas.records import Record
-from schemas.stored import PROGRESS_KEY, Progress, is_newer, unpack_progress
+from schemas.stored import PROGRESS_KEY, Progress, is_newer, is_readable_progress, unpack_progress
 from streams.internal.asking import Lookups, NoAnswer
 from streams.log import Log
 from streams.partitioner import partition_of
@@ -69,7 +69,8 @@ async def latest_state(
 async def latest_progress(
     log: Log, partition: int, changelog: str = CUSTOMERS_CHANGELOG
 ) -> Progress | None:
-    """Return the progress in a partition of a changelog, None when there is none.
+    """Return the progress in a partition of a changelog, None when there is none that can be read:
+    as in a recovery, an older one says as well where to go on.
 
     Raises LogError, FutureFormat.
     """
@@ -80,8 +81,8 @@ async def latest_progress(
         latest: bytes | None = None
         async for chunk in log.read(changelog, partition, start, stop):
             for record in chunk:
-                if record.key == PROGRESS_KEY:
-                    latest = record.value or latest
+                if record.key == PROGRESS_KEY and _is_progress(record.value):
+                    latest = record.value
         if latest is not None:
             return unpack_progress(latest)
         tail *= 8
@@ -115,6 +116,10 @@ def parsed_command(record: Record) -> Command | None:
         return read_record(record)
     except Unreadable:
         return None  # it is among the dead letters
+
+
+def _is_progress(value: bytes | None) -> bool:
+    return value is not None and is_readable_progress(value)
 
 
 def _wins(value: bytes | None, latest: bytes | None) -> bool:

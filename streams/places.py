@@ -53,7 +53,7 @@ _fact = msgspec.json.Decoder(_Fact)
 def _decided_for(record: Record) -> bytes:
     try:
         return _fact.decode(record.value or b"{}").customer.encode()
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (ValueError, RecursionError):
         return b""
 
 

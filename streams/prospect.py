@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import structlog
+
 from agents.definitions import Definitions
-from schemas.customer import decode_customer
+from schemas.customer import UnreadableRecord, decode_customer
 from schemas.definitions import DEFINITION, version_of
 from schemas.stored import is_erased
 from streams import definitions as publishing
@@ -22,6 +24,8 @@ from streams.topology import CUSTOMERS_CHANGELOG
 from streams.words.decisions import Language
 from streams.workflow_files.changes.comparing import Change, Versioned, compare
 from streams.workflow_files.changes.in_flight import Fate, Flights, fates
+
+_log = structlog.get_logger(__name__)
 
 OnProgress = Callable[[int, int], None]
 
@@ -121,5 +125,11 @@ async def _flights(log: Log, on_progress: OnProgress) -> Flights:
         done += span.end - span.start
         for key, stored in store.scan():
             if not key.startswith(NOBODY) and not is_erased(stored):
-                flights.count(decode_customer(key.decode(), stored))
+                try:
+                    customer = decode_customer(key.decode(), stored)
+                except (UnreadableRecord, UnicodeDecodeError) as error:
+                    _log.warning("what is kept of a customer can't be read, passed over",
+                                 partition=partition, error=str(error))  # fmt: skip
+                else:
+                    flights.count(customer)
     return flights

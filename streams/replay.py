@@ -29,6 +29,7 @@ from schemas.aside import SetAside, decode_set_aside
 from schemas.checking import Unreadable
 from schemas.commands import SendCommand
 from schemas.customer import decode_customer
+from schemas.dead_letters import OWN_HEADERS
 from schemas.decisions import Decision
 from schemas.description import describe
 from schemas.events import SET_ASIDE, TICK, Event
@@ -243,7 +244,8 @@ class Partition:
             text = content.model_dump_json(by_alias=True, exclude_none=True)
             outcome.decisions.append(self._line(content.time, text.encode() + b"\n"))
         elif isinstance(content, OutRecord) and effect.topic == DEAD_LETTERS:
-            headers = {name: value.decode() for name, value in content.headers if name[:3] == "dl_"}
+            own = content.headers[-len(OWN_HEADERS) :]  # the record's own may be called alike
+            headers = {name: value.decode() for name, value in own}
             place = self._place(int(headers["dl_offset"]))
             outcome.refuse(place, headers["dl_reason"], headers["dl_detail"])
 

@@ -11,8 +11,9 @@ either what a guarded topic says or what we had signed before.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
+
+from pydantic_core import from_json
 
 from schemas.events import PRODUCTS, RETRY, WORKFLOWS
 from schemas.origin import HEADER as ORIGIN
@@ -58,7 +59,7 @@ async def _numbered(log: Log, record: OutRecord, signer: Callable[[], Signer]) -
 async def _products_now(log: Log, record: OutRecord, signer: Callable[[], Signer]) -> OutRecord:
     known = await products.read(log)
     try:
-        told = [each["sku"] for each in json.loads(record.value or b"")["products"]]
+        told = [str(each["sku"]) for each in from_json(record.value or b"")["products"]]
     except (ValueError, KeyError, TypeError):
         return record  # it is refused again, with the reason
     control = products.control_record([known[sku] for sku in told if sku in known])

@@ -20,6 +20,7 @@ from schemas.signing import Signer
 from schemas.stored import OWN_PREFIX, is_erased
 from schemas.wire import to_record
 from streams.log import Log
+from streams.skipping import Skipped
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
 
 SOURCE = "/ritorno/review"
@@ -44,19 +45,31 @@ async def review(log: Log, signer: Signer) -> ReviewReport:
     spans = await log.offsets(CUSTOMERS_CHANGELOG)
     for partition, span in sorted(spans.items()):
         known: dict[bytes, None] = {}
+        skipped = Skipped("a customer's record")
         async for chunk in log.read(CUSTOMERS_CHANGELOG, partition, span.start, span.end):
             for record in chunk:
                 if record.key is None or record.key.startswith(NOBODY):
                     continue
                 if record.value is None or is_erased(record.value):
                     known.pop(record.key, None)  # erased
-                else:
+                elif _is_text(record.key):
                     known[record.key] = None
+                else:
+                    skipped.note(record, "the key is no text")
+        skipped.tell()
         customers += len(known)
         for batch in _batches(list(known)):
             events = [signer.sign(CUSTOMER_EVENTS, _event(key, occasion)) for key in batch]
             await log.append(CUSTOMER_EVENTS, partition, events)
     return ReviewReport(customers=customers, partitions=len(spans))
+
+
+def _is_text(key: bytes) -> bool:
+    try:
+        key.decode()
+    except UnicodeDecodeError:
+        return False
+    return len(key) > 0
 
 
 def _batches(keys: Sequence[bytes]) -> Iterable[Sequence[bytes]]:

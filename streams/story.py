@@ -213,8 +213,10 @@ async def read_events_of(
     return found, until
 
 
-def decision_of(fact: Mapping[str, Any]) -> Decision | None:
+def decision_of(fact: object) -> Decision | None:
     """Read one of `facts`, None when it is no decision: hits lie there, too."""
+    if not isinstance(fact, dict):
+        return None
     try:
         return DECISION.validate_python(_own_names(fact))
     except ValidationError:

@@ -7,12 +7,13 @@ in their changelog, since the list knows no customers.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
 from agents.digests import derived_id
 from agents.mailer.suppression import AddressHashes, normal
-from schemas.customer import decode_customer
+from schemas.customer import UnreadableRecord, decode_customer
 from schemas.events import Event
 from schemas.events.own import AddressReleased
 from schemas.records import OutRecord
@@ -28,6 +29,7 @@ from schemas.suppressions import (
 from schemas.wire import to_record
 from streams.log import Log
 from streams.partitioner import partition_of
+from streams.skipping import Skipped
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SUPPRESSIONS
 
 SOURCE = "/ritorno/suppressions"
@@ -132,13 +134,18 @@ async def _suppressed_customers(log: Log, address: str, on_progress: OnProgress)
     spans = await log.offsets(CUSTOMERS_CHANGELOG)
     total, done = sum(span.end - span.start for span in spans.values()), 0
     found: dict[bytes, int] = {}
+    skipped = Skipped("a customer's record")
     for partition, span in spans.items():
         latest: dict[bytes, int] = {}
         async for chunk in log.read(CUSTOMERS_CHANGELOG, partition, span.start, span.end):
             for record in chunk:
-                _follow(record.key or b"", record.value, normal(address), latest, found)
+                try:
+                    _follow(record.key or b"", record.value, normal(address), latest, found)
+                except (UnreadableRecord, UnicodeDecodeError, struct.error) as error:
+                    skipped.note(record, error)
             done += len(chunk)
             on_progress(done, total)
+    skipped.tell()
     return sorted(key.decode() for key in found)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ from streams.cli.console import (
     print_json,
     progress,
     run,
+    say,
     settings_of,
     stdout,
 )
@@ -80,7 +81,6 @@ def experiments(
 async def _of_log(
     settings: Settings,
 ) -> tuple[Mapping[str, Design], list[Decision], Happened, int]:
-    from schemas.definitions import DEFINITION  # noqa: PLC0415  # as above
     from streams.definitions import read  # noqa: PLC0415  # as above
     from streams.story import read_decisions, read_events_of  # noqa: PLC0415  # as above
 
@@ -88,12 +88,23 @@ async def _of_log(
         async with open_log(settings) as log:
             published = await read(log)
             live = (published.live or {}).items()
-            contents = [published.definitions[version] for version in live]
-            designs = _designs([DEFINITION.validate_json(each) for each in contents])
+            designs = _designs(_readable(published.definitions, live))
             decisions = await read_decisions(log, bar.at)
             measures = {design.measure for design in designs.values()} | {"order.completed"}
             happened, until = await read_events_of(log, measures, bar.at)
     return designs, decisions, happened, until
+
+
+def _readable(
+    published: Mapping[tuple[str, str], bytes], live: Iterable[tuple[str, str]]
+) -> Iterator[object]:
+    from schemas.definitions import DEFINITION  # noqa: PLC0415  # as above
+
+    for version in live:
+        try:
+            yield DEFINITION.validate_json(published.get(version, b""))
+        except ValueError:  # published by a newer Ritorno, or lost
+            say(f"note: {'@'.join(version)} can't be read; its experiments are left out")
 
 
 def _of_replay(

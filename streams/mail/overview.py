@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+import structlog
 
 from agents.mailer.entry import Entry, unpack_entry
 from agents.mailer.pauses import PAUSES_KEY, Pause, unpack_pauses
@@ -22,10 +26,14 @@ from streams.state.memory import MemoryStore
 from streams.state.recovery import fold
 from streams.topology import MAILER_CHANGELOG, SEND_COMMANDS, WORKFLOWS
 
+_log = structlog.get_logger(__name__)
+
+Kept = TypeVar("Kept")
+
 
 @dataclass(slots=True)
 class Overview:
-    """What is kept of all partitions."""
+    """What is kept of all partitions. What can't be read is named in the log and passed over."""
 
     pauses: list[Pause] = field(default_factory=list)
     """In the order in which they were made; the same one in every partition is one."""
@@ -38,27 +46,40 @@ class Overview:
         for store in self._kept:
             for key, stored in store.scan():
                 if not key.startswith(OWN_PREFIX):
-                    yield unpack_entry(stored)
+                    entry = _read(key, stored, unpack_entry)
+                    if entry is not None:
+                        yield entry
 
     def find(self, command_id: str) -> Entry | None:
         """Return one mail."""
         found = (store.get(command_id.encode()) for store in self._kept)
         stored = next((each for each in found if each is not None), None)
-        return None if stored is None else unpack_entry(stored)
+        return None if stored is None else _read(command_id.encode(), stored, unpack_entry)
 
     def add(self, store: MemoryStore) -> None:
         """Take in what one partition keeps."""
         self._kept.append(store)
-        if (pauses := store.get(PAUSES_KEY)) is not None:
+        stored = store.get(PAUSES_KEY)
+        if stored and (pauses := _read(PAUSES_KEY, stored, unpack_pauses)):
             known = {(pause.paused_class, pause.workflow) for pause in self.pauses}
             self.pauses += [
                 pause
-                for pause in unpack_pauses(pauses).active
+                for pause in pauses.active
                 if (pause.paused_class, pause.workflow) not in known
             ]
             self.pauses.sort(key=lambda pause: pause.since)
-        if (standing := store.get(REPUTATION_KEY)) is not None:
-            self.held_since = max(self.held_since, unpack_standing(standing).held_since)
+        stored = store.get(REPUTATION_KEY)
+        if stored and (standing := _read(REPUTATION_KEY, stored, unpack_standing)):
+            self.held_since = max(self.held_since, standing.held_since)
+
+
+def _read(key: bytes, stored: bytes, unpack: Callable[[bytes], Kept]) -> Kept | None:
+    try:
+        return unpack(stored)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        _log.warning("what the mailer keeps can't be read, passed over", topic=MAILER_CHANGELOG,
+                     key=key.decode("utf-8", "backslashreplace"), error=str(error))  # fmt: skip
+        return None
 
 
 async def overview(
