@@ -35,18 +35,28 @@ class SetAside(msgspec.Struct, frozen=True):
     """Which error, and where in our code; nothing of what a customer said."""
 
 
+class _Named(SetAside, frozen=True, kw_only=True):
+    """The place with its partition: copied into another one the record means nothing there."""
+
+    partition: int
+
+
 _ENCODER = msgspec.json.Encoder()
-_DECODER = msgspec.json.Decoder(SetAside)
+_DECODER = msgspec.json.Decoder(_Named)
 
 
-def encode_set_aside(place: SetAside) -> bytes:
-    """Return the value of the control record."""
-    return _ENCODER.encode(place)
+def encode_set_aside(place: SetAside, partition: int) -> bytes:
+    """Return the value of the control record that names a place of `partition`."""
+    return _ENCODER.encode(_Named(**msgspec.structs.asdict(place), partition=partition))
 
 
-def decode_set_aside(value: bytes | None) -> SetAside:
-    """Read the value of a control record. Raises ValueError."""
+def decode_set_aside(value: bytes | None, partition: int) -> SetAside:
+    """Read the value of a control record in `partition`. Raises ValueError, also when it names a
+    place of another one."""
     try:
-        return _DECODER.decode(value or b"")
+        named = _DECODER.decode(value or b"")
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    if named.partition != partition:
+        raise ValueError(f"partition: {named.partition}, and this is {partition}")
+    return SetAside(named.offset, named.what, named.name, named.error)

@@ -41,7 +41,7 @@ from schemas.aside import SetAside, encode_set_aside
 from schemas.controls import control_record
 from schemas.events import SET_ASIDE
 from schemas.records import OutRecord, Record
-from schemas.signing import Signer
+from schemas.signing import NotSigned, Signer
 from schemas.stored import PROGRESS_KEY, Damaged, FutureFormat, Progress, is_erased, pack_progress
 from streams.definitions import Library
 from streams.forgetting import Forgetter
@@ -340,7 +340,10 @@ class CustomersRuntime(Generic[ChangesT]):
         *,
         proving: bool,
     ) -> None:
-        await self._library.ensure(records)
+        insists_from = partition.progress.insists_from
+        await self._library.ensure(
+            records, lambda record: is_believed(self._signer, record, insists_from)
+        )
         steps = partition.actors.absorbing(records, proving=proving)
         done = False
         while not done:
@@ -429,7 +432,8 @@ class CustomersRuntime(Generic[ChangesT]):
     async def _name(self, number: int, places: Sequence[SetAside]) -> None:
         """Name places in the log; naming one again changes nothing."""
         if places:
-            records = [control_record(SET_ASIDE, encode_set_aside(each)) for each in places]
+            values = [encode_set_aside(each, number) for each in places]
+            records = [control_record(SET_ASIDE, value) for value in values]
             if self._signer is not None:
                 records = [self._signer.sign(CUSTOMERS.reads, record) for record in records]
             await self._log.append(CUSTOMERS.reads, number, records)
@@ -540,6 +544,17 @@ class _Partition(Generic[ChangesT]):
         await self.changelog.write([*items, (PROGRESS_KEY, pack_progress(progress))], check)
         self.progress = progress
         self.start = progress.next_offset
+
+
+def is_believed(signer: Signer | None, record: Record, insists_from: int) -> bool:
+    """Whether a record is signed, or lies where that isn't insisted on."""
+    if signer is None or record.offset < insists_from:
+        return True
+    try:
+        signer.check(CUSTOMERS.reads, record)
+    except NotSigned:
+        return False
+    return True
 
 
 def _size(record: OutRecord) -> int:

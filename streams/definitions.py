@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -219,14 +219,20 @@ class Library:
             if (workflow, version) not in known:
                 self._add(workflow, version, content)
 
-    async def ensure(self, records: Iterable[Record]) -> None:
+    async def ensure(
+        self, records: Iterable[Record], is_believed: Callable[[Record], bool] = lambda _: True
+    ) -> None:
         """Make sure that versions named by control records among `records` are known.
 
-        A version that isn't published even now is forged or a mistake; the actors refuse it.
+        Nothing is read for a record that is not believed: whoever may write events would have us
+        read a topic for each. A version that isn't published even now is a mistake; the actors
+        refuse it. Raises LogError.
         """
-        named = {version for record in records for version in named_versions(record)}
-        if not named <= self._published.definitions.keys():
-            await self.refresh()
+        known = self._published.definitions
+        for record in records:
+            if any(each not in known for each in named_versions(record)) and is_believed(record):
+                await self.refresh()
+                return
 
     def _add(self, workflow: str, version: str, content: bytes) -> None:
         try:

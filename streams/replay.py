@@ -461,7 +461,7 @@ async def _set_aside(
                 try:
                     if signer is not None:
                         signer.check(CUSTOMER_EVENTS, record)
-                    place = decode_set_aside(record.value)
+                    place = decode_set_aside(record.value, partition)
                 except ValueError:
                     continue  # somebody has made it up
                 found.setdefault((place.offset, place.what, place.name), place)

@@ -15,6 +15,7 @@ from schemas.definitions import version_of
 from schemas.records import OutRecord, Record
 from schemas.signing import number_of
 from streams.clock import VirtualClock
+from streams.customers import is_believed
 from streams.definitions import (
     CONTROL_TYPE,
     DefinitionError,
@@ -187,6 +188,36 @@ async def test_the_library_reads_on_when_an_unknown_version_is_named(log: Memory
     assert len(received.versions) == 2  # what that one names was known
     await library.ensure(log.records(CUSTOMER_EVENTS))
     assert received.versions[2:] == [(V2, SECOND["w06"])]
+
+
+async def test_nothing_is_read_for_who_is_not_believed(log: MemoryLog) -> None:
+    reads = 0
+
+    class Counted:
+        def __getattr__(self, name: str) -> object:
+            nonlocal reads
+            reads += name == "offsets"
+            return getattr(log, name)
+
+    received = Received()
+    library = Library(cast("Log", Counted()), received)
+    await publish(log, FIRST, SIGNER)
+    forged = [
+        Record(CUSTOMER_EVENTS, 0, offset, START, *control_record({"w06": f"v{offset}"}))
+        for offset in range(50)
+    ]
+
+    def is_signed(record: Record) -> bool:
+        return is_believed(SIGNER, record, insists_from=0)
+
+    for record in forged:
+        await library.ensure([record], is_signed)
+    assert reads == 0
+    await library.ensure([*forged, *log.records(CUSTOMER_EVENTS)], is_signed)
+    assert reads == 1
+    assert {version for version, _ in received.versions} == {V1, W11}
+    await library.ensure([forged[0]], lambda record: is_believed(SIGNER, record, insists_from=1))
+    assert reads == 2  # it lies where release 0.1 wrote, which signed nothing
 
 
 async def test_forged_and_unreadable_definitions_are_left_out(log: MemoryLog) -> None:

@@ -356,7 +356,7 @@ async def _check_aside(world: World, shop: Shop) -> None:
 
 def _places(records: Iterable[Record]) -> list[SetAside]:
     return [
-        decode_set_aside(record.value)
+        decode_set_aside(record.value, record.partition)
         for record in records
         if record.header("ce_type") == SET_ASIDE.encode()
     ]
