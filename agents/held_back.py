@@ -7,13 +7,13 @@ again (`schemas/retry.py`) what has waited is applied in order, at that record's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import msgspec
 
 from schemas.aside import SetAside
 from schemas.records import Record
-from schemas.stored import HELD_BACK_PREFIX, NEVER, WAITING_PREFIX, body, is_erased, pack, read_own
+from schemas.stored import HELD_BACK_PREFIX, NEVER, WAITING_PREFIX, body, is_erased, pack
 
 MOST_EVENTS = 500
 """That wait for one customer: a busy month. Applied within one record, some 30 ms."""
@@ -23,6 +23,10 @@ MOST_BYTES = 256 * 1024
 
 ROOM = 8 * 1024 * 1024
 """Bytes that wait in a partition: thirty-odd customers at their limit, thousands with a day's."""
+
+
+_Event = tuple[bytes, int, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
+"""Whom it waits for, then what a Record holds behind its offset."""
 
 
 class Held(msgspec.Struct, array_like=True):
@@ -43,14 +47,20 @@ class HeldBack:
     """Those of one partition."""
 
     def __init__(
-        self, kept: Iterable[tuple[bytes, bytes]], load: Callable[[bytes], bytes | None]
+        self,
+        kept: Iterable[tuple[bytes, bytes]],
+        load: Callable[[bytes], bytes | None],
+        scan: Callable[[], Iterable[tuple[bytes, bytes]]] = tuple,
     ) -> None:
-        """`kept`: what the store holds under HELD_BACK_PREFIX; `load` reads the store."""
+        """`kept`: what the store holds under HELD_BACK_PREFIX; `load` reads the store, and `scan`
+        all of it. A list that can't be read is put together again from the events. Raises
+        FutureFormat."""
         self._load = load
-        self.customers = {
-            key.removeprefix(HELD_BACK_PREFIX): read_own("The list of what waits", _DECODER, stored)
-            for key, stored in kept
-        }
+        lists = {key.removeprefix(HELD_BACK_PREFIX): stored for key, stored in kept}
+        self.customers = {key: held for key, each in lists.items() if (held := _read(each))}
+        damaged = lists.keys() - self.customers.keys()
+        if damaged:
+            self.customers |= _from_events(damaged, scan())
         self._bytes = sum(held.bytes for held in self.customers.values())
         self._changed: dict[bytes, None] = {}
         self._events: dict[bytes, bytes | None] = {}
@@ -82,19 +92,24 @@ class HeldBack:
         self._changed[key] = None
         return room
 
-    def release(self, key: bytes, topic: str, partition: int) -> list[Record]:
-        """Hold a customer back no more; return the events that have waited, in order."""
+    def release(self, key: bytes, topic: str, partition: int) -> tuple[list[Record], list[int]]:
+        """Hold a customer back no more; return the events that have waited, in order, and the
+        offsets of those that can't be read."""
         held = self.customers.pop(key)
         self._bytes -= held.bytes
         self._changed[key] = None
-        records = []
+        records: list[Record] = []
+        damaged: list[int] = []
         for offset in held.offsets:
             event_key = _event_key(offset)
             stored = self._events.get(event_key) or self._load(event_key)
             self._events[event_key] = None
-            if stored is not None:
-                records.append(Record(topic, partition, offset, *_EVENT.decode(body(stored))[1:]))
-        return records
+            event = _read_event(stored)
+            if event is not None:
+                records.append(Record(topic, partition, offset, *event[1:]))
+            elif stored is not None:
+                damaged.append(offset)
+        return records, damaged
 
     def take(self) -> list[tuple[bytes, bytes | None]]:
         """Return what is to be kept since the last call: events before what lists them."""
@@ -105,6 +120,39 @@ class HeldBack:
             states.append((HELD_BACK_PREFIX + key, value))
         self._events, self._changed = {}, {}
         return states
+
+
+def _read(stored: bytes) -> Held | None:
+    try:
+        return _DECODER.decode(body(stored))
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+
+
+def _from_events(
+    customers: Collection[bytes], kept: Iterable[tuple[bytes, bytes]]
+) -> dict[bytes, Held]:
+    """Put lists together again. Whether an event behind the last one was refused is forgotten."""
+    found = {key: Held(0, "the list of what waits can't be read") for key in customers}
+    waiting = sorted(each for each in kept if each[0].startswith(WAITING_PREFIX))
+    for event_key, stored in waiting:
+        event = _read_event(stored)
+        if event is not None and event[0] in found:
+            held = found[event[0]]
+            held.applied = int.from_bytes(event_key.removeprefix(WAITING_PREFIX))
+            held.offsets.append(held.applied)
+            held.bytes += len(body(stored))
+    return found
+
+
+def _read_event(stored: bytes | None) -> _Event | None:
+    if stored is None or is_erased(stored):
+        return None
+    try:
+        event: _Event = _EVENT.decode(body(stored))
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+    return event
 
 
 def waits_for(stored: bytes, customer: str) -> bool:
@@ -118,6 +166,4 @@ def _event_key(offset: int) -> bytes:
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Held)
-_EVENT = msgspec.msgpack.Decoder(
-    tuple[bytes, int, bytes | None, bytes | None, tuple[tuple[str, bytes], ...]]
-)
+_EVENT = msgspec.msgpack.Decoder(_Event)

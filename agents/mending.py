@@ -195,10 +195,13 @@ class Mending:
             return  # it can't: the customer stays held back
         self._do(Doing("customer", retry.customer))
         customer = self._fresh_or_kept(key, retry, record.offset)
-        waiting = self._held.release(key, CUSTOMER_EVENTS, self._partition)
+        waiting, damaged = self._held.release(key, CUSTOMER_EVENTS, self._partition)
         if record.offset <= customer.applied:  # before a crash all this was done
             self._timers.schedule(key, customer.due())
             return
+        for offset in damaged:
+            lost = Record(CUSTOMER_EVENTS, self._partition, offset, self._now, key, None)
+            self._refuse(lost, INTERNAL_ERROR, "what is kept of this event can't be read")
         for each in waiting:
             self._do(Doing("waiting", str(each.offset)))
             self._apply_late(customer, each, record.offset, context)

@@ -84,6 +84,11 @@ class Origins:
         return mark
 
 
+def check_mark(stored: bytes) -> None:
+    """Raise Damaged unless a kept mark can be read, FutureFormat when a newer release can."""
+    read_own("A mark", _DECODER, stored)
+
+
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Mark)
 

@@ -125,7 +125,7 @@ class PartitionActors(Mending):
         self._definitions = definitions
         self._home = lru_cache(HOMES)(home) if home is not None else None
         self._aside = Aside(progress.aside)
-        self._held = HeldBack(held_back, load)
+        self._held = HeldBack(held_back, load, scan)
         self._doing = RECORD
         self._trace: Trace | None = None
         self._parse = parse

@@ -110,8 +110,11 @@ def pack(applied: int, due: int, body: bytes) -> bytes:
 
 
 def head(stored: bytes) -> Head:
-    """Return the head of a kept record."""
-    return Head(*_HEAD.unpack_from(stored))
+    """Return the head of a kept record. Raises Damaged when it is too short for one."""
+    try:
+        return Head(*_HEAD.unpack_from(stored))
+    except struct.error as error:
+        raise Damaged("A record") from error
 
 
 def due_of(stored: bytes) -> int:
@@ -156,12 +159,13 @@ def is_newer(one: bytes, other: bytes) -> bool:
     """Whether `one` holds more than `other`: more of the log, or as much of it in a newer format.
 
     The latter tells a late writer of an older release from the owner: both have read the same.
-    What is too short for a head is damaged, and older than whatever has one.
+    What is too short for a head is damaged. Nobody knows how much it held, so it is neither older
+    nor newer, and the later one counts: an older state never stands in for it in silence.
     """
     try:
         applied, others = _HEAD.unpack_from(one)[0], _HEAD.unpack_from(other)[0]
     except struct.error:
-        return len(other) < HEAD_SIZE <= len(one)
+        return False
     if applied == others:
         return format_of(one) > format_of(other)
     return bool(applied > others)

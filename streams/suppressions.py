@@ -7,7 +7,6 @@ in their changelog, since the list knows no customers.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from schemas.events import Event
 from schemas.events.own import AddressReleased
 from schemas.records import OutRecord
 from schemas.signing import Signer
-from schemas.stored import OWN_PREFIX, head, is_erased
+from schemas.stored import OWN_PREFIX, Damaged, head, is_erased
 from schemas.suppressions import (
     AUDIT,
     Suppression,
@@ -141,7 +140,7 @@ async def _suppressed_customers(log: Log, address: str, on_progress: OnProgress)
             for record in chunk:
                 try:
                     _follow(record.key or b"", record.value, normal(address), latest, found)
-                except (UnreadableRecord, UnicodeDecodeError, struct.error) as error:
+                except (UnreadableRecord, UnicodeDecodeError, Damaged) as error:
                     skipped.note(record, error)
             done += len(chunk)
             on_progress(done, total)

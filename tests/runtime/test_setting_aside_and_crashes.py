@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 import rocksdict
 
@@ -18,17 +19,20 @@ from schemas.stored import (
     ARRIVALS_KEY,
     HELD_BACK_PREFIX,
     NEVER,
+    ORIGIN_PREFIX,
     PRODUCT_PREFIX,
     PROGRESS_KEY,
+    WAITING_PREFIX,
     body,
     pack,
     unpack_progress,
 )
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
-from schemas.unfinished import LAYOUT_KEY
+from schemas.unfinished import LAYOUT_KEY, TELLING_PREFIX
 from streams.dead_letters import resend
 from streams.state.rocks import RocksStore
 from streams.state.store import StateError
+from streams.trying_again import try_again
 from tests.keys import SIGNER
 from tests.runtime.house import REMINDER, House, by_reason, memory_house
 from tests.runtime.parts import MemoryLog
@@ -246,7 +250,7 @@ async def test_a_product_that_cannot_be_read_is_known_no_more(
 
 
 async def test_damage_is_no_reason_to_stand_still(house: House) -> None:
-    """What is too short for a record is older than any; what can't be read holds one back."""
+    """What can't be read holds one back, be it too short for a head or not."""
     await house.told("anna")
     await house.told("bruno")
     await house.catch_up()
@@ -258,8 +262,15 @@ async def test_damage_is_no_reason_to_stand_still(house: House) -> None:
     await house.told("bruno")
     await house.catch_up()
     assert house.customer("carla").views == 1
-    assert house.customer("anna").views == 2
-    assert house.runtime.held_back() == 1
+    kept = await house.kept()
+    assert (kept[b"anna"], kept[b"bruno"]) == (b"\x00\x01", pack(10**6, 5, b"\xc1\xc1\xc1"))
+    assert house.runtime.held_back() == 2
+    await house.start()
+    for name in ("anna", "bruno"):
+        await try_again(house.log, name, SIGNER, afresh=True)
+    await house.catch_up()
+    assert house.runtime.held_back() == 0
+    assert [house.customer(name).views for name in ("anna", "bruno")] == [1, 1]
 
 
 async def test_of_a_damaged_progress_the_one_before_counts(house: House) -> None:
@@ -292,14 +303,17 @@ async def test_without_any_progress_to_be_read_nothing_is_changed(house: House) 
     house.kill()
 
 
-@pytest.mark.parametrize("key", [LAYOUT_KEY, ARRIVALS_KEY, HELD_BACK_PREFIX + b"anna"])
+@pytest.mark.parametrize("value", [pack(9, NEVER, b"\xc1\xc1"), b"\x00"], ids=["body", "short"])
+@pytest.mark.parametrize(
+    "key", [LAYOUT_KEY, ARRIVALS_KEY, ORIGIN_PREFIX + b"3", TELLING_PREFIX + b"7"]
+)
 async def test_with_damage_to_what_is_its_own_a_partition_stays_closed(
-    house: House, key: bytes
+    house: House, key: bytes, value: bytes
 ) -> None:
     await house.told("anna")
     await house.catch_up()
     await house.stop()
-    await house.log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(key, pack(9, NEVER, b"\xc1\xc1"))])
+    await house.log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(key, value)])
     before = await house.read(CUSTOMERS_CHANGELOG)
     await house.start()
     failed = house.gate.counts.failed_openings
@@ -308,3 +322,47 @@ async def test_with_damage_to_what_is_its_own_a_partition_stays_closed(
     (problem,) = house.gate.problems().values()
     assert "restore the topics from one backup" in problem
     house.kill()
+
+
+@pytest.mark.parametrize("cut", [17, 1], ids=["body", "short"])
+async def test_a_damaged_list_of_what_waits_is_put_together_again(house: House, cut: int) -> None:
+    await house.told("anna")
+    await house.catch_up()
+    await house.log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(b"anna", pack(5, NEVER, b"\xc1"))])
+    await house.start()
+    for name in ("anna", "bruno", "anna"):
+        await house.told(name)
+    await house.catch_up()
+    kept = (await house.kept())[HELD_BACK_PREFIX + b"anna"]
+    await house.log.append(
+        CUSTOMERS_CHANGELOG, 0, [OutRecord(HELD_BACK_PREFIX + b"anna", kept[:cut])]
+    )
+    await house.start()
+    await house.told("anna")
+    await house.catch_up()
+    assert house.runtime.held_back() == 1
+    known = msgspec.msgpack.decode(body((await house.kept())[HELD_BACK_PREFIX + b"anna"]))
+    offsets, size = msgspec.msgpack.decode(body(kept))[2:4]
+    assert (known[2][:-1], known[3] - size) == (offsets, size // len(offsets))
+    await try_again(house.log, "anna", SIGNER, afresh=True)
+    await house.catch_up()
+    assert house.customer("anna").views == 3
+
+
+async def test_an_event_that_waited_and_is_damaged_is_a_dead_letter(house: House) -> None:
+    await house.told("anna")
+    await house.catch_up()
+    await house.log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(b"anna", pack(5, NEVER, b"\xc1"))])
+    await house.start()
+    offsets = [await house.told("anna") for _ in range(3)]
+    await house.catch_up()
+    waiting = [key for key in await house.kept() if key.startswith(WAITING_PREFIX)]
+    await house.log.append(
+        CUSTOMERS_CHANGELOG, 0, [OutRecord(sorted(waiting)[1], pack(99, NEVER, b"\xc1"))]
+    )
+    await house.start()
+    await try_again(house.log, "anna", SIGNER, afresh=True)
+    await house.catch_up()
+    assert house.customer("anna").views == 2
+    letters = by_reason(await house.letters())
+    assert offsets[1] in letters["internal_error"]
