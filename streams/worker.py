@@ -205,7 +205,7 @@ class Worker:
             signer=signer,
             accept_unsigned=self.settings.accept_unsigned,
         )
-        self.metrics.watch_gate(self.gate.counts, self.gate.problems)
+        self.metrics.watch_gate(self.gate)
         self.metrics.watch_timers(runtime.timers_pending)
         self.metrics.watch_forgotten(runtime.forgotten)
         self.metrics.watch_held_back(runtime.held_back)
@@ -318,6 +318,7 @@ class Worker:
             clock=SystemClock(),
             customer=self.customers.read_record,
             places=places,
+            standing=self.gate.standing,
         )
         self._running.push_async_callback(door.stop)
         listening = await door.start(self.settings.internal_bind)
@@ -423,8 +424,11 @@ def _partitions_open(gate: Gate) -> Check:
     async def check() -> Readiness:
         owned, ready = gate.owned(), gate.open()
         text = f"{len(ready)} of {len(owned)} partitions open"
-        for tp, problem in sorted(gate.problems().items()):
-            text += f"; {tp.topic}/{tp.partition}: {problem}"
+        for tp, each in sorted(gate.standing().items()):
+            if each.failures:
+                text += f"; {tp.topic}/{tp.partition}: {each.reason}"
+            if each.failures and each.reopened > 1:
+                text += f" (opened again {each.reopened} times)"
         return Readiness(bool(owned) and ready == owned, text)
 
     return check

@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import json
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -18,6 +19,8 @@ from streams.log import Log
 from streams.partitioner import partition_of
 from streams.settings.values import Address
 from streams.topology import CUSTOMER_EVENTS
+from streams.transports.batch import TopicPartition
+from streams.transports.held import Standing
 
 SECONDS = 1.5
 """For which a kept record is waited: an owner answers in milliseconds or is gone, and who asks for
@@ -87,6 +90,26 @@ class Lookups:
                 return {int(number): places for number, places in found["places"].items()}
             on_progress(found["done"], found["of"])
         raise NoAnswer("the worker's index of places doesn't get ready")
+
+    async def standing(self) -> dict[TopicPartition, Standing]:
+        """Return how partitions fare, of all workers that answer. Raises NoAnswer when none does,
+        LogError."""
+        found: dict[TopicPartition, Standing] = {}
+        problems = []
+        for address in sorted(await self._owners.all()):
+            try:
+                answer = await self._ask(address, "/partitions", SECONDS)
+            except (OSError, TimeoutError, http.client.HTTPException, Unsigned) as error:
+                problems.append(f"{address} does not answer: {error or type(error).__name__}")
+                continue
+            if answer.status == HTTPStatus.OK:
+                for topic, partition, *standing in json.loads(answer.body):
+                    found[TopicPartition(topic, partition)] = Standing(*standing)
+            else:
+                problems.append(f"{address} answers {answer.status}")
+        if not found:
+            raise NoAnswer("; ".join(problems) or "no worker tells where it can be asked")
+        return found
 
     async def _ask_owner(
         self, key: bytes, path: str, query: Mapping[str, str], patience: float

@@ -2,6 +2,7 @@
 
     /customer?key=KEY            the kept record, as it stands in the changelog
     /places?topic=T&key=KEY      where a topic has the records about somebody (`streams/places.py`)
+    /partitions                  how the partitions of this worker fare
 
 200 with the answer, 404 when nothing is kept, 421 when the key's partition is another worker's, 401
 without a valid signature. `/places` answers 202 with how far it is while it still reads.
@@ -26,6 +27,8 @@ from streams.partitioner import partition_of
 from streams.places import PERSON, Places
 from streams.settings.values import Address
 from streams.topology import PER_CUSTOMER
+from streams.transports.batch import TopicPartition
+from streams.transports.held import Standing
 
 AT_ONCE = 32
 """Questions answered at the same time; more are sent away, since customers come first."""
@@ -53,6 +56,7 @@ class Door:
         clock: Clock,
         customer: Kept,
         places: Places,
+        standing: Callable[[], Mapping[TopicPartition, Standing]] = dict,
     ) -> None:
         """`clock` is the machine's, whatever time the log has: signatures compare machines."""
         self._log = log
@@ -60,6 +64,7 @@ class Door:
         self._clock = clock
         self._customer = customer
         self._places = places
+        self._standing = standing
         self._busy = 0
         self._runner: web.AppRunner | None = None
 
@@ -69,6 +74,7 @@ class Door:
         for path, answer in (
             ("/customer", self._answer_customer),
             ("/places", self._answer_places),
+            ("/partitions", self._answer_partitions),
         ):
             app.router.add_get(path, self._signed(answer))
         self._runner = web.AppRunner(app, access_log=None)
@@ -123,6 +129,10 @@ class Door:
         partitions = await self._log.partitions(PER_CUSTOMER[0])
         stored = self._customer(query["key"].encode(), partitions)
         return (404, b"") if stored is None else (200, stored)
+
+    async def _answer_partitions(self, _query: Mapping[str, str]) -> tuple[int, bytes]:
+        found = [[*tp, *standing] for tp, standing in sorted(self._standing().items())]
+        return 200, json.dumps(found).encode()
 
     async def _answer_places(self, query: Mapping[str, str]) -> tuple[int, bytes]:
         topic, key = query["topic"], query["key"].encode()

@@ -41,6 +41,12 @@ class Owners:
             self._known = await self._read()
         return self._known.get(partition)
 
+    async def all(self) -> set[Address]:
+        """Return where any owner answers. Raises LogError."""
+        if self._known is None:
+            self._known = await self._read()
+        return set(self._known.values())
+
     def forget(self) -> None:
         """Look again the next time: an owner did not answer, or has said that it is none."""
         self._known = None

@@ -18,11 +18,12 @@ import aiosmtplib
 from schemas.instant import to_rfc3339
 from schemas.stored import FutureFormat
 from streams.clock import Clock
-from streams.configured import dkim_keys, record_signer, sender_domain
+from streams.configured import dkim_keys, lookups_of, record_signer, sender_domain
 from streams.definitions import DefinitionError, read, read_files, versions_of
 from streams.log import Log, LogError, TopicDescription, TopicSpec
 from streams.lookup import latest_progress
 from streams.monitoring.check import Check, Status, aligned
+from streams.monitoring.kept import ask_workers, check_kept
 from streams.monitoring.returns import check_bounce_domain, check_ways_in
 from streams.settings import Settings
 from streams.settings.sources import SettingsError
@@ -30,8 +31,6 @@ from streams.settings.values import SMTP_PORTS, split_urls
 from streams.ticks import STANDSTILL_MS, TICK
 from streams.topology import (
     CUSTOMER_EVENTS,
-    CUSTOMERS_CHANGELOG,
-    MAILER_CHANGELOG,
     PER_CUSTOMER,
     RECORD_BYTES,
     topics,
@@ -79,10 +78,18 @@ async def _examine_log(settings: Settings, log: Log, clock: Clock) -> list[Check
         *found,
         await _guarded("workflows", lambda: check_workflows(settings, log)),
         await _guarded("clock", lambda: check_clock(log, clock)),
-        await _guarded("format", lambda: check_format(log)),
+        *await _examine_kept(settings, log),
         await _guarded("lag", lambda: check_lag(log, clock)),
         await _guarded("set aside", lambda: check_set_asides(log)),
     ]
+
+
+async def _examine_kept(settings: Settings, log: Log) -> list[Check]:
+    try:
+        standing, workers = await ask_workers(lookups_of(settings, log))
+        return [workers, *await check_kept(log, {tp for tp, e in standing.items() if e.is_open})]
+    except (LogError, SettingsError) as error:
+        return [Check("workers", Status.FAIL, str(error))]
 
 
 async def _guarded(name: str, check: Callable[[], Awaitable[Check]]) -> Check:
@@ -211,24 +218,6 @@ async def check_clock(log: Log, clock: Clock) -> Check:
         text = f"the broker's clock is {abs(skew) / 1000:.1f} s {side} this machine's"
         return Check("clock", Status.WARN, text, "Let both keep time by NTP.")
     return Check("clock", Status.OK, "the broker's clock and this machine's agree")
-
-
-async def check_format(log: Log) -> Check:
-    """Say whether this release can read what is kept. Raises LogError."""
-    newer: list[str] = []
-    number = 0
-    for topic in (CUSTOMERS_CHANGELOG, MAILER_CHANGELOG):
-        for partition in sorted(await log.offsets(topic)):
-            try:
-                await latest_progress(log, partition, topic)
-            except FutureFormat as error:
-                newer.append(f"{topic}/{partition}")
-                number = max(number, error.number)
-    if newer:
-        text = f"a newer release has written format {number} to {', '.join(newer)}"
-        remedy = "Run that release, or one newer yet; this one leaves these partitions alone."
-        return Check("format", Status.FAIL, text, remedy)
-    return Check("format", Status.OK, "this release reads all that is kept")
 
 
 async def check_lag(log: Log, clock: Clock) -> Check:

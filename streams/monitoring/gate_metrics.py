@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from streams.monitoring.instruments import NAMESPACE
-from streams.transports.gate import Counts
+from streams.transports.gate import Gate
 
 PLAIN = {
     "batches": "Batches that were processed to their end.",
@@ -31,8 +31,9 @@ INCIDENTS = (
 class GateCounts(Collector):
     """Hands the counts over as they are at the moment."""
 
-    def __init__(self, counts: Counts) -> None:
-        self._counts = counts
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._counts = gate.counts
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics. Called by prometheus-client."""
@@ -47,3 +48,11 @@ class GateCounts(Collector):
         for name in INCIDENTS:
             incidents.add_metric([name], getattr(self._counts, name))
         yield incidents
+        reopened = CounterMetricFamily(
+            f"{NAMESPACE}_partition_reopenings",
+            "Times that a partition was closed after a failure and opened again; those with any.",
+            labels=["topic", "partition"],
+        )
+        for (topic, partition), times in sorted(self._gate.reopened().items()):
+            reopened.add_metric([topic, str(partition)], times)
+        yield reopened

@@ -9,7 +9,7 @@ from zero and a rate over it can be seen.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Container, Sized
+from collections.abc import Callable, Container
 from importlib.metadata import version
 from typing import get_args
 
@@ -154,10 +154,10 @@ class Metrics:
         """Show how many visitors were removed."""
         self.registry.register(ForgottenVisitors(forgotten))
 
-    def watch_gate(self, counts: gate.Counts, problems: Callable[[], Sized]) -> None:
+    def watch_gate(self, partitions: gate.Gate) -> None:
         """Show what happens to this process's partitions."""
-        self.registry.register(GateCounts(counts))
-        self.partitions_not_opening.set_function(lambda: len(problems()))
+        self.registry.register(GateCounts(partitions))
+        self.partitions_not_opening.set_function(lambda: len(partitions.problems()))
 
     def _count_events(self, counts: Counts) -> None:
         for (type_, result), count in counts.events.items():

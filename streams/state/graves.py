@@ -14,22 +14,20 @@ import heapq
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from agents.origins import check_mark
 from schemas.stored import (
     HEAD_SIZE,
     HELD_BACK_PREFIX,
     NEVER,
-    ORIGIN_PREFIX,
     PRODUCT_PREFIX,
     Progress,
-    check_format,
     due_of,
     head,
     is_erased,
     pack,
 )
-from schemas.unfinished import TELLING_PREFIX, unpack_telling
+from schemas.unfinished import TELLING_PREFIX
 from streams.state.changelog import Changelog
+from streams.state.own import check_own
 from streams.state.store import Item
 from streams.topology import COMPACTION_LAG_MS
 
@@ -92,10 +90,7 @@ def survey(changelog: Changelog, graves: Graves) -> Survey:
     """Scan a recovered partition, and note its graves. Raises FutureFormat, Damaged."""
     found = Survey([], [], [], [])
     for key, stored in changelog.scan():
-        check_format(stored)
-        if key.startswith(ORIGIN_PREFIX):
-            check_mark(stored)  # it is looked up when its partition tells something, which is late
-            continue
+        check_own(key, stored)  # some of it is looked up at some record, which would be late
         # A customer whose record is too short for a head is held back at the next event.
         due = due_of(stored) if len(stored) >= HEAD_SIZE else NEVER
         if is_erased(stored):
@@ -108,6 +103,5 @@ def survey(changelog: Changelog, graves: Graves) -> Survey:
         elif key.startswith(HELD_BACK_PREFIX):
             found.held_back.append((key, stored))
         elif key.startswith(TELLING_PREFIX):
-            unpack_telling(stored)  # one that was begun before a crash is looked up when it is met
             found.tellings.append(key)
     return found

@@ -20,17 +20,27 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import structlog
 
+from schemas.failures import Failure
 from schemas.records import Record
 from schemas.stored import Damaged, FutureFormat
 from streams.state.store import StateError
 from streams.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
-from streams.transports.held import BatchTurn, Partition, Source, Status, Want, to_commit
+from streams.transports.held import (
+    BatchTurn,
+    Partition,
+    Source,
+    Standing,
+    Status,
+    Want,
+    to_commit,
+)
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 30.0
@@ -79,6 +89,7 @@ class Gate:
         self._pause = pause
         self._owners: dict[str, PartitionOwner] = {}
         self._partitions: dict[TopicPartition, Partition] = {}
+        self._reopened: Counter[TopicPartition] = Counter()
         self._epochs = itertools.count(1)
         self._source: Source | None = None
         self._changed = asyncio.Event()
@@ -112,7 +123,7 @@ class Gate:
                 self._reopen(partition, error)
                 raise
             else:
-                partition.failures = 0
+                partition.failures = partition.failed_turns = 0
                 self.counts.batches += 1
                 self.counts.records += len(batch.records)
             finally:
@@ -132,6 +143,14 @@ class Gate:
     def problems(self) -> dict[TopicPartition, str]:
         """Return why partitions are not open, of those that could not be opened."""
         return {tp: each.problem for tp, each in self._partitions.items() if each.problem}
+
+    def standing(self) -> dict[TopicPartition, Standing]:
+        """Return how the partitions given to this process fare."""
+        return {tp: each.standing(self._reopened[tp]) for tp, each in self._partitions.items()}
+
+    def reopened(self) -> Mapping[TopicPartition, int]:
+        """Return how often partitions were closed after a failure, also of those let go since."""
+        return self._reopened
 
     def watermark(self, tp: TopicPartition) -> int | None:
         """Return what is marked as done since the partition was given to us, None if nothing."""
@@ -251,10 +270,10 @@ class Gate:
                     start = await self._attached().first_offset(partition.tp)
                 break
             except Exception as error:
-                if str(error) != partition.problem or silence >= TELL_EVERY:
+                if _reason(error) != partition.problem or silence >= TELL_EVERY:
                     _tell(partition, error)
                     silence = 0.0
-                partition.problem = str(error) or type(error).__name__
+                partition.problem = partition.reason = _reason(error)
                 partition.failures += 1
                 self.counts.failed_openings += 1
                 self._notify()
@@ -269,6 +288,9 @@ class Gate:
     def _reopen(self, partition: Partition, error: BaseException) -> None:
         """Close and open again. Called with the lock, so the closing begins after the turn."""
         partition.failures += 1
+        partition.failed_turns += 1
+        partition.reason = _reason(error)
+        self._reopened[partition.tp] += 1
         self.counts.reopened += 1
         if partition.status is not Status.OPEN:
             return  # being revoked, which closes it anyway, or being reopened already
@@ -359,6 +381,13 @@ def _tell(partition: Partition, error: Exception) -> None:
         return
     _log.error("partition could not be opened, trying again", topic=partition.tp.topic,
                partition=partition.tp.partition, exc_info=error)  # fmt: skip
+
+
+def _reason(error: BaseException) -> str:
+    """Say what a failure was; one of ours, whose text is for a person, by its text alone."""
+    if isinstance(error, Failure):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _pause_after(failures: int) -> float:

@@ -46,6 +46,18 @@ class Status(Enum):
     CLOSED = "closed"
 
 
+class Standing(NamedTuple):
+    """How a partition fares in the process that it is given to."""
+
+    is_open: bool
+    failures: int
+    """In a row: batches of one that is open, else openings too."""
+    reopened: int
+    """Times that it was closed after a failure, to be opened again, since the process runs."""
+    reason: str
+    """Of the last failure; empty when there was none."""
+
+
 @dataclass(slots=True, eq=False)
 class Partition:
     """One partition given to this process."""
@@ -67,8 +79,18 @@ class Partition:
     watermark: int | None = None
     committed: int | None = None
     failures: int = 0
+    failed_turns: int = 0
+    """Of the failures."""
+    reason: str = ""
+    """Of the last failure."""
     problem: str = ""
     """Why it could not be opened the last time; empty once it is open."""
+
+    def standing(self, reopened: int) -> Standing:
+        """Return how it fares; `reopened`: how often it was."""
+        is_open = self.status is Status.OPEN
+        failures = self.failed_turns if is_open else self.failures
+        return Standing(is_open, failures, reopened, self.reason)
 
     def uncommitted(self) -> int | None:
         """Return the watermark if it has moved since it was committed last."""

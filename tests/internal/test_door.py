@@ -25,11 +25,19 @@ from streams.partitioner import partition_of
 from streams.places import Places
 from streams.settings.values import Address
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, FACTS
+from streams.transports.batch import TopicPartition
+from streams.transports.held import Standing
 from tests.mailer.doubles import MemoryLog
 
 START = 1_772_355_600_000
 KEYS = [SigningKey("k1", "a secret of the tests")]
 RECORD = pack(7, 8, b"\x90")
+
+
+STANDING = {
+    TopicPartition(CUSTOMER_EVENTS, 0): Standing(True, 0, 2, ""),
+    TopicPartition(CUSTOMER_EVENTS, 1): Standing(False, 7, 5, "the disk is full"),
+}
 
 
 @dataclass
@@ -61,7 +69,14 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
         return shop.kept.get(key)
 
     places = Places(log, tmp_path / "places.sqlite")
-    door = Door(log=log, signer=Signer(KEYS), clock=clock, customer=read, places=places)
+    door = Door(
+        log=log,
+        signer=Signer(KEYS),
+        clock=clock,
+        customer=read,
+        places=places,
+        standing=lambda: STANDING,
+    )
     shop.address = await door.start(Address("127.0.0.1", 0))
     write_address(tmp_path, shop.address)
     yield shop
@@ -72,6 +87,16 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
 async def test_a_kept_record_is_told(shop: Shop) -> None:
     assert await shop.lookups().record(b"anna") == RECORD
     assert await shop.lookups().record("città".encode()) is None
+
+
+async def test_workers_tell_how_their_partitions_fare(shop: Shop) -> None:
+    assert await shop.lookups().standing() == STANDING
+    remove_address(shop.directory)
+    with pytest.raises(NoAnswer, match="no worker tells where"):
+        await shop.lookups().standing()
+    write_address(shop.directory, Address("127.0.0.1", 1))
+    with pytest.raises(NoAnswer, match=r"127\.0\.0\.1:1 does not answer"):
+        await shop.lookups().standing()
 
 
 async def test_nobody_reads_the_log_while_the_owner_answers(shop: Shop) -> None:

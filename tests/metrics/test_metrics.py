@@ -222,9 +222,10 @@ def test_what_is_set_aside_is_counted_from_zero() -> None:
 
 
 def test_what_the_gate_has_mended_is_read_when_somebody_asks() -> None:
-    metrics, counts, problems = Metrics(), gate.Counts(), ["the disk is full"]
-    metrics.watch_gate(counts, lambda: problems)
-    assert value(metrics, "ritorno_partitions_not_opening") == 1
+    metrics, partitions = Metrics(), gate.Gate()
+    counts = partitions.counts
+    metrics.watch_gate(partitions)
+    assert value(metrics, "ritorno_partitions_not_opening") == 0
     assert value(metrics, "ritorno_partition_incidents_total", what="failed_openings") == 0
     counts.batches, counts.failed_openings = 3, 2
     assert value(metrics, "ritorno_partition_batches_total") == 3

@@ -15,7 +15,19 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from schemas.records import OutRecord
-from schemas.stored import FORMAT, HEAD_SIZE, PROGRESS_KEY, Progress, pack_progress
+from schemas.stored import (
+    ARRIVALS_KEY,
+    FORMAT,
+    HEAD_SIZE,
+    HELD_BACK_PREFIX,
+    NEVER,
+    ORIGIN_PREFIX,
+    PROGRESS_KEY,
+    Progress,
+    pack,
+    pack_arrivals,
+    pack_progress,
+)
 from streams.clock import VirtualClock
 from streams.definitions import publish, read_files
 from streams.log import LogUnavailable
@@ -23,16 +35,24 @@ from streams.monitoring.check import Check, Status
 from streams.monitoring.doctor import (
     check_clock,
     check_dkim,
-    check_format,
     check_lag,
     check_smtp,
     check_topics,
     check_workflows,
     examine,
 )
+from streams.monitoring.kept import check_kept, check_standing
 from streams.settings import Settings
 from streams.ticks import STANDSTILL_MS
-from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS, SEND_COMMANDS
+from streams.topology import (
+    CUSTOMER_EVENTS,
+    CUSTOMERS_CHANGELOG,
+    DEAD_LETTERS,
+    MAILER_CHANGELOG,
+    SEND_COMMANDS,
+)
+from streams.transports.batch import TopicPartition
+from streams.transports.held import Standing
 from tests.keys import SIGNER, TOKEN_KEYS
 from tests.runtime.parts import START, MemoryLog, memory_log
 
@@ -162,16 +182,64 @@ async def test_clock_skew(log: MemoryLog, skew: int, status: Status) -> None:
     assert (await check_clock(log, VirtualClock(START))).status is status
 
 
-async def test_a_newer_release_has_written(log: MemoryLog, settings: Settings) -> None:
-    assert (await check_format(log)).status is Status.OK
+async def kept_checks(log: MemoryLog, *opened: TopicPartition) -> dict[str, Check]:
+    return {check.name: check for check in await check_kept(log, opened)}
+
+
+@pytest.mark.parametrize("topic", [CUSTOMERS_CHANGELOG, MAILER_CHANGELOG])
+@pytest.mark.parametrize("key", [PROGRESS_KEY, b"anna", ORIGIN_PREFIX + b"3", HELD_BACK_PREFIX])
+async def test_a_newer_release_has_written(
+    log: MemoryLog, settings: Settings, topic: str, key: bytes
+) -> None:
+    """Whatever it was: one record of a customer closes its partition."""
+    assert {check.status for check in (await kept_checks(log)).values()} == {Status.OK}
     ours = pack_progress(Progress(3, START))
     newer = ours[:HEAD_SIZE] + bytes([FORMAT + 1]) + ours[HEAD_SIZE + 1 :]
-    await log.append(CUSTOMERS_CHANGELOG, 1, [OutRecord(PROGRESS_KEY, newer)])
-    check = await check_format(log)
+    await log.append(topic, 1, [OutRecord(key, newer), OutRecord(PROGRESS_KEY, ours)])
+    check = (await kept_checks(log))["format"]
     assert check.status is Status.FAIL
-    assert f"format {FORMAT + 1} to {CUSTOMERS_CHANGELOG}/1" in check.text
+    assert check.text.endswith(f"format {FORMAT + 1} to {topic}/1")
+    assert check.remedy.startswith("Run that release")
     checks = {each.name: each for each in await examine(settings, log, VirtualClock(START))}
-    assert checks["format"].status is checks["lag"].status is Status.FAIL
+    assert checks["format"].status is Status.FAIL
+
+
+async def test_what_is_a_partition_s_own_is_damaged(log: MemoryLog) -> None:
+    broken = pack(9, NEVER, b"\xc1")
+    right = pack_arrivals([5])
+    await log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(ARRIVALS_KEY, broken)])
+    await log.append(CUSTOMERS_CHANGELOG, 1, [OutRecord(ORIGIN_PREFIX + b"0", broken)])
+    await log.append(CUSTOMERS_CHANGELOG, 1, [OutRecord(PROGRESS_KEY, broken)])
+    check = (await kept_checks(log))["damage"]
+    assert check.status is Status.FAIL
+    assert "customers-changelog/0: The record 'arrivals' of a partition" in check.text
+    assert "customers-changelog/1: The progress can't be read" in check.text
+    assert "customers-changelog/1: The record 'origin/0' of a partition" in check.text
+    assert "one backup" in check.remedy
+    opened = [TopicPartition(CUSTOMER_EVENTS, number) for number in (0, 1)]
+    assert (await kept_checks(log, *opened))["damage"].status is Status.OK
+    await log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(ARRIVALS_KEY, None)])
+    await log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(ARRIVALS_KEY, right)])
+    assert "arrivals" not in (await kept_checks(log))["damage"].text
+
+
+def test_partitions_that_workers_can_not_open_are_named_with_the_reason() -> None:
+    fine, once = Standing(True, 0, 0, ""), Standing(True, 1, 1, "the broker was away")
+    assert check_standing({TopicPartition("t", 0): fine}).text == "1 partitions are open"
+    check = check_standing({TopicPartition("t", 0): fine, TopicPartition("t", 1): once})
+    assert (check.status, check.text) == (Status.OK, "2 partitions are open, 1 times again")
+    check = check_standing(
+        {
+            TopicPartition("t", 3): Standing(False, 4, 0, "the disk is full"),
+            TopicPartition("t", 4): Standing(True, 2, 9, "ZeroDivisionError"),
+            TopicPartition("t", 5): fine,
+        }
+    )
+    assert check.status is Status.FAIL
+    assert check.text == (
+        "t/3 is not open after 4 failures: the disk is full; "
+        "t/4 is opened again and again (9 times): ZeroDivisionError"
+    )
 
 
 async def test_lag(log: MemoryLog) -> None:
@@ -278,7 +346,7 @@ async def test_all_of_it(log: MemoryLog, tmp_path: Path, relay: str) -> None:
     checks = await examine(settings, log, VirtualClock(START))
     assert [check.name for check in checks] == [
         "data directory", "keys", "broker", "topics", "partitions", "topic policy",
-        "workflows", "clock", "format", "lag", "set aside", "dkim", "relay",
+        "workflows", "clock", "workers", "format", "damage", "lag", "set aside", "dkim", "relay",
         "bounce domain", "returns",
     ]  # fmt: skip
     assert {check.status for check in checks} == {Status.OK}

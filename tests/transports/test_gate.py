@@ -114,6 +114,36 @@ async def test_a_failed_batch_has_the_partition_closed_and_opened_again() -> Non
     assert gate.counts.stale_batches == 1
 
 
+async def test_what_is_opened_again_and_again_says_why() -> None:
+    gate, _ = await opened(Owner())
+    for number in range(3):
+        async with asyncio.timeout(TIMEOUT):
+            await gate.until(lambda: TP in gate.wanted())
+        want = gate.wanted()[TP]
+        batch = gate.deliver(TP, want, records(want.offset))
+        assert batch is not None
+        with pytest.raises(ZeroDivisionError):
+            async with gate.enter(batch):
+                raise ZeroDivisionError(f"number {number}")
+    assert gate.standing()[TP] == (False, 3, 3, "ZeroDivisionError: number 2")
+    async with asyncio.timeout(TIMEOUT):
+        await gate.until(lambda: TP in gate.wanted())
+    assert gate.standing()[TP] == (True, 3, 3, "ZeroDivisionError: number 2")
+    want = gate.wanted()[TP]
+    batch = gate.deliver(TP, want, records(want.offset))
+    assert batch is not None
+    async with gate.enter(batch):
+        pass
+    assert gate.standing()[TP] == (True, 0, 3, "ZeroDivisionError: number 2")
+    await gate.stop()
+    assert gate.reopened() == {TP: 3}
+
+
+async def test_what_is_open_after_openings_that_failed_is_in_no_trouble() -> None:
+    gate, _ = await opened(Owner(failures=4))
+    assert gate.standing()[TP][:3] == (True, 0, 0)
+
+
 async def test_the_backoff_begins_anew_after_a_success() -> None:
     gate, pauses = await opened(Owner())
     for fails in (True, True, False, True):
