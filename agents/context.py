@@ -51,12 +51,17 @@ class Context:
         self.told.clear()
 
     def subject(
-        self, customer: Customer, run: Run | None = None, event: Mapping[str, Any] | None = None
+        self,
+        customer: Customer,
+        run: Run | None = None,
+        event: Mapping[str, Any] | None = None,
+        shop: str = "",
     ) -> Subject:
-        """Return whom and what a condition is asked about now; a run has its first event."""
+        """Return whom and what a condition is asked about now; a run has its first event. `shop`:
+        whose order numbers are in the event."""
         if event is None:
             event = {} if run is None else run.event
-        return Subject(customer, self.now, run, event, self.live, self.failures)
+        return Subject(customer, self.now, run, event, self.live, self.failures, shop)
 
     def when(self, time: int | None) -> int:
         """Return when something happened: as the sender says, but never after the log's time.
@@ -82,6 +87,8 @@ class Occurred(NamedTuple):
     """Its properties, as plain values as in JSON."""
     id: str = ""
     """Of what it follows from, when that isn't the event at hand."""
+    shop: str = ""
+    """Whose order number it is; empty where there is but one shop (`agents/recognition.py`)."""
 
 
 class Repeated(Exception):

@@ -144,6 +144,7 @@ def redeem(customer: Customer, event: Event, context: Context) -> list[Occurred]
     """
     data: OrderCompleted = event.data
     codes = {code.strip().upper() for code in _codes(data)}
+    shop = context.live.definitions.recognition.sources.shop(event.source)
     occurred = []
     for coupon in customer.coupons:
         if coupon.code.upper() in codes and not coupon.redeemed:
@@ -151,7 +152,9 @@ def redeem(customer: Customer, event: Event, context: Context) -> list[Occurred]
             _announce(
                 "redeemed", customer, coupon, context.live.campaigns.get(coupon.campaign), context
             )
-            occurred.append(Occurred("coupon.redeemed", coupon.redeemed, order_id=data.order_id))
+            occurred.append(
+                Occurred("coupon.redeemed", coupon.redeemed, order_id=data.order_id, shop=shop)
+            )
     return occurred
 
 

@@ -76,13 +76,15 @@ def _as_it_is(event: Event, cart: int, context: Context) -> Occurred:
     said = vars(event.data)  # a model asked for what it hasn't takes its time to say so
     product_id = said.get("product_id")
     products = said.get("products") or ()
+    order_id = said.get("order_id") or ""
     about_cart = event.type.startswith(("cart.", "checkout."))
     return Occurred(
         event.type,
         context.when(event.time),
-        order_id=said.get("order_id") or "",
+        order_id=order_id,
         cart=cart if about_cart else 0,
         list=said.get("list") or "",
         product_ids=(product_id,) if product_id else tuple(each.product_id for each in products),
         data=Properties(event.data),
+        shop=context.live.definitions.recognition.sources.shop(event.source) if order_id else "",
     )

@@ -118,6 +118,7 @@ def reviewed(customer: Customer, event: Event, context: Context) -> list[Occurre
             context.when(event.time),
             order_id=data.order_id or "",
             product_ids=(data.product_id,),
+            shop=_shop(event, context) if data.order_id else "",
         )
     ]
 
@@ -200,6 +201,7 @@ def _stocked(customer: Customer, order: Order, context: Context) -> list[Occurre
             order_id=order.id,
             product_ids=(product_id,),
             data={"product_id": product_id, "runs_out": to_rfc3339(end)},
+            shop=order.shop,
         )
         for product_id, end in replenishment.first_ones(customer, order, context.catalogue)
     ]
@@ -262,9 +264,10 @@ def _progress(
     customer: Customer, event: Event, context: Context, status: OrderStatus
 ) -> list[Occurred]:
     time = context.when(event.time)
-    order = customer.order(event.data.order_id, _shop(event, context))
+    shop = _shop(event, context)
+    order = customer.order(event.data.order_id, shop)
     if order is None:
-        return [Occurred(f"order.{status}", time, order_id=event.data.order_id)]
+        return [Occurred(f"order.{status}", time, order_id=event.data.order_id, shop=shop)]
     if _RANK[order.status] >= _RANK[status]:
         return []
     order.status = status
@@ -290,7 +293,8 @@ def _reverse(
         _note(customer, "unpriced", data.order_id, shop)
     if whole:
         _note(customer, "reversed", data.order_id, shop)
-    return [Occurred(f"order.{status}", context.when(event.time), order_id=data.order_id)]
+    time = context.when(event.time)
+    return [Occurred(f"order.{status}", time, order_id=data.order_id, shop=shop)]
 
 
 def _refund(
@@ -303,9 +307,8 @@ def _refund(
 
 
 def _about(name: str, order: Order, time: int) -> Occurred:
-    return Occurred(
-        name, time, order_id=order.id, product_ids=tuple(line.product_id for line in order.lines)
-    )
+    product_ids = tuple(line.product_id for line in order.lines)
+    return Occurred(name, time, order_id=order.id, product_ids=product_ids, shop=order.shop)
 
 
 def note(customer: Customer, token: str) -> bool:
@@ -360,6 +363,7 @@ def _token(what: str, id_: str, shop: str) -> str:
 
 
 def _shop(event: Event, context: Context) -> str:
+    """Return whose order numbers an event names."""
     return context.live.definitions.recognition.sources.shop(event.source)
 
 

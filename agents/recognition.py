@@ -51,6 +51,9 @@ _OURS = "/ritorno/"
 
 _HITS = frozenset({"mail.opened", "mail.clicked"})
 
+_ANSWERS = frozenset({"survey.answered"})
+"""What people say on our pages that counts again when it is told again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -125,7 +128,9 @@ def _is_known(customer: Customer, event: Event, wanted: bytes, context: Context)
 
 def remember(customer: Customer, event: Event, wanted: bytes, context: Context) -> None:
     """Keep the digest of an event that the customer has had now, unless it has an origin."""
-    if (event.origin is not None or event.source == PAGES) and _needs_no_memory(event):
+    told = event.origin is not None or event.source == PAGES
+    answers = event.type in _ANSWERS and _size(customer) < _EASY
+    if told and not answers and _needs_no_memory(event):
         return
     today = context.now // DAY_MS
     memory, ids = customer.memory, customer.memory.get(today)
@@ -146,8 +151,9 @@ def _is_heard_anyway(event: Event) -> bool:
 
 
 def _needs_no_memory(event: Event) -> bool:
-    """Whether it can't come again: it has an origin, or is a click on a page of ours, each of which
-    has an id of its own. Whoever clicks ten thousand times fills nobody's memory."""
+    """Whether it is heard although it can't be remembered: it has an origin, or comes from a page
+    of ours, and said twice it changes nothing. Of what does (_ANSWERS) so much is remembered as
+    leaves half of the room to others: who clicks ten thousand times keeps no producer out."""
     if event.origin is not None and event.type in INTERNAL_TYPES:
         return True
     return event.source == PAGES and event.type not in _HITS

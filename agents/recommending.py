@@ -167,7 +167,7 @@ def _dearest(lines: Iterable[Line]) -> list[Line]:
 
 def _order(customer: Customer, run: Run) -> Order | None:
     if run.order_id:
-        return customer.order(run.order_id)
+        return customer.order(run.order_id, run.shop or None)
     return customer.orders[-1] if customer.orders else None
 
 

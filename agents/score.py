@@ -89,7 +89,8 @@ def score(
     for measure, points, rules in counted:
         lasting: list[str] = []
         if rules:
-            subject = context.subject(customer, event=Properties(event.data))
+            shop = context.live.definitions.recognition.sources.shop(event.source)
+            subject = context.subject(customer, event=Properties(event.data), shop=shop)
             for rule, check in rules:
                 if check is None or check(subject):
                     if rule.within is None:
@@ -109,15 +110,24 @@ def give(customer: Customer, name: str, points: float, cause: str, context: Cont
 
 
 def adopt(customer: Customer, visitor: Customer, context: Context) -> None:
-    """Add the scores of a visitor who turned out to be this customer."""
+    """Add the scores of a visitor who turned out to be this customer, and tell what that changes
+    as if the customer had earned them now."""
     for name, earned in ((worth.ENGAGEMENT, visitor.engagement), *visitor.scores.items()):
         scoring = context.live.scorings.get(name)
+        own = None
         if scoring is not None or name != worth.ENGAGEMENT:
-            half_life = None if scoring is None else scoring.half_life
             own = _own(customer, name, context)
-            if own is not None:
-                worth.adopt(own, earned, half_life)
-                _fit(own)
+        if own is None:
+            continue
+        if scoring is None:
+            worth.adopt(own, earned, None)
+            _fit(own)
+            continue
+        before = worth.value(own, scoring, context.now)
+        worth.adopt(own, earned, scoring.half_life)
+        _fit(own)
+        _settle(customer, own, scale(scoring), own.time, context.cause, context)
+        tell(name, before, worth.value(own, scoring, context.now), context.now, context)
 
 
 def _own(customer: Customer, name: str, context: Context) -> Score | None:
@@ -172,10 +182,7 @@ def _change(
         _fit(changed)
     if measure is None:
         return
-    band = measure.band(worth.value(changed, measure.scoring, max(changed.time, time)))
-    if band != changed.band:
-        _announce(customer, changed, name, band, cause, context)
-        changed.band = band
+    _settle(customer, changed, measure, time, cause, context)
     if thresholds:
         after = worth.value(changed, measure.scoring, context.now)
         tell(name, before, after, context.now, context)
@@ -191,6 +198,16 @@ def tell(name: str, before: float, after: float, time: int, context: Context) ->
         return
     data = {"score": name, "before": before, "after": after, "value": after}
     context.caused.append(Occurred(f"score:{name}", time, data=data))
+
+
+def _settle(
+    customer: Customer, changed: Score, measure: Scale, time: int, cause: str, context: Context
+) -> None:
+    """Say in which band a score is by what it has come to at `time`, if that is another one."""
+    band = measure.band(worth.value(changed, measure.scoring, max(changed.time, time)))
+    if band != changed.band:
+        _announce(customer, changed, measure.scoring.id, band, cause, context)
+        changed.band = band
 
 
 def _announce(

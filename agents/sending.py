@@ -156,7 +156,7 @@ def _variables(
     customer: Customer, run: Run, step: SendStep, context: Context
 ) -> dict[str, JsonValue]:
     """What a template may name. Every key is always there; what isn't known is null or empty."""
-    order = customer.order(run.order_id) if run.order_id else None
+    order = customer.order(run.order_id, run.shop or None) if run.order_id else None
     given: dict[str, JsonValue] = {
         "customer": {"first_name": profile.first_name(customer.profile)},
         "cart": showing.cart(customer.cart, context.catalogue) if customer.cart.lines else None,

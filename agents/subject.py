@@ -43,3 +43,5 @@ class Subject(NamedTuple):
     rules: Rules = NoRules()
     failures: list[str] | None = None
     """Where expressions that fail say so; they then don't hold."""
+    shop: str = ""
+    """Whose order numbers are in the event, where there are several shops."""

@@ -261,9 +261,10 @@ def _result(step: str, subject: Subject) -> str:
 
 def _of_order(read: Callable[[Order], Any], empty: Any, subject: Subject) -> Any:
     """The order of the run; before there is one that of the event."""
-    run, event = subject.run, subject.event
-    order_id = run.order_id if run is not None and run.order_id else event.get("order_id")
-    order = subject.customer.order(str(order_id)) if order_id else None
+    run, order_id, shop = subject.run, subject.event.get("order_id"), subject.shop
+    if run is not None and run.order_id:
+        order_id, shop = run.order_id, run.shop
+    order = subject.customer.order(str(order_id), shop or None) if order_id else None
     return empty if order is None else read(order)
 
 

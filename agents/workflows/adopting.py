@@ -62,7 +62,7 @@ def _had(customer: Customer, run: Run, context: Context) -> bool:
     if once_per == "event":
         return False  # each is a conversation of its own
     if once_per == "order":
-        return customer.order(run.order_id) is not None
+        return customer.order(run.order_id, run.shop or None) is not None
     subject = subject_of(run)
     entries = (
         customer.entered.get(f"{run.workflow}/{subject}"),

@@ -8,6 +8,7 @@ conversation is going on; once, until it enters, where the same would be said at
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
@@ -20,7 +21,7 @@ from agents.values import to_number
 from agents.vocabulary.happening import event_value
 from agents.workflows import counting, room
 from agents.workflows.recording import decide
-from schemas.bounds import cut, fits, kept_bytes, largest, shed
+from schemas.bounds import KEY_BYTES, cut, fits, kept_bytes, largest, shed
 from schemas.customer import Customer
 from schemas.customer.mail import RUN_ID_BYTES
 from schemas.customer.runs import (
@@ -86,6 +87,7 @@ def call(customer: Customer, run: Run, step: CallStep, context: Context) -> Run 
         product_ids=(run.product,) if run.product else (),
         data=run.event,
         id=f"{run.id}/{step.id}",
+        shop=run.shop,
     )
     decide(customer, run, "acted", "step", context, step=step, detail=f"call {step.call}")
     return _begin(customer, published, occurrence, context, caller=run)
@@ -126,7 +128,8 @@ def _is_meant(
     context: Context,
 ) -> bool:
     where = published.program.where
-    if where is not None and not where(context.subject(customer, event=occurrence.data)):
+    subject = context.subject(customer, event=occurrence.data, shop=occurrence.shop)
+    if where is not None and not where(subject):
         return False
     return counting.reached(customer, published, trigger, occurrence, context.now)
 
@@ -142,10 +145,13 @@ def _begin(
     subject = _subject(published.workflow.entry.once_per, occurrence, context)
     id_ = f"{published.workflow.id}/{subject}/"
     going_on = [other for other in customer.runs if other.workflow == published.workflow.id]
+    before = _subject_before(published, occurrence)
     for other in going_on:
-        if other.id.startswith(id_) and _is_same(other.id[len(id_) :], published, occurrence):
+        is_same = other.id.startswith(id_) and _is_same(other.id[len(id_) :], published, occurrence)
+        if is_same or (before and subject_of(other) == before):
             return None  # it is in this very conversation already
-    reason = _kept_out(customer, published, subject, len(going_on), context)
+    subjects = (subject, before) if before else (subject,)
+    reason = _kept_out(customer, published, subjects, len(going_on), context)
     if reason is not None and _is_said(customer, published, reason, subject):
         return None
     run = _run(published, occurrence, f"{id_}{occurrence.time}", caller)
@@ -185,7 +191,7 @@ def _subject(once_per: str, occurrence: Occurred, context: Context) -> str:
     """Return what a conversation is about, of which there is only one at a time."""
     match once_per:
         case "order":
-            return occurrence.order_id
+            return _order(occurrence)
         case "cart":
             return str(occurrence.cart)
         case "list":
@@ -195,6 +201,21 @@ def _subject(once_per: str, occurrence: Occurred, context: Context) -> str:
         case "event":
             return derived_id(occurrence.name, occurrence.id or context.cause)[:ID_LENGTH]
     return ""
+
+
+def _order(occurrence: Occurred) -> str:
+    """Return what names an order: its number, and whose it is where several shops have some."""
+    if not occurrence.shop:
+        return occurrence.order_id
+    named = f"{occurrence.shop}:{occurrence.order_id}"
+    return named if fits(named, KEY_BYTES) else derived_id(named)
+
+
+def _subject_before(published: Published, occurrence: Occurred) -> str:
+    """Return the subject that an order had before shops were told apart; empty if it is the same,
+    or none."""
+    by_order = published.workflow.entry.once_per == "order"
+    return occurrence.order_id if by_order and occurrence.shop else ""
 
 
 def _run(published: Published, occurrence: Occurred, id_: str, caller: Run | None) -> Run:
@@ -217,6 +238,7 @@ def _run(published: Published, occurrence: Occurred, id_: str, caller: Run | Non
         holdout=caller is not None and caller.holdout,
         caller="" if caller is None else caller.id,
         event=_kept(published, occurrence),
+        shop=occurrence.shop,
     )
 
 
@@ -241,16 +263,20 @@ def _is_said(customer: Customer, published: Published, reason: Reason, subject: 
 
 
 def _kept_out(
-    customer: Customer, published: Published, subject: str, going_on: int, context: Context
+    customer: Customer,
+    published: Published,
+    subjects: Iterable[str],
+    going_on: int,
+    context: Context,
 ) -> Reason | None:
     """Return why this customer does not enter now, None when nothing is in the way but what the
-    file asks of who enters."""
+    file asks of who enters. `subjects`: the names that its subject has had."""
     workflow = published.workflow
     if workflow.season is not None:
         today = calendar.local_day(context.now, customer.profile.zone)
         if not _in_season(workflow.season, today):
             return "out_of_season"
-    if _has_been_in(customer, published, subject, context.now):
+    if any(_has_been_in(customer, published, each, context.now) for each in subjects):
         return "already_entered"
     cool_down = workflow.entry.cool_down
     latest = customer.entered.get(workflow.id)

@@ -140,10 +140,10 @@ def _concerns(customer: Customer, run: Run, published: Published, occurrence: Oc
     """
     once_per, name = published.workflow.entry.once_per, occurrence.name
     if run.order_id and once_per in ("order", "event") and name != "order.completed":
-        if occurrence.order_id and occurrence.order_id != run.order_id:
+        if _is_about_another(run, occurrence):
             return False
         if name == "product.reviewed" and not occurrence.order_id:
-            order = customer.order(run.order_id)
+            order = customer.order(run.order_id, run.shop or None)
             bought = () if order is None else (line.product_id for line in order.lines)
             return any(product_id in occurrence.product_ids for product_id in bought)
     if once_per == "product" and run.product and occurrence.product_ids:
@@ -157,8 +157,13 @@ def _concerns(customer: Customer, run: Run, published: Published, occurrence: Oc
 
 
 def _is_about_another(run: Run, occurrence: Occurred) -> bool:
-    """Waits don't count from another order than the run's own."""
-    return bool(run.order_id and occurrence.order_id and run.order_id != occurrence.order_id)
+    """Whether it is about another order than the run's own: waits don't count from that. What began
+    before shops were told apart is about the order of that number, whoever's it is."""
+    if not (run.order_id and occurrence.order_id):
+        return False
+    if run.order_id != occurrence.order_id:
+        return True
+    return bool(run.shop and occurrence.shop and run.shop != occurrence.shop)
 
 
 def _reaches_goal(

@@ -78,6 +78,8 @@ class Run(msgspec.Struct, array_like=True, gc=False):
     """Properties of the event that began it, as far as its definition names them."""
     held_for: Word = ""
     """Why its current step is put off until `due`, as it was last decided; empty when it isn't."""
+    shop: Name = ""
+    """Whose order number `order_id` is; empty where there is but one shop, or was when it began."""
 
 
 class Entered(msgspec.Struct, array_like=True, gc=False):

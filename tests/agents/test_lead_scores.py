@@ -104,6 +104,15 @@ def test_a_visitors_lead_becomes_the_customers() -> None:
     assert lead(there) == 5
 
 
+def test_a_merge_begins_what_waits_for_the_threshold() -> None:
+    there = world().tell("page.viewed", "v1", **PRICES)
+    there.tell("cart.product_added", product_id="bimby", price="1200.00", customer="anna")
+    assert there.said("alert") == []
+    there.tell("customer.identified", "anna", anonymous_id="v1")
+    assert lead(there) == 30
+    assert [each.decision for each in there.said("alert")] == ["entered", "acted", "completed"]
+
+
 def test_a_rule_can_ask_for_the_customer() -> None:
     rules = [
         {"id": "back", "on": "page.viewed", "where": {"orders.count": {"at_least": 1}}, "add": 7}

@@ -9,6 +9,7 @@ import pytest
 
 from agents import digests
 from agents.recognition import DAY_MS, REMEMBERED_MS, Recognition, Sources
+from agents.tracking import SOURCE as PAGES
 from schemas.customer import (
     MEMORY_BYTES,
     ORDER_IDS_BYTES,
@@ -157,6 +158,57 @@ def test_several_shops_have_order_numbers_of_their_own() -> None:
     }  # fmt: skip
 
 
+SHIPPED = """
+id: w90-shipped
+title: {it: x}
+trigger: {on: order.shipped}
+entry: {once_per: order}
+steps:
+  - id: how
+    branch: [{if: {order.total: {at_least: 50}}, steps: [{id: a, tag: dear}]}]
+    else: [{id: b, tag: cheap}]
+  - {id: arrived, wait: {event: order.delivered, timeout: 20d}}
+"""
+
+
+def two_shops() -> World:
+    world = World.of(SHIPPED)
+    world.definitions.recognition = Recognition(sources=Sources({"/it/": "it", "/de/": "de"}))
+    return world
+
+
+def of_orders(world: World) -> list[tuple[str, str]]:
+    return sorted((run.shop, run.order_id) for run in world.customer().runs)
+
+
+def test_conversations_are_about_a_shop_s_order() -> None:
+    """Two shops' order 1001 are two, and what becomes of one is no news of the other."""
+    world = two_shops()
+    for sender, total in (("/it/", "10"), ("/de/", "90")):
+        world.tell("order.completed", order_id="1001", total=total, sender=sender)
+    for sender in ("/it/", "/de/", "/it/", "/de/"):
+        world.tell("order.shipped", order_id="1001", sender=sender)
+    assert of_orders(world) == [("de", "1001"), ("it", "1001")]
+    assert set(world.customer().tags) == {"dear", "cheap"}
+    world.at(DAY).tell("order.delivered", order_id="1001", sender="/de/")
+    assert of_orders(world) == [("it", "1001")]
+    world.tell("order.shipped", order_id="1001", sender="/de/")
+    assert of_orders(world) == [("it", "1001")]
+
+
+def test_conversations_from_before_the_shops_were_told_apart_go_on() -> None:
+    world = World.of(SHIPPED)
+    for number in ("1001", "1002"):
+        world.tell("order.shipped", order_id=number, sender="/it/")
+    world.tell("order.delivered", order_id="1002", sender="/it/")
+    world.definitions.recognition = Recognition(sources=Sources({"/it/": "it", "/de/": "de"}))
+    for number in ("1001", "1002", "1003"):
+        world.tell("order.shipped", order_id=number, sender="/it/")
+    assert of_orders(world) == [("", "1001"), ("it", "1003")]
+    world.tell("order.delivered", order_id="1001", sender="/it/")
+    assert of_orders(world) == [("it", "1003")]
+
+
 def test_a_visitors_order_of_another_shop_is_another_order() -> None:
     world = world_with({"/it/": "it", "/de/": "de"})
     world.tell("order.completed", "v", order_id="1001", total="10", sender="/de/orders")
@@ -172,6 +224,37 @@ def test_orders_from_before_the_shops_were_told_apart_stay_counted() -> None:
     world.tell("order.shipped", order_id="1001", sender="/it/orders")
     assert world.customer().statistics.count == 1
     assert world.customer().orders[0].status == "shipped"
+
+
+ANSWERED = """
+id: w90-answered
+title: {it: x}
+trigger: {on: survey.answered}
+entry: {once_per: event}
+steps:
+  - {id: note, tag: asked}
+"""
+
+
+def answer(world: World, id_: str) -> World:
+    data = {"survey": "s", "question": "q", "answer": "yes"}
+    return world.tell("survey.answered", id_=id_, sender=PAGES, **data)
+
+
+def test_what_our_pages_say_counts_once() -> None:
+    world = World.of(ANSWERED).tell("consent.given", purpose="tracking")
+    for id_ in ("a1", "a1", "a2", "a1"):
+        answer(world, id_)
+    assert len([s for s in world.said("w90-answered") if s.decision == "entered"]) == 2
+
+
+def test_who_clicks_ten_thousand_times_keeps_no_producer_out() -> None:
+    world = World.of(ANSWERED)
+    for number in range(10_000):
+        answer(world, f"a{number}")
+    assert sum(map(len, world.customer().memory.values())) <= MEMORY_BYTES // 2
+    assert look(world, 1).customer().views == 1
+    assert world.counts[-1].refused == {}
 
 
 def test_the_longest_prefix_counts() -> None:

@@ -75,6 +75,19 @@ def test_a_visitors_score_is_the_customers() -> None:
     assert value(world, "v") == 0
 
 
+def test_a_merge_announces_the_band_it_leads_to() -> None:
+    world = World()
+    for _ in range(8):
+        world.tell("page.viewed", "v").tell("page.viewed")
+    before = bands(world)
+    assert before == [("", "cold", 0.5), ("", "cold", 0.5)]
+    world.tell("customer.identified", anonymous_id="v")
+    assert bands(world)[2:] == [("cold", "warm", 8.0)]
+    assert world.customer().engagement.band == "warm"
+    world.tell("page.viewed")
+    assert len(bands(world)) == 3
+
+
 def test_what_lies_years_back_is_worth_nothing_and_breaks_nothing() -> None:
     engagement = Score(5.0, 4_000_000_000_000, "warm")
     add(engagement, 100, 1_000_000_000_000, 1_000)
