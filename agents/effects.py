@@ -13,7 +13,7 @@ from schemas.commands import (
     SendCommand,
     SuppressCommand,
 )
-from schemas.dead_letters import signed_letter
+from schemas.dead_letters import signed_letter, with_signed_original
 from schemas.decisions import Decision
 from schemas.events import Event
 from schemas.records import OutRecord
@@ -60,7 +60,9 @@ class Effect(NamedTuple):
         """The effect as a record of its topic, signed where one of ours is to obey it."""
         record = self.record
         if self.is_report:
-            return signed_letter(record, topics.CUSTOMER_EVENTS, signer)
+            record = with_signed_original(record, topics.CUSTOMER_EVENTS, signer)
+        if self.topic == topics.DEAD_LETTERS:
+            return signed_letter(record, signer)
         if self.topic in (topics.SEND_COMMANDS, topics.CUSTOMER_EVENTS):
             return signer.sign(self.topic, record)
         return record

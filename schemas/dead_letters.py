@@ -4,6 +4,10 @@ A dead letter keeps key, value and headers of the record as they were. Our own h
 them and there are always exactly `OWN_HEADERS`, so that whatever an original header is called (also
 `dl_topic`, from a record that was refused twice) it can be told from ours by its place.
 
+Behind them stands the signature of who has refused it: sent again, some records are obeyed as if
+they had come now, and for that it must have been us who kept them from being obeyed. Letters of
+release 0.1 and of the publisher have none.
+
 A letter that was dealt with is not taken out of the log, which nobody can; a second record in the
 same partition, the *resolution*, names it by its offset.
 """
@@ -14,10 +18,13 @@ from typing import NamedTuple
 
 from schemas.instant import parse_instant, to_rfc3339
 from schemas.records import OutRecord, Record
-from schemas.signing import Signer
+from schemas.signing import SIGNATURE, NotSigned, Signer
 
 OWN_HEADERS = ("dl_reason", "dl_detail", "dl_topic", "dl_partition", "dl_offset", "dl_time")
 """In this order, behind the original headers."""
+
+SIGNATURE_HEADER = "dl_signature"
+"""Behind OWN_HEADERS."""
 
 RESOLUTION_HEADER = "dl_resolved"
 """Only on a resolution; its value is the offset of the letter it resolves."""
@@ -58,6 +65,7 @@ class DeadLetter(NamedTuple):
     time: int
     """When it was refused, by the time of the log; ms since the epoch."""
     original: OutRecord
+    signature: bytes | None = None
 
     @property
     def id(self) -> str:
@@ -92,11 +100,36 @@ def refuse_line(
     return _letter(OutRecord(None, line), origin, reason=reason, detail=detail, time=time)
 
 
-def signed_letter(letter: OutRecord, topic: str, signer: Signer) -> OutRecord:
+def with_signed_original(letter: OutRecord, topic: str, signer: Signer) -> OutRecord:
     """Return a letter whose original, a control record, is signed as one of `topic`."""
     original, own = letter.headers[: -len(OWN_HEADERS)], letter.headers[-len(OWN_HEADERS) :]
     signed = signer.sign(topic, OutRecord(None, letter.value, original))
     return letter._replace(headers=(*signed.headers, *own))
+
+
+def signed_letter(letter: OutRecord, signer: Signer) -> OutRecord:
+    """Return a letter that tells that we have refused its original, as it is, where it says."""
+    original, own = letter.headers[: -len(OWN_HEADERS)], letter.headers[-len(OWN_HEADERS) :]
+    place = b"/".join(value for _, value in own)
+    signed = signer.sign(_signed_as(place), OutRecord(letter.key, letter.value, original))
+    return letter._replace(headers=(*letter.headers, (SIGNATURE_HEADER, signed.headers[-1][1])))
+
+
+def is_signed(letter: DeadLetter, signer: Signer) -> bool:
+    """Whether one of us has refused the original, as it is, where the letter says."""
+    if letter.signature is None:
+        return False
+    original, place = letter.original, "/".join(_texts(letter)).encode("utf-8", "replace")
+    plain = [each for each in original.headers if each[0] != SIGNATURE]
+    headers = (*plain, (SIGNATURE, letter.signature))
+    try:
+        signer.check(
+            _signed_as(place),
+            Record(letter.origin.topic, 0, 0, 0, original.key, original.value, headers),
+        )
+    except NotSigned:
+        return False
+    return True
 
 
 def resolve(letter: DeadLetter) -> OutRecord:
@@ -110,7 +143,10 @@ def read_letter(record: Record) -> DeadLetter | Resolution:
     """Read a record of `dead-letters`. Raises ValueError when it is neither form."""
     if len(record.headers) == 1 and record.headers[0][0] == RESOLUTION_HEADER:
         return Resolution(record.partition, int(record.headers[0][1]))
-    own = tuple(record.headers[-len(OWN_HEADERS) :])
+    headers, signature = tuple(record.headers), None
+    if headers and headers[-1][0] == SIGNATURE_HEADER:
+        signature, headers = headers[-1][1], headers[:-1]
+    own = headers[-len(OWN_HEADERS) :]
     if tuple(name for name, _ in own) != OWN_HEADERS:
         raise ValueError("not a dead letter: its last headers are not " + " ".join(OWN_HEADERS))
     reason, detail, topic, partition, offset, time = (
@@ -123,7 +159,8 @@ def read_letter(record: Record) -> DeadLetter | Resolution:
         reason=reason,
         detail=detail,
         time=parse_instant(time),
-        original=OutRecord(record.key, record.value, tuple(record.headers[: -len(OWN_HEADERS)])),
+        original=OutRecord(record.key, record.value, headers[: -len(OWN_HEADERS)]),
+        signature=signature,
     )
 
 
@@ -144,16 +181,22 @@ def _letter(
     original: OutRecord, origin: Origin, *, reason: str, detail: str, time: int
 ) -> OutRecord:
     original, detail = _within(original, detail[:MAX_DETAIL])
-    texts = (
-        reason,
-        detail,
-        origin.topic,
-        str(origin.partition),
-        str(origin.offset),
-        to_rfc3339(time),
-    )
     own = tuple(
         (name, text.encode("utf-8", "replace"))
-        for name, text in zip(OWN_HEADERS, texts, strict=True)
+        for name, text in zip(OWN_HEADERS, _own_texts(reason, detail, origin, time), strict=True)
     )
     return OutRecord(original.key, original.value, (*original.headers, *own))
+
+
+def _own_texts(reason: str, detail: str, origin: Origin, time: int) -> tuple[str, ...]:
+    numbers = str(origin.partition), str(origin.offset)
+    return reason, detail, origin.topic, *numbers, to_rfc3339(time)
+
+
+def _texts(letter: DeadLetter) -> tuple[str, ...]:
+    return _own_texts(letter.reason, letter.detail, letter.origin, letter.time)
+
+
+def _signed_as(place: bytes) -> str:
+    """Return what the signature of a letter is for: no topic is called so."""
+    return "a letter " + place.decode("utf-8", "replace")

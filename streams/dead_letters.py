@@ -28,7 +28,7 @@ from schemas.signing import Signer
 from schemas.wire import parse_published, to_record
 from streams.log import Log
 from streams.partitioner import partition_of
-from streams.resending import Outdated, as_of_now
+from streams.resending import NotResent, as_of_now
 from streams.skipping import Skipped
 from streams.topology import AGENTS, CUSTOMER_EVENTS, DEAD_LETTERS
 
@@ -103,11 +103,11 @@ async def _resend_batch(
         try:
             partition, record = await _destination(log, letter)
             if letter.origin.topic == CUSTOMER_EVENTS:
-                record = await as_of_now(log, record, signer)
+                record = await as_of_now(log, letter, record, signer)
         except Unreadable as error:
             report.kept.append((letter, f"still refused: {error.detail}"))
             continue
-        except Outdated as error:
+        except NotResent as error:
             report.kept.append((letter, str(error)))
             continue
         outgoing[letter.origin.topic, partition].append(record)

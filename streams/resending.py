@@ -6,7 +6,8 @@
                           its origin it would be a repetition; it goes by source and id
 
 Whoever may write to `dead-letters` can't have anything signed in this way: what is signed here is
-either what a guarded topic says or what we had signed before.
+either what a guarded topic says, or what we had signed before and have refused ourselves. A copy of
+something old that was obeyed long ago isn't, though we had signed it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable
 
 from pydantic_core import from_json
 
+from schemas.dead_letters import DeadLetter, is_signed
 from schemas.events import PRODUCTS, RETRY, WORKFLOWS
 from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord, Record
@@ -27,33 +29,31 @@ from streams.topology import PRODUCTS as PRODUCT_TOPIC
 from streams.topology import WORKFLOWS as WORKFLOW_TOPIC
 
 
-class Outdated(Exception):
-    """What came since must not be undone; the text says what to do instead."""
+class NotResent(Exception):
+    """It stays where it is; the text says why, and what to do instead."""
 
 
-async def as_of_now(log: Log, record: OutRecord, signer: Callable[[], Signer]) -> OutRecord:
-    """Return a record as it is to be told now. Raises Outdated, and what `signer` raises."""
+async def as_of_now(
+    log: Log, letter: DeadLetter, record: OutRecord, signer: Callable[[], Signer]
+) -> OutRecord:
+    """Return the record of a letter as it is to be told now. Raises NotResent, and what `signer`
+    raises."""
     kind = dict(record.headers).get("ce_type", b"").decode("utf-8", "replace")
     if kind == RETRY:
         # The letter has the customer's key, so that it is found.
-        return await _numbered(log, record._replace(key=None), signer)
+        control = record._replace(key=None)
+        if _is_ours(control, letter, signer()):
+            return signer().sign(CUSTOMER_EVENTS, (await reserve(log, WORKFLOW_TOPIC)).on(control))
+        return control  # and will be refused
     if record.key is None and kind == WORKFLOWS:
         live = (await definitions.read(log)).live
         if live is None or record.value != definitions.control_record(live).value:
-            raise Outdated("other workflows have been published since: ritorno workflows publish")
+            raise NotResent("other workflows have been published since: ritorno workflows publish")
         control = (await reserve(log, WORKFLOW_TOPIC)).on(definitions.control_record(live))
         return signer().sign(CUSTOMER_EVENTS, control)
     if record.key is None and kind == PRODUCTS:
         return await _products_now(log, record, signer)
-    if ORIGIN in dict(record.headers):
-        return _without_origin(record, signer)
-    return record
-
-
-async def _numbered(log: Log, record: OutRecord, signer: Callable[[], Signer]) -> OutRecord:
-    if not _is_ours(record, signer()):
-        return record  # and will be refused
-    return signer().sign(CUSTOMER_EVENTS, (await reserve(log, WORKFLOW_TOPIC)).on(record))
+    return _without_origin(record, letter, signer) if ORIGIN in dict(record.headers) else record
 
 
 async def _products_now(log: Log, record: OutRecord, signer: Callable[[], Signer]) -> OutRecord:
@@ -66,16 +66,21 @@ async def _products_now(log: Log, record: OutRecord, signer: Callable[[], Signer
     return signer().sign(CUSTOMER_EVENTS, (await reserve(log, PRODUCT_TOPIC)).on(control))
 
 
-def _without_origin(record: OutRecord, signer: Callable[[], Signer]) -> OutRecord:
+def _without_origin(
+    record: OutRecord, letter: DeadLetter, signer: Callable[[], Signer]
+) -> OutRecord:
     plain = record._replace(headers=[each for each in record.headers if each[0] != ORIGIN])
-    if not _is_ours(record, signer()):
-        return plain  # whatever only we may say is refused once more
-    return signer().sign(CUSTOMER_EVENTS, plain)
+    if _is_ours(record, letter, signer()):
+        return signer().sign(CUSTOMER_EVENTS, plain)
+    return plain  # whatever only we may say is refused once more
 
 
-def _is_ours(record: OutRecord, signer: Signer) -> bool:
+def _is_ours(record: OutRecord, letter: DeadLetter, signer: Signer) -> bool:
+    """Whether we have written a record. Raises NotResent when it wasn't we who refused it."""
     try:
         signer.check(CUSTOMER_EVENTS, Record(CUSTOMER_EVENTS, 0, 0, 0, *record))
     except NotSigned:
         return False
+    if not is_signed(letter, signer):
+        raise NotResent("it wasn't Ritorno that has refused it: a copy, and not told once more")
     return True

@@ -7,10 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.dead_letters import DeadLetter, Resolution, read_letter, refuse, resolve
+from schemas.controls import control_record
+from schemas.dead_letters import (
+    DeadLetter,
+    Resolution,
+    is_signed,
+    read_letter,
+    refuse,
+    resolve,
+    signed_letter,
+)
+from schemas.events import RETRY
 from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord, Record
-from schemas.signing import NotSigned
+from schemas.retry import Retry, encode_retry
+from schemas.signing import NotSigned, Signer
 from streams import dead_letters
 from streams.clock import VirtualClock
 from streams.dead_letters import open_letters, resend
@@ -32,8 +43,14 @@ def test_the_original_survives_whatever_it_is(
     key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]], detail: str
 ) -> None:
     record = Record(CUSTOMER_EVENTS, 3, 17, START, key, value, tuple(headers))
-    letter = read_letter(as_read(refuse(record, reason="r", detail=detail, time=START), 5))
+    refusal = refuse(record, reason="r", detail=detail, time=START)
+    letter = read_letter(as_read(refusal, 5))
     assert isinstance(letter, DeadLetter)
+    assert not is_signed(letter, SIGNER)
+    signed = read_letter(as_read(signed_letter(refusal, SIGNER), 5))
+    assert isinstance(signed, DeadLetter)
+    assert signed._replace(signature=None) == letter
+    assert is_signed(signed, SIGNER)
     assert letter.original == OutRecord(key, value, tuple(headers))
     assert letter.origin == (CUSTOMER_EVENTS, 3, 17)
     assert (letter.id, letter.reason, letter.time) == ("0:5", "r", START)
@@ -61,7 +78,7 @@ async def log(tmp_path: Path) -> AsyncIterator[EmbeddedLog]:
 
 async def refused(log: EmbeddedLog, *records: Record) -> None:
     letters = [refuse(record, reason="invalid_json", detail="", time=START) for record in records]
-    await log.append(DEAD_LETTERS, 0, letters)
+    await log.append(DEAD_LETTERS, 0, [signed_letter(each, SIGNER) for each in letters])
 
 
 async def read_all(log: EmbeddedLog, topic: str) -> list[Record]:
@@ -107,6 +124,36 @@ async def test_what_ritorno_has_signed_is_signed_when_it_comes_back(log: Embedde
         assert each.header(ORIGIN) is None
     with pytest.raises(NotSigned):
         SIGNER.check(CUSTOMER_EVENTS, forged_again)
+
+
+def with_header(letter: OutRecord, name: str, value: bytes) -> OutRecord:
+    return letter._replace(
+        headers=[(each, value if each == name else content) for each, content in letter.headers]
+    )
+
+
+async def test_what_we_have_not_refused_is_not_signed_again(log: EmbeddedLog) -> None:
+    """Something that was obeyed a year ago, copied among the dead letters, would count again."""
+    headers = [("ce_type", b"visitor.linked"), ("ce_id", b"x"), (ORIGIN, b"1/0/2/0")]
+    told = SIGNER.sign(CUSTOMER_EVENTS, OutRecord(b"v", b'{"customer_id":"anna"}', headers))
+    retry = SIGNER.sign(CUSTOMER_EVENTS, control_record(RETRY, encode_retry(Retry("anna"))))
+    for original in (told, retry):
+        letter = refuse(
+            Record(CUSTOMER_EVENTS, 2, 7, START, *original), reason="r", detail="", time=START
+        )
+        ours = signed_letter(letter, SIGNER)
+        copies = [letter, signed_letter(letter, Signer([("k1", "somebody's own secret")]))]
+        copies += [with_header(ours, "dl_offset", b"8"), with_header(ours, "dl_partition", b"1")]
+        copies += [with_header(ours, "dl_time", b"2026-03-01T09:30:01Z")]
+        await log.append(DEAD_LETTERS, 0, copies)
+    report = await resend(log, lambda _: True, lambda: SIGNER)
+    assert report.resent == 0
+    assert {why for _, why in report.kept} == {
+        "it wasn't Ritorno that has refused it: a copy, and not told once more"
+    }
+    assert len(report.kept) == 10
+    await log.append(DEAD_LETTERS, 0, [ours])
+    assert (await resend(log, lambda _: True, lambda: SIGNER)).resent == 1
 
 
 async def test_a_forged_letter_can_not_reach_a_changelog(log: EmbeddedLog) -> None:
