@@ -104,10 +104,13 @@ class HeldBack:
             event_key = _event_key(offset)
             stored = self._events.get(event_key) or self._load(event_key)
             self._events[event_key] = None
+            if stored is None or is_erased(stored):
+                # Removed already, before a crash; what it has led to was written before that.
+                continue
             event = _read_event(stored)
             if event is not None:
                 records.append(Record(topic, partition, offset, *event[1:]))
-            elif stored is not None:
+            else:
                 damaged.append(offset)
         return records, damaged
 
