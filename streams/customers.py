@@ -301,8 +301,13 @@ class CustomersRuntime(Generic[ChangesT]):
         """Return the progress of a partition, None of a new one that believes everybody."""
         if self._signer is None:
             return read_progress(changelog, changelog.topic, changelog.partition)
-        accepts = self._accept_unsigned
-        return await decide(self._log, CUSTOMERS.reads, changelog, accept_unsigned=accepts)
+        return await decide(
+            self._log,
+            CUSTOMERS.reads,
+            changelog,
+            accept_unsigned=self._accept_unsigned,
+            signer=self._signer,
+        )
 
     async def _build(self, changelog: Changelog, progress: Progress | None) -> _Partition[ChangesT]:
         """Build the actors; a definition or a product that can't be read twice is set aside."""

@@ -4,6 +4,10 @@ Release 0.1 signed nothing. The first owner of this release notes where the log 
 partition's progress and before it reads a record, and what lies before that place is believed. With
 RITORNO_ACCEPT_UNSIGNED (while workers of 0.1 still run beside it) everything is, until an owner
 without it comes. There is no way back: what was refused once is refused in each replay.
+
+Where nothing is kept (a changelog was lost) but the log holds records, what lies before the first
+signed one is of 0.1, or of before Ritorno. Of a rolling update, in which signed and unsigned were
+mixed, that is too little: then rebuild with RITORNO_ACCEPT_UNSIGNED, and go on without it.
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ from __future__ import annotations
 import msgspec
 import structlog
 
+from schemas.records import Record
+from schemas.signing import SIGNATURE, NotSigned, Signer
 from schemas.stored import NEVER, PROGRESS_KEY, UNDECIDED, Progress, pack_progress
 from streams.log import Log
 from streams.state.changelog import Changelog, Overtaken
@@ -20,18 +26,29 @@ _log = structlog.get_logger(__name__)
 
 
 async def decide(
-    log: Log, topic: str, changelog: Changelog, *, accept_unsigned: bool, term: int = 0
+    log: Log,
+    topic: str,
+    changelog: Changelog,
+    *,
+    accept_unsigned: bool,
+    signer: Signer | None = None,
+    term: int = 0,
 ) -> Progress:
     """Return the progress of a partition of `topic` that has been recovered, decided for good.
 
-    `term` is that of `pack_progress`.
+    Without a `signer` nothing is believed where nothing is kept, as is right for commands: what was
+    lost with the changelog is that they were carried out. `term` is that of `pack_progress`.
 
     Raises LogError, StateError.
     """
     while True:
         progress = read_progress(changelog, changelog.topic, changelog.partition)
-        if progress is None:  # nothing has ever been read: nothing comes from 0.1
-            return Progress(insists_from=NEVER if accept_unsigned else 0)
+        if progress is None:
+            return Progress(
+                insists_from=NEVER
+                if accept_unsigned
+                else await _first_signed(log, topic, changelog.partition, signer)
+            )
         if progress.insists_from not in (UNDECIDED, NEVER):
             if accept_unsigned:
                 _log.warning(
@@ -49,3 +66,23 @@ async def decide(
             await changelog.recover()
             continue
         return decided
+
+
+async def _first_signed(log: Log, topic: str, partition: int, signer: Signer | None) -> int:
+    """Return where the first record of ours lies that is signed, the end if none is."""
+    span = (await log.offsets(topic))[partition]
+    if signer is None or span.start == span.end:
+        return 0
+    async for chunk in log.read(topic, partition, span.start, span.end):
+        for record in chunk:
+            if record.header(SIGNATURE) is not None and _is_ours(signer, topic, record):
+                return record.offset
+    return span.end
+
+
+def _is_ours(signer: Signer, topic: str, record: Record) -> bool:
+    try:
+        signer.check(topic, record)
+    except NotSigned:
+        return False
+    return True

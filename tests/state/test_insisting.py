@@ -6,11 +6,13 @@ import msgspec
 import pytest
 
 from schemas.records import OutRecord
+from schemas.signing import Signer
 from schemas.stored import NEVER, PROGRESS_KEY, Progress, pack, pack_progress, unpack_progress
 from streams.state.changelog import Changelog
 from streams.state.insisting import decide
 from streams.state.memory import MemoryStore
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
+from tests.keys import SIGNER
 from tests.runtime.parts import MemoryLog, memory_log
 
 BEFORE = pack(3, NEVER, msgspec.msgpack.encode([4, 1_000, {"w": "v"}]))
@@ -32,7 +34,9 @@ async def recovered(log: MemoryLog) -> Changelog:
 
 
 async def decided(log: MemoryLog, changelog: Changelog, *, accept_unsigned: bool = False) -> int:
-    found = await decide(log, CUSTOMER_EVENTS, changelog, accept_unsigned=accept_unsigned)
+    found = await decide(
+        log, CUSTOMER_EVENTS, changelog, accept_unsigned=accept_unsigned, signer=SIGNER
+    )
     return found.insists_from
 
 
@@ -46,10 +50,24 @@ async def test_what_release_0_1_has_left_is_believed_up_to_the_end() -> None:
 
 
 async def test_a_new_partition_insists_at_once() -> None:
-    log, changelog = await opened()
+    log = await memory_log()
+    changelog = await recovered(log)
     assert await decided(log, changelog) == 0
     assert await decided(log, changelog, accept_unsigned=True) == NEVER
     assert log.records(CUSTOMERS_CHANGELOG) == []
+
+
+async def test_one_whose_changelog_was_lost_believes_what_lies_before_the_first_signature() -> None:
+    log, changelog = await opened()
+    assert await decided(log, changelog) == 10, "nothing is signed: release 0.1 has written it all"
+    plain = OutRecord(None, b"{}", [("ce_type", b"ritorno.workflows")])
+    forged = Signer([("k1", "somebody's own secret")]).sign(CUSTOMER_EVENTS, plain)
+    signed = SIGNER.sign(CUSTOMER_EVENTS, plain)
+    await log.append(CUSTOMER_EVENTS, 0, [plain, forged, signed, plain, signed])
+    assert await decided(log, changelog) == 12
+    assert await decided(log, changelog, accept_unsigned=True) == NEVER
+    commands = await decide(log, CUSTOMER_EVENTS, changelog, accept_unsigned=False)
+    assert commands.insists_from == 0
 
 
 async def test_while_workers_are_exchanged_everything_is_believed() -> None:
