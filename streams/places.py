@@ -23,6 +23,7 @@ import xxhash
 
 from schemas.records import Record
 from streams.log import Log
+from streams.state.store import StateError
 from streams.topology import CUSTOMER_EVENTS, FACTS
 
 MOST = 20_000
@@ -93,7 +94,7 @@ class Places:
     async def find(self, topic: str, partition: int, person: bytes, patience: float) -> Found:
         """Return where `person` is found, having read on for `patience` seconds at most.
 
-        Reading goes on behind it, so that a later question finds more. Raises LogError.
+        Reading goes on behind it, so that a later question finds more. Raises LogError, StateError.
         """
         tp = (topic, partition)
         reading = self._reading.get(tp)
@@ -111,7 +112,7 @@ class Places:
         return Found(places, of if finished else min(next_ - start, of - 1), of)
 
     async def close(self) -> None:
-        """Stop reading and close the file. Safe to call twice."""
+        """Stop reading and close the file. Safe to call twice. Raises StateError."""
         for task in self._reading.values():
             task.cancel()
         await asyncio.gather(*self._reading.values(), return_exceptions=True)
@@ -138,7 +139,10 @@ class Places:
     # On the thread.
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except (OSError, sqlite3.Error) as error:
+            raise StateError(f"{self._path} can't be read or written: {error}") from error
 
     def _connected(self) -> sqlite3.Connection:
         if self._file is None:

@@ -126,10 +126,22 @@ class Worker:
         """
         try:
             await self._start()
+        except OSError as error:  # a full disk, or a directory that isn't ours
+            await self._running.aclose()
+            raise WorkerFailed(self._explain(error)) from error
         except BaseException:
             await self._running.aclose()
             raise
         _log.info("worker ready", broker=self.settings.broker_url, worker=self.settings.worker_id)
+
+    def _explain(self, error: OSError) -> str:
+        place = error.filename2 or error.filename
+        if place is None:
+            return f"The machine refuses what a worker needs to start: {error}"
+        return (
+            f"{place} can't be written: {error.strerror or error}. Make room or give the worker "
+            f"the right to, or set RITORNO_DATA_DIR (now {self.settings.data_dir})."
+        )
 
     async def wait_stopped(self) -> None:
         """Return once the worker is stopped. Raises WorkerFailed when it has broken down."""

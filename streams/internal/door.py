@@ -18,11 +18,12 @@ from typing import Protocol
 import structlog
 from aiohttp import web
 
+from schemas.failures import Failure
 from streams.clock import Clock
 from streams.customers import NotOwned
 from streams.failures import WorkerFailed
 from streams.internal.signing import HEADER, Signature, Signer, Unsigned
-from streams.log import Log, LogError
+from streams.log import Log
 from streams.partitioner import partition_of
 from streams.places import PERSON, Places
 from streams.settings.values import Address
@@ -112,7 +113,7 @@ class Door:
                 status, body = 421, b""
             except KeyError:
                 status, body = 400, b""
-            except LogError as error:
+            except Failure as error:
                 _log.warning("a look-up failed", path=request.path, error=str(error))
                 status, body = 503, b""
             finally:

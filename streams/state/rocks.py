@@ -114,7 +114,11 @@ class RocksStore:
         shutil.rmtree(self._path, ignore_errors=True)
 
     def _open(self) -> Rdict:
-        self._path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problem = f"The state in {self._path} can't be opened: {error.strerror or error}"
+            raise StateError(f"{problem}. Set RITORNO_DATA_DIR.") from error
         try:
             return Rdict(str(self._path), _options(self._cache))
         except Exception as error:  # rocksdict raises bare Exception for all I/O errors

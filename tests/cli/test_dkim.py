@@ -77,6 +77,13 @@ def test_mails_are_signed_with_the_keys_that_are_set(
         assert judge.verify(idx=each, dnsfunc=lambda name, timeout=5: records[name])
 
 
+def test_a_place_for_the_key_that_is_none_is_named(ritorno: Ritorno, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = ritorno("dkim", "generate", "s1", "--out", "file/s1.pem")
+    assert done.code == 2
+    assert "file/s1.pem can't be written: File exists" in done.err
+
+
 def test_a_key_is_never_overwritten(ritorno: Ritorno) -> None:
     assert ritorno("dkim", "generate", "r2026").code == 0
     before = Path("data/dkim-r2026.pem").read_bytes()

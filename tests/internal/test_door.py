@@ -24,6 +24,7 @@ from streams.lookup import latest_state
 from streams.partitioner import partition_of
 from streams.places import Places
 from streams.settings.values import Address
+from streams.state.store import StateError
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, FACTS
 from streams.transports.batch import TopicPartition
 from streams.transports.held import Standing
@@ -54,6 +55,14 @@ class Shop:
     def lookups(self, secret: str = KEYS[0].secret) -> Lookups:
         owners = Owners(self.log, "ritorno", self.directory)
         return Lookups(self.log, owners, Signer([SigningKey("k1", secret)]), self.clock)
+
+
+async def test_an_index_that_can_not_be_written_is_no_crash(tmp_path: Path) -> None:
+    (tmp_path / "places.sqlite").mkdir()
+    places = Places(MemoryLog(VirtualClock(START), partitions=4), tmp_path / "places.sqlite")
+    with pytest.raises(StateError, match=r"places\.sqlite can't be read or written"):
+        await places.find(FACTS, 0, b"anna", 1.0)
+    await places.close()
 
 
 @pytest.fixture

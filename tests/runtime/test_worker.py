@@ -24,6 +24,8 @@ from streams.partitioner import partition_of
 from streams.preparation import prepare_topics, prepare_workflows
 from streams.settings import Settings
 from streams.settings.values import Address
+from streams.state.rocks import RocksStores
+from streams.state.store import StateError
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, SEND_COMMANDS, topics
 from streams.transports.batch import TopicPartition
 from streams.worker import Worker
@@ -249,6 +251,25 @@ async def test_the_data_directory_belongs_to_one_worker(
     other = Worker(settings.model_copy(update={"broker": f"embedded://{tmp_path}/other"}))
     with pytest.raises(WorkerFailed, match="RITORNO_DATA_DIR"):
         await other.start()
+
+
+@pytest.mark.parametrize("name", ["worker.address", "faust"])
+async def test_what_can_not_be_written_at_the_start_is_named(settings: Settings, name: str) -> None:
+    """A full disk, or a directory of somebody else: here something is in the way."""
+    obstacle = settings.data_dir / name
+    obstacle.parent.mkdir(parents=True, exist_ok=True)
+    if name == "faust":
+        obstacle.write_text("")
+    else:
+        obstacle.mkdir()
+    with pytest.raises(WorkerFailed, match=rf"{name} can't be written: .*RITORNO_DATA_DIR"):
+        await Worker(settings).start()
+
+
+def test_state_that_can_not_be_opened_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    with pytest.raises(StateError, match=r"state/t-0 can't be opened: .*RITORNO_DATA_DIR"):
+        RocksStores(tmp_path)(TopicPartition("t", 0))
 
 
 FORGED = (
