@@ -141,7 +141,7 @@ class ActorsFactory(Protocol[ChangesT_co]):
 
 
 class Observer(Protocol[ChangesT_contra]):
-    """Who counts what happens here; `streams/observing.py` turns it into metrics."""
+    """Who counts what happens here; `streams/monitoring/metrics.py` does."""
 
     def committed(self, partition: int, changes: ChangesT_contra) -> None:
         """One batch is done for good."""
