@@ -107,6 +107,8 @@ def fill(
     `language`: of a text for people to read, who write amounts in their own way. `link`: the text
     is an address, and what it names becomes a part of that, if it isn't the whole of it.
     """
+    if "{" not in text:
+        return cut(text, FILLED_BYTES)
     values = {name: _written(name, subject, language) for name in _NAMED.findall(text)}
     if link and not _NAMED.fullmatch(text):
         values = {name: quote(value, safe="") for name, value in values.items()}

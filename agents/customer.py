@@ -60,7 +60,7 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
         return True  # neither a time nor the hash of an id is left
     elif event.type == REVIEWED:
         _review(customer, event, context)
-    elif _is_afterwards(event) and _is_nobody(customer):
+    elif event.type in _ANSWERS and _is_afterwards(event) and _is_nobody(customer):
         return True  # an answer to somebody erased is no reason to know them again
     else:
         try:
@@ -156,11 +156,12 @@ def take_up(customer: Customer, retry: Retry, context: Context) -> bool:
 def _apply(customer: Customer, event: Event, context: Context) -> None:
     plan, time = context.live.plans[event.type], context.when(event.time)
     number = customer.cart.number
-    held = arbitration.situation(customer) if arbitration.is_waiting(customer) else None
+    waits = customer.runs and arbitration.is_waiting(customer)
+    held = arbitration.situation(customer) if waits else None
     context.turn(event.id, begins=not event.backfill)
     occurred = _HANDLERS[event.type](customer, event, context)
     acquired = _see(customer, time)
-    counts = tracking.counts(customer, event)
+    counts = plan.counts or tracking.counts(customer, event)
     if plan.active and counts:
         activity.note(customer, time)
     if plan.tells_source:
@@ -173,24 +174,16 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     standing.look(customer, plan.looks[scored][acquired], context)
     if event.anonymous_id is not None and not customer.became:
         identity.link(customer, event.anonymous_id, event, context)
-    if occurred or plan.begins or _waits_for(customer, event.type, context):
+    runs = customer.runs or customer.finished
+    if occurred or plan.begins or (runs and event.type in context.live.definitions.listens_to):
         occurred = occurrences.of(customer, event, occurred, number, context)
         turn.react(customer, occurred, context)
-    elif context.caused or context.moving or _may_move(customer, context):
+    elif context.caused or context.moving or (customer.runs and _may_move(customer, context)):
         turn.react(customer, (), context)
-
-
-def _waits_for(customer: Customer, type_: str, context: Context) -> bool:
-    """Whether a run of the customer's may have to be told of such an event."""
-    if not customer.runs and not customer.finished:
-        return False
-    return type_ in context.live.definitions.listens_to
 
 
 def _may_move(customer: Customer, context: Context) -> bool:
     """Whether runs may go on although they are told of nothing."""
-    if not customer.runs:
-        return False
     return context.live.definitions.reviews or customer.due() <= context.now
 
 
@@ -261,6 +254,8 @@ _AFTERWARDS = frozenset(
      "mail.rejected", "mail.skipped", "mail.opened", "mail.clicked", "coupon.issued"}
 )  # fmt: skip
 """What becomes of something that the actor itself has asked for."""
+
+_ANSWERS = _AFTERWARDS | {"survey.answered"}
 
 _OWN = frozenset({"visitor.linked", "visitor.forgotten", "customer.identified", REVIEWED})
 """What a visitor's actor still takes itself after it has handed over: who it is may change."""

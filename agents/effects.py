@@ -53,7 +53,9 @@ class Effect(NamedTuple):
             return content
         if isinstance(content, Event):
             return to_record(content)
-        value = content.model_dump_json(by_alias=True, exclude_none=True).encode()
+        # What `model_dump_json` does, without what it does around it.
+        to_json = content.__pydantic_serializer__.to_json
+        value = to_json(content, by_alias=True, exclude_none=True)
         return OutRecord(self.key, value, _JSON_HEADERS)
 
     def signed(self, signer: Signer) -> OutRecord:

@@ -13,8 +13,11 @@ from schemas.events.shopping import Product
 def viewed(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """A product page was looked at."""
     customer.views += 1
-    interest = _interest(customer, event.data)
-    interest.times = sorted([*interest.times, context.when(event.time)])[-VIEWS_KEPT:]
+    times, time = _interest(customer, event.data).times, context.when(event.time)
+    times.append(time)
+    if len(times) > 1:
+        times.sort()
+        del times[:-VIEWS_KEPT]
     return []
 
 

@@ -34,9 +34,11 @@ def of(
             each._replace(data=properties) if each.name == event.type else each
             for each in concluded
         ]
-    elif listens(customer, event.type, context) and _is_told(customer, event):
+    if concluded:
+        concluded = [_with_properties(each, event) for each in concluded]
+    listened = event.type not in _CONCLUDED and listens(customer, event.type, context)
+    if listened and _is_told(customer, event):
         concluded = [_as_it_is(event, cart, context), *concluded]
-    concluded = [_with_properties(each, event) for each in concluded]
     active = event.type in ACTIVE and listens(customer, "customer.active", context)
     if active and tracking.counts(customer, event):
         concluded = [*concluded, Occurred("customer.active", context.when(event.time))]
@@ -64,8 +66,11 @@ def listens(customer: Customer, name: str, context: Context) -> bool:
         return True
     if name not in context.live.definitions.listens_to:
         return False
+    runs = customer.runs + customer.finished
+    if not runs:
+        return False
     find = context.live.definitions.find
-    for run in (*customer.runs, *customer.finished):
+    for run in runs:
         published = find(run.workflow, run.version)
         if published is not None and name in published.program.listens_to:
             return True

@@ -217,18 +217,18 @@ class PartitionActors(Mending):
         With `proving` it is seen to after each record that what it led to can be written. Raises
         Poisoned, after which this object is of no use any more.
         """
+        context = self._context()
         for record in records:
             if record.timestamp > self._now:
-                self._now = record.timestamp
+                self._now = context.now = record.timestamp
                 self._forgetting.pass_to(self._now)
             self._epoch = self._epoch or record.timestamp
             before = len(self._effects)
-            context = Context(self._now, self._live, self._catalogue, self._effects)
             budget, error = NO_BUDGET, None
             self._doing = RECORD
             self._trace = Trace(before) if proving else None
             try:
-                if self._aside:
+                if self._aside.errors:
                     self._pass_over(record, context)
                     error = self._aside.error(Place(record.offset, "record"))
                 due = self._unfinished or len(self._ahead) > 0 or self._timers.is_any_due(self._now)
@@ -254,14 +254,19 @@ class PartitionActors(Mending):
                 self._origins.give(self._effects, before, self._epoch, record.offset)
             self._unfinished = due and (budget.left_timers or len(self._tellings) > 0)
             self._offset = record.offset + 1
-            if context.refused_fields or context.failures:
+            if context.caused or context.moving or context.refused_fields or context.failures:
                 self._counts.refused_fields.update(context.refused_fields)
                 self._counts.failed_expressions += len(context.failures)
+                context = self._context()
             self._work += 1
             if self._work >= TURN and record is not records[-1]:
                 self._worked += self._work
                 self._work = 0
                 yield self._worked >= PORTION
+                context = self._context()  # what there was may have been taken
+
+    def _context(self) -> Context:
+        return Context(self._now, self._live, self._catalogue, self._effects)
 
     def take(self) -> Changes:
         """Return the changes since the last call. Call it before the store is written, once.
@@ -343,7 +348,9 @@ class PartitionActors(Mending):
         """Fire what is due first of the customer's."""
         self._do(Doing("timer", customer.key))
         self._counts.lateness.append(self._now - customer.due())
-        error = self._aside.error(Place(offset, "timer", customer.key)) if self._aside else None
+        error = (
+            self._aside.error(Place(offset, "timer", customer.key)) if self._aside.errors else None
+        )
         if error is None:
             fullness.wake(customer, context)
         else:
@@ -406,7 +413,9 @@ class PartitionActors(Mending):
     ) -> bool:
         """Tell a customer; return whether it was its business."""
         moves, changes = waiting.moves_runs(names), waiting.changes(names)
-        error = self._aside.error(Place(offset, "told", customer.key)) if self._aside else None
+        error = (
+            self._aside.error(Place(offset, "told", customer.key)) if self._aside.errors else None
+        )
         if error is not None:
             missed = Retry(customer=customer.key, news=list(changes), follow=moves)
             self._report(offset, "a customer was not told of a change", error, missed)
@@ -528,7 +537,7 @@ class PartitionActors(Mending):
             if not is_anybodys(event):
                 self._trust.check_event(event, record)
             key = event.customer.encode()
-            elsewhere = self._belongs_elsewhere(key)
+            elsewhere = self._home is not None and self._home(key) != self._partition
             if event.origin is not None:
                 if elsewhere:  # a new origin would make news of it where it was heard long ago
                     raise Unreadable("misplaced", f"{ORIGIN}: it was told to another partition")
@@ -548,9 +557,6 @@ class PartitionActors(Mending):
         except (Unreadable, Refused) as error:
             self._refuse(record, error.reason, error.detail)
 
-    def _belongs_elsewhere(self, key: bytes) -> bool:
-        return self._home is not None and self._home(key) != self._partition
-
     def _apply(
         self, event: Event, key: bytes, offset: int, budget: Budget, context: Context
     ) -> None:
@@ -563,7 +569,7 @@ class PartitionActors(Mending):
             self._catch_up(key, customer, offset, context)
         if budget.left_timers:
             self._wake_until(self._now, key, customer, offset, context)
-        before, became = customer.engagement.value, customer.became
+        before, became, counts = customer.engagement.value, customer.became, self._counts
         was_customers = customer.heard == 0 and speaking.was_customers(customer)
         if customer.first_seen or became:
             new = fullness.receive(customer, event, context)
@@ -577,10 +583,11 @@ class PartitionActors(Mending):
             customer.is_customer |= was_customers
         self._note_change(key, customer, offset)
         result = "repeated" if not new else "forwarded" if became else "applied"
-        self._counts.events[event.type, result] += 1
-        self._counts.ages.append(self._now - context.when(event.time))
-        if customer.engagement.value != before:
-            self._counts.scores["up" if customer.engagement.value > before else "down"] += 1
+        counts.events[event.type, result] += 1
+        counts.ages.append(self._now - context.when(event.time))
+        after = customer.engagement.value
+        if after != before:
+            counts.scores["up" if after > before else "down"] += 1
 
     def _arrive(self, customer: Customer, event: Event, offset: int, context: Context) -> bool:
         """Receive the first event of somebody; return False when there is no room for a visitor,

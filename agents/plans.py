@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from agents.score import Scored
 from agents.standing import Look, Standing
+from agents.tracking import HITS
 from agents.vocabulary import Part
 from agents.vocabulary.changing import CHANGED_BY
 from schemas.events import ACTIVE, PAYLOADS
@@ -25,6 +26,9 @@ class Plan(NamedTuple):
 
     active: bool
     """Whether people do it, in the shop or with its mails."""
+    counts: bool
+    """Whether it changes what is thought of the customer. Of a hit that is asked each time: whose
+    it was."""
     tells_source: bool
     """Whether it may say where the customer came from."""
     begins: bool
@@ -43,6 +47,7 @@ def plans(
     return {
         type_: Plan(
             active=type_ in ACTIVE,
+            counts=type_ not in HITS,
             tells_source=type_ == "page.viewed" or "source" in model.model_fields,
             begins=type_ in hears,
             scored=scored.get(type_, ()),

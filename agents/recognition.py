@@ -20,6 +20,7 @@ from xxhash import xxh3_64_digest
 
 from agents import digests
 from agents.context import Context, Refused
+from agents.tracking import HITS
 from agents.tracking import SOURCE as PAGES
 from schemas.customer import MEMORY_BYTES, SEEN_BYTES, Customer
 from schemas.events import INTERNAL_TYPES, Event
@@ -48,8 +49,6 @@ _HEARD_ANYWAY = frozenset(
 order's number besides."""
 
 _OURS = "/ritorno/"
-
-_HITS = frozenset({"mail.opened", "mail.clicked"})
 
 _ANSWERS = frozenset({"survey.answered"})
 """What people say on our pages that counts again when it is told again."""
@@ -156,7 +155,7 @@ def _needs_no_memory(event: Event) -> bool:
     leaves half of the room to others: who clicks ten thousand times keeps no producer out."""
     if event.origin is not None and event.type in INTERNAL_TYPES:
         return True
-    return event.source == PAGES and event.type not in _HITS
+    return event.source == PAGES and event.type not in HITS
 
 
 def _first_day(context: Context) -> int:

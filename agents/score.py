@@ -7,7 +7,7 @@ and those workflows told that wait for a threshold.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from agents import worth
@@ -21,6 +21,7 @@ from schemas.customer import Customer
 from schemas.customer.person import RULES_KEPT, SCORES_KEPT, Score
 from schemas.definitions.scoring import Rule, Scoring
 from schemas.events import Event
+from schemas.made import made
 from schemas.signals import ScoreChanged
 
 
@@ -87,7 +88,7 @@ def score(
 ) -> None:
     """Add the points of an event that happened at `time` (ms) to every score that counts it."""
     for measure, points, rules in counted:
-        lasting: list[str] = []
+        lasting: Sequence[str] = ()
         if rules:
             shop = context.live.definitions.recognition.sources.shop(event.source)
             subject = context.subject(customer, event=Properties(event.data), shop=shop)
@@ -96,7 +97,7 @@ def score(
                     if rule.within is None:
                         points += rule.add  # noqa: PLW2901  # the sum is what this event is worth
                     else:
-                        lasting.append(rule.id)
+                        lasting = (*lasting, rule.id)
         if points or lasting:
             name = measure.scoring.id
             _change(customer, name, measure, points, lasting, time, event.id, context)
@@ -172,8 +173,9 @@ def _change(
     changed = _own(customer, name, context)
     if changed is None:
         return
-    thresholds = context.live.thresholds.get(name)
-    before = worth.value(changed, measure.scoring, context.now) if thresholds and measure else 0.0
+    thresholds, before = context.live.thresholds.get(name), 0.0
+    if thresholds and measure is not None:
+        before = worth.value(changed, measure.scoring, context.now)
     if points:
         worth.add(changed, points, time, None if measure is None else measure.half_life)
     for rule in lasting:
@@ -191,10 +193,8 @@ def _change(
 def tell(name: str, before: float, after: float, time: int, context: Context) -> None:
     """Let workflows know that wait for a threshold which lies between two values."""
     low, high = (before, after) if before < after else (after, before)
-    for each in context.live.thresholds.get(name, ()):  # not a generator: this runs at each event
-        if low < each <= high:
-            break
-    else:
+    thresholds = context.live.thresholds.get(name, ())
+    if bisect_right(thresholds, low) == bisect_right(thresholds, high):
         return
     data = {"score": name, "before": before, "after": after, "value": after}
     context.caused.append(Occurred(f"score:{name}", time, data=data))
@@ -204,7 +204,10 @@ def _settle(
     customer: Customer, changed: Score, measure: Scale, time: int, cause: str, context: Context
 ) -> None:
     """Say in which band a score is by what it has come to at `time`, if that is another one."""
-    band = measure.band(worth.value(changed, measure.scoring, max(changed.time, time)))
+    latest = changed.value
+    if changed.last or time > changed.time:
+        latest = worth.value(changed, measure.scoring, max(changed.time, time))
+    band = measure.band(latest)
     if band != changed.band:
         _announce(customer, changed, measure.scoring.id, band, cause, context)
         changed.band = band
@@ -216,7 +219,8 @@ def _announce(
     id_ = f"{cause}:score" if name == worth.ENGAGEMENT else f"{cause}:score:{name}"
     context.effects.append(
         signal(
-            ScoreChanged(
+            made(
+                ScoreChanged,
                 id=id_,
                 time=context.now,
                 customer=customer.key,

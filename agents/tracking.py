@@ -19,6 +19,9 @@ from schemas.tracking import HitKind, Verdict, Why, strictest
 SOURCE = "/ritorno/public"
 """Source of the events that our own public pages write."""
 
+HITS = frozenset({"mail.opened", "mail.clicked"})
+"""The types of what was told by a pixel or a link."""
+
 TOO_FAST_MS = 5_000
 """From the decision to the hit. The mail has to be sent, delivered, noticed and opened: nobody is
 that quick, and filters that look into a mail on its way are."""
@@ -56,7 +59,7 @@ def counts(customer: Customer, event: Event) -> bool:
 
     Hits of machines don't, nor those of people who have withdrawn their consent since the mail.
     """
-    if event.type not in ("mail.opened", "mail.clicked"):
+    if event.type not in HITS:
         return True
     return event.data.verdict == "human" and (
         event.source != SOURCE or customer.consented("tracking")

@@ -209,11 +209,11 @@ def is_ours(key: str) -> bool:
 def arm(customer: Customer, watches: Iterable[Watch], context: Context) -> None:
     """Count anew when these are due."""
     for watch in watches:
-        due = watch.due(customer, context)
-        if due is not None and (watch.key in customer.watches or _has_room(customer)):
-            customer.watches[watch.key] = due
-        elif watch.key in customer.watches:
-            del customer.watches[watch.key]
+        due, key = watch.due(customer, context), watch.key
+        if due is not None and (key in customer.watches or _has_room(customer)):
+            customer.watches[key] = due
+        elif key in customer.watches:
+            del customer.watches[key]
 
 
 def _has_room(customer: Customer) -> bool:

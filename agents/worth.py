@@ -29,16 +29,19 @@ def kept(customer: Customer, name: str) -> Score:
 
 def value(score: Score, scoring: Scoring, now: int) -> float:
     """Return what a score is worth at `now` (ms)."""
-    left = score.value if now <= score.time else faded(score, now, scoring.half_life)
+    left, half_life = score.value, scoring.half_life
+    if left and now > score.time and half_life is not None:  # as `faded`, without another call
+        left *= math.pow(2.0, (score.time - now) / half_life)
     return left + _of_rules(score, scoring, now) if score.last else left
 
 
 def add(score: Score, points: float, time: int, half_life: int | None) -> None:
     """Add `points` earned at `time`, which may lie before the time of the kept value."""
     if time >= score.time:
-        total = score.value + points
-        if half_life is not None and score.value:
-            total = faded(score, time, half_life) + points
+        total = score.value
+        if total and half_life is not None and time > score.time:
+            total *= math.pow(2.0, (score.time - time) / half_life)
+        total += points
         score.time = time
     elif half_life is None:
         total = score.value + points

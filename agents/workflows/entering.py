@@ -142,9 +142,10 @@ def _begin(
     *,
     caller: Run | None = None,
 ) -> Run | None:
-    subject = _subject(published.workflow.entry.once_per, occurrence, context)
-    id_ = f"{published.workflow.id}/{subject}/"
-    going_on = [other for other in customer.runs if other.workflow == published.workflow.id]
+    workflow = published.workflow
+    subject = _subject(workflow.entry.once_per, occurrence, context)
+    id_ = f"{workflow.id}/{subject}/"
+    going_on = [other for other in customer.runs if other.workflow == workflow.id]
     before = _subject_before(published, occurrence)
     for other in going_on:
         is_same = other.id.startswith(id_) and _is_same(other.id[len(id_) :], published, occurrence)
@@ -253,13 +254,11 @@ def _is_said(customer: Customer, published: Published, reason: Reason, subject: 
     said = f"{reason} {subject}"
     if not fits(said, SAID_BYTES):
         said = derived_id(said)
-    if customer.refused.pop(id_, "") == said:
-        customer.refused[id_] = said
-        return True
-    customer.refused[id_] = said
-    if len(customer.refused) > REFUSED_KEPT:
-        del customer.refused[next(iter(customer.refused))]
-    return False
+    refused = customer.refused
+    before, refused[id_] = refused.pop(id_, ""), said  # said last, it is the last to give way
+    if len(refused) > REFUSED_KEPT:
+        del refused[next(iter(refused))]
+    return before == said
 
 
 def _kept_out(
@@ -276,8 +275,9 @@ def _kept_out(
         today = calendar.local_day(context.now, customer.profile.zone)
         if not _in_season(workflow.season, today):
             return "out_of_season"
-    if any(_has_been_in(customer, published, each, context.now) for each in subjects):
-        return "already_entered"
+    for each in subjects:  # not a generator: this runs at nearly each event
+        if _has_been_in(customer, published, each, context.now):
+            return "already_entered"
     cool_down = workflow.entry.cool_down
     latest = customer.entered.get(workflow.id)
     if cool_down is not None and latest is not None and context.now - latest.time < cool_down:
@@ -292,7 +292,7 @@ def _kept_out(
 def _has_been_in(customer: Customer, published: Published, subject: str, now: int) -> bool:
     """Whether it is not yet time to enter again for the same subject."""
     workflow = published.workflow
-    if _comes_again(workflow) and not _can_begin(customer, _token(workflow, subject)):
+    if published.program.comes_again and not _can_begin(customer, _token(workflow, subject)):
         return True
     last = customer.entered.get(_key(published, subject))
     if last is None or last.subject != subject or workflow.entry.once_per == "event":
@@ -328,10 +328,8 @@ def _is_taken(customer: Customer, published: Published, context: Context) -> boo
 
 def _key(published: Published, subject: str) -> str:
     """Return under which name the last entry is remembered."""
-    entry = published.workflow.entry
-    again = entry.once_per == "order" and entry.again_after is not None
-    per_subject = again or entry.once_per in ("list", "product")
-    return f"{published.workflow.id}/{subject}" if per_subject else published.workflow.id
+    id_ = published.workflow.id
+    return f"{id_}/{subject}" if published.program.by_subject else id_
 
 
 def _remember(
@@ -345,7 +343,7 @@ def _remember(
     customer.refused.pop(id_, None)
     key = _key(published, subject)
     once = entry.once_per == "event" or (entry.once_per == "order" and entry.again_after is None)
-    if _comes_again(published.workflow):
+    if published.program.comes_again:
         orders.note(customer, _token(published.workflow, subject))
     if not once or entry.cool_down is not None:
         customer.entered.pop(key, None)  # so that those entered latest stand last
@@ -363,14 +361,6 @@ def fit_entered(customer: Customer) -> None:
     while len(customer.entered) > ENTERED_KEPT:
         del customer.entered[next(iter(customer.entered))]
     shed(customer.entered, ENTERED_ROOM, _LARGEST_ENTRY)
-
-
-def _comes_again(workflow: Workflow) -> bool:
-    """Whether what it begins with may happen to one order more than once: a status is sent again, a
-    part is shipped, a part refunded. A purchase is recognised before it comes to workflows."""
-    trigger, entry = workflow.trigger, workflow.entry
-    once = entry.once_per == "order" and entry.again_after is None
-    return once and isinstance(trigger, OnEvent) and trigger.on != "order.completed"
 
 
 def _token(workflow: Workflow, order_id: str) -> str:

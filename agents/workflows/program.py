@@ -123,6 +123,11 @@ class Program:
     """Whether a change of the customer may move a run without its being told of anything."""
     confirms: bool
     """Whether it sends a transactional mail."""
+    comes_again: bool
+    """Whether what it begins with may happen to one order more than once: a status is sent again, a
+    part is shipped, a part refunded. A purchase is recognised before it comes to workflows."""
+    by_subject: bool
+    """Whether who has entered may enter again for something else, and it is kept for what."""
     growth: int
     """Bytes that a run's record may grow by on its way: what its steps come to, what it counts
     from."""
@@ -167,6 +172,8 @@ class _Compiler:
         stops = {name for step in steps for name in step.stop_on}
         exits = frozenset(workflow.exit_on)
         goals = {goal.on} if goal else set()
+        entry = workflow.entry
+        once_an_order = entry.once_per == "order" and entry.again_after is None
         instructions = _marked([self._instructions[place] for place in range(len(steps))])
         return Program(
             instructions=instructions,
@@ -180,6 +187,11 @@ class _Compiler:
             confirms=any(
                 isinstance(step, SendStep) and step.mail_class == "transactional" for step in steps
             ),
+            comes_again=once_an_order
+            and isinstance(trigger, OnEvent)
+            and trigger.on != "order.completed",
+            by_subject=entry.once_per in ("list", "product")
+            or (entry.once_per == "order" and not once_an_order),
             growth=_growth(steps, (*anchors, *(self._stop(name) for name in stops))),
             reviews=checks["exit"] is not None
             or any(each.calendar or each.condition is not None for each in instructions),

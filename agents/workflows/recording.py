@@ -9,6 +9,7 @@ from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.decisions import Decision, DecisionKind, Reason
 from schemas.definitions.steps import SendStep, Step
+from schemas.made import made
 from schemas.stored import NEVER
 
 
@@ -24,25 +25,42 @@ def decide(
     detail: str = "",
 ) -> None:
     """Record what was decided about a run, or about a step of it."""
-    mail = step if isinstance(step, SendStep) else None
-    decision = Decision(
-        time=context.now,
-        customer=customer.key,
-        workflow=run.workflow,
-        version=run.version,
-        run=run.id,
-        step=step.id if step else "",
-        decision=kind,
-        reason=reason,
-        template=mail.send if mail else "",
-        mail_class=mail.mail_class if mail else None,
-        command_id=command_id,
-        due=run.due if step and run.due != NEVER else None,
-        kind=mail.kind if mail else None,
-        variant=variants(run, context) if run.results else "",
-        held_since=run.held if step and run.held_for in HOLDS else None,
-        detail=detail,
-    )
+    variant = variants(run, context) if run.results else ""
+    if step is None:
+        decision = made(
+            Decision,
+            time=context.now,
+            customer=customer.key,
+            workflow=run.workflow,
+            version=run.version,
+            run=run.id,
+            decision=kind,
+            reason=reason,
+            command_id=command_id,
+            variant=variant,
+            detail=detail,
+        )
+    else:
+        mail = step if isinstance(step, SendStep) else None
+        decision = made(
+            Decision,
+            time=context.now,
+            customer=customer.key,
+            workflow=run.workflow,
+            version=run.version,
+            run=run.id,
+            step=step.id,
+            decision=kind,
+            reason=reason,
+            template=mail.send if mail else "",
+            mail_class=mail.mail_class if mail else None,
+            command_id=command_id,
+            due=run.due if run.due != NEVER else None,
+            kind=mail.kind if mail else None,
+            variant=variant,
+            held_since=run.held if run.held_for in HOLDS else None,
+            detail=detail,
+        )
     context.effects.append(decided(decision))
 
 

@@ -87,12 +87,18 @@ def review(customer: Customer, context: Context) -> bool:
     return moved
 
 
+def await_nothing(customer: Customer) -> None:
+    """Of somebody without runs no time makes a condition true that any waits for."""
+    if CONDITIONS in customer.watches:
+        del customer.watches[CONDITIONS]
+
+
 def _await(customer: Customer, turns: int) -> None:
     """Look again when time alone may have made a condition true."""
     if turns != NEVER:
         customer.watches[CONDITIONS] = turns
-    elif CONDITIONS in customer.watches:
-        del customer.watches[CONDITIONS]
+    else:
+        await_nothing(customer)
 
 
 def _has_come_true(run: Run, instruction: Instruction, subject: Subject) -> bool:

@@ -108,6 +108,9 @@ def _settle(customer: Customer, context: Context, until: int) -> None:
             caused, context.caused = context.caused, []
             for occurrence in caused:
                 _happen(customer, occurrence, context)
+        elif not customer.runs:
+            telling.await_nothing(customer)
+            return
         elif reviews and telling.review(customer, context):
             continue
         elif customer.due() > until or not holding.judge(customer, context, until):
@@ -119,7 +122,7 @@ def _happen(customer: Customer, occurrence: Occurred, context: Context) -> None:
     if ends is not None and occurrence.data.get("purpose", "marketing") == "marketing":
         ending.end_marketing(customer, ends, context)
     if occurrence.name in context.live.definitions.listens_to:
-        for run in list(customer.runs):
+        for run in customer.runs.copy():
             telling.tell(customer, run, occurrence, context)
         if customer.finished:
             telling.count_goals(customer, occurrence, context)

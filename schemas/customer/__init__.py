@@ -201,10 +201,12 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     def due(self) -> int:
         """Return when the earliest timer is due, NEVER when there is none."""
         earliest = NEVER
-        for run in self.runs:  # not a generator: this runs at each event
-            earliest = min(earliest, run.due)
-        if self.watches:
-            earliest = min(earliest, *self.watches.values())
+        for run in self.runs:
+            if run.due < earliest:  # noqa: PLR1730  # min() takes twice as long, and this runs at each event
+                earliest = run.due
+        for due in self.watches.values():
+            if due < earliest:  # noqa: PLR1730  # as above
+                earliest = due
         return earliest
 
     def consented(self, purpose: str) -> bool:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import get_args
+
 import pytest
 
+from agents.definitions import Live
+from agents.effects import Effect
+from agents.partition import PartitionActors
 from agents.plans import Plan
+from agents.standing import Look
+from agents.vocabulary import Part
 from schemas.definitions import DEFINITION, canonical, version_of
-from schemas.events import PAYLOADS
+from schemas.events import PAYLOADS, TICK
+from schemas.records import Record
+from schemas.stored import Progress
+from schemas.topics import CUSTOMER_EVENTS
+from streams.definitions import read_files
+from streams.demo.shop import story
 from streams.replay import prepared
+from streams.settings import Settings
 
 SCORES = {
     "id": "engagement",
@@ -78,3 +92,54 @@ def test_people_do_what_is_active_and_only_some_of_it_tells_where_they_came_from
     assert live["page.viewed"].tells_source
     assert live["list.subscribed"].tells_source
     assert not live["product.viewed"].tells_source
+
+
+HOUR = 3_600_000
+EVERY_PART: frozenset[Part] = frozenset(get_args(Part))
+
+
+def asks_everybody(live: Live) -> None:
+    """Let every event take the whole way: it may begin runs, and changes all that segments read.
+
+    Not what watches read: to count one anew on some later occasion is another thing for whoever
+    was silent before history was loaded.
+    """
+    every_segment = live.standing.reading(EVERY_PART).segments
+
+    def whole(looks: tuple[Look, Look]) -> tuple[Look, Look]:
+        return Look(every_segment, looks[0].watches), Look(every_segment, looks[1].watches)
+
+    live.plans = {
+        type_: plan._replace(
+            begins=True, counts=False, looks=(whole(plan.looks[0]), whole(plan.looks[1]))
+        )
+        for type_, plan in live.plans.items()
+    }
+
+
+def written(records: list[Record], change: Callable[[Live], None]) -> list[Effect]:
+    definitions, versions = prepared(read_files(Settings().workflows_dir, everything=True))
+    store: dict[bytes, bytes] = {}
+    actors = PartitionActors(
+        partition=0, load=store.get, definitions=definitions, progress=Progress(live=versions)
+    )
+    change(actors._live)
+    actors.absorb(records)
+    return list(actors.effects)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_a_plan_leaves_out_would_have_changed_nothing(seed: int) -> None:
+    """Weeks of a shop with everything live, and quiet ones in which time passes."""
+    happened = [each for each in story(seed, 12) if each.topic == CUSTOMER_EVENTS]
+    tick = (None, None, (("ce_type", TICK.encode()),))
+    last = happened[-1].time
+    taken = [(each.time, tuple(each.record)) for each in happened]
+    taken += [(last + hour * HOUR, tick) for hour in range(1, 24 * 30)]
+    records = [
+        Record(CUSTOMER_EVENTS, 0, offset, time, *record)
+        for offset, (time, record) in enumerate(taken)
+    ]
+    effects = written(records, lambda live: None)
+    assert len(effects) > 1_000
+    assert effects == written(records, asks_everybody)

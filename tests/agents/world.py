@@ -25,6 +25,7 @@ from schemas.definitions import DEFINITION, canonical, version_of
 from schemas.events import TICK, WORKFLOWS, Event
 from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record
+from schemas.signals import ScoreChanged
 from schemas.signing import Signer
 from schemas.stored import HELD_BACK_PREFIX, PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
@@ -217,6 +218,9 @@ class World:
                     self.store.pop(key, None)
                 else:
                     self.store[key] = value
+            for effect in changes.effects:
+                if isinstance(effect.content, Decision | ScoreChanged):  # made without a look
+                    assert type(effect.content)(**vars(effect.content)) == effect.content
             self.effects += changes.effects
             return changes.effects
 
