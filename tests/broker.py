@@ -1,12 +1,13 @@
 """A real Kafka broker for the tests: Apache Kafka in KRaft mode from Maven's jars, without Docker.
 
 The jars (44 MB) are fetched once into the user's cache. The broker listens in the clear, over TLS
-and over TLS with a user and password; one serves a whole test session, and each test uses topics
-and groups of its own.
+and over TLS with a user and password; one serves a whole test session. Each test uses topics and
+groups of its own; where it runs whole workers, whose topics have their names, those are made anew.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import ctypes
 import os
@@ -22,6 +23,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from streams.topology import topics
 
 VERSION = "4.3.1"
 REQUIRED = "RITORNO_REQUIRE_KAFKA"
@@ -199,6 +203,22 @@ def kafka_broker(kafka_jars: Path) -> Iterator[KafkaBroker]:
     finally:
         broker.kill()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+async def fresh_broker(kafka_broker: KafkaBroker) -> KafkaBroker:
+    """The session's broker, on which no test before has left anything in our topics: they are gone,
+    and with them what the group has committed."""
+    names = {spec.name for spec in topics(1)}
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_broker.bootstrap)
+    await admin.start()
+    try:
+        async with asyncio.timeout(START_SECONDS):
+            while left := names & set(await admin.list_topics()):
+                await admin.delete_topics(sorted(left))
+    finally:
+        await admin.close()
+    return kafka_broker
 
 
 @pytest.fixture(scope="session")

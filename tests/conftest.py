@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from agents.mailer.templates.library import Library
-from tests.broker import kafka_broker, kafka_jars
+from tests.broker import fresh_broker, kafka_broker, kafka_jars
 
-__all__ = ["kafka_broker", "kafka_jars"]
+__all__ = ["fresh_broker", "kafka_broker", "kafka_jars"]
 
 # The same examples in every run, and no clock of Hypothesis' own: a machine that is busy elsewhere
 # must not make a test fail. `--hypothesis-profile=default` looks further than these.

@@ -86,9 +86,9 @@ def _is_done(worker: Worker, tp: TopicPartition, end: int) -> bool:
 
 
 @pytest.fixture
-async def shop(kafka_broker: KafkaBroker, tmp_path: Path) -> AsyncIterator[Shop]:
+async def shop(fresh_broker: KafkaBroker, tmp_path: Path) -> AsyncIterator[Shop]:
     async with AsyncExitStack() as stack:
-        configured = [settings_of(kafka_broker, tmp_path / str(n), n) for n in (1, 2)]
+        configured = [settings_of(fresh_broker, tmp_path / str(n), n) for n in (1, 2)]
         log = log_from(configured[0], SystemClock())
         await log.start()
         stack.push_async_callback(log.stop)

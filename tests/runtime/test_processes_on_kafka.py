@@ -130,9 +130,9 @@ async def running(broker: str, directory: Path) -> AsyncIterator[tuple[Command, 
 
 
 async def test_one_command_shows_all_and_starts_again_who_was_killed(
-    kafka_broker: KafkaBroker, tmp_path: Path
+    fresh_broker: KafkaBroker, tmp_path: Path
 ) -> None:
-    async with running(f"kafka://{kafka_broker.bootstrap}", tmp_path) as (command, log):
+    async with running(f"kafka://{fresh_broker.bootstrap}", tmp_path) as (command, log):
         names = [f"{name}-of-processes" for name in ("anna", "bruno", "carla", "dino")]
         for name in names:
             await tell(log, event("customer.created", f"{name}-1", name, email=f"{name}@a.it"))
@@ -177,9 +177,9 @@ async def test_one_command_shows_all_and_starts_again_who_was_killed(
 
 
 async def test_no_process_outlives_a_command_that_is_killed(
-    kafka_broker: KafkaBroker, tmp_path: Path
+    fresh_broker: KafkaBroker, tmp_path: Path
 ) -> None:
-    async with running(f"kafka://{kafka_broker.bootstrap}", tmp_path) as (command, _):
+    async with running(f"kafka://{fresh_broker.bootstrap}", tmp_path) as (command, _):
         children = workers_of(command.process.pid)
         assert len(children) == 2
         command.process.kill()
