@@ -8,13 +8,12 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from agents.mailer.addresses import read_recipient
 from agents.mailer.settings import MailSettings, Shop, SigningKey
 from schemas.signing import Signer
 from streams.clock import Clock, SystemClock
 from streams.log import Log
+from streams.logging import get_logger
 from streams.settings import Settings
 from streams.settings.sources import PREFIX, SettingsError
 
@@ -30,7 +29,7 @@ KEY_FILE = "signing-key"
 KEY_BYTES = 32
 """As many as the SHA-256 that signs with it puts out; more adds nothing."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def log_from(settings: Settings, clock: Clock | None = None) -> Log:

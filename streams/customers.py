@@ -32,7 +32,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
-import structlog
 from msgspec.structs import replace
 
 from agents.changes import Place, Poisoned, Unwritable
@@ -46,6 +45,7 @@ from schemas.stored import PROGRESS_KEY, Damaged, FutureFormat, Progress, is_era
 from streams.definitions import Library
 from streams.forgetting import Forgetter
 from streams.log import Log, LogError, RecordTooLarge
+from streams.logging import get_logger
 from streams.partitioner import partition_of
 from streams.state.changelog import Changelog, Overtaken
 from streams.state.graves import Graves, survey
@@ -58,7 +58,7 @@ from streams.topology import CUSTOMERS
 from streams.transports.batch import Fenced, Gate, PartitionBatch, TopicPartition, Turn
 from streams.trouble import Trouble, is_ours
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Effect(Protocol):

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
-import structlog
 from pydantic_core import from_json
 
 from schemas import events
@@ -34,6 +33,7 @@ from schemas.failures import Mistake
 from schemas.records import OutRecord, Record
 from schemas.signing import Signer, number_of
 from streams.log import Log, LogError
+from streams.logging import get_logger
 from streams.numbers import ATTEMPTS, RESERVATION, Reserved, is_overtaken, reserve
 from streams.skipping import Skipped
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
@@ -48,7 +48,7 @@ LIVE_KEY = b"live"
 Version = tuple[str, str]
 """Workflow id and version."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class DefinitionError(Mistake):

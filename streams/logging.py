@@ -3,6 +3,9 @@
 Key-value text on a terminal, one JSON object a line elsewhere, always on stderr: stdout belongs to
 what a command was asked for. Mail addresses are masked on the way out, wherever they came from; a
 customer id stays, or no log line could be followed.
+
+structlog is imported when something is logged first: with rich's tracebacks it is a seventh of what
+most commands take to start, and most have nothing to log.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-import structlog
+if TYPE_CHECKING:
+    from structlog.typing import Processor
 
 _ADDRESS = re.compile(r"([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-])[^\s@<>\"',;:()]*@([A-Za-z0-9.-]+)")
 
@@ -49,6 +53,31 @@ def mask_addresses(
     return event
 
 
+class Logger:
+    """The logger of a module."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, method: str) -> Any:
+        """`info`, `warning` and whatever else a logger of structlog has."""
+        import structlog  # noqa: PLC0415  # see above
+
+        if _Waiting.is_configured_later:
+            _configure_structlog()
+        return getattr(structlog.get_logger(self._name), method)
+
+
+class _Waiting:
+    is_configured_later = False
+    """Whether structlog, once it is imported, is to be told where its lines go."""
+
+
+def get_logger(name: str) -> Logger:
+    """Return the logger of a module, by its name."""
+    return Logger(name)
+
+
 def configure_logging(
     *,
     level: Literal["debug", "info", "warning", "error"] = "info",
@@ -58,30 +87,12 @@ def configure_logging(
     """Send every log line of this process to `stream` (stderr). Safe to call again."""
     out = sys.stderr if stream is None else stream
     as_json = style == "json" or (style == "auto" and not out.isatty())
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        # Tests configure again; a cached logger would keep writing to the stream before.
-        cache_logger_on_first_use=False,
-    )
+    if "structlog" in sys.modules:
+        _configure_structlog()
+    else:
+        _Waiting.is_configured_later = True
     handler = logging.StreamHandler(out)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.PositionalArgumentsFormatter()],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_rendering(as_json, colours=out.isatty()),
-            ],
-        )
-    )
+    handler.setFormatter(_Formatter(as_json=as_json, colours=out.isatty()))
     if level != "debug":
         handler.addFilter(_no_service_banner)
     root = logging.getLogger()
@@ -94,12 +105,63 @@ def configure_logging(
         quiet.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
 
 
+class _Formatter(logging.Formatter):
+    """structlog's, made when the first line is written."""
+
+    def __init__(self, *, as_json: bool, colours: bool) -> None:
+        super().__init__()
+        self._as_json = as_json
+        self._colours = colours
+        self._made: logging.Formatter | None = None
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        if self._made is None:
+            from structlog import stdlib  # noqa: PLC0415  # see above
+
+            self._made = stdlib.ProcessorFormatter(
+                foreign_pre_chain=[*_shared(), stdlib.PositionalArgumentsFormatter()],
+                processors=[
+                    stdlib.ProcessorFormatter.remove_processors_meta,
+                    *_rendering(self._as_json, colours=self._colours),
+                ],
+            )
+        return self._made.format(record)
+
+
+def _configure_structlog() -> None:
+    import structlog  # noqa: PLC0415  # see above
+
+    _Waiting.is_configured_later = False
+    structlog.configure(
+        processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        # Tests configure again; a cached logger would keep writing to the stream before.
+        cache_logger_on_first_use=False,
+    )
+
+
+def _shared() -> list[Processor]:
+    import structlog  # noqa: PLC0415  # see above
+
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+
+
 def _no_service_banner(record: logging.LogRecord) -> bool:
     """Drop `[^-Consumer]: Starting...`, which mode logs for our transports under their names."""
     return record.levelno > logging.INFO or not str(record.msg).startswith("[^")
 
 
-def _rendering(as_json: bool, *, colours: bool) -> list[structlog.typing.Processor]:
+def _rendering(as_json: bool, *, colours: bool) -> list[Processor]:
+    import structlog  # noqa: PLC0415  # see above
+
     if not as_json:
         return [
             structlog.processors.format_exc_info,

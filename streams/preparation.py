@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import structlog
-
 from streams.configured import record_signer
 from streams.failures import WorkerFailed
 from streams.log import Log
+from streams.logging import get_logger
 from streams.settings import Settings
 from streams.topology import EMBEDDED_PARTITIONS, topics
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def provide_topics(log: Log, settings: Settings) -> None:

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import structlog
-
 from agents.definitions import Definitions
 from schemas.customer import UnreadableRecord, decode_customer
 from schemas.definitions import DEFINITION, version_of
 from schemas.stored import is_erased
 from streams import definitions as publishing
 from streams.log import Log
+from streams.logging import get_logger
 from streams.review import NOBODY
 from streams.state.memory import MemoryStore
 from streams.state.recovery import recover
@@ -25,7 +24,7 @@ from streams.words.decisions import Language
 from streams.workflow_files.changes.comparing import Change, Versioned, compare
 from streams.workflow_files.changes.in_flight import Fate, Flights, fates
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 OnProgress = Callable[[int, int], None]
 

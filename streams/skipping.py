@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import structlog
-
 from schemas.records import Record
+from streams.logging import get_logger
 
 NAMED = 5
 """Records of a reading that are named each: whoever fills a topic doesn't fill the log of a worker
 or a person's screen."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Skipped:

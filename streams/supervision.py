@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, get_args
 
-import structlog
+from streams.logging import get_logger
 
 Work = Literal[
     "compaction",  # of the embedded log, and its retention
@@ -38,7 +38,7 @@ longest pause begins at the shortest one again."""
 TELL_EVERY = 3_600.0
 """Seconds between two lines about the same work."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Failures:

@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from schemas import events
 from schemas.records import OutRecord
 from schemas.stored import NEVER
 from streams.clock import Clock
 from streams.log import Log
+from streams.logging import get_logger
 from streams.waiting import first
 
 TICK_TYPE = events.TICK.encode()
@@ -41,7 +40,7 @@ STANDSTILL_MS = SILENCE_MS + 120_000
 """A partition whose time has not passed for so long stands still; two minutes leave room for a
 restart with recovery. The alerts in `deploy/prometheus` have the same number."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Ticks:

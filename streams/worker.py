@@ -18,8 +18,6 @@ from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from typing import Protocol
 
-import structlog
-
 from agents.cache import CacheMemory
 from agents.changes import Changes
 from agents.definitions import Definitions
@@ -50,6 +48,7 @@ from streams.internal.door import Door
 from streams.internal.owners import published, reached_at, remove_address, write_address
 from streams.internal.signing import Signer
 from streams.log import Log
+from streams.logging import get_logger
 from streams.mail.conversation import Limits
 from streams.mail.inbound.opening import Inbound
 from streams.mail.mail_hosts import MailHosts
@@ -87,7 +86,7 @@ GRACE_SECONDS = 6.0
 """What mails on their way to the relay get of that; the rest is for writing down what became of
 them. A mail that takes longer is in doubt, and its class decides at the next start."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Runtime(PartitionOwner, Protocol):

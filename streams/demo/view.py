@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-import structlog
 from rich.columns import Columns
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -22,6 +21,7 @@ from schemas.instant import to_datetime
 from streams.clock import Clock
 from streams.demo.ledger import Ledger, latest
 from streams.log import LogError
+from streams.logging import get_logger
 from streams.words.decisions import sentence
 
 REFRESH_SECONDS = 0.2
@@ -30,7 +30,7 @@ REFRESH_SECONDS = 0.2
 BUSIEST = 18
 """Workflows shown: as many as fit into a terminal beside the decisions below."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 ZONE = ZoneInfo("Europe/Rome")
 

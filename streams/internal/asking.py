@@ -10,12 +10,11 @@ from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlencode
 
-import structlog
-
 from streams.clock import Clock, SystemClock
 from streams.internal.owners import Owners
 from streams.internal.signing import HEADER, Signer, Unsigned
 from streams.log import Log
+from streams.logging import get_logger
 from streams.partitioner import partition_of
 from streams.settings.values import Address
 from streams.topology import CUSTOMER_EVENTS
@@ -40,7 +39,7 @@ AT_ONCE = 4
 ROUNDS = 60
 """Times that an index which isn't ready is asked again, two seconds each."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 OnProgress = Callable[[int, int], None]
 

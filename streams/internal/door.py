@@ -15,7 +15,6 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-import structlog
 from aiohttp import web
 
 from schemas.failures import Failure
@@ -24,6 +23,7 @@ from streams.customers import NotOwned
 from streams.failures import WorkerFailed
 from streams.internal.signing import HEADER, Signature, Signer, Unsigned
 from streams.log import Log
+from streams.logging import get_logger
 from streams.partitioner import partition_of
 from streams.places import PERSON, Places
 from streams.settings.values import Address
@@ -37,7 +37,7 @@ AT_ONCE = 32
 PATIENCE = 2.0
 """Seconds for which a question waits for the index of places; then it is to be asked again."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Kept(Protocol):

@@ -11,8 +11,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-import structlog
-
 from agents.mailer import webhook
 from agents.mailer.addresses import InvalidAddress
 from agents.mailer.changes import Changes, Ended
@@ -24,13 +22,14 @@ from agents.mailer.render import RenderError
 from agents.mailer.replies import Accepted, Dropped, Refused, Result, about_relay, throttles
 from agents.mailer.suppression import Suppressed
 from streams.clock import Clock
+from streams.logging import get_logger
 from streams.mail.committing import Committer
 from streams.mail.conversation import CLOSING, Connection
 from streams.mail.smtp import RelayDown, SmtpPool
 from streams.mail.turnstile import Turn, Turnstile
 from streams.mail.webhooks import Webhooks
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Attempts:

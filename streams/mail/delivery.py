@@ -11,8 +11,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-import structlog
-
 from agents.mailer.changes import Changes, Ended
 from agents.mailer.defects import FailedAt
 from agents.mailer.entry import Entry
@@ -20,6 +18,7 @@ from agents.mailer.lanes import Lane
 from agents.mailer.metrics import MailerMetrics
 from agents.mailer.queue import Queue
 from streams.clock import Clock
+from streams.logging import get_logger
 from streams.mail.attempt import Attempts
 from streams.mail.committing import Committer, NotWrittenError
 from streams.mail.smtp import SmtpPool
@@ -31,7 +30,7 @@ from streams.waiting import first
 
 Attempt = Coroutine[Any, Any, None]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Delivery:

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
-import structlog
 from dns.asyncresolver import Resolver
 from dns.exception import DNSException
 from dns.rdtypes.ANY.MX import MX
@@ -21,6 +20,7 @@ from dns.resolver import NXDOMAIN, NoAnswer, NoResolverConfiguration
 from agents.mailer.providers import MOST_LEARNED, OTHER, Providers, domain_of, provider_of_host
 from schemas.records import Record
 from streams.clock import Clock
+from streams.logging import get_logger
 from streams.supervision import watched
 
 AT_ONCE = 50
@@ -44,7 +44,7 @@ _RESERVED = (".example", ".test", ".invalid", ".localhost", ".local")
 # Of a command only this is wanted here, and reading all of it twice would cost more than the rest.
 _ADDRESS = re.compile(rb'"email"\s*:\s*"([^"\\]+)"')
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class MailHosts:

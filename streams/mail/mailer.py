@@ -26,8 +26,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import get_args
 
-import structlog
-
 from agents.mailer.changes import Changes, Ended, Note
 from agents.mailer.compose import Compose
 from agents.mailer.defects import Defects, FailedAt
@@ -42,6 +40,7 @@ from schemas.signing import Signer
 from schemas.stored import PROGRESS_KEY, FutureFormat, Progress
 from streams.clock import Clock
 from streams.log import Log, LogError
+from streams.logging import get_logger
 from streams.mail.attempt import Attempts
 from streams.mail.committing import Committer, NotWrittenError
 from streams.mail.counting import count
@@ -73,7 +72,7 @@ LONGEST_PAUSE = 30.0
 
 CLASSES: tuple[DeliveryClass, ...] = get_args(DeliveryClass)
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class MailerRuntime:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
-import structlog
 
 from agents.mailer.entry import Entry, unpack_entry
 from agents.mailer.pauses import PAUSES_KEY, Pause, unpack_pauses
@@ -21,12 +20,13 @@ from schemas.records import OutRecord
 from schemas.signing import Signer
 from schemas.stored import OWN_PREFIX
 from streams.log import Log
+from streams.logging import get_logger
 from streams.numbers import reserve
 from streams.state.memory import MemoryStore
 from streams.state.recovery import fold
 from streams.topology import MAILER_CHANGELOG, SEND_COMMANDS, WORKFLOWS
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 Kept = TypeVar("Kept")
 

@@ -15,7 +15,6 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import structlog
 from aiosmtplib import SMTPException, SMTPResponseException
 
 from agents.mailer.metrics import MailerMetrics
@@ -24,11 +23,12 @@ from agents.mailer.replies import reason_text
 from agents.mailer.retry import Breaker
 from agents.mailer.traffic import Traffic
 from streams.clock import Clock
+from streams.logging import get_logger
 from streams.mail.conversation import Connection, Limits, Opening
 from streams.mail.relay import Relay
 from streams.supervision import watched
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 WIDEN_MS = 60_000
 """Between two tries whether a relay that took no more connections takes one more."""

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-import structlog
-
 from agents.mailer.compose import Compose, Mail
 from agents.mailer.suppression import AddressHashes, Suppressed, Suppressions
 from schemas import topics
@@ -25,11 +23,12 @@ from schemas.suppressions import (
     to_suppression_record,
 )
 from streams.log import Log, LogError
+from streams.logging import get_logger
 from streams.supervision import kept_up
 
 POLL_SECONDS = 1.0
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class SuppressionMetrics(Protocol):

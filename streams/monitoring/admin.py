@@ -12,16 +12,16 @@ import errno
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
-import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from schemas.failures import Failure
 from streams.log import Log, LogError
+from streams.logging import get_logger
 from streams.settings.values import Address
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 CHECK_SECONDS = 5.0
 """A readiness check that takes longer has failed: probes commonly give up after ten seconds."""

@@ -6,14 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-import structlog
-
 from agents.changes import Changes
 from schemas.signals import CustomerErased
 from schemas.signing import Signer
 from streams.clock import Clock
 from streams.customers import Observer
 from streams.log import Log, LogError
+from streams.logging import get_logger
 from streams.logs.embedded import EmbeddedLog
 from streams.privacy.erasing import Erasing
 from streams.state.recovery import Recovered
@@ -35,7 +34,7 @@ REWRITE_EVERY_MS = 3_600_000
 Scrub = Callable[[int, list[bytes]], Awaitable[None]]
 """Compacts away what a partition's stores held before under these customers' keys."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Eraser:

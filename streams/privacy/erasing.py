@@ -25,7 +25,6 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import structlog
 from pydantic import ValidationError
 from pydantic_core import from_json
 
@@ -39,6 +38,7 @@ from schemas.records import OutRecord, Record
 from schemas.signals import SIGNAL, CustomerErased
 from schemas.signing import SIGNATURE, Signer
 from schemas.stored import HELD_BACK_PREFIX, OWN_PREFIX, WAITING_PREFIX, head
+from streams.logging import get_logger
 from streams.logs.embedded import EmbeddedLog
 from streams.logs.embedded.editing import Editor
 from streams.partitioner import partition_of
@@ -65,7 +65,7 @@ _ABOUT = (SET_ASIDE.encode(), RETRY.encode())
 
 _ERASING = (b"customer.erasure_requested", b"visitor.forgotten")
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Erasure(NamedTuple):

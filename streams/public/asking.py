@@ -8,16 +8,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Generic
 
-import structlog
 from aiohttp import web
 
 from agents.mailer.tokens import ContentT
 from schemas.events import Event
 from streams.log import LogError
+from streams.logging import get_logger
 from streams.public.desk import Desk
 from streams.public.words import Words
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Asking(ABC, Generic[ContentT]):

@@ -15,7 +15,6 @@ from collections import OrderedDict
 from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
-import structlog
 from aiohttp import web
 
 from agents.mailer.tokens import Click, Open, Source
@@ -26,6 +25,7 @@ from schemas.commands import TrackingMode
 from schemas.records import OutRecord
 from schemas.tracking import Hit, HitKind, strictest
 from streams.log import LogError
+from streams.logging import get_logger
 from streams.partitioner import partition_of
 from streams.public.desk import Desk
 from streams.supervision import watched
@@ -41,7 +41,7 @@ PIXEL = bytes.fromhex(
 )
 """A transparent GIF of one pixel."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class _Seen(NamedTuple):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
-
 from schemas import topics
 from schemas.customer import Customer, decode_customer
 from schemas.stored import is_erased
 from streams.customers import NotOwned
 from streams.internal.asking import Lookups
 from streams.log import Log, LogError
+from streams.logging import get_logger
 from streams.lookup import latest_state
 
 SECONDS = 4.0
@@ -22,7 +21,7 @@ another one asks that one; while nobody has it, the changelog is read as a recov
 AT_ONCE = 2
 """Customers of others at the same time: a page that is asked for again and again costs little."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Unseen(Exception):

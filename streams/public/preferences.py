@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-import structlog
 from aiohttp import web
 from multidict import MultiDictProxy
 
@@ -26,6 +25,7 @@ from agents.profile import language
 from schemas.customer import Customer
 from schemas.events import Event
 from streams.log import LogError
+from streams.logging import get_logger
 from streams.public.desk import Desk
 from streams.public.people import People, Unseen
 from streams.public.words import WORDS, Words
@@ -41,7 +41,7 @@ _ANSWERS: Mapping[str, tuple[str, ...]] = {
     "language": tuple(WORDS),
 }
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-import structlog
 from aiohttp import web
 
 from agents.mailer.render import Rendered
@@ -16,6 +15,7 @@ from schemas.signing import Signer
 from streams.clock import Clock
 from streams.internal.asking import Lookups
 from streams.log import Log
+from streams.logging import get_logger
 from streams.public.answering import Answering
 from streams.public.asking import Asking
 from streams.public.desk import Desk
@@ -33,7 +33,7 @@ MAX_BODY = 65_536
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class PublicSite:

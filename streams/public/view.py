@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import structlog
 from aiohttp import web
 
 from agents.mailer.render import Rendered, RenderError
 from agents.mailer.tokens import View
 from schemas.commands import SendCommand
 from streams.log import LogError
+from streams.logging import get_logger
 from streams.lookup import find_command
 from streams.public.desk import Desk
 from streams.public.pages import MAIL_POLICY
@@ -21,7 +21,7 @@ AT_ONCE = 4
 
 SECONDS = 10.0
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class MailView:

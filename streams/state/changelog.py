@@ -14,15 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import structlog
-
 from schemas.records import OutRecord
 from schemas.stored import FIRST_TERM, NEVER, OWNER_KEY, head, is_newer, pack
 from streams.log import Log
+from streams.logging import get_logger
 from streams.state.recovery import Recovered, Report, recover
 from streams.state.store import Item, Store
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Overtaken(Exception):

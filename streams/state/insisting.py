@@ -13,16 +13,16 @@ mixed, that is too little: then rebuild with RITORNO_ACCEPT_UNSIGNED, and go on 
 from __future__ import annotations
 
 import msgspec
-import structlog
 
 from schemas.records import Record
 from schemas.signing import SIGNATURE, NotSigned, Signer
 from schemas.stored import NEVER, PROGRESS_KEY, UNDECIDED, Progress, pack_progress
 from streams.log import Log
+from streams.logging import get_logger
 from streams.state.changelog import Changelog, Overtaken
 from streams.state.recovery import read_progress
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 async def decide(

@@ -22,8 +22,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-import structlog
-
 from schemas.records import Record
 from schemas.stored import (
     PROGRESS_KEY,
@@ -34,13 +32,14 @@ from schemas.stored import (
     unpack_progress,
 )
 from streams.log import Log
+from streams.logging import get_logger
 from streams.state.store import StateError, Store
 
 STALE_MS = 24 * 3_600_000
 """A store that lags by more starts again from nothing: Kafka keeps tombstones for
 `delete.retention.ms`, a day by default, so later than that it may have missed a deletion."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 Report = Callable[[int, int], None]
 """Called after each chunk with the offsets read so far and those to be read in all."""

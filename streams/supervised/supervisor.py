@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
-import structlog
 from aiohttp import web
 
 from streams.failures import WorkerFailed
+from streams.logging import get_logger
 from streams.monitoring.admin import AdminServer
 from streams.settings import Settings
 from streams.settings.values import Address
@@ -33,7 +33,7 @@ STEADY_SECONDS = 60.0
 _SPAWN = multiprocessing.get_context("spawn")
 """A new interpreter each: a fork would take the event loop and its threads along."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def run_processes(settings: Settings, processes: int) -> None:

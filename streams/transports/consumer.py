@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import faust
-import structlog
 from faust.transport.consumer import Consumer
 from faust.types import TP, ConsumerMessage
 
 from schemas.records import Record
+from streams.logging import get_logger
 from streams.transports.batch import PartitionBatch, TopicPartition
 from streams.transports.gate import Gate
 from streams.transports.held import Want
@@ -40,7 +40,7 @@ A watermark that isn't committed costs a repetition, never an event."""
 PAUSE_AFTER_ERROR = 1.0
 """Seconds before the next fetch after one that failed."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def app_settings() -> dict[str, Any]:

@@ -25,11 +25,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import structlog
-
 from schemas.failures import Failure
 from schemas.records import Record
 from schemas.stored import Damaged, FutureFormat
+from streams.logging import get_logger
 from streams.state.store import StateError
 from streams.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
 from streams.transports.held import (
@@ -54,7 +53,7 @@ AHEAD = 1
 """Batches of one partition that wait for their turn. One: the next is there when a batch is done,
 and at most two batches of each partition are held in memory."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(slots=True)

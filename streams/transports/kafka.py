@@ -33,7 +33,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import aiokafka
-import structlog
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError
@@ -42,6 +41,7 @@ from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
 
 from schemas.records import Record
+from streams.logging import get_logger
 from streams.logs.kafka import record_of
 from streams.logs.kafka.security import KafkaSecurity
 from streams.transports.batch import TopicPartition
@@ -70,7 +70,7 @@ others learn of it by their next heartbeat. Brokers refuse sessions below 6 s by
 
 _NEVER = -math.inf
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def app_settings(

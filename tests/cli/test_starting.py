@@ -21,10 +21,11 @@ BROKER = {"aiokafka", "faust", "mode"}
 HTTP = {"email_validator", "aiohttp", "aiosmtplib", "aiosmtpd", "dns"}
 RULES = {"cel", "prompt_toolkit", "agents.vocabulary", "agents.customer"}
 MAILS = {"jinja2", "mrml", "css_inline", "babel", "cryptography"}
-SCREEN = {"rich", "structlog"}
+LOGS = {"structlog"}
+SCREEN = {"rich"}
 MODELS = {"pydantic", "schemas.events", "schemas.definitions", "streams.settings"}
 
-HEAVY = BROKER | HTTP | RULES | MAILS
+HEAVY = BROKER | HTTP | RULES | MAILS | LOGS
 
 EVENT = """{"type": "identify", "messageId": "1", "userId": "anna", "traits": {"name": "Anna"}}\n"""
 
@@ -50,9 +51,9 @@ CALLS = {
     "suppressions list": HEAVY | {"schemas.definitions"},
     "import --help": HEAVY | {"schemas.definitions"},
     "bounces classify events.ndjson": HEAVY | {"schemas.definitions"},
-    "dkim show": BROKER | HTTP | RULES | {"schemas.definitions"},
-    "workflows lint": BROKER | HTTP | MAILS,
-    "templates list": BROKER | HTTP,
+    "dkim show": BROKER | HTTP | RULES | LOGS | {"schemas.definitions"},
+    "workflows lint": BROKER | HTTP | MAILS | LOGS,
+    "templates list": BROKER | HTTP | LOGS,
 }
 
 SCRIPT = """

@@ -3,7 +3,10 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
@@ -65,6 +68,41 @@ def test_libraries_are_quiet_until_something_is_wrong(stream: io.StringIO) -> No
     logging.getLogger("streams.transports.kafka").info("[^-Consumer]: Starting...")
     logging.getLogger("aiokafka").error("broker gone")
     assert [line["message"] for line in lines(stream)] == ["broker gone"]
+
+
+def test_what_is_logged_first_looks_as_what_is_logged_later() -> None:
+    """structlog is imported only then."""
+    script = """
+import logging, sys
+from streams.logging import configure_logging, get_logger
+configure_logging()
+assert "structlog" not in sys.modules
+logging.getLogger("aiokafka").error("broker gone")
+for number in range(2):
+    get_logger("streams.worker").warning("refused", to="maria.rossi@posta.it", number=number)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == ""
+    gone, *refused = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (gone["message"], gone["logger"], gone["level"]) == ("broker gone", "aiokafka", "error")
+    assert [(line["message"], line["number"], line["to"]) for line in refused] == [
+        ("refused", number, "m***@posta.it") for number in range(2)
+    ]
+    assert [set(line) for line in refused] == 2 * [{*gone, "number", "to"}]
+
+
+def test_only_logging_itself_imports_structlog() -> None:
+    """Or what is logged before it is configured would go to stdout."""
+    sources = Path(__file__).parents[2]
+    importing = {
+        str(path.relative_to(sources))
+        for package in ("agents", "schemas", "streams")
+        for path in (sources / package).rglob("*.py")
+        if "import structlog" in path.read_text()
+    }
+    assert importing == {"streams/logging.py"}
 
 
 def test_debug_shows_all(stream: io.StringIO) -> None:

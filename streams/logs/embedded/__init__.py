@@ -24,8 +24,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
-
 from schemas.records import OutRecord, Record
 from streams.clock import Clock
 from streams.log import (
@@ -36,6 +34,7 @@ from streams.log import (
     TopicSpec,
     UnknownTopic,
 )
+from streams.logging import get_logger
 from streams.logs.embedded import file, tables
 from streams.logs.embedded.editing import Editor
 from streams.logs.embedded.tables import Append, Commit, Extent, Topic
@@ -43,7 +42,7 @@ from streams.logs.embedded.upkeep import MIN_DIRTY, Upkeep
 from streams.logs.embedded.writer import Writer
 from streams.supervision import kept_up, watched
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 

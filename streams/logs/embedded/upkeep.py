@@ -14,13 +14,12 @@ from array import array
 from functools import partial
 from pathlib import Path
 
-import structlog
-
+from streams.logging import get_logger
 from streams.logs.embedded import file, tables
 from streams.logs.embedded.tables import OFFSET_BITS, OFFSET_MASK, Extent, Topic
 from streams.logs.embedded.writer import Writer
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 MIN_DIRTY = 10_000
 """Fewer new records than this are not worth a look at the partition."""

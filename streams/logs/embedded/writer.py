@@ -17,13 +17,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import structlog
-
 from streams.log import LogError
+from streams.logging import get_logger
 from streams.logs.embedded import file, tables
 from streams.logs.embedded.tables import Append, Commit
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 T = TypeVar("T")
 

@@ -10,20 +10,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
-import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from schemas.dead_letters import MAX_LETTER_BYTES
 from schemas.records import OutRecord
 from streams.log import LogUnavailable, RecordTooLarge
+from streams.logging import get_logger
 from streams.logs.kafka.patience import Patience, started
 from streams.topology import DEAD_LETTERS, RECORD_BYTES
 
 BATCH_BYTES = 512 * 1024
 """Bytes of one record batch; larger ones gain nothing and delay the other partitions."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Producer:

@@ -7,8 +7,6 @@ import hashlib
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-import structlog
-
 from agents.mailer.bounces.matching import ReadLink, match, outcome
 from agents.mailer.bounces.reading import UNREADABLE, classify
 from agents.mailer.bounces.verdict import Verdict
@@ -20,6 +18,7 @@ from schemas.signing import Signer
 from schemas.wire import to_record
 from streams.clock import Clock
 from streams.log import Log
+from streams.logging import get_logger
 from streams.mail.inbound.kept import KeptMessages
 from streams.partitioner import partition_of
 
@@ -33,7 +32,7 @@ last two are kept for a person to read."""
 
 DIGEST_BYTES = 16
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class ReturnMetrics(Protocol):

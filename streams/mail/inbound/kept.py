@@ -10,9 +10,8 @@ import asyncio
 import os
 from pathlib import Path
 
-import structlog
-
 from streams.clock import Clock
+from streams.logging import get_logger
 from streams.supervision import kept_up
 
 DAY_MS = 86_400_000
@@ -20,7 +19,7 @@ DAY_MS = 86_400_000
 EVERY_MS = 3_600_000
 """Between two looks for messages that are too old: an hour more or less is nothing to a day."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class KeptMessages:

@@ -13,11 +13,11 @@ import contextlib
 from functools import partial
 from typing import Any
 
-import structlog
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from agents.mailer.verp import FEEDBACK, GENERIC, BadReference
 from streams.log import LogError
+from streams.logging import get_logger
 from streams.mail.inbound.intake import Intake
 
 LARGEST_MESSAGE = 5 * 1024 * 1024
@@ -32,7 +32,7 @@ SILENCE = 60.0
 CONNECTIONS = 20
 """At once: the mail server before it keeps a few open."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Listener:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import structlog
-
 from agents.mailer.bounces.message import LARGEST
+from streams.logging import get_logger
 from streams.mail.inbound.files import is_maildir
 from streams.mail.inbound.intake import Intake
 
 SEEN = ":2,S"
 """Appended to the name of a message that was read, in `cur`."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Maildir:

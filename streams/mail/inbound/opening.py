@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
-import structlog
-
 from agents.mailer.settings import MailSettings
 from agents.mailer.tokens import BadToken, Tokens, Unsubscribe
 from agents.mailer.verp import Reference, ReturnAddresses
@@ -13,6 +11,7 @@ from schemas.signing import Signer
 from streams.clock import Clock
 from streams.failures import WorkerFailed
 from streams.log import Log
+from streams.logging import get_logger
 from streams.mail.inbound.imap import ImapPoller, Mailbox, parse_imap
 from streams.mail.inbound.intake import Intake, ReturnMetrics, Way
 from streams.mail.inbound.kept import KeptMessages
@@ -25,7 +24,7 @@ from streams.settings.sources import PREFIX
 KEPT = "returned"
 """Directory, under data_dir, of messages that a person should read."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Inbound:

@@ -6,16 +6,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-import structlog
-
 from streams.log import LogError
+from streams.logging import get_logger
 from streams.mail.inbound.imap import ImapError
 from streams.mail.inbound.intake import ReturnMetrics, Way
 
 LONGEST_PAUSE = 600.0
 """Seconds after repeated failures: the pause doubles up to it."""
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Pollable(Protocol):
