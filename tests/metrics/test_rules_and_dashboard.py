@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from streams.monitoring.gate_metrics import GateCounts
 from streams.monitoring.metrics import Metrics
 from streams.supervised.board import Member, of_processes
+from streams.transports.gate import Gate
 from tests.metrics.prometheus import needs_prometheus
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -38,6 +40,13 @@ def exposed() -> set[str]:
         suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
         names |= {family.name + suffix for suffix in suffixes.get(family.type, ("",))}
     return names
+
+
+def of_partitions() -> set[str]:
+    """Those that a worker has of its partitions besides."""
+    registry = CollectorRegistry()
+    registry.register(GateCounts(Gate()))
+    return {f"{each.name}_total" for each in registry.collect()}
 
 
 def mentioned(expression: str) -> set[str]:
@@ -65,7 +74,7 @@ def test_promtool_agrees(command: list[str]) -> None:
 
 
 def test_rules_speak_of_metrics_that_exist() -> None:
-    known = exposed()
+    known = exposed() | of_partitions()
     for rule in [*RECORDS, *ALERTS]:
         plain = re.sub(r"\w+:\w+:\w+", "", rule["expr"])  # what other rules have recorded
         assert mentioned(plain) <= known, rule["expr"]
@@ -105,7 +114,7 @@ def test_panels_explain_themselves_and_ask_for_what_exists(panel: dict[str, Any]
     for target in panel["targets"]:
         assert target["datasource"]["uid"] == "${datasource}"
         assert mentioned(target["expr"])
-        assert mentioned(target["expr"]) <= exposed()
+        assert mentioned(target["expr"]) <= exposed() | of_partitions()
         assert 'job="$job"' in target["expr"]
 
 
