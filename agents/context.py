@@ -44,6 +44,8 @@ class Context:
     """Expressions that failed, to be counted."""
     size: int = 0
     """Bytes of the event at hand as it lay in the log."""
+    has_visitor: bool = False
+    """Whether a visitor of the same id is known, where the event at hand erases a customer."""
 
     def turn(self, cause: str = "", *, begins: bool = True) -> None:
         """Begin another state change."""

@@ -172,7 +172,7 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     if scored:
         score.score(customer, event, plan.scored, time, context)
     standing.look(customer, plan.looks[scored][acquired], context)
-    if event.anonymous_id is not None and not customer.became:
+    if event.anonymous_id is not None and not customer.became and not speaking.by_visitor(event):
         identity.link(customer, event.anonymous_id, event, context)
     runs = customer.runs or customer.finished
     if occurred or plan.begins or (runs and event.type in context.live.definitions.listens_to):
@@ -236,10 +236,10 @@ def _is_afterwards(event: Event) -> bool:
 
 def _erase(customer: Customer, event: Event, context: Context) -> None:
     """Forget everything. What is left is the offset, so that the past can't come back."""
-    if event.type == "visitor.forgotten" and (
-        speaking.is_customers(customer) or customer.became not in ("", event.data.customer_id)
+    if event.type == "visitor.forgotten" and not identity.is_forgotten_with(
+        customer, event.data.customer_id
     ):
-        return  # no visitor of theirs, or the device is somebody else's by now
+        return
     turn.end_all(customer, "customer.erased", context)
     identity.forget_visitors(customer, event, context)
     erased = CustomerErased(id=f"{event.id}:erased", time=context.now, customer=customer.key)

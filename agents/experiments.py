@@ -6,11 +6,13 @@ import hashlib
 
 from schemas.customer import Customer
 from schemas.definitions.steps import SplitStep, Variant
+from schemas.reference import id_of
 
 
 def assign(customer: Customer, step: SplitStep) -> Variant:
     """Return the customer's variant: a hash of customer and experiment, the same for ever."""
-    drawn = hashlib.blake2b(f"{customer.key}\0{step.experiment}".encode(), digest_size=8).digest()
+    about = f"{id_of(customer.key)}\0{step.experiment}"
+    drawn = hashlib.blake2b(about.encode(), digest_size=8).digest()
     place = int.from_bytes(drawn, "big") % 100
     for variant in step.split:
         place -= variant.share

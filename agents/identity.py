@@ -1,9 +1,10 @@
 """Visitors who become customers.
 
-A visitor is an actor under an anonymous id. Whoever learns first who it is, the visitor's actor or
-the customer's, makes sure that the visitor's actor knows: it then sends what it knows to the
-customer's actor, once, and forwards everything from then on. All of it by events in the one log,
-with ids derived from what caused them, so a crash in between repeats and changes nothing.
+A visitor is an actor under an anonymous id, in a namespace of its own (`schemas/reference.py`), and
+only visitors become somebody. Whoever learns first who it is, the visitor's actor or the
+customer's, makes sure that the visitor's actor knows: it then sends what it knows to the customer's
+actor, once, and forwards everything from then on. All of it by events in the one log, with ids
+derived from what caused them, so a crash in between repeats and changes nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from schemas.customer.person import LINKED_VISITORS
 from schemas.events import Event
 from schemas.events.own import VisitorForgotten, VisitorLinked, VisitorMerged
 from schemas.events.person import CustomerIdentified
+from schemas.reference import id_of, is_visitors, of_visitor
 from schemas.wire import MAX_EVENT_BYTES, to_record
 
 SOURCE = "/ritorno/customers"
@@ -68,6 +70,7 @@ def forward(customer: Customer, event: Event, context: Context) -> None:
         customer=customer.became,
         anonymous_id=None,
         named=False,  # that was the visitor
+        forwarded=True,
         time=context.when(event.time),  # its time must not change because it took a detour
         signature=b"",  # it is signed as what it is now
     )
@@ -78,8 +81,7 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Occur
     """Link a visitor and a customer; this actor may be either."""
     data: CustomerIdentified = event.data
     visitor_id = data.anonymous_id or event.anonymous_id
-    customer_id = data.customer_id or customer.key
-    if customer_id == customer.key:
+    if data.customer_id in (None, id_of(customer.key)):
         if customer.became:
             _pass_on(customer, event, visitor_id, context)
             return []
@@ -88,13 +90,13 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Occur
             link(customer, visitor_id, event, context, again=True)
         return []
     _see_that_it_fits(event, context)
-    if customer_id not in customer.visitors and speaking.is_customers(customer):
+    if not is_visitors(customer.key):
+        if data.customer_id in customer.visitors:  # the wrong way round, and known already
+            profile.take_traits(customer, data, context)
+            return []
         problem = f"{customer.key[:64]!r} is a customer already, and becomes nobody else"
         raise Refused("reserved", f"customer_id: {problem}")
-    if customer_id in customer.visitors:
-        profile.take_traits(customer, data, context)
-        return []  # it has become this customer already; the other way round would be a circle
-    _become(customer, customer_id, event, context)
+    _become(customer, data.customer_id, event, context)
     _pass_on(customer, event, None, context)
     return []
 
@@ -104,24 +106,27 @@ def link(
 ) -> None:
     """Tell the visitor's actor who it is, the first time that this customer is seen with it.
 
-    `again`: also later, since the device may have been somebody else's in between.
+    `again`: also later, since the device may have been somebody else's in between. A visitor is
+    nobody whom another becomes.
     """
+    visitor_id = id_of(visitor_id)
     known = visitor_id in customer.visitors
-    if visitor_id == customer.key or (known and not again):
+    if is_visitors(customer.key) or (known and not again):
         return
     _know(customer, visitor_id)
-    _tell(visitor_id, "visitor.linked", VisitorLinked(customer_id=customer.key), event, context)
+    _tell(
+        of_visitor(visitor_id),
+        "visitor.linked",
+        VisitorLinked(customer_id=customer.key),
+        event,
+        context,
+    )
 
 
 def linked(customer: Customer, event: Event, context: Context) -> list[Occurred]:
     """This visitor is told who it is."""
     data: VisitorLinked = event.data
-    if data.refused:
-        customer.visitors = [each for each in customer.visitors if each != data.customer_id]
-    elif speaking.is_customers(customer):
-        answer = VisitorLinked(customer_id=customer.key, refused=True)
-        _tell(data.customer_id, "visitor.linked", answer, event, context)
-    elif data.customer_id not in customer.visitors:  # that would be a circle
+    if not speaking.is_customers(customer):  # as one may be who was held back
         _become(customer, data.customer_id, event, context)
     return []
 
@@ -136,7 +141,7 @@ def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]
     except ValueError as error:
         raise Refused("invalid_event", f"state: {error}"[:200]) from None
     orders.require_room_for(customer, visitor)
-    for visitor_id in (*visitor.visitors, data.anonymous_id):
+    for visitor_id in (*visitor.visitors, id_of(data.anonymous_id)):
         _know(customer, visitor_id)
     _adopt_profile(customer, visitor, context)
     score.adopt(customer, visitor, context)
@@ -151,21 +156,28 @@ def merged(customer: Customer, event: Event, context: Context) -> list[Occurred]
     changed = cart.adopt(customer.cart, visitor.cart)
     adopting.adopt(customer, visitor, context, with_cart=bool(changed))
     orders.adopt(customer, visitor)
-    if visitor.order_ids:
-        customer.is_customer = True  # whose orders they are, the shop has told the visitor's actor
+    customer.is_customer = True  # the shop has said so, to the visitor's actor
     return consent.adopt(customer, visitor) + changed
 
 
 def forget_visitors(customer: Customer, event: Event, context: Context) -> None:
-    """Let the actors under which this customer was a visitor forget who it was."""
-    for visitor_id in customer.visitors:
-        forgotten = VisitorForgotten(customer_id=customer.key)
-        _tell(visitor_id, "visitor.forgotten", forgotten, event, context)
+    """Let the actors under which this customer was a visitor forget who it was, and the visitor of
+    the same id: who asks for an erasure knows only the id."""
+    own = [customer.key] if context.has_visitor else []
+    for visitor_id in dict.fromkeys((*customer.visitors, *own)):
+        forgotten = VisitorForgotten(customer_id=id_of(customer.key))
+        _tell(of_visitor(visitor_id), "visitor.forgotten", forgotten, event, context)
+
+
+def is_forgotten_with(visitor: Customer, customer_id: str) -> bool:
+    """Whether a visitor is to be forgotten with a customer: not when the device is somebody else's
+    by now."""
+    if speaking.is_customers(visitor):
+        return False
+    return visitor.became in ("", customer_id) or customer_id == id_of(visitor.key)
 
 
 def _become(customer: Customer, customer_id: str, event: Event, context: Context) -> None:
-    if customer_id == customer.key:
-        return
     if not customer.became:
         _hand_over(customer, customer_id, event, context)
     customer.became = customer_id  # a shared device may change hands; what comes then goes there
@@ -182,12 +194,13 @@ def _see_that_it_fits(event: Event, context: Context) -> None:
 
 def _pass_on(customer: Customer, event: Event, visitor_id: str | None, context: Context) -> None:
     """Let the customer that this actor has become know the traits, as news about itself."""
+    visitor_id = None if visitor_id is None else id_of(visitor_id)
     data = event.data.model_copy(update={"customer_id": None, "anonymous_id": visitor_id})
     forward(customer, event._replace(data=data), context)
 
 
 def _know(customer: Customer, visitor_id: str) -> None:
-    if visitor_id not in (*customer.visitors, customer.key):
+    if visitor_id not in customer.visitors:
         customer.visitors.append(visitor_id)
         del customer.visitors[:-LINKED_VISITORS]
 

@@ -14,7 +14,7 @@ from agents.mentions import Mentions
 from agents.visitors import Forgetting
 from schemas.customer import Customer, decode_customer, encode_customer, encode_erased
 from schemas.customer.named import named, named_in
-from schemas.stored import FutureFormat, head
+from schemas.stored import FutureFormat, head, is_erased
 
 
 class UnreadableCustomer(ValueError):
@@ -63,6 +63,17 @@ class Customers:
             return self._forget(key, customer)
         return customer
 
+    def peek(self, key: bytes) -> Customer | None:
+        """Return what is kept, None for nothing; who isn't known doesn't take up room for that.
+        Raises UnreadableCustomer."""
+        if key not in self.decoded:
+            stored = self._changed.get(key) or self._load(key)
+            if stored is None:
+                return None
+            if isinstance(stored, bytes) and is_erased(stored):
+                return Customer(key=key.decode(), applied=head(stored).applied)
+        return self.get(key)
+
     def _forget(self, key: bytes, customer: Customer) -> Customer:
         """Return somebody of whom nothing is known; what was changed before is still written."""
         if isinstance(self._changed.get(key), Customer):
@@ -81,6 +92,11 @@ class Customers:
 
     def note_change(self, key: bytes, customer: Customer) -> None:
         """What `get` has returned has been changed."""
+        self._changed[key] = customer
+
+    def note_left(self, key: bytes, customer: Customer) -> None:
+        """What `get` has returned was taken over by another: it is written behind that one."""
+        self._changed.pop(key, None)
         self._changed[key] = customer
 
     def changed(self) -> list[tuple[bytes, bytes]]:

@@ -29,6 +29,7 @@ from agents.definitions import Definitions, Live
 from agents.effects import Effect, refused, reported
 from agents.held_back import HeldBack
 from agents.keeping import Customers, UnreadableCustomer, stored_form
+from agents.namespaces import addressed_to
 from agents.timers import Timers
 from schemas.aside import SetAside
 from schemas.checking import Unreadable
@@ -228,7 +229,7 @@ class Mending:
             self._refuse(record, INTERNAL_ERROR, error)
             return
         try:
-            event = self._parse(record)
+            event = addressed_to(customer.key, self._parse(record))
             if event.time is None:
                 event = event._replace(time=record.timestamp)
             context.size = len(record.value or b"")

@@ -49,6 +49,7 @@ from agents.effects import Effect, move
 from agents.held_back import HeldBack
 from agents.keeping import Customers, UnreadableCustomer
 from agents.mending import INTERNAL_ERROR, Mending
+from agents.namespaces import Namespaces
 from agents.origins import Origins
 from agents.tellings import TELLINGS, Tellings, Waiting
 from agents.timers import Timers
@@ -60,6 +61,7 @@ from schemas.customer.named import RUN_PREFIX, named
 from schemas.events import PRODUCTS, RETRY, WORKFLOWS, Event
 from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord, Record
+from schemas.reference import bare_key, of_visitor
 from schemas.reserved import is_anybodys
 from schemas.retry import Retry
 from schemas.signing import Signer
@@ -67,9 +69,12 @@ from schemas.stored import (
     ARRIVALS_KEY,
     NEVER,
     PRODUCT_PREFIX,
+    TURNS_KEY,
     Progress,
     pack_arrivals,
+    pack_turns,
     unpack_arrivals,
+    unpack_turns,
 )
 from schemas.topics import CUSTOMER_EVENTS
 from schemas.unfinished import LAYOUT_KEY, Change, Telling, pack_layout, unpack_layout
@@ -153,6 +158,10 @@ class PartitionActors(Mending):
         self._ahead: list[tuple[int, bytes, int]] = []
         """(applied, customer, due) of who was due, but is ahead of the log."""
         self._visited: set[bytes] = set()
+        turns = unpack_turns(load(TURNS_KEY))
+        self._namespaces = Namespaces(
+            self._customers.peek, held, self._visited, turns, self._offset
+        )
         self._changed_products: dict[str, bytes | None] = {}
         self._effects: list[Effect] = []
         self._counts = Counts()
@@ -287,6 +296,8 @@ class PartitionActors(Mending):
         # So do these: whoever finds one of the new visitors knows that it was new here.
         if births := self._arrivals.take():
             states.append((ARRIVALS_KEY, pack_arrivals(births)))
+        if turns := self._namespaces.take():
+            states.append((TURNS_KEY, pack_turns(turns)))
         begun, ended = self._tellings.take()
         states += begun
         states += customers
@@ -549,10 +560,19 @@ class PartitionActors(Mending):
                 self._effects.append(move(OutRecord(*record[4:]), key))
                 self._counts.events[event.type, "moved"] += 1
                 return
+            whom = self._namespaces.address(event, key, record.offset)
+            if whom is not None:
+                event, key = whom.event, whom.key
+                if whom.adopts:
+                    self._adopt(bare_key(key), record.offset, budget, context)
+                elif whom.begins:
+                    self._begin(key, record.offset)
             if key in self._held.customers and not self._begins_anew(event, key):
                 self._let_wait(event, key, record)
                 return
             context.size = len(record.value or b"")
+            if event.type in actor.ERASES:
+                context.has_visitor = self._namespaces.has_visitor(key)
             self._apply(event, key, record.offset, budget, context)
         except (Unreadable, Refused) as error:
             self._refuse(record, error.reason, error.detail)
@@ -565,10 +585,7 @@ class PartitionActors(Mending):
             self._arrivals.repeat(event, offset, self._now)
             self._counts.events[event.type, "repeated"] += 1
             return
-        if budget is not NO_BUDGET and self._tellings:
-            self._catch_up(key, customer, offset, context)
-        if budget.left_timers:
-            self._wake_until(self._now, key, customer, offset, context)
+        self._bring_up(key, customer, offset, budget, context)
         before, became, counts = customer.engagement.value, customer.became, self._counts
         was_customers = customer.heard == 0 and speaking.was_customers(customer)
         if customer.first_seen or became:
@@ -588,6 +605,39 @@ class PartitionActors(Mending):
         after = customer.engagement.value
         if after != before:
             counts.scores["up" if after > before else "down"] += 1
+
+    def _bring_up(
+        self, key: bytes, customer: Customer, offset: int, budget: Budget, context: Context
+    ) -> None:
+        """Let a customer do what comes before the current record."""
+        if budget is not NO_BUDGET and self._tellings:
+            self._catch_up(key, customer, offset, context)
+        if budget.left_timers:
+            self._wake_until(self._now, key, customer, offset, context)
+
+    def _adopt(self, bare: bytes, offset: int, budget: Budget, context: Context) -> None:
+        """Let the visitor's record take over the one in doubt, of the same id."""
+        name = bare.decode()
+        key = of_visitor(name).encode()
+        raw, visitor = self._customers.get(bare), self._customers.get(key)
+        if visitor.applied < offset:  # else it had done so before a crash
+            self._bring_up(bare, raw, offset, budget, context)
+            visitor.become(raw)
+            visitor.key, visitor.weight = key.decode(), 0  # it is weighed again
+            for mail in visitor.pending:
+                mail.customer = mail.customer or name
+            self._note_change(key, visitor, offset)
+            self._visited.add(key)  # it has to receive the record yet
+        self._begin(bare, offset)
+        self._customers.note_left(bare, raw)
+
+    def _begin(self, key: bytes, offset: int) -> None:
+        """Nothing is known under this key any more, and the current record may be for it."""
+        customer = self._customers.get(key)
+        customer.become(Customer(key=key.decode()))
+        self._timers.remove(key)
+        self._note_change(key, customer, offset)
+        self._visited.add(key)
 
     def _arrive(self, customer: Customer, event: Event, offset: int, context: Context) -> bool:
         """Receive the first event of somebody; return False when there is no room for a visitor,

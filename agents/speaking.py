@@ -14,6 +14,7 @@ from agents.visitors import LOOKING
 from schemas.customer import Customer
 from schemas.events import Event
 from schemas.events.person import CustomerIdentified
+from schemas.reference import id_of, is_visitors
 
 _OF_CUSTOMERS = frozenset(
     {"customer.created", "customer.updated", "customer.erasure_requested",
@@ -25,9 +26,14 @@ _OF_CUSTOMERS = frozenset(
 _MAY_BE_OF_CUSTOMERS = _OF_CUSTOMERS | {"customer.identified"}
 
 
+def of_itself(event: Event) -> bool:
+    """Whether the sender says that a visitor speaks, of itself."""
+    return event.anonymous_id == event.customer and (event.public or not event.named)
+
+
 def by_visitor(event: Event) -> bool:
     """Whether the sender says that a visitor speaks of itself, or speaks for everybody."""
-    return event.public or event.anonymous_id == event.customer
+    return event.public or of_itself(event)
 
 
 def of_customer(event: Event) -> bool:
@@ -35,7 +41,7 @@ def of_customer(event: Event) -> bool:
     that has passed it on."""
     if not event.named and event.type not in _MAY_BE_OF_CUSTOMERS:
         return False  # as of nearly all
-    if by_visitor(event):
+    if by_visitor(event) or is_visitors(event.customer):
         return False
     if event.type == "customer.identified":
         data: CustomerIdentified = event.data
@@ -75,5 +81,5 @@ def check(customer: Customer, event: Event) -> None:
 def _names_somebody(event: Event) -> bool:
     return event.type == "customer.identified" and event.data.customer_id not in (
         None,
-        event.customer,
+        id_of(event.customer),
     )

@@ -16,6 +16,7 @@ from collections import Counter
 from schemas.checking import Unreadable
 from schemas.events import PRODUCTS, RETRY, WORKFLOWS, Event
 from schemas.records import Record
+from schemas.reference import is_visitors
 from schemas.reserved import reserved, reserved_id
 from schemas.signing import NUMBER, NotSigned, Signer, number_of
 from schemas.stored import Progress
@@ -49,8 +50,13 @@ class Trust:
         if named := reserved_id(event):
             raise Unreadable("reserved", named)
         if claim := reserved(event):
-            # Release 0.1 wrote no origins: that one isn't signed can't be because it is old.
-            self._is_signed(event.type, record, claim, insists=event.origin is not None)
+            # Release 0.1 wrote neither: that they aren't signed can't be because they are old.
+            self._is_signed(
+                event.type,
+                record,
+                claim,
+                insists=event.origin is not None or is_visitors(event.customer),
+            )
 
     def check_control(self, kind: str, record: Record) -> None:
         """Raise Unreadable when a control record or a command isn't ours, or when it has a number

@@ -18,6 +18,8 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 
 import msgspec
 
+from schemas.reference import VISITOR
+
 RECORD_BYTES = 512 * 1024
 """Of a customer's record: half of what a log takes by default, so that what is made of a record (a
 merge, the restoring of one) is taken as well."""
@@ -50,7 +52,11 @@ class InNumber(NamedTuple):
     at_most: int
 
 
+REFERENCE_BYTES = KEY_BYTES + len(VISITOR)
+"""Of who a record is about: an id, and whether it is a visitor's (`schemas/reference.py`)."""
+
 Key = Annotated[str, InBytes(KEY_BYTES)]
+Reference = Annotated[str, InBytes(REFERENCE_BYTES)]
 Name = Annotated[str, InBytes(63)]
 """Of a workflow, a step, a segment: as definitions may call one."""
 Word = Annotated[str, InBytes(32)]

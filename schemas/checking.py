@@ -15,6 +15,7 @@ from schemas.bounds import KEY_BYTES, InBytes, fits
 from schemas.events import PAYLOADS
 from schemas.events.fields import Id
 from schemas.instant import parse_instant
+from schemas.reference import VISITOR, is_visitors
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _PLAIN_ID = re.compile(r"[!-~]{1,200}")
@@ -177,6 +178,13 @@ def checked_id(name: str, value: Any) -> str:
     if not fits(checked, KEY_BYTES):
         raise too_long(name, checked, KEY_BYTES)
     return checked
+
+
+def checked_reference(name: str, value: str) -> str:
+    """Return an id, or a visitor's reference. Raises Unreadable, with `name` as the place."""
+    if is_visitors(value):
+        return VISITOR + checked_id(name, value.removeprefix(VISITOR))
+    return checked_id(name, value)
 
 
 def checked_time(name: str, value: Any) -> int:

@@ -10,6 +10,7 @@ import msgspec
 from schemas.customer import Customer
 from schemas.instant import to_rfc3339
 from schemas.money import amount_text
+from schemas.reference import id_of, is_visitors
 from schemas.stored import NEVER
 
 _HIDDEN = frozenset(
@@ -34,10 +35,19 @@ _INSTANTS = frozenset(
 
 
 def describe(customer: Customer) -> dict[str, Any]:
-    """Return a customer's kept record as plain JSON data; unknown instants are null."""
+    """Return a customer's kept record as plain JSON data; unknown instants are null.
+
+    Of a visitor it has the bare id, and says that it is a visitor's.
+    """
     described = _plain(customer, is_instant=False)
     assert isinstance(described, dict)
+    if is_visitors(customer.key):
+        return {"key": id_of(customer.key), "visitor": True, **_without_key(described)}
     return described
+
+
+def _without_key(described: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in described.items() if name != "key"}
 
 
 def _plain(value: Any, *, is_instant: bool) -> Any:

@@ -6,6 +6,7 @@ from schemas.events import INTERNAL_TYPES, PAYLOADS, Event
 from schemas.events.person import CustomerIdentified
 from schemas.origin import HEADER as ORIGIN
 from schemas.outcomes import OUTCOMES
+from schemas.reference import is_visitors
 
 SUBJECTS = ("ritorno/", "ritorno:")
 """Begin the keys of actors of our own. No customer's or visitor's id does."""
@@ -45,12 +46,15 @@ def reserved(event: Event) -> str:
         return f"{ORIGIN}: only Ritorno's own actors have one"
     if event.source.startswith(SOURCES) and event.source != IMPORTED:
         return f"source: {event.source[:64]!r} is Ritorno's own"
+    if is_visitors(event.customer):
+        return f"key: {event.customer[:64]!r} is how only Ritorno itself names a visitor"
     return ""
 
 
 def reserved_id(event: Event) -> str:
     """Return the id of an actor of ours that an event has no business to name; empty if none."""
-    if event.customer.startswith(SUBJECTS) and event.type not in TOLD_TO_OURS:
+    ours = event.customer.startswith(SUBJECTS) and not is_visitors(event.customer)
+    if ours and event.type not in TOLD_TO_OURS:
         return f"customer id: {event.customer[:64]!r} is Ritorno's own"
     named = [event.anonymous_id] if event.anonymous_id is not None else []
     if event.type == "customer.identified":

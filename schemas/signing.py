@@ -30,6 +30,9 @@ NUMBER = "ritorno_number"
 SPEAKER = "ritorno_speaker"
 """`public`, where somebody in public speaks through a door of ours; absent: the shop does."""
 
+FORWARDED = b"visitor"
+"""In place of it: a visitor's actor passes on what was said, to the customer whom it names."""
+
 SIGNED = (
     "ce_type",
     "ce_id",

@@ -59,6 +59,9 @@ WAITING_PREFIX = b"\x00waiting/"
 """Begins the keys of the events that wait for them."""
 ARRIVALS_KEY = b"\x00arrivals"
 """Key of the offsets at which visitors were new (`agents/visitors.py`)."""
+TURNS_KEY = b"\x00turns"
+"""Key of the offsets at which a visitor's record took what came under the bare id, each with
+whether that was a whole record (`agents/namespaces.py`)."""
 
 FORMAT = 2
 """What this release writes."""
@@ -208,6 +211,7 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Progress)
 _OFFSETS = msgspec.msgpack.Decoder(list[int])
+_TURNS = msgspec.msgpack.Decoder(dict[int, bool])
 
 
 def pack_progress(progress: Progress, term: int = 0) -> bytes:
@@ -228,6 +232,16 @@ def unpack_arrivals(stored: bytes | None) -> list[int]:
     """Read what `pack_arrivals` wrote, nothing before the first one. Raises FutureFormat,
     Damaged."""
     return [] if stored is None else read_own("The list of new visitors", _OFFSETS, stored)
+
+
+def pack_turns(turns: dict[int, bool]) -> bytes:
+    """Return the kept form of what is kept under TURNS_KEY; not empty."""
+    return pack(max(turns), NEVER, _ENCODER.encode(turns))
+
+
+def unpack_turns(stored: bytes | None) -> dict[int, bool]:
+    """Read what `pack_turns` wrote, nothing before the first one. Raises FutureFormat, Damaged."""
+    return {} if stored is None else read_own("The list of turns", _TURNS, stored)
 
 
 def unpack_progress(stored: bytes) -> Progress:

@@ -19,6 +19,7 @@ from schemas.checking import (
     Unreadable,
     check_bytes,
     checked_id,
+    checked_reference,
     checked_time,
     decoded,
     first_error,
@@ -33,7 +34,7 @@ from schemas.instant import to_rfc3339
 from schemas.origin import Origin
 from schemas.products import Product
 from schemas.records import OutRecord, Record
-from schemas.signing import SIGNATURE, SPEAKER
+from schemas.signing import FORWARDED, SIGNATURE, SPEAKER
 
 MAX_EVENT_BYTES = 1_000_000
 """Kafka's default `max.message.bytes` less room for headers; no real order is near it."""
@@ -173,6 +174,8 @@ def to_record(event: Event) -> OutRecord:
         headers.append(("ce_subject", event.customer.encode()))
     if event.public:
         headers.append((SPEAKER, b"public"))
+    elif event.forwarded:
+        headers.append((SPEAKER, FORWARDED))
     if event.signature:
         headers.append((SIGNATURE, event.signature))
     value = data.model_dump_json(exclude_none=True, by_alias=True).encode()
@@ -198,7 +201,7 @@ def _parse_binary(key: bytes | None, headers: Mapping[str, bytes], value: bytes)
     id_ = checked_id("ce_id", _text(headers, "ce_id"))
     if key is None:
         raise Unreadable("missing_id", "key: the customer id is missing")
-    customer = checked_id("key", decoded("key", key))
+    customer = checked_reference("key", decoded("key", key))
     time = headers.get("ce_time")
     anonymous = headers.get("ce_anonymousid")
     data = validated_json(model, value)
@@ -215,6 +218,7 @@ def _parse_binary(key: bytes | None, headers: Mapping[str, bytes], value: bytes)
         None,
         headers.get("ce_subject") == key,
         headers.get(SPEAKER) == b"public",
+        headers.get(SPEAKER) == FORWARDED,
     )
 
 

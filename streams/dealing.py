@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from schemas.reference import id_of
 from schemas.wire import PRODUCT_UPDATED
 from streams.partitioner import partition_of
 
@@ -93,7 +94,7 @@ class Dealer:
 
     def home(self, person: str) -> int:
         """Return the partition of a customer or visitor."""
-        return partition_of(self._root(person).encode("utf-8", "replace"), self.partitions)
+        return partition_of(self._root(id_of(person)).encode("utf-8", "replace"), self.partitions)
 
     def _join(self, one: str, other: str) -> None:
         """The lower name stands for both, so that the order of the lines makes no difference."""
@@ -124,7 +125,7 @@ def _names(read: _Line) -> Iterator[str]:
     """Yield the ids that a line names, the one whom it is about first or second."""
     for each in _ids(read):
         if each is not None and each != "" and not isinstance(each, dict | list | bool):
-            yield str(each)  # shops send numbers as ids
+            yield id_of(str(each))  # shops send numbers as ids
 
 
 def _ids(read: _Line) -> Iterator[Any]:

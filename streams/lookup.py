@@ -9,13 +9,22 @@ which it was decided: it was appended soon after.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from agents.mailer.reading import read_record
 from schemas.checking import Unreadable
 from schemas.commands import Command, SendCommand
+from schemas.customer import Customer, decode_customer
 from schemas.records import Record
-from schemas.stored import PROGRESS_KEY, Progress, is_newer, is_readable_progress, unpack_progress
+from schemas.reference import both, is_visitors
+from schemas.stored import (
+    PROGRESS_KEY,
+    Progress,
+    is_erased,
+    is_newer,
+    is_readable_progress,
+    unpack_progress,
+)
 from streams.internal.asking import Lookups, NoAnswer
 from streams.log import Log
 from streams.partitioner import partition_of
@@ -36,34 +45,47 @@ OnProgress = Callable[[int, int], None]
 """Called with the records read so far and those to read in all."""
 
 
-async def latest_state(
+async def latest_states(
     log: Log,
-    key: bytes,
+    id_: str,
     on_progress: OnProgress = lambda _done, _all: None,
     *,
     lookups: Lookups | None = None,
     told: Callable[[str], None] = lambda _: None,
-) -> bytes | None:
-    """Return the kept record of `key` (`schemas/stored.py`), None when there is none.
+) -> dict[str, bytes]:
+    """Return the kept records of an id (`schemas/stored.py`) by reference: the customer's and the
+    visitor's, as far as they are there. Of a reference to a visitor only that one's.
 
     The owner is asked through `lookups`; when nobody answers, `told` says so and the changelog is
     read. Raises LogError.
     """
+    references = (id_,) if is_visitors(id_) else both(id_)
+    keys = {reference.encode(): reference for reference in references}
     if lookups is not None:
         try:
-            return await lookups.record(key)
+            answers = {name: await lookups.record(key) for key, name in keys.items()}
+            return {name: state for name, state in answers.items() if state is not None}
         except NoAnswer as error:
             told(f"{error}; reading the changelog instead")
-    partition = partition_of(key, await log.partitions(CUSTOMERS_CHANGELOG))
+    partition = partition_of(id_.encode(), await log.partitions(CUSTOMERS_CHANGELOG))
     span = (await log.offsets(CUSTOMERS_CHANGELOG))[partition]
-    latest: bytes | None = None
+    latest: dict[str, bytes | None] = dict.fromkeys(references)
     async for chunk in log.read(CUSTOMERS_CHANGELOG, partition, span.start, span.end):
         for record in chunk:
-            if record.key == key and _wins(record.value, latest):
-                latest = record.value
+            name = keys.get(record.key or b"")
+            if name is not None and _wins(record.value, latest[name]):
+                latest[name] = record.value
         if chunk:
             on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
-    return latest
+    return {name: state for name, state in latest.items() if state is not None}
+
+
+def known_customers(states: Mapping[str, bytes]) -> dict[str, Customer]:
+    """Return those of whom anything is kept, of what `latest_states` has returned; the customer
+    comes first. Raises UnreadableRecord, FutureFormat."""
+    return {
+        name: decode_customer(name, state) for name, state in states.items() if not is_erased(state)
+    }
 
 
 async def latest_progress(

@@ -15,6 +15,7 @@ from agents.digests import derived_id
 from schemas.events import Event
 from schemas.events.own import CustomerReviewed
 from schemas.records import OutRecord
+from schemas.reference import bare_key
 from schemas.reserved import SUBJECTS
 from schemas.signing import Signer
 from schemas.stored import OWN_PREFIX, is_erased
@@ -48,7 +49,7 @@ async def review(log: Log, signer: Signer) -> ReviewReport:
         skipped = Skipped("a customer's record")
         async for chunk in log.read(CUSTOMERS_CHANGELOG, partition, span.start, span.end):
             for record in chunk:
-                if record.key is None or record.key.startswith(NOBODY):
+                if record.key is None or bare_key(record.key).startswith(NOBODY):
                     continue
                 if record.value is None or is_erased(record.value):
                     known.pop(record.key, None)  # erased

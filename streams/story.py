@@ -17,20 +17,22 @@ from typing import Any, Literal, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from agents.belonging import Belonging
+from agents.speaking import of_itself
 from schemas.checking import Unreadable, first_error
-from schemas.customer import Customer, decode_customer
 from schemas.decisions import DECISION, Decision
 from schemas.definitions import DEFINITION
 from schemas.definitions.workflow import Workflow
 from schemas.events import INTERNAL_TYPES, Event
 from schemas.instant import parse_instant
 from schemas.records import Record
-from schemas.stored import NEVER, is_erased
+from schemas.reference import both, of_visitor
+from schemas.stored import NEVER
 from schemas.wire import parse_published, parse_record
 from streams.finding import find_records
 from streams.internal.asking import Lookups
 from streams.log import Log
-from streams.lookup import latest_state
+from streams.lookup import known_customers, latest_states
 from streams.topology import CUSTOMER_EVENTS, FACTS
 from streams.words.decisions import REASONS, Language, with_detail
 from streams.words.events import happened
@@ -69,8 +71,8 @@ class Waiting(NamedTuple):
 class Source:
     """What is known of a customer, before it is put into words."""
 
-    keys: set[str]
-    """The customer's id and those that it had as a visitor."""
+    belonging: Belonging
+    """What is the customer's, and that of the visitors it was."""
     zone: str = ""
     events: list[tuple[int, Event]] = field(default_factory=list)
     """With the time at which each reached the log."""
@@ -91,23 +93,39 @@ async def from_log(
     The owner is asked through `lookups` what it keeps and where the rest lies; `told` says when
     nobody answers, and then everybody's records are read.
     """
-    stored = await latest_state(log, customer.encode(), on_progress, lookups=lookups, told=told)
-    if stored is not None and is_erased(stored):
+    look_up = partial(latest_states, log, on_progress=on_progress, lookups=lookups, told=told)
+    states = await look_up(customer)
+    known = known_customers(states)
+    if states and not known:
         raise StoryError(f"{customer!r} was erased")
-    kept = Customer(key=customer) if stored is None else decode_customer(customer, stored)
+    visitors = {each for kept in known.values() for each in kept.visitors}
+    taken = set[str]()
+    for each in sorted(visitors - {customer}):
+        if each in known_customers(await look_up(each)):
+            taken.add(each)
+    references = known or dict.fromkeys(both(customer))
     source = Source(
-        keys={customer, *kept.visitors},
-        zone=kept.profile.zone,
-        waiting=[Waiting(run.workflow, run.due, run.held_for) for run in kept.runs],
+        belonging=Belonging([*references, *map(of_visitor, visitors)], taken),
+        zone=next((each.profile.zone for each in known.values() if each.profile.zone), ""),
+        waiting=[
+            Waiting(run.workflow, run.due, run.held_for)
+            for kept in known.values()
+            for run in kept.runs
+        ],
     )
-    keys = {key.encode() for key in source.keys}
+    keys = source.belonging.keys
     found = partial(
         find_records, log, keys=keys, lookups=lookups, told=told, on_progress=on_progress
     )
     _take_events(await found(CUSTOMER_EVENTS), source)
     decided = {record.value: _decision(record.value or b"") for record in await found(FACTS)}
     source.decisions = sorted(
-        (each for each in decided.values() if each is not None), key=lambda each: each.time
+        (
+            each
+            for each in decided.values()
+            if each is not None and source.belonging.is_named(each.customer)
+        ),
+        key=lambda each: each.time,
     )
     return source
 
@@ -117,16 +135,22 @@ def from_replay(directory: Path, customer: str, events: Iterable[bytes] = ()) ->
 
     Raises StoryError when the directory holds no replay.
     """
-    source = Source(keys={customer})
+    source, visitors, customers = Source(Belonging(())), set[str](), set[str]()
     for known in _lines(directory / "customers.ndjson"):
+        if not known.get("visitor"):
+            customers.add(known.get("key", ""))
         if known.get("key") == customer:
-            source.keys.update(known.get("visitors", ()))
-            source.zone = known.get("profile", {}).get("zone", "")
-            source.waiting = [
+            visitors.update(known.get("visitors", ()))
+            source.zone = source.zone or known.get("profile", {}).get("zone", "")
+            source.waiting += [
                 Waiting(run["workflow"], _instant(run["due"]), run.get("held_for", ""))
                 for run in known.get("runs", ())
             ]
-    source.decisions = [each for each in decisions_of(directory) if each.customer in source.keys]
+    belonging = source.belonging = Belonging(
+        (*both(customer), *map(of_visitor, visitors)), customers & (visitors - {customer})
+    )
+    decisions = decisions_of(directory)
+    source.decisions = [each for each in decisions if belonging.is_named(each.customer)]
     now = 0
     for line in events:
         try:
@@ -134,7 +158,7 @@ def from_replay(directory: Path, customer: str, events: Iterable[bytes] = ()) ->
         except Unreadable:
             continue  # the replay has said so
         now = max(now, event.time or 0)  # as the replay appends them
-        if event.customer in source.keys:
+        if belonging.is_about(event):
             source.events.append((now, event))
     return source
 
@@ -206,7 +230,8 @@ async def read_events_of(
                     continue  # it is among the dead letters
                 if event.type not in types:
                     continue
-                times = found.setdefault(event.type, {}).setdefault(event.customer, [])
+                who = of_visitor(event.customer) if of_itself(event) else event.customer
+                times = found.setdefault(event.type, {}).setdefault(who, [])
                 times.append(min(event.time or record.timestamp, record.timestamp))
             if chunk:
                 on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
@@ -249,6 +274,8 @@ def _take_events(records: Iterable[Record], source: Source) -> None:
             event = parse_record(record)
         except Unreadable:
             continue  # it is among the dead letters
+        if not source.belonging.is_about(event):
+            continue
         if (event.type, event.id) not in seen and event.type not in INTERNAL_TYPES:
             seen.add((event.type, event.id))
             source.events.append((record.timestamp, event))

@@ -8,7 +8,7 @@ into lower case and need not take more than 64 characters (RFC 5321, 4.5.3.1.1),
 and says of a customer with a long id only that the command is ours. Every mail has the whole token
 in a header as well, which comes back with most reports and complaints.
 
-    token  = form, base32(tag, command, sealed)     form: how the customer's id is written
+    token  = form, base32(tag, command, sealed)     form: how the id is written, and whose
     sealed = customer xor HMAC(key, pad, command)   a command's id is used once, so is its pad
     tag    = HMAC(key, form, command, sealed)       the first 7 bytes
 """
@@ -25,6 +25,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from agents.mailer.settings import SigningKey
+from schemas.reference import id_of, is_visitors, of_visitor
 
 HEADER = "X-Ritorno-Mail"
 """The whole token, in every mail."""
@@ -112,13 +113,18 @@ class ReturnAddresses:
         return local if at and self.domain and domain.lower() == self.domain else None
 
 
-# How a customer's id is written: not at all, an UUID as its bytes, decimal digits, any text.
-_FORMS = frozenset("nudt")
+# How a customer's id is written: not at all, an UUID as its bytes, decimal digits, any text; and a
+# visitor's id likewise.
+_OF_VISITORS = {"u": "v", "d": "e", "t": "w"}
+_FORMS = frozenset("n") | frozenset(_OF_VISITORS) | frozenset(_OF_VISITORS.values())
 
 
 def _packed(customer: str) -> tuple[str, bytes]:
     if not customer:
         return "n", b""
+    if is_visitors(customer):
+        form, plain = _packed(id_of(customer))
+        return _OF_VISITORS[form], plain
     if re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", customer):
         return "u", uuid.UUID(customer).bytes
     if re.fullmatch(r"[1-9][0-9]{0,37}", customer):
@@ -128,6 +134,9 @@ def _packed(customer: str) -> tuple[str, bytes]:
 
 
 def _unpacked(form: str, plain: bytes) -> str:
+    for customers, visitors in _OF_VISITORS.items():
+        if form == visitors:
+            return of_visitor(_unpacked(customers, plain))
     match form:
         case "u":
             return str(uuid.UUID(bytes=plain))

@@ -12,6 +12,7 @@ from schemas.commands import NotifyCommand, SendCommand
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.definitions.steps import NotifyStep
+from schemas.reference import id_of, is_visitors
 from schemas.signals import SalesAlert
 
 SHOP = "ritorno:shop"
@@ -100,9 +101,11 @@ def _mail(
 
 
 def _about(customer: Customer, run: Run, message: dict[str, str]) -> dict[str, Any]:
+    visitor = {"visitor": True} if is_visitors(customer.key) else {}
     return {
         "customer": {
-            "id": customer.key,
+            "id": id_of(customer.key),
+            **visitor,
             "name": profile.full_name(customer.profile),
             "first_name": profile.first_name(customer.profile),
             "email": customer.profile.email,

@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import field
 
-from schemas.bounds import InBytes, InNumber, Key, Name, Word
+from schemas.bounds import InBytes, InNumber, Key, Name, Reference, Word
 from schemas.customer.consent import (
     EVIDENCE_ROOM,
     LISTS_KEPT,
@@ -101,7 +101,7 @@ CAMPAIGNS_KEPT = 1
 class Customer(msgspec.Struct, array_like=True, gc=False):
     """The kept record."""
 
-    key: Key
+    key: Reference
     applied: int = -1
     """Offset of the last record that this state includes."""
     seen: Annotated[bytes, InBytes(SEEN_IDS * SEEN_BYTES)] = b""

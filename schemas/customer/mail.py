@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from schemas.bounds import InBytes, InNumber, Key, Name, Word
+from schemas.bounds import InBytes, InNumber, Name, Reference, Word
 from schemas.commands import MailClass, MailKind
 
 SENT_HISTORY = 60
@@ -45,7 +45,7 @@ class Pending(msgspec.Struct, array_like=True, gc=False):
     step: Name
     mail_class: MailClass
     expires: int
-    customer: Key = ""
+    customer: Reference = ""
     """Under which id it was commanded, when that was not the customer's own: the visitor's, or the
     shop's, whose people are told. A cancel has to follow it."""
 

@@ -132,7 +132,8 @@ class Event(NamedTuple):
     time: int | None
     """When it happened, ms since the epoch; None where the sender did not say."""
     customer: str
-    """Whom it is about: a customer id, or a visitor's anonymous id while unknown."""
+    """Whom it is about: a customer id, or a visitor's anonymous id while unknown; among our own
+    actors a reference (`schemas/reference.py`)."""
     anonymous_id: str | None
     """The visitor's id, when the sender knows both."""
     backfill: bool
@@ -147,6 +148,8 @@ class Event(NamedTuple):
     """The sender calls whom it is about a customer: a `userId`, a subject."""
     public: bool = False
     """Somebody in public has said it (`ritorno_speaker`); where that is absent the shop has."""
+    forwarded: bool = False
+    """A visitor's actor passes it on, to a customer."""
 
 
 class CloudEvent(BaseModel):

@@ -7,7 +7,14 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from schemas.bounds import ADDRESS_BYTES, KEY_BYTES, LIST_BYTES, InBytes, fits
+from schemas.bounds import (
+    ADDRESS_BYTES,
+    KEY_BYTES,
+    LIST_BYTES,
+    REFERENCE_BYTES,
+    InBytes,
+    fits,
+)
 
 NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f]*$"
 """C0, DEL and C1 controls: no name of a person, product or shop has one, header injections do.
@@ -25,6 +32,14 @@ Id = Annotated[
     ),
     InBytes(KEY_BYTES),
 ]
+Reference = Annotated[
+    str,
+    StringConstraints(
+        strip_whitespace=True, min_length=1, max_length=REFERENCE_BYTES, pattern=NO_CONTROL
+    ),
+    InBytes(REFERENCE_BYTES),
+]
+"""Of a customer or a visitor, as our own actors name them (`schemas/reference.py`)."""
 ListName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=LIST_BYTES, pattern=NO_CONTROL),

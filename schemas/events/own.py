@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.events.fields import Id, Payload, Text
+from schemas.events.fields import Id, Payload, Reference, Text
 
 
 class AddressReleased(Payload):
@@ -20,12 +20,11 @@ class VisitorLinked(Payload):
     """Ours: tells a visitor's actor who the visitor is."""
 
     customer_id: Id
-    refused: bool = False
-    """The answer of who is no visitor but a customer, with its own id."""
 
 
 class VisitorForgotten(Payload):
-    """Ours: tells a visitor's actor that the customer it has become was erased."""
+    """Ours: tells a visitor's actor that the customer it has become was erased, or the one who has
+    the same id."""
 
     customer_id: Id
 
@@ -33,7 +32,7 @@ class VisitorForgotten(Payload):
 class VisitorMerged(Payload):
     """Ours: what a visitor's actor knows, sent to the customer's actor once."""
 
-    anonymous_id: Id
+    anonymous_id: Reference
     state: str
     """The visitor's kept record; `agents/handing_over.py` writes and reads it."""
     format: int = 1
@@ -44,7 +43,7 @@ class CouponRequested(Payload):
     """Ours: a customer's step asks a coupon pool's actor for a code."""
 
     campaign: str
-    customer_id: Id
+    customer_id: Reference
     run: str
     step: str
 

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from schemas.customer import Customer, decode_customer
+from schemas.customer import Customer
 from schemas.description import describe
 from schemas.instant import to_rfc3339
 from schemas.money import amount_text
-from schemas.stored import NEVER, is_erased
+from schemas.reference import both, id_of, is_visitors
+from schemas.stored import NEVER
 from streams.cli.console import (
     JsonFlag,
     UserError,
@@ -25,7 +26,7 @@ from streams.cli.console import (
 )
 from streams.cli.tables import facts
 from streams.configured import lookups_of
-from streams.lookup import latest_state
+from streams.lookup import known_customers, latest_states
 
 EVIDENCE_SHOWN = 10
 """The last ones; `ritorno privacy evidence` shows all with all that proves them."""
@@ -44,29 +45,35 @@ def show(
     customer_id: Annotated[str, typer.Argument(metavar="ID", help="Customer or visitor id.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Show the latest state of a customer: its worker's, or the log's while none runs."""
+    """Show the latest state of a customer: its worker's, or the log's while none runs.
+
+    A visitor may have the same id as a customer; both are shown then.
+    """
     settings = settings_of(context)
 
-    async def look_up() -> bytes | None:
+    async def look_up() -> dict[str, bytes]:
         with progress("looking it up") as bar:
             async with open_log(settings) as log:
-                return await latest_state(
+                return await latest_states(
                     log,
-                    customer_id.encode(),
+                    customer_id,
                     bar.at,
                     lookups=lookups_of(settings, log),
                     told=without_answer,
                 )
 
-    stored = run(look_up())
-    if stored is None:
+    states = run(look_up())
+    known = known_customers(states)
+    if not states:
         raise UserError(f"nothing is known about {customer_id!r}")
-    if is_erased(stored):
+    if not known:
         raise UserError(f"{customer_id!r} was erased")
-    customer = decode_customer(customer_id, stored)
-    if as_json:
-        print_json(describe(customer))
-    else:
+    for number, customer in enumerate(known.values()):
+        if as_json:
+            print_json(describe(customer))
+            continue
+        if number:
+            stdout().print()
         stdout().print(facts(_rows(customer)))
 
 
@@ -85,7 +92,8 @@ def retry(
 
     async def append() -> None:
         async with open_log(settings) as log:
-            await try_again(log, customer_id, record_signer(settings), afresh=afresh)
+            for reference in both(customer_id):
+                await try_again(log, reference, record_signer(settings), afresh=afresh)
 
     run(append())
     if as_json:
@@ -96,7 +104,7 @@ def retry(
 
 def _rows(customer: Customer) -> Iterator[tuple[str, str]]:
     profile = customer.profile
-    yield "customer", customer.key
+    yield "visitor" if is_visitors(customer.key) else "customer", id_of(customer.key)
     if customer.became:
         yield "turned out to be", customer.became
     known = (profile.name or f"{profile.first_name} {profile.last_name}".strip(), profile.email)

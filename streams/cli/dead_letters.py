@@ -9,6 +9,7 @@ import typer
 
 from schemas.dead_letters import NO_PARTITION, DeadLetter
 from schemas.instant import to_rfc3339
+from schemas.reference import shown
 from streams.cli.console import (
     CommandFailed,
     JsonFlag,
@@ -177,4 +178,4 @@ def _shown(value: bytes | None) -> str:
     """Bytes for a terminal: text as it is, anything a terminal could obey escaped."""
     if value is None:
         return "(none)"
-    return printable(value.decode("utf-8", "backslashreplace"))
+    return printable(shown(value.decode("utf-8", "backslashreplace")))

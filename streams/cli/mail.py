@@ -20,6 +20,7 @@ from schemas.commands import (
     SendCommand,
 )
 from schemas.instant import to_rfc3339
+from schemas.reference import shown
 from streams.cli.console import (
     JsonFlag,
     UserError,
@@ -276,7 +277,7 @@ def _about(entry: Entry) -> dict[str, str]:
 
 def _said(command: SendCommand | NotifyCommand) -> dict[str, str]:
     about = {
-        "customer": command.customer,
+        "customer": shown(command.customer),
         "workflow": command.workflow,
         "version": command.version,
         "step": command.step,
@@ -305,7 +306,7 @@ def _life_as_dict(life: Life) -> dict[str, Any]:
     command = life.command
     return {
         "id": life.id,
-        "customer": life.customer,
+        "customer": shown(life.customer),
         **({} if command is None else _said(command)),
         "message_id": life.message_id or None,
         "state": life.state,
@@ -333,8 +334,8 @@ def _change_as_dict(change: Change) -> dict[str, Any]:
 
 def _view(life: Life) -> Table:
     about = {} if life.command is None else _said(life.command)
-    rows = {"mail": life.id, "customer": life.customer, **about, "Message-ID": life.message_id,
-            "state": life.state}  # fmt: skip
+    rows = {"mail": life.id, "customer": shown(life.customer), **about,
+            "Message-ID": life.message_id, "state": life.state}  # fmt: skip
     if life.command is not None:
         rows["expires"] = to_rfc3339(life.command.expires)
     return facts((name, value) for name, value in rows.items() if value)

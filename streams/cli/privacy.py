@@ -16,6 +16,7 @@ from schemas.customer.consent import Evidence
 from schemas.events import PAYLOADS, Event
 from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record
+from schemas.reference import of_visitor, shown
 from schemas.signals import SIGNAL, DataExported, DataRequested
 from schemas.stored import head, is_erased
 from schemas.wire import to_record
@@ -37,6 +38,7 @@ from streams.cli.tables import listing
 from streams.clock import SystemClock
 from streams.configured import lookups_of, record_signer
 from streams.log import Log
+from streams.lookup import known_customers, latest_states
 from streams.partitioner import partition_of
 from streams.privacy.collecting import collect, find_customer
 from streams.settings import Settings
@@ -147,7 +149,7 @@ def requests(context: typer.Context, as_json: JsonFlag = False) -> None:
 
 def _request_row(each: DataRequested) -> tuple[str, ...]:
     asked, due = (to_rfc3339(at - at % 1000) for at in (each.time, each.time + ANSWER_MS))
-    return each.customer, asked, due
+    return shown(each.customer), asked, due
 
 
 async def _requests(settings: Settings) -> list[DataRequested]:
@@ -281,8 +283,12 @@ async def _erase(settings: Settings, customer_id: str, source: str, wait: float)
         asking = record_signer(settings).sign(CUSTOMER_EVENTS, _asking(who, source))
         asked = await log.append(CUSTOMER_EVENTS, partition, [asking])
         deadline = time.monotonic() + wait
-        # Who they were as a visitor is forgotten after them, by actors of its own.
-        everybody = {who: asked} | dict.fromkeys(() if known is None else known.visitors, 0)
+        # Who they were as a visitor is forgotten after them, by actors of its own, and so is a
+        # visitor of the same id.
+        own = await latest_states(log, of_visitor(who))
+        visitors = [*map(of_visitor, () if known is None else known.visitors)]
+        visitors += [each for each in known_customers(own) if each != who]
+        everybody = {who: asked} | dict.fromkeys(visitors, 0)
         for each, since in everybody.items():
             while not await _is_forgotten(log, each.encode(), starts, since):
                 await _pause(

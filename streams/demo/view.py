@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from schemas import reference
 from schemas.decisions import Decision
 from schemas.instant import to_datetime
 from streams.clock import Clock
@@ -135,7 +136,7 @@ def _decision(decision: Decision, titles: Mapping[str, str]) -> tuple[Text, Text
     text = sentence(decision, titles.get(decision.workflow, decision.workflow))
     return (
         Text(f"{_local(decision.time):%d %b %H:%M}", style="dim"),
-        Text(decision.customer),
+        Text(reference.shown(decision.customer)),
         Text(text, style=style),
     )
 

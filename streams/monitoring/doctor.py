@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import aiosmtplib
 
 from schemas.instant import to_rfc3339
+from schemas.reference import shown
 from schemas.stored import FutureFormat
 from streams.clock import Clock
 from streams.configured import dkim_keys, lookups_of, record_signer, sender_domain
@@ -249,7 +250,9 @@ async def check_set_asides(log: Log) -> Check:
     if found.events:
         parts.append(f"{found.events} records")
     if found.held_back:
-        names = [f"{each.customer!r} (partition {each.partition})" for each in found.held_back]
+        names = [
+            f"{shown(each.customer)!r} (partition {each.partition})" for each in found.held_back
+        ]
         more = "" if len(names) <= NAMED else f" and {len(names) - NAMED} more"
         parts.append(f"held back: {', '.join(names[:NAMED])}{more}")
     if found.overflowing:

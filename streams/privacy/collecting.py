@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from schemas.customer import Customer, decode_customer
+from agents.belonging import Belonging
+from schemas.customer import Customer
 from schemas.records import Record
-from schemas.stored import is_erased
+from schemas.reference import id_of, is_visitors, of_visitor
 from streams.finding import find_records
 from streams.internal.asking import Lookups
 from streams.log import Log
-from streams.lookup import latest_state
+from streams.lookup import known_customers, latest_states
 from streams.partitioner import partition_of
+from streams.places import PERSON
 from streams.topology import (
     CUSTOMER_EVENTS,
     CUSTOMER_SIGNALS,
@@ -31,9 +33,11 @@ class Collected:
     """What is known of one person; records in the order in which they were written."""
 
     ids: list[str]
-    """The customer's id, then those under which it was a visitor."""
-    state: Customer | None
-    """None: nothing is kept, or not any more."""
+    """The customer's reference, then those under which it was a visitor (`schemas/reference.py`).
+    """
+    states: list[Customer]
+    """What is kept, of somebody who was never identified the visitor's alone; of an id that a
+    customer and a visitor have in common, both."""
     events: list[Record] = field(default_factory=list)
     commands: list[Record] = field(default_factory=list)
     signals: list[Record] = field(default_factory=list)
@@ -43,7 +47,7 @@ class Collected:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing at all."""
-        return self.state is None and not (
+        return not self.states and not (
             self.events or self.commands or self.signals or self.decisions or self.refused
         )
 
@@ -55,15 +59,17 @@ async def find_customer(
     lookups: Lookups | None = None,
     told: Callable[[str], None] = lambda _: None,
 ) -> tuple[str, Customer | None]:
-    """Return who an id is by now, and the kept record; None when nothing is kept.
+    """Return the reference of who an id is by now, and the kept record; None when nothing is kept.
+    Where a customer and a visitor have the same id it is the customer.
 
     The owner is asked through `lookups`; `told` says when nobody answers. Raises LogError.
     """
-    state = partial(_state, log, lookups=lookups, told=told)
-    customer = await state(customer_id)
+    known = await _known(log, customer_id, lookups=lookups, told=told)
+    reference, customer = next(iter(known.items()), (customer_id, None))
     if customer is not None and customer.became:
-        return customer.became, await state(customer.became)
-    return customer_id, customer
+        became = await _known(log, customer.became, lookups=lookups, told=told)
+        return customer.became, became.get(customer.became)
+    return reference, customer
 
 
 async def collect(
@@ -74,34 +80,49 @@ async def collect(
     lookups: Lookups | None = None,
     told: Callable[[str], None] = lambda _: None,
 ) -> Collected:
-    """Gather everything; asks as `find_customer` does. Raises LogError."""
+    """Gather everything, also of a visitor that has a customer's id; asks as `find_customer` does.
+    Raises LogError."""
     who, state = await find_customer(log, customer_id, lookups=lookups, told=told)
-    ids = list(dict.fromkeys([who, customer_id, *(state.visitors if state else ())]))
-    collected = Collected(ids, state)
-    keys = {each.encode() for each in ids}
+    visitors = [of_visitor(each) for each in (customer_id, *(state.visitors if state else ()))]
+    ids = list(dict.fromkeys([who, *visitors]))
+    states, taken = [] if state is None else [state], set[str]()
+    for each in list(filter(is_visitors, ids)):
+        known = await _known(log, id_of(each), lookups=lookups, told=told)
+        taken |= {name for name in known if name != who and not is_visitors(name)}
+        visitor = known.get(each)
+        if visitor is None or each == who:
+            continue
+        if visitor.became not in ("", who):
+            ids.remove(each)  # the device is somebody else's by now, or another has claimed the id
+        elif not visitor.became:
+            states.append(visitor)
+    belonging = Belonging(ids, taken)
+    keys = belonging.keys
+    collected = Collected(ids, states)
 
-    def theirs(record: Record) -> bool:
-        return record.key in keys
+    def named(record: Record) -> bool:
+        return record.key in keys and belonging.is_named(record.key.decode())
 
     count = await log.partitions(CUSTOMER_EVENTS)
     partitions = {partition_of(key, count) for key in keys}  # the same in every such topic
     found = partial(find_records, log, keys=keys, lookups=lookups, told=told)
-    collected.events = _in_order(await found(CUSTOMER_EVENTS))
-    collected.commands = await _read(log, SEND_COMMANDS, partitions, theirs, report)
-    collected.signals = await _read(log, CUSTOMER_SIGNALS, partitions, theirs, report)
+    collected.events = _in_order(filter(belonging.has, await found(CUSTOMER_EVENTS)))
+    collected.commands = await _read(log, SEND_COMMANDS, partitions, named, report)
+    collected.signals = await _read(log, CUSTOMER_SIGNALS, partitions, named, report)
     letters = range(await log.partitions(DEAD_LETTERS))
-    collected.refused = await _read(log, DEAD_LETTERS, letters, theirs, report)
-    collected.decisions = _in_order(await found(FACTS))
+    collected.refused = await _read(log, DEAD_LETTERS, letters, belonging.has, report)
+    decisions = await found(FACTS)
+    collected.decisions = _in_order(
+        each for each in decisions if belonging.is_named(PERSON[FACTS](each).decode())
+    )
     return collected
 
 
-async def _state(
+async def _known(
     log: Log, customer_id: str, *, lookups: Lookups | None, told: Callable[[str], None]
-) -> Customer | None:
-    stored = await latest_state(log, customer_id.encode(), lookups=lookups, told=told)
-    if stored is None or is_erased(stored):
-        return None
-    return decode_customer(customer_id, stored)
+) -> dict[str, Customer]:
+    states = await latest_states(log, customer_id, lookups=lookups, told=told)
+    return known_customers(states)
 
 
 async def _read(
@@ -121,5 +142,5 @@ async def _read(
     return _in_order(found)
 
 
-def _in_order(records: list[Record]) -> list[Record]:
+def _in_order(records: Iterable[Record]) -> list[Record]:
     return sorted(records, key=lambda record: (record.timestamp, record.partition, record.offset))

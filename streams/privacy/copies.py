@@ -18,6 +18,7 @@ from schemas.commands import COMMAND, SendCommand
 from schemas.description import describe
 from schemas.instant import to_rfc3339
 from schemas.records import Record
+from schemas.reference import shown
 from streams.privacy.collecting import Collected
 
 README = """\
@@ -34,6 +35,9 @@ more.
 customer.json
     Ciò che sappiamo di te adesso: profilo, consensi con le loro prove, ordini, punteggi.
     What we know of you now: profile, consents with their evidence, orders, scores.
+visitors.json
+    Solo se c'è: un visitatore con lo stesso identificativo, che nessuno ha collegato a te.
+    Only where there is one: a visitor with the same id, whom nobody has linked to you.
 events.ndjson
     Ciò che hai fatto e ciò che è successo: visite, carrello, ordini, consensi, email.
     What you did and what happened: visits, cart, orders, consents, mails.
@@ -77,8 +81,12 @@ def write_copy(
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(directory.iterdir()):
         raise FileExistsError(f"{directory} is not empty")
-    state = None if collected.state is None else describe(collected.state)
+    states = list(map(describe, collected.states))
+    state = states[0] if states else None
     _write(directory / "customer.json", [json.dumps(state, ensure_ascii=False, indent=2)])
+    if visitors := states[1:]:
+        text = json.dumps(visitors, ensure_ascii=False, indent=2)
+        _write(directory / "visitors.json", [text])
     counts = {
         "events.ndjson": _write_lines(directory / "events.ndjson", map(_event, collected.events)),
         "decisions.ndjson": _write_lines(
@@ -92,7 +100,7 @@ def write_copy(
         ),
         "mails.ndjson": _write_mails(collected, directory, view),
     }
-    ids = ", ".join(collected.ids)
+    ids = ", ".join(map(shown, collected.ids))
     readme = README.format(shop=shop, time=to_rfc3339(time), ids=ids, email=email)
     _write(directory / "README.txt", [readme])
     return counts

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from agents.belonging import Belonging
 from agents.held_back import waits_for
 from agents.mailer.entry import Entry, unpack_entry
 from agents.workflows.notifying import SHOP
@@ -35,9 +36,10 @@ from schemas.decisions import DECISION, Decision
 from schemas.events import ERASED, RETRY, SET_ASIDE
 from schemas.instant import parse_instant
 from schemas.records import OutRecord, Record
+from schemas.reference import both, id_of, is_visitors, of_visitor
 from schemas.signals import SIGNAL, CustomerErased
 from schemas.signing import SIGNATURE, Signer
-from schemas.stored import HELD_BACK_PREFIX, OWN_PREFIX, WAITING_PREFIX, head
+from schemas.stored import HELD_BACK_PREFIX, OWN_PREFIX, WAITING_PREFIX, head, is_erased
 from streams.logging import get_logger
 from streams.logs.embedded import EmbeddedLog
 from streams.logs.embedded.editing import Editor
@@ -78,6 +80,9 @@ class Erasure(NamedTuple):
     offset: int
     stamp: int
     """Where the signal is, and when it was appended."""
+    names: tuple[str, ...] = ()
+    """Under which actors and mailer speak of the person: the reference, and of a visitor who has no
+    customer's id the bare one, under which release 0.1 knew it."""
 
 
 class _Kept(NamedTuple):
@@ -163,14 +168,13 @@ class Erasing:
     async def _erase(self, erasure: Erasure) -> bool:
         """Remove all traces; return False when something still needs them."""
         editor = self._log.editor()
+        erasure = erasure._replace(names=await self._names(erasure, editor))
         traces = await self._traces(erasure, editor)
         if not await self._is_settled(erasure, traces):
             return False
         # Once more: what became of a mail is told before the mailer says that it was told, so an
         # outcome may have come since the events were read, and it is the last one.
-        traces.events = await editor.with_key(
-            CUSTOMER_EVENTS, traces.partition, erasure.customer.encode()
-        )
+        traces.events = await self._events(erasure, editor, traces.partition)
         await self._blank_events(traces, editor)
         await self._blank_controls(erasure, editor)
         await self._remove_what_waited(erasure, editor)
@@ -189,8 +193,8 @@ class Erasing:
     async def _traces(self, erasure: Erasure, editor: Editor) -> _Traces:
         key = erasure.customer.encode()
         partition = partition_of(key, await self._log.partitions(CUSTOMER_EVENTS))
-        events = await editor.with_key(CUSTOMER_EVENTS, partition, key)
-        commands = await editor.with_key(SEND_COMMANDS, partition, key)
+        events = await self._events(erasure, editor, partition)
+        commands = await _named(editor, SEND_COMMANDS, partition, erasure.names)
         alerts = await self._alerts(erasure, editor)
         traces = _Traces(
             partition=partition,
@@ -198,7 +202,12 @@ class Erasing:
             commands=[e for e in (*commands, *alerts) if _decided(e.value) <= erasure.time],
             states=await editor.with_key(CUSTOMERS_CHANGELOG, partition, key),
         )
-        erasing = [each.offset for each in events if each.header("ce_type") in _ERASING]
+        theirs = _belonging(erasure)
+        erasing = [
+            each.offset
+            for each in events
+            if each.header("ce_type") in _ERASING and theirs.has(each)
+        ]
         traces.boundary = max(erasing, default=-1)
         ids = {_field(each.value, "id") for each in traces.commands} - {""}
         ids |= {
@@ -211,26 +220,46 @@ class Erasing:
                 traces.mails.setdefault(kept.entry.id, []).append(kept)
         return traces
 
+    async def _names(self, erasure: Erasure, editor: Editor) -> tuple[str, ...]:
+        """Return the names of a person, as `Erasure.names` says."""
+        if not is_visitors(erasure.customer):
+            return (erasure.customer,)
+        key = id_of(erasure.customer).encode()
+        partition = partition_of(key, await self._log.partitions(CUSTOMERS_CHANGELOG))
+        states = await editor.with_key(CUSTOMERS_CHANGELOG, partition, key)
+        state = states[-1].value if states else None
+        is_free = state is None or is_erased(state)
+        return (erasure.customer, id_of(erasure.customer)) if is_free else (erasure.customer,)
+
+    async def _events(self, erasure: Erasure, editor: Editor, partition: int) -> list[Record]:
+        """Return the person's events. With a customer all is erased that has the id, as the visitor
+        is who has it, too; with a visitor nothing that is the customer's who has it."""
+        events = await _named(editor, CUSTOMER_EVENTS, partition, both(erasure.customer))
+        if not is_visitors(erasure.customer):
+            return events
+        theirs = _belonging(erasure)
+        return [each for each in events if theirs.has(each)]
+
     async def _alerts(self, erasure: Erasure, editor: Editor) -> list[Record]:
         """Return the mails to the shop's own people about the person, which go under its key."""
         shop = SHOP.encode()
         partition = partition_of(shop, await self._log.partitions(SEND_COMMANDS))
-        found = await editor.holding(SEND_COMMANDS, partition, _spellings(erasure.customer))
+        found = await editor.holding(SEND_COMMANDS, partition, _spellings(*erasure.names))
         return [each for each in found
-                if each.key == shop and _whom_about(each.value) == erasure.customer]  # fmt: skip
+                if each.key == shop and _whom_about(each.value) in erasure.names]  # fmt: skip
 
     async def _entries(
         self, erasure: Erasure, editor: Editor, partition: int, ids: Set[str]
     ) -> list[_Kept]:
         """Return the states of the person's mails, by offset, those known by id and others."""
-        words = [*_spellings(erasure.customer), *(each.encode() for each in sorted(ids))]
+        words = [*_spellings(*erasure.names), *(each.encode() for each in sorted(ids))]
         found = []
         for record in await editor.holding(MAILER_CHANGELOG, partition, words):
             if not record.value or (record.key or b"").startswith(OWN_PREFIX):
                 continue
             entry = unpack_entry(record.value)
             theirs = (
-                _whom_about(entry.command) == erasure.customer
+                _whom_about(entry.command) in erasure.names
                 and _decided(entry.command) <= erasure.time
             )
             if theirs or entry.id in ids:
@@ -292,39 +321,39 @@ class Erasing:
         await _remove(editor, CUSTOMERS_CHANGELOG, waited)
 
     async def _remove_signals(self, erasure: Erasure, editor: Editor) -> None:
-        signals = await editor.with_key(
-            CUSTOMER_SIGNALS, erasure.partition, erasure.customer.encode()
-        )
+        signals = await _named(editor, CUSTOMER_SIGNALS, erasure.partition, erasure.names)
         before = [s for s in signals if s.offset <= erasure.offset and _erased(s) is None]
         await _remove(editor, CUSTOMER_SIGNALS, before)
 
     async def _remove_letters(self, erasure: Erasure, editor: Editor) -> None:
         for partition in range(await self._log.partitions(DEAD_LETTERS)):
-            letters = await editor.with_key(DEAD_LETTERS, partition, erasure.customer.encode())
+            letters = await _named(editor, DEAD_LETTERS, partition, both(erasure.customer))
             before = [each for each in letters if each.timestamp <= erasure.stamp]
+            if is_visitors(erasure.customer):
+                before = [each for each in before if _belonging(erasure).has(each)]
             await _remove(editor, DEAD_LETTERS, before)
 
     async def _anonymise_facts(self, erasure: Erasure, editor: Editor) -> None:
-        words = _spellings(erasure.customer)
+        words = _spellings(*erasure.names)
         for partition in range(await self._log.partitions(FACTS)):
             changes = {
                 record.offset: _without_customer(record, decision)
                 for record in await editor.holding(FACTS, partition, words)
                 if (decision := _decision(record)) is not None
-                and decision.customer == erasure.customer
+                and decision.customer in erasure.names
                 and decision.time <= erasure.time
             }
             await editor.change(FACTS, partition, changes)
 
     async def _anonymise_pools(self, erasure: Erasure, editor: Editor) -> None:
         """What the person's actor has asked of a coupon pool lies under the pool's own key."""
-        words = _spellings(erasure.customer)
+        words = _spellings(*erasure.names)
         for partition in range(await self._log.partitions(CUSTOMER_EVENTS)):
             changes = {
                 record.offset: self._anonymous_request(record)
                 for record in await editor.holding(CUSTOMER_EVENTS, partition, words)
                 if record.header("ce_type") == b"coupon.requested"
-                and _field(record.value, "customer_id") == erasure.customer
+                and _field(record.value, "customer_id") in erasure.names
                 and record.timestamp <= erasure.stamp
             }
             await editor.change(CUSTOMER_EVENTS, partition, changes)
@@ -335,6 +364,19 @@ class Erasing:
         if self._signer is None or record.header(SIGNATURE) is None:
             return changed
         return self._signer.sign(CUSTOMER_EVENTS, changed)
+
+
+def _belonging(erasure: Erasure) -> Belonging:
+    id_ = id_of(erasure.customer)
+    return Belonging([erasure.customer], () if id_ in erasure.names else (id_,))
+
+
+async def _named(editor: Editor, topic: str, partition: int, names: Iterable[str]) -> list[Record]:
+    """Return the records under the keys of these names, in the order of the topic."""
+    found: list[Record] = []
+    for name in names:
+        found += await editor.with_key(topic, partition, name.encode())
+    return sorted(found, key=lambda record: record.offset)
 
 
 async def _remove(editor: Editor, topic: str, records: Iterable[Record | _Kept]) -> None:
@@ -371,10 +413,11 @@ def _is_of_mail(record: Record) -> bool:
     return (record.header("ce_type") or b"").startswith(b"mail.")
 
 
-def _spellings(customer: str) -> list[bytes]:
-    """How an id looks in bytes: as it is, and inside JSON."""
-    inside = json.dumps(customer, ensure_ascii=False)[1:-1]
-    return sorted({customer.encode(), inside.encode()})
+def _spellings(*names: str) -> list[bytes]:
+    """How ids look in bytes: as they are, and inside JSON; of a visitor also as others know it."""
+    bare = {id_of(name) for name in names}
+    inside = {json.dumps(name, ensure_ascii=False)[1:-1] for name in (*names, *bare)}
+    return sorted(name.encode() for name in {*names, *bare, *inside})
 
 
 def _field(value: bytes | None, name: str) -> str:
@@ -390,7 +433,9 @@ def _whom_about(command: bytes | None) -> str:
     variables = _json(command).get("variables")
     about = variables.get("customer") if isinstance(variables, dict) else None
     id_ = about.get("id") if isinstance(about, dict) else None
-    return id_ if isinstance(id_, str) else ""
+    if not isinstance(id_, str) or not isinstance(about, dict):
+        return ""
+    return of_visitor(id_) if about.get("visitor") is True else id_
 
 
 def _decided(value: bytes | None) -> int:

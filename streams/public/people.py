@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 from schemas import topics
 from schemas.customer import Customer, decode_customer
+from schemas.reference import is_visitors, of_visitor
 from schemas.stored import is_erased
 from streams.customers import NotOwned
 from streams.internal.asking import Lookups
 from streams.log import Log, LogError
 from streams.logging import get_logger
-from streams.lookup import latest_state
+from streams.lookup import latest_states
 
 SECONDS = 4.0
 """As long as somebody waits for a page. A worker that has the customer's partition answers at once,
@@ -45,6 +46,8 @@ class People:
         try:
             async with asyncio.timeout(SECONDS):
                 customer = await self._find(customer_id)
+                if customer is None and not is_visitors(customer_id):
+                    customer = await self._find(of_visitor(customer_id))  # a link of release 0.1
                 if customer is not None and customer.became:
                     return await self._find(customer.became)
                 return customer
@@ -59,7 +62,8 @@ class People:
             stored = self._read_own(key, partitions)
         except NotOwned:
             async with self._reading:
-                stored = await latest_state(self._log, key, lookups=self._lookups)
+                states = await latest_states(self._log, customer_id, lookups=self._lookups)
+                stored = states.get(customer_id)
         if stored is None or is_erased(stored):
             return None
         return decode_customer(customer_id, stored)

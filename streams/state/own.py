@@ -11,9 +11,11 @@ from schemas.stored import (
     ARRIVALS_KEY,
     ORIGIN_PREFIX,
     OWN_PREFIX,
+    TURNS_KEY,
     Damaged,
     check_format,
     unpack_arrivals,
+    unpack_turns,
 )
 from schemas.unfinished import LAYOUT_KEY, TELLING_PREFIX, unpack_layout, unpack_telling
 
@@ -33,6 +35,8 @@ def check_own(key: bytes, stored: bytes) -> None:
             unpack_layout(stored)
         elif key == ARRIVALS_KEY:
             unpack_arrivals(stored)
+        elif key == TURNS_KEY:
+            unpack_turns(stored)
     except Damaged as error:
         name = key.removeprefix(OWN_PREFIX).decode("utf-8", "backslashreplace")
         raise Damaged(f"The record {name!r}") from error

@@ -20,6 +20,7 @@ from schemas.customer.shopping import (
     ORDERS_ROOM,
     URL_BYTES,
 )
+from schemas.reference import of_visitor
 from schemas.wire import parse_published
 from tests.agents.workflows.test_entering import flow, kept_out
 from tests.agents.world import DAY, FILES, HOUR, START, World
@@ -61,7 +62,7 @@ def test_three_events_full_of_emoji_were_two_megabytes() -> None:
     assert customer.orders[-1].lines
     assert customer.statistics.items == 180
     assert customer.profile.name == EMOJI * 50
-    assert len(world.store[b"v1"]) < RECORD_BYTES // 2
+    assert len(world.store[of_visitor("v1").encode()]) < RECORD_BYTES // 2
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,8 @@ def test_an_event_that_grows_when_it_is_passed_on_is_refused(type_: str) -> None
     kept = dict(world.store)
     value = b'{"x":[' + b",".join([b"1E9"] * 240_000) + b'],"customer_id":"anna"}'
     assert len(value) < MAX_EVENT_BYTES
-    headers = (("ce_id", b"1"), ("ce_type", type_.encode()), ("ce_source", b"/shop"))
+    headers = (("ce_id", b"1"), ("ce_type", type_.encode()), ("ce_source", b"/shop"),
+               ("ce_anonymousid", b"v1"))  # fmt: skip
     world.append(OutRecord(b"v1", value, headers))
     assert [reason for reason, _ in world.refusals] == ["too_large"]
     assert len(world.records) == number + 1

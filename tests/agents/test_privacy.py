@@ -8,6 +8,7 @@ import pytest
 
 from agents.privacy import TWO_YEARS_MS, SoftOptIn, legal_basis
 from schemas.commands import LegalBasis
+from schemas.reference import of_visitor
 from schemas.signals import CustomerErased, DataRequested
 from tests.agents.world import DAY, HOUR, World
 
@@ -94,7 +95,7 @@ def test_erasure_reaches_the_visitors_that_the_customer_was() -> None:
     world.tell("customer.identified", anonymous_id="v")
     assert world.customer("v").became == "anna"
     world.tell("customer.erasure_requested")
-    assert erased(world) == ["anna", "v"]
+    assert erased(world) == ["anna", of_visitor("v")]
     for key in ("anna", "v"):
         left = world.customer(key)
         assert (left.became, left.visitors, left.seen, left.evidence) == ("", [], b"", [])

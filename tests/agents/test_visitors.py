@@ -15,8 +15,9 @@ from agents.visitors import HOURS_KEPT, NO_LIMITS, Forgetting, Limits
 from schemas.customer import Customer, decode_customer
 from schemas.decisions import Decision
 from schemas.records import Record
+from schemas.reference import bare_key, of_visitor
 from schemas.signals import SegmentChanged
-from schemas.stored import ARRIVALS_KEY, OWN_PREFIX, Progress, head
+from schemas.stored import ARRIVALS_KEY, OWN_PREFIX, TURNS_KEY, Progress, head
 from tests.agents.test_products import feed
 from tests.agents.test_segments import segments
 from tests.agents.world import DAY, HOUR, START, World
@@ -86,7 +87,7 @@ def test_a_browser_whose_owner_is_known_still_leads_there_after_years() -> None:
     world.at(800 * DAY).tell("page.viewed", "v")
     assert world.customer("v").became == "anna"
     assert world.customer("anna").views == 2
-    assert len(world.store[b"v"]) < 300, "what is kept of the browser"
+    assert len(world.store[of_visitor("v").encode()]) < 300, "what is kept of the browser"
 
 
 def test_no_timer_of_somebody_forgotten_fires() -> None:
@@ -95,7 +96,7 @@ def test_no_timer_of_somebody_forgotten_fires() -> None:
     for limits, moves in ((NO_LIMITS, 1), (NINETY, 0)):
         world = World(silent, limits=limits)
         world.tell("product.viewed", "v", product_id="tazza").at(200 * DAY)
-        assert head(world.store[b"v"]).due != 0
+        assert head(world.store[of_visitor("v").encode()]).due != 0
         assert len([e for e in world.effects if isinstance(e.content, SegmentChanged)]) == moves
 
 
@@ -117,10 +118,10 @@ def test_who_finds_no_room_leaves_nothing_behind() -> None:
     world = World(limits=THREE_AN_HOUR)
     for number in range(5):
         world.tell("product.viewed", f"v{number}", product_id="tazza")
-    assert sorted(key for key in world.store if not key.startswith(OWN_PREFIX)) == [
+    assert sorted(bare_key(key) for key in world.store if not key.startswith(OWN_PREFIX)) == [
         b"v0", b"v1", b"v2",
     ]  # fmt: skip
-    assert not [effect for effect in world.effects if effect.key in (b"v3", b"v4")]
+    assert not [each for each in world.effects if bare_key(each.key) in (b"v3", b"v4")]
     assert sum(each.events["product.viewed", "dropped"] for each in world.counts) == 2
     assert sum(each.refused.total() for each in world.counts) == 0
 
@@ -279,7 +280,7 @@ def known(store: dict[bytes, bytes], now: int) -> dict[bytes, bytes]:
     return {
         key: stored
         for key, stored in store.items()
-        if key != ARRIVALS_KEY
+        if key not in (ARRIVALS_KEY, TURNS_KEY)
         and (
             key.startswith(OWN_PREFIX)
             or not forgetting.has_forgotten(decode_customer(key.decode(), stored))

@@ -25,6 +25,7 @@ from schemas.definitions import DEFINITION, canonical, version_of
 from schemas.events import TICK, WORKFLOWS, Event
 from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record
+from schemas.reference import of_visitor
 from schemas.signals import ScoreChanged
 from schemas.signing import Signer
 from schemas.stored import HELD_BACK_PREFIX, PRODUCT_PREFIX, Progress, head
@@ -232,9 +233,15 @@ class World:
     # What came of it.
 
     def customer(self, key: str = "anna") -> Customer:
-        """Return the kept record."""
+        """Return the kept record, the visitor's where there is no customer of this id."""
+        found, visitor = self._kept(key), self._kept(of_visitor(key))
+        if visitor is not None and not (found and (found.first_seen or found.became)):
+            return visitor
+        return found or Customer(key=key)
+
+    def _kept(self, key: str) -> Customer | None:
         stored = self.store.get(key.encode())
-        return Customer(key=key) if stored is None else decode_customer(key, stored)
+        return None if stored is None else decode_customer(key, stored)
 
     @property
     def mails(self) -> list[Mail]:

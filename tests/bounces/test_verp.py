@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from agents.digests import derived_id
 from agents.mailer.settings import SigningKey
 from agents.mailer.verp import LONGEST_LOCAL_PART, BadReference, Reference, ReturnAddresses
+from schemas.reference import of_visitor
 
 KEYS = (SigningKey("k1", "a secret of some length"),)
 COMMAND = derived_id("anna", "run", "step")
@@ -23,7 +24,12 @@ def returns() -> ReturnAddresses:
 
 
 @pytest.mark.parametrize(
-    "customer", ["1", "8675309123456", "c-1", "anna@x.it", str(uuid.UUID(int=7))]
+    "customer",
+    [
+        each
+        for id_ in ("1", "8675309123456", "c-1", "anna@x.it", str(uuid.UUID(int=7)))
+        for each in (id_, of_visitor(id_))
+    ],
 )
 def test_command_and_customer_come_back(returns: ReturnAddresses, customer: str) -> None:
     sender = returns.sender(COMMAND, customer)

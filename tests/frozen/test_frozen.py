@@ -13,6 +13,7 @@ from agents.mailer.entry import unpack_entry
 from schemas.commands import ResumeCommand
 from schemas.customer import Customer, decode_customer
 from schemas.description import describe
+from schemas.reference import of_visitor
 from schemas.stored import FORMAT, OWN_PREFIX, format_of, is_erased
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, MAILER_CHANGELOG
 from streams.clock import Clock, SystemClock, VirtualClock
@@ -138,7 +139,8 @@ async def goes_on(worker: Worker, clock: Clock, frozen: dict[str, Any], relay: I
                event("product.viewed", "new-2", "v-1", product_id="moka"))  # fmt: skip
     await until_all_done(worker, lambda: now("bruno").views == before["bruno"].views + 1)
     assert now("anna").views == before["anna"].views + 1
-    assert now("v-1").became == "bruno"
+    assert now(of_visitor("v-1")).became == "bruno", "it was adopted at the first touch"
+    assert now("v-1") == Customer(key="v-1")
 
     await tell(worker.log, *signed_up("gina"), order("o-gina", "gina"))
     await until_all_done(worker, lambda: bool(now("gina").coupons))

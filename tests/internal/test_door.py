@@ -20,7 +20,7 @@ from streams.internal.asking import Lookups, NoAnswer
 from streams.internal.door import AT_ONCE, Door
 from streams.internal.owners import Owners, remove_address, write_address
 from streams.internal.signing import HEADER, WINDOW_MS, Signer
-from streams.lookup import latest_state
+from streams.lookup import latest_states
 from streams.partitioner import partition_of
 from streams.places import Places
 from streams.settings.values import Address
@@ -111,8 +111,8 @@ async def test_workers_tell_how_their_partitions_fare(shop: Shop) -> None:
 async def test_nobody_reads_the_log_while_the_owner_answers(shop: Shop) -> None:
     told: list[str] = []
     await shop.log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(b"anna", b"never read")])
-    found = await latest_state(shop.log, b"anna", lookups=shop.lookups(), told=told.append)
-    assert (found, told) == (RECORD, [])
+    found = await latest_states(shop.log, "anna", lookups=shop.lookups(), told=told.append)
+    assert (found["anna"], told) == (RECORD, [])
 
 
 async def test_without_an_answer_the_log_is_read_and_that_is_said(shop: Shop) -> None:
@@ -121,8 +121,8 @@ async def test_without_an_answer_the_log_is_read_and_that_is_said(shop: Shop) ->
 
     async def found() -> tuple[bytes | None, str]:
         told: list[str] = []
-        state = await latest_state(shop.log, b"anna", lookups=shop.lookups(), told=told.append)
-        return state, " ".join(told)
+        states = await latest_states(shop.log, "anna", lookups=shop.lookups(), told=told.append)
+        return states.get("anna"), " ".join(told)
 
     shop.owned = False
     state, told = await found()

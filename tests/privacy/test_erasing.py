@@ -20,13 +20,14 @@ from agents.definitions import Definitions
 from schemas import topics
 from schemas.decisions import DECISION
 from schemas.records import OutRecord, Record
+from schemas.reference import of_visitor
 from schemas.stored import HEAD_SIZE
 from streams.clock import VirtualClock
 from streams.configured import record_signer
 from streams.definitions import load
 from streams.log import Log
 from streams.logs.embedded import EmbeddedLog
-from streams.lookup import latest_state
+from streams.lookup import latest_states
 from streams.privacy.eraser import LONGEST_RETRY_MS
 from streams.privacy.erasing import Erasing
 from streams.replay import replay_topic
@@ -208,7 +209,7 @@ async def test_a_replay_of_what_is_left_gives_what_is_kept(shop: Shop) -> None:
         shop.log, topic=topics.CUSTOMER_EVENTS, until=shop.clock.now(), definitions=definitions
     )
     assert not [each for each in outcome.refusals if each[1] not in ("invalid_event",)]
-    live = await latest_state(shop.log, b"bruno")
+    live = (await latest_states(shop.log, "bruno"))["bruno"]
     assert outcome.customers["bruno"] == live
     assert "anna" not in outcome.customers or len(outcome.customers["anna"]) == HEAD_SIZE
 
@@ -224,8 +225,7 @@ async def test_who_comes_back_is_somebody_new(shop: Shop) -> None:
     await shop.erased()
     kept = [r for r in await everything(shop.log, topics.CUSTOMER_EVENTS) if r.key == b"anna"]
     assert [r.header("ce_id") for r in kept][:2] == [b"again1", b"again2"]
-    state = await latest_state(shop.log, b"anna")
-    assert state is not None
+    state = (await latest_states(shop.log, "anna"))["anna"]
     assert b"new@example.it" in state
     assert shop.files_with(b"NUOVO-1")
 
@@ -417,7 +417,7 @@ async def test_ids_that_look_like_anything(shop: Shop) -> None:
     for who in ("1", odd):
         await shop.erased(who)
     kept = {r.key for r in await everything(shop.log, topics.CUSTOMER_EVENTS)} - {None}
-    assert kept == {b"11", b"visitor-11"}
+    assert kept == {b"11", b"visitor-11", of_visitor("visitor-11").encode()}
     facts = [
         DECISION.validate_json(r.value or b"") for r in await everything(shop.log, topics.FACTS)
     ]

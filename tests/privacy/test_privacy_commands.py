@@ -17,6 +17,7 @@ from schemas import topics
 from schemas.customer import Customer, encode_customer
 from schemas.instant import parse_instant
 from schemas.records import OutRecord
+from schemas.reference import of_visitor
 from schemas.stored import NEVER, pack
 from streams.cli.privacy import ANSWER_MS, _what_stays
 from streams.configured import log_from
@@ -193,7 +194,7 @@ def test_who_they_were_as_a_visitor_is_waited_for(
     visited = Customer(key="anna", visitors=["who-anna-was"])
     assert ritorno("topics", "create").code == 0
     asyncio.run(keep(b"anna", encode_customer(visited)))
-    still_to_forget = [b"anna", b"who-anna-was"]
+    still_to_forget = [b"anna", of_visitor("who-anna-was").encode()]
 
     async def pause(_deadline: float, _problem: str) -> None:
         await keep(still_to_forget.pop(0), forgotten)

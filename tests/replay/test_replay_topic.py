@@ -13,6 +13,7 @@ from agents.effects import Effect
 from agents.partition import PartitionActors
 from schemas.customer import decode_customer
 from schemas.records import OutRecord
+from schemas.reference import of_visitor
 from schemas.stored import NEVER, OWN_PREFIX, PROGRESS_KEY, Progress, pack_progress
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
 from streams.clock import VirtualClock
@@ -155,7 +156,8 @@ async def test_with_keys_it_believes_what_the_worker_has_believed(
     outcome = await replayed(log, signer=SIGNER)
     assert outcome.reasons() == Counter(unsigned=refused) or not refused
     assert (len(outcome.refusals), outcome.believed) == (refused, 1 - refused)
-    assert decode_customer("v", outcome.customers["v"]).became == "anna"
+    visitor = of_visitor("v")
+    assert decode_customer(visitor, outcome.customers[visitor]).became == "anna"
 
 
 async def test_without_keys_or_of_another_topic_it_believes_everybody() -> None:

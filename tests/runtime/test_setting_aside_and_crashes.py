@@ -22,6 +22,7 @@ from schemas.stored import (
     ORIGIN_PREFIX,
     PRODUCT_PREFIX,
     PROGRESS_KEY,
+    TURNS_KEY,
     WAITING_PREFIX,
     body,
     pack,
@@ -305,7 +306,7 @@ async def test_without_any_progress_to_be_read_nothing_is_changed(house: House) 
 
 @pytest.mark.parametrize("value", [pack(9, NEVER, b"\xc1\xc1"), b"\x00"], ids=["body", "short"])
 @pytest.mark.parametrize(
-    "key", [LAYOUT_KEY, ARRIVALS_KEY, ORIGIN_PREFIX + b"3", TELLING_PREFIX + b"7"]
+    "key", [LAYOUT_KEY, ARRIVALS_KEY, TURNS_KEY, ORIGIN_PREFIX + b"3", TELLING_PREFIX + b"7"]
 )
 async def test_with_damage_to_what_is_its_own_a_partition_stays_closed(
     house: House, key: bytes, value: bytes

@@ -19,6 +19,7 @@ from agents.partition import PartitionActors
 from schemas.customer import Customer, decode_customer
 from schemas.definitions import DEFINITION, canonical
 from schemas.records import OutRecord, Record
+from schemas.reference import of_visitor
 from schemas.stored import FORMAT
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS
 from streams.clock import VirtualClock
@@ -270,7 +271,7 @@ async def test_a_visitor_that_changed_hands_is_not_given_back() -> None:
     await built.log.append(CUSTOMER_EVENTS, 1, [link, *many])
     await built.read(1)
     await built.rest()
-    assert built.customer(visitor).became == second
+    assert built.customer(of_visitor(visitor)).became == second
 
 
 async def test_a_merge_told_by_the_next_release_waits_for_a_worker_that_can_read_it(

@@ -86,7 +86,7 @@ async def test_the_partition_goes_on_and_others_are_served(worker: Worker) -> No
     await tell(worker.log, event("customer.identified", "i1", "anna", anonymous_id="v1"))
     assert await served(worker, "b")
     grown = b'{"x":[' + b",".join([b"1E9"] * 240_000) + b"]}"
-    await tell(worker.log, event("customer.updated", "u1", "v1")._replace(value=grown))
+    await tell(worker.log, _declared(event("customer.updated", "u1", "v1"))._replace(value=grown))
     assert await served(worker, "c")
     assert await letters(worker.log) == {"too_large"}, "what would have grown when passed on"
 

@@ -18,10 +18,12 @@ from schemas.dead_letters import DeadLetter, read_letter
 from schemas.decisions import Decision
 from schemas.events import SET_ASIDE, WORKFLOWS, Event
 from schemas.records import Record
+from schemas.reference import bare_key, id_of, is_visitors
 from schemas.stored import (
     NEVER,
     OWN_PREFIX,
     PROGRESS_KEY,
+    TURNS_KEY,
     Progress,
     head,
     is_erased,
@@ -46,7 +48,7 @@ from tests.simulation import laws
 from tests.simulation.laws import Court
 from tests.simulation.machine import PARTITIONS, Process, World
 from tests.simulation.naive import fold
-from tests.simulation.shop import PLAIN, Shop
+from tests.simulation.shop import CLAIMED, FORGED, PLAIN, Shop
 
 FOREVER = 2**61
 
@@ -76,6 +78,8 @@ async def check(world: World, shop: Shop, process: Process) -> None:
         _check_plain(shop, live)
     with court.tries(laws.ORDERS):
         _check_orders(shop, live)
+    with court.tries(laws.CLAIMS):
+        _check_claims(shop, live)
     with court.tries(laws.CODES):
         _check_codes(world)
     with court.tries(laws.ASIDE):
@@ -140,7 +144,7 @@ def _states(partition: int, items: Iterable[tuple[bytes, bytes | None]]) -> dict
         # What is a partition's own is told from the same of another.
         key + b"/%d" % partition if key.startswith(OWN_PREFIX) else key: stored
         for key, stored in items
-        if stored and not is_erased(stored) and key != LAYOUT_KEY
+        if stored and not is_erased(stored) and key not in (LAYOUT_KEY, TURNS_KEY)
     }
 
 
@@ -239,7 +243,7 @@ def _check_timers(
     """None early, none late but for what a budget has left over, none twice, none lost."""
     clocks = [_clock(part) for part in world.log.topics[CUSTOMER_EVENTS]]
     busy = {
-        (record.key, time)
+        (bare_key(record.key or b""), time)
         for part in world.log.topics[CUSTOMER_EVENTS]
         for record, time in zip(part, _times(part), strict=True)
     }
@@ -260,9 +264,10 @@ def _check_timers(
         waits = decision.reason != "stopped" and decision.time not in openings
         assert decision.due <= decision.time or not waits, "not early"
         before = clock[bisect_left(clock, decision.time) - 1]
-        at_an_event = (decision.customer.encode(), decision.time) in busy
+        key = id_of(decision.customer).encode()
+        at_an_event = (key, decision.time) in busy
         # What a merge brings along, or a version that waits less, fires at the record after it.
-        at_an_event |= (decision.customer.encode(), before) in busy
+        at_an_event |= (key, before) in busy
         at_an_event |= before in activated or decision.time in activated
         at_an_event |= before in behind or decision.time in behind
         assert before < decision.due or at_an_event or decision.time in openings, (
@@ -326,6 +331,18 @@ def _check_orders(shop: Shop, live: dict[bytes, bytes]) -> None:
     orders = {e.data["order_id"] for e in shop.all if e.type == "order.completed"}
     counted = sum(_customer(live, key.decode()).statistics.count for key in live)
     assert counted == len(orders), "orders are conserved"
+
+
+def _check_claims(shop: Shop, live: dict[bytes, bytes]) -> None:
+    """Whoever has claimed her id, and whenever: what the shop says of her is hers."""
+    for key in live:
+        customer = _customer(live, key.decode())
+        assert is_visitors(customer.key) or not customer.became, key
+    said = [each for each in shop.all if each.key == CLAIMED]
+    hers = fold((each for each in said if each.headers.get("ce_anonymousid") != CLAIMED), CLAIMED)
+    kept = _customer(live, CLAIMED)
+    assert (kept.statistics.count, kept.views) == (len(hers.orders), hers.views)
+    assert kept.profile.email != FORGED
 
 
 def _check_codes(world: World) -> None:

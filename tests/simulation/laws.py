@@ -15,6 +15,7 @@ MAILS = "marketing at most once, transactional at least once, what is more is ad
 TIMERS = "no timer is early, late, twice or lost"
 PLAIN = "what happened to plain customers adds up, once"
 ORDERS = "orders are conserved"
+CLAIMS = "nothing that a visitor says moves what is a customer's"
 CODES = "no code of a pool is given twice"
 ASIDE = "what fails twice is set aside, and nothing else"
 REST = "it comes to rest"

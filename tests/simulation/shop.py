@@ -26,6 +26,9 @@ START = 1_774_000_000_000
 PLAIN = ("anna", "bruno", "carla")
 KNOWN = ("dario", "elena", "fabio")
 VISITORS = ("v-1", "v-2", "v-3")
+CLAIMED = "gina"
+"""Known customers claim her id as a visitor's, and somebody speaks as the visitor of that id."""
+FORGED = "forged@example.com"
 PRODUCTS = ("moka", "tazza", "piatto", "grembiule")
 
 BURST = 80
@@ -95,7 +98,7 @@ class Shop:
         if recent and self._chance.random() < 0.12:
             self.all.append(self._chance.choice(recent))
             return self.all[-1]
-        keys = PLAIN * 2 + KNOWN * 2 + VISITORS
+        keys = PLAIN * 2 + KNOWN * 2 + VISITORS + (CLAIMED,)
         happening = self._make(self._chance.choice(keys), self._time(now))
         self.all.append(happening)
         return happening
@@ -128,8 +131,15 @@ class Shop:
                       self._ask]  # fmt: skip
             if self._chance.random() < 0.03 and key in KNOWN:
                 kinds = [self._erase]
+        if key == CLAIMED:
+            kinds = [self._order, self._look_named, self._profile, self._forge, self._forge,
+                     self._claim, self._claim]  # fmt: skip
         kind, data, *headers = self._chance.choice(kinds)(key)
         self._number += 1
+        if kind == "customer.identified" and key == CLAIMED:
+            key = self._chance.choice(KNOWN)
+        if key in VISITORS and self._chance.random() < 0.5:
+            headers = [{**(headers[0] if headers else {}), "ce_anonymousid": key}]
         return Happening(key, kind, f"e{self._number}", time, data, *headers)
 
     def burst(self, now: int) -> list[Happening]:
@@ -160,6 +170,22 @@ class Shop:
         if key in KNOWN and self._chance.random() < 0.3:
             headers["ce_anonymousid"] = self._chance.choice(VISITORS)
         return "product.viewed", {"product_id": self._product()}, headers
+
+    def _look_named(self, key: str) -> tuple[Any, ...]:
+        return "product.viewed", {"product_id": self._product()}, {"ce_subject": key}
+
+    def _claim(self, _key: str) -> tuple[Any, ...]:
+        return "customer.identified", {"anonymous_id": CLAIMED}
+
+    def _forge(self, key: str) -> tuple[Any, ...]:
+        """What a visitor of that id says."""
+        kind, data = self._chance.choice([
+            ("order.completed", self._order_data(f"o{self._number}")),
+            ("customer.updated", {"email": FORGED}),
+            ("customer.identified", {"customer_id": self._chance.choice(KNOWN)}),
+            ("consent.withdrawn", {"purpose": "marketing"}),
+        ])  # fmt: skip
+        return kind, data, {"ce_anonymousid": key}
 
     def _add(self, key: str) -> tuple[Any, ...]:
         return "cart.product_added", {

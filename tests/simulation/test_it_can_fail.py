@@ -14,12 +14,14 @@ from agents.context import Context
 from agents.mailer import lifecycle
 from agents.mailer.changes import Ended
 from agents.mailer.entry import Entry
+from agents.namespaces import Addressed, Namespaces
 from agents.partition import PartitionActors
 from agents.pools import Pools
 from agents.tellings import Tellings
 from schemas.customer import Customer
 from schemas.events import Event
 from schemas.records import Record
+from schemas.reference import of_visitor
 from schemas.stored import PROGRESS_KEY, pack_progress
 from streams import customers, replay
 from streams.customers import CustomersRuntime
@@ -216,6 +218,23 @@ def what_was_to_be_told_is_forgotten(patch: Patch) -> None:
     patch.setattr(Tellings, "progress", lambda _: [])
 
 
+def an_id_is_whose_who_claimed_it(patch: Patch) -> None:
+    """As it was without namespaces: the visitor's record is there, and takes what is said."""
+    to_customer = Namespaces._to_customer
+
+    def taken_over(self: Any, event: Event, offset: int) -> Addressed:
+        visitor = of_visitor(event.customer)
+        if self._is_there(visitor.encode(), offset):
+            return Addressed(event._replace(customer=visitor), visitor.encode())
+        return to_customer(self, event, offset)
+
+    patch.setattr(Namespaces, "_to_customer", taken_over)
+
+
+def where_visitors_took_something_is_not_written(patch: Patch) -> None:
+    patch.setattr(Namespaces, "take", lambda _: {})
+
+
 BREAKS: list[tuple[Callable[[Patch], None], str, int]] = [
     (repeated_records_count_again, laws.PLAIN, 0),
     (repeated_events_count_again, laws.PLAIN, 0),
@@ -236,6 +255,8 @@ BREAKS: list[tuple[Callable[[Patch], None], str, int]] = [
     (the_budget_depends_on_the_process, laws.FOLD, 0),
     (who_was_told_of_a_sale_is_not_remembered, laws.FOLD, 0),
     (what_was_to_be_told_is_forgotten, laws.FOLD, 0),
+    (an_id_is_whose_who_claimed_it, laws.CLAIMS, 5),
+    (where_visitors_took_something_is_not_written, laws.FOLD, 30),
     (a_pool_begins_anew, laws.CODES, 5),
     (a_replay_knows_of_no_place, laws.REPLAY, 0),
     (no_record_names_a_place, laws.REPLAY, 0),

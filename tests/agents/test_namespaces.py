@@ -1,0 +1,378 @@
+"""Visitors and customers have namespaces of their own: an id that both have is two people's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.customer import Customer, decode_customer, encode_customer
+from schemas.records import OutRecord, Record
+from schemas.reference import VISITOR, id_of, is_visitors, of_visitor, shown
+from schemas.signals import CustomerErased
+from schemas.signing import Signer
+from schemas.stored import TURNS_KEY, is_erased
+from schemas.topics import CUSTOMER_EVENTS
+from schemas.wire import parse_published, parse_record, to_record
+from streams.partitioner import partition_of
+from tests.agents.world import HOUR, World
+
+Step = Callable[[World], World]
+
+
+def segment(type_: str, id_: str, **fields: Any) -> OutRecord:
+    body = {"type": type_, "messageId": id_, "timestamp": "2026-03-02T10:00:00Z", **fields}
+    return to_record(parse_published(json.dumps(body)))
+
+
+def said(world: World, out: OutRecord) -> World:
+    world.append(out)
+    return world
+
+
+def kept(world: World, reference: str) -> Customer:
+    """Return what is kept under a reference, and nothing else."""
+    stored = world.store.get(reference.encode())
+    if stored is None or is_erased(stored):
+        return Customer(key=reference)
+    return decode_customer(reference, stored)
+
+
+def claim(world: World) -> World:
+    """Somebody says, before the shop has ever spoken of anna: that visitor is me."""
+    return said(world, segment("identify", "a", userId="mallory", anonymousId="anna"))
+
+
+# Claiming an id.
+
+
+@pytest.mark.parametrize("first", ["claimed", "ordered"])
+def test_who_claims_an_id_gets_nothing_of_its_customers(first: str) -> None:
+    world = World().subscribed("mallory")
+    steps: list[Step] = [claim, lambda w: w.order("o1", "anna")]
+    for step in steps if first == "claimed" else reversed(steps):
+        step(world)
+    world.subscribed("anna").order("o2", "anna").tell("product.viewed", "anna", product_id="p")
+    assert (kept(world, "anna").statistics.count, kept(world, "anna").views) == (2, 1)
+    assert kept(world, "anna").is_customer
+    assert kept(world, "mallory").statistics.count == 0
+    assert {mail.customer for mail in world.at(40 * 24 * HOUR).mails} <= {"anna"}
+    # What the visitor of that id does is mallory's, as was said.
+    said(world, segment("page", "b", anonymousId="anna"))
+    assert (kept(world, of_visitor("anna")).became, kept(world, "mallory").views) == ("mallory", 1)
+
+
+@pytest.mark.parametrize(
+    "spoken",
+    [
+        lambda w: said(w, segment("page", "p", userId="anna")),
+        lambda w: w.tell("page.viewed", "anna", named=True),
+        lambda w: w.tell("customer.updated", "anna", email="a@example.com"),
+        lambda w: w.order("o1", "anna"),
+    ],
+)
+def test_whatever_the_shop_says_of_a_customer_goes_to_the_customer(spoken: Step) -> None:
+    world = spoken(claim(World()))
+    assert kept(world, "anna").is_customer
+    assert kept(world, "anna").became == ""
+    assert [event.customer for event in world.told if event.type != "visitor.linked"] == [
+        "mallory"  # what was known of the visitor: nothing
+    ]
+
+
+def test_undeclared_events_are_the_visitors_until_the_shop_speaks_of_a_customer() -> None:
+    world = claim(World()).add("moka", "anna")
+    assert [line.product_id for line in kept(world, "mallory").cart.lines] == ["moka"]
+    world.order("o1", "anna").add("tazza", "anna")
+    assert [line.product_id for line in kept(world, "anna").cart.lines] == ["tazza"]
+
+
+# Side by side.
+
+
+def test_a_visitor_and_a_customer_of_one_id_live_side_by_side() -> None:
+    world = World().order("o1", "x")
+    said(world, segment("track", "t", anonymousId="x", event="Product Added",
+                        properties={"product_id": "moka", "price": "9.90"}))  # fmt: skip
+    assert kept(world, "x").cart.lines == []
+    assert [line.product_id for line in kept(world, of_visitor("x")).cart.lines] == ["moka"]
+    world.tell("customer.identified", "rosa", anonymous_id="x")
+    assert [line.product_id for line in kept(world, "rosa").cart.lines] == ["moka"]
+    assert kept(world, "x").statistics.count == 1
+
+
+def test_who_uses_one_id_before_and_after_registering_is_one_person() -> None:
+    world = World().add("moka", "x", visitor="x")
+    said(world, segment("track", "t", userId="x", anonymousId="x", event="Order Completed",
+                        properties={"order_id": "o1", "total": "5.00"}))  # fmt: skip
+    assert [line.product_id for line in kept(world, "x").cart.lines] == ["moka"]
+    assert kept(world, of_visitor("x")).became == "x"
+
+
+def test_the_same_link_is_told_once_between_two_who_name_each_other() -> None:
+    world = World().order("o1", "anna").order("o2", "bruno")
+    for _ in range(3):
+        world.tell("page.viewed", "anna", visitor="bruno")
+        world.tell("page.viewed", "bruno", visitor="anna")
+    assert [event.type for event in world.told].count("visitor.linked") == 2
+    assert (kept(world, "anna").views, kept(world, "bruno").views) == (3, 3)
+    assert world.refusals == []
+
+
+def test_two_undeclared_ids_that_become_each_other_end() -> None:
+    world = World().add("moka", "a").add("tazza", "b")
+    world.tell("customer.identified", "a", customer_id="b")
+    world.tell("customer.identified", "b", customer_id="a").add("piatto", "a").add("coppa", "b")
+    assert len(world.records) < 20
+    lines = [line.product_id for key in ("a", "b") for line in kept(world, key).cart.lines]
+    assert sorted(lines) == ["coppa", "moka", "piatto", "tazza"]
+
+
+# What was in doubt.
+
+
+def test_a_record_in_doubt_is_adopted_whole_at_the_first_touch() -> None:
+    world = World().subscribed("w").add("moka", "w", id_="cart").at(HOUR - 1)
+    before = kept(world, "w")
+    before.is_customer, before.consents = False, {}
+    before.heard = 0
+    world.store[b"w"] = encode_customer(before)
+    world.build()
+    said(world, segment("page", "b", anonymousId="w"))
+    visitor = kept(world, of_visitor("w"))
+    assert (visitor.key, visitor.profile.email) == (of_visitor("w"), "w@example.com")
+    assert [line.product_id for line in visitor.cart.lines] == ["moka"]
+    assert [run.workflow for run in visitor.runs] == [run.workflow for run in before.runs]
+    assert is_erased(world.store[b"w"]), "nothing is left under the bare id"
+    assert world.actors.timers_pending == 1
+    world.add("moka", "w", id_="cart")  # it comes again, undeclared: it is known where it went
+    assert kept(world, of_visitor("w")).cart.lines[0].quantity == 1
+
+
+def test_a_visitors_mail_of_before_is_taken_back_and_told_of() -> None:
+    world = World().subscribed("w").add("moka", "w").at(HOUR)
+    (mail,) = world.commands
+    raw = kept(world, "w")
+    raw.is_customer, raw.heard, raw.consents = False, 0, {}
+    world.store[b"w"] = encode_customer(raw)
+    world.build()
+    said(world, segment("page", "b", anonymousId="w"))
+    world.order("o1", "w", visitor="w")
+    assert world.cancels == [(mail.id, "w", "order.completed")]
+    world.tell("mail.sent", "w", sender="/ritorno/mailer", command_id=mail.id, message_id="<m>")
+    assert mail.id not in {each.command_id for each in kept(world, of_visitor("w")).pending}
+    assert "w" not in {key.decode() for key, kept_ in world.store.items() if not is_erased(kept_)}
+
+
+def test_what_release_0_1_had_forwarded_goes_on_and_its_customer_begins_anew() -> None:
+    world = World()
+    left = Customer(key="w", applied=0, became="anna")
+    world.store[b"w"] = encode_customer(left)
+    world.append(OutRecord(None, b"", (("ce_type", b"ritorno.tick"),)))
+    world.build()
+    world.add("moka", "w")
+    assert [line.product_id for line in kept(world, "anna").cart.lines] == ["moka"]
+    assert kept(world, of_visitor("w")).became == "anna"
+    world.tell("page.viewed", "w", named=True).order("o1", "w")
+    assert (kept(world, "w").became, kept(world, "w").statistics.count) == ("", 1)
+    assert kept(world, "anna").statistics.count == 0
+
+
+# Ours.
+
+
+def test_what_is_told_of_a_visitor_by_reference_reaches_it() -> None:
+    signer = Signer([("k", "s" * 32)])
+    world = World(signer=signer).order("o1", "x").add("moka", "x", visitor="x")
+    page = event("customer.updated", of_visitor("x"), 1, city="Roma")
+    said(world, signer.sign(CUSTOMER_EVENTS, page))
+    assert kept(world, of_visitor("x")).profile.city == "Roma"
+    assert not kept(world, of_visitor("x")).is_customer
+    assert kept(world, "x").profile.city == ""
+
+
+def test_nobody_else_names_a_visitor_by_reference() -> None:
+    world = World(signer=Signer([("k", "s" * 32)])).add("moka", "x", visitor="x")
+    world.tell("customer.updated", of_visitor("x"), city="Roma")
+    said(world, segment("page", "b", userId=of_visitor("x")))
+    said(world, segment("page", "c", userId="y", anonymousId=of_visitor("x")))
+    assert [reason for reason, _ in world.refusals] == ["unsigned", "unsigned", "reserved"]
+    assert kept(world, of_visitor("x")).profile.city == ""
+
+
+def test_the_longest_id_fits_as_a_visitors_too() -> None:
+    record = Record(CUSTOMER_EVENTS, 0, 0, 0, of_visitor("v" * 200).encode(), b"{}",
+                    (("ce_id", b"i"), ("ce_type", b"page.viewed")))  # fmt: skip
+    assert parse_record(record).customer == of_visitor("v" * 200)
+
+
+def test_a_visitor_lives_in_the_partition_of_its_id() -> None:
+    for number in range(50):
+        name = f"c{number}"
+        assert partition_of(of_visitor(name).encode(), 8) == partition_of(name.encode(), 8)
+
+
+def test_references_are_told_apart_and_read() -> None:
+    assert (of_visitor("x"), of_visitor(of_visitor("x"))) == (VISITOR + "x", VISITOR + "x")
+    assert (id_of(of_visitor("x")), is_visitors("x"), shown(of_visitor("x")), shown("x")) == (
+        "x", False, "visitor x", "x"
+    )  # fmt: skip
+
+
+# Erasure.
+
+
+def test_who_is_erased_is_erased_as_a_visitor_of_the_same_id_too() -> None:
+    world = World().order("o1", "x").add("moka", "x", visitor="x")
+    world.tell("customer.erasure_requested", "x")
+    assert is_erased(world.store[b"x"])
+    assert is_erased(world.store[of_visitor("x").encode()])
+    erased = [each.content.customer for each in world.effects
+              if isinstance(each.content, CustomerErased)]  # fmt: skip
+    assert erased == ["x", of_visitor("x")]
+
+
+def test_a_claim_goes_with_the_erasure_of_its_id_and_its_claimant_stays() -> None:
+    world = claim(World().subscribed("mallory")).order("o1", "anna")
+    world.tell("customer.erasure_requested", "anna")
+    assert is_erased(world.store[of_visitor("anna").encode()])
+    assert kept(world, "mallory").profile.email == "mallory@example.com"
+
+
+def test_who_has_claimed_an_id_is_erased_without_its_customer() -> None:
+    world = claim(World().subscribed("mallory")).order("o1", "anna")
+    world.tell("customer.erasure_requested", "mallory")
+    assert is_erased(world.store[of_visitor("anna").encode()])
+    assert kept(world, "anna").statistics.count == 1
+
+
+# A crash.
+
+
+class Crashing(World):
+    """Takes batches, and may crash when a part of a batch's states is written."""
+
+    def put(self, outs: Sequence[OutRecord]) -> None:
+        """Append without reading."""
+        for out in outs:
+            self.records.append(Record(CUSTOMER_EVENTS, 0, len(self.records), self.now, *out))
+
+    def batch(self, size: int, written: float | None = None) -> None:
+        """Take up to `size` records; with `written` only that share of the states is written."""
+        start = self.progress.next_offset
+        changes = self.actors.receive(self.records[start : start + size])
+        self.put([each.record for each in changes.effects if each.topic == CUSTOMER_EVENTS])
+        count = len(changes.states) if written is None else round(written * len(changes.states))
+        for key, state in changes.states[:count]:
+            assert state is not None
+            self.store[key] = state
+        if written is None:
+            self.continue_with(**{name: getattr(changes.progress, name)
+                                  for name in changes.progress.__struct_fields__})  # fmt: skip
+        else:
+            self.build()
+
+    def known(self) -> dict[str, tuple[Any, ...]]:
+        """What is known of everybody, but for where in the log it was learnt."""
+        everybody = (
+            decode_customer(key.decode(), state)
+            for key, state in self.store.items()
+            if not key.startswith(b"\0") and not is_erased(state)
+        )
+        return {
+            each.key: (each.views, each.became, sorted(each.visitors), each.is_customer,
+                       each.statistics.count, each.profile.email,
+                       sorted((line.product_id, line.quantity) for line in each.cart.lines))
+            for each in everybody
+        }  # fmt: skip
+
+
+def looked(who: str, number: int, visitor: str = "") -> OutRecord:
+    headers = [("ce_id", b"l%d" % number), ("ce_type", b"page.viewed")]
+    if visitor:
+        headers.append(("ce_anonymousid", visitor.encode()))
+    return OutRecord(who.encode(), b"{}", headers)
+
+
+def event(type_: str, who: str, number: int, visitor: str = "", **data: Any) -> OutRecord:
+    out = looked(who, number, visitor)
+    headers = [each for each in out.headers if each[0] != "ce_type"]
+    return OutRecord(out.key, json.dumps(data).encode(), [*headers, ("ce_type", type_.encode())])
+
+
+KINDS: dict[str, Callable[[str, int], OutRecord]] = {
+    "undeclared": looked,
+    "declared": lambda who, number: looked(who, number, who),
+    "order": lambda who, number: event("order.completed", who, number, order_id=f"o{number}",
+                                       total="1.00"),
+    "cart": lambda who, number: event("cart.product_added", who, number, product_id="p",
+                                      price="1.00"),
+    "linked": lambda who, number: event("customer.identified", "rosa", number, anonymous_id=who),
+    "becomes": lambda who, number: event("customer.identified", who, number, customer_id="rosa"),
+    "erased": lambda who, number: event("customer.erasure_requested", who, number),
+    "traits": lambda who, number: event("customer.updated", who, number, who, email="v@x.it"),
+}  # fmt: skip
+
+HISTORY = st.lists(
+    st.tuples(st.sampled_from(sorted(KINDS)), st.sampled_from(["x", "y"])), min_size=2, max_size=10
+)
+CRASHES = st.lists(st.tuples(st.integers(1, 8), st.floats(0, 1)), max_size=4)
+
+
+def finished(world: Crashing) -> Crashing:
+    while world.progress.next_offset < len(world.records):
+        world.batch(3)
+    return world
+
+
+@given(HISTORY, CRASHES)
+def test_a_crash_between_the_states_of_a_batch_changes_nothing(
+    history: list[tuple[str, str]], crashes: list[tuple[int, float]]
+) -> None:
+    outs = [KINDS[kind](who, number) for number, (kind, who) in enumerate(history)]
+    straight, crashing = Crashing({}), Crashing({})
+    for world in (straight, crashing):
+        world.put(outs)
+    finished(straight)
+    for size, written in crashes:
+        crashing.batch(size, written)
+        crashing.batch(1)
+    assert finished(crashing).known() == straight.known()
+
+
+@pytest.mark.parametrize("written", [step / 10 for step in range(11)])
+@pytest.mark.parametrize(
+    "history",
+    [
+        # Undeclared, then an order makes it a customer's, then a visitor of that id comes.
+        ["undeclared", "order", "declared"],
+        # Claimed; undeclared events are the visitor's; then the shop speaks of the customer.
+        ["linked", "undeclared", "order", "undeclared"],
+        ["undeclared", "cart", "declared", "undeclared", "order"],
+        ["undeclared", "becomes", "order", "becomes"],
+        ["declared", "undeclared", "erased", "undeclared"],
+    ],
+)
+def test_these_were_lost_or_counted_twice_where_routing_followed_who_was_ahead(
+    history: list[str], written: float
+) -> None:
+    outs = [KINDS[kind]("x", number) for number, kind in enumerate(history)]
+    straight, crashing = Crashing({}), Crashing({})
+    for world in (straight, crashing):
+        world.put(outs)
+    finished(straight)
+    crashing.batch(len(outs), written)
+    assert finished(crashing).known() == straight.known()
+
+
+def test_where_a_visitors_record_took_something_is_written_in_front_of_it() -> None:
+    world = Crashing({})
+    world.put([looked("x", 1), looked("x", 2, "x")])
+    changes = world.actors.receive(world.records)
+    keys = [key for key, _ in changes.states]
+    visitor = of_visitor("x").encode()
+    assert keys.index(TURNS_KEY) < keys.index(visitor) < keys.index(b"x")

@@ -1,0 +1,125 @@
+"""A customer and a visitor of the same id: who asks for one's data gets nothing of the other's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.belonging import Belonging
+from schemas import topics
+from schemas.records import OutRecord, Record
+from schemas.reference import of_visitor
+from schemas.stored import is_erased
+from streams.lookup import latest_states
+from streams.privacy.collecting import collect, find_customer
+from streams.story import from_log
+from tests.mailer.servers import scripted
+from tests.privacy.test_erasing import Shop, opened
+from tests.runtime.test_worker import event, everything
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    async with scripted() as relay, opened(tmp_path, relay.url) as shop:
+        yield shop
+
+
+def by_visitor(type_: str, id_: str, who: str, **data: Any) -> OutRecord:
+    plain = event(type_, id_, who, **data)
+    return plain._replace(headers=[*plain.headers, ("ce_anonymousid", who.encode())])
+
+
+CLAIM = event("customer.identified", "claim", "mallory", anonymous_id="anna", email="m@x.it")
+HERS = (
+    event("customer.updated", "h1", "anna", email="anna@x.it", first_name="Annabella"),
+    event("order.completed", "h2", "anna", order_id="HERS-1", total="5", currency="EUR"),
+    event("product.viewed", "h3", "anna", product_id="hers"),
+)
+HIS = (
+    by_visitor("product.viewed", "v1", "anna", product_id="his"),
+    by_visitor("customer.updated", "v2", "anna", first_name="Visitor"),
+)
+
+
+def ids_of(records: list[Record]) -> set[str]:
+    found = {(each.header("ce_id") or b"").decode() for each in records}
+    return {each for each in found if each in {"claim", "h1", "h2", "h3", "v1", "v2"}}
+
+
+@pytest.mark.parametrize("first", ["claimed", "known"])
+async def test_a_copy_holds_nothing_of_whose_id_was_claimed(shop: Shop, first: str) -> None:
+    for record in (CLAIM, *HERS, *HIS) if first == "claimed" else (*HERS, CLAIM, *HIS):
+        await shop.tell(record)
+    who, known = await find_customer(shop.log, "anna")
+    assert (who, known is not None and known.statistics.count) == ("anna", 1)
+    hers, mallorys = await collect(shop.log, "anna"), await collect(shop.log, "mallory")
+    assert ids_of(hers.events) == {"h1", "h2", "h3"}
+    assert ids_of(mallorys.events) == {"claim", "v1", "v2"}
+    assert {each.key for each in hers.commands} == {b"anna"}
+    assert all(each.key != b"anna" for each in mallorys.commands)
+    story = await from_log(shop.log, "mallory", lambda _done, _all: None)
+    assert {one.id for _, one in story.events} == {"claim", "v1", "v2"}
+
+
+async def test_both_of_an_id_are_shown_and_told_apart(shop: Shop) -> None:
+    await shop.tell(*HERS, *HIS)
+    both = await collect(shop.log, "anna")
+    assert [each.key for each in both.states] == ["anna", of_visitor("anna")]
+    assert ids_of(both.events) == {"h1", "h2", "h3", "v1", "v2"}
+    visitor = await collect(shop.log, of_visitor("anna"))
+    assert [each.key for each in visitor.states] == [of_visitor("anna")]
+    assert ids_of(visitor.events) == {"v1", "v2"}
+
+
+async def test_an_erasure_of_an_id_reaches_both(shop: Shop) -> None:
+    await shop.tell(*HERS, *HIS)
+    await shop.tell(event("customer.erasure_requested", "forget", "anna"))
+    for reference in ("anna", of_visitor("anna")):
+        await shop.erased(reference)
+    states = await latest_states(shop.log, "anna")
+    assert states.keys() == {"anna", of_visitor("anna")}
+    assert all(map(is_erased, states.values()))
+    assert not shop.files_with(b"Annabella")
+    assert not shop.files_with(b"HERS-1")
+    kept = {each.key for each in await everything(shop.log, topics.CUSTOMER_EVENTS)}
+    assert kept == {None}
+
+
+async def test_who_has_claimed_an_id_is_erased_and_its_customer_stays(shop: Shop) -> None:
+    await shop.tell(CLAIM, *HERS, *HIS)
+    await shop.tell(event("customer.erasure_requested", "forget", "mallory"))
+    for reference in ("mallory", of_visitor("anna")):
+        await shop.erased(reference)
+    events = await everything(shop.log, topics.CUSTOMER_EVENTS)
+    assert ids_of(events) == {"h1", "h2", "h3"}
+    assert all(b"his" not in (each.value or b"") for each in events)
+    known = await find_customer(shop.log, "anna")
+    assert known[1] is not None
+    assert known[1].profile.first_name == "Annabella"
+
+
+def keyed(who: str, *headers: tuple[str, bytes], type_: bytes = b"page.viewed") -> Record:
+    found = (("ce_id", b"i"), ("ce_type", type_), *headers)
+    return Record("customer-events", 0, 0, 0, who.encode(), b"{}", found)
+
+
+def test_what_belongs_to_whom() -> None:
+    undeclared, declared = keyed("x"), keyed("x", ("ce_anonymousid", b"x"))
+    named, told = keyed("x", ("ce_subject", b"x")), keyed(of_visitor("x"))
+    unreadable = Record("customer-events", 0, 0, 0, b"x", b"{", ())
+    other = keyed("y")
+    everything_ = (undeclared, declared, named, told, unreadable, other)
+
+    def theirs(*references: str, taken: tuple[str, ...] = ()) -> list[Record]:
+        return [each for each in everything_ if Belonging(references, taken).has(each)]
+
+    assert theirs("x") == [undeclared, named, unreadable]
+    assert theirs(of_visitor("x")) == [undeclared, declared, told, unreadable]
+    assert theirs(of_visitor("x"), taken=("x",)) == [declared, told]
+    assert theirs("x", of_visitor("x")) == [undeclared, declared, named, told, unreadable]
+    assert Belonging(["x"]).is_named("x")
+    assert not Belonging(["x"]).is_named(of_visitor("x"))
+    assert not Belonging([of_visitor("x")], ["x"]).is_named("x")
