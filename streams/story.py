@@ -73,6 +73,8 @@ class Source:
 
     belonging: Belonging
     """What is the customer's, and that of the visitors it was."""
+    stranger: Belonging = Belonging(())  # noqa: RUF009  # it can't be changed
+    """What is a visitor's who has the customer's id and isn't known to be the customer."""
     zone: str = ""
     events: list[tuple[int, Event]] = field(default_factory=list)
     """With the time at which each reached the log."""
@@ -98,6 +100,8 @@ async def from_log(
     known = known_customers(states)
     if states and not known:
         raise StoryError(f"{customer!r} was erased")
+    if len(known) > 1 and known[of_visitor(customer)].became:
+        del known[of_visitor(customer)]  # it is the customer's, or another has claimed the id
     visitors = {each for kept in known.values() for each in kept.visitors}
     taken = set[str]()
     for each in sorted(visitors - {customer}):
@@ -113,6 +117,8 @@ async def from_log(
             for run in kept.runs
         ],
     )
+    if len(known) > 1:
+        source.stranger = Belonging([of_visitor(customer)], [customer])
     keys = source.belonging.keys
     found = partial(
         find_records, log, keys=keys, lookups=lookups, told=told, on_progress=on_progress
@@ -250,8 +256,16 @@ def decision_of(fact: object) -> Decision | None:
 
 def tell(source: Source, titles: Mapping[str, str], language: Language) -> list[Line]:
     """Put it into words, in order of time; what happened comes before what was decided of it."""
-    lines = [_event_line(time, event, titles, language) for time, event in source.events]
-    lines += [_decision_line(decision, titles, language) for decision in source.decisions]
+    whose = {"it": "visitatore: ", "en": "visitor: "}[language]
+    lines = []
+    for time, event in source.events:
+        line = _event_line(time, event, titles, language)
+        by_stranger = source.stranger.is_about(event)
+        lines.append(line._replace(text=whose + line.text) if by_stranger else line)
+    for decision in source.decisions:
+        line = _decision_line(decision, titles, language)
+        by_stranger = source.stranger.is_named(decision.customer)
+        lines.append(line._replace(text=whose + line.text) if by_stranger else line)
     return sorted(lines, key=lambda line: line.time)
 
 

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from schemas.customer import Customer, decode_customer, encode_customer
 from schemas.records import OutRecord, Record
 from schemas.reference import VISITOR, id_of, is_visitors, of_visitor, shown
+from schemas.retry import Retry
 from schemas.signals import CustomerErased
 from schemas.signing import Signer
-from schemas.stored import TURNS_KEY, is_erased
+from schemas.stored import NEVER, TURNS_KEY, is_erased, pack
 from schemas.topics import CUSTOMER_EVENTS
 from schemas.wire import parse_published, parse_record, to_record
 from streams.partitioner import partition_of
+from streams.trying_again import retry_record
 from tests.agents.world import HOUR, World
 
 Step = Callable[[World], World]
@@ -376,3 +378,27 @@ def test_where_a_visitors_record_took_something_is_written_in_front_of_it() -> N
     keys = [key for key, _ in changes.states]
     visitor = of_visitor("x").encode()
     assert keys.index(TURNS_KEY) < keys.index(visitor) < keys.index(b"x")
+
+
+# Who is held back.
+
+
+def test_what_may_be_a_visitors_waits_while_its_record_cannot_be_read() -> None:
+    world = World().subscribed("mallory").add("moka", "w")
+    right, broken = world.store[b"w"], pack(2, NEVER, b"\xc1")
+    world.store[b"w"] = broken
+    world.build()
+    said(world, segment("page", "b", anonymousId="w"))
+    world.tell("customer.identified", "mallory", anonymous_id="w")
+    world.tell("customer.erasure_requested", "mallory")
+    assert world.store[b"w"] == broken, "an erasure of somebody else's ends nothing"
+    assert world.actors.held_back == 1
+    world.store[b"w"] = right
+    world.build()
+    retry = retry_record(Retry(customer="w"))
+    world.append(retry)
+    assert world.actors.held_back == 0
+    assert kept(world, "w").became == "mallory", "as release 0.1 kept it; adopted at the next touch"
+    said(world, segment("page", "c", anonymousId="w"))
+    assert kept(world, of_visitor("w")).became == "mallory"
+    assert is_erased(world.store[b"w"])

@@ -14,6 +14,7 @@ import pytest
 from schemas.customer import Customer, encode_customer, encode_erased
 from schemas.customer.consent import Consent, Subscription
 from schemas.records import OutRecord, Record
+from schemas.reference import of_visitor
 from streams.clock import SystemClock
 from streams.configured import log_from
 from streams.log import Log
@@ -214,6 +215,23 @@ def test_a_customer_is_shown_by_the_highest_applied(ritorno: Ritorno) -> None:
     assert "[red]Zoë, zoe@posta.it" in view
     assert "marketing: given 2026-03-01T09:30:00Z (checkout)" in view
     assert "news: not confirmed yet, asked 2026-03-01T09:30:00Z" in view
+
+
+def test_a_customer_and_a_visitor_of_one_id_are_both_shown(ritorno: Ritorno) -> None:
+    ritorno("topics", "create")
+    visitor = of_visitor("c-1")
+    seen = 1_772_357_400_000
+    append(CUSTOMERS_CHANGELOG, b"c-1", encode_customer(Customer(key="c-1", first_seen=seen)))
+    kept = encode_customer(Customer(key=visitor, became="rosa"))
+    append(CUSTOMERS_CHANGELOG, visitor.encode(), kept)
+    shown = ritorno("customer", "show", "c-1", "--json").json
+    assert [(each["key"], each.get("visitor"), each["became"]) for each in shown] == [
+        ("c-1", None, ""), ("c-1", True, "rosa")
+    ]  # fmt: skip
+    rows = [line.split() for line in ritorno("customer", "show", "c-1").out.splitlines()]
+    assert ["customer", "c-1"] in rows
+    assert ["visitor", "c-1"] in rows
+    assert ["turned", "out", "to", "be", "rosa"] in rows
 
 
 def test_an_unknown_and_an_erased_customer(ritorno: Ritorno) -> None:

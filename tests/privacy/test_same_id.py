@@ -15,7 +15,7 @@ from schemas.reference import of_visitor
 from schemas.stored import is_erased
 from streams.lookup import latest_states
 from streams.privacy.collecting import collect, find_customer
-from streams.story import from_log
+from streams.story import from_log, tell
 from tests.mailer.servers import scripted
 from tests.privacy.test_erasing import Shop, opened
 from tests.runtime.test_worker import event, everything
@@ -72,6 +72,17 @@ async def test_both_of_an_id_are_shown_and_told_apart(shop: Shop) -> None:
     visitor = await collect(shop.log, of_visitor("anna"))
     assert [each.key for each in visitor.states] == [of_visitor("anna")]
     assert ids_of(visitor.events) == {"v1", "v2"}
+
+
+async def test_a_story_says_what_is_a_visitors_of_the_same_id(shop: Shop) -> None:
+    await shop.tell(*HERS, *HIS)
+    story = tell(await from_log(shop.log, "anna", lambda _done, _all: None), {}, "en")
+    his = [line for line in story if line.text.startswith("visitor: ")]
+    assert [line.type for line in his if line.kind == "event"] == [
+        "product.viewed", "customer.updated"
+    ]  # fmt: skip
+    hers = {line.type for line in story if line not in his}
+    assert {"customer.updated", "order.completed", "product.viewed"} <= hers
 
 
 async def test_an_erasure_of_an_id_reaches_both(shop: Shop) -> None:
