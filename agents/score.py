@@ -93,7 +93,7 @@ def score(
             shop = context.live.definitions.recognition.sources.shop(event.source)
             subject = context.subject(customer, event=Properties(event.data), shop=shop)
             for rule, check in rules:
-                if check is None or check(subject):
+                if check is None or check.holds(subject):
                     if rule.within is None:
                         points += rule.add  # noqa: PLW2901  # the sum is what this event is worth
                     else:

@@ -128,9 +128,10 @@ def _is_meant(
     context: Context,
 ) -> bool:
     where = published.program.where
-    subject = context.subject(customer, event=occurrence.data, shop=occurrence.shop)
-    if where is not None and not where(subject):
-        return False
+    if where is not None:
+        subject = context.subject(customer, event=occurrence.data, shop=occurrence.shop)
+        if not where.holds(subject):
+            return False
     return counting.reached(customer, published, trigger, occurrence, context.now)
 
 
