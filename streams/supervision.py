@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, get_args
 
+from streams.backoff import Backoff
 from streams.logging import get_logger
 
 Work = Literal[
@@ -27,11 +28,11 @@ Work = Literal[
     "mail_turns",  # waking mails when a relay may be tried again
     "mail_goodbyes",  # hanging up politely
     "mail_hosts",  # asking the DNS whose mailboxes these are
+    "garbage",  # the search for cycles of objects
     "hits",  # noting that a mail was opened
 ]
 
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 300.0
+BACKOFF = Backoff(1.0, 300.0)
 """Seconds before what has failed is begun again: 1, 2, 4 … 300. Who has gone on for longer than the
 longest pause begins at the shortest one again."""
 
@@ -77,9 +78,9 @@ async def kept_up(
         try:
             await begin()
         except Exception as error:
-            in_a_row = 1 if loop.time() - began > LONGEST_PAUSE else in_a_row + 1
+            in_a_row = 1 if loop.time() - began > BACKOFF.longest else in_a_row + 1
             failures.note(work, error)
-            await pause(min(FIRST_PAUSE * 2 ** min(in_a_row - 1, 20), LONGEST_PAUSE))
+            await pause(BACKOFF.after(in_a_row))
         else:
             return
 

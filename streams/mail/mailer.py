@@ -38,6 +38,7 @@ from schemas.commands import DeliveryClass, SuppressCommand
 from schemas.records import OutRecord, Record
 from schemas.signing import Signer
 from schemas.stored import PROGRESS_KEY, FutureFormat, Progress
+from streams.backoff import Backoff
 from streams.clock import Clock
 from streams.log import Log, LogError
 from streams.logging import get_logger
@@ -66,8 +67,7 @@ GRACE = 10.0
 """Seconds that deliveries in flight get when a partition is let go. Most relays answer within one;
 a group's rebalance waits for us as long, and Kafka gives it 60 by default."""
 
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 30.0
+BACKOFF = Backoff(0.1, 30.0)
 """Seconds before a partition that keeps failing is opened again: 0.1, 0.2, 0.4 … 30."""
 
 CLASSES: tuple[DeliveryClass, ...] = get_args(DeliveryClass)
@@ -239,13 +239,13 @@ class MailerRuntime:
             error = await partition.failed
             # Who has delivered for longer than the longest pause has got over what was before.
             lived = self._clock.now() - opened
-            failures = 1 if lived > LONGEST_PAUSE * 1000 else failures + 1
+            failures = 1 if lived > BACKOFF.longest * 1000 else failures + 1
             _log.warning("deliveries stopped, opening the partition again",
                          partition=tp.partition, error=str(error))  # fmt: skip
             self._defects[tp].note(error)
             self._ended[tp] = await partition.stop(self._grace)
             while self._open[tp] is partition:
-                await self._pause(min(FIRST_PAUSE * 2 ** min(failures - 1, 20), LONGEST_PAUSE))
+                await self._pause(BACKOFF.after(failures))
                 try:
                     self._open[tp] = await self._recover(tp, partition.changelog.store)
                 except FutureFormat as error:

@@ -12,6 +12,7 @@ from multiprocessing.context import SpawnProcess
 
 from aiohttp import web
 
+from streams.backoff import Backoff
 from streams.failures import WorkerFailed
 from streams.logging import get_logger
 from streams.monitoring.admin import AdminServer
@@ -24,7 +25,7 @@ from streams.supervised.shares import shares
 STOP_SECONDS = 15.0
 """A worker leaves within ten seconds; one that has not after these is killed."""
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+BACKOFF = Backoff(1.0, 30.0)
 """Seconds before a process that has died is started again: doubled each time it dies again…"""
 
 STEADY_SECONDS = 60.0
@@ -123,19 +124,18 @@ class _Member:
     async def keep(self) -> None:
         """Wait until it dies and start it again, for ever."""
         loop = asyncio.get_running_loop()
-        pause = FIRST_PAUSE
+        in_a_row = 0
         while True:
             began = loop.time()
             try:
                 await self._listen()
             except EOFError:
                 await self._ended()
-            if loop.time() - began >= STEADY_SECONDS:
-                pause = FIRST_PAUSE
+            in_a_row = 1 if loop.time() - began >= STEADY_SECONDS else in_a_row + 1
+            pause = BACKOFF.after(in_a_row)
             _log.error("a process has died, starting it again", process=self._number,
                        how=self._state, reason=self._reason, seconds=pause)  # fmt: skip
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
             self._restarts += 1
             self._launch()
 

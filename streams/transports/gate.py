@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from schemas.failures import Failure
 from schemas.records import Record
 from schemas.stored import Damaged, FutureFormat
+from streams.backoff import Backoff
 from streams.logging import get_logger
 from streams.state.store import StateError
 from streams.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
@@ -41,8 +42,7 @@ from streams.transports.held import (
     to_commit,
 )
 
-FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 30.0
+BACKOFF = Backoff(0.1, 30.0)
 """Seconds before a partition that failed is opened again: 0.1, 0.2, 0.4 … 30. A broker that
 restarts is met again at once, a defect doesn't burn a processor."""
 
@@ -156,6 +156,10 @@ class Gate:
         partition = self._partitions.get(tp)
         return None if partition is None else partition.watermark
 
+    def heartbeat_age(self) -> float:
+        """Return the seconds since the group has last accepted a heartbeat. Any thread."""
+        return self._attached().heartbeat_age()
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for `condition`, which is looked at after each change of a partition or a count."""
         while not condition():
@@ -255,7 +259,7 @@ class Gate:
         silence = 0.0
         while True:
             if partition.failures:
-                pause = _pause_after(partition.failures)
+                pause = BACKOFF.after(partition.failures)
                 silence += pause
                 await self._pause(pause)
             try:
@@ -387,8 +391,3 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, Failure):
         return str(error)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-
-
-def _pause_after(failures: int) -> float:
-    # The exponent is capped because 2.0 ** 1100 overflows after a day of failing.
-    return float(min(FIRST_PAUSE * 2 ** min(failures - 1, 20), LONGEST_PAUSE))

@@ -12,6 +12,7 @@ from prometheus_client import generate_latest
 
 from agents.mailer.providers import Providers
 from streams import supervision
+from streams.backoff import Backoff
 from streams.clock import VirtualClock
 from streams.logs.embedded import EmbeddedLog
 from streams.logs.embedded.upkeep import Upkeep
@@ -20,7 +21,7 @@ from streams.mail.mail_hosts import MailHosts
 from streams.mail.suppressing import SuppressionList
 from streams.monitoring.metrics import Metrics
 from streams.privacy.eraser import Eraser
-from streams.supervision import FAILURES, LONGEST_PAUSE, Failures, Work, kept_up, watched
+from streams.supervision import BACKOFF, FAILURES, Failures, Work, kept_up, watched
 from tests.bounces.bench import Counted
 from tests.keys import SIGNER
 from tests.mailer.samples import record as command_record
@@ -72,7 +73,7 @@ async def test_who_has_gone_on_for_long_begins_at_the_shortest_pause(
         if attempt is None:
             return
         if attempt == 3:
-            late += LONGEST_PAUSE + 1
+            late += BACKOFF.longest + 1
         raise ZeroDivisionError
 
     await kept_up("erasing", work, pause=pauses, failures=failures)
@@ -128,7 +129,7 @@ async def until_failed(work: Work, before: int) -> None:
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervision, "FIRST_PAUSE", 0)
+    monkeypatch.setattr(supervision, "BACKOFF", Backoff(0, 0))
 
 
 @pytest.mark.usefixtures("no_pauses")

@@ -9,7 +9,7 @@ import structlog
 
 from schemas.records import Record
 from streams.transports.batch import Fenced, TopicPartition
-from streams.transports.gate import LONGEST_PAUSE, Gate
+from streams.transports.gate import BACKOFF, Gate
 
 TP = TopicPartition("topic", 0)
 TIMEOUT = 5.0
@@ -75,7 +75,7 @@ async def test_an_opening_that_fails_is_tried_again_ever_more_slowly() -> None:
     owner = Owner(failures=12)
     gate, pauses = await opened(owner)
     assert pauses.seconds[:4] == [0.1, 0.2, 0.4, 0.8]
-    assert pauses.seconds[-1] == LONGEST_PAUSE
+    assert pauses.seconds[-1] == BACKOFF.longest
     assert gate.counts.failed_openings == 12
     assert "closed" not in owner.diary  # what never opened is not closed
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from streams.backoff import Backoff
 from streams.log import LogError
 from streams.logging import get_logger
 from streams.mail.inbound.imap import ImapError
@@ -40,7 +41,7 @@ class Watch:
         self._mailbox = mailbox
         self._way: Way = way
         self._metrics = metrics
-        self._every = every
+        self._backoff = Backoff(every, max(LONGEST_PAUSE, every))
         self._pause = pause
         self._task: asyncio.Task[None] | None = None
 
@@ -69,6 +70,4 @@ class Watch:
                 failures += 1
                 self._metrics.failed(self._way)
                 _log.exception("a mailbox can't be read", way=self._way)
-            await self._pause(
-                min(self._every * 2 ** min(failures, 20), max(LONGEST_PAUSE, self._every))
-            )
+            await self._pause(self._backoff.after(failures + 1))
