@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 if TYPE_CHECKING:
     from structlog.typing import Processor
 
+from streams.log_lines import BoundedLines
+
 _ADDRESS = re.compile(r"([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-])[^\s@<>\"',;:()]*@([A-Za-z0-9.-]+)")
 
 # They report every rebalance, fetch and heartbeat at INFO; what an operator needs of that, our own
@@ -95,6 +97,7 @@ def configure_logging(
     handler.setFormatter(_Formatter(as_json=as_json, colours=out.isatty()))
     if level != "debug":
         handler.addFilter(_no_service_banner)
+        handler.addFilter(BoundedLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily
@@ -27,6 +27,24 @@ class BackgroundFailures(Collector):
         )
         for work, count in self._failures.counts.items():
             found.add_metric([work], count)
+        yield found
+
+
+class LinesLeftOut(Collector):
+    """Hands the counts over as they are at the moment."""
+
+    def __init__(self, left_out: Mapping[str, int]) -> None:
+        self._left_out = left_out
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric. Called by prometheus-client."""
+        found = CounterMetricFamily(
+            f"{NAMESPACE}_log_lines_left_out",
+            "Warnings and errors that were not logged, as too many of the same came in a minute.",
+            labels=["level"],
+        )
+        for level, count in self._left_out.items():
+            found.add_metric([level], count)
         yield found
 
 

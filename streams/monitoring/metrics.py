@@ -24,7 +24,12 @@ from schemas.commands import CancelCommand, SendCommand
 from schemas.decisions import Decision, DecisionKind
 from schemas.events import PAYLOADS
 from schemas.signals import SegmentChanged
-from streams.monitoring.background_metrics import BackgroundFailures, ForgottenVisitors
+from streams.log_lines import LEFT_OUT
+from streams.monitoring.background_metrics import (
+    BackgroundFailures,
+    ForgottenVisitors,
+    LinesLeftOut,
+)
 from streams.monitoring.gate_metrics import GateCounts
 from streams.monitoring.instruments import Instruments, begin_at_zero
 from streams.monitoring.mail_metrics import BoundedLabel, MailMetrics
@@ -60,6 +65,7 @@ REFUSAL_REASONS = (
     "orders_full",
     "record_full",
     "too_large",
+    "too_many_changes",
     "too_many_lists",
     "unknown_type",
     "unknown_version",
@@ -102,6 +108,7 @@ class Metrics:
         )
         self.public = SiteMetrics(make)
         self.registry.register(BackgroundFailures(FAILURES))
+        self.registry.register(LinesLeftOut(LEFT_OUT))
         self._template = BoundedLabel()
 
     # The customers' runtime (streams/customers.py, Observer).

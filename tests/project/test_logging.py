@@ -1,5 +1,6 @@
 """One line per event, JSON where no terminal is, and no mail address in it."""
 
+import asyncio
 import io
 import json
 import logging
@@ -11,7 +12,10 @@ from pathlib import Path
 import pytest
 import structlog
 
+from streams.log_lines import A_MINUTE, KINDS, LEFT_OUT
 from streams.logging import configure_logging, mask_address
+from streams.monitoring.admin import AdminServer
+from streams.settings.values import Address
 
 
 @pytest.fixture
@@ -113,3 +117,56 @@ def test_debug_shows_all(stream: io.StringIO) -> None:
 
 def test_what_is_no_address_stays() -> None:
     assert mask_address("customer c-1 @ shop") == "customer c-1 @ shop"
+
+
+def test_of_the_same_mistake_a_few_lines_a_minute_are_written(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr("logging.time.time", lambda: now[0])
+    before = LEFT_OUT["error"]
+    configure_logging(stream=stream)
+    log = structlog.get_logger("streams.mail.suppressing")
+    for number in range(100):
+        log.error("a suppression can't be read", key=f"k{number}")
+        logging.getLogger("other").warning("%s is bad", number)
+        log.info("a step of many", number=number)
+    log.error("another one")
+    texts = [line["message"] for line in lines(stream)]
+    assert texts.count("a suppression can't be read") == A_MINUTE
+    assert sum(str(text).endswith(" is bad") for text in texts) == A_MINUTE
+    assert (texts.count("a step of many"), texts.count("another one")) == (100, 1)
+    assert LEFT_OUT["error"] - before == 100 - A_MINUTE
+    now[0] += 60
+    log.error("a suppression can't be read", key="k")
+    logging.getLogger("other").warning("%s is bad", "x")
+    last = lines(stream)[-2:]
+    assert last[0]["left_out"] == 100 - A_MINUTE
+    assert last[1]["message"] == f"x is bad ({100 - A_MINUTE} such lines were left out)"
+
+
+def test_kinds_of_lines_without_end_are_one(stream: io.StringIO) -> None:
+    configure_logging(stream=stream)
+    for number in range(KINDS + 100):
+        structlog.get_logger("x").warning(f"kind {number}")
+    assert len(lines(stream)) == KINDS + A_MINUTE
+
+
+async def test_what_is_no_http_is_a_line_and_no_traceback(stream: io.StringIO) -> None:
+    configure_logging(stream=stream)
+    server = AdminServer(bind=Address("127.0.0.1", 0), checks={})
+    await server.start()
+    try:
+        for _ in range(A_MINUTE + 5):
+            reader, writer = await asyncio.open_connection(*server.address)
+            writer.write(b"GET /healthz HTTP/1.1\r\nthis is no header\r\n\r\n")
+            assert b" 400 " in await reader.readline()
+            writer.close()
+            await writer.wait_closed()
+    finally:
+        await server.stop()
+    found = [each for each in lines(stream) if each["logger"] == "aiohttp.server"]
+    assert len(found) == A_MINUTE
+    assert {each["level"] for each in found} == {"warning"}
+    assert all(str(each["message"]).startswith("a request can't be read: ") for each in found)
+    assert "Traceback" not in stream.getvalue()

@@ -1,0 +1,86 @@
+"""Bounds of what is logged: however often something goes wrong, it fills no disk.
+
+Of the same warning or error a few lines are written each minute; how many were left out says the
+next one, and a metric. A request that isn't HTTP is a stranger's mistake: a line without a
+traceback.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import Any, Final
+
+A_MINUTE = 20
+"""Lines of one kind."""
+MINUTE = 60.0
+KINDS = 1_000
+"""Told apart at most; those beyond count as one."""
+
+LEFT_OUT: Final[Counter[str]] = Counter({"warning": 0, "error": 0})
+"""Lines of this process that were left out, by level; `streams/monitoring` shows them."""
+
+
+class Kind:
+    """Lines with the same text, from the same place."""
+
+    __slots__ = ("left_out", "since", "written")
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.written = 0
+        self.left_out = 0
+
+
+class BoundedLines(logging.Filter):
+    """Lets through what is to be written; for the handler, behind all loggers."""
+
+    def __init__(self, left_out: Counter[str] = LEFT_OUT) -> None:
+        super().__init__()
+        self._left_out = left_out
+        self._kinds: dict[tuple[str, str], Kind] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line is to be written; the record's own time is what counts."""
+        _without_traceback(record)
+        if record.levelno < logging.WARNING:
+            return True
+        kind = self._kind(record)
+        if record.created - kind.since >= MINUTE:
+            if kind.left_out:
+                _add(record, kind.left_out)
+            kind.since, kind.written, kind.left_out = record.created, 0, 0
+        if kind.written < A_MINUTE:
+            kind.written += 1
+            return True
+        kind.left_out += 1
+        self._left_out["error" if record.levelno >= logging.ERROR else "warning"] += 1
+        return False
+
+    def _kind(self, record: logging.LogRecord) -> Kind:
+        text = record.msg.get("event") if isinstance(record.msg, dict) else record.msg
+        key = record.name, str(text)
+        if key not in self._kinds and len(self._kinds) >= KINDS:
+            key = "", ""
+        found = self._kinds.get(key)
+        if found is None:
+            found = self._kinds[key] = Kind(record.created)
+        return found
+
+
+def _add(record: logging.LogRecord, left_out: int) -> None:
+    if isinstance(record.msg, dict):
+        record.msg["left_out"] = left_out
+    else:
+        record.msg = f"{record.msg} ({left_out} such lines were left out)"
+
+
+def _without_traceback(record: logging.LogRecord) -> None:
+    """aiohttp takes what it can't read for an error of the server's."""
+    error: Any = record.exc_info[1] if record.exc_info else None
+    names = {each.__name__ for each in type(error).__mro__}
+    if record.name == "aiohttp.server" and "HttpProcessingError" in names:
+        first = str(error).partition("\n")[0].strip(" :") or type(error).__name__
+        record.msg, record.args = "a request can't be read: %s", (first[:100],)
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+        record.exc_info = record.exc_text = None
