@@ -64,15 +64,23 @@ class Budget:
         self._left -= 1
         self._told = place
 
+    def spend(self, visits: int) -> None:
+        """What was visited has taken so many visits more."""
+        self._left -= visits
+
     def told_before(self, telling: int) -> bytes:
         """Return the customer up to whom a telling had come, where that was written down."""
         if self._cut is None or self._cut.told[0] != telling:
             return b""
         return self._cut.told[1]
 
-    def cut(self, offset: int) -> Cut:
-        """Return how far it went."""
-        return Cut(offset, self._fired if self.left_timers else ALL, self._told)
+    def has_left(self, telling: int) -> bool:
+        """Whether a telling was left over by this record, where that was written down."""
+        return self._cut is not None and telling >= self._cut.left
+
+    def cut(self, offset: int, left: int) -> Cut:
+        """Return how far it went; `left`: offset of the first telling that it has left over."""
+        return Cut(offset, self._fired if self.left_timers else ALL, self._told, left)
 
     def _end(self) -> bool:
         self.ended = True
@@ -99,10 +107,11 @@ class Laying:
             return Budget(NEVER, self._cuts.get(offset))
         return Budget(self._visits)
 
-    def note(self, offset: int, budget: Budget) -> None:
-        """The work of a record has been done as far as its budget goes."""
+    def note(self, offset: int, budget: Budget, left: int) -> None:
+        """The work of a record has been done as far as its budget goes; `left`: offset of the first
+        telling that waits on."""
         if budget.ended:
-            self._cuts[offset] = budget.cut(offset)
+            self._cuts[offset] = budget.cut(offset, left)
             self._is_new = True
 
     def take(self, offset: int) -> Layout | None:

@@ -74,8 +74,6 @@ class Definitions:
         self.recognition = recognition or Recognition()
         self.listens_to: set[str] = set()
         """Occurrences that a run of any version has to be told of, and types that lead to them."""
-        self.followed: set[str] = set()
-        """Workflows of which some version lets its runs go by the live one."""
         self.reviews = False
         """Whether any change of a customer may move a run of any version."""
         self.longest_growth = 0
@@ -102,8 +100,6 @@ class Definitions:
             self.listens_to |= _types(program.listens_to) | program.listens_to
             self.reviews |= program.reviews
             self.longest_growth = max(self.longest_growth, program.growth)
-            if definition.versions == "live":
-                self.followed.add(definition.id)
         elif isinstance(definition, Segments):
             self._segmentations[key] = compile_segments(definition, Vocabulary())
         elif isinstance(definition, Scoring):

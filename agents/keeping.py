@@ -16,6 +16,9 @@ from schemas.customer import Customer, decode_customer, encode_customer, encode_
 from schemas.customer.named import named, named_in
 from schemas.stored import FutureFormat, head, is_erased
 
+PAUSE = 500
+"""Customers encoded between two pauses: some milliseconds."""
+
 
 class UnreadableCustomer(ValueError):
     """What is kept of a customer can't be read."""
@@ -99,6 +102,14 @@ class Customers:
         self._changed.pop(key, None)
         self._changed[key] = customer
 
+    def encoding(self) -> Iterator[None]:
+        """Encode who has changed, pausing now and then; `changed` has less to do then."""
+        for number, (key, customer) in enumerate(list(self._changed.items()), start=1):
+            if not isinstance(customer, bytes):
+                self._encode(key, customer)
+            if number % PAUSE == 0:
+                yield
+
     def changed(self) -> list[tuple[bytes, bytes]]:
         """Return key and kept form of who has changed since they were taken."""
         return [
@@ -149,9 +160,12 @@ class Customers:
 
     def _let_go(self, key: bytes, customer: Customer) -> None:
         if isinstance(self._changed.get(key), Customer):
-            # Who can't be encoded stays as it is: whose fault that is shows when it is written.
-            with suppress(Exception):
-                self._changed[key] = stored_form(customer)
+            self._encode(key, customer)
+
+    def _encode(self, key: bytes, customer: Customer) -> None:
+        # Who can't be encoded stays as it is: whose fault that is shows when it is written.
+        with suppress(Exception):
+            self._changed[key] = stored_form(customer)
 
 
 def _read(name: str, stored: bytes | None) -> Customer:

@@ -40,6 +40,7 @@ from schemas.events import RETRY, Event
 from schemas.records import OutRecord, Record
 from schemas.retry import Retry, decode_retry, encode_retry
 from schemas.topics import CUSTOMER_EVENTS
+from schemas.unfinished import Change, Telling
 
 INTERNAL_ERROR = "internal_error"
 HELD_BACK = "held_back"
@@ -58,6 +59,7 @@ class Mending:
     _trace: Trace | None
     _definitions: Definitions
     _versions: dict[str, str]
+    _followed: set[str]
     _live: Live
     _catalogue: Catalogue
     _changed_products: dict[str, bytes | None]
@@ -153,12 +155,14 @@ class Mending:
         self._changed_products[id_] = None
         return Retry(product=stored or b"")
 
-    def _report(self, offset: int, text: str, error: str, retry: Retry) -> None:
+    def _report(
+        self, offset: int, text: str, error: str, retry: Retry, reason: str = INTERNAL_ERROR
+    ) -> None:
         """Write the dead letter of a place that isn't a record of its own."""
         key = retry.customer.encode() or None
         control = control_record(RETRY, encode_retry(retry))._replace(key=key)
         record = Record(CUSTOMER_EVENTS, self._partition, offset, self._now, *control)
-        self._refuse(record, INTERNAL_ERROR, f"{text}: {error}", reported)
+        self._refuse(record, reason, f"{text}: {error}", reported)
 
     def _refuse(
         self,
@@ -241,12 +245,12 @@ class Mending:
 
     # Trying again.
 
-    def _try_again(self, record: Record, context: Context) -> None:
+    def _try_again(self, record: Record, context: Context) -> Telling | None:
+        """Try again what a control record names; return what many customers are to be told of."""
         try:
             retry = decode_retry(record.value)
         except ValueError as error:
-            self._refuse(record, "invalid_event", str(error)[:200])
-            return
+            raise Refused("invalid_event", str(error)[:200]) from None
         if retry.definition:
             self._make_live_again(retry.definition, context)
         elif retry.product:
@@ -254,6 +258,9 @@ class Mending:
                 self._changed_products[id_] = None
         elif retry.customer:
             self._try_customer_again(retry, record, context)
+        elif retry.news or retry.workflows:
+            return Telling(record.offset, self._now, retry.news, retry.workflows)
+        return None
 
     def _make_live_again(self, name: str, context: Context) -> None:
         id_, _, version = name.rpartition("@")
@@ -261,6 +268,18 @@ class Mending:
             versions = {**self._versions, id_: version}
             self._live = context.live = self._definitions.live(versions)
             self._versions = versions
+            self._note_followed()
+
+    def _note_followed(self) -> None:
+        """Runs of these may go by the live version from now on.
+
+        By what was live in this log and by nothing else that is published, so that the same
+        tellings wait wherever it is read.
+        """
+        follows = self._definitions.follows
+        self._followed.update(
+            id_ for id_, version in self._versions.items() if follows(id_, version)
+        )
 
     def _try_customer_again(self, retry: Retry, record: Record, context: Context) -> None:
         key = retry.customer.encode()
@@ -276,15 +295,30 @@ class Mending:
         customer = self._customers.get(key)
         if record.offset <= customer.applied and key not in self._visited:
             return
-        changed = actor.take_up(customer, retry, context)
-        if changed:
-            customer.weight = 0  # it holds more than was weighed: it is weighed again
-        if retry.news:
-            changed |= actor.products_changed(customer, retry.news, self._now, context)
-        if retry.follow:
-            changed |= actor.follow(customer, context)
-        if changed:
-            self._note_change(key, customer, record.offset)
+
+        def taking() -> bool:
+            changed = actor.take_up(customer, retry, context)
+            return self._take_in(customer, self._now, retry.news, retry.follow, context) or changed
+
+        try:
+            if fullness.take_in(customer, len(record.value or b""), context, taking):
+                self._note_change(key, customer, record.offset)
+        except Refused as error:
+            self._refuse(record, error.reason, error.detail)
+
+    def _take_in(
+        self,
+        customer: Customer,
+        time: int,
+        news: Sequence[Change],
+        follows: bool,
+        context: Context,
+    ) -> bool:
+        """Tell a customer of changes that the feed brought at `time`, and of other versions."""
+        changed = follows and actor.follow(customer, context)
+        if news:
+            changed |= actor.products_changed(customer, news, time, context)
+        return changed
 
     # What PartitionActors has.
 

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -51,7 +51,7 @@ from agents.keeping import Customers, UnreadableCustomer
 from agents.mending import INTERNAL_ERROR, Mending
 from agents.namespaces import Namespaces
 from agents.origins import Origins
-from agents.tellings import TELLINGS, Tellings, Waiting
+from agents.tellings import TOO_MANY_CHANGES, Tellings, Waiting
 from agents.timers import Timers
 from agents.trust import OBEYED, Trust
 from agents.visitors import Arrivals, Forgetting, is_nobody, may_be_turned_away
@@ -86,8 +86,8 @@ each event. 2 MB."""
 VISIT = 5
 """What a visit of a customer costs, in events: 250 µs of 50."""
 TURN = 200
-"""Events, or as much work, between two pauses: some 10 ms, so that whoever else lives in the
-process (heartbeats, metrics, mails) gets a turn. A record whose budget was used up is longer."""
+"""Events, or as much work, between two pauses, also within a record: some 10 ms, so that whoever
+else lives in the process (metrics, mails) gets a turn."""
 PORTION = 5_000
 """Events, or as much work, after which changes are to be taken: some 0.25 s, so that what is not
 written yet stays small. A batch of events alone is smaller than that."""
@@ -147,6 +147,8 @@ class PartitionActors(Mending):
         self._offset = progress.next_offset
         self._now = progress.log_time
         self._versions = dict(progress.live)
+        self._followed = set(progress.followed)
+        self._note_followed()
         self._catalogue = self._read_catalogue(products, progress.aside)
         self._live = self._read_live(progress.aside)
         held = self._held.customers
@@ -206,7 +208,7 @@ class PartitionActors(Mending):
         """Make what live definitions will need, pausing now and then; without it, it is made when
         it is needed."""
         live = self._live.by_trigger
-        if self._tellings or self._definitions.followed or any(map(_is_of_products, live)):
+        if self._tellings or self._followed or any(map(_is_of_products, live)):
             yield from self._customers.look_through(self._offset)
 
     def receive(self, records: Sequence[Record]) -> Changes:
@@ -244,8 +246,8 @@ class PartitionActors(Mending):
                 self._visited.clear()
                 if due:
                     budget = self._laying.budget(record.offset)
-                    self._fire_timers(record.offset, budget, context)
-                    self._go_on(record.offset, budget, context)
+                    yield from self._fire_timers(record.offset, budget, context)
+                    yield from self._go_on(record.offset, budget, context)
                 if error is not None:
                     self._refuse(record, INTERNAL_ERROR, error)
                 elif record.key is None and (kind := control.kind_of(record)):
@@ -276,6 +278,10 @@ class PartitionActors(Mending):
 
     def _context(self) -> Context:
         return Context(self._now, self._live, self._catalogue, self._effects)
+
+    def encoding(self) -> Iterator[None]:
+        """Do most of the work of `take` in advance, pausing now and then."""
+        yield from self._customers.encoding()
 
     def take(self) -> Changes:
         """Return the changes since the last call. Call it before the store is written, once.
@@ -317,6 +323,7 @@ class PartitionActors(Mending):
             tellings=self._tellings.progress(),
             arrivals=self._arrivals.counts(self._now),
             numbers=dict(self._trust.numbers),
+            followed=sorted(self._followed),
         )
         self._counts.unsigned, self._trust.unsigned = self._trust.unsigned, Counter()
         changes = Changes(self._effects, states, progress, self._counts)
@@ -328,7 +335,14 @@ class PartitionActors(Mending):
 
     # From here on in the order in which a record passes through.
 
-    def _fire_timers(self, offset: int, budget: Budget, context: Context) -> None:
+    def _pause(self) -> Iterator[bool]:
+        """Pause in the middle of a record, if it is time to; nothing is to be taken here."""
+        if self._work >= TURN:
+            self._worked += self._work
+            self._work = 0
+            yield False
+
+    def _fire_timers(self, offset: int, budget: Budget, context: Context) -> Iterator[bool]:
         while self._ahead and self._ahead[0][0] < offset:
             _, key, _ = heapq.heappop(self._ahead)
             if key not in self._held.customers:
@@ -350,10 +364,11 @@ class PartitionActors(Mending):
                 return
             self._work += VISIT
             self._timers.remove(key)
-            self._catch_up(key, customer, offset, context)
+            budget.spend(self._catch_up(key, customer, offset, context))
             if customer.due() <= due:
                 self._wake(key, customer, offset, context)
             self._timers.schedule(key, customer.due())
+            yield from self._pause()
 
     def _wake(self, key: bytes, customer: Customer, offset: int, context: Context) -> None:
         """Fire what is due first of the customer's."""
@@ -376,16 +391,27 @@ class PartitionActors(Mending):
         while customer.due() <= until:
             self._wake(key, customer, offset, context)
 
-    def _go_on(self, offset: int, budget: Budget, context: Context) -> None:
+    def _go_on(self, offset: int, budget: Budget, context: Context) -> Iterator[bool]:
         """Tell customers of what waits, as far as the budget goes."""
-        while self._tellings and self._tell_rest(self._tellings.first, offset, budget, context):
+        while self._tellings:
+            first = self._tellings.first
+            done = yield from self._tell_rest(first, offset, budget, context)
+            if not done or budget.has_left(first.offset):
+                first.told = max(first.told, budget.told_before(first.offset))
+                break
             self._tellings.end_first()
-        self._laying.note(offset, budget)
+        self._tellings.leave_over()
+        left = self._tellings.first.offset if self._tellings else NEVER
+        self._laying.note(offset, budget, left)
 
-    def _tell_rest(self, waiting: Waiting, offset: int, budget: Budget, context: Context) -> bool:
+    def _tell_rest(
+        self, waiting: Waiting, offset: int, budget: Budget, context: Context
+    ) -> Generator[bool, None, bool]:
         """Tell those who are not told yet; return whether that was all of them."""
-        begun = waiting.telling.offset
+        begun = waiting.offset
         for key in waiting.rest(self._find):
+            self._work += 1
+            yield from self._pause()
             if key in self._held.customers:
                 continue
             customer = self._customers.get(key)
@@ -394,30 +420,34 @@ class PartitionActors(Mending):
             ):
                 continue
             if not budget.may_tell((begun, key)):
-                waiting.told = max(waiting.told, budget.told_before(begun))
                 return False
             if customer.applied < offset or key in self._visited:
                 budget.tells((begun, key))
                 self._work += VISIT
-                self._catch_up(key, customer, offset, context)
+                budget.spend(self._catch_up(key, customer, offset, context) - 1)
                 waiting.told = key
         return True
 
-    def _catch_up(self, key: bytes, customer: Customer, offset: int, context: Context) -> None:
-        """Tell a customer of all that waits, each behind what was due of its own before that."""
-        applied, names = customer.applied, None
-        for waiting in self._tellings:
+    def _catch_up(self, key: bytes, customer: Customer, offset: int, context: Context) -> int:
+        """Tell a customer of all that waits, each behind what was due of its own before that.
+
+        Returns of how many.
+        """
+        applied, told, behind = customer.applied, 0, -1
+        if self._tellings.are_told(applied):
+            return 0
+        names = self._names(customer)
+        while (waiting := self._tellings.next_for(names, behind)) is not None:
+            behind = waiting.offset
             if waiting.is_told(key, applied):
-                continue
-            if names is None:
-                names = self._names(customer)
-            if not waiting.concerns(names):
                 continue
             self._wake_until(waiting.telling.time, key, customer, offset, context)
             if self._tell(waiting, names, customer, offset, context):
                 self._visited.add(key)
                 self._note_change(key, customer, offset)
-                names = None
+                names = self._names(customer)
+                told += 1
+        return told
 
     def _tell(
         self, waiting: Waiting, names: set[str], customer: Customer, offset: int, context: Context
@@ -432,10 +462,16 @@ class PartitionActors(Mending):
             self._report(offset, "a customer was not told of a change", error, missed)
             return False
         self._do(Doing("told", customer.key))
-        told = moves and actor.follow(customer, context)
-        if changes:
-            time = waiting.telling.time
-            told |= actor.products_changed(customer, changes, time, context)
+        told = False
+        try:
+            told = fullness.take_in(
+                customer, fullness.size_of(changes), context,
+                lambda: self._take_in(customer, waiting.telling.time, changes, moves, context),
+            )  # fmt: skip
+        except Refused as refusal:
+            missed = Retry(customer=customer.key, news=list(changes), follow=moves)
+            text = "a customer was not told of a change"
+            self._report(offset, text, refusal.detail, missed, refusal.reason)
         self._do(RECORD)
         return told
 
@@ -464,24 +500,43 @@ class PartitionActors(Mending):
     ) -> Iterator[bool]:
         if kind in OBEYED and not self._is_believed(kind, record):
             return
-        if kind == RETRY:
-            self._try_again(record, context)
-        if kind not in (WORKFLOWS, PRODUCTS):
-            return  # a tick has done its work by its time; what is set aside is in the progress
-        yield from self._make_room(record.offset, budget, context)
         try:
-            read = self._activate if kind == WORKFLOWS else self._update_products
-            telling = read(record, context)
+            telling = self._read_control(kind, record, context)
         except Refused as error:
             self._refuse(record, error.reason, error.detail)
             return
-        if not self._tellings.add(telling):
+        if telling is None or not self._begins_to_wait(telling):
             return
         for _ in self._customers.look_through(record.offset):
             yield False
         if budget is NO_BUDGET:
             budget = self._laying.budget(record.offset)
-        self._go_on(record.offset, budget, context)
+        yield from self._go_on(record.offset, budget, context)
+
+    def _read_control(self, kind: str, record: Record, context: Context) -> Telling | None:
+        """Obey a control record; return what customers are to be told of. Raises Refused."""
+        if kind == WORKFLOWS:
+            return self._activate(record, context)
+        if kind == PRODUCTS:
+            return self._update_products(record, context)
+        if kind == RETRY:
+            return self._try_again(record, context)
+        return None  # a tick has done its work by its time; what is set aside is in the progress
+
+    def _begins_to_wait(self, telling: Telling) -> bool:
+        """Let customers be told of it by and by; return False when there is nothing to tell, or no
+        room for it."""
+        telling = self._tellings.recall(telling)
+        if not (telling.changes or telling.workflows):
+            return False
+        if not self._tellings.are_too_many:
+            self._tellings.add(telling)
+            return True
+        self._tellings.pass_over(telling)
+        missed = Retry(news=telling.changes, workflows=telling.workflows)
+        text, why = "customers were not told of a change", "too much is told already"
+        self._report(telling.offset, text, why, missed, TOO_MANY_CHANGES)
+        return False
 
     def _is_believed(self, kind: str, record: Record) -> bool:
         try:
@@ -490,20 +545,6 @@ class PartitionActors(Mending):
             self._refuse(record, error.reason, error.detail)
             return False
         return True
-
-    def _make_room(self, offset: int, budget: Budget, context: Context) -> Iterator[bool]:
-        """Let a record wait until there is room for what it may have to tell.
-
-        Whoever publishes more than customers can be told of is slowed down here, with pauses; and
-        nothing of the record has been taken in while others are told of what came before it.
-        """
-        while len(self._tellings) >= TELLINGS:
-            first = self._tellings.first
-            while not self._tell_rest(first, offset, Budget(self._visits), context):
-                yield False
-            budget.tells((first.telling.offset, first.told))
-            self._laying.note(offset, budget)
-            self._tellings.end_first()
 
     def _activate(self, record: Record, context: Context) -> Telling:
         versions = control.read(record, control.Activation).live
@@ -519,7 +560,8 @@ class PartitionActors(Mending):
         before, self._versions = self._versions, versions
         self._live = context.live = self._definitions.live(versions)
         changed = {id_ for id_, version in versions.items() if before.get(id_) != version}
-        followed = sorted(changed & self._definitions.followed)
+        followed = sorted(changed & self._followed)
+        self._note_followed()
         return Telling(record.offset, self._now, workflows=followed)
 
     def _settle_pools(self, offset: int, context: Context) -> None:

@@ -4,11 +4,17 @@ Each telling goes through the customers whom it may concern in the order of thei
 part in a record before it has come to them, by an event or by a timer, is told right before that.
 So everybody is told once, in order, of all that came before what happens to them next: whoever has
 applied a record behind a telling's has been told.
+
+Only so many wait. One more is refused, which is seen, and can be had told later by its dead letter
+(`schemas/retry.py`); the record itself counts. Which ones wait at a record depends on the log
+alone: also after a crash, since each that its own record has left over is kept, even if it was done
+with before its batch was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 from agents.catalogue import mentioned
 from schemas.customer.named import RUN_PREFIX
@@ -22,9 +28,11 @@ from schemas.unfinished import (
     unpack_telling,
 )
 
-TELLINGS = 100
-"""That wait at most: a feed of 10,000 products whose prices have all changed. The record of one
-more is held back until the first of them is done."""
+TELLINGS = 300
+"""That wait at most: a feed of 30,000 products whose prices have all changed."""
+
+TOO_MANY_CHANGES = "too_many_changes"
+"""Reason of the dead letter of one more."""
 
 Find = Callable[[Iterable[str]], Sequence[bytes]]
 
@@ -36,8 +44,10 @@ class Waiting:
         """`told`: the last customer who has been told, empty if nobody has; `kept`: whether it is
         in the store."""
         self.telling = telling
+        self.offset = telling.offset
         self.told = told
-        self.kept = kept
+        self.is_left_over = kept
+        """Whether it is to be kept: its own record wasn't enough for it."""
         self._changes: dict[str, list[Change]] = {}
         for change in telling.changes:
             self._changes.setdefault(mentioned(change), []).append(change)
@@ -48,13 +58,18 @@ class Waiting:
         """Whether the customer, who has `applied` records up to that one, needs no telling."""
         return applied > self.telling.offset or key <= self.told
 
+    @property
+    def names(self) -> Iterable[str]:
+        """One of them stands in the record of each customer whom it may concern."""
+        return chain(self._changes, self._runs)
+
     def concerns(self, names: set[str]) -> bool:
         """Whether it may concern the customer in whose record these names stand."""
-        return not (names.isdisjoint(self._changes) and names.isdisjoint(self._runs))
+        return any(name in self._changes or name in self._runs for name in names)
 
     def changes(self, names: set[str]) -> Sequence[Change]:
         """Return the changes that may concern this customer, in the order of the feed."""
-        met = names.intersection(self._changes)
+        met = {name for name in names if name in self._changes}
         if len(met) == 1:
             return self._changes[met.pop()]
         return [change for change in self.telling.changes if mentioned(change) in met]
@@ -67,7 +82,7 @@ class Waiting:
         """Yield the customers whom it may concern and who come next. Who leaves off at one goes on
         with the same. `find` returns who has one of some names in the record, by key."""
         if self._rest is None:
-            found = find([*self._changes, *self._runs])
+            found = find(self.names)
             self._rest = [key for key in reversed(found) if key > self.told]
         while self._rest:
             yield self._rest[-1]
@@ -86,12 +101,17 @@ class Tellings:
         """`load` returns what is kept under a key, `kept` are the keys of all tellings."""
         self._load = load
         self._waiting: list[Waiting] = []
+        self._by_name: dict[str, list[Waiting]] = {}
+        self._begun: list[Telling] = []
+        """Those that are to be kept and aren't yet."""
+        self._new: set[int] = set()
+        """Offsets of those that have come since the last `take`."""
         self._done: list[int] = []
         """Offsets of those that are done and still kept."""
         for offset, told in progress.tellings:
-            telling = unpack_telling(load(telling_key(offset)))
+            telling = self._kept(offset)
             # None: a batch that was written in part has ended with it, and all are ahead.
-            self._waiting.append(Waiting(telling or Telling(offset, 0), told, kept=True))
+            self._put(Waiting(telling or Telling(offset, 0), told, kept=True))
         # A late writer may have left some that were done without ever being kept by the owner.
         waiting = {offset for offset, _ in progress.tellings}
         offsets = sorted(int(key.removeprefix(TELLING_PREFIX)) for key in kept)
@@ -110,36 +130,81 @@ class Tellings:
         """The one that is gone on with."""
         return self._waiting[0]
 
-    def add(self, telling: Telling) -> bool:
-        """Let one more wait; return whether there is anything to tell.
+    def next_for(self, names: set[str], behind: int) -> Waiting | None:
+        """Return the first one from a record behind that offset that may concern the customer in
+        whose record these names stand."""
+        found: Waiting | None = None
+        for name in names:
+            for each in self._by_name.get(name, ()):
+                if each.offset > behind:
+                    if found is None or each.offset < found.offset:
+                        found = each
+                    break
+        return found
 
-        When its record was received before a crash, what was kept of it then is right: the products
-        may be known already, and changes are none then.
-        """
-        kept = unpack_telling(self._load(telling_key(telling.offset)))
-        telling = kept or telling
-        if not (telling.changes or telling.workflows):
-            return False
-        self._waiting.append(Waiting(telling, kept=kept is not None))
-        return True
+    def are_told(self, applied: int) -> bool:
+        """Whether who has `applied` records up to that one needs no telling at all."""
+        return not self._waiting or applied > self._waiting[-1].offset
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether there is no room for another one."""
+        return len(self._waiting) >= TELLINGS
+
+    def recall(self, telling: Telling) -> Telling:
+        """Return what was kept of a telling when its record was received before a crash, if it was:
+        the products may be known already, and changes are none then."""
+        return self._kept(telling.offset) or telling
+
+    def add(self, telling: Telling) -> None:
+        """Let one more wait."""
+        self._new.add(telling.offset)
+        self._put(Waiting(telling, kept=self._kept(telling.offset) is not None))
+
+    def pass_over(self, telling: Telling) -> None:
+        """There is no room: keep it until its batch is written, so that after a crash the same is
+        passed over."""
+        self._new.add(telling.offset)
+        self._begun.append(telling)
+        self._done.append(telling.offset)
+
+    def _kept(self, offset: int) -> Telling | None:
+        return unpack_telling(self._load(telling_key(offset)))
+
+    def _put(self, waiting: Waiting) -> None:
+        self._waiting.append(waiting)
+        for name in waiting.names:
+            self._by_name.setdefault(name, []).append(waiting)
 
     def end_first(self) -> None:
         """Everybody whom the first one concerns has been told."""
         ended = self._waiting.pop(0)
-        if ended.kept:
-            self._done.append(ended.telling.offset)
+        for name in ended.names:
+            those = self._by_name[name]
+            del those[0]
+            if not those:
+                del self._by_name[name]
+        if ended.is_left_over:
+            self._done.append(ended.offset)
+
+    def leave_over(self) -> None:
+        """A record is done with, and what waits now waits for the next one."""
+        for each in reversed(self._waiting):
+            if each.is_left_over:
+                break
+            each.is_left_over = True
+            self._begun.append(each.telling)
 
     def take(self) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, None]]]:
         """Return what a batch has to write in front of all customers, and behind them."""
-        new = [each for each in self._waiting if not each.kept]
-        done, self._done = self._done, []
-        for each in new:
-            each.kept = True
-        return (
-            [(telling_key(each.telling.offset), pack_telling(each.telling)) for each in new],
-            [(telling_key(offset), None) for offset in done],
-        )
+        begun = {telling_key(each.offset): pack_telling(each) for each in self._begun}
+        # What has begun with this batch goes with a later one: until its progress is written, all
+        # of it may be received once more, and then as many have to wait at each record.
+        done = [offset for offset in self._done if offset not in self._new]
+        self._done = [offset for offset in self._done if offset in self._new]
+        self._begun, self._new = [], set()
+        return list(begun.items()), [(telling_key(offset), None) for offset in done]
 
     def progress(self) -> list[tuple[int, bytes]]:
         """Return how far each has come, as `Progress` has it."""
-        return [(each.telling.offset, each.told) for each in self._waiting]
+        return [(each.offset, each.told) for each in self._waiting]

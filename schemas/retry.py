@@ -24,7 +24,9 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     watches: dict[str, int] = {}
     """When to look, as it was planned then."""
     news: list[Change] = []
-    """Changes of products that the customer was not told of."""
+    """Changes of products that the customer was not told of; without a customer: nobody was."""
+    workflows: list[str] = []
+    """Of which another version is live, and nobody's runs were moved to it."""
     follow: bool = False
     """Runs that go by the live version are to be moved to it."""
     definition: str = ""

@@ -206,6 +206,8 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     """From this offset on what is Ritorno's own must be signed; NEVER: not yet."""
     numbers: dict[str, int] = {}
     """Type of a control record → the highest number that one of them had."""
+    followed: list[str] = []
+    """Workflows whose runs may go by the live version: those of which such a version was live."""
 
 
 _ENCODER = msgspec.msgpack.Encoder()

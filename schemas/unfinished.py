@@ -53,6 +53,8 @@ class Cut(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """(due, customer) up to which timers fired; ALL when all that were due did."""
     told: tuple[int, bytes]
     """(offset of the telling, customer) up to which customers were told; NOBODY when none was."""
+    left: int = NEVER
+    """Offset of the first telling that was left over; NEVER when none was."""
 
 
 ALL = (NEVER, b"")

@@ -103,6 +103,6 @@ def _kind(retry: Retry) -> str:
         return "definitions"
     if retry.product:
         return "products"
-    if retry.news or retry.follow:
+    if retry.news or retry.follow or retry.workflows:
         return "changes not told"
     return "timers" if retry.runs or retry.watches else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -19,12 +20,13 @@ from agents.partition import PartitionActors
 from schemas.customer import decode_customer
 from schemas.decisions import Decision
 from schemas.definitions import DEFINITION, canonical, version_of
-from schemas.events import TICK, WORKFLOWS
+from schemas.events import RETRY, TICK, WORKFLOWS
 from schemas.instant import to_rfc3339
 from schemas.products import Product
 from schemas.records import OutRecord, Record
+from schemas.retry import decode_retry
 from schemas.stored import OWN_PREFIX, PRODUCT_PREFIX, Progress, head
-from schemas.topics import CUSTOMER_EVENTS
+from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from schemas.unfinished import LAYOUT_KEY, TELLING_PREFIX, unpack_layout
 from streams.products import control_record
 from streams.yaml_text import read_yaml
@@ -198,6 +200,11 @@ class Partition:
         self.write(self.batch(end))
         return self
 
+    def decided(self, who: str) -> list[Decision]:
+        """What was decided about a customer."""
+        found = (effect.content for effect in self.effects)
+        return [each for each in found if isinstance(each, Decision) and each.customer == who]
+
     @property
     def customers(self) -> dict[bytes, bytes]:
         return {key: kept for key, kept in self.store.items() if not key.startswith(OWN_PREFIX)}
@@ -229,12 +236,16 @@ crashes = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 20)), min_size=1
 
 
 @settings(max_examples=300)
-@given(scripts, st.integers(1, 4), crashes)
+@given(scripts, st.integers(1, 4), crashes, st.sampled_from([1, 2, 300]))
 def test_a_batch_that_was_written_in_part_changes_nothing(
-    script: list[Step], visits: int, dead: list[tuple[int, int]]
+    script: list[Step], visits: int, dead: list[tuple[int, int]], tellings: int
 ) -> None:
     """Each time the process dies it has written some of the states, in order, and no progress."""
-    world = shop(script)
+    with patch("agents.tellings.TELLINGS", tellings):
+        _die(shop(script), visits, dead)
+
+
+def _die(world: Shop, visits: int, dead: list[tuple[int, int]]) -> None:
     whole = Partition(world, visits)
     after = {0: whole.customers}
     for offset in range(len(world.records)):
@@ -350,17 +361,93 @@ def test_a_version_that_runs_follow_reaches_them_by_and_by() -> None:
     assert versions() == [after] * 7
 
 
-def test_one_feed_too_many_waits_until_the_first_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.partition.TELLINGS", 3)
-    sale = [("cheaper", "", product, 0) for product in (*PRODUCTS, "moka", "tazza")]
+def test_one_feed_too_many_is_refused_and_can_be_had_told_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No record costs more than its budget, however much is to be told already."""
+    monkeypatch.setattr("agents.tellings.TELLINGS", 3)
+    sale = [("cheaper", "", product, 0) for product in (*PRODUCTS, "moka")]
     world, at = crowd(*sale)
     partition = Partition(world, visits=1)
     partition.write(partition.batch(at + 3))
-    assert partition.progress.tellings == [(at, b"c2"), (at + 1, b""), (at + 2, b"")]
-    pauses = list(partition.actors.absorbing(world.records[at + 3 : at + 4]))
-    assert pauses, "the loop has its turn while it is held back"
-    waiting = partition.actors.take().progress.tellings
-    assert [offset for offset, _ in waiting] == [at + 1, at + 2, at + 3]
+    waiting = [(at, b"c2"), (at + 1, b""), (at + 2, b"")]
+    assert partition.progress.tellings == waiting
+    partition.write(partition.batch(at + 4))
+    assert partition.progress.tellings == [(at, b"c3"), *waiting[1:]], "one visit, as ever"
+    (letter,) = [each for each in partition.effects if each.topic == DEAD_LETTERS]
+    assert dict(letter.record.headers)["dl_reason"] == b"too_many_changes"
+    retry = decode_retry(letter.record.value)
+    assert [(each.kind, each.about) for each in retry.news] == [("price_drop", "moka")]
+    partition.run()
+    before = {who: len(partition.decided(who)) for who in CUSTOMERS}
+    headers = (("ce_type", RETRY.encode()),)
+    partition.shop.records.append(
+        Record(CUSTOMER_EVENTS, 0, len(world.records), START + 10_000 * SECOND, None,
+               letter.record.value, headers)
+    )  # fmt: skip
+    for _ in range(60):
+        partition.shop.records.append(
+            world.records[-1]._replace(offset=len(world.records), value=b"",
+                                       headers=(("ce_type", TICK.encode()),))
+        )  # fmt: skip
+    partition.run()
+    assert all(len(partition.decided(who)) > before[who] for who in CUSTOMERS)
+
+
+def test_an_activation_that_finds_no_room_is_live_and_can_be_had_told_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agents.tellings.TELLINGS", 1)
+    world, at = crowd(("cheaper", "", "moka", 0), ("publish", "", "", 0))
+    partition = Partition(world, visits=1)
+    partition.write(partition.batch(at + 2))
+    assert partition.progress.live["w3-followed"] == version_of(VERSIONS[1])
+    (letter,) = [each for each in partition.effects if each.topic == DEAD_LETTERS]
+    assert decode_retry(letter.record.value).workflows == ["w3-followed"]
+    assert [offset for offset, _ in partition.progress.tellings] == [at]
+
+
+def test_what_is_told_of_counts_as_much_as_who_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A customer of many tellings is as much work as many customers."""
+    world, at = crowd(*[("cheaper", "", product, 0) for product in PRODUCTS], ("tick", "", "", 0))
+    partition = Partition(world, visits=1)
+    partition.write(partition.batch(at + 3))
+    partition = Partition(world, visits=4)
+    partition.write(partition.batch(at + 1))
+    assert partition.progress.tellings == [(at, b"c3")]
+    partition.write(partition.batch(at + 2))
+    # c4 and c5 hear of two changes each, of three kinds of carts; then the budget is used up.
+    assert partition.progress.tellings[0][0] == at + 1
+
+
+@settings(max_examples=60)
+@given(scripts, st.integers(1, 3))
+def test_what_others_have_published_changes_nothing_about_what_waits(
+    script: list[Step], visits: int
+) -> None:
+    """Replay knows each version from the beginning, a worker those that were published until then;
+    and whoever is told of nothing takes no place away."""
+    world = shop([("publish", "", "", 0), *script])
+    pinned = canonical(DEFINITION.validate_python(read_yaml(
+        FOLLOWED.replace("versions: live", "versions: pinned").replace("WAIT", "60s")
+    )))  # fmt: skip
+    named = {**world.live, "w3-followed": version_of(pinned)}
+    found = []
+    for known in ([], [VERSIONS[1]]):
+        definitions = Definitions()
+        for content in [*BOTH, pinned, *known]:
+            definitions.add(version_of(content), content)
+        live = json.dumps({"live": named}).encode()
+        records = [
+            each._replace(value=live) if dict(each.headers).get("ce_type") == WORKFLOWS.encode()
+            else each
+            for each in world.records
+        ]  # fmt: skip
+        without = {name: each for name, each in named.items() if name != "w3-followed"}
+        with patch("agents.tellings.TELLINGS", 2):
+            partition = Partition(Shop(records, definitions, without), visits).run()
+        found.append((partition.customers, partition.progress, told(partition.effects)))
+    assert found[0] == found[1]
 
 
 def test_a_normal_record_leaves_nothing_over() -> None:
@@ -399,6 +486,21 @@ def test_a_version_that_is_published_later_changes_nothing_of_what_was_before() 
             definitions.add(version_of(content), content)
         found.append(told(Partition(Shop(records, definitions, live), visits=2).run().effects))
     assert found[0] == found[1]
+
+
+def test_the_loop_has_its_turn_within_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.partition.TURN", 1)
+    world, at = crowd(("cheaper", "", "moka", 0), ("tick", "", "", 300))
+    whole, slow = Partition(world, visits=100), Partition(world, visits=100)
+    for partition in (whole, slow):
+        partition.write(partition.batch(at))
+    whole.write(whole.batch(at + 2))
+    for offset in (at, at + 1):  # customers are told; timers fire
+        pauses = list(slow.actors.absorbing(world.records[offset : offset + 1]))
+        assert len(pauses) >= len(CUSTOMERS)
+        assert not any(pauses), "nothing is to be taken in the middle of a record"
+    slow.write(slow.actors.take())
+    assert slow.customers == whole.customers
 
 
 def test_who_is_ahead_of_the_log_is_waited_for() -> None:

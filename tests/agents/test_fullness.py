@@ -7,12 +7,18 @@ import pytest
 from agents import cart, fullness
 from agents.cache import CacheMemory
 from agents.partition import PartitionActors
-from agents.workflows import advancing
+from agents.workflows import advancing, turn
 from schemas.bounds import RECORD_BYTES, kept_bytes
 from schemas.customer import Customer, encode_customer
 from schemas.customer.consent import Evidence, Subscription
 from schemas.customer.shopping import Cart, Line
+from schemas.events import RETRY
+from schemas.products import Product
+from schemas.records import OutRecord
 from schemas.stored import Progress, head
+from schemas.topics import DEAD_LETTERS
+from schemas.unfinished import Change
+from streams.products import control_record
 from tests.agents.workflows.test_entering import flow
 from tests.agents.world import HOUR, START, World
 
@@ -133,3 +139,72 @@ def test_a_record_is_measured_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -
     for _ in range(2_000):
         world.tell("page.viewed")
     assert 1 <= len(measured) <= 10
+
+
+NEWS = """
+id: news
+title: {it: Novità}
+trigger: {product: price_drop, of: in_cart}
+entry: {once_per: event}
+steps: [{id: rest, wait: 1h}]
+"""
+
+
+def cheaper(world: World, price: str) -> None:
+    product = {"sku": "moka", "name": "Moka", "price": price}
+    world.append(control_record([Product.model_validate(product)]))
+
+
+def full(world: World) -> World:
+    """What is known of her takes up all the room there is."""
+    customer = world.customer()
+    customer.weight = RECORD_BYTES
+    world.store[b"anna"] = encode_customer(customer)
+    world.build()
+    return world
+
+
+def test_what_a_customer_is_told_is_weighed() -> None:
+    world = World.of(NEWS).add()
+    cheaper(world, "9.00")
+    before = world.customer()
+    cheaper(world, "8.00")
+    after = world.customer()
+    assert len(after.runs) == 1
+    told = fullness.size_of([Change("price_drop", "moka", "Moka", "", "moka")])
+    assert after.weight - before.weight >= 4 * told
+    cheaper(full(world), "7.00")
+    assert kept_bytes(world.customer()) - 8 <= world.customer().weight <= RECORD_BYTES
+
+
+def test_a_change_is_not_told_that_would_outgrow_the_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others are told, she learns of it when its dead letter is sent again."""
+    world = World.of(NEWS).add().add(customer="berta")
+    cheaper(world, "9.00")
+    full(world)
+    react = turn.react
+
+    def grown(customer, occurred, context) -> None:  # type: ignore[no-untyped-def]
+        react(customer, occurred, context)
+        if customer.key == "anna":
+            customer.fields["x"] = "x" * RECORD_BYTES
+
+    with monkeypatch.context() as defect:
+        defect.setattr(turn, "react", grown)
+        before, effects = world.store[b"anna"], len(world.effects)
+        cheaper(world, "8.00")
+        assert world.store[b"anna"] == before
+        assert len(world.customer("berta").runs) == 1
+        (letter,) = [e for e in world.effects[effects:] if e.topic == DEAD_LETTERS]
+        assert [reason for reason, _ in world.refusals] == ["record_full"]
+        assert "not told of a change" in world.refusals[0][1]
+        effects = len(world.effects)
+        again = OutRecord(None, letter.record.value, (("ce_type", RETRY.encode()),))
+        world.append(again)
+        assert [reason for reason, _ in world.refusals] == ["record_full"] * 2
+        assert world.store[b"anna"] == before
+    world.append(again)
+    assert len(world.customer().runs) == 1
+    assert len(world.refusals) == 2

@@ -1,8 +1,9 @@
 """Whatever events are accepted, in whatever order: a log takes every state and every effect.
 
 Random shops at their ugliest: the longest texts that are read, of emoji; ids, lists, carts, orders,
-tags, fields and currencies without end; visitors who become customers. What is refused is refused
-for what it says, never because a record was full: the bounds hold by themselves.
+tags, fields and currencies without end; a feed whose prices fall again and again, and workflows
+that are published anew; visitors who become customers. What is refused is refused for what it says,
+never because a record was full: the bounds hold by themselves.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from schemas import topics
 from schemas.bounds import RECORD_BYTES
 from schemas.customer import decode_customer
 from schemas.dead_letters import MAX_LETTER_BYTES
+from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.stored import OWN_PREFIX
 from schemas.wire import MAX_EVENT_BYTES
+from streams.products import control_record
 from tests.agents.test_full_records import keeps_to_its_bounds
 from tests.agents.test_large_effects import LIMIT, size
 from tests.agents.world import DAY, FILES, HOUR, SHIPPED, World
@@ -46,6 +49,21 @@ title: {it: Conta}
 trigger: {on: page.viewed, times: 20, within: 9d, same: path}
 entry: {once_per: event}
 steps: [{id: rest, wait: 9d}]
+"""
+SALE = """
+id: sale
+title: {it: Saldi}
+trigger: {product: price_drop}
+entry: {once_per: event}
+steps: [{id: tag, tag: "s:{event.name}"}, {id: rest, wait: 9d}]
+"""
+FOLLOWED = """
+id: followed
+title: {it: Segue}
+versions: live
+trigger: page.viewed
+entry: {once_per: event}
+steps: [{id: tag%d, tag: "f%d"}, {id: rest, wait: 9d}]
 """
 
 TEXTS = ("🦊" * 250, '"' * 1000, "\\" * 1000, "à" * 500, "x" * 1000, "short")
@@ -95,7 +113,8 @@ Step = Callable[[World], None]
 def steps(draw: st.DrawFn) -> Step:
     """One thing that happens to a visitor or a customer, many times over."""
     who = draw(st.sampled_from(["anna", "v1", "v2", "🦊" * 50]))
-    what = draw(st.sampled_from([*["everything"] * 9, "becomes", "time", "erasure", *KINDS]))
+    what = draw(st.sampled_from([*["everything"] * 9, *["sale"] * 5, "published", "becomes",
+                                 "time", "erasure", *KINDS]))  # fmt: skip
     text, id_ = draw(st.sampled_from(TEXTS)), draw(st.sampled_from(IDS))
     first, often = draw(st.integers(0, 200)), draw(st.sampled_from([120, 40, 1]))
 
@@ -106,6 +125,11 @@ def steps(draw: st.DrawFn) -> Step:
             world.at((world.now - START_MS) / 1000 + often * HOUR)
         elif what == "erasure":
             world.tell("customer.erasure_requested", who)
+        elif what == "sale":
+            for number in range(first, first + often):
+                _sell(world, f"{id_}{number:06}"[:200], text)
+        elif what == "published":
+            world.publish_live(FOLLOWED % (first, first))
         else:
             for number in range(first, first + often):
                 for type_, data in _many(number, text, id_):
@@ -115,13 +139,20 @@ def steps(draw: st.DrawFn) -> Step:
     return happen
 
 
+def _sell(world: World, id_: str, text: str) -> None:
+    """Let a price fall twice, of a product that customers may know."""
+    for price in ("10000", "5000", "1"):
+        product = {"sku": id_[:190], "product_id": id_, "name": text, "category": text}
+        world.append(control_record([Product.model_validate({**product, "price": price})]))
+
+
 START_MS = World({}).now
 
 
 @settings(max_examples=8)
 @given(st.lists(steps(), min_size=3, max_size=9), st.sampled_from([1, 1 << 30]))
 def test_no_state_and_no_effect_is_ever_refused_by_a_log(happened: list[Step], cached: int) -> None:
-    world = World.of(UGLY, TAGGER, COUNTER)
+    world = World.of(UGLY, TAGGER, COUNTER, SALE, FOLLOWED % (0, 0))
     shipped = World(FILES | {"policy": SHIPPED["policy"]}, cache_bytes=cached)
     for one in (world, shipped):
         for step in happened:
