@@ -7,7 +7,7 @@ it grows is seen when its changes are taken: before that some thousand events ca
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from weakref import WeakMethod, WeakSet
 
 from schemas.customer import Customer
@@ -19,6 +19,8 @@ EMPTY = 4_000
 """Bytes of a decoded customer of whom nothing is known."""
 PER_KEPT_BYTE = 7
 """Bytes of decoded objects for each byte of the kept form; DESIGN.md has 12–17 kB for 2.4 kB."""
+PAUSE = 500
+"""Customers let go between two pauses: some milliseconds."""
 
 
 class CacheMemory:
@@ -32,6 +34,13 @@ class CacheMemory:
     def used(self) -> int:
         """Bytes that they take now, by estimate."""
         return sum(cache.used for cache in self._caches)
+
+    def empty(self) -> Iterator[None]:
+        """Let all of them go, pausing now and then; who is needed meanwhile comes back."""
+        for cache in list(self._caches):
+            for _ in range(0, len(cache.customers), PAUSE):
+                cache.let_go(PAUSE)
+                yield
 
     def open(self, let_go: Callable[[bytes, Customer], None]) -> Cache:
         """Return a partition's cache. `let_go` is told of each customer that leaves it."""
@@ -54,7 +63,7 @@ class Cache:
         """Bytes, by estimate."""
         self.customers: dict[bytes, Customer] = {}
         self._sizes: dict[bytes, int] = {}
-        self._let_go = WeakMethod(let_go)  # whose owner holds this cache
+        self._owner = WeakMethod(let_go)  # whose owner holds this cache
 
     def put(self, key: bytes, customer: Customer, kept: int) -> None:
         """Take in a customer whose kept form has `kept` bytes."""
@@ -83,8 +92,16 @@ class Cache:
     def shrink(self, wanted: int = 0) -> None:
         """Let customers go until there is room for so many bytes more."""
         while self.used + wanted > self.limit and self.customers:
-            key = next(iter(self.customers))
-            self.used -= self._sizes.pop(key)
-            customer = self.customers.pop(key)
-            if let_go := self._let_go():
-                let_go(key, customer)
+            self._let_one_go()
+
+    def let_go(self, number: int) -> None:
+        """Let so many customers go, if there are as many."""
+        for _ in range(min(number, len(self.customers))):
+            self._let_one_go()
+
+    def _let_one_go(self) -> None:
+        key = next(iter(self.customers))
+        self.used -= self._sizes.pop(key)
+        customer = self.customers.pop(key)
+        if let_go := self._owner():
+            let_go(key, customer)

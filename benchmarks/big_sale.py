@@ -3,8 +3,11 @@
 A worker with 200,000 customers (RocksDB, on Kafka) while 1,000 events a second come in. At one
 instant 20,000 held mails may go, 1,000 prices fall that concern 100,000 customers, and a workflow
 is published whose 50,000 runs go by the live version. Measured: the longest wait for an answer of
-/healthz meanwhile, and when all of it is done. That no heartbeat came too late shows by no
-partition having been opened again. Nobody answers at the relay: it is the decisions that are seen.
+/healthz meanwhile, when all of it is done, and the longest time between two heartbeats of the
+group. Nobody answers at the relay: it is the decisions that are seen.
+
+What has kept the loop is told besides, by its stacks. `python -m benchmarks.big_sale 0.2` does the
+same with a fifth of everything, on which a machine that others use can be told from a slow worker.
 """
 
 from __future__ import annotations
@@ -20,15 +23,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+from rich.console import Console
 
 from agents.definitions import Definitions
 from agents.partition import PartitionActors
-from benchmarks import machine
+from benchmarks import machine, results
 from benchmarks.machine import SIGNER, Machine, Worker
 from benchmarks.recovery import as_read
 from benchmarks.results import Result, result
-from benchmarks.say import Say
+from benchmarks.say import Say, telling
 from benchmarks.throughput import SEED, SILENT
 from benchmarks.workload import Workload, fill
 from schemas.customer import Customer, decode_customer, encode_customer
@@ -48,21 +55,38 @@ from streams.clock import SystemClock
 from streams.definitions import publish
 from streams.partitioner import partition_of
 from streams.replay import prepared
+from streams.transports.kafka import SESSION_TIMEOUT
 from streams.yaml_text import read_yaml
 
-CUSTOMERS = 200_000
-IN_SALE = 100_000
-HELD = 20_000
-FOLLOWING = 50_000
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much of everything."""
+
+    customers: int = 200_000
+    in_sale: int = 100_000
+    held: int = 20_000
+    following: int = 50_000
+
+    def share(self, share: float) -> Size:
+        """Return so much of it."""
+        numbers = (self.customers, self.in_sale, self.held, self.following)
+        return Size(*(int(number * share) for number in numbers))
+
+
 PRICES = 1_000
 EVENTS_A_SECOND = 1_000
 VIEWS = 12
 """Products that everybody has looked at before."""
 
-AHEAD = 180
-"""Seconds from the beginning to the instant: to write the state, and to recover it."""
+AHEAD = 60
+"""Seconds from the beginning to the instant: to start the worker."""
+AHEAD_FOR_ALL = 120
+"""Seconds more for all customers: to write the state, and to recover it."""
 DONE_SECONDS = 600
 """Within which it is done even on a machine that others use too."""
+TOLD = 8
+"""Stalls and searches for cycles that are shown, the longest first."""
 APPENDED = 2_000
 CHUNK = 100
 """Events appended together, ten times a second."""
@@ -107,28 +131,73 @@ class Shop:
     """Definitions with another version of the workflow that runs follow."""
 
 
-async def measure(here: Machine, say: Say) -> list[Result]:
+class Span(NamedTuple):
+    """From when to when it went on, by `time.monotonic`."""
+
+    began: float
+    ended: float
+
+
+async def measure(here: Machine, say: Say, size: Size | None = None) -> list[Result]:
     """Measure once."""
-    shop = _shop()
+    size = size or Size()
+    shop = _shop(AHEAD + AHEAD_FOR_ALL * size.customers // Size().customers)
     await publish(here.log, shop.first, SIGNER)
-    say(f"the state of {CUSTOMERS:,} customers")
-    await _write_state(here, shop)
+    say(f"the state of {size.customers:,} customers")
+    await _write_state(here, shop, size)
     prices = [_product(number, "100.00") for number in range(PRICES)]
     await products.publish(here.log, prices, SIGNER)
+    seen = here.directory / "stalls.json"
     with here.worker("sale", **SILENT) as worker:
+        worker.command = [sys.executable, "-m", "benchmarks.stalls", str(seen)]
+        worker.environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
         worker.start()
         await worker.ready()
         say("1,000 events a second, and all at once")
-        events = asyncio.create_task(_keep_sending(here))
+        events = asyncio.create_task(_keep_sending(here, size))
         try:
-            return await _at_once(here, worker, shop, say)
+            began, found = await _at_once(here, worker, shop, size, say)
+            worker.signal(signal.SIGTERM)
+            await asyncio.to_thread(worker.wait)
+            return [*found, *_what_was_seen(seen, began, say)]
         finally:
             events.cancel()
             with suppress(asyncio.CancelledError):
                 await events
 
 
-async def _at_once(here: Machine, worker: Worker, shop: Shop, say: Say) -> list[Result]:
+def _what_was_seen(path: Path, during: Span, say: Say) -> list[Result]:
+    """Say what has kept the worker's loop, and return its figures; see `benchmarks/stalls.py`."""
+    seen = json.loads(path.read_text())
+    stalls = [each for each in seen["stalls"] if during.began <= each["at"] <= during.ended]
+    searches = [each for each in seen["searches"] if during.began <= each["at"] <= during.ended]
+    for stall in stalls[:TOLD]:
+        say(
+            f"loop stalled {stall['ms']} ms ({stall['worked']} of processor) after "
+            f"{stall['at'] - during.began:.1f} s, {stall['samples']} samples"
+        )
+        for place, times in stall["places"]:
+            say(f"  {times} × {place}")
+    told = [
+        f"{each['ms']} ms ({each['worked']} of processor, generation {each['generation']}, "
+        f"{each['found']} found)"
+        for each in searches[:TOLD]
+    ]
+    say("searches for cycles: " + "; ".join(told))
+    longest = max((each["ms"] for each in stalls), default=0)
+    return [
+        result("big_sale.longest_stall", longest, "ms"),
+        result("big_sale.longest_search", max(each["ms"] for each in searches), "ms"),
+        result(
+            "big_sale.between_heartbeats", seen["heartbeat"], "s",
+            "session timeout", SESSION_TIMEOUT,
+        ),
+    ]  # fmt: skip
+
+
+async def _at_once(
+    here: Machine, worker: Worker, shop: Shop, size: Size, say: Say
+) -> tuple[Span, list[Result]]:
     await asyncio.sleep(max(5.0, shop.instant - time.time()))
     asked = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.pulse", f"http://127.0.0.1:{worker.admin_port}/healthz",
@@ -140,9 +209,9 @@ async def _at_once(here: Machine, worker: Worker, shop: Shop, say: Say) -> list[
     await publish(here.log, shop.then, SIGNER)
     ends = await here.log.offsets(CUSTOMER_EVENTS)
     async with asyncio.timeout(DONE_SECONDS):
-        while not await _is_done(here, {number: span.end for number, span in ends.items()}):  # noqa: ASYNC110  # another process sets no event of ours
+        while not await _is_done(here, size, {number: span.end for number, span in ends.items()}):  # noqa: ASYNC110  # another process sets no event of ours
             await asyncio.sleep(0.5)
-    seconds = time.monotonic() - began
+    during = Span(began, time.monotonic())
     asked.send_signal(signal.SIGTERM)
     printed, _ = await asked.communicate()
     pulse = json.loads(printed)
@@ -150,18 +219,18 @@ async def _at_once(here: Machine, worker: Worker, shop: Shop, say: Say) -> list[
     say("longest waits: " + ", ".join(f"{wait * 1000:.0f} ms" for wait in pulse["longest"]))
     reopened = machine.total(metrics, "ritorno_partition_incidents_total", 'what="reopened"')
     memory = metrics["process_resident_memory_bytes"]
-    return [
+    return during, [
         result("big_sale.longest_answer", pulse["longest"][0] * 1000, "ms"),
-        result("big_sale.done", seconds, "s"),
+        result("big_sale.done", during.ended - during.began, "s"),
         result("big_sale.partitions_reopened", reopened, "partitions"),
         result("big_sale.memory", memory / 2**20, "MB"),
     ]
 
 
-async def _is_done(here: Machine, ends: Mapping[int, int]) -> bool:
+async def _is_done(here: Machine, size: Size, ends: Mapping[int, int]) -> bool:
     """Whether everybody is told and has followed, and all mails that were held are commanded."""
     commanded = sum(span.end for span in (await here.log.offsets(SEND_COMMANDS)).values())
-    if commanded < HELD:
+    if commanded < size.held:
         return False
     for number, span in (await here.log.offsets(CUSTOMERS_CHANGELOG)).items():
         progress = None
@@ -174,8 +243,8 @@ async def _is_done(here: Machine, ends: Mapping[int, int]) -> bool:
     return True
 
 
-async def _keep_sending(here: Machine) -> None:
-    workload = Workload(seed=SEED, now=SystemClock().now(), customers=CUSTOMERS)
+async def _keep_sending(here: Machine, size: Size) -> None:
+    workload = Workload(seed=SEED, now=SystemClock().now(), customers=size.customers)
     due = time.monotonic()
     while True:
         await fill(here.log, workload.events(CHUNK))
@@ -183,8 +252,8 @@ async def _keep_sending(here: Machine) -> None:
         await asyncio.sleep(max(0.0, due - time.monotonic()))
 
 
-def _shop() -> Shop:
-    instant = datetime.now(ZoneInfo("Europe/Rome")) + timedelta(seconds=AHEAD + 60)
+def _shop(ahead: int) -> Shop:
+    instant = datetime.now(ZoneInfo("Europe/Rome")) + timedelta(seconds=ahead + 60)
     instant = instant.replace(second=0, microsecond=0)
     began = instant - timedelta(hours=12)
     quiet = POLICY.replace("FROM", f"{began:%H:%M}").replace("TO", f"{instant:%H:%M}")
@@ -202,15 +271,15 @@ def _product(number: int, price: str) -> Product:
     return Product(sku=f"S{number:04}", name=f"Prodotto {number}", price=Decimal(price))
 
 
-async def _write_state(here: Machine, shop: Shop) -> None:
+async def _write_state(here: Machine, shop: Shop, size: Size) -> None:
     """Write the changelog directly, as a worker would have."""
     definitions, live = prepared(shop.first)
     models = _models(definitions, live)
     ends = {number: span.end for number, span in (await here.log.offsets(CUSTOMER_EVENTS)).items()}
     waiting: defaultdict[int, list[OutRecord]] = defaultdict(list)
-    for number in range(CUSTOMERS):
+    for number in range(size.customers):
         key = f"c{number:06}"
-        stored = _customer(models, number, key)
+        stored = _customer(models, size, number, key)
         partition = partition_of(key.encode(), len(ends))
         waiting[partition].append(OutRecord(key.encode(), stored))
         if len(waiting[partition]) == APPENDED:
@@ -222,13 +291,13 @@ async def _write_state(here: Machine, shop: Shop) -> None:
         await here.log.append(CUSTOMERS_CHANGELOG, partition, [*waiting[partition], last])
 
 
-def _customer(models: Mapping[str, Customer], number: int, key: str) -> bytes:
-    if number < IN_SALE:
+def _customer(models: Mapping[str, Customer], size: Size, number: int, key: str) -> bytes:
+    if number < size.in_sale:
         model = models["sale"]
         model.cart.lines = [Line(f"S{number % PRICES:04}", 1, Decimal("100.00"))]
-    elif number < IN_SALE + HELD:
+    elif number < size.in_sale + size.held:
         model = models["held"]
-    elif number < IN_SALE + HELD + FOLLOWING:
+    elif number < size.in_sale + size.held + size.following:
         model = models["followed"]
     else:
         model = models["plain"]
@@ -275,3 +344,15 @@ def _event(customer: str, type_: str, **data: str) -> OutRecord:
         ("ce_time", time_.encode()),
     )
     return OutRecord(customer.encode(), json.dumps(data).encode(), headers)
+
+
+async def _alone(share: float) -> None:
+    console = Console(width=200)
+    with telling(console) as say, machine.scratch() as directory:
+        async with machine.broker(directory) as here:
+            found = await measure(here, say, Size().share(share))
+    results.show(found, console)
+
+
+if __name__ == "__main__":
+    asyncio.run(_alone(float(sys.argv[1])))

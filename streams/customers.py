@@ -30,7 +30,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from msgspec.structs import replace
 
@@ -48,7 +48,7 @@ from streams.log import Log, LogError, RecordTooLarge
 from streams.logging import get_logger
 from streams.partitioner import partition_of
 from streams.state.changelog import Changelog, Overtaken
-from streams.state.graves import Graves, survey
+from streams.state.graves import Graves, Survey, survey
 from streams.state.insisting import decide
 from streams.state.parking import Parking
 from streams.state.recovery import Recovered, read_progress
@@ -57,6 +57,11 @@ from streams.ticks import Ticks
 from streams.topology import CUSTOMERS
 from streams.transports.batch import Fenced, Gate, PartitionBatch, TopicPartition, Turn
 from streams.trouble import Trouble, is_ours
+
+EFFECTS_AT_ONCE = 200
+"""Made into records between two pauses: some milliseconds."""
+
+_OVER: Final = object()
 
 _log = get_logger(__name__)
 
@@ -99,6 +104,9 @@ class Actors(Protocol[ChangesT_co]):
     def absorbing(self, records: Sequence[Record], *, proving: bool) -> Iterator[bool]:
         """Apply `records`, pausing now and then; yields whether changes are to be taken now. With
         `proving`, see to it that all can be written. Raises Poisoned."""
+
+    def encoding(self) -> Iterator[None]:
+        """Do most of the work of `take` in advance, pausing now and then."""
 
     def take(self) -> ChangesT_co:
         """Return what all records since the last call have changed. Raises Unwritable."""
@@ -353,10 +361,10 @@ class CustomersRuntime(Generic[ChangesT]):
         done = False
         while not done:
             done = await self._work_on(steps)  # 1–3
+            await self._work_on(partition.actors.encoding())
             changes = partition.actors.take()
-            turn.check()
             try:
-                await self._send(changes.effects)  # 4
+                await self._send(changes.effects, turn.check)  # 4
             except RecordTooLarge:
                 partition.blame_largest(changes.effects)
                 raise
@@ -370,20 +378,18 @@ class CustomersRuntime(Generic[ChangesT]):
             )
             self._observer.committed(partition.number, changes)
 
-    async def _work_on(self, steps: Iterator[bool]) -> bool:
-        """Let the actors receive until changes are to be taken; return whether that was all.
+    async def _work_on(self, steps: Iterator[bool | None]) -> bool:
+        """Take steps until changes are to be taken; return whether those were all.
 
         The event loop runs at each pause, and one partition of all goes on at a time: eight of
         them, each with 10 ms to do, would let everybody else wait for all eight.
         """
         while True:
             async with self._processor:
-                is_full = next(steps, None)
-                if is_full is None:
-                    return True
+                is_full = next(steps, _OVER)
                 await asyncio.sleep(0)
             if is_full:
-                return False
+                return is_full is _OVER
 
     async def _mend(
         self,
@@ -443,12 +449,15 @@ class CustomersRuntime(Generic[ChangesT]):
                 records = [self._signer.sign(CUSTOMERS.reads, record) for record in records]
             await self._log.append(CUSTOMERS.reads, number, records)
 
-    async def _send(self, effects: Sequence[Effect]) -> None:
-        """Append effects, in order within each partition, and await all acknowledgements."""
+    async def _send(self, effects: Sequence[Effect], check: Callable[[], None]) -> None:
+        """Append effects, in order within each partition, and await all acknowledgements; `check`
+        is called right before that."""
+        records: list[OutRecord] = []
         try:
-            records = [self._record(effect) for effect in effects]
+            await self._work_on(self._recording(effects, records))
         except Exception as error:
             raise Unwritable(str(error)) from error
+        check()
         names = {effect.topic for effect in effects}
         counts = {name: await self._log.partitions(name) for name in names}
         groups: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
@@ -460,6 +469,13 @@ class CustomersRuntime(Generic[ChangesT]):
         for outcome in await asyncio.gather(*appends, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    def _recording(self, effects: Sequence[Effect], records: list[OutRecord]) -> Iterator[None]:
+        """Add the effects' records, pausing now and then."""
+        for number, effect in enumerate(effects, start=1):
+            records.append(self._record(effect))
+            if number % EFFECTS_AT_ONCE == 0:
+                yield
 
     def _record(self, effect: Effect) -> OutRecord:
         return effect.record if self._signer is None else effect.signed(self._signer)
@@ -499,7 +515,9 @@ class _Partition(Generic[ChangesT]):
     async def build(self) -> None:
         """Build the actors from what is kept. Raises Poisoned."""
         self._graves = Graves()
-        found = survey(self.changelog, self._graves)
+        found = Survey()
+        for _ in survey(self.changelog, self._graves, found):
+            await asyncio.sleep(0)
         self.actors = self._make(
             partition=self.number,
             load=self.changelog.get,

@@ -16,10 +16,10 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+from streams.log_lines import BoundedLines
+
 if TYPE_CHECKING:
     from structlog.typing import Processor
-
-from streams.log_lines import BoundedLines
 
 _ADDRESS = re.compile(r"([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-])[^\s@<>\"',;:()]*@([A-Za-z0-9.-]+)")
 

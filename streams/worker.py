@@ -68,6 +68,7 @@ from streams.public.site import PublicSite
 from streams.settings import Settings
 from streams.state.memory import open_memory
 from streams.state.store import ClearsLeftovers, StoreFactory
+from streams.supervision import kept_up
 from streams.ticks import Ticks
 from streams.topology import (
     CUSTOMER_EVENTS,
@@ -112,6 +113,7 @@ class Worker:
         self.metrics = Metrics()
         self.log: Log = log_from(settings, self.clock)
         self.gate = Gate()
+        self.memory = CacheMemory(settings.cache_mb << 20)
         self._open_store = _store_factory(settings)
         self._app: App | None = None
         self._running = AsyncExitStack()
@@ -207,7 +209,7 @@ class Worker:
                 definitions=definitions,
                 home=lambda key: partition_of(key, partitions),
                 signer=signer,
-                memory=CacheMemory(self.settings.cache_mb << 20),
+                memory=self.memory,
             ),
             library=Library(self.log, definitions),
             ticks=self.ticks,
@@ -374,6 +376,8 @@ async def _run(worker: Worker, started: Callable[[Worker], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop.set)
+    searching = kept_up("garbage", partial(garbage.search_often, worker.memory.empty))
+    garbage_collecting = asyncio.ensure_future(searching)
     starting = asyncio.ensure_future(worker.start())
     stopping = asyncio.ensure_future(told_to_stop.wait())
     try:
@@ -392,6 +396,7 @@ async def _run(worker: Worker, started: Callable[[Worker], None]) -> None:
         _log.info("worker told to stop")
     finally:
         stopping.cancel()
+        garbage_collecting.cancel()
         await worker.stop()
 
 

@@ -11,8 +11,8 @@ Until then a grave keeps the customer's id and two numbers; the head's `due` say
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 
 from schemas.stored import (
     HEAD_SIZE,
@@ -33,6 +33,8 @@ from streams.topology import COMPACTION_LAG_MS
 
 KEPT_MS = 2 * COMPACTION_LAG_MS
 """A worker may pause for the compaction lag at most; twice that leaves room for clock skew."""
+PAUSE = 2_000
+"""Kept records looked at between two pauses: some milliseconds."""
 
 
 class Graves:
@@ -73,23 +75,26 @@ class Graves:
         heapq.heappush(self._ends, (end, key))
 
 
-class Survey(NamedTuple):
+@dataclass(slots=True)
+class Survey:
     """What a scan of a recovered partition finds."""
 
-    timers: list[tuple[int, bytes]]
+    timers: list[tuple[int, bytes]] = field(default_factory=list)
     """(due, key) of those with timers."""
-    products: list[tuple[bytes, bytes]]
+    products: list[tuple[bytes, bytes]] = field(default_factory=list)
     """Kept products, by key."""
-    held_back: list[tuple[bytes, bytes]]
+    held_back: list[tuple[bytes, bytes]] = field(default_factory=list)
     """What is known of customers who are held back, by key."""
-    tellings: list[bytes]
+    tellings: list[bytes] = field(default_factory=list)
     """Keys of what customers are, or were, to be told of."""
 
 
-def survey(changelog: Changelog, graves: Graves) -> Survey:
-    """Scan a recovered partition, and note its graves. Raises FutureFormat, Damaged."""
-    found = Survey([], [], [], [])
-    for key, stored in changelog.scan():
+def survey(changelog: Changelog, graves: Graves, found: Survey) -> Iterator[None]:
+    """Scan a recovered partition into `found`, and note its graves; pauses now and then, and
+    nothing may be written meanwhile. Raises FutureFormat, Damaged."""
+    for number, (key, stored) in enumerate(changelog.scan(), start=1):
+        if number % PAUSE == 0:
+            yield
         check_own(key, stored)  # some of it is looked up at some record, which would be late
         # A customer whose record is too short for a head is held back at the next event.
         due = due_of(stored) if len(stored) >= HEAD_SIZE else NEVER
@@ -104,4 +109,3 @@ def survey(changelog: Changelog, graves: Graves) -> Survey:
             found.held_back.append((key, stored))
         elif key.startswith(TELLING_PREFIX):
             found.tellings.append(key)
-    return found

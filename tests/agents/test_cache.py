@@ -125,3 +125,31 @@ def test_the_estimate_is_no_smaller_than_what_they_take(events: int) -> None:
         tracemalloc.stop()
     average = sum(map(len, stored)) / len(stored)
     assert taken <= EMPTY + PER_KEPT_BYTE * average
+
+
+def test_it_can_be_emptied_at_any_time_and_nothing_is_lost() -> None:
+    memory, whole = CacheMemory(), actors(CacheMemory())
+    one, other = actors(memory), actors(memory)
+    pauses = 0
+    for record in views(4 * CUSTOMERS):
+        one.absorb([record])
+        if record.offset % 500 == 400:
+            pauses += sum(1 for _ in memory.empty())
+            assert memory.used == 0
+    whole.absorb(views(4 * CUSTOMERS))
+    assert one.take().states == whole.take().states
+    assert pauses == 2, "twice three hundred customers"
+    assert other.take().states == []
+
+
+def test_what_is_encoded_in_advance_may_still_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agents.keeping.PAUSE", 10)
+    before, whole = actors(CacheMemory()), actors(CacheMemory())
+    records = views(2 * CUSTOMERS)
+    before.absorb(records[:400])
+    assert sum(1 for _ in before.encoding()) == CUSTOMERS // 10
+    before.absorb(records[400:])
+    list(before.encoding())
+    whole.absorb(records)
+    assert before.take().states == whole.take().states
+    assert list(before.encoding()) == []

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from email.parser import BytesHeaderParser
 from pathlib import Path
@@ -66,6 +67,7 @@ class Worker:
     directory: Path
     environment: dict[str, str]
     admin_port: int = field(default_factory=free_port)
+    command: Sequence[str] = (str(Path(sys.executable).parent / "ritorno"), "worker")
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -78,7 +80,7 @@ class Worker:
         self.directory.mkdir(parents=True, exist_ok=True)
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [str(Path(sys.executable).parent / "ritorno"), "worker"],
+                self.command,
                 env=os.environ
                 | self.environment
                 | {

@@ -208,6 +208,9 @@ class CountingActors:
         )
         yield False
 
+    def encoding(self) -> Iterator[None]:
+        yield
+
     @property
     def next_timer(self) -> int:
         return self.due[0][0] if self.due else NEVER

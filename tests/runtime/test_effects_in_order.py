@@ -71,6 +71,9 @@ class Talkative:
         self.progress = Progress(next_offset=records[-1].offset + 1)
         yield False
 
+    def encoding(self) -> Iterator[None]:
+        yield
+
     def place_of_effect(self, number: int) -> Place:
         raise NotImplementedError
 
@@ -149,21 +152,21 @@ async def test_undisturbed() -> None:
     await check()
 
 
-async def reversed_order(self: Any, effects: Sequence[Any]) -> None:
-    await SEND(self, list(reversed(effects)))
+async def reversed_order(self: Any, effects: Sequence[Any], fenced: Any) -> None:
+    await SEND(self, list(reversed(effects)), fenced)
 
 
-async def skipping(self: Any, effects: Sequence[Any]) -> None:
-    await SEND(self, [effect for n, effect in enumerate(effects) if n != len(effects) // 2])
+async def skipping(self: Any, effects: Sequence[Any], fenced: Any) -> None:
+    await SEND(self, [effect for n, effect in enumerate(effects) if n != len(effects) // 2], fenced)
 
 
-async def sorted_by_key(self: Any, effects: Sequence[Any]) -> None:
-    await SEND(self, sorted(effects, key=lambda effect: effect.key))
+async def sorted_by_key(self: Any, effects: Sequence[Any], fenced: Any) -> None:
+    await SEND(self, sorted(effects, key=lambda effect: effect.key), fenced)
 
 
-async def last_first(self: Any, effects: Sequence[Any]) -> None:
-    await SEND(self, effects[-200:])
-    await SEND(self, effects)
+async def last_first(self: Any, effects: Sequence[Any], fenced: Any) -> None:
+    await SEND(self, effects[-200:], fenced)
+    await SEND(self, effects, fenced)
 
 
 SEND = CustomersRuntime._send

@@ -145,7 +145,7 @@ def effects_are_written_after_the_states(patch: Patch) -> None:
         await self._library.ensure(records)
         changes = partition.actors.receive(records)
         await partition.keep(changes, turn.check)
-        await self._send(changes.effects)
+        await self._send(changes.effects, turn.check)
         turn.done(changes.progress.next_offset)
 
     patch.setattr(CustomersRuntime, "_commit", commit)
@@ -157,7 +157,7 @@ def a_failed_batch_goes_on_with_the_same_actors(patch: Patch) -> None:
         changes = partition.actors.receive(records)
         turn.done(changes.progress.next_offset)
         try:
-            await self._send(changes.effects)
+            await self._send(changes.effects, turn.check)
             await partition.keep(changes, turn.check)
         except customers.LogError:
             return

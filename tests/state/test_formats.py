@@ -16,7 +16,7 @@ from schemas.stored import (
     pack_progress,
 )
 from streams.state.changelog import Changelog, Overtaken
-from streams.state.graves import Graves, survey
+from streams.state.graves import Graves, Survey, survey
 from streams.state.memory import MemoryStore
 from streams.state.recovery import recover
 from streams.topology import CUSTOMERS_CHANGELOG as TOPIC
@@ -68,7 +68,7 @@ async def test_so_is_one_of_which_the_progress_is_still_ours() -> None:
     changelog = Changelog(log, TOPIC, 0, store)
     await changelog.recover()
     with pytest.raises(FutureFormat):
-        survey(changelog, Graves())
+        list(survey(changelog, Graves(), Survey()))
 
 
 @pytest.mark.parametrize("first", [0, 1])
