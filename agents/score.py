@@ -90,7 +90,8 @@ def score(
     for measure, points, rules in counted:
         lasting: Sequence[str] = ()
         if rules:
-            shop = context.live.definitions.recognition.sources.shop(event.source)
+            sources = context.live.definitions.recognition.sources
+            shop = sources.shop(event.source) if sources.shops else ""
             subject = context.subject(customer, event=Properties(event.data), shop=shop)
             for rule, check in rules:
                 if check is None or check.holds(subject):

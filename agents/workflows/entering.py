@@ -147,7 +147,7 @@ def _begin(
     subject = _subject(workflow.entry.once_per, occurrence, context)
     id_ = f"{workflow.id}/{subject}/"
     going_on = [other for other in customer.runs if other.workflow == workflow.id]
-    before = _subject_before(published, occurrence)
+    before = _subject_before(published, occurrence) if occurrence.shop else ""
     for other in going_on:
         is_same = other.id.startswith(id_) and _is_same(other.id[len(id_) :], published, occurrence)
         if is_same or (before and subject_of(other) == before):
@@ -193,7 +193,7 @@ def _subject(once_per: str, occurrence: Occurred, context: Context) -> str:
     """Return what a conversation is about, of which there is only one at a time."""
     match once_per:
         case "order":
-            return _order(occurrence)
+            return _order(occurrence) if occurrence.shop else occurrence.order_id
         case "cart":
             return str(occurrence.cart)
         case "list":
@@ -206,18 +206,16 @@ def _subject(once_per: str, occurrence: Occurred, context: Context) -> str:
 
 
 def _order(occurrence: Occurred) -> str:
-    """Return what names an order: its number, and whose it is where several shops have some."""
-    if not occurrence.shop:
-        return occurrence.order_id
+    """Return what names an order where several shops have some: whose it is, and its number."""
     named = f"{occurrence.shop}:{occurrence.order_id}"
     return named if fits(named, KEY_BYTES) else derived_id(named)
 
 
 def _subject_before(published: Published, occurrence: Occurred) -> str:
-    """Return the subject that an order had before shops were told apart; empty if it is the same,
-    or none."""
+    """Return the subject that a shop's order had before shops were told apart; empty if it is about
+    none."""
     by_order = published.workflow.entry.once_per == "order"
-    return occurrence.order_id if by_order and occurrence.shop else ""
+    return occurrence.order_id if by_order else ""
 
 
 def _run(published: Published, occurrence: Occurred, id_: str, caller: Run | None) -> Run:
