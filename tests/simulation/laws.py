@@ -10,7 +10,7 @@ CHANGELOG = "store and changelog agree"
 PROGRESS = "the progress says what was read and when"
 TOPICS = "what was decided is in the log, and nothing else"
 REPLAY = "a replay decides the same"
-ONCE = "each mail is decided once"
+ONCE = "each step of a run has one mail, and each order one that confirms it"
 MAILS = "marketing at most once, transactional at least once, what is more is admitted"
 TIMERS = "no timer is early, late, twice or lost"
 PLAIN = "what happened to plain customers adds up, once"
@@ -19,6 +19,11 @@ CLAIMS = "nothing that a visitor says moves what is a customer's"
 CODES = "no code of a pool is given twice"
 ASIDE = "what fails twice is set aside, and nothing else"
 REST = "it comes to rest"
+TOLD = "what actors tell each other is in the log, whole and in order"
+HELD = "what comes for who is held back waits in its order, and no more than has room"
+ANEW = "a partition that begins anew is heard again, and what was told before it is not"
+ALL = (FOLD, CHANGELOG, PROGRESS, TOPICS, REPLAY, ONCE, MAILS, TIMERS, PLAIN, ORDERS, CODES, ASIDE,
+       REST, TOLD, HELD, ANEW, CLAIMS)  # fmt: skip
 
 
 class Broken(AssertionError):

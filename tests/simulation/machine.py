@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from prometheus_client import CollectorRegistry
 
@@ -30,7 +30,7 @@ from agents.mailer.suppression import AddressHashes
 from agents.partition import PartitionActors
 from schemas.commands import SendCommand
 from schemas.records import OutRecord, Record
-from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
+from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS
 from streams.clock import VirtualClock
 from streams.customers import CustomersRuntime
 from streams.definitions import Library
@@ -68,6 +68,11 @@ MOODS: list[Result] = [
 ]
 
 
+STEPS_TO_KEEP = 30
+"""Of a process, within which it has written down what it knows: it has four partitions, each of
+which takes two for an append."""
+
+
 class SkewedLog(MemoryLog):
     """Its broker's clock isn't ours, and another broker's is another one."""
 
@@ -93,14 +98,14 @@ class Life:
         self.fenced = False
         self.paused = paused
         self.flaky = flaky
+        self.steps = 0
         self._ends_at = ends_at
-        self._steps = 0
         self._resumed = asyncio.Event()
 
     async def step(self) -> None:
         """Go on, or never again, or much later."""
-        self._steps += 1
-        if self._steps == self._ends_at:
+        self.steps += 1
+        if self.steps == self._ends_at:
             self.over = True
         if self.over:
             await self.rest()
@@ -117,7 +122,7 @@ class Life:
 
     def prefix(self, size: int) -> int:
         """Return how much of an append is written before the process ends at the next step."""
-        ending = not self.fenced and self._steps + 1 == self._ends_at and not self.paused
+        ending = not self.fenced and self.steps + 1 == self._ends_at and not self.paused
         return self.chance.randint(0, size) if ending else size
 
     def fails(self) -> bool:
@@ -133,6 +138,20 @@ class Life:
         """Raise Fenced when it has been paused for too long: it runs again only after that."""
         if self.over or self.fenced:
             raise Fenced("paused for longer than the session")
+
+
+class Copy(NamedTuple):
+    """A mail that was handed over."""
+
+    life: Life
+    step: int
+    result: Result
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the process has learned of it, and lived on for long enough to write it down."""
+        has_had_time = self.life.steps - self.step > STEPS_TO_KEEP
+        return isinstance(self.result, Accepted) and has_had_time and not self.life.flaky
 
 
 class MortalLog:
@@ -280,7 +299,10 @@ class World:
         """The budget of a record: mostly less than there is to do at one."""
         self.clock = VirtualClock(start)
         self.log = SkewedLog(self.clock, chunk=7)
-        self.handed_over: Counter[str] = Counter()
+        self.handed_over: defaultdict[str, list[Copy]] = defaultdict(list)
+        """By command id."""
+        self.past: list[tuple[int, list[Record]]] = []
+        """Partitions of the events that are lost: number and records of each."""
         self.moody = True
         self._disk: dict[TopicPartition, MemoryStore] = {}
         self._processes: list[Process] = []
@@ -295,6 +317,24 @@ class World:
         self._processes.append(process)
         return process
 
+    def begin_anew(self, number: int) -> None:
+        """Lose a partition's log and all that is kept of it; nobody may own it."""
+        events = self.log.topics[CUSTOMER_EVENTS][number]
+        self.past.append((number, list(events)))
+        events.clear()
+        self.log.topics[CUSTOMERS_CHANGELOG][number].clear()
+        self._disk = {}
+
+    def partitions(self) -> Iterator[tuple[int, list[Record]]]:
+        """Yield number and records of each partition that there was, those that are lost first."""
+        yield from self.past
+        yield from enumerate(self.log.topics[CUSTOMER_EVENTS])
+
+    def events(self) -> Iterator[Record]:
+        """Yield all that was ever in the log of the events."""
+        for _, records in self.partitions():
+            yield from records
+
     def pool(self, life: Life) -> Any:
         """Return connections to the relay."""
         world = self
@@ -308,7 +348,7 @@ class World:
                 result = world.chance.choice(MOODS) if world.moody else Accepted(250, "ok")
                 if isinstance(result, Accepted | Unknown):
                     self.dotted = True
-                    world.handed_over[mail.command_id] += 1
+                    world.handed_over[mail.command_id].append(Copy(life, life.steps, result))
                     await life.step()
                 return result
 

@@ -59,10 +59,9 @@ class Naive:
             self.consent = (time, given)
 
 
-def fold(events: Iterable[Happening], key: str) -> Naive:
-    """Return what the events of `key` add up to."""
+def fold(events: Iterable[Happening]) -> Naive:
+    """Return what one customer's events add up to, in their order."""
     naive = Naive()
     for event in events:
-        if event.key == key:
-            naive.take(event)
+        naive.take(event)
     return naive

@@ -88,6 +88,10 @@ class Shop:
         self._number = 0
         self._orders: list[tuple[str, str]] = []
         self.all: list[Happening] = []
+        self.unreadable: set[str] = set()
+        """Customers of whom a release that was at work could not read what was kept."""
+        self.forgets = False
+        """Whether a partition was lost, and with it what happened there."""
 
     def event(self, now: int) -> Happening:
         """Return something that happened, or something that was said before."""
@@ -152,6 +156,23 @@ class Shop:
             happenings.append(Happening(key, "product.viewed", f"e{self._number}", time, data))
         self.all += happenings
         return happenings
+
+    def rethought(self, key: str, now: int) -> list[Happening]:
+        """Return what a customer puts into the cart, takes out and puts in again, in this order."""
+        time, item = self._time(now), {"product_id": self._product()}
+        happenings = []
+        for kind in ("added", "removed", "added"):
+            self._number += 1
+            data = item | ({"quantity": self._number, "price": "9.90"} if kind == "added" else {})
+            id_, type_ = f"e{self._number}", f"cart.product_{kind}"
+            happenings.append(Happening(key, type_, id_, time, data))
+        self.all += happenings
+        return happenings
+
+    @property
+    def by_id(self) -> dict[tuple[str, str], Happening]:
+        """What has happened, by source and id."""
+        return {(each.source, each.id): each for each in self.all}
 
     def told_again(self, happenings: Iterable[Happening]) -> None:
         """Take note of events that are told once more."""
@@ -272,3 +293,9 @@ class Shop:
 
     def _product(self) -> str:
         return self._chance.choice(PRODUCTS)
+
+
+def name_of(record: Record) -> tuple[str, str]:
+    """Return source and id of an event."""
+    source, id_ = record.header("ce_source") or b"", record.header("ce_id") or b""
+    return source.decode(), id_.decode()

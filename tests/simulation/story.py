@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 from schemas.definitions import DEFINITION, canonical
@@ -12,17 +13,20 @@ from schemas.definitions.workflow import Workflow
 from schemas.events import SET_ASIDE
 from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
+from streams.dead_letters import resend
 from streams.definitions import publish, read_files
 from streams.partitioner import partition_of
 from streams.products import publish as feed
 from streams.topology import topics
+from streams.trying_again import try_again
 from streams.yaml_text import read_yaml
 from tests.keys import SIGNER
-from tests.simulation.laws import REST, Broken
+from tests.simulation import probe
 from tests.simulation.machine import PARTITIONS, Life, Process, World
 from tests.simulation.shop import (
     DAY,
     HOUR,
+    KNOWN,
     MINUTE,
     PLAIN,
     START,
@@ -108,7 +112,7 @@ def with_pool(content: bytes) -> tuple[str, bytes]:
 
 
 FILES = read_files(Path(__file__).parents[2] / "workflows") | dict(
-    map(definition, (EVERYTHING.replace("WAIT", "2d"), CALLED, CHEAPER, AGAIN))
+    map(definition, (EVERYTHING.replace("WAIT", "2d"), CALLED, CHEAPER, AGAIN, probe.TEXT))
 )
 FILES = FILES | dict([with_pool(FILES["coupons"])])
 STEPS = 45
@@ -125,29 +129,38 @@ class Story:
         self.shop = Shop(self.chance)
         self.deaths = 0
         self.zombies = 0
+        self.unreadable: set[str] = set()
+        """Customers of whom what is kept can't be read now."""
+        self.rests = True
+        """Whether it has come to rest in the end."""
         self._zombie: Process | None = None
+        self._ages = seed % 5 in (1, 3)
         self._bursts = seed % 5 == 0
         self._burst: list[Happening] = []
 
     async def run(self) -> Process:
         """Tell it to the end; return the last process, which has caught up."""
-        await self.world.log.create_topics(topics(PARTITIONS))
-        await publish(self.world.log, FILES, SIGNER)
-        process = self._start()
+        await self.prepare(FILES)
+        process = self.start()
         for _ in range(STEPS):
-            await self._step()
-            await _spin(SPIN)
+            await self._step(process)
+            await spin(SPIN)
             if process.life.over:
-                process = self._replace(process)
+                process = self.replace(process)
         process.life.over = True
-        return await self._end()
+        return await self.end()
+
+    async def prepare(self, files: Mapping[str, bytes]) -> None:
+        """Make the topics, and definitions live."""
+        await self.world.log.create_topics(topics(PARTITIONS))
+        await publish(self.world.log, files, SIGNER)
 
     def set_aside(self) -> int:
         """Return at how many places the log says that something failed twice."""
         records = self.world.log.records(CUSTOMER_EVENTS)
         return len({r.value for r in records if r.header("ce_type") == SET_ASIDE.encode()})
 
-    async def _step(self) -> None:
+    async def _step(self, process: Process) -> None:
         """Let time pass and something happen."""
         world, chance = self.world, self.chance
         pause = chance.choice([1_000, 5_000, MINUTE, 20 * MINUTE, HOUR, 7 * HOUR, 30 * HOUR])
@@ -162,6 +175,8 @@ class Story:
             await self._tell_a_burst()
         if chance.random() < 0.05:
             await self._publish_another_version()
+        if self._ages:
+            await self._age(process)
         for _ in range(chance.choice([0, 0, 0, 0, 1, 3])):
             await feed(world.log, self.shop.feed(), SIGNER)
 
@@ -183,6 +198,35 @@ class Story:
         for happening in again or self._burst:
             await self._append(happening.record())
 
+    async def _age(self, process: Process) -> None:
+        """Another release comes, which can't read what is kept of somebody; or one that can.
+
+        It comes when the one before has written down all that it has decided: whoever can't read
+        what has led to a decision can't take the same one again.
+        """
+        if self.chance.random() < 0.2 and not process.life.over and process.caught_up:
+            process.life.over = True
+            someone = self.chance.choice(PLAIN + KNOWN)
+            self.unreadable.add(someone)
+            self.shop.unreadable.add(someone)
+            for happening in self.shop.rethought(someone, self.world.clock.now()):
+                await self._append(happening.record())
+        for someone in sorted(self.shop.unreadable):
+            if self.chance.random() < 0.1:
+                self.unreadable.discard(someone)
+            if self.chance.random() < 0.1:  # in vain, if it can't be read still
+                await try_again(self.world.log, someone, SIGNER, afresh=False)
+
+    async def _mend(self, process: Process) -> None:
+        """Have everybody tried again who is held back, and then what found no room."""
+        # Numbers of commands go by the broker's clock, which may just have been put back.
+        self.world.clock.advance(self.world.clock.now() + HOUR)
+        for someone in sorted(self.shop.unreadable):
+            await try_again(self.world.log, someone, SIGNER, afresh=False)
+        await self.catch_up(process)
+        await resend(self.world.log, lambda each: each.reason == "held_back", lambda: SIGNER)
+        await self.catch_up(process)
+
     async def _publish_another_version(self) -> None:
         name = self.chance.choice([name for name in FILES if name.startswith("w")])
         if name == "w99-everything" or self.chance.random() < 0.3:
@@ -199,7 +243,7 @@ class Story:
         changed = content.model_copy(update={"title": {"en": f"version {number}"}})
         await publish(self.world.log, FILES | {name: canonical(changed)}, SIGNER)
 
-    def _start(self, *, keeps_disk: bool = False) -> Process:
+    def start(self, *, keeps_disk: bool = False) -> Process:
         life = Life(
             self.chance,
             self.chance.randint(1, 120),
@@ -208,45 +252,51 @@ class Story:
         )
         return self.world.process(keeps_disk=keeps_disk, life=life)
 
-    def _replace(self, process: Process) -> Process:
+    def replace(self, process: Process) -> Process:
         """Start another process; a paused one comes back when that one has its turn."""
         self.deaths += 1
+        self.wake_zombie()
+        if process.life.paused:
+            self._zombie = process
+            return self.start()
+        return self.start(keeps_disk=self.chance.random() < 0.5)
+
+    def wake_zombie(self) -> None:
+        """Let a paused process come back, if there is one."""
         if self._zombie is not None:
             self._zombie.life.resume()
             self.zombies += 1
             self._zombie = None
-        if process.life.paused:
-            self._zombie = process
-            return self._start()
-        return self._start(keeps_disk=self.chance.random() < 0.5)
 
-    async def _end(self) -> Process:
+    async def end(self) -> Process:
         """Let everything come to rest, undisturbed."""
         world = self.world
         world.moody, world.log.skew = False, 0
+        self.unreadable.clear()
         last = world.process(keeps_disk=False, life=Life(self.chance, None, paused=False, flaky=0))
-        await self._catch_up(last)
-        if self._zombie is not None:
-            self._zombie.life.resume()
+        await self.catch_up(last)
+        self.wake_zombie()
+        await self._mend(last)
         for pause in [HOUR] * 3 + [12 * HOUR] * 28 + [DAY] * 3:
-            world.clock.advance(world.clock.now() + pause)
-            await self._catch_up(last)
+            if self.rests:
+                world.clock.advance(world.clock.now() + pause)
+                await self.catch_up(last)
         return last
 
-    async def _catch_up(self, process: Process) -> None:
+    async def catch_up(self, process: Process) -> None:
         """Wait until nothing happens any more."""
         for _ in range(400):
             before = self._ends()
-            await _spin(SPIN)
+            await spin(SPIN)
             if process.caught_up and self._ends() == before:
                 return
-        raise Broken({REST: f"after {self.deaths} deaths"})
+        self.rests = False
 
     def _ends(self) -> list[int]:
         log = self.world.log.topics
         return [len(part) for topic in (CUSTOMER_EVENTS, SEND_COMMANDS) for part in log[topic]]
 
 
-async def _spin(turns: int) -> None:
+async def spin(turns: int) -> None:
     for _ in range(turns):
         await asyncio.sleep(0)

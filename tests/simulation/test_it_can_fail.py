@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replaced
 
-from agents import digests, recognition
+from agents import digests, fullness, identity, recognition, sending
 from agents.budget import Budget, Laying
 from agents.context import Context
+from agents.held_back import HeldBack
 from agents.mailer import lifecycle
 from agents.mailer.changes import Ended
 from agents.mailer.entry import Entry
 from agents.namespaces import Addressed, Namespaces
+from agents.origins import Mark, Origins
 from agents.partition import PartitionActors
 from agents.pools import Pools
 from agents.tellings import Tellings
@@ -99,6 +102,20 @@ def timers_fire_a_record_late(patch: Patch) -> None:
             fire(self, offset, *rest)
 
     patch.setattr(PartitionActors, "_fire_timers", every_other_time)
+
+
+def timers_fire_after_the_record(patch: Patch) -> None:
+    fire = PartitionActors._fire_timers
+
+    def put_off(self: Any, *args: Any) -> None:
+        self.put_off = args
+
+    def at_last(self: Any) -> None:
+        if args := self.__dict__.pop("put_off", None):
+            fire(self, *args)
+
+    patch.setattr(PartitionActors, "_fire_timers", put_off)
+    patch.setattr(PartitionActors, "_prove", at_last)
 
 
 def an_event_at_the_time_of_a_timer_is_lost(patch: Patch) -> None:
@@ -235,12 +252,130 @@ def where_visitors_took_something_is_not_written(patch: Patch) -> None:
     patch.setattr(Namespaces, "take", lambda _: {})
 
 
+def there_is_always_more_to_do(patch: Patch) -> None:
+    patch.setattr(PartitionActors, "next_timer", property(lambda self: self.log_time))
+
+
+def a_part_of_a_batch_is_in_the_store_only(patch: Patch) -> None:
+    write = Changelog.write
+
+    async def partly(self: Any, items: Sequence[Any], check: Callable[[], None]) -> None:
+        await write(self, items[1:], check)
+        self.store.write(items[:1], self.store.position())
+
+    patch.setattr(Changelog, "write", partly)
+
+
+def what_fails_is_passed_over_in_silence(patch: Patch) -> None:
+    receive = fullness.receive
+
+    def silently(*args: Any) -> bool:
+        try:
+            return receive(*args)
+        except ZeroDivisionError:
+            return True
+
+    patch.setattr(fullness, "receive", silently)
+
+
+def a_mail_has_another_id_each_time(patch: Patch) -> None:
+    patch.setattr(sending, "command_id", lambda *_: f"{random.getrandbits(128):032x}")
+
+
+def messages_are_told_in_another_order(patch: Patch) -> None:
+    send = CustomersRuntime._send
+
+    async def backwards(self: Any, effects: Sequence[Any]) -> None:
+        await send(self, list(reversed(effects)))
+
+    patch.setattr(CustomersRuntime, "_send", backwards)
+
+
+def orders_are_not_passed_on(patch: Patch) -> None:
+    forward = identity.forward
+
+    def most(customer: Customer, event: Event, context: Context) -> None:
+        if event.type != "order.completed":
+            forward(customer, event, context)
+
+    patch.setattr(identity, "forward", most)
+
+
+def the_progress_is_a_record_behind(patch: Patch) -> None:
+    write = customers._Partition._write
+
+    async def behind(self: Any, items: Any, progress: Any, check: Callable[[], None]) -> None:
+        await write(self, items, replaced(progress, next_offset=progress.next_offset - 1), check)
+
+    patch.setattr(customers._Partition, "_write", behind)
+
+
+def what_waits_is_lost(patch: Patch) -> None:
+    release = HeldBack.release
+
+    def lost(*args: Any) -> Any:
+        return [], release(*args)[1]
+
+    patch.setattr(HeldBack, "release", lost)
+
+
+def what_waits_is_applied_backwards(patch: Patch) -> None:
+    release = HeldBack.release
+
+    def backwards(*args: Any) -> Any:
+        records, damaged = release(*args)
+        return records[::-1], damaged
+
+    patch.setattr(HeldBack, "release", backwards)
+
+
+def who_was_held_back_begins_anew(patch: Patch) -> None:
+    patch.setattr(
+        PartitionActors, "_fresh_or_kept", lambda self, key, *_: self._customers.begin_anew(key)
+    )
+
+
+def what_finds_no_room_is_not_refused(patch: Patch) -> None:
+    wait = HeldBack.wait
+
+    def silently(*args: Any) -> bool:
+        wait(*args)
+        return True
+
+    patch.setattr(HeldBack, "wait", silently)
+
+
+def a_new_epoch_is_not_seen(patch: Patch) -> None:
+    is_news = Origins.is_news
+    patch.setattr(
+        Origins, "is_news", lambda self, origin, at: is_news(self, origin._replace(epoch=0), at)
+    )
+
+
+def any_other_epoch_is_news(patch: Patch) -> None:
+    mark = Origins._mark
+    epochs: dict[tuple[int, int], int] = {}
+
+    def is_news(self: Any, origin: Any, offset: int) -> bool:
+        is_new = epochs.get((id(self), origin.partition)) not in (None, origin.epoch)
+        epochs[id(self), origin.partition] = origin.epoch
+        if is_new:
+            self._marks[origin.partition] = Mark()
+        found = Mark(*origin[1:]) > mark(self, origin.partition)
+        if found:
+            self._marks[origin.partition] = Mark(*origin[1:])
+            self._changed[origin.partition] = offset
+        return found
+
+    patch.setattr(Origins, "is_news", is_news)
+
+
 BREAKS: list[tuple[Callable[[Patch], None], str, int]] = [
     (repeated_records_count_again, laws.PLAIN, 0),
     (repeated_events_count_again, laws.PLAIN, 0),
     (events_are_remembered_by_a_count, laws.PLAIN, 0),
-    (sources_are_not_told_apart, laws.PLAIN, 9),
-    (timers_fire_a_record_late, laws.TIMERS, 13),
+    (sources_are_not_told_apart, laws.PLAIN, 8),
+    (timers_fire_a_record_late, laws.TIMERS, 22),
     (an_event_at_the_time_of_a_timer_is_lost, laws.PLAIN, 3),
     (timers_are_not_recovered, laws.TIMERS, 0),
     (recovery_takes_the_last_record, laws.FOLD, 27),
@@ -249,9 +384,23 @@ BREAKS: list[tuple[Callable[[Patch], None], str, int]] = [
     (a_failed_batch_goes_on_with_the_same_actors, laws.TOPICS, 0),
     (mails_go_before_their_claim_is_durable, laws.MAILS, 3),
     (ambiguous_marketing_is_sent_again, laws.MAILS, 2),
-    (transactional_mails_are_given_up, laws.MAILS, 5),
+    (transactional_mails_are_given_up, laws.MAILS, 0),
+    (timers_fire_after_the_record, laws.TIMERS, 1),
     (time_is_the_last_append_time, laws.REST, 0),
-    (how_far_the_work_went_is_not_written, laws.TOPICS, 29),
+    (the_progress_is_a_record_behind, laws.PROGRESS, 0),
+    (there_is_always_more_to_do, laws.REST, 0),
+    (a_part_of_a_batch_is_in_the_store_only, laws.CHANGELOG, 0),
+    (what_fails_is_passed_over_in_silence, laws.ASIDE, 0),
+    (a_mail_has_another_id_each_time, laws.ONCE, 0),
+    (messages_are_told_in_another_order, laws.TOLD, 0),
+    (orders_are_not_passed_on, laws.ORDERS, 0),
+    (what_waits_is_lost, laws.HELD, 3),
+    (what_waits_is_applied_backwards, laws.HELD, 21),
+    (who_was_held_back_begins_anew, laws.HELD, 3),
+    (what_finds_no_room_is_not_refused, laws.HELD, 31),
+    (a_new_epoch_is_not_seen, laws.ANEW, 6),
+    (any_other_epoch_is_news, laws.ANEW, 6),
+    (how_far_the_work_went_is_not_written, laws.TOPICS, 1),
     (the_budget_depends_on_the_process, laws.FOLD, 0),
     (who_was_told_of_a_sale_is_not_remembered, laws.FOLD, 3),
     (what_was_to_be_told_is_forgotten, laws.FOLD, 2),
@@ -262,6 +411,10 @@ BREAKS: list[tuple[Callable[[Patch], None], str, int]] = [
     (no_record_names_a_place, laws.REPLAY, 0),
 ]
 """What is broken, the law that finds it, and a seed that has found it lately: one to begin with."""
+
+
+def test_each_law_is_broken_by_something() -> None:
+    assert {law for _, law, _ in BREAKS} == set(laws.ALL)
 
 
 @pytest.mark.parametrize(
