@@ -7,6 +7,7 @@
     distance   mails/s to a relay that is 20 ms away
     backlog    100,000 mails wait for a relay 20 ms away, and receipts overtake them
     recovery   kept records/s, and the first event after a kill -9
+    takeover   one of two workers is killed with -9: when the other goes on with its events
     explain    one customer's decisions among a million, on real Kafka
     replay     events/s of a file
     standing   the same with fifteen segments and five watches, and without any
@@ -51,6 +52,7 @@ from benchmarks import (
     replaying,
     results,
     standing,
+    takeover,
     throughput,
     timers,
     visitors,
@@ -61,7 +63,7 @@ from benchmarks.results import Result
 from benchmarks.say import Say, telling
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
-          "explain", "replay", "standing", "catalogue", "cost", "memory", "visitors",
+          "takeover", "explain", "replay", "standing", "catalogue", "cost", "memory", "visitors",
           "idle", "timers", "million", "sale")  # fmt: skip
 
 IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
@@ -86,6 +88,7 @@ WITHOUT_A_BROKER: Mapping[str, Callable[[Path, Say], Awaitable[list[Result]]]] =
 ON_KAFKA: Mapping[str, Callable[[machine.Machine, Say], Awaitable[list[Result]]]] = {
     "mails": throughput.mails,
     "recovery": recovery.measure,
+    "takeover": takeover.measure,
     "explain": explaining.measure,
     "sale": big_sale.measure,
 }
