@@ -60,12 +60,15 @@ catalogue: setup ## Write docs/catalogue.md anew, from the workflow files and th
 	@$(BIN)/python -m tests.catalogue
 
 .PHONY: bench
-bench: setup ## Measure; writes benchmarks/results.json
+bench: setup ## Measure; writes benchmarks/results.json and README's table
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.table README.md
+
+FAULTS ?= 100
 
 .PHONY: soak
-soak: setup ## The long fault run on real Kafka: 50 kills, pauses and restarts, about half an hour
-	@RITORNO_REQUIRE_KAFKA=1 $(BIN)/python -m tests.faults.soak
+soak: setup ## The long fault run on real Kafka: 100 kills, pauses and restarts (FAULTS=…), about an hour
+	@RITORNO_REQUIRE_KAFKA=1 $(BIN)/python -m tests.faults.soak --faults $(FAULTS)
 
 .PHONY: soak-mail
 soak-mail: setup ## The mailer killed 50 times while 5,000 mails go to a real SMTP server

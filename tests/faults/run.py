@@ -16,13 +16,14 @@ from streams.log import Log
 from streams.partitioner import partition_of
 from tests.any_hour import without_policy
 from tests.faults.fleet import Fleet, Inbox, Worker, counts_of, poll_pause
-from tests.faults.load import Load
+from tests.faults.load import FILED_EVENTS, Load
 from tests.faults.verify import (
     Follower,
     check_codes,
     check_decisions,
     check_mails,
     check_states,
+    check_told,
     reference,
 )
 
@@ -135,6 +136,8 @@ class Run:
         tally = check_mails(found, self._inbox)
         tally["codes"] = check_codes(found, self._load, POOL)
         tally["events"] = self._load.unique
+        tally["in_a_file_told_twice"] = FILED_EVENTS
+        tally += check_told(found)
         return tally
 
     async def _publish_file(self) -> None:

@@ -1,6 +1,6 @@
 """The long fault run: `make soak`. Prints what it does and finds; the first flaw ends it.
 
-python -m tests.faults.soak [--faults 50] [--seed 1] [--events 6000]
+python -m tests.faults.soak [--faults 100] [--seed 1] [--events 6000]
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ async def soak(faults: list[str], seed: int, events: int, directory: Path) -> Co
 def main() -> None:
     """Read the options, run, report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faults", type=int, default=50)
+    parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--events", type=int, default=6_000, help="unique events during each fault")
     options = parser.parse_args()
@@ -58,11 +58,10 @@ def main() -> None:
         print(f"FAILED. Seed {options.seed}; logs and data are kept in {directory}", flush=True)
         raise
     shutil.rmtree(directory)
-    print(
-        f"{options.faults} faults, seed {options.seed}, {time.monotonic() - began:.0f} s: verified"
-    )
     for name, count in sorted(tally.items()):
         print(f"  {name:22} {count}")
+    seconds = time.monotonic() - began
+    print(f"verified: {options.faults} faults, seed {options.seed}, {seconds:.0f} s")
     sys.exit(0)
 
 

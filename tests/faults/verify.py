@@ -13,6 +13,7 @@ from schemas import topics
 from schemas.commands import COMMAND, SendCommand
 from schemas.customer import Customer, decode_customer
 from schemas.definitions import version_of
+from schemas.origin import HEADER as ORIGIN
 from schemas.records import Record
 from schemas.stored import OWN_PREFIX, PROGRESS_KEY, Progress, head, unpack_progress
 from streams.definitions import load
@@ -40,6 +41,8 @@ class Found:
     """Command id → Message-ID, of those that were sent."""
     codes: defaultdict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     """(Campaign, code) → whom it was issued to."""
+    told: Counter[str] = field(default_factory=Counter)
+    """What actors told each other, with all that a fault had them tell again, by type."""
 
 
 class Follower:
@@ -108,6 +111,8 @@ class Follower:
 
     def _take_outcome(self, record: Record) -> None:
         type_ = (record.header("ce_type") or b"").decode()
+        if record.header(ORIGIN) is not None:
+            self.found.told[type_] += 1
         if not type_.startswith("mail."):
             return
         body = json.loads(record.value or b"{}")
@@ -171,6 +176,15 @@ def check_codes(found: Found, load_: Load, campaign: str) -> int:
     [given] = decode_customer(key, found.states[key.encode()]).given
     assert given.place == len(owners)
     return len(owners)
+
+
+def check_told(found: Found) -> Counter[str]:
+    """Forwarded events and requests to a pool were among it; that none counts twice, or not at all,
+    shows in the sums and codes."""
+    forwarded = found.told["product.viewed"]
+    assert forwarded, "nothing was forwarded"
+    assert found.told["coupon.requested"], "no pool was asked"
+    return Counter(forwarded=forwarded, asked_of_a_pool=found.told["coupon.requested"])
 
 
 def check_mails(found: Found, inbox: Inbox) -> Counter[str]:
