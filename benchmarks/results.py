@@ -42,6 +42,11 @@ def write(results: Sequence[Result]) -> None:
     FILE.write_text(json.dumps([asdict(each) for each in results], indent=2) + "\n")
 
 
+def read() -> list[Result]:
+    """Return what the file holds."""
+    return [Result(**each) for each in json.loads(FILE.read_text())]
+
+
 def show(results: Sequence[Result], console: Console) -> None:
     """Print a table."""
     table = Table("measurement", "value", "unit", "peer", "peer's value", "ratio")
@@ -51,16 +56,17 @@ def show(results: Sequence[Result], console: Console) -> None:
     for each in results:
         table.add_row(
             each.name,
-            _shown(each.value),
+            shown(each.value),
             each.unit,
             each.peer or "",
-            _shown(each.peer_value),
+            shown(each.peer_value),
             "" if each.ratio is None else f"{each.ratio:.2f} ×",
         )
     console.print(table)
 
 
-def _shown(value: float | None) -> str:
+def shown(value: float | None) -> str:
+    """Return a number as tables have it, empty when there is none."""
     if value is None:
         return ""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.2f}"
