@@ -95,34 +95,48 @@ ON_KAFKA: Mapping[str, Callable[[machine.Machine, Say], Awaitable[list[Result]]]
 """Suites that need nothing but a worker on a real broker."""
 
 
-async def measure(suites: Sequence[str], say: Say) -> list[Result]:
-    """Run `suites` in order, each on a fresh log, and return what they have found."""
+async def measure(suites: Sequence[str], say: Say) -> tuple[list[Result], dict[str, str]]:
+    """Run `suites` in order, each on a fresh log; return what they have found, and by suite why it
+    has found nothing. Raises NoBroker."""
     found: list[Result] = []
+    failed: dict[str, str] = {}
     peers: dict[str, Measured] = {}
     for suite in suites:
-        with machine.scratch() as directory:
-            if suite in IN_THIS_PROCESS:
-                rows = IN_THIS_PROCESS[suite](directory, say)
-            elif suite in WITHOUT_A_BROKER:
-                rows = await WITHOUT_A_BROKER[suite](directory, say)
-            elif suite in ON_KAFKA:
-                async with machine.broker(directory) as here:
-                    rows = await ON_KAFKA[suite](here, say)
-            elif suite == "kafka":
-                async with machine.broker(directory) as here:
-                    rows, peers = await throughput.kafka(here, say)
-            elif suite == "embedded":
-                async with machine.embedded(directory) as here:
-                    rows = await throughput.embedded(here, say, peers)
-            elif suite == "million":
-                async with machine.embedded(directory) as here:
-                    rows = await million.measure(here, say)
-            else:
-                rows = await idle.embedded(directory / "shop", say)
-                async with machine.broker(directory) as here:
-                    rows += await idle.kafka(here, directory / "kafka", say)
-        found += rows
-    return found
+        try:
+            found += await _one(suite, peers, say)
+        except NoBroker:
+            raise
+        except Exception as error:  # of hours: what the others find is not lost with it
+            failed[suite] = repr(error)
+            say(f"{suite} has failed: {error!r}")
+    return found, failed
+
+
+async def _one(suite: str, peers: dict[str, Measured], say: Say) -> list[Result]:
+    """Run one suite; `peers` are the paces of others on Kafka, as far as they are known."""
+    with machine.scratch() as directory:
+        if suite in IN_THIS_PROCESS:
+            rows = IN_THIS_PROCESS[suite](directory, say)
+        elif suite in WITHOUT_A_BROKER:
+            rows = await WITHOUT_A_BROKER[suite](directory, say)
+        elif suite in ON_KAFKA:
+            async with machine.broker(directory) as here:
+                rows = await ON_KAFKA[suite](here, say)
+        elif suite == "kafka":
+            async with machine.broker(directory) as here:
+                rows, found = await throughput.kafka(here, say)
+                peers |= found
+        elif suite == "embedded":
+            async with machine.embedded(directory) as here:
+                rows = await throughput.embedded(here, say, peers)
+        elif suite == "million":
+            async with machine.embedded(directory) as here:
+                rows = await million.measure(here, say)
+        else:
+            rows = await idle.embedded(directory / "shop", say)
+            async with machine.broker(directory) as here:
+                rows += await idle.kafka(here, directory / "kafka", say)
+    return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -140,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 120)
     try:
         with telling(console) as say:
-            found = asyncio.run(measure(suites, say))
+            found, failed = asyncio.run(measure(suites, say))
     except NoBroker as error:
         console.print(f"Kafka can't be run here: {error}. Without it: "
                       "python -m benchmarks embedded assembly distance backlog "
@@ -152,7 +166,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results.write(found)
     results.show(found, console)
     console.print(f"written to {results.FILE}", soft_wrap=True)
-    return 0
+    for suite, why in failed.items():
+        console.print(f"{suite} has failed, its figures are missing: {why}", soft_wrap=True)
+    return 1 if failed else 0
 
 
 def _interrupt(*_: Any) -> None:

@@ -4,6 +4,7 @@ come back from the changelog. How long that takes, and the most memory that the 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import machine
@@ -13,15 +14,18 @@ from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SILENT
 from benchmarks.workload import fill
+from schemas.records import OutRecord
 from streams.topology import CUSTOMERS as RUNTIME
 
 CUSTOMERS = 1_000_000
+SAID = 100_000
+"""Records between two lines about how far it is."""
 
 
 async def measure(here: Machine, say: Say) -> list[Result]:
     """Fill the changelog, start a worker and wait until it is ready."""
     say(f"filling the customers' changelog with {CUSTOMERS:,} kept records")
-    await fill(here.log, kept_records(CUSTOMERS), RUNTIME.keeps)
+    await fill(here.log, _told(kept_records(CUSTOMERS), say), RUNTIME.keeps)
     with here.worker("million", **SILENT) as worker:
         say("a worker with an empty data directory")
         began = time.monotonic()
@@ -37,6 +41,13 @@ async def measure(here: Machine, say: Say) -> list[Result]:
         result("million.ready_without_data_dir", seconds, "s"),
         result("million.memory", peak / 1_000_000, "MB at most"),
     ]
+
+
+def _told(records: Iterator[OutRecord], say: Say) -> Iterator[OutRecord]:
+    for number, record in enumerate(records, start=1):
+        if number % SAID == 0:
+            say(f"{number:,} of {CUSTOMERS:,}")
+        yield record
 
 
 def _peak_bytes(pid: int) -> int:

@@ -35,6 +35,8 @@ CUSTOMERS = 1_000_000
 SPAN_MS = 600_000
 """They come one after the other within ten minutes, wait for as long, and are due so."""
 BATCH = 4_000
+SAID = 100_000
+"""Customers between two lines about how far it is."""
 WAITING: Any = {
     "id": "waiting", "definition": "workflow", "title": {"it": "x"},
     "trigger": "page.viewed", "entry": {"once_per": "customer"},
@@ -81,12 +83,12 @@ def measure(say: Say) -> list[Result]:
     definitions, live = prepared({"waiting": canonical(DEFINITION.validate_python(WAITING))})
     partitions = [_opened(each, definitions, live) for each in range(EMBEDDED_PARTITIONS)]
     say(f"{CUSTOMERS:,} customers begin to wait")
-    _let_come(partitions)
+    _let_come(partitions, say)
     gc.collect()
     grown = resident() - before
     say("their time comes")
     began = time.thread_time()
-    lateness = _let_pass(partitions)
+    lateness = _let_pass(partitions, say)
     seconds = time.thread_time() - began
     lateness.sort()
     return [
@@ -109,8 +111,10 @@ def _opened(number: int, definitions: Definitions, live: dict[str, str]) -> _Par
     return _Partition(number, actors, store)
 
 
-def _let_come(partitions: list[_Partition]) -> None:
+def _let_come(partitions: list[_Partition], say: Say) -> None:
     for number, record in enumerate(_events()):
+        if number % SAID == SAID - 1:
+            say(f"{number + 1:,} of {CUSTOMERS:,} wait")
         partition = partitions[partition_of(record.key or b"", len(partitions))]
         partition.add(record, NOON + number * SPAN_MS // CUSTOMERS)
         if len(partition.waiting) == BATCH:
@@ -125,10 +129,10 @@ def _events() -> Iterator[OutRecord]:
         yield OutRecord(b"c%07d" % number, b'{"path":"/"}', headers)
 
 
-def _let_pass(partitions: list[_Partition]) -> list[int]:
+def _let_pass(partitions: list[_Partition], say: Say) -> list[int]:
     """Write ticks until no timer is left; return how late each one fired, in ms."""
     lateness: list[int] = []
-    clock = float(NOON)
+    clock, said = float(NOON), SAID
     while (due := min(partition.next_tick() for partition in partitions)) != NEVER:
         partition = min(partitions, key=_Partition.next_tick)
         clock = max(clock, due)
@@ -139,6 +143,9 @@ def _let_pass(partitions: list[_Partition]) -> list[int]:
         spent = (time.thread_time() - began) * 1_000
         clock += spent
         lateness += [int(each + spent) for each in late]
+        if len(lateness) >= said:
+            said += SAID
+            say(f"{len(lateness):,} of {CUSTOMERS:,} were woken")
     return lateness
 
 
