@@ -207,7 +207,10 @@ class Mending:
         for offset in damaged:
             lost = Record(CUSTOMER_EVENTS, self._partition, offset, self._now, key, None)
             self._refuse(lost, INTERNAL_ERROR, "what is kept of this event can't be read")
+        applied = customer.applied
         for each in waiting:
+            if each.offset <= applied:
+                continue  # ahead of the log already when a crash came and the next could not read
             self._do(Doing("waiting", str(each.offset)))
             self._apply_late(customer, each, record.offset, context)
         self._do(Doing("customer", retry.customer))
