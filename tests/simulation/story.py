@@ -129,8 +129,9 @@ class Story:
         self.shop = Shop(self.chance)
         self.deaths = 0
         self.zombies = 0
-        self.unreadable: set[str] = set()
-        """Customers of whom what is kept can't be read now."""
+        self.unreadable: dict[str, int] = {}
+        """Customers of whom what is kept can't be read now, unless it goes as far as this offset:
+        a release can read what it has written itself."""
         self.rests = True
         """Whether it has come to rest in the end."""
         self._zombie: Process | None = None
@@ -204,18 +205,27 @@ class Story:
         It comes when the one before has written down all that it has decided: whoever can't read
         what has led to a decision can't take the same one again.
         """
-        if self.chance.random() < 0.2 and not process.life.over and process.caught_up:
+        if self.chance.random() < 0.3 and await self._is_through(process):
             process.life.over = True
-            someone = self.chance.choice(PLAIN + KNOWN)
-            self.unreadable.add(someone)
+            someone = self.chance.choice(PLAIN * 2 + KNOWN)
+            number = partition_of(someone.encode(), PARTITIONS)
+            self.unreadable[someone] = len(self.world.log.topics[CUSTOMER_EVENTS][number])
             self.shop.unreadable.add(someone)
             for happening in self.shop.rethought(someone, self.world.clock.now()):
                 await self._append(happening.record())
         for someone in sorted(self.shop.unreadable):
-            if self.chance.random() < 0.1:
-                self.unreadable.discard(someone)
+            if self.chance.random() < 0.06:
+                self.unreadable.pop(someone, None)
             if self.chance.random() < 0.1:  # in vain, if it can't be read still
                 await try_again(self.world.log, someone, SIGNER, afresh=False)
+
+    async def _is_through(self, process: Process) -> bool:
+        """Whether the process gets through with all that there is, whatever happens to it then."""
+        for _ in range(20):
+            if process.life.over or process.caught_up:
+                break
+            await spin(SPIN)
+        return process.caught_up and not process.life.over
 
     async def _mend(self, process: Process) -> None:
         """Have everybody tried again who is held back, and then what found no room."""
