@@ -68,7 +68,7 @@ MOODS: list[Result] = [
 ]
 
 
-STEPS_TO_KEEP = 30
+STEPS_TO_KEEP = 60
 """Of a process, within which it has written down what it knows: it has four partitions, each of
 which takes two for an append."""
 

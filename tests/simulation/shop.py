@@ -120,7 +120,7 @@ class Shop:
         return now - MARGIN - late - self._chance.randrange(MINUTE)
 
     def _make(self, key: str, time: int) -> Happening:
-        if self._number and self._chance.random() < 0.05:
+        if self._number and key != CLAIMED and self._chance.random() < 0.05:
             # Another system of the shop counts its own events, and has seen something else.
             number = self._chance.randint(1, self._number)
             seen = {"product_id": self._product()}
