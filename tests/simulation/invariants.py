@@ -34,7 +34,7 @@ from schemas.topics import (
     DEAD_LETTERS,
     SEND_COMMANDS,
 )
-from schemas.unfinished import LAYOUT_KEY
+from schemas.unfinished import LAYOUT_KEY, TELLING_PREFIX
 from streams.definitions import load
 from streams.partitioner import partition_of
 from streams.replay import replay_topic
@@ -129,6 +129,9 @@ def _live(world: World, process: Process, court: Court) -> dict[bytes, bytes]:
         owned = dict(process.customers._open[tp].changelog.scan())
         with court.tries(laws.CHANGELOG):
             assert _highest(world.log.topics[CUSTOMERS_CHANGELOG][number]) == owned
+        with court.tries(laws.REST):
+            waiting = [each for each in owned.items() if each[0].startswith(TELLING_PREFIX)]
+            assert all(is_erased(stored) for _, stored in waiting), "everybody was told"
         progress = unpack_progress(owned.pop(PROGRESS_KEY))
         part = world.log.topics[CUSTOMER_EVENTS][number]
         with court.tries(laws.PROGRESS):
@@ -186,7 +189,10 @@ def _states(partition: int, items: Iterable[tuple[bytes, bytes | None]]) -> dict
         # What is a partition's own is told from the same of another.
         key + b"/%d" % partition if key.startswith(OWN_PREFIX) else key: stored
         for key, stored in items
-        if stored and not is_erased(stored) and key not in (LAYOUT_KEY, TURNS_KEY)
+        if stored
+        and not is_erased(stored)
+        and key not in (LAYOUT_KEY, TURNS_KEY)
+        and not key.startswith(TELLING_PREFIX)
     }
 
 
