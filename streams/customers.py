@@ -376,7 +376,9 @@ class CustomersRuntime(Generic[ChangesT]):
                 log_time=changes.progress.log_time,
                 due=partition.due,
             )
-            self._observer.committed(partition.number, changes)
+            async with self._processor:  # the broker answers several partitions at once
+                self._observer.committed(partition.number, changes)
+                await asyncio.sleep(0)
 
     async def _work_on(self, steps: Iterator[bool | None]) -> bool:
         """Take steps until changes are to be taken; return whether those were all.
