@@ -208,8 +208,6 @@ class Story:
         if self.chance.random() < 0.3 and await self._is_through(process):
             process.life.over = True
             someone = self.chance.choice(PLAIN * 2 + KNOWN)
-            if someone in self.shop.unreadable:
-                return  # whoever could be read again stays so
             number = partition_of(someone.encode(), PARTITIONS)
             self.unreadable[someone] = len(self.world.log.topics[CUSTOMER_EVENTS][number])
             self.shop.unreadable.add(someone)
