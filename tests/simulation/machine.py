@@ -68,11 +68,6 @@ MOODS: list[Result] = [
 ]
 
 
-STEPS_TO_KEEP = 60
-"""Of a process, within which it has written down what it knows: it has four partitions, each of
-which takes two for an append."""
-
-
 class SkewedLog(MemoryLog):
     """Its broker's clock isn't ours, and another broker's is another one."""
 
@@ -144,14 +139,14 @@ class Copy(NamedTuple):
     """A mail that was handed over."""
 
     life: Life
-    step: int
     result: Result
+    was_told: bool
+    """Whether the log said before that it was sent: that is told when it is kept."""
 
     @property
     def is_known(self) -> bool:
-        """Whether the process has learned of it, and lived on for long enough to write it down."""
-        has_had_time = self.life.steps - self.step > STEPS_TO_KEEP
-        return isinstance(self.result, Accepted) and has_had_time and not self.life.flaky
+        """Whether the process that has handed it over has learned of it."""
+        return isinstance(self.result, Accepted) and not self.life.flaky
 
 
 class MortalLog:
@@ -339,6 +334,11 @@ class World:
         for _, records in self.partitions():
             yield from records
 
+    def is_sent(self, command_id: str) -> bool:
+        """Whether the log says so."""
+        id_ = f"{command_id}/sent".encode()
+        return any(record.header("ce_id") == id_ for record in self.events())
+
     def pool(self, life: Life) -> Any:
         """Return connections to the relay."""
         world = self
@@ -352,7 +352,8 @@ class World:
                 result = world.chance.choice(MOODS) if world.moody else Accepted(250, "ok")
                 if isinstance(result, Accepted | Unknown):
                     self.dotted = True
-                    world.handed_over[mail.command_id].append(Copy(life, life.steps, result))
+                    copy = Copy(life, result, world.is_sent(mail.command_id))
+                    world.handed_over[mail.command_id].append(copy)
                     await life.step()
                 return result
 

@@ -52,9 +52,12 @@ class Reckoning:
     def check_timers(self, effects: Sequence[Effect]) -> None:
         """Each run of the probe ends as a loop says."""
         ended: dict[tuple[str, str], Decision] = {}
+        # What found no room and is sent again when its customer was forgotten is new: another run.
+        forgotten = {e.key for e in self._events.values() if e.type == "customer.erasure_requested"}
         for decision in (e.content for e in effects if isinstance(e.content, Decision)):
             if decision.workflow == probe.ID and decision.decision in ("completed", "exited"):
-                key = decision.customer, decision.run.split("/")[1]
+                _, order, _ = decision.run.split("/")
+                key = decision.customer, decision.run if decision.customer in forgotten else order
                 assert key not in ended, f"not twice: {decision}"
                 ended[key] = decision
         for key in PLAIN:
