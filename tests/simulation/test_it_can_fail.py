@@ -208,6 +208,18 @@ def transactional_mails_are_given_up(patch: Patch) -> None:
     )
 
 
+def what_was_sent_may_go_again(patch: Patch) -> None:
+    published = lifecycle.published
+
+    def again(mail: Entry, count: int) -> Entry:
+        told = published(mail, count)
+        if mail.state != "sent":
+            return told
+        return lifecycle._changed(told, state="queued", command=mail.command)
+
+    patch.setattr(lifecycle, "published", again)
+
+
 def time_is_the_last_append_time(patch: Patch) -> None:
     absorb = PartitionActors.absorbing
 
@@ -273,6 +285,20 @@ def what_fails_is_passed_over_in_silence(patch: Patch) -> None:
         try:
             return receive(*args)
         except ZeroDivisionError:
+            return True
+
+    patch.setattr(fullness, "receive", silently)
+
+
+def what_was_passed_on_is_passed_over_in_silence(patch: Patch) -> None:
+    receive = fullness.receive
+
+    def silently(customer: Any, event: Any, context: Any) -> bool:
+        try:
+            return receive(customer, event, context)
+        except ZeroDivisionError:
+            if event.origin is None:
+                raise
             return True
 
     patch.setattr(fullness, "receive", silently)
@@ -385,12 +411,14 @@ BREAKS: list[tuple[Callable[[Patch], None], str, int]] = [
     (mails_go_before_their_claim_is_durable, laws.MAILS, 3),
     (ambiguous_marketing_is_sent_again, laws.MAILS, 2),
     (transactional_mails_are_given_up, laws.MAILS, 0),
+    (what_was_sent_may_go_again, laws.MAILS, 0),
     (timers_fire_after_the_record, laws.TIMERS, 14),
     (time_is_the_last_append_time, laws.REST, 0),
     (the_progress_is_a_record_behind, laws.PROGRESS, 0),
     (there_is_always_more_to_do, laws.REST, 0),
     (a_part_of_a_batch_is_in_the_store_only, laws.CHANGELOG, 0),
     (what_fails_is_passed_over_in_silence, laws.ASIDE, 0),
+    (what_was_passed_on_is_passed_over_in_silence, laws.ASIDE, 1),
     (a_mail_has_another_id_each_time, laws.ONCE, 0),
     (messages_are_told_in_another_order, laws.TOLD, 0),
     (orders_are_not_passed_on, laws.ORDERS, 0),
