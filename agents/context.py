@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.catalogue import Catalogue
+from agents.commerce.catalogue import Catalogue
 from agents.effects import Effect
-from agents.subject import Subject
+from agents.rules.evaluation import Subject
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 
 if TYPE_CHECKING:  # definitions are compiled with what needs a context
-    from agents.definitions import Live
+    from agents.workflows.definitions import Live
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class Context:
     catalogue: Catalogue = field(default_factory=Catalogue)
     """The shop's products as the partition knows them."""
     effects: list[Effect] = field(default_factory=list)
-    caused: list[Occurred] = field(default_factory=list)
+    caused: list[DomainEvent] = field(default_factory=list)
     """What steps have caused, to be told within the same state change: a tag, a score, a list."""
     moving: list[Run] = field(default_factory=list)
     """Runs that were begun or let go on within this state change, and are to go on in it."""
@@ -73,7 +73,7 @@ class Context:
         return self.now if time is None or time > self.now else time
 
 
-class Occurred(NamedTuple):
+class DomainEvent(NamedTuple):
     """Something happened that runs may wait for, in terms of the customer's state."""
 
     name: str
@@ -90,14 +90,15 @@ class Occurred(NamedTuple):
     id: str = ""
     """Of what it follows from, when that isn't the event at hand."""
     shop: str = ""
-    """Whose order number it is; empty where there is but one shop (`agents/recognition.py`)."""
+    """Whose order number it is; empty where there is but one shop
+    (`agents/customer/deduplication.py`)."""
 
 
 class Repeated(Exception):
     """What the event tells is known already, though under another event id; nothing was changed."""
 
 
-class Refused(Exception):
+class EventRefused(Exception):
     """An event that can be read but makes no sense; nothing was changed. Goes to dead letters."""
 
     def __init__(self, reason: str, detail: str) -> None:

@@ -18,7 +18,7 @@ from schemas.decisions import Decision
 from schemas.events import Event
 from schemas.records import OutRecord
 from schemas.signals import Signal
-from schemas.signing import Signer
+from schemas.signing import RecordSigner
 from schemas.wire import to_record
 
 Content = (
@@ -58,7 +58,7 @@ class Effect(NamedTuple):
         value = to_json(content, by_alias=True, exclude_none=True)
         return OutRecord(self.key, value, _JSON_HEADERS)
 
-    def signed(self, signer: Signer) -> OutRecord:
+    def signed(self, signer: RecordSigner) -> OutRecord:
         """The effect as a record of its topic, signed where one of ours is to obey it."""
         record = self.record
         if self.is_report:

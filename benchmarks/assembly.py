@@ -26,11 +26,11 @@ import dkim
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from agents.mailer.addresses import read_recipient
-from agents.mailer.compose import Composer, Mail
-from agents.mailer.dkim import DkimKey
-from agents.mailer.render import Rendered, Renderer
-from agents.mailer.settings import MailSettings, Shop, SigningKey
+from agents.mail.addresses import read_recipient
+from agents.mail.message.compose import ComposedMail, Composer
+from agents.mail.message.dkim import DkimKey
+from agents.mail.message.render import Rendered, Renderer
+from agents.mail.settings import MailSettings, Shop, SigningKey
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from schemas.commands import SendCommand
@@ -81,7 +81,7 @@ def measure(say: Say) -> list[Result]:
     ]
 
 
-def mails(number: int) -> list[Mail]:
+def mails(number: int) -> list[ComposedMail]:
     """Return mails as they are measured here, unsigned, for whoever delivers them."""
     renderer = load_renderer(Settings().workflows_dir)
     products = _products_for(renderer, HTML_BYTES)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from agents.mailer.message_ids import local_part
+from agents.mail.message.message_ids import local_part
 from benchmarks import distance, machine
 from benchmarks.machine import SIGNER, Machine, total
 from benchmarks.results import Result, result

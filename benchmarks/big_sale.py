@@ -29,8 +29,8 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
-from agents.definitions import Definitions
-from agents.partition import PartitionActors
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from benchmarks import machine, results
 from benchmarks.machine import SIGNER, Machine, Worker
 from benchmarks.recovery import as_read
@@ -39,24 +39,20 @@ from benchmarks.say import Say, telling
 from benchmarks.throughput import SEED, SILENT
 from benchmarks.workload import Workload, fill
 from schemas.customer import Customer, decode_customer, encode_customer
-from schemas.customer.shopping import Line
+from schemas.customer.shopping import LineItem
 from schemas.definitions import DEFINITION, canonical
 from schemas.instant import to_rfc3339
 from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.stored import PROGRESS_KEY, Progress, pack_progress, unpack_progress
-from schemas.topics import (
-    CUSTOMER_EVENTS,
-    CUSTOMERS_CHANGELOG,
-    SEND_COMMANDS,
-)
-from streams import products
+from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS
 from streams.clock import SystemClock
-from streams.definitions import publish
 from streams.partitioner import partition_of
-from streams.replay import prepared
-from streams.transports.kafka import SESSION_TIMEOUT
-from streams.yaml_text import read_yaml
+from streams.runtime import product_feed
+from streams.runtime.definitions import publish
+from streams.runtime.transports.kafka import SESSION_TIMEOUT
+from streams.runtime.yaml_text import read_yaml
+from streams.tools.replay import prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +142,7 @@ async def measure(here: Machine, say: Say, size: Size | None = None) -> list[Res
     say(f"the state of {size.customers:,} customers")
     await _write_state(here, shop, size)
     prices = [_product(number, "100.00") for number in range(PRICES)]
-    await products.publish(here.log, prices, SIGNER)
+    await product_feed.publish(here.log, prices, SIGNER)
     seen = here.directory / "stalls.json"
     with here.worker("sale", **SILENT) as worker:
         worker.command = [sys.executable, "-m", "benchmarks.stalls", str(seen)]
@@ -205,7 +201,7 @@ async def _at_once(
     )  # fmt: skip
     began = time.monotonic()
     cheaper = [_product(number, "80.00") for number in range(PRICES)]
-    await products.publish(here.log, cheaper, SIGNER)
+    await product_feed.publish(here.log, cheaper, SIGNER)
     await publish(here.log, shop.then, SIGNER)
     ends = await here.log.offsets(CUSTOMER_EVENTS)
     async with asyncio.timeout(DONE_SECONDS):
@@ -294,7 +290,7 @@ async def _write_state(here: Machine, shop: Shop, size: Size) -> None:
 def _customer(models: Mapping[str, Customer], size: Size, number: int, key: str) -> bytes:
     if number < size.in_sale:
         model = models["sale"]
-        model.cart.lines = [Line(f"S{number % PRICES:04}", 1, Decimal("100.00"))]
+        model.cart.lines = [LineItem(f"S{number % PRICES:04}", 1, Decimal("100.00"))]
     elif number < size.in_sale + size.held:
         model = models["held"]
     elif number < size.in_sale + size.held + size.following:

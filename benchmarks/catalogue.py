@@ -12,9 +12,9 @@ from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SEED
 from benchmarks.workload import NOON, Workload, as_line
-from streams import garbage
-from streams.definitions import read_files
-from streams.replay import prepared, replay_file
+from streams.runtime import gc_tuning
+from streams.runtime.definitions import read_files
+from streams.tools.replay import prepared, replay_file
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"
 EVENTS = 50_000
@@ -35,7 +35,7 @@ def measure(directory: Path, say: Say) -> list[Result]:
         "three workflows": read_files(WORKFLOWS),
     }
     best = dict.fromkeys(files, float("inf"))
-    garbage.search_less()  # as the worker and `ritorno replay` do
+    gc_tuning.search_less()  # as the worker and `ritorno replay` do
     for number in range(1, ROUNDS + 1):
         for name, live in files.items():
             say(f"{len(lines):,} events with {name} live, {number} of {ROUNDS}")

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from agents.changes import Changes
-from agents.definitions import Definitions
-from agents.partition import PartitionActors
+from agents.partition.batch import BatchChanges
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SEED
@@ -36,10 +36,10 @@ from schemas.events import Event
 from schemas.records import Record
 from schemas.stored import Progress
 from schemas.wire import parse_record
-from streams import garbage
-from streams.definitions import read_files
-from streams.replay import prepared
+from streams.runtime import gc_tuning
+from streams.runtime.definitions import read_files
 from streams.settings import Settings
+from streams.tools.replay import prepared
 from streams.topology import CUSTOMER_EVENTS
 
 EVENTS = 40_000
@@ -77,7 +77,7 @@ def measure(say: Say) -> list[Result]:
     directory = Settings().workflows_dir
     first, every = read_files(directory), read_files(directory, everything=True)
     bench = _Bench(records, prepared(_settings(first)), prepared(first), prepared(every))
-    garbage.search_less()  # as the worker does
+    gc_tuning.search_less()  # as the worker does
     found: defaultdict[str, list[float]] = defaultdict(list)
     for number in range(1, ROUNDS + 1):
         say(f"{len(records):,} events, stage by stage, {number} of {ROUNDS}")
@@ -187,7 +187,7 @@ def _actors(
     return actors, store
 
 
-def _keep(changes: Changes, store: dict[bytes, bytes]) -> None:
+def _keep(changes: BatchChanges, store: dict[bytes, bytes]) -> None:
     store.update((key, state) for key, state in changes.states if state is not None)
 
 

@@ -13,21 +13,21 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from agents.mailer.compose import Mail
-from agents.mailer.replies import Accepted
+from agents.mail.message.compose import ComposedMail
+from agents.mail.replies import RelayAccepted
 from benchmarks.assembly import mails
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from streams.clock import SystemClock
-from streams.mail.conversation import Limits
 from streams.mail.relay import parse_relay
 from streams.mail.smtp import SmtpPool
-from streams.monitoring.metrics import Metrics
+from streams.mail.smtp_transaction import SmtpLimits
+from streams.operate.metrics import Metrics
 
 AWAY = 0.020
 """Seconds: a relay in another country of the continent."""
 
-CONNECTIONS = Limits().connections
+CONNECTIONS = SmtpLimits().connections
 MAILS = 1_000
 
 PEER = "the same without PIPELINING"
@@ -56,7 +56,7 @@ async def measure(say: Say) -> list[Result]:
     return found
 
 
-async def _per_second(sent: list[Mail], *, pipelining: bool, works: bool) -> float:
+async def _per_second(sent: list[ComposedMail], *, pipelining: bool, works: bool) -> float:
     waiting = list(sent)
     async with relay(pipelining=pipelining, works=works) as port:
         pool = SmtpPool(
@@ -68,7 +68,7 @@ async def _per_second(sent: list[Mail], *, pipelining: bool, works: bool) -> flo
                 mail = waiting.pop()  # before the wait for a connection: others take their own
                 async with pool.connection() as connection:
                     outcome = await connection.deliver(mail)
-                if not isinstance(outcome, Accepted):
+                if not isinstance(outcome, RelayAccepted):
                     raise RuntimeError(f"not delivered: {outcome}")
 
         began = time.monotonic()

@@ -6,20 +6,20 @@ import json
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from agents.mailer.settings import SigningKey
+from agents.mail.settings import SigningKey
 from benchmarks.machine import Machine
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from schemas.records import OutRecord, Record
 from schemas.topics import FACTS
 from streams.clock import SystemClock
-from streams.finding import find_records
-from streams.internal.asking import Lookups
-from streams.internal.door import Door
-from streams.internal.owners import Owners
-from streams.internal.signing import Signer
+from streams.http.internal.client import Lookups
+from streams.http.internal.owners import Owners
+from streams.http.internal.server import Door
+from streams.http.internal.signing import RequestSigner
 from streams.log import Log
-from streams.places import Places
+from streams.operate.record_index import Places
+from streams.operate.record_search import find_records
 from streams.settings.values import Address
 
 DECISIONS = 1_000_000
@@ -74,14 +74,14 @@ async def measure(here: Machine, say: Say) -> list[Result]:
     clock = SystemClock()
     door = Door(
         log=log,  # type: ignore[arg-type]  # as above
-        signer=Signer(KEYS),
+        signer=RequestSigner(KEYS),
         clock=clock,
         customer=lambda *_: None,
         places=places,
     )
     owners = _Here(here.log, "none", here.directory)
     owners.address = await door.start(Address("127.0.0.1", 0))
-    lookups = Lookups(here.log, owners, Signer(KEYS), clock)
+    lookups = Lookups(here.log, owners, RequestSigner(KEYS), clock)
     found = []
     try:
         for name, asked in (("all", None), ("first", lookups), ("again", lookups)):

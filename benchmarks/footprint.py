@@ -21,10 +21,10 @@ from benchmarks.say import Say
 from benchmarks.throughput import SEED
 from benchmarks.workload import Workload
 from streams.clock import SystemClock
-from streams.state.memory import open_memory
-from streams.state.rocks import RocksStores
-from streams.state.store import Store
-from streams.transports.batch import TopicPartition
+from streams.runtime.state.memory import open_memory
+from streams.runtime.state.rocks import RocksStores
+from streams.runtime.state.store import Store
+from streams.runtime.transports.batch import TopicPartition
 
 FROM, TO = 20_000, 120_000
 """Customers. From twice the cache of decoded customers on, only the store and the timers grow."""

@@ -15,11 +15,11 @@ from benchmarks.results import Result, result
 from benchmarks.say import Say
 from streams.clock import VirtualClock
 from streams.log import Log
-from streams.logs.embedded.file import FILE_NAME
+from streams.runtime.logs.embedded.file import FILE_NAME
+from streams.runtime.ticks import SILENCE_MS
+from streams.runtime.worker import Worker
 from streams.settings import Settings
-from streams.ticks import SILENCE_MS
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, KAFKA_PARTITIONS, topics
-from streams.worker import Worker
 
 START = 1_772_355_600_000
 """2026-03-01T09:00:00Z."""

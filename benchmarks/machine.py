@@ -16,11 +16,11 @@ from aiohttp import ClientError
 
 from benchmarks.pace import Measured, Pace, from_json
 from streams.clock import SystemClock
-from streams.configured import record_signer
-from streams.definitions import publish, read_files
 from streams.log import Log
-from streams.logs.embedded import EmbeddedLog
-from streams.logs.kafka import KafkaLog
+from streams.runtime.definitions import publish, read_files
+from streams.runtime.factories import record_signer
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.runtime.logs.kafka import KafkaLog
 from streams.settings import Settings
 from streams.settings.loading import load_settings
 from streams.topology import EMBEDDED_PARTITIONS, KAFKA_PARTITIONS, topics

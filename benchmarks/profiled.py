@@ -21,9 +21,9 @@ from benchmarks.pace import Pace
 from benchmarks.throughput import SEED, SILENT
 from benchmarks.workload import Workload, fill
 from streams.clock import SystemClock
+from streams.runtime.worker import Worker
 from streams.settings.loading import load_settings
 from streams.settings.values import Address
-from streams.worker import Worker
 from tests.faults.fleet import free_port
 
 EVENTS = 100_000

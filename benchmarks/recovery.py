@@ -13,9 +13,9 @@ from statistics import median
 import aiokafka
 from aiokafka import AIOKafkaConsumer
 
-from agents.definitions import Definitions
-from agents.mentions import Mentions
-from agents.partition import PartitionActors
+from agents.partition.partition import PartitionActors
+from agents.partition.reference_index import Mentions
+from agents.workflows.definitions import Definitions
 from benchmarks import machine
 from benchmarks.machine import Machine, Worker
 from benchmarks.resident import resident
@@ -25,19 +25,19 @@ from benchmarks.throughput import SEED, SILENT
 from benchmarks.workload import CUSTOMERS, Workload, fill
 from schemas.records import OutRecord, Record
 from schemas.stored import Progress
-from streams import garbage
 from streams.clock import SystemClock
-from streams.definitions import read_files
 from streams.log import TopicSpec
-from streams.logs.kafka import READ_BYTES, READ_RECORDS
-from streams.replay import prepared
+from streams.runtime import gc_tuning
+from streams.runtime.definitions import read_files
+from streams.runtime.logs.kafka import READ_BYTES, READ_RECORDS
+from streams.runtime.state.memory import open_memory
+from streams.runtime.state.recovery import recover
+from streams.runtime.state.rocks import RocksStores
+from streams.runtime.state.store import Store, StoreFactory
+from streams.runtime.transports.batch import TopicPartition
 from streams.settings import Settings
-from streams.state.memory import open_memory
-from streams.state.recovery import recover
-from streams.state.rocks import RocksStores
-from streams.state.store import Store, StoreFactory
+from streams.tools.replay import prepared
 from streams.topology import CUSTOMER_EVENTS
-from streams.transports.batch import TopicPartition
 
 KEPT = 200_000
 CHANGELOG = "bench-changelog"
@@ -60,7 +60,7 @@ async def measure(here: Machine, say: Say) -> list[Result]:
         "rocksdict": RocksStores(here.directory / "recovered"),
     }
     paces: defaultdict[str, list[float]] = defaultdict(list)
-    garbage.search_less()  # as the worker does
+    gc_tuning.search_less()  # as the worker does
     for number in range(1, ROUNDS + 1):
         say(f"reading it with a bare getmany, {number} of {ROUNDS}")
         paces[PEER].append(await _read(here.server))
@@ -115,7 +115,8 @@ async def _recovered(here: Machine, store: Store) -> float:
 
 
 async def _index(here: Machine) -> list[Result]:
-    """An owner makes the index for whose customers a workflow asks: see `agents/mentions.py`."""
+    """An owner makes the index for whose customers a workflow asks: see
+    `agents/partition/reference_index.py`."""
     store = open_memory(TopicPartition(CHANGELOG, 0))
     await recover(here.log, CHANGELOG, 0, store)
     before, began = resident(), time.perf_counter()

@@ -12,9 +12,9 @@ from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SEED
 from benchmarks.workload import NOON, Workload, as_line
-from streams import garbage
-from streams.replay import replay_file, write
-from streams.side_by_side import Source, replay_side_by_side
+from streams.runtime import gc_tuning
+from streams.tools.parallel_replay import ReplayFile, replay_side_by_side
+from streams.tools.replay import replay_file, write
 
 EVENTS = 100_000
 DAY_MS = 86_400_000
@@ -28,7 +28,7 @@ def measure(directory: Path, say: Say) -> list[Result]:
         file.writelines(map(as_line, Workload(seed=SEED, now=now).events(EVENTS)))
     definitions, live = published()
     say("replaying it, and the month after it")
-    garbage.search_less()
+    gc_tuning.search_less()
     began = time.perf_counter()
     with source.open("rb") as lines:
         outcome = replay_file(lines, until=now + 30 * DAY_MS, definitions=definitions, live=live)
@@ -50,7 +50,7 @@ def _side_by_side(source: Path, jobs: int, directory: Path, say: Say, alone: flo
     say(f"the same as partitions, by {jobs} processes")
     began = time.perf_counter()
     outcome = replay_side_by_side(
-        Source(lines), jobs, until=NOON + 30 * DAY_MS, definitions=definitions, live=live
+        ReplayFile(lines), jobs, until=NOON + 30 * DAY_MS, definitions=definitions, live=live
     )
     write(outcome, directory / f"out-{jobs}")
     seconds = time.perf_counter() - began

@@ -23,8 +23,8 @@ from types import FrameType
 from typing import Any
 
 from streams.logging import configure_logging
+from streams.runtime.worker import Worker, run_worker
 from streams.settings.loading import load_settings
-from streams.worker import Worker, run_worker
 
 BETWEEN = 0.01
 """Seconds between two looks."""

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.definitions import Definitions
+from agents.workflows.definitions import Definitions
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SEED
 from benchmarks.workload import NOON, Workload, as_line
 from schemas.definitions import DEFINITION, canonical, version_of
-from streams.replay import replay_file
+from streams.tools.replay import replay_file
 
 EVENTS = 50_000
 ROUNDS = 3

@@ -22,8 +22,8 @@ from benchmarks.throughput import SEED, SILENT
 from benchmarks.workload import Workload, fill
 from schemas.stored import PROGRESS_KEY, unpack_progress
 from streams.clock import SystemClock
-from streams.log import Member
-from streams.logs.kafka import KafkaLog
+from streams.log import GroupMember
+from streams.runtime.logs.kafka import KafkaLog
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS, GROUP, KAFKA_PARTITIONS
 
 EVENTS_BEFORE = 100_000
@@ -105,7 +105,7 @@ async def _kill(
     ]
 
 
-def _lost(before: list[Member], after: list[Member]) -> frozenset[int]:
+def _lost(before: list[GroupMember], after: list[GroupMember]) -> frozenset[int]:
     """Return the partitions of the member who is not there any more."""
     left = {member.published for member in after}
     (gone,) = (member for member in before if member.published not in left)

@@ -1,10 +1,10 @@
 """A million customers who each wait for a step, all of them due within ten minutes: how late it is.
 
-The partitions' actors get ticks as their owner would write them (`streams/ticks.py`): when the next
-timer is due, at least a second after the tick before, at once when work was left over. The clock
-moves on by the processor time that each tick takes and jumps where nothing is due, so neighbours on
-the same cores don't count and nobody waits ten minutes. What a log adds, appending and reading what
-was written, is not in it.
+The partitions' actors get ticks as their owner would write them (`streams/runtime/ticks.py`): when
+the next timer is due, at least a second after the tick before, at once when work was left over. The
+clock moves on by the processor time that each tick takes and jumps where nothing is due, so
+neighbours on the same cores don't count and nobody waits ten minutes. What a log adds, appending
+and reading what was written, is not in it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.definitions import Definitions
-from agents.partition import PartitionActors
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from benchmarks.resident import resident
 from benchmarks.results import Result, result
 from benchmarks.say import Say
@@ -24,11 +24,11 @@ from benchmarks.workload import NOON
 from schemas.definitions import DEFINITION, canonical
 from schemas.records import OutRecord, Record
 from schemas.stored import NEVER, Progress
-from streams import garbage
 from streams.partitioner import partition_of
-from streams.replay import prepared
-from streams.state.memory import MemoryStore
-from streams.ticks import INTERVAL_MS, TICK
+from streams.runtime import gc_tuning
+from streams.runtime.state.memory import MemoryStore
+from streams.runtime.ticks import INTERVAL_MS, TICK
+from streams.tools.replay import prepared
 from streams.topology import CUSTOMER_EVENTS, EMBEDDED_PARTITIONS
 
 CUSTOMERS = 1_000_000
@@ -78,7 +78,7 @@ class _Partition:
 
 def measure(say: Say) -> list[Result]:
     """Let them come, then let the time pass until nobody waits any more."""
-    garbage.search_less()  # as the worker does
+    gc_tuning.search_less()  # as the worker does
     before = resident()
     definitions, live = prepared({"waiting": canonical(DEFINITION.validate_python(WAITING))})
     partitions = [_opened(each, definitions, live) for each in range(EMBEDDED_PARTITIONS)]

@@ -11,11 +11,11 @@ import asyncio
 import time
 from pathlib import Path
 
-from agents.cache import CacheMemory
-from agents.changes import Changes
-from agents.definitions import Definitions
-from agents.partition import PartitionActors
-from agents.visitors import DAY_MS, Limits
+from agents.customer.visitors import DAY_MS, VisitorLimits
+from agents.partition.batch import BatchChanges
+from agents.partition.cache import CacheMemory
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.workload import NOON
@@ -23,10 +23,10 @@ from schemas.customer import Customer, encode_customer
 from schemas.records import OutRecord, Record
 from schemas.stored import OWN_PREFIX, Progress
 from streams.clock import VirtualClock
-from streams.forgetting import Forgetter
-from streams.logs.embedded import EmbeddedLog
-from streams.state.changelog import Changelog
-from streams.state.memory import MemoryStore
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.runtime.state.changelog import Changelog
+from streams.runtime.state.memory import MemoryStore
+from streams.runtime.visitor_expiry import Forgetter
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, topics
 
 BOTS = 60_000
@@ -36,7 +36,7 @@ MANY = 1_000_000
 BATCH = 4_000
 CACHE_BYTES = 4 << 20
 """Of decoded visitors: hardly any, since only what is kept is to be measured."""
-LIMITS = Limits(days=90, per_second=10.0)
+LIMITS = VisitorLimits(days=90, per_second=10.0)
 
 
 async def measure(directory: Path, say: Say) -> list[Result]:
@@ -72,7 +72,7 @@ def _views(first: int, count: int, now: int, offset: int) -> list[Record]:
     return records
 
 
-def _actors(store: MemoryStore, limits: Limits) -> PartitionActors:
+def _actors(store: MemoryStore, limits: VisitorLimits) -> PartitionActors:
     return PartitionActors(
         partition=0, load=store.get, definitions=Definitions(limits=limits), progress=Progress(),
         scan=store.scan, memory=CacheMemory(CACHE_BYTES),
@@ -87,9 +87,9 @@ async def _forgotten(directory: Path) -> tuple[int, int, float]:
         await log.create_topics(topics(1))
         store = MemoryStore()
         changelog = Changelog(log, CUSTOMERS_CHANGELOG, 0, store)
-        actors = _actors(store, Limits(days=90))
+        actors = _actors(store, VisitorLimits(days=90))
         for first in range(0, BOTS, BATCH):
-            changes: Changes = actors.receive(_views(first, BATCH, NOON, first * PAGES))
+            changes: BatchChanges = actors.receive(_views(first, BATCH, NOON, first * PAGES))
             await changelog.write(changes.states, _no_check)
         before = _kept(store)
         began = time.process_time()

@@ -24,7 +24,7 @@ MailKind = Literal["informative", "promotional", "transactional"]
 
 LegalBasis = Literal["contract", "consent", "soft_opt_in"]
 """GDPR art. 6(1): (b) performance of a contract, (a) consent; Codice Privacy art. 130(4): products
-like those that the customer has bought (`agents/privacy.py`)."""
+like those that the customer has bought (`agents/sending/legal_basis.py`)."""
 
 TrackingMode = Literal["off", "anonymous", "pseudonymous", "identified"]
 """What may be noted of openings and clicks; see `schemas/tracking.py`."""

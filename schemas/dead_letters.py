@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from schemas.instant import parse_instant, to_rfc3339
 from schemas.records import OutRecord, Record
-from schemas.signing import SIGNATURE, NotSigned, Signer
+from schemas.signing import SIGNATURE, NotSigned, RecordSigner
 
 OWN_HEADERS = ("dl_reason", "dl_detail", "dl_topic", "dl_partition", "dl_offset", "dl_time")
 """In this order, behind the original headers."""
@@ -44,7 +44,7 @@ _OWN_BYTES = 8_192
 """Of our own headers."""
 
 
-class Origin(NamedTuple):
+class RefusedAt(NamedTuple):
     """Where a refused record was read."""
 
     topic: str
@@ -59,7 +59,7 @@ class DeadLetter(NamedTuple):
     partition: int
     offset: int
     """Where the letter itself lies in `dead-letters`."""
-    origin: Origin
+    origin: RefusedAt
     reason: str
     detail: str
     time: int
@@ -87,7 +87,7 @@ def refuse(record: Record, *, reason: str, detail: str, time: int) -> OutRecord:
     person, without personal data beyond what the record itself holds. `time` is the time of the
     log, in ms since the epoch, so that replay refuses byte for byte the same.
     """
-    origin = Origin(record.topic, record.partition, record.offset)
+    origin = RefusedAt(record.topic, record.partition, record.offset)
     original = OutRecord(record.key, record.value, record.headers)
     return _letter(original, origin, reason=reason, detail=detail, time=time)
 
@@ -96,18 +96,18 @@ def refuse_line(
     line: bytes, *, topic: str, number: int, reason: str, detail: str, time: int
 ) -> OutRecord:
     """Return the dead letter of line `number` (from 1) of a file meant for `topic`."""
-    origin = Origin(topic, NO_PARTITION, number)
+    origin = RefusedAt(topic, NO_PARTITION, number)
     return _letter(OutRecord(None, line), origin, reason=reason, detail=detail, time=time)
 
 
-def with_signed_original(letter: OutRecord, topic: str, signer: Signer) -> OutRecord:
+def with_signed_original(letter: OutRecord, topic: str, signer: RecordSigner) -> OutRecord:
     """Return a letter whose original, a control record, is signed as one of `topic`."""
     original, own = letter.headers[: -len(OWN_HEADERS)], letter.headers[-len(OWN_HEADERS) :]
     signed = signer.sign(topic, OutRecord(None, letter.value, original))
     return letter._replace(headers=(*signed.headers, *own))
 
 
-def signed_letter(letter: OutRecord, signer: Signer) -> OutRecord:
+def signed_letter(letter: OutRecord, signer: RecordSigner) -> OutRecord:
     """Return a letter that tells that we have refused its original, as it is, where it says."""
     original, own = letter.headers[: -len(OWN_HEADERS)], letter.headers[-len(OWN_HEADERS) :]
     place = b"/".join(value for _, value in own)
@@ -115,7 +115,7 @@ def signed_letter(letter: OutRecord, signer: Signer) -> OutRecord:
     return letter._replace(headers=(*letter.headers, (SIGNATURE_HEADER, signed.headers[-1][1])))
 
 
-def is_signed(letter: DeadLetter, signer: Signer) -> bool:
+def is_signed(letter: DeadLetter, signer: RecordSigner) -> bool:
     """Whether one of us has refused the original, as it is, where the letter says."""
     if letter.signature is None:
         return False
@@ -155,7 +155,7 @@ def read_letter(record: Record) -> DeadLetter | Resolution:
     return DeadLetter(
         partition=record.partition,
         offset=record.offset,
-        origin=Origin(topic, int(partition), int(offset)),
+        origin=RefusedAt(topic, int(partition), int(offset)),
         reason=reason,
         detail=detail,
         time=parse_instant(time),
@@ -178,7 +178,7 @@ def _within(original: OutRecord, detail: str) -> tuple[OutRecord, str]:
 
 
 def _letter(
-    original: OutRecord, origin: Origin, *, reason: str, detail: str, time: int
+    original: OutRecord, origin: RefusedAt, *, reason: str, detail: str, time: int
 ) -> OutRecord:
     original, detail = _within(original, detail[:MAX_DETAIL])
     own = tuple(
@@ -188,7 +188,7 @@ def _letter(
     return OutRecord(original.key, original.value, (*original.headers, *own))
 
 
-def _own_texts(reason: str, detail: str, origin: Origin, time: int) -> tuple[str, ...]:
+def _own_texts(reason: str, detail: str, origin: RefusedAt, time: int) -> tuple[str, ...]:
     numbers = str(origin.partition), str(origin.offset)
     return reason, detail, origin.topic, *numbers, to_rfc3339(time)
 

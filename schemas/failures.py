@@ -7,7 +7,7 @@ importing the part: a broker, a worker and pydantic's models take a second toget
 from __future__ import annotations
 
 
-class Mistake(Exception):
+class InputError(Exception):
     """Only the user can mend it, by asking differently; the text says how. Exit code 2."""
 
 

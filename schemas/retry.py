@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from schemas.customer.runs import Run
-from schemas.unfinished import Change
+from schemas.pending_work import CatalogueChange
 
 
 class Retry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -23,7 +23,7 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     """Runs that were ended, as they were when their timer failed."""
     watches: dict[str, int] = {}
     """When to look, as it was planned then."""
-    news: list[Change] = []
+    news: list[CatalogueChange] = []
     """Changes of products that the customer was not told of; without a customer: nobody was."""
     workflows: list[str] = []
     """Of which another version is live, and nobody's runs were moved to it."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.checking import Unreadable, checked_object
 from schemas.events import PAYLOADS
+from schemas.validation import Unreadable, checked_object
 
 SEGMENT_NAMES = {
     "Product Viewed": "product.viewed",

@@ -25,7 +25,7 @@ SIGNATURE = "ritorno_signature"
 """`KEY:HASH`, the hash in the base64 of URLs."""
 
 NUMBER = "ritorno_number"
-"""Of a control record: a later one has a higher number (`streams/numbers.py`)."""
+"""Of a control record: a later one has a higher number (`streams/runtime/control_numbers.py`)."""
 
 SPEAKER = "ritorno_speaker"
 """`public`, where somebody in public speaks through a door of ours; absent: the shop does."""
@@ -57,7 +57,7 @@ class NotSigned(ValueError):
     """A record that isn't ours, or isn't as we wrote it. The text says why."""
 
 
-class Signer:
+class RecordSigner:
     """Signs records and tells ours from others'."""
 
     def __init__(self, keys: Iterable[tuple[str, str]]) -> None:

@@ -23,8 +23,8 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from schemas.aside import SetAside
 from schemas.failures import Failure
+from schemas.set_aside import SetAside
 
 NEVER = 2**63 - 1
 """The `due` of a record without timers: later than any instant."""
@@ -47,21 +47,22 @@ _TERM_BITS = 40
 """Offsets below 2^40 and eight million terms: what a partition of the mailer is through with."""
 
 PRODUCT_PREFIX = b"\x00product/"
-"""Begins the changelog keys of products (`agents/catalogue.py`)."""
+"""Begins the changelog keys of products (`agents/commerce/catalogue.py`)."""
 
 ORIGIN_PREFIX = b"\x00origin/"
-"""Begins the keys of how far other partitions have been heard (`agents/origins.py`)."""
+"""Begins the keys of how far other partitions have been heard (`agents/partition/origins.py`)."""
 
 HELD_BACK_PREFIX = b"\x00held/"
-"""Begins the keys of what is known of customers who are held back (`agents/held_back.py`)."""
+"""Begins the keys of what is known of customers who are held back
+(`agents/partition/held_back.py`)."""
 
 WAITING_PREFIX = b"\x00waiting/"
 """Begins the keys of the events that wait for them."""
 ARRIVALS_KEY = b"\x00arrivals"
-"""Key of the offsets at which visitors were new (`agents/visitors.py`)."""
+"""Key of the offsets at which visitors were new (`agents/customer/visitors.py`)."""
 TURNS_KEY = b"\x00turns"
 """Key of the offsets at which a visitor's record took what came under the bare id, each with
-whether that was a whole record (`agents/namespaces.py`)."""
+whether that was a whole record (`agents/partition/namespaces.py`)."""
 
 FORMAT = 2
 """What this release writes."""
@@ -198,10 +199,11 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     aside: tuple[SetAside, ...] = ()
     """Places that are to be passed over, from `next_offset` on."""
     tellings: list[tuple[int, bytes]] = []
-    """What customers are still to be told of (`schemas/unfinished.py`): offset of the record that
+    """What customers are still to be told of (`schemas/pending_work.py`): offset of the record that
     it came with, and the last customer who has been told, empty if nobody has."""
     arrivals: dict[int, int] = {}
-    """New visitors by hour, counted from the epoch, of the last day (`agents/visitors.py`)."""
+    """New visitors by hour, counted from the epoch, of the last day
+    (`agents/customer/visitors.py`)."""
     insists_from: int = UNDECIDED
     """From this offset on what is Ritorno's own must be signed; NEVER: not yet."""
     numbers: dict[str, int] = {}

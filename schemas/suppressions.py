@@ -1,6 +1,6 @@
 """Suppressions: addresses that get no mail, known only by a keyed hash, on `suppressions`.
 
-The key of a record is `KEYID.HASH` (`agents/mailer/suppression.py`), and the last record of a key
+The key of a record is `KEYID.HASH` (`agents/mail/suppression.py`), and the last record of a key
 counts. What people did is written a second time under `audit.TIME.KEYID.HASH`, a key that never
 comes again, so that compaction leaves it.
 """

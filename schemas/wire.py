@@ -15,7 +15,13 @@ from pydantic_core import from_json, to_json
 
 from schemas import origin as origins
 from schemas import segment
-from schemas.checking import (
+from schemas.events import INTERNAL_TYPES, CloudEvent, Event
+from schemas.instant import to_rfc3339
+from schemas.origin import Origin
+from schemas.products import Product
+from schemas.records import OutRecord, Record
+from schemas.signing import FORWARDED, SIGNATURE, SPEAKER
+from schemas.validation import (
     Unreadable,
     check_bytes,
     checked_id,
@@ -29,12 +35,6 @@ from schemas.checking import (
     validated,
     validated_json,
 )
-from schemas.events import INTERNAL_TYPES, CloudEvent, Event
-from schemas.instant import to_rfc3339
-from schemas.origin import Origin
-from schemas.products import Product
-from schemas.records import OutRecord, Record
-from schemas.signing import FORWARDED, SIGNATURE, SPEAKER
 
 MAX_EVENT_BYTES = 1_000_000
 """Kafka's default `max.message.bytes` less room for headers; no real order is near it."""

@@ -2,7 +2,7 @@
 
 Everything that appends records, reads a range of a partition or looks after topics does it through
 `Log`, so that nothing above this line knows whether it runs on Kafka or on the embedded SQLite log.
-Consumption in a group belongs to the Faust transports in `streams/transports/`.
+Consumption in a group belongs to the Faust transports in `streams/runtime/transports/`.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Log(Protocol):
         """
 
 
-class Member(NamedTuple):
+class GroupMember(NamedTuple):
     """A member of a consumer group."""
 
     published: bytes
@@ -119,7 +119,7 @@ class Member(NamedTuple):
 class Grouped(Protocol):
     """A log whose consumers are members of a group."""
 
-    async def members(self, group: str) -> list[Member]:
+    async def members(self, group: str) -> list[GroupMember]:
         """Return the group as the broker has it, empty while it is being formed.
 
         Raises LogError.

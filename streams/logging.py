@@ -16,7 +16,7 @@ import sys
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
-from streams.log_lines import BoundedLines
+from streams.runtime.log_lines import BoundedLines
 
 if TYPE_CHECKING:
     from structlog.typing import Processor

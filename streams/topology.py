@@ -11,14 +11,15 @@ One worker process runs both agents; more workers with the same group share the 
 customer's events, commands and state all have the customer's partition number, so one worker holds
 all there is to know about a customer, and a partition moves as a whole.
 
-Three doors lead into a worker: the public pages (`streams/public/`), the admin port
-(`streams/monitoring/admin.py`) and the internal one, at which workers and commands ask the owner of
-a partition what it keeps (`streams/internal/`).
+Three doors lead into a worker: the public pages (`streams/http/public/`), the admin port
+(`streams/http/admin.py`) and the internal one, at which workers and commands ask the owner of
+a partition what it keeps (`streams/http/internal/`).
 
 Each agent is handed batches of records of one partition and takes each batch through the commit
-protocol (`streams/customers.py`, `streams/mail/mailer.py`): effects first, then the changelog, then
-the acknowledgement. What an agent keeps is a local store per partition and a compacted changelog
-topic from which any other worker can recover it (`streams/state/changelog.py`).
+protocol (`streams/runtime/customers.py`, `streams/mail/mailer.py`): effects first, then the
+changelog, then the acknowledgement. What an agent keeps is a local store per partition and a
+compacted changelog topic from which any other worker can recover it
+(`streams/runtime/state/changelog.py`).
 
 `topics create`, `doctor`, the worker and the Faust app take everything from here.
 """
@@ -57,7 +58,8 @@ WORKFLOWS = names.WORKFLOWS
 """Key: `id@version`. Published workflow definitions; a version, once published, never changes."""
 
 PRODUCTS = names.PRODUCTS
-"""Key: SKU. The product feed as every partition has been told it (`streams/products.py`)."""
+"""Key: SKU. The product feed as every partition has been told it
+(`streams/runtime/product_feed.py`)."""
 
 DEAD_LETTERS = names.DEAD_LETTERS
 """Key: the original one. The untouched record with where it came from and why it was refused."""
@@ -92,8 +94,8 @@ CUSTOMERS = AgentSpec(
     # customer-events as well: a visitor who becomes known hands over to the customer's actor.
     writes=(SEND_COMMANDS, CUSTOMER_SIGNALS, FACTS, CUSTOMER_EVENTS, DEAD_LETTERS),
 )
-"""Decides. One actor per customer (`agents/`), run by `streams/customers.py`; its ticks come from
-`streams/ticks.py`."""
+"""Decides. One actor per customer (`agents/`), run by `streams/runtime/customers.py`; its ticks
+come from `streams/runtime/ticks.py`."""
 
 MAILER = AgentSpec(
     name="mailer",
@@ -145,7 +147,7 @@ _APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 
 COMPACTION_LAG_MS = DAY_MS
 """Longer than any pause of a worker we accept: until then an old state that a paused worker wrote
-too late can't displace the newer one (`streams/state/recovery.py`)."""
+too late can't displace the newer one (`streams/runtime/state/recovery.py`)."""
 
 _CHANGELOG = _APPEND_TIME | {
     "cleanup.policy": "compact",  # never "delete": a customer who is silent for a year stays known

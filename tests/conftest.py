@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 from hypothesis import HealthCheck, settings
 
-from agents.mailer.templates.library import Library
+from agents.mail.templates.compiler import TemplateCompiler
 from tests.broker import fresh_broker, kafka_broker, kafka_jars
 
 __all__ = ["fresh_broker", "kafka_broker", "kafka_jars"]
@@ -47,16 +47,16 @@ MOST_LIBRARIES = 4
 def compiled_once() -> Iterator[None]:
     """The mails of a directory are compiled once for all workers of this process: it takes more
     than a second each time, and from the same files comes the same."""
-    known: dict[tuple[tuple[str, str], ...], Library] = {}
+    known: dict[tuple[tuple[str, str], ...], TemplateCompiler] = {}
 
-    def library(sources: Mapping[str, str]) -> Library:
+    def library(sources: Mapping[str, str]) -> TemplateCompiler:
         key = tuple(sorted(sources.items()))
         if key not in known:
             if len(known) == MOST_LIBRARIES:
                 del known[next(iter(known))]
-            known[key] = Library(sources)
+            known[key] = TemplateCompiler(sources)
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("agents.mailer.render.Library", library)
+        patch.setattr("agents.mail.message.render.TemplateCompiler", library)
         yield

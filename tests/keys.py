@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import SecretStr
 
-from schemas.signing import Signer
+from schemas.signing import RecordSigner
 from streams.settings.values import TokenKey
 
 SECRET = "a secret of the tests"
 TOKEN_KEYS = (TokenKey("k1", SecretStr(SECRET)),)
 """As a setting."""
-SIGNER = Signer([("k1", SECRET)])
+SIGNER = RecordSigner([("k1", SECRET)])

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from agents import showing
-from agents.conditions import Check, ConditionMistake, compile_condition
-from agents.mistakes import Mistake, Mistakes
-from agents.triggers import trigger_key
-from agents.vocabulary import Vocabulary
-from agents.workflows.naming import check_names
+from agents.rules.conditions import CompiledCondition, ConditionMistake, compile_condition
+from agents.rules.fields import Vocabulary
+from agents.rules.validation_errors import Mistakes, ValidationIssue
+from agents.sending import template_variables
+from agents.workflows.field_names import check_names
+from agents.workflows.triggers import trigger_key
 from schemas.customer.shopping import CODE_BYTES
 from schemas.definitions.conditions import Condition
 from schemas.definitions.steps import (
@@ -56,12 +56,12 @@ _GROWTH = CODE_BYTES + 64
 _EVENT_FIELD = re.compile(r"\bevent\.([a-z_]+)")
 
 
-class Way(NamedTuple):
+class BranchTarget(NamedTuple):
     """One way of a branch or a split, and the place it leads to."""
 
     name: str
     target: int
-    check: Check | None = None
+    check: CompiledCondition | None = None
     result: str = ""
 
 
@@ -72,13 +72,13 @@ class Instruction:
     step: Step
     after: int
     """Where the run goes on when the step is done or left out."""
-    check: Check | None
+    check: CompiledCondition | None
     """Its `if`."""
-    ways: tuple[Way, ...]
+    ways: tuple[BranchTarget, ...]
     """Of a branch or a split; a branch's last one is its `else`."""
-    event: Check | None
+    event: CompiledCondition | None
     """Which of its events a wait for an event is for."""
-    condition: Check | None
+    condition: CompiledCondition | None
     """What it waits for to be true."""
     counts: tuple[tuple[str, int], ...]
     """When it waits for plain times: from what they count, `step`, `entry` or an occurrence, and
@@ -114,11 +114,11 @@ class Program:
     """Step id of a split → experiment."""
     event_fields: frozenset[str]
     """Properties of the triggering event that it names anywhere."""
-    where: Check | None
+    where: CompiledCondition | None
     """Of the trigger."""
-    entry: Check | None
-    exit: Check | None
-    goal: Check | None
+    entry: CompiledCondition | None
+    exit: CompiledCondition | None
+    goal: CompiledCondition | None
     reviews: bool
     """Whether a change of the customer may move a run without its being told of anything."""
     confirms: bool
@@ -144,7 +144,7 @@ class _Compiler:
     def __init__(self, workflow: Workflow, vocabulary: Vocabulary) -> None:
         self._workflow = workflow
         self._vocabulary = vocabulary.of(workflow)
-        self._mistakes: list[Mistake] = []
+        self._mistakes: list[ValidationIssue] = []
         self._reads: set[str] = set()
         self._instructions: dict[int, Instruction] = {}
         self._results: set[str] = set()
@@ -227,25 +227,27 @@ class _Compiler:
             last_marketing=False,
         )
 
-    def _ways(self, step: Step, start: int, after: int, path: str) -> Iterator[Way]:
+    def _ways(self, step: Step, start: int, after: int, path: str) -> Iterator[BranchTarget]:
         """Lay out the ways, one behind the other from `start` on."""
         if isinstance(step, BranchStep):
             for number, arm in enumerate(step.branch):
                 where = f"{path}.branch.{number}"
                 if (arm.if_ is None) != bool(arm.result):
-                    self._mistakes.append(Mistake(where, "one of `if` and `result`"))
+                    self._mistakes.append(ValidationIssue(where, "one of `if` and `result`"))
                 elif arm.result and arm.result not in self._results:
-                    self._mistakes.append(Mistake(f"{where}.result", self._no_result(arm.result)))
+                    self._mistakes.append(
+                        ValidationIssue(f"{where}.result", self._no_result(arm.result))
+                    )
                 check = self._check(arm.if_, f"{where}.if")
                 name = arm.result or f"branch.{number}"
-                yield Way(name, start if arm.steps else after, check, arm.result)
+                yield BranchTarget(name, start if arm.steps else after, check, arm.result)
                 self._lay_out(arm.steps, start, after, f"{where}.steps")
                 start += _size(arm.steps)
-            yield Way("else", start if step.otherwise else after)
+            yield BranchTarget("else", start if step.otherwise else after)
             self._lay_out(step.otherwise, start, after, f"{path}.else")
         elif isinstance(step, SplitStep):
             for number, variant in enumerate(step.split):
-                yield Way(variant.name, start if variant.steps else after)
+                yield BranchTarget(variant.name, start if variant.steps else after)
                 self._lay_out(variant.steps, start, after, f"{path}.split.{number}.steps")
                 start += _size(variant.steps)
 
@@ -253,14 +255,16 @@ class _Compiler:
         before = ", ".join(sorted(self._results)) or "none, as none waits, splits or gives a coupon"
         return f"no step before comes to {name!r}; there are: {before}"
 
-    def _happening(self, step: Step, path: str) -> tuple[Check | None, Check | None]:
+    def _happening(
+        self, step: Step, path: str
+    ) -> tuple[CompiledCondition | None, CompiledCondition | None]:
         """Compile what the step waits for to happen; see that its waiting ends in any case."""
         for number, wait in enumerate(step.wait):
             if not isinstance(wait, _HAPPENING):
                 continue
             if len(step.wait) > 1:
                 problem = "a wait for an event or a condition stands alone: its timeout ends it"
-                self._mistakes.append(Mistake(f"{path}.wait.{number}", problem))
+                self._mistakes.append(ValidationIssue(f"{path}.wait.{number}", problem))
             if isinstance(wait, WaitForEvent):
                 return self._check(wait.where, f"{path}.wait.{number}.where", wait.event), None
             return None, self._check(wait.condition, f"{path}.wait.{number}.condition")
@@ -269,7 +273,7 @@ class _Compiler:
                 "what it counts from may never come; end the list with an alternative that is "
                 'always known, such as {for: 10d, since: entry} or {until: "09:00"}'
             )
-            self._mistakes.append(Mistake(f"{path}.wait", problem))
+            self._mistakes.append(ValidationIssue(f"{path}.wait", problem))
         return None, None
 
     def _stop(self, name: str) -> str:
@@ -281,13 +285,15 @@ class _Compiler:
             return wait.since in ("step", "entry", self._about)
         return isinstance(wait, WaitUntilTime)
 
-    def _check(self, condition: Condition | None, path: str, about: str = "") -> Check | None:
+    def _check(
+        self, condition: Condition | None, path: str, about: str = ""
+    ) -> CompiledCondition | None:
         if condition is None:
             return None
         try:
             check = compile_condition(condition, self._vocabulary, about=about or self._about)
         except ConditionMistake as mistake:
-            self._mistakes.append(Mistake(f"{path}.{mistake.path}", str(mistake)))
+            self._mistakes.append(ValidationIssue(f"{path}.{mistake.path}", str(mistake)))
             return None
         if not about:
             self._reads |= check.reads
@@ -303,7 +309,7 @@ class _Compiler:
         for text in texts:
             yield from _EVENT_FIELD.findall(text)
         if self._about in _PROGRESS and any(isinstance(step, SendStep) for step in steps):
-            yield from showing.PROGRESS  # of orders from before our time nothing else is known
+            yield from template_variables.PROGRESS  # of old orders no more is known
 
 
 def _results(step: Step) -> Set[str]:

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agents import (
-    arbitration,
-    conditions,
-    consent,
-    coupons,
-    experiments,
-    loyalty,
-    profile,
-    score,
-    sending,
-    standing,
-    tags,
-)
+from agents.commerce import coupons, loyalty
 from agents.context import Context
-from agents.definitions import Published
-from agents.vocabulary import Part
-from agents.workflows import entering, notifying
-from agents.workflows.ending import ASKING, CALLING, end
+from agents.customer import consent, derived_state, profile, tags
+from agents.rules import conditions, scores
+from agents.rules.fields import Part
+from agents.sending import arbitration, send_commands
+from agents.workflows import enrollment, notifications, variants
+from agents.workflows.audit import decide
+from agents.workflows.definitions import WorkflowVersion
+from agents.workflows.exits import ASKING, CALLING, end
 from agents.workflows.program import Instruction
-from agents.workflows.recording import decide
 from schemas.bounds import cut
 from schemas.customer import Customer
 from schemas.customer.person import TAG_BYTES
@@ -66,7 +57,11 @@ _Withheld = SendStep | CouponStep | PointsStep | NotifyStep
 
 
 def act(
-    customer: Customer, run: Run, published: Published, instruction: Instruction, context: Context
+    customer: Customer,
+    run: Run,
+    published: WorkflowVersion,
+    instruction: Instruction,
+    context: Context,
 ) -> int:
     """Do a step; return the place at which the run goes on, or STAY."""
     step = instruction.step
@@ -99,7 +94,7 @@ def act(
             if detail:
                 decide(customer, run, "acted", "step", context, step=step, detail=detail)
     if type(step) in _PARTS:
-        standing.changed(customer, _PARTS[type(step)], context)
+        derived_state.changed(customer, _PARTS[type(step)], context)
     return place
 
 
@@ -108,14 +103,14 @@ def _is_confirmation(step: object) -> bool:
 
 
 def _confirm(
-    customer: Customer, run: Run, published: Published, step: SendStep, context: Context
+    customer: Customer, run: Run, published: WorkflowVersion, step: SendStep, context: Context
 ) -> None:
     """Send a transactional mail. Marketing never comes here: see `holding`."""
     refused = arbitration.refusal(customer)
     if refused is not None:
         decide(customer, run, "skipped", refused, context, step=step)
         return
-    sent = sending.send(customer, run, published, step, context)
+    sent = send_commands.send(customer, run, published, step, context)
     decide(customer, run, "sent", "due", context, step=step, command_id=sent.id)
 
 
@@ -136,7 +131,7 @@ def _branch(customer: Customer, run: Run, instruction: Instruction, context: Con
 def _split(
     customer: Customer, run: Run, step: SplitStep, instruction: Instruction, context: Context
 ) -> int:
-    variant = experiments.assign(customer, step)
+    variant = variants.assign(customer, step)
     run.results[step.id] = variant.name
     run.holdout = run.holdout or variant.holdout
     decide(customer, run, "assigned", "hash", context, step=step, detail=variant.name)
@@ -151,7 +146,7 @@ def _call(
         going_on = any(other.caller == run.id for other in customer.runs)
         run.results[step.id] = "timeout" if going_on else "ended"
         return instruction.after
-    called = entering.call(customer, run, step, context)
+    called = enrollment.call(customer, run, step, context)
     if called is None or not step.wait_for_end:
         run.results[step.id] = "none" if called is None else "begun"
         return instruction.after
@@ -207,12 +202,12 @@ def _change(customer: Customer, run: Run, step: _Changes, context: Context) -> s
                 profile.set_field(customer, name, filled, context)
             done = f"set {', '.join(step.set)}"
         case ScoreStep():
-            cause = sending.command_id(customer, run, step)
-            score.give(customer, step.score, step.add, cause, context)
+            cause = send_commands.command_id(customer, run, step)
+            scores.give(customer, step.score, step.add, cause, context)
             done = f"score {step.score} {step.add:+g}"
         case PointsStep():
             loyalty.add(customer, step.points, context.now, context)
             done = f"points {step.points:+d}"
         case NotifyStep():
-            done = f"notify {notifying.notify(customer, run, step, context)}"
+            done = f"notify {notifications.notify(customer, run, step, context)}"
     return done

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from agents import calendar
-from agents.conditions import Subject, read_field
-from agents.days import instant_of
+from agents.rules import calendar
+from agents.rules.conditions import Subject, read_field
+from agents.rules.days import instant_of
 from agents.workflows.program import Instruction
 from schemas.customer import Customer
 from schemas.customer.runs import Run

@@ -48,9 +48,9 @@ from schemas.customer.person import (
     SOURCE_BYTES,
     TAG_BYTES,
     TAGS_ROOM,
+    CustomerTag,
     Profile,
     Score,
-    Tag,
 )
 from schemas.customer.runs import (
     COUNTED_BYTES,
@@ -76,10 +76,10 @@ from schemas.customer.shopping import (
     Cart,
     Coupon,
     EarnedPoints,
-    Given,
     Interest,
     Order,
     OrderStatistics,
+    PoolPosition,
     Purchases,
 )
 from schemas.failures import Failure
@@ -133,7 +133,7 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     last_seen: int = 0
     evidence: Annotated[list[Evidence], InBytes(EVIDENCE_ROOM)] = []
     """Every consent and list change, in the order in which it was learnt of."""
-    tags: Annotated[dict[Annotated[str, InBytes(TAG_BYTES)], Tag], InBytes(TAGS_ROOM)] = {}
+    tags: Annotated[dict[Annotated[str, InBytes(TAG_BYTES)], CustomerTag], InBytes(TAGS_ROOM)] = {}
     fields: Annotated[dict[Name, Any], InBytes(FIELDS_ROOM)] = {}
     """Custom fields by id: text, number, flag, or a date as ISO text."""
     segments: Annotated[list[Name], InNumber(SEGMENTS_KEPT)] = []
@@ -173,25 +173,27 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     source: Annotated[str, InBytes(SOURCE_BYTES)] = ""
     """Where the customer came from: a campaign, a site, the place of the subscription."""
     reviewed: Word = ""
-    """By which definitions the segments and watches are right (`agents/standing.py`)."""
+    """By which definitions the segments and watches are right (`agents/customer/derived_state.py`).
+    """
     dated: Annotated[dict[Name, int], InNumber(DATED_KEPT)] = {}
     """When the date that a workflow begins on was last there, by workflow id."""
     refused: Annotated[dict[Name, Annotated[str, InBytes(SAID_BYTES)]], InNumber(REFUSED_KEPT)] = {}
     """Workflow → why it did not begin and for what, as it was last recorded."""
     weight: int = 0
     """Upper estimate of what this record comes to, bytes; 0 when it was never measured
-    (`agents/fullness.py`)."""
+    (`agents/customer/size_guard.py`)."""
     memory: Annotated[dict[int, bytes], InBytes(MEMORY_BYTES)] = {}
     """By day of the log's time, hashes of the events that came, `SEEN_BYTES` each; under negative
-    keys those that were in `seen` (`agents/recognition.py`)."""
-    given: Annotated[list[Given], InNumber(LISTS_OF_CODES)] = []
+    keys those that were in `seen` (`agents/customer/deduplication.py`)."""
+    given: Annotated[list[PoolPosition], InNumber(LISTS_OF_CODES)] = []
     """Of a coupon pool's own actor: how far its lists of codes are used up; the last one is that
     of which codes are given now."""
     heard: int = 0
-    """Day of the last event by the log's time, counted from the epoch (`agents/visitors.py`)."""
+    """Day of the last event by the log's time, counted from the epoch
+    (`agents/customer/visitors.py`)."""
     is_customer: bool = False
     """The shop has spoken of a customer: this record never becomes another's
-    (`agents/speaking.py`)."""
+    (`agents/customer/speaker.py`)."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""

@@ -64,7 +64,7 @@ class MailHabits(msgspec.Struct, array_like=True, gc=False):
     """Clicks in promotional mails."""
 
 
-class Accepted(msgspec.Struct, array_like=True, gc=False):
+class AcceptedMail(msgspec.Struct, array_like=True, gc=False):
     """A mail that a relay has taken, of which nobody has said yet that it failed."""
 
     digest: Annotated[bytes, InBytes(8)]
@@ -78,6 +78,6 @@ class Bounces(msgspec.Struct, array_like=True, gc=False):
     soft: int = 0
     digests: Annotated[bytes, InBytes(BOUNCES_COUNTED * 8)] = b""
     """Of the ids of the commands that were counted, `SEEN_BYTES` each."""
-    accepted: Annotated[list[Accepted], InNumber(ACCEPTED_KEPT)] = []
+    accepted: Annotated[list[AcceptedMail], InNumber(ACCEPTED_KEPT)] = []
     former: Word = ""
     """Digest of the address before this one: reports about it may still come."""

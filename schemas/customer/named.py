@@ -12,7 +12,7 @@ import msgspec
 
 from schemas.customer import Customer
 from schemas.customer.runs import Run
-from schemas.customer.shopping import Cart, Interest, Line, Order, Purchases
+from schemas.customer.shopping import Cart, Interest, LineItem, Order, Purchases
 from schemas.stored import body, is_erased
 
 INTEREST_TAG = "interest:"
@@ -65,7 +65,7 @@ def _lists(struct: Any) -> Any:
     return list[struct]
 
 
-_LINES = _lists(_lean(Line, product_id=str))
+_LINES = _lists(_lean(LineItem, product_id=str))
 _DECODER: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
     _lean(
         Customer,

@@ -62,7 +62,7 @@ class Score(msgspec.Struct, array_like=True, gc=False):
     """When the rules last held whose points end after a time, by rule."""
 
 
-class Tag(msgspec.Struct, array_like=True, gc=False):
+class CustomerTag(msgspec.Struct, array_like=True, gc=False):
     """A tag with its date."""
 
     added: int

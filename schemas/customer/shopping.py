@@ -77,7 +77,7 @@ class Interest(msgspec.Struct, array_like=True, gc=False):
     """When it was put on the wish list, 0 if it was not."""
 
 
-class Line(msgspec.Struct, array_like=True, gc=False):
+class LineItem(msgspec.Struct, array_like=True, gc=False):
     """One product in a cart or an order."""
 
     product_id: Key
@@ -97,7 +97,7 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
     """Counts the customer's carts; a cart ends when it is ordered or emptied."""
     id: Key = ""
     """The shop's id of it, where the shop has one."""
-    lines: Annotated[list[Line], InBytes(CART_ROOM)] = []
+    lines: Annotated[list[LineItem], InBytes(CART_ROOM)] = []
     currency: Currency = "EUR"
     changed: int = 0
     url: Annotated[str, InBytes(CART_URL_BYTES)] = ""
@@ -114,8 +114,8 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
         )
 
 
-class Given(msgspec.Struct, array_like=True, gc=False):
-    """How far a list of a pool's codes is used up (`agents/pools.py`)."""
+class PoolPosition(msgspec.Struct, array_like=True, gc=False):
+    """How far a list of a pool's codes is used up (`agents/commerce/coupon_pools.py`)."""
 
     version: Word
     """Of the campaigns' definition that holds it."""
@@ -134,7 +134,7 @@ class Order(msgspec.Struct, array_like=True, gc=False):
     total: Decimal
     currency: Currency
     status: OrderStatus = "completed"
-    lines: Annotated[list[Line], InNumber(ORDER_LINES_KEPT)] = []
+    lines: Annotated[list[LineItem], InNumber(ORDER_LINES_KEPT)] = []
     subtotal: Decimal | None = None
     shipping: Decimal | None = None
     discount: Decimal | None = None
@@ -153,7 +153,8 @@ class Order(msgspec.Struct, array_like=True, gc=False):
     url: _Url = ""
     """Where the customer sees it in the shop."""
     shop: Name = ""
-    """Whose order number it is; empty where there is but one shop (`agents/recognition.py`)."""
+    """Whose order number it is; empty where there is but one shop
+    (`agents/customer/deduplication.py`)."""
 
 
 class OrderStatistics(msgspec.Struct, array_like=True, gc=False):

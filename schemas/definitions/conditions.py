@@ -13,7 +13,7 @@ As a marketer writes them, a mapping of fields to what they must be; all have to
       not: {segments: {contains: employees}}
       cel: orders.spent / double(orders.count) > 80.0     # where rules don't reach
 
-Which fields there are, of which type, and what may be asked of each type: `agents/vocabulary/`.
+Which fields there are, of which type, and what may be asked of each type: `agents/rules/fields/`.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def _readable(text: str) -> str:
 Moment = Annotated[str, AfterValidator(_readable)]
 
 
-class Given(Definition):
+class GivenEvent(Definition):
     """One thing that happens; what it says beyond the fields here are the event's properties.
 
     One whose time lies before that of the one above it arrives late, right after that one.
@@ -59,7 +59,7 @@ class Given(Definition):
     """It is history: it is known and begins nothing."""
 
     @model_validator(mode="after")
-    def _is_event_or_product(self) -> Given:
+    def _is_event_or_product(self) -> GivenEvent:
         if (self.product is None) == (not self.event):
             raise ValueError("either an event or a product")
         if self.event and self.event not in GIVEN_TYPES:
@@ -131,7 +131,7 @@ class WorkflowTest(Definition):
     start: Instant = parse_instant("2026-03-02T09:00:00Z")
     """A Monday, ten o'clock in Rome."""
     customer: Person = Person()
-    given: list[Given] = Field(min_length=1)
+    given: list[GivenEvent] = Field(min_length=1)
     expect: list[Expected] = []
     begins: bool = True
     """`false`: what is given must not begin the workflow at all."""

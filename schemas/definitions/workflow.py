@@ -15,7 +15,7 @@ from schemas.definitions.triggers import Occurrence, OnEvent, Trigger
 from schemas.durations import Duration
 
 
-class Entry(Definition):
+class EntryRule(Definition):
     """How often a customer may enter, and who."""
 
     once_per: Literal["cart", "order", "list", "product", "event", "customer"]
@@ -61,7 +61,7 @@ class Workflow(Definition):
     """pinned: a run ends with the definition it began with. live: it follows the changes."""
     trigger: Trigger
     season: Season | None = None
-    entry: Entry
+    entry: EntryRule
     exit_on: list[Occurrence] = []
     """The run ends at once, whatever it waits for."""
     exit_if: Condition | None = None

@@ -46,8 +46,8 @@ from schemas.events.shopping import (
     OrderProgress,
     OrderReversed,
     PageViewed,
-    Product,
     ProductListViewed,
+    ProductProperties,
     ProductReviewed,
     ProductsSearched,
     ProductViewed,
@@ -72,7 +72,7 @@ PAYLOADS: dict[str, type[BaseModel]] = {
     "order.cancelled": OrderReversed,
     "order.refunded": OrderReversed,
     "coupon.applied": CouponApplied,
-    "wishlist.added": Product,
+    "wishlist.added": ProductProperties,
     "product.reviewed": ProductReviewed,
     "customer.created": Traits,
     "customer.updated": Traits,
@@ -120,7 +120,7 @@ RETRY = "ritorno.retry"
 CONTROL_TYPES = frozenset({TICK, WORKFLOWS, PRODUCTS, ERASED, SET_ASIDE, RETRY})
 """Control records: without a key, for the partition and not for a customer. `ERASED` is what is
 left of the record of an erased customer: a time in the log. `SET_ASIDE` names a place at which our
-own code failed (`schemas/aside.py`), `RETRY` what is to be tried again (`schemas/retry.py`)."""
+own code failed (`schemas/set_aside.py`), `RETRY` what is to be tried again (`schemas/retry.py`)."""
 
 
 class Event(NamedTuple):

@@ -7,24 +7,19 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from schemas.bounds import (
-    ADDRESS_BYTES,
-    KEY_BYTES,
-    LIST_BYTES,
-    REFERENCE_BYTES,
-    InBytes,
-    fits,
-)
+from schemas.bounds import ADDRESS_BYTES, KEY_BYTES, LIST_BYTES, REFERENCE_BYTES, InBytes, fits
 
 NO_CONTROL = r"^[^\x00-\x1f\x7f-\x9f]*$"
 """C0, DEL and C1 controls: no name of a person, product or shop has one, header injections do.
-Checked by pydantic's own engine; `schemas/checking.py` cleans texts that fail, ids stay refused."""
+Checked by pydantic's own engine; `schemas/validation.py` cleans texts that fail, ids stay
+refused."""
 
 _ADDRESS = r"[^@\s<>,;:\"()]+@[^@\s<>,;:\"()]+\.[^@\s<>,;:\"().]+"
 """A shape, not a verdict: refuses what no shop meant as an address; the mailer looks closer."""
 
 # All constraints are pydantic's built-in ones: a Python validator per field would double the time
-# per event. Those count characters; `schemas/checking.py` counts bytes where the text isn't ASCII.
+# per event. Those count characters; `schemas/validation.py` counts bytes where the text isn't
+# ASCII.
 Id = Annotated[
     str,
     StringConstraints(

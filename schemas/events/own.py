@@ -34,7 +34,7 @@ class VisitorMerged(Payload):
 
     anonymous_id: Reference
     state: str
-    """The visitor's kept record; `agents/handing_over.py` writes and reads it."""
+    """The visitor's kept record; `agents/customer/handover_state.py` writes and reads it."""
     format: int = 1
     """Of that record (`schemas/stored.py`); release 0.1 named none."""
 

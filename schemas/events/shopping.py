@@ -13,7 +13,7 @@ _ORDER_URL = AliasChoices("order_url", "order_status_url")
 """The second is Shopify's name for it."""
 
 
-class Product(Payload):
+class ProductProperties(Payload):
     """A product as Segment describes it inside other events."""
 
     product_id: Id = Field(validation_alias=AliasChoices("product_id", "sku"))
@@ -32,7 +32,7 @@ class Product(Payload):
     color: Text | None = Field(default=None, validation_alias=AliasChoices("color", "colour"))
 
 
-class ProductViewed(Product):
+class ProductViewed(ProductProperties):
     """A product page was looked at."""
 
 
@@ -59,7 +59,7 @@ class PageViewed(Payload):
     referrer: Url | None = None
 
 
-class CartChange(Product):
+class CartChange(ProductProperties):
     """A product went into the cart or out of it; `quantity` says how many."""
 
     cart_id: Id | None = None
@@ -77,7 +77,7 @@ class CheckoutProgress(Payload):
     step: Text | None = None
     email: Text | None = None
     currency: Currency | None = None
-    products: list[Product] | None = Field(default=None, max_length=500)
+    products: list[ProductProperties] | None = Field(default=None, max_length=500)
 
 
 class OrderCompleted(Payload):
@@ -102,7 +102,7 @@ class OrderCompleted(Payload):
     tracking_url: Url | None = None
     order_url: Url | None = Field(default=None, validation_alias=_ORDER_URL)
     """Where the customer sees the order in the shop."""
-    products: list[Product] = Field(default=[], max_length=2000)
+    products: list[ProductProperties] = Field(default=[], max_length=2000)
 
     def amount(self) -> Decimal:
         """Return what the customer paid: total, else revenue, else the sum of the lines."""

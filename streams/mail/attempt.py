@@ -11,22 +11,22 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from agents.mailer import webhook
-from agents.mailer.addresses import InvalidAddress
-from agents.mailer.changes import Changes, Ended
-from agents.mailer.compose import Compose, Mail
-from agents.mailer.entry import Entry, read_command, read_notify
-from agents.mailer.metrics import MailerMetrics
-from agents.mailer.queue import Queue
-from agents.mailer.render import RenderError
-from agents.mailer.replies import Accepted, Dropped, Refused, Result, about_relay, throttles
-from agents.mailer.suppression import Suppressed
+from agents.mail.addresses import InvalidAddress
+from agents.mail.message import webhook
+from agents.mail.message.compose import Compose, ComposedMail
+from agents.mail.message.render import RenderError
+from agents.mail.metrics import MailerMetrics
+from agents.mail.queue.mail_queue import Queue
+from agents.mail.queue.queue_changes import Ended, QueueChanges
+from agents.mail.queue.queued_mail import QueuedMail, read_command, read_notify
+from agents.mail.replies import Dropped, RelayAccepted, RelayRefused, Result, about_relay, throttles
+from agents.mail.suppression import Suppressed
 from streams.clock import Clock
 from streams.logging import get_logger
-from streams.mail.committing import Committer
-from streams.mail.conversation import CLOSING, Connection
+from streams.mail.outbox import Committer
+from streams.mail.relay_dispatcher import Permit, RelayDispatcher
 from streams.mail.smtp import RelayDown, SmtpPool
-from streams.mail.turnstile import Turn, Turnstile
+from streams.mail.smtp_transaction import CLOSING, Connection
 from streams.mail.webhooks import Webhooks
 
 _log = get_logger(__name__)
@@ -41,7 +41,7 @@ class Attempts:
         queue: Queue,
         committer: Committer,
         check: Callable[[], None],
-        relays: Turnstile[SmtpPool],
+        relays: RelayDispatcher[SmtpPool],
         compose: Compose,
         clock: Clock,
         metrics: MailerMetrics,
@@ -58,7 +58,7 @@ class Attempts:
         self.talking: set[asyncio.Task[None] | None] = set()
         """Tasks whose mail is claimed."""
 
-    async def mail(self, entry: Entry, turn: Turn[SmtpPool]) -> None:
+    async def mail(self, entry: QueuedMail, turn: Permit[SmtpPool]) -> None:
         """Bring a picked mail on its way. Raises Fenced, NotWrittenError."""
         mail = self._composed(entry)
         if mail is None:
@@ -75,7 +75,7 @@ class Attempts:
         if ended is not None:
             self._record(ended, turn)
 
-    async def webhook(self, entry: Entry, turn: Turn[Webhooks]) -> None:
+    async def webhook(self, entry: QueuedMail, turn: Permit[Webhooks]) -> None:
         """Post a picked webhook. Raises Fenced, NotWrittenError."""
         try:
             request = webhook.request(read_notify(entry), turn.way.secret)
@@ -101,7 +101,7 @@ class Attempts:
 
     # In the order in which an attempt goes.
 
-    def _composed(self, entry: Entry) -> Mail | None:
+    def _composed(self, entry: QueuedMail) -> ComposedMail | None:
         """Return the mail, None when the command can't become one."""
         command = read_command(entry)
         loop = asyncio.get_running_loop()
@@ -127,7 +127,7 @@ class Attempts:
         return mail
 
     async def _claimed(
-        self, entry: Entry, hand_over: Callable[[], Awaitable[Result]]
+        self, entry: QueuedMail, hand_over: Callable[[], Awaitable[Result]]
     ) -> Ended | None:
         """Claim a mail and hand it over; None when it is not to go any more.
 
@@ -140,7 +140,7 @@ class Attempts:
         return await self._talk(claimed, changes, hand_over)
 
     async def _talk(
-        self, claimed: Entry, changes: Changes, hand_over: Callable[[], Awaitable[Result]]
+        self, claimed: QueuedMail, changes: QueueChanges, hand_over: Callable[[], Awaitable[Result]]
     ) -> Ended:
         """Hand a claimed mail over; if that is not even begun, or broken off in time, say so."""
         ended = Ended(claimed.id, claimed.attempt, claimed.term, None)
@@ -156,7 +156,9 @@ class Attempts:
             raise
         return ended._replace(result=result)
 
-    async def _hand_over(self, mail: Mail, connection: Connection, turn: Turn[SmtpPool]) -> Result:
+    async def _hand_over(
+        self, mail: ComposedMail, connection: Connection, turn: Permit[SmtpPool]
+    ) -> Result:
         began = asyncio.get_running_loop().time()
         seasoned = connection.mails > 0
         result = await self._deliver_on(connection, mail)
@@ -165,11 +167,11 @@ class Attempts:
         relay = turn.way.name
         seconds = asyncio.get_running_loop().time() - began
         self._metrics.delivered(relay, turn.lane.provider, seconds)
-        if isinstance(result, Accepted | Refused):
+        if isinstance(result, RelayAccepted | RelayRefused):
             self._metrics.reply(relay, result.code)
-        return result._replace(relay=relay) if isinstance(result, Accepted) else result
+        return result._replace(relay=relay) if isinstance(result, RelayAccepted) else result
 
-    async def _once_more(self, mail: Mail, turn: Turn[SmtpPool]) -> Result | None:
+    async def _once_more(self, mail: ComposedMail, turn: Permit[SmtpPool]) -> Result | None:
         """Try on a new connection to the same relay; None when there is none."""
         try:
             async with turn.way.connection(turn.lane.provider, fresh=True) as connection:
@@ -177,7 +179,7 @@ class Attempts:
         except RelayDown:
             return None
 
-    async def _deliver_on(self, connection: Connection, mail: Mail) -> Result:
+    async def _deliver_on(self, connection: Connection, mail: ComposedMail) -> Result:
         try:
             return await connection.deliver(mail)
         except asyncio.CancelledError:
@@ -185,7 +187,7 @@ class Attempts:
                 self._unrecorded.pop(mail.command_id, None)
             raise
 
-    def _turned_away(self, entry: Entry, down: RelayDown) -> None:
+    def _turned_away(self, entry: QueuedMail, down: RelayDown) -> None:
         """The relay is down, and has not heard of the mail: another one takes it, or it waits."""
         now = self._clock.now()
         if down.reason == "full" or self._relays.usable(now):
@@ -194,15 +196,15 @@ class Attempts:
         reason = f"relay_{down.reason}"
         self._submit(self._queue.unreachable(entry.id, now, self._retry_at(down), reason))
 
-    def _record(self, ended: Ended, turn: Turn[SmtpPool]) -> None:
+    def _record(self, ended: Ended, turn: Permit[SmtpPool]) -> None:
         """Write down how an attempt at a mail ended, and what it says of relay and provider."""
         result = ended.result
-        if isinstance(result, Refused) and about_relay(result):
+        if isinstance(result, RelayRefused) and about_relay(result):
             self._refused_by_relay(ended, turn.way.down("refused", f"{result.code} {result.text}"))
             return
-        if isinstance(result, Accepted | Refused):
+        if isinstance(result, RelayAccepted | RelayRefused):
             turn.way.answers()
-        if isinstance(result, Refused) and throttles(result) and turn.throttled():
+        if isinstance(result, RelayRefused) and throttles(result) and turn.throttled():
             self._metrics.throttled(turn.way.name, turn.lane.provider)
             _log.info("a provider asks for less", relay=turn.way.name, provider=turn.lane.provider,
                       mails=turn.lane.delivery, code=result.code)  # fmt: skip
@@ -224,7 +226,7 @@ class Attempts:
         else:
             self._submit_ended(ended, self._queue.settle(ended.id, ended.result, now))
 
-    def _submit_ended(self, ended: Ended, changes: Changes) -> None:
+    def _submit_ended(self, ended: Ended, changes: QueueChanges) -> None:
         self._unrecorded[ended.id] = ended
         durable = self._committer.submit(changes)
         durable.add_done_callback(partial(self._recorded, ended))
@@ -236,10 +238,10 @@ class Attempts:
     def _retry_at(self, down: RelayDown) -> int:
         return min(down.until, self._relays.retry_at)
 
-    def _reject(self, entry: Entry, label: str, reason: str = "") -> None:
+    def _reject(self, entry: QueuedMail, label: str, reason: str = "") -> None:
         self._submit(self._queue.reject(entry.id, self._clock.now(), label, reason))
 
-    def _submit(self, changes: Changes) -> None:
+    def _submit(self, changes: QueueChanges) -> None:
         if changes.states or changes.outcomes:
             self._committer.submit(changes)
 
@@ -248,4 +250,4 @@ def _was_stale(result: Result) -> bool:
     """Whether the relay had hung up on an older connection, as it does after some mails or time."""
     if isinstance(result, Dropped):
         return result.stage == "mail"
-    return isinstance(result, Refused) and result.stage == "mail" and result.code == CLOSING
+    return isinstance(result, RelayRefused) and result.stage == "mail" and result.code == CLOSING

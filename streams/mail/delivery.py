@@ -1,8 +1,8 @@
 """Delivers the mails of one partition: starts what may go, in each lane by itself.
 
-A lane with mails asks for a turn (`streams/mail/turnstile.py`), takes its next mail when it gets
-one, and asks again; the attempt itself (`streams/mail/attempt.py`) goes on beside. So no lane waits
-behind another one's provider, and a receipt never behind a campaign.
+A lane with mails asks for a turn (`streams/mail/relay_dispatcher.py`), takes its next mail when it
+gets one, and asks again; the attempt itself (`streams/mail/attempt.py`) goes on beside. So no lane
+waits behind another one's provider, and a receipt never behind a campaign.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from agents.mailer.changes import Changes, Ended
-from agents.mailer.defects import FailedAt
-from agents.mailer.entry import Entry
-from agents.mailer.lanes import Lane
-from agents.mailer.metrics import MailerMetrics
-from agents.mailer.queue import Queue
+from agents.mail.metrics import MailerMetrics
+from agents.mail.queue.defects import FailedAt
+from agents.mail.queue.mail_queue import Queue
+from agents.mail.queue.message_groups import Lane
+from agents.mail.queue.queue_changes import Ended, QueueChanges
+from agents.mail.queue.queued_mail import QueuedMail
 from streams.clock import Clock
 from streams.logging import get_logger
 from streams.mail.attempt import Attempts
-from streams.mail.committing import Committer, NotWrittenError
+from streams.mail.outbox import Committer, NotWrittenError
+from streams.mail.relay_dispatcher import Permit, RelayDispatcher, W
 from streams.mail.smtp import SmtpPool
-from streams.mail.turnstile import Turn, Turnstile, W
 from streams.mail.webhooks import Webhooks
-from streams.transports.batch import Fenced
-from streams.trouble import is_surroundings
-from streams.waiting import first
+from streams.runtime.defects import is_surroundings
+from streams.runtime.transports.batch import Fenced
+from streams.runtime.waiting import first
 
 Attempt = Coroutine[Any, Any, None]
 
@@ -43,8 +43,8 @@ class Delivery:
         queue: Queue,
         committer: Committer,
         attempts: Attempts,
-        relays: Turnstile[SmtpPool],
-        webhooks: Turnstile[Webhooks],
+        relays: RelayDispatcher[SmtpPool],
+        webhooks: RelayDispatcher[Webhooks],
         clock: Clock,
         metrics: MailerMetrics,
     ) -> None:
@@ -139,7 +139,7 @@ class Delivery:
                 self._news.set()
                 await asyncio.sleep(0)
 
-    def _begin(self, turn: Turn[W], attempt: Callable[[Entry, Turn[W]], Attempt]) -> bool:
+    def _begin(self, turn: Permit[W], attempt: Callable[[QueuedMail, Permit[W]], Attempt]) -> bool:
         entry = self._queue.pick(turn.lane, self._clock.now())
         if entry is None:
             turn.end()
@@ -151,7 +151,10 @@ class Delivery:
         return True
 
     async def _deliver(
-        self, entry: Entry, turn: Turn[W], attempt: Callable[[Entry, Turn[W]], Attempt]
+        self,
+        entry: QueuedMail,
+        turn: Permit[W],
+        attempt: Callable[[QueuedMail, Permit[W]], Attempt],
     ) -> None:
         try:
             await attempt(entry, turn)
@@ -164,7 +167,7 @@ class Delivery:
             about = error if is_surroundings(error) else FailedAt(error, mail=entry.id)
             self._fail(about)
 
-    def _over(self, task: asyncio.Task[None], turn: Turn[Any]) -> None:
+    def _over(self, task: asyncio.Task[None], turn: Permit[Any]) -> None:
         self._tasks.discard(task)
         self._attempts.talking.discard(task)
         turn.end()
@@ -193,10 +196,10 @@ class Delivery:
         return time is None or time > self._clock.now()
 
     def _opens(self, lane: Lane, now: int) -> int:
-        way: Turnstile[Any] = self._webhooks if lane.delivery == "notify" else self._relays
+        way: RelayDispatcher[Any] = self._webhooks if lane.delivery == "notify" else self._relays
         return way.opens(lane, now)
 
-    def _submit(self, changes: Changes) -> None:
+    def _submit(self, changes: QueueChanges) -> None:
         if changes.states or changes.outcomes:
             self._committer.submit(changes)
 

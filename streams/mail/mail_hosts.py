@@ -17,11 +17,11 @@ from dns.exception import DNSException
 from dns.rdtypes.ANY.MX import MX
 from dns.resolver import NXDOMAIN, NoAnswer, NoResolverConfiguration
 
-from agents.mailer.providers import MOST_LEARNED, OTHER, Providers, domain_of, provider_of_host
+from agents.mail.providers import MOST_LEARNED, OTHER, Providers, domain_of, provider_of_host
 from schemas.records import Record
 from streams.clock import Clock
 from streams.logging import get_logger
-from streams.supervision import watched
+from streams.runtime.background import watched
 
 AT_ONCE = 50
 """Questions under way; a small name server answers thousands a second."""

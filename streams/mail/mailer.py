@@ -1,7 +1,7 @@
 """The mailer's runtime: owner of the partitions of `send-commands`.
 
-Commands are moved into a durable queue of the mailer's own (`agents/mailer/queue.py`), so that a
-relay that is down for a day never holds the topic back. For each batch:
+Commands are moved into a durable queue of the mailer's own (`agents/mail/queue/mail_queue.py`), so
+that a relay that is down for a day never holds the topic back. For each batch:
 
 1. Decode; what can't be read becomes a dead letter. Known command ids are skipped.
 2. Append the new and changed mails to `mailer-changelog`, await, write the store.
@@ -10,9 +10,9 @@ relay that is down for a day never holds the topic back. For each batch:
 5. Acknowledge the batch.
 
 From the queue each partition's loop delivers (`streams/mail/delivery.py`), and what it decides is
-written in the same order by the same writer (`streams/mail/committing.py`).
+written in the same order by the same writer (`streams/mail/outbox.py`).
 
-What our own code fails at twice is refused or given up, see `agents/mailer/defects.py`.
+What our own code fails at twice is refused or given up, see `agents/mail/queue/defects.py`.
 
 A partition that fails is opened again from its changelog: by the gate when a batch met the failure,
 else by `_watch`, because deliveries go on when no batch comes.
@@ -26,39 +26,45 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import get_args
 
-from agents.mailer.changes import Changes, Ended, Note
-from agents.mailer.compose import Compose
-from agents.mailer.defects import Defects, FailedAt
-from agents.mailer.metrics import HoldReason, MailerMetrics
-from agents.mailer.providers import Providers
-from agents.mailer.queue import Queue
-from agents.mailer.reputation import Reputation
+from agents.mail.message.compose import Compose
+from agents.mail.metrics import HoldReason, MailerMetrics
+from agents.mail.providers import Providers
+from agents.mail.queue.defects import Defects, FailedAt
+from agents.mail.queue.mail_queue import Queue
+from agents.mail.queue.queue_changes import Ended, Note, QueueChanges
+from agents.mail.reputation import Reputation
 from schemas import topics
 from schemas.commands import DeliveryClass, SuppressCommand
 from schemas.records import OutRecord, Record
-from schemas.signing import Signer
+from schemas.signing import RecordSigner
 from schemas.stored import PROGRESS_KEY, FutureFormat, Progress
-from streams.backoff import Backoff
 from streams.clock import Clock
 from streams.log import Log, LogError
 from streams.logging import get_logger
 from streams.mail.attempt import Attempts
-from streams.mail.committing import Committer, NotWrittenError
-from streams.mail.counting import count
+from streams.mail.counts import count
 from streams.mail.delivery import Delivery
 from streams.mail.mail_hosts import MailHosts
-from streams.mail.partition import Partition
+from streams.mail.outbox import Committer, NotWrittenError
+from streams.mail.partition import MailPartition
+from streams.mail.relay_dispatcher import RelayDispatcher
 from streams.mail.smtp import SmtpPool
-from streams.mail.turnstile import Turnstile
 from streams.mail.webhooks import Webhooks
 from streams.partitioner import partition_of
-from streams.state.changelog import Changelog, Overtaken
-from streams.state.insisting import decide
-from streams.state.parking import Parking
-from streams.state.recovery import read_progress
-from streams.state.store import Store, StoreFactory
-from streams.supervision import kept_up
-from streams.transports.batch import Fenced, Gate, PartitionBatch, TopicPartition, Turn
+from streams.runtime.background import kept_up
+from streams.runtime.backoff import Backoff
+from streams.runtime.state.changelog import Changelog, Overtaken
+from streams.runtime.state.recovery import read_progress
+from streams.runtime.state.retained_stores import Parking
+from streams.runtime.state.signature_floor import decide
+from streams.runtime.state.store import Store, StoreFactory
+from streams.runtime.transports.batch import (
+    BatchLease,
+    Fenced,
+    Gate,
+    PartitionBatch,
+    TopicPartition,
+)
 
 SLICE = 500
 """Commands taken over before the event loop gets its turn: some 25 ms."""
@@ -95,7 +101,7 @@ class MailerRuntime:
         providers: Providers | None = None,
         mail_hosts: MailHosts | None = None,
         reputation: Reputation | None = None,
-        signer: Signer | None = None,
+        signer: RecordSigner | None = None,
         accept_unsigned: bool = False,
         grace: float = GRACE,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -113,8 +119,8 @@ class MailerRuntime:
         self._gate = gate
         self._parking = Parking(open_store)
         self._check = check
-        self._relays = Turnstile(relays, clock=clock)
-        self._webhooks = Turnstile([webhooks or Webhooks()], clock=clock)
+        self._relays = RelayDispatcher(relays, clock=clock)
+        self._webhooks = RelayDispatcher([webhooks or Webhooks()], clock=clock)
         self._providers = providers or Providers()
         self._mail_hosts = mail_hosts
         self._reputation = reputation or Reputation()
@@ -126,7 +132,7 @@ class MailerRuntime:
         self._metrics = metrics
         self._grace = grace
         self._pause = pause
-        self._open: dict[TopicPartition, Partition] = {}
+        self._open: dict[TopicPartition, MailPartition] = {}
         self._watches: dict[TopicPartition, asyncio.Task[None]] = {}
         self._ended: dict[TopicPartition, list[Ended]] = {}
         self._defects: defaultdict[TopicPartition, Defects] = defaultdict(Defects)
@@ -205,7 +211,9 @@ class MailerRuntime:
                            partition=batch.tp.partition,
                            offset=batch.records[0].offset)  # fmt: skip
 
-    async def _take_over(self, partition: Partition, records: Sequence[Record], turn: Turn) -> None:
+    async def _take_over(
+        self, partition: MailPartition, records: Sequence[Record], turn: BatchLease
+    ) -> None:
         for start in range(0, len(records), SLICE):
             some = records[start : start + SLICE]
             if self._mail_hosts is not None:
@@ -217,7 +225,7 @@ class MailerRuntime:
                 await partition.committer.submit(changes)
                 await self._refuse(changes.letters)
                 await self._suppress(changes.suppressions)
-                await partition.committer.submit(Changes(), progress)
+                await partition.committer.submit(QueueChanges(), progress)
             else:
                 await partition.committer.submit(changes, progress)
             partition.delivery.wake()
@@ -256,7 +264,7 @@ class MailerRuntime:
                     failures += 1
                     _log.exception("partition could not be opened", partition=tp.partition)
 
-    async def _recover(self, tp: TopicPartition, store: Store) -> Partition:
+    async def _recover(self, tp: TopicPartition, store: Store) -> MailPartition:
         changelog = Changelog(self._log, topics.MAILER_CHANGELOG, tp.partition, store)
         recovered = await changelog.take_over()
         term = recovered.term
@@ -287,7 +295,7 @@ class MailerRuntime:
 
     def _build(
         self, tp: TopicPartition, changelog: Changelog, progress: Progress, term: int
-    ) -> Partition:
+    ) -> MailPartition:
         queue = Queue(
             load=changelog.get,
             kept=changelog.scan(),
@@ -329,7 +337,7 @@ class MailerRuntime:
             metrics=self._metrics,
         )
         next_offset = None if changelog.get(PROGRESS_KEY) is None else progress.next_offset
-        return Partition(changelog, queue, committer, delivery, next_offset)
+        return MailPartition(changelog, queue, committer, delivery, next_offset)
 
     def _noted(self, tp: TopicPartition, queue: Queue, notes: Sequence[Note]) -> None:
         now = self._clock.now()

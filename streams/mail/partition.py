@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from agents.mailer.changes import Ended
-from agents.mailer.queue import Queue
-from streams.mail.committing import Committer
+from agents.mail.queue.mail_queue import Queue
+from agents.mail.queue.queue_changes import Ended
 from streams.mail.delivery import Delivery
-from streams.state.changelog import Changelog
+from streams.mail.outbox import Committer
+from streams.runtime.state.changelog import Changelog
 
 RECORDING = 2.0
 """Seconds for writing down what became of the deliveries in flight when it is let go."""
 
 
-class Partition:
+class MailPartition:
     """One open partition: its queue, its writer, its deliveries."""
 
     def __init__(

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from agents.mailer.templates.sample import FULL
-from agents.vocabulary import Vocabulary
-from agents.vocabulary.field import FieldType
+from agents.mail.templates.sample import FULL
+from agents.rules.fields import Vocabulary
+from agents.rules.fields.field import FieldType
 from schemas.definitions import DEFINITION
 
 _NAMED = re.compile(r"\{([a-z_][\w.-]*)\}")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from agents.mailer.settings import LOOPBACK
+from agents.mail.settings import LOOPBACK
 from streams.settings.values import split_urls
 
 Tls = Literal["implicit", "required", "opportunistic", "off"]

@@ -3,7 +3,7 @@
 A connection is lent for one mail. It is closed on any error, after 100 mails (20 to Yahoo), and
 after 30 idle seconds. When the relay can't be reached, refuses our login or shows a wrong
 certificate, that is no mail's fault: the pool remembers it for a while (`Breaker`) and mails wait,
-or take another relay (`streams/mail/turnstile.py`). One that serves us and takes no further
+or take another relay (`streams/mail/relay_dispatcher.py`). One that serves us and takes no further
 connection is not down, only full.
 """
 
@@ -17,16 +17,16 @@ from contextlib import asynccontextmanager
 
 from aiosmtplib import SMTPException, SMTPResponseException
 
-from agents.mailer.metrics import MailerMetrics
-from agents.mailer.providers import OTHER
-from agents.mailer.replies import reason_text
-from agents.mailer.retry import Breaker
-from agents.mailer.traffic import Traffic
+from agents.mail.metrics import MailerMetrics
+from agents.mail.providers import OTHER
+from agents.mail.queue.concurrency import Traffic
+from agents.mail.queue.retry import Breaker
+from agents.mail.replies import reason_text
 from streams.clock import Clock
 from streams.logging import get_logger
-from streams.mail.conversation import Connection, Limits, Opening
 from streams.mail.relay import Relay
-from streams.supervision import watched
+from streams.mail.smtp_transaction import Connection, Opening, SmtpLimits
+from streams.runtime.background import watched
 
 _log = get_logger(__name__)
 
@@ -57,10 +57,10 @@ class SmtpPool:
         *,
         clock: Clock,
         metrics: MailerMetrics,
-        limits: Limits | None = None,
+        limits: SmtpLimits | None = None,
     ) -> None:
         self.relay = relay
-        self._limits = limits or Limits()
+        self._limits = limits or SmtpLimits()
         self.traffic = Traffic(self._limits.connections)
         self._clock = clock
         self._metrics = metrics

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from agents.mailer.render import Renderer, TemplateProblem
-from agents.mailer.templates.lint import Use
+from agents.mail.message.render import Renderer, TemplateProblem
+from agents.mail.templates.lint import Use
 from schemas.commands import MailClass
 from schemas.definitions.steps import NotifyStep
 

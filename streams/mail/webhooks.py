@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from agents.mailer.providers import Limit
-from agents.mailer.replies import Answered, Dropped, Result, reason_text
-from agents.mailer.traffic import Traffic
-from agents.mailer.webhook import Request
+from agents.mail.message.webhook import Request
+from agents.mail.providers import Limit
+from agents.mail.queue.concurrency import Traffic
+from agents.mail.replies import Answered, Dropped, Result, reason_text
 
 AT_ONCE = 16
 AT_ONE_HOST = 4

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-from schemas.failures import Mistake
+from schemas.failures import InputError
 
 PREFIX = "RITORNO_"
 CONFIG_VARIABLE = PREFIX + "CONFIG"
@@ -23,7 +23,7 @@ config_flag: ContextVar[Path | None] = ContextVar("config", default=None)
 """pydantic-settings builds its sources from the class alone, so the flag reaches them this way."""
 
 
-class SettingsError(Mistake):
+class SettingsError(InputError):
     """A setting that can't be used. The text is for a person and holds no secret."""
 
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from agents.mailer.providers import PROVIDERS
+from agents.mail.providers import PROVIDERS
 
 MAX_SELECTOR = 63
 """Characters of a DKIM selector; a name in the DNS has 253 in all, for it and the domain."""

@@ -11,25 +11,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import budget
-from agents.cache import CacheMemory
-from agents.changes import Changes
-from agents.definitions import Definitions
 from agents.effects import Effect
-from agents.partition import PartitionActors
+from agents.partition import budget
+from agents.partition.batch import BatchChanges
+from agents.partition.cache import CacheMemory
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from schemas.customer import decode_customer
 from schemas.decisions import Decision
 from schemas.definitions import DEFINITION, canonical, version_of
 from schemas.events import RETRY, TICK, WORKFLOWS
 from schemas.instant import to_rfc3339
+from schemas.pending_work import LAYOUT_KEY, TELLING_PREFIX, unpack_layout
 from schemas.products import Product
 from schemas.records import OutRecord, Record
 from schemas.retry import decode_retry
 from schemas.stored import OWN_PREFIX, PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
-from schemas.unfinished import LAYOUT_KEY, TELLING_PREFIX, unpack_layout
-from streams.products import control_record
-from streams.yaml_text import read_yaml
+from streams.runtime.product_feed import control_record
+from streams.runtime.yaml_text import read_yaml
 
 START = 1_772_445_600_000
 """2026-03-02T10:00:00Z."""
@@ -172,13 +172,13 @@ class Partition:
         )  # fmt: skip
         return self.actors
 
-    def batch(self, end: int) -> Changes:
+    def batch(self, end: int) -> BatchChanges:
         """Receive up to there."""
         changes = self.actors.receive(self.shop.records[self.progress.next_offset : end])
         self.effects += changes.effects
         return changes
 
-    def write(self, changes: Changes, count: int | None = None) -> None:
+    def write(self, changes: BatchChanges, count: int | None = None) -> None:
         """Write all, or so many states and then no more: the process is dead."""
         for key, value in changes.states[:count]:
             if value is None:
@@ -241,7 +241,7 @@ def test_a_batch_that_was_written_in_part_changes_nothing(
     script: list[Step], visits: int, dead: list[tuple[int, int]], tellings: int
 ) -> None:
     """Each time the process dies it has written some of the states, in order, and no progress."""
-    with patch("agents.tellings.TELLINGS", tellings):
+    with patch("agents.partition.broadcasts.TELLINGS", tellings):
         _die(shop(script), visits, dead)
 
 
@@ -365,7 +365,7 @@ def test_one_feed_too_many_is_refused_and_can_be_had_told_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No record costs more than its budget, however much is to be told already."""
-    monkeypatch.setattr("agents.tellings.TELLINGS", 3)
+    monkeypatch.setattr("agents.partition.broadcasts.TELLINGS", 3)
     sale = [("cheaper", "", product, 0) for product in (*PRODUCTS, "moka")]
     world, at = crowd(*sale)
     partition = Partition(world, visits=1)
@@ -397,7 +397,7 @@ def test_one_feed_too_many_is_refused_and_can_be_had_told_later(
 def test_an_activation_that_finds_no_room_is_live_and_can_be_had_told_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agents.tellings.TELLINGS", 1)
+    monkeypatch.setattr("agents.partition.broadcasts.TELLINGS", 1)
     world, at = crowd(("cheaper", "", "moka", 0), ("publish", "", "", 0))
     partition = Partition(world, visits=1)
     partition.write(partition.batch(at + 2))
@@ -444,7 +444,7 @@ def test_what_others_have_published_changes_nothing_about_what_waits(
             for each in world.records
         ]  # fmt: skip
         without = {name: each for name, each in named.items() if name != "w3-followed"}
-        with patch("agents.tellings.TELLINGS", 2):
+        with patch("agents.partition.broadcasts.TELLINGS", 2):
             partition = Partition(Shop(records, definitions, without), visits).run()
         found.append((partition.customers, partition.progress, told(partition.effects)))
     assert found[0] == found[1]
@@ -489,7 +489,7 @@ def test_a_version_that_is_published_later_changes_nothing_of_what_was_before() 
 
 
 def test_the_loop_has_its_turn_within_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.partition.TURN", 1)
+    monkeypatch.setattr("agents.partition.partition.TURN", 1)
     world, at = crowd(("cheaper", "", "moka", 0), ("tick", "", "", 300))
     whole, slow = Partition(world, visits=100), Partition(world, visits=100)
     for partition in (whole, slow):

@@ -8,9 +8,9 @@ import tracemalloc
 
 import pytest
 
-from agents.cache import EMPTY, PER_KEPT_BYTE, CacheMemory
-from agents.definitions import Definitions
-from agents.partition import PartitionActors
+from agents.partition.cache import EMPTY, PER_KEPT_BYTE, CacheMemory
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from schemas.customer import Customer, decode_customer
 from schemas.records import Record
 from schemas.stored import Progress
@@ -143,7 +143,7 @@ def test_it_can_be_emptied_at_any_time_and_nothing_is_lost() -> None:
 
 
 def test_what_is_encoded_in_advance_may_still_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.keeping.PAUSE", 10)
+    monkeypatch.setattr("agents.partition.customers.PAUSE", 10)
     before, whole = actors(CacheMemory()), actors(CacheMemory())
     records = views(2 * CUSTOMERS)
     before.absorb(records[:400])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from agents.catalogue import Catalogue, concerns
+from agents.commerce.catalogue import Catalogue, concerns
 from schemas.customer import Customer
-from schemas.customer.person import Tag
-from schemas.customer.shopping import Bought, Cart, Interest, Line, Order, Purchases
+from schemas.customer.person import CustomerTag
+from schemas.customer.shopping import Bought, Cart, Interest, LineItem, Order, Purchases
 from schemas.money import parse_amount
 from schemas.products import Product
 
@@ -63,11 +63,11 @@ def test_a_record_that_is_in_it_already_changes_nothing() -> None:
 
 
 def test_whom_it_concerns() -> None:
-    line = Line("moka", 1, parse_amount("30.00"))
+    line = LineItem("moka", 1, parse_amount("30.00"))
     bought = Order("o1", 1, parse_amount("30.00"), "EUR", lines=[line])
     refunded = Order("o1", 1, parse_amount("30.00"), "EUR", "refunded", [line])
     looked = Customer("anna", interests={"moka": Interest([1, 2], "Caffè")})
-    tagged = Customer("anna", tags={"interest:moka": Tag(1)})
+    tagged = Customer("anna", tags={"interest:moka": CustomerTag(1)})
 
     def interested(customer: Customer) -> bool:
         return concerns(customer, "moka", "Caffè", "interested")
@@ -81,7 +81,7 @@ def test_whom_it_concerns() -> None:
     assert interested(tagged)
     assert interested(Customer("anna", interests={"moka": Interest(wished=5)}))
     assert awaits(looked)
-    assert awaits(Customer("anna", tags={"interest:Caffè": Tag(1)}))
+    assert awaits(Customer("anna", tags={"interest:Caffè": CustomerTag(1)}))
     assert not awaits(tagged)
     assert concerns(Customer("anna", orders=[bought]), "moka", "Caffè", "owned")
     assert not concerns(Customer("anna", orders=[refunded]), "moka", "Caffè", "owned")
@@ -92,7 +92,7 @@ def test_whom_it_concerns() -> None:
 def test_what_was_bought_long_ago_is_owned_unless_it_was_sent_back() -> None:
     long_ago = Customer("anna", purchases=Purchases(products={"moka": Bought(1, 1)}))
     assert concerns(long_ago, "moka", "", "owned")
-    line = Line("moka", 1, parse_amount("30.00"))
+    line = LineItem("moka", 1, parse_amount("30.00"))
     for status, owned in (("completed", True), ("refunded", False), ("cancelled", False)):
         bought = Order("o1", 1, parse_amount("30.00"), "EUR", status, [line])  # type: ignore[arg-type]  # one of its words
         long_ago.orders = [bought]

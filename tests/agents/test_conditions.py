@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agents.conditions import ConditionMistake, check_text, compile_condition, fill, find_date
-from agents.days import Day, begins, parse_day
-from agents.subject import Subject
-from agents.values import spoken_amount
-from agents.vocabulary import Vocabulary
-from agents.windows import DEFAULT_ZONE
+from agents.rules.conditions import ConditionMistake, check_text, compile_condition, fill, find_date
+from agents.rules.days import Day, begins, parse_day
+from agents.rules.evaluation import Subject
+from agents.rules.fields import Vocabulary
+from agents.rules.local_time import DEFAULT_ZONE
+from agents.rules.values import spoken_amount
 from schemas.customer import Customer
-from schemas.customer.person import Profile, Tag
+from schemas.customer.person import CustomerTag, Profile
 from schemas.customer.runs import Run
-from schemas.customer.shopping import Cart, Line, Order, OrderStatistics
+from schemas.customer.shopping import Cart, LineItem, Order, OrderStatistics
 from schemas.definitions import DEFINITION
 from schemas.definitions.conditions import Condition
 from tests.agents.world import FILES
@@ -48,12 +48,14 @@ def anna() -> Customer:
     return Customer(
         key="anna",
         profile=Profile(first_name="Anna", country="IT", city="Roma", birthday="1990-03-02"),
-        cart=Cart(lines=[Line("moka", 2, Decimal("9.90"), category="Caffè")], changed=NOW - DAY),
+        cart=Cart(
+            lines=[LineItem("moka", 2, Decimal("9.90"), category="Caffè")], changed=NOW - DAY
+        ),
         orders=[Order("o1", NOW - 3 * DAY, Decimal("49.90"), "EUR", "shipped")],
         statistics=OrderStatistics(
             count=1, spent={"EUR": Decimal("49.90")}, first=NOW - 3 * DAY, last=NOW - 3 * DAY
         ),
-        tags={"vip": Tag(NOW), "old": Tag(0, NOW)},
+        tags={"vip": CustomerTag(NOW), "old": CustomerTag(0, NOW)},
         fields={"size": "M", "budget": 120, "wedding": "2026-06-20"},
         segments=["vip"],
     )
@@ -283,7 +285,7 @@ CUSTOMERS = st.builds(
             count=count, spent={"EUR": spent} if count else {}, first=last, last=last
         ),
         fields=fields,
-        tags={tag: Tag(0, expires) for tag, expires in tags.items()},
+        tags={tag: CustomerTag(0, expires) for tag, expires in tags.items()},
     ),
     st.sampled_from(["", "IT", "italia"]),
     st.sampled_from(["", "1990-03-02", "--02-29", "soon"]),

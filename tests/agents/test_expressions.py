@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.conditions import ConditionMistake, compile_condition
-from agents.expressions import MAX_LENGTH
-from agents.subject import Subject
-from agents.vocabulary import Vocabulary
+from agents.rules.conditions import ConditionMistake, compile_condition
+from agents.rules.evaluation import Subject
+from agents.rules.expressions import MAX_LENGTH
+from agents.rules.fields import Vocabulary
 from schemas.customer import Customer
 from schemas.customer.consent import Subscription
-from schemas.customer.person import Profile, Tag
+from schemas.customer.person import CustomerTag, Profile
 from schemas.customer.runs import Run
 from schemas.customer.shopping import OrderStatistics, Purchases
 from schemas.definitions.conditions import Condition
@@ -34,7 +34,7 @@ def anna(count: int = 2) -> Customer:
             first=NOW - 40 * DAY * 1000 if count else 0, last=NOW - 3 * DAY * 1000 if count else 0,
         ),
         lists={"newsletter-it": Subscription(True, NOW, joined=True)},
-        tags={"vip": Tag(NOW), "size:m": Tag(NOW)},
+        tags={"vip": CustomerTag(NOW), "size:m": CustomerTag(NOW)},
         purchases=Purchases(),
     )  # fmt: skip
 

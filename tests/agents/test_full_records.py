@@ -7,20 +7,15 @@ from typing import Any
 
 import pytest
 
-from agents.workflows.entering import RUNS_OF_ONE
+from agents.workflows.enrollment import RUNS_OF_ONE
 from schemas.bounds import RECORD_BYTES, brought_within, kept_bytes
-from schemas.checking import Unreadable
 from schemas.customer import Customer
 from schemas.customer.consent import EVIDENCE_ROOM, LISTS_KEPT
 from schemas.customer.mail import BOUNCES_COUNTED
 from schemas.customer.runs import DATED_KEPT, RUNS_ROOM
-from schemas.customer.shopping import (
-    CART_LINES_KEPT,
-    CURRENCIES_KEPT,
-    ORDERS_ROOM,
-    URL_BYTES,
-)
+from schemas.customer.shopping import CART_LINES_KEPT, CURRENCIES_KEPT, ORDERS_ROOM, URL_BYTES
 from schemas.reference import of_visitor
+from schemas.validation import Unreadable
 from schemas.wire import parse_published
 from tests.agents.workflows.test_entering import flow, kept_out
 from tests.agents.world import DAY, FILES, HOUR, START, World

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from agents import cart, fullness
-from agents.cache import CacheMemory
-from agents.partition import PartitionActors
-from agents.workflows import advancing, turn
+from agents.commerce import cart
+from agents.customer import size_guard
+from agents.partition.cache import CacheMemory
+from agents.partition.partition import PartitionActors
+from agents.workflows import engine, execution
 from schemas.bounds import RECORD_BYTES, kept_bytes
 from schemas.customer import Customer, encode_customer
 from schemas.customer.consent import Evidence, Subscription
-from schemas.customer.shopping import Cart, Line
+from schemas.customer.shopping import Cart, LineItem
 from schemas.events import RETRY
+from schemas.pending_work import CatalogueChange
 from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.stored import Progress, head
 from schemas.topics import DEAD_LETTERS
-from schemas.unfinished import Change
-from streams.products import control_record
+from streams.runtime.product_feed import control_record
 from tests.agents.workflows.test_entering import flow
 from tests.agents.world import HOUR, START, World
 
@@ -97,13 +98,13 @@ def test_a_timer_is_given_up_that_would_outgrow_the_record(
     before, customer.weight = customer.visits, RECORD_BYTES
     world.store[b"anna"] = encode_customer(customer)
     world.build()
-    come_to = advancing.come_to
+    come_to = execution.come_to
 
     def grown(run, place, context) -> None:  # type: ignore[no-untyped-def]
         run.results["grow"] = "x" * RECORD_BYTES
         come_to(run, place, context)
 
-    monkeypatch.setattr(advancing, "come_to", grown)
+    monkeypatch.setattr(execution, "come_to", grown)
     world.at(2 * HOUR)
     assert (world.customer().runs, world.customer().visits) == ([], before)
     assert [(said.at, said.reason) for said in world.said()][-1] == (HOUR, "internal_error")
@@ -114,7 +115,7 @@ def test_what_was_kept_before_there_were_bounds_is_brought_within_them() -> None
     text = "n" * 900
     legacy = Customer(
         key="anna", first_seen=START, views=7,
-        cart=Cart(lines=[Line(f"p{n}", 1, name=text, url=text) for n in range(200)]),
+        cart=Cart(lines=[LineItem(f"p{n}", 1, name=text, url=text) for n in range(200)]),
         lists={f"l{n}" + "x" * 300: Subscription(n % 50 != 0, n) for n in range(900)},
         evidence=[Evidence("list", True, n, text, f"e{n}", wording=text) for n in range(50)],
     )  # fmt: skip
@@ -134,7 +135,9 @@ def test_what_was_kept_before_there_were_bounds_is_brought_within_them() -> None
 
 def test_a_record_is_measured_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[int] = []
-    monkeypatch.setattr(fullness, "kept_bytes", lambda each: measured.append(1) or kept_bytes(each))
+    monkeypatch.setattr(
+        size_guard, "kept_bytes", lambda each: measured.append(1) or kept_bytes(each)
+    )
     world = World()
     for _ in range(2_000):
         world.tell("page.viewed")
@@ -171,7 +174,7 @@ def test_what_a_customer_is_told_is_weighed() -> None:
     cheaper(world, "8.00")
     after = world.customer()
     assert len(after.runs) == 1
-    told = fullness.size_of([Change("price_drop", "moka", "Moka", "", "moka")])
+    told = size_guard.size_of([CatalogueChange("price_drop", "moka", "Moka", "", "moka")])
     assert after.weight - before.weight >= 4 * told
     cheaper(full(world), "7.00")
     assert kept_bytes(world.customer()) - 8 <= world.customer().weight <= RECORD_BYTES
@@ -184,7 +187,7 @@ def test_a_change_is_not_told_that_would_outgrow_the_record(
     world = World.of(NEWS).add().add(customer="berta")
     cheaper(world, "9.00")
     full(world)
-    react = turn.react
+    react = engine.react
 
     def grown(customer, occurred, context) -> None:  # type: ignore[no-untyped-def]
         react(customer, occurred, context)
@@ -192,7 +195,7 @@ def test_a_change_is_not_told_that_would_outgrow_the_record(
             customer.fields["x"] = "x" * RECORD_BYTES
 
     with monkeypatch.context() as defect:
-        defect.setattr(turn, "react", grown)
+        defect.setattr(engine, "react", grown)
         before, effects = world.store[b"anna"], len(world.effects)
         cheaper(world, "8.00")
         assert world.store[b"anna"] == before

@@ -8,22 +8,22 @@ from typing import Any
 
 import pytest
 
-from agents import identity
+from agents.customer import identity
 from schemas.customer import Customer, encode_customer
 from schemas.customer.consent import Consent, Evidence, Subscription
 from schemas.customer.mail import Bounces, MailHabits, Pending, Sent
-from schemas.customer.person import Profile, Score, Tag
+from schemas.customer.person import CustomerTag, Profile, Score
 from schemas.customer.runs import Entered, Run
 from schemas.customer.shopping import (
     Bought,
     Cart,
     Coupon,
     EarnedPoints,
-    Given,
     Interest,
-    Line,
+    LineItem,
     Order,
     OrderStatistics,
+    PoolPosition,
     Purchases,
 )
 from tests.agents.world import DAY, START, World
@@ -36,7 +36,7 @@ _RUN = Run("r1", "w06-abandoned-cart-a", _VERSION, START, 1, START + DAY * 1000,
 _ORDER = Order("o1", START, Decimal(5), "EUR")
 _SENT = Sent(START, "w", "s", "marketing", "informative")
 
-_CART = Cart(number=1, changed=START, lines=[Line("p", 1)])
+_CART = Cart(number=1, changed=START, lines=[LineItem("p", 1)])
 _POINTS = EarnedPoints(1_772_323_200_000, 10_000)
 """Of the month that began on 2026-03-01."""
 WITH: dict[str, dict[str, Any]] = {"runs": {"cart": _CART}, "tier": {"points": [_POINTS]}}
@@ -61,7 +61,7 @@ SAMPLES: dict[str, tuple[Any, Check]] = {
     "views": (4, lambda c: c.views == 4),
     "first_seen": (START - 5, lambda c: c.first_seen == START - 5),
     "evidence": ([Evidence("marketing", True, START, "form", "e")], lambda c: c.evidence),
-    "tags": ({"t": Tag(START, START + 10**12)}, lambda c: "t" in c.tags),
+    "tags": ({"t": CustomerTag(START, START + 10**12)}, lambda c: "t" in c.tags),
     "fields": ({"f": 1}, lambda c: c.fields == {"f": 1}),
     "scores": ({"fit": Score(7, START)}, lambda c: "fit" in c.scores),
     "interests": ({"p": Interest([START])}, lambda c: "p" in c.interests),
@@ -116,7 +116,8 @@ def test_what_stays_is_no_business_of_the_customer() -> None:
     memory = {START // 86_400_000: b"12345678"}
     visitor = Customer(
         key="v", first_seen=START, memory=memory, segments=["s"], watches={"w": START + 10**12},
-        reviewed="v", dated={"w": 1}, refused={"w": "x"}, given=[Given("v", 1)], taken={"c": 1},
+        reviewed="v", dated={"w": 1}, refused={"w": "x"},
+        given=[PoolPosition("v", 1)], taken={"c": 1},
     )  # fmt: skip
     world = World()
     world.store[b"v"] = encode_customer(visitor)

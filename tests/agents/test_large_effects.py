@@ -8,13 +8,13 @@ from decimal import Decimal
 
 import pytest
 
-from agents import handing_over
+from agents.customer import handover_state
 from agents.effects import Effect
-from agents.partition import PartitionActors
+from agents.partition.partition import PartitionActors
 from schemas import topics
 from schemas.bounds import RECORD_BYTES
 from schemas.customer import Customer
-from schemas.customer.shopping import Cart, Line
+from schemas.customer.shopping import Cart, LineItem
 from schemas.dead_letters import MAX_LETTER_BYTES, read_letter, refuse
 from schemas.records import OutRecord, Record
 from schemas.stored import Progress
@@ -41,29 +41,29 @@ def largest(effects: list[Effect]) -> int:
 
 def test_a_whole_record_fits_into_one_event() -> None:
     assert RECORD_BYTES * 4 // 3 + 1_000 < MAX_EVENT_BYTES
-    quotes = Customer(key='"' * 200, cart=Cart(lines=[Line('"' * 200, 1)] * 640))
+    quotes = Customer(key='"' * 200, cart=Cart(lines=[LineItem('"' * 200, 1)] * 640))
     assert size_of_text(quotes) < MAX_EVENT_BYTES
 
 
 def size_of_text(visitor: Customer) -> int:
-    state = handing_over.packed(visitor)
+    state = handover_state.packed(visitor)
     assert state.startswith("[")
     return len(json.dumps({"state": state}))
 
 
 @pytest.mark.parametrize("lines", [3, 2_000])
 def test_what_travels_arrives(lines: int) -> None:
-    visitor = Customer(key="v", cart=Cart(lines=[Line("🦊" * 50, 1, Decimal("9.90"))] * lines))
+    visitor = Customer(key="v", cart=Cart(lines=[LineItem("🦊" * 50, 1, Decimal("9.90"))] * lines))
     visitor.order_ids = bytes(range(256))
-    state = handing_over.packed(visitor)
+    state = handover_state.packed(visitor)
     assert state.startswith("[") == (lines == 3)
-    assert handing_over.unpacked(state) == visitor
+    assert handover_state.unpacked(state) == visitor
 
 
 @pytest.mark.parametrize("state", ["", "[", '["v", "x"]', "3AA", "Zm9v", "ä"])
 def test_a_forged_state_is_refused(state: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        handing_over.unpacked(state)
+        handover_state.unpacked(state)
 
 
 def test_a_visitor_who_is_full_becomes_the_same_customer_as_a_customer_who_is() -> None:

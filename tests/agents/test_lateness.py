@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from agents.windows import next_opening
+from agents.rules.local_time import next_opening
 from schemas.definitions.waits import Window
 from schemas.instant import parse_instant, to_rfc3339
-from streams.definitions import read_files
+from streams.runtime.definitions import read_files
 from tests.agents.world import DAY, FILES, HOUR, World, changed
 
 WINDOW = Window.model_validate({"from": "09:00", "to": "21:00"})

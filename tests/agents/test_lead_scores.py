@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from agents.mistakes import Mistakes
-from agents.score import compile_scoring
-from agents.subject import Subject
-from agents.vocabulary import Vocabulary
-from agents.worth import value
+from agents.rules.decay import value
+from agents.rules.evaluation import Subject
+from agents.rules.fields import Vocabulary
+from agents.rules.scores import compile_scoring
+from agents.rules.validation_errors import Mistakes
 from schemas.definitions import DEFINITION, canonical
 from schemas.definitions.scoring import Scoring
 from schemas.signals import ScoreChanged

@@ -7,17 +7,17 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import catalogue as catalogue_room
-from agents.cache import CacheMemory
-from agents.catalogue import Catalogue, concerns
-from agents.keeping import Customers
-from agents.mentions import CAUGHT_UP, Mentions
-from agents.ranking import Ranking
-from agents.timers import Timers
-from agents.visitors import NO_LIMITS, Forgetting
+from agents.commerce import catalogue as catalogue_room
+from agents.commerce.bestsellers import Ranking
+from agents.commerce.catalogue import Catalogue, concerns
+from agents.customer.visitors import NO_LIMITS, VisitorExpiry
+from agents.partition.cache import CacheMemory
+from agents.partition.customers import Customers
+from agents.partition.reference_index import CAUGHT_UP, Mentions
+from agents.partition.timers import Timers
 from schemas.customer import Customer, decode_customer, encode_customer
 from schemas.customer.named import named, named_in
-from schemas.customer.shopping import Cart, Interest, Line
+from schemas.customer.shopping import Cart, Interest, LineItem
 from schemas.products import Product
 from schemas.stored import NEVER
 from tests.agents.test_partition import play, scripts
@@ -43,7 +43,7 @@ def test_nothing_is_named_by_what_cannot_be_read() -> None:
 
 
 def customer(name: str, *products: str) -> Customer:
-    made = Customer(name, cart=Cart(lines=[Line(each, 1) for each in products]))
+    made = Customer(name, cart=Cart(lines=[LineItem(each, 1) for each in products]))
     made.interests = {each: Interest([1], "cat") for each in products[:1]}
     made.first_seen = 1
     return made
@@ -51,7 +51,7 @@ def customer(name: str, *products: str) -> Customer:
 
 def test_who_has_changed_is_found_whether_written_or_not() -> None:
     store = {b"a": encode_customer(customer("a", "moka")), b"b": encode_customer(customer("b"))}
-    customers = Customers(store.get, store.items, CacheMemory(0), Forgetting(NO_LIMITS))
+    customers = Customers(store.get, store.items, CacheMemory(0), VisitorExpiry(NO_LIMITS))
     assert list(customers.look_through(5)) == []
     assert customers.find(["moka"]) == [b"a"]
     bruno = customers.get(b"b")

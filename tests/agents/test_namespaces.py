@@ -15,12 +15,12 @@ from schemas.records import OutRecord, Record
 from schemas.reference import VISITOR, id_of, is_visitors, of_visitor, shown
 from schemas.retry import Retry
 from schemas.signals import CustomerErased
-from schemas.signing import Signer
+from schemas.signing import RecordSigner
 from schemas.stored import NEVER, TURNS_KEY, is_erased, pack
 from schemas.topics import CUSTOMER_EVENTS
 from schemas.wire import parse_published, parse_record, to_record
+from streams.operate.retrying import retry_record
 from streams.partitioner import partition_of
-from streams.trying_again import retry_record
 from tests.agents.world import HOUR, World
 
 Step = Callable[[World], World]
@@ -188,7 +188,7 @@ def test_what_release_0_1_had_forwarded_goes_on_and_its_customer_begins_anew() -
 
 
 def test_what_is_told_of_a_visitor_by_reference_reaches_it() -> None:
-    signer = Signer([("k", "s" * 32)])
+    signer = RecordSigner([("k", "s" * 32)])
     world = World(signer=signer).order("o1", "x").add("moka", "x", visitor="x")
     page = event("customer.updated", of_visitor("x"), 1, city="Roma")
     said(world, signer.sign(CUSTOMER_EVENTS, page))
@@ -198,7 +198,7 @@ def test_what_is_told_of_a_visitor_by_reference_reaches_it() -> None:
 
 
 def test_nobody_else_names_a_visitor_by_reference() -> None:
-    world = World(signer=Signer([("k", "s" * 32)])).add("moka", "x", visitor="x")
+    world = World(signer=RecordSigner([("k", "s" * 32)])).add("moka", "x", visitor="x")
     world.tell("customer.updated", of_visitor("x"), city="Roma")
     said(world, segment("page", "b", userId=of_visitor("x")))
     said(world, segment("page", "c", userId="y", anonymousId=of_visitor("x")))

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.mailer.reading import MAX_COMMAND_BYTES
+from agents.mail.queue.command_reader import MAX_COMMAND_BYTES
 from schemas import topics
 from schemas.bounds import RECORD_BYTES
 from schemas.customer import decode_customer
@@ -25,7 +25,7 @@ from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.stored import OWN_PREFIX
 from schemas.wire import MAX_EVENT_BYTES
-from streams.products import control_record
+from streams.runtime.product_feed import control_record
 from tests.agents.test_full_records import keeps_to_its_bounds
 from tests.agents.test_large_effects import LIMIT, size
 from tests.agents.world import DAY, FILES, HOUR, SHIPPED, World

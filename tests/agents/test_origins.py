@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.definitions import Definitions
 from agents.effects import Effect
-from agents.origins import Origins
-from agents.partition import PartitionActors
-from schemas.checking import Unreadable
+from agents.partition.origins import Origins
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from schemas.events import TICK, Event
 from schemas.origin import Origin, parse_origin
 from schemas.records import OutRecord, Record
 from schemas.stored import OWN_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS
+from schemas.validation import Unreadable
 from schemas.wire import parse_record
 from tests.agents.test_coupons import COUPONS, GIVES
 from tests.agents.test_products import files

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import customer, sending
-from agents.cache import CacheMemory
-from agents.changes import Changes, Place, Poisoned
-from agents.definitions import Definitions
-from agents.partition import PartitionActors
-from agents.workflows import turn
-from schemas.aside import SetAside
+from agents.customer import actor
+from agents.partition.batch import BatchChanges, Place, Poisoned
+from agents.partition.cache import CacheMemory
+from agents.partition.partition import PartitionActors
+from agents.sending import send_commands
+from agents.workflows import engine
+from agents.workflows.definitions import Definitions
 from schemas.controls import control_record
 from schemas.customer import Customer, encode_customer, encode_erased
 from schemas.decisions import REASONS, Reason
@@ -24,6 +24,7 @@ from schemas.definitions.triggers import OCCURRENCES
 from schemas.events import RETRY
 from schemas.records import OutRecord, Record
 from schemas.retry import Retry, encode_retry
+from schemas.set_aside import SetAside
 from schemas.signals import CustomerErased
 from schemas.stored import HEAD_SIZE, Progress, head
 from tests.agents.world import DAY, FILES, HOUR, MINUTE, START, World, changed
@@ -65,7 +66,7 @@ last a product in the feed."""
 
 def test_whatever_may_end_a_run_is_a_reason() -> None:
     assert set(get_args(Reason)) == REASONS >= OCCURRENCES
-    assert turn.ENDS_MARKETING.keys() == {"consent.withdrawn", "address.bounced"} < REASONS
+    assert engine.ENDS_MARKETING.keys() == {"consent.withdrawn", "address.bounced"} < REASONS
 
 
 @pytest.mark.parametrize("name", sorted(OCCURRENCES - NEVER_TOLD))
@@ -180,14 +181,14 @@ def test_a_run_whose_version_is_lost_can_only_end() -> None:
 
 
 def test_an_event_at_which_an_actor_fails_is_refused_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    handler = customer._HANDLERS["page.viewed"]
+    handler = actor._HANDLERS["page.viewed"]
 
     def fails(someone: Any, event: Any, context: Any) -> Any:
         if someone.key == "eve":
             raise ZeroDivisionError("a defect")
         return handler(someone, event, context)
 
-    monkeypatch.setattr(customer, "_HANDLERS", {**customer._HANDLERS, "page.viewed": fails})
+    monkeypatch.setattr(actor, "_HANDLERS", {**actor._HANDLERS, "page.viewed": fails})
     world = World().tell("page.viewed", "eve").tell("page.viewed", "anna").add(customer="eve")
     ((reason, detail),) = world.refusals
     assert reason == "internal_error"
@@ -197,14 +198,14 @@ def test_an_event_at_which_an_actor_fails_is_refused_alone(monkeypatch: pytest.M
 
 
 def test_a_timer_at_which_an_actor_fails_is_given_up_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    send = sending.send
+    send = send_commands.send
 
     def fails(someone: Any, *rest: Any, **more: Any) -> Any:
         if someone.key == "eve":
             raise ZeroDivisionError("a defect")
         return send(someone, *rest, **more)
 
-    monkeypatch.setattr(sending, "send", fails)
+    monkeypatch.setattr(send_commands, "send", fails)
     world = World()
     for name in ("anna", "eve", "zoe"):
         world.subscribed(name).add(customer=name)
@@ -331,7 +332,7 @@ def run(world: World, cuts: list[int], cache_bytes: int) -> tuple[Any, ...]:
                 partition=0, load=store.get, definitions=world.definitions, progress=progress,
                 due=[(head(v).due, k) for k, v in store.items()], memory=CacheMemory(cache_bytes),
             )  # fmt: skip
-        changes: Changes = actors.receive(world.records[start:end])
+        changes: BatchChanges = actors.receive(world.records[start:end])
         store.update({k: v for k, v in changes.states if v is not None})
         progress = changes.progress
         effects += [effect.record for effect in changes.effects]

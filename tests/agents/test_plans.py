@@ -7,21 +7,21 @@ from typing import get_args
 
 import pytest
 
-from agents.definitions import Live
+from agents.customer.derived_state import Look
 from agents.effects import Effect
-from agents.partition import PartitionActors
-from agents.plans import Plan
-from agents.standing import Look
-from agents.vocabulary import Part
+from agents.partition.partition import PartitionActors
+from agents.rules.fields import Part
+from agents.workflows.definitions import Live
+from agents.workflows.event_plans import EventPlan
 from schemas.definitions import DEFINITION, canonical, version_of
 from schemas.events import PAYLOADS, TICK
 from schemas.records import Record
 from schemas.stored import Progress
 from schemas.topics import CUSTOMER_EVENTS
-from streams.definitions import read_files
-from streams.demo.shop import story
-from streams.replay import prepared
+from streams.runtime.definitions import read_files
 from streams.settings import Settings
+from streams.tools.demo.shop import story
+from streams.tools.replay import prepared
 
 SCORES = {
     "id": "engagement",
@@ -49,7 +49,7 @@ WELCOME = {
 
 
 @pytest.fixture(scope="module")
-def live() -> dict[str, Plan]:
+def live() -> dict[str, EventPlan]:
     files = {
         str(each["id"]): canonical(DEFINITION.validate_python(each))
         for each in (SCORES, SEGMENTS, WELCOME)
@@ -59,23 +59,25 @@ def live() -> dict[str, Plan]:
     return dict(definitions.live(versions).plans)
 
 
-def looked_at(plan: Plan, *, scored: bool = False, acquired: bool = False) -> set[str]:
+def looked_at(plan: EventPlan, *, scored: bool = False, acquired: bool = False) -> set[str]:
     return {segment.id for segment in plan.looks[scored][acquired].segments}
 
 
-def test_every_event_type_has_a_plan(live: dict[str, Plan]) -> None:
+def test_every_event_type_has_a_plan(live: dict[str, EventPlan]) -> None:
     assert live.keys() == PAYLOADS.keys()
 
 
-def test_what_triggers_a_workflow_begins_runs_and_nothing_else_does(live: dict[str, Plan]) -> None:
+def test_what_triggers_a_workflow_begins_runs_and_nothing_else_does(
+    live: dict[str, EventPlan],
+) -> None:
     assert [type_ for type_, plan in live.items() if plan.begins] == ["list.subscribed"]
 
 
-def test_only_what_counts_is_scored(live: dict[str, Plan]) -> None:
+def test_only_what_counts_is_scored(live: dict[str, EventPlan]) -> None:
     assert [type_ for type_, plan in live.items() if plan.scored] == ["page.viewed"]
 
 
-def test_those_segments_are_looked_at_that_read_what_changes(live: dict[str, Plan]) -> None:
+def test_those_segments_are_looked_at_that_read_what_changes(live: dict[str, EventPlan]) -> None:
     page, order = live["page.viewed"], live["order.completed"]
     assert looked_at(page) == set()
     assert looked_at(page, scored=True) == {"keen"}
@@ -85,7 +87,7 @@ def test_those_segments_are_looked_at_that_read_what_changes(live: dict[str, Pla
 
 
 def test_people_do_what_is_active_and_only_some_of_it_tells_where_they_came_from(
-    live: dict[str, Plan],
+    live: dict[str, EventPlan],
 ) -> None:
     assert live["product.viewed"].active
     assert not live["mail.opened"].active

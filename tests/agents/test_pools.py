@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.pools import Pool, Pools
+from agents.commerce.coupon_pools import Pool, Pools
 from schemas.customer import Customer, encode_customer
-from schemas.customer.shopping import LISTS_OF_CODES, Given
+from schemas.customer.shopping import LISTS_OF_CODES, PoolPosition
 from tests.agents.test_coupons import GIVES, signals
 from tests.agents.test_products import files
 from tests.agents.world import World
@@ -124,7 +124,7 @@ def test_what_release_0_1_has_counted_is_gone_from_a_list_that_nobody_has_asked_
 def test_20_000_codes_take_a_few_bytes() -> None:
     codes = [f"CODE{number:05}" for number in range(20_000)]
     lists = {"v1": Pool(codes), "v2": Pool(codes[::-1])}
-    pools, used = Pools(lists), [Given("v1")]
+    pools, used = Pools(lists), [PoolPosition("v1")]
     first = [pools.next_code(used, "v1") for _ in range(9_000)]
     rest = [pools.next_code(used, "v2") for _ in range(11_000)]
     assert sorted(first + rest) == codes
@@ -134,7 +134,7 @@ def test_20_000_codes_take_a_few_bytes() -> None:
 
 def test_a_list_that_nobody_knows_any_more_stops_the_pool() -> None:
     pools = Pools({"v2": Pool(["A", "B"])})
-    assert pools.next_code([Given("v1", 1)], "v2") == ""
+    assert pools.next_code([PoolPosition("v1", 1)], "v2") == ""
     assert pools.next_code([], "v3") == ""
 
 
@@ -144,7 +144,7 @@ codes_ = st.lists(st.sampled_from("ABCDEFGH"), max_size=10)
 @given(st.lists(st.tuples(codes_, st.integers(0, 6)), min_size=1, max_size=8))
 def test_never_twice_and_none_passed_over(steps: list[tuple[list[str], int]]) -> None:
     pools = Pools({f"v{number}": Pool(codes) for number, (codes, _) in enumerate(steps)})
-    used: list[Given] = []
+    used: list[PoolPosition] = []
     gone: list[str] = []
     for number, (codes, count) in enumerate(steps):
         for _ in range(count):

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from schemas.products import Product
-from streams.products import control_record
+from streams.runtime.product_feed import control_record
 from tests.agents.world import DAY, HOUR, World
 
 CONFIRMATION, GUIDE, REVIEW = "w01-confirmation", "w03-product-guide", "w04-review-request"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from agents.privacy import TWO_YEARS_MS, SoftOptIn, legal_basis
+from agents.sending.legal_basis import TWO_YEARS_MS, SoftOptIn, legal_basis
 from schemas.commands import LegalBasis
 from schemas.reference import of_visitor
 from schemas.signals import CustomerErased, DataRequested

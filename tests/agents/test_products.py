@@ -8,8 +8,8 @@ import pytest
 
 from schemas.definitions import DEFINITION, canonical
 from schemas.products import Product
-from streams.products import control_record
-from streams.yaml_text import read_yaml
+from streams.runtime.product_feed import control_record
+from streams.runtime.yaml_text import read_yaml
 from tests.agents.world import DAY, HOUR, World
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from agents.customer.deliverability import SOFT_LIMIT
 from agents.digests import address_digest
-from agents.reachability import SOFT_LIMIT
 from schemas.commands import SuppressCommand
 from tests.agents.world import DAY, World
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.reception import Received, Reception, Step
+from agents.insights.engagement_statistics import Received, Reception, Step
 from schemas.decisions import Decision
 from schemas.tracking import Hit
 from tests.runtime.parts import START

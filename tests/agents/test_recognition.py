@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import pytest
 
 from agents import digests
-from agents.recognition import DAY_MS, REMEMBERED_MS, Recognition, Sources
-from agents.tracking import SOURCE as PAGES
+from agents.customer.deduplication import DAY_MS, REMEMBERED_MS, Recognition, Sources
+from agents.customer.tracking import SOURCE as PAGES
 from schemas.customer import (
     MEMORY_BYTES,
     ORDER_IDS_BYTES,
@@ -19,7 +19,7 @@ from schemas.customer import (
 )
 from schemas.records import OutRecord
 from schemas.stored import FORMAT, HEAD_SIZE, pack
-from streams.replay import replay_file
+from streams.tools.replay import replay_file
 from tests.agents.world import DAY, FILES, HOUR, MINUTE, START, World
 from tests.replay.test_replay_file import LIVE
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from agents.catalogue import Catalogue
-from agents.recommending import choose, describe
-from agents.replenishment import first_ones, runs_out, together
+from agents.commerce.catalogue import Catalogue
+from agents.commerce.recommendations import choose, describe
+from agents.commerce.replenishment import first_ones, runs_out, together
 from schemas.customer import Customer
 from schemas.customer.runs import Run
-from schemas.customer.shopping import Bought, Cart, Interest, Line, Order, Purchases
+from schemas.customer.shopping import Bought, Cart, Interest, LineItem, Order, Purchases
 from schemas.definitions.steps import Products
 from schemas.money import parse_amount
 from schemas.products import Product
@@ -36,7 +36,7 @@ for number, fields in enumerate(FEED):
 def order(
     id_: str, time: int, *products: str, quantity: int = 1, status: str = "completed"
 ) -> Order:
-    lines = [Line(each, quantity, parse_amount("10.00")) for each in products]
+    lines = [LineItem(each, quantity, parse_amount("10.00")) for each in products]
     return Order(id_, time, parse_amount("10.00"), "EUR", status, lines)  # type: ignore[arg-type]  # one of its words
 
 
@@ -85,13 +85,17 @@ def test_the_other_sources() -> None:
 
 
 def test_what_lies_in_the_cart_also_when_it_is_sold_out_the_dearest_first() -> None:
-    lines = [Line("zucchero", 1), Line("gone", 1), Line("moka", 1, parse_amount("10.00"))]
+    lines = [
+        LineItem("zucchero", 1),
+        LineItem("gone", 1),
+        LineItem("moka", 1, parse_amount("10.00")),
+    ]
     customer = Customer("anna", cart=Cart(lines=lines))
     assert ids("cart", customer, run(cart=0)) == ["moka", "zucchero"]
 
 
 def test_only_what_others_have_reviewed() -> None:
-    customer = Customer("anna", cart=Cart(lines=[Line("moka", 1), Line("tazza", 1)]))
+    customer = Customer("anna", cart=Cart(lines=[LineItem("moka", 1), LineItem("tazza", 1)]))
     wanted = {"from": "cart", "reviewed": True, "at_least": 1}
     assert ids(wanted, customer, run(cart=0)) == ["tazza"]
     del customer.cart.lines[1]
@@ -99,7 +103,7 @@ def test_only_what_others_have_reviewed() -> None:
 
 
 def test_what_is_in_the_cart_already_goes_with_nothing() -> None:
-    customer = Customer("anna", cart=Cart(lines=[Line("moka", 1), Line("tazza", 1)]))
+    customer = Customer("anna", cart=Cart(lines=[LineItem("moka", 1), LineItem("tazza", 1)]))
     assert ids("complements", customer, run(cart=0)) == ["caffè"]
     assert ids({"from": "bestsellers", "at_most": 1}, customer, run(cart=0)) == ["tazza"]
 

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from agents.likelihood import best, difference, needed, wilson
-from agents.results import (
+from agents.insights.experiment_results import (
     DAY,
     Design,
     Missing,
@@ -21,6 +20,7 @@ from agents.results import (
     designs,
     experiments_in,
 )
+from agents.insights.statistics import best, difference, needed, wilson
 from schemas.decisions import Decision
 from schemas.definitions.workflow import Workflow
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agents.worth import add, faded
+from agents.rules.decay import add, faded
 from schemas.customer.person import Score
 from schemas.signals import ScoreChanged
 from tests.agents.world import DAY, START, World

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import standing
-from agents.mistakes import Mistakes
-from agents.segments import compile_segments
-from agents.subject import Subject
-from agents.vocabulary import Vocabulary
-from agents.vocabulary.changing import CHANGED_BY
+from agents.customer import derived_state
+from agents.rules.evaluation import Subject
+from agents.rules.fields import Vocabulary
+from agents.rules.fields.dependencies import CHANGED_BY
+from agents.rules.segments import compile_segments
+from agents.rules.validation_errors import Mistakes
 from schemas.customer import decode_customer
 from schemas.definitions import DEFINITION, canonical
 from schemas.definitions.shop import Segments
@@ -352,6 +352,6 @@ def test_segments_are_right_at_every_instant(steps: list[Any], merges: bool) -> 
 
 
 def test_the_property_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standing, "_await", lambda customer, turns: None)
+    monkeypatch.setattr(derived_state, "_await", lambda customer, turns: None)
     there = World(ALL).order()
     assert differences(there, there.now + 4 * DAY * 1000, ("anna",))

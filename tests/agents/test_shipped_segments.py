@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from agents.segments import compile_segments
-from agents.vocabulary import Vocabulary
+from agents.rules.fields import Vocabulary
+from agents.rules.segments import compile_segments
 from schemas.definitions import DEFINITION
 from schemas.definitions.shop import Segment, Segments
-from streams.yaml_text import read_yaml
+from streams.runtime.yaml_text import read_yaml
 from tests.agents.world import FILES
 
 TEXT = (Path(__file__).parents[2] / "workflows" / "segments.yaml").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.products import Product
-from streams.products import control_record
+from streams.runtime.product_feed import control_record
 from tests.agents.test_products import files
 from tests.agents.world import HOUR, World
 

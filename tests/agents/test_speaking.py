@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.speaking import is_customers
+from agents.customer.speaker import is_customers
 from schemas.customer import Customer, encode_customer
 from schemas.origin import Origin
 from schemas.records import OutRecord, Record

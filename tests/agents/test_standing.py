@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents import standing
-from agents.subject import Subject
+from agents.customer import derived_state
+from agents.rules.evaluation import Subject
 from schemas.signals import SegmentChanged
 from tests.agents.test_products import files
 from tests.agents.world import DAY, HOUR, World
@@ -196,7 +196,10 @@ def test_membership_is_always_what_the_conditions_say(story: list[tuple[object, 
             subject = Subject(customer, moment, rules=live)
             every = live.standing.segmentation.all
             said = sorted(each.id for each in every if each.check(subject))
-            if moment == world.now or customer.watches.get(standing.SEGMENTS, moment + 1) > moment:
+            if (
+                moment == world.now
+                or customer.watches.get(derived_state.SEGMENTS, moment + 1) > moment
+            ):
                 assert customer.segments == said
 
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from agents.tracking import BURST_LINKS, SOURCE, TOO_FAST_MS, Visit, judge, most_allowed
+from agents.customer.tracking import BURST_LINKS, SOURCE, TOO_FAST_MS, Visit, judge, most_allowed
 from schemas.commands import TrackingMode
 from schemas.tracking import MODES, strictest
 from tests.agents.world import FILES, World, changed

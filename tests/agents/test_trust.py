@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agents.coupons import POOL_PREFIX
+from agents.commerce.coupons import POOL_PREFIX
 from schemas.events import INTERNAL_TYPES, PRODUCTS, RETRY, WORKFLOWS
 from schemas.origin import Origin
 from schemas.outcomes import OUTCOMES

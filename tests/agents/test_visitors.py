@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.partition import PartitionActors
-from agents.visitors import HOURS_KEPT, NO_LIMITS, Forgetting, Limits
+from agents.customer.visitors import HOURS_KEPT, NO_LIMITS, VisitorExpiry, VisitorLimits
+from agents.partition.partition import PartitionActors
 from schemas.customer import Customer, decode_customer
 from schemas.decisions import Decision
 from schemas.records import Record
@@ -22,8 +22,8 @@ from tests.agents.test_products import feed
 from tests.agents.test_segments import segments
 from tests.agents.world import DAY, HOUR, START, World
 
-NINETY = Limits(days=90)
-THREE_AN_HOUR = Limits(per_second=3 / 3600)
+NINETY = VisitorLimits(days=90)
+THREE_AN_HOUR = VisitorLimits(per_second=3 / 3600)
 
 
 PRICE_DROP = """
@@ -193,7 +193,7 @@ scripts = st.lists(
     ),
     max_size=40,
 )
-TIGHT = Limits(days=30, per_second=2 / 3600)
+TIGHT = VisitorLimits(days=30, per_second=2 / 3600)
 
 
 def play(script: Script) -> World:
@@ -253,8 +253,9 @@ class Reader:
             self.actors = self._open()
 
     def _forgotten(self, changed: set[bytes]) -> list[tuple[bytes, None]]:
-        """Those who were forgotten before this batch, as `streams/forgetting.py` finds them."""
-        forgetting = Forgetting(TIGHT)
+        """Those who were forgotten before this batch, as `streams/runtime/visitor_expiry.py` finds
+        them."""
+        forgetting = VisitorExpiry(TIGHT)
         forgetting.pass_to(self.progress.log_time)
         return [
             (key, None)
@@ -275,7 +276,7 @@ class Reader:
 
 def known(store: dict[bytes, bytes], now: int) -> dict[bytes, bytes]:
     """Return what is kept of those who are not forgotten."""
-    forgetting = Forgetting(TIGHT)
+    forgetting = VisitorExpiry(TIGHT)
     forgetting.pass_to(now)
     return {
         key: stored
@@ -303,7 +304,7 @@ def test_neither_crashes_nor_removals_change_anything(script: Script, seed: int)
 
 
 def test_release_0_1_left_no_day_and_its_visitors_go_by_their_last_event() -> None:
-    forgetting = Forgetting(NINETY)
+    forgetting = VisitorExpiry(NINETY)
     forgetting.pass_to(START)
     day = DAY * 1000
     kept = Customer(key="v", first_seen=1, last_seen=START - 89 * day)

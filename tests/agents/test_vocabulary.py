@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from agents.comparisons import POSSIBLE
-from agents.conditions import compile_condition
-from agents.subject import Subject
-from agents.vocabulary import Vocabulary
-from agents.vocabulary.changing import CHANGED_BY, events_of
+from agents.rules.comparisons import POSSIBLE
+from agents.rules.conditions import compile_condition
+from agents.rules.evaluation import Subject
+from agents.rules.fields import Vocabulary
+from agents.rules.fields.dependencies import CHANGED_BY, events_of
 from schemas.customer import encode_customer
 from schemas.customer.shopping import (
     INTERESTS_KEPT,

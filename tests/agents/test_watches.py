@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.days import Day, next_yearly, parse_day
+from agents.rules.days import Day, next_yearly, parse_day
 from schemas.definitions import DEFINITION, canonical
 from tests.agents.world import DAY, FILES, HOUR, START, World
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.windows import day_of, is_quiet, next_day, quiet_ends
+from agents.rules.local_time import day_of, is_quiet, next_day, quiet_ends
 from schemas.instant import parse_instant, to_rfc3339
 
 ZONES = ("Europe/Rome", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe",

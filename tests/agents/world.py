@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from agents.cache import CacheMemory
-from agents.changes import Counts, Poisoned
-from agents.definitions import Definitions
+from agents.customer.visitors import NO_LIMITS, VisitorLimits
 from agents.effects import Effect
-from agents.partition import PartitionActors
-from agents.visitors import NO_LIMITS, Limits
-from schemas.aside import SetAside
+from agents.partition.batch import BatchCounts, Poisoned
+from agents.partition.cache import CacheMemory
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from schemas.commands import CancelCommand, SendCommand
 from schemas.customer import Customer, decode_customer
 from schemas.decisions import Decision
@@ -26,12 +25,13 @@ from schemas.events import TICK, WORKFLOWS, Event
 from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record
 from schemas.reference import of_visitor
+from schemas.set_aside import SetAside
 from schemas.signals import ScoreChanged
-from schemas.signing import Signer
+from schemas.signing import RecordSigner
 from schemas.stored import HELD_BACK_PREFIX, PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
-from streams.definitions import read_files
-from streams.yaml_text import read_yaml
+from streams.runtime.definitions import read_files
+from streams.runtime.yaml_text import read_yaml
 
 START = 1_772_445_600_000
 """2026-03-02T10:00:00Z, a Monday, 11:00 in Rome."""
@@ -68,8 +68,8 @@ class World:
         files: Mapping[str, bytes] = FILES,
         *,
         cache_bytes: int = 1 << 30,
-        limits: Limits = NO_LIMITS,
-        signer: Signer | None = None,
+        limits: VisitorLimits = NO_LIMITS,
+        signer: RecordSigner | None = None,
     ) -> None:
         """With a `signer` what is Ritorno's own has to be signed, and what actors say is."""
         self.signer = signer
@@ -81,7 +81,7 @@ class World:
         self.records: list[Record] = []
         self.effects: list[Effect] = []
         self.aside: list[SetAside] = []
-        self.counts: list[Counts] = []
+        self.counts: list[BatchCounts] = []
         self.store: dict[bytes, bytes] = {}
         self.now = START
         self._cache_bytes = cache_bytes
@@ -90,7 +90,7 @@ class World:
         self.actors = self.build()
 
     @classmethod
-    def of(cls, *texts: str, limits: Limits = NO_LIMITS) -> World:
+    def of(cls, *texts: str, limits: VisitorLimits = NO_LIMITS) -> World:
         """Return a world in which only these definitions are live, written as in their files."""
         definitions = [DEFINITION.validate_python(read_yaml(text)) for text in texts]
         return cls({each.id: canonical(each) for each in definitions}, limits=limits)

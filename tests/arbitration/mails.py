@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from agents.arbitration import Candidate, remember
+from agents.sending.arbitration import Candidate, remember
 from schemas.customer import Customer
 from schemas.customer.consent import Consent
 from schemas.customer.mail import Sent
@@ -18,8 +18,8 @@ from schemas.definitions.shop import Policy
 from schemas.definitions.steps import SendStep
 from schemas.definitions.workflow import Workflow
 from schemas.instant import to_datetime
-from streams.definitions import read_files
-from streams.yaml_text import read_yaml
+from streams.runtime.definitions import read_files
+from streams.runtime.yaml_text import read_yaml
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from agents.arbitration import (
-    Verdict,
+from agents.sending.arbitration import (
+    PolicyDecision,
     arbitrate,
     expiry,
     give_back,
@@ -28,7 +28,7 @@ TIRED = policy("fatigue: {ignored: 8, unsubscribed: 30d, caps: [{at_most: 1, per
 
 def test_without_a_policy_nothing_is_held() -> None:
     crowded = anna(sent=[mail(NOON)] * 60)
-    assert judge(crowded, candidate("promotional"), NOON, None) == Verdict(
+    assert judge(crowded, candidate("promotional"), NOON, None) == PolicyDecision(
         "send", "due", basis="consent"
     )
 
@@ -46,7 +46,9 @@ def test_what_may_not_go_at_all() -> None:
 def test_it_expires_at_its_instant_and_says_what_held_it() -> None:
     waiting = candidate(expires=NOON, held_for="frequency_cap")
     assert judge(anna(), waiting, NOON - 1, NIGHT).action == "send"
-    assert judge(anna(), waiting, NOON, NIGHT) == Verdict("skip", "expired", detail="frequency_cap")
+    assert judge(anna(), waiting, NOON, NIGHT) == PolicyDecision(
+        "skip", "expired", detail="frequency_cap"
+    )
 
 
 def test_how_long_it_may_be_held() -> None:
@@ -75,7 +77,7 @@ def test_quiet_hours_are_those_of_the_customer(zone: str, now: str, again: str |
     if again is None:
         assert verdict.action == "send"
     else:
-        assert verdict == Verdict("hold", "quiet_hours", parse_instant(again), "21:00-09:00")
+        assert verdict == PolicyDecision("hold", "quiet_hours", parse_instant(again), "21:00-09:00")
 
 
 @pytest.mark.row("R02")
@@ -84,7 +86,7 @@ def test_a_day_is_a_calendar_day_of_the_customer() -> None:
     midnight = parse_instant("2026-03-02T23:00:00Z")
     customer = anna(sent=[mail(evening)])
     verdict = judge(customer, candidate(), evening + 1, DAILY)
-    assert verdict == Verdict("hold", "frequency_cap", midnight, "1 per day")
+    assert verdict == PolicyDecision("hold", "frequency_cap", midnight, "1 per day")
     assert judge(customer, candidate(), midnight, DAILY).action == "send"
     customer.profile.zone = "America/New_York"
     assert judge(customer, candidate(), midnight, DAILY).again == midnight + 6 * HOUR
@@ -93,7 +95,7 @@ def test_a_day_is_a_calendar_day_of_the_customer() -> None:
 def test_a_span_has_both_its_ends() -> None:
     customer = anna(sent=[mail(NOON), mail(NOON + DAY), mail(NOON + 2 * DAY)])
     verdict = judge(customer, candidate(), NOON + 3 * DAY, WEEKLY)
-    assert verdict == Verdict("hold", "frequency_cap", NOON + 7 * DAY + 1, "3 per 7d")
+    assert verdict == PolicyDecision("hold", "frequency_cap", NOON + 7 * DAY + 1, "3 per 7d")
     assert judge(customer, candidate(), NOON + 7 * DAY, WEEKLY).action == "hold"
     assert judge(customer, candidate(), NOON + 7 * DAY + 1, WEEKLY).action == "send"
 
@@ -107,7 +109,7 @@ def test_a_cap_of_one_workflow_counts_its_own_mails_only() -> None:
     own = policy("caps: [{at_most: 1, per: 30d, workflow: w}]")
     customer = anna(sent=[mail(NOON, workflow="w"), mail(NOON, workflow="v")])
     verdict = judge(customer, candidate(workflow="w"), NOON + DAY, own)
-    assert verdict == Verdict("hold", "frequency_cap", NOON + 30 * DAY + 1, "1 per 30d of w")
+    assert verdict == PolicyDecision("hold", "frequency_cap", NOON + 30 * DAY + 1, "1 per 30d of w")
     assert judge(customer, candidate(workflow="v"), NOON + DAY, own).action == "send"
 
 
@@ -135,7 +137,7 @@ def test_ten_mails_make_the_mix() -> None:
     assert judge(anna(sent=nine), candidate("informative"), now, MIX).action == "send"
     # A fourth of ten: it has to wait until only eight of the nine are in the span with it.
     verdict = judge(anna(sent=nine), candidate("promotional"), now, MIX)
-    assert verdict == Verdict("hold", "mix", NOON + 30 * DAY + 1, "4 of 10 in 30d")
+    assert verdict == PolicyDecision("hold", "mix", NOON + 30 * DAY + 1, "4 of 10 in 30d")
     assert judge(anna(sent=nine), candidate("promotional"), verdict.again - 1, MIX).action == "hold"
     assert judge(anna(sent=nine), candidate("promotional"), verdict.again, MIX).action == "send"
     # The tenth may be informative and still complete a window with four.
@@ -166,7 +168,7 @@ def test_who_ignores_gets_fewer() -> None:
     assert judge(customer, candidate(), NOON + DAY, TIRED).action == "send"
     customer.ignored = 8
     verdict = judge(customer, candidate(), NOON + DAY, TIRED)
-    assert verdict == Verdict("hold", "fatigue", NOON + 6 * DAY + 1, "8 ignored: 1 per 6d")
+    assert verdict == PolicyDecision("hold", "fatigue", NOON + 6 * DAY + 1, "8 ignored: 1 per 6d")
     assert judge(customer, candidate(), NOON + 7 * DAY, TIRED).action == "send"  # a weekly series
 
 
@@ -175,7 +177,9 @@ def test_who_asks_for_less_gets_fewer() -> None:
     customer = anna(sent=[mail(NOON)])
     customer.profile.mail_frequency = "less"
     verdict = judge(customer, candidate(), NOON + DAY, TIRED)
-    assert verdict == Verdict("hold", "fatigue", NOON + 6 * DAY + 1, "asked for less: 1 per 6d")
+    assert verdict == PolicyDecision(
+        "hold", "fatigue", NOON + 6 * DAY + 1, "asked for less: 1 per 6d"
+    )
     customer.profile.mail_frequency = "normal"
     assert judge(customer, candidate(), NOON + DAY, TIRED).action == "send"
 
@@ -185,7 +189,9 @@ def test_who_left_a_list_gets_fewer_for_a_while() -> None:
     customer = anna(sent=[mail(NOON + 28 * DAY)])
     customer.left_list = NOON
     verdict = judge(customer, candidate(), NOON + 29 * DAY, TIRED)
-    assert verdict == Verdict("hold", "fatigue", NOON + 30 * DAY + 1, "left a list: 1 per 6d")
+    assert verdict == PolicyDecision(
+        "hold", "fatigue", NOON + 30 * DAY + 1, "left a list: 1 per 6d"
+    )
     assert judge(customer, candidate(), verdict.again, TIRED).action == "send"
 
 
@@ -253,7 +259,7 @@ def test_the_best_goes_and_the_others_are_outranked() -> None:
     low, high = candidate(workflow="low", priority=1), candidate(workflow="high", priority=2)
     gone = candidate(workflow="gone", expires=NOON)
 
-    def send(each: object, verdict: Verdict) -> None:
+    def send(each: object, verdict: PolicyDecision) -> None:
         sent.append((each, verdict))
         take(customer, each, NOON, DAILY)  # type: ignore[arg-type]  # a candidate
 
@@ -261,11 +267,11 @@ def test_the_best_goes_and_the_others_are_outranked() -> None:
     assert [(each.workflow.id, verdict.action) for each, verdict in sent] == [("high", "send")]
     midnight = NOON + 12 * HOUR
     assert others == [
-        (gone, Verdict("skip", "expired")),
-        (low, Verdict("hold", "outranked", midnight, "high only")),
+        (gone, PolicyDecision("skip", "expired")),
+        (low, PolicyDecision("hold", "outranked", midnight, "high only")),
     ]
     assert arbitrate(customer, [low], NOON, DAILY, send) == [
-        (low, Verdict("hold", "frequency_cap", midnight, "1 per day"))
+        (low, PolicyDecision("hold", "frequency_cap", midnight, "1 per day"))
     ]
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from agents import arbitration
-from agents.partition import PartitionActors
+from agents.partition.partition import PartitionActors
+from agents.sending import arbitration
 from schemas.stored import Progress
 from tests.arbitration.crowd import Crowd, check, decisions
 from tests.arbitration.test_rules_can_fail import (

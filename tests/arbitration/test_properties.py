@@ -12,7 +12,7 @@ from typing import NamedTuple
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agents.arbitration import Candidate, Verdict, arbitrate, judge
+from agents.sending.arbitration import Candidate, PolicyDecision, arbitrate, judge
 from schemas.customer import Customer
 from schemas.definitions.shop import Policy
 from tests.arbitration.mails import (
@@ -132,7 +132,7 @@ class Life:
                 self._check_again(each, verdict)
                 self.waiting[each.run.id] = (each, min(verdict.again, each.expires))
 
-    def _send(self, each: Candidate, _: Verdict) -> None:
+    def _send(self, each: Candidate, _: PolicyDecision) -> None:
         for other, _ in self.waiting.values():
             better = other.workflow.priority > each.workflow.priority
             assert not better or self._would(other) != "send", "the better one goes first"
@@ -144,7 +144,7 @@ class Life:
     def _would(self, each: Candidate) -> str:
         return judge(self.customer, each, self.now, self.policy).action
 
-    def _check_again(self, each: Candidate, verdict: Verdict) -> None:
+    def _check_again(self, each: Candidate, verdict: PolicyDecision) -> None:
         """It may go at that instant, if nothing else does, and at none before."""
         forever = each._replace(expires=verdict.again + 1)
         assert verdict.again > self.now

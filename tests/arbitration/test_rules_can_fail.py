@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from agents import arbitration, limits, windows
-from agents.arbitration import Verdict
+from agents.rules import local_time
+from agents.sending import arbitration, limits
+from agents.sending.arbitration import PolicyDecision
 from schemas.customer import Customer
 from tests.arbitration import test_properties
 from tests.arbitration.test_properties import live, live_a_crowded_year, live_twice, lives
@@ -62,7 +63,7 @@ def only_the_longest_window_counts(patch: Patch) -> None:
         mails, several = len(recent) + 1, sum(recent) + promotional
         if mails < mix.from_mails or not limits._too_many(several, mails, mix):
             return None
-        return limits.Hold("mix", sent[-len(recent)].time + mix.span + 1, "")
+        return limits.PolicyHold("mix", sent[-len(recent)].time + mix.span + 1, "")
 
     patch.setattr(limits, "_mix", longest)
 
@@ -87,7 +88,7 @@ def one_look_is_enough(patch: Patch) -> None:
     """As the first version did it: an informative mail that makes room for an offer is not seen."""
 
     def once(customer: Customer, candidates: Any, now: int, policy: Any, send: Any) -> Any:
-        others: list[tuple[Any, Verdict]] = []
+        others: list[tuple[Any, PolicyDecision]] = []
         for each in arbitration.rank(customer, candidates, now, policy):
             verdict = arbitration.judge(customer, each, now, policy)
             if verdict.action == "send":
@@ -100,7 +101,7 @@ def one_look_is_enough(patch: Patch) -> None:
 
 
 def the_day_is_over_at_the_same_hour(patch: Patch) -> None:
-    patch.setattr(windows, "next_day", lambda instant, zone: instant + 86_400_000)
+    patch.setattr(local_time, "next_day", lambda instant, zone: instant + 86_400_000)
 
 
 BREAKS = [

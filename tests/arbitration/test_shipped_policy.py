@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from agents.changes import Changes, Counts
+from agents.partition.batch import BatchChanges, BatchCounts
 from schemas.decisions import Decision
 from schemas.definitions import DEFINITION, canonical
 from schemas.instant import parse_instant
 from schemas.stored import Progress
-from streams.monitoring.metrics import Metrics
+from streams.operate.metrics import Metrics
 from tests.agents.world import DAY, HOUR, MINUTE, SHIPPED, START, World
 
 TEN = 23 * HOUR
@@ -139,7 +139,7 @@ def test_what_was_held_says_since_when() -> None:
     sent = next(each for each in decided if each.decision == "sent")
     assert sent.held_since == START + NIGHT * 1000
     metrics = Metrics()
-    changes = Changes(told.effects, [], Progress(), Counts())
+    changes = BatchChanges(told.effects, [], Progress(), BatchCounts())
     metrics.committed(0, changes)
     read = metrics.registry.get_sample_value
     assert read("ritorno_mail_hold_seconds_sum", {"result": "sent"}) == 11 * HOUR

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from agents.digests import derived_id
-from agents.mailer.settings import SigningKey
-from agents.mailer.tokens import Tokens, Unsubscribe
-from agents.mailer.verp import ReturnAddresses
+from agents.mail.message.tokens import Tokens, Unsubscribe
+from agents.mail.message.verp import ReturnAddresses
+from agents.mail.settings import SigningKey
 from streams.clock import VirtualClock
-from streams.mail.inbound.intake import Intake
+from streams.mail.inbound.intake import ReturnIntake
 from streams.mail.inbound.kept import KeptMessages
-from streams.mail.inbound.opening import Links
+from streams.mail.inbound.sources import UnsubscribeLinks
 from streams.topology import CUSTOMER_EVENTS
 from tests.bounces.messages import report
 from tests.keys import SIGNER
@@ -55,10 +55,10 @@ class Bench:
         self.keep = keep
         self.counted = Counted()
         self.clock = VirtualClock(START)
-        self.intake = Intake(
+        self.intake = ReturnIntake(
             log=log,
             returns=RETURNS,
-            read_link=Links(TOKENS).read,
+            read_link=UnsubscribeLinks(TOKENS).read,
             clock=self.clock,
             metrics=self.counted,
             kept=KeptMessages(keep, self.clock, days=90),

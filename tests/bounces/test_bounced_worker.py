@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from aiosmtplib import SMTP
 
-from agents.mailer.suppression import AddressHashes
+from agents.mail.suppression import AddressHashes
 from schemas.records import Record
 from streams.clock import VirtualClock
-from streams.configured import record_signer, signing_keys
-from streams.logs.embedded import EmbeddedLog
+from streams.mail.suppressions import Author, release
+from streams.runtime.factories import record_signer, signing_keys
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.runtime.worker import Worker
 from streams.settings import Settings
-from streams.suppressions import Author, release
 from streams.topology import CUSTOMER_EVENTS, SUPPRESSIONS
-from streams.worker import Worker
 from tests.bounces.bench import bounce
 from tests.runtime.parts import START
 from tests.runtime.test_worker import (

@@ -7,10 +7,10 @@ from typing import get_args
 
 import pytest
 
-from agents.mailer.bounces.addresses import tidy
-from agents.mailer.bounces.reading import classify
-from agents.mailer.bounces.reasons import KINDS, meaning
-from agents.mailer.bounces.verdict import Returned
+from agents.mail.bounces.addresses import tidy
+from agents.mail.bounces.reading import classify
+from agents.mail.bounces.reasons import KINDS, meaning
+from agents.mail.bounces.verdict import Returned
 from schemas.outcomes import ReturnReason
 from tests.bounces.messages import feedback, notice, report
 from tests.bounces.shapes import SHAPES, Shape

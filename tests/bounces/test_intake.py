@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from agents.digests import address_digest
-from agents.mailer.settings import SigningKey
-from agents.mailer.verp import ReturnAddresses
+from agents.mail.message.verp import ReturnAddresses
+from agents.mail.settings import SigningKey
 from streams.log import LogError
 from streams.partitioner import partition_of
 from streams.topology import CUSTOMER_EVENTS

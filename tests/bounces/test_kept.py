@@ -11,7 +11,7 @@ import pytest
 from streams.clock import VirtualClock
 from streams.log import Log
 from streams.mail.inbound.kept import DAY_MS, EVERY_MS, KeptMessages
-from streams.mail.inbound.opening import KEPT, Inbound
+from streams.mail.inbound.sources import KEPT, Inbound
 from streams.settings import Settings
 from tests.bounces.bench import Bench, Counted, bench, bounce
 from tests.mailer.samples import SETTINGS

@@ -13,7 +13,7 @@ import pytest
 from streams.log import LogError
 from streams.mail.inbound.imap import ImapError, ImapPoller, Mailbox, parse_imap
 from streams.mail.inbound.maildir import Maildir
-from streams.mail.inbound.watch import Watch
+from streams.mail.inbound.polling import MailboxPoller
 from tests.bounces.bench import Bench, bench, bounce
 from tests.bounces.dovecot import CERTIFICATE, PASSWORD, Dovecot, installed, running
 
@@ -89,7 +89,9 @@ async def test_a_watch_goes_on_after_a_failure(at: Bench, box: mailbox.Maildir) 
 
     box.add(bounce())
     at.log.fault = lambda *_: 0
-    watch = Watch(Maildir(path(box), at.intake), "maildir", at.counted, every=5, pause=pause)
+    watch = MailboxPoller(
+        Maildir(path(box), at.intake), "maildir", at.counted, every=5, pause=pause
+    )
     watch.start()
     assert await pauses.get() == 10
     go_on.release()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agents.mailer.bounces.reading import classify
-from agents.mailer.bounces.verdict import Verdict
+from agents.mail.bounces.reading import classify
+from agents.mail.bounces.verdict import BounceVerdict
 from schemas.events.fields import is_address
 from tests.bounces.real import MESSAGES, address_digest, chosen, names, sample
 
@@ -24,7 +24,7 @@ def _present() -> None:
 
 
 @pytest.fixture(scope="module")
-def verdicts() -> dict[str, Verdict]:
+def verdicts() -> dict[str, BounceVerdict]:
     return {name: classify((MESSAGES / name).read_bytes()) for name in names()}
 
 
@@ -32,31 +32,31 @@ def test_the_sample_is_drawn_by_chance() -> None:
     assert sorted(sample()) == sorted(chosen(60))
 
 
-def test_coverage(verdicts: dict[str, Verdict]) -> None:
+def test_coverage(verdicts: dict[str, BounceVerdict]) -> None:
     understood = [verdict for verdict in verdicts.values() if verdict.first.kind != "unknown"]
     assert len(understood) / len(verdicts) >= REACHED > WANTED
 
 
-def test_kinds_are_right(verdicts: dict[str, Verdict]) -> None:
+def test_kinds_are_right(verdicts: dict[str, BounceVerdict]) -> None:
     wrong = {name: (label.kind, verdicts[name].first.kind)
              for name, label in sample().items()
              if verdicts[name].first.kind != label.kind}  # fmt: skip
     assert len(wrong) / 60 <= 1 - REACHED, wrong
 
 
-def test_nobody_is_suppressed_by_mistake(verdicts: dict[str, Verdict]) -> None:
+def test_nobody_is_suppressed_by_mistake(verdicts: dict[str, BounceVerdict]) -> None:
     hard = [name for name, label in sample().items()
             if verdicts[name].first.kind == "hard" and label.kind != "hard"]  # fmt: skip
     assert hard == []
 
 
-def test_addresses_are_right(verdicts: dict[str, Verdict]) -> None:
+def test_addresses_are_right(verdicts: dict[str, BounceVerdict]) -> None:
     wrong = [name for name, label in sample().items()
              if address_digest(name, verdicts[name].first.address) != label.address]  # fmt: skip
     assert len(wrong) / 60 <= 1 - REACHED, wrong
 
 
-def test_every_address_is_one(verdicts: dict[str, Verdict]) -> None:
+def test_every_address_is_one(verdicts: dict[str, BounceVerdict]) -> None:
     """Or is missing, where a complaint hides it."""
     found = {name: verdict.first.address for name, verdict in verdicts.items()}
     missing = [name for name, address in found.items() if not address]

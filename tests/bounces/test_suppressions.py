@@ -7,13 +7,13 @@ import asyncio
 import pytest
 
 from agents.digests import derived_id
-from agents.mailer.settings import SigningKey
-from agents.mailer.suppression import AddressHashes, Suppressed, Suppressions
+from agents.mail.settings import SigningKey
+from agents.mail.suppression import AddressHashes, Suppressed, Suppressions
 from schemas.commands import SendCommand, SuppressCommand
 from schemas.records import OutRecord
 from schemas.suppressions import Suppression, SuppressionReason, SuppressionScope
-from streams.mail.suppressing import SuppressionList
-from streams.suppressions import Author, read_list, release, suppress
+from streams.mail.suppression_list import SuppressionList
+from streams.mail.suppressions import Author, read_list, release, suppress
 from streams.topology import CUSTOMER_EVENTS, SUPPRESSIONS
 from tests.keys import SIGNER
 from tests.mailer.samples import send

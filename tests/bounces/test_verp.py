@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.digests import derived_id
-from agents.mailer.settings import SigningKey
-from agents.mailer.verp import LONGEST_LOCAL_PART, BadReference, Reference, ReturnAddresses
+from agents.mail.message.verp import LONGEST_LOCAL_PART, BadReference, Reference, ReturnAddresses
+from agents.mail.settings import SigningKey
 from schemas.reference import of_visitor
 
 KEYS = (SigningKey("k1", "a secret of some length"),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streams.words.triggers import ends, trigger
+from streams.messages.triggers import ends, trigger
 from tests.catalogue.rows import CONVERSATIONS, RULES, conversations, rules
 
 FILE = Path(__file__).parents[2] / "docs" / "catalogue.md"

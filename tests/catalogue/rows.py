@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from schemas.definitions.steps import SendStep
 from schemas.definitions.workflow import Workflow
-from streams.workflow_files.reading import read_directory
+from streams.runtime.definition_files import read_directory
 
 TESTS = Path(__file__).parents[1]
 WORKFLOWS = TESTS.parent / "workflows"

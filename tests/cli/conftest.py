@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 import structlog
 
-from streams.cli import run_arguments
+from streams.tools.cli import run_arguments
 
 
 class Done(NamedTuple):

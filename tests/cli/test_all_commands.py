@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from streams.cli.commands import COMMANDS as COMMANDS_OF_THE_FIRST_LEVEL
-from streams.cli.commands import load
-from streams.cli.console import LANGUAGE, OUTPUT
+from streams.tools.cli.commands import COMMANDS as COMMANDS_OF_THE_FIRST_LEVEL
+from streams.tools.cli.commands import load
+from streams.tools.cli.console import LANGUAGE, OUTPUT
 
 WITHOUT_RESULT = {"worker", "workflows graph"}
 """One runs until it is stopped; what the other prints is a picture."""

@@ -16,9 +16,9 @@ from schemas.customer.consent import Consent, Subscription
 from schemas.records import OutRecord, Record
 from schemas.reference import of_visitor
 from streams.clock import SystemClock
-from streams.configured import log_from
 from streams.log import Log
 from streams.partitioner import partition_of
+from streams.runtime.factories import log_from
 from streams.settings.loading import load_settings
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
 from tests.cli.conftest import Ritorno
@@ -185,7 +185,7 @@ def test_a_letter_is_sent_again_once_after_the_fix(
     def fixed(line: bytes, **_: Any) -> Any:
         return real(line.replace(b'"-5"', b'"5"'))
 
-    from streams import dead_letters  # noqa: PLC0415  # the fix is deployed here
+    from streams.operate import dead_letters  # noqa: PLC0415  # the fix is deployed here
 
     real = dead_letters.parse_published
     monkeypatch.setattr(dead_letters, "parse_published", fixed)

@@ -21,11 +21,11 @@ from schemas.events import RETRY
 from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord, Record
 from schemas.retry import Retry, encode_retry
-from schemas.signing import NotSigned, Signer
-from streams import dead_letters
+from schemas.signing import NotSigned, RecordSigner
 from streams.clock import VirtualClock
-from streams.dead_letters import open_letters, resend
-from streams.logs.embedded import MAX_RECORD_BYTES, EmbeddedLog
+from streams.operate import dead_letters
+from streams.operate.dead_letters import open_letters, resend
+from streams.runtime.logs.embedded import MAX_RECORD_BYTES, EmbeddedLog
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS, topics
 from tests.keys import SIGNER
 
@@ -142,7 +142,7 @@ async def test_what_we_have_not_refused_is_not_signed_again(log: EmbeddedLog) ->
             Record(CUSTOMER_EVENTS, 2, 7, START, *original), reason="r", detail="", time=START
         )
         ours = signed_letter(letter, SIGNER)
-        copies = [letter, signed_letter(letter, Signer([("k1", "somebody's own secret")]))]
+        copies = [letter, signed_letter(letter, RecordSigner([("k1", "somebody's own secret")]))]
         copies += [with_header(ours, "dl_offset", b"8"), with_header(ours, "dl_partition", b"1")]
         copies += [with_header(ours, "dl_time", b"2026-03-01T09:30:01Z")]
         await log.append(DEAD_LETTERS, 0, copies)

@@ -8,10 +8,10 @@ from pathlib import Path
 import dkim
 import pytest
 
-from agents.mailer.compose import Composer
-from agents.mailer.dkim import DkimKey, Signer, read_key
-from streams.configured import mail_settings
+from agents.mail.message.compose import Composer
+from agents.mail.message.dkim import DkimKey, DkimSigner, read_key
 from streams.mail.templates import load_renderer
+from streams.runtime.factories import mail_settings
 from streams.settings.loading import load_settings
 from tests.cli.conftest import Ritorno
 from tests.mailer.samples import send
@@ -30,7 +30,7 @@ def test_a_new_key_signs_what_its_record_verifies(ritorno: Ritorno, algorithm: s
     path = Path(made["file"])
     assert path.stat().st_mode & 0o777 == 0o600
     key = DkimKey("shop.example", "r2026", read_key(path.read_bytes()))
-    signature = Signer([key]).sign(HEAD, BODY, time=TIME)
+    signature = DkimSigner([key]).sign(HEAD, BODY, time=TIME)
     record = made["value"].encode()
     assert dkim.verify(signature + HEAD + b"\r\n" + BODY, dnsfunc=lambda name, timeout=5: record)
 

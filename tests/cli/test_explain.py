@@ -14,11 +14,11 @@ from schemas.customer import Customer, encode_customer, encode_erased
 from schemas.decisions import Decision
 from schemas.records import OutRecord
 from streams.clock import SystemClock
-from streams.configured import log_from
+from streams.messages.decisions import with_detail
 from streams.partitioner import partition_of
+from streams.runtime.factories import log_from
 from streams.settings.loading import load_settings
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, FACTS
-from streams.words.decisions import with_detail
 from tests.agents.world import DAY, HOUR, SHIPPED, World
 from tests.cli.conftest import Ritorno, ritorno
 

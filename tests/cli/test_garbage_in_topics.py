@@ -14,9 +14,9 @@ from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord
 from schemas.stored import ORIGIN_PREFIX, PROGRESS_KEY, pack
 from streams.clock import SystemClock
-from streams.logs.embedded import EmbeddedLog
 from streams.partitioner import partition_of
-from streams.skipping import NAMED
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.runtime.skipped_records import NAMED
 from streams.topology import EMBEDDED_PARTITIONS, topics
 from tests.cli.conftest import Ritorno
 from tests.cli.test_all_commands import COMMANDS

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from schemas.records import OutRecord
 from schemas.topics import FACTS
 from streams.clock import SystemClock
-from streams.configured import log_from
+from streams.runtime.factories import log_from
 from streams.settings.loading import load_settings
 from streams.topology import topics
 from tests.agents.test_reception import decision, hit

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agents.mailer.compose import Composer
+from agents.mail.message.compose import Composer
 from schemas.commands import Command, Control
 from schemas.events import Event
 from schemas.outcomes import MailEngaged
@@ -18,7 +18,6 @@ from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
 from schemas.wire import to_record
 from streams.clock import SystemClock
-from streams.configured import log_from
 from streams.log import Log
 from streams.mail.mailer import MailerRuntime
 from streams.mail.relay import parse_relay
@@ -26,9 +25,10 @@ from streams.mail.smtp import SmtpPool
 from streams.mail.templates import load_renderer
 from streams.mail.webhooks import Webhooks
 from streams.partitioner import partition_of
+from streams.runtime.factories import log_from
+from streams.runtime.state.memory import MemoryStore
+from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.settings.loading import load_settings
-from streams.state.memory import MemoryStore
-from streams.transports.batch import PartitionBatch, TopicPartition
 from tests.cli.conftest import Ritorno
 from tests.mailer.doubles import CountingMetrics, SimpleGate, suppress_nobody
 from tests.mailer.samples import DAY, HOUR, SETTINGS, cancel, notify, send

@@ -12,8 +12,8 @@ from schemas.records import OutRecord, Record
 from schemas.wire import MAX_EVENT_BYTES, parse_published, to_record
 from streams.clock import VirtualClock
 from streams.log import LogUnavailable
-from streams.logs.embedded import EmbeddedLog
-from streams.publisher import BATCH, PublishInterrupted, publish, read_lines
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.tools.publisher import BATCH, PublishInterrupted, publish, read_lines
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, topics
 from tests.keys import SIGNER
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from streams.cli.commands import COMMANDS, load
+from streams.tools.cli.commands import COMMANDS, load
 
 BROKER = {"aiokafka", "faust", "mode"}
 HTTP = {"email_validator", "aiohttp", "aiosmtplib", "aiosmtpd", "dns"}
-RULES = {"cel", "prompt_toolkit", "agents.vocabulary", "agents.customer"}
+RULES = {"cel", "prompt_toolkit", "agents.rules.fields", "agents.customer.actor"}
 MAILS = {"jinja2", "mrml", "css_inline", "babel", "cryptography"}
 LOGS = {"structlog"}
 SCREEN = {"rich"}
@@ -99,7 +99,7 @@ def test_the_list_says_what_the_command_says_of_itself(name: str) -> None:
 
 def test_a_name_that_is_nearly_right_is_told(shop: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "from streams.cli import main; main()", "publis"],
+        [sys.executable, "-c", "from streams.tools.cli import main; main()", "publis"],
         cwd=shop, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 2

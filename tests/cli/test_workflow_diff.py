@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from streams.clock import VirtualClock
-from streams.configured import log_from
+from streams.runtime.factories import log_from
+from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.settings.values import Address
 from streams.topology import topics
-from streams.worker import Worker
 from tests.cli.conftest import Ritorno
 from tests.runtime.parts import START
 from tests.runtime.test_worker import SIGNED_UP, all_done, event, tell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agents.coupons import POOL_PREFIX
+from agents.commerce.coupons import POOL_PREFIX
 from schemas.customer import Customer, encode_customer, encode_erased
 from schemas.wire import parse_record
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG

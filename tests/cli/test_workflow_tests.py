@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.definitions import read_files, versions_of
+from streams.runtime.definitions import read_files, versions_of
 from tests.cli.conftest import Ritorno
 
 SHIPPED = Path(__file__).parents[2] / "workflows"

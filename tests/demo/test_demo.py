@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-RITORNO = [sys.executable, "-c", "from streams.cli import main; main()"]
+RITORNO = [sys.executable, "-c", "from streams.tools.cli import main; main()"]
 DAYS = 4
 
 

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from agents.budget import VISITS
+from agents.partition.budget import VISITS
 from schemas.decisions import Decision
 from schemas.records import OutRecord
 from streams.clock import VirtualClock
-from streams.demo.happening import Happening
-from streams.demo.ledger import Ledger
-from streams.demo.machine import Machine, drive, running
-from streams.demo.sink import LOOPBACK, Sink
-from streams.failures import WorkerFailed
+from streams.runtime.failures import WorkerFailed
 from streams.settings import Settings
 from streams.settings.loading import load_settings
+from streams.tools.demo.driver_events import Happening
+from streams.tools.demo.ledger import Ledger
+from streams.tools.demo.machine import Machine, drive, running
+from streams.tools.demo.sink import LOOPBACK, Sink
 from tests.any_hour import without_policy
 
 START = 1_772_355_600_000

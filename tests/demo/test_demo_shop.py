@@ -5,16 +5,16 @@ from typing import get_args
 
 import pytest
 
-from schemas.checking import Unreadable
 from schemas.decisions import DecisionKind, Reason
 from schemas.records import Record
 from schemas.topics import CUSTOMER_EVENTS, PRODUCTS
+from schemas.validation import Unreadable
 from schemas.wire import parse_published, parse_record
-from streams.demo.catalogue import ARTICLES
-from streams.demo.happening import Happening, NoTime, recorded
-from streams.demo.shop import START, story
-from streams.publisher import NumberedLine
-from streams.words.decisions import KINDS, OUTCOMES, REASONS
+from streams.messages.decisions import KINDS, OUTCOMES, REASONS
+from streams.tools.demo.catalogue import ARTICLES
+from streams.tools.demo.driver_events import Happening, NoTime, recorded
+from streams.tools.demo.shop import START, story
+from streams.tools.publisher import NumberedLine
 
 DAY_MS = 86_400_000
 

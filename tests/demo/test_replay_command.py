@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from streams.cli.console import UserError
-from streams.cli.replay import parse_until
+from streams.tools.cli.console import UserError
+from streams.tools.cli.replay import parse_until
 from tests.cli.conftest import Ritorno, ritorno
 
 __all__ = ["ritorno"]

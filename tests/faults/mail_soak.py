@@ -33,14 +33,14 @@ from aiohttp import web
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from agents.mailer.message_ids import local_part
+from agents.mail.message.message_ids import local_part
 from schemas.commands import NotifyCommand, SendCommand
 from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
 from streams.clock import SystemClock
-from streams.logs.embedded import EmbeddedLog
-from streams.mail.overview import overview
+from streams.mail.inspection import overview
 from streams.partitioner import partition_of
+from streams.runtime.logs.embedded import EmbeddedLog
 from streams.topology import topics
 from tests.faults.fleet import Worker, free_port, poll_pause
 from tests.faults.verify import FINAL

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from streams.logs.kafka import KafkaLog
+from streams.runtime.logs.kafka import KafkaLog
 from tests.broker import KafkaBroker, jars
 from tests.faults.run import Run
 

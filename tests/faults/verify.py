@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from agents.coupons import POOL_PREFIX
-from agents.definitions import Definitions
+from agents.commerce.coupons import POOL_PREFIX
+from agents.workflows.definitions import Definitions
 from schemas import topics
 from schemas.commands import COMMAND, SendCommand
 from schemas.customer import Customer, decode_customer
@@ -16,9 +16,9 @@ from schemas.definitions import version_of
 from schemas.origin import HEADER as ORIGIN
 from schemas.records import Record
 from schemas.stored import OWN_PREFIX, PROGRESS_KEY, Progress, head, unpack_progress
-from streams.definitions import load
 from streams.log import Log
-from streams.replay import Outcome, Partition
+from streams.runtime.definitions import load
+from streams.tools.replay import Outcome, ReplayedPartition
 from tests.faults.fleet import Inbox, poll_pause
 from tests.faults.load import Load
 
@@ -132,7 +132,7 @@ async def reference(log: Log, progress: Mapping[int, Progress]) -> Outcome:
         definitions.add(version, content)
     outcome = Outcome()
     for number, span in sorted((await log.offsets(topics.CUSTOMER_EVENTS)).items()):
-        partition = Partition(number, definitions, {}, outcome)
+        partition = ReplayedPartition(number, definitions, {}, outcome)
         stop = progress[number].next_offset
         async for chunk in log.read(topics.CUSTOMER_EVENTS, number, span.start, stop):
             for record in chunk:

@@ -23,24 +23,26 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, Envelope
 from pydantic import SecretStr
 
-from agents.mailer.entry import unpack_entry
-from agents.mailer.suppression import AddressHashes
+from agents.mail.queue.queued_mail import unpack_entry
+from agents.mail.suppression import AddressHashes
 from schemas.commands import PauseCommand
 from schemas.customer import decode_customer
 from schemas.description import describe
 from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.stored import HEAD_SIZE, OWN_PREFIX, PROGRESS_KEY, unpack_progress
-from streams import products
 from streams.clock import Clock, SystemClock, VirtualClock
-from streams.configured import log_from, signing_keys
 from streams.log import Log
+from streams.mail.suppressions import Author, suppress
 from streams.partitioner import partition_of
+from streams.runtime import product_feed
+from streams.runtime.factories import log_from, signing_keys
+from streams.runtime.state.memory import MemoryStore
+from streams.runtime.state.recovery import recover
+from streams.runtime.transports.batch import TopicPartition
+from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.settings.values import Address
-from streams.state.memory import MemoryStore
-from streams.state.recovery import recover
-from streams.suppressions import Author, suppress
 from streams.topology import (
     CUSTOMER_EVENTS,
     CUSTOMERS_CHANGELOG,
@@ -48,8 +50,6 @@ from streams.topology import (
     SEND_COMMANDS,
     topics,
 )
-from streams.transports.batch import TopicPartition
-from streams.worker import Worker
 from tests.broker import KafkaBroker, jars
 
 START = 1_772_445_600_000
@@ -205,7 +205,7 @@ async def tell(settings: Settings, clock: Clock) -> None:
         log = worker.log
         moka = Product(sku="moka", name="Moka", price="34.90", url="https://shop.example/moka")
         tazza = Product(sku="tazza", name="Tazza", price="9.90", url="https://shop.example/tazza")
-        await products.publish(log, [moka, tazza])
+        await product_feed.publish(log, [moka, tazza])
         await append(log, FIRST)
         await settle(worker)
         relay.reply = "451 4.3.0 later"

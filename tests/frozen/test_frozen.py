@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agents.mailer.entry import unpack_entry
+from agents.mail.queue.queued_mail import unpack_entry
 from schemas.commands import ResumeCommand
 from schemas.customer import Customer, decode_customer
 from schemas.description import describe
@@ -17,13 +17,13 @@ from schemas.reference import of_visitor
 from schemas.stored import FORMAT, OWN_PREFIX, format_of, is_erased
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, MAILER_CHANGELOG
 from streams.clock import Clock, SystemClock, VirtualClock
-from streams.configured import log_from, record_signer
 from streams.log import Log
-from streams.mail.overview import control
+from streams.mail.inspection import control
+from streams.runtime.factories import log_from, record_signer
+from streams.runtime.state.memory import MemoryStore
+from streams.runtime.state.recovery import recover
+from streams.runtime.worker import Worker
 from streams.settings import Settings
-from streams.state.memory import MemoryStore
-from streams.state.recovery import recover
-from streams.worker import Worker
 from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
 from tests.frozen.copies import KEYS, PARTITIONS, RELEASES, known, load, unpack

@@ -20,13 +20,13 @@ import pytest
 from schemas.stored import FORMAT, format_of, head, is_erased
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, MAILER_CHANGELOG
 from streams.clock import SystemClock
-from streams.configured import log_from
 from streams.log import Log
 from streams.partitioner import partition_of
+from streams.runtime.factories import log_from
+from streams.runtime.transports.batch import TopicPartition
+from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.topology import topics
-from streams.transports.batch import TopicPartition
-from streams.worker import Worker
 from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
 from tests.frozen.copies import KEYS

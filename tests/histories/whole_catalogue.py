@@ -20,8 +20,8 @@ from typing import Any
 from schemas.customer import decode_customer
 from schemas.instant import parse_instant
 from schemas.stored import HEAD_SIZE
-from streams.definitions import read_files
-from streams.replay import Outcome, prepared, replay_file
+from streams.runtime.definitions import read_files
+from streams.tools.replay import Outcome, prepared, replay_file
 from tests.arbitration.mails import DAY, clock, most_in_any, worst_share
 from tests.histories.life import lines
 from tests.histories.orders import HISTORIES, Shopper

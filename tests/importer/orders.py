@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from schemas.events import Event
-from streams.history.import_report import ImportReport, Refusal
-from streams.history.importer import Importer, ImportOptions
-from streams.history.order_columns import guess, places
-from streams.history.order_file import opened
-from streams.history.order_values import Notation
+from streams.tools.order_import.import_report import ImportReport, Refusal
+from streams.tools.order_import.importer import Importer, ImportOptions
+from streams.tools.order_import.order_columns import guess, places
+from streams.tools.order_import.order_file import opened
+from streams.tools.order_import.order_values import Notation
 
 HEADER = "order_id,customer_id,time,sku,product_name,quantity,price"
 

@@ -10,7 +10,7 @@ import pytest
 from schemas.customer import decode_customer
 from schemas.description import describe
 from schemas.topics import CUSTOMER_EVENTS
-from streams.logs.kafka import KafkaLog
+from streams.runtime.logs.kafka import KafkaLog
 from tests.broker import KafkaBroker
 from tests.faults.fleet import Fleet, free_port
 from tests.faults.verify import Follower

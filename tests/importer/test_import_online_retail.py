@@ -13,23 +13,23 @@ from typing import Any
 
 import pytest
 
-from agents.definitions import Definitions
-from agents.partition import PartitionActors
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from schemas.customer import Customer, decode_customer
 from schemas.records import Record
 from schemas.stored import Progress
 from schemas.topics import CUSTOMER_EVENTS
 from schemas.wire import to_record
-from streams.cli import run_arguments
 from streams.clock import VirtualClock
-from streams.definitions import read_files
-from streams.demo.happening import happening
-from streams.demo.machine import Machine
-from streams.history.event_lines import to_line
 from streams.partitioner import partition_of
-from streams.replay import prepared, replay_file
+from streams.runtime.definitions import read_files
+from streams.runtime.worker import Worker
 from streams.settings.loading import load_settings
-from streams.worker import Worker
+from streams.tools.cli import run_arguments
+from streams.tools.demo.driver_events import happening
+from streams.tools.demo.machine import Machine
+from streams.tools.order_import.event_lines import to_line
+from streams.tools.replay import prepared, replay_file
 from tests.importer.conftest import Ritorno
 from tests.importer.online_retail import FILE, check_states, rows_of, tally
 from tests.importer.orders import Imported, import_file

@@ -7,8 +7,8 @@ import pytest
 
 from schemas.instant import to_rfc3339
 from schemas.wire import parse_published
-from streams.history.event_lines import to_line
-from streams.history.importer import MAX_LINES
+from streams.tools.order_import.event_lines import to_line
+from streams.tools.order_import.importer import MAX_LINES
 from tests.importer.orders import HEADER, import_file, import_lines
 
 GOOD = "1,c-1,2026-03-01 10:00:00,p-1,Olio,2,16.90"

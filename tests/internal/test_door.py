@@ -10,24 +10,24 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from agents.mailer.settings import SigningKey
+from agents.mail.settings import SigningKey
 from schemas.records import OutRecord
 from schemas.stored import pack
 from streams.clock import VirtualClock
-from streams.customers import NotOwned
-from streams.finding import find_records
-from streams.internal.asking import Lookups, NoAnswer
-from streams.internal.door import AT_ONCE, Door
-from streams.internal.owners import Owners, remove_address, write_address
-from streams.internal.signing import HEADER, WINDOW_MS, Signer
-from streams.lookup import latest_states
+from streams.http.internal.client import Lookups, NoAnswer
+from streams.http.internal.owners import Owners, remove_address, write_address
+from streams.http.internal.server import AT_ONCE, Door
+from streams.http.internal.signing import HEADER, WINDOW_MS, RequestSigner
+from streams.operate.lookup import latest_states
+from streams.operate.record_index import Places
+from streams.operate.record_search import find_records
 from streams.partitioner import partition_of
-from streams.places import Places
+from streams.runtime.customers import NotOwned
+from streams.runtime.state.store import StateError
+from streams.runtime.transports.assigned_partition import Standing
+from streams.runtime.transports.batch import TopicPartition
 from streams.settings.values import Address
-from streams.state.store import StateError
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, FACTS
-from streams.transports.batch import TopicPartition
-from streams.transports.held import Standing
 from tests.mailer.doubles import MemoryLog
 
 START = 1_772_355_600_000
@@ -54,7 +54,7 @@ class Shop:
 
     def lookups(self, secret: str = KEYS[0].secret) -> Lookups:
         owners = Owners(self.log, "ritorno", self.directory)
-        return Lookups(self.log, owners, Signer([SigningKey("k1", secret)]), self.clock)
+        return Lookups(self.log, owners, RequestSigner([SigningKey("k1", secret)]), self.clock)
 
 
 async def test_an_index_that_can_not_be_written_is_no_crash(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
     places = Places(log, tmp_path / "places.sqlite")
     door = Door(
         log=log,
-        signer=Signer(KEYS),
+        signer=RequestSigner(KEYS),
         clock=clock,
         customer=read,
         places=places,
@@ -138,7 +138,7 @@ async def test_only_who_has_the_keys_gets_an_answer(shop: Shop) -> None:
     with pytest.raises(NoAnswer, match="other keys"):
         await shop.lookups("another secret altogether").record(b"anna")
     path = "/customer?key=anna"
-    old = Signer(KEYS).request(path, START - WINDOW_MS - 1)
+    old = RequestSigner(KEYS).request(path, START - WINDOW_MS - 1)
     async with aiohttp.ClientSession(f"http://{shop.address}") as session:
         for headers in ({}, {HEADER: str(old)}, {HEADER: "k1:1:ab"}):
             async with session.get(path, headers=headers) as answer:
@@ -160,7 +160,7 @@ async def test_who_stands_in_for_the_owner_is_not_believed(shop: Shop) -> None:
 
 @pytest.mark.parametrize("path", ["/customer", "/places?topic=facts", "/places?topic=x&key=a"])
 async def test_a_question_that_lacks_something_is_refused(shop: Shop, path: str) -> None:
-    headers = {HEADER: str(Signer(KEYS).request(path, START))}
+    headers = {HEADER: str(RequestSigner(KEYS).request(path, START))}
     async with (
         aiohttp.ClientSession(f"http://{shop.address}") as session,
         session.get(path, headers=headers) as answer,
@@ -180,7 +180,7 @@ async def test_too_many_at_once_are_sent_away(shop: Shop) -> None:
         return 4
 
     path = "/customer?key=anna"
-    headers = {HEADER: str(Signer(KEYS).request(path, START))}
+    headers = {HEADER: str(RequestSigner(KEYS).request(path, START))}
     shop.log.partitions = partitions  # type: ignore[method-assign]
     async with aiohttp.ClientSession(f"http://{shop.address}") as session:
         ahead = [asyncio.ensure_future(session.get(path, headers=headers)) for _ in range(AT_ONCE)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.records import OutRecord, Record
 from streams.clock import VirtualClock
 from streams.log import OffsetRange
-from streams.places import CLEARED, Places
+from streams.operate.record_index import CLEARED, Places
 from streams.topology import CUSTOMER_EVENTS, FACTS
 from tests.mailer.doubles import MemoryLog
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from agents.mailer.settings import SigningKey
-from streams.internal.signing import WINDOW_MS, Signature, Signer, Unsigned
+from agents.mail.settings import SigningKey
+from streams.http.internal.signing import WINDOW_MS, RequestSigner, Signature, Unsigned
 
 NEW, OLD = SigningKey("new", "a secret of the tests, new"), SigningKey("old", "an older secret")
 NOW = 1_772_355_600_000
 PATH = "/customer?key=anna"
 
-signer = Signer([NEW, OLD])
+signer = RequestSigner([NEW, OLD])
 
 
-@pytest.mark.parametrize("asker", [signer, Signer([OLD])])
+@pytest.mark.parametrize("asker", [signer, RequestSigner([OLD])])
 @pytest.mark.parametrize("later", [-WINDOW_MS, 0, WINDOW_MS])
-def test_who_has_one_of_the_keys_may_ask(asker: Signer, later: int) -> None:
+def test_who_has_one_of_the_keys_may_ask(asker: RequestSigner, later: int) -> None:
     asked = asker.request(PATH, NOW)
     assert signer.check_request(str(asked), PATH, NOW + later) == asked
 
@@ -40,7 +40,7 @@ def test_a_signature_is_for_one_path_one_time_and_one_key() -> None:
         (asked._replace(time=NOW + 1), PATH),
         (asked._replace(key="old"), PATH),
         (asked._replace(key="none"), PATH),
-        (Signer([SigningKey("new", "another secret, same id")]).request(PATH, NOW), PATH),
+        (RequestSigner([SigningKey("new", "another secret, same id")]).request(PATH, NOW), PATH),
     ):
         with pytest.raises(Unsigned):
             signer.check_request(str(forged), path, NOW)

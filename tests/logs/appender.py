@@ -12,7 +12,7 @@ from pathlib import Path
 
 from schemas.records import OutRecord
 from streams.clock import SystemClock
-from streams.logs.embedded import EmbeddedLog
+from streams.runtime.logs.embedded import EmbeddedLog
 
 CALLERS = 4
 """Several, so that the kill falls into group commits."""

@@ -16,7 +16,7 @@ import pytest
 from schemas.records import OutRecord, Record
 from streams.clock import VirtualClock
 from streams.log import Log, LogError, TopicSpec
-from streams.logs.embedded import EmbeddedLog, file, tables, upkeep
+from streams.runtime.logs.embedded import EmbeddedLog, compaction, file, tables
 
 START = 1_770_000_000_000
 DAY = 86_400_000
@@ -172,10 +172,10 @@ async def test_a_cancelled_caller_leaves_the_log_consistent(log: EmbeddedLog) ->
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compact at ten records, in slices and deletions that do not divide them evenly."""
-    monkeypatch.setattr("streams.logs.embedded.MIN_DIRTY", 10)
-    monkeypatch.setattr(upkeep, "MIN_DIRTY", 10)
-    monkeypatch.setattr(upkeep, "SLICE", 37)
-    monkeypatch.setattr(upkeep, "DELETE_RECORDS", 7)
+    monkeypatch.setattr("streams.runtime.logs.embedded.MIN_DIRTY", 10)
+    monkeypatch.setattr(compaction, "MIN_DIRTY", 10)
+    monkeypatch.setattr(compaction, "SLICE", 37)
+    monkeypatch.setattr(compaction, "DELETE_RECORDS", 7)
 
 
 @pytest.mark.usefixtures("small")

@@ -11,7 +11,7 @@ import pytest
 from schemas.records import OutRecord, Record
 from streams.clock import VirtualClock
 from streams.log import TopicSpec
-from streams.logs.embedded import EmbeddedLog
+from streams.runtime.logs.embedded import EmbeddedLog
 
 START = 1_770_000_000_000
 SECRET = b"giulia.segreta@example.it"

@@ -5,24 +5,24 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from agents.mailer.changes import Changes
-from agents.mailer.entry import Entry
-from agents.mailer.providers import Providers
-from agents.mailer.queue import Queue
-from agents.mailer.replies import Accepted, Refused, Result
-from agents.mailer.reputation import Reputation
-from agents.mailer.traffic import Traffic
+from agents.mail.providers import Providers
+from agents.mail.queue.concurrency import Traffic
+from agents.mail.queue.mail_queue import Queue
+from agents.mail.queue.queue_changes import QueueChanges
+from agents.mail.queue.queued_mail import QueuedMail
+from agents.mail.replies import RelayAccepted, RelayRefused, Result
+from agents.mail.reputation import Reputation
 from schemas.stored import head
 from tests.mailer.samples import DAY, START, record, send
 
-OK = Accepted(250, "ok")
-NO = Refused("rcpt", 550, "5.1.1 no")
+OK = RelayAccepted(250, "ok")
+NO = RelayRefused("rcpt", 550, "5.1.1 no")
 
 
 class Store(dict[bytes, bytes]):
     """What a changelog would keep."""
 
-    def write(self, queue: Queue, changes: Changes) -> Changes:
+    def write(self, queue: Queue, changes: QueueChanges) -> QueueChanges:
         for key, stored in changes.states:
             if stored is None:
                 del self[key]
@@ -56,13 +56,13 @@ class Bench:
             providers=Providers(),
         )
 
-    def do(self, changes: Changes) -> Changes:
+    def do(self, changes: QueueChanges) -> QueueChanges:
         for each in changes.outcomes:
             reason = json.loads(each.record.value or b"{}").get("reason", "")
             self.told.append((each.id, parse(each.record), reason))
         return self.store.write(self.queue, changes)
 
-    def read(self, *commands: Any, at: int = START) -> Changes:
+    def read(self, *commands: Any, at: int = START) -> QueueChanges:
         records = []
         for command in commands:
             records.append(record(command, self.offset, timestamp=at))
@@ -71,14 +71,14 @@ class Bench:
         self.do(self.queue.housekeep(at))
         return changes
 
-    def pick(self, now: int) -> Entry | None:
+    def pick(self, now: int) -> QueuedMail | None:
         """Take the mail that a relay with a free connection would get."""
         for lane in Traffic(10).order(self.queue.ready(now)):
             if (entry := self.queue.pick(lane, now)) is not None:
                 return entry
         return None
 
-    def claim(self, now: int = START) -> Entry:
+    def claim(self, now: int = START) -> QueuedMail:
         entry = self.pick(now)
         assert entry is not None
         claim = self.queue.claim(entry.id, now)
@@ -86,7 +86,7 @@ class Bench:
         self.do(claim[1])
         return claim[0]
 
-    def settle(self, result: Result, now: int = START, id_: str = "m1") -> Changes:
+    def settle(self, result: Result, now: int = START, id_: str = "m1") -> QueueChanges:
         return self.do(self.queue.settle(id_, result, now))
 
     def pass_time(self, now: int) -> None:
@@ -115,7 +115,7 @@ class Bench:
         return None if entry is None else entry.state
 
 
-def types(changes: Changes) -> list[str]:
+def types(changes: QueueChanges) -> list[str]:
     return [parse(each.record) for each in changes.outcomes]
 
 

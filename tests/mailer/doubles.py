@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from agents.mailer.traffic import Traffic
+from agents.mail.queue.concurrency import Traffic
 from schemas.commands import SuppressCommand
 from schemas.records import OutRecord, Record
 from streams.clock import Clock
 from streams.log import OffsetRange, TopicDescription, TopicSpec, UnknownTopic
-from streams.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
+from streams.runtime.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
 
 PARTITIONS = {"dead-letters": 1}
 

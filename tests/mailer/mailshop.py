@@ -12,27 +12,27 @@ from typing import Any
 
 from dns.asyncresolver import Resolver
 
-from agents.mailer.compose import Composer
-from agents.mailer.providers import Providers
-from agents.mailer.reputation import Reputation
+from agents.mail.message.compose import Composer
+from agents.mail.providers import Providers
+from agents.mail.reputation import Reputation
 from schemas.commands import Command
 from schemas.wire import parse_record
 from streams.clock import VirtualClock
-from streams.mail.conversation import Limits
 from streams.mail.mail_hosts import MailHosts
 from streams.mail.mailer import MailerRuntime
 from streams.mail.relay import parse_relays
 from streams.mail.smtp import SmtpPool
+from streams.mail.smtp_transaction import SmtpLimits
 from streams.mail.templates import load_renderer
 from streams.mail.webhooks import Webhooks
-from streams.state.memory import MemoryStore
-from streams.transports.batch import TopicPartition
+from streams.runtime.state.memory import MemoryStore
+from streams.runtime.transports.batch import TopicPartition
 from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleGate, batch, suppress_nobody
 from tests.mailer.samples import SETTINGS, START, record
 
 COMPOSER = Composer(SETTINGS, load_renderer(Path("workflows")))
 TP = TopicPartition("send-commands", 0)
-TINY = Limits(connect=0.3, reply=0.3, data=0.3)
+TINY = SmtpLimits(connect=0.3, reply=0.3, data=0.3)
 """Timeouts that end a test at once; nothing else waits for them."""
 
 
@@ -87,7 +87,7 @@ class Shop:
 @asynccontextmanager
 async def shop(
     *relays: str,
-    limits: Limits | None = None,
+    limits: SmtpLimits | None = None,
     log: MemoryLog | None = None,
     webhooks: Webhooks | None = None,
     reputation: Reputation | None = None,

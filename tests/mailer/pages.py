@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from agents.mailer.render import Rendered, Renderer
-from streams.definitions import read_files
+from agents.mail.message.render import Rendered, Renderer
 from streams.mail.templates import read_sources, uses_of
+from streams.runtime.definitions import read_files
 from tests.mailer.samples import SETTINGS
 
 SOURCES = read_sources(Path("workflows"))

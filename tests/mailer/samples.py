@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.mailer.settings import MailSettings, Shop, SigningKey
+from agents.mail.settings import MailSettings, Shop, SigningKey
 from schemas.commands import (
     CancelCommand,
     Command,

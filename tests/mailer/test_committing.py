@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
-from agents.mailer.changes import Changes
-from agents.mailer.queue import Queue
+from agents.mail.queue.mail_queue import Queue
+from agents.mail.queue.queue_changes import QueueChanges
 from schemas.stored import PROGRESS_KEY, Progress
-from streams.mail.committing import Committer
-from streams.state.changelog import Changelog
-from streams.state.store import Item
+from streams.mail.outbox import Committer
+from streams.runtime.state.changelog import Changelog
+from streams.runtime.state.store import Item
 
 
 class Paper:
@@ -43,9 +43,9 @@ async def test_the_progress_comes_behind_all_that_it_says_was_taken_over() -> No
         check=lambda: None,
         noted=lambda notes: None,
     )
-    committer.submit(Changes(states=[(b"m1", b"queued")]), Progress(next_offset=1))
-    committer.submit(Changes(states=[(b"m2", b"queued")]), Progress(next_offset=2))
-    last = committer.submit(Changes(states=[(b"m1", b"skipped"), (b"m0", None)]))
+    committer.submit(QueueChanges(states=[(b"m1", b"queued")]), Progress(next_offset=1))
+    committer.submit(QueueChanges(states=[(b"m2", b"queued")]), Progress(next_offset=2))
+    last = committer.submit(QueueChanges(states=[(b"m1", b"skipped"), (b"m0", None)]))
     running = asyncio.create_task(committer.run())
     await last
     running.cancel()

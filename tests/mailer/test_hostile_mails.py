@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from agents.mailer.compose import Composer
-from agents.mailer.formats import url
-from agents.mailer.render import Renderer, RenderError
-from agents.mailer.templates.sample import FULL
+from agents.mail.message.compose import Composer
+from agents.mail.message.formats import url
+from agents.mail.message.render import Renderer, RenderError
+from agents.mail.templates.sample import FULL
 from streams.mail.templates import load_renderer
 from tests.mailer.pages import (
     EVERYTHING,

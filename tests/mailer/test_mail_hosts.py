@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from agents.mailer.providers import MOST_LEARNED, Providers, provider_of_host
+from agents.mail.providers import MOST_LEARNED, Providers, provider_of_host
 from schemas.records import Record
 from streams.clock import VirtualClock
 from streams.mail.mail_hosts import KNOWN_MS, PAUSE_MS, UNKNOWN_MS, MailHosts

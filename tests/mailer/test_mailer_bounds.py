@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from agents.mailer import lifecycle as mail
-from agents.mailer.entry import Entry, pack_entry
-from agents.mailer.pauses import PAUSES_KEPT, Pauses, pack_pauses
-from agents.mailer.providers import Providers
-from agents.mailer.reading import MAX_COMMAND_BYTES, read_record
-from agents.mailer.replies import Refused
-from agents.mailer.retry import HOUR_MS
-from schemas.checking import Unreadable
+from agents.mail.providers import Providers
+from agents.mail.queue import lifecycle as mail
+from agents.mail.queue.command_reader import MAX_COMMAND_BYTES, read_record
+from agents.mail.queue.pauses import PAUSES_KEPT, Pauses, pack_pauses
+from agents.mail.queue.queued_mail import QueuedMail, pack_entry
+from agents.mail.queue.retry import HOUR_MS
+from agents.mail.replies import RelayRefused
 from schemas.commands import SendCommand
+from schemas.validation import Unreadable
 from schemas.wire import parse_record
 from tests.mailer.samples import START, notify, pause, record, send
 
@@ -28,7 +28,7 @@ def largest() -> SendCommand:
     return command.model_copy(update={"variables": {"x": "x" * room}})
 
 
-def taken() -> Entry:
+def taken() -> QueuedMail:
     raw = record(largest())
     command = read_record(raw)
     assert isinstance(command, SendCommand)
@@ -37,7 +37,7 @@ def taken() -> Entry:
 
 def test_a_mail_that_is_refused_for_two_days_and_never_published_stays_small_enough() -> None:
     entry = taken()
-    said = Refused("rcpt", 451, "4.2.2 " + EMOJI * 32_000)
+    said = RelayRefused("rcpt", 451, "4.2.2 " + EMOJI * 32_000)
     for hour in range(48):
         entry = mail.refused(mail.claimed(entry), said, START + hour * HOUR_MS)
         entry = mail.unreachable(entry, START, START, EMOJI * 32_000)

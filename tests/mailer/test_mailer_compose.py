@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from agents.mailer.addresses import InvalidAddress, read_recipient
-from agents.mailer.compose import MAX_SUBJECT, Composer
-from agents.mailer.links import Links
-from agents.mailer.settings import MailSettings
-from agents.mailer.tokens import Tokens, Unsubscribe
+from agents.mail.addresses import InvalidAddress, read_recipient
+from agents.mail.message.compose import MAX_SUBJECT, Composer
+from agents.mail.message.links import MailLinks
+from agents.mail.message.tokens import Tokens, Unsubscribe
+from agents.mail.settings import MailSettings
 from streams.mail.templates import load_renderer
 from tests.mailer.samples import CUSTOMER, SETTINGS, VARIABLES, send
 from tests.mailer.servers import parse
@@ -98,7 +98,7 @@ def test_the_body_is_text_and_html() -> None:
     assert parsed.get_content_type() == "multipart/alternative"
     text, html = parsed.iter_parts()
     assert [text.get_content_type(), html.get_content_type()] == ["text/plain", "text/html"]
-    links = Links(SETTINGS, Tokens(SETTINGS.signing_keys)).variables(send(urgent=True), "")
+    links = MailLinks(SETTINGS, Tokens(SETTINGS.signing_keys)).variables(send(urgent=True), "")
     words = render("order-confirmation", **links)
     assert text.get_content() == words.text.replace("\n", "\r\n")
     assert html.get_content() == words.html.replace("\n", "\r\n")

@@ -21,18 +21,18 @@ from typing import Any, cast
 
 import pytest
 
-from agents.mailer.addresses import Recipient
-from agents.mailer.compose import Mail
-from agents.mailer.entry import unpack_entry
-from agents.mailer.replies import Accepted, Dropped, Refused, Result, Unknown
+from agents.mail.addresses import EnvelopeRecipient
+from agents.mail.message.compose import ComposedMail
+from agents.mail.queue.queued_mail import unpack_entry
+from agents.mail.replies import Dropped, RelayAccepted, RelayRefused, Result, Unknown
 from schemas.commands import CancelCommand, SendCommand
 from schemas.records import OutRecord
 from schemas.wire import parse_record
 from streams.clock import VirtualClock
 from streams.mail.mailer import MailerRuntime
 from streams.mail.smtp import SmtpPool
-from streams.state.memory import MemoryStore
-from streams.transports.batch import TopicPartition
+from streams.runtime.state.memory import MemoryStore
+from streams.runtime.transports.batch import TopicPartition
 from tests.mailer.doubles import (
     CountingMetrics,
     MemoryLog,
@@ -102,7 +102,9 @@ class MortalLog(MemoryLog):
 class World:
     """What survives: log, relay, clock."""
 
-    def __init__(self, commands: Sequence[Command], answer: Callable[[Mail], Result]) -> None:
+    def __init__(
+        self, commands: Sequence[Command], answer: Callable[[ComposedMail], Result]
+    ) -> None:
         self.clock = VirtualClock(START)
         self.log = MemoryLog(self.clock)
         self.records = [record(command, offset) for offset, command in enumerate(commands)]
@@ -161,11 +163,11 @@ class World:
         class Connection:
             smtputf8, mails, dotted = True, 0, False
 
-            async def deliver(self, mail: Mail) -> Result:
+            async def deliver(self, mail: ComposedMail) -> Result:
                 self.dotted = False
                 await life.step()
                 result = world.answer(mail)
-                if isinstance(result, Accepted | Unknown):
+                if isinstance(result, RelayAccepted | Unknown):
                     self.dotted = True
                     world.handed_over[mail.command_id] += 1
                     await life.step()
@@ -230,19 +232,21 @@ async def _kill_all() -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _compose(command: SendCommand) -> Mail:
-    return Mail(command.id, "a@test", Recipient("b@test", "", False), b"", f"<{command.id}@test>")
+def _compose(command: SendCommand) -> ComposedMail:
+    return ComposedMail(
+        command.id, "a@test", EnvelopeRecipient("b@test", "", False), b"", f"<{command.id}@test>"
+    )
 
 
-def yes(_: Mail) -> Result:
-    return Accepted(250, "ok")
+def yes(_: ComposedMail) -> Result:
+    return RelayAccepted(250, "ok")
 
 
 FEW = [send("m1"), send("t1", urgent=True), cancel("m9"), send("m9"), send("m1"), send("m2")]
 
 
-@pytest.mark.parametrize("answer", [yes, lambda _: Refused("rcpt", 550, "5.1.1 no")])
-async def test_a_crash_at_each_single_step(answer: Callable[[Mail], Result]) -> None:
+@pytest.mark.parametrize("answer", [yes, lambda _: RelayRefused("rcpt", 550, "5.1.1 no")])
+async def test_a_crash_at_each_single_step(answer: Callable[[ComposedMail], Result]) -> None:
     step = 0
     while True:
         step += 1
@@ -261,11 +265,11 @@ async def test_a_crash_at_each_single_step(answer: Callable[[Mail], Result]) -> 
 async def test_random_crashes_and_a_moody_relay(seed: int) -> None:
     chance = random.Random(seed)
     moods: list[Result] = [
-        Accepted(250, "ok"),
-        Accepted(250, "ok"),
-        Accepted(250, "ok"),
-        Refused("rcpt", 451, "4.7.1 later"),
-        Refused("dot", 554, "5.6.0 no"),
+        RelayAccepted(250, "ok"),
+        RelayAccepted(250, "ok"),
+        RelayAccepted(250, "ok"),
+        RelayRefused("rcpt", 451, "4.7.1 later"),
+        RelayRefused("dot", 554, "5.6.0 no"),
         Dropped("data", "gone"),
         Unknown("gone"),
     ]

@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import pytest
 
-from agents.mailer import lifecycle
-from agents.mailer.addresses import Recipient
-from agents.mailer.compose import Mail
-from agents.mailer.intake import Intake
-from agents.mailer.pauses import PAUSES_KEY
-from agents.mailer.replies import Accepted, Result
-from agents.mailer.reputation import REPUTATION_KEY
+from agents.mail.addresses import EnvelopeRecipient
+from agents.mail.message.compose import ComposedMail
+from agents.mail.queue import lifecycle
+from agents.mail.queue.command_intake import CommandIntake
+from agents.mail.queue.pauses import PAUSES_KEY
+from agents.mail.replies import RelayAccepted, Result
+from agents.mail.reputation import REPUTATION_KEY
 from schemas.commands import SendCommand
 from schemas.dead_letters import DeadLetter, read_letter
 from schemas.records import OutRecord
@@ -26,10 +26,10 @@ from streams.clock import VirtualClock
 from streams.mail.attempt import Attempts
 from streams.mail.mailer import MailerRuntime
 from streams.mail.smtp import SmtpPool
-from streams.state.memory import open_memory
+from streams.runtime.state.memory import open_memory
+from streams.runtime.transports.batch import TopicPartition
+from streams.runtime.transports.partition_manager import PartitionManager
 from streams.topology import topics
-from streams.transports.batch import TopicPartition
-from streams.transports.gate import Gate
 from tests.mailer.doubles import CountingMetrics, OneWay, suppress_nobody
 from tests.mailer.samples import START, cancel, record, resume, send
 from tests.runtime.parts import MemoryLog
@@ -58,7 +58,7 @@ class Mailer:
         self.fails: Callable[[str], bool] = lambda _: False
 
     async def start(self) -> None:
-        self.gate = Gate(pause=_at_once)
+        self.gate = PartitionManager(pause=_at_once)
         self.gate.attach(Source())
         self.runtime = MailerRuntime(
             log=self.log,
@@ -118,9 +118,9 @@ class Mailer:
         class Connection:
             smtputf8, mails, dotted = True, 0, False
 
-            async def deliver(self, mail: Mail) -> Result:
+            async def deliver(self, mail: ComposedMail) -> Result:
                 mailer.sent.append(mail.command_id)
-                return Accepted(250, "ok")
+                return RelayAccepted(250, "ok")
 
         class Relay(OneWay):
             @asynccontextmanager
@@ -144,8 +144,10 @@ async def _at_once(_: float) -> None:
     await asyncio.sleep(0)
 
 
-def _compose(command: SendCommand) -> Mail:
-    return Mail(command.id, "a@test", Recipient("b@test", "", False), b"", f"<{command.id}@test>")
+def _compose(command: SendCommand) -> ComposedMail:
+    return ComposedMail(
+        command.id, "a@test", EnvelopeRecipient("b@test", "", False), b"", f"<{command.id}@test>"
+    )
 
 
 def failing(patch: pytest.MonkeyPatch, place: Any, name: str, fails: Callable[..., bool]) -> None:
@@ -162,7 +164,7 @@ def failing(patch: pytest.MonkeyPatch, place: Any, name: str, fails: Callable[..
 async def test_a_command_is_refused_and_the_others_are_obeyed(
     mailer: Mailer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failing(monkeypatch, Intake, "_queue", lambda _self, command, *_: command.id == "m2")
+    failing(monkeypatch, CommandIntake, "_queue", lambda _self, command, *_: command.id == "m2")
     await mailer.read(*(send(f"m{number}", urgent=True) for number in (1, 2, 3)))
     assert await mailer.told(2) == ["mail.sent"] * 2
     assert sorted(mailer.sent) == ["m1", "m3"]
@@ -175,7 +177,7 @@ async def test_a_command_is_refused_and_the_others_are_obeyed(
 async def test_a_control_record_is_refused_and_mails_go_on(
     mailer: Mailer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failing(monkeypatch, Intake, "_obey", lambda *_: True)
+    failing(monkeypatch, CommandIntake, "_obey", lambda *_: True)
     await mailer.read(resume(), send("m1", urgent=True))
     assert await mailer.told(1) == ["mail.sent"]
     assert [each.reason for each in mailer.letters()] == ["internal_error"]

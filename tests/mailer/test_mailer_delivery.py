@@ -8,12 +8,12 @@ import socket
 
 import pytest
 
-from agents.mailer.entry import unpack_entry
-from agents.mailer.replies import Dropped
+from agents.mail.queue.queued_mail import unpack_entry
+from agents.mail.replies import Dropped
 from schemas.wire import parse_record
 from streams.mail import smtp
-from streams.mail.conversation import Connection, Limits
 from streams.mail.smtp import SmtpPool
+from streams.mail.smtp_transaction import Connection, SmtpLimits
 from tests.mailer.doubles import batch
 from tests.mailer.mailshop import COMPOSER, TINY, TP, shop
 from tests.mailer.samples import HOUR, START, cancel, record, send
@@ -217,7 +217,7 @@ async def test_an_old_connection_that_was_closed_costs_no_attempt() -> None:
 
 
 async def test_connections_are_kept_and_given_up_after_their_share() -> None:
-    limits = Limits(connections=1, mails=3)
+    limits = SmtpLimits(connections=1, mails=3)
     async with scripted() as relay, shop(relay.url, limits=limits) as here:
         await here.take(*(send(f"m{n}") for n in range(7)))
         await here.until("mail.sent", 7)
@@ -226,14 +226,14 @@ async def test_connections_are_kept_and_given_up_after_their_share() -> None:
 
 
 async def test_an_idle_connection_is_closed() -> None:
-    limits = Limits(idle=0.01)
+    limits = SmtpLimits(idle=0.01)
     async with scripted() as relay, shop(relay.url, limits=limits) as here:
         await here.take(send())
         await relay.until(lambda: "QUIT" in relay.commands)
 
 
 async def test_transactional_mails_go_first() -> None:
-    limits = Limits(connections=1)
+    limits = SmtpLimits(connections=1)
     async with scripted() as relay, shop(relay.url, limits=limits) as here:
         await here.take(
             *(send(f"m{n}") for n in range(5)),
@@ -244,7 +244,7 @@ async def test_transactional_mails_go_first() -> None:
 
 
 async def test_no_more_connections_than_allowed() -> None:
-    async with scripted() as relay, shop(relay.url, limits=Limits(connections=4)) as here:
+    async with scripted() as relay, shop(relay.url, limits=SmtpLimits(connections=4)) as here:
         await here.take(*(send(f"m{n}") for n in range(40)))
         await here.until("mail.sent", 40)
     assert relay.connections == 4
@@ -299,7 +299,7 @@ async def test_unreadable_commands_become_dead_letters_and_the_rest_goes_on() ->
 
 
 async def test_closing_lets_the_mail_in_flight_end_and_keeps_the_rest() -> None:
-    limits = Limits(connections=1)
+    limits = SmtpLimits(connections=1)
     async with scripted() as relay, shop(relay.url, limits=limits) as here:
         await here.take(*(send(f"m{n}") for n in range(3)))
         await relay.until(lambda: any(each == "DATA" for each in relay.commands))

@@ -22,20 +22,20 @@ from dkim.canonicalization import Relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.mailer.addresses import clean
-from agents.mailer.compose import Composer
-from agents.mailer.dkim import (
+from agents.mail.addresses import clean
+from agents.mail.message.compose import Composer
+from agents.mail.message.dkim import (
     LINE,
     OVERSIGNED,
     SIGNED,
     DkimKey,
-    Signer,
+    DkimSigner,
     read_key,
     relaxed_body,
     relaxed_headers,
 )
-from agents.mailer.render import Rendered
-from agents.mailer.verp import HEADER as RETURN_HEADER
+from agents.mail.message.render import Rendered
+from agents.mail.message.verp import HEADER as RETURN_HEADER
 from tests.mailer.samples import DAY, SETTINGS, START, send
 from tests.mailer.servers import parse
 
@@ -274,13 +274,13 @@ def test_any_body_and_header_is_verified(lines: list[str], subject: str) -> None
     """Not only what the composer makes: 8-bit text, trailing spaces, any number of empty lines."""
     head = f"From: negozio@shop.example\r\nSubject:{subject}x\r\n".encode()
     body = "".join(f"{line}\r\n" for line in lines).encode()
-    signature = Signer([KEYS["ed25519"]]).sign(head, body, time=START // 1000)
+    signature = DkimSigner([KEYS["ed25519"]]).sign(head, body, time=START // 1000)
     assert verified(signature + head + b"\r\n" + body)
 
 
 def test_headers_of_the_same_name_are_signed_from_the_last_to_the_first() -> None:
     head = b"From: a@shop.example\r\nTo: b@x.example\r\nTo: c@x.example\r\n"
-    signature = Signer([KEYS["ed25519"]]).sign(head, b"x\r\n", time=START // 1000)
+    signature = DkimSigner([KEYS["ed25519"]]).sign(head, b"x\r\n", time=START // 1000)
     assert verified(signature + head + b"\r\nx\r\n")
     assert not verified(signature + head.replace(b"b@", b"d@") + b"\r\nx\r\n")
 
@@ -320,6 +320,6 @@ def test_what_is_no_key_is_refused(content: bytes, problem: str) -> None:
 
 
 def test_a_key_that_receivers_do_not_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.mailer.dkim.RSA_BITS", range(2_049, 4_097))
+    monkeypatch.setattr("agents.mail.message.dkim.RSA_BITS", range(2_049, 4_097))
     with pytest.raises(ValueError, match="an RSA key of 2048 bits; expected 2048, at most 4096"):
         read_key(pem(KEYS["rsa"].key))

@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP
 
-from agents.mailer.entry import unpack_entry
-from agents.mailer.reputation import REPUTATION_KEY
+from agents.mail.queue.queued_mail import unpack_entry
+from agents.mail.reputation import REPUTATION_KEY
 from schemas.records import OutRecord
 from schemas.stored import OWNER_KEY, PROGRESS_KEY
 from schemas.wire import parse_record
 from streams.clock import VirtualClock
 from streams.log import LogUnavailable
-from streams.logs.embedded import EmbeddedLog
 from streams.mail.mailer import MailerRuntime
 from streams.mail.relay import parse_relay
 from streams.mail.smtp import SmtpPool
-from streams.state.memory import MemoryStore
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.runtime.state.memory import MemoryStore
+from streams.runtime.transports.batch import Fenced, TopicPartition
 from streams.topology import topics
-from streams.transports.batch import Fenced, TopicPartition
 from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleGate, batch, suppress_nobody
 from tests.mailer.mailshop import COMPOSER, shop
 from tests.mailer.samples import START, record, send

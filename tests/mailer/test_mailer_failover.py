@@ -7,12 +7,12 @@ import dataclasses
 
 import pytest
 
-from agents.mailer.lanes import Lane
-from agents.mailer.providers import OTHER
+from agents.mail.providers import OTHER
+from agents.mail.queue.message_groups import Lane
 from streams.clock import VirtualClock
-from streams.mail.conversation import Limits
 from streams.mail.relay import RelayUrlError, parse_relays
-from streams.mail.turnstile import Turn, Turnstile
+from streams.mail.relay_dispatcher import Permit, RelayDispatcher
+from streams.mail.smtp_transaction import SmtpLimits
 from tests.mailer.doubles import OneWay
 from tests.mailer.mailshop import TINY, shop
 from tests.mailer.samples import HOUR, START, pause, resume, send
@@ -95,7 +95,7 @@ async def test_the_first_relay_is_used_again_once_it_is_back(stage: str) -> None
 
 async def test_only_one_mail_finds_out_whether_a_relay_is_back() -> None:
     """The relay hangs while it is tried: the others don't hang with it."""
-    limits = Limits(connections=10, connect=0.5)
+    limits = SmtpLimits(connections=10, connect=0.5)
     async with (
         scripted({GREETING: [DROP, SILENCE]}) as first,
         scripted() as second,
@@ -155,7 +155,9 @@ async def test_with_all_relays_down_mails_wait_for_the_first_to_come_back() -> N
     assert sent["relay"] == f"127.0.0.1:{second.port}"
 
 
-async def turns(turnstile: Turnstile[OneWay], *lanes: Lane) -> list[asyncio.Task[Turn[OneWay]]]:
+async def turns(
+    turnstile: RelayDispatcher[OneWay], *lanes: Lane
+) -> list[asyncio.Task[Permit[OneWay]]]:
     """Ask for turns in this order."""
     tasks = []
     for lane in lanes:
@@ -165,7 +167,7 @@ async def turns(turnstile: Turnstile[OneWay], *lanes: Lane) -> list[asyncio.Task
 
 
 async def test_receipts_get_the_next_turn_and_a_cancelled_one_is_not_lost() -> None:
-    turnstile = Turnstile([OneWay(1)], clock=VirtualClock(START))
+    turnstile = RelayDispatcher([OneWay(1)], clock=VirtualClock(START))
     (first,) = await turns(turnstile, SERIES)
     series, gone, receipt = await turns(turnstile, SERIES, RECEIPT, RECEIPT)
     gone.cancel()
@@ -178,7 +180,7 @@ async def test_receipts_get_the_next_turn_and_a_cancelled_one_is_not_lost() -> N
 
 
 async def test_a_turn_given_to_someone_who_has_just_left_goes_to_the_next() -> None:
-    turnstile = Turnstile([OneWay(1)], clock=VirtualClock(START))
+    turnstile = RelayDispatcher([OneWay(1)], clock=VirtualClock(START))
     (first,) = await turns(turnstile, SERIES)
     leaving, staying = await turns(turnstile, SERIES, SERIES)
     (await first).end()  # its turn is given to `leaving`, which doesn't know yet
@@ -189,7 +191,7 @@ async def test_a_turn_given_to_someone_who_has_just_left_goes_to_the_next() -> N
 
 async def test_lanes_take_turns_and_a_throttled_one_waits_alone() -> None:
     clock = VirtualClock(START)
-    turnstile = Turnstile([OneWay(10)], clock=clock)
+    turnstile = RelayDispatcher([OneWay(10)], clock=clock)
     google = Lane("automated", "google")
     (first,) = await turns(turnstile, google)
     turn = await first
@@ -300,7 +302,7 @@ async def test_a_relay_that_takes_few_connections_is_full_and_not_down(refusal: 
 
 
 async def test_yahoo_gets_twenty_mails_on_one_connection() -> None:
-    async with scripted() as relay, shop(relay.url, limits=Limits(connections=1)) as here:
+    async with scripted() as relay, shop(relay.url, limits=SmtpLimits(connections=1)) as here:
         await here.take(*(send(f"m{n}", email=f"a{n}@yahoo.it") for n in range(45)))
         await here.until("mail.sent", 45)
         assert relay.connections == 3
@@ -325,7 +327,7 @@ async def test_a_receipt_overtakes_a_campaign_that_is_under_way() -> None:
 
 async def test_a_pause_stops_a_campaign_between_two_mails() -> None:
     """The relay is at its tenth mail when the pause arrives; not one more begins after it."""
-    limits = Limits(connections=1)
+    limits = SmtpLimits(connections=1)
     async with scripted() as relay, shop(relay.url, limits=limits) as here:
         await here.take(*(send(f"m{n}") for n in range(100)))
         await here.until("mail.sent", 10)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from agents.mailer import headers
-from agents.mailer.addresses import MAX_DISPLAY_NAME, Recipient, clean, read_recipient
+from agents.mail.addresses import MAX_DISPLAY_NAME, EnvelopeRecipient, clean, read_recipient
+from agents.mail.message import headers
 from tests.mailer.servers import parse
 
 PIECES = (
@@ -84,7 +84,7 @@ def test_a_name_is_read_back(name: str) -> None:
     ],
 )
 def test_names_are_as_plain_as_they_can_be(name: str, line: bytes) -> None:
-    assert headers.mailbox("To", Recipient("g@example.com", name, smtputf8=False)) == line
+    assert headers.mailbox("To", EnvelopeRecipient("g@example.com", name, smtputf8=False)) == line
 
 
 def test_an_international_address_stands_in_utf8() -> None:

@@ -6,11 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from agents.mailer.lanes import Lane
-from agents.mailer.providers import OTHER, PROVIDERS, Providers
-from agents.mailer.replies import Refused, throttles
-from agents.mailer.throttle import DEAF_MS, SLOWEST, STEP_MS, Bucket
-from agents.mailer.traffic import Traffic
+from agents.mail.providers import OTHER, PROVIDERS, Providers
+from agents.mail.queue.concurrency import Traffic
+from agents.mail.queue.message_groups import Lane
+from agents.mail.queue.throttle import DEAF_MS, SLOWEST, STEP_MS, Bucket
+from agents.mail.replies import RelayRefused, throttles
 from schemas.stored import NEVER
 from tests.mailer.samples import START
 
@@ -64,7 +64,7 @@ def test_a_shop_may_know_more_domains() -> None:
     ],
 )
 def test_replies_that_ask_for_less(code: int, text: str, too_fast: bool) -> None:
-    assert throttles(Refused("rcpt", code, text)) is too_fast
+    assert throttles(RelayRefused("rcpt", code, text)) is too_fast
 
 
 def sent(bucket: Bucket, rate: int, seconds: int, start: int = START) -> int:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from agents.mailer.pauses import Pauses, classes_of
-from agents.mailer.replies import Refused
+from agents.mail.queue.pauses import Pauses, classes_of
+from agents.mail.replies import RelayRefused
 from schemas.commands import PausedClass
 from tests.mailer.bench import Bench
 from tests.mailer.samples import DAY, START, cancel, pause, release, resume, send
@@ -148,7 +148,7 @@ def test_a_deferred_mail_is_held_only_when_it_is_due() -> None:
     bench = Bench()
     bench.read(send("t", urgent=True))
     bench.claim()
-    bench.settle(Refused("rcpt", 451, "later"), id_="t")
+    bench.settle(RelayRefused("rcpt", 451, "later"), id_="t")
     bench.read(pause())
     assert bench.state("t") == "deferred"
     bench.pass_time(START + 30_000)

@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from agents.mailer.compose import Mail
-from agents.mailer.replies import Accepted, Dropped, Refused, Result, Unknown
+from agents.mail.message.compose import ComposedMail
+from agents.mail.replies import Dropped, RelayAccepted, RelayRefused, Result, Unknown
 from streams.clock import VirtualClock
-from streams.mail.conversation import Limits
-from streams.mail.dialogue import MAX_REPLY
 from streams.mail.relay import parse_relay
 from streams.mail.smtp import SmtpPool
+from streams.mail.smtp_dialogue import MAX_REPLY
+from streams.mail.smtp_transaction import SmtpLimits
 from tests.mailer.doubles import CountingMetrics
 from tests.mailer.samples import START, send
 from tests.mailer.servers import (
@@ -49,7 +49,7 @@ async def pooled(port: int, *, reply: float = 5.0) -> AsyncIterator[SmtpPool]:
         parse_relay(f"smtp://127.0.0.1:{port}"),
         clock=VirtualClock(START),
         metrics=CountingMetrics(),
-        limits=Limits(connections=1, reply=reply, data=reply),
+        limits=SmtpLimits(connections=1, reply=reply, data=reply),
     )
     try:
         yield pool
@@ -57,7 +57,7 @@ async def pooled(port: int, *, reply: float = 5.0) -> AsyncIterator[SmtpPool]:
         await pool.close()
 
 
-async def deliver(pool: SmtpPool, mail: Mail) -> Result:
+async def deliver(pool: SmtpPool, mail: ComposedMail) -> Result:
     async with pool.connection() as connection:
         return await connection.deliver(mail)
 
@@ -124,7 +124,7 @@ async def test_the_envelope_goes_out_before_the_first_reply(pieces: int) -> None
         await reader.readline()
 
     async with serving(serve) as port, pooled(port) as pool:
-        assert await deliver(pool, MAILS[0]) == Accepted(250, "2.0.0 queued")
+        assert await deliver(pool, MAILS[0]) == RelayAccepted(250, "2.0.0 queued")
     assert verbs == [b"MAIL", b"RCPT", b"DATA"]
 
 
@@ -142,7 +142,7 @@ async def test_without_the_offer_each_command_waits_for_its_reply() -> None:
         await reader.readline()
 
     async with serving(serve) as port, pooled(port) as pool:
-        assert isinstance(await deliver(pool, MAILS[0]), Accepted)
+        assert isinstance(await deliver(pool, MAILS[0]), RelayAccepted)
     assert ahead == [b"", b"", b""]
 
 
@@ -154,8 +154,8 @@ async def test_without_the_offer_each_command_waits_for_its_reply() -> None:
 @pytest.mark.parametrize("stage", [MAIL, RCPT, DATA, DOT])
 async def test_a_refusal_is_that_of_its_stage(stage: Any, code: int, offers: bool) -> None:
     first, second, relay = await told({stage: [f"{code} 4.0.0 no"]}, offers=offers)
-    assert first == Refused(stage, code, "4.0.0 no")
-    assert isinstance(second, Accepted)
+    assert first == RelayRefused(stage, code, "4.0.0 no")
+    assert isinstance(second, RelayAccepted)
     assert relay.mails[-1] == MAILS[1].message
     assert len(relay.mails) == (2 if stage == DOT else 1)  # and no empty one
 
@@ -174,10 +174,12 @@ async def test_together_or_apart_the_result_is_the_same(mail: str) -> None:
         for offers in OFFERS:
             first, second, relay = await told(script, offers=offers)
             assert b"" not in relay.mails
-            assert len(relay.mails) == isinstance(first, Accepted) + isinstance(second, Accepted)
+            assert len(relay.mails) == isinstance(first, RelayAccepted) + isinstance(
+                second, RelayAccepted
+            )
             ends.append(first)
             if offers and DROP not in case:  # all of the script was for the first mail
-                assert isinstance(second, Accepted), case
+                assert isinstance(second, RelayAccepted), case
         assert ends[0] == ends[1], case
 
 
@@ -185,8 +187,8 @@ async def test_together_or_apart_the_result_is_the_same(mail: str) -> None:
 async def test_data_after_a_refused_recipient_is_ended(data: str) -> None:
     script = {RCPT: ["550 5.1.1 unknown"], DATA: [data]}
     first, second, relay = await told(script, offers=True)
-    assert first == Refused("rcpt", 550, "5.1.1 unknown")
-    assert isinstance(second, Accepted)
+    assert first == RelayRefused("rcpt", 550, "5.1.1 unknown")
+    assert isinstance(second, RelayAccepted)
     assert relay.mails == [MAILS[1].message]
     assert relay.connections == 1
     assert ("RSET" in relay.commands) == (data[0] == "5")  # else the lone dot has ended it
@@ -195,8 +197,8 @@ async def test_data_after_a_refused_recipient_is_ended(data: str) -> None:
 async def test_no_empty_mail_is_sent_to_a_recipient_that_was_taken() -> None:
     """MAIL is refused and RCPT and DATA are not: a lone dot would be a mail. We hang up."""
     first, second, relay = await told({MAIL: ["550 5.7.1 no"]}, offers=True)
-    assert first == Refused("mail", 550, "5.7.1 no")
-    assert isinstance(second, Accepted)
+    assert first == RelayRefused("mail", 550, "5.7.1 no")
+    assert isinstance(second, RelayAccepted)
     assert relay.mails == [MAILS[1].message]
     assert relay.connections == 2
 
@@ -205,10 +207,10 @@ async def test_no_empty_mail_is_sent_to_a_recipient_that_was_taken() -> None:
 async def test_a_refusal_stays_one_when_the_relay_goes_after_it(end: str) -> None:
     for script in ({MAIL: ["550 no"], RCPT: [end]}, {MAIL: ["550 no"], DATA: [end]}):
         first, _, _ = await told(script, offers=True, reply=0.2)
-        assert first == Refused("mail", 550, "no")
+        assert first == RelayRefused("mail", 550, "no")
     first, second, _ = await told({RCPT: ["550 no"], DATA: [end]}, offers=True, reply=0.2)
-    assert first == Refused("rcpt", 550, "no")
-    assert isinstance(second, Accepted)
+    assert first == RelayRefused("rcpt", 550, "no")
+    assert isinstance(second, RelayAccepted)
 
 
 @pytest.mark.parametrize("offers", OFFERS)
@@ -222,7 +224,7 @@ async def test_a_relay_that_goes_can_not_have_the_mail(stage: Any, end: str, off
     first, second, relay = await told({stage: [end]}, offers=offers, reply=0.2)
     assert isinstance(first, Dropped)
     assert first.stage == stage
-    assert isinstance(second, Accepted)
+    assert isinstance(second, RelayAccepted)
     assert relay.mails == [MAILS[1].message]
 
 
@@ -294,14 +296,14 @@ async def test_a_reply_to_nothing_is_not_taken_for_the_one_to_the_dot() -> None:
     assert isinstance(first, Dropped)
     assert first.stage == "data"
     assert "out of turn: 250 2.0.0 queued" in first.reason
-    assert isinstance(second, Accepted)
+    assert isinstance(second, RelayAccepted)
     assert relay.mails == [MAILS[1].message]
 
 
 async def test_a_relay_that_speaks_between_two_mails_is_left() -> None:
     script = {DOT: ["250 2.0.0 queued\r\n421 4.4.2 idle for too long"]}
     first, second, relay = await told(script, offers=True)
-    assert isinstance(first, Accepted)
+    assert isinstance(first, RelayAccepted)
     assert isinstance(second, Dropped)
     assert second.stage == "mail"  # which delivery takes to a fresh connection
     assert relay.mails == [MAILS[0].message]
@@ -369,7 +371,7 @@ async def test_a_real_server_gets_each_mail_once(offers: bool) -> None:
     server.close()
     known = [mail for mail in sent if not mail.recipient.address.startswith("n")]
     assert handler.mails == [mail.message for mail in known]
-    refused = [result for result in results if isinstance(result, Refused)]
-    assert refused == [Refused("rcpt", 550, "5.1.1 unknown")] * 10
-    assert sum(isinstance(result, Accepted) for result in results) == 20
+    refused = [result for result in results if isinstance(result, RelayRefused)]
+    assert refused == [RelayRefused("rcpt", 550, "5.1.1 unknown")] * 10
+    assert sum(isinstance(result, RelayAccepted) for result in results) == 20
     assert len(handler.sessions) == 1

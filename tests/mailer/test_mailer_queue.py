@@ -10,37 +10,37 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from agents.mailer.changes import Changes, Ended
-from agents.mailer.entry import (
+from agents.mail.queue.command_reader import read_record
+from agents.mail.queue.mail_queue import Queue
+from agents.mail.queue.queue_changes import Ended, QueueChanges
+from agents.mail.queue.queued_mail import (
     REVISION_BITS,
     TERM,
-    Entry,
+    QueuedMail,
     in_term,
     pack_entry,
     unpack_entry,
 )
-from agents.mailer.queue import Queue
-from agents.mailer.reading import read_record
-from agents.mailer.replies import (
-    Accepted,
+from agents.mail.queue.retry import Breaker, retry_delay
+from agents.mail.replies import (
     Dropped,
-    Refused,
+    RelayAccepted,
+    RelayRefused,
     Unknown,
     about_relay,
     classify,
     reason_text,
 )
-from agents.mailer.retry import Breaker, retry_delay
-from schemas.checking import Unreadable
 from schemas.commands import Command
 from schemas.stored import FIRST_TERM, HEAD_SIZE, head
+from schemas.validation import Unreadable
 from schemas.wire import parse_record
 from tests.mailer.bench import Bench, Store, parse, types
 from tests.mailer.samples import DAY, HOUR, START, cancel, feedback, notify, pause, record, send
 
-OK = Accepted(250, "ok")
-LATER = Refused("rcpt", 451, "later")
-NO = Refused("rcpt", 550, "5.1.1 no")
+OK = RelayAccepted(250, "ok")
+LATER = RelayRefused("rcpt", 451, "later")
+NO = RelayRefused("rcpt", 550, "5.1.1 no")
 GONE = Dropped("data", "gone")
 WHO_KNOWS = Unknown("gone")
 
@@ -131,7 +131,7 @@ def test_every_state_meets_every_result(state: str, name: str, urgent: bool) -> 
 
 @pytest.mark.parametrize("state", STATES)
 def test_reject_and_unreachable_touch_only_what_waits(state: str) -> None:
-    steps: list[Callable[[Queue], Changes]] = [
+    steps: list[Callable[[Queue], QueueChanges]] = [
         lambda queue: queue.reject("m1", START, "invalid_address"),
         lambda queue: queue.unreachable("m1", START, START + 1, "relay_connect"),
         lambda queue: queue.release("m1", START),
@@ -188,7 +188,7 @@ def test_expired_mails_are_skipped_and_finished_ones_forgotten_a_day_later() -> 
     bench.do(bench.queue.housekeep(START + 3 * DAY))
     assert bench.state() == "skipped"  # not while the log may not have its outcome
     bench.do(bench.queue.published(changes.outcomes))
-    assert (bench.queue.get("m1") or Entry("", "sent", 0, 0)).command == b""
+    assert (bench.queue.get("m1") or QueuedMail("", "sent", 0, 0)).command == b""
     bench.do(bench.queue.housekeep(START + 3 * DAY + HOUR))
     assert bench.state() is None
     assert not bench.store
@@ -271,7 +271,7 @@ def test_of_two_owners_that_have_read_the_same_the_later_has_the_newer_state(
     revision: int, term: int
 ) -> None:
     """However much the one before has decided that arrives late."""
-    read = Entry("m1", "attempting", 7, START + DAY, revision=revision, term=term)
+    read = QueuedMail("m1", "attempting", 7, START + DAY, revision=revision, term=term)
     one = max(term + 1, FIRST_TERM)
     for before, now in [(one, one + 1), (one + 3, one + 4), (one, one + 9)]:
         first = in_term(_changed(read), before)
@@ -294,14 +294,14 @@ def test_of_two_owners_that_take_a_mail_over_the_later_has_the_newer_state() -> 
 
 
 def test_what_an_owner_of_release_0_1_wrote_has_no_term() -> None:
-    entry = Entry("m1", "queued", 7, START, term=2**47)
+    entry = QueuedMail("m1", "queued", 7, START, term=2**47)
     stored = pack_entry(entry)
     assert unpack_entry(stored) == entry
     unmarked = stored[:HEAD_SIZE] + stored[HEAD_SIZE + 1 :]
     assert unpack_entry(unmarked) == msgspec.structs.replace(entry, term=0)
 
 
-def _changed(entry: Entry) -> Entry:
+def _changed(entry: QueuedMail) -> QueuedMail:
     return msgspec.structs.replace(entry, revision=entry.revision + 1)
 
 
@@ -318,7 +318,7 @@ def test_recovery_keeps_order_due_times_and_outcomes() -> None:
 
 
 def test_the_kept_form_says_how_new_it_is() -> None:
-    entry = Entry("m1", "queued", 7, START, revision=3, due=START + 5)
+    entry = QueuedMail("m1", "queued", 7, START, revision=3, due=START + 5)
     stored = pack_entry(entry)
     assert head(stored) == ((7 << REVISION_BITS) + 3, START + 5)
     assert unpack_entry(stored) == entry
@@ -348,8 +348,8 @@ def test_a_hundred_thousand_mails_wait_in_modest_memory() -> None:
     assert used < 60_000_000
 
 
-def _entry(number: int) -> Entry:
-    return Entry(f"m{number}", "queued", number, START + DAY, due=START + number)
+def _entry(number: int) -> QueuedMail:
+    return QueuedMail(f"m{number}", "queued", number, START + DAY, due=START + number)
 
 
 @pytest.mark.parametrize(
@@ -405,31 +405,31 @@ def test_the_breaker_doubles_to_a_minute_and_counts_a_storm_once() -> None:
 @pytest.mark.parametrize(
     ("refusal", "kind", "final"),
     [
-        (Refused("rcpt", 550, "5.1.1 no such user"), "hard", True),
-        (Refused("rcpt", 550, "5.1.8 bad sender"), "blocked", True),
-        (Refused("rcpt", 550, "5.2.1 disabled"), "hard", True),
-        (Refused("rcpt", 552, "5.2.2 full"), "soft", True),
-        (Refused("dot", 554, "5.7.1 spam"), "blocked", True),
-        (Refused("dot", 552, "5.3.4 too big"), "content", True),
-        (Refused("dot", 554, "5.6.0 bad"), "content", True),
-        (Refused("rcpt", 554, "no enhanced code"), "blocked", True),
-        (Refused("rcpt", 550, "see 4.7.0 elsewhere"), "hard", True),
-        (Refused("rcpt", 421, "4.7.0 too fast"), "throttled", False),
-        (Refused("rcpt", 454, "busy"), "throttled", False),
-        (Refused("rcpt", 452, "4.2.2 full"), "soft", False),
-        (Refused("mail", 550, "5.1.1 who are you"), "blocked", True),
-        (Refused("mail", 552, "5.3.4 too big"), "content", True),
+        (RelayRefused("rcpt", 550, "5.1.1 no such user"), "hard", True),
+        (RelayRefused("rcpt", 550, "5.1.8 bad sender"), "blocked", True),
+        (RelayRefused("rcpt", 550, "5.2.1 disabled"), "hard", True),
+        (RelayRefused("rcpt", 552, "5.2.2 full"), "soft", True),
+        (RelayRefused("dot", 554, "5.7.1 spam"), "blocked", True),
+        (RelayRefused("dot", 552, "5.3.4 too big"), "content", True),
+        (RelayRefused("dot", 554, "5.6.0 bad"), "content", True),
+        (RelayRefused("rcpt", 554, "no enhanced code"), "blocked", True),
+        (RelayRefused("rcpt", 550, "see 4.7.0 elsewhere"), "hard", True),
+        (RelayRefused("rcpt", 421, "4.7.0 too fast"), "throttled", False),
+        (RelayRefused("rcpt", 454, "busy"), "throttled", False),
+        (RelayRefused("rcpt", 452, "4.2.2 full"), "soft", False),
+        (RelayRefused("mail", 550, "5.1.1 who are you"), "blocked", True),
+        (RelayRefused("mail", 552, "5.3.4 too big"), "content", True),
     ],
 )
-def test_replies(refusal: Refused, kind: str, final: bool) -> None:
+def test_replies(refusal: RelayRefused, kind: str, final: bool) -> None:
     meaning = classify(refusal)
     assert (meaning.kind, meaning.final) == (kind, final)
 
 
 def test_what_is_about_the_relay() -> None:
-    assert about_relay(Refused("mail", 530, "5.7.0 must issue STARTTLS"))
-    assert not about_relay(Refused("mail", 550, "5.1.1"))
-    assert not about_relay(Refused("rcpt", 530, "no"))
+    assert about_relay(RelayRefused("mail", 530, "5.7.0 must issue STARTTLS"))
+    assert not about_relay(RelayRefused("mail", 550, "5.1.1"))
+    assert not about_relay(RelayRefused("rcpt", 530, "no"))
 
 
 def test_a_relays_text_becomes_one_safe_line() -> None:

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from agents.windows import day_of, next_day, quiet_until
+from agents.rules.local_time import day_of, next_day, quiet_until
 from schemas.commands import QuietHours
 from schemas.instant import parse_instant, to_rfc3339
 from tests.mailer.bench import Bench, bounce_some

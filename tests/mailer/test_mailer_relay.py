@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from agents.mailer.replies import Accepted
+from agents.mail.replies import RelayAccepted
 from streams.clock import VirtualClock
-from streams.mail.conversation import Connection, Limits
 from streams.mail.relay import RelayUrlError, parse_relay
 from streams.mail.smtp import RelayDown, SmtpPool
+from streams.mail.smtp_transaction import Connection, SmtpLimits
 from tests.mailer.doubles import CountingMetrics
 from tests.mailer.mailshop import COMPOSER
 from tests.mailer.samples import START, send
@@ -28,7 +28,7 @@ async def connected(url: str) -> AsyncIterator[Connection]:
         parse_relay(url),
         clock=VirtualClock(START),
         metrics=CountingMetrics(),
-        limits=Limits(connect=2.0),
+        limits=SmtpLimits(connect=2.0),
     )
     try:
         async with pool.connection() as connection:
@@ -49,7 +49,7 @@ async def delivers(url: str, relay: ScriptedRelay) -> None:
     async with connected(url) as connection:
         for number in range(1, 5):  # a connection is for many mails, encrypted or not
             mail = COMPOSER.compose(send(f"m{number}"))
-            assert isinstance(await connection.deliver(mail), Accepted)
+            assert isinstance(await connection.deliver(mail), RelayAccepted)
     assert len(relay.mails) == 4
 
 
@@ -71,7 +71,7 @@ def test_a_url_says_how_to_talk(url: str, port: int, tls: str) -> None:
 
 
 def test_a_pool_asks_of_a_relay_what_relays_give() -> None:
-    limits = Limits()
+    limits = SmtpLimits()
     assert (limits.connections, limits.mails) == (10, 100)
     assert 15 <= limits.idle <= 60
     assert (limits.connect, limits.data) == (30, 60)

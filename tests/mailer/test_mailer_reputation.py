@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agents.mailer.replies import Refused
-from agents.mailer.reputation import OLD_MS, Reputation, Standing, WarmUp, pack_standing
+from agents.mail.replies import RelayRefused
+from agents.mail.reputation import OLD_MS, Reputation, SenderStatistics, WarmUp, pack_standing
 from schemas.instant import parse_instant
 from schemas.stored import head
 from tests.mailer.bench import Bench, bounce_some
@@ -111,7 +111,7 @@ def test_the_verdict_survives_a_restart() -> None:
 
 
 def test_what_an_owner_counts_that_is_none_any_more_is_the_older() -> None:
-    late, ours = Standing(), Standing()
+    late, ours = SenderStatistics(), SenderStatistics()
     late.begin_term(2)
     ours.begin_term(3)
     before = [pack_standing(late) for _ in range(100)]
@@ -119,7 +119,7 @@ def test_what_an_owner_counts_that_is_none_any_more_is_the_older() -> None:
 
 
 def test_the_partitions_of_a_worker_are_judged_together() -> None:
-    reputation, standings = Reputation(), [Standing(), Standing()]
+    reputation, standings = Reputation(), [SenderStatistics(), SenderStatistics()]
     for number, standing in enumerate(standings):
         reputation.join(number, standing)
         for bounce in range(120):
@@ -174,7 +174,7 @@ def test_a_claim_that_is_given_back_costs_nothing_of_the_day() -> None:
 def test_a_second_attempt_is_not_a_second_mail() -> None:
     bench = Bench(warm())
     bench.read(*(send(f"m{n}") for n in range(10)))
-    assert len(bench.send_all(START, Refused("rcpt", 451, "later"))) == 10
+    assert len(bench.send_all(START, RelayRefused("rcpt", 451, "later"))) == 10
     assert len(bench.send_all(START + HOUR)) == 10
 
 

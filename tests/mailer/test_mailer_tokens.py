@@ -10,29 +10,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.mailer.settings import SigningKey
-from agents.mailer.tokens import (
+from agents.mail.message.tokens import (
     MAX_TOKEN,
     BadToken,
     Click,
     Confirm,
-    Open,
+    HitSource,
+    OpenToken,
     Preferences,
-    Source,
     Tokens,
     Unsubscribe,
     View,
 )
+from agents.mail.settings import SigningKey
 
 OLD = SigningKey("k1", "one secret of the tests")
 NEW = SigningKey("k2", "another secret of the tests")
-SOURCE = Source("identified", "w06", "s1", "cart-reminder", "marketing", 5, "m", "p", "u1", "m1")
+SOURCE = HitSource("identified", "w06", "s1", "cart-reminder", "marketing", 5, "m", "p", "u1", "m1")
 CONTENTS: list[Any] = [
     Unsubscribe("u1", "m1", 5),
     Preferences("u1", "m1", 5),
     View("u1", "m1", 5),
     Confirm("u1", "m1", "newsletter", 5),
-    Open(SOURCE),
+    OpenToken(SOURCE),
     Click(SOURCE, 1, 2, "https://shop.example/"),
 ]
 
@@ -107,7 +107,7 @@ def test_any_text_is_a_token_or_none(text: str) -> None:
 
 
 def test_the_longest_links_and_ids_fit() -> None:
-    source = Source("identified", *("w" * 63,) * 3, "marketing", 2**50, "m" * 16, "p" * 16,
+    source = HitSource("identified", *("w" * 63,) * 3, "marketing", 2**50, "m" * 16, "p" * 16,
                     "€" * 200, "c" * 160)  # fmt: skip
     click = Click(source, 99, 99, "https://shop.example/" + "x" * 2_027)
     token = Tokens([OLD]).make(click)

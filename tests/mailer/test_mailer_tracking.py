@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from agents.mailer.compose import Composer
-from agents.mailer.settings import MailSettings
-from agents.mailer.tokens import Click, Confirm, Open, Preferences, Tokens, View
-from agents.mailer.tracking import AllowedHosts, Tracking
+from agents.mail.message.compose import Composer
+from agents.mail.message.tokens import Click, Confirm, OpenToken, Preferences, Tokens, View
+from agents.mail.message.tracking import AllowedHosts, Tracking
+from agents.mail.settings import MailSettings
 from schemas.commands import SendCommand, TrackingMode
 from streams.mail.templates import load_renderer
 from tests.mailer.samples import DAY, HOUR, SETTINGS, START, VARIABLES, send
@@ -32,8 +32,8 @@ def clicks(html: str) -> list[Click]:
     return [TOKENS.read(token, Click) for token in found]
 
 
-def opens(html: str) -> list[Open]:
-    return [TOKENS.read(token, Open) for token in re.findall(rf'src="{ROOT}/o/([^"]+)"', html)]
+def opens(html: str) -> list[OpenToken]:
+    return [TOKENS.read(token, OpenToken) for token in re.findall(rf'src="{ROOT}/o/([^"]+)"', html)]
 
 
 def page(*links: str) -> str:

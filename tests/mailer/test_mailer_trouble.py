@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from agents.mailer.message_ids import local_part
+from agents.mail.message.message_ids import local_part
 from schemas.wire import parse_record
 from tests.mailer.mailshop import TINY, Shop, shop
 from tests.mailer.samples import DAY, HOUR, START, send

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from agents.mailer.queue import Queue
+from agents.mail.queue.mail_queue import Queue
 from schemas.commands import PauseCommand, ResumeCommand
 from schemas.dead_letters import DeadLetter, read_letter
 from schemas.records import OutRecord, Record

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from agents.mailer.entry import unpack_entry
-from agents.mailer.webhook import InvalidUrl, request
+from agents.mail.message.webhook import InvalidUrl, request
+from agents.mail.queue.queued_mail import unpack_entry
 from streams.mail.webhooks import Webhooks
 from tests.mailer.mailshop import TP, Shop, shop
 from tests.mailer.samples import DAY, HOUR, START, cancel, notify, pause, resume, send

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from agents.mailer.settings import Shop
-from agents.mailer.templates.sample import FULL, with_pictures
+from agents.mail.settings import Shop
+from agents.mail.templates.sample import FULL, with_pictures
 from streams.mail.templates import load_renderer, read_sources
 from tests.mailer.chromium import chromium, needs_chromium
 from tests.mailer.pages import EVERYTHING, own_variables, renderer_of

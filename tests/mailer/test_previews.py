@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streams.definitions import read_files
 from streams.mail.previews import Samples
 from streams.mail.templates import uses_of
+from streams.runtime.definitions import read_files
 
 SHIPPED = read_files(Path(__file__).parents[2] / "workflows", everything=True)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from agents.mailer.templates.lint import Finding, Trial, Use, lint
-from agents.mailer.templates.sample import FULL
-from streams.definitions import read_files
+from agents.mail.templates.lint import TemplateFinding, Trial, Use, lint
+from agents.mail.templates.sample import FULL
 from streams.mail.templates import load_renderer, uses_of
+from streams.runtime.definitions import read_files
 from tests.mailer.pages import EVERYTHING, OURS, WHY, renderer_of
 from tests.mailer.samples import SETTINGS
 
@@ -21,7 +21,7 @@ MARKETING, TRANSACTIONAL = Use("marketing", {}), Use("transactional", {})
 FRAME = "_theme/frame.html.j2"
 
 
-def findings(content: str, *uses: Use, **files: str) -> list[Finding]:
+def findings(content: str, *uses: Use, **files: str) -> list[TemplateFinding]:
     """What is found in one mail, besides that it is in Italian only."""
     found = lint(renderer_of(content, **files), SETTINGS.shop, {"x": uses or [MARKETING]})
     return [finding for finding in found if finding.rule != "language"]

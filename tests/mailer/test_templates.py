@@ -13,8 +13,8 @@ from typing import Any
 import css_inline
 import pytest
 
-from agents.mailer.render import Renderer, TemplateProblem
-from agents.mailer.templates.mjml import Press
+from agents.mail.message.render import Renderer, TemplateProblem
+from agents.mail.templates.mjml import Press
 from streams.mail.templates import load_renderer
 from tests.mailer.pages import KNOWN, OURS, STYLE, WHY, Tags, renderer_of, words_of
 from tests.mailer.samples import COUPON, ORDER, VARIABLES

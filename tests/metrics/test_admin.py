@@ -7,10 +7,10 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from streams.http import admin
+from streams.http.admin import AdminError, AdminServer, Check, Readiness, log_reachable
 from streams.log import LogUnavailable
-from streams.monitoring import admin
-from streams.monitoring.admin import AdminError, AdminServer, Check, Readiness, log_reachable
-from streams.monitoring.metrics import Metrics
+from streams.operate.metrics import Metrics
 from streams.settings.values import Address
 
 

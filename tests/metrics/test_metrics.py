@@ -7,18 +7,18 @@ import pytest
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agents.changes import Changes, Counts
 from agents.effects import Effect, command, decided
-from agents.mailer.metrics import MailerMetrics
+from agents.mail.metrics import MailerMetrics
+from agents.partition.batch import BatchChanges, BatchCounts
 from schemas.commands import SendCommand
 from schemas.decisions import Decision
 from schemas.stored import Progress
 from schemas.tracking import Hit
-from streams.monitoring.gate_metrics import INCIDENTS, PLAIN
-from streams.monitoring.mail_metrics import MAX_VALUES, OTHER, BoundedLabel
-from streams.monitoring.metrics import Metrics
-from streams.state.recovery import Recovered
-from streams.transports import gate
+from streams.operate.mail_metrics import MAX_VALUES, OTHER, BoundedLabel
+from streams.operate.metrics import Metrics
+from streams.operate.partition_metrics import INCIDENTS, PLAIN
+from streams.runtime.state.recovery import Recovered
+from streams.runtime.transports import partition_manager
 
 UNITS = ("_seconds", "_bytes", "_ratio", "_total", "_info")
 # Plain counts of things that are there now, as shared names have them.
@@ -30,8 +30,8 @@ COUNTS = {
 }  # fmt: skip
 
 
-def changes(counts: Counts, *effects: Effect) -> Changes:
-    return Changes(list(effects), [], Progress(10, 1_772_357_400_000, {}), counts)
+def changes(counts: BatchCounts, *effects: Effect) -> BatchChanges:
+    return BatchChanges(list(effects), [], Progress(10, 1_772_357_400_000, {}), counts)
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -66,7 +66,7 @@ def test_names_have_prefix_and_unit() -> None:
 
 
 def test_a_committed_slice_is_counted() -> None:
-    metrics, counts = Metrics(), Counts()
+    metrics, counts = Metrics(), BatchCounts()
     counts.events["cart.product_added", "applied"] = 3
     counts.refused["invalid_json"] = 2
     counts.ages += [500, 7_000]
@@ -92,7 +92,7 @@ def test_a_committed_slice_is_counted() -> None:
 
 
 def test_invented_types_and_reasons_do_not_become_labels() -> None:
-    metrics, counts = Metrics(), Counts()
+    metrics, counts = Metrics(), BatchCounts()
     for number in range(1_000):
         counts.events[f"invented.{number}", "applied"] = 1
         counts.refused[f"invented {number}"] = 1
@@ -105,7 +105,7 @@ def test_invented_types_and_reasons_do_not_become_labels() -> None:
 
 def test_no_address_and_no_customer_in_any_label() -> None:
     metrics = Metrics()
-    metrics.committed(0, changes(Counts(), command(some_command()), decided(some_decision())))
+    metrics.committed(0, changes(BatchCounts(), command(some_command()), decided(some_decision())))
     exercise(metrics.mail)
     text = generate_latest(metrics.registry).decode()
     assert "posta.it" not in text
@@ -222,7 +222,7 @@ def test_what_is_set_aside_is_counted_from_zero() -> None:
 
 
 def test_what_the_gate_has_mended_is_read_when_somebody_asks() -> None:
-    metrics, partitions = Metrics(), gate.Gate()
+    metrics, partitions = Metrics(), partition_manager.PartitionManager()
     counts = partitions.counts
     metrics.watch_gate(partitions)
     assert value(metrics, "ritorno_partitions_not_opening") == 0

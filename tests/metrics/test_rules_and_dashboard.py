@@ -16,10 +16,10 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.monitoring.gate_metrics import GateCounts
-from streams.monitoring.metrics import Metrics
-from streams.supervised.board import Member, of_processes
-from streams.transports.gate import Gate
+from streams.operate.metrics import Metrics
+from streams.operate.partition_metrics import GateCounts
+from streams.runtime.processes.board import WorkerProcess, of_processes
+from streams.runtime.transports.partition_manager import PartitionManager
 from tests.metrics.prometheus import needs_prometheus
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -34,7 +34,7 @@ PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 def exposed() -> set[str]:
     """Every series name that a worker can have, with what Prometheus adds."""
     names = {"up"}
-    processes = of_processes([Member("1", None, "", 0)], [True]) + "\n"
+    processes = of_processes([WorkerProcess("1", None, "", 0)], [True]) + "\n"
     text = generate_latest(Metrics().registry).decode() + processes
     for family in text_string_to_metric_families(text):
         suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
@@ -45,7 +45,7 @@ def exposed() -> set[str]:
 def of_partitions() -> set[str]:
     """Those that a worker has of its partitions besides."""
     registry = CollectorRegistry()
-    registry.register(GateCounts(Gate()))
+    registry.register(GateCounts(PartitionManager()))
     return {f"{each.name}_total" for each in registry.collect()}
 
 

@@ -15,28 +15,28 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from agents import keeping
-from agents.definitions import Definitions
+from agents.partition import customers
+from agents.workflows.definitions import Definitions
 from schemas import topics
 from schemas.decisions import DECISION
 from schemas.records import OutRecord, Record
 from schemas.reference import of_visitor
 from schemas.stored import HEAD_SIZE
 from streams.clock import VirtualClock
-from streams.configured import record_signer
-from streams.definitions import load
 from streams.log import Log
-from streams.logs.embedded import EmbeddedLog
-from streams.lookup import latest_states
-from streams.privacy.eraser import LONGEST_RETRY_MS
-from streams.privacy.erasing import Erasing
-from streams.replay import replay_topic
+from streams.operate.lookup import latest_states
+from streams.operate.privacy.eraser import LONGEST_RETRY_MS
+from streams.operate.privacy.erasing import Erasing
+from streams.runtime.definitions import load
+from streams.runtime.factories import record_signer
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.runtime.transports.consumer import BatchConsumer
+from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.settings.values import Address
+from streams.tools.replay import replay_topic
 from streams.topology import DAY_MS
 from streams.topology import topics as all_topics
-from streams.transports.consumer import BatchConsumer
-from streams.worker import Worker
 from tests.any_hour import without_policy
 from tests.mailer.servers import scripted
 from tests.runtime.parts import START
@@ -354,14 +354,14 @@ async def test_nothing_is_left_of_who_was_held_back(
         url = f"smtp://127.0.0.1:{relay.port}"
         async with opened(tmp_path, url, "rocksdict") as shop:
             await shop.tell(*ANNA, *BRUNO)
-            decode = keeping.decode_customer
+            decode = customers.decode_customer
 
             def older(key: str, stored: bytes) -> Any:
                 if key == "anna":
                     raise ValueError
                 return decode(key, stored)
 
-            monkeypatch.setattr(keeping, "decode_customer", older)
+            monkeypatch.setattr(customers, "decode_customer", older)
             await shop.worker.stop()
             shop.worker = Worker(shop.settings, clock=shop.clock)
             await shop.worker.start()

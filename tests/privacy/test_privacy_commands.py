@@ -19,14 +19,14 @@ from schemas.instant import parse_instant
 from schemas.records import OutRecord
 from schemas.reference import of_visitor
 from schemas.stored import NEVER, pack
-from streams.cli.privacy import ANSWER_MS, _what_stays
-from streams.configured import log_from
 from streams.partitioner import partition_of
+from streams.runtime.factories import log_from
+from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.settings.loading import load_settings
 from streams.settings.values import Address
+from streams.tools.cli.privacy import ANSWER_MS, _what_stays
 from streams.topology import DAY_MS
-from streams.worker import Worker
 from tests.cli.conftest import Done, Ritorno, ritorno
 from tests.cli.test_commands import stored
 from tests.runtime.parts import START, memory_log
@@ -199,7 +199,7 @@ def test_who_they_were_as_a_visitor_is_waited_for(
     async def pause(_deadline: float, _problem: str) -> None:
         await keep(still_to_forget.pop(0), forgotten)
 
-    monkeypatch.setattr("streams.cli.privacy._pause", pause)
+    monkeypatch.setattr("streams.tools.cli.privacy._pause", pause)
     assert ritorno("privacy", "erase", "anna", "--yes").code == 0
     assert still_to_forget == []
 

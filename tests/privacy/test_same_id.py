@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from agents.belonging import Belonging
+from agents.customer.ownership import Belonging
 from schemas import topics
 from schemas.records import OutRecord, Record
 from schemas.reference import of_visitor
 from schemas.stored import is_erased
-from streams.lookup import latest_states
-from streams.privacy.collecting import collect, find_customer
-from streams.story import from_log, tell
+from streams.operate.lookup import latest_states
+from streams.operate.privacy.collecting import collect, find_customer
+from streams.operate.timeline import from_log, tell
 from tests.mailer.servers import scripted
 from tests.privacy.test_erasing import Shop, opened
 from tests.runtime.test_worker import event, everything

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from streams.log_lines import A_MINUTE, KINDS, LEFT_OUT
+from streams.http.admin import AdminServer
 from streams.logging import configure_logging, mask_address
-from streams.monitoring.admin import AdminServer
+from streams.runtime.log_lines import A_MINUTE, KINDS, LEFT_OUT
 from streams.settings.values import Address
 
 
@@ -34,11 +34,11 @@ def lines(stream: io.StringIO) -> list[dict[str, object]]:
 
 def test_json_without_a_terminal(stream: io.StringIO) -> None:
     configure_logging(stream=stream)
-    structlog.get_logger("streams.worker").info("partition opened", partition=3, name="Zoë")
+    structlog.get_logger("streams.runtime.worker").info("partition opened", partition=3, name="Zoë")
     [line] = lines(stream)
     assert line["message"] == "partition opened"
     assert (line["partition"], line["level"], line["name"]) == (3, "info", "Zoë")
-    assert line["logger"] == "streams.worker"
+    assert line["logger"] == "streams.runtime.worker"
     assert str(line["timestamp"]).endswith("Z")
 
 
@@ -69,7 +69,7 @@ def test_libraries_are_quiet_until_something_is_wrong(stream: io.StringIO) -> No
     configure_logging(stream=stream)
     logging.getLogger("faust.worker").info("hello")
     logging.getLogger("aiokafka.consumer.group_coordinator").info("rebalance")
-    logging.getLogger("streams.transports.kafka").info("[^-Consumer]: Starting...")
+    logging.getLogger("streams.runtime.transports.kafka").info("[^-Consumer]: Starting...")
     logging.getLogger("aiokafka").error("broker gone")
     assert [line["message"] for line in lines(stream)] == ["broker gone"]
 
@@ -83,7 +83,8 @@ configure_logging()
 assert "structlog" not in sys.modules
 logging.getLogger("aiokafka").error("broker gone")
 for number in range(2):
-    get_logger("streams.worker").warning("refused", to="maria.rossi@posta.it", number=number)
+    get_logger("streams.runtime.worker").warning("refused", to="maria.rossi@posta.it",
+    number=number)
 """
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
@@ -126,7 +127,7 @@ def test_of_the_same_mistake_a_few_lines_a_minute_are_written(
     monkeypatch.setattr("logging.time.time", lambda: now[0])
     before = LEFT_OUT["error"]
     configure_logging(stream=stream)
-    log = structlog.get_logger("streams.mail.suppressing")
+    log = structlog.get_logger("streams.mail.suppression_list")
     for number in range(100):
         log.error("a suppression can't be read", key=f"k{number}")
         logging.getLogger("other").warning("%s is bad", number)

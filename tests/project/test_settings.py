@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.configured import coupon_key, mail_settings, signing_keys
+from streams.runtime.factories import coupon_key, mail_settings, signing_keys
 from streams.settings import Settings
 from streams.settings.loading import load_settings
 from streams.settings.sources import SettingsError

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from agents.mailer.compose import Composer
-from agents.mailer.links import Links
-from agents.mailer.tokens import Answer, BadToken, Confirm, Tokens
+from agents.mail.message.compose import Composer
+from agents.mail.message.links import MailLinks
+from agents.mail.message.tokens import Answer, BadToken, Confirm, Tokens
 from schemas.stored import HEAD_SIZE
-from streams.public.words import ENGLISH, ITALIAN
+from streams.http.public.messages import ENGLISH, ITALIAN
 from tests.agents.world import World
 from tests.mailer.samples import SETTINGS, send
 from tests.public.visits import BROWSER, RENDERER, visit
@@ -69,7 +69,7 @@ SURVEY: dict[str, Any] = {
 
 def given(survey: object, **more: Any) -> Any:
     command = send(template="survey", variables={"survey": survey}, **more)
-    return Links(SETTINGS, TOKENS).variables(command, "").get("survey")
+    return MailLinks(SETTINGS, TOKENS).variables(command, "").get("survey")
 
 
 @pytest.mark.parametrize(

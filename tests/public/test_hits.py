@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from agents.mailer.tokens import Click, Content, Open, Source
-from agents.tracking import BURST_MS, TOO_FAST_MS
+from agents.customer.tracking import BURST_MS, TOO_FAST_MS
+from agents.mail.message.tokens import Click, Content, HitSource, OpenToken
 from schemas.commands import TrackingMode
 from schemas.topics import CUSTOMER_EVENTS, FACTS
 from schemas.tracking import MODES, Hit
 from streams.clock import VirtualClock
+from streams.http.public.messages import ITALIAN
 from streams.log import LogUnavailable
-from streams.public.words import ITALIAN
 from tests.mailer.doubles import MemoryLog
 from tests.mailer.samples import DAY, START
 from tests.public.visits import BROWSER, PARTITIONS, Visit, visit
@@ -25,12 +25,12 @@ SENT = START - DAY
 NAMES = ("w06", "s1", "cart-reminder", "marketing")
 
 
-def source(mode: TrackingMode, mail: str = "aa", time: int = SENT) -> Source:
+def source(mode: TrackingMode, mail: str = "aa", time: int = SENT) -> HitSource:
     if mode == "anonymous":
-        return Source(mode, *NAMES)
+        return HitSource(mode, *NAMES)
     if mode == "pseudonymous":
-        return Source(mode, *NAMES, time, mail, "bb")
-    return Source(mode, *NAMES, time, mail, "bb", "u1", f"m-{mail}")
+        return HitSource(mode, *NAMES, time, mail, "bb")
+    return HitSource(mode, *NAMES, time, mail, "bb", "u1", f"m-{mail}")
 
 
 def click(mode: TrackingMode = "identified", link: int = 1, links: int = 5, **more: Any) -> Click:
@@ -68,7 +68,7 @@ async def test_a_click_leads_to_its_page_whoever_follows(mode: TrackingMode) -> 
 async def test_the_pixel_is_a_picture_that_nobody_keeps() -> None:
     async with (
         visit(tracking="identified") as here,
-        here.session.get(here.url("o", Open(source("anonymous")))) as answer,
+        here.session.get(here.url("o", OpenToken(source("anonymous")))) as answer,
     ):
         body = await answer.read()
         assert (answer.status, answer.content_type) == (200, "image/gif")
@@ -83,7 +83,7 @@ async def test_anonymous_hits_are_counted_and_that_is_all() -> None:
     async with visit(tracking="identified") as here:
         for _ in range(2):  # nobody knows whether it was the same person
             await follow(here, click("anonymous"))
-            await follow(here, Open(source("anonymous")))
+            await follow(here, OpenToken(source("anonymous")))
         await noted(here, 4)
     hits = {hit.model_copy(update={"time": START}) for hit in here.hits()}
     assert hits == {
@@ -115,7 +115,7 @@ async def test_pseudonymous_hits_name_nobody_and_count_once() -> None:
 async def test_identified_hits_are_told_to_the_customers_actor() -> None:
     async with visit(tracking="identified") as here:
         await follow(here, click(link=2))
-        await follow(here, Open(source("identified")))
+        await follow(here, OpenToken(source("identified")))
         await eventually(lambda: len(here.events()) >= 2, here)
     clicked, opened = here.events()
     assert (clicked.type, clicked.source, clicked.id) == (
@@ -151,7 +151,7 @@ async def test_machines_are_told_from_people() -> None:
     async with visit(tracking="identified") as here:
         assert await verdict(here, click(mail="1"), method="HEAD") == ("machine", "head_request")
         gmail = BROWSER | {"User-Agent": "Mozilla/5.0 (via ggpht.com GoogleImageProxy)"}
-        proxied = await verdict(here, Open(source("identified", mail="2")), headers=gmail)
+        proxied = await verdict(here, OpenToken(source("identified", mail="2")), headers=gmail)
         assert proxied == ("unknown", "image_proxy")
         scanner = BROWSER | {"User-Agent": "Barracuda Sentinel (EE)"}
         scanned = await verdict(here, click("anonymous"), headers=scanner)
@@ -241,11 +241,11 @@ async def test_nobody_waits_for_the_log() -> None:
     log = BrokenLog(VirtualClock(START), PARTITIONS)
     async with visit(log, tracking="identified") as here:
         assert await follow(here, click("anonymous")) == 302
-        assert await follow(here, Open(source("identified"))) == 200
+        assert await follow(here, OpenToken(source("identified"))) == 200
 
 
 async def test_a_flood_is_answered_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.public.hits.MOST_WAITING", 5)
+    monkeypatch.setattr("streams.http.public.hits.MOST_WAITING", 5)
     async with visit(tracking="identified") as here:
         for link in range(12):
             answer, _ = await here.get(here.url("c", click(link=link, mail=str(link))))

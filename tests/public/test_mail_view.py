@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from agents.mailer.tokens import View
+from agents.mail.message.tokens import View
 from schemas.commands import SendCommand
 from schemas.records import OutRecord
 from schemas.topics import SEND_COMMANDS
 from streams.clock import VirtualClock
+from streams.http.public.messages import ITALIAN
 from streams.log import LogUnavailable
 from streams.partitioner import partition_of
-from streams.public.words import ITALIAN
 from tests.mailer.doubles import MemoryLog
 from tests.mailer.samples import HOUR, START, VARIABLES, cancel, record, send
 from tests.public.visits import PARTITIONS, Visit, visit

@@ -9,11 +9,11 @@ from dataclasses import astuple, fields, replace
 
 import pytest
 
-from agents.mailer.settings import Shop
-from agents.mailer.tokens import Confirm, Preferences, Unsubscribe
+from agents.mail.message.tokens import Confirm, Preferences, Unsubscribe
+from agents.mail.settings import Shop
 from schemas.customer import Customer
 from schemas.customer.consent import Subscription
-from streams.public.words import ENGLISH, ITALIAN, WORDS, Words
+from streams.http.public.messages import ENGLISH, ITALIAN, WORDS, PageMessages
 from tests.mailer.samples import DAY, START
 from tests.public.visits import visit
 
@@ -90,7 +90,7 @@ async def test_the_shops_own_name_is_text(name: str) -> None:
         ("", "x" * 5_000, ITALIAN),
     ],
 )
-async def test_the_language(query: str, header: str, words: Words) -> None:
+async def test_the_language(query: str, header: str, words: PageMessages) -> None:
     async with visit() as here:
         url = here.url("u", Unsubscribe("u1", "m1"), query)
         _, page = await here.get(url, headers={"Accept-Language": header})
@@ -118,14 +118,14 @@ async def test_other_paths_are_nothing(path: str) -> None:
 
 async def test_a_defect_shows_nothing_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     async with visit() as here:
-        monkeypatch.setattr("streams.public.asking._form", lambda _: 1 / 0)
+        monkeypatch.setattr("streams.http.public.confirmation._form", lambda _: 1 / 0)
         answer, page = await here.post(here.url("u", Unsubscribe("u1", "m1")))
     assert answer.status == 503
     assert "ZeroDivision" not in page
 
 
 def test_both_languages_say_everything() -> None:
-    for field in fields(Words):
+    for field in fields(PageMessages):
         italian, english = getattr(ITALIAN, field.name), getattr(ENGLISH, field.name)
         assert italian
         assert english
@@ -135,7 +135,7 @@ def test_both_languages_say_everything() -> None:
 def test_another_word_is_another_version() -> None:
     assert ITALIAN.version.startswith("it-")
     assert ITALIAN.version != ENGLISH.version
-    for field in fields(Words):
+    for field in fields(PageMessages):
         other = replace(ITALIAN, **{field.name: "another word"})
         assert other.version != ITALIAN.version
     assert replace(ITALIAN).version == ITALIAN.version

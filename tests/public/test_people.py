@@ -6,7 +6,7 @@ import pytest
 
 from schemas.customer import Customer, encode_customer
 from schemas.reference import of_visitor
-from streams.public.people import People
+from streams.http.public.lookup import People
 from tests.runtime.parts import memory_log
 
 KEPT = {

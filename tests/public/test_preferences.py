@@ -8,14 +8,14 @@ from urllib.parse import quote
 
 import pytest
 
-from agents.mailer.tokens import Preferences
+from agents.mail.message.tokens import Preferences
 from schemas.customer import Customer
 from schemas.customer.consent import Consent, Subscription
 from schemas.customer.person import Profile
 from streams.clock import VirtualClock
-from streams.customers import NotOwned
+from streams.http.public.messages import ENGLISH, ITALIAN
 from streams.log import LogUnavailable
-from streams.public.words import ENGLISH, ITALIAN
+from streams.runtime.customers import NotOwned
 from tests.mailer.doubles import MemoryLog
 from tests.mailer.samples import DAY, START
 from tests.public.visits import PARTITIONS, Visit, visit

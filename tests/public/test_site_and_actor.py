@@ -13,16 +13,16 @@ import pytest
 from aiohttp import ClientSession
 from aiosmtpd.smtp import SMTP, Envelope
 
-from agents.tracking import BURST_MS
+from agents.customer.tracking import BURST_MS
 from schemas.customer import Customer
 from schemas.records import OutRecord
 from streams.clock import VirtualClock
-from streams.logs.embedded import EmbeddedLog
-from streams.lookup import known_customers, latest_states
+from streams.operate.lookup import known_customers, latest_states
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.settings.values import Address
 from streams.topology import CUSTOMER_EVENTS
-from streams.worker import Worker
 from tests.public.visits import BROWSER
 from tests.runtime.parts import START
 from tests.runtime.test_worker import all_done, event, everything, tell

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from aiohttp import FormData
 
-from agents.mailer.settings import SigningKey
-from agents.mailer.tokens import Confirm, Preferences, Tokens, Unsubscribe
+from agents.mail.message.tokens import Confirm, Preferences, Tokens, Unsubscribe
+from agents.mail.settings import SigningKey
 from streams.clock import VirtualClock
+from streams.http.public.messages import ENGLISH, ITALIAN
 from streams.log import LogUnavailable
-from streams.public.words import ENGLISH, ITALIAN
 from tests.mailer.doubles import MemoryLog
 from tests.mailer.samples import DAY, SETTINGS, START
 from tests.public.visits import PARTITIONS, visit

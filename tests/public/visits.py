@@ -11,18 +11,18 @@ from typing import Any
 
 from aiohttp import ClientResponse, ClientSession, DummyCookieJar
 
-from agents.mailer.compose import Composer
-from agents.mailer.settings import MailSettings
-from agents.mailer.tokens import Content, Tokens
+from agents.mail.message.compose import Composer
+from agents.mail.message.tokens import Content, Tokens
+from agents.mail.settings import MailSettings
 from schemas.customer import Customer, encode_customer
 from schemas.events import Event
 from schemas.topics import FACTS
 from schemas.tracking import Hit
 from schemas.wire import parse_record
 from streams.clock import VirtualClock
+from streams.http.public.site import PublicSite
 from streams.mail.templates import load_renderer
 from streams.partitioner import partition_of
-from streams.public.site import PublicSite
 from tests.mailer.doubles import MemoryLog
 from tests.mailer.samples import SETTINGS, START
 

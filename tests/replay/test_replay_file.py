@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from agents import customer, sending
+from agents.customer import actor
+from agents.sending import send_commands
 from schemas.customer import decode_customer
 from schemas.definitions import version_of
 from schemas.instant import parse_instant, to_rfc3339
 from schemas.reference import of_visitor
-from streams.replay import Outcome, ReplayError, replay_file, write
+from streams.tools.replay import Outcome, ReplayError, replay_file, write
 from tests.agents.world import DAY, FILES, HOUR, MINUTE, START, World
 
 LIVE = {name: version_of(content) for name, content in FILES.items()}
@@ -159,14 +160,14 @@ def test_a_refusal_by_an_actor_names_its_line_too(monkeypatch: pytest.MonkeyPatc
     def fails(*_: Any) -> Any:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(customer, "_HANDLERS", {**customer._HANDLERS, "page.viewed": fails})
+    monkeypatch.setattr(actor, "_HANDLERS", {**actor._HANDLERS, "page.viewed": fails})
     where, reason, detail = play(shop()).refusals[0]
     assert (where, reason) == ("line 6", "internal_error")
     assert detail.startswith("ZeroDivisionError in agents/")
 
 
 def test_a_defect_costs_one_event_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    send = sending.send
+    send = send_commands.send
 
     def fails(someone: Any, *rest: Any, **more: Any) -> Any:
         if someone.key == "bruno":
@@ -174,7 +175,7 @@ def test_a_defect_costs_one_event_and_no_more(monkeypatch: pytest.MonkeyPatch) -
         return send(someone, *rest, **more)
 
     expected = [each for each in commands(play(shop())) if each[1] != "bruno"]
-    monkeypatch.setattr(sending, "send", fails)
+    monkeypatch.setattr(send_commands, "send", fails)
     outcome = play(shop())
     assert commands(outcome) == expected
     assert [where for where, *_ in outcome.refusals] == ["line 5"]

@@ -8,19 +8,19 @@ from typing import Any
 
 import pytest
 
-from agents import customer
+from agents.customer import actor
 from agents.effects import Effect
-from agents.partition import PartitionActors
+from agents.partition.partition import PartitionActors
 from schemas.customer import decode_customer
 from schemas.records import OutRecord
 from schemas.reference import of_visitor
 from schemas.stored import NEVER, OWN_PREFIX, PROGRESS_KEY, Progress, pack_progress
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
 from streams.clock import VirtualClock
-from streams.definitions import control_record
 from streams.partitioner import partition_of
-from streams.replay import Outcome, ReplayError, replay_topic
-from streams.ticks import TICK
+from streams.runtime.definitions import control_record
+from streams.runtime.ticks import TICK
+from streams.tools.replay import Outcome, ReplayError, replay_topic
 from tests.agents.world import DAY, HOUR, START, World
 from tests.keys import SIGNER
 from tests.runtime.parts import MemoryLog, memory_log
@@ -118,7 +118,7 @@ async def test_a_defect_is_refused_as_the_worker_does(monkeypatch: pytest.Monkey
     def fails(*_: Any) -> Any:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(customer, "_HANDLERS", {**customer._HANDLERS, "page.viewed": fails})
+    monkeypatch.setattr(actor, "_HANDLERS", {**actor._HANDLERS, "page.viewed": fails})
     outcome = await replayed(log)
     # The one in the wrong partition is moved there, and was not forwarded in this recording.
     assert outcome.reasons() == {"invalid_json": 1, "internal_error": 1}

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.checking import Unreadable
 from schemas.customer import decode_customer
 from schemas.description import describe
+from schemas.validation import Unreadable
 from schemas.wire import ProductUpdate, parse_line
-from streams.dealing import EVERYBODY, Dealer
-from streams.replay import Outcome, ReplayError, replay_file, write
-from streams.side_by_side import Source, replay_side_by_side
+from streams.tools.parallel_replay import ReplayFile, replay_side_by_side
+from streams.tools.replay import Outcome, ReplayError, replay_file, write
+from streams.tools.replay_dealing import EVERYBODY, Dealer
 from tests.agents.world import DAY, HOUR, MINUTE, START, World
 from tests.replay.test_replay_file import LIVE, line
 
@@ -52,14 +52,14 @@ def life(seed: int = 7, people: int = 30, events: int = 400) -> list[bytes]:
     return [line(10_000, "page.viewed", 0, "c0"), json.dumps(update).encode(), *lines]
 
 
-def source_of(lines: Iterable[bytes]) -> Source:
+def source_of(lines: Iterable[bytes]) -> ReplayFile:
     kept = list(lines)
 
     @contextmanager
     def opened() -> Iterator[Iterable[bytes]]:
         yield iter(kept)
 
-    return Source(opened)
+    return ReplayFile(opened)
 
 
 def play(lines: list[bytes], jobs: int, until: float = 60 * DAY, **options: Any) -> Outcome:

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agents.changes import Changes
-from agents.definitions import Definitions
-from agents.partition import PartitionActors
+from agents.partition.batch import BatchChanges
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from schemas.customer import Customer, decode_customer
 from schemas.dead_letters import DeadLetter, read_letter
 from schemas.definitions import DEFINITION, canonical
@@ -20,28 +20,22 @@ from schemas.instant import to_rfc3339
 from schemas.products import Product
 from schemas.records import OutRecord, Record
 from schemas.stored import OWN_PREFIX, is_erased
-from schemas.topics import (
-    CUSTOMER_EVENTS,
-    CUSTOMERS_CHANGELOG,
-    DEAD_LETTERS,
-    FACTS,
-    SEND_COMMANDS,
-)
+from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS, FACTS, SEND_COMMANDS
 from streams.clock import VirtualClock
-from streams.customers import CustomersRuntime
-from streams.definitions import Library, publish
 from streams.log import Log
-from streams.numbers import reserve
-from streams.products import control_record as told_of
-from streams.replay import Outcome, replay_topic
-from streams.state.memory import MemoryStore
-from streams.state.recovery import recover
-from streams.state.store import StoreFactory
-from streams.ticks import TICK, Ticks
+from streams.runtime.control_numbers import reserve
+from streams.runtime.customers import CustomersRuntime
+from streams.runtime.definitions import DefinitionLoader, publish
+from streams.runtime.product_feed import control_record as told_of
+from streams.runtime.state.memory import MemoryStore
+from streams.runtime.state.recovery import recover
+from streams.runtime.state.store import StoreFactory
+from streams.runtime.ticks import TICK, Ticks
+from streams.runtime.transports.batch import TopicPartition
+from streams.runtime.transports.partition_manager import PartitionManager
+from streams.runtime.yaml_text import read_yaml
+from streams.tools.replay import Outcome, replay_topic
 from streams.topology import WORKFLOWS, topics
-from streams.transports.batch import TopicPartition
-from streams.transports.gate import Gate
-from streams.yaml_text import read_yaml
 from tests.keys import SIGNER
 from tests.runtime.parts import START, MemoryLog, Seen
 
@@ -83,15 +77,15 @@ class House:
     async def start(self) -> None:
         """Another owner takes over; whoever was it before does nothing more."""
         self.life = life = _Life()
-        self.gate = Gate(pause=life.pause)
+        self.gate = PartitionManager(pause=life.pause)
         self.gate.attach(_Source())
         definitions = Definitions()
-        self.runtime: CustomersRuntime[Changes] = CustomersRuntime(
+        self.runtime: CustomersRuntime[BatchChanges] = CustomersRuntime(
             log=self.log,
             gate=self.gate,
             open_store=self._open_store or (lambda _: MemoryStore()),
             actors=partial(PartitionActors, definitions=definitions, signer=SIGNER),
-            library=Library(self.log, definitions),
+            library=DefinitionLoader(self.log, definitions),
             ticks=Ticks(self.log, CUSTOMER_EVENTS, self.clock, 10**12),
             observer=self.seen,
             signer=SIGNER,
@@ -202,7 +196,7 @@ class House:
 
     async def replayed(self) -> Outcome:
         definitions = Definitions()
-        await Library(self.log, definitions).refresh()
+        await DefinitionLoader(self.log, definitions).refresh()
         return await replay_topic(
             self.log, topic=CUSTOMER_EVENTS, until=FOREVER, definitions=definitions
         )
@@ -238,8 +232,8 @@ async def memory_house() -> House:
 
 
 async def embedded_house(root: Path) -> House:
-    from streams.logs.embedded import EmbeddedLog  # noqa: PLC0415  # for who needs it
-    from streams.state.rocks import RocksStores  # noqa: PLC0415  # 20 MB that memory doesn't need
+    from streams.runtime.logs.embedded import EmbeddedLog  # noqa: PLC0415  # for who needs it
+    from streams.runtime.state.rocks import RocksStores  # noqa: PLC0415  # 20 MB that memory doesn't need
 
     clock = VirtualClock(START)
     log = EmbeddedLog(root / "log", clock=clock)

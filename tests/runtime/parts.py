@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from agents.changes import Place
+from agents.partition.batch import Place
 from schemas.records import OutRecord, Record
-from schemas.signing import Signer
+from schemas.signing import RecordSigner
 from schemas.stored import NEVER, Progress, body, head, is_erased, pack
 from streams.clock import Clock, VirtualClock
 from streams.log import LogError, OffsetRange, TopicDescription, TopicSpec, UnknownTopic
+from streams.runtime.transports.batch import Fenced, PartitionBatch, PartitionOwner, TopicPartition
 from streams.topology import SEND_COMMANDS, topics
-from streams.transports.batch import Fenced, PartitionBatch, PartitionOwner, TopicPartition
 
 START = 1_772_355_600_000
 """2026-03-01T09:00:00Z."""
@@ -159,7 +159,7 @@ class CountingEffect:
     key: bytes
     record: OutRecord
 
-    def signed(self, signer: Signer) -> OutRecord:
+    def signed(self, signer: RecordSigner) -> OutRecord:
         return signer.sign(self.topic, self.record)
 
 

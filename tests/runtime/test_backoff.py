@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.backoff import Backoff
+from streams.runtime.backoff import Backoff
 
 
 def test_pauses_double_up_to_the_longest_one() -> None:

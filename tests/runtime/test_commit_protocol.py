@@ -15,16 +15,16 @@ import pytest
 from schemas.records import OutRecord, Record
 from schemas.stored import HEAD_SIZE, PROGRESS_KEY, head
 from streams.clock import VirtualClock
-from streams.customers import CustomersRuntime, NotOwned
-from streams.definitions import Library
 from streams.partitioner import partition_of
-from streams.state.graves import KEPT_MS
-from streams.state.memory import MemoryStore, open_memory
-from streams.state.parking import Parking
-from streams.state.store import Store
-from streams.ticks import Ticks
+from streams.runtime.customers import CustomersRuntime, NotOwned
+from streams.runtime.definitions import DefinitionLoader
+from streams.runtime.state.memory import MemoryStore, open_memory
+from streams.runtime.state.retained_stores import Parking
+from streams.runtime.state.store import Store
+from streams.runtime.state.tombstones import KEPT_MS
+from streams.runtime.ticks import Ticks
+from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS
-from streams.transports.batch import PartitionBatch, TopicPartition
 from tests.runtime.parts import (
     START,
     CountingActors,
@@ -60,7 +60,7 @@ class Machine:
             gate=self.gate,
             open_store=open_store,
             actors=CountingActors,
-            library=Library(self.log, NoDefinitions()),
+            library=DefinitionLoader(self.log, NoDefinitions()),
             ticks=Ticks(self.log, CUSTOMER_EVENTS, VirtualClock(START)),
             observer=self.seen,
         )

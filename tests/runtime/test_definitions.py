@@ -15,11 +15,13 @@ from schemas.definitions import version_of
 from schemas.records import OutRecord, Record
 from schemas.signing import number_of
 from streams.clock import VirtualClock
-from streams.customers import is_believed
-from streams.definitions import (
+from streams.log import Log
+from streams.runtime.control_numbers import RESERVATION, Reserved
+from streams.runtime.customers import is_believed
+from streams.runtime.definitions import (
     CONTROL_TYPE,
     DefinitionError,
-    Library,
+    DefinitionLoader,
     check_sizes,
     control_record,
     load,
@@ -27,8 +29,6 @@ from streams.definitions import (
     read,
     read_files,
 )
-from streams.log import Log
-from streams.numbers import RESERVATION, Reserved
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
 from tests.keys import SIGNER
 from tests.runtime.parts import START, Crash, MemoryLog, memory_log
@@ -179,7 +179,7 @@ async def test_what_is_live_is_what_has_the_highest_number(log: MemoryLog) -> No
 
 async def test_the_library_reads_on_when_an_unknown_version_is_named(log: MemoryLog) -> None:
     received = Received()
-    library = Library(log, received)
+    library = DefinitionLoader(log, received)
     await publish(log, FIRST, SIGNER)
     await library.refresh()
     assert dict(received.versions) == {V1: FIRST["w06"], W11: FIRST["w11"]}
@@ -200,7 +200,7 @@ async def test_nothing_is_read_for_who_is_not_believed(log: MemoryLog) -> None:
             return getattr(log, name)
 
     received = Received()
-    library = Library(cast("Log", Counted()), received)
+    library = DefinitionLoader(cast("Log", Counted()), received)
     await publish(log, FIRST, SIGNER)
     forged = [
         Record(CUSTOMER_EVENTS, 0, offset, START, *control_record({"w06": f"v{offset}"}))
@@ -227,7 +227,7 @@ async def test_forged_and_unreadable_definitions_are_left_out(log: MemoryLog) ->
     assert (await read(log)).definitions == {}
     broken = OutRecord(f"w09@{version_of(unreadable)}".encode(), unreadable)
     await log.append(WORKFLOWS, 0, [forged, broken])
-    await Library(log, received).refresh()
+    await DefinitionLoader(log, received).refresh()
     assert received.versions == []
 
 
@@ -238,7 +238,7 @@ async def test_forged_and_unreadable_definitions_are_left_out(log: MemoryLog) ->
 )
 async def test_malformed_control_records_name_nothing(log: MemoryLog, value: bytes | None) -> None:
     await log.append(CUSTOMER_EVENTS, 0, [control_record({})._replace(value=value)])
-    await Library(log, Received()).ensure(log.records(CUSTOMER_EVENTS))
+    await DefinitionLoader(log, Received()).ensure(log.records(CUSTOMER_EVENTS))
 
 
 GOOD = """

@@ -29,10 +29,9 @@ from schemas.stored import (
     pack_progress,
 )
 from streams.clock import VirtualClock
-from streams.definitions import publish, read_files
 from streams.log import LogUnavailable
-from streams.monitoring.check import Check, Status
-from streams.monitoring.doctor import (
+from streams.operate.check import Check, CheckStatus
+from streams.operate.doctor import (
     check_clock,
     check_dkim,
     check_lag,
@@ -41,9 +40,12 @@ from streams.monitoring.doctor import (
     check_workflows,
     examine,
 )
-from streams.monitoring.kept import check_kept, check_standing
+from streams.operate.kept_records import check_kept, check_standing
+from streams.runtime.definitions import publish, read_files
+from streams.runtime.ticks import STANDSTILL_MS
+from streams.runtime.transports.assigned_partition import Standing
+from streams.runtime.transports.batch import TopicPartition
 from streams.settings import Settings
-from streams.ticks import STANDSTILL_MS
 from streams.topology import (
     CUSTOMER_EVENTS,
     CUSTOMERS_CHANGELOG,
@@ -51,8 +53,6 @@ from streams.topology import (
     MAILER_CHANGELOG,
     SEND_COMMANDS,
 )
-from streams.transports.batch import TopicPartition
-from streams.transports.held import Standing
 from tests.keys import SIGNER, TOKEN_KEYS
 from tests.runtime.parts import START, MemoryLog, memory_log
 
@@ -84,7 +84,7 @@ def alter(log: MemoryLog, topic: str, **config: str) -> None:
 
 
 def failures(checks: list[Check]) -> list[Check]:
-    return [check for check in checks if check.status is Status.FAIL]
+    return [check for check in checks if check.status is CheckStatus.FAIL]
 
 
 async def test_what_topics_create_makes_is_right(log: MemoryLog, settings: Settings) -> None:
@@ -93,7 +93,7 @@ async def test_what_topics_create_makes_is_right(log: MemoryLog, settings: Setti
 
 async def test_missing_topics(settings: Settings) -> None:
     (check,) = await check_topics(MemoryLog(), settings)
-    assert check.status is Status.FAIL
+    assert check.status is CheckStatus.FAIL
     assert CUSTOMER_EVENTS in check.text
     assert check.remedy == "ritorno topics create"
 
@@ -149,35 +149,36 @@ async def test_partition_counts_that_disagree(log: MemoryLog, settings: Settings
 
 async def test_a_partitions_setting_without_effect(log: MemoryLog) -> None:
     checks = await check_topics(log, Settings(broker=KAFKA, partitions=8))
-    assert [check.status for check in checks if check.name == "partitions"] == [Status.WARN]
+    assert [check.status for check in checks if check.name == "partitions"] == [CheckStatus.WARN]
 
 
 async def test_workflows_before_and_after_publishing(
     log: MemoryLog, settings: Settings, tmp_path: Path
 ) -> None:
-    assert (await check_workflows(settings, log)).status is Status.OK
+    assert (await check_workflows(settings, log)).status is CheckStatus.OK
     files = read_files(settings.workflows_dir)
     await publish(log, files, SIGNER)
     check = await check_workflows(settings, log)
-    assert (check.status, check.remedy) == (Status.OK, "")
+    assert (check.status, check.remedy) == (CheckStatus.OK, "")
     name = next(iter(files))
     await publish(log, {**files, name: files[name].replace(b"}", b" }", 1)}, SIGNER)
     check = await check_workflows(settings, log)
-    assert (check.status, check.remedy) == (Status.WARN, "ritorno workflows publish")
+    assert (check.status, check.remedy) == (CheckStatus.WARN, "ritorno workflows publish")
     assert name in check.text
 
 
 async def test_workflows_that_cannot_be_read(log: MemoryLog, tmp_path: Path) -> None:
     (tmp_path / "w06.yaml").write_text("id: w06\ntriger: cart.changed\n")
     check = await check_workflows(Settings(broker=KAFKA, workflows_dir=tmp_path), log)
-    assert check.status is Status.FAIL
+    assert check.status is CheckStatus.FAIL
     assert "w06.yaml" in check.text
 
 
 @pytest.mark.parametrize(
-    ("skew", "status"), [(0, Status.OK), (60_000, Status.WARN), (-60_000, Status.WARN)]
+    ("skew", "status"),
+    [(0, CheckStatus.OK), (60_000, CheckStatus.WARN), (-60_000, CheckStatus.WARN)],
 )
-async def test_clock_skew(log: MemoryLog, skew: int, status: Status) -> None:
+async def test_clock_skew(log: MemoryLog, skew: int, status: CheckStatus) -> None:
     log.clock = VirtualClock(START + skew)
     assert (await check_clock(log, VirtualClock(START))).status is status
 
@@ -192,16 +193,16 @@ async def test_a_newer_release_has_written(
     log: MemoryLog, settings: Settings, topic: str, key: bytes
 ) -> None:
     """Whatever it was: one record of a customer closes its partition."""
-    assert {check.status for check in (await kept_checks(log)).values()} == {Status.OK}
+    assert {check.status for check in (await kept_checks(log)).values()} == {CheckStatus.OK}
     ours = pack_progress(Progress(3, START))
     newer = ours[:HEAD_SIZE] + bytes([FORMAT + 1]) + ours[HEAD_SIZE + 1 :]
     await log.append(topic, 1, [OutRecord(key, newer), OutRecord(PROGRESS_KEY, ours)])
     check = (await kept_checks(log))["format"]
-    assert check.status is Status.FAIL
+    assert check.status is CheckStatus.FAIL
     assert check.text.endswith(f"format {FORMAT + 1} to {topic}/1")
     assert check.remedy.startswith("Run that release")
     checks = {each.name: each for each in await examine(settings, log, VirtualClock(START))}
-    assert checks["format"].status is Status.FAIL
+    assert checks["format"].status is CheckStatus.FAIL
 
 
 async def test_what_is_a_partition_s_own_is_damaged(log: MemoryLog) -> None:
@@ -211,13 +212,13 @@ async def test_what_is_a_partition_s_own_is_damaged(log: MemoryLog) -> None:
     await log.append(CUSTOMERS_CHANGELOG, 1, [OutRecord(ORIGIN_PREFIX + b"0", broken)])
     await log.append(CUSTOMERS_CHANGELOG, 1, [OutRecord(PROGRESS_KEY, broken)])
     check = (await kept_checks(log))["damage"]
-    assert check.status is Status.FAIL
+    assert check.status is CheckStatus.FAIL
     assert "customers-changelog/0: The record 'arrivals' of a partition" in check.text
     assert "customers-changelog/1: The progress can't be read" in check.text
     assert "customers-changelog/1: The record 'origin/0' of a partition" in check.text
     assert "one backup" in check.remedy
     opened = [TopicPartition(CUSTOMER_EVENTS, number) for number in (0, 1)]
-    assert (await kept_checks(log, *opened))["damage"].status is Status.OK
+    assert (await kept_checks(log, *opened))["damage"].status is CheckStatus.OK
     await log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(ARRIVALS_KEY, None)])
     await log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(ARRIVALS_KEY, right)])
     assert "arrivals" not in (await kept_checks(log))["damage"].text
@@ -227,7 +228,7 @@ def test_partitions_that_workers_can_not_open_are_named_with_the_reason() -> Non
     fine, once = Standing(True, 0, 0, ""), Standing(True, 1, 1, "the broker was away")
     assert check_standing({TopicPartition("t", 0): fine}).text == "1 partitions are open"
     check = check_standing({TopicPartition("t", 0): fine, TopicPartition("t", 1): once})
-    assert (check.status, check.text) == (Status.OK, "2 partitions are open, 1 times again")
+    assert (check.status, check.text) == (CheckStatus.OK, "2 partitions are open, 1 times again")
     check = check_standing(
         {
             TopicPartition("t", 3): Standing(False, 4, 0, "the disk is full"),
@@ -235,7 +236,7 @@ def test_partitions_that_workers_can_not_open_are_named_with_the_reason() -> Non
             TopicPartition("t", 5): fine,
         }
     )
-    assert check.status is Status.FAIL
+    assert check.status is CheckStatus.FAIL
     assert check.text == (
         "t/3 is not open after 4 failures: the disk is full; "
         "t/4 is opened again and again (9 times): ZeroDivisionError"
@@ -244,18 +245,18 @@ def test_partitions_that_workers_can_not_open_are_named_with_the_reason() -> Non
 
 async def test_lag(log: MemoryLog) -> None:
     clock = VirtualClock(START)
-    assert (await check_lag(log, clock)).status is Status.OK
+    assert (await check_lag(log, clock)).status is CheckStatus.OK
     await log.append(CUSTOMER_EVENTS, 0, [OutRecord(b"anna", b"{}")] * 5)
     for partition in (0, 1):
         progress = pack_progress(Progress(next_offset=2 * (1 - partition), log_time=START))
         await log.append(CUSTOMERS_CHANGELOG, partition, [OutRecord(PROGRESS_KEY, progress)])
     check = await check_lag(log, clock)
-    assert (check.status, check.text) == (Status.OK, "workers are 3 records behind")
+    assert (check.status, check.text) == (CheckStatus.OK, "workers are 3 records behind")
     clock.advance(START + STANDSTILL_MS)
-    assert (await check_lag(log, clock)).status is Status.OK
+    assert (await check_lag(log, clock)).status is CheckStatus.OK
     clock.advance(START + STANDSTILL_MS + 1)
     check = await check_lag(log, clock)
-    assert check.status is Status.WARN
+    assert check.status is CheckStatus.WARN
     assert "2026-03-01T09:00:00Z" in check.text
 
 
@@ -267,28 +268,30 @@ async def test_a_quiet_partition_is_no_reason_to_worry_about_a_busy_one(log: Mem
     await log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(PROGRESS_KEY, busy)])
     await log.append(CUSTOMERS_CHANGELOG, 1, [OutRecord(PROGRESS_KEY, quiet)])
     check = await check_lag(log, clock)
-    assert (check.status, check.text) == (Status.OK, "workers are 3 records behind")
+    assert (check.status, check.text) == (CheckStatus.OK, "workers are 3 records behind")
 
 
 def test_no_key_signs(settings: Settings) -> None:
     check = check_dkim(settings)
-    assert (check.status, check.remedy) == (Status.OK, "")
+    assert (check.status, check.remedy) == (CheckStatus.OK, "")
     assert "unsigned" in check.text
 
 
 @pytest.mark.parametrize(
     ("sender", "status"),
     [
-        ("negozio@shop.example", Status.OK),
-        ("negozio@news.shop.example", Status.OK),
-        ("negozio@example.org", Status.WARN),
-        ("negozio@workshop.example", Status.WARN),
+        ("negozio@shop.example", CheckStatus.OK),
+        ("negozio@news.shop.example", CheckStatus.OK),
+        ("negozio@example.org", CheckStatus.WARN),
+        ("negozio@workshop.example", CheckStatus.WARN),
     ],
 )
-def test_who_signs_and_what_the_dns_must_have(tmp_path: Path, sender: str, status: Status) -> None:
+def test_who_signs_and_what_the_dns_must_have(
+    tmp_path: Path, sender: str, status: CheckStatus
+) -> None:
     check = check_dkim(signing(tmp_path, mail_from_address=sender))
     assert check.status is status
-    if status is Status.OK:
+    if status is CheckStatus.OK:
         assert "r2026._domainkey.shop.example (ed25519)" in check.text
     else:
         assert check.remedy == f"Set RITORNO_MAIL_DKIM_DOMAIN={sender.partition('@')[2]}."
@@ -297,13 +300,13 @@ def test_who_signs_and_what_the_dns_must_have(tmp_path: Path, sender: str, statu
 def test_a_key_that_can_not_be_read(tmp_path: Path) -> None:
     for content in (b"no key", None):
         check = check_dkim(signing(tmp_path, content))
-        assert check.status is Status.FAIL
+        assert check.status is CheckStatus.FAIL
         assert check.text.startswith(f"RITORNO_MAIL_DKIM_KEY_FILE: {tmp_path / 'key.pem'}: ")
 
 
 def test_a_weak_key(tmp_path: Path) -> None:
     check = check_dkim(signing(tmp_path, rsa.generate_private_key(65_537, 1_024)))
-    assert check.status is Status.WARN
+    assert check.status is CheckStatus.WARN
     assert "r2026 has less than 2048 bits" in check.text
 
 
@@ -327,16 +330,16 @@ def signing(tmp_path: Path, key: Any = ed25519, **settings: str) -> Settings:
 
 
 async def test_the_relay(relay: str) -> None:
-    assert (await check_smtp(Settings(broker=KAFKA, smtp_url=relay))).status is Status.OK
+    assert (await check_smtp(Settings(broker=KAFKA, smtp_url=relay))).status is CheckStatus.OK
 
 
 async def test_no_relay_there(relay: str) -> None:
     both = Settings(broker=KAFKA, smtp_url=f"{relay} smtp://127.0.0.1:1")
     check = await check_smtp(both)  # one carries the mails, and nobody is left beside it
-    assert check.status is Status.WARN
+    assert check.status is CheckStatus.WARN
     assert "answers; 127.0.0.1:1 does not answer" in check.text
     check = await check_smtp(Settings(broker=KAFKA, smtp_url="smtp://someone:secret@127.0.0.1:1"))
-    assert check.status is Status.FAIL
+    assert check.status is CheckStatus.FAIL
     assert "127.0.0.1:1" in check.text
     assert "secret" not in check.text + check.remedy
 
@@ -349,7 +352,7 @@ async def test_all_of_it(log: MemoryLog, tmp_path: Path, relay: str) -> None:
         "workflows", "clock", "workers", "format", "damage", "lag", "set aside", "dkim", "relay",
         "bounce domain", "returns",
     ]  # fmt: skip
-    assert {check.status for check in checks} == {Status.OK}
+    assert {check.status for check in checks} == {CheckStatus.OK}
 
 
 async def test_no_broker_there(tmp_path: Path, relay: str) -> None:

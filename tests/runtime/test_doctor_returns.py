@@ -11,8 +11,8 @@ from urllib.parse import quote
 import pytest
 
 from streams.mail.inbound.listener import Listener
-from streams.monitoring.check import Status
-from streams.monitoring.returns import check_bounce_domain, check_ways_in
+from streams.operate.check import CheckStatus
+from streams.operate.returns import check_bounce_domain, check_ways_in
 from streams.settings import Settings
 from streams.settings.values import Address
 from tests.bounces.bench import bench, bounce
@@ -29,24 +29,27 @@ def settings(**given: Any) -> Settings:
 
 async def test_no_bounce_domain() -> None:
     check = await check_bounce_domain(settings())
-    assert (check.status, check.text) == (Status.OK, "none is set; bounces go to n@shop.example")
+    assert (check.status, check.text) == (
+        CheckStatus.OK,
+        "none is set; bounces go to n@shop.example",
+    )
 
 
 @pytest.mark.parametrize(
     ("records", "status", "said"),
     [
-        ({"MX": ["20 b.example.", "10 a.example."], "TXT": [SPF]}, Status.OK,
+        ({"MX": ["20 b.example.", "10 a.example."], "TXT": [SPF]}, CheckStatus.OK,
          f"bounces to {DOMAIN} go to a.example, b.example"),
-        ({"A": ["192.0.2.1"], "TXT": ['"something else"', SPF]}, Status.OK, f"go to {DOMAIN}"),
-        ({"MX": ["0 ."], "TXT": [SPF]}, Status.FAIL, "no mail server"),
-        ({"TXT": [SPF]}, Status.FAIL, "no mail server"),
-        ({"MX": ["10 a.example."]}, Status.WARN, "no SPF record"),
-        ({"MX": ["10 a.example."], "TXT": ['"v=spf10"']}, Status.WARN, "no SPF record"),
-        (None, Status.FAIL, "no mail server"),
+        ({"A": ["192.0.2.1"], "TXT": ['"something else"', SPF]}, CheckStatus.OK, f"go to {DOMAIN}"),
+        ({"MX": ["0 ."], "TXT": [SPF]}, CheckStatus.FAIL, "no mail server"),
+        ({"TXT": [SPF]}, CheckStatus.FAIL, "no mail server"),
+        ({"MX": ["10 a.example."]}, CheckStatus.WARN, "no SPF record"),
+        ({"MX": ["10 a.example."], "TXT": ['"v=spf10"']}, CheckStatus.WARN, "no SPF record"),
+        (None, CheckStatus.FAIL, "no mail server"),
     ],
 )  # fmt: skip
 async def test_what_the_dns_says(
-    records: dict[str, list[str]] | None, status: Status, said: str
+    records: dict[str, list[str]] | None, status: CheckStatus, said: str
 ) -> None:
     zone: Records = {DOMAIN: records} if records is not None else {}
     async with nameserver(zone) as server:
@@ -54,7 +57,7 @@ async def test_what_the_dns_says(
         check = await check_bounce_domain(given, server.resolver())
     assert check.status is status
     assert said in check.text
-    assert bool(check.remedy) == (status is not Status.OK)
+    assert bool(check.remedy) == (status is not CheckStatus.OK)
 
 
 async def test_a_name_server_that_is_away() -> None:
@@ -62,22 +65,22 @@ async def test_a_name_server_that_is_away() -> None:
         server.broken = True
         given = settings(mail_bounce_domain=DOMAIN)
         check = await check_bounce_domain(given, server.resolver())
-    assert check.status is Status.WARN
+    assert check.status is CheckStatus.WARN
     assert "can't be asked" in check.text
 
 
 @pytest.mark.parametrize("domain", ["bounces.example", "myshop.example"])
 async def test_a_bounce_domain_of_somebody_else(domain: str) -> None:
     check = await check_bounce_domain(settings(mail_bounce_domain=domain))
-    assert (check.status, "DMARC" in check.text) == (Status.WARN, True)
+    assert (check.status, "DMARC" in check.text) == (CheckStatus.WARN, True)
 
 
 async def test_nothing_is_read_here() -> None:
     (check,) = await check_ways_in(settings(mail_bounce_domain=DOMAIN))
-    assert check.status is Status.OK  # another worker may
+    assert check.status is CheckStatus.OK  # another worker may
     alone = Settings(mail_from_address="n@shop.example", mail_bounce_domain=DOMAIN)
     (check,) = await check_ways_in(alone)
-    assert (check.status, "IMAP_URL" in check.remedy) == (Status.WARN, True)
+    assert (check.status, "IMAP_URL" in check.remedy) == (CheckStatus.WARN, True)
 
 
 async def test_the_listener(tmp_path: Path) -> None:
@@ -85,10 +88,10 @@ async def test_the_listener(tmp_path: Path) -> None:
     port = await listener.start("127.0.0.1", 0)
     given = settings(inbound_smtp_bind=Address("127.0.0.1", port), mail_bounce_domain=DOMAIN)
     (check,) = await check_ways_in(given)
-    assert (check.status, check.text) == (Status.OK, f"127.0.0.1:{port} answers")
+    assert (check.status, check.text) == (CheckStatus.OK, f"127.0.0.1:{port} answers")
     await listener.stop()
     (check,) = await check_ways_in(given)
-    assert (check.status, "is free" in check.text) == (Status.OK, True)
+    assert (check.status, "is free" in check.text) == (CheckStatus.OK, True)
 
 
 async def test_a_listener_that_can_not_be() -> None:
@@ -96,16 +99,16 @@ async def test_a_listener_that_can_not_be() -> None:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         (check,) = await check_ways_in(settings(inbound_smtp_bind=Address("127.0.0.1", port)))
-    assert (check.status, "in use" in check.text) == (Status.FAIL, True)
+    assert (check.status, "in use" in check.text) == (CheckStatus.FAIL, True)
 
 
 async def test_a_maildir(tmp_path: Path) -> None:
     (check,) = await check_ways_in(settings(inbound_maildir=tmp_path))
-    assert (check.status, "no maildir" in check.text) == (Status.FAIL, True)
+    assert (check.status, "no maildir" in check.text) == (CheckStatus.FAIL, True)
     for part in ("cur", "new", "tmp"):
         (tmp_path / part).mkdir()
     (check,) = await check_ways_in(settings(inbound_maildir=tmp_path))
-    assert check.status is Status.OK
+    assert check.status is CheckStatus.OK
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +129,7 @@ async def test_an_imap_mailbox_is_looked_into_and_left_as_it_is(dovecot: Dovecot
     given = settings(inbound_imap_url=mailbox(dovecot), inbound_imap_ca_file=CERTIFICATE,
                      inbound_imap_done="Fatti")  # fmt: skip
     (check,) = await check_ways_in(given)
-    assert check.status is Status.OK
+    assert check.status is CheckStatus.OK
     assert check.text.endswith("lets us into INBOX, where 1 messages wait")
     assert dovecot.count("INBOX", "UNSEEN") == 1
 
@@ -147,6 +150,6 @@ async def test_an_imap_mailbox_that_lets_nobody_in(
     given = settings(inbound_imap_url=mailbox(dovecot, **changes), inbound_imap_done=done,
                      inbound_imap_ca_file=ca_file)  # fmt: skip
     (check,) = await check_ways_in(given)
-    assert check.status is Status.FAIL
+    assert check.status is CheckStatus.FAIL
     assert said in check.text
     assert "sbagliata" not in check.text + check.remedy

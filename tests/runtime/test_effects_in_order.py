@@ -1,7 +1,8 @@
 """A law: effects are appended whole and in the order of their decision, per partition.
 
-What partitions hear of each other is exact only because of it (`agents/origins.py`): after a crash
-the log holds the first ones of a batch's messages, and never a later one without those before it.
+What partitions hear of each other is exact only because of it (`agents/partition/origins.py`):
+after a crash the log holds the first ones of a batch's messages, and never a later one without
+those before it.
 """
 
 from __future__ import annotations
@@ -12,17 +13,17 @@ from typing import Any
 
 import pytest
 
-from agents.changes import Place
+from agents.partition.batch import Place
 from schemas.records import OutRecord, Record
 from schemas.stored import Progress
 from schemas.topics import CUSTOMER_EVENTS, FACTS, SEND_COMMANDS
 from streams.clock import VirtualClock
-from streams.customers import CustomersRuntime
-from streams.definitions import Library
 from streams.partitioner import partition_of
-from streams.state.memory import open_memory
-from streams.ticks import Ticks
-from streams.transports.batch import PartitionBatch, TopicPartition
+from streams.runtime.customers import CustomersRuntime
+from streams.runtime.definitions import DefinitionLoader
+from streams.runtime.state.memory import open_memory
+from streams.runtime.ticks import Ticks
+from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from tests.runtime.parts import (
     START,
     CountingChanges,
@@ -102,7 +103,7 @@ async def run(fault: FailOnce | None = None) -> MemoryLog:
         gate=gate,
         open_store=open_memory,
         actors=Talkative,
-        library=Library(log, NoDefinitions()),
+        library=DefinitionLoader(log, NoDefinitions()),
         ticks=Ticks(log, CUSTOMER_EVENTS, VirtualClock(START)),
         observer=Seen(),
     )

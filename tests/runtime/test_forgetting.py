@@ -9,24 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from agents.changes import Changes
-from agents.definitions import Definitions
-from agents.partition import PartitionActors
-from agents.visitors import Limits
+from agents.customer.visitors import VisitorLimits
+from agents.partition.batch import BatchChanges
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from schemas.customer import decode_customer
 from schemas.records import OutRecord
 from schemas.stored import OWN_PREFIX
-from streams import forgetting
 from streams.clock import VirtualClock
-from streams.customers import CustomersRuntime
-from streams.definitions import Library
 from streams.partitioner import partition_of
-from streams.state.memory import open_memory
-from streams.state.rocks import RocksStores
-from streams.state.store import StoreFactory
-from streams.ticks import TICK, Ticks
+from streams.runtime import visitor_expiry
+from streams.runtime.customers import CustomersRuntime
+from streams.runtime.definitions import DefinitionLoader
+from streams.runtime.state.memory import open_memory
+from streams.runtime.state.rocks import RocksStores
+from streams.runtime.state.store import StoreFactory
+from streams.runtime.ticks import TICK, Ticks
+from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
-from streams.transports.batch import PartitionBatch, TopicPartition
 from tests.runtime.parts import START, FakeGate, MemoryLog, Seen, memory_log
 
 TP = TopicPartition(CUSTOMER_EVENTS, 0)
@@ -49,14 +49,14 @@ class Shop:
         self.clock = clock
         self.gate = FakeGate()
         self.ids = 0
-        limits = Limits(days=90)
+        limits = VisitorLimits(days=90)
         definitions = Definitions(limits=limits)
-        self.runtime: CustomersRuntime[Changes] = CustomersRuntime(
+        self.runtime: CustomersRuntime[BatchChanges] = CustomersRuntime(
             log=log,
             gate=self.gate,
             open_store=open_store,
             actors=partial(PartitionActors, definitions=definitions),
-            library=Library(log, definitions),
+            library=DefinitionLoader(log, definitions),
             ticks=Ticks(log, CUSTOMER_EVENTS, VirtualClock(START)),
             observer=Seen(),
             limits=limits,
@@ -85,7 +85,7 @@ class Shop:
         forgetter = self.runtime._open[TP].forgetter
         while forgetter._looking is not None and not forgetter._looking.done():
             await asyncio.sleep(0)
-            if len(forgetter._found) >= forgetting.MOST_FOUND:
+            if len(forgetter._found) >= visitor_expiry.MOST_FOUND:
                 return  # it waits for a commit
 
     @property
@@ -130,8 +130,8 @@ async def test_nobody_goes_before_the_time(shop: Shop) -> None:
 
 
 async def test_so_many_with_one_commit(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forgetting, "AT_ONCE", 7)
-    monkeypatch.setattr(forgetting, "MOST_FOUND", 10)
+    monkeypatch.setattr(visitor_expiry, "AT_ONCE", 7)
+    monkeypatch.setattr(visitor_expiry, "MOST_FOUND", 10)
     await shop.pass_days(91)
     left = []
     while len(shop.kept) > 1:

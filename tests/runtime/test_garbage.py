@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams import garbage
+from streams.runtime import gc_tuning
 
 
 class Node:
@@ -34,7 +34,7 @@ def as_before() -> Iterator[None]:
 async def test_what_is_new_is_looked_at_once_and_all_of_it_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(garbage, "ALL_AFTER", 3)
+    monkeypatch.setattr(gc_tuning, "ALL_AFTER", 3)
     gone: list[weakref.ref[Node]] = []
     held = [Node()]
     late = weakref.ref(held[0])
@@ -65,5 +65,5 @@ async def test_what_is_new_is_looked_at_once_and_all_of_it_after_a_while(
         yield
 
     with pytest.raises(Enough):
-        await garbage.search_often(empty, pause=pause)
+        await gc_tuning.search_often(empty, pause=pause)
     assert seen == ["search"] * 3 + ["empty", "emptying", "emptying", "search"]

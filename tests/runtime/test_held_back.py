@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from agents import held_back
+from agents.partition import held_back
 from schemas import customer as kept_form
 from schemas.stored import head, is_erased
-from streams.dead_letters import resend
-from streams.monitoring.check import Status
-from streams.monitoring.doctor import check_set_asides
-from streams.trying_again import set_asides, try_again
+from streams.operate.check import CheckStatus
+from streams.operate.dead_letters import resend
+from streams.operate.doctor import check_set_asides
+from streams.operate.retrying import set_asides, try_again
 from tests.keys import SIGNER
 from tests.runtime.house import REMINDER, House, by_reason, embedded_house, memory_house
 
@@ -29,7 +29,7 @@ class OlderRelease:
         self._patch = patch
         self._decode = kept_form.decode_customer
         self.unreadable: set[str] = set()
-        patch.setattr("agents.keeping.decode_customer", self._read)
+        patch.setattr("agents.partition.customers.decode_customer", self._read)
 
     def _read(self, key: str, stored: bytes) -> Any:
         if key in self.unreadable:
@@ -131,11 +131,11 @@ async def test_what_cannot_be_mended_begins_afresh(house: House, release: OlderR
     await house.catch_up()
     assert (await set_asides(house.log)).held_back == [(0, "anna")]
     check = await check_set_asides(house.log)
-    assert (check.status, "'anna' (partition 0)" in check.text) == (Status.WARN, True)
+    assert (check.status, "'anna' (partition 0)" in check.text) == (CheckStatus.WARN, True)
     await try_again(house.log, "anna", SIGNER, afresh=True)
     await house.catch_up()
     assert house.runtime.held_back() == 0
-    assert (await check_set_asides(house.log)).status is Status.OK
+    assert (await check_set_asides(house.log)).status is CheckStatus.OK
     release.unreadable = set()
     assert house.customer("anna").views == 1
     await house.told("anna")

@@ -11,21 +11,21 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from agents.mailer.tokens import Preferences, Tokens
+from agents.mail.message.tokens import Preferences, Tokens
 from schemas.customer import decode_customer
 from schemas.records import Record
 from streams.clock import SystemClock
-from streams.configured import log_from, lookups_of, record_signer, signing_keys
-from streams.definitions import publish, read_files
-from streams.internal.owners import Owners, read_address
+from streams.http.internal.owners import Owners, read_address
 from streams.log import Log
+from streams.operate.timeline import from_log
 from streams.partitioner import partition_of
+from streams.runtime.definitions import publish, read_files
+from streams.runtime.factories import log_from, lookups_of, record_signer, signing_keys
+from streams.runtime.transports.batch import TopicPartition
+from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.settings.values import Address, parse_address
-from streams.story import from_log
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, topics
-from streams.transports.batch import TopicPartition
-from streams.worker import Worker
 from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
 from tests.runtime.test_worker import LOOPBACK, event, tell

@@ -10,10 +10,10 @@ import pytest
 from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.signing import NUMBER, number_of
-from streams import products
 from streams.clock import VirtualClock
 from streams.log import LogError
-from streams.numbers import is_overtaken, reserve
+from streams.runtime import product_feed
+from streams.runtime.control_numbers import is_overtaken, reserve
 from streams.topology import CUSTOMER_EVENTS, PRODUCTS, WORKFLOWS, topics
 from tests.keys import SIGNER
 from tests.runtime.parts import START, MemoryLog, memory_log
@@ -43,14 +43,14 @@ async def test_they_rise_over_a_topic_that_was_made_anew() -> None:
 
 async def test_a_feed_is_numbered_and_signed() -> None:
     log = await memory_log()
-    await products.publish(log, FEED, SIGNER)
+    await product_feed.publish(log, FEED, SIGNER)
     controls = log.records(CUSTOMER_EVENTS)
     assert len(controls) == 4  # two for each partition
     assert len({record.header(NUMBER) for record in controls}) == 1
     for record in controls:
         SIGNER.check(CUSTOMER_EVENTS, record)
-    assert await products.read(log) == {product.sku: product for product in FEED}
-    assert (await products.publish(log, FEED, SIGNER)).changed == 0
+    assert await product_feed.read(log) == {product.sku: product for product in FEED}
+    assert (await product_feed.publish(log, FEED, SIGNER)).changed == 0
     assert log.records(CUSTOMER_EVENTS) == controls
 
 
@@ -70,13 +70,13 @@ async def test_two_feeds_at_once_are_told_until_nobody_is_overtaken() -> None:
                 )
 
     log.fault = Busy()
-    await products.publish(log, FEED[:1], SIGNER)
+    await product_feed.publish(log, FEED[:1], SIGNER)
     told = [int(record.header(NUMBER) or b"") for record in log.topics[CUSTOMER_EVENTS][1]]
     assert told == sorted(set(told))
     assert len(told) == 3
     others = 100
     with pytest.raises(LogError, match="published by others"):
-        await products.publish(log, FEED[1:2], SIGNER)
+        await product_feed.publish(log, FEED[1:2], SIGNER)
 
 
 async def test_they_rise_when_the_clock_of_the_broker_goes_back() -> None:

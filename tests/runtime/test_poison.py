@@ -7,24 +7,24 @@ from functools import partial
 
 import pytest
 
-from agents import customer as actor
-from agents.changes import Changes
-from agents.context import Context, Occurred
-from agents.definitions import Definitions
-from agents.partition import PartitionActors
+from agents.context import Context, DomainEvent
+from agents.customer import actor
+from agents.partition.batch import BatchChanges
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from schemas.customer import Customer, decode_customer
 from schemas.dead_letters import DeadLetter, read_letter
 from schemas.events import Event
 from schemas.records import OutRecord
 from schemas.topics import DEAD_LETTERS
 from streams.clock import VirtualClock
-from streams.customers import CustomersRuntime
-from streams.definitions import Library
 from streams.partitioner import partition_of
-from streams.state.memory import open_memory
-from streams.ticks import Ticks
+from streams.runtime.customers import CustomersRuntime
+from streams.runtime.definitions import DefinitionLoader
+from streams.runtime.state.memory import open_memory
+from streams.runtime.ticks import Ticks
+from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.topology import CUSTOMER_EVENTS
-from streams.transports.batch import PartitionBatch, TopicPartition
 from tests.runtime.parts import START, FakeGate, memory_log
 
 TP = TopicPartition(CUSTOMER_EVENTS, 0)
@@ -32,7 +32,7 @@ ANNA, BRUNO = [name for name in (b"c%d" % n for n in range(40)) if partition_of(
 
 
 class Uncounted:
-    def committed(self, partition: int, changes: Changes) -> None: ...
+    def committed(self, partition: int, changes: BatchChanges) -> None: ...
     def recovered(self, partition: int, recovered: object) -> None: ...
     def failed(self, partition: int, reason: str) -> None: ...
     def set_aside(self, partition: int, what: str) -> None: ...
@@ -44,7 +44,7 @@ def viewed(customer: bytes, number: int) -> OutRecord:
     return OutRecord(customer, b"{}", headers)
 
 
-def fail_for_bruno(customer: Customer, event: Event, context: Context) -> list[Occurred]:
+def fail_for_bruno(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     if event.id == "e2":
         raise ZeroDivisionError("a defect")
     customer.views += 1
@@ -58,12 +58,12 @@ async def test_a_defect_costs_one_record(monkeypatch: pytest.MonkeyPatch) -> Non
         CUSTOMER_EVENTS, 0, [viewed(ANNA, 1), viewed(BRUNO, 2), viewed(BRUNO, 3), viewed(ANNA, 4)]
     )
     gate, definitions = FakeGate(), Definitions()
-    runtime: CustomersRuntime[Changes] = CustomersRuntime(
+    runtime: CustomersRuntime[BatchChanges] = CustomersRuntime(
         log=log,
         gate=gate,
         open_store=open_memory,
         actors=partial(PartitionActors, definitions=definitions),
-        library=Library(log, definitions),
+        library=DefinitionLoader(log, definitions),
         ticks=Ticks(log, CUSTOMER_EVENTS, VirtualClock(START)),
         observer=Uncounted(),
     )

@@ -13,13 +13,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from agents.mailer.tokens import Preferences, Tokens
+from agents.mail.message.tokens import Preferences, Tokens
 from streams.clock import SystemClock
-from streams.configured import log_from, lookups_of, record_signer, signing_keys
-from streams.definitions import publish, read_files
 from streams.log import Log
+from streams.runtime.definitions import publish, read_files
+from streams.runtime.factories import log_from, lookups_of, record_signer, signing_keys
+from streams.runtime.processes.supervisor import STOP_SECONDS
 from streams.settings import Settings
-from streams.supervised.supervisor import STOP_SECONDS
 from streams.topology import topics
 from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
@@ -51,7 +51,7 @@ class Command:
         environment = {name: value for name, value in os.environ.items() if "RITORNO" not in name}
         with (self.directory / "log").open("wb") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", "from streams.cli import main; main()",
+                sys.executable, "-c", "from streams.tools.cli import main; main()",
                 *("worker", "--processes", "2"),
                 stdout=log, stderr=log, cwd=self.directory,
                 env=environment | {

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from agents import customer as actor
-from agents.workflows import turn
+from agents.customer import actor
+from agents.workflows import engine
 from schemas.records import OutRecord
-from streams.dead_letters import resend
+from streams.operate.dead_letters import resend
 from tests.keys import SIGNER
 from tests.runtime.house import (
     CHEAPER,
@@ -107,7 +107,7 @@ async def test_a_timer_is_given_up_and_goes_on_when_it_is_tried_again(
     for name in ("anna", "bruno"):
         await house.told(name, "product.viewed", product_id="moka")
     await house.catch_up()
-    defect.in_function(turn, "wake", lambda key: key == "bruno")
+    defect.in_function(engine, "wake", lambda key: key == "bruno")
     await house.pass_time(3 * HOUR)
     await house.told("bruno")
     await house.catch_up()
@@ -171,7 +171,7 @@ async def test_who_cannot_follow_a_workflow_follows_it_later(house: House, defec
 
 
 async def test_a_control_record_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    from agents.catalogue import Catalogue  # noqa: PLC0415  # what fails in this test only
+    from agents.commerce.catalogue import Catalogue  # noqa: PLC0415  # what fails in this test only
 
     def fail(*_: Any) -> Any:
         raise ZeroDivisionError

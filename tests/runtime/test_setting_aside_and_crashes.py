@@ -10,9 +10,10 @@ import msgspec
 import pytest
 import rocksdict
 
-from agents import customer as actor
-from agents.definitions import Definitions
+from agents.customer import actor
+from agents.workflows.definitions import Definitions
 from schemas.events import SET_ASIDE
+from schemas.pending_work import LAYOUT_KEY, TELLING_PREFIX
 from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.stored import (
@@ -29,11 +30,10 @@ from schemas.stored import (
     unpack_progress,
 )
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
-from schemas.unfinished import LAYOUT_KEY, TELLING_PREFIX
-from streams.dead_letters import resend
-from streams.state.rocks import RocksStore
-from streams.state.store import StateError
-from streams.trying_again import try_again
+from streams.operate.dead_letters import resend
+from streams.operate.retrying import try_again
+from streams.runtime.state.rocks import RocksStore
+from streams.runtime.state.store import StateError
 from tests.keys import SIGNER
 from tests.runtime.house import REMINDER, House, by_reason, memory_house
 from tests.runtime.parts import MemoryLog
@@ -130,7 +130,7 @@ async def test_a_broker_that_is_away_has_nothing_set_aside(
 async def test_a_disk_that_fails_has_nothing_set_aside(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from streams.state.memory import MemoryStore  # noqa: PLC0415  # fails in this test only
+    from streams.runtime.state.memory import MemoryStore  # noqa: PLC0415  # fails in this test only
 
     failures = iter([True] * 4)
     get = MemoryStore.get
@@ -236,7 +236,7 @@ async def test_a_product_that_cannot_be_read_is_known_no_more(
             return read(text)
 
         patch.setattr(Product, "model_validate_json", fail)
-        patch.setattr("agents.catalogue._PRODUCTS", {})  # as in another process
+        patch.setattr("agents.commerce.catalogue._PRODUCTS", {})  # as in another process
         await house.start()
         await house.told("anna")
         await house.catch_up()

@@ -10,18 +10,18 @@ import pytest
 import structlog
 from prometheus_client import generate_latest
 
-from agents.mailer.providers import Providers
-from streams import supervision
-from streams.backoff import Backoff
+from agents.mail.providers import Providers
 from streams.clock import VirtualClock
-from streams.logs.embedded import EmbeddedLog
-from streams.logs.embedded.upkeep import Upkeep
 from streams.mail.inbound.kept import KeptMessages
 from streams.mail.mail_hosts import MailHosts
-from streams.mail.suppressing import SuppressionList
-from streams.monitoring.metrics import Metrics
-from streams.privacy.eraser import Eraser
-from streams.supervision import BACKOFF, FAILURES, Failures, Work, kept_up, watched
+from streams.mail.suppression_list import SuppressionList
+from streams.operate.metrics import Metrics
+from streams.operate.privacy.eraser import Eraser
+from streams.runtime import background
+from streams.runtime.background import BACKOFF, FAILURES, Failures, Work, kept_up, watched
+from streams.runtime.backoff import Backoff
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.runtime.logs.embedded.compaction import Upkeep
 from tests.bounces.bench import Counted
 from tests.keys import SIGNER
 from tests.mailer.samples import record as command_record
@@ -82,13 +82,13 @@ async def test_who_has_gone_on_for_long_begins_at_the_shortest_pause(
 
 async def test_it_is_told_when_it_begins_and_then_rarely(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(supervision.time, "monotonic", lambda: now)
+    monkeypatch.setattr(background.time, "monotonic", lambda: now)
     failures = Failures()
     with structlog.testing.capture_logs() as lines:
         for _ in range(20):
             failures.note("compaction", ZeroDivisionError("a defect"))
         failures.note("hits", ZeroDivisionError())
-        now = supervision.TELL_EVERY
+        now = background.TELL_EVERY
         failures.note("compaction", ZeroDivisionError("a defect"))
     assert [(line["work"], line["failures"]) for line in lines] == [
         ("compaction", 1), ("hits", 1), ("compaction", 21),
@@ -129,7 +129,7 @@ async def until_failed(work: Work, before: int) -> None:
 
 @pytest.fixture
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervision, "BACKOFF", Backoff(0, 0))
+    monkeypatch.setattr(background, "BACKOFF", Backoff(0, 0))
 
 
 @pytest.mark.usefixtures("no_pauses")

@@ -12,7 +12,7 @@ import yaml
 from schemas.records import OutRecord
 from schemas.stored import NEVER
 from streams.clock import Clock, VirtualClock
-from streams.ticks import SILENCE_MS, STANDSTILL_MS, TICK_TYPE, Ticks
+from streams.runtime.ticks import SILENCE_MS, STANDSTILL_MS, TICK_TYPE, Ticks
 from streams.topology import CUSTOMER_EVENTS
 from tests.runtime.parts import START, MemoryLog, memory_log
 

@@ -13,9 +13,9 @@ from functools import partial
 
 import pytest
 
-from agents.changes import Changes
-from agents.definitions import Definitions
-from agents.partition import PartitionActors
+from agents.partition.batch import BatchChanges
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from schemas.customer import Customer, decode_customer
 from schemas.definitions import DEFINITION, canonical
 from schemas.records import OutRecord, Record
@@ -23,13 +23,13 @@ from schemas.reference import of_visitor
 from schemas.stored import FORMAT
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS
 from streams.clock import VirtualClock
-from streams.customers import CustomersRuntime
-from streams.definitions import Library, publish
 from streams.partitioner import partition_of
-from streams.state.memory import open_memory
-from streams.ticks import Ticks
-from streams.transports.batch import PartitionBatch, TopicPartition
-from streams.yaml_text import read_yaml
+from streams.runtime.customers import CustomersRuntime
+from streams.runtime.definitions import DefinitionLoader, publish
+from streams.runtime.state.memory import open_memory
+from streams.runtime.ticks import Ticks
+from streams.runtime.transports.batch import PartitionBatch, TopicPartition
+from streams.runtime.yaml_text import read_yaml
 from tests.keys import SIGNER
 from tests.runtime.parts import START, FakeGate, MemoryLog, Seen, memory_log
 
@@ -87,9 +87,9 @@ class Machine:
     def boot(self) -> None:
         definitions = Definitions()
         self.gates = [FakeGate() for _ in range(PARTITIONS)]
-        self.runtimes: list[CustomersRuntime[Changes]] = []
+        self.runtimes: list[CustomersRuntime[BatchChanges]] = []
         for gate in self.gates:
-            runtime: CustomersRuntime[Changes] = CustomersRuntime(
+            runtime: CustomersRuntime[BatchChanges] = CustomersRuntime(
                 log=self.log,
                 gate=gate,
                 open_store=open_memory,
@@ -99,7 +99,7 @@ class Machine:
                     home=lambda key: partition_of(key, PARTITIONS),
                     signer=SIGNER,
                 ),
-                library=Library(self.log, definitions),
+                library=DefinitionLoader(self.log, definitions),
                 ticks=Ticks(self.log, CUSTOMER_EVENTS, VirtualClock(START)),
                 observer=self.seen,
                 signer=SIGNER,

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import pytest
 
-from agents import cart
+from agents.commerce import cart
 from schemas.customer import decode_customer
 from schemas.records import OutRecord
 from schemas.topics import CUSTOMERS_CHANGELOG, DEAD_LETTERS
 from streams.log import Log
 from streams.partitioner import partition_of
-from streams.worker import Worker
+from streams.runtime.worker import Worker
 from tests.runtime.test_worker import (
     Start,
     all_done,

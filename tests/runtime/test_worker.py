@@ -15,20 +15,20 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope
 
 from schemas.records import OutRecord, Record
-from streams import definitions
 from streams.clock import VirtualClock
-from streams.failures import WorkerFailed
 from streams.log import Log
-from streams.logs.embedded import EmbeddedLog
 from streams.partitioner import partition_of
-from streams.preparation import prepare_topics, prepare_workflows
+from streams.runtime import definitions
+from streams.runtime.bootstrap import prepare_topics, prepare_workflows
+from streams.runtime.failures import WorkerFailed
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.runtime.state.rocks import RocksStores
+from streams.runtime.state.store import StateError
+from streams.runtime.transports.batch import TopicPartition
+from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.settings.values import Address
-from streams.state.rocks import RocksStores
-from streams.state.store import StateError
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, SEND_COMMANDS, topics
-from streams.transports.batch import TopicPartition
-from streams.worker import Worker
 from tests.runtime.parts import START, MemoryLog, memory_log
 
 HOUR = 3_600_000

@@ -12,14 +12,14 @@ from schemas.customer import decode_customer
 from schemas.customer.consent import LISTS_KEPT
 from schemas.topics import CUSTOMERS_CHANGELOG
 from streams.clock import SystemClock
-from streams.configured import log_from
-from streams.definitions import publish, read_files
 from streams.log import Log
-from streams.monitoring.check import Status
-from streams.monitoring.doctor import check_topics
+from streams.operate.check import CheckStatus
+from streams.operate.doctor import check_topics
+from streams.runtime.definitions import publish, read_files
+from streams.runtime.factories import log_from
+from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.topology import topics
-from streams.worker import Worker
 from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
 from tests.keys import SIGNER, TOKEN_KEYS
@@ -70,7 +70,7 @@ async def log(settings: Settings) -> AsyncIterator[Log]:
 
 async def test_what_topics_create_makes_is_right_on_kafka(log: Log, settings: Settings) -> None:
     checks = await check_topics(log, settings)
-    assert [check for check in checks if check.status is not Status.OK] == []
+    assert [check for check in checks if check.status is not CheckStatus.OK] == []
 
 
 async def test_from_the_event_to_the_mail_over_a_broker_restart(

@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from streams.worker import STOP_SECONDS
+from streams.runtime.worker import STOP_SECONDS
 from tests.keys import SECRET
 
 pytestmark = pytest.mark.processes
@@ -39,7 +39,7 @@ async def launch(
         "RITORNO_LOG_FORMAT": "json",
     }
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "from streams.cli import main; main()", "worker", *arguments,
+        sys.executable, "-c", "from streams.tools.cli import main; main()", "worker", *arguments,
         stderr=asyncio.subprocess.PIPE,
         cwd=directory,
         env=environment | defaults | settings,

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.checking import Unreadable
 from schemas.dead_letters import (
     MAX_DETAIL,
     OWN_HEADERS,
@@ -21,6 +20,7 @@ from schemas.dead_letters import (
     resolve,
 )
 from schemas.records import OutRecord, Record
+from schemas.validation import Unreadable
 from schemas.wire import MAX_EVENT_BYTES, parse_published, parse_record
 
 REASONS = {"invalid_json", "invalid_event", "missing_id", "unknown_type", "too_large"}

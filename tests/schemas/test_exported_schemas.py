@@ -10,12 +10,12 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from schemas.checking import Unreadable
 from schemas.events import INTERNAL_TYPES, PAYLOADS
 from schemas.export import DIALECT, export
+from schemas.validation import Unreadable
 from schemas.wire import parse_published
-from streams.definitions import read_files
-from streams.yaml_text import read_yaml
+from streams.runtime.definitions import read_files
+from streams.runtime.yaml_text import read_yaml
 from tests.agents.world import HOUR, World
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"

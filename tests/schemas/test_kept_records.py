@@ -23,7 +23,7 @@ from schemas.customer import (
     shopping,
 )
 from schemas.customer.mail import Pending
-from schemas.customer.shopping import Line
+from schemas.customer.shopping import LineItem
 from schemas.description import describe
 from schemas.records import Record
 from schemas.stored import (
@@ -139,7 +139,7 @@ def test_what_a_newer_release_wrote_is_newer_when_both_have_read_as_much() -> No
 def test_mutable_defaults_are_not_shared() -> None:
     one, other = Customer(key="a"), Customer(key="b")
     one.consents["x"] = consent.Consent(True, 1, "", "")
-    one.cart.lines.append(Line("p", 1))
+    one.cart.lines.append(LineItem("p", 1))
     one.statistics.spent["EUR"] = Decimal(1)
     assert (other.consents, other.cart.lines, other.statistics.spent) == ({}, [], {})
 

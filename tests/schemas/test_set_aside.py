@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.aside import SetAside, decode_set_aside, encode_set_aside
+from schemas.set_aside import SetAside, decode_set_aside, encode_set_aside
 
 PLACE = SetAside(17, "timer", "anna", error="ZeroDivisionError")
 

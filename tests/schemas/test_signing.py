@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.records import OutRecord, Record
-from schemas.signing import NUMBER, SIGNATURE, SIGNED, NotSigned, Signer, number_of
+from schemas.signing import NUMBER, SIGNATURE, SIGNED, NotSigned, RecordSigner, number_of
 from tests.keys import SIGNER
 
 OURS = OutRecord(
@@ -22,7 +22,7 @@ def read(record: OutRecord) -> Record:
     return Record("t", 3, 17, 0, *record)
 
 
-def signed(record: OutRecord = OURS, signer: Signer = SIGNER) -> OutRecord:
+def signed(record: OutRecord = OURS, signer: RecordSigner = SIGNER) -> OutRecord:
     return signer.sign("t", record)
 
 
@@ -68,7 +68,10 @@ def test_no_two_records_are_alike(
 
 
 def test_the_first_key_signs_and_all_verify() -> None:
-    old, new = Signer([("a", "old old old")]), Signer([("b", "new new"), ("a", "old old old")])
+    old, new = (
+        RecordSigner([("a", "old old old")]),
+        RecordSigner([("b", "new new"), ("a", "old old old")]),
+    )
     assert dict(signed(signer=new).headers)[SIGNATURE].startswith(b"b:")
     new.check("t", read(signed(signer=old)))
     new.check("t", read(signed(signer=new)))
@@ -78,7 +81,7 @@ def test_the_first_key_signs_and_all_verify() -> None:
 
 def test_a_key_of_that_name_is_not_enough() -> None:
     with pytest.raises(NotSigned, match="not as it was signed"):
-        SIGNER.check("t", read(signed(signer=Signer([("k1", "somebody else's")]))))
+        SIGNER.check("t", read(signed(signer=RecordSigner([("k1", "somebody else's")]))))
 
 
 @pytest.mark.parametrize("claimed", [b"", b":", b"k1", b"k1:", b"k1:AAAA", b"\xff:\xff"])
@@ -92,7 +95,7 @@ def test_signing_again_replaces_the_signature() -> None:
     twice = signed(signed())
     assert twice == signed()
     with pytest.raises(ValueError, match="keys"):
-        Signer([])
+        RecordSigner([])
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from cloudevents.v1.http import CloudEvent
 from cloudevents.v1.kafka import KafkaMessage, from_binary, to_binary, to_structured
 from faker import Faker
 
-from schemas.checking import Unreadable
 from schemas.events import INTERNAL_TYPES, PAYLOADS, Event
 from schemas.instant import parse_instant
 from schemas.records import Record
 from schemas.segment import SEGMENT_NAMES
+from schemas.validation import Unreadable
 from schemas.wire import parse_published, parse_record, to_record
 
 TIME = "2026-03-02T10:00:00Z"

@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas.records import OutRecord, Record
 from schemas.topics import CUSTOMER_EVENTS
-from streams.definitions import publish
+from streams.runtime.definitions import publish
 from tests.keys import SIGNER
 from tests.simulation.machine import Life, Process, World
 from tests.simulation.reckoning import customer_of

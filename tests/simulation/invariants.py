@@ -7,16 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from agents.definitions import Definitions
 from agents.effects import Effect
-from agents.partition import PartitionActors
-from schemas.aside import SetAside, decode_set_aside
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from schemas.commands import COMMAND, SendCommand
 from schemas.dead_letters import DeadLetter, read_letter
 from schemas.decisions import Decision
 from schemas.events import SET_ASIDE
+from schemas.pending_work import LAYOUT_KEY, TELLING_PREFIX
 from schemas.records import OutRecord, Record
 from schemas.reference import is_visitors
+from schemas.set_aside import SetAside, decode_set_aside
 from schemas.stored import (
     HEAD_SIZE,
     HELD_BACK_PREFIX,
@@ -28,17 +29,11 @@ from schemas.stored import (
     is_erased,
     unpack_progress,
 )
-from schemas.topics import (
-    CUSTOMER_EVENTS,
-    CUSTOMERS_CHANGELOG,
-    DEAD_LETTERS,
-    SEND_COMMANDS,
-)
-from schemas.unfinished import LAYOUT_KEY, TELLING_PREFIX
-from streams.definitions import load
+from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS, SEND_COMMANDS
 from streams.partitioner import partition_of
-from streams.replay import replay_topic
-from streams.transports.batch import TopicPartition
+from streams.runtime.definitions import load
+from streams.runtime.transports.batch import TopicPartition
+from streams.tools.replay import replay_topic
 from tests.keys import SIGNER
 from tests.simulation import laws
 from tests.simulation.anew import check_anew

@@ -19,33 +19,33 @@ from typing import Any, NamedTuple, cast
 
 from prometheus_client import CollectorRegistry
 
-from agents.cache import CacheMemory
-from agents.changes import Changes
-from agents.definitions import Definitions
-from agents.mailer.addresses import Recipient
-from agents.mailer.compose import Mail
-from agents.mailer.replies import Accepted, Dropped, Refused, Result, Unknown
-from agents.mailer.settings import SigningKey
-from agents.mailer.suppression import AddressHashes
-from agents.partition import PartitionActors
+from agents.mail.addresses import EnvelopeRecipient
+from agents.mail.message.compose import ComposedMail
+from agents.mail.replies import Dropped, RelayAccepted, RelayRefused, Result, Unknown
+from agents.mail.settings import SigningKey
+from agents.mail.suppression import AddressHashes
+from agents.partition.batch import BatchChanges
+from agents.partition.cache import CacheMemory
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
 from schemas.commands import SendCommand
 from schemas.records import OutRecord, Record
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS
 from streams.clock import VirtualClock
-from streams.customers import CustomersRuntime
-from streams.definitions import Library
 from streams.log import LogUnavailable, OffsetRange, TopicDescription, TopicSpec
 from streams.mail.mailer import MailerRuntime
 from streams.mail.smtp import SmtpPool
-from streams.mail.suppressing import SuppressionList
-from streams.monitoring.instruments import Instruments
-from streams.monitoring.return_metrics import ReturnCounters
+from streams.mail.suppression_list import SuppressionList
+from streams.operate.instruments import Instruments
+from streams.operate.return_metrics import ReturnCounters
 from streams.partitioner import partition_of
-from streams.state.memory import MemoryStore
-from streams.state.store import Store
-from streams.ticks import Ticks
-from streams.transports.batch import Fenced, TopicPartition
-from streams.transports.gate import Gate
+from streams.runtime.customers import CustomersRuntime
+from streams.runtime.definitions import DefinitionLoader
+from streams.runtime.state.memory import MemoryStore
+from streams.runtime.state.store import Store
+from streams.runtime.ticks import Ticks
+from streams.runtime.transports.batch import Fenced, TopicPartition
+from streams.runtime.transports.partition_manager import PartitionManager
 from tests.keys import SIGNER
 from tests.mailer.doubles import CountingMetrics, OneWay
 from tests.runtime.parts import MemoryLog, Seen
@@ -60,9 +60,9 @@ ALL = [
     for number in range(PARTITIONS)
 ]
 MOODS: list[Result] = [
-    *[Accepted(250, "ok")] * 5,
-    Refused("rcpt", 451, "4.7.1 later"),
-    Refused("rcpt", 550, "5.7.1 not you"),
+    *[RelayAccepted(250, "ok")] * 5,
+    RelayRefused("rcpt", 451, "4.7.1 later"),
+    RelayRefused("rcpt", 550, "5.7.1 not you"),
     Dropped("data", "gone"),
     Unknown("gone"),
 ]
@@ -146,7 +146,7 @@ class Copy(NamedTuple):
     @property
     def is_known(self) -> bool:
         """Whether the process that has handed it over has learned of it."""
-        return isinstance(self.result, Accepted) and not self.life.flaky
+        return isinstance(self.result, RelayAccepted) and not self.life.flaky
 
 
 class MortalLog:
@@ -212,12 +212,12 @@ class Process:
     def __init__(self, world: World, life: Life, stores: Callable[[TopicPartition], Store]) -> None:
         self.life = life
         self.world = world
-        self.gate = Gate(pause=life.pause)
+        self.gate = PartitionManager(pause=life.pause)
         self.gate.attach(Group(life))
         self.seen = Seen()
         log = MortalLog(world.log, life)
         definitions = Definitions()
-        self.customers: CustomersRuntime[Changes] = CustomersRuntime(
+        self.customers: CustomersRuntime[BatchChanges] = CustomersRuntime(
             log=log,
             gate=self.gate,
             open_store=stores,
@@ -229,7 +229,7 @@ class Process:
                 signer=SIGNER,
                 visits=world.visits,
             ),
-            library=Library(log, definitions),
+            library=DefinitionLoader(log, definitions),
             ticks=Ticks(log, CUSTOMER_EVENTS, world.clock, HOUR),
             observer=self.seen,
             signer=SIGNER,
@@ -346,11 +346,11 @@ class World:
         class Connection:
             smtputf8, mails, dotted = True, 0, False
 
-            async def deliver(self, mail: Mail) -> Result:
+            async def deliver(self, mail: ComposedMail) -> Result:
                 self.dotted = False
                 await life.step()
-                result = world.chance.choice(MOODS) if world.moody else Accepted(250, "ok")
-                if isinstance(result, Accepted | Unknown):
+                result = world.chance.choice(MOODS) if world.moody else RelayAccepted(250, "ok")
+                if isinstance(result, RelayAccepted | Unknown):
                     self.dotted = True
                     copy = Copy(life, result, world.is_sent(mail.command_id))
                     world.handed_over[mail.command_id].append(copy)
@@ -365,5 +365,7 @@ class World:
         return Relay()
 
 
-def _compose(command: SendCommand) -> Mail:
-    return Mail(command.id, "a@test", Recipient("b@test", "", False), b"", f"<{command.id}@test>")
+def _compose(command: SendCommand) -> ComposedMail:
+    return ComposedMail(
+        command.id, "a@test", EnvelopeRecipient("b@test", "", False), b"", f"<{command.id}@test>"
+    )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from schemas.checking import Unreadable
 from schemas.commands import COMMAND, SendCommand
 from schemas.events import Event
 from schemas.records import Record
 from schemas.topics import SEND_COMMANDS
+from schemas.validation import Unreadable
 from schemas.wire import parse_record
 from tests.simulation.machine import World
 

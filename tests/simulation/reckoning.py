@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 
 from agents.effects import Effect
-from schemas.aside import SetAside
 from schemas.customer import Customer, decode_customer
 from schemas.decisions import Decision
 from schemas.records import Record
+from schemas.set_aside import SetAside
 from schemas.topics import CUSTOMER_EVENTS
 from streams.partitioner import partition_of
 from tests.simulation import probe

@@ -13,13 +13,13 @@ from schemas.definitions.workflow import Workflow
 from schemas.events import SET_ASIDE
 from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
-from streams.dead_letters import resend
-from streams.definitions import publish, read_files
+from streams.operate.dead_letters import resend
+from streams.operate.retrying import try_again
 from streams.partitioner import partition_of
-from streams.products import publish as feed
+from streams.runtime.definitions import publish, read_files
+from streams.runtime.product_feed import publish as feed
+from streams.runtime.yaml_text import read_yaml
 from streams.topology import topics
-from streams.trying_again import try_again
-from streams.yaml_text import read_yaml
 from tests.keys import SIGNER
 from tests.simulation import probe
 from tests.simulation.machine import PARTITIONS, Life, Process, World

@@ -9,30 +9,33 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as replaced
 
-from agents import digests, fullness, identity, recognition, sending
-from agents.budget import Budget, Laying
+from agents import digests
+from agents.commerce.coupon_pools import Pools
 from agents.context import Context
-from agents.held_back import HeldBack
-from agents.mailer import lifecycle
-from agents.mailer.changes import Ended
-from agents.mailer.entry import Entry
-from agents.namespaces import Addressed, Namespaces
-from agents.origins import Mark, Origins
-from agents.partition import PartitionActors
-from agents.pools import Pools
-from agents.tellings import Tellings
+from agents.customer import deduplication, identity, size_guard
+from agents.mail.queue import lifecycle
+from agents.mail.queue.queue_changes import Ended
+from agents.mail.queue.queued_mail import QueuedMail
+from agents.partition.broadcasts import Broadcasts
+from agents.partition.budget import Budget, Laying
+from agents.partition.held_back import HeldBack
+from agents.partition.namespaces import Addressed, Namespaces
+from agents.partition.origins import Mark, Origins
+from agents.partition.partition import PartitionActors
+from agents.sending import send_commands
 from schemas.customer import Customer
 from schemas.events import Event
 from schemas.records import Record
 from schemas.reference import of_visitor
 from schemas.stored import PROGRESS_KEY, pack_progress
-from streams import customers, replay
-from streams.customers import CustomersRuntime
 from streams.mail.attempt import Attempts
-from streams.state import recovery
-from streams.state.changelog import Changelog
-from streams.state.graves import Survey
-from streams.state.store import Store
+from streams.runtime import customers
+from streams.runtime.customers import CustomersRuntime
+from streams.runtime.state import recovery
+from streams.runtime.state.changelog import Changelog
+from streams.runtime.state.store import Store
+from streams.runtime.state.tombstones import Survey
+from streams.tools import replay
 from tests.simulation import laws
 from tests.simulation.laws import Broken
 from tests.simulation.test_simulation import tell
@@ -57,7 +60,7 @@ def repeated_records_count_again(patch: Patch) -> None:
 
 
 def repeated_events_count_again(patch: Patch) -> None:
-    patch.setattr(recognition, "is_known", lambda *_: False)
+    patch.setattr(deduplication, "is_known", lambda *_: False)
 
 
 def events_are_remembered_by_a_count(patch: Patch) -> None:
@@ -65,11 +68,11 @@ def events_are_remembered_by_a_count(patch: Patch) -> None:
         ids = b"".join(customer.memory[day] for day in sorted(customer.memory))
         return digests.contains(ids[-64 * len(wanted) :], wanted)
 
-    patch.setattr(recognition, "is_known", among_the_last)
+    patch.setattr(deduplication, "is_known", among_the_last)
 
 
 def sources_are_not_told_apart(patch: Patch) -> None:
-    patch.setattr(recognition, "digest", lambda event, _: digests.digest(event.id))
+    patch.setattr(deduplication, "digest", lambda event, _: digests.digest(event.id))
 
 
 def a_pool_begins_anew(patch: Patch) -> None:
@@ -194,7 +197,7 @@ def mails_go_before_their_claim_is_durable(patch: Patch) -> None:
 def ambiguous_marketing_is_sent_again(patch: Patch) -> None:
     lost = lifecycle.lost
 
-    def again(mail: Entry, result: Any, now: int) -> Entry:
+    def again(mail: QueuedMail, result: Any, now: int) -> QueuedMail:
         urgent = lifecycle._changed(mail, urgent=True)
         return lifecycle._changed(lost(urgent, result, now), urgent=False)
 
@@ -240,11 +243,13 @@ def the_budget_depends_on_the_process(patch: Patch) -> None:
 
 
 def who_was_told_of_a_sale_is_not_remembered(patch: Patch) -> None:
-    patch.setattr(Tellings, "progress", lambda self: [(each.telling.offset, b"") for each in self])
+    patch.setattr(
+        Broadcasts, "progress", lambda self: [(each.telling.offset, b"") for each in self]
+    )
 
 
 def what_was_to_be_told_is_forgotten(patch: Patch) -> None:
-    patch.setattr(Tellings, "progress", lambda _: [])
+    patch.setattr(Broadcasts, "progress", lambda _: [])
 
 
 def an_id_is_whose_who_claimed_it(patch: Patch) -> None:
@@ -279,7 +284,7 @@ def a_part_of_a_batch_is_in_the_store_only(patch: Patch) -> None:
 
 
 def what_fails_is_passed_over_in_silence(patch: Patch) -> None:
-    receive = fullness.receive
+    receive = size_guard.receive
 
     def silently(*args: Any) -> bool:
         try:
@@ -287,7 +292,7 @@ def what_fails_is_passed_over_in_silence(patch: Patch) -> None:
         except ZeroDivisionError:
             return True
 
-    patch.setattr(fullness, "receive", silently)
+    patch.setattr(size_guard, "receive", silently)
 
 
 def what_was_passed_on_is_passed_over_in_silence(patch: Patch) -> None:
@@ -305,7 +310,7 @@ def what_was_passed_on_is_passed_over_in_silence(patch: Patch) -> None:
 
 
 def a_mail_has_another_id_each_time(patch: Patch) -> None:
-    patch.setattr(sending, "command_id", lambda *_: f"{random.getrandbits(128):032x}")
+    patch.setattr(send_commands, "command_id", lambda *_: f"{random.getrandbits(128):032x}")
 
 
 def messages_are_told_in_another_order(patch: Patch) -> None:

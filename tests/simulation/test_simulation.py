@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import structlog
 
-from agents import customer, held_back, keeping
-from agents.workflows import turn
+from agents.customer import actor
+from agents.partition import customers, held_back
+from agents.workflows import engine
 from schemas.customer import decode_customer
 from schemas.stored import head
 from tests.simulation import held
@@ -56,7 +57,7 @@ def tell(seed: int) -> Story:
 def defects(unreadable: Mapping[str, int]) -> Iterator[None]:
     """The actors fail at some events and timers, each time they come to them, and can't read what
     is kept of the `unreadable`."""
-    asked, wake, decode = customer._HANDLERS["support.requested"], turn.wake, decode_customer
+    asked, wake, decode = actor._HANDLERS["support.requested"], engine.wake, decode_customer
 
     def fail_at_some(someone: Any, event: Any, context: Any) -> Any:
         if event.data.order_id == FAILING:
@@ -74,9 +75,9 @@ def defects(unreadable: Mapping[str, int]) -> Iterator[None]:
         return decode(key, stored)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keeping, "decode_customer", read_most)
-        patch.setitem(customer._HANDLERS, "support.requested", fail_at_some)  # type: ignore[arg-type]  # a Mapping for everybody else
-        patch.setattr(turn, "wake", wake_most)
+        patch.setattr(customers, "decode_customer", read_most)
+        patch.setitem(actor._HANDLERS, "support.requested", fail_at_some)  # type: ignore[arg-type]  # a Mapping for everybody else
+        patch.setattr(engine, "wake", wake_most)
         yield
 
 

@@ -15,10 +15,10 @@ from schemas.stored import (
     pack,
     pack_progress,
 )
-from streams.state.changelog import Changelog, Overtaken
-from streams.state.graves import Graves, Survey, survey
-from streams.state.memory import MemoryStore
-from streams.state.recovery import recover
+from streams.runtime.state.changelog import Changelog, Overtaken
+from streams.runtime.state.memory import MemoryStore
+from streams.runtime.state.recovery import recover
+from streams.runtime.state.tombstones import Graves, Survey, survey
 from streams.topology import CUSTOMERS_CHANGELOG as TOPIC
 from tests.runtime.parts import START, MemoryLog, memory_log
 

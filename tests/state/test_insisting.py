@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from schemas.records import OutRecord
-from schemas.signing import Signer
+from schemas.signing import RecordSigner
 from schemas.stored import NEVER, PROGRESS_KEY, Progress, pack, pack_progress, unpack_progress
-from streams.state.changelog import Changelog
-from streams.state.insisting import decide
-from streams.state.memory import MemoryStore
+from streams.runtime.state.changelog import Changelog
+from streams.runtime.state.memory import MemoryStore
+from streams.runtime.state.signature_floor import decide
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
 from tests.keys import SIGNER
 from tests.runtime.parts import MemoryLog, memory_log
@@ -61,7 +61,7 @@ async def test_one_whose_changelog_was_lost_believes_what_lies_before_the_first_
     log, changelog = await opened()
     assert await decided(log, changelog) == 10, "nothing is signed: release 0.1 has written it all"
     plain = OutRecord(None, b"{}", [("ce_type", b"ritorno.workflows")])
-    forged = Signer([("k1", "somebody's own secret")]).sign(CUSTOMER_EVENTS, plain)
+    forged = RecordSigner([("k1", "somebody's own secret")]).sign(CUSTOMER_EVENTS, plain)
     signed = SIGNER.sign(CUSTOMER_EVENTS, plain)
     await log.append(CUSTOMER_EVENTS, 0, [plain, forged, signed, plain, signed])
     assert await decided(log, changelog) == 12

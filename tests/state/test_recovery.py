@@ -17,9 +17,9 @@ from schemas.stored import (
     pack,
     pack_progress,
 )
-from streams.state.changelog import Changelog, Overtaken
-from streams.state.memory import MemoryStore
-from streams.state.recovery import STALE_MS, recover
+from streams.runtime.state.changelog import Changelog, Overtaken
+from streams.runtime.state.memory import MemoryStore
+from streams.runtime.state.recovery import STALE_MS, recover
 from streams.topology import CUSTOMERS_CHANGELOG as TOPIC
 from tests.runtime.parts import START, Crash, MemoryLog, memory_log
 

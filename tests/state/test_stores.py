@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from streams.state.memory import open_memory
-from streams.state.rocks import RocksStores
-from streams.state.store import StateError, StoreFactory
-from streams.transports.batch import TopicPartition
+from streams.runtime.state.memory import open_memory
+from streams.runtime.state.rocks import RocksStores
+from streams.runtime.state.store import StateError, StoreFactory
+from streams.runtime.transports.batch import TopicPartition
 
 TP = TopicPartition("customers-changelog", 3)
 

@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.monitoring.admin import AdminServer, Readiness
+from streams.http.admin import AdminServer, Readiness
+from streams.runtime.processes import board
 from streams.settings.values import Address
-from streams.supervised import board
 
 
 async def fine() -> Readiness:
@@ -22,7 +22,7 @@ async def starting() -> Readiness:
 
 
 @pytest.fixture
-async def members() -> AsyncIterator[list[board.Member]]:
+async def members() -> AsyncIterator[list[board.WorkerProcess]]:
     """One that is ready, one that isn't, and one that has died."""
     servers, found = [], []
     for number, check in ((1, fine), (2, starting)):
@@ -34,14 +34,16 @@ async def members() -> AsyncIterator[list[board.Member]]:
         )
         await server.start()
         servers.append(server)
-        found.append(board.Member(str(number), server.address, "it runs", 0))
-    found.append(board.Member("3", None, "killed by SIGKILL", 2))
+        found.append(board.WorkerProcess(str(number), server.address, "it runs", 0))
+    found.append(board.WorkerProcess("3", None, "killed by SIGKILL", 2))
     yield found
     for server in servers:
         await server.stop()
 
 
-async def test_metrics_stand_side_by_side_in_the_right_format(members: list[board.Member]) -> None:
+async def test_metrics_stand_side_by_side_in_the_right_format(
+    members: list[board.WorkerProcess],
+) -> None:
     text = await board.metrics(lambda: members)
     families = {each.name: each for each in text_string_to_metric_families(text)}
     events = {
@@ -60,7 +62,7 @@ async def test_metrics_stand_side_by_side_in_the_right_format(members: list[boar
     assert len(heads) == len(set(heads))
 
 
-async def test_each_says_whether_it_is_ready(members: list[board.Member]) -> None:
+async def test_each_says_whether_it_is_ready(members: list[board.WorkerProcess]) -> None:
     checks = board.checks_of(lambda: members)
     answers = [await check() for check in checks.values()]
     assert list(checks) == ["process 1", "process 2", "process 3"]
@@ -71,7 +73,7 @@ async def test_each_says_whether_it_is_ready(members: list[board.Member]) -> Non
     ]
 
 
-async def test_one_that_does_not_answer_is_not_ready(members: list[board.Member]) -> None:
+async def test_one_that_does_not_answer_is_not_ready(members: list[board.WorkerProcess]) -> None:
     members[0] = members[0]._replace(address=Address("127.0.0.1", 1))
     assert await board.checks_of(lambda: members)["process 1"]() == (False, "it does not answer")
     assert 'ritorno_process_up{process="1"} 0' in await board.metrics(lambda: members)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from streams.runtime.processes.shares import shares
 from streams.settings import Settings
 from streams.settings.sources import SettingsError
 from streams.settings.values import Address
-from streams.supervised.shares import shares
 
 
 def settings(**given: object) -> Settings:

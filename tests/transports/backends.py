@@ -13,11 +13,11 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from streams.clock import Clock, SystemClock
 from streams.log import Log, TopicSpec
-from streams.logs.embedded import EmbeddedLog
-from streams.logs.kafka import KafkaLog
-from streams.transports import kafka
-from streams.transports.consumer import app_settings, attach_gate, batch_topic
-from streams.transports.gate import Gate
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.runtime.logs.kafka import KafkaLog
+from streams.runtime.transports import kafka
+from streams.runtime.transports.consumer import app_settings, attach_gate, batch_topic
+from streams.runtime.transports.partition_manager import PartitionManager
 
 
 class EmbeddedBackend:
@@ -35,7 +35,7 @@ class EmbeddedBackend:
         await self._log.start()
         await self._log.create_topics(topics)
 
-    def app(self, group: str, log: Log, gate: Gate) -> Any:
+    def app(self, group: str, log: Log, gate: PartitionManager) -> Any:
         return _app(group, self._directory, log, gate, {"broker": "ritorno-embedded://"})
 
     def channel(self, app: Any, topic: str) -> Any:
@@ -64,7 +64,7 @@ class KafkaBackend:
         await self._log.start()
         await self._log.create_topics(topics)
 
-    def app(self, group: str, log: Log, gate: Gate) -> Any:
+    def app(self, group: str, log: Log, gate: PartitionManager) -> Any:
         # The shortest session a broker allows: members notice a rebalance by the heartbeat.
         settings = kafka.app_settings(servers=self._servers, session_timeout=6.0)
         return _app(group, self._directory, log, gate, settings)
@@ -106,7 +106,9 @@ class _Assigned(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]  # ai
             self._joined.set()
 
 
-def _app(group: str, directory: Path, log: Log, gate: Gate, settings: Mapping[str, Any]) -> Any:
+def _app(
+    group: str, directory: Path, log: Log, gate: PartitionManager, settings: Mapping[str, Any]
+) -> Any:
     app = faust.App(group, datadir=str(directory), **app_settings(), **settings)
     app.record_log = log
     attach_gate(app, gate)

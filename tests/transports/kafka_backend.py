@@ -12,12 +12,12 @@ import faust
 from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.log import Log
-from streams.logs.kafka import KafkaLog
-from streams.logs.kafka.security import KafkaSecurity
-from streams.transports import kafka
-from streams.transports.batch import TopicPartition
-from streams.transports.consumer import app_settings, attach_gate
-from streams.transports.gate import Gate
+from streams.runtime.logs.kafka import KafkaLog
+from streams.runtime.logs.kafka.security import KafkaSecurity
+from streams.runtime.transports import kafka
+from streams.runtime.transports.batch import TopicPartition
+from streams.runtime.transports.consumer import app_settings, attach_gate
+from streams.runtime.transports.partition_manager import PartitionManager
 from tests.broker import KafkaBroker
 from tests.transports.backends import KafkaBackend
 from tests.transports.machine import TIMEOUT
@@ -45,7 +45,7 @@ class KafkaWorkers(KafkaBackend):
         self._session_timeout = session_timeout
         self._log = KafkaLog(self._servers, security=security)
 
-    def app(self, group: str, log: Log, gate: Gate) -> Any:
+    def app(self, group: str, log: Log, gate: PartitionManager) -> Any:
         settings = kafka.app_settings(
             servers=self._servers,
             worker_id=self._worker_id,

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 from schemas.records import OutRecord, Record
 from streams.log import Log, TopicSpec
-from streams.transports.batch import PartitionBatch, TopicPartition, Turn
-from streams.transports.gate import Gate
+from streams.runtime.transports.batch import BatchLease, PartitionBatch, TopicPartition
+from streams.runtime.transports.partition_manager import PartitionManager
 
 APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 PARTITIONS = 3
@@ -33,7 +33,7 @@ class Backend(Protocol):
     async def settle(self, topics: Sequence[TopicSpec]) -> None:
         """Create topics and wait until they can be written and read."""
 
-    def app(self, group: str, log: Log, gate: Gate) -> Any:
+    def app(self, group: str, log: Log, gate: PartitionManager) -> Any:
         """Return a Faust app on this transport that is not started yet."""
 
     def channel(self, app: Any, topic: str) -> Any:
@@ -51,7 +51,7 @@ class CountingOwner:
         self.history: list[tuple[str, TopicPartition]] = []
         self.starts: dict[TopicPartition, int] = {}
         self.before_opening: Callable[[TopicPartition], Any] | None = None
-        self.before_done: Callable[[PartitionBatch, Turn], Any] | None = None
+        self.before_done: Callable[[PartitionBatch, BatchLease], Any] | None = None
         self._news = asyncio.Event()
 
     async def opened(self, tp: TopicPartition) -> int | None:
@@ -63,7 +63,7 @@ class CountingOwner:
     async def closed(self, tp: TopicPartition) -> None:
         self._note("closed", tp)
 
-    async def process(self, gate: Gate, batch: PartitionBatch) -> None:
+    async def process(self, gate: PartitionManager, batch: PartitionBatch) -> None:
         """Take a batch as the agents' runtimes do: nothing is raised, the gate reopens."""
         try:
             async with gate.enter(batch) as turn:
@@ -109,7 +109,7 @@ class Failure(Exception):
 @asynccontextmanager
 async def running(backend: Backend, log: Log, group: str, owners: dict[str, CountingOwner]) -> Any:
     """Run an app with an agent per topic; yields it, and stops it cleanly."""
-    gate = Gate()
+    gate = PartitionManager()
     app = backend.app(group, log, gate)
     for topic, owner in owners.items():
         gate.own(topic, owner)
@@ -123,7 +123,9 @@ async def running(backend: Backend, log: Log, group: str, owners: dict[str, Coun
             await app.stop()
 
 
-def _agent(app: Any, channel: Any, topic: str, owner: CountingOwner, gate: Gate) -> None:
+def _agent(
+    app: Any, channel: Any, topic: str, owner: CountingOwner, gate: PartitionManager
+) -> None:
     async def consume(stream: Any) -> None:
         async for batch in stream:
             await owner.process(gate, batch)

@@ -9,7 +9,7 @@ import pytest
 
 from schemas.records import OutRecord, Record
 from streams.log import Log
-from streams.transports.batch import Fenced, PartitionBatch, TopicPartition, Turn
+from streams.runtime.transports.batch import BatchLease, Fenced, PartitionBatch, TopicPartition
 from tests.transports.machine import (
     PARTITIONS,
     TIMEOUT,
@@ -63,7 +63,7 @@ async def test_a_restart_goes_on_at_the_watermark_not_at_what_was_delivered(
     tp = TopicPartition(topic, 0)
     await append_numbers(log, topic, 0, 0, 10)
 
-    async def only_half(batch: PartitionBatch, turn: Turn) -> None:
+    async def only_half(batch: PartitionBatch, turn: BatchLease) -> None:
         if batch.records[0].offset >= 10:
             turn.done(15)
             raise Failure
@@ -125,7 +125,7 @@ async def test_a_failing_batch_is_read_again_from_the_recovered_state(
     tp = TopicPartition(topic, 0)
     failures = iter(range(2))
 
-    async def fail_twice(batch: PartitionBatch, turn: Turn) -> None:
+    async def fail_twice(batch: PartitionBatch, turn: BatchLease) -> None:
         if next(failures, None) is not None:
             raise Failure
 
@@ -157,7 +157,7 @@ async def test_a_rebalance_waits_for_the_batch_in_flight(
     tp = TopicPartition(topic, 0)
     entered, go_on = asyncio.Event(), asyncio.Event()
 
-    async def dawdle(batch: PartitionBatch, turn: Turn) -> None:
+    async def dawdle(batch: PartitionBatch, turn: BatchLease) -> None:
         entered.set()
         await go_on.wait()
 
@@ -198,9 +198,9 @@ async def test_a_turn_that_is_over_can_not_write(
     backend: Backend, log: Log, topic: str, group: str
 ) -> None:
     owner = CountingOwner()
-    turns: list[Turn] = []
+    turns: list[BatchLease] = []
 
-    async def keep_turn(batch: PartitionBatch, turn: Turn) -> None:
+    async def keep_turn(batch: PartitionBatch, turn: BatchLease) -> None:
         turns.append(turn)
 
     owner.before_done = keep_turn

@@ -10,8 +10,8 @@ import pytest
 from schemas.records import OutRecord
 from streams.clock import SystemClock, VirtualClock
 from streams.log import LogError, TopicSpec
-from streams.logs.embedded import EmbeddedLog
-from streams.transports.batch import PartitionBatch, TopicPartition, Turn
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.runtime.transports.batch import BatchLease, PartitionBatch, TopicPartition
 from tests.transports.backends import EmbeddedBackend
 from tests.transports.machine import TIMEOUT, CountingOwner, append_numbers, numbers, running
 
@@ -60,7 +60,7 @@ async def test_a_batch_has_at_most_four_thousand_records(backend: EmbeddedBacken
     log, owner = await backend.open_log(), CountingOwner()
     sizes: list[int] = []
 
-    async def measure(batch: PartitionBatch, turn: Turn) -> None:
+    async def measure(batch: PartitionBatch, turn: BatchLease) -> None:
         sizes.append(len(batch.records))
 
     owner.before_done = measure
@@ -79,7 +79,7 @@ async def test_a_virtual_clock_stamps_and_no_real_time_is_waited_for(tmp_path: P
     log, owner = await backend.open_log(), CountingOwner()
     rounds = 1_000
 
-    async def answer(batch: PartitionBatch, turn: Turn) -> None:
+    async def answer(batch: PartitionBatch, turn: BatchLease) -> None:
         following = batch.records[-1].offset + 1
         if following < rounds:
             clock.advance(clock.now() + 1_000)

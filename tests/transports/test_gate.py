@@ -8,8 +8,8 @@ import pytest
 import structlog
 
 from schemas.records import Record
-from streams.transports.batch import Fenced, TopicPartition
-from streams.transports.gate import BACKOFF, Gate
+from streams.runtime.transports.batch import Fenced, TopicPartition
+from streams.runtime.transports.partition_manager import BACKOFF, PartitionManager
 
 TP = TopicPartition("topic", 0)
 TIMEOUT = 5.0
@@ -60,9 +60,9 @@ class Pauses:
         self.seconds.append(seconds)
 
 
-async def opened(owner: Owner, source: Source | None = None) -> tuple[Gate, Pauses]:
+async def opened(owner: Owner, source: Source | None = None) -> tuple[PartitionManager, Pauses]:
     pauses = Pauses()
-    gate = Gate(pause=pauses)
+    gate = PartitionManager(pause=pauses)
     gate.attach(source or Source())
     gate.own("topic", owner)
     gate.assigned([TP])
@@ -191,7 +191,7 @@ async def test_revocation_cancels_an_opening() -> None:
             return int(never_returns)
 
     owner = Slow()
-    gate = Gate()
+    gate = PartitionManager()
     gate.attach(Source())
     gate.own("topic", owner)
     gate.assigned([TP])
@@ -254,7 +254,7 @@ async def test_what_is_committed_is_not_committed_again() -> None:
 
 
 async def test_a_topic_without_owner_is_refused() -> None:
-    gate = Gate()
+    gate = PartitionManager()
     with pytest.raises(LookupError, match="owner of topic"):
         gate.assigned([TP])
 

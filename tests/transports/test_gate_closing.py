@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from schemas.records import Record
-from streams.transports.batch import Fenced, PartitionBatch, TopicPartition
-from streams.transports.gate import Gate
+from streams.runtime.transports.batch import Fenced, PartitionBatch, TopicPartition
+from streams.runtime.transports.partition_manager import PartitionManager
 
 TP = TopicPartition("events", 0)
 
@@ -44,7 +44,7 @@ class SlowOwner:
 
 
 async def test_a_revocation_in_the_middle_of_a_closing_waits_for_its_end() -> None:
-    gate, owner = Gate(), SlowOwner()
+    gate, owner = PartitionManager(), SlowOwner()
     gate.own(TP.topic, owner)
     gate.attach(Source())
     gate.assigned([TP])

@@ -1,7 +1,7 @@
 """One test for each way in which Faust's stock driver lost events on real Kafka.
 
-`streams/transports/kafka.py` numbers the cures. Each test tells the story of the loss; each has
-been seen failing with its cure taken out.
+`streams/runtime/transports/kafka.py` numbers the cures. Each test tells the story of the loss; each
+has been seen failing with its cure taken out.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from aiokafka import TopicPartition as KafkaTopicPartition
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from streams.log import Log, TopicSpec
-from streams.transports.batch import PartitionBatch, TopicPartition, Turn
-from streams.transports.kafka import BATCH_RECORDS
+from streams.runtime.transports.batch import BatchLease, PartitionBatch, TopicPartition
+from streams.runtime.transports.kafka import BATCH_RECORDS
 from tests.broker import KafkaBroker
 from tests.transports.kafka_backend import KafkaWorkers, eventually, unique
 from tests.transports.machine import (
@@ -70,7 +70,7 @@ async def test_1_without_a_committed_offset_nothing_fetched_is_skipped(
     failing = True
     failures = 0
 
-    async def fail_at_first(batch: PartitionBatch, turn: Turn) -> None:
+    async def fail_at_first(batch: PartitionBatch, turn: BatchLease) -> None:
         nonlocal failures
         if failing:
             failures += 1
@@ -152,7 +152,7 @@ async def test_3_an_event_whose_agent_was_cancelled_at_the_stop_is_not_committed
     owner = CountingOwner()
     fail = True
 
-    async def give_up(batch: PartitionBatch, turn: Turn) -> None:
+    async def give_up(batch: PartitionBatch, turn: BatchLease) -> None:
         if fail:
             raise Failure
 
@@ -176,7 +176,7 @@ async def test_4_the_next_owner_waits_for_the_batch_in_flight(
     leaving, joining = CountingOwner(), CountingOwner()
     entered, go_on = asyncio.Event(), asyncio.Event()
 
-    async def dawdle(batch: PartitionBatch, turn: Turn) -> None:
+    async def dawdle(batch: PartitionBatch, turn: BatchLease) -> None:
         entered.set()
         await go_on.wait()
 

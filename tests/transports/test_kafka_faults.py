@@ -11,9 +11,9 @@ import pytest
 
 from schemas.records import OutRecord
 from streams.log import Log, LogError, LogUnavailable, TopicSpec
-from streams.logs.kafka import KafkaLog
-from streams.logs.kafka.security import KafkaSecurity, Mechanism
-from streams.transports.batch import Fenced, PartitionBatch, TopicPartition, Turn
+from streams.runtime.logs.kafka import KafkaLog
+from streams.runtime.logs.kafka.security import KafkaSecurity, Mechanism
+from streams.runtime.transports.batch import BatchLease, Fenced, PartitionBatch, TopicPartition
 from tests.broker import KafkaBroker
 from tests.transports.kafka_backend import KafkaWorkers, eventually, unique
 from tests.transports.machine import CountingOwner, append_numbers, numbers, running
@@ -51,7 +51,7 @@ async def test_without_heartbeats_a_batch_may_not_write(
     owner = CountingOwner()
     checks: list[str] = []
 
-    async def while_the_broker_is_silent(batch: PartitionBatch, turn: Turn) -> None:
+    async def while_the_broker_is_silent(batch: PartitionBatch, turn: BatchLease) -> None:
         turn.check()
         if not checks:
             kafka_broker.pause()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.definitions.workflow import Workflow
-from streams.yaml_text import read_yaml
+from streams.runtime.yaml_text import read_yaml
 
 EVERYTHING = r"""
 id: x-everything

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.workflow_files.advising import Mails, advice
-from streams.workflow_files.reading import read_directory
+from streams.runtime.definition_files import read_directory
+from streams.tools.workflow_files.advising import Mails, advice
 
 SHIPPED = Path(__file__).parents[2] / "workflows"
 

@@ -8,21 +8,21 @@ from typing import Any
 
 import pytest
 
-from agents.definitions import Definitions
-from agents.workflows import following
+from agents.workflows import versioning
+from agents.workflows.definitions import Definitions
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.definitions import DEFINITION, AnyDefinition, canonical, version_of
 from schemas.definitions.workflow import Workflow
 from schemas.stored import NEVER
-from streams.workflow_files.changes.alteration import Alteration
-from streams.workflow_files.changes.comparing import Versioned, compare
-from streams.workflow_files.changes.in_flight import Flights, fates
-from streams.workflow_files.changes.steps import altered_workflow
-from streams.workflow_files.changes.telling import brief, overview, told
-from streams.workflow_files.changes.values import altered
-from streams.workflow_files.reading import read_directory
-from streams.yaml_text import read_yaml
+from streams.runtime.definition_files import read_directory
+from streams.runtime.yaml_text import read_yaml
+from streams.tools.workflow_files.changes.alteration import Alteration
+from streams.tools.workflow_files.changes.comparing import Versioned, compare
+from streams.tools.workflow_files.changes.in_flight import Flights, fates
+from streams.tools.workflow_files.changes.steps import altered_workflow
+from streams.tools.workflow_files.changes.telling import brief, overview, told
+from streams.tools.workflow_files.changes.values import altered
 
 SERIES = """
 id: series
@@ -237,7 +237,7 @@ def test_what_becomes_of_runs_is_what_the_engine_does(
     other = definitions.workflow("series", versions[1])
     for each, place in zip(found, (0, 1, 4), strict=True):
         if each.then != "stays":
-            to = following.place(place, published, other)
+            to = versioning.place(place, published, other)
             assert each.to == ("" if to is None else other.program.instructions[to].step.id)
     assert {each.then for each in fates("series", flights, definitions, None, "en")} == {"stays"}
     unknown = list(fates("series", flights, Definitions(), versions[1], "en"))

@@ -13,14 +13,14 @@ import pytest
 
 from schemas.definitions.steps import SendStep
 from schemas.definitions.workflow import Workflow
-from streams.words.decisions import Language
-from streams.workflow_files.drawing.layout import Frame, lay_out
-from streams.workflow_files.drawing.letters import width, wrapped
-from streams.workflow_files.drawing.mermaid import mermaid
-from streams.workflow_files.drawing.picture import Box, picture
-from streams.workflow_files.drawing.svg import svg
-from streams.workflow_files.reading import read_directory
-from streams.yaml_text import read_yaml
+from streams.messages.decisions import Language
+from streams.runtime.definition_files import read_directory
+from streams.runtime.yaml_text import read_yaml
+from streams.tools.workflow_files.drawing.layout import Frame, lay_out
+from streams.tools.workflow_files.drawing.letters import width, wrapped
+from streams.tools.workflow_files.drawing.mermaid import mermaid
+from streams.tools.workflow_files.drawing.picture import Box, picture
+from streams.tools.workflow_files.drawing.svg import svg
 from tests.mailer.chromium import chromium, needs_chromium
 from tests.workflow_files.everything import everything
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.definitions import DefinitionError, read_files
-from streams.workflow_files.reading import read_directory
+from streams.runtime.definition_files import read_directory
+from streams.runtime.definitions import DefinitionError, read_files
 
 SHIPPED = Path(__file__).parents[2] / "workflows"
 

@@ -8,7 +8,7 @@ from shutil import copytree, ignore_patterns
 
 from schemas.definitions.steps import _VERBS
 from schemas.definitions.triggers import _KINDS, DERIVED
-from streams.workflow_files.reading import read_directory
+from streams.runtime.definition_files import read_directory
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 TEXT = (WORKFLOWS / "README.md").read_text(encoding="utf-8")

@@ -7,15 +7,15 @@ from typing import Any, get_args
 import pytest
 from pydantic import TypeAdapter
 
-from agents.vocabulary import Vocabulary
+from agents.rules.fields import Vocabulary
 from schemas.definitions.conditions import Condition
 from schemas.definitions.conditions import Test as FieldTest
 from schemas.definitions.triggers import Trigger
 from schemas.definitions.waits import Lateness, Waits
-from streams.words import conditions, triggers, waits
-from streams.words.decisions import Language
-from streams.words.fields import _NAMES, field_name
-from streams.words.spans import span
+from streams.messages import conditions, triggers, waits
+from streams.messages.decisions import Language
+from streams.messages.fields import _NAMES, field_name
+from streams.messages.spans import span
 
 TRIGGER: TypeAdapter[Any] = TypeAdapter(Trigger)
 WAITS: TypeAdapter[Any] = TypeAdapter(Waits)

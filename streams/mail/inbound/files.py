@@ -13,7 +13,7 @@ _SINGLE = frozenset({".eml", ".msg"})
 """One message each, also when it begins with an mbox's `From ` line: its text may hold more."""
 
 
-class Kept(NamedTuple):
+class StoredMessage(NamedTuple):
     """One message."""
 
     name: str
@@ -28,7 +28,7 @@ class Skipped(NamedTuple):
     why: str
 
 
-def read_messages(path: Path) -> Iterator[Kept | Skipped]:
+def read_messages(path: Path) -> Iterator[StoredMessage | Skipped]:
     """Yield what `path` holds, in the order of names. Raises OSError when it is not there."""
     if not path.is_dir():
         yield from _file(path)
@@ -57,7 +57,7 @@ def _files(directory: Path) -> Iterator[Path]:
             yield each
 
 
-def _file(path: Path) -> Iterator[Kept | Skipped]:
+def _file(path: Path) -> Iterator[StoredMessage | Skipped]:
     with path.open("rb") as file:
         start = file.read(200)
     if not _HEADER.match(start.lstrip()):
@@ -65,13 +65,13 @@ def _file(path: Path) -> Iterator[Kept | Skipped]:
     elif start.startswith(b"From ") and path.suffix.lower() not in _SINGLE:
         yield from _mbox(path)
     else:
-        yield Kept(str(path), path.read_bytes())
+        yield StoredMessage(str(path), path.read_bytes())
 
 
-def _mbox(path: Path) -> Iterator[Kept]:
+def _mbox(path: Path) -> Iterator[StoredMessage]:
     box = mailbox.mbox(path, create=False)
     try:
         for number, key in enumerate(box.iterkeys(), start=1):
-            yield Kept(f"{path}#{number}", box.get_bytes(key))
+            yield StoredMessage(f"{path}#{number}", box.get_bytes(key))
     finally:
         box.close()

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from agents.mailer.bounces.message import LARGEST
-from streams.mail.inbound.intake import Intake
+from agents.mail.bounces.message import LARGEST
+from streams.mail.inbound.intake import ReturnIntake
 
 PORTS = {"imap": 143, "imaps": 993}
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -76,7 +76,7 @@ def parse_imap(url: str, *, done: str = "", ca_file: Path | None = None) -> Mail
 class ImapPoller:
     """Takes in the unseen messages of a mailbox."""
 
-    def __init__(self, mailbox: Mailbox, intake: Intake) -> None:
+    def __init__(self, mailbox: Mailbox, intake: ReturnIntake) -> None:
         self._mailbox = mailbox
         self._intake = intake
 

@@ -7,14 +7,14 @@ import hashlib
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-from agents.mailer.bounces.matching import ReadLink, match, outcome
-from agents.mailer.bounces.reading import UNREADABLE, classify
-from agents.mailer.bounces.verdict import Verdict
-from agents.mailer.verp import ReturnAddresses
+from agents.mail.bounces.matching import ReadLink, match, outcome
+from agents.mail.bounces.reading import UNREADABLE, classify
+from agents.mail.bounces.verdict import BounceVerdict
+from agents.mail.message.verp import ReturnAddresses
 from schemas import topics
 from schemas.events import Event
 from schemas.outcomes import ReturnKind
-from schemas.signing import Signer
+from schemas.signing import RecordSigner
 from schemas.wire import to_record
 from streams.clock import Clock
 from streams.log import Log
@@ -36,7 +36,7 @@ _log = get_logger(__name__)
 
 
 class ReturnMetrics(Protocol):
-    """What is counted; `streams/monitoring/return_metrics.py` implements it."""
+    """What is counted; `streams/operate/return_metrics.py` implements it."""
 
     def returned(self, way: Way, kind: ReturnKind, taken: Taken) -> None:
         """A message was taken in."""
@@ -51,7 +51,7 @@ class ReturnMetrics(Protocol):
         """A message, or a mailbox, has to wait: something else does not answer."""
 
 
-class Intake:
+class ReturnIntake:
     """Turns messages into events."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Intake:
         clock: Clock,
         metrics: ReturnMetrics,
         kept: KeptMessages,
-        signer: Signer,
+        signer: RecordSigner,
     ) -> None:
         """`kept` takes the messages that a person should read."""
         self.returns = returns
@@ -108,7 +108,7 @@ class Intake:
         await self._log.append(topics.CUSTOMER_EVENTS, partition, [record])
 
 
-def _classified(raw: bytes) -> Verdict:
+def _classified(raw: bytes) -> BounceVerdict:
     try:
         return classify(raw)
     except Exception:  # one message that breaks us must not hold back those behind it

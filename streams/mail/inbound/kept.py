@@ -12,7 +12,7 @@ from pathlib import Path
 
 from streams.clock import Clock
 from streams.logging import get_logger
-from streams.supervision import kept_up
+from streams.runtime.background import kept_up
 
 DAY_MS = 86_400_000
 

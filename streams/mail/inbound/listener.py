@@ -15,10 +15,10 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from agents.mailer.verp import FEEDBACK, GENERIC, BadReference
+from agents.mail.message.verp import FEEDBACK, GENERIC, BadReference
 from streams.log import LogError
 from streams.logging import get_logger
-from streams.mail.inbound.intake import Intake
+from streams.mail.inbound.intake import ReturnIntake
 
 LARGEST_MESSAGE = 5 * 1024 * 1024
 """Bytes. Our mails have some 100 KB, reports return them whole at worst, with a page around."""
@@ -38,7 +38,7 @@ _log = get_logger(__name__)
 class Listener:
     """The SMTP server of a worker."""
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: ReturnIntake) -> None:
         self._handler = _Handler(intake)
         self._server: asyncio.Server | None = None
 
@@ -99,7 +99,7 @@ class _Conversation(SMTP):  # type: ignore[misc]  # aiosmtpd ships without type 
 class _Handler:
     """Decides on recipients, hands messages over. aiosmtpd knows these methods by their names."""
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: ReturnIntake) -> None:
         self._intake = intake
         self.conversations: set[_Conversation] = set()
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from agents.mailer.bounces.message import LARGEST
+from agents.mail.bounces.message import LARGEST
 from streams.logging import get_logger
 from streams.mail.inbound.files import is_maildir
-from streams.mail.inbound.intake import Intake
+from streams.mail.inbound.intake import ReturnIntake
 
 SEEN = ":2,S"
 """Appended to the name of a message that was read, in `cur`."""
@@ -19,7 +19,7 @@ _log = get_logger(__name__)
 class Maildir:
     """Reads new messages of a maildir and marks them as seen."""
 
-    def __init__(self, path: Path, intake: Intake) -> None:
+    def __init__(self, path: Path, intake: ReturnIntake) -> None:
         """Raises ValueError when `path` is no maildir."""
         if not is_maildir(path):
             raise ValueError(f"{path} is no maildir: it has no cur, new and tmp")

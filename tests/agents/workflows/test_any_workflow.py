@@ -19,7 +19,7 @@ from schemas.customer import Customer
 from schemas.decisions import Decision
 from schemas.definitions import DEFINITION, canonical
 from schemas.stored import NEVER, Progress
-from streams.yaml_text import read_yaml
+from streams.runtime.yaml_text import read_yaml
 from tests.agents.world import DAY, HOUR, MINUTE, SHIPPED, World
 
 OTHERS = """

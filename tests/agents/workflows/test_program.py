@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from agents.conditions import Subject
-from agents.definitions import Definitions
-from agents.mistakes import Mistakes
-from agents.vocabulary import Vocabulary
-from agents.workflows.calls import circles
+from agents.rules.conditions import Subject
+from agents.rules.fields import Vocabulary
+from agents.rules.validation_errors import Mistakes
+from agents.workflows.call_cycles import circles
+from agents.workflows.definitions import Definitions
 from agents.workflows.program import Program, compile_program
 from schemas.customer import Customer
 from schemas.customer.shopping import OrderStatistics
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.workflow import Workflow
-from streams.yaml_text import read_yaml
+from streams.runtime.yaml_text import read_yaml
 from tests.agents.world import START
 
 MAIL = "send: welcome-thanks, kind: informative"

@@ -1,0 +1,87 @@
+"""Who is believed: what only Ritorno itself may say has to be signed, from a place in the log on.
+
+Release 0.1 signed nothing. What a partition then held is believed, up to the place at which an
+owner of this release first opened it; that place is kept in the partition's progress, so that it is
+the same whenever the log is read again.
+
+A control record has a number besides, and one not above the highest so far is refused: whoever may
+write to the log can't bring last year's prices back by copying a record that we had signed. Only
+the records of one feed share a number.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from schemas.events import PRODUCTS, RETRY, WORKFLOWS, Event
+from schemas.records import Record
+from schemas.reference import is_visitors
+from schemas.reserved import reserved, reserved_id
+from schemas.signing import NUMBER, NotSigned, RecordSigner, number_of
+from schemas.stored import Progress
+from schemas.validation import Unreadable
+
+OBEYED = frozenset({WORKFLOWS, PRODUCTS, RETRY})
+"""Control records of `customer-events` that change anything; a tick only gives the time."""
+
+_OF_HOLDS = frozenset({"pause", "resume", "release"})
+"""Commands that undo each other: one of them is old when any of them came later."""
+
+NUMBERED = OBEYED | _OF_HOLDS
+"""Control records of which an old one has a meaning still."""
+
+
+class Trust:
+    """Checks the records of one partition of a topic."""
+
+    def __init__(self, signer: RecordSigner | None, topic: str, progress: Progress) -> None:
+        """Without a signer everybody is believed, as in a replay that has no keys. `topic` is the
+        one that the records were signed for, wherever they are read from."""
+        self._signer = signer
+        self._topic = topic
+        self._insists_from = progress.insists_from
+        self.numbers = dict(progress.numbers)
+        """Type of a control record → the highest number that one of them had."""
+        self.unsigned: Counter[str] = Counter()
+        """How many were believed although they aren't signed, by type; for the metrics."""
+
+    def check_event(self, event: Event, record: Record) -> None:
+        """Raise Unreadable when an event isn't its sender's to tell."""
+        if named := reserved_id(event):
+            raise Unreadable("reserved", named)
+        if claim := reserved(event):
+            # Release 0.1 wrote neither: that they aren't signed can't be because they are old.
+            self._is_signed(
+                event.type,
+                record,
+                claim,
+                insists=event.origin is not None or is_visitors(event.customer),
+            )
+
+    def check_control(self, kind: str, record: Record) -> None:
+        """Raise Unreadable when a control record or a command isn't ours, or when it has a number
+        and is older than one before it."""
+        if not self._is_signed(kind, record, f"type: {kind!r} is Ritorno's own"):
+            return
+        number = number_of(record.headers)
+        counted = _OF_HOLDS if kind in _OF_HOLDS else (kind,)
+        highest = max(self.numbers.get(each, -1) for each in counted)
+        if number is None and kind in NUMBERED:
+            raise Unreadable("outdated", f"{NUMBER}: missing")
+        if number is not None and number < highest + (kind != PRODUCTS):
+            raise Unreadable("outdated", f"{NUMBER}: {number} comes after {highest}")
+        if number is not None:
+            self.numbers[kind] = number
+
+    def _is_signed(self, kind: str, record: Record, claim: str, *, insists: bool = False) -> bool:
+        """Return whether we have signed it. Raises Unreadable when not, and we insist."""
+        if self._signer is None:
+            return False
+        try:
+            self._signer.check(self._topic, record)
+        except NotSigned as error:
+            if insists or record.offset >= self._insists_from:
+                raise Unreadable("unsigned", f"{claim} ({error})") from None
+            self.unsigned[kind] += 1
+            return False
+        return True

@@ -1,0 +1,1 @@
+"""What a shop does: carts, orders, products, coupons, loyalty."""

@@ -1,0 +1,228 @@
+"""Coupons: unique codes of a campaign, issued to one customer, for one use.
+
+Generated codes are a keyed hash of (customer, campaign, run, step), so that deciding again gives
+the same code and nobody without the key can guess one. Codes of a pool are used up in order by an
+actor of the campaign's own: a customer's step asks it and waits for the answer, so that two
+partitions never give the same code away. Which are gone is in `agents/commerce/coupon_pools.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from agents.context import Context, DomainEvent
+from agents.digests import derived_id
+from agents.effects import signal, tell
+from schemas.bounds import fits, largest, shed
+from schemas.customer import Customer
+from schemas.customer.runs import Run
+from schemas.customer.shopping import CODE_BYTES, COUPONS_KEPT, COUPONS_ROOM, Coupon, PoolPosition
+from schemas.definitions.shop import Campaign
+from schemas.definitions.steps import CouponStep
+from schemas.events import Event
+from schemas.events.own import CouponIssued, CouponRequested
+from schemas.events.shopping import OrderCompleted
+from schemas.instant import parse_instant
+from schemas.signals import CouponChanged
+from schemas.stored import NEVER
+
+SOURCE = "/ritorno/coupons"
+POOL_PREFIX = "ritorno/coupons/"
+"""Keys of the pools' actors."""
+
+_LARGEST = largest(Coupon)
+
+ASKED = "?"
+"""No code: the pool has been asked for one."""
+ANSWER_LASTS = 3_600_000
+"""ms that a run waits for a pool's answer: it comes with the log's next records, an hour is an
+outage."""
+
+_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+"""32 characters without those that are read as others: 0 O, 1 I. Crockford's idea, to type in."""
+
+
+def issue(customer: Customer, run: Run, step: CouponStep, context: Context) -> str | None:
+    """Give the customer a code of the step's campaign; return it, None when there is none any more.
+
+    ASKED when the campaign has a pool: its actor's answer is an event `coupon.issued`.
+    """
+    campaign = context.live.campaigns.get(step.coupon)
+    if campaign is None or _is_over(campaign, context.now):
+        return None
+    if campaign.pool:
+        _ask_pool(customer, campaign, run, step.id, context)
+        return ASKED
+    key = context.live.definitions.coupon_key
+    code = generate(campaign, key, customer.key, run.id, step.id)
+    give(customer, campaign, code, context)
+    return code
+
+
+def _is_over(campaign: Campaign, now: int) -> bool:
+    return bool(campaign.until) and parse_instant(campaign.until) <= now
+
+
+def generate(campaign: Campaign, key: bytes, *cause: str) -> str:
+    """Return the code that follows from `cause`; the same cause gives the same code."""
+    text = "\0".join((campaign.id, *cause)).encode()
+    digest = hashlib.blake2b(text, key=key, digest_size=16).digest()
+    number = int.from_bytes(digest, "big")
+    characters = [_ALPHABET[number >> (5 * place) & 31] for place in range(campaign.length)]
+    return campaign.prefix + "".join(characters)
+
+
+def give(customer: Customer, campaign: Campaign, code: str, context: Context) -> Coupon:
+    """Put an issued code into the customer's hands, and tell the shop that it is good now."""
+    coupon = Coupon(code, campaign.id, context.now, _expires(campaign, context.now))
+    customer.coupons = [
+        each for each in customer.coupons if each.expires > context.now or each.redeemed
+    ]
+    customer.coupons.append(coupon)
+    _fit(customer)
+    _announce("issued", customer, coupon, campaign, context)
+    return coupon
+
+
+def _ask_pool(
+    customer: Customer, campaign: Campaign, run: Run, step: str, context: Context
+) -> None:
+    """Ask the campaign's pool for a code; the answer is an event `coupon.issued`."""
+    data = CouponRequested(campaign=campaign.id, customer_id=customer.key, run=run.id, step=step)
+    _tell(POOL_PREFIX + campaign.id, "coupon.requested", data, context,
+          customer.key, run.id, step)  # fmt: skip
+
+
+def requested(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """As a pool's actor: take the next code and send it to who has asked; empty if none is left."""
+    data: CouponRequested = event.data
+    code = _next_code(customer, data.campaign, context)
+    answer = CouponIssued(campaign=data.campaign, run=data.run, step=data.step, code=code)
+    _tell(data.customer_id, "coupon.issued", answer, context, event.id)
+    return []
+
+
+def _next_code(pool: Customer, campaign: str, context: Context) -> str:
+    live = context.live
+    if pool.key != POOL_PREFIX + campaign or campaign not in live.campaigns:
+        return ""
+    settle(pool, campaign, live.coupons)
+    return live.definitions.pools(campaign).next_code(pool.given, live.coupons)
+
+
+def settle(pool: Customer, campaign: str, version: str) -> bool:
+    """Let what release 0.1 has counted be of the list that it was counted in, which is the one of
+    this version; return whether there was anything. Done before another one is live."""
+    if not pool.taken:
+        return False
+    pool.given.append(PoolPosition(version, pool.taken.get(campaign, 0)))
+    pool.taken = {}
+    return True
+
+
+def answered(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """A pool's answer: the code is the customer's, and the run that has asked goes on."""
+    data: CouponIssued = event.data
+    campaign = context.live.campaigns.get(data.campaign)
+    run = next((each for each in customer.runs if each.id == data.run), None)
+    if run is None or run.results.get(data.step) != ASKED:
+        return []  # it is over; the code goes unused, as nobody has been told of it
+    run.results[data.step] = "none"
+    if campaign is not None and data.code and fits(data.code, CODE_BYTES):
+        give(customer, campaign, data.code, context)
+        run.coupon, run.results[data.step] = data.code, "issued"
+    run.due = context.now
+    context.moving.append(run)
+    return []
+
+
+def redeem(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """Recognise codes of ours on an order. A code is for one use: the first order counts.
+
+    Whether the order comes to the campaign's minimum is not asked: a code that stands on an order
+    was taken by the shop's till, and is used.
+    """
+    data: OrderCompleted = event.data
+    codes = {code.strip().upper() for code in _codes(data)}
+    shop = context.live.definitions.recognition.sources.shop(event.source)
+    occurred = []
+    for coupon in customer.coupons:
+        if coupon.code.upper() in codes and not coupon.redeemed:
+            coupon.redeemed, coupon.order_id = context.when(event.time), data.order_id
+            _announce(
+                "redeemed", customer, coupon, context.live.campaigns.get(coupon.campaign), context
+            )
+            occurred.append(
+                DomainEvent("coupon.redeemed", coupon.redeemed, order_id=data.order_id, shop=shop)
+            )
+    return occurred
+
+
+def adopt(customer: Customer, other: Customer) -> None:
+    """Add the codes of a visitor who turned out to be this customer."""
+    mine = {coupon.code for coupon in customer.coupons}
+    customer.coupons += [coupon for coupon in other.coupons if coupon.code not in mine]
+    customer.coupons.sort(key=lambda coupon: (coupon.issued, coupon.code))
+    _fit(customer)
+
+
+def _fit(customer: Customer) -> None:
+    """Let those give way that were issued first."""
+    del customer.coupons[:-COUPONS_KEPT]
+    shed(customer.coupons, COUPONS_ROOM, _LARGEST)
+
+
+def _codes(data: OrderCompleted) -> list[str]:
+    """A shop writes several codes into one field, separated by commas."""
+    lines = [product.coupon for product in data.products]
+    return [code for text in (data.coupon, *lines) if text for code in text.split(",")]
+
+
+def _expires(campaign: Campaign, now: int) -> int:
+    ends = [parse_instant(campaign.until)] if campaign.until else []
+    if campaign.lasts is not None:
+        ends.append(now + campaign.lasts)
+    return min(ends, default=NEVER)
+
+
+def _announce(
+    what: str, customer: Customer, coupon: Coupon, campaign: Campaign | None, context: Context
+) -> None:
+    context.effects.append(
+        signal(
+            CouponChanged(
+                id=derived_id("coupon", what, customer.key, coupon.campaign, coupon.code),
+                time=context.now,
+                customer=customer.key,
+                change=what,
+                code=coupon.code,
+                campaign=coupon.campaign,
+                kind=campaign.kind if campaign else None,
+                value=campaign.value if campaign else None,
+                currency=campaign.currency if campaign else "",
+                minimum=campaign.minimum if campaign else None,
+                expires=None if coupon.expires == NEVER else coupon.expires,
+                order_id=coupon.order_id,
+            )
+        )
+    )
+
+
+def _tell(
+    receiver: str,
+    type_: str,
+    data: CouponRequested | CouponIssued,
+    context: Context,
+    *cause: str,
+) -> None:
+    message = Event(
+        id=derived_id(type_, *cause),
+        type=type_,
+        source=SOURCE,
+        time=context.now,
+        customer=receiver,
+        anonymous_id=None,
+        backfill=False,
+        data=data,
+    )
+    context.effects.append(tell(message))

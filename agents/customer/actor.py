@@ -1,0 +1,308 @@
+"""The customer actor: the only code that changes a customer.
+
+`receive` takes one event, `wake` one due timer. Both change the customer and leave what is to be
+sent in `context.effects`. They read no clock and draw no lots, so the same log gives the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from agents.commerce import cart, coupons, orders
+from agents.commerce.catalogue import concerns
+from agents.context import Context, DomainEvent, Repeated
+from agents.customer import (
+    activity,
+    consent,
+    deduplication,
+    deliverability,
+    derived_state,
+    domain_events,
+    identity,
+    interests,
+    mail_outcomes,
+    profile,
+    speaker,
+    tracking,
+)
+from agents.effects import signal
+from agents.rules import scores
+from agents.sending import arbitration
+from agents.workflows import engine
+from schemas.customer import Customer
+from schemas.definitions.triggers import OnProduct
+from schemas.events import Event
+from schemas.pending_work import CatalogueChange
+from schemas.retry import Retry
+from schemas.signals import CustomerErased, DataRequested
+
+REVIEWED = "customer.reviewed"
+
+Handler = Callable[[Customer, Event, Context], list[DomainEvent]]
+
+
+def receive(customer: Customer, event: Event, context: Context) -> bool:
+    """Apply one event. Returns False when the customer has seen it before.
+
+    What our own actors have told was heard by its origin (`agents/partition/origins.py`). Raises
+    Refused, having changed nothing, when the event makes no sense or could not be remembered.
+    """
+    wanted = deduplication.digest(event, context)
+    if deduplication.is_known(customer, event, wanted, context):
+        return False
+    speaker.check(customer, event)
+    if customer.became and event.type not in _OWN:
+        identity.forward(customer, event, context)
+    elif event.type in ERASES:
+        _erase(customer, event, context)
+        return True  # neither a time nor the hash of an id is left
+    elif event.type == REVIEWED:
+        _review(customer, event, context)
+    elif event.type in _ANSWERS and _is_afterwards(event) and _is_nobody(customer):
+        return True  # an answer to somebody erased is no reason to know them again
+    else:
+        try:
+            _apply(customer, event, context)
+        except Repeated:
+            return False
+    if not (customer.is_customer or customer.became) and speaker.of_customer(event):
+        customer.is_customer = True
+    deduplication.remember(customer, event, wanted, context)
+    return True
+
+
+def wake(customer: Customer, context: Context) -> None:
+    """Fire the timers that are due earliest: what follows from time, then those of runs."""
+    due = customer.due()
+    context.turn()
+    if customer.watches:
+        derived_state.wake(customer, due, context)
+    engine.wake(customer, due, context)
+
+
+def follow(customer: Customer, context: Context) -> bool:
+    """Move the runs that go by the live version; return whether there was any."""
+    context.turn()
+    return engine.follow(customer, context)
+
+
+def products_changed(
+    customer: Customer, changes: Iterable[CatalogueChange], time: int, context: Context
+) -> bool:
+    """Tell the customer of changes that the feed brought at `time` (ms); return whether any is the
+    customer's business."""
+    occurred = []
+    for change in changes:
+        triggers = context.live.by_trigger.get(f"product:{change.kind}", ())
+        if any(
+            isinstance(trigger := published.workflow.trigger, OnProduct)
+            and concerns(customer, change.about, change.category, trigger.of)
+            for published in triggers
+        ):
+            data = {
+                "about": change.about,
+                "about_name": _name_of(customer, change.about, context),
+                "category": change.category,
+                "name": change.name,
+            }
+            cause = f"{change.kind}/{change.product_id}/{time}"
+            occurred.append(
+                DomainEvent(f"product:{change.kind}", context.now, product_ids=(change.product_id,),
+                         data=data, id=cause)
+            )  # fmt: skip
+    if occurred:
+        context.turn()
+        engine.react(customer, occurred, context)
+    return bool(occurred)
+
+
+def _name_of(customer: Customer, product_id: str, context: Context) -> str:
+    """What the feed calls a product; what the customer's orders do, when it has left the feed."""
+    product = context.catalogue.get(product_id)
+    if product is not None:
+        return product.name
+    lines = (line for order in reversed(customer.orders) for line in order.lines)
+    return next((line.name for line in lines if line.product_id == product_id), "")
+
+
+def give_up(customer: Customer, context: Context) -> Retry:
+    """End the runs whose timers are due earliest: their step can't be done, by a defect of ours.
+
+    Returns what `take_up` needs to have them tried again.
+    """
+    due = customer.due()
+    context.turn()
+    watches = derived_state.give_up(customer, due)
+    runs = engine.give_up(customer, due, context)
+    return Retry(customer=customer.key, runs=runs, watches=watches)
+
+
+def take_up(customer: Customer, retry: Retry, context: Context) -> bool:
+    """Let go on what was given up, from the next record on; return whether there is anything.
+
+    Nothing is taken up again of somebody who was erased or has become another.
+    """
+    if customer.became or _is_nobody(customer):
+        return False
+    context.turn()
+    watches = {key: due for key, due in retry.watches.items() if key not in customer.watches}
+    customer.watches = customer.watches | watches
+    runs = engine.take_up(customer, retry.runs)
+    return bool(watches) or runs
+
+
+def _apply(customer: Customer, event: Event, context: Context) -> None:
+    plan, time = context.live.plans[event.type], context.when(event.time)
+    number = customer.cart.number
+    waits = customer.runs and arbitration.is_waiting(customer)
+    held = arbitration.situation(customer) if waits else None
+    context.turn(event.id, begins=not event.backfill)
+    occurred = _HANDLERS[event.type](customer, event, context)
+    acquired = _see(customer, time)
+    counts = plan.counts or tracking.counts(customer, event)
+    if plan.active and counts:
+        activity.note(customer, time)
+    if plan.tells_source:
+        activity.note_source(customer, event)
+    if held is not None and held != arbitration.situation(customer):
+        arbitration.look_again(customer, context.now)
+    scored = counts and plan.scored != ()
+    if scored:
+        scores.score(customer, event, plan.scored, time, context)
+    derived_state.look(customer, plan.looks[scored][acquired], context)
+    if event.anonymous_id is not None and not customer.became and not speaker.by_visitor(event):
+        identity.link(customer, event.anonymous_id, event, context)
+    runs = customer.runs or customer.finished
+    if occurred or plan.begins or (runs and event.type in context.live.definitions.listens_to):
+        occurred = domain_events.of(customer, event, occurred, number, context)
+        engine.react(customer, occurred, context)
+    elif context.caused or context.moving or (customer.runs and _may_move(customer, context)):
+        engine.react(customer, (), context)
+
+
+def _may_move(customer: Customer, context: Context) -> bool:
+    """Whether runs may go on although they are told of nothing."""
+    return context.live.definitions.reviews or customer.due() <= context.now
+
+
+def _review(customer: Customer, event: Event, context: Context) -> None:
+    """Nothing has happened but that other definitions are live."""
+    context.turn(event.id)
+    derived_state.review(customer, context)
+    engine.react(customer, (), context)
+
+
+def _see(customer: Customer, time: int) -> bool:
+    """Note when the customer was there; return whether it was never seen before that."""
+    customer.last_seen = max(customer.last_seen, time)
+    if customer.first_seen and customer.first_seen <= time:
+        return False
+    customer.first_seen = time
+    return True
+
+
+# The handlers. Each changes the customer and returns what its runs may be waiting for.
+
+
+def _viewed(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    customer.views += 1
+    return []
+
+
+def _noted(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """Counted and scored; whether a workflow waits for it is for its file to say."""
+    return []
+
+
+def _asked_for_data(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """The shop has a month to answer; its other systems hold data too."""
+    asked = DataRequested(id=f"{event.id}:asked", time=context.now, customer=customer.key)
+    context.effects.append(signal(asked))
+    return []
+
+
+def _is_nobody(customer: Customer) -> bool:
+    """Whether nothing is known: never heard of, or erased."""
+    return customer == Customer(key=customer.key, applied=customer.applied)
+
+
+def _is_afterwards(event: Event) -> bool:
+    """Whether it is an answer to something that the actor has asked for itself."""
+    answers = event.type == "survey.answered" and event.source == tracking.SOURCE
+    return answers or event.type in _AFTERWARDS
+
+
+def _erase(customer: Customer, event: Event, context: Context) -> None:
+    """Forget everything. What is left is the offset, so that the past can't come back."""
+    if event.type == "visitor.forgotten" and not identity.is_forgotten_with(
+        customer, event.data.customer_id
+    ):
+        return
+    engine.end_all(customer, "customer.erased", context)
+    identity.forget_visitors(customer, event, context)
+    erased = CustomerErased(id=f"{event.id}:erased", time=context.now, customer=customer.key)
+    context.effects.append(signal(erased))
+    customer.become(Customer(key=customer.key, applied=customer.applied))
+
+
+ERASES = frozenset({"customer.erasure_requested", "visitor.forgotten"})
+
+_AFTERWARDS = frozenset(
+    {"mail.sent", "mail.delivered", "mail.deferred", "mail.held", "mail.bounced", "mail.failed",
+     "mail.rejected", "mail.skipped", "mail.opened", "mail.clicked", "coupon.issued"}
+)  # fmt: skip
+"""What becomes of something that the actor itself has asked for."""
+
+_ANSWERS = _AFTERWARDS | {"survey.answered"}
+
+_OWN = frozenset({"visitor.linked", "visitor.forgotten", "customer.identified", REVIEWED})
+"""What a visitor's actor still takes itself after it has handed over: who it is may change."""
+
+_HANDLERS: Mapping[str, Handler] = {
+    "product.viewed": interests.viewed,
+    "product_list.viewed": _viewed,
+    "products.searched": _viewed,
+    "page.viewed": _viewed,
+    "cart.product_added": cart.product_added,
+    "cart.product_removed": cart.product_removed,
+    "checkout.started": cart.checkout,
+    "checkout.step_completed": cart.checkout,
+    "order.completed": orders.completed,
+    "order.updated": orders.updated,
+    "order.shipped": orders.shipped,
+    "order.delivered": orders.delivered,
+    "order.cancelled": orders.cancelled,
+    "order.refunded": orders.refunded,
+    "coupon.applied": _noted,
+    "wishlist.added": interests.wished,
+    "product.reviewed": orders.reviewed,
+    "customer.created": profile.updated,
+    "customer.updated": profile.updated,
+    "customer.identified": identity.identified,
+    "customer.data_requested": _asked_for_data,
+    "list.subscribed": consent.subscribed,
+    "list.unsubscribed": consent.unsubscribed,
+    "consent.given": consent.given,
+    "consent.withdrawn": consent.withdrawn,
+    "support.requested": _noted,
+    "survey.answered": _noted,
+    "call.logged": _noted,
+    "deal.stage_changed": _noted,
+    "mail.sent": mail_outcomes.sent,
+    "mail.delivered": mail_outcomes.delivered,
+    "mail.deferred": _noted,
+    "mail.bounced": mail_outcomes.bounced,
+    "mail.failed": mail_outcomes.finished,
+    "mail.rejected": mail_outcomes.finished,
+    "mail.held": _noted,
+    "mail.skipped": mail_outcomes.skipped,
+    "mail.opened": tracking.hit,
+    "mail.clicked": tracking.hit,
+    "mail.complained": mail_outcomes.complained,
+    "mail.unsubscribed": mail_outcomes.objected,
+    "address.released": deliverability.released,
+    "visitor.linked": identity.linked,
+    "visitor.merged": identity.merged,
+    "coupon.requested": coupons.requested,
+    "coupon.issued": coupons.answered,
+}

@@ -1,0 +1,115 @@
+"""Whether a customer's address takes mail: bounces are counted, and too many of them end mailing.
+
+A hard bounce ends it at once, soft ones when there are SOFT_LIMIT without a delivery between them.
+"Sent" alone is no delivery: the relay has the mail then, and a report of its failure may come for
+days. A mail is delivered when a receipt says so, or when no report has come for SETTLED_MS.
+"""
+
+from __future__ import annotations
+
+from agents.context import Context, DomainEvent
+from agents.digests import address_digest, contains, derived_id, digest
+from agents.effects import command
+from schemas.commands import SuppressCommand
+from schemas.customer import SEEN_BYTES, Customer
+from schemas.customer.mail import ACCEPTED_KEPT, BOUNCES_COUNTED, AcceptedMail, Bounces
+from schemas.events import Event
+from schemas.outcomes import MailBounced
+from schemas.suppressions import SuppressionReason, SuppressionScope
+
+SOFT_LIMIT = 5
+
+SETTLED_MS = 5 * 86_400_000
+"""Servers try for four to five days before they give up (RFC 5321, 4.5.4.1)."""
+
+
+def accepted(customer: Customer, command_id: str, context: Context) -> None:
+    """A relay has taken a mail."""
+    bounces = customer.bounces
+    if bounces.soft and len(bounces.accepted) < ACCEPTED_KEPT:
+        bounces.accepted.append(AcceptedMail(digest(command_id), context.now))
+
+
+def delivered(customer: Customer) -> None:
+    """A mail has arrived."""
+    customer.bounces = Bounces(former=customer.bounces.former)
+
+
+def bounced(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """A mail was refused for good; returns that the address is at an end, if it is."""
+    data: MailBounced = event.data
+    if _is_about_former_address(customer, data):
+        return []
+    if data.kind == "hard":
+        return _end(customer, "hard", event, context)
+    mail = data.command_id or event.id  # another mailer's has no name here
+    if data.kind == "soft" and _count(customer, mail, context) >= SOFT_LIMIT:
+        return _end(customer, "soft", event, context)
+    return []
+
+
+def complained(customer: Customer, event: Event, context: Context) -> None:
+    """Somebody called a mail spam: no marketing to this address, whoever it belongs to."""
+    _suppress(customer, "marketing", "complaint", event, context)
+
+
+def moved(customer: Customer, former: str) -> None:
+    """The customer has another address now; what bounced was the former one."""
+    customer.suppressed = ""
+    customer.bounces = Bounces(former=address_digest(former) if former else "")
+
+
+def released(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """A person has decided that the address gets mails again."""
+    customer.suppressed = ""
+    delivered(customer)
+    return []
+
+
+def _is_about_former_address(customer: Customer, data: MailBounced) -> bool:
+    """Reports come days later, and say whom they are about."""
+    former = customer.bounces.former
+    return bool(former) and data.recipient == former != address_digest(customer.profile.email)
+
+
+def _count(customer: Customer, command_id: str, context: Context) -> int:
+    """Count a soft bounce, once for each mail."""
+    bounces, mail = customer.bounces, digest(command_id)
+    if contains(bounces.digests, mail):
+        return bounces.soft
+    bounces.accepted = [each for each in bounces.accepted if each.digest != mail]
+    if any(each.time <= context.now - SETTLED_MS for each in bounces.accepted):
+        delivered(customer)
+        bounces = customer.bounces
+    bounces.soft += 1
+    bounces.digests = (bounces.digests + mail)[-BOUNCES_COUNTED * SEEN_BYTES :]
+    return bounces.soft
+
+
+def _end(
+    customer: Customer, reason: SuppressionReason, event: Event, context: Context
+) -> list[DomainEvent]:
+    customer.suppressed = "bounced"
+    _suppress(customer, "all", reason, event, context)
+    return [DomainEvent("address.bounced", context.when(event.time))]
+
+
+def _suppress(
+    customer: Customer,
+    scope: SuppressionScope,
+    reason: SuppressionReason,
+    event: Event,
+    context: Context,
+) -> None:
+    """Let the mailer remember it, for all who have this address, and when this one is erased."""
+    if not customer.profile.email:
+        return
+    suppress = SuppressCommand(
+        id=derived_id("suppress", event.id),
+        time=context.now,
+        customer=customer.key,
+        email=customer.profile.email,
+        scope=scope,
+        reason=reason,
+    )
+    context.effects.append(command(suppress))

@@ -1,0 +1,131 @@
+"""Standing: what follows from what is known of a customer, kept right at every instant.
+
+Which segments the customer is in, which tags have not expired, and when to look next. Whoever
+changes a customer says here which parts of what is known have changed (`changed`); the partition
+says when time has come (`wake`). What follows is told to workflows within the same state change.
+
+The record says by which definitions it is right. When others have become live, everything is
+looked at again at the customer's next event; `ritorno workflows review` makes that one for each
+customer, for those who are silent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from agents.commerce import loyalty
+from agents.commerce.coupons import POOL_PREFIX
+from agents.context import Context
+from agents.customer import tags
+from agents.rules import segments
+from agents.rules.fields import Part
+from agents.rules.segments import NO_SEGMENTS, CompiledSegment, Segmentation
+from agents.workflows import time_triggers
+from agents.workflows.time_triggers import TimeTrigger, Watches
+from schemas.customer import Customer
+from schemas.stored import NEVER
+
+SEGMENTS = ":segments"
+"""Key of their timer among the watches; no workflow's id has a colon."""
+_TAGS_CHANGED: frozenset[Part] = frozenset({"tags"})
+_POINTS_CHANGED: frozenset[Part] = frozenset({"points", "tier"})
+
+
+class Look(NamedTuple):
+    """What may be another one when something has changed."""
+
+    segments: tuple[CompiledSegment, ...]
+    watches: tuple[TimeTrigger, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedState:
+    """What to look at, by the definitions that are live."""
+
+    version: str = ""
+    """Other definitions, another version; empty when there is nothing to look at."""
+    segmentation: Segmentation = NO_SEGMENTS
+    watches: Watches = field(default_factory=Watches)
+    _looks: dict[frozenset[Part], Look] = field(default_factory=dict, repr=False, compare=False)
+
+    def reading(self, parts: frozenset[Part]) -> Look:
+        """Return what has to be looked at when these parts have changed."""
+        found = self._looks.get(parts)
+        if found is None:
+            found = Look(self.segmentation.reading(parts), self.watches.reading(parts))
+            self._looks[parts] = found
+        return found
+
+
+def changed(customer: Customer, parts: frozenset[Part], context: Context) -> None:
+    """Bring segments and watches up to date after these parts have changed."""
+    look(customer, context.live.standing.reading(parts), context)
+
+
+def look(customer: Customer, what: Look, context: Context) -> None:
+    """Bring those segments and watches up to date that may be other ones by what has changed."""
+    if customer.reviewed != context.live.standing.version:
+        review(customer, context)
+    elif (what.segments or what.watches) and _is_somebody(customer):
+        _look(customer, what, context.now, context)
+
+
+def review(customer: Customer, context: Context) -> None:
+    """Look at everything: other definitions are live than those by which the record is right."""
+    if not _is_somebody(customer):
+        return
+    standing = context.live.standing
+    segments.leave_unknown(customer, standing.segmentation, context)
+    customer.watches.pop(SEGMENTS, None)
+    for key in [key for key in customer.watches if key not in standing.watches.all]:
+        if time_triggers.is_ours(key):
+            del customer.watches[key]
+    _await(customer, segments.follow(customer, standing.segmentation.all, context.now, context))
+    time_triggers.arm(customer, standing.watches.all.values(), context)
+    customer.reviewed = standing.version
+
+
+def wake(customer: Customer, due: int, context: Context) -> None:
+    """Do what is due at `due`: points and tags end, segments turn, dates and silences begin
+    workflows."""
+    standing = context.live.standing
+    if customer.reviewed != standing.version:
+        review(customer, context)
+    if customer.watches.get(loyalty.WATCH, due + 1) <= due:
+        loyalty.review(customer, context)
+        _look(customer, standing.reading(_POINTS_CHANGED), due, context)
+    if customer.watches.get(tags.EXPIRY, due + 1) <= due:
+        tags.expire(customer, context)
+        _look(customer, standing.reading(_TAGS_CHANGED), due, context)
+    if customer.watches.get(SEGMENTS, due + 1) <= due:
+        del customer.watches[SEGMENTS]
+        _await(customer, segments.follow(customer, standing.segmentation.timed, due, context))
+    time_triggers.fire(customer, standing.watches.all, due, context)
+
+
+def give_up(customer: Customer, due: int) -> dict[str, int]:
+    """Forget what is due, and return it: doing it has failed, by a defect of ours."""
+    given_up = {key: instant for key, instant in customer.watches.items() if instant <= due}
+    for key in given_up:
+        del customer.watches[key]
+    return given_up
+
+
+def _is_somebody(customer: Customer) -> bool:
+    """Neither a visitor who has become a customer nor a pool of coupons."""
+    return not customer.became and not customer.key.startswith(POOL_PREFIX)
+
+
+def _look(customer: Customer, what: Look, time: int, context: Context) -> None:
+    if what.segments:
+        _await(customer, segments.follow(customer, what.segments, time, context))
+    if what.watches:
+        time_triggers.arm(customer, what.watches, context)
+
+
+def _await(customer: Customer, turns: int) -> None:
+    """Look again then, or when that was planned before: too early costs one look."""
+    planned = customer.watches.get(SEGMENTS, turns)
+    if min(turns, planned) != NEVER:
+        customer.watches[SEGMENTS] = min(turns, planned)

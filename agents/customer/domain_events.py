@@ -1,0 +1,95 @@
+"""Occurrences: what an event means for runs, beside what the actor concludes from it.
+
+Every event that was applied is one, named like its type, so that any can begin, end or move a run.
+Most concern nobody: they are made only when a live workflow or a run of the customer listens. An
+opened or clicked mail is one only when a person did it.
+"""
+
+from __future__ import annotations
+
+from agents.context import Context, DomainEvent
+from agents.customer import tracking
+from agents.rules.event_properties import Properties
+from agents.rules.fields.event import CONCLUDED_FROM
+from schemas.customer import Customer
+from schemas.events import ACTIVE, Event
+
+_CONCLUDED = frozenset(
+    {"order.completed", "order.shipped", "order.delivered", "order.cancelled", "order.refunded",
+     "product.reviewed"}
+)  # fmt: skip
+"""Types whose handlers say themselves whether anything has occurred: a repeated parcel has not."""
+
+
+def of(
+    customer: Customer, event: Event, concluded: list[DomainEvent], cart: int, context: Context
+) -> list[DomainEvent]:
+    """Return what has occurred: the event itself, then what its handler has `concluded`.
+
+    `cart`: the number of the cart that lay there before the event.
+    """
+    if event.type in _CONCLUDED:
+        properties = Properties(event.data)
+        concluded = [
+            each._replace(data=properties) if each.name == event.type else each
+            for each in concluded
+        ]
+    if concluded:
+        concluded = [_with_properties(each, event) for each in concluded]
+    listened = event.type not in _CONCLUDED and listens(customer, event.type, context)
+    if listened and _is_told(customer, event):
+        concluded = [_as_it_is(event, cart, context), *concluded]
+    active = event.type in ACTIVE and listens(customer, "customer.active", context)
+    if active and tracking.counts(customer, event):
+        concluded = [*concluded, DomainEvent("customer.active", context.when(event.time))]
+    return concluded
+
+
+def _with_properties(occurred: DomainEvent, event: Event) -> DomainEvent:
+    """What was concluded from an event has its properties, as far as it is about the same list."""
+    if event.type not in CONCLUDED_FROM.get(occurred.name, ()):
+        return occurred
+    if occurred.list and occurred.list != event.data.list:
+        return occurred
+    return occurred._replace(data=Properties(event.data))
+
+
+def _is_told(customer: Customer, event: Event) -> bool:
+    if event.type == "consent.withdrawn":  # concluded for marketing, whatever event ended that
+        return bool(event.data.purpose != "marketing")
+    return tracking.counts(customer, event)
+
+
+def listens(customer: Customer, name: str, context: Context) -> bool:
+    """Whether any live workflow, or a run of the customer, wants to know of such a thing."""
+    if name in context.live.by_trigger:
+        return True
+    if name not in context.live.definitions.listens_to:
+        return False
+    runs = customer.runs + customer.finished
+    if not runs:
+        return False
+    find = context.live.definitions.find
+    for run in runs:
+        published = find(run.workflow, run.version)
+        if published is not None and name in published.program.listens_to:
+            return True
+    return False
+
+
+def _as_it_is(event: Event, cart: int, context: Context) -> DomainEvent:
+    said = vars(event.data)  # a model asked for what it hasn't takes its time to say so
+    product_id = said.get("product_id")
+    products = said.get("products") or ()
+    order_id = said.get("order_id") or ""
+    about_cart = event.type.startswith(("cart.", "checkout."))
+    return DomainEvent(
+        event.type,
+        context.when(event.time),
+        order_id=order_id,
+        cart=cart if about_cart else 0,
+        list=said.get("list") or "",
+        product_ids=(product_id,) if product_id else tuple(each.product_id for each in products),
+        data=Properties(event.data),
+        shop=context.live.definitions.recognition.sources.shop(event.source) if order_id else "",
+    )

@@ -1,0 +1,247 @@
+"""Visitors who become customers.
+
+A visitor is an actor under an anonymous id, in a namespace of its own (`schemas/reference.py`), and
+only visitors become somebody. Whoever learns first who it is, the visitor's actor or the
+customer's, makes sure that the visitor's actor knows: it then sends what it knows to the customer's
+actor, once, and forwards everything from then on. All of it by events in the one log, with ids
+derived from what caused them, so a crash in between repeats and changes nothing.
+"""
+
+from __future__ import annotations
+
+from agents.commerce import cart, coupons, loyalty, orders
+from agents.context import Context, DomainEvent, EventRefused
+from agents.customer import (
+    activity,
+    consent,
+    custom_fields,
+    handover_state,
+    interests,
+    profile,
+    speaker,
+    tags,
+)
+from agents.digests import derived_id
+from agents.effects import tell
+from agents.rules import scores
+from agents.sending import arbitration, send_commands
+from agents.workflows import engine, merging
+from schemas import stored
+from schemas.customer import Customer
+from schemas.customer.person import LINKED_VISITORS
+from schemas.events import Event
+from schemas.events.own import VisitorForgotten, VisitorLinked, VisitorMerged
+from schemas.events.person import CustomerIdentified
+from schemas.reference import id_of, is_visitors, of_visitor
+from schemas.wire import MAX_EVENT_BYTES, to_record
+
+SOURCE = "/ritorno/customers"
+
+_KEPT = frozenset({"key", "applied", "seen", "memory"})
+"""What stays with a visitor's actor when it hands over: an event that comes again still comes
+here."""
+_UNTOLD = frozenset(
+    {"applied", "heard", "seen", "memory",  # of the actor and not of the person
+     "weight", "taken", "given", "is_customer",
+     "became",  # it is the one who is told
+     "last_seen",  # the merge itself is seen
+     "segments", "watches", "reviewed", "dated", "refused"}  # found anew by whoever takes over
+)  # fmt: skip
+_TOLD = tuple(name for name in Customer.__struct_fields__ if name not in _UNTOLD)
+"""What a visitor's actor tells of the visitor: all that is not said to stay behind, so that a field
+that is new is told, too."""
+
+_LONGER = 16
+"""How much longer JSON may become as we write it: `1e15` is a number of eighteen digits here, and
+`{"sku":1}` says a quantity, too."""
+
+
+def forward(customer: Customer, event: Event, context: Context) -> None:
+    """Pass an event on to the customer that this visitor turned out to be, with the same id.
+
+    Raises EventRefused, having changed nothing, when it could not be read any more.
+    """
+    _see_that_it_fits(event, context)
+    moved = event._replace(
+        customer=customer.became,
+        anonymous_id=None,
+        named=False,  # that was the visitor
+        forwarded=True,
+        time=context.when(event.time),  # its time must not change because it took a detour
+        signature=b"",  # it is signed as what it is now
+    )
+    context.effects.append(tell(moved))
+
+
+def identified(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """Link a visitor and a customer; this actor may be either."""
+    data: CustomerIdentified = event.data
+    visitor_id = data.anonymous_id or event.anonymous_id
+    if data.customer_id in (None, id_of(customer.key)):
+        if customer.became:
+            _pass_on(customer, event, visitor_id, context)
+            return []
+        profile.take_traits(customer, data, context)
+        if visitor_id is not None:
+            link(customer, visitor_id, event, context, again=True)
+        return []
+    _see_that_it_fits(event, context)
+    if not is_visitors(customer.key):
+        if data.customer_id in customer.visitors:  # the wrong way round, and known already
+            profile.take_traits(customer, data, context)
+            return []
+        problem = f"{customer.key[:64]!r} is a customer already, and becomes nobody else"
+        raise EventRefused("reserved", f"customer_id: {problem}")
+    _become(customer, data.customer_id, event, context)
+    _pass_on(customer, event, None, context)
+    return []
+
+
+def link(
+    customer: Customer, visitor_id: str, event: Event, context: Context, *, again: bool = False
+) -> None:
+    """Tell the visitor's actor who it is, the first time that this customer is seen with it.
+
+    `again`: also later, since the device may have been somebody else's in between. A visitor is
+    nobody whom another becomes.
+    """
+    visitor_id = id_of(visitor_id)
+    known = visitor_id in customer.visitors
+    if is_visitors(customer.key) or (known and not again):
+        return
+    _know(customer, visitor_id)
+    _tell(
+        of_visitor(visitor_id),
+        "visitor.linked",
+        VisitorLinked(customer_id=customer.key),
+        event,
+        context,
+    )
+
+
+def linked(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """This visitor is told who it is."""
+    data: VisitorLinked = event.data
+    if not speaker.is_customers(customer):  # as one may be who was held back
+        _become(customer, data.customer_id, event, context)
+    return []
+
+
+def merged(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """Take over what a visitor's actor knew."""
+    data: VisitorMerged = event.data
+    if data.format > stored.FORMAT:  # of a worker of the next release: what it knows would be lost
+        raise stored.FutureFormat(data.format)
+    try:
+        visitor = handover_state.unpacked(data.state)
+    except ValueError as error:
+        raise EventRefused("invalid_event", f"state: {error}"[:200]) from None
+    orders.require_room_for(customer, visitor)
+    for visitor_id in (*visitor.visitors, id_of(data.anonymous_id)):
+        _know(customer, visitor_id)
+    _adopt_profile(customer, visitor, context)
+    scores.adopt(customer, visitor, context)
+    for mail in visitor.pending:
+        mail.customer = mail.customer or data.anonymous_id
+    sent = sorted(customer.sent + visitor.sent, key=lambda mail: mail.time)
+    customer.sent = arbitration.worth_keeping(sent, context.live.policy)
+    customer.ignored += visitor.ignored
+    customer.left_list = max(customer.left_list, visitor.left_list)
+    customer.pending += visitor.pending
+    send_commands.fit_pending(customer)
+    changed = cart.adopt(customer.cart, visitor.cart)
+    merging.adopt(customer, visitor, context, with_cart=bool(changed))
+    orders.adopt(customer, visitor)
+    customer.is_customer = True  # the shop has said so, to the visitor's actor
+    return consent.adopt(customer, visitor) + changed
+
+
+def forget_visitors(customer: Customer, event: Event, context: Context) -> None:
+    """Let the actors under which this customer was a visitor forget who it was, and the visitor of
+    the same id: who asks for an erasure knows only the id."""
+    own = [customer.key] if context.has_visitor else []
+    for visitor_id in dict.fromkeys((*customer.visitors, *own)):
+        forgotten = VisitorForgotten(customer_id=id_of(customer.key))
+        _tell(of_visitor(visitor_id), "visitor.forgotten", forgotten, event, context)
+
+
+def is_forgotten_with(visitor: Customer, customer_id: str) -> bool:
+    """Whether a visitor is to be forgotten with a customer: not when the device is somebody else's
+    by now."""
+    if speaker.is_customers(visitor):
+        return False
+    return visitor.became in ("", customer_id) or customer_id == id_of(visitor.key)
+
+
+def _become(customer: Customer, customer_id: str, event: Event, context: Context) -> None:
+    if not customer.became:
+        _hand_over(customer, customer_id, event, context)
+    customer.became = customer_id  # a shared device may change hands; what comes then goes there
+
+
+def _see_that_it_fits(event: Event, context: Context) -> None:
+    """An event that was just small enough to be read may be larger as we write it: `1e9`."""
+    if context.size * _LONGER > MAX_EVENT_BYTES:
+        size = len(to_record(event).value or b"")
+        if size > MAX_EVENT_BYTES:
+            problem = f"{size} bytes to be passed on, at most {MAX_EVENT_BYTES} are accepted"
+            raise EventRefused("too_large", problem)
+
+
+def _pass_on(customer: Customer, event: Event, visitor_id: str | None, context: Context) -> None:
+    """Let the customer that this actor has become know the traits, as news about itself."""
+    visitor_id = None if visitor_id is None else id_of(visitor_id)
+    data = event.data.model_copy(update={"customer_id": None, "anonymous_id": visitor_id})
+    forward(customer, event._replace(data=data), context)
+
+
+def _know(customer: Customer, visitor_id: str) -> None:
+    if visitor_id not in customer.visitors:
+        customer.visitors.append(visitor_id)
+        del customer.visitors[:-LINKED_VISITORS]
+
+
+def _adopt_profile(customer: Customer, visitor: Customer, context: Context) -> None:
+    if not customer.profile.email:
+        customer.suppressed, customer.bounces = visitor.suppressed, visitor.bounces
+    profile.adopt(customer.profile, visitor.profile)
+    customer.views += visitor.views
+    tags.adopt(customer, visitor)
+    custom_fields.adopt(customer, visitor)
+    activity.adopt(customer, visitor)
+    interests.adopt(customer, visitor)
+    coupons.adopt(customer, visitor)
+    loyalty.adopt(customer, visitor, context)
+    if visitor.first_seen:
+        customer.first_seen = min(customer.first_seen or visitor.first_seen, visitor.first_seen)
+
+
+def _hand_over(customer: Customer, customer_id: str, event: Event, context: Context) -> None:
+    """Send all that is known to the customer's actor; only the way there stays here."""
+    knowledge = Customer(**{name: getattr(customer, name) for name in _TOLD})
+    state = handover_state.packed(knowledge)
+    handover = VisitorMerged(anonymous_id=customer.key, state=state, format=stored.FORMAT)
+    _tell(customer_id, "visitor.merged", handover, event, context)
+    engine.leave(customer, context)
+    customer.become(Customer(**{name: getattr(customer, name) for name in _KEPT}))
+
+
+def _tell(
+    receiver: str,
+    type_: str,
+    data: VisitorLinked | VisitorMerged | VisitorForgotten,
+    cause: Event,
+    context: Context,
+) -> None:
+    """Tell another actor something. The same cause gives the same id, of a length that is read."""
+    message = Event(
+        id=derived_id(cause.id, type_, cause.customer),
+        type=type_,
+        source=SOURCE,
+        time=context.when(cause.time),
+        customer=receiver,
+        anonymous_id=None,
+        backfill=cause.backfill,
+        data=data,
+    )
+    context.effects.append(tell(message))

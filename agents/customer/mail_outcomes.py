@@ -1,0 +1,98 @@
+"""What became of the mails: outcomes end the wait for them, bounces and complaints end mailing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from agents.context import Context, DomainEvent
+from agents.customer import deliverability
+from agents.customer.consent import withdraw
+from agents.effects import command
+from agents.sending import arbitration
+from schemas.bounds import cut
+from schemas.commands import FeedbackCommand
+from schemas.customer import Customer
+from schemas.customer.consent import EVIDENCE_TEXT, IP_BYTES, Evidence
+from schemas.events import Event
+from schemas.outcomes import MAILER, MailObjected, MailOutcome
+
+
+def finished(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """Failed, rejected or skipped: it can't be taken back any more."""
+    data: MailOutcome = event.data
+    customer.pending = [mail for mail in customer.pending if mail.command_id != data.command_id]
+    if event.type == "mail.sent":
+        customer.mail.sent = max(customer.mail.sent, context.when(event.time))
+    return []
+
+
+def sent(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """The relay has it."""
+    data: MailOutcome = event.data
+    deliverability.accepted(customer, data.command_id, context)
+    return finished(customer, event, context)
+
+
+def delivered(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """It has arrived."""
+    deliverability.delivered(customer)
+    return []
+
+
+def skipped(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """It never left the house: its place is free for another one."""
+    data: MailOutcome = event.data
+    finished(customer, event, context)
+    arbitration.give_back(customer, data.command_id, context.now)
+    return []
+
+
+def bounced(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """Refused for good: it can't be taken back any more, and may be the address's end."""
+    finished(customer, event, context)
+    if event.source != MAILER:  # it has counted its own
+        _tell_mailer(event, "bounced", context)
+    return deliverability.bounced(customer, event, context)
+
+
+def complained(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """Somebody called it spam: no marketing from now on, and a mark against the sender."""
+    _tell_mailer(event, "complained", context)
+    deliverability.complained(customer, event, context)
+    return objected(customer, event, context)
+
+
+def objected(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """Unsubscribed, or complained: no marketing from now on."""
+    data: MailObjected = event.data
+    reason = f", {data.reason}" if data.reason else ""
+    said = Evidence(
+        purpose="marketing",
+        given=False,
+        time=context.when(event.time),
+        source=cut(event.type.removeprefix("mail.") + reason, EVIDENCE_TEXT),
+        event_id=event.id,
+        wording=cut(data.wording, EVIDENCE_TEXT),
+        mail=cut(data.command_id, EVIDENCE_TEXT),
+        ip=cut(data.ip, IP_BYTES),
+    )
+    return withdraw(customer, said)
+
+
+def _tell_mailer(event: Event, verdict: Literal["bounced", "complained"], context: Context) -> None:
+    """What came back counts for the reputation, which the mailer guards; not that of another one's
+    mails."""
+    data: MailOutcome = event.data
+    if event.backfill or not data.command_id:
+        return
+    context.effects.append(
+        command(
+            FeedbackCommand(
+                id=event.id,
+                time=context.now,
+                customer=event.customer,
+                command_id=data.command_id,
+                verdict=verdict,
+            )
+        )
+    )

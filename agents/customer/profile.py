@@ -1,0 +1,72 @@
+"""Who the customer is: traits that shops send, the last word counts."""
+
+from __future__ import annotations
+
+from agents.context import Context, DomainEvent
+from agents.customer import custom_fields, deliverability
+from schemas.bounds import ADDRESS_BYTES, cut, fits
+from schemas.customer import Customer
+from schemas.customer.person import PROFILE_BYTES, Profile
+from schemas.events import Event
+from schemas.events.person import Traits
+
+_FIELDS = ("email", "name", "first_name", "last_name", "phone", "birthday", "locale", "zone",
+           "country", "city", "mail_frequency")  # fmt: skip
+
+
+def updated(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """Take over the traits that are given; what is absent stays."""
+    take_traits(customer, event.data, context)
+    return []
+
+
+def take_traits(customer: Customer, traits: Traits, context: Context) -> None:
+    """Take over the traits that are given, those too that are custom fields."""
+    custom_fields.take(customer, traits, context)
+    if traits.email and traits.email != customer.profile.email:
+        deliverability.moved(customer, customer.profile.email)
+    for name in _FIELDS:
+        value = getattr(traits, name)
+        if value:
+            _set(customer, name, value)
+
+
+def set_field(
+    customer: Customer, name: str, value: bool | int | float | str | None, context: Context
+) -> None:
+    """Set a profile field, `profile.city`, or a custom one; None takes it away."""
+    room, _, field = name.partition(".")
+    if room == "profile":
+        _set(customer, field, "" if value is None else str(value))
+        return
+    custom_fields.put(customer, field or name, value, context)
+
+
+def _set(customer: Customer, name: str, value: str) -> None:
+    """Keep a text as far as there is room; an address whole, or not at all."""
+    if name != "email":
+        setattr(customer.profile, name, cut(value, PROFILE_BYTES))
+    elif fits(value, ADDRESS_BYTES):
+        customer.profile.email = value
+
+
+def adopt(profile: Profile, other: Profile) -> None:
+    """Fill the gaps from what a visitor had told."""
+    for name in _FIELDS:
+        if not getattr(profile, name):
+            setattr(profile, name, getattr(other, name))
+
+
+def first_name(profile: Profile) -> str:
+    """Return how to address the customer, empty when nothing is known."""
+    return profile.first_name or profile.name.split(" ")[0]
+
+
+def full_name(profile: Profile) -> str:
+    """Return the customer's name for the To header, empty when nothing is known."""
+    return profile.name or f"{profile.first_name} {profile.last_name}".strip()
+
+
+def language(profile: Profile) -> str:
+    """Return the language of the customer's mails: `it` unless the locale says English."""
+    return "en" if profile.locale.lower().startswith("en") else "it"

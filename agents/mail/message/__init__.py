@@ -1,0 +1,1 @@
+"""One mail, from a command to the bytes that are handed to a relay."""

@@ -1,0 +1,1 @@
+"""The durable queue of one partition: which mails wait and why, and which is next."""

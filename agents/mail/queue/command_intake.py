@@ -1,0 +1,156 @@
+"""What the commands of the log do to the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from agents.authentication import Trust
+from agents.mail.providers import Providers
+from agents.mail.queue import lifecycle as mail
+from agents.mail.queue.command_reader import read_record
+from agents.mail.queue.defects import INTERNAL_ERROR, Defects, failing_at
+from agents.mail.queue.mail_index import Book
+from agents.mail.queue.queue_changes import Note, QueueChanges
+from schemas.commands import (
+    CancelCommand,
+    Control,
+    FeedbackCommand,
+    NotifyCommand,
+    PauseCommand,
+    ReleaseCommand,
+    SendCommand,
+    SuppressCommand,
+)
+from schemas.dead_letters import refuse
+from schemas.records import Record
+from schemas.signing import RecordSigner
+from schemas.stored import Progress
+from schemas.topics import SEND_COMMANDS
+from schemas.validation import Unreadable
+
+
+class CommandIntake:
+    """Takes commands over into the book of one partition."""
+
+    def __init__(
+        self,
+        book: Book,
+        providers: Providers,
+        progress: Progress,
+        defects: Defects,
+        signer: RecordSigner | None,
+    ) -> None:
+        """Without a signer everybody is believed."""
+        self._trust = Trust(signer, SEND_COMMANDS, progress)
+        self._book = book
+        self._defects = defects
+        self._providers = providers
+        self.progress = progress
+
+    def receive(self, records: Sequence[Record]) -> QueueChanges:
+        """Take over commands. Known ids are ignored, whatever has become of them."""
+        changes = QueueChanges()
+        log_time = self.progress.log_time
+        for record in records:
+            if record.offset < self.progress.next_offset:
+                continue
+            log_time = max(log_time, record.timestamp)
+            try:
+                if self._defects.is_refused(record.offset):
+                    raise Unreadable(INTERNAL_ERROR, "the mailer's own code has failed at it twice")
+                with failing_at(offset=record.offset):
+                    self._take(record, log_time, changes)
+            except Unreadable as error:
+                changes.letters.append(
+                    refuse(record, reason=error.reason, detail=error.detail, time=log_time)
+                )
+                changes.notes.append(Note("unreadable"))
+        if records:
+            end = max(self.progress.next_offset, records[-1].offset + 1)
+            self.progress = msgspec.structs.replace(
+                self.progress,
+                next_offset=end,
+                log_time=log_time,
+                numbers=dict(self._trust.numbers),
+            )
+            self._defects.done(end)
+        return changes
+
+    def _take(self, record: Record, now: int, changes: QueueChanges) -> None:
+        command = read_record(record)
+        self._trust.check_control(command.action, record)
+        if isinstance(command, SendCommand | NotifyCommand):
+            self._queue(command, record, now, changes)
+        elif isinstance(command, CancelCommand):
+            self._cancel(command, record, now, changes)
+        elif isinstance(command, SuppressCommand):
+            changes.suppressions.append(command)
+        elif isinstance(command, FeedbackCommand):
+            changes.states += self._book.holds.feedback(command, now)
+        else:
+            self._obey(command, record, now, changes)
+
+    def _queue(
+        self, command: SendCommand | NotifyCommand, record: Record, now: int, changes: QueueChanges
+    ) -> None:
+        known = self._book.get(command.id)
+        if command.id in self._book.stuck:
+            changes.notes.append(_request("duplicate", command))
+            return
+        if known is not None and known.state != "cancelled":
+            changes.notes.append(_request("duplicate", command))
+            return
+        entry = mail.queued(command, record.offset, record.value or b"", self._providers)
+        changes.notes.append(_request("queued", command))
+        if known is not None:
+            skipped = mail.skipped(entry, now, "cancelled")
+            self._book.conclude(skipped, None, "cancelled", now, changes)
+            return
+        self._book.save(entry, None, changes)
+        self._book.waiting.remind(entry.expires, entry.id)
+        # Now, although `due` is the log's time, which may be a little ahead of this machine's.
+        self._book.waiting.go(entry)
+
+    def _cancel(
+        self, command: CancelCommand, record: Record, now: int, changes: QueueChanges
+    ) -> None:
+        if command.id in self._book.stuck:
+            raise Unreadable("held_back", "the mail is stuck: take it back when it can be read")
+        known = self._book.get(command.id)
+        if known is None:
+            early = mail.cancelled_early(command, record.offset)
+            self._book.save(early, None, changes)
+            self._book.waiting.remind(early.forget, early.id)
+            changes.notes.append(Note("cancel_early"))
+        elif known.waiting:
+            changes.notes.append(Note("cancelled"))
+            skipped = mail.skipped(known, now, "cancelled")
+            self._book.conclude(skipped, known, "cancelled", now, changes)
+        else:
+            changes.notes.append(Note("cancel_late"))
+
+    def _obey(self, control: Control, record: Record, now: int, changes: QueueChanges) -> None:
+        if isinstance(control, ReleaseCommand) and control.id:
+            entry = self._book.get(control.id)
+            if entry is None or not entry.waiting:
+                return
+            if entry.state == "held" and entry.held != "quiet_hours":
+                self._book.let_go(entry, now, changes, freed=now)
+            else:  # it may be about to be held
+                self._book.save(mail.freed(entry, now), entry, changes)
+            return
+        changes.states += self._book.holds.obey(control, record.offset, now)
+        if isinstance(control, PauseCommand):
+            self._book.waiting.review_ready()
+        else:
+            self._book.waiting.review_held()
+            self._book.waiting.review_later()
+
+
+def _request(what: Literal["queued", "duplicate"], command: SendCommand | NotifyCommand) -> Note:
+    if isinstance(command, NotifyCommand):
+        return Note(what, "notify")
+    return Note(what, command.mail_class, command.template)

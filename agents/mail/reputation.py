@@ -1,0 +1,230 @@
+"""The sender's reputation: a breaker for marketing, and the slow beginning of a new sender.
+
+Providers judge a sender by the share of mails that bounce and that people call spam. When the share
+is bad, every further mail makes it worse, so marketing is held until a person resumes it or the
+share is good again. Receipts go on, and their outcomes count.
+
+Each partition keeps the outcomes of its own mails; the verdict is about all partitions of a worker
+together. Instants are ms since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import ceil
+
+import msgspec
+
+from agents.rules import local_time
+from schemas.stored import NEVER, body, pack
+
+REPUTATION_KEY = b"\x00reputation"
+"""Its key in store and changelog; no command id begins with a NUL."""
+
+BOUNCES = 0.05
+COMPLAINTS = 0.001
+"""Shares at which providers begin to block a sender; Google and Yahoo name 0.1 % themselves."""
+
+JUDGED = 200
+"""Mails: fewer say nothing."""
+
+REMEMBERED = 2_000
+"""Mails: a complaint is so rare that it takes many mails to tell a rate from an accident."""
+
+PORTION = 50
+"""Mails counted together; the last 200 are then at most 250."""
+
+DAY_MS = 86_400_000
+OLD_MS = 7 * DAY_MS
+"""What is older says nothing of today. It is also how a held sender that mails nobody recovers."""
+
+RECOVERED = 0.5
+"""A share is good again at half of what is bad; in between nothing changes."""
+
+_TERM_BITS = 32
+"""Four billion changes in one term, and two billion terms."""
+
+_REPORTS = 100
+"""Ids of feedback remembered, so that what is told twice counts once."""
+
+
+class Portion(msgspec.Struct, array_like=True):
+    """Outcomes that followed one another."""
+
+    since: int
+    mails: int = 0
+    bounced: int = 0
+    complained: int = 0
+
+
+class SenderStatistics(msgspec.Struct, array_like=True):
+    """What one partition keeps."""
+
+    portions: list[Portion] = []
+    held_since: int = 0
+    """0: marketing is not held."""
+    day: int = 0
+    """Local day (`windows.day_of`) that `begun` counts."""
+    begun: int = 0
+    """Marketing mails begun that day."""
+    first_day: int = 0
+    """Day of the first one ever."""
+    reports: list[str] = []
+    revision: int = 0
+
+    def begin_term(self, term: int) -> None:
+        """From now on the owner of `term` counts, whatever one before it still writes."""
+        self.revision = max(self.revision, term << _TERM_BITS)
+
+    def note(self, now: int, *, bounced: bool) -> None:
+        """A mail was sent or has bounced."""
+        portion = self._portion(now)
+        portion.mails += 1
+        portion.bounced += bounced
+
+    def report(self, id_: str, now: int, *, complained: bool) -> bool:
+        """Feedback on a mail that counts as sent already. Returns False when it is known."""
+        if id_ in self.reports:
+            return False
+        self.reports = [*self.reports[1 - _REPORTS :], id_]
+        portion = self._portion(now)
+        portion.complained += complained
+        portion.bounced += not complained
+        return True
+
+    def begin(self, day: int, count: int) -> None:
+        """`count` marketing mails have begun today; negative when they have not after all."""
+        if day > self.day:
+            self.day, self.begun = day, 0
+        self.begun = max(0, self.begun + count)
+        self.first_day = self.first_day or day
+
+    def begun_on(self, day: int) -> int:
+        """Return how many marketing mails have begun on a day that is not over."""
+        return self.begun if day == self.day else 0
+
+    def _portion(self, now: int) -> Portion:
+        last = self.portions[-1] if self.portions else None
+        if last is None or last.mails >= PORTION or now - last.since > DAY_MS:
+            self.portions.append(Portion(now))
+        mails = sum(portion.mails for portion in self.portions)
+        while mails - self.portions[0].mails >= REMEMBERED:
+            mails -= self.portions.pop(0).mails
+        return self.portions[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUp:
+    """How a new sender begins: so many marketing mails on the first day, then more each day."""
+
+    start: int
+    growth: float
+    zone: str
+
+    def cap(self, days: int) -> int:
+        """Return how many may go on the day after `days` days."""
+        return int(min(self.start * self.growth ** min(days, 365), 1e9))
+
+
+class Reputation:
+    """The reputation of one sender as far as this worker knows it."""
+
+    def __init__(self, *, partitions: int = 1, warm_up: WarmUp | None = None) -> None:
+        """`partitions` is how many there are in all: a worker has its share of the warm-up."""
+        self._partitions = partitions
+        self._warm_up = warm_up
+        self._standings: dict[int, SenderStatistics] = {}
+        self.held_since = 0
+        """Since when marketing is held; 0: it is not."""
+
+    def join(self, partition: int, standing: SenderStatistics) -> None:
+        """A partition was opened."""
+        self._standings[partition] = standing
+        self.held_since = max(self.held_since, standing.held_since)
+
+    def leave(self, partition: int) -> None:
+        """A partition was let go."""
+        self._standings.pop(partition, None)
+
+    def judge(self, now: int) -> bool:
+        """Look at the shares again. Returns whether the verdict has changed."""
+        before = self.held_since
+        bounces, complaints = self.shares(now)
+        if not before and (bounces > BOUNCES or complaints > COMPLAINTS):
+            self.held_since = now
+        elif before and bounces <= BOUNCES * RECOVERED and complaints <= COMPLAINTS * RECOVERED:
+            self.held_since = 0
+        for standing in self._standings.values():
+            standing.held_since = self.held_since
+        return self.held_since != before
+
+    def shares(self, now: int) -> tuple[float, float]:
+        """Return the shares of bounces and complaints; 0 while there are too few mails to tell."""
+        portions = self._recent(now)
+        mails = bounced = 0
+        for portion in portions:
+            mails += portion.mails
+            bounced += portion.bounced
+            if mails >= JUDGED:
+                break
+        else:
+            return 0.0, 0.0
+        complained = sum(portion.complained for portion in portions)
+        return bounced / mails, complained / sum(portion.mails for portion in portions)
+
+    def reset(self, partition: int) -> None:
+        """A person has resumed marketing: what was is forgiven."""
+        self._standings[partition].portions = []
+        self.held_since = 0
+        for standing in self._standings.values():
+            standing.held_since = 0
+
+    def next_time(self, now: int) -> int | None:
+        """Return when time alone may change the verdict."""
+        oldest = min((each.since for each in self._recent(now)), default=None)
+        return None if not self.held_since or oldest is None else oldest + OLD_MS
+
+    def warm_until(self, now: int) -> int | None:
+        """Return when the next marketing mail may begin; None: now."""
+        if self._warm_up is None:
+            return None
+        today = local_time.day_of(now, self._warm_up.zone)
+        standings = self._standings.values()
+        first = min((each.first_day for each in standings if each.first_day), default=today)
+        share = ceil(self._warm_up.cap(today - first) * len(standings) / self._partitions)
+        if sum(each.begun_on(today) for each in standings) < share:
+            return None
+        return local_time.next_day(now, self._warm_up.zone)
+
+    def begin(self, partition: int, now: int, count: int) -> bool:
+        """`count` marketing mails begin. Returns whether that has to be kept."""
+        if self._warm_up is None:
+            return False
+        self._standings[partition].begin(local_time.day_of(now, self._warm_up.zone), count)
+        return True
+
+    def _recent(self, now: int) -> list[Portion]:
+        """Return the portions of all partitions, newest first."""
+        portions: Iterable[Portion] = (
+            portion
+            for standing in self._standings.values()
+            for portion in reversed(standing.portions)
+            if portion.since > now - OLD_MS
+        )
+        return sorted(portions, key=lambda portion: portion.since, reverse=True)
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(SenderStatistics)
+
+
+def pack_standing(standing: SenderStatistics) -> bytes:
+    """Return the kept form of the next revision."""
+    standing.revision += 1
+    return pack(standing.revision, NEVER, _ENCODER.encode(standing))
+
+
+def unpack_standing(stored: bytes) -> SenderStatistics:
+    """Read what `pack_standing` wrote."""
+    return _DECODER.decode(body(stored))

@@ -1,0 +1,78 @@
+"""What a batch of records has changed in a partition, and where an actor has failed at one."""
+
+from __future__ import annotations
+
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from agents.effects import Effect
+from schemas.set_aside import SetAside, What
+from schemas.stored import Progress
+
+
+@dataclass(slots=True)
+class BatchCounts:
+    """What happened, for the metrics. Replaying a batch counts it again."""
+
+    events: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(type, result): applied, repeated, refused, forwarded, moved."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """By reason."""
+    ages: list[int] = field(default_factory=list)
+    """ms from each applied event to the time of the log."""
+    lateness: list[int] = field(default_factory=list)
+    """ms from each fired timer's due time to the time of the log."""
+    scores: Counter[str] = field(default_factory=Counter)
+    """Engagement changes by direction: up, down."""
+    refused_fields: Counter[str] = field(default_factory=Counter)
+    """Custom fields whose value was of another type."""
+    unsigned: Counter[str] = field(default_factory=Counter)
+    """Records that only Ritorno may write and that are believed without a signature, by type."""
+    failed_expressions: int = 0
+    """Expressions that failed, such as a division by nothing; their conditions didn't hold."""
+
+
+@dataclass(slots=True)
+class BatchChanges:
+    """What a batch has changed, in the order in which the commit protocol writes it."""
+
+    effects: list[Effect]
+    states: list[tuple[bytes, bytes | None]]
+    progress: Progress
+    counts: BatchCounts
+
+
+class Place(NamedTuple):
+    """Where an actor failed; see `schemas/set_aside.py`."""
+
+    offset: int
+    what: What
+    name: str = ""
+
+
+class Poisoned(Exception):
+    """An actor failed: a defect of ours, which must neither stop the partition nor be passed over
+    in silence. The second time at a place, the place is set aside: the actors are built again with
+    it in their progress, where they pass over it and say so in a dead letter."""
+
+    def __init__(self, place: Place, error: BaseException) -> None:
+        super().__init__(f"offset {place.offset}: {type(error).__name__}: {error}"[:300])
+        self.place = place
+        self.aside = SetAside(*place, error=_location(error))
+
+
+class Unwritable(Exception):
+    """Something that was decided can't be written as bytes. Which record led to it shows when the
+    records are absorbed one by one; see `PartitionActors.absorb`."""
+
+
+def _location(error: BaseException) -> str:
+    """Which error, and where in our code it was raised: no word of what a customer said."""
+    name = type(error).__name__
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        _, found, inside = frame.filename.rpartition("/agents/")
+        if found:
+            return f"{name} in agents/{inside}, line {frame.lineno}"
+    return name

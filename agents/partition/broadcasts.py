@@ -1,0 +1,210 @@
+"""What customers are still to be told of, in the order in which it came.
+
+Each telling goes through the customers whom it may concern in the order of their keys. Who takes
+part in a record before it has come to them, by an event or by a timer, is told right before that.
+So everybody is told once, in order, of all that came before what happens to them next: whoever has
+applied a record behind a telling's has been told.
+
+Only so many wait. One more is refused, which is seen, and can be had told later by its dead letter
+(`schemas/retry.py`); the record itself counts. Which ones wait at a record depends on the log
+alone: also after a crash, since each that its own record has left over is kept, even if it was done
+with before its batch was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+
+from agents.commerce.catalogue import mentioned
+from schemas.customer.named import RUN_PREFIX
+from schemas.pending_work import (
+    TELLING_PREFIX,
+    Broadcast,
+    CatalogueChange,
+    pack_telling,
+    telling_key,
+    unpack_telling,
+)
+from schemas.stored import Progress
+
+TELLINGS = 300
+"""That wait at most: a feed of 30,000 products whose prices have all changed."""
+
+TOO_MANY_CHANGES = "too_many_changes"
+"""Reason of the dead letter of one more."""
+
+Find = Callable[[Iterable[str]], Sequence[bytes]]
+
+
+class PendingBroadcast:
+    """One telling, and how far it has come."""
+
+    def __init__(self, telling: Broadcast, told: bytes = b"", *, kept: bool = False) -> None:
+        """`told`: the last customer who has been told, empty if nobody has; `kept`: whether it is
+        in the store."""
+        self.telling = telling
+        self.offset = telling.offset
+        self.told = told
+        self.is_left_over = kept
+        """Whether it is to be kept: its own record wasn't enough for it."""
+        self._changes: dict[str, list[CatalogueChange]] = {}
+        for change in telling.changes:
+            self._changes.setdefault(mentioned(change), []).append(change)
+        self._runs = {RUN_PREFIX + workflow for workflow in telling.workflows}
+        self._rest: list[bytes] | None = None
+
+    def is_told(self, key: bytes, applied: int) -> bool:
+        """Whether the customer, who has `applied` records up to that one, needs no telling."""
+        return applied > self.telling.offset or key <= self.told
+
+    @property
+    def names(self) -> Iterable[str]:
+        """One of them stands in the record of each customer whom it may concern."""
+        return chain(self._changes, self._runs)
+
+    def concerns(self, names: set[str]) -> bool:
+        """Whether it may concern the customer in whose record these names stand."""
+        return any(name in self._changes or name in self._runs for name in names)
+
+    def changes(self, names: set[str]) -> Sequence[CatalogueChange]:
+        """Return the changes that may concern this customer, in the order of the feed."""
+        met = {name for name in names if name in self._changes}
+        if len(met) == 1:
+            return self._changes[met.pop()]
+        return [change for change in self.telling.changes if mentioned(change) in met]
+
+    def moves_runs(self, names: set[str]) -> bool:
+        """Whether this customer is in one of the workflows."""
+        return not names.isdisjoint(self._runs)
+
+    def rest(self, find: Find) -> Iterator[bytes]:
+        """Yield the customers whom it may concern and who come next. Who leaves off at one goes on
+        with the same. `find` returns who has one of some names in the record, by key."""
+        if self._rest is None:
+            found = find(self.names)
+            self._rest = [key for key in reversed(found) if key > self.told]
+        while self._rest:
+            yield self._rest[-1]
+            self._rest.pop()
+
+
+class Broadcasts:
+    """All that wait in one partition, the first one first."""
+
+    def __init__(
+        self,
+        progress: Progress,
+        load: Callable[[bytes], bytes | None],
+        kept: Iterable[bytes] = (),
+    ) -> None:
+        """`load` returns what is kept under a key, `kept` are the keys of all tellings."""
+        self._load = load
+        self._waiting: list[PendingBroadcast] = []
+        self._by_name: dict[str, list[PendingBroadcast]] = {}
+        self._begun: list[Broadcast] = []
+        """Those that are to be kept and aren't yet."""
+        self._new: set[int] = set()
+        """Offsets of those that have come since the last `take`."""
+        self._done: list[int] = []
+        """Offsets of those that are done and still kept."""
+        for offset, told in progress.tellings:
+            telling = self._kept(offset)
+            # None: a batch that was written in part has ended with it, and all are ahead.
+            self._put(PendingBroadcast(telling or Broadcast(offset, 0), told, kept=True))
+        # A late writer may have left some that were done without ever being kept by the owner.
+        waiting = {offset for offset, _ in progress.tellings}
+        offsets = sorted(int(key.removeprefix(TELLING_PREFIX)) for key in kept)
+        self._done += [
+            each for each in offsets if each < progress.next_offset and each not in waiting
+        ]
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __iter__(self) -> Iterator[PendingBroadcast]:
+        return iter(self._waiting)
+
+    @property
+    def first(self) -> PendingBroadcast:
+        """The one that is gone on with."""
+        return self._waiting[0]
+
+    def next_for(self, names: set[str], behind: int) -> PendingBroadcast | None:
+        """Return the first one from a record behind that offset that may concern the customer in
+        whose record these names stand."""
+        found: PendingBroadcast | None = None
+        for name in names:
+            for each in self._by_name.get(name, ()):
+                if each.offset > behind:
+                    if found is None or each.offset < found.offset:
+                        found = each
+                    break
+        return found
+
+    def are_told(self, applied: int) -> bool:
+        """Whether who has `applied` records up to that one needs no telling at all."""
+        return not self._waiting or applied > self._waiting[-1].offset
+
+    @property
+    def are_too_many(self) -> bool:
+        """Whether there is no room for another one."""
+        return len(self._waiting) >= TELLINGS
+
+    def recall(self, telling: Broadcast) -> Broadcast:
+        """Return what was kept of a telling when its record was received before a crash, if it was:
+        the products may be known already, and changes are none then."""
+        return self._kept(telling.offset) or telling
+
+    def add(self, telling: Broadcast) -> None:
+        """Let one more wait."""
+        self._new.add(telling.offset)
+        self._put(PendingBroadcast(telling, kept=self._kept(telling.offset) is not None))
+
+    def pass_over(self, telling: Broadcast) -> None:
+        """There is no room: keep it until its batch is written, so that after a crash the same is
+        passed over."""
+        self._new.add(telling.offset)
+        self._begun.append(telling)
+        self._done.append(telling.offset)
+
+    def _kept(self, offset: int) -> Broadcast | None:
+        return unpack_telling(self._load(telling_key(offset)))
+
+    def _put(self, waiting: PendingBroadcast) -> None:
+        self._waiting.append(waiting)
+        for name in waiting.names:
+            self._by_name.setdefault(name, []).append(waiting)
+
+    def end_first(self) -> None:
+        """Everybody whom the first one concerns has been told."""
+        ended = self._waiting.pop(0)
+        for name in ended.names:
+            those = self._by_name[name]
+            del those[0]
+            if not those:
+                del self._by_name[name]
+        if ended.is_left_over:
+            self._done.append(ended.offset)
+
+    def leave_over(self) -> None:
+        """A record is done with, and what waits now waits for the next one."""
+        for each in reversed(self._waiting):
+            if each.is_left_over:
+                break
+            each.is_left_over = True
+            self._begun.append(each.telling)
+
+    def take(self) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, None]]]:
+        """Return what a batch has to write in front of all customers, and behind them."""
+        begun = {telling_key(each.offset): pack_telling(each) for each in self._begun}
+        # What has begun with this batch goes with a later one: until its progress is written, all
+        # of it may be received once more, and then as many have to wait at each record.
+        done = [offset for offset in self._done if offset not in self._new]
+        self._done = [offset for offset in self._done if offset in self._new]
+        self._begun, self._new = [], set()
+        return list(begun.items()), [(telling_key(offset), None) for offset in done]
+
+    def progress(self) -> list[tuple[int, bytes]]:
+        """Return how far each has come, as `Progress` has it."""
+        return [(each.offset, each.told) for each in self._waiting]

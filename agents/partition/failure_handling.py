@@ -1,0 +1,331 @@
+"""What the actors of a partition do about their own defects: pass over, hold back, try again.
+
+Whatever failed twice stands in the progress as a place (`schemas/set_aside.py`). There it is passed
+over, and a dead letter says so. The letter of a place that isn't a record of its own holds a
+`ritorno.retry` record: sent again, it has what was passed over tried at its own place in the log.
+Live and replay know the same places, and so decide the same.
+
+    record       refused                                     again: as the record that it is
+    timer        the runs whose step it was are ended        again: they go on as they were
+    told         the customer doesn't learn of the change    again: learns of it
+    customer     held back (`agents/partition/held_back.py`)           again: what has waited is
+    applied waiting      refused, the others that waited are not     again: as the record that it is
+    definition   not live any more                           again: live, unless another version is
+    product      not known any more                          again: known, unless the feed was newer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from agents.commerce.catalogue import Catalogue, UnreadableProduct
+from agents.context import Context, EventRefused
+from agents.customer import actor, size_guard
+from agents.effects import Effect, refused, reported
+from agents.partition.batch import BatchCounts, Place, Poisoned
+from agents.partition.customers import Customers, UnreadableCustomer, stored_form
+from agents.partition.failure_site import RECORD, Doing, Trace
+from agents.partition.held_back import HeldBack
+from agents.partition.namespaces import addressed_to
+from agents.partition.set_aside import Aside
+from agents.partition.timers import Timers
+from agents.workflows.definitions import Definitions, Live
+from schemas.controls import control_record
+from schemas.customer import Customer
+from schemas.dead_letters import refuse
+from schemas.events import RETRY, Event
+from schemas.pending_work import Broadcast, CatalogueChange
+from schemas.records import OutRecord, Record
+from schemas.retry import Retry, decode_retry, encode_retry
+from schemas.set_aside import SetAside
+from schemas.topics import CUSTOMER_EVENTS
+from schemas.validation import Unreadable
+
+INTERNAL_ERROR = "internal_error"
+HELD_BACK = "held_back"
+"""Reasons of dead letters: a defect of ours, and no room for what waits because of one."""
+
+
+class Mending:
+    """The part of `PartitionActors` that deals with what was set aside."""
+
+    _partition: int
+    _now: int
+    _offset: int
+    _aside: Aside
+    _held: HeldBack
+    _doing: Doing
+    _trace: Trace | None
+    _definitions: Definitions
+    _versions: dict[str, str]
+    _followed: set[str]
+    _live: Live
+    _catalogue: Catalogue
+    _changed_products: dict[str, bytes | None]
+    _customers: Customers
+    _timers: Timers
+    _visited: set[bytes]
+    _effects: list[Effect]
+    _counts: BatchCounts
+    _parse: Callable[[Record], Event]
+
+    # What fails before a record is read.
+
+    def _read_catalogue(
+        self, kept: Iterable[tuple[bytes, bytes]], aside: Sequence[SetAside]
+    ) -> Catalogue:
+        begun = [each for each in aside if each.offset <= self._offset]
+        without = {each.name for each in begun if each.what == "product"}
+        try:
+            return Catalogue(kept, without)
+        except UnreadableProduct as error:
+            place = Place(self._offset, "product", error.product_id)
+            raise Poisoned(place, error.__cause__ or error) from error
+
+    def _read_live(self, aside: Sequence[SetAside]) -> Live:
+        for each in aside:
+            if each.what == "definition" and each.offset <= self._offset:
+                self._leave_out(each.name)
+        try:
+            return self._definitions.live(self._versions)
+        except Exception as error:
+            culprit = self._definitions.culprit(self._versions)
+            if culprit is None:
+                raise
+            raise Poisoned(Place(self._offset, "definition", "@".join(culprit)), error) from error
+
+    # Whose fault it was.
+
+    def _do(self, doing: Doing) -> None:
+        self._doing = doing
+        if self._trace is not None:
+            self._trace.step(doing, len(self._effects))
+
+    def _place(self, offset: int, doing: Doing) -> Place:
+        place = Place(offset, *doing)
+        if doing.what in ("timer", "told") and self._aside.error(place) is not None:
+            return Place(offset, "customer", doing.name)  # it can't even be given up
+        return place
+
+    def _prove(self) -> None:
+        """See to it that what the record has led to can be written, if that is asked for."""
+        if self._trace is None:
+            return
+        for key, doing in self._trace.touched.items():
+            self._doing = doing
+            stored_form(self._customers.get(key))
+        for number in range(self._trace.start, len(self._effects)):
+            self._doing = self._trace.of_effect(number)
+            _ = self._effects[number].record
+
+    def place_of_effect(self, number: int) -> Place:
+        """Return where an effect comes from, by its number; the last record was proved."""
+        assert self._trace is not None
+        return self._place(self._offset - 1, self._trace.of_effect(number))
+
+    def place_of_state(self, key: bytes) -> Place:
+        """Return what has led to the state of a customer; the last record was proved."""
+        assert self._trace is not None
+        return self._place(self._offset - 1, self._trace.touched.get(key, RECORD))
+
+    # Passing over.
+
+    def _pass_over(self, record: Record, context: Context) -> None:
+        """Do without what is set aside from this record on."""
+        for place in self._aside.beginning(record.offset):
+            if place.what == "customer":
+                self._held.hold(place.name.encode(), place)
+                retry, text = Retry(customer=place.name), "a customer is held back"
+            elif place.what == "definition":
+                self._leave_out(place.name)
+                self._live = context.live = self._definitions.live(self._versions)
+                retry, text = Retry(definition=place.name), f"{place.name} is not live any more"
+            else:
+                retry, text = self._forget_product(place.name), "a product is not known any more"
+            self._report(record.offset, text, place.error, retry)
+
+    def _leave_out(self, name: str) -> None:
+        id_, _, version = name.rpartition("@")
+        if self._versions.get(id_) == version:
+            del self._versions[id_]
+
+    def _forget_product(self, id_: str) -> Retry:
+        stored = self._catalogue.remove(id_) or self._kept_product(id_)
+        self._changed_products[id_] = None
+        return Retry(product=stored or b"")
+
+    def _report(
+        self, offset: int, text: str, error: str, retry: Retry, reason: str = INTERNAL_ERROR
+    ) -> None:
+        """Write the dead letter of a place that isn't a record of its own."""
+        key = retry.customer.encode() or None
+        control = control_record(RETRY, encode_retry(retry))._replace(key=key)
+        record = Record(CUSTOMER_EVENTS, self._partition, offset, self._now, *control)
+        self._refuse(record, reason, f"{text}: {error}", reported)
+
+    def _refuse(
+        self,
+        record: Record,
+        reason: str,
+        detail: str,
+        effect: Callable[[OutRecord], Effect] = refused,
+    ) -> None:
+        letter = refuse(record, reason=reason, detail=detail, time=self._now)
+        self._effects.append(effect(letter))
+        self._counts.refused[reason] += 1
+
+    # Customers who are held back.
+
+    def _let_wait(self, event: Event, key: bytes, record: Record) -> None:
+        if self._held.includes(key, record.offset):
+            self._counts.events[event.type, "repeated"] += 1
+        elif self._held.wait(key, record):
+            self._counts.events[event.type, "waiting"] += 1
+        else:
+            text = "the customer is held back, and no more events can wait"
+            self._refuse(record, HELD_BACK, text)
+
+    def _begins_anew(self, event: Event, key: bytes) -> bool:
+        """Whether an erasure ends it: what is kept and what waits are to be forgotten anyway."""
+        if event.type not in actor.ERASES:
+            return False
+        self._held.release(key, CUSTOMER_EVENTS, self._partition)
+        self._customers.begin_anew(key)
+        return True
+
+    def _release(self, key: bytes, retry: Retry, record: Record, context: Context) -> None:
+        """Apply what has waited, if what is kept can be read now."""
+        if self._aside.error(Place(record.offset, "customer", retry.customer)) is not None:
+            return  # it can't: the customer stays held back
+        self._do(Doing("customer", retry.customer))
+        customer = self._fresh_or_kept(key, retry, record.offset)
+        waiting, damaged = self._held.release(key, CUSTOMER_EVENTS, self._partition)
+        if record.offset <= customer.applied:  # before a crash all this was done
+            self._timers.schedule(key, customer.due())
+            return
+        for offset in damaged:
+            lost = Record(CUSTOMER_EVENTS, self._partition, offset, self._now, key, None)
+            self._refuse(lost, INTERNAL_ERROR, "what is kept of this event can't be read")
+        applied = customer.applied
+        for each in waiting:
+            if each.offset <= applied:
+                continue  # ahead of the log already when a crash came and the next could not read
+            self._do(Doing("waiting", str(each.offset)))
+            self._apply_late(customer, each, record.offset, context)
+        self._do(Doing("customer", retry.customer))
+        self._note_change(key, customer, record.offset)
+        self._timers.schedule(key, customer.due())
+
+    def _fresh_or_kept(self, key: bytes, retry: Retry, offset: int) -> Customer:
+        try:
+            kept = self._customers.get(key)
+        except UnreadableCustomer:
+            if not retry.afresh:
+                raise
+        else:
+            if not retry.afresh or kept.applied >= offset:
+                return kept
+        return self._customers.begin_anew(key)
+
+    def _apply_late(
+        self, customer: Customer, record: Record, offset: int, context: Context
+    ) -> None:
+        error = self._aside.error(Place(offset, "waiting", str(record.offset)))
+        if error is not None:
+            self._refuse(record, INTERNAL_ERROR, error)
+            return
+        try:
+            event = addressed_to(customer.key, self._parse(record))
+            if event.time is None:
+                event = event._replace(time=record.timestamp)
+            context.size = len(record.value or b"")
+            new = size_guard.receive(customer, event, context)
+        except (Unreadable, EventRefused) as refusal:
+            self._refuse(record, refusal.reason, refusal.detail)
+            return
+        self._counts.events[event.type, "applied" if new else "repeated"] += 1
+
+    # Trying again.
+
+    def _try_again(self, record: Record, context: Context) -> Broadcast | None:
+        """Try again what a control record names; return what many customers are to be told of."""
+        try:
+            retry = decode_retry(record.value)
+        except ValueError as error:
+            raise EventRefused("invalid_event", str(error)[:200]) from None
+        if retry.definition:
+            self._make_live_again(retry.definition, context)
+        elif retry.product:
+            if (id_ := self._catalogue.restore(retry.product, record.offset)) is not None:
+                self._changed_products[id_] = None
+        elif retry.customer:
+            self._try_customer_again(retry, record, context)
+        elif retry.news or retry.workflows:
+            return Broadcast(record.offset, self._now, retry.news, retry.workflows)
+        return None
+
+    def _make_live_again(self, name: str, context: Context) -> None:
+        id_, _, version = name.rpartition("@")
+        if id_ not in self._versions:
+            versions = {**self._versions, id_: version}
+            self._live = context.live = self._definitions.live(versions)
+            self._versions = versions
+            self._note_followed()
+
+    def _note_followed(self) -> None:
+        """Runs of these may go by the live version from now on.
+
+        By what was live in this log and by nothing else that is published, so that the same
+        tellings wait wherever it is read.
+        """
+        follows = self._definitions.follows
+        self._followed.update(
+            id_ for id_, version in self._versions.items() if follows(id_, version)
+        )
+
+    def _try_customer_again(self, retry: Retry, record: Record, context: Context) -> None:
+        key = retry.customer.encode()
+        bare = retry in (Retry(customer=retry.customer), Retry(retry.customer, afresh=True))
+        if key in self._held.customers:
+            if bare:
+                self._release(key, retry, record, context)
+            else:
+                self._refuse(record, HELD_BACK, "the customer is held back: try that again first")
+            return
+        if bare:
+            return
+        customer = self._customers.get(key)
+        if record.offset <= customer.applied and key not in self._visited:
+            return
+
+        def taking() -> bool:
+            changed = actor.take_up(customer, retry, context)
+            return self._take_in(customer, self._now, retry.news, retry.follow, context) or changed
+
+        try:
+            if size_guard.take_in(customer, len(record.value or b""), context, taking):
+                self._note_change(key, customer, record.offset)
+        except EventRefused as error:
+            self._refuse(record, error.reason, error.detail)
+
+    def _take_in(
+        self,
+        customer: Customer,
+        time: int,
+        news: Sequence[CatalogueChange],
+        follows: bool,
+        context: Context,
+    ) -> bool:
+        """Tell a customer of changes that the feed brought at `time`, and of other versions."""
+        changed = follows and actor.follow(customer, context)
+        if news:
+            changed |= actor.products_changed(customer, news, time, context)
+        return changed
+
+    # What PartitionActors has.
+
+    def _note_change(self, key: bytes, customer: Customer, offset: int) -> None:
+        raise NotImplementedError
+
+    def _kept_product(self, id_: str) -> bytes | None:
+        raise NotImplementedError

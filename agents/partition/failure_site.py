@@ -1,0 +1,41 @@
+"""Which customer, timer or record it was, when something that was decided can't be written."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from schemas.set_aside import What
+
+
+class Doing(NamedTuple):
+    """What is being done at a record."""
+
+    what: What
+    name: str = ""
+
+
+RECORD = Doing("record")
+"""The record itself is being applied."""
+
+
+class Trace:
+    """What was done at one record, in order, and how far the effects had come each time."""
+
+    def __init__(self, effects: int) -> None:
+        """`effects`: how many there were before the record."""
+        self.start = effects
+        self._steps = [(effects, RECORD)]
+        self.touched: dict[bytes, Doing] = {}
+        """Customers who were changed, and by what last."""
+
+    def step(self, doing: Doing, effects: int) -> None:
+        """Something else is done from now on."""
+        self._steps.append((effects, doing))
+
+    def touch(self, key: bytes) -> None:
+        """A customer has been changed by what is being done."""
+        self.touched[key] = self._steps[-1][1]
+
+    def of_effect(self, number: int) -> Doing:
+        """Return what has led to an effect, by its number."""
+        return next(doing for begun, doing in reversed(self._steps) if begun <= number)

@@ -1,0 +1,1 @@
+"""What may be asked of a customer: fields, conditions, segments, scores, and local time."""

@@ -1,0 +1,244 @@
+"""Conditions as functions over a customer: compiled and checked when a definition is read.
+
+A mistake in a condition is an error that names the field, the value and what is possible, and never
+a silent false. A condition that has been compiled answers for every customer: nothing raises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+from urllib.parse import quote
+
+from agents.rules.comparisons import Wrong, compile_test
+from agents.rules.evaluation import Subject
+from agents.rules.expressions import WrongExpression, compile_expression
+from agents.rules.fields import Field, Part, Vocabulary
+from agents.rules.values import spoken_amount, written
+from schemas.bounds import cut
+from schemas.definitions.conditions import Condition, Test
+from schemas.stored import NEVER
+
+__all__ = ["CompiledCondition", "ConditionMistake", "Subject", "check_text", "compile_condition",
+           "fill", "find_date", "read_field"]  # fmt: skip
+
+_NAMED = re.compile(r"\{([a-z_][\w.-]*)\}")
+_OPEN = Vocabulary()
+
+FILLED_BYTES = 20_000
+"""Of a text with what its fields are; a mail's longest paragraph is a tenth of it."""
+
+
+class ConditionMistake(ValueError):
+    """Something in a condition that can't be meant."""
+
+    def __init__(self, path: str, message: str) -> None:
+        """`path`: where in the condition, such as `any.0.orders.cout`."""
+        super().__init__(message)
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledCondition:
+    """A condition, compiled."""
+
+    holds: Callable[[Subject], bool]
+    reads: frozenset[str]
+    """Names of the fields that it reads."""
+    parts: frozenset[Part]
+    """Of what is known; as long as none of them changes, only time changes the answer."""
+    changes: tuple[Callable[[Subject], int], ...] = ()
+    unforeseen: frozenset[str] = frozenset()
+    """Fields in an expression that change with time, nobody can tell when."""
+
+    def __call__(self, subject: Subject) -> bool:
+        """Return whether it holds."""
+        return self.holds(subject)
+
+    def changes_at(self, subject: Subject) -> int:
+        """Return the earliest instant (ms) after now at which time alone may change the answer;
+        NEVER when it can't."""
+        earliest = NEVER
+        for changes in self.changes:  # not a generator: this runs at each event
+            earliest = min(earliest, changes(subject))
+        return earliest
+
+
+def compile_condition(
+    condition: Condition, vocabulary: Vocabulary, *, about: str = ""
+) -> CompiledCondition:
+    """Return the condition as a function. Raises ConditionMistake.
+
+    `about`: the occurrence, or another trigger key, whose properties are `event.…`.
+    """
+    parts = [*_own_parts(condition, vocabulary, about)]
+    parts += _compiled(condition.all_, vocabulary, about, "all")
+    some = _compiled(condition.any_, vocabulary, about, "any")
+    if some:
+        parts.append(_merged(_any_of([check.holds for check in some]), some))
+    if condition.not_ is not None:
+        (negated,) = _compiled([condition.not_], vocabulary, about, "not")
+        holds = negated.holds
+        parts.append(_merged(lambda subject: not holds(subject), [negated]))
+    return _all(parts)
+
+
+def read_field(name: str, subject: Subject) -> Any:
+    """Return what a field is at the moment; None, or an empty text, when it isn't known."""
+    field = _OPEN.find(name)
+    return None if field is None else field.read(subject)
+
+
+def find_date(name: str, vocabulary: Vocabulary, *, about: str = "", path: str = "date") -> Field:
+    """Return a field that is a date or an instant. Raises ConditionMistake."""
+    field = _find(name, vocabulary, about, path)
+    if field.type not in ("date", "instant", "any"):
+        raise ConditionMistake(path, f"{name} is neither a date nor a point in time")
+    return field
+
+
+def fill(
+    text: str, subject: Subject, *, whole: bool = False, language: str = "", link: bool = False
+) -> str:
+    """Replace each `{field}` by what it is, by nothing when that isn't known.
+
+    `whole`: return an empty text when any of them isn't known; `category:` is no tag.
+    `language`: of a text for people to read, who write amounts in their own way. `link`: the text
+    is an address, and what it names becomes a part of that, if it isn't the whole of it.
+    """
+    if "{" not in text:
+        return cut(text, FILLED_BYTES)
+    values = {name: _written(name, subject, language) for name in _NAMED.findall(text)}
+    if link and not _NAMED.fullmatch(text):
+        values = {name: quote(value, safe="") for name, value in values.items()}
+    if whole and not all(values.values()):
+        return ""
+    return cut(_NAMED.sub(lambda match: values[match[1]], text), FILLED_BYTES)
+
+
+def check_text(text: str, vocabulary: Vocabulary, *, about: str = "", path: str = "") -> None:
+    """See that the fields that a text names exist. Raises ConditionMistake."""
+    for name in _NAMED.findall(text):
+        _find(name, vocabulary, about, path)
+
+
+def _written(name: str, subject: Subject, language: str) -> str:
+    field = _OPEN.find(name)
+    if field is None:
+        return ""
+    value = field.read(subject)
+    if language and isinstance(value, Decimal):
+        return spoken_amount(value, language)
+    return written(value, field.type, subject.customer.profile.zone)
+
+
+def _own_parts(
+    condition: Condition, vocabulary: Vocabulary, about: str
+) -> Iterable[CompiledCondition]:
+    for name, test in condition.fields.items():
+        yield _compiled_test(name, test, vocabulary, about)
+    if condition.cel:
+        yield _compiled_expression(condition.cel, vocabulary, about)
+
+
+def _compiled(
+    conditions: Iterable[Condition], vocabulary: Vocabulary, about: str, path: str
+) -> list[CompiledCondition]:
+    checks = []
+    for number, each in enumerate(conditions):
+        try:
+            checks.append(compile_condition(each, vocabulary, about=about))
+        except ConditionMistake as mistake:
+            place = path if path == "not" else f"{path}.{number}"
+            raise ConditionMistake(f"{place}.{mistake.path}", str(mistake)) from None
+    return checks
+
+
+def _compiled_test(name: str, test: Test, vocabulary: Vocabulary, about: str) -> CompiledCondition:
+    field = _find(name, vocabulary, about, name)
+    try:
+        question = compile_test(field, test)
+    except Wrong as wrong:
+        raise ConditionMistake(name, f"{name}: {wrong}") from None
+    changes = () if question.changes is None else (question.changes,)
+    return CompiledCondition(question.holds, frozenset({name}), frozenset({field.part}), changes)
+
+
+def _compiled_expression(text: str, vocabulary: Vocabulary, about: str) -> CompiledCondition:
+    try:
+        holds, fields = compile_expression(text, vocabulary, about)
+    except WrongExpression as wrong:
+        raise ConditionMistake("cel", f"cel: {wrong}") from None
+    unforeseen = {field.name for field in fields if field.flows or field.name == "now.time"}
+    return CompiledCondition(
+        holds,
+        frozenset(field.name for field in fields),
+        frozenset(field.part for field in fields),
+        tuple(_stepwise(field) for field in fields if field.changes and not field.flows),
+        frozenset(unforeseen),
+    )
+
+
+def _stepwise(field: Field) -> Callable[[Subject], int]:
+    changes = field.changes
+    return lambda subject: NEVER if changes is None else changes(subject, ())
+
+
+def _find(name: str, vocabulary: Vocabulary, about: str, path: str) -> Field:
+    field = vocabulary.find(name, about)
+    if field is None:
+        raise ConditionMistake(path, f"no such field: {name}{vocabulary.near(name, about)}")
+    return field
+
+
+def _merged(
+    holds: Callable[[Subject], bool], checks: Iterable[CompiledCondition]
+) -> CompiledCondition:
+    checks = list(checks)
+    return CompiledCondition(
+        holds,
+        frozenset().union(*(check.reads for check in checks)),
+        frozenset().union(*(check.parts for check in checks)),
+        tuple(changes for check in checks for changes in check.changes),
+        frozenset().union(*(check.unforeseen for check in checks)),
+    )
+
+
+def _all(checks: list[CompiledCondition]) -> CompiledCondition:
+    """All have to hold. As long as one doesn't that time can't change, time changes nothing."""
+    merged = _merged(_all_of([check.holds for check in checks]), checks)
+    steady = [check.holds for check in checks if not check.changes]
+    if not merged.changes or not steady:
+        return merged
+    others_hold = _all_of(steady)
+
+    def changes(subject: Subject) -> int:
+        return merged.changes_at(subject) if others_hold(subject) else NEVER
+
+    return replace(merged, changes=(changes,))
+
+
+def _all_of(parts: list[Callable[[Subject], bool]]) -> Callable[[Subject], bool]:
+    if len(parts) == 1:
+        return parts[0]
+
+    def holds(subject: Subject) -> bool:
+        for part in parts:  # noqa: SIM110  # a generator takes twice as long, and this runs at each event
+            if not part(subject):
+                return False
+        return True
+
+    return holds
+
+
+def _any_of(parts: list[Callable[[Subject], bool]]) -> Callable[[Subject], bool]:
+    def holds(subject: Subject) -> bool:
+        for part in parts:  # noqa: SIM110  # as above
+            if part(subject):
+                return True
+        return False
+
+    return holds

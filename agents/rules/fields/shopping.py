@@ -1,0 +1,373 @@
+"""Fields that say what the customer has looked at, put into the cart and bought."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import partial
+from operator import attrgetter
+from typing import Any
+
+from agents.rules.evaluation import Subject
+from agents.rules.fields.field import Field, FieldType, Read
+from agents.rules.threshold import early, exact
+from schemas.customer import Customer
+from schemas.customer.shopping import Bought, LineItem, Order
+from schemas.stored import NEVER
+
+DAY = 86_400_000
+MONTH = 30.4375 * DAY
+"""Of a year of 365.25 days the twelfth part."""
+_SPENT_SPAN = 30 * DAY
+
+
+def fields() -> Iterator[Field]:
+    """Yield the fields of this room."""
+    yield from _cart()
+    yield from _orders_in_numbers()
+    yield from _orders_per_month()
+    yield from _latest_order()
+    yield from _bought()
+    yield from _interests()
+
+
+def _cart() -> Iterator[Field]:
+    def of(name: str, type_: FieldType, read: Read, about: str) -> Field:
+        return Field(f"cart.{name}", type_, "cart", read, about)
+
+    yield of(
+        "items",
+        "number",
+        lambda s: sum(line.quantity for line in s.customer.cart.lines),
+        "pieces in the cart",
+    )
+    yield of("total", "money", lambda s: s.customer.cart.total(), "value of what lies in it")
+    yield of("currency", "text", lambda s: s.customer.cart.currency, "its currency: EUR")
+    yield of("products", "texts", _of_cart("product_id"), "ids of the products in it")
+    yield of("categories", "texts", _of_cart("category"), "their categories")
+    yield of("brands", "texts", _of_cart("brand"), "their brands")
+    yield of(
+        "changed",
+        "instant",
+        lambda s: s.customer.cart.changed or None,
+        "when it was changed last; with `cart.items` above 0: since when it is left",
+    )
+    yield of(
+        "number",
+        "number",
+        lambda s: s.customer.cart.number,
+        "carts that the customer has had before this one",
+    )
+    yield of(
+        "step",
+        "text",
+        lambda s: s.customer.cart.step,
+        "how far its checkout has come: `started`, or the step that the shop named last",
+    )
+
+
+def _orders_in_numbers() -> Iterator[Field]:
+    def of(name: str, type_: FieldType, read: Read, about: str) -> Field:
+        return Field(f"orders.{name}", type_, "orders", read, about)
+
+    yield of("count", "number", lambda s: s.customer.statistics.count, "orders ever")
+    yield of("items", "number", lambda s: s.customer.statistics.items, "pieces bought ever")
+    yield of(
+        "currency",
+        "text",
+        lambda s: _currency(s.customer),
+        "currency of the last order; all sums are of the orders in it",
+    )
+    yield of("spent", "money", lambda s: spent(s.customer), "sum of all orders, before refunds")
+    yield of("refunded", "money", lambda s: _refunded(s.customer), "sum of all refunds")
+    yield of(
+        "net", "money", lambda s: spent(s.customer) - _refunded(s.customer), "spent less refunded"
+    )
+    yield of("average", "money", _average, "average order value")
+    yield of("largest", "money", _largest, "value of the largest order")
+    yield of("refunds", "number", lambda s: s.customer.statistics.refunds, "how many refunds")
+    yield of(
+        "first",
+        "instant",
+        lambda s: s.customer.statistics.first or None,
+        "when the first order was placed",
+    )
+    yield of(
+        "last",
+        "instant",
+        lambda s: s.customer.statistics.last or None,
+        "when the last order was placed",
+    )
+    yield of(
+        "interval",
+        "number",
+        _interval,
+        "days between two orders, on average; unknown before the second",
+    )
+    yield of(
+        "with_coupon",
+        "number",
+        lambda s: s.customer.purchases.with_coupon,
+        "orders with a code or a discount",
+    )
+    yield of("coupon_share", "number", _coupon_share, "share of these, 0 to 1")
+
+
+def _orders_per_month() -> Iterator[Field]:
+    yield Field(
+        "orders.per_month",
+        "number",
+        "orders",
+        _per_month,
+        "orders a month since the first one; in the first month their count",
+        changes=_per_month_changes,
+        flows=True,
+    )
+    yield Field(
+        "orders.spent_per_month",
+        "number",
+        "orders",
+        _spent_per_month,
+        "spent a month since the first order; in the first month the sum",
+        changes=_spent_per_month_changes,
+        flows=True,
+    )
+    yield Field(
+        "orders.spent_30d",
+        "money",
+        "orders",
+        _spent_lately,
+        "spent in the last 30 days, of the last 20 orders",
+        changes=_spent_lately_changes,
+    )
+    yield Field(
+        "orders.best_month",
+        "money",
+        "orders",
+        _best_month,
+        "spent in the best calendar month of the last 24 with orders",
+    )
+    yield Field(
+        "orders.months",
+        "numbers",
+        "orders",
+        _months,
+        "months of the year (1 to 12) in which the customer has ordered",
+    )
+
+
+def _latest_order() -> Iterator[Field]:
+    def of(name: str, type_: FieldType, read: Callable[[Order], Any], about: str) -> Field:
+        empty: Any = {"text": "", "texts": ()}.get(type_)
+        return Field(f"orders.{name}", type_, "orders", partial(_of_last, read, empty), about)
+
+    yield of("last_total", "money", attrgetter("total"), "value of the last order")
+    yield of(
+        "last_status",
+        "text",
+        attrgetter("status"),
+        "completed, shipped, delivered, cancelled or refunded",
+    )
+    yield of(
+        "last_products", "texts", partial(texts_of, "product_id"), "products of the last order"
+    )
+    yield of("last_categories", "texts", partial(texts_of, "category"), "their categories")
+
+
+def _bought() -> Iterator[Field]:
+    def of(name: str, type_: FieldType, read: Read, about: str) -> Field:
+        return Field(f"orders.{name}", type_, "orders", read, about)
+
+    yield of(
+        "products",
+        "texts",
+        lambda s: s.customer.purchases.products,
+        "products bought, the latest 100",
+    )
+    yield of(
+        "categories",
+        "texts",
+        lambda s: s.customer.purchases.categories,
+        "categories bought, the latest 40",
+    )
+    yield of(
+        "brands", "texts", lambda s: s.customer.purchases.brands, "brands bought, the latest 40"
+    )
+    yield of(
+        "payment_methods",
+        "texts",
+        lambda s: s.customer.purchases.payment_methods,
+        "payment methods used",
+    )
+    yield of(
+        "payment_method",
+        "text",
+        lambda s: _favourite(s.customer.purchases.payment_methods),
+        "the one that was used most often, of equals the latest",
+    )
+    yield of(
+        "category",
+        "text",
+        lambda s: _favourite(s.customer.purchases.categories),
+        "the category in most orders, of equals the latest",
+    )
+
+
+def _interests() -> Iterator[Field]:
+    def of(name: str, type_: FieldType, read: Read, about: str) -> Field:
+        return Field(f"interests.{name}", type_, "interests", read, about)
+
+    yield of(
+        "products",
+        "texts",
+        lambda s: s.customer.interests,
+        "products looked at or wished for, the latest 50",
+    )
+    yield of("categories", "texts", _interesting_categories, "their categories")
+    yield of("repeated", "texts", _repeated, "those looked at more than once")
+    yield of("most_views", "number", _most_views, "how often one product was looked at, at most 10")
+    yield of("wished", "texts", _wished, "products on the wish list")
+    # Reads what was bought as well: orders say that they change interests too.
+    yield of("not_bought", "texts", _not_bought, "products looked at and never bought")
+
+
+def texts_of(name: str, about: Order | Iterable[LineItem]) -> list[str]:
+    """Return the different texts that the lines have under `name`, without the empty one."""
+    lines = about.lines if isinstance(about, Order) else about
+    return list(dict.fromkeys(text for line in lines if (text := getattr(line, name))))
+
+
+def spent(customer: Customer) -> Decimal:
+    """Return the sum of all orders in the currency of the last one."""
+    return customer.statistics.spent.get(_currency(customer), Decimal(0))
+
+
+def _of_cart(name: str) -> Read:
+    return lambda subject: texts_of(name, subject.customer.cart.lines)
+
+
+def _of_last(read: Callable[[Order], Any], empty: Any, subject: Subject) -> Any:
+    orders = subject.customer.orders
+    return read(orders[-1]) if orders else empty
+
+
+def _currency(customer: Customer) -> str:
+    if customer.orders:
+        return customer.orders[-1].currency
+    return next(iter(customer.statistics.spent), "")
+
+
+def _refunded(customer: Customer) -> Decimal:
+    return customer.statistics.refunded.get(_currency(customer), Decimal(0))
+
+
+def _average(subject: Subject) -> Decimal | None:
+    customer = subject.customer
+    count = customer.purchases.counts.get(_currency(customer), customer.statistics.count)
+    return spent(customer) / count if count > 0 else None
+
+
+def _largest(subject: Subject) -> Decimal | None:
+    return subject.customer.purchases.largest.get(_currency(subject.customer))
+
+
+def _interval(subject: Subject) -> float | None:
+    numbers = subject.customer.statistics
+    return (numbers.last - numbers.first) / DAY / (numbers.count - 1) if numbers.count > 1 else None
+
+
+def _coupon_share(subject: Subject) -> float | None:
+    count = subject.customer.statistics.count
+    return min(1.0, subject.customer.purchases.with_coupon / count) if count > 0 else None
+
+
+def _months_since_first(subject: Subject) -> float:
+    return max(1.0, (subject.now - subject.customer.statistics.first) / MONTH)
+
+
+def _per_month(subject: Subject) -> float:
+    return subject.customer.statistics.count / _months_since_first(subject)
+
+
+def _spent_per_month(subject: Subject) -> float:
+    return float(spent(subject.customer)) / _months_since_first(subject)
+
+
+def _per_month_changes(subject: Subject, thresholds: Sequence[float]) -> int:
+    return _thins_out(subject, subject.customer.statistics.count, _per_month, thresholds)
+
+
+def _spent_per_month_changes(subject: Subject, thresholds: Sequence[float]) -> int:
+    return _thins_out(subject, float(spent(subject.customer)), _spent_per_month, thresholds)
+
+
+def _thins_out(
+    subject: Subject, total: float, read: Callable[[Subject], float], thresholds: Sequence[float]
+) -> int:
+    """Nothing comes, so what there is spreads over ever more months."""
+    first, earliest = subject.customer.statistics.first, NEVER
+    if not first or total <= 0:
+        return NEVER
+    for threshold in thresholds:
+        if 0 < threshold <= total:
+            near = first + MONTH * total / threshold
+            passed = early(near, subject.now)
+            if passed is None:
+                then = partial(_then, read, subject)
+                passed = exact(then, subject.now, threshold, near)
+            earliest = min(earliest, passed)
+    return earliest
+
+
+def _then(read: Callable[[Subject], float], subject: Subject, time: int) -> float:
+    return read(subject._replace(now=time))
+
+
+def _lately(subject: Subject) -> list[Order]:
+    currency = _currency(subject.customer)
+    since = subject.now - _SPENT_SPAN
+    return [o for o in subject.customer.orders if o.time > since and o.currency == currency]
+
+
+def _spent_lately(subject: Subject) -> Decimal:
+    return sum((order.total for order in _lately(subject)), Decimal(0))
+
+
+def _spent_lately_changes(subject: Subject, thresholds: Sequence[float]) -> int:
+    return min((order.time + _SPENT_SPAN for order in _lately(subject)), default=NEVER)
+
+
+def _best_month(subject: Subject) -> Decimal | None:
+    currency = _currency(subject.customer)
+    months = subject.customer.purchases.months.values()
+    return max((m.spent[currency] for m in months if currency in m.spent), default=None)
+
+
+def _months(subject: Subject) -> list[int]:
+    return sorted({int(month[5:]) for month in subject.customer.purchases.months})
+
+
+def _favourite(bought: Mapping[str, Bought]) -> str:
+    return max(bought, key=lambda name: (bought[name].orders, bought[name].last), default="")
+
+
+def _interesting_categories(subject: Subject) -> Collection[str]:
+    return {each.category for each in subject.customer.interests.values() if each.category}
+
+
+def _repeated(subject: Subject) -> list[str]:
+    return [name for name, each in subject.customer.interests.items() if len(each.times) > 1]
+
+
+def _most_views(subject: Subject) -> int:
+    return max((len(each.times) for each in subject.customer.interests.values()), default=0)
+
+
+def _wished(subject: Subject) -> list[str]:
+    return [name for name, each in subject.customer.interests.items() if each.wished]
+
+
+def _not_bought(subject: Subject) -> list[str]:
+    bought = subject.customer.purchases.products
+    interests = subject.customer.interests.items()
+    return [name for name, each in interests if each.times and name not in bought]

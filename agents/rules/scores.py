@@ -1,0 +1,236 @@
+"""Scores (S03, S04): points for what a customer does, by event type and by rules.
+
+What they are worth is arithmetic (`agents/rules/decay.py`). Here they are given, other bands
+announced, and those workflows told that wait for a threshold.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from agents.context import Context, DomainEvent
+from agents.effects import signal
+from agents.rules import decay
+from agents.rules.conditions import CompiledCondition, ConditionMistake, compile_condition
+from agents.rules.event_properties import Properties
+from agents.rules.fields import Vocabulary
+from agents.rules.validation_errors import Mistakes, ValidationIssue
+from schemas.customer import Customer
+from schemas.customer.person import RULES_KEPT, SCORES_KEPT, Score
+from schemas.definitions.scoring import Rule, Scoring
+from schemas.events import Event
+from schemas.made import made
+from schemas.signals import ScoreChanged
+
+
+class Scale(NamedTuple):
+    """By what a score is measured, at hand for each event."""
+
+    scoring: Scoring
+    half_life: int | None
+    floors: tuple[float, ...]
+    """Of the bands after the first, which begins at 0."""
+    bands: tuple[str, ...]
+
+    def band(self, value: float) -> str:
+        """Return in which band a value lies; empty when there are none."""
+        return self.bands[bisect_right(self.floors, value)] if self.bands else ""
+
+
+def scale(scoring: Scoring) -> Scale:
+    """Return by what a score is measured."""
+    floors = tuple(band.at_least for band in scoring.bands[1:])
+    return Scale(scoring, scoring.half_life, floors, tuple(band.name for band in scoring.bands))
+
+
+class Scored(NamedTuple):
+    """What events of one type count in one score."""
+
+    scale: Scale
+    points: float
+    rules: tuple[tuple[Rule, CompiledCondition | None], ...]
+
+
+def compile_scoring(scoring: Scoring, vocabulary: Vocabulary) -> Mapping[str, Scored]:
+    """Return what counts by event type. Raises Mistakes."""
+    mistakes: list[ValidationIssue] = []
+    rules: dict[str, list[tuple[Rule, CompiledCondition | None]]] = {}
+    for number, rule in enumerate(scoring.rules):
+        check = None
+        if rule.where is not None:
+            try:
+                check = compile_condition(rule.where, vocabulary, about=rule.on)
+            except ConditionMistake as mistake:
+                mistakes.append(
+                    ValidationIssue(f"rules.{number}.where.{mistake.path}", str(mistake))
+                )
+        rules.setdefault(rule.on, []).append((rule, check))
+    if mistakes:
+        raise Mistakes(mistakes)
+    measure = scale(scoring)
+    return {
+        type_: Scored(measure, scoring.points.get(type_, 0.0), tuple(rules.get(type_, ())))
+        for type_ in scoring.points.keys() | rules.keys()
+    }
+
+
+def by_event(compiled: Iterable[Mapping[str, Scored]]) -> Mapping[str, tuple[Scored, ...]]:
+    """Return what counts in any of several scores, by event type."""
+    found: dict[str, tuple[Scored, ...]] = {}
+    for each in compiled:
+        for type_, scored in each.items():
+            found[type_] = (*found.get(type_, ()), scored)
+    return found
+
+
+def score(
+    customer: Customer, event: Event, counted: Iterable[Scored], time: int, context: Context
+) -> None:
+    """Add the points of an event that happened at `time` (ms) to every score that counts it."""
+    for measure, points, rules in counted:
+        lasting: Sequence[str] = ()
+        if rules:
+            sources = context.live.definitions.recognition.sources
+            shop = sources.shop(event.source) if sources.shops else ""
+            subject = context.subject(customer, event=Properties(event.data), shop=shop)
+            for rule, check in rules:
+                if check is None or check.holds(subject):
+                    if rule.within is None:
+                        points += rule.add  # noqa: PLW2901  # the sum is what this event is worth
+                    else:
+                        lasting = (*lasting, rule.id)
+        if points or lasting:
+            name = measure.scoring.id
+            _change(customer, name, measure, points, lasting, time, event.id, context)
+
+
+def give(customer: Customer, name: str, points: float, cause: str, context: Context) -> None:
+    """Add points that a workflow gives. `cause` is an id of what gives them."""
+    scoring = context.live.scorings.get(name)
+    measure = None if scoring is None else scale(scoring)
+    _change(customer, name, measure, points, (), context.now, cause, context)
+
+
+def adopt(customer: Customer, visitor: Customer, context: Context) -> None:
+    """Add the scores of a visitor who turned out to be this customer, and tell what that changes
+    as if the customer had earned them now."""
+    for name, earned in ((decay.ENGAGEMENT, visitor.engagement), *visitor.scores.items()):
+        scoring = context.live.scorings.get(name)
+        own = None
+        if scoring is not None or name != decay.ENGAGEMENT:
+            own = _own(customer, name, context)
+        if own is None:
+            continue
+        if scoring is None:
+            decay.adopt(own, earned, None)
+            _fit(own)
+            continue
+        before = decay.value(own, scoring, context.now)
+        decay.adopt(own, earned, scoring.half_life)
+        _fit(own)
+        _settle(customer, own, scale(scoring), own.time, context.cause, context)
+        tell(name, before, decay.value(own, scoring, context.now), context.now, context)
+
+
+def _own(customer: Customer, name: str, context: Context) -> Score | None:
+    """Return a score of the customer's to be changed; None when there are too many others.
+
+    One that nobody has defined (any more) gives way to one that is.
+    """
+    if name == decay.ENGAGEMENT:
+        return customer.engagement
+    kept = customer.scores.get(name)
+    if kept is not None:
+        return kept
+    if len(customer.scores) >= SCORES_KEPT:
+        gone = [each for each in customer.scores if each not in context.live.scorings]
+        if not gone or name not in context.live.scorings:
+            return None
+        del customer.scores[min(gone, key=lambda each: (customer.scores[each].time, each))]
+    customer.scores[name] = Score()
+    return customer.scores[name]
+
+
+def _fit(score: Score) -> None:
+    """Forget when those rules held that held longest ago, as far as there are too many."""
+    while len(score.last) > RULES_KEPT:
+        del score.last[min(score.last, key=lambda rule: (score.last[rule], rule))]
+
+
+def _change(
+    customer: Customer,
+    name: str,
+    measure: Scale | None,
+    points: float,
+    lasting: Iterable[str],
+    time: int,
+    cause: str,
+    context: Context,
+) -> None:
+    """Add points, and those of rules whose points end after a time.
+
+    A score that nobody has defined (any more) keeps what it is worth.
+    """
+    changed = _own(customer, name, context)
+    if changed is None:
+        return
+    thresholds, before = context.live.thresholds.get(name), 0.0
+    if thresholds and measure is not None:
+        before = decay.value(changed, measure.scoring, context.now)
+    if points:
+        decay.add(changed, points, time, None if measure is None else measure.half_life)
+    for rule in lasting:
+        changed.last[rule] = max(changed.last.get(rule, 0), time)
+    if len(changed.last) > RULES_KEPT:
+        _fit(changed)
+    if measure is None:
+        return
+    _settle(customer, changed, measure, time, cause, context)
+    if thresholds:
+        after = decay.value(changed, measure.scoring, context.now)
+        tell(name, before, after, context.now, context)
+
+
+def tell(name: str, before: float, after: float, time: int, context: Context) -> None:
+    """Let workflows know that wait for a threshold which lies between two values."""
+    low, high = (before, after) if before < after else (after, before)
+    thresholds = context.live.thresholds.get(name, ())
+    if bisect_right(thresholds, low) == bisect_right(thresholds, high):
+        return
+    data = {"score": name, "before": before, "after": after, "value": after}
+    context.caused.append(DomainEvent(f"score:{name}", time, data=data))
+
+
+def _settle(
+    customer: Customer, changed: Score, measure: Scale, time: int, cause: str, context: Context
+) -> None:
+    """Say in which band a score is by what it has come to at `time`, if that is another one."""
+    latest = changed.value
+    if changed.last or time > changed.time:
+        latest = decay.value(changed, measure.scoring, max(changed.time, time))
+    band = measure.band(latest)
+    if band != changed.band:
+        _announce(customer, changed, measure.scoring.id, band, cause, context)
+        changed.band = band
+
+
+def _announce(
+    customer: Customer, changed: Score, name: str, band: str, cause: str, context: Context
+) -> None:
+    id_ = f"{cause}:score" if name == decay.ENGAGEMENT else f"{cause}:score:{name}"
+    context.effects.append(
+        signal(
+            made(
+                ScoreChanged,
+                id=id_,
+                time=context.now,
+                customer=customer.key,
+                score=name,
+                value=round(changed.value, 3),
+                band=band,
+                previous_band=changed.band,
+            )
+        )
+    )

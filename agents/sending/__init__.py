@@ -1,0 +1,1 @@
+"""Whether a marketing mail may go now, on what legal basis, and what the mailer is told to send."""

@@ -1,0 +1,129 @@
+"""What a mail knows of a cart, an order and what lies in them.
+
+What the shop's events have said comes first; what they have left out, the feed says. A picture, a
+price or a link is therefore there when either of them knows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from pydantic import JsonValue
+
+from agents.commerce.catalogue import Catalogue
+from agents.commerce.recommendations import WORDS_BYTES, describe, url_of
+from schemas.bounds import cut, kept_bytes
+from schemas.customer.shopping import Cart, LineItem, Order
+from schemas.instant import to_rfc3339
+from schemas.money import amount_text
+from schemas.products import Product
+
+SHOWN_ROOM = 200_000
+"""Bytes of all lines of a cart or an order in one mail: 300 lines of six hundred. No mail program
+shows more, and a command has to fit into a record of the log; what comes last is left out."""
+_FEW = 20
+"""Lines that never take more, whatever shop and feed say of them."""
+
+PROGRESS = ("carrier", "tracking_number", "tracking_url", "order_url", "estimated_delivery")
+"""Properties by which an event tells how far an order is."""
+
+
+def cart(shown: Cart, catalogue: Catalogue) -> JsonValue:
+    """Return the cart with what is left of its products; no total while a price is not known."""
+    prices = [_price(line, shown.currency, catalogue.get(line.product_id)) for line in shown.lines]
+    total: Decimal | None = Decimal(0)
+    for line, price in zip(shown.lines, prices, strict=True):
+        total = None if total is None or price is None else total + price * line.quantity
+    return {
+        "id": shown.id,
+        "url": shown.url,
+        "currency": shown.currency,
+        "total": _amount(total),
+        "lines": _as_far_as_they_fit(
+            _line(line, shown.currency, catalogue) | _for_sale(catalogue.get(line.product_id))
+            for line in shown.lines
+        ),
+    }
+
+
+def order(shown: Order, catalogue: Catalogue) -> JsonValue:
+    """Return the order."""
+    return {
+        "id": shown.id,
+        "time": to_rfc3339(shown.time),
+        "url": shown.url,
+        "currency": shown.currency,
+        "total": amount_text(shown.total),
+        "subtotal": _amount(shown.subtotal),
+        "shipping": _amount(shown.shipping),
+        "discount": _amount(shown.discount),
+        "tax": _amount(shown.tax),
+        "estimated_delivery": shown.estimated_delivery,
+        "carrier": shown.carrier,
+        "tracking_number": shown.tracking_number,
+        "tracking_url": shown.tracking_url,
+        "lines": _as_far_as_they_fit(
+            _line(line, shown.currency, catalogue) for line in shown.lines
+        ),
+    }
+
+
+def unknown_order(order_id: str, event: Mapping[str, JsonValue]) -> JsonValue:
+    """Return what an event has said of an order that was placed before we were told of orders."""
+    said = {name: event.get(name) for name in PROGRESS}
+    return {"id": order_id, "url": said.pop("order_url"), **said}
+
+
+def favourite(shown: Order, catalogue: Catalogue) -> JsonValue:
+    """Return the product that a mail names when it can name only one: the dearest, the first of
+    equals."""
+    if not shown.lines:
+        return None
+    line = max(shown.lines, key=lambda line: line.price if line.price is not None else 0)
+    product = catalogue.get(line.product_id)
+    known = {} if product is None else describe(product)
+    return {**known, **_line(line, shown.currency, catalogue), "currency": shown.currency}
+
+
+def _as_far_as_they_fit(lines: Iterable[dict[str, JsonValue]]) -> JsonValue:
+    shown: list[JsonValue] = []
+    taken = 0
+    for line in lines:
+        if len(shown) >= _FEW:
+            taken += kept_bytes(line) if taken else kept_bytes([*shown, line])
+            if taken > SHOWN_ROOM:
+                break
+        shown.append(line)
+    return shown
+
+
+def _line(line: LineItem, currency: str, catalogue: Catalogue) -> dict[str, JsonValue]:
+    product = catalogue.get(line.product_id)
+    return {
+        "product_id": line.product_id,
+        "name": line.name or (cut(product.name, WORDS_BYTES) if product else line.product_id),
+        "price": _amount(_price(line, currency, product)),
+        "quantity": line.quantity,
+        "url": line.url or url_of(product.url if product else None),
+        "image_url": line.image_url or url_of(product.image_url if product else None),
+        "guide_url": url_of(product.guide_url if product else None),
+        "review_url": url_of(product.review_url if product else None),
+    }
+
+
+def _for_sale(product: Product | None) -> dict[str, JsonValue]:
+    """What matters of a product that is not bought yet."""
+    if product is None:
+        return {}
+    return {"stock": product.stock if product.available else 0, "rating": product.rating}
+
+
+def _price(line: LineItem, currency: str, product: Product | None) -> Decimal | None:
+    if line.price is None and product is not None and product.currency == currency:
+        return product.price
+    return line.price
+
+
+def _amount(amount: Decimal | None) -> str | None:
+    return None if amount is None else amount_text(amount)

@@ -1,0 +1,264 @@
+"""The definitions that actors decide by: all published versions, and the ones that are live."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+
+from agents.commerce.coupon_pools import Pool, Pools
+from agents.customer.deduplication import Recognition
+from agents.customer.derived_state import DerivedState
+from agents.customer.visitors import NO_LIMITS, VisitorLimits
+from agents.digests import derived_id
+from agents.rules import scores
+from agents.rules.fields import Vocabulary
+from agents.rules.scores import Scored
+from agents.rules.segments import NO_SEGMENTS, Segmentation, compile_segments
+from agents.workflows import event_plans, triggers
+from agents.workflows.event_plans import EventPlan
+from agents.workflows.program import Program, compile_program
+from agents.workflows.time_triggers import compile_watches
+from schemas.definitions import DEFINITION, AnyDefinition
+from schemas.definitions.scoring import Scoring
+from schemas.definitions.shop import (
+    Campaign,
+    Coupons,
+    CustomField,
+    Fields,
+    Loyalty,
+    Policy,
+    Segments,
+)
+from schemas.definitions.triggers import OnDate, OnInactivity, OnScore
+from schemas.definitions.workflow import Workflow
+from schemas.events import ACTIVE, PAYLOADS
+
+
+class UnknownVersion(LookupError):
+    """A version is named that nobody has published here."""
+
+    def __init__(self, definition: str, version: str) -> None:
+        super().__init__(f"{definition}@{version}")
+        self.definition = definition
+        self.version = version
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowVersion:
+    """A version of a workflow, laid out."""
+
+    workflow: Workflow
+    version: str
+    program: Program
+
+    @property
+    def cause(self) -> str:
+        """What it begins with, in a word or two, for the recipient of a mail who asks why."""
+        return triggers.cause(self.workflow.trigger)
+
+
+class Definitions:
+    """All published versions. Grows while it is in use: a version never changes and never goes."""
+
+    def __init__(
+        self,
+        *,
+        coupon_key: bytes = b"",
+        recognition: Recognition | None = None,
+        limits: VisitorLimits = NO_LIMITS,
+    ) -> None:
+        """`coupon_key` makes generated codes unguessable, `recognition` says how an event that
+        comes again is known, `limits` are those of visitors; every worker has the same."""
+        self.coupon_key = coupon_key
+        self.limits = limits
+        self.recognition = recognition or Recognition()
+        self.listens_to: set[str] = set()
+        """Occurrences that a run of any version has to be told of, and types that lead to them."""
+        self.reviews = False
+        """Whether any change of a customer may move a run of any version."""
+        self.longest_growth = 0
+        """Bytes by which a run of any version may grow at most."""
+        self.unreadable: set[tuple[str, str]] = set()
+        """Published versions that this release can't read."""
+        self._all: dict[tuple[str, str], AnyDefinition] = {}
+        self._workflows: dict[tuple[str, str], WorkflowVersion] = {}
+        self._segmentations: dict[tuple[str, str], Segmentation] = {}
+        self._scored: dict[tuple[str, str], Mapping[str, Scored]] = {}
+        self._pools: defaultdict[str, dict[str, Pool]] = defaultdict(dict)
+
+    def add(self, version: str, content: bytes) -> AnyDefinition:
+        """Add one version from its published JSON. Raises ValueError naming what is wrong.
+
+        Its conditions may name any custom field: those that a shop has change with time, and a run
+        goes on with what it began with. Whoever publishes checks them:
+        `agents/workflows/validation.py`.
+        """
+        definition = DEFINITION.validate_json(content)
+        key = (definition.id, version)
+        if isinstance(definition, Workflow):
+            program = compile_program(definition, Vocabulary())
+            self._workflows[key] = WorkflowVersion(definition, version, program)
+            self.listens_to |= _types(program.listens_to) | program.listens_to
+            self.reviews |= program.reviews
+            self.longest_growth = max(self.longest_growth, program.growth)
+        elif isinstance(definition, Segments):
+            self._segmentations[key] = compile_segments(definition, Vocabulary())
+        elif isinstance(definition, Scoring):
+            self._scored[key] = scores.compile_scoring(definition, Vocabulary())
+        elif isinstance(definition, Coupons):
+            for campaign in definition.campaigns:
+                if campaign.pool:
+                    self._pools[campaign.id][version] = Pool(campaign.pool)
+        self._all[key] = definition
+        return definition
+
+    def __contains__(self, key: tuple[str, str]) -> bool:
+        return key in self._all
+
+    def workflow(self, id_: str, version: str) -> WorkflowVersion:
+        """Return one version of a workflow. Raises UnknownVersion."""
+        try:
+            return self._workflows[id_, version]
+        except KeyError:
+            raise UnknownVersion(id_, version) from None
+
+    def find(self, id_: str, version: str) -> WorkflowVersion | None:
+        """Return one version of a workflow, None when it isn't known."""
+        return self._workflows.get((id_, version))
+
+    def follows(self, id_: str, version: str) -> bool:
+        """Whether runs of this version of a workflow go by the live one."""
+        published = self._workflows.get((id_, version))
+        return published is not None and published.workflow.versions == "live"
+
+    def culprit(self, versions: Mapping[str, str]) -> tuple[str, str] | None:
+        """Return the version because of which `live` fails, the first by id; None if it doesn't."""
+        tried: dict[str, str] = {}
+        for id_, version in sorted(versions.items()):
+            tried[id_] = version
+            try:
+                self.live(tried)
+            except Exception:
+                return id_, version
+        return None
+
+    def pools(self, campaign: str) -> Pools:
+        """Return the lists of codes that a campaign has, or had."""
+        return Pools(self._pools[campaign])
+
+    def live(self, versions: Mapping[str, str]) -> Live:
+        """Return the view on the versions that are live. Raises UnknownVersion."""
+        for key in versions.items():
+            if key not in self:
+                raise UnknownVersion(*key)
+        keys = sorted(versions.items())
+        workflows = [self._workflows[key] for key in keys if key in self._workflows]
+        by_trigger, standing = _by_trigger(workflows), self._standing(keys)
+        scored = scores.by_event(self._scored[key] for key in keys if key in self._scored)
+        live = Live(
+            definitions=self,
+            coupons=versions.get("coupons", ""),
+            plans=event_plans.plans(standing, _types(by_trigger.keys()), scored),
+            by_trigger=by_trigger,
+            thresholds=_thresholds(workflows),
+            workflows={published.workflow.id: published for published in workflows},
+            standing=standing,
+        )
+        for key in keys:
+            _settle_in(live, self._all[key])
+        return live
+
+    def _standing(self, keys: Sequence[tuple[str, str]]) -> DerivedState:
+        if not any(_stands(self._all[key]) for key in keys):
+            return DerivedState()
+        kinds = Scoring | Loyalty  # what fields are read by
+        concerned = [
+            key for key in keys if _stands(self._all[key]) or isinstance(self._all[key], kinds)
+        ]
+        found = [self._segmentations[key] for key in keys if key in self._segmentations]
+        workflows = [self._workflows[key].workflow for key in keys if key in self._workflows]
+        return DerivedState(
+            version=derived_id(*("@".join(key) for key in concerned))[:STANDING_DIGITS],
+            segmentation=found[0] if found else NO_SEGMENTS,
+            watches=compile_watches(workflows),
+        )
+
+
+@dataclass(slots=True)
+class Live:
+    """What new runs begin with, arranged for the hot path."""
+
+    definitions: Definitions
+    plans: Mapping[str, EventPlan] = field(
+        default_factory=lambda: event_plans.plans(DerivedState(), frozenset(), {})
+    )
+    """By event type."""
+    by_trigger: Mapping[str, list[WorkflowVersion]] = field(default_factory=dict)
+    """What may begin a run (see `trigger_key`) → the workflows, in the order in which they may."""
+    workflows: Mapping[str, WorkflowVersion] = field(default_factory=dict)
+    thresholds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Score → thresholds at which it may begin a run, upwards or downwards."""
+    scorings: dict[str, Scoring] = field(default_factory=dict)
+    """Of every score, by name."""
+    policy: Policy | None = None
+    fields: dict[str, CustomField] = field(default_factory=dict)
+    standing: DerivedState = field(default_factory=DerivedState)
+    campaigns: dict[str, Campaign] = field(default_factory=dict)
+    coupons: str = ""
+    """Version of the definition with the campaigns."""
+    loyalty: Loyalty | None = None
+
+
+def _by_trigger(workflows: Iterable[WorkflowVersion]) -> dict[str, list[WorkflowVersion]]:
+    """Of those that something triggers at once the one with the highest priority comes first."""
+    by_trigger: defaultdict[str, list[WorkflowVersion]] = defaultdict(list)
+    for published in workflows:
+        by_trigger[triggers.trigger_key(published.workflow)].append(published)
+    for several in by_trigger.values():
+        several.sort(key=lambda published: (-published.workflow.priority, published.workflow.id))
+    return dict(by_trigger)
+
+
+def _thresholds(workflows: Iterable[WorkflowVersion]) -> dict[str, tuple[float, ...]]:
+    found: defaultdict[str, set[float]] = defaultdict(set)
+    for published in workflows:
+        trigger = published.workflow.trigger
+        if isinstance(trigger, OnScore):
+            found[trigger.score] |= {
+                each for each in (trigger.above, trigger.below) if each is not None
+            }
+    return {name: tuple(sorted(thresholds)) for name, thresholds in found.items()}
+
+
+def _types(names: Set[str]) -> frozenset[str]:
+    """Return the event types among names of occurrences, or that lead to one of them."""
+    types = frozenset(names).intersection(PAYLOADS)  # with `&` and keys() it would be a set
+    return types | ACTIVE if "customer.active" in names else types
+
+
+STANDING_DIGITS = 8
+"""Of the version that a record is right by: it only has to differ from the one before."""
+
+
+def _stands(definition: AnyDefinition) -> bool:
+    """Whether it makes segments or watches."""
+    if isinstance(definition, Workflow):
+        trigger = definition.trigger
+        fades = isinstance(trigger, OnScore) and trigger.below is not None
+        return fades or isinstance(trigger, OnDate | OnInactivity)
+    return isinstance(definition, Segments)
+
+
+def _settle_in(live: Live, definition: AnyDefinition) -> None:
+    match definition:
+        case Scoring():
+            live.scorings[definition.id] = definition
+        case Policy():
+            live.policy = definition
+        case Fields():
+            live.fields = {field.id: field for field in definition.fields}
+        case Coupons():
+            live.campaigns = {campaign.id: campaign for campaign in definition.campaigns}
+        case Loyalty():
+            live.loyalty = definition

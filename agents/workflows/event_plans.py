@@ -1,0 +1,64 @@
+"""What an event of one type leads to, worked out once for the definitions that are live.
+
+Most events begin nothing and nobody waits for them: they are counted and scored, and those segments
+and watches are looked at that read what they change. Which these are depends on nothing but the
+event's type and what is live, so it isn't asked again at each event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import NamedTuple
+
+from agents.customer.derived_state import DerivedState, Look
+from agents.customer.tracking import HITS
+from agents.rules.fields import Part
+from agents.rules.fields.dependencies import CHANGED_BY
+from agents.rules.scores import Scored
+from schemas.events import ACTIVE, PAYLOADS
+
+_SCORES: frozenset[Part] = frozenset({"scores"})
+_ACQUIRED: frozenset[Part] = frozenset({"acquired"})
+
+
+class EventPlan(NamedTuple):
+    """What follows from an event of one type."""
+
+    active: bool
+    """Whether people do it, in the shop or with its mails."""
+    counts: bool
+    """Whether it changes what is thought of the customer. Of a hit that is asked each time: whose
+    it was."""
+    tells_source: bool
+    """Whether it may say where the customer came from."""
+    begins: bool
+    """Whether it may begin a run. A run of the customer's may wait for it all the same."""
+    scored: tuple[Scored, ...]
+    """What it counts in which score."""
+    looks: tuple[tuple[Look, Look], tuple[Look, Look]]
+    """What reads the parts that it may change, `looks[scored][acquired]`: scores too, when it was
+    scored, and where the customer came from, when it is older than all before."""
+
+
+def plans(
+    standing: DerivedState, hears: Container[str], scored: Mapping[str, tuple[Scored, ...]]
+) -> dict[str, EventPlan]:
+    """Return the plan of each event type. `hears`: the types that may begin a run."""
+    return {
+        type_: EventPlan(
+            active=type_ in ACTIVE,
+            counts=type_ not in HITS,
+            tells_source=type_ == "page.viewed" or "source" in model.model_fields,
+            begins=type_ in hears,
+            scored=scored.get(type_, ()),
+            looks=(
+                _looks(CHANGED_BY[type_], standing),
+                _looks(CHANGED_BY[type_] | _SCORES, standing),
+            ),
+        )
+        for type_, model in PAYLOADS.items()
+    }
+
+
+def _looks(parts: frozenset[Part], standing: DerivedState) -> tuple[Look, Look]:
+    return standing.reading(parts), standing.reading(parts | _ACQUIRED)

@@ -1,0 +1,143 @@
+"""Advancing: doing every step that is due, then waiting for the next."""
+
+from __future__ import annotations
+
+from agents.commerce import recommendations
+from agents.context import Context
+from agents.rules import local_time
+from agents.workflows import steps, waits
+from agents.workflows.audit import decide
+from agents.workflows.definitions import WorkflowVersion
+from agents.workflows.exits import AWAITED, definition, end
+from agents.workflows.program import Instruction, Program
+from schemas.customer import Customer
+from schemas.customer.runs import Run
+from schemas.definitions.steps import SendStep, Step
+
+OUTSIDE_WINDOW = "outside_window"
+DONE = "done"
+"""Result of a step that a run has passed in a version in which it stood earlier."""
+
+
+def go_on(customer: Customer, context: Context) -> None:
+    """Let those runs go on that were begun or released meanwhile."""
+    while context.moving:
+        run = context.moving.pop(0)
+        if any(other is run for other in customer.runs):
+            published = definition(customer, run, context)
+            if published is not None:
+                advance(customer, run, published, context.now, context)
+
+
+def advance(
+    customer: Customer, run: Run, published: WorkflowVersion, until: int, context: Context
+) -> None:
+    """Do every step that is due by `until`, then wait for the next; end the run after the last.
+
+    A timer that fires late does its own step only: the next one may come after another customer's.
+    A marketing mail that is due is left to `holding`, which looks at all of the customer's.
+    """
+    instructions = published.program.instructions
+    while run.step < len(instructions):
+        instruction = instructions[run.step]
+        if run.results and run.results.get(instruction.step.id) == DONE:
+            place = instruction.after
+        elif not run.anchors.keys().isdisjoint(instruction.stops):
+            decide(customer, run, "skipped", "stopped", context, step=instruction.step)
+            place = instruction.after
+        elif _is_due(customer, run, instruction, until, context):
+            place = _fire(customer, run, published, instruction, context)
+        else:
+            place = steps.STAY
+        if place == steps.STAY:
+            return
+        come_to(run, place, context)
+    end(customer, run, "completed", "last_step", context)
+
+
+def come_to(run: Run, place: int, context: Context) -> None:
+    """Go to another step; what it waits for counts from here."""
+    run.step, run.entered = place, context.now
+    run.held, run.held_for = 0, ""
+
+
+def passes(customer: Customer, run: Run, instruction: Instruction, context: Context) -> bool | None:
+    """Return whether a step that is due may be done; None when it was put off, False when not."""
+    step = instruction.step
+    if instruction.happening and step.id not in run.results:
+        run.results[step.id] = "timeout"
+    late = context.now - run.due > step.late.after
+    if late and step.late.then == "skip":
+        decide(customer, run, "skipped", "late", context, step=step)
+        return False
+    if late and step.late.window is not None:
+        opening = local_time.next_opening(context.now, step.late.window, customer.profile.zone)
+        if opening > context.now:
+            run.due, run.held, run.held_for = opening, run.held or context.now, OUTSIDE_WINDOW
+            decide(customer, run, "postponed", OUTSIDE_WINDOW, context, step=step)
+            return None
+    if instruction.check is not None:
+        subject = context.subject(customer, run)
+        if not instruction.check(subject):
+            decide(customer, run, "skipped", "condition", context, step=step)
+            return False
+    if _lacks_products(customer, run, step, context):
+        decide(customer, run, "skipped", "no_products", context, step=step)
+        return False
+    return True
+
+
+def _lacks_products(customer: Customer, run: Run, step: Step, context: Context) -> bool:
+    """Whether it is a mail that needs more products than there are to show."""
+    wanted = step.products if isinstance(step, SendStep) else None
+    if wanted is None or not wanted.at_least:
+        return False
+    return recommendations.choose(wanted, customer, run, context.catalogue) is None
+
+
+def recount(customer: Customer, run: Run, program: Program, context: Context) -> None:
+    """Count anew when the run's step is due, without doing anything."""
+    if run.step >= len(program.instructions):
+        run.due = context.now
+        return
+    instruction = program.instructions[run.step]
+    due = waits.due(customer, run, instruction, context.now)
+    if not run.held_for or due > context.now:
+        run.due = due
+
+
+def _is_due(
+    customer: Customer, run: Run, instruction: Instruction, until: int, context: Context
+) -> bool:
+    due = waits.due(customer, run, instruction, context.now)
+    if run.held_for and due <= context.now:
+        return run.due <= until  # it was put off
+    run.held, run.held_for, run.due = 0, "", due
+    if instruction.condition is not None and due > until:
+        _look(customer, run, instruction, context)
+    return run.due <= until or not instruction.step.wait
+
+
+def _look(customer: Customer, run: Run, instruction: Instruction, context: Context) -> None:
+    """See whether what the run waits for is true."""
+    subject = context.subject(customer, run)
+    if instruction.condition is not None and instruction.condition(subject):
+        run.results[instruction.step.id] = "condition"
+        run.due = context.now
+
+
+def _fire(
+    customer: Customer,
+    run: Run,
+    published: WorkflowVersion,
+    instruction: Instruction,
+    context: Context,
+) -> int:
+    """Do a step that is due; return where the run goes on, STAY when it doesn't."""
+    if instruction.marketing and not run.holdout:
+        return steps.STAY  # `holding` goes on from here
+    if run.held_for not in AWAITED:
+        passed = passes(customer, run, instruction, context)
+        if not passed:
+            return steps.STAY if passed is None else instruction.after
+    return steps.act(customer, run, published, instruction, context)

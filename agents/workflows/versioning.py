@@ -1,0 +1,66 @@
+"""Which version a run goes by: the one it began with, or the live one if its file says so."""
+
+from __future__ import annotations
+
+from agents.context import Context
+from agents.workflows import capacity, execution
+from agents.workflows.definitions import WorkflowVersion
+from agents.workflows.exits import definition, end
+from schemas.customer import Customer
+from schemas.customer.runs import Run
+
+
+def follow(customer: Customer, run: Run, context: Context) -> WorkflowVersion | None:
+    """Return the version that the run goes by, having moved it there; None when it has ended."""
+    published = definition(customer, run, context)
+    if published is None or published.workflow.versions == "pinned":
+        return published
+    live = context.live.workflows.get(run.workflow)
+    if live is None or live.version == run.version:
+        return published
+    return _move(customer, run, published, live, context)
+
+
+def _move(
+    customer: Customer,
+    run: Run,
+    published: WorkflowVersion,
+    live: WorkflowVersion,
+    context: Context,
+) -> WorkflowVersion | None:
+    """Let the run wait at the step of the same id, or at the next one that there still is."""
+    to = place(run.step, published, live)
+    if to is None:
+        end(customer, run, "exited", "definition_gone", context)
+        return None
+    run.version = live.version
+    run.results = _done(run, published, live, to) | run.results
+    before = published.program.instructions[run.step].step
+    step = live.program.instructions[to].step
+    if step.id == before.id and type(step) is type(before):
+        run.step = to
+    else:  # what it waited for, or was held for, is not the new step's affair
+        execution.come_to(run, to, context)
+    execution.recount(customer, run, live.program, context)
+    if not capacity.holds(customer, live, context):
+        end(customer, run, "exited", "too_many_runs", context)
+        return None
+    return live
+
+
+def _done(run: Run, published: WorkflowVersion, live: WorkflowVersion, to: int) -> dict[str, str]:
+    """Return the steps that are behind the run, and before it by the new version: not again."""
+    passed = (each.step.id for each in published.program.instructions[: run.step])
+    return {id_: execution.DONE for id_ in passed if live.program.places.get(id_, -1) > to}
+
+
+def place(step: int, published: WorkflowVersion, other: WorkflowVersion) -> int | None:
+    """Return where a run at `step` of one version goes on in another: at the step of the same id,
+    or at the next one that there still is; None when there is none."""
+    instructions = published.program.instructions
+    while step < len(instructions):
+        found = other.program.places.get(instructions[step].step.id)
+        if found is not None:
+            return found
+        step = instructions[step].after
+    return None

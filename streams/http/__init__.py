@@ -1,0 +1,1 @@
+"""What answers over HTTP: the admin port, the public pages, the internal door."""

@@ -1,0 +1,151 @@
+"""What a worker answers to other workers and to commands, on a port that is not public.
+
+    /customer?key=KEY            the kept record, as it stands in the changelog
+    /places?topic=T&key=KEY      where a topic has the records about somebody
+    (`streams/operate/record_index.py`) /partitions                  how the partitions of this
+    worker fare
+
+200 with the answer, 404 when nothing is kept, 421 when the key's partition is another worker's, 401
+without a valid signature. `/places` answers 202 with how far it is while it still reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from aiohttp import web
+
+from schemas.failures import Failure
+from streams.clock import Clock
+from streams.http.internal.signing import HEADER, RequestSigner, Signature, Unsigned
+from streams.log import Log
+from streams.logging import get_logger
+from streams.operate.record_index import PERSON, Places
+from streams.partitioner import partition_of
+from streams.runtime.customers import NotOwned
+from streams.runtime.failures import WorkerFailed
+from streams.runtime.transports.assigned_partition import Standing
+from streams.runtime.transports.batch import TopicPartition
+from streams.settings.values import Address
+from streams.topology import PER_CUSTOMER
+
+AT_ONCE = 32
+"""Questions answered at the same time; more are sent away, since customers come first."""
+
+PATIENCE = 2.0
+"""Seconds for which a question waits for the index of places; then it is to be asked again."""
+
+_log = get_logger(__name__)
+
+
+class StateReader(Protocol):
+    """Reads what this worker keeps under a key; raises NotOwned."""
+
+    def __call__(self, key: bytes, partitions: int) -> bytes | None: ...
+
+
+class Door:
+    """The internal HTTP server of a worker."""
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        signer: RequestSigner,
+        clock: Clock,
+        customer: StateReader,
+        places: Places,
+        standing: Callable[[], Mapping[TopicPartition, Standing]] = dict,
+    ) -> None:
+        """`clock` is the machine's, whatever time the log has: signatures compare machines."""
+        self._log = log
+        self._signer = signer
+        self._clock = clock
+        self._customer = customer
+        self._places = places
+        self._standing = standing
+        self._busy = 0
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, bind: Address) -> Address:
+        """Listen and return where, also when port 0 was asked for. Raises WorkerFailed."""
+        app = web.Application()
+        for path, answer in (
+            ("/customer", self._answer_customer),
+            ("/places", self._answer_places),
+            ("/partitions", self._answer_partitions),
+        ):
+            app.router.add_get(path, self._signed(answer))
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, bind.host, bind.port).start()
+        except OSError as error:
+            await self.stop()
+            raise WorkerFailed(f"RITORNO_INTERNAL_BIND = {bind}: {error.strerror}") from None
+        host, port = self._runner.addresses[0][:2]
+        return Address(host, port)
+
+    async def stop(self) -> None:
+        """Stop listening. Safe to call twice."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    def _signed(
+        self, answer: Callable[[Mapping[str, str]], Awaitable[tuple[int, bytes]]]
+    ) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            header = request.headers.get(HEADER, "")
+            try:
+                asked = self._signer.check_request(header, request.path_qs, self._clock.now())
+            except Unsigned as error:
+                _log.warning("a look-up was refused", path=request.path, reason=str(error))
+                return web.Response(status=401)
+            if self._busy >= AT_ONCE:
+                return self._response(asked, 503, b"")
+            self._busy += 1
+            try:
+                status, body = await answer(request.query)
+            except NotOwned:
+                status, body = 421, b""
+            except KeyError:
+                status, body = 400, b""
+            except Failure as error:
+                _log.warning("a look-up failed", path=request.path, error=str(error))
+                status, body = 503, b""
+            finally:
+                self._busy -= 1
+            return self._response(asked, status, body)
+
+        return handle
+
+    def _response(self, asked: Signature, status: int, body: bytes) -> web.Response:
+        signature = self._signer.answer(asked, status, body)
+        return web.Response(status=status, body=body, headers={HEADER: str(signature)})
+
+    async def _answer_customer(self, query: Mapping[str, str]) -> tuple[int, bytes]:
+        partitions = await self._log.partitions(PER_CUSTOMER[0])
+        stored = self._customer(query["key"].encode(), partitions)
+        return (404, b"") if stored is None else (200, stored)
+
+    async def _answer_partitions(self, _query: Mapping[str, str]) -> tuple[int, bytes]:
+        found = [[*tp, *standing] for tp, standing in sorted(self._standing().items())]
+        return 200, json.dumps(found).encode()
+
+    async def _answer_places(self, query: Mapping[str, str]) -> tuple[int, bytes]:
+        topic, key = query["topic"], query["key"].encode()
+        if topic not in PERSON:
+            return 400, b""
+        count = await self._log.partitions(topic)
+        theirs = [partition_of(key, count)] if topic in PER_CUSTOMER else range(count)
+        found = await asyncio.gather(
+            *(self._places.find(topic, number, key, PATIENCE) for number in theirs)
+        )
+        done, of = sum(each.done for each in found), sum(each.of for each in found)
+        places = {n: each.places for n, each in zip(theirs, found, strict=True)}
+        body = {"done": done, "of": of, "places": places}
+        return (200 if done >= of else 202), json.dumps(body).encode()

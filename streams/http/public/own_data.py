@@ -1,0 +1,93 @@
+"""`/p/TOKEN/copy` and `/p/TOKEN/erase`: the rights of GDPR art. 15, 17 and 20.
+
+A copy is sent by the shop, to the address that it knows, never shown here: whoever has a mail
+would have it. Erasing needs a mail that is not old, since it can't be undone.
+"""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from agents.mail.message.tokens import Preferences
+from schemas.events import Event
+from streams.http.public.confirmation import Asking
+from streams.http.public.messages import PageMessages
+
+RECENT_MS = 30 * 86_400_000
+"""Older mails have been forwarded, printed and left in mailboxes that are somebody else's now."""
+
+SOURCE = "preferences_page"
+
+
+class _OwnData(Asking[Preferences]):
+    """What both requests have in common."""
+
+    def _too_late(self, words: PageMessages, content: Preferences) -> web.Response | None:
+        if self._desk.clock.now() - content.time <= RECENT_MS:
+            return None
+        return self._desk.pages.message(words, words.too_old, words.too_old_text, status=410)
+
+    def _request(
+        self, type_: str, request: web.Request, words: PageMessages, content: Preferences
+    ) -> Event:
+        proof = self._desk.proof(request, words, source=SOURCE, mail=content.command_id)
+        return self._desk.event(type_, content.customer, proof)
+
+
+class Copying(_OwnData):
+    """Asks for a copy."""
+
+    def _question(
+        self, request: web.Request, words: PageMessages, content: Preferences
+    ) -> web.Response:
+        return self._desk.pages.message(
+            words,
+            words.copy,
+            words.copy_text,
+            button=words.copy_button,
+            links=[_back(request, words)],
+        )
+
+    def _event(
+        self, request: web.Request, words: PageMessages, content: Preferences, form: dict[str, str]
+    ) -> Event:
+        return self._request("customer.data_requested", request, words, content)
+
+    def _count(self, event: Event) -> None:
+        self._desk.metrics.privacy_request("copy")
+
+    def _answer(self, words: PageMessages, content: Preferences) -> web.Response:
+        return self._desk.pages.message(words, words.copied, words.copied_text)
+
+
+class ErasurePage(_OwnData):
+    """Erases, once it is understood what that means."""
+
+    def _question(
+        self, request: web.Request, words: PageMessages, content: Preferences
+    ) -> web.Response:
+        return self._desk.pages.message(
+            words,
+            words.erase,
+            words.erase_text,
+            button=words.erase_button,
+            understood=words.erase_understood,
+            links=[_back(request, words)],
+        )
+
+    def _event(
+        self, request: web.Request, words: PageMessages, content: Preferences, form: dict[str, str]
+    ) -> Event | None:
+        if form.get("understood") != "yes":
+            return None
+        return self._request("customer.erasure_requested", request, words, content)
+
+    def _count(self, event: Event) -> None:
+        self._desk.metrics.privacy_request("erase")
+
+    def _answer(self, words: PageMessages, content: Preferences) -> web.Response:
+        return self._desk.pages.message(words, words.erased, words.erased_text)
+
+
+def _back(request: web.Request, words: PageMessages) -> tuple[str, str]:
+    return f"../{request.match_info['token']}?lang={words.language}", words.back

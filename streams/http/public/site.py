@@ -1,0 +1,133 @@
+"""The public HTTP server of a worker: which page answers which path, and what all answers share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from agents.mail.message.render import Rendered
+from agents.mail.message.tokens import Answer, Confirm, ContentT, Preferences, Tokens, Unsubscribe
+from agents.mail.message.tracking import AllowedHosts
+from agents.mail.settings import MailSettings
+from schemas.commands import SendCommand
+from schemas.signing import RecordSigner
+from streams.clock import Clock
+from streams.http.internal.client import Lookups
+from streams.http.public.confirmation import Asking
+from streams.http.public.context import Desk
+from streams.http.public.hits import Hits
+from streams.http.public.lookup import People
+from streams.http.public.metrics import PublicMetrics
+from streams.http.public.own_data import Copying, ErasurePage
+from streams.http.public.pages import HEADERS, Pages
+from streams.http.public.preferences import PreferencesPage
+from streams.http.public.survey import Answering
+from streams.http.public.unsubscribe import Confirming, Unsubscribing
+from streams.http.public.view import MailView
+from streams.log import Log
+from streams.logging import get_logger
+
+MAX_BODY = 65_536
+"""Bytes of a form: a hundred lists with long names."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = get_logger(__name__)
+
+
+class PublicSite:
+    """The public HTTP server of a worker."""
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        settings: MailSettings,
+        read_own: Callable[[bytes, int], bytes | None],
+        lookups: Lookups | None,
+        view: Callable[[SendCommand], Rendered],
+        clock: Clock,
+        metrics: PublicMetrics,
+        keep_ip: bool = False,
+    ) -> None:
+        """`read_own` reads a customer of this worker (`CustomersRuntime.read_customer`), `lookups`
+        asks another worker, `view` renders a mail (`Composer.view`)."""
+        self._desk = Desk(
+            log=log,
+            tokens=Tokens(settings.signing_keys),
+            signer=RecordSigner(settings.signing_keys),
+            pages=Pages(settings.shop, settings.fallback_locale),
+            clock=clock,
+            metrics=metrics,
+            keep_ip=keep_ip,
+        )
+        hosts = AllowedHosts(settings.shop.url, settings.tracking_hosts)
+        self._hits = Hits(self._desk, settings.tracking, hosts)
+        self._people = People(log, read_own, lookups)
+        self._view = MailView(self._desk, view)
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int, *, shared: bool = False) -> int:
+        """Listen and return the port (useful with port 0). Raises OSError.
+
+        `shared` with other processes: the kernel gives each connection to one of them.
+        """
+        self._runner = web.AppRunner(self.application(), access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port, reuse_port=shared or None)
+        await site.start()
+        address = self._runner.addresses[0]
+        return int(address[1])
+
+    async def stop(self) -> None:
+        """Stop listening, and note the hits that wait. Safe to call twice."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+            await self._hits.close()
+
+    def application(self) -> web.Application:
+        """Return the aiohttp application."""
+        application = web.Application(client_max_size=MAX_BODY, middlewares=[self._guarded])
+        application.on_response_prepare.append(_with_headers)
+        router = application.router
+        router.add_get("/o/{token}", self._hits.opened)
+        router.add_get("/c/{token}", self._hits.clicked)
+        router.add_get("/v/{token}", self._view.show)
+        preferences = PreferencesPage(self._desk, self._people)
+        router.add_get("/p/{token}", preferences.show)
+        router.add_post("/p/{token}", preferences.save)
+        _add(router, "/u/{token}", Unsubscribing(self._desk, Unsubscribe))
+        _add(router, "/y/{token}", Confirming(self._desk, Confirm))
+        _add(router, "/a/{token}", Answering(self._desk, Answer))
+        _add(router, "/p/{token}/copy", Copying(self._desk, Preferences))
+        _add(router, "/p/{token}/erase", ErasurePage(self._desk, Preferences))
+        router.add_route("*", "/{rest:.*}", self._unknown)
+        return application
+
+    async def _unknown(self, request: web.Request) -> web.Response:
+        return self._desk.pages.unknown(self._desk.pages.words(request))
+
+    @web.middleware
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer with a page whatever happens."""
+        pages = self._desk.pages
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            return pages.not_understood(pages.words(request), status=error.status)
+        except Exception as error:  # a defect of ours: somebody waits, and must not see it
+            _log.exception("public page failed", path=request.path[:3], error=repr(error))
+            return pages.later(pages.words(request))
+
+
+async def _with_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    response.headers.pop("Server", None)  # nobody's business
+
+
+def _add(router: web.UrlDispatcher, path: str, page: Asking[ContentT]) -> None:
+    router.add_get(path, page.ask)
+    router.add_post(path, page.take)

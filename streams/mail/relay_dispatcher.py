@@ -1,0 +1,179 @@
+"""The turnstile before the relays: who goes next, and which way.
+
+A lane asks for a turn and waits; each turn is one mail under way. The first relay that can be used
+is taken: the others only while it is down, and it again as soon as it is back. A relay that was
+down is tried by one mail alone, the others go elsewhere, or wait, until that one has found out.
+
+Webhooks have a turnstile of their own, with one way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from agents.mail.queue.concurrency import Traffic
+from agents.mail.queue.message_groups import Lane
+from schemas.stored import NEVER
+from streams.clock import Clock
+from streams.runtime.background import watched
+
+
+class Route(Protocol):
+    """A relay, or what webhooks go through."""
+
+    traffic: Traffic
+
+    @property
+    def name(self) -> str:
+        """How metrics and outcomes call it."""
+
+    @property
+    def retry_at(self) -> int:
+        """When it may be tried (again), ms since the epoch."""
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it was down, and nobody knows yet whether it is back."""
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """Call `changed` whenever `retry_at` or `doubtful` have changed."""
+
+    async def close(self) -> None:
+        """Hang up."""
+
+
+W = TypeVar("W", bound=Route)
+
+
+class Permit(Generic[W]):
+    """Leave to bring one mail on its way. Whoever gets it ends it."""
+
+    def __init__(self, way: W, lane: Lane, clock: Clock, changed: Callable[[], None]) -> None:
+        self.way = way
+        self.lane = lane
+        self._clock = clock
+        self._changed = changed
+        self._ended = False
+
+    def throttled(self) -> bool:
+        """The provider asks for less. Returns whether the lane's rate was cut."""
+        cut = self.way.traffic.throttled(self.lane, self._clock.now())
+        self._changed()
+        return cut
+
+    def end(self) -> None:
+        """The mail is there, or will not get there now. Safe to call twice."""
+        if not self._ended:
+            self._ended = True
+            self.way.traffic.end(self.lane)
+            self._changed()
+
+
+class RelayDispatcher(Generic[W]):
+    """Hands out turns at the best way that there is."""
+
+    def __init__(self, ways: Sequence[W], *, clock: Clock) -> None:
+        """`ways` in the order of preference."""
+        self.ways = tuple(ways)
+        self._clock = clock
+        self._waiting: dict[Lane, deque[asyncio.Future[Permit[W]]]] = {}
+        self._alarm: asyncio.Task[None] | None = None
+        self._alarm_at = NEVER
+        self.listeners: set[Callable[[], None]] = set()
+        """Called whenever somebody's turn has come nearer, or farther away."""
+        for way in self.ways:
+            way.watch(self._serve)
+
+    async def turn(self, lane: Lane) -> Permit[W]:
+        """Wait for a turn."""
+        future: asyncio.Future[Permit[W]] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(lane, deque()).append(future)
+        self._serve()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                future.result().end()  # it was given to us at the same moment
+            raise
+
+    def opens(self, lane: Lane, now: int) -> int:
+        """Return when a mail of a lane may go by time alone; `now` when it waits for others."""
+        way = self._way(now)
+        if way is None:
+            return max(now, self.retry_at)
+        opens = way.traffic.opens(lane, now)
+        return now if opens == NEVER else opens
+
+    @property
+    def busy(self) -> int:
+        """How many have a turn."""
+        return sum(way.traffic.busy for way in self.ways)
+
+    @property
+    def retry_at(self) -> int:
+        """When the first of the ways may be tried (again)."""
+        return min(way.retry_at for way in self.ways)
+
+    def usable(self, now: int) -> bool:
+        """Whether a mail that was turned away has somewhere else to go now."""
+        return self._way(now) is not None
+
+    async def close(self) -> None:
+        """Let nobody through any more, and close the ways."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            await asyncio.wait([self._alarm])
+        for way in self.ways:
+            await way.close()
+
+    def _serve(self) -> None:
+        """Give turns to all who may go."""
+        now = self._clock.now()
+        wake = NEVER
+        while self._waiting:
+            way = self._way(now)
+            if way is None:
+                wake = self.retry_at
+                break
+            opens = {lane: way.traffic.opens(lane, now) for lane in self._waiting}
+            ready = [lane for lane, time in opens.items() if time <= now]
+            if not ready:
+                wake = min(opens.values())
+                break
+            self._admit(way.traffic.order(ready)[0], way, now)
+        self._ring_at(wake if wake > now else NEVER)
+        for listener in self.listeners:
+            listener()
+
+    def _admit(self, lane: Lane, way: W, now: int) -> None:
+        futures = self._waiting.pop(lane)
+        future = futures.popleft()
+        if futures:
+            self._waiting[lane] = futures  # behind the other lanes now
+        if not future.done():
+            way.traffic.begin(lane, now)
+            future.set_result(Permit(way, lane, self._clock, self._serve))
+
+    def _way(self, now: int) -> W | None:
+        for way in self.ways:
+            if way.retry_at <= now and not (way.doubtful and way.traffic.busy):
+                return way
+        return None
+
+    def _ring_at(self, time: int) -> None:
+        if time == self._alarm_at:
+            return
+        self._alarm_at = time
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if time != NEVER:
+            self._alarm = watched("mail_turns", asyncio.create_task(self._ring(time)))
+
+    async def _ring(self, time: int) -> None:
+        await self._clock.wait_until(time)
+        self._alarm, self._alarm_at = None, NEVER
+        self._serve()

@@ -1,1 +1,0 @@
-"""What operators see: metrics, the admin port, and the doctor."""

@@ -1,0 +1,88 @@
+"""What a refused record of `customer-events` is when it is sent again: after all that came since.
+
+    workflows, products   as the guarded topics have them now, with a new number
+    a retry               of the partition again, with a new number, if it is as we have written it
+    what actors told      without its origin: what came behind it was heard meanwhile, so that by
+                          its origin it would be a repetition; it goes by source and id
+
+Whoever may write to `dead-letters` can't have anything signed in this way: what is signed here is
+either what a guarded topic says, or what we had signed before and have refused ourselves. A copy of
+something old that was obeyed long ago isn't, though we had signed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pydantic_core import from_json
+
+from schemas.dead_letters import DeadLetter, is_signed
+from schemas.events import PRODUCTS, RETRY, WORKFLOWS
+from schemas.origin import HEADER as ORIGIN
+from schemas.records import OutRecord, Record
+from schemas.signing import NotSigned, RecordSigner
+from streams.log import Log
+from streams.runtime import definitions, product_feed
+from streams.runtime.control_numbers import reserve
+from streams.topology import CUSTOMER_EVENTS
+from streams.topology import PRODUCTS as PRODUCT_TOPIC
+from streams.topology import WORKFLOWS as WORKFLOW_TOPIC
+
+
+class NotResent(Exception):
+    """It stays where it is; the text says why, and what to do instead."""
+
+
+async def as_of_now(
+    log: Log, letter: DeadLetter, record: OutRecord, signer: Callable[[], RecordSigner]
+) -> OutRecord:
+    """Return the record of a letter as it is to be told now. Raises NotResent, and what `signer`
+    raises."""
+    kind = dict(record.headers).get("ce_type", b"").decode("utf-8", "replace")
+    if kind == RETRY:
+        # The letter has the customer's key, so that it is found.
+        control = record._replace(key=None)
+        if _is_ours(control, letter, signer()):
+            return signer().sign(CUSTOMER_EVENTS, (await reserve(log, WORKFLOW_TOPIC)).on(control))
+        return control  # and will be refused
+    if record.key is None and kind == WORKFLOWS:
+        live = (await definitions.read(log)).live
+        if live is None or record.value != definitions.control_record(live).value:
+            raise NotResent("other workflows have been published since: ritorno workflows publish")
+        control = (await reserve(log, WORKFLOW_TOPIC)).on(definitions.control_record(live))
+        return signer().sign(CUSTOMER_EVENTS, control)
+    if record.key is None and kind == PRODUCTS:
+        return await _products_now(log, record, signer)
+    return _without_origin(record, letter, signer) if ORIGIN in dict(record.headers) else record
+
+
+async def _products_now(
+    log: Log, record: OutRecord, signer: Callable[[], RecordSigner]
+) -> OutRecord:
+    known = await product_feed.read(log)
+    try:
+        told = [str(each["sku"]) for each in from_json(record.value or b"")["products"]]
+    except (ValueError, KeyError, TypeError):
+        return record  # it is refused again, with the reason
+    control = product_feed.control_record([known[sku] for sku in told if sku in known])
+    return signer().sign(CUSTOMER_EVENTS, (await reserve(log, PRODUCT_TOPIC)).on(control))
+
+
+def _without_origin(
+    record: OutRecord, letter: DeadLetter, signer: Callable[[], RecordSigner]
+) -> OutRecord:
+    plain = record._replace(headers=[each for each in record.headers if each[0] != ORIGIN])
+    if _is_ours(record, letter, signer()):
+        return signer().sign(CUSTOMER_EVENTS, plain)
+    return plain  # whatever only we may say is refused once more
+
+
+def _is_ours(record: OutRecord, letter: DeadLetter, signer: RecordSigner) -> bool:
+    """Whether we have written a record. Raises NotResent when it wasn't we who refused it."""
+    try:
+        signer.check(CUSTOMER_EVENTS, Record(CUSTOMER_EVENTS, 0, 0, 0, *record))
+    except NotSigned:
+        return False
+    if not is_signed(letter, signer):
+        raise NotResent("it wasn't Ritorno that has refused it: a copy, and not told once more")
+    return True

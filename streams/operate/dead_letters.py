@@ -1,0 +1,142 @@
+"""Dead letters in the log: which are open, and sending them again once the cause is fixed.
+
+A letter goes back to the topic *and partition* it came from, as it was: key, value and headers.
+Only topics that an agent reads are accepted as a destination, since whoever may write to
+`dead-letters` could name any other. A line that was refused while it was published never had a
+partition: it is read again as `publish` reads it.
+
+What our own code failed at lies here with the reason `internal_error`. Where that was no record of
+its own, the letter holds the control record that has it tried again (`schemas/retry.py`). Products
+are told as the feed has them now, and workflows only if they are still the live ones: what came
+since must not be undone.
+
+Sending again appends the originals first and the resolutions after them. A crash in between sends
+one batch twice, which the customer's actor recognises by the event's source and id: the second
+comes right behind the first, and an id is remembered for days (`agents/customer/deduplication.py`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from schemas.dead_letters import NO_PARTITION, DeadLetter, Resolution, read_letter, resolve
+from schemas.records import OutRecord
+from schemas.signing import RecordSigner
+from schemas.validation import Unreadable
+from schemas.wire import parse_published, to_record
+from streams.log import Log
+from streams.operate.dead_letter_resend import NotResent, as_of_now
+from streams.partitioner import partition_of
+from streams.runtime.skipped_records import Skipped
+from streams.topology import AGENTS, CUSTOMER_EVENTS, DEAD_LETTERS
+
+RESENT_TOGETHER = 200
+"""Letters between two resolutions: what a crash may send twice."""
+
+DESTINATIONS = frozenset(agent.reads for agent in AGENTS)
+
+Wanted = Callable[[DeadLetter], bool]
+
+
+@dataclass(slots=True)
+class ResendReport:
+    """What `resend` did."""
+
+    resent: int = 0
+    kept: list[tuple[DeadLetter, str]] = field(default_factory=list)
+    """Letters that could not be sent again, each with the reason."""
+
+
+async def open_letters(log: Log, wanted: Wanted = lambda _: True) -> AsyncIterator[DeadLetter]:
+    """Yield the letters that nobody has dealt with, oldest first. Raises LogError.
+
+    Reads the topic twice, resolutions first, so that memory does not grow with the letters.
+    """
+    resolved = {
+        (letter.partition, letter.offset)
+        async for letter in _read(log)
+        if isinstance(letter, Resolution)
+    }
+    async for letter in _read(log):
+        if not isinstance(letter, DeadLetter) or not wanted(letter):
+            continue
+        if (letter.partition, letter.offset) not in resolved:
+            yield letter
+
+
+async def find_letter(log: Log, letter_id: str) -> DeadLetter | None:
+    """Return the letter called `PARTITION:OFFSET`, resolved or not. Raises LogError."""
+    async for letter in _read(log):
+        if isinstance(letter, DeadLetter) and letter.id == letter_id:
+            return letter
+    return None
+
+
+async def resend(log: Log, wanted: Wanted, signer: Callable[[], RecordSigner]) -> ResendReport:
+    """Send the open letters that are `wanted` again and resolve them. Raises LogError.
+
+    `signer` is asked for when one is to be signed as what it is now.
+    """
+    report = ResendReport()
+    batch: list[DeadLetter] = []
+    async for letter in open_letters(log, wanted):
+        batch.append(letter)
+        if len(batch) == RESENT_TOGETHER:
+            await _resend_batch(log, batch, report, signer)
+            batch = []
+    if batch:
+        await _resend_batch(log, batch, report, signer)
+    return report
+
+
+async def _resend_batch(
+    log: Log, batch: list[DeadLetter], report: ResendReport, signer: Callable[[], RecordSigner]
+) -> None:
+    outgoing: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
+    resolutions: dict[int, list[OutRecord]] = defaultdict(list)
+    for letter in batch:
+        if letter.origin.topic not in DESTINATIONS:
+            report.kept.append((letter, f"nothing reads the topic {letter.origin.topic!r}"))
+            continue
+        try:
+            partition, record = await _destination(log, letter)
+            if letter.origin.topic == CUSTOMER_EVENTS:
+                record = await as_of_now(log, letter, record, signer)
+        except Unreadable as error:
+            report.kept.append((letter, f"still refused: {error.detail}"))
+            continue
+        except NotResent as error:
+            report.kept.append((letter, str(error)))
+            continue
+        outgoing[letter.origin.topic, partition].append(record)
+        resolutions[letter.partition].append(resolve(letter))
+        report.resent += 1
+    for (topic, partition), records in outgoing.items():
+        await log.append(topic, partition, records)
+    for partition, records in resolutions.items():
+        await log.append(DEAD_LETTERS, partition, records)
+
+
+async def _destination(log: Log, letter: DeadLetter) -> tuple[int, OutRecord]:
+    """Return partition and record to send. Raises Unreadable for a line that is still no event."""
+    count = await log.partitions(letter.origin.topic)
+    record = letter.original
+    if letter.origin.partition == NO_PARTITION:
+        record = to_record(parse_published(record.value or b""))
+    elif letter.origin.partition < count:
+        return letter.origin.partition, record
+    return partition_of(record.key or b"", count), record
+
+
+async def _read(log: Log) -> AsyncIterator[DeadLetter | Resolution]:
+    skipped = Skipped("a dead letter")
+    for partition, span in sorted((await log.offsets(DEAD_LETTERS)).items()):
+        async for chunk in log.read(DEAD_LETTERS, partition, span.start, span.end):
+            for record in chunk:
+                try:
+                    yield read_letter(record)
+                except ValueError as error:
+                    skipped.note(record, error)
+    skipped.tell()

@@ -1,0 +1,350 @@
+"""Checks: is everything there that a worker needs, and as it must be?
+
+`check_topics` is also what a worker asks before it starts: on a topic without append time timers
+would follow producers' clocks, and with different partition counts a customer's command would be
+read by a worker that doesn't know the customer. Neither can be put right afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import urlsplit
+
+import aiosmtplib
+
+from schemas.instant import to_rfc3339
+from schemas.reference import shown
+from schemas.stored import FutureFormat
+from streams.clock import Clock
+from streams.log import Log, LogError, TopicDescription, TopicSpec
+from streams.operate.check import Check, CheckStatus, aligned
+from streams.operate.kept_records import ask_workers, check_kept
+from streams.operate.lookup import latest_progress
+from streams.operate.retrying import set_asides
+from streams.operate.returns import check_bounce_domain, check_ways_in
+from streams.runtime.definitions import DefinitionError, read, read_files, versions_of
+from streams.runtime.factories import dkim_keys, lookups_of, record_signer, sender_domain
+from streams.runtime.ticks import STANDSTILL_MS, TICK
+from streams.settings import Settings
+from streams.settings.sources import SettingsError
+from streams.settings.values import SMTP_PORTS, split_urls
+from streams.topology import CUSTOMER_EVENTS, PER_CUSTOMER, RECORD_BYTES, topics
+
+SMTP_SECONDS = 10.0
+"""A relay that doesn't greet within ten seconds holds back every mail."""
+
+SKEW_MS = 5_000
+"""More than this between broker and machine, and delivery ages in the metrics mislead."""
+
+NAMED = 5
+"""Customers who are held back that are named; the dead letters name all."""
+
+
+async def examine(settings: Settings, log: Log, clock: Clock) -> list[Check]:
+    """Run every check. `log` need not be started; it is stopped again when it was not."""
+    checks = [_check_data_dir(settings), check_keys(settings)]
+    try:
+        await log.start()
+    except LogError as error:
+        remedy = "Is it running, and is RITORNO_BROKER right?"
+        checks.append(Check("broker", CheckStatus.FAIL, str(error), remedy))
+    else:
+        try:
+            checks.append(Check("broker", CheckStatus.OK, f"{settings.broker_url} answers"))
+            checks += await _examine_log(settings, log, clock)
+        finally:
+            await log.stop()
+    return [
+        *checks,
+        check_dkim(settings),
+        await check_smtp(settings),
+        await check_bounce_domain(settings),
+        *await check_ways_in(settings),
+    ]
+
+
+async def _examine_log(settings: Settings, log: Log, clock: Clock) -> list[Check]:
+    found = await check_topics(log, settings)
+    if any(check.name == "topics" and check.status is CheckStatus.FAIL for check in found):
+        return [*found, await _guarded("workflows", lambda: check_workflows(settings, None))]
+    return [
+        *found,
+        await _guarded("workflows", lambda: check_workflows(settings, log)),
+        await _guarded("clock", lambda: check_clock(log, clock)),
+        *await _examine_kept(settings, log),
+        await _guarded("lag", lambda: check_lag(log, clock)),
+        await _guarded("set aside", lambda: check_set_asides(log)),
+    ]
+
+
+async def _examine_kept(settings: Settings, log: Log) -> list[Check]:
+    try:
+        standing, workers = await ask_workers(lookups_of(settings, log))
+        return [workers, *await check_kept(log, {tp for tp, e in standing.items() if e.is_open})]
+    except (LogError, SettingsError) as error:
+        return [Check("workers", CheckStatus.FAIL, str(error))]
+
+
+async def _guarded(name: str, check: Callable[[], Awaitable[Check]]) -> Check:
+    try:
+        return await check()
+    except (LogError, FutureFormat) as error:
+        return Check(name, CheckStatus.FAIL, str(error))
+
+
+# Topics.
+
+
+async def check_topics(log: Log, settings: Settings) -> list[Check]:
+    """Compare the topics with the topology. Raises LogError."""
+    described = {spec.name: await log.describe(spec.name) for spec in topics(1)}
+    missing = [name for name, found in described.items() if found is None]
+    if missing:
+        text = f"missing: {', '.join(missing)}"
+        return [Check("topics", CheckStatus.FAIL, text, "ritorno topics create")]
+    existing = [found for found in described.values() if found is not None]
+    return [
+        Check("topics", CheckStatus.OK, f"all {len(existing)} exist"),
+        _check_counts(existing, settings),
+        *_check_policies(existing, settings),
+    ]
+
+
+def _check_counts(existing: Sequence[TopicDescription], settings: Settings) -> Check:
+    counts = {each.name: each.partitions for each in existing if each.name in PER_CUSTOMER}
+    count = counts[CUSTOMER_EVENTS]
+    odd = [f"{name} has {number}" for name, number in counts.items() if number != count]
+    if odd:
+        return Check(
+            "partitions",
+            CheckStatus.FAIL,
+            f"{CUSTOMER_EVENTS} has {count} partitions, but {', '.join(odd)}",
+            "They must agree, and a topic's count can't be changed once it holds records: delete "
+            "the odd ones while they are empty, then run `ritorno topics create "
+            f"--partitions {count}`.",
+        )
+    if settings.partitions not in (None, count):
+        text = f"{count} partitions; the setting partitions = {settings.partitions} has no effect"
+        return Check("partitions", CheckStatus.WARN, text, f"Set RITORNO_PARTITIONS={count}.")
+    return Check(
+        "partitions", CheckStatus.OK, f"{count} for each of the {len(counts)} that must agree"
+    )
+
+
+def _check_policies(existing: Sequence[TopicDescription], settings: Settings) -> list[Check]:
+    wanted = {spec.name: spec for spec in topics(1)}
+    checks: list[Check] = []
+    for found in existing:
+        wrong = _wrong_settings(wanted[found.name], found)
+        if wrong:
+            listed = ", ".join(f"{name} is {is_}, not {want}" for name, is_, want in wrong)
+            name = "append time" if wrong[0][0] == "message.timestamp.type" else "topic policy"
+            changes = ",".join(f"{name}={want}" for name, _, want in wrong)
+            remedy = _alter_command(settings, found.name, changes)
+            checks.append(Check(name, CheckStatus.FAIL, f"{found.name}: {listed}", remedy))
+    if not checks:
+        checks.append(Check("topic policy", CheckStatus.OK, "append time and compaction as needed"))
+    return checks
+
+
+def _wrong_settings(spec: TopicSpec, found: TopicDescription) -> list[tuple[str, str, str]]:
+    """Return (setting, value, needed value) of what would lose data, falsify time or refuse
+    records."""
+    needed = {"cleanup.policy": spec.config["cleanup.policy"]}
+    if spec.name == CUSTOMER_EVENTS:
+        needed = {"message.timestamp.type": "LogAppendTime", **needed}
+    wrong = [
+        (name, found.config.get(name, "not set"), value)
+        for name, value in needed.items()
+        if found.config.get(name) != value
+    ]
+    takes = int(spec.config.get("max.message.bytes", RECORD_BYTES))
+    if int(found.config.get("max.message.bytes", takes)) < takes:
+        # What we keep and send is measured against this: what is larger would be refused for ever.
+        wrong.append(("max.message.bytes", found.config["max.message.bytes"], str(takes)))
+    lag = spec.config.get("min.compaction.lag.ms")
+    if lag is not None and int(found.config.get("min.compaction.lag.ms", "0")) < int(lag):
+        value = found.config.get("min.compaction.lag.ms", "0")
+        wrong.append(("min.compaction.lag.ms", value, lag))
+    return wrong
+
+
+def _alter_command(settings: Settings, topic: str, changes: str) -> str:
+    servers = ",".join(settings.bootstrap_servers) or "HOST:PORT"
+    return (
+        f"kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics "
+        f"--entity-name {topic} --add-config {changes}"
+    )
+
+
+# Definitions, time, progress.
+
+
+async def check_workflows(settings: Settings, log: Log | None) -> Check:
+    """Read the workflow files, and compare them with what is live. Raises LogError."""
+    try:
+        files = versions_of(read_files(settings.workflows_dir))
+    except DefinitionError as error:
+        return Check(
+            "workflows", CheckStatus.FAIL, str(error), "Mend the file, or RITORNO_WORKFLOWS_DIR."
+        )
+    live = None if log is None else (await read(log)).live
+    if live is None:
+        text = f"{len(files)} files can be read; none is published yet"
+        return Check("workflows", CheckStatus.OK, text, "The first worker publishes them.")
+    changed = sorted(name for name in {*files, *live} if files.get(name) != live.get(name))
+    if changed:
+        text = f"files differ from what is live: {', '.join(changed)}"
+        return Check("workflows", CheckStatus.WARN, text, "ritorno workflows publish")
+    return Check("workflows", CheckStatus.OK, f"{len(files)} files, all of them live")
+
+
+async def check_clock(log: Log, clock: Clock) -> Check:
+    """Compare the append time of one tick with the machine's clock. Raises LogError."""
+    before = clock.now()
+    offset = await log.append(CUSTOMER_EVENTS, 0, [TICK])
+    after = clock.now()
+    stamp = before
+    async for chunk in log.read(CUSTOMER_EVENTS, 0, offset, offset + 1):
+        stamp = chunk[0].timestamp
+    skew = min(stamp - before, 0) + max(stamp - after, 0)
+    if abs(skew) > SKEW_MS:
+        side = "ahead of" if skew > 0 else "behind"
+        text = f"the broker's clock is {abs(skew) / 1000:.1f} s {side} this machine's"
+        return Check("clock", CheckStatus.WARN, text, "Let both keep time by NTP.")
+    return Check("clock", CheckStatus.OK, "the broker's clock and this machine's agree")
+
+
+async def check_lag(log: Log, clock: Clock) -> Check:
+    """Say how far the workers are behind, by the progress in the changelog. Raises LogError."""
+    ends = await log.offsets(CUSTOMER_EVENTS)
+    progress = {number: await latest_progress(log, number) for number in ends}
+    known = {number: each for number, each in progress.items() if each is not None}
+    if not known:
+        return Check("lag", CheckStatus.OK, "no worker has run yet")
+    waiting = {
+        number: span.end - max(span.start, known[number].next_offset if number in known else 0)
+        for number, span in ends.items()
+    }
+    behind = sum(waiting.values())
+    # A quiet partition's time is minutes old and nothing waits in it, not even a tick.
+    still = [known[number].log_time for number in known if waiting[number]]
+    if still and clock.now() - min(still) > STANDSTILL_MS:
+        text = f"{behind} records wait, and a partition stands still since {to_rfc3339(min(still))}"
+        return Check("lag", CheckStatus.WARN, text, "Is a worker running? ritorno worker")
+    return Check("lag", CheckStatus.OK, f"workers are {behind} records behind")
+
+
+async def check_set_asides(log: Log) -> Check:
+    """Say what our own code has failed at, as far as nobody has dealt with it. Raises LogError."""
+    found = await set_asides(log)
+    if not found:
+        return Check("set aside", CheckStatus.OK, "nothing has failed twice")
+    parts = [f"{number} {kind}" for kind, number in sorted(found.others.items())]
+    if found.events:
+        parts.append(f"{found.events} records")
+    if found.held_back:
+        names = [
+            f"{shown(each.customer)!r} (partition {each.partition})" for each in found.held_back
+        ]
+        more = "" if len(names) <= NAMED else f" and {len(names) - NAMED} more"
+        parts.append(f"held back: {', '.join(names[:NAMED])}{more}")
+    if found.overflowing:
+        parts.append(f"{found.overflowing} events that could not wait any more")
+    remedy = (
+        "Report it; after the fix, ritorno dead-letters resend --reason internal_error, then "
+        "--reason held_back. What is damaged for good: ritorno customer retry ID --afresh"
+    )
+    return Check("set aside", CheckStatus.WARN, "; ".join(parts), remedy)
+
+
+# The machine and the relay.
+
+
+def _check_data_dir(settings: Settings) -> Check:
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.data_dir):
+            pass
+    except OSError as error:
+        text = f"{settings.data_dir} can't be written: {error.strerror}"
+        return Check("data directory", CheckStatus.FAIL, text, "Set RITORNO_DATA_DIR.")
+    return Check("data directory", CheckStatus.OK, f"{settings.data_dir} can be written")
+
+
+def check_keys(settings: Settings) -> Check:
+    """Say whether what is ours in the topics is signed, and whether that is insisted on."""
+    try:
+        record_signer(settings)
+    except SettingsError as error:
+        remedy = "Set RITORNO_TOKEN_KEYS=ID:SECRET, the same for all workers and commands."
+        return Check("keys", CheckStatus.FAIL, str(error), remedy)
+    if settings.accept_unsigned:
+        text = "whoever may write to the topics is believed (RITORNO_ACCEPT_UNSIGNED)"
+        remedy = "Unset it when no worker of a release before 0.2 is left."
+        return Check("keys", CheckStatus.WARN, text, remedy)
+    return Check(
+        "keys", CheckStatus.OK, "what Ritorno writes into its topics is signed and checked"
+    )
+
+
+def check_dkim(settings: Settings) -> Check:
+    """Read the keys that sign mails, and say what the DNS must hold; it is not asked here."""
+    try:
+        keys = dkim_keys(settings)
+    except SettingsError as error:
+        remedy = "Name a key that can be read, or make one: ritorno dkim generate SELECTOR"
+        return Check("dkim", CheckStatus.FAIL, str(error), remedy)
+    if not keys:
+        text = "mails leave unsigned, which is right only where the relay signs them"
+        return Check("dkim", CheckStatus.OK, text)
+    sender, domain = sender_domain(settings), keys[0].domain
+    if not aligned(sender, domain):
+        text = f"mails come from {sender} and are signed as {domain}: DMARC counts that as unsigned"
+        return Check("dkim", CheckStatus.WARN, text, f"Set RITORNO_MAIL_DKIM_DOMAIN={sender}.")
+    if weak := [key.selector for key in keys if key.weak]:
+        text = f"the key of {', '.join(weak)} has less than 2048 bits"
+        return Check("dkim", CheckStatus.WARN, text, "ritorno dkim generate SELECTOR")
+    names = ", ".join(f"{key.record_name} ({key.algorithm})" for key in keys)
+    text = f"mails are signed as {domain}; the DNS must have {names}: ritorno dkim show"
+    return Check("dkim", CheckStatus.OK, text)
+
+
+async def check_smtp(settings: Settings) -> Check:
+    """Greet each relay (EHLO) and leave; no mail is sent and no password is tried."""
+    urls = split_urls(settings.smtp_url.get_secret_value())
+    found = await asyncio.gather(*(_greet(url) for url in urls))
+    silent = [text for up, text in found if not up]
+    text = "; ".join(text for _, text in found)
+    if not silent:
+        return Check("relay", CheckStatus.OK, text)
+    # The others carry the mails, but nobody is left when they fail, too.
+    status = CheckStatus.FAIL if len(silent) == len(urls) else CheckStatus.WARN
+    return Check("relay", status, text, "Is RITORNO_SMTP_URL right?")
+
+
+async def _greet(relay_url: str) -> tuple[bool, str]:
+    """Return whether a relay answers, and how to say so."""
+    url = urlsplit(relay_url)
+    host, port = url.hostname or "", url.port or SMTP_PORTS[url.scheme]
+    relay = aiosmtplib.SMTP(
+        hostname=host,
+        port=port,
+        use_tls=url.scheme == "smtps",
+        start_tls=url.scheme == "smtp+starttls",
+        timeout=SMTP_SECONDS,
+    )
+    try:
+        async with asyncio.timeout(2 * SMTP_SECONDS):
+            await relay.connect()
+            await relay.ehlo()
+            await relay.quit()
+    except (aiosmtplib.SMTPException, OSError, ssl.SSLError, TimeoutError) as error:
+        why = str(error) or type(error).__name__
+        return False, f"{host}:{port} does not answer as a mail relay: {why}"
+    finally:
+        relay.close()
+    return True, f"{host}:{port} answers"

@@ -1,0 +1,150 @@
+"""Checks: can this release open the partitions as they are kept, and do the workers have them open?
+
+A worker that has a partition open has read all that is kept of it, so only the others are read
+here, from end to end, as an opening would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from schemas.records import Record
+from schemas.stored import (
+    OWN_PREFIX,
+    PRODUCT_PREFIX,
+    PROGRESS_KEY,
+    WAITING_PREFIX,
+    Damaged,
+    FutureFormat,
+    check_format,
+    is_newer,
+    is_readable_progress,
+)
+from streams.http.internal.client import Lookups, NoAnswer
+from streams.log import Log
+from streams.operate.check import Check, CheckStatus
+from streams.runtime.state.own import check_own
+from streams.runtime.transports.assigned_partition import Standing
+from streams.runtime.transports.batch import TopicPartition
+from streams.topology import AGENTS, CUSTOMERS_CHANGELOG
+
+NAMED = 5
+"""Partitions that are named with their reasons; the metrics have all."""
+
+TWICE = 2
+"""Failures in a row after which a partition is in trouble: one may be the broker's."""
+
+_LARGE = (PRODUCT_PREFIX, WAITING_PREFIX)
+"""Many, and no reason for a partition to stay closed."""
+
+
+async def ask_workers(lookups: Lookups | None) -> tuple[dict[TopicPartition, Standing], Check]:
+    """Return what the workers say of their partitions, and what is to be thought of it. Raises
+    LogError."""
+    if lookups is None:
+        return {}, Check("workers", CheckStatus.OK, "none can be asked from here")
+    try:
+        standing = await lookups.standing()
+    except NoAnswer as error:
+        return {}, Check("workers", CheckStatus.OK, f"none can be asked: {error}")
+    return standing, check_standing(standing)
+
+
+def check_standing(standing: Mapping[TopicPartition, Standing]) -> Check:
+    """Say which partitions can't be opened, or are opened again and again, and why."""
+    troubled = {
+        tp: each
+        for tp, each in sorted(standing.items())
+        if each.failures >= TWICE or (each.failures and not each.is_open)
+    }
+    if not troubled:
+        again = sum(each.reopened for each in standing.values())
+        text = f"{len(standing)} partitions are open"
+        return Check("workers", CheckStatus.OK, f"{text}, {again} times again" if again else text)
+    parts = [f"{tp.topic}/{tp.partition} {_told(each)}" for tp, each in troubled.items()]
+    more = "" if len(parts) <= NAMED else f"; and {len(parts) - NAMED} more"
+    remedy = (
+        "Do what the reason says, or report it with the worker's log. Nothing of these partitions "
+        "is lost or done twice; they are tried again by themselves, every half minute at last."
+    )
+    return Check("workers", CheckStatus.FAIL, "; ".join(parts[:NAMED]) + more, remedy)
+
+
+def _told(each: Standing) -> str:
+    if each.is_open:
+        return f"is opened again and again ({each.reopened} times): {each.reason}"
+    return f"is not open after {each.failures} failures: {each.reason}"
+
+
+async def check_kept(log: Log, opened: Collection[TopicPartition] = ()) -> list[Check]:
+    """Say whether this release can open what no worker has `opened`. Raises LogError."""
+    newer: dict[str, int] = {}
+    damaged: list[str] = []
+    for agent in AGENTS:
+        for partition in sorted(await log.offsets(agent.keeps)):
+            if TopicPartition(agent.reads, partition) in opened:
+                continue
+            place = f"{agent.keeps}/{partition}"
+            try:
+                damaged += [f"{place}: {each}" for each in await _damage(log, place)]
+            except FutureFormat as error:
+                newer[place] = error.number
+    return [_check_format(newer), _check_damage(damaged)]
+
+
+def _check_format(newer: Mapping[str, int]) -> Check:
+    if newer:
+        number = max(newer.values())
+        text = f"a newer release has written format {number} to {', '.join(newer)}"
+        remedy = "Run that release, or one newer yet; this one leaves these partitions alone."
+        return Check("format", CheckStatus.FAIL, text, remedy)
+    return Check("format", CheckStatus.OK, "this release reads all that is kept")
+
+
+def _check_damage(damaged: list[str]) -> Check:
+    if damaged:
+        more = "" if len(damaged) <= NAMED else f"; and {len(damaged) - NAMED} more"
+        remedy = (
+            "These partitions stay closed, and nothing of them is changed. Restore the topics from "
+            "one backup, or take a release that can read it."
+        )
+        return Check("damage", CheckStatus.FAIL, "; ".join(damaged[:NAMED]) + more, remedy)
+    return Check("damage", CheckStatus.OK, "each partition's own records can be read")
+
+
+async def _damage(log: Log, place: str) -> list[str]:
+    """Return what of a partition's own can't be read. Raises FutureFormat at the first record of a
+    newer release, of whomever it is."""
+    topic, _, number = place.rpartition("/")
+    partition = int(number)
+    span = (await log.offsets(topic))[partition]
+    own: dict[bytes, Record] = {}
+    progress = readable = 0
+    async for chunk in log.read(topic, partition, span.start, span.end):
+        for record in chunk:
+            key, value = record.key or b"", record.value
+            if value is None:
+                own.pop(key, None)
+                continue
+            check_format(value)
+            if not key.startswith(OWN_PREFIX) or key.startswith(_LARGE):
+                continue
+            if key == PROGRESS_KEY:
+                progress += 1
+                readable += is_readable_progress(value)
+            elif key not in own or not is_newer(own[key].value or b"", value):
+                own[key] = record
+    found = []
+    if progress and not readable:
+        found.append("The progress can't be read, and no older one is left")
+    if topic == CUSTOMERS_CHANGELOG:
+        found += [problem for each in own.values() if (problem := _problem(each))]
+    return found
+
+
+def _problem(record: Record) -> str:
+    try:
+        check_own(record.key or b"", record.value or b"")
+    except Damaged as error:
+        return f"{error} (offset {record.offset})"
+    return ""

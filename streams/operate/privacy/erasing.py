@@ -1,0 +1,454 @@
+"""Removes from the embedded log what an erased person left in it.
+
+The signal `customer.erased` is the order to do so; whoever carries it out commits how far it got,
+so that a crash repeats an erasure and never forgets one. It waits until nothing needs the records:
+
+- the actor's empty state is in its changelog, so that nothing is ever recovered from the events;
+- the mailer has dealt with the person's commands and told what became of them.
+
+Then, record by record:
+
+    customer-events       becomes a control record without key and content: others' timers fire at
+                          the times that records have, so a replay must find the times
+                          and so does what names the person's places that were set aside
+    facts                 stay as increments, without the customer, the run and the command
+    coupon pools          keep that a code was asked for, and not by whom
+    signals, commands,    are removed; of the signals `customer.erased` stays, which other systems
+    dead letters          have to learn of
+    changelogs            keep each key's last record: an empty one; nothing of what has waited
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from agents.customer.ownership import Belonging
+from agents.mail.queue.queued_mail import QueuedMail, unpack_entry
+from agents.partition.held_back import waits_for
+from agents.workflows.notifications import SHOP
+from schemas.decisions import DECISION, Decision
+from schemas.events import ERASED, RETRY, SET_ASIDE
+from schemas.instant import parse_instant
+from schemas.records import OutRecord, Record
+from schemas.reference import both, id_of, is_visitors, of_visitor
+from schemas.signals import SIGNAL, CustomerErased
+from schemas.signing import SIGNATURE, RecordSigner
+from schemas.stored import HELD_BACK_PREFIX, OWN_PREFIX, WAITING_PREFIX, head, is_erased
+from streams.logging import get_logger
+from streams.partitioner import partition_of
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.runtime.logs.embedded.redaction import Editor
+from streams.topology import (
+    CUSTOMER_EVENTS,
+    CUSTOMER_SIGNALS,
+    CUSTOMERS_CHANGELOG,
+    DEAD_LETTERS,
+    FACTS,
+    MAILER_CHANGELOG,
+    SEND_COMMANDS,
+)
+from streams.topology import GROUP as READERS
+
+GROUP = "ritorno-erasing"
+"""Under this name the offsets of the signals that were carried out are committed."""
+
+REWRITTEN = "ritorno-rewriting"
+"""Under this one those whose traces are in no corner of the file any more."""
+
+BLANK = OutRecord(None, b"", (("ce_type", ERASED.encode()),))
+
+_ABOUT = (SET_ASIDE.encode(), RETRY.encode())
+
+_ERASING = (b"customer.erasure_requested", b"visitor.forgotten")
+
+_log = get_logger(__name__)
+
+
+class Erasure(NamedTuple):
+    """One erasure to be carried out, as its signal says."""
+
+    customer: str
+    time: int
+    """Time of the log at which the actor forgot, ms."""
+    partition: int
+    offset: int
+    stamp: int
+    """Where the signal is, and when it was appended."""
+    names: tuple[str, ...] = ()
+    """Under which actors and mailer speak of the person: the reference, and of a visitor who has no
+    customer's id the bare one, under which release 0.1 knew it."""
+
+
+class _Kept(NamedTuple):
+    """A state of a mail, and where it is in the changelog."""
+
+    partition: int
+    offset: int
+    entry: QueuedMail
+
+
+@dataclass(slots=True)
+class _Traces:
+    """What is in the log of one person."""
+
+    partition: int
+    events: list[Record]
+    commands: list[Record]
+    states: list[Record]
+    mails: dict[str, list[_Kept]] = field(default_factory=dict)
+    """What the changelog has of each of the person's mails, and of those to the shop about them."""
+    boundary: int = -1
+    """Offset of the last event that erased; what comes after it is somebody new."""
+
+
+class Erasing:
+    """Carries erasures out, one after the other."""
+
+    def __init__(self, log: EmbeddedLog, signer: RecordSigner | None = None) -> None:
+        """`signer` signs what is changed of a signed record; who only looks needs none."""
+        self._log = log
+        self._signer = signer
+
+    async def carry_out(self) -> bool:
+        """Carry out what is open; return whether nothing has to wait. Raises LogError."""
+        all_done = True
+        for partition in range(await self._log.partitions(CUSTOMER_SIGNALS)):
+            for erasure in await self._open(partition):
+                if not await self._erase(erasure):
+                    all_done = False
+                    break  # the others of this partition come after it
+                await self._commit(erasure)
+        return all_done
+
+    async def is_rewritten(self) -> bool:
+        """Return whether the file holds no corner with something erased. Raises LogError."""
+        return await self._log.committed(GROUP) == await self._log.committed(REWRITTEN)
+
+    async def rewrite(self) -> None:
+        """Write the file anew, where nobody is in the way. Raises LogError."""
+        carried_out = await self._log.committed(GROUP)
+        if await self._log.editor().rewrite():
+            await self._log.commit(REWRITTEN, carried_out)
+
+    async def is_done(self, customer: str) -> bool:
+        """Return whether no erasure of this customer is open. Raises LogError."""
+        partition = partition_of(customer.encode(), await self._log.partitions(CUSTOMER_SIGNALS))
+        return all(erasure.customer != customer for erasure in await self._open(partition))
+
+    async def _open(self, partition: int) -> list[Erasure]:
+        committed = await self._log.committed(GROUP)
+        span = (await self._log.offsets(CUSTOMER_SIGNALS))[partition]
+        start = max(committed.get((CUSTOMER_SIGNALS, partition), 0), span.start)
+        found = []
+        async for chunk in self._log.read(CUSTOMER_SIGNALS, partition, start, span.end):
+            for record in chunk:
+                signal = _erased(record)
+                if signal is not None:
+                    found.append(
+                        Erasure(
+                            signal.customer,
+                            signal.time,
+                            partition,
+                            record.offset,
+                            record.timestamp,
+                        )
+                    )
+        return found
+
+    async def _commit(self, erasure: Erasure) -> None:
+        await self._log.commit(GROUP, {(CUSTOMER_SIGNALS, erasure.partition): erasure.offset + 1})
+        _log.info("erased from the log", signal=f"{erasure.partition}:{erasure.offset}")
+
+    async def _erase(self, erasure: Erasure) -> bool:
+        """Remove all traces; return False when something still needs them."""
+        editor = self._log.editor()
+        erasure = erasure._replace(names=await self._names(erasure, editor))
+        traces = await self._traces(erasure, editor)
+        if not await self._is_settled(erasure, traces):
+            return False
+        # Once more: what became of a mail is told before the mailer says that it was told, so an
+        # outcome may have come since the events were read, and it is the last one.
+        traces.events = await self._events(erasure, editor, traces.partition)
+        await self._blank_events(traces, editor)
+        await self._blank_controls(erasure, editor)
+        await self._remove_what_waited(erasure, editor)
+        await _remove(editor, SEND_COMMANDS, traces.commands)
+        await _remove(editor, CUSTOMERS_CHANGELOG, traces.states[:-1])
+        older = [kept for states in traces.mails.values() for kept in states[:-1]]
+        await _remove(editor, MAILER_CHANGELOG, older)
+        await self._remove_signals(erasure, editor)
+        await self._remove_letters(erasure, editor)
+        await self._anonymise_facts(erasure, editor)
+        await self._anonymise_pools(erasure, editor)
+        return True
+
+    # What there is.
+
+    async def _traces(self, erasure: Erasure, editor: Editor) -> _Traces:
+        key = erasure.customer.encode()
+        partition = partition_of(key, await self._log.partitions(CUSTOMER_EVENTS))
+        events = await self._events(erasure, editor, partition)
+        commands = await _named(editor, SEND_COMMANDS, partition, erasure.names)
+        alerts = await self._alerts(erasure, editor)
+        traces = _Traces(
+            partition=partition,
+            events=events,
+            commands=[e for e in (*commands, *alerts) if _decided(e.value) <= erasure.time],
+            states=await editor.with_key(CUSTOMERS_CHANGELOG, partition, key),
+        )
+        theirs = _belonging(erasure)
+        erasing = [
+            each.offset
+            for each in events
+            if each.header("ce_type") in _ERASING and theirs.has(each)
+        ]
+        traces.boundary = max(erasing, default=-1)
+        ids = {_field(each.value, "id") for each in traces.commands} - {""}
+        ids |= {
+            _field(each.value, "command_id")
+            for each in events
+            if each.offset <= traces.boundary and _is_of_mail(each)
+        } - {""}
+        for each in {partition, *(alert.partition for alert in alerts)}:
+            for kept in await self._entries(erasure, editor, each, ids):
+                traces.mails.setdefault(kept.entry.id, []).append(kept)
+        return traces
+
+    async def _names(self, erasure: Erasure, editor: Editor) -> tuple[str, ...]:
+        """Return the names of a person, as `Erasure.names` says."""
+        if not is_visitors(erasure.customer):
+            return (erasure.customer,)
+        key = id_of(erasure.customer).encode()
+        partition = partition_of(key, await self._log.partitions(CUSTOMERS_CHANGELOG))
+        states = await editor.with_key(CUSTOMERS_CHANGELOG, partition, key)
+        state = states[-1].value if states else None
+        is_free = state is None or is_erased(state)
+        return (erasure.customer, id_of(erasure.customer)) if is_free else (erasure.customer,)
+
+    async def _events(self, erasure: Erasure, editor: Editor, partition: int) -> list[Record]:
+        """Return the person's events. With a customer all is erased that has the id, as the visitor
+        is who has it, too; with a visitor nothing that is the customer's who has it."""
+        events = await _named(editor, CUSTOMER_EVENTS, partition, both(erasure.customer))
+        if not is_visitors(erasure.customer):
+            return events
+        theirs = _belonging(erasure)
+        return [each for each in events if theirs.has(each)]
+
+    async def _alerts(self, erasure: Erasure, editor: Editor) -> list[Record]:
+        """Return the mails to the shop's own people about the person, which go under its key."""
+        shop = SHOP.encode()
+        partition = partition_of(shop, await self._log.partitions(SEND_COMMANDS))
+        found = await editor.holding(SEND_COMMANDS, partition, _spellings(*erasure.names))
+        return [each for each in found
+                if each.key == shop and _whom_about(each.value) in erasure.names]  # fmt: skip
+
+    async def _entries(
+        self, erasure: Erasure, editor: Editor, partition: int, ids: Set[str]
+    ) -> list[_Kept]:
+        """Return the states of the person's mails, by offset, those known by id and others."""
+        words = [*_spellings(*erasure.names), *(each.encode() for each in sorted(ids))]
+        found = []
+        for record in await editor.holding(MAILER_CHANGELOG, partition, words):
+            if not record.value or (record.key or b"").startswith(OWN_PREFIX):
+                continue
+            entry = unpack_entry(record.value)
+            theirs = (
+                _whom_about(entry.command) in erasure.names
+                and _decided(entry.command) <= erasure.time
+            )
+            if theirs or entry.id in ids:
+                found.append(_Kept(partition, record.offset, entry))
+        return found
+
+    async def _is_settled(self, erasure: Erasure, traces: _Traces) -> bool:
+        if traces.states:
+            state = traces.states[-1].value
+            if state is not None and head(state).applied < traces.boundary:
+                return False
+        read = await self._log.committed(READERS)
+        if any(each.offset >= read.get((SEND_COMMANDS, each.partition), 0)
+               for each in traces.commands):  # fmt: skip
+            return False
+        latest = (states[-1].entry for states in traces.mails.values())
+        return all(each.finished and not each.command and not each.pending for each in latest)
+
+    # What becomes of it.
+
+    async def _blank_events(self, traces: _Traces, editor: Editor) -> None:
+        theirs = [
+            each.offset
+            for each in traces.events
+            if each.offset <= traces.boundary
+            or (_is_of_mail(each) and _field(each.value, "command_id") in traces.mails)
+        ]
+        await editor.change(CUSTOMER_EVENTS, traces.partition, dict.fromkeys(theirs, BLANK))
+
+    async def _blank_controls(self, erasure: Erasure, editor: Editor) -> None:
+        """What names the person's places: whoever was erased has nothing that is due there."""
+        for partition in range(await self._log.partitions(CUSTOMER_EVENTS)):
+            found = await editor.holding(CUSTOMER_EVENTS, partition, _spellings(erasure.customer))
+            theirs = [
+                each.offset
+                for each in found
+                if each.header("ce_type") in _ABOUT
+                and erasure.customer in (_field(each.value, "name"), _field(each.value, "customer"))
+                and each.timestamp <= erasure.stamp
+            ]
+            await editor.change(CUSTOMER_EVENTS, partition, dict.fromkeys(theirs, BLANK))
+
+    async def _remove_what_waited(self, erasure: Erasure, editor: Editor) -> None:
+        """Events that waited while the person was held back, and that they did."""
+        partition = partition_of(
+            erasure.customer.encode(), await self._log.partitions(CUSTOMERS_CHANGELOG)
+        )
+        key = HELD_BACK_PREFIX + erasure.customer.encode()
+        held = await editor.with_key(CUSTOMERS_CHANGELOG, partition, key)
+        await _remove(editor, CUSTOMERS_CHANGELOG, held[:-1])
+        found = await editor.holding(CUSTOMERS_CHANGELOG, partition, _spellings(erasure.customer))
+        waited = [
+            each
+            for each in found
+            if (each.key or b"").startswith(WAITING_PREFIX)
+            and each.timestamp <= erasure.stamp
+            and waits_for(each.value or b"", erasure.customer)
+        ]
+        await _remove(editor, CUSTOMERS_CHANGELOG, waited)
+
+    async def _remove_signals(self, erasure: Erasure, editor: Editor) -> None:
+        signals = await _named(editor, CUSTOMER_SIGNALS, erasure.partition, erasure.names)
+        before = [s for s in signals if s.offset <= erasure.offset and _erased(s) is None]
+        await _remove(editor, CUSTOMER_SIGNALS, before)
+
+    async def _remove_letters(self, erasure: Erasure, editor: Editor) -> None:
+        for partition in range(await self._log.partitions(DEAD_LETTERS)):
+            letters = await _named(editor, DEAD_LETTERS, partition, both(erasure.customer))
+            before = [each for each in letters if each.timestamp <= erasure.stamp]
+            if is_visitors(erasure.customer):
+                before = [each for each in before if _belonging(erasure).has(each)]
+            await _remove(editor, DEAD_LETTERS, before)
+
+    async def _anonymise_facts(self, erasure: Erasure, editor: Editor) -> None:
+        words = _spellings(*erasure.names)
+        for partition in range(await self._log.partitions(FACTS)):
+            changes = {
+                record.offset: _without_customer(record, decision)
+                for record in await editor.holding(FACTS, partition, words)
+                if (decision := _decision(record)) is not None
+                and decision.customer in erasure.names
+                and decision.time <= erasure.time
+            }
+            await editor.change(FACTS, partition, changes)
+
+    async def _anonymise_pools(self, erasure: Erasure, editor: Editor) -> None:
+        """What the person's actor has asked of a coupon pool lies under the pool's own key."""
+        words = _spellings(*erasure.names)
+        for partition in range(await self._log.partitions(CUSTOMER_EVENTS)):
+            changes = {
+                record.offset: self._anonymous_request(record)
+                for record in await editor.holding(CUSTOMER_EVENTS, partition, words)
+                if record.header("ce_type") == b"coupon.requested"
+                and _field(record.value, "customer_id") in erasure.names
+                and record.timestamp <= erasure.stamp
+            }
+            await editor.change(CUSTOMER_EVENTS, partition, changes)
+
+    def _anonymous_request(self, record: Record) -> OutRecord:
+        request = {**_json(record.value), "customer_id": "erased", "run": ""}
+        changed = OutRecord(record.key, json.dumps(request).encode(), record.headers)
+        if self._signer is None or record.header(SIGNATURE) is None:
+            return changed
+        return self._signer.sign(CUSTOMER_EVENTS, changed)
+
+
+def _belonging(erasure: Erasure) -> Belonging:
+    id_ = id_of(erasure.customer)
+    return Belonging([erasure.customer], () if id_ in erasure.names else (id_,))
+
+
+async def _named(editor: Editor, topic: str, partition: int, names: Iterable[str]) -> list[Record]:
+    """Return the records under the keys of these names, in the order of the topic."""
+    found: list[Record] = []
+    for name in names:
+        found += await editor.with_key(topic, partition, name.encode())
+    return sorted(found, key=lambda record: record.offset)
+
+
+async def _remove(editor: Editor, topic: str, records: Iterable[Record | _Kept]) -> None:
+    by_partition: dict[int, dict[int, None]] = {}
+    for record in records:
+        by_partition.setdefault(record.partition, {})[record.offset] = None
+    for partition, changes in by_partition.items():
+        await editor.change(topic, partition, changes)
+
+
+def _erased(record: Record) -> CustomerErased | None:
+    try:
+        signal = SIGNAL.validate_json(record.value or b"")
+    except ValidationError:
+        return None
+    return signal if isinstance(signal, CustomerErased) else None
+
+
+def _decision(record: Record) -> Decision | None:
+    try:
+        return DECISION.validate_json(record.value or b"")
+    except ValidationError:
+        return None
+
+
+def _without_customer(record: Record, decision: Decision) -> OutRecord:
+    """A run's id may name an erasure, and so does nothing else in a decision."""
+    plain = decision.model_copy(update={"customer": "", "run": "", "command_id": ""})
+    value = plain.model_dump_json(by_alias=True, exclude_none=True).encode()
+    return OutRecord(record.key, value, record.headers)
+
+
+def _is_of_mail(record: Record) -> bool:
+    return (record.header("ce_type") or b"").startswith(b"mail.")
+
+
+def _spellings(*names: str) -> list[bytes]:
+    """How ids look in bytes: as they are, and inside JSON; of a visitor also as others know it."""
+    bare = {id_of(name) for name in names}
+    inside = {json.dumps(name, ensure_ascii=False)[1:-1] for name in (*names, *bare)}
+    return sorted(name.encode() for name in {*names, *bare, *inside})
+
+
+def _field(value: bytes | None, name: str) -> str:
+    found = _json(value).get(name, "")
+    return found if isinstance(found, str) else ""
+
+
+def _whom_about(command: bytes | None) -> str:
+    """Return whose mail a command is; of one to the shop's own people, about whom."""
+    customer = _field(command, "customer")
+    if customer != SHOP:
+        return customer
+    variables = _json(command).get("variables")
+    about = variables.get("customer") if isinstance(variables, dict) else None
+    id_ = about.get("id") if isinstance(about, dict) else None
+    if not isinstance(id_, str) or not isinstance(about, dict):
+        return ""
+    return of_visitor(id_) if about.get("visitor") is True else id_
+
+
+def _decided(value: bytes | None) -> int:
+    """When a command was decided, ms; rubbish under the person's key is as old as can be."""
+    try:
+        return parse_instant(_field(value, "time"))
+    except ValueError:
+        return 0
+
+
+def _json(value: bytes | None) -> Mapping[str, Any]:
+    try:
+        found = from_json(value or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

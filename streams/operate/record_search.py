@@ -1,0 +1,64 @@
+"""A person's records in a topic: where the owner's index says they lie, else by reading all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from schemas.records import Record
+from streams.http.internal.client import Lookups, NoAnswer, OnProgress
+from streams.log import Log
+from streams.operate.record_index import PERSON
+from streams.partitioner import partition_of
+from streams.topology import PER_CUSTOMER
+
+
+async def find_records(
+    log: Log,
+    topic: str,
+    keys: Collection[bytes],
+    *,
+    lookups: Lookups | None,
+    told: Callable[[str], None] = lambda _: None,
+    on_progress: OnProgress = lambda _done, _all: None,
+) -> list[Record]:
+    """Return the records of `topic` about any of `keys`, by partition and offset.
+
+    `topic` is one of `PERSON`. When nobody answers, `told` says so and the topic is read: of one
+    that is keyed by customer the partitions of `keys`. Raises LogError.
+    """
+    if lookups is not None:
+        try:
+            return await _picked(log, topic, keys, lookups, on_progress)
+        except NoAnswer as error:
+            told(f"{error}; reading {topic} instead")
+    return await _read(log, topic, keys, on_progress)
+
+
+async def _picked(
+    log: Log, topic: str, keys: Collection[bytes], lookups: Lookups, on_progress: OnProgress
+) -> list[Record]:
+    offsets: dict[int, set[int]] = {}
+    for key in sorted(keys):
+        for partition, places in (await lookups.places(topic, key, on_progress)).items():
+            offsets.setdefault(partition, set()).update(places)
+    of, found = sum(map(len, offsets.values())), list[Record]()
+    for partition in sorted(offsets):
+        async for chunk in log.pick(topic, partition, sorted(offsets[partition])):
+            found += [record for record in chunk if PERSON[topic](record) in keys]
+            on_progress(len(found), of)
+    return found
+
+
+async def _read(
+    log: Log, topic: str, keys: Collection[bytes], on_progress: OnProgress
+) -> list[Record]:
+    spans = await log.offsets(topic)
+    theirs = {partition_of(key, len(spans)) for key in keys} if topic in PER_CUSTOMER else spans
+    found: list[Record] = []
+    for partition in sorted(theirs):
+        span = spans[partition]
+        async for chunk in log.read(topic, partition, span.start, span.end):
+            found += [record for record in chunk if PERSON[topic](record) in keys]
+            if chunk:
+                on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
+    return found

@@ -1,0 +1,82 @@
+"""What comes back, in numbers; implements `streams.mail.inbound.intake.ReturnMetrics`."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from schemas.outcomes import BounceKind, ReturnKind
+from schemas.suppressions import SuppressionReason, SuppressionScope
+from streams.mail.inbound.intake import Taken, Way
+from streams.operate.instruments import Instruments, begin_at_zero
+
+SUPPRESSIONS = (("all", "hard"), ("all", "soft"), ("marketing", "complaint"))
+
+
+class ReturnCounters:
+    """Counters only; nothing here knows whom a message is about."""
+
+    def __init__(self, make: Instruments) -> None:
+        self.bounces = make.counter(
+            "bounces", "Mails refused for good, by the relay or by a report that came back.", "kind"
+        )
+        self.complaints = make.counter("complaints", "Mails that somebody called spam.")
+        self.messages = make.counter(
+            "returned_messages",
+            "Messages that came back, by the way they came and by what became of them.",
+            "way",
+            "kind",
+            "result",
+        )
+        self.tokens_forged = make.counter(
+            "return_tokens_forged", "Return addresses that look like ours and are not.", "way"
+        )
+        self.recipients_refused = make.counter(
+            "return_recipients_refused", "Recipients that our SMTP listener has answered with 550."
+        )
+        self.failures = make.counter(
+            "returned_failures",
+            "Times that a mailbox could not be read or a message not be written; they wait.",
+            "way",
+        )
+        self.suppressions = make.counter(
+            "suppressions", "Addresses that were suppressed by this worker.", "scope", "reason"
+        )
+        self.suppressed_addresses = make.gauge(
+            "suppressed_addresses", "Addresses that get no mail."
+        )
+        for scope, reason in SUPPRESSIONS:
+            self.suppressions.labels(scope, reason)
+        begin_at_zero(self.bounces, get_args(BounceKind))
+        begin_at_zero(self.tokens_forged, get_args(Way))
+        begin_at_zero(self.failures, get_args(Way))
+        begin_at_zero(self.messages, get_args(Way), ["unknown"], ["unmatched"])
+
+    def returned(self, way: Way, kind: ReturnKind, taken: Taken) -> None:
+        """A message was taken in."""
+        self.messages.labels(way, kind, taken).inc()
+        if taken != "told":
+            return
+        if kind == "complaint":
+            self.complaints.inc()
+        elif kind in get_args(BounceKind):
+            self.bounces.labels(kind).inc()
+
+    def forged(self, way: Way, tokens: int) -> None:
+        """Tokens looked like ours and were not."""
+        self.tokens_forged.labels(way).inc(tokens)
+
+    def refused(self) -> None:
+        """The listener was to take a message that is none of ours."""
+        self.recipients_refused.inc()
+
+    def suppressed(self, scope: SuppressionScope, reason: SuppressionReason) -> None:
+        """An address was suppressed."""
+        self.suppressions.labels(scope, reason).inc()
+
+    def addresses(self, count: int) -> None:
+        """How many addresses are suppressed now."""
+        self.suppressed_addresses.set(count)
+
+    def failed(self, way: Way) -> None:
+        """A message, or a mailbox, has to wait."""
+        self.failures.labels(way).inc()

@@ -1,0 +1,354 @@
+"""A customer's story: what the customer did, what was decided and why, what became of the mails.
+
+Put together from the log (the customer's events, also those from before it was known who the
+visitor was, and the decisions in `facts`), or from what a replay has written. Whatever stands twice
+after a crash is told once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from agents.customer.ownership import Belonging
+from agents.customer.speaker import of_itself
+from schemas.decisions import DECISION, Decision
+from schemas.definitions import DEFINITION
+from schemas.definitions.workflow import Workflow
+from schemas.events import INTERNAL_TYPES, Event
+from schemas.instant import parse_instant
+from schemas.records import Record
+from schemas.reference import both, of_visitor
+from schemas.stored import NEVER
+from schemas.validation import Unreadable, first_error
+from schemas.wire import parse_published, parse_record
+from streams.http.internal.client import Lookups
+from streams.log import Log
+from streams.messages.decisions import REASONS, Language, with_detail
+from streams.messages.events import happened
+from streams.operate.lookup import known_customers, latest_states
+from streams.operate.record_search import find_records
+from streams.topology import CUSTOMER_EVENTS, FACTS
+
+OnProgress = Callable[[int, int], None]
+
+
+class StoryError(Exception):
+    """The story can't be told; the text says why."""
+
+
+class TimelineEntry(NamedTuple):
+    """One thing in the story."""
+
+    time: int
+    """By the log (ms)."""
+    kind: Literal["event", "mail", "decision"]
+    text: str
+    type: str
+    """Of the event, or the kind of the decision."""
+    reason: str = ""
+    workflow: str = ""
+    step: str = ""
+    detail: str = ""
+
+
+class PendingWait(NamedTuple):
+    """What a run waits for."""
+
+    workflow: str
+    due: int
+    held_for: str
+
+
+@dataclass(slots=True)
+class TimelineData:
+    """What is known of a customer, before it is put into words."""
+
+    belonging: Belonging
+    """What is the customer's, and that of the visitors it was."""
+    stranger: Belonging = Belonging(())  # noqa: RUF009  # it can't be changed
+    """What is a visitor's who has the customer's id and isn't known to be the customer."""
+    zone: str = ""
+    events: list[tuple[int, Event]] = field(default_factory=list)
+    """With the time at which each reached the log."""
+    decisions: list[Decision] = field(default_factory=list)
+    waiting: list[PendingWait] = field(default_factory=list)
+
+
+async def from_log(
+    log: Log,
+    customer: str,
+    on_progress: OnProgress,
+    *,
+    lookups: Lookups | None = None,
+    told: Callable[[str], None] = lambda _: None,
+) -> TimelineData:
+    """Collect from the topics. Raises StoryError when the customer was erased, LogError.
+
+    The owner is asked through `lookups` what it keeps and where the rest lies; `told` says when
+    nobody answers, and then everybody's records are read.
+    """
+    look_up = partial(latest_states, log, on_progress=on_progress, lookups=lookups, told=told)
+    states = await look_up(customer)
+    known = known_customers(states)
+    if states and not known:
+        raise StoryError(f"{customer!r} was erased")
+    if len(known) > 1 and known[of_visitor(customer)].became:
+        del known[of_visitor(customer)]  # it is the customer's, or another has claimed the id
+    visitors = {each for kept in known.values() for each in kept.visitors}
+    taken = set[str]()
+    for each in sorted(visitors - {customer}):
+        if each in known_customers(await look_up(each)):
+            taken.add(each)
+    references = known or dict.fromkeys(both(customer))
+    source = TimelineData(
+        belonging=Belonging([*references, *map(of_visitor, visitors)], taken),
+        zone=next((each.profile.zone for each in known.values() if each.profile.zone), ""),
+        waiting=[
+            PendingWait(run.workflow, run.due, run.held_for)
+            for kept in known.values()
+            for run in kept.runs
+        ],
+    )
+    if len(known) > 1:
+        source.stranger = Belonging([of_visitor(customer)], [customer])
+    keys = source.belonging.keys
+    found = partial(
+        find_records, log, keys=keys, lookups=lookups, told=told, on_progress=on_progress
+    )
+    _take_events(await found(CUSTOMER_EVENTS), source)
+    decided = {record.value: _decision(record.value or b"") for record in await found(FACTS)}
+    source.decisions = sorted(
+        (
+            each
+            for each in decided.values()
+            if each is not None and source.belonging.is_named(each.customer)
+        ),
+        key=lambda each: each.time,
+    )
+    return source
+
+
+def from_replay(directory: Path, customer: str, events: Iterable[bytes] = ()) -> TimelineData:
+    """Collect from what a replay has written, and from the lines of events that it read.
+
+    Raises StoryError when the directory holds no replay.
+    """
+    source, visitors, customers = TimelineData(Belonging(())), set[str](), set[str]()
+    for known in _lines(directory / "customers.ndjson"):
+        if not known.get("visitor"):
+            customers.add(known.get("key", ""))
+        if known.get("key") == customer:
+            visitors.update(known.get("visitors", ()))
+            source.zone = source.zone or known.get("profile", {}).get("zone", "")
+            source.waiting += [
+                PendingWait(run["workflow"], _instant(run["due"]), run.get("held_for", ""))
+                for run in known.get("runs", ())
+            ]
+    belonging = source.belonging = Belonging(
+        (*both(customer), *map(of_visitor, visitors)), customers & (visitors - {customer})
+    )
+    decisions = decisions_of(directory)
+    source.decisions = [each for each in decisions if belonging.is_named(each.customer)]
+    now = 0
+    for line in events:
+        try:
+            event = parse_published(line)
+        except Unreadable:
+            continue  # the replay has said so
+        now = max(now, event.time or 0)  # as the replay appends them
+        if belonging.is_about(event):
+            source.events.append((now, event))
+    return source
+
+
+def decisions_of(directory: Path) -> Iterator[Decision]:
+    """Yield the decisions that a replay has written. Raises StoryError."""
+    path = directory / "decisions.ndjson"
+    for number, line in enumerate(_lines(path), start=1):
+        try:
+            yield DECISION.validate_python(_own_names(line))
+        except ValidationError as error:
+            raise StoryError(f"{path}, line {number}: {first_error(error)}") from None
+
+
+def customers_of(directory: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the customers that a replay has written. Raises StoryError."""
+    return _lines(directory / "customers.ndjson")
+
+
+def titles_of(contents: Iterable[bytes], language: Language) -> dict[str, str]:
+    """Return what workflows are called, by id; of several versions the last one says it."""
+    titles: dict[str, str] = {}
+    for content in contents:
+        try:
+            definition = DEFINITION.validate_json(content)
+        except ValidationError:
+            continue  # of a newer Ritorno: it goes by its id
+        if isinstance(definition, Workflow):
+            given = definition.title
+            titles[definition.id] = given.get(language) or next(iter(given.values()), definition.id)
+    return titles
+
+
+async def read_decisions(log: Log, on_progress: OnProgress) -> list[Decision]:
+    """Return all decisions in `facts`, each once, in order of time. Raises LogError."""
+    found: dict[bytes, Decision] = {}
+    for partition, span in sorted((await log.offsets(FACTS)).items()):
+        async for chunk in log.read(FACTS, partition, span.start, span.end):
+            for record in chunk:
+                if record.value is not None and record.value not in found:
+                    decision = _decision(record.value)
+                    if decision is not None:
+                        found[record.value] = decision
+            if chunk:
+                on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
+    return sorted(found.values(), key=lambda decision: decision.time)
+
+
+async def read_events_of(
+    log: Log, types: Collection[str], on_progress: OnProgress
+) -> tuple[dict[str, dict[str, list[int]]], int]:
+    """Return by type and customer when such events happened (ms), and how far the log goes.
+
+    Raises LogError.
+    """
+    found: dict[str, dict[str, list[int]]] = {}
+    wanted = {type_.encode() for type_ in types}
+    until = 0
+    for partition, span in sorted((await log.offsets(CUSTOMER_EVENTS)).items()):
+        async for chunk in log.read(CUSTOMER_EVENTS, partition, span.start, span.end):
+            for record in chunk:
+                until = max(until, record.timestamp)
+                kind = record.header("ce_type")  # none in structured mode
+                if record.key is None or not (kind is None or kind in wanted):
+                    continue
+                try:
+                    event = parse_record(record)
+                except Unreadable:
+                    continue  # it is among the dead letters
+                if event.type not in types:
+                    continue
+                who = of_visitor(event.customer) if of_itself(event) else event.customer
+                times = found.setdefault(event.type, {}).setdefault(who, [])
+                times.append(min(event.time or record.timestamp, record.timestamp))
+            if chunk:
+                on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
+    return found, until
+
+
+def decision_of(fact: object) -> Decision | None:
+    """Read one of `facts`, None when it is no decision: hits lie there, too."""
+    if not isinstance(fact, dict):
+        return None
+    try:
+        return DECISION.validate_python(_own_names(fact))
+    except ValidationError:
+        return None
+
+
+def tell(
+    source: TimelineData, titles: Mapping[str, str], language: Language
+) -> list[TimelineEntry]:
+    """Put it into words, in order of time; what happened comes before what was decided of it."""
+    whose = {"it": "visitatore: ", "en": "visitor: "}[language]
+    lines = []
+    for time, event in source.events:
+        line = _event_line(time, event, titles, language)
+        by_stranger = source.stranger.is_about(event)
+        lines.append(line._replace(text=whose + line.text) if by_stranger else line)
+    for decision in source.decisions:
+        line = _decision_line(decision, titles, language)
+        by_stranger = source.stranger.is_named(decision.customer)
+        lines.append(line._replace(text=whose + line.text) if by_stranger else line)
+    return sorted(lines, key=lambda line: line.time)
+
+
+def waits(waiting: PendingWait, titles: Mapping[str, str], language: Language, when: str) -> str:
+    """Say what a run waits for; `when`: its due time as people write it."""
+    title = titles.get(waiting.workflow, waiting.workflow)
+    if waiting.held_for:
+        words = {"it": f"trattenuta fino al {when}", "en": f"held until {when}"}[language]
+        reason = REASONS[language].get(waiting.held_for, waiting.held_for)
+        return f"{title}: {words}, {reason}"
+    if waiting.due >= NEVER:
+        return f"{title}: " + {"it": "aspetta un evento", "en": "waits for an event"}[language]
+    return f"{title}: " + {"it": f"aspetta il {when}", "en": f"waits for {when}"}[language]
+
+
+def _take_events(records: Iterable[Record], source: TimelineData) -> None:
+    seen: set[tuple[str, str]] = set()
+    for record in records:
+        try:
+            event = parse_record(record)
+        except Unreadable:
+            continue  # it is among the dead letters
+        if not source.belonging.is_about(event):
+            continue
+        if (event.type, event.id) not in seen and event.type not in INTERNAL_TYPES:
+            seen.add((event.type, event.id))
+            source.events.append((record.timestamp, event))
+
+
+def _event_line(
+    time: int, event: Event, titles: Mapping[str, str], language: Language
+) -> TimelineEntry:
+    text = happened(event, language, appended=time)
+    workflow = getattr(event.data, "workflow", "") or ""
+    if not event.type.startswith("mail."):
+        return TimelineEntry(time, "event", text, event.type)
+    if workflow:
+        text = f"{titles.get(workflow, workflow)}: {text}"
+    reason = getattr(event.data, "reason", "") or ""
+    return TimelineEntry(time, "mail", text, event.type, reason, workflow, event.data.step)
+
+
+def _decision_line(
+    decision: Decision, titles: Mapping[str, str], language: Language
+) -> TimelineEntry:
+    title = titles.get(decision.workflow, decision.workflow)
+    return TimelineEntry(
+        decision.time,
+        "decision",
+        with_detail(decision, title, language),
+        decision.decision,
+        decision.reason,
+        decision.workflow,
+        decision.step,
+        decision.detail,
+    )
+
+
+def _decision(value: bytes) -> Decision | None:
+    try:
+        return decision_of(from_json(value))
+    except ValueError:
+        return None
+
+
+def _own_names(line: Mapping[str, Any]) -> dict[str, Any]:
+    """On the wire the class of a mail is `class`, which is no name in Python."""
+    return {("mail_class" if name == "class" else name): value for name, value in line.items()}
+
+
+def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    raise StoryError(f"{path}, line {number}: not JSON") from None
+    except OSError as error:
+        raise StoryError(f"{path}: {error.strerror}; --from names what a replay wrote") from None
+
+
+def _instant(text: str | None) -> int:
+    return NEVER if text is None else parse_instant(text)

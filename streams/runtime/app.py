@@ -1,0 +1,97 @@
+"""The Faust app: a consumer group, its assignment, and one agent per topic that is read.
+
+Faust is used for consumption only. Nothing is produced through it and it keeps no tables: records
+go through `Log`, state through `streams/runtime/state/`. The two transports of ours hand each agent
+whole batches and take their commits from the `PartitionManager` (`streams/runtime/transports/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import faust
+from faust.tables.manager import TableManager
+from faust.types import TP
+
+from streams.log import Log
+from streams.runtime.transports import consumer
+from streams.runtime.transports.batch import Fenced, PartitionBatch, TopicPartition
+from streams.runtime.transports.partition_manager import PartitionManager
+from streams.settings import Settings
+from streams.topology import GROUP, AgentSpec
+
+CONCURRENCY = 2
+"""Batches of one agent under way: deciding needs the processor, writing waits for the log, so two
+keep both busy (some 15 % more events a second); a third would wait for the processor."""
+
+Process = Callable[[PartitionBatch], Awaitable[None]]
+
+
+class NoTables(TableManager):  # type: ignore[misc]  # Faust ships without type information
+    """Faust's manager of tables begins by sleeping for a second, so that modules which are still
+    being imported can add theirs. There are none, and a worker is ready that much sooner."""
+
+    async def on_start(self) -> None:
+        """Be done with what there is to recover, which is nothing."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
+class App(faust.App):  # type: ignore[misc]  # Faust ships without type information
+    """A Faust app that brings what our transports need."""
+
+    def __init__(self, *, settings: Settings, record_log: Log, gate: PartitionManager) -> None:
+        options = {
+            **consumer.app_settings(),
+            **_broker(settings),
+            "datadir": str(settings.data_dir / "faust"),
+            "TableManager": NoTables,
+        }
+        super().__init__(GROUP, **options)
+        self.record_log = record_log
+        consumer.attach_gate(self, gate)
+
+    def read(self, agent: AgentSpec, process: Process) -> None:
+        """Register `agent`: each batch of the topic it reads goes to `process`."""
+
+        async def body(batches: Any) -> None:
+            async for batch in batches:
+                await process(batch)
+
+        # While one batch is being written the next one, of another partition, is being decided.
+        # The gate gives a partition to one batch at a time, in order, whoever brings it.
+        self.agent(
+            consumer.batch_topic(self, agent.reads), name=agent.name, concurrency=CONCURRENCY
+        )(body)
+
+    def settle(self, topic: str, settle: Callable[[Iterable[TopicPartition]], None]) -> None:
+        """Tell `settle` after each assignment which partitions of `topic` this process has."""
+
+        async def assigned(_: Any, assigned: set[TP], **__: Any) -> None:
+            settle([TopicPartition(tp.topic, tp.partition) for tp in assigned if tp.topic == topic])
+
+        self.on_partitions_assigned.connect(assigned, weak=False)
+
+    def check(self, tp: TopicPartition) -> None:
+        """Raise Fenced when this process may have lost `tp`; for who writes outside of a turn."""
+        if tp not in self.gate.owned():
+            raise Fenced(f"{tp.topic}/{tp.partition} is another worker's")
+        age = self.consumer.heartbeat_age()
+        if age >= self.consumer.session_timeout:
+            raise Fenced(f"no heartbeat for {age:.1f} s: another worker may own the partition")
+
+
+def _broker(settings: Settings) -> dict[str, Any]:
+    if not settings.on_kafka:
+        return {"broker": "ritorno-embedded://"}
+    # aiokafka takes a third of a second to import, which the embedded log needn't wait for.
+    from streams.runtime.factories import kafka_security  # noqa: PLC0415  # see above
+    from streams.runtime.transports import kafka  # noqa: PLC0415  # see above
+
+    return kafka.app_settings(
+        servers=settings.bootstrap_servers,
+        worker_id=settings.worker_id,
+        security=kafka_security(settings),
+        session_timeout=settings.kafka_session_seconds,
+    )

@@ -1,0 +1,151 @@
+"""Read definition files and collect every mistake of every file, each with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import yaml
+from pydantic import ValidationError
+
+from agents.rules.fields import Vocabulary
+from agents.rules.validation_errors import ValidationIssue
+from agents.workflows.call_cycles import circles
+from agents.workflows.validation import mistakes_in
+from schemas.definitions import DEFINITION, AnyDefinition
+from schemas.definitions.workflow import Workflow
+from schemas.validation import all_errors
+from streams.runtime.yaml_text import Document
+from streams.tools.workflow_files.naming import unknown_names
+
+Level = Literal["error", "warning", "note"]
+
+NAMES = {
+    "workflow": "workflows",
+    "segments": "segments",
+    "coupons": "campaigns",
+    "scoring": "scores",
+    "fields": "custom fields",
+    "loyalty": "tiers",
+}
+"""What definitions of a kind have that others name."""
+
+
+class FileFinding(NamedTuple):
+    """One mistake, where it stands."""
+
+    file: Path
+    line: int
+    path: str
+    """Such as `steps.2.wait`; empty when it is about the file as a whole."""
+    problem: str
+    level: Level = "error"
+    """note: what an error keeps from being looked at."""
+
+    def __str__(self) -> str:
+        level = "" if self.level == "error" else f"{self.level}: "
+        place = f"{self.path}: " if self.path else ""
+        return f"{self.file}:{self.line}: {level}{place}{self.problem}"
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a directory holds."""
+
+    definitions: dict[str, AnyDefinition] = field(default_factory=dict)
+    """By id, without those that can't be used."""
+    findings: list[FileFinding] = field(default_factory=list)
+    files: dict[str, tuple[Path, Document]] = field(default_factory=dict)
+    """Where each of the definitions was read."""
+    unread: dict[Path, frozenset[str]] = field(default_factory=dict)
+    """Files that could not be read, and of which kinds what they define may be."""
+
+    def place(self, id_: str, path: Sequence[str | int]) -> str:
+        """Return `FILE:LINE` of a part of a definition."""
+        file, document = self.files[id_]
+        return f"{file}:{document.line(path)}"
+
+
+def read_directory(directory: Path) -> Reading:
+    """Read all `*.yaml` of a directory. Mistakes are findings, never raised."""
+    reading = Reading()
+    files = reading.files
+    paths = sorted(directory.glob("*.yaml"))
+    if not paths:
+        problem = "there are no workflow files (*.yaml) in it"
+        reading.findings.append(FileFinding(directory, 1, "", problem))
+    for path in paths:
+        read = _read_file(path, reading)
+        if read is None:
+            continue
+        definition, document = read
+        if definition.id in files:
+            problem = f"{definition.id} is already used by {files[definition.id][0].name}"
+            reading.findings.append(FileFinding(path, document.line(["id"]), "id", problem))
+            continue
+        files[definition.id] = (path, document)
+        reading.definitions[definition.id] = definition
+    unread = frozenset().union(*reading.unread.values())
+    vocabulary = Vocabulary(reading.definitions.values(), unread=unread)
+    for id_, (path, document) in files.items():
+        for where, problem in _mistakes(reading.definitions[id_], reading, vocabulary, unread):
+            reading.findings.append(FileFinding(path, document.line(parts(where)), where, problem))
+    reading.findings += _unchecked(reading)
+    return reading
+
+
+def _read_file(path: Path, reading: Reading) -> tuple[AnyDefinition, Document] | None:
+    try:
+        document = Document(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reading.findings.append(
+            FileFinding(path, _line_of(error), "", " ".join(str(error).split()))
+        )
+        reading.unread[path] = frozenset(NAMES)
+        return None
+    try:
+        return DEFINITION.validate_python(document.content), document
+    except ValidationError as error:
+        for place, problem in all_errors(error):
+            shown = ".".join(map(str, place[1:]))  # the first part is the kind of definition
+            reading.findings.append(FileFinding(path, document.line(place), shown, problem))
+        reading.unread[path] = _kinds(document.content)
+        return None
+
+
+def _kinds(content: Any) -> frozenset[str]:
+    """Return of which kind a definition is that isn't right: any, if it doesn't say so."""
+    kind = str(content.get("definition") or "workflow") if isinstance(content, dict) else ""
+    return frozenset([kind] if kind in NAMES or kind == "policy" else NAMES)
+
+
+def _mistakes(
+    definition: AnyDefinition, reading: Reading, vocabulary: Vocabulary, unread: Collection[str]
+) -> Sequence[ValidationIssue]:
+    """What names something wrongly, as far as what it may name could be read."""
+    found = list(mistakes_in(definition, vocabulary))
+    if isinstance(definition, Workflow):
+        found += unknown_names(definition, reading.definitions.values(), unread)
+        found += circles(definition, reading.definitions.values())
+    return found
+
+
+def _unchecked(reading: Reading) -> Iterator[FileFinding]:
+    """Yield what could not be looked at, since a file could not be read."""
+    for path, kinds in reading.unread.items():
+        names = ", ".join(name for kind, name in NAMES.items() if kind in kinds)
+        if names:
+            problem = f"names of {names} were not checked, because this file could not be read"
+            yield FileFinding(path, 1, "", problem, "note")
+
+
+def parts(path: str) -> list[str | int]:
+    """Return the parts of a path, as `Document.line` takes them."""
+    return [int(part) if part.isdigit() else part for part in path.split(".")]
+
+
+def _line_of(error: Any) -> int:
+    mark = getattr(error, "problem_mark", None)
+    return mark.line + 1 if mark is not None else 1

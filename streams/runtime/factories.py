@@ -1,0 +1,255 @@
+"""Settings in the forms in which the parts want them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agents.mail.addresses import read_recipient
+from agents.mail.settings import MailSettings, Shop, SigningKey
+from schemas.signing import RecordSigner
+from streams.clock import Clock, SystemClock
+from streams.log import Log
+from streams.logging import get_logger
+from streams.settings import Settings
+from streams.settings.sources import PREFIX, SettingsError
+
+if TYPE_CHECKING:
+    from agents.customer.deduplication import Recognition
+    from agents.customer.visitors import VisitorLimits
+    from agents.mail.message.dkim import DkimKey
+    from agents.mail.reputation import WarmUp
+    from streams.http.internal.client import Lookups
+    from streams.runtime.logs.kafka.security import KafkaSecurity
+
+KEY_FILE = "signing-key"
+KEY_BYTES = 32
+"""As many as the SHA-256 that signs with it puts out; more adds nothing."""
+
+_log = get_logger(__name__)
+
+
+def log_from(settings: Settings, clock: Clock | None = None) -> Log:
+    """Return the log that is set, not yet connected. `clock` stamps the embedded log's records."""
+    if settings.on_kafka:
+        # aiokafka and Faust take a second to import, which the embedded log needn't wait for.
+        from streams.runtime.logs.kafka import KafkaLog  # noqa: PLC0415  # see above
+
+        return KafkaLog(settings.bootstrap_servers, security=kafka_security(settings))
+    from streams.runtime.logs.embedded import EmbeddedLog  # noqa: PLC0415  # only the one that is used
+
+    return EmbeddedLog(settings.embedded_path, clock or SystemClock())
+
+
+def kafka_security(settings: Settings) -> KafkaSecurity:
+    """Return how to reach the Kafka brokers; for `KafkaLog` and for Faust's consumers."""
+    from streams.runtime.logs.kafka.security import KafkaSecurity  # noqa: PLC0415  # see log_from
+
+    return KafkaSecurity(
+        tls=settings.kafka_security.endswith("tls"),
+        ca_file=settings.kafka_ca_file,
+        cert_file=settings.kafka_cert_file,
+        key_file=settings.kafka_key_file,
+        mechanism=(
+            settings.kafka_sasl_mechanism if settings.kafka_security.startswith("sasl") else None
+        ),
+        username=settings.kafka_username,
+        password=settings.kafka_password.get_secret_value(),
+    )
+
+
+def shop_of(settings: Settings) -> Shop:
+    """Return what mails show of the shop."""
+    return Shop(
+        name=settings.shop_name,
+        url=settings.shop_url,
+        support_email=settings.shop_support_email,
+        color=settings.shop_color,
+        logo_url=settings.shop_logo_url,
+        postal_address=settings.shop_postal_address,
+    )
+
+
+def mail_settings(settings: Settings) -> MailSettings:
+    """Return who writes to the customers. Raises SettingsError."""
+    try:
+        return MailSettings(
+            shop=shop_of(settings),
+            from_address=settings.mail_from_address,
+            from_name=settings.mail_from_name or settings.shop_name,
+            reply_to=settings.mail_reply_to or settings.shop_support_email,
+            envelope_from=settings.mail_envelope_from,
+            bounce_domain=settings.mail_bounce_domain,
+            list_id=settings.mail_list_id,
+            public_url=settings.public_url,
+            signing_keys=signing_keys(settings),
+            unsubscribe_mailbox=settings.mail_unsubscribe_mailbox,
+            feedback_sender=settings.mail_feedback_sender,
+            fallback_locale=settings.shop_locale,
+            dkim_keys=dkim_keys(settings),
+            dkim_valid_days=settings.mail_dkim_valid_days,
+            tracking=settings.tracking_mode,
+            tracking_hosts=settings.tracking_hosts,
+            confirm_days=settings.confirm_days,
+        )
+    except ValueError as error:
+        field, _, problem = str(error).partition(": ")
+        name = PREFIX + ("TOKEN_KEYS" if field == "signing_keys" else f"MAIL_{field.upper()}")
+        raise SettingsError(f"{name}: {problem}") from None
+
+
+def warm_up(settings: Settings) -> WarmUp | None:
+    """Return how a new sender begins, None when it is none."""
+    if not settings.mail_warm_up_start:
+        return None
+    from agents.mail.reputation import WarmUp  # noqa: PLC0415  # only where mails are sent
+
+    return WarmUp(
+        start=settings.mail_warm_up_start,
+        growth=settings.mail_warm_up_growth,
+        zone=settings.shop_zone,
+    )
+
+
+def signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
+    """Return the keys of links in mails and of records; the one kept in data_dir without any set.
+
+    Raises SettingsError when that one can be neither read nor made, and on Kafka: there several
+    processes write what the others have to believe.
+    """
+    if settings.token_keys:
+        return tuple(
+            SigningKey(key.id, key.secret.get_secret_value()) for key in settings.token_keys
+        )
+    if settings.on_kafka:
+        raise SettingsError(
+            f"{PREFIX}TOKEN_KEYS: needed on Kafka, the same for all workers and commands; they "
+            "sign what they write. ID:SECRET, the secret by `openssl rand -hex 32`"
+        )
+    secret = _kept_key(settings.data_dir / KEY_FILE)
+    return (SigningKey(hashlib.sha256(secret.encode()).hexdigest()[:8], secret),)
+
+
+def has_signing_keys(settings: Settings) -> bool:
+    """Whether there are keys already: who only reads makes none, and nothing was signed by it."""
+    if settings.token_keys or settings.on_kafka:
+        return bool(settings.token_keys)
+    return (settings.data_dir / KEY_FILE).exists()
+
+
+def record_signer(settings: Settings) -> RecordSigner:
+    """Return who signs what is ours in the log, and checks it. Raises SettingsError."""
+    return RecordSigner(signing_keys(settings))
+
+
+def recognition(settings: Settings) -> Recognition:
+    """Return how an event that comes again is known."""
+    from agents.customer.deduplication import (  # noqa: PLC0415  # few commands decide
+        DAY_MS,
+        Recognition,
+        Sources,
+    )
+
+    sources = Sources(settings.shop_sources)
+    return Recognition(settings.event_memory_days * DAY_MS, sources)
+
+
+def visitor_limits(settings: Settings) -> VisitorLimits:
+    """Return for how long visitors are kept, and how many may arrive in a partition."""
+    from agents.customer.visitors import VisitorLimits  # noqa: PLC0415  # few commands decide
+
+    return VisitorLimits(settings.visitor_days, settings.visitor_limit)
+
+
+def coupon_key(settings: Settings) -> bytes:
+    """Return what makes generated coupon codes unguessable, the same in all workers.
+
+    Derived from the oldest key of links, so that adding a new one changes no code. Raises
+    SettingsError.
+    """
+    secret = signing_keys(settings)[-1].secret.encode()
+    return hashlib.blake2b(secret, digest_size=32, person=b"coupons").digest()
+
+
+def lookups_of(settings: Settings, log: Log) -> Lookups | None:
+    """Return how to ask workers what they keep; None where no worker could know our key, and
+    where none runs on the embedded log.
+
+    Raises SettingsError.
+    """
+    from streams.http.internal.client import Lookups  # noqa: PLC0415  # few commands ask
+    from streams.http.internal.owners import ADDRESS_FILE, Owners  # noqa: PLC0415  # as above
+    from streams.http.internal.signing import RequestSigner  # noqa: PLC0415  # as above
+    from streams.topology import GROUP  # noqa: PLC0415  # as above
+
+    if settings.on_kafka and not settings.token_keys:
+        return None
+    if not settings.on_kafka and not (settings.data_dir / ADDRESS_FILE).exists():
+        return None
+    return Lookups(
+        log, Owners(log, GROUP, settings.data_dir), RequestSigner(signing_keys(settings))
+    )
+
+
+def dkim_keys(settings: Settings) -> tuple[DkimKey, ...]:
+    """Return the keys that sign mails, none when none is set. Raises SettingsError."""
+    if not settings.mail_dkim_key_file:
+        return ()
+    from agents.mail.message.dkim import DkimKey, read_key  # noqa: PLC0415  # few commands sign
+
+    domain = dkim_domain(settings)
+    keys = []
+    named = zip(settings.mail_dkim_selector, settings.mail_dkim_key_file, strict=True)
+    for selector, path in named:
+        try:
+            keys.append(DkimKey(domain, selector, read_key(path.read_bytes())))
+        except OSError as error:
+            problem = f"{path}: {error.strerror}"
+        except ValueError as error:
+            problem = f"{path}: {error}"
+        else:
+            continue
+        raise SettingsError(f"{PREFIX}MAIL_DKIM_KEY_FILE: {problem}")
+    return tuple(keys)
+
+
+def dkim_domain(settings: Settings) -> str:
+    """Return who signs mails: what is set, else the sender's domain."""
+    return settings.mail_dkim_domain or sender_domain(settings)
+
+
+def sender_domain(settings: Settings) -> str:
+    """Return the domain of the address that mails come from, in ASCII."""
+    return read_recipient(settings.mail_from_address, "").address.rpartition("@")[2]
+
+
+def _kept_key(path: Path) -> str:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            _make_key(path)
+        secret = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+    if len(secret) < KEY_BYTES:
+        raise SettingsError(f"{path}: too short to be a key; delete it, or set {PREFIX}TOKEN_KEYS")
+    return secret
+
+
+def _make_key(path: Path) -> None:
+    """Write a new key, readable by its owner only. Whoever comes first at the same time wins."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secrets.token_hex(KEY_BYTES) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        path.hardlink_to(partial)
+    except FileExistsError:
+        _log.debug("another process has made the key meanwhile", path=str(path))
+    finally:
+        partial.unlink()

@@ -1,0 +1,251 @@
+"""The embedded log's tables and the statements on them. Blocking.
+
+A record's rowid is its partition's number and its offset packed into one integer, so that a
+partition is one contiguous run of the table's own B-tree: appending goes to the end of the run,
+reading is a range scan, and no second index has to be kept.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from schemas.records import OutRecord, Record
+from streams.log import TopicSpec
+from streams.runtime.logs.embedded.file import transaction
+
+OFFSET_BITS = 40
+"""10^12 records a partition, and 8 million partitions, fit into SQLite's 63 bits."""
+OFFSET_MASK = (1 << OFFSET_BITS) - 1
+
+CHUNK_RECORDS = 4_000
+CHUNK_BYTES = 8 * 1024 * 1024
+"""A chunk of a read is bounded both ways: 4,000 records may have a megabyte each."""
+
+_encode_headers = msgspec.msgpack.Encoder().encode
+_unpack_headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...]).decode
+
+
+class Topic(NamedTuple):
+    """A topic as the file has it; `partition_ids[n]` is the number of its partition n."""
+
+    name: str
+    config: Mapping[str, str]
+    partition_ids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How far a partition reaches, and what compaction needs to know of it."""
+
+    first: int
+    next: int
+    kept: int
+    clean: int
+
+
+@dataclass(slots=True)
+class Append:
+    """Records for one partition, with the instant at which they were handed over."""
+
+    partition_id: int
+    timestamp: int
+    records: Sequence[OutRecord]
+
+
+@dataclass(slots=True)
+class Commit:
+    """Offsets of a consumer group, by partition number."""
+
+    group: str
+    offsets: Mapping[int, int]
+
+
+def create_topics(db: sqlite3.Connection, specs: Sequence[TopicSpec]) -> list[str]:
+    """Create the topics that do not exist; return their names."""
+    created = []
+    with transaction(db):
+        for spec in specs:
+            row = db.execute(
+                "INSERT INTO topics (name, partitions, config) VALUES (?, ?, ?) "
+                "ON CONFLICT DO NOTHING RETURNING id",
+                (spec.name, spec.partitions, json.dumps(dict(spec.config), sort_keys=True)),
+            ).fetchone()
+            if row is None:
+                continue
+            db.executemany(
+                "INSERT INTO partitions (topic_id, partition) VALUES (?, ?)",
+                [(row[0], partition) for partition in range(spec.partitions)],
+            )
+            created.append(spec.name)
+    return created
+
+
+def topics(db: sqlite3.Connection) -> dict[str, Topic]:
+    """Return all topics by name."""
+    found: dict[str, Topic] = {}
+    ids: dict[str, list[int]] = {}
+    rows = db.execute(
+        "SELECT name, config, partitions.id FROM topics JOIN partitions ON topic_id = topics.id "
+        "ORDER BY topics.id, partition"
+    )
+    for name, config, partition_id in rows:
+        ids.setdefault(name, []).append(partition_id)
+        found[name] = Topic(name, json.loads(config), ids[name])
+    return found
+
+
+def extents(db: sqlite3.Connection) -> dict[int, Extent]:
+    """Return how far each partition reaches, by partition number."""
+    rows = db.execute("SELECT id, first, next, kept, clean FROM partitions")
+    return {row[0]: Extent(*row[1:]) for row in rows}
+
+
+def write(db: sqlite3.Connection, requests: Sequence[Append | Commit]) -> list[int]:
+    """Write all requests in one transaction; return the last offset of each (0 for a Commit)."""
+    with transaction(db):
+        return [
+            _append(db, request) if isinstance(request, Append) else _commit(db, request)
+            for request in requests
+        ]
+
+
+def _append(db: sqlite3.Connection, request: Append) -> int:
+    start, last = db.execute(
+        "SELECT next, timestamp FROM partitions WHERE id = ?", (request.partition_id,)
+    ).fetchone()
+    timestamp = max(last, request.timestamp)
+    row_id = request.partition_id << OFFSET_BITS | start
+    db.executemany(
+        "INSERT INTO records (id, timestamp, key, headers, value) VALUES (?, ?, ?, ?, ?)",
+        [
+            (number, timestamp, key, pack_headers(headers), value)
+            for number, (key, value, headers) in enumerate(request.records, row_id)
+        ],
+    )
+    count = len(request.records)
+    db.execute(
+        "UPDATE partitions SET next = next + ?, kept = kept + ?, timestamp = ? WHERE id = ?",
+        (count, count, timestamp, request.partition_id),
+    )
+    return int(start) + count - 1
+
+
+def _commit(db: sqlite3.Connection, request: Commit) -> int:
+    db.executemany(
+        "INSERT INTO committed VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET next = ?3",
+        [(request.group, partition_id, offset) for partition_id, offset in request.offsets.items()],
+    )
+    return 0
+
+
+def committed(db: sqlite3.Connection, group: str) -> dict[int, int]:
+    """Return the committed offsets of a group, by partition number."""
+    rows = db.execute("SELECT partition_id, next FROM committed WHERE consumer_group = ?", (group,))
+    return dict(rows.fetchall())
+
+
+def pack_headers(headers: Sequence[tuple[str, bytes]]) -> bytes | None:
+    """Return headers as the file has them."""
+    return _encode_headers(headers) if headers else None
+
+
+def select(
+    db: sqlite3.Connection, topic: Topic, partition: int, condition: str, values: Sequence[bytes]
+) -> list[Record]:
+    """Return the records of one partition for which an SQL condition holds."""
+    run = topic.partition_ids[partition] << OFFSET_BITS
+    rows = db.execute(
+        "SELECT id, timestamp, key, headers, value FROM records "  # ours, see values
+        f"WHERE id >= ? AND id <= ? AND {condition} ORDER BY id",
+        (run, run | OFFSET_MASK, *values),
+    )
+    return [_record(topic, partition, row) for row in rows]
+
+
+def read(
+    db: sqlite3.Connection, topic: Topic, partition: int, start: int, stop: int
+) -> list[Record]:
+    """Return the first chunk of [start, stop) of one partition; empty when nothing is there."""
+    run = topic.partition_ids[partition] << OFFSET_BITS
+    rows = db.execute(
+        "SELECT id, timestamp, key, headers, value FROM records "
+        "WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
+        (run | start, run | stop, CHUNK_RECORDS),
+    )
+    chunk: list[Record] = []
+    size = 0
+    for row in rows:
+        chunk.append(_record(topic, partition, row))
+        size += len(row[-1]) if row[-1] is not None else 0
+        if size >= CHUNK_BYTES:
+            break
+    rows.close()
+    return chunk
+
+
+def _record(topic: Topic, partition: int, row: tuple[Any, ...]) -> Record:
+    row_id, timestamp, key, headers, value = row
+    return Record(
+        topic.name,
+        partition,
+        row_id & OFFSET_MASK,
+        timestamp,
+        key,
+        value,
+        _unpack_headers(headers) if headers else (),
+    )
+
+
+def first_since(db: sqlite3.Connection, partition_id: int, extent: Extent, instant: int) -> int:
+    """Return the lowest offset that was appended at `instant` or later; the end if there is none.
+
+    Append times never go back within a partition, hence a binary search, also across holes.
+    """
+    run = partition_id << OFFSET_BITS
+    low, high = extent.first, extent.next
+    while low < high:
+        middle = (low + high) // 2
+        row = db.execute(
+            "SELECT timestamp FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 1",
+            (run | middle, run | high),
+        ).fetchone()
+        if row is None or row[0] >= instant:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def delete(db: sqlite3.Connection, partition_id: int, offsets: Iterable[int]) -> None:
+    """Remove single records: of a compacted partition, or of somebody who was erased."""
+    run = partition_id << OFFSET_BITS
+    with transaction(db):
+        removed = db.executemany(
+            "DELETE FROM records WHERE id = ?", [(run | offset,) for offset in offsets]
+        ).rowcount
+        db.execute("UPDATE partitions SET kept = kept - ? WHERE id = ?", (removed, partition_id))
+
+
+def trim(db: sqlite3.Connection, partition_id: int, first: int) -> None:
+    """Remove everything below `first`."""
+    run = partition_id << OFFSET_BITS
+    with transaction(db):
+        removed = db.execute(
+            "DELETE FROM records WHERE id >= ? AND id < ?", (run, run | first)
+        ).rowcount
+        db.execute(
+            "UPDATE partitions SET kept = kept - ?, first = max(first, ?) WHERE id = ?",
+            (removed, first, partition_id),
+        )
+
+
+def mark_clean(db: sqlite3.Connection, partition_id: int, offset: int) -> None:
+    """Note that each key occurs once below `offset`."""
+    with transaction(db):
+        db.execute("UPDATE partitions SET clean = ? WHERE id = ?", (offset, partition_id))

@@ -1,0 +1,59 @@
+"""One of several processes: a worker that tells its parent where its admin port is, or why it ends.
+
+It stops when it is told to, and when its parent is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+from schemas.failures import Failure, InputError
+from streams.settings import Settings
+from streams.settings.values import Address
+
+
+class Started(NamedTuple):
+    """The worker consumes."""
+
+    admin: Address
+
+
+class Gave(NamedTuple):
+    """The worker has given up; the text says why."""
+
+    reason: str
+
+
+Word = Started | Gave
+
+
+def run_child(settings: Settings, parent: Connection) -> None:
+    """Run a worker until it is told to stop. The entry point of a process."""
+    # A terminal interrupts all processes at once; one that still imports has nothing to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from streams.logging import configure_logging  # noqa: PLC0415  # in this process only
+    from streams.runtime.worker import Worker, run_worker  # noqa: PLC0415  # Faust takes a second
+
+    configure_logging(level=settings.log_level, style=settings.log_format)
+    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+    def started(worker: Worker) -> None:
+        parent.send(Started(worker.admin.address))
+
+    try:
+        run_worker(settings, started=started, shares_public_port=True)
+    except (Failure, InputError) as error:
+        parent.send(Gave(str(error)))
+        raise SystemExit(1) from None
+
+
+def _follow(parent: Connection) -> None:
+    """Stop when the parent's end of the pipe is closed, by whatever ended it."""
+    try:
+        parent.recv()
+    except (EOFError, OSError):
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,52 @@
+"""What each process gets of the settings."""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from streams.runtime.factories import signing_keys
+from streams.settings import Settings
+from streams.settings.sources import SettingsError
+from streams.settings.values import Address, TokenKey
+
+_NO_RETURNS = {
+    "inbound_smtp_bind": None,
+    "inbound_maildir": None,
+    "inbound_imap_url": SecretStr(""),
+}
+
+
+def shares(settings: Settings, processes: int, public_port: int) -> list[Settings]:
+    """Return the settings of each process, numbered from 1. Raises SettingsError.
+
+    `public_port` is the one that all of them listen on.
+    """
+    if not settings.on_kafka:
+        raise SettingsError(
+            f"--processes {processes}: the embedded log is read by one process; "
+            "set RITORNO_BROKER to kafka://HOST:PORT, or leave it out"
+        )
+    keys = tuple(TokenKey(key.id, SecretStr(key.secret)) for key in signing_keys(settings))
+    return [
+        settings.model_copy(
+            update={
+                "worker_id": f"{settings.worker_id[:90]}-{number}",
+                "data_dir": settings.data_dir / str(number),
+                "token_keys": keys,
+                "admin_bind": Address("127.0.0.1", 0),
+                "public_bind": Address(settings.public_bind.host, public_port),
+                "internal_bind": _own(settings.internal_bind, number),
+                "internal_address": _own(settings.internal_address, number),
+                "mail_public_url": settings.public_url,
+                **(_NO_RETURNS if number > 1 else {}),
+            }
+        )
+        for number in range(1, processes + 1)
+    ]
+
+
+def _own(address: Address | None, number: int) -> Address | None:
+    """Return the `number`th port from `address` on; any free one stays any free one."""
+    if address is None or not address.port:
+        return address
+    return Address(address.host, address.port + number - 1)

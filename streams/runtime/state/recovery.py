@@ -1,0 +1,187 @@
+"""Bring a store up to the end of its changelog partition.
+
+The last record of a key isn't always the right one: a worker that was paused for longer than its
+session (SIGSTOP, a frozen virtual machine) may still write an old state after the new owner has
+written a newer one. So, per key, the record with the highest `applied` wins; of two equal ones that
+of the newer format, else the later. Whoever writes a changelog must therefore let `applied` rise
+with every change of a key; and where what is decided isn't told by the log alone, as in the mailer,
+with every owner, be it of those that write nothing (`Changelog.take_over`).
+
+A winner that isn't the last record of its key is safe only until compaction removes it, which is
+what `min.compaction.lag.ms` puts off. `Recovered.overtaken` names those keys, and the owner writes
+them again (`streams/runtime/state/changelog.py`).
+
+A tombstone (no value) wins over all that precedes it, having no `applied` to compare. Deleting is
+therefore done in two steps, see `streams/runtime/state/changelog.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from schemas.records import Record
+from schemas.stored import (
+    PROGRESS_KEY,
+    Progress,
+    check_format,
+    is_newer,
+    is_readable_progress,
+    unpack_progress,
+)
+from streams.log import Log
+from streams.logging import get_logger
+from streams.runtime.state.store import StateError, Store
+
+STALE_MS = 24 * 3_600_000
+"""A store that lags by more starts again from nothing: Kafka keeps tombstones for
+`delete.retention.ms`, a day by default, so later than that it may have missed a deletion."""
+
+_log = get_logger(__name__)
+
+Report = Callable[[int, int], None]
+"""Called after each chunk with the offsets read so far and those to be read in all."""
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What a recovery did."""
+
+    start: int = 0
+    """Changelog offset it was read from."""
+    records: int = 0
+    """Changelog records read."""
+    seconds: float = 0.0
+    term: int = 0
+    """Number of the term that begins with it; see `Changelog.take_over`."""
+    overtaken: set[bytes] = field(default_factory=set)
+    """Keys whose last record in the changelog is older than the one that is kept."""
+
+
+async def recover(
+    log: Log, changelog: str, partition: int, store: Store, report: Report | None = None
+) -> Recovered:
+    """Read `changelog` from `store.position()` to its end into `store`.
+
+    Each chunk moves the store's position with it, so a cancelled recovery goes on where it was.
+    Raises LogError, StateError, and FutureFormat when a newer release has written here, having
+    written nothing of it.
+    """
+    began = time.perf_counter()
+    end = (await log.offsets(changelog))[partition].end
+    source = _Source(log, changelog, partition, end, report)
+    if store.position() > end:
+        source.warn("the state is ahead of its changelog, recovering from nothing")
+        store.reset()
+    before = _log_time(store)  # also looks at the format, before anything else
+    recovered = Recovered()
+    await _catch_up(source, store, recovered)
+    if before is not None and (_log_time(store) or 0) - before > STALE_MS:
+        source.warn("the state is more than a day old, recovering from nothing")
+        store.reset()
+        recovered.overtaken.clear()
+        await _catch_up(source, store, recovered)
+    recovered.seconds = time.perf_counter() - began
+    return recovered
+
+
+class _Source(NamedTuple):
+    log: Log
+    changelog: str
+    partition: int
+    end: int
+    report: Report | None
+
+    def warn(self, text: str) -> None:
+        _log.warning(text, changelog=self.changelog, partition=self.partition)
+
+
+async def _catch_up(source: _Source, store: Store, recovered: Recovered) -> None:
+    start, end = store.position(), source.end
+    recovered.start = start
+    if start >= end:
+        return
+    async for chunk in source.log.read(source.changelog, source.partition, start, end):
+        if not chunk:
+            continue
+        fold(chunk, store, recovered.overtaken)
+        await asyncio.sleep(0)  # what was fetched ahead makes nobody wait
+        recovered.records += len(chunk)
+        if source.report is not None:
+            source.report(store.position() - start, end - start)
+    if store.position() < end:  # compaction left holes at the end
+        store.write((), end)
+
+
+def fold(chunk: Sequence[Record], store: Store, overtaken: set[bytes]) -> None:
+    """Put the winners of `chunk` into `store`, and keep `overtaken` up to date.
+
+    Raises FutureFormat, having changed nothing.
+    """
+    winners: dict[bytes, bytes | None] = {}
+    damaged = _damaged_progress(chunk)
+    for record in chunk:
+        key = record.key or b""
+        value = record.value
+        if damaged and record.offset in damaged and (key in winners or store.get(key)):
+            continue
+        if value is not None:
+            check_format(value)
+            current = winners[key] if key in winners else store.get(key)
+            if current is not None and is_newer(current, value):
+                overtaken.add(key)
+                continue
+        winners[key] = value
+        if overtaken:
+            overtaken.discard(key)
+    store.write(list(winners.items()), chunk[-1].offset + 1)
+
+
+def _damaged_progress(chunk: Sequence[Record]) -> set[int]:
+    """Return the offsets of progress that can't be read, if the last one can't.
+
+    An older one says as well where to go on: what comes after it is in the states already, and is
+    passed over as after a crash.
+    """
+    found = set()
+    for record in reversed(chunk):
+        if record.key == PROGRESS_KEY and record.value is not None:
+            if is_readable_progress(record.value):
+                break
+            _log.error("a partition's progress can't be read, going on from the one before",
+                       changelog=record.topic, partition=record.partition,
+                       offset=record.offset)  # fmt: skip
+            found.add(record.offset)
+    return found
+
+
+def read_progress(kept: Readable, changelog: str, partition: int) -> Progress | None:
+    """Return the progress of a recovered partition, None of a new one.
+
+    Raises FutureFormat, and StateError when it can't be read and there is none before it.
+    """
+    stored = kept.get(PROGRESS_KEY)
+    if stored is None:
+        return None
+    if not is_readable_progress(stored):
+        raise StateError(
+            f"The progress of partition {partition} in {changelog} can't be read, and no older one "
+            "is left there. Nothing is changed: restore the topics from one backup, or take a "
+            "release that can read it"
+        )
+    return unpack_progress(stored)
+
+
+class Readable(Protocol):
+    """A store, or a changelog with one."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return what is kept under `key`, or None."""
+
+
+def _log_time(store: Store) -> int | None:
+    stored = store.get(PROGRESS_KEY)
+    return unpack_progress(stored).log_time if stored and is_readable_progress(stored) else None

@@ -1,0 +1,453 @@
+"""A worker: everything that one process of Ritorno runs, started and stopped in order.
+
+    data directory locked → log → topics checked → workflows published, the first time
+    → state and mailer ready → admin and public ports → consumption
+
+It stops in the opposite order: the batch in flight is finished and committed, the mails in flight
+are dealt with, state is closed and stays on disk for the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from functools import partial
+from typing import Protocol
+
+from agents.mail.message.compose import Composer
+from agents.mail.message.render import TemplateProblem
+from agents.mail.providers import Providers
+from agents.mail.reputation import Reputation
+from agents.mail.settings import MailSettings
+from agents.mail.suppression import AddressHashes
+from agents.partition.batch import BatchChanges
+from agents.partition.cache import CacheMemory
+from agents.partition.partition import PartitionActors
+from agents.workflows.definitions import Definitions
+from streams.clock import Clock, SystemClock
+from streams.http.admin import AdminServer, Check, Readiness, log_reachable
+from streams.http.internal.owners import published, reached_at, remove_address, write_address
+from streams.http.internal.server import Door
+from streams.http.internal.signing import RequestSigner
+from streams.http.public.site import PublicSite
+from streams.log import Log
+from streams.logging import get_logger
+from streams.mail.inbound.sources import Inbound
+from streams.mail.mail_hosts import MailHosts
+from streams.mail.mailer import MailerRuntime
+from streams.mail.relay import Relay, RelayUrlError, parse_relays
+from streams.mail.smtp import SmtpPool
+from streams.mail.smtp_transaction import SmtpLimits
+from streams.mail.suppression_list import SuppressionList
+from streams.mail.templates import load_renderer
+from streams.mail.webhooks import Webhooks
+from streams.operate.metrics import Metrics
+from streams.operate.privacy.eraser import Eraser
+from streams.operate.record_index import Places
+from streams.partitioner import partition_of
+from streams.runtime import gc_tuning
+from streams.runtime.app import App
+from streams.runtime.background import kept_up
+from streams.runtime.bootstrap import prepare_topics, prepare_workflows
+from streams.runtime.customers import CustomersRuntime
+from streams.runtime.definitions import DefinitionLoader
+from streams.runtime.factories import (
+    coupon_key,
+    log_from,
+    lookups_of,
+    mail_settings,
+    recognition,
+    record_signer,
+    visitor_limits,
+    warm_up,
+)
+from streams.runtime.failures import WorkerFailed
+from streams.runtime.state.memory import open_memory
+from streams.runtime.state.store import ClearsLeftovers, StoreFactory
+from streams.runtime.ticks import Ticks
+from streams.runtime.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
+from streams.runtime.transports.partition_manager import PartitionManager
+from streams.settings import Settings
+from streams.topology import CUSTOMER_EVENTS, CUSTOMERS, MAILER, SEND_COMMANDS, AgentSpec
+
+STOP_SECONDS = 10.0
+"""A worker leaves within this time: Docker kills after ten seconds, Kubernetes after thirty."""
+
+GRACE_SECONDS = 6.0
+"""What mails on their way to the relay get of that; the rest is for writing down what became of
+them. A mail that takes longer is in doubt, and its class decides at the next start."""
+
+_log = get_logger(__name__)
+
+
+class Runtime(PartitionOwner, Protocol):
+    """What runs an agent: owner of its partitions, and taker of its batches."""
+
+    async def process(self, batch: PartitionBatch) -> None:
+        """Take one batch through the commit protocol. Never raises."""
+
+    def settle(self, owned: Iterable[TopicPartition]) -> None:
+        """Drop the state of partitions that did not come back."""
+
+
+class Worker:
+    """One worker in this process. `start`, then `wait_stopped`, then `stop`."""
+
+    def __init__(
+        self, settings: Settings, *, clock: Clock | None = None, shares_public_port: bool = False
+    ) -> None:
+        """`shares_public_port` with other processes of this machine."""
+        self.settings = settings
+        self._shares_public_port = shares_public_port
+        self.clock = clock or SystemClock()
+        self.metrics = Metrics()
+        self.log: Log = log_from(settings, self.clock)
+        self.gate = PartitionManager()
+        self.memory = CacheMemory(settings.cache_mb << 20)
+        self._open_store = _store_factory(settings)
+        self._app: App | None = None
+        self._running = AsyncExitStack()
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Start everything; returns once records are consumed.
+
+        Raises WorkerFailed, LogError, StateError, AdminError, DefinitionError; nothing is left
+        running then.
+        """
+        try:
+            await self._start()
+        except OSError as error:  # a full disk, or a directory that isn't ours
+            await self._running.aclose()
+            raise WorkerFailed(self._explain(error)) from error
+        except BaseException:
+            await self._running.aclose()
+            raise
+        _log.info("worker ready", broker=self.settings.broker_url, worker=self.settings.worker_id)
+
+    def _explain(self, error: OSError) -> str:
+        place = error.filename2 or error.filename
+        if place is None:
+            return f"The machine refuses what a worker needs to start: {error}"
+        return (
+            f"{place} can't be written: {error.strerror or error}. Make room or give the worker "
+            f"the right to, or set RITORNO_DATA_DIR (now {self.settings.data_dir})."
+        )
+
+    async def wait_stopped(self) -> None:
+        """Return once the worker is stopped. Raises WorkerFailed when it has broken down."""
+        if self._app is None:
+            return
+        app = self._app
+        await app.wait()
+        if app.crashed:
+            raise WorkerFailed(f"The worker has broken down: {app.crash_reason!r}")
+        if not self._stopping:
+            raise WorkerFailed("The worker has stopped consuming, and nobody told it to.")
+
+    async def stop(self) -> None:
+        """Finish what is in flight, commit, let go. Safe to call twice."""
+        self._stopping = True
+        await self._running.aclose()
+
+    # In the order in which a worker starts.
+
+    async def _start(self) -> None:
+        self._running.enter_context(_sole_worker(self.settings))
+        record_signer(self.settings)  # before anything is written that others would have to believe
+        if self.settings.accept_unsigned:
+            _log.warning("whoever may write to the topics is believed (RITORNO_ACCEPT_UNSIGNED); "
+                         "unset it when no worker of a release before 0.2 is left")  # fmt: skip
+        await self.log.start()
+        self._running.push_async_callback(self.log.stop)
+        await prepare_topics(self.log, self.settings)
+        await prepare_workflows(self.log, self.settings)
+
+        app = App(settings=self.settings, record_log=self.log, gate=self.gate)
+        self.eraser = Eraser(self.log, self.clock, self._scrub, record_signer(self.settings))
+        self.customers = await self._customers()
+        self._own(app, CUSTOMERS, self.customers)
+        mail = mail_settings(self.settings)
+        await self._read_suppressions(mail)
+        composer = self._composer(mail)
+        self.mailer = await self._mailer(app, composer)
+        self._own(app, MAILER, self.mailer)
+        await self._open_admin_port()
+        await self._open_inbound(mail)
+        await self._open_public_port(mail, composer)
+        app.published = await self._open_internal_port(mail)
+        await self._consume(app)
+        self.eraser.start()
+        self._running.push_async_callback(self.eraser.stop)
+
+    async def _customers(self) -> CustomersRuntime[BatchChanges]:
+        definitions = Definitions(
+            coupon_key=coupon_key(self.settings),
+            recognition=recognition(self.settings),
+            limits=visitor_limits(self.settings),
+        )
+        signer = record_signer(self.settings)
+        partitions = await self.log.partitions(CUSTOMER_EVENTS)
+        interval = int(self.settings.tick_seconds * 1000)
+        self.ticks = Ticks(self.log, CUSTOMER_EVENTS, self.clock, interval)
+        runtime = CustomersRuntime(
+            log=self.log,
+            gate=self.gate,
+            open_store=self._open_store,
+            actors=partial(
+                PartitionActors,
+                definitions=definitions,
+                home=lambda key: partition_of(key, partitions),
+                signer=signer,
+                memory=self.memory,
+            ),
+            library=DefinitionLoader(self.log, definitions),
+            ticks=self.ticks,
+            limits=definitions.limits,
+            observer=self.eraser.watching(self.metrics),
+            signer=signer,
+            accept_unsigned=self.settings.accept_unsigned,
+        )
+        self.metrics.watch_gate(self.gate)
+        self.metrics.watch_timers(runtime.timers_pending)
+        self.metrics.watch_forgotten(runtime.forgotten)
+        self.metrics.watch_held_back(runtime.held_back)
+        self._running.callback(runtime.close)
+        return runtime
+
+    async def _read_suppressions(self, mail: MailSettings) -> None:
+        hashes = AddressHashes(mail.signing_keys)
+        self.suppressions = SuppressionList(self.log, hashes, self.metrics.returns)
+        self._running.push_async_callback(self.suppressions.stop)
+        await self.suppressions.start()
+
+    def _composer(self, settings: MailSettings) -> Composer:
+        try:
+            renderer = load_renderer(self.settings.workflows_dir, settings.fallback_locale)
+        except TemplateProblem as error:
+            raise WorkerFailed(f"A mail template can't be used: {error}") from None
+        return Composer(settings, renderer)
+
+    async def _mailer(self, app: App, composer: Composer) -> MailerRuntime:
+        try:
+            relays = parse_relays(self.settings.smtp_url.get_secret_value())
+        except RelayUrlError as error:
+            raise WorkerFailed(f"RITORNO_SMTP_URL: {error}") from None
+        providers = Providers(self.settings.mail_providers)
+        asks = self.settings.mail_provider_lookup
+        runtime = MailerRuntime(
+            log=self.log,
+            gate=self.gate,
+            open_store=self._open_store,
+            check=app.check,
+            relays=[self._pool(relay) for relay in relays],
+            webhooks=Webhooks(secret=self.settings.webhook_secret.get_secret_value()),
+            compose=self.suppressions.guard(composer.compose),
+            message_id=composer.message_id,
+            suppress=self.suppressions.add,
+            clock=self.clock,
+            metrics=self.metrics.mail,
+            providers=providers,
+            mail_hosts=MailHosts(providers, self.clock) if asks else None,
+            reputation=Reputation(
+                partitions=await self.log.partitions(SEND_COMMANDS),
+                warm_up=warm_up(self.settings),
+            ),
+            signer=record_signer(self.settings),
+            accept_unsigned=self.settings.accept_unsigned,
+            grace=GRACE_SECONDS,
+        )
+        self._running.push_async_callback(runtime.close)
+        return runtime
+
+    def _pool(self, relay: Relay) -> SmtpPool:
+        limits = SmtpLimits(connections=self.settings.smtp_connections)
+        return SmtpPool(relay, clock=self.clock, metrics=self.metrics.mail, limits=limits)
+
+    def _own(self, app: App, agent: AgentSpec, runtime: Runtime) -> None:
+        self.gate.own(agent.reads, runtime)
+        app.read(agent, runtime.process)
+        app.settle(agent.reads, partial(self._settle, agent, runtime))
+
+    def _settle(self, agent: AgentSpec, runtime: Runtime, owned: Iterable[TopicPartition]) -> None:
+        owned = list(owned)
+        runtime.settle(owned)  # first: it closes the stores whose directories are removed next
+        if isinstance(self._open_store, ClearsLeftovers):
+            self._open_store.clear(agent.keeps, owned)
+
+    async def _scrub(self, partition: int, customers: list[bytes]) -> None:
+        await self.customers.scrub(partition, customers)
+        await self.mailer.scrub(partition)
+
+    async def _open_admin_port(self) -> None:
+        self.admin = AdminServer(
+            bind=self.settings.admin_bind,
+            registry=self.metrics.registry,
+            checks={
+                "log": log_reachable(self.log, CUSTOMER_EVENTS),
+                "partitions": _partitions_open(self.gate),
+            },
+        )
+        self._running.push_async_callback(self.admin.stop)
+        await self.admin.start()
+
+    async def _open_public_port(self, mail: MailSettings, composer: Composer) -> None:
+        site = PublicSite(
+            log=self.log,
+            settings=mail,
+            read_own=self.customers.read_customer,
+            lookups=lookups_of(self.settings, self.log),
+            view=composer.view,
+            clock=self.clock,
+            metrics=self.metrics.public,
+            keep_ip=self.settings.consent_evidence_ip,
+        )
+        self._running.push_async_callback(site.stop)
+        bind = self.settings.public_bind
+        try:
+            self.public_port = await site.start(
+                bind.host, bind.port, shared=self._shares_public_port
+            )
+        except OSError as error:
+            raise WorkerFailed(f"RITORNO_PUBLIC_BIND = {bind}: {error.strerror}") from None
+
+    async def _open_internal_port(self, mail: MailSettings) -> bytes:
+        """Let others ask what this worker keeps, and return what tells them where."""
+        places = Places(self.log, self.settings.data_dir / "places.sqlite")
+        self._running.push_async_callback(places.close)
+        door = Door(
+            log=self.log,
+            signer=RequestSigner(mail.signing_keys),
+            clock=SystemClock(),
+            customer=self.customers.read_record,
+            places=places,
+            standing=self.gate.standing,
+        )
+        self._running.push_async_callback(door.stop)
+        listening = await door.start(self.settings.internal_bind)
+        address = reached_at(self.settings, listening)
+        if not self.settings.on_kafka:
+            write_address(self.settings.data_dir, address)
+            self._running.callback(remove_address, self.settings.data_dir)
+        return published(address)
+
+    async def _open_inbound(self, mail: MailSettings) -> None:
+        self.inbound = Inbound(
+            self.settings, mail, log=self.log, clock=self.clock, metrics=self.metrics.returns
+        )
+        self._running.push_async_callback(self.inbound.stop)
+        await self.inbound.start()
+
+    async def _consume(self, app: App) -> None:
+        self._app = app
+        self._running.push_async_callback(_stop_app, app)
+        await app.start()
+        if app.crashed:
+            raise WorkerFailed(f"Consumption can't be started: {app.crash_reason!r}")
+
+
+def run_worker(
+    settings: Settings,
+    *,
+    started: Callable[[Worker], None] = lambda _: None,
+    shares_public_port: bool = False,
+) -> None:
+    """Run a worker until SIGTERM or SIGINT. Raises what `Worker.start` and `wait_stopped` raise.
+
+    `started` is called once it consumes.
+    """
+    worker = Worker(settings, shares_public_port=shares_public_port)
+    gc_tuning.search_less()
+    asyncio.run(_run(worker, started))
+
+
+async def _run(worker: Worker, started: Callable[[Worker], None]) -> None:
+    told_to_stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told_to_stop.set)
+    searching = kept_up("garbage", partial(gc_tuning.search_often, worker.memory.empty))
+    garbage_collecting = asyncio.ensure_future(searching)
+    starting = asyncio.ensure_future(worker.start())
+    stopping = asyncio.ensure_future(told_to_stop.wait())
+    try:
+        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if told_to_stop.is_set():
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            return
+        await starting
+        started(worker)
+        running = asyncio.ensure_future(worker.wait_stopped())
+        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running
+        running.cancel()
+        _log.info("worker told to stop")
+    finally:
+        stopping.cancel()
+        garbage_collecting.cancel()
+        await worker.stop()
+
+
+def _store_factory(settings: Settings) -> StoreFactory:
+    if settings.store == "memory":
+        return open_memory
+    from streams.runtime.state.rocks import RocksStores  # noqa: PLC0415  # 20 MB that memory doesn't need
+
+    return RocksStores(settings.data_dir)
+
+
+@contextmanager
+def _sole_worker(settings: Settings) -> Iterator[None]:
+    """Hold the data directory for this process. Raises WorkerFailed."""
+    path = settings.data_dir / "worker.lock"
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise WorkerFailed(
+            f"{settings.data_dir} can't be written: {error.strerror}. Set RITORNO_DATA_DIR."
+        ) from None
+    try:
+        _take_lock(handle, settings)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _take_lock(handle: int, settings: Settings) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkerFailed(
+            f"Another worker uses the data directory {settings.data_dir}. Each needs its own: "
+            "set RITORNO_DATA_DIR (and RITORNO_WORKER_ID)."
+        ) from None
+
+
+def _partitions_open(gate: PartitionManager) -> Check:
+    async def check() -> Readiness:
+        owned, ready = gate.owned(), gate.open()
+        text = f"{len(ready)} of {len(owned)} partitions open"
+        for tp, each in sorted(gate.standing().items()):
+            if each.failures:
+                text += f"; {tp.topic}/{tp.partition}: {each.reason}"
+            if each.failures and each.reopened > 1:
+                text += f" (opened again {each.reopened} times)"
+        return Readiness(bool(owned) and ready == owned, text)
+
+    return check
+
+
+async def _stop_app(app: App) -> None:
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await app.stop()
+    except TimeoutError:
+        # Nothing is lost: what is not committed is read again from the recovered state.
+        _log.error("consumption did not stop in time, leaving without it", seconds=STOP_SECONDS)

@@ -1,0 +1,116 @@
+"""Which commands there are, each imported when it is called.
+
+`ritorno --help` shows the line that stands here, so that it needn't import twenty modules and all
+that these need. To add a command: write its module with `register(app)`, and a line here; a test
+compares the line with what the command says of itself.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from textwrap import shorten
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+MARGINS = 6
+"""Columns left of the names, and between them and what is said of them."""
+
+
+class Command(NamedTuple):
+    """A command, or a group of them, of the first level."""
+
+    module: str
+    """In this package; its `register(app)` adds the command."""
+    summary: str
+    """The first line of its own help; `ritorno --help` shows of it what fits into a line."""
+
+
+COMMANDS = {
+    "demo": Command(
+        "demo",
+        "Play a shop's life through the whole machine, in one process, with time running fast.",
+    ),
+    "worker": Command(
+        "worker",
+        "Run a worker; more of them with the same broker share the work. Stops on SIGTERM.",
+    ),
+    "topics": Command("topics", "The topics of the log."),
+    "publish": Command(
+        "publish",
+        "Publish events: CloudEvents, Segment calls or recorded lines, one JSON object a line.",
+    ),
+    "products": Command("products", "The product feed."),
+    "import": Command(
+        "import_orders", "Import a shop's orders: one row per order line or per order."
+    ),
+    "replay": Command(
+        "replay",
+        "Replay a recorded log on virtual time: nothing is sent, every run gives the same bytes.",
+    ),
+    "explain": Command(
+        "explain",
+        "Tell what a customer did, what was decided and why, and what became of the mails.",
+    ),
+    "experiments": Command(
+        "experiments",
+        "Compare the variants of experiments: rates with their uncertainty, winner, holdout lift.",
+    ),
+    "hits": Command(
+        "hits",
+        "Count openings and clicks by step; nobody's name is in them, in whatever tracking mode.",
+    ),
+    "customer": Command("customer", "What is known about a customer."),
+    "privacy": Command("privacy", "What customers have a right to: evidence, a copy, erasure."),
+    "mail": Command("mail", "The mails that were decided."),
+    "workflows": Command("workflows", "Workflow files."),
+    "templates": Command("templates", "Mail templates."),
+    "dead-letters": Command("dead_letters", "Records that could not be read."),
+    "bounces": Command("bounces", "Bounces, complaints, automatic answers."),
+    "suppressions": Command("suppressions", "Addresses that get no mail."),
+    "schemas": Command("schemas", "JSON Schemas."),
+    "dkim": Command("dkim", "The keys that sign mails (DKIM)."),
+    "doctor": Command(
+        "doctor", "Check the broker, topics, workflows, clock, relay and disk, and say what to do."
+    ),
+}
+
+
+class Commands(TyperGroup):
+    """The first level of the command line."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order in which they are shown."""
+        del ctx  # the same in any
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import a command and return it, None when there is none of that name."""
+        del ctx  # the same in any
+        return load(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that is called; a wrong name is compared with what there is."""
+        self.commands = dict.fromkeys(COMMANDS)  # type: ignore[assignment]  # only names are used
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands into the help."""
+        del ctx  # the same in any
+        room = formatter.width - max(map(len, COMMANDS)) - MARGINS
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, shorten(each.summary, room, placeholder="..."))
+                    for name, each in COMMANDS.items()
+                ]
+            )
+
+
+def load(name: str) -> Any:
+    """Import the command `name` and return it."""
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    app.callback()(lambda: None)  # a single command stays one of a group
+    import_module(f"streams.tools.cli.{COMMANDS[name].module}").register(app)
+    return typer.main.get_group(app).commands[name]

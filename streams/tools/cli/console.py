@@ -1,0 +1,169 @@
+"""What all commands share: settings, the log, output for a person or a program, and errors.
+
+A command prints what it was asked for on stdout and everything else on stderr. With `--json` that
+is one JSON object, and of a list one object a line. An error is one clear line, with exit code 2
+when the user can mend it by asking differently, 1 when something failed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from schemas.failures import Failure, InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from streams.log import Log
+    from streams.settings import Settings
+
+USER_ERROR = 2
+FAILURE = 1
+
+WIDE = 200
+
+T = TypeVar("T")
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for a program to read.")]
+LANGUAGE = ("--language", "--lang")
+OUTPUT = ("--out", "--output")
+"""Names of options that several commands have; all of them take either."""
+
+
+class UserError(InputError):
+    """Something only the user can mend; the text says how. Ends with exit code 2."""
+
+
+class CommandFailed(Failure):
+    """The command did not do all it was asked for; the text says what. Ends with exit code 1."""
+
+
+@dataclass
+class Options:
+    """The options that stand before the command."""
+
+    broker: str | None = None
+    data_dir: Path | None = None
+    config: Path | None = None
+    log_level: str | None = None
+
+    def settings(self, **flags: Any) -> Settings:
+        """Return what is set, a command's own `flags` on top, and set up logging by it.
+
+        Only when a command runs, so that its --help works whatever is set. Raises SettingsError.
+        """
+        from streams.logging import configure_logging  # noqa: PLC0415  # see streams/cli/__init__.py
+        from streams.settings.loading import load_settings  # noqa: PLC0415  # as above
+
+        settings = load_settings(
+            config=self.config,
+            broker=self.broker,
+            data_dir=self.data_dir,
+            log_level=self.log_level,
+            **flags,
+        )
+        configure_logging(level=settings.log_level, style=settings.log_format)
+        return settings
+
+
+def settings_of(context: typer.Context, **flags: Any) -> Settings:
+    """Return the settings for a command, its own flags on top. Raises SettingsError."""
+    options: Options = context.find_object(Options) or Options()
+    return options.settings(**flags)
+
+
+def stdout() -> Console:
+    """Return where results go; wide where no terminal says how wide it is."""
+    from rich.console import Console  # noqa: PLC0415  # as above
+
+    width = None if sys.stdout.isatty() else WIDE
+    return Console(file=sys.stdout, highlight=False, emoji=False, width=width)
+
+
+def printable(text: str) -> str:
+    """Return `text` with everything that a terminal would obey escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def say(message: str) -> None:
+    """Tell a person something that is not the result."""
+    print(message, file=sys.stderr)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object on one line."""
+    print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine to its end."""
+    return asyncio.run(coroutine)
+
+
+@asynccontextmanager
+async def open_log(settings: Settings) -> AsyncIterator[Log]:
+    """Connect to the log that is set. Raises LogError."""
+    from streams.runtime.factories import log_from  # noqa: PLC0415  # as above
+
+    log = log_from(settings)
+    await log.start()
+    try:
+        yield log
+    finally:
+        await log.stop()
+
+
+def without_answer(sentence: str) -> None:
+    """Say that a worker could not be asked, and what is done instead."""
+    say(f"note: {sentence}")
+
+
+class Bar:
+    """A progress bar on stderr, seen only where a person watches."""
+
+    def __init__(self, shown: Progress, task: TaskID) -> None:
+        self._shown = shown
+        self._task = task
+
+    def at(self, done: int | None, total: int | None = None) -> None:
+        """Show how far it is. What is None stays as it was."""
+        self._shown.update(self._task, completed=done, total=total)
+
+    def further(self, count: int) -> None:
+        """Show that so much more is done."""
+        self._shown.advance(self._task, count)
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Bar]:
+    """Show a progress bar until the end of the context. Without a total it only moves."""
+    from rich.console import Console  # noqa: PLC0415  # as above
+    from rich.progress import (  # noqa: PLC0415  # as above
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+    )
+
+    shown = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        console=Console(file=sys.stderr),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    with shown:
+        yield Bar(shown, shown.add_task(description, total=total))

@@ -1,0 +1,155 @@
+"""`ritorno customer`: all that is known about one, and trying again with who is held back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from schemas.customer import Customer
+from schemas.description import describe
+from schemas.instant import to_rfc3339
+from schemas.money import amount_text
+from schemas.reference import both, id_of, is_visitors
+from schemas.stored import NEVER
+from streams.operate.lookup import known_customers, latest_states
+from streams.runtime.factories import lookups_of
+from streams.tools.cli.console import (
+    JsonFlag,
+    UserError,
+    open_log,
+    print_json,
+    progress,
+    run,
+    settings_of,
+    stdout,
+    without_answer,
+)
+from streams.tools.cli.tables import facts
+
+EVIDENCE_SHOWN = 10
+"""The last ones; `ritorno privacy evidence` shows all with all that proves them."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    group = typer.Typer(help="What is known about a customer.", no_args_is_help=True)
+    group.command("show")(show)
+    group.command("retry")(retry)
+    app.add_typer(group, name="customer")
+
+
+def show(
+    context: typer.Context,
+    customer_id: Annotated[str, typer.Argument(metavar="ID", help="Customer or visitor id.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Show the latest state of a customer: its worker's, or the log's while none runs.
+
+    A visitor may have the same id as a customer; both are shown then.
+    """
+    settings = settings_of(context)
+
+    async def look_up() -> dict[str, bytes]:
+        with progress("looking it up") as bar:
+            async with open_log(settings) as log:
+                return await latest_states(
+                    log,
+                    customer_id,
+                    bar.at,
+                    lookups=lookups_of(settings, log),
+                    told=without_answer,
+                )
+
+    states = run(look_up())
+    known = known_customers(states)
+    if not states:
+        raise UserError(f"nothing is known about {customer_id!r}")
+    if not known:
+        raise UserError(f"{customer_id!r} was erased")
+    for number, customer in enumerate(known.values()):
+        if as_json:
+            print_json(describe(customer))
+            continue
+        if number:
+            stdout().print()
+        stdout().print(facts(_rows(customer)))
+
+
+def retry(
+    context: typer.Context,
+    customer_id: Annotated[str, typer.Argument(metavar="ID", help="Customer or visitor id.")],
+    afresh: Annotated[
+        bool, typer.Option(help="Give up what is kept: begin anew with the events that wait.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Apply the events that wait for a customer whose kept record could not be read."""
+    settings = settings_of(context)
+    from streams.operate.retrying import try_again  # noqa: PLC0415  # as above
+    from streams.runtime.factories import record_signer  # noqa: PLC0415  # see streams/cli/__init__.py
+
+    async def append() -> None:
+        async with open_log(settings) as log:
+            for reference in both(customer_id):
+                await try_again(log, reference, record_signer(settings), afresh=afresh)
+
+    run(append())
+    if as_json:
+        print_json({"customer": customer_id, "afresh": afresh})
+    else:
+        stdout().print("Asked for; ritorno doctor shows who is still held back.")
+
+
+def _rows(customer: Customer) -> Iterator[tuple[str, str]]:
+    profile = customer.profile
+    yield "visitor" if is_visitors(customer.key) else "customer", id_of(customer.key)
+    if customer.became:
+        yield "turned out to be", customer.became
+    known = (profile.name or f"{profile.first_name} {profile.last_name}".strip(), profile.email)
+    yield "who", ", ".join(part for part in known if part) or "not known yet"
+    yield "seen", f"{_when(customer.first_seen)} to {_when(customer.last_seen)}"
+    if customer.suppressed:
+        yield "suppressed", customer.suppressed
+    for purpose, consent in customer.consents.items():
+        answer = "given" if consent.given else "withdrawn"
+        yield "consent", f"{purpose}: {answer} {_when(consent.time)} ({consent.source})"
+    for name, membership in customer.lists.items():
+        state = "subscribed" if membership.subscribed else "unsubscribed"
+        if membership.pending:
+            state = "not confirmed yet, asked"
+        yield "list", f"{name}: {state} {_when(membership.time)}"
+    for each in customer.evidence[-EVIDENCE_SHOWN:]:
+        what = f"list {each.list}" if each.purpose == "list" else each.purpose
+        said, words = "yes" if each.given else "no", f", {each.wording}" if each.wording else ""
+        yield "evidence", f"{_when(each.time)} {what}: {said} ({each.source}{words})"
+    yield "engagement", f"{customer.engagement.value:.1f} {customer.engagement.band}".rstrip()
+    if customer.cart.lines:
+        goods = ", ".join(f"{line.quantity} × {line.name or line.product_id}"
+                          for line in customer.cart.lines)  # fmt: skip
+        total = f"{amount_text(customer.cart.total())} {customer.cart.currency}"
+        yield "cart", f"{goods} ({total}), changed {_when(customer.cart.changed)}"
+    yield from _order_rows(customer)
+    for run_ in customer.runs:
+        due = "waits for an event" if run_.due >= NEVER else f"due {_when(run_.due)}"
+        yield "run", f"{run_.workflow} step {run_.step + 1}: {due}"
+    for pending in customer.pending:
+        yield "mail on its way", f"{pending.workflow} {pending.step}"
+    for sent in customer.sent[-10:]:
+        yield "mail", f"{_when(sent.time)} {sent.workflow} {sent.step} ({sent.mail_class})"
+
+
+def _order_rows(customer: Customer) -> Iterator[tuple[str, str]]:
+    statistics = customer.statistics
+    if not statistics.count:
+        return
+    spent = ", ".join(f"{amount_text(sum_)} {code}" for code, sum_ in statistics.spent.items())
+    yield "orders", f"{statistics.count}, {spent}, last {_when(statistics.last)}"
+    for order in customer.orders[-5:]:
+        total = f"{amount_text(order.total)} {order.currency}"
+        yield "order", f"{order.id} {_when(order.time)} {total} {order.status}"
+
+
+def _when(instant: int) -> str:
+    return to_rfc3339(instant - instant % 1000) if 0 < instant < NEVER else "never"

@@ -1,0 +1,51 @@
+"""`ritorno doctor`: is everything there that a worker needs, and as it must be?"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from streams.clock import SystemClock
+from streams.operate.check import CheckStatus
+from streams.operate.doctor import examine
+from streams.runtime.factories import log_from
+from streams.tools.cli.console import CommandFailed, JsonFlag, print_json, run, settings_of, stdout
+
+_STYLES = {CheckStatus.OK: "green", CheckStatus.WARN: "yellow", CheckStatus.FAIL: "red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    app.command("doctor")(doctor)
+
+
+def doctor(
+    context: typer.Context,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings are failures.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Check the broker, topics, workflows, clock, relay and disk, and say what to do."""
+    settings = settings_of(context)
+    clock = SystemClock()
+    checks = run(examine(settings, log_from(settings, clock), clock))
+    out = stdout()
+    for check in checks:
+        if as_json:
+            print_json({"check": check.name, "status": check.status.value,
+                        "text": check.text, "remedy": check.remedy})  # fmt: skip
+            continue
+        out.print(
+            Text(f"{check.status.value:5}", style=_STYLES[check.status]),
+            Text(f"{check.name}: {check.text}"),
+        )
+        if check.remedy and check.status is not CheckStatus.OK:
+            out.print(Text(f"      → {check.remedy}"))
+    bad = [
+        c
+        for c in checks
+        if c.status is CheckStatus.FAIL or (strict and c.status is CheckStatus.WARN)
+    ]
+    if bad:
+        raise CommandFailed(f"not ready: {', '.join(check.name for check in bad)}")

@@ -1,0 +1,92 @@
+"""`ritorno publish`: lines of a file become events of the log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.clock import SystemClock
+from streams.runtime.bootstrap import provide_topics
+from streams.runtime.factories import record_signer
+from streams.tools.cli.console import (
+    FAILURE,
+    JsonFlag,
+    open_log,
+    print_json,
+    printable,
+    progress,
+    run,
+    say,
+    settings_of,
+    stdout,
+)
+from streams.tools.cli.files import opened
+from streams.tools.publisher import PublishReport, publish, read_lines
+
+SHOWN = 20
+"""Refused lines that are printed; more only hide the first ones."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    app.command("publish")(publish_file)
+
+
+def publish_file(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(help="NDJSON, one event a line, also .gz; - for standard input.")
+    ],
+    dead_letter: Annotated[
+        bool, typer.Option(help="Send lines that can't be read to dead-letters.")
+    ] = True,
+    from_line: Annotated[int, typer.Option(min=1, help="Go on from this line.")] = 1,
+    as_json: JsonFlag = False,
+) -> None:
+    """Publish events: CloudEvents, Segment calls or recorded lines, one JSON object a line.
+
+    Ends with 1 when lines were refused; the others are published all the same.
+    """
+    settings = settings_of(context)
+
+    async def publish_all() -> PublishReport:
+        with opened(file) as source, progress(f"publishing {file.name}", source.size) as bar:
+            async with open_log(settings) as log:
+                await provide_topics(log, settings)
+                return await publish(
+                    log,
+                    read_lines(source.stream, from_line=from_line),
+                    clock=SystemClock(),
+                    signer=lambda: record_signer(settings),
+                    dead_letter=dead_letter,
+                    on_progress=lambda _: bar.at(source.position()),
+                )
+
+    report = run(publish_all())
+    _show(report, as_json=as_json, dead_letter=dead_letter)
+    if report.refused:
+        raise typer.Exit(FAILURE)
+
+
+def _show(report: PublishReport, *, as_json: bool, dead_letter: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "published": report.events,
+                "refused": report.refused,
+                "by_reason": report.by_reason,
+                "examples": [example._asdict() for example in report.examples],
+            }
+        )
+        return
+    for example in report.examples[:SHOWN]:
+        say(f"line {example.line}: {printable(example.detail)}")
+    if report.refused > SHOWN:
+        say(f"… and {report.refused - SHOWN} more")
+    stdout().print(f"{report.events} events published")
+    if report.refused:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in report.by_reason.items())
+        where = "in dead-letters (ritorno dead-letters list)" if dead_letter else "left out"
+        say(f"{report.refused} lines refused ({reasons}); they are {where}")

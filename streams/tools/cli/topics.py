@@ -1,0 +1,84 @@
+"""`ritorno topics create`: make the topics as the machine needs them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from streams.log import TopicDescription
+from streams.runtime.bootstrap import prepare_workflows
+from streams.settings import Settings
+from streams.tools.cli.console import JsonFlag, open_log, print_json, run, settings_of, stdout
+from streams.topology import EMBEDDED_PARTITIONS, KAFKA_PARTITIONS, topics
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this group."""
+    group = typer.Typer(help="The topics of the log.", no_args_is_help=True)
+    group.command("create")(create)
+    group.command("list")(list_topics)
+    app.add_typer(group, name="topics")
+
+
+def create(
+    context: typer.Context,
+    partitions: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, help="Of the per-customer topics; can never be changed."),
+    ] = None,
+    replication: Annotated[int | None, typer.Option(min=1, max=16, help="Copies on Kafka.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Create the topics that do not exist yet; the others stay as they are.
+
+    The workflow files are published with them, so that the log's first event already finds them.
+    `ritorno doctor` says whether the topics that exist are as they must be.
+    """
+    settings = settings_of(context)
+    specs = topics(partitions or partition_count(settings), replication or settings.replication)
+
+    async def create_all() -> list[str]:
+        async with open_log(settings) as log:
+            created = await log.create_topics(specs)
+            await prepare_workflows(log, settings)
+            return created
+
+    created = set(run(create_all()))
+    if as_json:
+        print_json({spec.name: "created" if spec.name in created else "exists" for spec in specs})
+        return
+    out = stdout()
+    for spec in specs:
+        state = "created" if spec.name in created else "exists already"
+        out.print(f"{spec.name:22} {spec.partitions:>3} partitions   {state}")
+
+
+def list_topics(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Show the topics as the broker has them."""
+    settings = settings_of(context)
+    names = [spec.name for spec in topics(1)]
+
+    async def describe_all() -> list[tuple[TopicDescription | None, int]]:
+        async with open_log(settings) as log:
+            found = []
+            for name in names:
+                description = await log.describe(name)
+                spans = await log.offsets(name) if description else {}
+                found.append((description, sum(s.end - s.start for s in spans.values())))
+            return found
+
+    out = stdout()
+    for name, (description, records) in zip(names, run(describe_all()), strict=True):
+        count = description.partitions if description else None
+        if as_json:
+            print_json({"topic": name, "partitions": count, "records": records})
+        elif description is None:
+            out.print(f"{name:22} missing: ritorno topics create")
+        else:
+            out.print(f"{name:22} {count:>3} partitions {records:>12} records")
+
+
+def partition_count(settings: Settings) -> int:
+    """Return how many partitions the per-customer topics get."""
+    return settings.partitions or (KAFKA_PARTITIONS if settings.on_kafka else EMBEDDED_PARTITIONS)

@@ -1,0 +1,109 @@
+"""`ritorno workflows test`: the tests that the files carry, on virtual time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from schemas.durations import duration_text
+from streams.runtime.definition_files import read_directory
+from streams.runtime.definitions import right
+from streams.settings import Settings
+from streams.tools.cli.console import (
+    CommandFailed,
+    JsonFlag,
+    UserError,
+    print_json,
+    settings_of,
+    stdout,
+)
+
+if TYPE_CHECKING:
+    from streams.tools.workflow_files.testing import Bench, Tried
+
+DAY_MS = 86_400_000
+
+
+def test_files(
+    context: typer.Context,
+    directory: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Default: RITORNO_WORKFLOWS_DIR.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Only this workflow; several times.")
+    ] = None,
+    story: Annotated[bool, typer.Option("--story", help="Tell all that was decided.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run the tests that the workflow files of DIR carry; needs no broker and no time."""
+    settings = settings_of(context)
+    bench = _bench(directory or settings.workflows_dir, settings)
+    unknown = [id_ for id_ in only or () if id_ not in bench.workflows]
+    if unknown:
+        raise UserError(f"--only {unknown[0]}: there is no such workflow in the directory")
+    began = perf_counter()
+    tests = failed = virtual_ms = 0
+    for tried in bench.try_out(only or list(bench.workflows)):
+        tests += 1
+        failed += bool(tried.problems)
+        virtual_ms += tried.virtual_ms
+        if as_json:
+            print_json(_described(tried))
+        else:
+            _tell(tried, story=story or bool(tried.problems))
+    if failed:
+        raise CommandFailed(f"{failed} of {tests} tests failed")
+    untested = [id_ for id_ in only or bench.workflows if not bench.workflows[id_].tests]
+    if not as_json:
+        if untested:
+            stdout().print(f"without tests: {', '.join(untested)}", soft_wrap=True)
+        took = f"{duration_text(virtual_ms // DAY_MS * DAY_MS)} in {perf_counter() - began:.1f} s"
+        stdout().print(f"{tests} tests of {len(only or bench.workflows)} workflows passed: {took}")
+
+
+def _bench(directory: Path, settings: Settings) -> Bench:
+    """Raises DefinitionError, UserError."""
+    from agents.mail.message.compose import Composer  # noqa: PLC0415  # see streams/cli/__init__.py
+    from agents.mail.message.render import TemplateProblem  # noqa: PLC0415
+    from agents.mail.settings import MailSettings, SigningKey  # noqa: PLC0415
+    from streams.mail.templates import load_renderer  # noqa: PLC0415
+    from streams.runtime.factories import shop_of  # noqa: PLC0415
+    from streams.tools.workflow_files.testing import Bench  # noqa: PLC0415
+
+    reading = right(read_directory(directory))
+    try:
+        renderer = load_renderer(directory, settings.shop_locale)
+    except TemplateProblem as error:
+        raise UserError(str(error)) from None
+    mail = MailSettings(
+        shop=shop_of(settings),
+        from_address=settings.mail_from_address,
+        from_name=settings.mail_from_name,
+        public_url=settings.public_url,
+        signing_keys=(SigningKey("test", "nobody follows these links"),),
+    )
+    return Bench(reading, Composer(mail, renderer).view)
+
+
+def _described(tried: Tried) -> dict[str, object]:
+    return {
+        "workflow": tried.workflow,
+        "test": tried.name,
+        "place": tried.place,
+        "passed": not tried.problems,
+        "mails": tried.mails,
+        "problems": tried.problems,
+        "story": tried.story,
+    }
+
+
+def _tell(tried: Tried, *, story: bool) -> None:
+    verdict = "FAILED" if tried.problems else "passed"
+    lines = [f"{verdict}  {tried.workflow}: {tried.name} ({tried.mails} mails)"]
+    lines += [f"  {problem}" for problem in tried.problems]
+    if story:
+        lines += tried.story
+    stdout().print("\n".join(lines), markup=False, soft_wrap=True)

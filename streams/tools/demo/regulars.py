@@ -1,0 +1,135 @@
+"""Those who knew the demo's shop before the story begins: what they bought is imported as history,
+then they live on: some come back, some stay silent, and time does the rest."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from schemas.events import PAYLOADS, Event
+from schemas.instant import to_datetime
+from streams.tools.demo.catalogue import (
+    ARTICLES,
+    CITIES,
+    FIRST_NAMES,
+    LAST_NAMES,
+    NOVELTY,
+    SHOP_URL,
+    Article,
+)
+from streams.tools.demo.driver_events import Happening, happening, restocked
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+
+REGULARS = 60
+BIRTHDAYS_WITHIN = 45
+"""Days after the story's beginning; it is about them, so most have their birthday in it."""
+
+IMPORTED = "/ritorno/import"
+
+CHANGING = ("TES-052", "CER-040", "LEG-060", "CAF-031")
+"""What the feed has news of while the story is told."""
+
+
+def regulars(lots: random.Random, start: int) -> Iterator[Happening]:
+    """Yield what the shop imports at `start` (ms), and what these people do from then on."""
+    for number in range(REGULARS):
+        yield from _Regular(lots, number, start).live()
+
+
+def feed(start: int) -> Iterator[Happening]:
+    """Yield what the shop's feed says: all of it at `start` (ms), then what changes."""
+    articles = {article.sku: article for article in ARTICLES}
+    for article in ARTICLES:
+        stock = 0 if article.sku == "CER-040" else 40
+        yield restocked(article.in_feed(stock=stock), start)
+    yield restocked(
+        articles["TES-052"].in_feed(price="69.00", list_price="95.00"), start + 12 * DAY
+    )
+    yield restocked(articles["CER-040"].in_feed(stock=12), start + 15 * DAY)
+    yield restocked(articles["LEG-060"].in_feed(stock=2), start + 18 * DAY)
+    novelty = NOVELTY.in_feed(replaces="CAF-031", announce=True, accessories=["CAF-032"])
+    yield restocked(novelty, start + 20 * DAY)
+
+
+class _Regular:
+    """Somebody who has bought before."""
+
+    def __init__(self, lots: random.Random, number: int, start: int) -> None:
+        self._lots = lots
+        self._start = start
+        self._name = (lots.choice(FIRST_NAMES), lots.choice(LAST_NAMES))
+        plain = "".join(self._name).lower().replace(" ", "").replace("'", "").replace("ò", "o")
+        self._id = f"{plain}-r{number:02d}"
+        self._count = 0
+
+    def live(self) -> Iterator[Happening]:
+        """Yield everything, in order of time."""
+        lots, start = self._lots, self._start
+        orders, silent = lots.choice((1, 1, 2, 3, 4, 9)), lots.randint(20, 100)
+        joined = start - (silent + orders * 35 + 3) * DAY
+        birthday = to_datetime(start) + timedelta(days=lots.randint(0, BIRTHDAYS_WITHIN))
+        first, last = self._name
+        traits = {"email": f"{self._id}@posta.example", "first_name": first, "last_name": last,
+                  "city": lots.choice(CITIES), "locale": "it-IT", "zone": "Europe/Rome",
+                  "birthday": f"{lots.randint(1950, 2002)}-{birthday:%m-%d}"}  # fmt: skip
+        yield self._before("customer.created", joined, traits)
+        subscribed = {"list": "newsletter", "confirmed": True, "source": "site footer"}
+        yield self._before("list.subscribed", joined, subscribed)
+        for number in range(orders, 0, -1):
+            time = start - (silent + (number - 1) * 35) * DAY - lots.randrange(DAY)
+            yield self._before("order.completed", time, self._order(f"{number}"))
+        yield from self._goes_on()
+
+    def _goes_on(self) -> Iterator[Happening]:
+        now = self._start + self._lots.randrange(2 * DAY, 25 * DAY, 1_000)
+        fate = self._lots.random()
+        if fate < 0.25:  # comes back and buys
+            yield self._now("page.viewed", now, {"url": f"{SHOP_URL}/"})
+            yield self._now("order.completed", now + HOUR, self._order("0"))
+        elif fate < 0.45:  # looks at the same thing again and again
+            article = self._lots.choice(ARTICLES)
+            for again in range(3):
+                yield self._now("product.viewed", now + again * 5 * HOUR, article.properties(1))
+        elif fate < 0.55:
+            wish = self._lots.choice([each for each in ARTICLES if each.sku in CHANGING])
+            yield self._now("wishlist.added", self._start + 8 * DAY, wish.properties(1))
+        elif fate < 0.65:
+            topic = self._lots.choice(("shipping", "returns", "product"))
+            yield self._now("support.requested", now, {"topic": topic})
+        elif fate < 0.72:
+            yield self._now("call.logged", now, {"topic": "wedding list"})
+            yield self._now("deal.stage_changed", now + 4 * DAY, {"stage": "proposal"})
+        elif fate < 0.78:
+            answer = {"survey": "why-silent", "answer": self._lots.choice(("price", "time"))}
+            yield self._now("survey.answered", now, answer)
+
+    def _order(self, number: str) -> dict[str, Any]:
+        articles: list[Article] = self._lots.sample(ARTICLES, self._lots.choice((1, 2, 2, 3, 6)))
+        cents = sum(int(article.price.replace(".", "")) for article in articles)
+        return {"order_id": f"{self._id.rpartition('-')[2]}-{number}", "currency": "EUR",
+                "total": f"{cents // 100}.{cents % 100:02d}",
+                "products": [article.properties(1) for article in articles]}  # fmt: skip
+
+    def _before(self, type_: str, time: int, data: dict[str, Any]) -> Happening:
+        event = self._event(type_, time, data, source=IMPORTED)
+        return happening(event._replace(backfill=True), delay=self._start - time)
+
+    def _now(self, type_: str, time: int, data: dict[str, Any]) -> Happening:
+        return happening(self._event(type_, time, data, source=f"{SHOP_URL}/"))
+
+    def _event(self, type_: str, time: int, data: dict[str, Any], *, source: str) -> Event:
+        self._count += 1
+        return Event(
+            id=f"{self._id}/{self._count}",
+            type=type_,
+            source=source,
+            time=time,
+            customer=self._id,
+            anonymous_id=None,
+            backfill=False,
+            data=PAYLOADS[type_].model_validate(data),
+        )

@@ -1,0 +1,129 @@
+"""What a demo comes to, as JSON data and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from schemas.instant import to_rfc3339
+from streams.messages import decisions as words
+from streams.tools.demo.ledger import FINAL, Ledger, counts
+from streams.tools.demo.sink import Sink
+
+KINDS, OUTCOMES, REASONS = words.KINDS["en"], words.OUTCOMES["en"], words.REASONS["en"]
+
+Summary = dict[str, Any]
+
+
+async def summarize(ledger: Ledger, sink: Sink, *, start: int, end: int, step: int) -> Summary:
+    """Return everything in numbers; the same records give the same. Raises LogError."""
+    mails = ledger.mails()
+    # How many mails met a dead relay before it was known to be dead depends on luck.
+    lasting = counts({kind: n for kind, n in ledger.events.items() if kind != "mail.deferred"})
+    return {
+        "from": to_rfc3339(start),
+        "until": to_rfc3339(end),
+        "step_seconds": step // 1000,
+        "events": {
+            "total": sum(lasting.values()),
+            "by_type": lasting,
+        },
+        "customers": await ledger.customers(),
+        "decisions": {
+            "total": ledger.decisions.total(),
+            "by_reason": counts(
+                {f"{kind}: {why}": n for (kind, why), n in ledger.decisions.items()}
+            ),
+        },
+        "workflows": {
+            name: {
+                "entered": workflow.entered,
+                "waiting": workflow.waiting,
+                "completed": workflow.completed,
+                "converted": workflow.converted,
+                "exited": counts(workflow.exited),
+                "mails": workflow.sent,
+            }
+            for name, workflow in sorted(ledger.workflows.items())
+        },
+        "mails": {
+            "commanded": len(ledger.commanded),
+            "by_template": counts(ledger.templates),
+            **{kind: mails[kind] for kind in (*FINAL, "waiting")},
+            "skipped_by_reason": counts(ledger.skipped),
+            "bounced_by_kind": counts(ledger.bounced),
+            "delayed_by_the_relay": ledger.delayed(),
+            "in_the_sink": len(sink.taken),
+        },
+        "refused": counts(ledger.refused),
+    }
+
+
+def table(summary: Summary) -> Table:
+    """Return the summary for a terminal or a file."""
+    view = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
+    view.add_column()
+    view.add_column(justify="right")
+    view.add_column()
+    for label, count, remark in _rows(summary):
+        view.add_row(Text(label), Text(f"{count:,}"), Text(remark))
+    return view
+
+
+def where(index: Path, kept: Path | None) -> str:
+    """Say where the mails can be read, and what was kept."""
+    text = f"Read the mails: {index.resolve().as_uri()}"
+    if kept is not None:
+        text += (
+            f"\nLog and state are kept in {kept}: try "
+            f"ritorno --broker embedded://{kept / 'log'} customer show ID"
+        )
+    return text
+
+
+def _rows(summary: Summary) -> Iterator[tuple[str, int, str]]:
+    mails = summary["mails"]
+    yield "events", summary["events"]["total"], f"{summary['from']} to {summary['until']}"
+    yield "customers and visitors", summary["customers"], ""
+    for name, workflow in summary["workflows"].items():
+        if workflow["entered"]:
+            yield f"runs of {name}", workflow["entered"], _fates(workflow)
+    yield "decisions", summary["decisions"]["total"], ""
+    for text, count in summary["decisions"]["by_reason"].items():
+        kind, _, reason = text.partition(": ")
+        yield f"  {KINDS[kind]}", count, REASONS[reason]
+    yield "mails decided", mails["commanded"], ""
+    yield (
+        "  sent",
+        mails["sent"],
+        f"{mails['delayed_by_the_relay']} of them after the relay was back",
+    )
+    yield "  bounced", mails["bounced"], _list(mails["bounced_by_kind"])
+    skipped = {OUTCOMES.get(why, why): n for why, n in mails["skipped_by_reason"].items()}
+    yield "  skipped", mails["skipped"], _list(skipped)
+    if mails["rejected"]:  # an address or a template that no mail can be made of
+        yield "  rejected", mails["rejected"], ""
+    yield "  failed", mails["failed"], ""
+    yield "  still waiting", mails["waiting"], ""
+    yield "records refused", sum(summary["refused"].values()), _list(summary["refused"])
+
+
+def _fates(workflow: Mapping[str, Any]) -> str:
+    ended = {REASONS[why]: count for why, count in workflow["exited"].items()}
+    first = max(ended, key=lambda why: ended[why], default="")
+    parts = {
+        "mails": workflow["mails"],
+        "complete": workflow["completed"],
+        "reached the goal": workflow["converted"],
+        f"ended (mostly: {first})" if len(ended) > 1 else f"ended: {first}": sum(ended.values()),
+        "still waiting": workflow["waiting"],
+    }
+    return ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+
+
+def _list(parts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in parts.items())

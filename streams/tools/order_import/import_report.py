@@ -1,0 +1,74 @@
+"""What became of an imported file, line by line."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from schemas.money import amount_text
+from streams.tools.order_import.order_file import Row
+
+EXAMPLES = 100
+"""Refusals kept for the report; all of them are handed to the caller as they come."""
+
+
+class Refusal(NamedTuple):
+    """A refused line, untouched."""
+
+    row: Row
+    reason: str
+    """bad_csv, bad_encoding, bad_currency, bad_price, bad_quantity, bad_time, missing_id,
+    missing_product, negative_price, other_currency, other_customer or too_large."""
+    detail: str
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What became of a file. `applied + anonymous + cancelled + refused == lines`."""
+
+    lines: int = 0
+    applied: int = 0
+    anonymous: int = 0
+    cancelled: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    """By reason."""
+    examples: list[tuple[int, str, str]] = field(default_factory=list)
+    """Line, reason and detail of the first `EXAMPLES` refused ones."""
+    orders: int = 0
+    items: int = 0
+    customers: int = 0
+    revenue: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    """By currency, before refunds; of customers' orders."""
+    refunds: int = 0
+    refunded: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    anonymous_orders: int = 0
+    """Orders and reversals without a customer; they become no events."""
+    ignored: Counter[str] = field(default_factory=Counter)
+    """Customers' data that can't be used (an address that is none), by field; the line counts."""
+    events: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON data."""
+        return {
+            "lines": self.lines,
+            "applied": self.applied,
+            "anonymous": self.anonymous,
+            "cancelled": self.cancelled,
+            "dead_lettered": self.refused.total(),
+            "dead_lettered_by_reason": dict(sorted(self.refused.items())),
+            "orders": self.orders,
+            "items": self.items,
+            "customers": self.customers,
+            "revenue": {code: amount_text(sum_) for code, sum_ in sorted(self.revenue.items())},
+            "refunds": self.refunds,
+            "refunded": {code: amount_text(sum_) for code, sum_ in sorted(self.refunded.items())},
+            "anonymous_orders": self.anonymous_orders,
+            "ignored_values": dict(sorted(self.ignored.items())),
+            "events": self.events,
+            "examples": [
+                {"line": line, "reason": reason, "detail": detail}
+                for line, reason, detail in self.examples
+            ],
+        }

@@ -1,0 +1,134 @@
+"""What publishing would do: the definitions and the runs that the log holds, against files.
+
+The changelog is the truth about the customers, also while workers run; it is read from end to end
+into memory, as a worker's recovery does and by the same rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from agents.workflows.definitions import Definitions
+from schemas.customer import UnreadableRecord, decode_customer
+from schemas.definitions import DEFINITION, version_of
+from schemas.stored import is_erased
+from streams.log import Log
+from streams.logging import get_logger
+from streams.messages.decisions import Language
+from streams.runtime import definitions as publishing
+from streams.runtime.state.memory import MemoryStore
+from streams.runtime.state.recovery import recover
+from streams.tools.reevaluation import NOBODY
+from streams.tools.workflow_files.changes.comparing import DefinitionChange, Versioned, compare
+from streams.tools.workflow_files.changes.in_flight import Fate, Flights, fates
+from streams.topology import CUSTOMERS_CHANGELOG
+
+_log = get_logger(__name__)
+
+OnProgress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """What publishing would do."""
+
+    first: bool
+    """Nothing has been published yet."""
+    changes: list[DefinitionChange]
+    unchanged: int
+    flights: Flights = field(default_factory=Flights)
+    fates: Mapping[str, list[Fate]] = field(default_factory=dict)
+    """Of the workflows that change or are withdrawn, what becomes of their runs."""
+
+
+async def foresee(log: Log, files: Mapping[str, bytes], language: Language) -> Prospect:
+    """Return what publishing canonical definitions by id would change, without the runs.
+
+    Raises LogError.
+    """
+    published = await publishing.read(log)
+    return _compared(published, files, language)
+
+
+async def foresee_runs(
+    log: Log, files: Mapping[str, bytes], language: Language, on_progress: OnProgress
+) -> Prospect:
+    """The same with the runs in flight. `on_progress` gets the records read so far and those to be
+    read in all. Raises LogError."""
+    published = await publishing.read(log)
+    prospect = _compared(published, files, language)
+    flights = await _flights(log, on_progress)
+    known = _known(published.definitions, files)
+    coming = publishing.versions_of(files)
+    return Prospect(
+        first=prospect.first,
+        changes=prospect.changes,
+        unchanged=prospect.unchanged,
+        flights=flights,
+        fates={
+            change.id: list(fates(change.id, flights, known, coming.get(change.id), language))
+            for change in prospect.changes
+            if flights.of(change.id)
+        },
+    )
+
+
+def _compared(
+    published: publishing.PublishedDefinitions, files: Mapping[str, bytes], language: Language
+) -> Prospect:
+    versions = (published.live or {}).items()
+    live = {
+        id_: _versioned(published.definitions.get((id_, version), b""), version)
+        for id_, version in versions
+    }
+    coming = {id_: _versioned(content, version_of(content)) for id_, content in files.items()}
+    changes = compare(live, coming, language)
+    unchanged = sum(live[id_].version == coming[id_].version for id_ in live.keys() & coming)
+    return Prospect(first=published.live is None, changes=changes, unchanged=unchanged)
+
+
+def _versioned(content: bytes, version: str) -> Versioned:
+    try:
+        return Versioned(version, DEFINITION.validate_json(content))
+    except ValueError:  # published by a newer Ritorno, or lost
+        return Versioned(version, None)
+
+
+def _known(
+    published: Mapping[publishing.Version, bytes], files: Mapping[str, bytes]
+) -> Definitions:
+    """Return every version that there was or would be, without those that can't be read."""
+    coming = {(id_, version_of(content)): content for id_, content in files.items()}
+    known = Definitions()
+    for (_, version), content in {**published, **coming}.items():
+        try:
+            known.add(version, content)
+        except ValueError:  # a run that needs it is told of as one whose version nobody knows
+            continue
+    return known
+
+
+async def _flights(log: Log, on_progress: OnProgress) -> Flights:
+    flights = Flights()
+    spans = await log.offsets(CUSTOMERS_CHANGELOG)
+    total = sum(span.end - span.start for span in spans.values())
+    done = 0
+    for partition, span in sorted(spans.items()):
+        store = MemoryStore()
+
+        def report(read: int, _: int, before: int = done) -> None:
+            on_progress(before + read, total)
+
+        await recover(log, CUSTOMERS_CHANGELOG, partition, store, report)
+        done += span.end - span.start
+        for key, stored in store.scan():
+            if not key.startswith(NOBODY) and not is_erased(stored):
+                try:
+                    customer = decode_customer(key.decode(), stored)
+                except (UnreadableRecord, UnicodeDecodeError) as error:
+                    _log.warning("what is kept of a customer can't be read, passed over",
+                                 partition=partition, error=str(error))  # fmt: skip
+                else:
+                    flights.count(customer)
+    return flights

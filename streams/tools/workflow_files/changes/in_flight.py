@@ -1,0 +1,121 @@
+"""The runs in flight, and what would become of each: by the engine's own rule, not a copy of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from agents.workflows import versioning
+from agents.workflows.definitions import Definitions, WorkflowVersion
+from agents.workflows.execution import OUTSIDE_WINDOW
+from agents.workflows.exits import AWAITED
+from schemas.customer import Customer
+from schemas.customer.runs import Run
+from schemas.stored import NEVER
+from streams.messages.decisions import Language
+from streams.tools.workflow_files.changes.alteration import Alteration
+from streams.tools.workflow_files.changes.steps import altered_step
+
+_OTHERWISE_HELD = AWAITED | {OUTSIDE_WINDOW}
+"""What a run is put off for besides the arbitration."""
+
+Then = Literal["stays", "goes_on", "moves_on", "ends", "lost"]
+"""stays: ends with the version it began with. goes_on: at the same step of the new version.
+moves_on: at another of its steps. ends: none of its steps is left. lost: its version is unknown."""
+
+
+@dataclass(slots=True)
+class Flights:
+    """All customers' runs, counted."""
+
+    customers: int = 0
+    runs: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    """(workflow, version, step's place) → runs that wait at it."""
+    held: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    """How many of them hold back a mail."""
+    due: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    """(workflow, version) → the first and the last time (ms) at which a step is due."""
+    segments: Counter[str] = field(default_factory=Counter)
+    """Segment → customers who are in it."""
+
+    def count(self, customer: Customer) -> None:
+        """Add a customer."""
+        self.customers += 1
+        self.segments.update(customer.segments)
+        for run in customer.runs:
+            place = (run.workflow, run.version, run.step)
+            self.runs[place] += 1
+            self.held[place] += _holds(run)
+            if run.due < NEVER:
+                first, last = self.due.get(place[:2], (run.due, run.due))
+                self.due[place[:2]] = min(first, run.due), max(last, run.due)
+
+    def of(self, workflow: str) -> int:
+        """Return how many runs of a workflow there are."""
+        return sum(count for (name, _, _), count in self.runs.items() if name == workflow)
+
+
+class Fate(NamedTuple):
+    """What would become of the runs at one step of one version."""
+
+    version: str
+    step: str
+    """Id of the step that they wait at; its place when nobody knows the version."""
+    runs: int
+    held: int
+    then: Then
+    to: str = ""
+    """Id of the step at which they would go on."""
+    mail: tuple[Alteration, ...] = ()
+    """What would be otherwise of the mails that are held back."""
+
+
+def fates(
+    workflow: str,
+    flights: Flights,
+    definitions: Definitions,
+    coming: str | None,
+    language: Language,
+) -> Iterator[Fate]:
+    """Yield what would become of a workflow's runs if `coming` were its live version; None: if none
+    were. `definitions` hold every version that was or would be published."""
+    live = None if coming is None else definitions.find(workflow, coming)
+    for (name, version, place), count in sorted(flights.runs.items()):
+        if name == workflow:
+            published = definitions.find(name, version)
+            fate = Fate(version, f"#{place + 1}", count, flights.held[name, version, place], "lost")
+            yield fate if published is None else _fate(fate, place, published, live, language)
+
+
+def _fate(
+    fate: Fate,
+    place: int,
+    published: WorkflowVersion,
+    live: WorkflowVersion | None,
+    language: Language,
+) -> Fate:
+    instructions = published.program.instructions
+    if place >= len(instructions):
+        return fate._replace(then="ends")
+    step = instructions[place].step
+    fate = fate._replace(step=step.id)
+    if live is None or live.version == published.version or not _follows(published):
+        return fate._replace(then="stays")
+    to = versioning.place(place, published, live)
+    if to is None:
+        return fate._replace(then="ends")
+    new = live.program.instructions[to].step
+    if new.id != step.id or type(new) is not type(step):
+        return fate._replace(then="moves_on", to=new.id)
+    mail = tuple(altered_step(step, new, language)) if fate.held else ()
+    return fate._replace(then="goes_on", to=new.id, mail=mail)
+
+
+def _follows(published: WorkflowVersion) -> bool:
+    return published.workflow.versions == "live"
+
+
+def _holds(run: Run) -> bool:
+    return bool(run.held) and bool(run.held_for) and run.held_for not in _OTHERWISE_HELD

@@ -1,0 +1,178 @@
+"""The steps of two versions of a workflow: which were added, removed or moved, and what of those
+that stayed is otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
+from typing import NamedTuple
+
+from schemas.definitions.steps import BranchStep, SplitStep, Step
+from schemas.definitions.workflow import Workflow
+from streams.messages import steps as step_words
+from streams.messages import triggers
+from streams.messages.conditions import condition
+from streams.messages.decisions import Language
+from streams.messages.spans import either
+from streams.messages.waits import lateness, occurrence, waits
+from streams.tools.workflow_files.changes.alteration import Alteration
+from streams.tools.workflow_files.changes.values import NOTHING, altered
+
+_PLACES: Mapping[Language, Mapping[str, str]] = {
+    "en": {"after": "after {step}", "first": "at the beginning", "way": "in “{way}” of {step}"},
+    "it": {"after": "dopo {step}", "first": "all'inizio", "way": "in «{way}» di {step}"},
+}
+
+
+class _StepPosition(NamedTuple):
+    """Where a step stands."""
+
+    step: Step
+    sequence: tuple[str, int]
+    """The step whose way it is on, and which way; nothing and 0 outside."""
+    way: str
+    """That way, in words."""
+    before: str
+    """Id of the step before it in the sequence; empty for the first."""
+
+
+def altered_workflow(old: Workflow, new: Workflow, language: Language) -> Iterator[Alteration]:
+    """Yield all that differs between two versions of a workflow."""
+    yield from _whole(old, new, language)
+    yield from altered_steps(old.steps, new.steps, language)
+
+
+def altered_steps(
+    old: Sequence[Step], new: Sequence[Step], language: Language
+) -> Iterator[Alteration]:
+    """Yield what differs between the steps, in the order of the new ones."""
+    before = {place.step.id: place for place in _places(old, language)}
+    after = {place.step.id: place for place in _places(new, language)}
+    moved = _moved(before, after)
+    for id_, place in before.items():
+        if id_ not in after:
+            yield Alteration("removed", id_, "", old=_said(place.step, language))
+    for id_, place in after.items():
+        was = before.get(id_)
+        if was is None:
+            said = f"{_said(place.step, language)} ({_where(place, language)})"
+            yield Alteration("added", id_, "", new=said)
+            continue
+        if id_ in moved:
+            old_place, new_place = _where(was, language), _where(place, language)
+            yield Alteration("moved", id_, "", old_place, new_place)
+        yield from altered_step(was.step, place.step, language)
+
+
+def altered_step(old: Step, new: Step, language: Language) -> Iterator[Alteration]:
+    """Yield what differs between two versions of a step, but not the steps on its ways."""
+    if type(old) is not type(new):
+        yield Alteration("changed", old.id, "", _said(old, language), _said(new, language))
+        return
+    worded = _worded(language)
+    for name, say in worded.items():
+        before, after = getattr(old, name), getattr(new, name)
+        if before != after:
+            key = type(old).model_fields[name].alias or name
+            yield Alteration("changed", old.id, key, say(before), say(after))
+    ways = _ways(old, language), _ways(new, language)
+    if ways[0] != ways[1]:
+        path = "branch" if isinstance(old, BranchStep) else "split"
+        yield Alteration("changed", old.id, path, *("; ".join(each) for each in ways))
+    without = {*worded, "branch", "otherwise", "split"}
+    yield from altered(old, new, language, step=old.id, without=without)
+
+
+def _worded(language: Language) -> Mapping[str, Callable[..., str]]:
+    """Return the fields of a step for which there are better words than their values."""
+    return {
+        "wait": lambda given: waits(given, language),
+        "if_": lambda given: NOTHING if given is None else condition(given, language),
+        "stop_on": lambda given: _occurrences(given, language),
+        "late": lambda given: lateness(given, language) or NOTHING,
+    }
+
+
+def _whole(old: Workflow, new: Workflow, language: Language) -> Iterator[Alteration]:
+    """Yield what differs besides the steps."""
+    worded: Mapping[str, Callable[..., str]] = {
+        "trigger": lambda given: triggers.trigger(given, language),
+        "entry": lambda given: ", ".join(triggers.entry(given, language)),
+        "season": lambda given: NOTHING if given is None else triggers.season(given, language),
+        "exit_on": lambda given: _occurrences(given, language),
+        "exit_if": lambda given: NOTHING if given is None else condition(given, language),
+        "goal": lambda given: NOTHING if given is None else triggers.goal(given, language),
+    }
+    for name, say in worded.items():
+        before, after = getattr(old, name), getattr(new, name)
+        if before != after:
+            yield Alteration("changed", "", name, say(before), say(after))
+    yield from altered(old, new, language, without={*worded, "steps"})
+
+
+def _occurrences(names: Sequence[str], language: Language) -> str:
+    return either([occurrence(name, language) for name in names], language) or NOTHING
+
+
+def _places(
+    steps: Sequence[Step],
+    language: Language,
+    sequence: tuple[str, int] = ("", 0),
+    way: str = "",
+) -> Iterator[_StepPosition]:
+    before = ""
+    for step in steps:
+        yield _StepPosition(step, sequence, way, before)
+        before = step.id
+        for number, (label, inside) in enumerate(_inside(step, language)):
+            yield from _places(inside, language, (step.id, number), label)
+
+
+def _inside(step: Step, language: Language) -> Iterator[tuple[str, Sequence[Step]]]:
+    if isinstance(step, BranchStep):
+        yield from ((step_words.arm(arm, language), arm.steps) for arm in step.branch)
+        yield step_words.otherwise(language), step.otherwise
+    elif isinstance(step, SplitStep):
+        yield from ((step_words.variant(each, language), each.steps) for each in step.split)
+
+
+def _ways(step: Step, language: Language) -> list[str]:
+    return [label for label, _ in _inside(step, language)]
+
+
+def _moved(before: Mapping[str, _StepPosition], after: Mapping[str, _StepPosition]) -> set[str]:
+    """Return which steps stand on another way, or in another order among those that stayed."""
+    moved = {
+        id_ for id_, place in after.items() if id_ in before and not _same_way(before[id_], place)
+    }
+    stayed = [id_ for id_ in before if id_ in after and id_ not in moved]
+    now = [id_ for id_ in after if id_ in before and id_ not in moved]
+    kept = SequenceMatcher(None, stayed, now, autojunk=False).get_matching_blocks()
+    in_order = {id_ for block in kept for id_ in stayed[block.a : block.a + block.size]}
+    return moved | (set(stayed) - in_order)
+
+
+def _same_way(old: _StepPosition, new: _StepPosition) -> bool:
+    """A way is the same as long as either its words or its place among the others stay."""
+    return old.sequence[0] == new.sequence[0] and (
+        old.way == new.way or old.sequence[1] == new.sequence[1]
+    )
+
+
+def _said(step: Step, language: Language) -> str:
+    said = step_words.step(step, language)
+    when = (
+        [waits(step.wait, language)]
+        if step.wait and said.about != waits(step.wait, language)
+        else []
+    )
+    return ", ".join((f"{said.kind} {said.about}", *when, *said.more))
+
+
+def _where(place: _StepPosition, language: Language) -> str:
+    say = _PLACES[language]
+    here = say["after"].format(step=place.before) if place.before else say["first"]
+    if not place.sequence[0]:
+        return here
+    way = say["way"].format(way=place.way, step=place.sequence[0])
+    return f"{way}, {here}" if place.before else way

@@ -1,0 +1,187 @@
+"""A workflow as boxes and ways, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from schemas.definitions.steps import (
+    BranchStep,
+    CallStep,
+    ExitStep,
+    GoalStep,
+    NotifyStep,
+    SendStep,
+    SplitStep,
+    Step,
+    WaitStep,
+)
+from schemas.definitions.workflow import Workflow
+from streams.messages import steps as step_words
+from streams.messages import triggers
+from streams.messages.decisions import Language
+from streams.messages.waits import waits
+
+Kind = Literal["begins", "ends", "done", "informative", "promotional", "transactional", "wait",
+               "way", "act", "notify", "call", "goal", "exit"]  # fmt: skip
+"""How a box looks. way: a branch or a split. act: changes the customer."""
+
+_PHRASES: Mapping[Language, Mapping[str, str]] = {
+    "en": {
+        "begins": "begins when", "ends": "ends at once, whatever it waits for, when",
+        "goal": "goal reached when", "done": "complete", "off": "not enabled",
+        "any_time": "at any time",
+    },
+    "it": {
+        "begins": "comincia quando", "ends": "finisce subito, qualunque cosa aspetti, quando",
+        "goal": "scopo raggiunto quando", "done": "completo", "off": "non attivato",
+        "any_time": "in ogni momento",
+    },
+}  # fmt: skip
+
+
+class DrawnBranch(NamedTuple):
+    """One way from a branch or a split."""
+
+    label: str
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One step, the beginning or an end."""
+
+    kind: Kind
+    label: str
+    """What it is: `promotional mail`."""
+    title: str
+    """What it is about: the mail, the tag…"""
+    lines: tuple[str, ...] = ()
+    step: str = ""
+    """Id of the step."""
+    due: str = ""
+    """When, counted from something before; empty when at once."""
+    ways: tuple[DrawnBranch, ...] = ()
+
+    @property
+    def leads_on(self) -> bool:
+        """Whether anything may follow it."""
+        if self.kind in ("goal", "exit"):
+            return False
+        return not self.ways or any(leads_on(way.boxes) for way in self.ways)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """All that is drawn of a workflow."""
+
+    id: str
+    title: str
+    notes: tuple[str, ...]
+    begins: Box
+    ends: tuple[Box, ...]
+    """What ends it at any time: events and conditions, and its goal."""
+    boxes: tuple[Box, ...]
+    done: Box
+    any_time: str
+    language: Language
+
+    def told(self) -> str:
+        """Return the whole in sentences, for who can't see it."""
+        return " ".join(_told([self.begins, *self.boxes, *self.ends]))
+
+
+def leads_on(boxes: Sequence[Box]) -> bool:
+    """Return whether anything may follow a sequence."""
+    return all(box.leads_on for box in boxes)
+
+
+def picture(workflow: Workflow, language: Language) -> Picture:
+    """Return what is to be drawn of a workflow."""
+    say = _PHRASES[language]
+    title = workflow.title.get(language) or next(iter(workflow.title.values()), workflow.id)
+    notes = list(triggers.standing(workflow, language))
+    if not workflow.enabled:
+        notes.insert(0, say["off"])
+    return Picture(
+        id=workflow.id,
+        title=title,
+        notes=tuple(notes),
+        begins=_begins(workflow, language),
+        ends=tuple(_ends(workflow, language)),
+        boxes=_boxes(workflow.steps, language),
+        done=Box("done", "", say["done"]),
+        any_time=say["any_time"],
+        language=language,
+    )
+
+
+def _begins(workflow: Workflow, language: Language) -> Box:
+    lines = list(triggers.entry(workflow.entry, language))
+    if workflow.season is not None:
+        lines.append(triggers.season(workflow.season, language))
+    cause = triggers.trigger(workflow.trigger, language)
+    return Box("begins", _PHRASES[language]["begins"], cause, tuple(lines))
+
+
+def _ends(workflow: Workflow, language: Language) -> Iterator[Box]:
+    say = _PHRASES[language]
+    causes = tuple(triggers.ends(workflow, language))
+    if causes:
+        yield Box("ends", say["ends"], "", causes)
+    if workflow.goal is not None:
+        yield Box("goal", say["goal"], "", (triggers.goal(workflow.goal, language),))
+
+
+def _boxes(steps: Sequence[Step], language: Language) -> tuple[Box, ...]:
+    return tuple(_box(step, language) for step in steps)
+
+
+def _box(step: Step, language: Language) -> Box:
+    said = step_words.step(step, language)
+    waits_first = step.wait and not isinstance(step, WaitStep)
+    return Box(
+        kind=_kind(step),
+        label=said.kind,
+        title=said.about,
+        lines=said.more,
+        step=step.id,
+        due=waits(step.wait, language) if waits_first else "",
+        ways=tuple(_ways(step, language)),
+    )
+
+
+def _ways(step: Step, language: Language) -> Iterator[DrawnBranch]:
+    if isinstance(step, BranchStep):
+        for arm in step.branch:
+            yield DrawnBranch(step_words.arm(arm, language), _boxes(arm.steps, language))
+        yield DrawnBranch(step_words.otherwise(language), _boxes(step.otherwise, language))
+    elif isinstance(step, SplitStep):
+        for variant in step.split:
+            yield DrawnBranch(
+                step_words.variant(variant, language), _boxes(variant.steps, language)
+            )
+
+
+def _kind(step: Step) -> Kind:
+    if isinstance(step, SendStep):
+        return step.kind
+    return _KINDS.get(type(step), "act")
+
+
+_KINDS: Mapping[type[Any], Kind] = {
+    BranchStep: "way", SplitStep: "way", WaitStep: "wait", NotifyStep: "notify",
+    CallStep: "call", GoalStep: "goal", ExitStep: "exit",
+}  # fmt: skip
+
+
+def _told(boxes: Sequence[Box]) -> Iterator[str]:
+    for box in boxes:
+        what = " ".join(part for part in (box.label, box.title) if part)
+        timed = f"{box.due}: {what}" if box.due else what
+        said = "; ".join((timed, *box.lines))
+        yield f"{said[:1].upper()}{said[1:]}."
+        for way in box.ways:
+            yield f"→ {way.label}:"
+            yield from _told(way.boxes)
