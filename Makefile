@@ -47,9 +47,10 @@ test: setup ## All tests; those on real Kafka need Java 17 and Maven, and say so
 	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS)
 
 .PHONY: lint
-lint: setup ## ruff: style and likely mistakes
+lint: setup ## ruff: style and likely mistakes; import-linter: who may import whom
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-cache
 
 .PHONY: types
 types: setup ## mypy --strict

@@ -65,6 +65,22 @@ class Context:
             event = {} if run is None else run.event
         return Subject(customer, self.now, run, event, self.live, self.failures, shop)
 
+    def listens(self, customer: Customer, name: str) -> bool:
+        """Return whether any live workflow, or a run of the customer, wants to know of it."""
+        if name in self.live.by_trigger:
+            return True
+        if name not in self.live.definitions.listens_to:
+            return False
+        runs = customer.runs + customer.finished
+        if not runs:
+            return False
+        find = self.live.definitions.find
+        for run in runs:
+            published = find(run.workflow, run.version)
+            if published is not None and name in published.program.listens_to:
+                return True
+        return False
+
     def when(self, time: int | None) -> int:
         """Return when something happened: as the sender says, but never after the log's time.
 

@@ -36,7 +36,7 @@ def add(customer: Customer, points: int, time: int, context: Context) -> None:
     """Give or take points; workflows hear of the balance and of another tier."""
     if context.live.loyalty is None or not points:
         return
-    before = balance(customer)
+    before = customer.points_balance
     month = _month(time)
     for earned in customer.points:
         if earned.time == month:
@@ -47,7 +47,7 @@ def add(customer: Customer, points: int, time: int, context: Context) -> None:
         customer.points.sort(key=lambda earned: earned.time)
         del customer.points[:-POINTS_KEPT]
     review(customer, context)
-    after = balance(customer)
+    after = customer.points_balance
     if after > before:
         data = {"before": before, "after": after}
         cause = f"{before}/{after}/{month}"
@@ -66,7 +66,7 @@ def review(customer: Customer, context: Context) -> None:
         customer.watches.pop(WATCH, None)
     else:
         customer.watches[WATCH] = ends
-    before, after = customer.tier, _tier(balance(customer), programme)
+    before, after = customer.tier, _tier(customer.points_balance, programme)
     if before == after:
         return
     customer.tier = after
@@ -80,7 +80,7 @@ def review(customer: Customer, context: Context) -> None:
                 customer=customer.key,
                 tier=after,
                 previous_tier=before,
-                points=balance(customer),
+                points=customer.points_balance,
             )
         )
     )
@@ -90,17 +90,9 @@ def review(customer: Customer, context: Context) -> None:
     context.caused.append(DomainEvent(name, context.now, data=data, id=cause))
 
 
-def balance(customer: Customer) -> int:
-    """Return the points that count."""
-    points = 0
-    for earned in customer.points:  # not a generator: this runs three times an order
-        points += earned.points
-    return max(0, points)
-
-
 def missing(customer: Customer, programme: Loyalty) -> tuple[str, int] | None:
     """Return the next tier and the points that are missing for it; None at the top."""
-    have = balance(customer)
+    have = customer.points_balance
     for tier in programme.tiers:
         if tier.at_least > have:
             return tier.name, tier.at_least - have

@@ -10,7 +10,6 @@ from decimal import Decimal
 from agents import digests
 from agents.commerce import cart, coupons, loyalty, purchases, replenishment
 from agents.context import Context, DomainEvent, EventRefused, Repeated
-from agents.customer import domain_events
 from schemas.bounds import fits, kept_bytes, largest
 from schemas.customer import ORDER_IDS_BYTES, SEEN_BYTES, Customer
 from schemas.customer.shopping import (
@@ -63,7 +62,7 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Domain
             _refund(customer, amount, data.currency, time, context)
         occurred = [occurred[0]._replace(begins=False)]
     occurred += coupons.redeem(customer, event, context)
-    if order.status == "completed" and domain_events.listens(customer, STOCKED, context):
+    if order.status == "completed" and context.listens(customer, STOCKED):
         occurred += _stocked(customer, order, context)
     loyalty.spent(customer, amount, data.currency, time, context)
     return occurred + cart.ordered(customer.cart, order.lines, time)

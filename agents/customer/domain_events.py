@@ -36,10 +36,10 @@ def of(
         ]
     if concluded:
         concluded = [_with_properties(each, event) for each in concluded]
-    listened = event.type not in _CONCLUDED and listens(customer, event.type, context)
+    listened = event.type not in _CONCLUDED and context.listens(customer, event.type)
     if listened and _is_told(customer, event):
         concluded = [_as_it_is(event, cart, context), *concluded]
-    active = event.type in ACTIVE and listens(customer, "customer.active", context)
+    active = event.type in ACTIVE and context.listens(customer, "customer.active")
     if active and tracking.counts(customer, event):
         concluded = [*concluded, DomainEvent("customer.active", context.when(event.time))]
     return concluded
@@ -58,23 +58,6 @@ def _is_told(customer: Customer, event: Event) -> bool:
     if event.type == "consent.withdrawn":  # concluded for marketing, whatever event ended that
         return bool(event.data.purpose != "marketing")
     return tracking.counts(customer, event)
-
-
-def listens(customer: Customer, name: str, context: Context) -> bool:
-    """Whether any live workflow, or a run of the customer, wants to know of such a thing."""
-    if name in context.live.by_trigger:
-        return True
-    if name not in context.live.definitions.listens_to:
-        return False
-    runs = customer.runs + customer.finished
-    if not runs:
-        return False
-    find = context.live.definitions.find
-    for run in runs:
-        published = find(run.workflow, run.version)
-        if published is not None and name in published.program.listens_to:
-            return True
-    return False
 
 
 def _as_it_is(event: Event, cart: int, context: Context) -> DomainEvent:

@@ -65,8 +65,3 @@ def first_name(profile: Profile) -> str:
 def full_name(profile: Profile) -> str:
     """Return the customer's name for the To header, empty when nothing is known."""
     return profile.name or f"{profile.first_name} {profile.last_name}".strip()
-
-
-def language(profile: Profile) -> str:
-    """Return the language of the customer's mails: `it` unless the locale says English."""
-    return "en" if profile.locale.lower().startswith("en") else "it"

@@ -113,7 +113,7 @@ def _command(
         customer=customer.key,
         email=customer.profile.email,
         name=profile.full_name(customer.profile),
-        locale=profile.language(customer.profile),
+        locale=customer.profile.language,
         zone=customer.profile.zone or DEFAULT_ZONE,
         workflow=run.workflow,
         version=published.version,
@@ -220,7 +220,7 @@ def _points(customer: Customer, programme: Loyalty) -> JsonValue:
     titles: dict[str, JsonValue] = {tier.name: {**tier.title} for tier in programme.tiers}
     ahead = loyalty.missing(customer, programme)
     return {
-        "balance": loyalty.balance(customer),
+        "balance": customer.points_balance,
         "tier": titles.get(customer.tier),
         "next_tier": None if ahead is None else titles[ahead[0]],
         "missing": None if ahead is None else ahead[1],

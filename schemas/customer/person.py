@@ -51,6 +51,11 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     mail_frequency: _Text = ""
     """`less`: the customer has asked for fewer mails. Empty or `normal`: has not."""
 
+    @property
+    def language(self) -> str:
+        """The language of the customer's mails: `it` unless the locale says English."""
+        return "en" if self.locale.lower().startswith("en") else "it"
+
 
 class Score(msgspec.Struct, array_like=True, gc=False):
     """A score that halves with time: `value` was right at `time`."""

@@ -17,8 +17,8 @@ from agents.workflows.validation import mistakes_in
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.workflow import Workflow
 from schemas.validation import all_errors
+from streams.runtime.definition_names import unknown_names
 from streams.runtime.yaml_text import Document
-from streams.tools.workflow_files.naming import unknown_names
 
 Level = Literal["error", "warning", "note"]
 

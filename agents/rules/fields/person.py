@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from agents.commerce import loyalty
-from agents.customer.profile import language
 from agents.rules import decay
 from agents.rules.days import Day, day_at, instant_of, parse_day
 from agents.rules.evaluation import Subject
@@ -36,7 +34,7 @@ def fields() -> Iterator[Field]:
         "profile.language",
         "text",
         "profile",
-        lambda s: language(s.customer.profile),
+        lambda s: s.customer.profile.language,
         "language of the mails",
         values=frozenset({"it", "en"}),
     )
@@ -120,7 +118,7 @@ def _standing() -> Iterator[Field]:
         "points",
         "number",
         "points",
-        lambda s: loyalty.balance(s.customer),
+        lambda s: s.customer.points_balance,
         "loyalty points that count for the tier",
     )
     yield Field(

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from multidict import MultiDictProxy
 
-from agents.customer.profile import language
 from agents.mail.message.links import LIST_NAME
 from agents.mail.message.tokens import Preferences
 from schemas.customer import Customer
@@ -174,7 +173,7 @@ def choices_of(customer: Customer) -> Choices:
     return Choices(
         lists={name: _answer(customer.lists[name].subscribed) for name in sorted(customer.lists)},
         frequency=customer.profile.mail_frequency or "normal",
-        language=language(customer.profile),
+        language=customer.profile.language,
         marketing=marketing,
         profiling=profiling,
         tracking=tracking,
