@@ -1,4 +1,4 @@
-"""The fields of conditions in words, short enough for a picture; `agents/vocabulary` says more."""
+"""The fields of conditions in words, short enough to draw; `agents/rules/fields` says more."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class GateCounts(Collector):
         yield incidents
         reopened = CounterMetricFamily(
             f"{NAMESPACE}_partition_reopenings",
-            "Times that a partition was closed after a failure and opened again; those with any.",
+            "Times that a partition was closed after a failure and opened again.",
             labels=["topic", "partition"],
         )
         for (topic, partition), times in sorted(self._gate.reopened().items()):

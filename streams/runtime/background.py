@@ -60,7 +60,7 @@ class Failures:
 
 
 FAILURES: Final = Failures()
-"""Those of this process; `streams/monitoring` shows them."""
+"""Those of this process; `streams/operate` shows them."""
 
 
 async def kept_up(

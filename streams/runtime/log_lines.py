@@ -18,7 +18,7 @@ KINDS = 1_000
 """Told apart at most; those beyond count as one."""
 
 LEFT_OUT: Final[Counter[str]] = Counter({"warning": 0, "error": 0})
-"""Lines of this process that were left out, by level; `streams/monitoring` shows them."""
+"""Lines of this process that were left out, by level; `streams/operate` shows them."""
 
 
 class Kind:

@@ -58,7 +58,7 @@ CALLS = {
 
 SCRIPT = """
 import sys
-from streams.cli import run_arguments
+from streams.tools.cli import run_arguments
 code = run_arguments(sys.argv[1:])
 print(code, *sys.modules, file=sys.stderr)
 """

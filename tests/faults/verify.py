@@ -15,7 +15,7 @@ from schemas.customer import Customer, decode_customer
 from schemas.definitions import version_of
 from schemas.origin import HEADER as ORIGIN
 from schemas.records import Record
-from schemas.stored import OWN_PREFIX, PROGRESS_KEY, Progress, head, unpack_progress
+from schemas.stored import OWN_PREFIX, PROGRESS_KEY, Progress, head, is_erased, unpack_progress
 from streams.log import Log
 from streams.runtime.definitions import load
 from streams.tools.replay import Outcome, ReplayedPartition
@@ -141,11 +141,19 @@ async def reference(log: Log, progress: Mapping[int, Progress]) -> Outcome:
     return outcome
 
 
+def _same(kept: bytes, replayed: bytes) -> bool:
+    """A record without a body says in the store when it goes (`tombstones.py`): replay removes
+    none."""
+    if is_erased(kept) and is_erased(replayed):
+        return head(kept).applied == head(replayed).applied
+    return kept == replayed
+
+
 def check_states(found: Found, outcome: Outcome, load_: Load) -> None:
     """The kept states are those of the replay, and the numbers those of the naive fold."""
     replayed = {key.encode(): stored for key, stored in outcome.customers.items()}
     assert found.states.keys() == replayed.keys()
-    wrong = [key for key in replayed if found.states[key] != replayed[key]]
+    wrong = [key for key in replayed if not _same(found.states[key], replayed[key])]
     assert not wrong, [
         (decode_customer("", found.states[key]), decode_customer("", replayed[key]))
         for key in wrong[:2]

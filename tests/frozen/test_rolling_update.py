@@ -44,7 +44,7 @@ NEXT = f"""
 import sys
 import schemas.stored
 schemas.stored.FORMAT = {FORMAT + 1}
-from streams.cli import main
+from streams.tools.cli import main
 main(sys.argv[1:])
 """
 

@@ -148,8 +148,9 @@ class PartitionManager:
         return {tp: each.standing(self._reopened[tp]) for tp, each in self._partitions.items()}
 
     def reopened(self) -> Mapping[TopicPartition, int]:
-        """Return how often partitions were closed after a failure, also of those let go since."""
-        return self._reopened
+        """Return how often partitions were closed after a failure: those that are ours, and those
+        of which any was, also when they have been let go since."""
+        return {**dict.fromkeys(self._partitions, 0), **self._reopened}
 
     def watermark(self, tp: TopicPartition) -> int | None:
         """Return what is marked as done since the partition was given to us, None if nothing."""

@@ -62,7 +62,7 @@ class Options:
 
         Only when a command runs, so that its --help works whatever is set. Raises SettingsError.
         """
-        from streams.logging import configure_logging  # noqa: PLC0415  # see streams/cli/__init__.py
+        from streams.logging import configure_logging  # noqa: PLC0415  # see streams/tools/cli/__init__.py
         from streams.settings.loading import load_settings  # noqa: PLC0415  # as above
 
         settings = load_settings(

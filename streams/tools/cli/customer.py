@@ -88,7 +88,7 @@ def retry(
     """Apply the events that wait for a customer whose kept record could not be read."""
     settings = settings_of(context)
     from streams.operate.retrying import try_again  # noqa: PLC0415  # as above
-    from streams.runtime.factories import record_signer  # noqa: PLC0415  # see streams/cli/__init__.py
+    from streams.runtime.factories import record_signer  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
     async def append() -> None:
         async with open_log(settings) as log:

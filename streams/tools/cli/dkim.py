@@ -74,7 +74,7 @@ def generate(
     as_json: JsonFlag = False,
 ) -> None:
     """Make a new key, write it to a file, and print the TXT record to be published."""
-    from agents.mail.message.dkim import DkimKey  # noqa: PLC0415  # see streams/cli/__init__.py
+    from agents.mail.message.dkim import DkimKey  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
     settings = settings_of(context)
     try:

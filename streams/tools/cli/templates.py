@@ -55,7 +55,7 @@ def lint_templates(
     context: typer.Context, directory: Directory = None, as_json: JsonFlag = False
 ) -> None:
     """Say what is wrong with the mails of DIR; warnings are no failure."""
-    from agents.mail.templates.lint import lint  # noqa: PLC0415  # see streams/cli/__init__.py
+    from agents.mail.templates.lint import lint  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
     desk = _Desk(context, directory)
     findings = lint(desk.renderer, desk.shop, desk.uses)

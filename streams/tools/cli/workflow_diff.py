@@ -51,7 +51,7 @@ def diff(
     spoken = cast("Language", language)
 
     async def look() -> Prospect:
-        from streams.tools.publish_plan import foresee_runs  # noqa: PLC0415  # see streams/cli/__init__.py
+        from streams.tools.publish_plan import foresee_runs  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
         with progress("reading the customers") as bar:
             async with open_log(settings) as log:

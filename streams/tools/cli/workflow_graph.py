@@ -79,7 +79,7 @@ def _chosen(which: Sequence[str], directory: Path, *, everything: bool) -> list[
 
 
 def _all_of(directory: Path) -> dict[str, Workflow]:
-    from schemas.definitions.workflow import Workflow  # noqa: PLC0415  # see streams/cli/__init__.py
+    from schemas.definitions.workflow import Workflow  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
     reading = _read(directory)
     _check(reading)

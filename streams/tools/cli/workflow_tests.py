@@ -66,7 +66,7 @@ def test_files(
 
 def _bench(directory: Path, settings: Settings) -> Bench:
     """Raises DefinitionError, UserError."""
-    from agents.mail.message.compose import Composer  # noqa: PLC0415  # see streams/cli/__init__.py
+    from agents.mail.message.compose import Composer  # noqa: PLC0415  # see streams/tools/cli/__init__.py
     from agents.mail.message.render import TemplateProblem  # noqa: PLC0415
     from agents.mail.settings import MailSettings, SigningKey  # noqa: PLC0415
     from streams.mail.templates import load_renderer  # noqa: PLC0415

@@ -69,7 +69,7 @@ def publish_files(
     signer = record_signer(settings)
 
     async def publish_all() -> tuple[Prospect, PublicationReport]:
-        from streams.tools.publish_plan import foresee  # noqa: PLC0415  # see streams/cli/__init__.py
+        from streams.tools.publish_plan import foresee  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
         async with open_log(settings) as log:
             return await foresee(log, definitions, "en"), await publish(log, definitions, signer)
