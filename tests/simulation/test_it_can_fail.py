@@ -214,7 +214,7 @@ def transactional_mails_are_given_up(patch: Patch) -> None:
 def what_was_sent_may_go_again(patch: Patch) -> None:
     published = lifecycle.published
 
-    def again(mail: Entry, count: int) -> Entry:
+    def again(mail: QueuedMail, count: int) -> QueuedMail:
         told = published(mail, count)
         if mail.state != "sent":
             return told
@@ -296,7 +296,7 @@ def what_fails_is_passed_over_in_silence(patch: Patch) -> None:
 
 
 def what_was_passed_on_is_passed_over_in_silence(patch: Patch) -> None:
-    receive = fullness.receive
+    receive = size_guard.receive
 
     def silently(customer: Any, event: Any, context: Any) -> bool:
         try:
@@ -306,7 +306,7 @@ def what_was_passed_on_is_passed_over_in_silence(patch: Patch) -> None:
                 raise
             return True
 
-    patch.setattr(fullness, "receive", silently)
+    patch.setattr(size_guard, "receive", silently)
 
 
 def a_mail_has_another_id_each_time(patch: Patch) -> None:
