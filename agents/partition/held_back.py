@@ -158,9 +158,11 @@ def _read_event(stored: bytes | None) -> _Event | None:
     return event
 
 
-def waits_for(stored: bytes, customer: str) -> bool:
-    """Whether a kept event waits for a customer. Raises ValueError when it can't be read."""
-    return not is_erased(stored) and _EVENT.decode(body(stored))[0] == customer.encode()
+def waits_for(stored: bytes) -> bytes | None:
+    """Return the key of whom a kept event waits for, None when it can't be read. Raises
+    FutureFormat."""
+    event = _read_event(stored)
+    return None if event is None else event[0]
 
 
 def _event_key(offset: int) -> bytes:

@@ -21,12 +21,13 @@ from schemas import topics
 from schemas.decisions import DECISION
 from schemas.records import OutRecord, Record
 from schemas.reference import of_visitor
-from schemas.stored import HEAD_SIZE
+from schemas.stored import HEAD_SIZE, NEVER, WAITING_PREFIX, pack
 from streams.clock import VirtualClock
 from streams.log import Log
 from streams.operate.lookup import latest_states
 from streams.operate.privacy.eraser import LONGEST_RETRY_MS
 from streams.operate.privacy.erasing import Erasing
+from streams.partitioner import partition_of
 from streams.runtime.definitions import load
 from streams.runtime.factories import record_signer
 from streams.runtime.logs.embedded import EmbeddedLog
@@ -344,6 +345,46 @@ async def test_an_outcome_that_comes_while_the_erasure_looks_is_blanked(shop: Sh
     while not await Interrupted(shop.log).carry_out():
         await shop.done()
     assert b"anna" not in {r.key for r in await everything(shop.log, topics.CUSTOMER_EVENTS)}
+
+
+async def test_what_is_damaged_stops_no_erasure(shop: Shop) -> None:
+    """An event that waited is removed where it may be the person's; a mail that can't be read is
+    passed over and named."""
+    await shop.tell(*ANNA, *BRUNO)
+    await shop.worker.eraser.stop()
+    await shop.tell(FORGET, event("customer.erasure_requested", "forget-2", "bruno"))
+    damaged = pack(0, NEVER, b"\xc1 anna")
+    for topic in (topics.CUSTOMERS_CHANGELOG, topics.MAILER_CHANGELOG):
+        for partition in range(2):
+            waiting, mail = OutRecord(WAITING_PREFIX + bytes(8), damaged), OutRecord(b"m", damaged)
+            written = waiting if topic == topics.CUSTOMERS_CHANGELOG else mail
+            await shop.log.append(topic, partition, [written])
+    with structlog.testing.capture_logs() as lines:
+        assert await Erasing(shop.log).carry_out()
+    named = {line["mail"] for line in lines if line["event"].startswith("a mail can't be read")}
+    assert {each.partition(" at ")[0] for each in named} <= {
+        "mailer-changelog/0", "mailer-changelog/1"
+    }  # fmt: skip
+    assert named
+    partition = partition_of(b"anna", 2)
+    left = await everything(shop.log, topics.CUSTOMERS_CHANGELOG)
+    assert not [r for r in left if r.value == damaged and r.partition == partition]
+    assert {b"anna", b"bruno"}.isdisjoint(
+        {r.key for r in await everything(shop.log, topics.CUSTOMER_EVENTS)}
+    )
+
+
+async def test_an_older_state_of_a_mail_is_removed_though_it_is_damaged(shop: Shop) -> None:
+    await shop.tell(*ANNA)
+    await shop.worker.eraser.stop()
+    states = await everything(shop.log, topics.MAILER_CHANGELOG)
+    first = next(r for r in states if b"anna.rossi" in (r.value or b""))
+    broken = OutRecord(first.key, (first.value or b"")[:HEAD_SIZE] + b"\x02\xc1 Annabella anna")
+    await shop.log.editor().change(first.topic, first.partition, {first.offset: broken})
+    await shop.tell(FORGET)
+    assert await Erasing(shop.log).carry_out()
+    left = await everything(shop.log, topics.MAILER_CHANGELOG)
+    assert not [r for r in left if b"Annabella" in (r.value or b"")]
 
 
 async def test_nothing_is_left_of_who_was_held_back(

@@ -7,8 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from agents.partition.batch import BatchChanges
+from schemas.reference import id_of
 from schemas.signals import CustomerErased
 from schemas.signing import RecordSigner
+from schemas.stored import FutureFormat
 from streams.clock import Clock
 from streams.log import Log, LogError
 from streams.logging import get_logger
@@ -76,7 +78,8 @@ class Eraser:
         await self._passed.wait()
 
     def _note(self, partition: int, customer: str) -> None:
-        self._noted[partition, customer.encode()] = self._clock.now() + SETTLED_MS
+        for name in (customer, id_of(customer)):  # a visitor's was kept under the bare id, in doubt
+            self._noted[partition, name.encode()] = self._clock.now() + SETTLED_MS
         self._news.set()
 
     async def _run(self) -> None:
@@ -100,7 +103,7 @@ class Eraser:
         try:
             settled = await self._erasing.carry_out()
             return settled and await self._rewrite(self._erasing)
-        except LogError as error:
+        except (LogError, FutureFormat) as error:
             _log.error("erasure in the log goes on later", error=str(error))
         except Exception:  # a defect must neither end erasing nor pass unseen
             _log.exception("erasure in the log failed, trying again")

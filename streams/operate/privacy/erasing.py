@@ -15,16 +15,22 @@ Then, record by record:
     coupon pools          keep that a code was asked for, and not by whom
     signals, commands,    are removed; of the signals `customer.erased` stays, which other systems
     dead letters          have to learn of
-    changelogs            keep each key's last record: an empty one; nothing of what has waited
+    changelogs            keep each key's last record: an empty one; nothing of what has waited.
+                          What a visitor's record took over lay under the bare id before, so of that
+                          key, too, only the last record stays, be it a living customer's
+
+What can't be read is nobody's: it is passed over and named in the process's own log, or removed
+where nothing but an erasure would ever look at it again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
 from pydantic import ValidationError
 from pydantic_core import from_json
 
@@ -39,8 +45,17 @@ from schemas.records import OutRecord, Record
 from schemas.reference import both, id_of, is_visitors, of_visitor
 from schemas.signals import SIGNAL, CustomerErased
 from schemas.signing import SIGNATURE, RecordSigner
-from schemas.stored import HELD_BACK_PREFIX, OWN_PREFIX, WAITING_PREFIX, head, is_erased
+from schemas.stored import (
+    HEAD_SIZE,
+    HELD_BACK_PREFIX,
+    OWN_PREFIX,
+    WAITING_PREFIX,
+    head,
+    is_erased,
+    is_newer,
+)
 from streams.logging import get_logger
+from streams.operate.lookup import latest_progress
 from streams.partitioner import partition_of
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.logs.embedded.redaction import Editor
@@ -90,7 +105,9 @@ class _Kept(NamedTuple):
 
     partition: int
     offset: int
-    entry: QueuedMail
+    id: str
+    entry: QueuedMail | None
+    """None when it can't be read."""
 
 
 @dataclass(slots=True)
@@ -168,9 +185,10 @@ class Erasing:
     async def _erase(self, erasure: Erasure) -> bool:
         """Remove all traces; return False when something still needs them."""
         editor = self._log.editor()
+        progress = await self._progress(erasure)  # before the states that it vouches for
         erasure = erasure._replace(names=await self._names(erasure, editor))
         traces = await self._traces(erasure, editor)
-        if not await self._is_settled(erasure, traces):
+        if progress <= traces.boundary or not await self._is_settled(traces):
             return False
         # Once more: what became of a mail is told before the mailer says that it was told, so an
         # outcome may have come since the events were read, and it is the last one.
@@ -179,7 +197,9 @@ class Erasing:
         await self._blank_controls(erasure, editor)
         await self._remove_what_waited(erasure, editor)
         await _remove(editor, SEND_COMMANDS, traces.commands)
-        await _remove(editor, CUSTOMERS_CHANGELOG, traces.states[:-1])
+        for key in _keys(erasure):
+            states = await editor.with_key(CUSTOMERS_CHANGELOG, traces.partition, key)
+            await _remove(editor, CUSTOMERS_CHANGELOG, _superseded(states))
         older = [kept for states in traces.mails.values() for kept in states[:-1]]
         await _remove(editor, MAILER_CHANGELOG, older)
         await self._remove_signals(erasure, editor)
@@ -217,7 +237,7 @@ class Erasing:
         } - {""}
         for each in {partition, *(alert.partition for alert in alerts)}:
             for kept in await self._entries(erasure, editor, each, ids):
-                traces.mails.setdefault(kept.entry.id, []).append(kept)
+                traces.mails.setdefault(kept.id, []).append(kept)
         return traces
 
     async def _names(self, erasure: Erasure, editor: Editor) -> tuple[str, ...]:
@@ -253,30 +273,42 @@ class Erasing:
     ) -> list[_Kept]:
         """Return the states of the person's mails, by offset, those known by id and others."""
         words = [*_spellings(*erasure.names), *(each.encode() for each in sorted(ids))]
-        found = []
+        found, theirs = [], set(ids)
         for record in await editor.holding(MAILER_CHANGELOG, partition, words):
             if not record.value or (record.key or b"").startswith(OWN_PREFIX):
                 continue
-            entry = unpack_entry(record.value)
-            theirs = (
+            entry = _entry(record)
+            if entry is not None and (
                 _whom_about(entry.command) in erasure.names
                 and _decided(entry.command) <= erasure.time
-            )
-            if theirs or entry.id in ids:
-                found.append(_Kept(partition, record.offset, entry))
-        return found
+            ):
+                theirs.add(entry.id)
+            id_ = (record.key or b"").decode("utf-8", "replace") if entry is None else entry.id
+            found.append(_Kept(partition, record.offset, id_, entry))
+        return [each for each in found if each.id in theirs]
 
-    async def _is_settled(self, erasure: Erasure, traces: _Traces) -> bool:
-        if traces.states:
-            state = traces.states[-1].value
-            if state is not None and head(state).applied < traces.boundary:
-                return False
+    async def _progress(self, erasure: Erasure) -> int:
+        """Return up to which record all states of the person's partition are in the changelog. One
+        that has taken another over is there before what is left of that one."""
+        key = erasure.customer.encode()
+        partition = partition_of(key, await self._log.partitions(CUSTOMERS_CHANGELOG))
+        progress = await latest_progress(self._log, partition)
+        return 0 if progress is None else progress.next_offset
+
+    async def _is_settled(self, traces: _Traces) -> bool:
+        state = traces.states[-1].value if traces.states else None
+        is_whole = state is not None and len(state) >= HEAD_SIZE
+        if is_whole and head(state or b"").applied < traces.boundary:
+            return False
         read = await self._log.committed(READERS)
         if any(each.offset >= read.get((SEND_COMMANDS, each.partition), 0)
                for each in traces.commands):  # fmt: skip
             return False
         latest = (states[-1].entry for states in traces.mails.values())
-        return all(each.finished and not each.command and not each.pending for each in latest)
+        return all(
+            each is None or (each.finished and not each.command and not each.pending)
+            for each in latest
+        )
 
     # What becomes of it.
 
@@ -292,33 +324,36 @@ class Erasing:
     async def _blank_controls(self, erasure: Erasure, editor: Editor) -> None:
         """What names the person's places: whoever was erased has nothing that is due there."""
         for partition in range(await self._log.partitions(CUSTOMER_EVENTS)):
-            found = await editor.holding(CUSTOMER_EVENTS, partition, _spellings(erasure.customer))
+            found = await editor.holding(CUSTOMER_EVENTS, partition, _spellings(*erasure.names))
             theirs = [
                 each.offset
                 for each in found
                 if each.header("ce_type") in _ABOUT
-                and erasure.customer in (_field(each.value, "name"), _field(each.value, "customer"))
+                and {_field(each.value, "name"), _field(each.value, "customer")} & {*erasure.names}
                 and each.timestamp <= erasure.stamp
             ]
             await editor.change(CUSTOMER_EVENTS, partition, dict.fromkeys(theirs, BLANK))
 
     async def _remove_what_waited(self, erasure: Erasure, editor: Editor) -> None:
-        """Events that waited while the person was held back, and that they did."""
-        partition = partition_of(
-            erasure.customer.encode(), await self._log.partitions(CUSTOMERS_CHANGELOG)
-        )
-        key = HELD_BACK_PREFIX + erasure.customer.encode()
-        held = await editor.with_key(CUSTOMERS_CHANGELOG, partition, key)
-        await _remove(editor, CUSTOMERS_CHANGELOG, held[:-1])
-        found = await editor.holding(CUSTOMERS_CHANGELOG, partition, _spellings(erasure.customer))
-        waited = [
-            each
-            for each in found
-            if (each.key or b"").startswith(WAITING_PREFIX)
-            and each.timestamp <= erasure.stamp
-            and waits_for(each.value or b"", erasure.customer)
-        ]
-        await _remove(editor, CUSTOMERS_CHANGELOG, waited)
+        """Events that waited while the person was held back, and that they did. What waited under
+        the bare id of somebody else is removed as far as it doesn't wait any more."""
+        topic = CUSTOMERS_CHANGELOG
+        partition = partition_of(erasure.customer.encode(), await self._log.partitions(topic))
+        for key in _keys(erasure):
+            held = await editor.with_key(topic, partition, HELD_BACK_PREFIX + key)
+            await _remove(editor, topic, _superseded(held))
+        waited, theirs = [], [name.encode() for name in erasure.names]
+        for each in await editor.holding(topic, partition, _spellings(erasure.customer)):
+            key = each.key or b""
+            if not key.startswith(WAITING_PREFIX) or each.timestamp > erasure.stamp:
+                continue
+            whom = waits_for(each.value or b"")
+            if whom is None or whom in theirs:
+                waited.append(each)
+            elif whom in _keys(erasure):
+                same = await editor.with_key(topic, partition, key)
+                waited += [old for old in _superseded(same) if old.offset == each.offset]
+        await _remove(editor, topic, waited)
 
     async def _remove_signals(self, erasure: Erasure, editor: Editor) -> None:
         signals = await _named(editor, CUSTOMER_SIGNALS, erasure.partition, erasure.names)
@@ -369,6 +404,31 @@ class Erasing:
 def _belonging(erasure: Erasure) -> Belonging:
     id_ = id_of(erasure.customer)
     return Belonging([erasure.customer], () if id_ in erasure.names else (id_,))
+
+
+def _keys(erasure: Erasure) -> list[bytes]:
+    """The keys under which the changelog has, or once had, what is kept of the person."""
+    return [name.encode() for name in dict.fromkeys((erasure.customer, id_of(erasure.customer)))]
+
+
+def _superseded(records: Sequence[Record]) -> list[Record]:
+    """Return those of one key that a recovery passes over; nobody needs them."""
+    newest: Record | None = None
+    for each in records:
+        newer = None if newest is None else newest.value
+        if newer is None or each.value is None or not is_newer(newer, each.value):
+            newest = each
+    return [each for each in records if each is not newest]
+
+
+def _entry(record: Record) -> QueuedMail | None:
+    """Read what is kept of a mail; what is damaged stops nobody's erasure. Raises FutureFormat."""
+    try:
+        return unpack_entry(record.value or b"")
+    except (msgspec.MsgspecError, UnicodeError):
+        where = f"{record.topic}/{record.partition} at {record.offset}"
+        _log.warning("a mail can't be read, an erasure passes over it", mail=where)
+        return None
 
 
 async def _named(editor: Editor, topic: str, partition: int, names: Iterable[str]) -> list[Record]:
