@@ -12,6 +12,7 @@ the records of one feed share a number.
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 
 from schemas.events import PRODUCTS, RETRY, WORKFLOWS, Event
 from schemas.records import Record
@@ -72,6 +73,12 @@ class Trust:
             raise Unreadable("outdated", f"{NUMBER}: {number} comes after {highest}")
         if number is not None:
             self.numbers[kind] = number
+
+    def pass_over(self, kind: str, record: Record) -> None:
+        """Let a control record that isn't obeyed, by a defect of ours, use up its number: it is
+        told again with another one, and a copy of it would be obeyed as well."""
+        with suppress(Unreadable):
+            self.check_control(kind, record)
 
     def _is_signed(self, kind: str, record: Record, claim: str, *, insists: bool = False) -> bool:
         """Return whether we have signed it. Raises Unreadable when not, and we insist."""

@@ -14,11 +14,12 @@ same partition, the *resolution*, names it by its offset.
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import NamedTuple
 
 from schemas.instant import parse_instant, to_rfc3339
 from schemas.records import OutRecord, Record
-from schemas.signing import SIGNATURE, NotSigned, RecordSigner
+from schemas.signing import SIGNATURE, SIGNED, NotSigned, RecordSigner
 
 OWN_HEADERS = ("dl_reason", "dl_detail", "dl_topic", "dl_partition", "dl_offset", "dl_time")
 """In this order, behind the original headers."""
@@ -130,6 +131,17 @@ def is_signed(letter: DeadLetter, signer: RecordSigner) -> bool:
     except NotSigned:
         return False
     return True
+
+
+def identity(letter: DeadLetter) -> bytes:
+    """Return what all copies of a signed letter have in common, whatever else was put into them;
+    empty for one without a signature."""
+    if letter.signature is None:
+        return b""
+    key, value, headers = letter.original
+    signed = [dict(headers).get(name) for name in SIGNED]
+    parts = (letter.signature, _texts(letter), key, value, signed)
+    return blake2b(repr(parts).encode(), digest_size=16).digest()
 
 
 def resolve(letter: DeadLetter) -> OutRecord:

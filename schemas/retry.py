@@ -33,6 +33,9 @@ class Retry(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     """`id@version` that was live."""
     product: bytes = b""
     """What was kept of a product."""
+    partition: int | None = None
+    """Where it is obeyed, and nowhere else: a copy in another partition would have a number that is
+    new there."""
 
 
 _ENCODER = msgspec.json.Encoder()

@@ -77,7 +77,7 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Domai
     """Link a visitor and a customer; this actor may be either."""
     data: CustomerIdentified = event.data
     visitor_id = data.anonymous_id or event.anonymous_id
-    if data.customer_id in (None, id_of(customer.key)):
+    if data.customer_id is None or _says_its_own_id(customer, event):
         if customer.became:
             _pass_on(customer, event, visitor_id, context)
             return []
@@ -95,6 +95,14 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Domai
     _become(customer, data.customer_id, event, context)
     _pass_on(customer, event, None, context)
     return []
+
+
+def _says_its_own_id(customer: Customer, event: Event) -> bool:
+    """Whether the customer that is named is this one. A visitor may register under the id that it
+    has: then it becomes the customer of that id, when it is the shop that says so."""
+    data: CustomerIdentified = event.data
+    own = data.customer_id == id_of(customer.key)
+    return own and (event.public or not is_visitors(customer.key))
 
 
 def link(

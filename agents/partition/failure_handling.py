@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from msgspec.structs import replace
+
 from agents.commerce.catalogue import Catalogue, UnreadableProduct
 from agents.context import Context, EventRefused
 from agents.customer import actor, size_guard
@@ -159,7 +161,8 @@ class Mending:
     ) -> None:
         """Write the dead letter of a place that isn't a record of its own."""
         key = retry.customer.encode() or None
-        control = control_record(RETRY, encode_retry(retry))._replace(key=key)
+        value = encode_retry(replace(retry, partition=self._partition))
+        control = control_record(RETRY, value)._replace(key=key)
         record = Record(CUSTOMER_EVENTS, self._partition, offset, self._now, *control)
         self._refuse(record, reason, f"{text}: {error}", reported)
 
@@ -253,6 +256,10 @@ class Mending:
             retry = decode_retry(record.value)
         except ValueError as error:
             raise EventRefused("invalid_event", str(error)[:200]) from None
+        if retry.partition not in (None, self._partition):
+            problem = f"partition: it is to be tried again in another (got {retry.partition})"
+            raise EventRefused("misplaced", problem)
+        retry = replace(retry, partition=None)
         if retry.definition:
             self._make_live_again(retry.definition, context)
         elif retry.product:

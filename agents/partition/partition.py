@@ -250,7 +250,7 @@ class PartitionActors(Mending):
                     yield from self._fire_timers(record.offset, budget, context)
                     yield from self._go_on(record.offset, budget, context)
                 if error is not None:
-                    self._refuse(record, INTERNAL_ERROR, error)
+                    self._give_up(record, error)
                 elif record.key is None and (kind := control_records.kind_of(record)):
                     due = True
                     yield from self._control(kind, record, budget, context)
@@ -543,6 +543,11 @@ class PartitionActors(Mending):
         text, why = "customers were not told of a change", "too much is told already"
         self._report(telling.offset, text, why, missed, TOO_MANY_CHANGES)
         return False
+
+    def _give_up(self, record: Record, error: str) -> None:
+        if (kind := control_records.kind_of(record)) in OBEYED:
+            self._trust.pass_over(kind, record)
+        self._refuse(record, INTERNAL_ERROR, error)
 
     def _is_believed(self, kind: str, record: Record) -> bool:
         try:

@@ -5,9 +5,11 @@
     what actors told      without its origin: what came behind it was heard meanwhile, so that by
                           its origin it would be a repetition; it goes by source and id
 
-Whoever may write to `dead-letters` can't have anything signed in this way: what is signed here is
-either what a guarded topic says, or what we had signed before and have refused ourselves. A copy of
-something old that was obeyed long ago isn't, though we had signed it.
+Whoever may write to `customer-events` or `dead-letters` can't have anything signed in this way:
+what is signed here is either what a guarded topic says, or what we had signed before and have
+refused ourselves, though not because it was a copy. A copy of something that was obeyed long ago
+is refused by us, too, and our letter says why: a retry had its number already (`outdated`), what an
+actor told lay in another partition than it was told to (`misplaced`). Those stay where they are.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from schemas.dead_letters import DeadLetter, is_signed
 from schemas.events import PRODUCTS, RETRY, WORKFLOWS
 from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord, Record
-from schemas.signing import NotSigned, RecordSigner
+from schemas.signing import NotSigned, RecordSigner, number_of
 from streams.log import Log
+from streams.partitioner import partition_of
 from streams.runtime import definitions, product_feed
 from streams.runtime.control_numbers import reserve
 from streams.topology import CUSTOMER_EVENTS
@@ -42,6 +45,10 @@ async def as_of_now(
     if kind == RETRY:
         # The letter has the customer's key, so that it is found.
         control = record._replace(key=None)
+        if letter.reason == "misplaced":
+            raise NotResent("a copy of a retry of another partition: not told once more")
+        if letter.reason == "outdated" and number_of(record.headers) is not None:
+            raise NotResent("a retry that has a number was told before: not told once more")
         if _is_ours(control, letter, signer()):
             return signer().sign(CUSTOMER_EVENTS, (await reserve(log, WORKFLOW_TOPIC)).on(control))
         return control  # and will be refused
@@ -53,7 +60,10 @@ async def as_of_now(
         return signer().sign(CUSTOMER_EVENTS, control)
     if record.key is None and kind == PRODUCTS:
         return await _products_now(log, record, signer)
-    return _without_origin(record, letter, signer) if ORIGIN in dict(record.headers) else record
+    if ORIGIN not in dict(record.headers):
+        return record
+    home = partition_of(record.key or b"", await log.partitions(CUSTOMER_EVENTS))
+    return _without_origin(record, letter, signer, home)
 
 
 async def _products_now(
@@ -69,10 +79,12 @@ async def _products_now(
 
 
 def _without_origin(
-    record: OutRecord, letter: DeadLetter, signer: Callable[[], RecordSigner]
+    record: OutRecord, letter: DeadLetter, signer: Callable[[], RecordSigner], home: int
 ) -> OutRecord:
     plain = record._replace(headers=[each for each in record.headers if each[0] != ORIGIN])
     if _is_ours(record, letter, signer()):
+        if letter.reason == "misplaced" or letter.origin.partition != home:
+            raise NotResent("a copy of what was told to another partition: not told once more")
         return signer().sign(CUSTOMER_EVENTS, plain)
     return plain  # whatever only we may say is refused once more
 

@@ -21,7 +21,14 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from schemas.dead_letters import NO_PARTITION, DeadLetter, Resolution, read_letter, resolve
+from schemas.dead_letters import (
+    NO_PARTITION,
+    DeadLetter,
+    Resolution,
+    identity,
+    read_letter,
+    resolve,
+)
 from schemas.records import OutRecord
 from schemas.signing import RecordSigner
 from schemas.validation import Unreadable
@@ -52,18 +59,32 @@ class ResendReport:
 async def open_letters(log: Log, wanted: Wanted = lambda _: True) -> AsyncIterator[DeadLetter]:
     """Yield the letters that nobody has dealt with, oldest first. Raises LogError.
 
-    Reads the topic twice, resolutions first, so that memory does not grow with the letters.
+    What we have signed is one letter however often it lies there, after a crash of ours or copied
+    by somebody: who has dealt with one of them has dealt with all. Reads the topic several times,
+    resolutions first: memory grows with the number of letters, by a hash, and not with their size.
     """
     resolved = {
         (letter.partition, letter.offset)
         async for letter in _read(log)
         if isinstance(letter, Resolution)
     }
+    known: set[bytes] = set()
+    if resolved:
+        known = {
+            identity(letter)
+            async for letter in _read(log)
+            if isinstance(letter, DeadLetter) and (letter.partition, letter.offset) in resolved
+        }
     async for letter in _read(log):
         if not isinstance(letter, DeadLetter) or not wanted(letter):
             continue
-        if (letter.partition, letter.offset) not in resolved:
-            yield letter
+        if (letter.partition, letter.offset) in resolved:
+            continue
+        if letter.signature is not None:
+            if (name := identity(letter)) in known:
+                continue
+            known.add(name)
+        yield letter
 
 
 async def find_letter(log: Log, letter_id: str) -> DeadLetter | None:

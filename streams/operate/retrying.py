@@ -9,6 +9,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from schemas.controls import control_record
 from schemas.dead_letters import DeadLetter, resolve
 from schemas.events import RETRY
@@ -70,9 +72,9 @@ async def try_again(log: Log, customer: str, signer: RecordSigner, *, afresh: bo
 
     Resolves the dead letters about it. Does nothing for who isn't held back. Raises LogError.
     """
-    plain = retry_record(Retry(customer=customer, afresh=afresh))
-    record = signer.sign(CUSTOMER_EVENTS, (await reserve(log, WORKFLOWS)).on(plain))
     number = partition_of(customer.encode(), await log.partitions(CUSTOMER_EVENTS))
+    plain = retry_record(Retry(customer=customer, afresh=afresh, partition=number))
+    record = signer.sign(CUSTOMER_EVENTS, (await reserve(log, WORKFLOWS)).on(plain))
     await log.append(CUSTOMER_EVENTS, number, [record])
     about = Retry(customer=customer)
     resolved: dict[int, list[OutRecord]] = defaultdict(list)
@@ -88,11 +90,11 @@ def retry_record(retry: Retry) -> OutRecord:
 
 
 def _retry_of(letter: DeadLetter) -> Retry | None:
-    """Return what a letter has tried again, None when it is the record itself."""
+    """Return what a letter has tried again, wherever; None when it is the record itself."""
     if dict(letter.original.headers).get("ce_type") != RETRY.encode():
         return None
     try:
-        return decode_retry(letter.original.value)
+        return replace(decode_retry(letter.original.value), partition=None)
     except ValueError:
         return None
 

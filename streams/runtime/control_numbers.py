@@ -5,6 +5,9 @@ which the broker has taken that record, so that neither the clocks of those who 
 whether the topic was once made anew; where the broker's clock has gone back, it is one above the
 number before. For that each reservation holds the number that was the highest when it was made, and
 compaction, which leaves the last of them, takes nothing away.
+
+Who tells every partition something writes before and after that it does. Where the second is
+missing, some partitions may know what the topic does not say, and it has to be told again.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from streams.log import Log, LogError
 
 RESERVATION = OWN_PREFIX + b"number"
 """Key of a reservation; no product and no definition has one like it."""
+
+BEGUN, ENDED = OWN_PREFIX + b"begun", OWN_PREFIX + b"ended"
+"""Keys of what is written around a publication; the value is its number."""
 
 _PER_MS = 4096
 """Told apart within one millisecond, by the offset's last digits."""
@@ -62,6 +68,34 @@ async def is_overtaken(log: Log, reserved: Reserved) -> bool:
     async for chunk in log.read(reserved.topic, 0, reserved.offset + 1, end):
         if any(record.key == RESERVATION for record in chunk):
             return True
+    return False
+
+
+async def begin(log: Log, reserved: Reserved) -> None:
+    """Write that partitions are being told something with this number. Raises LogError."""
+    await log.append(reserved.topic, 0, [OutRecord(BEGUN, b"%d" % reserved.number)])
+
+
+async def end(log: Log, reserved: Reserved) -> None:
+    """Write that all of them have been told. Raises LogError."""
+    await log.append(reserved.topic, 0, [OutRecord(ENDED, b"%d" % reserved.number)])
+
+
+async def is_unfinished(log: Log, topic: str) -> bool:
+    """Return whether the last publication has begun and not ended. Raises LogError."""
+    span = (await log.offsets(topic))[0]
+    start, tail = span.end, _TAIL
+    while start > span.start:
+        stop, start = start, max(span.start, span.end - tail)
+        highest = {BEGUN: -1, ENDED: -1}
+        async for chunk in log.read(topic, 0, start, stop):
+            for record in chunk:
+                if record.key in (BEGUN, ENDED):
+                    number = parse_number(record.value)
+                    highest[record.key] = max(highest[record.key], -1 if number is None else number)
+        if max(highest.values()) >= 0:
+            return highest[BEGUN] > highest[ENDED]
+        tail *= 8
     return False
 
 

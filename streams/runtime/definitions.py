@@ -7,7 +7,8 @@ with; being in the log, it takes effect at the same point in live and in replay.
 
 `publish` in order: the definitions, the control records, then the record `live`, which says that
 every partition has been told. A crash in between leaves the former live versions under `live`, and
-publishing again completes it; all of it may be repeated without harm.
+publishing again, the same or what was live before, tells every partition; all of it may be repeated
+without harm.
 
 Of two publications at once the one with the higher number (`streams/runtime/control_numbers.py`)
 wins in each partition, and under `live`, which has the number too. Who finds that another number
@@ -32,9 +33,18 @@ from schemas.definitions.workflow import Workflow
 from schemas.failures import InputError
 from schemas.records import OutRecord, Record
 from schemas.signing import RecordSigner, number_of
+from schemas.stored import OWN_PREFIX
 from streams.log import Log, LogError
 from streams.logging import get_logger
-from streams.runtime.control_numbers import ATTEMPTS, RESERVATION, Reserved, is_overtaken, reserve
+from streams.runtime.control_numbers import (
+    ATTEMPTS,
+    Reserved,
+    begin,
+    end,
+    is_overtaken,
+    is_unfinished,
+    reserve,
+)
 from streams.runtime.skipped_records import Skipped
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
 
@@ -69,7 +79,8 @@ class PublicationReport:
     live: Mapping[str, str]
     """Workflow id → version that is live now."""
     activated: bool
-    """Whether control records were written, i.e. other versions were live before."""
+    """Whether control records were written, i.e. other versions were live before, in some partition
+    at least."""
 
 
 @dataclass(slots=True)
@@ -104,13 +115,15 @@ async def publish(
     if added:
         records = [OutRecord(_key(*item), definitions[item[0]]) for item in added]
         await log.append(WORKFLOWS, 0, records)
-    activated = published.live != live
+    activated = published.live != live or await is_unfinished(log, WORKFLOWS)
     for _ in range(ATTEMPTS if activated else 0):
         reserved = await reserve(log, WORKFLOWS)
+        await begin(log, reserved)
         await _activate(log, live, signer, reserved)
         if await is_overtaken(log, reserved):
             continue
         await log.append(WORKFLOWS, 0, [reserved.on(OutRecord(LIVE_KEY, _json(live)))])
+        await end(log, reserved)
         if not await is_overtaken(log, reserved):
             break
     else:
@@ -191,7 +204,9 @@ def _take(record: Record, published: PublishedDefinitions) -> None:
         if number is None or number >= published.number:
             published.live = live
             published.number = published.number if number is None else number
-    elif record.key is not None and record.value is not None and record.key != RESERVATION:
+    elif record.key is None or record.value is None or record.key.startswith(OWN_PREFIX):
+        return
+    else:
         workflow, _, version = record.key.decode().rpartition("@")
         if version_of(record.value) != version:
             raise ValueError(f"its content is not that of {workflow}@{version}")

@@ -1,7 +1,8 @@
 """The product feed: what is new in it goes into the log of every partition, then into `products`.
 
 In this order, so that a crash in between is mended by publishing again: `products` says what every
-partition has been told. Control records that are told twice change nothing
+partition has been told. So is one that has not ended by any other feed, also by the one
+before, which is told whole then. Control records that are told twice change nothing
 (`agents/commerce/catalogue.py`).
 """
 
@@ -21,10 +22,19 @@ from schemas import events
 from schemas.products import Product
 from schemas.records import OutRecord, Record
 from schemas.signing import RecordSigner
+from schemas.stored import OWN_PREFIX
 from schemas.validation import Unreadable, first_error
 from schemas.wire import parse_product
 from streams.log import Log, LogError
-from streams.runtime.control_numbers import ATTEMPTS, RESERVATION, Reserved, is_overtaken, reserve
+from streams.runtime.control_numbers import (
+    ATTEMPTS,
+    Reserved,
+    begin,
+    end,
+    is_overtaken,
+    is_unfinished,
+    reserve,
+)
 from streams.runtime.skipped_records import Skipped
 from streams.topology import CUSTOMER_EVENTS, PRODUCTS
 
@@ -67,11 +77,16 @@ async def publish(
     if known is None:
         known = await read(log)
     given = {product.sku: product for product in products}
-    changed = [product for sku, product in given.items() if known.get(sku) != product]
+    if await is_unfinished(log, PRODUCTS):  # a feed that has not ended, and is known to some
+        changed = list(given.values())
+    else:
+        changed = [product for sku, product in given.items() if known.get(sku) != product]
     for _ in range(ATTEMPTS if changed else 0):
         reserved = await reserve(log, PRODUCTS)
+        await begin(log, reserved)
         await _tell(log, changed, signer, reserved)
         known.update((product.sku, product) for product in changed)
+        await end(log, reserved)
         if not await is_overtaken(log, reserved):
             break
     else:
@@ -107,7 +122,7 @@ async def read(log: Log) -> dict[str, Product]:
 
 
 def _take(record: Record, products: dict[str, Product], skipped: Skipped) -> None:
-    if record.value is None or record.key == RESERVATION:
+    if record.value is None or (record.key or b"").startswith(OWN_PREFIX):
         return
     try:
         product = Product.model_validate_json(record.value)

@@ -15,7 +15,7 @@ from schemas.records import OutRecord, Record
 from schemas.reference import VISITOR, id_of, is_visitors, of_visitor, shown
 from schemas.retry import Retry
 from schemas.signals import CustomerErased
-from schemas.signing import RecordSigner
+from schemas.signing import SPEAKER, RecordSigner
 from schemas.stored import NEVER, TURNS_KEY, is_erased, pack
 from schemas.topics import CUSTOMER_EVENTS
 from schemas.wire import parse_published, parse_record, to_record
@@ -113,6 +113,30 @@ def test_who_uses_one_id_before_and_after_registering_is_one_person() -> None:
                         properties={"order_id": "o1", "total": "5.00"}))  # fmt: skip
     assert [line.product_id for line in kept(world, "x").cart.lines] == ["moka"]
     assert kept(world, of_visitor("x")).became == "x"
+
+
+def test_a_visitor_who_registers_under_its_own_id_gets_no_cart_mails_after_the_order() -> None:
+    world = World().add("moka", "x", visitor="x")
+    world.tell("customer.identified", "x", visitor="x", customer_id="x", email="x@example.it")
+    world.tell("consent.given", "x", visitor="x", purpose="marketing")
+    assert kept(world, of_visitor("x")).became == "x"
+    assert [line.product_id for line in kept(world, "x").cart.lines] == ["moka"]
+    assert kept(world, "x").profile.email == "x@example.it"
+    world.tell("page.viewed", "x", visitor="x")
+    assert kept(world, "x").views == 1
+    world.order("o1", "x").at(3 * 24 * HOUR)
+    steps = {mail.step for mail in world.mails}
+    assert "w01-confirmation" in steps
+    assert not steps & {"reminder", "free-shipping", "last-call"}
+
+
+def test_who_the_visitor_is_the_public_can_not_say_though_it_names_the_same_id() -> None:
+    world = World().add("moka", "x", visitor="x")
+    headers = [("ce_id", b"i"), ("ce_source", b"/site"), ("ce_type", b"customer.identified"),
+               ("ce_anonymousid", b"x"), (SPEAKER, b"public")]  # fmt: skip
+    said(world, OutRecord(b"x", b'{"customer_id":"x","email":"x@y.it"}', headers))
+    visitor = kept(world, of_visitor("x"))
+    assert (visitor.became, visitor.profile.email) == ("", "x@y.it")
 
 
 def test_the_same_link_is_told_once_between_two_who_name_each_other() -> None:

@@ -25,11 +25,13 @@ from schemas.signing import NotSigned, RecordSigner
 from streams.clock import VirtualClock
 from streams.operate import dead_letters
 from streams.operate.dead_letters import open_letters, resend
+from streams.partitioner import partition_of
 from streams.runtime.logs.embedded import MAX_RECORD_BYTES, EmbeddedLog
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS, topics
 from tests.keys import SIGNER
 
 START = 1_772_357_400_000
+HOME = partition_of(b"v", 4)
 NAMES = st.text(max_size=12) | st.sampled_from(["dl_topic", "dl_resolved", "ce_id"])
 HEADERS = st.lists(st.tuples(NAMES, st.binary(max_size=20)), max_size=8)
 
@@ -116,7 +118,7 @@ async def test_what_ritorno_has_signed_is_signed_when_it_comes_back(log: Embedde
     signed = [SIGNER.sign(CUSTOMER_EVENTS, each) for each in (plain, told)]
     forged = signed[1]._replace(value=b'{"customer_id":"mallory"}')
     for record in (*signed, forged):
-        await refused(log, Record(CUSTOMER_EVENTS, 2, 0, START, *record))
+        await refused(log, Record(CUSTOMER_EVENTS, HOME, 0, START, *record))
     assert (await resend(log, lambda _: True, lambda: SIGNER)).resent == 3
     *again, forged_again = await read_all(log, CUSTOMER_EVENTS)
     for each in again:
@@ -139,11 +141,12 @@ async def test_what_we_have_not_refused_is_not_signed_again(log: EmbeddedLog) ->
     retry = SIGNER.sign(CUSTOMER_EVENTS, control_record(RETRY, encode_retry(Retry("anna"))))
     for original in (told, retry):
         letter = refuse(
-            Record(CUSTOMER_EVENTS, 2, 7, START, *original), reason="r", detail="", time=START
+            Record(CUSTOMER_EVENTS, HOME, 7, START, *original), reason="r", detail="", time=START
         )
         ours = signed_letter(letter, SIGNER)
         copies = [letter, signed_letter(letter, RecordSigner([("k1", "somebody's own secret")]))]
-        copies += [with_header(ours, "dl_offset", b"8"), with_header(ours, "dl_partition", b"1")]
+        other = b"%d" % ((HOME + 1) % 4)
+        copies += [with_header(ours, "dl_offset", b"8"), with_header(ours, "dl_partition", other)]
         copies += [with_header(ours, "dl_time", b"2026-03-01T09:30:01Z")]
         await log.append(DEAD_LETTERS, 0, copies)
     report = await resend(log, lambda _: True, lambda: SIGNER)

@@ -16,10 +16,11 @@ from schemas.records import OutRecord, Record
 from schemas.signing import number_of
 from streams.clock import VirtualClock
 from streams.log import Log
-from streams.runtime.control_numbers import RESERVATION, Reserved
+from streams.runtime.control_numbers import RESERVATION, Reserved, reserve
 from streams.runtime.customers import is_believed
 from streams.runtime.definitions import (
     CONTROL_TYPE,
+    LIVE_KEY,
     DefinitionError,
     DefinitionLoader,
     check_sizes,
@@ -104,6 +105,26 @@ async def test_an_interrupted_publication_is_completed(log: MemoryLog) -> None:
     log.fault = lambda *_: None
     assert (await publish(log, FIRST, SIGNER)).activated
     assert {record.partition for record in log.records(CUSTOMER_EVENTS)} == {0, 1, 2}
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2])
+async def test_who_goes_back_after_an_interrupted_publication_tells_everybody(
+    log: MemoryLog, kept: int
+) -> None:
+    await publish(log, FIRST, SIGNER)
+
+    def dies(topic: str, partition: int, records: Sequence[OutRecord]) -> int | None:
+        told = (topic, partition) == (CUSTOMER_EVENTS, kept)
+        return 0 if told or records[0].key == LIVE_KEY else None
+
+    log.fault = dies
+    with pytest.raises(Crash):
+        await publish(log, SECOND, SIGNER)
+    log.fault = lambda *_: None
+    await reserve(log, WORKFLOWS)  # as each retry does
+    assert (await publish(log, FIRST, SIGNER)).activated
+    assert obeyed(log) == [{"w06": V1, "w11": W11}] * 3
+    assert not (await publish(log, FIRST, SIGNER)).activated, "all of it was told"
 
 
 def obeyed(log: MemoryLog) -> list[object]:

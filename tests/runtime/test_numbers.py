@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from decimal import Decimal
 
 import pytest
 
@@ -13,10 +14,10 @@ from schemas.signing import NUMBER, number_of
 from streams.clock import VirtualClock
 from streams.log import LogError
 from streams.runtime import product_feed
-from streams.runtime.control_numbers import is_overtaken, reserve
+from streams.runtime.control_numbers import BEGUN, RESERVATION, is_overtaken, reserve
 from streams.topology import CUSTOMER_EVENTS, PRODUCTS, WORKFLOWS, topics
 from tests.keys import SIGNER
-from tests.runtime.parts import START, MemoryLog, memory_log
+from tests.runtime.parts import START, Crash, MemoryLog, memory_log
 
 FEED = [Product(sku=f"s{number}", name="n", price="1.00", currency="EUR") for number in range(150)]
 
@@ -52,6 +53,29 @@ async def test_a_feed_is_numbered_and_signed() -> None:
     assert await product_feed.read(log) == {product.sku: product for product in FEED}
     assert (await product_feed.publish(log, FEED, SIGNER)).changed == 0
     assert log.records(CUSTOMER_EVENTS) == controls
+
+
+@pytest.mark.parametrize("topic", [CUSTOMER_EVENTS, PRODUCTS])
+async def test_the_feed_before_is_told_whole_after_one_that_did_not_end(topic: str) -> None:
+    log = await memory_log()
+    await product_feed.publish(log, FEED, SIGNER)
+    cheaper = [FEED[0].model_copy(update={"price": Decimal("0.50")}), *FEED[1:]]
+
+    def dies(told: str, partition: int, records: Sequence[OutRecord]) -> int | None:
+        mine = told == topic and records[0].key not in (RESERVATION, BEGUN)
+        return 0 if mine and partition == log_end else None
+
+    log_end = 1 if topic == CUSTOMER_EVENTS else 0
+    log.fault = dies
+    with pytest.raises(Crash):
+        await product_feed.publish(log, cheaper, SIGNER)
+    log.fault = lambda *_: None
+    assert (await product_feed.publish(log, FEED, SIGNER)).changed == len(FEED)
+    for part in log.topics[CUSTOMER_EVENTS]:
+        latest = max(number_of(record.headers) or 0 for record in part)
+        told = [record for record in part if number_of(record.headers) == latest]
+        assert len(told) == 2, "all of it, last of all"
+    assert (await product_feed.publish(log, FEED, SIGNER)).changed == 0
 
 
 async def test_two_feeds_at_once_are_told_until_nobody_is_overtaken() -> None:

@@ -17,19 +17,27 @@ from agents.partition.batch import BatchChanges
 from agents.partition.partition import PartitionActors
 from agents.workflows.definitions import Definitions
 from schemas.customer import Customer, decode_customer
+from schemas.dead_letters import refuse, signed_letter
 from schemas.definitions import DEFINITION, canonical
+from schemas.origin import Origin
+from schemas.pending_work import CatalogueChange
 from schemas.records import OutRecord, Record
 from schemas.reference import of_visitor
+from schemas.retry import Retry
 from schemas.stored import FORMAT
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS
 from streams.clock import VirtualClock
+from streams.operate.dead_letters import open_letters, resend
+from streams.operate.retrying import retry_record
 from streams.partitioner import partition_of
+from streams.runtime.control_numbers import Reserved, reserve
 from streams.runtime.customers import CustomersRuntime
 from streams.runtime.definitions import DefinitionLoader, publish
 from streams.runtime.state.memory import open_memory
 from streams.runtime.ticks import Ticks
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.runtime.yaml_text import read_yaml
+from streams.topology import WORKFLOWS
 from tests.keys import SIGNER
 from tests.runtime.parts import START, FakeGate, MemoryLog, Seen, memory_log
 
@@ -255,6 +263,84 @@ async def test_what_was_told_is_not_moved_from_where_it_was_copied_to() -> None:
     assert built.customer(customer).first_seen == 0
     letters = built.log.records(DEAD_LETTERS)
     assert [each.header("dl_reason") for each in letters] == [b"misplaced"] * 2 * len(copies)
+    report = await resend(built.log, lambda _: True, lambda: SIGNER)
+    assert (report.resent, len(report.kept)) == (0, 2 * len(copies))
+    assert {why for _, why in report.kept} == {
+        "a copy of what was told to another partition: not told once more"
+    }
+    await built.rest()
+    assert built.customer(customer).first_seen == 0
+
+
+@pytest.mark.parametrize("defect", ["unsigned", "internal_error"])
+async def test_nor_is_what_was_refused_there_for_another_reason(defect: str) -> None:
+    """By a worker that lacked a key: the letter says nothing of the partition."""
+    customer = named(1)[0]
+    built = await machine()
+    header = Origin(0, 1, 2, 3).header()
+    told = event("product.viewed", "e", customer, product_id="p")
+    told = SIGNER.sign(CUSTOMER_EVENTS, told._replace(headers=[*told.headers, header]))
+    for partition in range(PARTITIONS):
+        record = Record(CUSTOMER_EVENTS, partition, 7, START, *told)
+        letter = refuse(record, reason=defect, detail="", time=START)
+        await built.log.append(DEAD_LETTERS, 0, [signed_letter(letter, SIGNER)])
+    report = await resend(built.log, lambda _: True, lambda: SIGNER)
+    assert (report.resent, [each.origin.partition for each, _ in report.kept]) == (1, [0])
+    await built.rest()
+    assert built.customer(customer).views == 1
+
+
+def retried(retry: Retry, reserved: Reserved) -> OutRecord:
+    return SIGNER.sign(CUSTOMER_EVENTS, reserved.on(retry_record(retry)))
+
+
+async def test_a_retry_that_was_obeyed_is_not_obeyed_again_when_its_copy_is_sent_again() -> None:
+    built = await machine()
+    retry = Retry(news=[CatalogueChange("price_drop", "p", "p", "c", "p")], partition=1)
+    told = retried(retry, await reserve(built.log, WORKFLOWS))
+    await built.log.append(CUSTOMER_EVENTS, 1, [told])
+    await built.rest()
+    await built.log.append(CUSTOMER_EVENTS, 1, [told])
+    await built.rest()
+    (letter,) = built.log.records(DEAD_LETTERS)
+    assert letter.header("dl_reason") == b"outdated"
+    before = len(built.log.records(CUSTOMER_EVENTS))
+    report = await resend(built.log, lambda _: True, lambda: SIGNER)
+    assert (report.resent, [why for _, why in report.kept]) == (
+        0, ["a retry that has a number was told before: not told once more"]
+    )  # fmt: skip
+    assert len(built.log.records(CUSTOMER_EVENTS)) == before
+
+
+async def test_a_retry_is_obeyed_in_its_partition_and_in_no_other() -> None:
+    """Its number would be new there."""
+    built = await machine()
+    retry = Retry(news=[CatalogueChange("price_drop", "p", "p", "c", "p")], partition=1)
+    told = retried(retry, await reserve(built.log, WORKFLOWS))
+    for partition in (1, 0):
+        await built.log.append(CUSTOMER_EVENTS, partition, [told])
+    await built.rest()
+    (letter,) = built.log.records(DEAD_LETTERS)
+    assert (letter.header("dl_reason"), letter.header("dl_partition")) == (b"misplaced", b"0")
+    report = await resend(built.log, lambda _: True, lambda: SIGNER)
+    await built.rest()
+    assert report.resent == 0
+    assert len(built.log.records(DEAD_LETTERS)) == 1
+
+
+async def test_a_letter_that_was_sent_again_is_dealt_with_however_often_it_is_copied() -> None:
+    built = await machine()
+    plain = SIGNER.sign(CUSTOMER_EVENTS, retry_record(Retry(named(1)[0], follow=True)))
+    refused = refuse(
+        Record(CUSTOMER_EVENTS, 1, 7, START, *plain), reason="internal_error", detail="", time=START
+    )
+    letter = signed_letter(refused, SIGNER)
+    await built.log.append(DEAD_LETTERS, 0, [letter, letter])  # as a crash of ours leaves it
+    assert (await resend(built.log, lambda _: True, lambda: SIGNER)).resent == 1
+    tagged = letter._replace(headers=[("tag", b"1"), *letter.headers])
+    await built.log.append(DEAD_LETTERS, 0, [letter, tagged])
+    assert (await resend(built.log, lambda _: True, lambda: SIGNER)).resent == 0
+    assert [each async for each in open_letters(built.log)] == []
 
 
 async def test_a_visitor_that_changed_hands_is_not_given_back() -> None:
