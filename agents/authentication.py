@@ -31,6 +31,10 @@ _OF_HOLDS = frozenset({"pause", "resume", "release"})
 NUMBERED = OBEYED | _OF_HOLDS
 """Control records of which an old one has a meaning still."""
 
+RESENT = "resent"
+"""What our actors had told and was sent again, whatever its type; it has no origin any more, which
+would tell a copy of it."""
+
 
 class Trust:
     """Checks the records of one partition of a topic."""
@@ -42,22 +46,33 @@ class Trust:
         self._topic = topic
         self._insists_from = progress.insists_from
         self.numbers = dict(progress.numbers)
-        """Type of a control record → the highest number that one of them had."""
+        """Type of a control record, or RESENT → the highest number that one of them had."""
         self.unsigned: Counter[str] = Counter()
         """How many were believed although they aren't signed, by type; for the metrics."""
 
-    def check_event(self, event: Event, record: Record) -> None:
-        """Raise Unreadable when an event isn't its sender's to tell."""
+    def check_event(self, event: Event, record: Record) -> int | None:
+        """Return the number of what our actors had told and was sent again, None for any other.
+        Raises Unreadable when an event isn't its sender's to tell."""
         if named := reserved_id(event):
             raise Unreadable("reserved", named)
         if claim := reserved(event):
             # Release 0.1 wrote neither: that they aren't signed can't be because they are old.
-            self._is_signed(
+            signed = self._is_signed(
                 event.type,
                 record,
                 claim,
                 insists=event.origin is not None or is_visitors(event.customer),
             )
+            return number_of(record.headers) if signed else None
+        return None
+
+    def use_up(self, number: int) -> None:
+        """Raise Unreadable when a number of `check_event` is not above the highest so far: it was
+        heard, and would be heard again when nobody remembers its id any more."""
+        highest = self.numbers.get(RESENT, -1)
+        if number <= highest:
+            raise Unreadable("outdated", f"{NUMBER}: {number} comes after {highest}")
+        self.numbers[RESENT] = number
 
     def check_control(self, kind: str, record: Record) -> None:
         """Raise Unreadable when a control record or a command isn't ours, or when it has a number

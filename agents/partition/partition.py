@@ -65,7 +65,7 @@ from schemas.records import OutRecord, Record
 from schemas.reference import bare_key, of_visitor
 from schemas.reserved import is_anybodys
 from schemas.retry import Retry
-from schemas.signing import RecordSigner
+from schemas.signing import NUMBER, RecordSigner
 from schemas.stored import (
     ARRIVALS_KEY,
     NEVER,
@@ -598,16 +598,18 @@ class PartitionActors(Mending):
     def _deliver(self, record: Record, budget: Budget, context: Context) -> None:
         try:
             event = self._parse(record)
-            if not is_anybodys(event):
-                self._trust.check_event(event, record)
+            number = None if is_anybodys(event) else self._trust.check_event(event, record)
             key = event.customer.encode()
             elsewhere = self._home is not None and self._home(key) != self._partition
-            if event.origin is not None:
-                if elsewhere:  # a new origin would make news of it where it was heard long ago
-                    raise Unreadable("misplaced", f"{ORIGIN}: it was told to another partition")
-                if not self._origins.is_news(event.origin, record.offset):
-                    self._counts.events[event.type, "repeated"] += 1
-                    return
+            if elsewhere and (event.origin is not None or number is not None):
+                # A new origin would make news of it where it was heard long ago.
+                name = NUMBER if event.origin is None else ORIGIN
+                raise Unreadable("misplaced", f"{name}: it was told to another partition")
+            if event.origin is not None and not self._origins.is_news(event.origin, record.offset):
+                self._counts.events[event.type, "repeated"] += 1
+                return
+            if number is not None:
+                self._trust.use_up(number)
             if elsewhere:
                 check_headers(record)  # ours come on top of them
                 self._effects.append(move(OutRecord(*record[4:]), key))

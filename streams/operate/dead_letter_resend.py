@@ -3,7 +3,8 @@
     workflows, products   as the guarded topics have them now, with a new number
     a retry               of the partition again, with a new number, if it is as we have written it
     what actors told      without its origin: what came behind it was heard meanwhile, so that by
-                          its origin it would be a repetition; it goes by source and id
+                          its origin it would be a repetition; it goes by source and id, and has
+                          a new number, so that no copy of it is heard again
 
 Whoever may write to `customer-events` or `dead-letters` can't have anything signed in this way:
 what is signed here is either what a guarded topic says, or what we had signed before and have
@@ -22,7 +23,10 @@ from schemas.dead_letters import DeadLetter, is_signed
 from schemas.events import PRODUCTS, RETRY, WORKFLOWS
 from schemas.origin import HEADER as ORIGIN
 from schemas.records import OutRecord, Record
-from schemas.signing import NotSigned, RecordSigner, number_of
+from schemas.reserved import is_anybodys
+from schemas.signing import NUMBER, NotSigned, RecordSigner, number_of
+from schemas.validation import Unreadable
+from schemas.wire import parse_record
 from streams.log import Log
 from streams.partitioner import partition_of
 from streams.runtime import definitions, product_feed
@@ -60,10 +64,9 @@ async def as_of_now(
         return signer().sign(CUSTOMER_EVENTS, control)
     if record.key is None and kind == PRODUCTS:
         return await _products_now(log, record, signer)
-    if ORIGIN not in dict(record.headers):
-        return record
-    home = partition_of(record.key or b"", await log.partitions(CUSTOMER_EVENTS))
-    return _without_origin(record, letter, signer, home)
+    if dict(record.headers).keys() & {ORIGIN, NUMBER}:
+        return await _told_again(log, letter, record, signer)
+    return record
 
 
 async def _products_now(
@@ -78,15 +81,29 @@ async def _products_now(
     return signer().sign(CUSTOMER_EVENTS, (await reserve(log, PRODUCT_TOPIC)).on(control))
 
 
-def _without_origin(
-    record: OutRecord, letter: DeadLetter, signer: Callable[[], RecordSigner], home: int
+async def _told_again(
+    log: Log, letter: DeadLetter, record: OutRecord, signer: Callable[[], RecordSigner]
 ) -> OutRecord:
-    plain = record._replace(headers=[each for each in record.headers if each[0] != ORIGIN])
-    if _is_ours(record, letter, signer()):
-        if letter.reason == "misplaced" or letter.origin.partition != home:
-            raise NotResent("a copy of what was told to another partition: not told once more")
-        return signer().sign(CUSTOMER_EVENTS, plain)
-    return plain  # whatever only we may say is refused once more
+    headers = [each for each in record.headers if each[0] not in (ORIGIN, NUMBER)]
+    plain = record._replace(headers=headers)
+    if not _is_ours(record, letter, signer()):
+        return plain  # whatever only we may say is refused once more
+    home = partition_of(record.key or b"", await log.partitions(CUSTOMER_EVENTS))
+    if letter.reason == "misplaced" or letter.origin.partition != home:
+        raise NotResent("a copy of what was told to another partition: not told once more")
+    if letter.reason == "outdated":
+        raise NotResent("what has a number was told before: not told once more")
+    if not _is_anybodys(plain):
+        plain = (await reserve(log, WORKFLOW_TOPIC)).on(plain)
+    return signer().sign(CUSTOMER_EVENTS, plain)
+
+
+def _is_anybodys(record: OutRecord) -> bool:
+    """Whether anybody might publish it as it is, so that a copy of it is nothing more."""
+    try:
+        return is_anybodys(parse_record(Record(CUSTOMER_EVENTS, 0, 0, 0, *record)))
+    except Unreadable:
+        return False
 
 
 def _is_ours(record: OutRecord, letter: DeadLetter, signer: RecordSigner) -> bool:

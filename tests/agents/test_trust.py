@@ -15,6 +15,7 @@ from schemas.outcomes import OUTCOMES
 from schemas.records import OutRecord, Record
 from schemas.reserved import SUBJECTS, is_anybodys, reserved, reserved_id
 from schemas.retry import Retry, encode_retry
+from schemas.set_aside import SetAside
 from schemas.signing import NUMBER
 from schemas.stored import NEVER, UNDECIDED, Progress
 from schemas.topics import CUSTOMER_EVENTS
@@ -151,6 +152,17 @@ def test_nor_can_the_last_one() -> None:
         world.append(record)
     assert world.refusals == [("outdated", f"{NUMBER}: 7 comes after 7")] * 2
     assert world.actors.take().progress.numbers == {RETRY: 7, WORKFLOWS: 7, PRODUCTS: 7}
+
+
+def test_what_is_set_aside_has_used_up_its_number() -> None:
+    """It is told again with another one; a copy of it would be obeyed besides."""
+    world = strict().subscribed()
+    aside = (SetAside(len(world.records), "record", "", error="x"),)
+    world.continue_with(aside=aside)
+    retry = ours(control(RETRY, json.loads(encode_retry(Retry(customer="anna"))), 7))
+    for _ in range(2):
+        world.append(retry)
+    assert [reason for reason, _ in world.refusals] == ["internal_error", "outdated"]
 
 
 def test_a_control_record_that_is_read_again_after_a_crash_is_believed() -> None:

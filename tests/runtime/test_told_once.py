@@ -290,6 +290,43 @@ async def test_nor_is_what_was_refused_there_for_another_reason(defect: str) -> 
     assert built.customer(customer).views == 1
 
 
+async def test_what_was_told_and_sent_again_is_heard_once_however_often_it_is_copied() -> None:
+    """It has no origin any more, and an erasure forgets the ids that were heard."""
+    visitor, customer = named(0, "v")[0], named(1)[0]
+    built = await machine()
+    await built.log.append(CUSTOMER_EVENTS, 0, [
+        event("product.viewed", "e1", visitor, product_id="p"),
+        event("customer.identified", "e2", visitor, customer_id=customer, email="a@example.it"),
+    ])  # fmt: skip
+    await built.read(0)
+    unread = built.log.topics[CUSTOMER_EVENTS][1]
+    while unread and unread[-1].header("ritorno_origin"):
+        letter = refuse(unread.pop(), reason="internal_error", detail="", time=START)
+        await built.log.append(DEAD_LETTERS, 0, [signed_letter(letter, SIGNER)])
+    before = len(unread)
+    report = await resend(built.log, lambda _: True, lambda: SIGNER)
+    await built.rest()
+    assert (report.kept, built.customer(customer).views) == ([], 1)
+    resent = unread[before:]
+    assert {b"visitor.merged"} <= {record.header("ce_type") for record in resent}
+    erasure = event("customer.erasure_requested", "erase", customer)
+    await built.log.append(CUSTOMER_EVENTS, 1, [erasure])
+    await built.rest()
+    merge = next(each for each in resent if each.header("ce_type") == b"visitor.merged")
+    for partition in (1, 0):
+        await built.log.append(CUSTOMER_EVENTS, partition, [OutRecord(*merge[4:])])
+        await built.rest()
+        built.boot()
+        await built.rest()
+    assert built.customer(customer).first_seen == 0
+    reasons = [each.header("dl_reason") for each in built.log.records(DEAD_LETTERS)]
+    assert reasons[-2:] == [b"outdated", b"misplaced"]
+    report = await resend(built.log, lambda _: True, lambda: SIGNER)
+    await built.rest()
+    assert (report.resent, len(report.kept)) == (0, 2)
+    assert built.customer(customer).first_seen == 0
+
+
 def retried(retry: Retry, reserved: Reserved) -> OutRecord:
     return SIGNER.sign(CUSTOMER_EVENTS, reserved.on(retry_record(retry)))
 
