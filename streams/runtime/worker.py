@@ -370,7 +370,7 @@ async def _run(worker: Worker, started: Callable[[Worker], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told_to_stop.set)
-    searching = kept_up("garbage", partial(gc_tuning.search_often, worker.memory.empty))
+    searching = kept_up("garbage", partial(gc_tuning.search_often, worker.memory))
     garbage_collecting = asyncio.ensure_future(searching)
     starting = asyncio.ensure_future(worker.start())
     stopping = asyncio.ensure_future(told_to_stop.wait())

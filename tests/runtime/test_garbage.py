@@ -18,6 +18,16 @@ class Node:
         self.me: Node | None = self
 
 
+class Cache:
+    """Of a worker."""
+
+    used = 0
+
+    def empty(self) -> Iterator[None]:
+        """Let nothing go."""
+        return iter(())
+
+
 class Enough(Exception):
     """The test has seen what it wants to."""
 
@@ -35,6 +45,7 @@ async def test_what_is_new_is_looked_at_once_and_all_of_it_after_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(gc_tuning, "ALL_AFTER", 3)
+    monkeypatch.setattr(gc_tuning, "COUNTED_AFTER", 1)
     gone: list[weakref.ref[Node]] = []
     held = [Node()]
     late = weakref.ref(held[0])
@@ -59,11 +70,62 @@ async def test_what_is_new_is_looked_at_once_and_all_of_it_after_a_while(
             assert late() is None
             raise Enough
 
-    def empty() -> Iterator[None]:
-        seen.append("empty")
-        yield
-        yield
+    class Emptied(Cache):
+        def empty(self) -> Iterator[None]:
+            seen.append("empty")
+            yield
+            yield
 
     with pytest.raises(Enough):
-        await gc_tuning.search_often(empty, pause=pause)
+        await gc_tuning.search_often(Emptied(), pause=pause)
     assert seen == ["search"] * 3 + ["empty", "emptying", "emptying", "search"]
+
+
+@pytest.mark.parametrize(
+    ("searches", "objects", "left", "due"),
+    [
+        (gc_tuning.ALL_AFTER - 1, 150_000, 150_000, False),
+        (gc_tuning.ALL_AFTER, 150_000, 150_000, True),  # an hour
+        (50, 150_000 + gc_tuning.MORE - 1, 150_000, False),
+        (50, 150_000 + gc_tuning.MORE, 150_000, True),
+        (50, 2_000_000 + gc_tuning.MORE, 2_000_000, False),  # a worker that holds much opens more
+        (50, 2_500_000, 2_000_000, True),
+        (50, 100_000, 150_000, False),  # it has let go of much
+    ],
+)
+def test_everything_is_searched_after_an_hour_or_when_there_is_much_more(
+    searches: int, objects: int, left: int, due: bool
+) -> None:
+    assert gc_tuning.all_is_due(searches, objects, left) is due
+
+
+@pytest.mark.parametrize("whose", ["the cache's", "nobody's"])
+async def test_what_has_ended_as_a_cycle_is_not_kept_for_an_hour(
+    monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    """Requests that broke off had been looked at before they did."""
+    monkeypatch.setattr(gc_tuning, "MORE", 1_000)
+    monkeypatch.setattr(gc_tuning, "COUNTED_AFTER", 2)
+    gc.collect()
+    gc.freeze()
+    before = gc.get_freeze_count()
+    cache, held = Cache(), list[Node]()
+    late: list[weakref.ref[Node]] = []
+    searches = 0
+
+    async def pause(_: float) -> None:
+        nonlocal searches
+        searches += 1
+        if searches == 1:
+            held.extend(Node() for _ in range(before // 4 + 1_000))
+            late.append(weakref.ref(held[0]))
+            if whose == "the cache's":
+                cache.used = len(held) * 2 * gc_tuning.BYTES_AN_OBJECT
+        elif searches == 2:
+            held.clear()
+        elif searches == 10:
+            raise Enough
+
+    with pytest.raises(Enough):
+        await gc_tuning.search_often(cache, pause=pause)
+    assert (late[0]() is None) == (whose == "nobody's")
