@@ -21,8 +21,9 @@ _Values = ParamSpec("_Values")
 
 class _Mould(NamedTuple):
     values: dict[str, Any]
-    """Every field in its order, with its default."""
+    """Every field in its order, with its default; what is required has none."""
     names: set[str]
+    required: frozenset[str]
     instants: tuple[str, ...]
 
 
@@ -30,9 +31,11 @@ def made(
     model: Callable[_Values, _Model], /, *args: _Values.args, **values: _Values.kwargs
 ) -> _Model:
     """Return what `model(**values)` is, without looking at the values; only an instant that can't
-    be written is refused, as it is there: ValidationError.
+    be written is refused, and a name that is missing or unknown to the model is what it is there:
+    ValidationError, if the model says so.
 
-    Of a frozen model whose defaults can't be changed either.
+    Of a frozen model whose defaults can't be changed either: TypeError where one is made anew each
+    time.
     """
     kind: Any = model
     mould = _mould(kind)
@@ -40,9 +43,12 @@ def made(
         instant = values.get(name)
         if instant is not None and not EARLIEST <= instant < LATEST:  # type: ignore[operator]  # an int
             return model(*args, **values)
+    content = mould.values | values
+    if args or len(content) > len(mould.names) or not mould.required <= values.keys():
+        return model(*args, **values)
     made: _Model = _new(kind)
-    _set(made, "__dict__", mould.values | values)
-    _set(made, "__pydantic_fields_set__", mould.names)
+    _set(made, "__dict__", content)
+    _set(made, "__pydantic_fields_set__", mould.names.copy())  # pydantic adds to it
     _set(made, "__pydantic_extra__", None)
     _set(made, "__pydantic_private__", None)
     return made
@@ -55,9 +61,13 @@ _INSTANT = get_args(Instant)[1:]
 @cache
 def _mould(model: type[BaseModel]) -> _Mould:
     fields = model.model_fields
+    for name, field in fields.items():
+        if field.default_factory is not None:
+            raise TypeError(f"{model.__name__}.{name} has a default_factory, nothing to copy")
     return _Mould(
         {name: field.default for name, field in fields.items()},
         set(fields),
+        frozenset(name for name, field in fields.items() if field.is_required()),
         tuple(
             name
             for name, field in fields.items()

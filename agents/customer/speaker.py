@@ -68,7 +68,7 @@ def was_customers(customer: Customer) -> bool:
 def check(customer: Customer, event: Event) -> None:
     """Raise EventRefused for what isn't the speaker's to say."""
     if event.type in LOOKING:
-        return  # all that a visitor may say of a record that is a customer's
+        return  # all that the public may say under a customer's id
     if event.public and event.origin is None and event.anonymous_id != event.customer:
         raise EventRefused("reserved", "the public speaks of itself only, under an anonymous id")
     if event.public and _names_somebody(event):

@@ -1,8 +1,8 @@
 """Bounds of what is logged: however often something goes wrong, it fills no disk.
 
 Of the same warning or error a few lines are written each minute; how many were left out says the
-next one, and a metric. A request that isn't HTTP is a stranger's mistake: a line without a
-traceback.
+first one of a later minute, if one comes, and in any case a metric. A request that isn't HTTP is a
+stranger's mistake: a line without a traceback.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class BoundedLines(logging.Filter):
         if record.levelno < logging.WARNING:
             return True
         kind = self._kind(record)
-        if record.created - kind.since >= MINUTE:
+        if not 0 <= record.created - kind.since < MINUTE:  # below: the clock was put back
             if kind.left_out:
                 _add(record, kind.left_out)
             kind.since, kind.written, kind.left_out = record.created, 0, 0

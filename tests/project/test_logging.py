@@ -146,6 +146,21 @@ def test_of_the_same_mistake_a_few_lines_a_minute_are_written(
     assert last[1]["message"] == f"x is bad ({100 - A_MINUTE} such lines were left out)"
 
 
+def test_a_clock_that_was_put_back_keeps_nothing_silent(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000_000.0]
+    monkeypatch.setattr("logging.time.time", lambda: now[0])
+    configure_logging(stream=stream)
+    log = structlog.get_logger("streams.mail.suppression_list")
+    for _ in range(A_MINUTE + 3):
+        log.error("a suppression can't be read")
+    now[0] -= 3_600
+    log.error("a suppression can't be read")
+    assert len(lines(stream)) == A_MINUTE + 1
+    assert lines(stream)[-1]["left_out"] == 3
+
+
 def test_kinds_of_lines_without_end_are_one(stream: io.StringIO) -> None:
     configure_logging(stream=stream)
     for number in range(KINDS + 100):
