@@ -268,7 +268,9 @@ class MailerRuntime:
         changelog = Changelog(self._log, topics.MAILER_CHANGELOG, tp.partition, store)
         recovered = await changelog.take_over()
         term = recovered.term
-        partition = self._build(tp, changelog, await self._progress(changelog, term), term)
+        partitions = await self._log.partitions(topics.SEND_COMMANDS)
+        progress = await self._progress(changelog, term)
+        partition = self._build(tp, changelog, progress, term, partitions)
         try:
             partition.start(self._ended.get(tp, []))
         except FailedAt as error:
@@ -294,8 +296,16 @@ class MailerRuntime:
         )
 
     def _build(
-        self, tp: TopicPartition, changelog: Changelog, progress: Progress, term: int
+        self,
+        tp: TopicPartition,
+        changelog: Changelog,
+        progress: Progress,
+        term: int,
+        partitions: int,
     ) -> MailPartition:
+        def is_home(key: bytes) -> bool:
+            return self._signer is None or partition_of(key, partitions) == tp.partition
+
         queue = Queue(
             load=changelog.get,
             kept=changelog.scan(),
@@ -307,6 +317,7 @@ class MailerRuntime:
             providers=self._providers,
             defects=self._defects[tp],
             signer=self._signer,
+            is_home=is_home,
         )
         committer = Committer(
             log=self._log,

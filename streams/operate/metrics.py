@@ -58,6 +58,7 @@ REFUSAL_REASONS = (
     "invalid_json",
     "invalid_event",
     "memory_full",
+    "misplaced",
     "missing_id",
     "orders_full",
     "record_full",

@@ -20,16 +20,19 @@ from agents.mail.reputation import REPUTATION_KEY
 from schemas.commands import SendCommand
 from schemas.dead_letters import DeadLetter, read_letter
 from schemas.records import OutRecord
+from schemas.signing import RecordSigner
 from schemas.stored import NEVER, pack
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS, MAILER_CHANGELOG, SEND_COMMANDS
 from streams.clock import VirtualClock
 from streams.mail.attempt import Attempts
 from streams.mail.mailer import MailerRuntime
 from streams.mail.smtp import SmtpPool
+from streams.partitioner import partition_of
 from streams.runtime.state.memory import open_memory
 from streams.runtime.transports.batch import TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 from streams.topology import topics
+from tests.keys import SIGNER
 from tests.mailer.doubles import CountingMetrics, OneWay, suppress_nobody
 from tests.mailer.samples import START, cancel, record, resume, send
 from tests.runtime.parts import MemoryLog
@@ -51,8 +54,9 @@ class Source:
 class Mailer:
     """One partition of the mailer, its relay, and whoever is its owner now."""
 
-    def __init__(self, log: MemoryLog) -> None:
+    def __init__(self, log: MemoryLog, signer: RecordSigner | None = None) -> None:
         self.log = log
+        self.signer = signer
         self.metrics = CountingMetrics()
         self.sent: list[str] = []
         self.fails: Callable[[str], bool] = lambda _: False
@@ -72,6 +76,7 @@ class Mailer:
             clock=self.log.clock,
             metrics=self.metrics,
             pause=_at_once,
+            signer=self.signer,
         )
         self.gate.own(SEND_COMMANDS, self.runtime)
         self.gate.assigned([TP])
@@ -85,7 +90,9 @@ class Mailer:
         kept = self.log.topics[SEND_COMMANDS][0]
         for command in commands:
             each = record(command, len(kept))
-            await self.log.append(SEND_COMMANDS, 0, [OutRecord(each.key, each.value)])
+            out = OutRecord(each.key, each.value)
+            signed = out if self.signer is None else self.signer.sign(SEND_COMMANDS, out)
+            await self.log.append(SEND_COMMANDS, 0, [signed])
         await self.catch_up()
 
     async def catch_up(self) -> None:
@@ -172,6 +179,20 @@ async def test_a_command_is_refused_and_the_others_are_obeyed(
         ("internal_error", 1)
     ]
     assert mailer.gate.counts.reopened == 2
+
+
+async def test_a_command_is_carried_out_in_its_partition_and_in_no_other() -> None:
+    log = MemoryLog(VirtualClock(START))
+    await log.create_topics(topics(2))
+    mailer = Mailer(log, SIGNER)
+    await mailer.start()
+    names = [f"u{number}" for number in range(10)]
+    await mailer.read(*(send(name, urgent=True, customer=name) for name in names))
+    home = [name for name in names if partition_of(name.encode(), 2) == 0]
+    assert await mailer.told(len(home)) == ["mail.sent"] * len(home)
+    assert sorted(mailer.sent) == home
+    assert [each.reason for each in mailer.letters()] == ["misplaced"] * (len(names) - len(home))
+    await mailer.stop()
 
 
 async def test_a_control_record_is_refused_and_mails_go_on(

@@ -47,6 +47,17 @@ def test_nobody_else_may_have_a_mail_sent_or_held() -> None:
     assert mails.get("m1") is not None
 
 
+def test_a_command_that_is_copied_into_another_partition_is_not_carried_out_there() -> None:
+    """Its id isn't known there, and the mail would go a second time."""
+    mails = Queue(
+        load=lambda _: None, message_id=lambda id_: f"<{id_}>", signer=SIGNER,
+        is_home=lambda _: False,
+    )  # fmt: skip
+    changes = mails.receive([signed(send("m1"), 0), signed(PAUSE, 1, 1)])
+    assert reasons(changes.letters) == ["misplaced"]
+    assert (mails.get("m1"), mails.progress.numbers) == (None, {"pause": 1})
+
+
 def test_an_old_pause_cannot_be_copied_back() -> None:
     mails = queue()
     mails.receive([signed(PAUSE, 0, 1), signed(RESUME, 1, 2), signed(PAUSE, 2, 3)])

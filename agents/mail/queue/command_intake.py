@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
@@ -42,8 +42,11 @@ class CommandIntake:
         progress: Progress,
         defects: Defects,
         signer: RecordSigner | None,
+        is_home: Callable[[bytes], bool],
     ) -> None:
-        """Without a signer everybody is believed."""
+        """Without a signer everybody is believed. `is_home`: whether a key belongs to this
+        partition."""
+        self._is_home = is_home
         self._trust = Trust(signer, SEND_COMMANDS, progress)
         self._book = book
         self._defects = defects
@@ -82,6 +85,8 @@ class CommandIntake:
     def _take(self, record: Record, now: int, changes: QueueChanges) -> None:
         command = read_record(record)
         self._trust.check_control(command.action, record)
+        if record.key is not None and not self._is_home(record.key):
+            raise Unreadable("misplaced", "key: the command was given to another partition")
         if isinstance(command, SendCommand | NotifyCommand):
             self._queue(command, record, now, changes)
         elif isinstance(command, CancelCommand):

@@ -76,19 +76,26 @@ class Queue:
         providers: Providers | None = None,
         defects: Defects | None = None,
         signer: RecordSigner | None = None,
+        is_home: Callable[[bytes], bool] = lambda _: True,
     ) -> None:
         """`load` reads the store, `kept` is all that is in it, `progress` its own record.
 
         `message_id` gives the Message-ID of a command's id; `term` is the number of this owner of
         the partition, higher than those of all before; `reputation` is that of the sender, which
         the partitions of a worker share; `defects` is what has failed in this partition before.
-        Without a `signer` every command is believed.
+        Without a `signer` every command is believed. `is_home` tells whether a customer's commands
+        come to this partition: ids are known in one, and a copy in another would be sent again.
         """
         self._message_id = message_id
         self._defects = defects or Defects()
         self._book = Book(load, partition, term, reputation or Reputation(), self._defects)
         self._intake = CommandIntake(
-            self._book, providers or Providers(), progress or Progress(), self._defects, signer
+            self._book,
+            providers or Providers(),
+            progress or Progress(),
+            self._defects,
+            signer,
+            is_home,
         )
         self._unfinished = self._book.read(kept)
 
