@@ -19,31 +19,24 @@ Then, record by record:
                           What a visitor's record took over lay under the bare id before, so of that
                           key, too, only the last record stays, be it a living customer's
 
-What can't be read is nobody's: it is passed over and named in the process's own log, or removed
-where nothing but an erasure would ever look at it again.
+What can't be read is nobody's (`record_contents.py`): a mail is passed over and named in the
+process's own log, an event that waited is removed where it holds the id.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-import msgspec
-from pydantic import ValidationError
-from pydantic_core import from_json
+from typing import NamedTuple
 
 from agents.customer.ownership import Belonging
-from agents.mail.queue.queued_mail import QueuedMail, unpack_entry
+from agents.mail.queue.queued_mail import QueuedMail
 from agents.partition.held_back import waits_for
 from agents.workflows.notifications import SHOP
-from schemas.decisions import DECISION, Decision
 from schemas.events import ERASED, RETRY, SET_ASIDE
-from schemas.instant import parse_instant
 from schemas.records import OutRecord, Record
-from schemas.reference import both, id_of, is_visitors, of_visitor
-from schemas.signals import SIGNAL, CustomerErased
+from schemas.reference import both, id_of, is_visitors
 from schemas.signing import SIGNATURE, RecordSigner
 from schemas.stored import (
     HEAD_SIZE,
@@ -52,10 +45,22 @@ from schemas.stored import (
     WAITING_PREFIX,
     head,
     is_erased,
-    is_newer,
 )
 from streams.logging import get_logger
 from streams.operate.lookup import latest_progress
+from streams.operate.privacy.record_contents import (
+    decided_at,
+    decision_of,
+    entry_of,
+    erased_of,
+    is_of_mail,
+    json_of,
+    spellings,
+    superseded,
+    text_of,
+    whom_about,
+    without_customer,
+)
 from streams.partitioner import partition_of
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.logs.embedded.redaction import Editor
@@ -79,6 +84,8 @@ REWRITTEN = "ritorno-rewriting"
 BLANK = OutRecord(None, b"", (("ce_type", ERASED.encode()),))
 
 _ABOUT = (SET_ASIDE.encode(), RETRY.encode())
+
+_NAMING = ("name", "customer")
 
 _ERASING = (b"customer.erasure_requested", b"visitor.forgotten")
 
@@ -165,7 +172,7 @@ class Erasing:
         found = []
         async for chunk in self._log.read(CUSTOMER_SIGNALS, partition, start, span.end):
             for record in chunk:
-                signal = _erased(record)
+                signal = erased_of(record)
                 if signal is not None:
                     found.append(
                         Erasure(
@@ -199,7 +206,7 @@ class Erasing:
         await _remove(editor, SEND_COMMANDS, traces.commands)
         for key in _keys(erasure):
             states = await editor.with_key(CUSTOMERS_CHANGELOG, traces.partition, key)
-            await _remove(editor, CUSTOMERS_CHANGELOG, _superseded(states))
+            await _remove(editor, CUSTOMERS_CHANGELOG, superseded(states))
         older = [kept for states in traces.mails.values() for kept in states[:-1]]
         await _remove(editor, MAILER_CHANGELOG, older)
         await self._remove_signals(erasure, editor)
@@ -219,7 +226,7 @@ class Erasing:
         traces = _Traces(
             partition=partition,
             events=events,
-            commands=[e for e in (*commands, *alerts) if _decided(e.value) <= erasure.time],
+            commands=[e for e in (*commands, *alerts) if decided_at(e.value) <= erasure.time],
             states=await editor.with_key(CUSTOMERS_CHANGELOG, partition, key),
         )
         theirs = _belonging(erasure)
@@ -229,11 +236,11 @@ class Erasing:
             if each.header("ce_type") in _ERASING and theirs.has(each)
         ]
         traces.boundary = max(erasing, default=-1)
-        ids = {_field(each.value, "id") for each in traces.commands} - {""}
+        ids = {text_of(each.value, "id") for each in traces.commands} - {""}
         ids |= {
-            _field(each.value, "command_id")
+            text_of(each.value, "command_id")
             for each in events
-            if each.offset <= traces.boundary and _is_of_mail(each)
+            if each.offset <= traces.boundary and is_of_mail(each)
         } - {""}
         for each in {partition, *(alert.partition for alert in alerts)}:
             for kept in await self._entries(erasure, editor, each, ids):
@@ -264,23 +271,23 @@ class Erasing:
         """Return the mails to the shop's own people about the person, which go under its key."""
         shop = SHOP.encode()
         partition = partition_of(shop, await self._log.partitions(SEND_COMMANDS))
-        found = await editor.holding(SEND_COMMANDS, partition, _spellings(*erasure.names))
+        found = await editor.holding(SEND_COMMANDS, partition, spellings(*erasure.names))
         return [each for each in found
-                if each.key == shop and _whom_about(each.value) in erasure.names]  # fmt: skip
+                if each.key == shop and whom_about(each.value) in erasure.names]  # fmt: skip
 
     async def _entries(
         self, erasure: Erasure, editor: Editor, partition: int, ids: Set[str]
     ) -> list[_Kept]:
         """Return the states of the person's mails, by offset, those known by id and others."""
-        words = [*_spellings(*erasure.names), *(each.encode() for each in sorted(ids))]
+        words = [*spellings(*erasure.names), *(each.encode() for each in sorted(ids))]
         found, theirs = [], set(ids)
         for record in await editor.holding(MAILER_CHANGELOG, partition, words):
             if not record.value or (record.key or b"").startswith(OWN_PREFIX):
                 continue
-            entry = _entry(record)
+            entry = entry_of(record)
             if entry is not None and (
-                _whom_about(entry.command) in erasure.names
-                and _decided(entry.command) <= erasure.time
+                whom_about(entry.command) in erasure.names
+                and decided_at(entry.command) <= erasure.time
             ):
                 theirs.add(entry.id)
             id_ = (record.key or b"").decode("utf-8", "replace") if entry is None else entry.id
@@ -317,19 +324,19 @@ class Erasing:
             each.offset
             for each in traces.events
             if each.offset <= traces.boundary
-            or (_is_of_mail(each) and _field(each.value, "command_id") in traces.mails)
+            or (is_of_mail(each) and text_of(each.value, "command_id") in traces.mails)
         ]
         await editor.change(CUSTOMER_EVENTS, traces.partition, dict.fromkeys(theirs, BLANK))
 
     async def _blank_controls(self, erasure: Erasure, editor: Editor) -> None:
         """What names the person's places: whoever was erased has nothing that is due there."""
         for partition in range(await self._log.partitions(CUSTOMER_EVENTS)):
-            found = await editor.holding(CUSTOMER_EVENTS, partition, _spellings(*erasure.names))
+            found = await editor.holding(CUSTOMER_EVENTS, partition, spellings(*erasure.names))
             theirs = [
                 each.offset
                 for each in found
                 if each.header("ce_type") in _ABOUT
-                and {_field(each.value, "name"), _field(each.value, "customer")} & {*erasure.names}
+                and any(text_of(each.value, name) in erasure.names for name in _NAMING)
                 and each.timestamp <= erasure.stamp
             ]
             await editor.change(CUSTOMER_EVENTS, partition, dict.fromkeys(theirs, BLANK))
@@ -341,9 +348,9 @@ class Erasing:
         partition = partition_of(erasure.customer.encode(), await self._log.partitions(topic))
         for key in _keys(erasure):
             held = await editor.with_key(topic, partition, HELD_BACK_PREFIX + key)
-            await _remove(editor, topic, _superseded(held))
+            await _remove(editor, topic, superseded(held))
         waited, theirs = [], [name.encode() for name in erasure.names]
-        for each in await editor.holding(topic, partition, _spellings(erasure.customer)):
+        for each in await editor.holding(topic, partition, spellings(erasure.customer)):
             key = each.key or b""
             if not key.startswith(WAITING_PREFIX) or each.timestamp > erasure.stamp:
                 continue
@@ -352,12 +359,12 @@ class Erasing:
                 waited.append(each)
             elif whom in _keys(erasure):
                 same = await editor.with_key(topic, partition, key)
-                waited += [old for old in _superseded(same) if old.offset == each.offset]
+                waited += [old for old in superseded(same) if old.offset == each.offset]
         await _remove(editor, topic, waited)
 
     async def _remove_signals(self, erasure: Erasure, editor: Editor) -> None:
         signals = await _named(editor, CUSTOMER_SIGNALS, erasure.partition, erasure.names)
-        before = [s for s in signals if s.offset <= erasure.offset and _erased(s) is None]
+        before = [s for s in signals if s.offset <= erasure.offset and erased_of(s) is None]
         await _remove(editor, CUSTOMER_SIGNALS, before)
 
     async def _remove_letters(self, erasure: Erasure, editor: Editor) -> None:
@@ -369,12 +376,12 @@ class Erasing:
             await _remove(editor, DEAD_LETTERS, before)
 
     async def _anonymise_facts(self, erasure: Erasure, editor: Editor) -> None:
-        words = _spellings(*erasure.names)
+        words = spellings(*erasure.names)
         for partition in range(await self._log.partitions(FACTS)):
             changes = {
-                record.offset: _without_customer(record, decision)
+                record.offset: without_customer(record, decision)
                 for record in await editor.holding(FACTS, partition, words)
-                if (decision := _decision(record)) is not None
+                if (decision := decision_of(record)) is not None
                 and decision.customer in erasure.names
                 and decision.time <= erasure.time
             }
@@ -382,19 +389,19 @@ class Erasing:
 
     async def _anonymise_pools(self, erasure: Erasure, editor: Editor) -> None:
         """What the person's actor has asked of a coupon pool lies under the pool's own key."""
-        words = _spellings(*erasure.names)
+        words = spellings(*erasure.names)
         for partition in range(await self._log.partitions(CUSTOMER_EVENTS)):
             changes = {
                 record.offset: self._anonymous_request(record)
                 for record in await editor.holding(CUSTOMER_EVENTS, partition, words)
                 if record.header("ce_type") == b"coupon.requested"
-                and _field(record.value, "customer_id") in erasure.names
+                and text_of(record.value, "customer_id") in erasure.names
                 and record.timestamp <= erasure.stamp
             }
             await editor.change(CUSTOMER_EVENTS, partition, changes)
 
     def _anonymous_request(self, record: Record) -> OutRecord:
-        request = {**_json(record.value), "customer_id": "erased", "run": ""}
+        request = {**json_of(record.value), "customer_id": "erased", "run": ""}
         changed = OutRecord(record.key, json.dumps(request).encode(), record.headers)
         if self._signer is None or record.header(SIGNATURE) is None:
             return changed
@@ -411,26 +418,6 @@ def _keys(erasure: Erasure) -> list[bytes]:
     return [name.encode() for name in dict.fromkeys((erasure.customer, id_of(erasure.customer)))]
 
 
-def _superseded(records: Sequence[Record]) -> list[Record]:
-    """Return those of one key that a recovery passes over; nobody needs them."""
-    newest: Record | None = None
-    for each in records:
-        newer = None if newest is None else newest.value
-        if newer is None or each.value is None or not is_newer(newer, each.value):
-            newest = each
-    return [each for each in records if each is not newest]
-
-
-def _entry(record: Record) -> QueuedMail | None:
-    """Read what is kept of a mail; what is damaged stops nobody's erasure. Raises FutureFormat."""
-    try:
-        return unpack_entry(record.value or b"")
-    except (msgspec.MsgspecError, UnicodeError):
-        where = f"{record.topic}/{record.partition} at {record.offset}"
-        _log.warning("a mail can't be read, an erasure passes over it", mail=where)
-        return None
-
-
 async def _named(editor: Editor, topic: str, partition: int, names: Iterable[str]) -> list[Record]:
     """Return the records under the keys of these names, in the order of the topic."""
     found: list[Record] = []
@@ -445,70 +432,3 @@ async def _remove(editor: Editor, topic: str, records: Iterable[Record | _Kept])
         by_partition.setdefault(record.partition, {})[record.offset] = None
     for partition, changes in by_partition.items():
         await editor.change(topic, partition, changes)
-
-
-def _erased(record: Record) -> CustomerErased | None:
-    try:
-        signal = SIGNAL.validate_json(record.value or b"")
-    except ValidationError:
-        return None
-    return signal if isinstance(signal, CustomerErased) else None
-
-
-def _decision(record: Record) -> Decision | None:
-    try:
-        return DECISION.validate_json(record.value or b"")
-    except ValidationError:
-        return None
-
-
-def _without_customer(record: Record, decision: Decision) -> OutRecord:
-    """A run's id may name an erasure, and so does nothing else in a decision."""
-    plain = decision.model_copy(update={"customer": "", "run": "", "command_id": ""})
-    value = plain.model_dump_json(by_alias=True, exclude_none=True).encode()
-    return OutRecord(record.key, value, record.headers)
-
-
-def _is_of_mail(record: Record) -> bool:
-    return (record.header("ce_type") or b"").startswith(b"mail.")
-
-
-def _spellings(*names: str) -> list[bytes]:
-    """How ids look in bytes: as they are, and inside JSON; of a visitor also as others know it."""
-    bare = {id_of(name) for name in names}
-    inside = {json.dumps(name, ensure_ascii=False)[1:-1] for name in (*names, *bare)}
-    return sorted(name.encode() for name in {*names, *bare, *inside})
-
-
-def _field(value: bytes | None, name: str) -> str:
-    found = _json(value).get(name, "")
-    return found if isinstance(found, str) else ""
-
-
-def _whom_about(command: bytes | None) -> str:
-    """Return whose mail a command is; of one to the shop's own people, about whom."""
-    customer = _field(command, "customer")
-    if customer != SHOP:
-        return customer
-    variables = _json(command).get("variables")
-    about = variables.get("customer") if isinstance(variables, dict) else None
-    id_ = about.get("id") if isinstance(about, dict) else None
-    if not isinstance(id_, str) or not isinstance(about, dict):
-        return ""
-    return of_visitor(id_) if about.get("visitor") is True else id_
-
-
-def _decided(value: bytes | None) -> int:
-    """When a command was decided, ms; rubbish under the person's key is as old as can be."""
-    try:
-        return parse_instant(_field(value, "time"))
-    except ValueError:
-        return 0
-
-
-def _json(value: bytes | None) -> Mapping[str, Any]:
-    try:
-        found = from_json(value or b"{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
