@@ -66,7 +66,9 @@ def _ends(record: Record, key: str) -> bool:
     if record.key == key.encode():
         return kind == b"customer.erasure_requested"
     again = record.key is None and kind == b"ritorno.retry"
-    return again and json.loads(record.value or b"{}") == {"customer": key}
+    said = json.loads(record.value or b"{}") if again else {}
+    here = said.pop("partition", record.partition) == record.partition
+    return here and said == {"customer": key}
 
 
 def _is_of(record: Record, key: str, heard: set[bytes]) -> bool:
