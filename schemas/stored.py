@@ -19,6 +19,7 @@ format and the one before, and refuses what is newer: `FutureFormat`.
 from __future__ import annotations
 
 import struct
+from enum import IntEnum
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -61,8 +62,8 @@ WAITING_PREFIX = b"\x00waiting/"
 ARRIVALS_KEY = b"\x00arrivals"
 """Key of the offsets at which visitors were new (`agents/customer/visitors.py`)."""
 TURNS_KEY = b"\x00turns"
-"""Key of the offsets at which a visitor's record took what came under the bare id, each with
-whether that was a whole record (`agents/partition/namespaces.py`)."""
+"""Key of the places at which a visitor's record took what came under the bare id, or its events had
+to wait (`agents/partition/namespaces.py`)."""
 
 FORMAT = 2
 """What this release writes."""
@@ -212,10 +213,30 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     """Workflows whose runs may go by the live version: those of which such a version was live."""
 
 
+class TurnPlace(NamedTuple):
+    """Where an event went to a visitor's record, or waited for it."""
+
+    offset: int
+    """Of the record at which it was applied or began to wait."""
+    event: int
+    """Its own offset: another one where it has waited and was applied at a record of its own."""
+
+
+class Turn(IntEnum):
+    """What an event meant for the record of a visitor."""
+
+    TOOK = 0
+    """It took the event, which came under the bare id."""
+    ADOPTED = 1
+    """It took the whole record under the bare id over, and the event."""
+    WAITED = 2
+    """The event waits at the record under the bare id, which can't be read."""
+
+
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Progress)
 _OFFSETS = msgspec.msgpack.Decoder(list[int])
-_TURNS = msgspec.msgpack.Decoder(dict[int, bool])
+_TURNS = msgspec.msgpack.Decoder(list[tuple[TurnPlace, Turn]])
 
 
 def pack_progress(progress: Progress, term: int = 0) -> bytes:
@@ -238,14 +259,17 @@ def unpack_arrivals(stored: bytes | None) -> list[int]:
     return [] if stored is None else read_own("The list of new visitors", _OFFSETS, stored)
 
 
-def pack_turns(turns: dict[int, bool]) -> bytes:
+def pack_turns(turns: dict[TurnPlace, Turn]) -> bytes:
     """Return the kept form of what is kept under TURNS_KEY; not empty."""
-    return pack(max(turns), NEVER, _ENCODER.encode(turns))
+    return pack(max(turns).offset, NEVER, _ENCODER.encode(list(turns.items())))
 
 
-def unpack_turns(stored: bytes | None) -> dict[int, bool]:
+def unpack_turns(stored: bytes | None) -> dict[TurnPlace, Turn]:
     """Read what `pack_turns` wrote, nothing before the first one. Raises FutureFormat, Damaged."""
-    return {} if stored is None else read_own("The list of turns", _TURNS, stored)
+    if stored is None:
+        return {}
+    turns = read_own("The list of turns", _TURNS, stored)
+    return dict(turns)
 
 
 def unpack_progress(stored: bytes) -> Progress:

@@ -245,6 +245,13 @@ def _erase(customer: Customer, event: Event, context: Context) -> None:
     customer.become(Customer(key=customer.key, applied=customer.applied))
 
 
+def forget(customer: Customer, context: Context) -> None:
+    """Forget everything that waits for somebody's erasure, of which others are told at its own
+    event."""
+    engine.end_all(customer, "customer.erased", context)
+    customer.become(Customer(key=customer.key, applied=customer.applied))
+
+
 ERASES = frozenset({"customer.erasure_requested", "visitor.forgotten"})
 
 _AFTERWARDS = frozenset(

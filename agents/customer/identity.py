@@ -77,7 +77,8 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Domai
     """Link a visitor and a customer; this actor may be either."""
     data: CustomerIdentified = event.data
     visitor_id = data.anonymous_id or event.anonymous_id
-    if data.customer_id is None or _says_its_own_id(customer, event):
+    another = _named_another(customer, event)
+    if another is None:
         if customer.became:
             _pass_on(customer, event, visitor_id, context)
             return []
@@ -87,22 +88,24 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Domai
         return []
     _see_that_it_fits(event, context)
     if not is_visitors(customer.key):
-        if data.customer_id in customer.visitors:  # the wrong way round, and known already
+        if another in customer.visitors:  # the wrong way round, and known already
             profile.take_traits(customer, data, context)
             return []
         problem = f"{customer.key[:64]!r} is a customer already, and becomes nobody else"
         raise EventRefused("reserved", f"customer_id: {problem}")
-    _become(customer, data.customer_id, event, context)
+    _become(customer, another, event, context)
     _pass_on(customer, event, None, context)
     return []
 
 
-def _says_its_own_id(customer: Customer, event: Event) -> bool:
-    """Whether the customer that is named is this one. A visitor may register under the id that it
-    has: then it becomes the customer of that id, when it is the shop that says so."""
-    data: CustomerIdentified = event.data
-    own = data.customer_id == id_of(customer.key)
-    return own and (event.public or not is_visitors(customer.key))
+def becomes(customer: Customer, event: Event) -> str | None:
+    """Return the customer that a visitor becomes by an event; None by nearly all."""
+    if event.type == "visitor.linked":
+        linked_: VisitorLinked = event.data
+        return linked_.customer_id
+    if event.type != "customer.identified" or not is_visitors(customer.key):
+        return None
+    return _named_another(customer, event)
 
 
 def link(
@@ -130,8 +133,7 @@ def link(
 def linked(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """This visitor is told who it is."""
     data: VisitorLinked = event.data
-    if not speaker.is_customers(customer):  # as one may be who was held back
-        _become(customer, data.customer_id, event, context)
+    _become(customer, data.customer_id, event, context)
     return []
 
 
@@ -179,6 +181,17 @@ def is_forgotten_with(visitor: Customer, customer_id: str) -> bool:
     if speaker.is_customers(visitor):
         return False
     return visitor.became in ("", customer_id) or customer_id == id_of(visitor.key)
+
+
+def _named_another(customer: Customer, event: Event) -> str | None:
+    """Return the customer that whom the event is about is said to be; None when it stays who it is.
+
+    A visitor of whom the shop gives its own id as the customer's becomes the customer of that id.
+    The public can't say who it is.
+    """
+    customer_id: str | None = event.data.customer_id
+    own = id_of(customer.key) if event.public else customer.key
+    return None if customer_id == own else customer_id
 
 
 def _become(customer: Customer, customer_id: str, event: Event, context: Context) -> None:

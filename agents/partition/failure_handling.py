@@ -16,19 +16,21 @@ Live and replay know the same places, and so decide the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from msgspec.structs import replace
 
 from agents.commerce.catalogue import Catalogue, UnreadableProduct
 from agents.context import Context, EventRefused
-from agents.customer import actor, size_guard
+from agents.customer import actor, identity, size_guard, speaker
+from agents.customer.visitors import VisitorExpiry
 from agents.effects import Effect, refused, reported
 from agents.partition.batch import BatchCounts, Place, Poisoned
+from agents.partition.budget import NO_BUDGET, Budget
 from agents.partition.customers import Customers, UnreadableCustomer, stored_form
 from agents.partition.failure_site import RECORD, Doing, Trace
-from agents.partition.held_back import HeldBack
-from agents.partition.namespaces import addressed_to
+from agents.partition.held_back import ERASURES, VISITORS, HeldBack
+from agents.partition.namespaces import Namespaces, addressed_to
 from agents.partition.set_aside import Aside
 from agents.partition.timers import Timers
 from agents.workflows.definitions import Definitions, Live
@@ -38,6 +40,7 @@ from schemas.dead_letters import refuse
 from schemas.events import RETRY, Event
 from schemas.pending_work import Broadcast, CatalogueChange
 from schemas.records import OutRecord, Record
+from schemas.reference import is_visitors
 from schemas.retry import Retry, decode_retry, encode_retry
 from schemas.set_aside import SetAside
 from schemas.topics import CUSTOMER_EVENTS
@@ -56,6 +59,8 @@ class Mending:
     _offset: int
     _aside: Aside
     _held: HeldBack
+    _namespaces: Namespaces
+    _forgetting: VisitorExpiry
     _doing: Doing
     _trace: Trace | None
     _definitions: Definitions
@@ -182,22 +187,27 @@ class Mending:
     def _let_wait(self, event: Event, key: bytes, record: Record) -> None:
         if self._held.includes(key, record.offset):
             self._counts.events[event.type, "repeated"] += 1
-        elif self._held.wait(key, record):
+        elif self._held.wait(key, record, _share(event, key)):
             self._counts.events[event.type, "waiting"] += 1
         else:
             text = "the customer is held back, and no more events can wait"
             self._refuse(record, HELD_BACK, text)
 
     def _begins_anew(self, event: Event, key: bytes) -> bool:
-        """Whether an erasure ends it: what is kept and what waits are to be forgotten anyway."""
-        if event.type not in actor.ERASES:
+        """Whether an erasure ends it: what is kept and what waits are to be forgotten anyway. Not
+        one of a visitor who may be somebody else than whoever is held back under the bare id."""
+        if event.type not in actor.ERASES or event.customer.encode() != key:
             return False
         self._held.release(key, CUSTOMER_EVENTS, self._partition)
         self._customers.begin_anew(key)
         return True
 
     def _release(self, key: bytes, retry: Retry, record: Record, context: Context) -> None:
-        """Apply what has waited, if what is kept can be read now."""
+        """Apply what has waited, if what is kept can be read now.
+
+        Each event goes where it would have gone: under a customer's id a visitor's may wait. The
+        record under that id is written behind the visitor's: where it is, so is the other.
+        """
         if self._aside.error(Place(record.offset, "customer", retry.customer)) is not None:
             return  # it can't: the customer stays held back
         self._do(Doing("customer", retry.customer))
@@ -210,13 +220,20 @@ class Mending:
             lost = Record(CUSTOMER_EVENTS, self._partition, offset, self._now, key, None)
             self._refuse(lost, INTERNAL_ERROR, "what is kept of this event can't be read")
         applied = customer.applied
-        for each in waiting:
-            if each.offset <= applied:
-                continue  # ahead of the log already when a crash came and the next could not read
-            self._do(Doing("waiting", str(each.offset)))
-            self._apply_late(customer, each, record.offset, context)
-        self._do(Doing("customer", retry.customer))
         self._note_change(key, customer, record.offset)
+        self._visited.add(key)
+        events = [(each, event) for each in waiting if (event := self._read_late(each, record))]
+        erasures = _erasures(events)
+        for each, event in events:
+            self._do(Doing("waiting", str(each.offset)))
+            erased = {name for name, offset in erasures.items() if offset > each.offset}
+            try:
+                self._apply_late(key, applied, each, event, erased, record.offset, context)
+            except (Unreadable, EventRefused) as refusal:
+                self._refuse(each, refusal.reason, refusal.detail)
+        self._do(Doing("customer", retry.customer))
+        customer = self._customers.get(key)
+        self._customers.note_left(key, customer)
         self._timers.schedule(key, customer.due())
 
     def _fresh_or_kept(self, key: bytes, retry: Retry, offset: int) -> Customer:
@@ -230,23 +247,70 @@ class Mending:
                 return kept
         return self._customers.begin_anew(key)
 
-    def _apply_late(
-        self, customer: Customer, record: Record, offset: int, context: Context
-    ) -> None:
-        error = self._aside.error(Place(offset, "waiting", str(record.offset)))
+    def _read_late(self, each: Record, record: Record) -> Event | None:
+        """Return an event that has waited until `record`; None when it is refused."""
+        self._do(Doing("waiting", str(each.offset)))
+        error = self._aside.error(Place(record.offset, "waiting", str(each.offset)))
         if error is not None:
-            self._refuse(record, INTERNAL_ERROR, error)
-            return
+            self._refuse(each, INTERNAL_ERROR, error)
+            return None
         try:
-            event = addressed_to(customer.key, self._parse(record))
-            if event.time is None:
-                event = event._replace(time=record.timestamp)
-            context.size = len(record.value or b"")
-            new = size_guard.receive(customer, event, context)
-        except (Unreadable, EventRefused) as refusal:
-            self._refuse(record, refusal.reason, refusal.detail)
+            event = self._parse(each)
+        except Unreadable as refusal:
+            self._refuse(each, refusal.reason, refusal.detail)
+            return None
+        return event if event.time is not None else event._replace(time=each.timestamp)
+
+    def _apply_late(
+        self,
+        held: bytes,
+        applied: int,
+        each: Record,
+        event: Event,
+        erased: Container[str],
+        offset: int,
+        context: Context,
+    ) -> None:
+        """Apply an event at `offset` that has waited at the record `held`, of which `applied` was
+        the last one. Raises EventRefused, having changed nothing."""
+        event, key = self._address_late(held, each, event, offset, context)
+        if key == held and each.offset <= applied:
+            return  # ahead of the log already when a crash came and the next could not read
+        if key in self._held.customers:
+            raise EventRefused(HELD_BACK, "it is for another who is held back")
+        customer = self._customers.get(key)
+        if key not in self._visited and offset <= customer.applied:  # before a crash it was done
+            self._counts.events[event.type, "repeated"] += 1
             return
+        self._visited.add(key)
+        context.size = len(each.value or b"")
+        was_customers = customer.heard == 0 and speaker.was_customers(customer)
+        if identity.becomes(customer, event) in erased and not customer.became:
+            actor.forget(customer, context)  # it was the one's who is erased
+        effects = len(context.effects)
+        new = size_guard.receive(customer, event, context)
+        told = context.effects[effects:]
+        context.effects[effects:] = [each for each in told if not _tells(each, erased)]
+        if customer.first_seen:
+            customer.heard = self._forgetting.today
+            customer.is_customer |= was_customers
+        self._note_change(key, customer, offset)
         self._counts.events[event.type, "applied" if new else "repeated"] += 1
+
+    def _address_late(
+        self, held: bytes, each: Record, event: Event, offset: int, context: Context
+    ) -> tuple[Event, bytes]:
+        """Return an event that has waited as the one that it is for its record, and its key."""
+        if is_visitors(held.decode()):
+            return addressed_to(held.decode(), event), held
+        whom = self._namespaces.address(event, event.customer.encode(), offset, each.offset)
+        if whom is None:
+            return event, held
+        if whom.adopts:
+            self._adopt(held, offset, NO_BUDGET, context)
+        elif whom.begins:
+            self._begin(held, offset)
+        return whom.event, whom.key
 
     # Trying again.
 
@@ -336,3 +400,29 @@ class Mending:
 
     def _kept_product(self, id_: str) -> bytes | None:
         raise NotImplementedError
+
+    def _adopt(self, bare: bytes, offset: int, budget: Budget, context: Context) -> None:
+        raise NotImplementedError
+
+    def _begin(self, key: bytes, offset: int) -> None:
+        raise NotImplementedError
+
+
+def _share(event: Event, key: bytes) -> float:
+    """Return the part of the room that there is up to which an event may wait. Whoever is held back
+    may be a customer, and anybody can speak as a visitor of the same id; an erasure is heard."""
+    if event.type in actor.ERASES:
+        return ERASURES
+    return VISITORS if speaker.by_visitor(event) and not is_visitors(key.decode()) else 1
+
+
+def _erasures(events: Iterable[tuple[Record, Event]]) -> dict[str, int]:
+    """Return the customers of whose erasure a visitor is told by these events, and where last."""
+    told = ((each, event) for each, event in events if event.type == "visitor.forgotten")
+    return {event.data.customer_id: each.offset for each, event in told}
+
+
+def _tells(effect: Effect, customers: Container[str]) -> bool:
+    """Whether it tells one of these customers something."""
+    content = effect.content
+    return isinstance(content, Event) and content.customer in customers

@@ -21,6 +21,13 @@ MOST_EVENTS = 500
 MOST_BYTES = 256 * 1024
 """Of them. With what is kept beside it far from what a log takes for a record."""
 
+VISITORS = 0.5
+"""The part of the room up to which a visitor's events may wait who has the id of whoever is held
+back: the shop's have the rest for themselves."""
+
+ERASURES = 1.1
+"""The same of erasures: who is forgotten must not come back with what waits."""
+
 ROOM = 8 * 1024 * 1024
 """Bytes that wait in a partition: thirty-odd customers at their limit, thousands with a day's."""
 
@@ -75,13 +82,15 @@ class HeldBack:
         """Whether a record is among what waits already."""
         return offset <= self.customers[key].applied
 
-    def wait(self, key: bytes, record: Record) -> bool:
-        """Let an event wait; returns False when there is no room for it."""
+    def wait(self, key: bytes, record: Record, share: float = 1) -> bool:
+        """Let an event wait; returns False when there is no room for it. `share`: the part of the
+        room up to which it may."""
         held = self.customers[key]
         content = _ENCODER.encode((key, *record[3:]))
         size = len(content)
-        room = len(held.offsets) < MOST_EVENTS and held.bytes + size <= MOST_BYTES
-        if room and self._bytes + size <= ROOM:
+        room = len(held.offsets) < MOST_EVENTS * share
+        room = room and held.bytes + size <= MOST_BYTES * share
+        if room and self._bytes + size <= ROOM * share:
             self._events[_event_key(record.offset)] = pack(record.offset, NEVER, content)
             held.offsets.append(record.offset)
             held.bytes += size

@@ -13,9 +13,10 @@ the shop has spoken of its customer has claimed a visitor.
 
 That depends on what is kept at the record, and after a crash one of the two may be ahead of the
 log. So the places at which a visitor's record took what came under the bare id, or took the record
-over, are written in front of the customers, and followed when they are read again. Who is ahead
-without such a place was not concerned. What is adopted is written before what is left of the other
-record: there is no moment at which both are gone.
+over, or at which what is a visitor's had to wait at a record that can't be read, are written in
+front of the customers, and followed when they are read again. Who is ahead without such a place was
+not concerned. What is adopted is written before what is left of the other record: there is no
+moment at which both are gone.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from schemas.events import Event
 from schemas.events.person import CustomerIdentified
 from schemas.reference import bare_key, is_visitors, of_visitor
 from schemas.reserved import IMPORTED, SOURCES
+from schemas.stored import Turn, TurnPlace
 
 _VISITORS_OWN = frozenset({"visitor.linked", "visitor.forgotten"})
 """What is told to visitors only; release 0.1 addressed it by the bare id."""
@@ -58,7 +60,7 @@ class Namespaces:
         peek: Callable[[bytes], Customer | None],
         held: Container[bytes],
         visited: Container[bytes],
-        turns: Mapping[int, bool],
+        turns: Mapping[TurnPlace, Turn],
         next_offset: int,
     ) -> None:
         """`peek` returns what is kept under a key, None for nothing; `held` are the keys of who is
@@ -67,89 +69,94 @@ class Namespaces:
         self._peek = peek
         self._held = held
         self._visited = visited
-        self._known = {at: adopts for at, adopts in turns.items() if at >= next_offset}
-        self._turns: dict[int, bool] = {}
+        self._known = {at: turn for at, turn in turns.items() if at.offset >= next_offset}
+        self._turns: dict[TurnPlace, Turn] = {}
 
-    def address(self, event: Event, key: bytes, offset: int) -> Addressed | None:
-        """Return for whom the event at `offset` is; None: as it is, for the record under its `key`,
-        as nearly all are. Raises UnreadableCustomer."""
-        if event.anonymous_id is None and event.type not in _NAMING and offset not in self._known:
+    def address(
+        self, event: Event, key: bytes, offset: int, waited: int | None = None
+    ) -> Addressed | None:
+        """Return for whom the event is that is applied at `offset`; None: as it is, for the record
+        under its `key`, as nearly all are. `waited`: the event's own offset, where it has waited.
+        Raises UnreadableCustomer."""
+        at = TurnPlace(offset, offset if waited is None else waited)
+        if event.anonymous_id is None and event.type not in _NAMING and at not in self._known:
             kept = None if key in self._held else self._peek(key)
             if kept is not None and kept.first_seen and not kept.became:
                 return None
         is_theirs = speaker.of_itself(event) or is_visitors(event.customer)
         if is_theirs or event.type in _VISITORS_OWN:
-            return self._to_visitor(event, offset)
-        if event.type == "customer.identified" and self._names_another(event, offset):
-            self._turns[offset] = False
-            return self._to_visitor(event, offset)
+            return self._to_visitor(event, at)
+        if event.type == "customer.identified" and self._names_another(event, at):
+            self._turns[at] = Turn.TOOK
+            return self._to_visitor(event, at)
         if event.type == "visitor.merged" or (
             event.origin is not None and (event.forwarded or event.public)
         ):
-            return self._to_either(event, offset, exact=True)
+            return self._to_either(event, at, exact=True)
         if event.named or (speaker.of_customer(event) and not _is_ours(event)):
-            return self._to_customer(event, offset)
-        return self._to_either(event, offset)
+            return self._to_customer(event, at)
+        return self._to_either(event, at)
 
-    def has_visitor(self, key: bytes) -> bool:
-        """Whether a visitor is kept whose id is this customer's."""
+    def has_visitor(self, key: bytes, offset: int) -> bool:
+        """Whether at this place a visitor is kept whose id is this customer's."""
         visitor = of_visitor(key.decode()).encode()
-        return visitor != key and self._is_kept(visitor)
+        return visitor != key and self._is_there(visitor, TurnPlace(offset, offset))
 
-    def take(self) -> dict[int, bool]:
-        """Return the places since the last call at which a visitor's record took something, each
-        with whether that was a whole record, and those that are known from further on; nothing
-        when there was none."""
+    def take(self) -> dict[TurnPlace, Turn]:
+        """Return the places since the last call at which something went to a visitor's record or
+        waits for it, and those that are known from further on; nothing when there was none."""
         turns, self._turns = self._turns, {}
         if not turns or not self._known:
             return turns
         latest = max(turns)
-        self._known = {at: adopts for at, adopts in self._known.items() if at > latest}
+        self._known = {at: turn for at, turn in self._known.items() if at > latest}
         return turns | self._known
 
-    def _to_visitor(self, event: Event, offset: int) -> Addressed:
+    def _to_visitor(self, event: Event, at: TurnPlace) -> Addressed:
         reference = of_visitor(event.customer)
         event = addressed_to(reference, event)
         key = reference.encode()
         bare = bare_key(key)
-        if bare in self._held and event.type != "visitor.forgotten" and not self._is_kept(key):
-            return Addressed(event, bare)  # what is held back may be the visitor's
-        return Addressed(event, key, self._adopts(key, bare, offset))
+        # What is held back may be the visitor's. It may be released within the same batch.
+        if self._known.get(at) is Turn.WAITED or (bare in self._held and not self._is_kept(key)):
+            self._turns[at] = Turn.WAITED
+            return Addressed(event, bare)
+        return Addressed(event, key, self._adopts(key, bare, at))
 
-    def _to_customer(self, event: Event, offset: int) -> Addressed:
+    def _to_customer(self, event: Event, at: TurnPlace) -> Addressed:
         key = event.customer.encode()
         raw = None if key in self._held else self._peek(key)
-        if raw is None or not _was_visitors(raw) or self._is_ahead(raw, key, offset):
+        if raw is None or not _was_visitors(raw) or self._is_ahead(raw, key, at):
             return Addressed(event, key)
-        adopts = self._adopts(of_visitor(event.customer).encode(), key, offset)
+        adopts = self._adopts(of_visitor(event.customer).encode(), key, at)
         return Addressed(event, key, adopts, begins=not adopts)
 
-    def _to_either(self, event: Event, offset: int, *, exact: bool = False) -> Addressed:
+    def _to_either(self, event: Event, at: TurnPlace, *, exact: bool = False) -> Addressed:
         """`exact`: one of our actors tells the customer, who needn't be there yet."""
         key = event.customer.encode()
         if key in self._held:
             return Addressed(event, key)
         raw = self._peek(key)
-        is_turn = offset in self._known
+        is_turn = at in self._known
         if not is_turn and raw is not None:
             if _is_known(raw) and not _was_visitors(raw):
                 return Addressed(event, key)
-            if self._is_ahead(raw, key, offset):
+            if self._is_ahead(raw, key, at):
                 return Addressed(event, key)
         if not is_turn and not _is_known(raw):
             theirs = of_visitor(event.customer).encode()
-            if exact or event.anonymous_id is not None or not self._is_there(theirs, offset):
+            if exact or event.anonymous_id is not None or not self._is_there(theirs, at):
                 return Addressed(event, key)
-        self._turns[offset] = False
-        return self._to_visitor(event, offset)
+        self._turns[at] = Turn.TOOK
+        return self._to_visitor(event, at)
 
-    def _names_another(self, event: Event, offset: int) -> bool:
+    def _names_another(self, event: Event, at: TurnPlace) -> bool:
         """Whether the sender says that whom it is about, and is no customer, is a visitor of some
         customer's."""
         data: CustomerIdentified = event.data
         if data.customer_id in (None, event.customer):
             return False
-        if offset in self._known:
+        if at in self._known:
             return True
         key = event.customer.encode()
         if key in self._held:
@@ -158,36 +165,38 @@ class Namespaces:
         if raw is None:
             return True
         is_theirs = speaker.is_customers(raw) or data.customer_id in raw.visitors
-        return not is_theirs and not self._is_ahead(raw, key, offset)
+        return not is_theirs and not self._is_ahead(raw, key, at)
 
-    def _adopts(self, key: bytes, bare: bytes, offset: int) -> bool:
+    def _adopts(self, key: bytes, bare: bytes, at: TurnPlace) -> bool:
         """Whether the visitor's record takes the one under the bare id over at this place."""
-        if bare in self._held or key in self._held or not self._known.get(offset, True):
+        if bare in self._held or key in self._held:
             return False
-        if offset not in self._known:
+        if self._known.get(at, Turn.ADOPTED) is not Turn.ADOPTED:
+            return False
+        if at not in self._known:
             visitor = self._peek(key)
-            if visitor is not None and (_is_known(visitor) or self._is_ahead(visitor, key, offset)):
+            if visitor is not None and (_is_known(visitor) or self._is_ahead(visitor, key, at)):
                 return False
         raw = self._peek(bare)
         if raw is None or not _is_known(raw) or speaker.is_customers(raw):
             return False
-        if self._is_ahead(raw, bare, offset):
+        if self._is_ahead(raw, bare, at):
             return False
-        self._turns[offset] = True
+        self._turns[at] = Turn.ADOPTED
         return True
 
-    def _is_there(self, key: bytes, offset: int) -> bool:
+    def _is_there(self, key: bytes, at: TurnPlace) -> bool:
         """Whether a visitor's record is kept at this place."""
         if key in self._held:
             return True
         visitor = self._peek(key)
-        return _is_known(visitor) and not self._is_ahead(visitor, key, offset)
+        return _is_known(visitor) and not self._is_ahead(visitor, key, at)
 
     def _is_kept(self, key: bytes) -> bool:
         return key in self._held or _is_known(self._peek(key))
 
-    def _is_ahead(self, customer: Customer | None, key: bytes, offset: int) -> bool:
-        return customer is not None and customer.applied >= offset and key not in self._visited
+    def _is_ahead(self, customer: Customer | None, key: bytes, at: TurnPlace) -> bool:
+        return customer is not None and customer.applied >= at.offset and key not in self._visited
 
 
 def addressed_to(reference: str, event: Event) -> Event:

@@ -348,6 +348,8 @@ class PartitionActors(Mending):
             _, key, _ = heapq.heappop(self._ahead)
             if key not in self._held.customers:
                 self._timers.schedule(key, self._customers.get(key).due())
+                self._work += VISIT  # many may have to be decoded, and none of them is visited
+                yield from self._pause()
         while (first := self._timers.first())[0] <= self._now:
             due, key = first
             if key in self._held.customers:
@@ -357,6 +359,8 @@ class PartitionActors(Mending):
             if customer.applied >= offset and key not in self._visited:
                 self._timers.remove(key)
                 heapq.heappush(self._ahead, (customer.applied, key, customer.due()))
+                self._work += VISIT
+                yield from self._pause()
                 continue
             if customer.due() == NEVER:  # who is forgotten has no timers
                 self._timers.remove(key)
@@ -627,7 +631,7 @@ class PartitionActors(Mending):
                 return
             context.size = len(record.value or b"")
             if event.type in actor.ERASES:
-                context.has_visitor = self._namespaces.has_visitor(key)
+                context.has_visitor = self._namespaces.has_visitor(key, record.offset)
             self._apply(event, key, record.offset, budget, context)
         except (Unreadable, EventRefused) as error:
             self._refuse(record, error.reason, error.detail)

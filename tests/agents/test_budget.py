@@ -503,6 +503,23 @@ def test_the_loop_has_its_turn_within_a_record(monkeypatch: pytest.MonkeyPatch) 
     assert slow.customers == whole.customers
 
 
+def test_the_loop_has_its_turn_while_those_who_are_ahead_are_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a crash thousands may have to be decoded to see that they are, and again when the log
+    has caught up with them."""
+    monkeypatch.setattr("agents.partition.partition.TURN", 1)
+    world, at = crowd(("publish", "", "", 30), ("tick", "", "", 0))
+    dead = Partition(world, visits=100)
+    dead.write(dead.batch(at))
+    changes = dead.batch(at + 1)
+    dead.write(changes, len(changes.states))
+    for offset in (at, at + 1):
+        pauses = list(dead.actors.absorbing(world.records[offset : offset + 1]))
+        assert len(pauses) >= len(CUSTOMERS)
+        assert not any(pauses), "nothing is to be taken in the middle of a record"
+
+
 def test_who_is_ahead_of_the_log_is_waited_for() -> None:
     """After a crash at the log's end a tick is wanted when it would have been without one."""
     world, at = crowd(("publish", "", "", 30))  # now all of them are due since ten seconds
