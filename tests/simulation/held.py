@@ -27,6 +27,8 @@ class Waiting(NamedTuple):
     """Offsets from which and until which."""
     waited: frozenset[int]
     refused: frozenset[int]
+    forgotten: frozenset[int]
+    """What waited until an erasure came: nobody has read it."""
 
     def at(self, offset: int) -> bool:
         """Whether the customer is held back at a record."""
@@ -36,7 +38,7 @@ class Waiting(NamedTuple):
 def waiting(records: Sequence[Record], places: Iterable[tuple[int, str]], key: str) -> Waiting:
     """Return what came of a customer's events; `places`: where whom it was set aside."""
     held_from = {offset for offset, name in places if name == key}
-    spans, waited, refused = [], set[int](), set[int]()
+    spans, waited, refused, forgotten = [], set[int](), set[int](), set[int]()
     began, room, heard, highest = -1, 0, set[bytes](), -1
     for record in records:
         if record.key is None and record.header("ce_type") == b"ritorno.retry":
@@ -51,13 +53,15 @@ def waiting(records: Sequence[Record], places: Iterable[tuple[int, str]], key: s
             heard.add(record.header("ritorno_origin") or b"")
         elif _ends(record, key) and record.offset not in held_from:
             spans.append((began, record.offset))
+            if record.key is not None:
+                forgotten |= {offset for offset in waited if offset >= began}
             began = -1
         elif _is_of(record, key, heard):
             (waited if room else refused).add(record.offset)
             room -= room > 0
     if began >= 0:
         spans.append((began, len(records)))
-    return Waiting(tuple(spans), frozenset(waited), frozenset(refused))
+    return Waiting(tuple(spans), frozenset(waited), frozenset(refused), frozenset(forgotten))
 
 
 def _ends(record: Record, key: str) -> bool:

@@ -323,7 +323,8 @@ def _check_aside(world: World, shop: Shop, reckoning: Reckoning) -> None:
             key = (record.key or b"").decode("latin-1")
             if record.offset in failing and key in KNOWN and _is_home(record):
                 who = reckoning.waiting[key]
-                known = waited | who.refused if who.at(record.offset) else named
+                there = waited | who.refused | who.forgotten
+                known = there if who.at(record.offset) else named
                 assert record.offset in known, "it is passed over silently"
         assert {(number, offset) for offset in named} <= refused
 
