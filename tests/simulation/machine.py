@@ -141,7 +141,8 @@ class Copy(NamedTuple):
     life: Life
     result: Result
     was_told: bool
-    """Whether the log said before that it was sent: that is told when it is kept."""
+    """Whether the log said before that it was sent: that is told when it is kept. Nobody can know
+    it who was paused between the last check and the relay, and is fenced by now."""
 
     @property
     def is_known(self) -> bool:
@@ -352,7 +353,8 @@ class World:
                 result = world.chance.choice(MOODS) if world.moody else RelayAccepted(250, "ok")
                 if isinstance(result, RelayAccepted | Unknown):
                     self.dotted = True
-                    copy = Copy(life, result, world.is_sent(mail.command_id))
+                    was_told = world.is_sent(mail.command_id) and not life.fenced
+                    copy = Copy(life, result, was_told)
                     world.handed_over[mail.command_id].append(copy)
                     await life.step()
                 return result

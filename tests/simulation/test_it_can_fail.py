@@ -34,7 +34,7 @@ from streams.runtime.customers import CustomersRuntime
 from streams.runtime.state import recovery
 from streams.runtime.state.changelog import Changelog
 from streams.runtime.state.store import Store
-from streams.runtime.state.tombstones import Survey
+from streams.runtime.state.tombstones import Graves, Survey
 from streams.tools import replay
 from tests.simulation import laws
 from tests.simulation.laws import Broken
@@ -133,10 +133,11 @@ def an_event_at_the_time_of_a_timer_is_lost(patch: Patch) -> None:
 
 
 def timers_are_not_recovered(patch: Patch) -> None:
-    found = customers.survey
+    survey = customers.survey
 
-    def without_timers(*args: Any) -> Survey:
-        return found(*args)._replace(timers=[])
+    def without_timers(changelog: Changelog, graves: Graves, found: Survey) -> Iterator[None]:
+        yield from survey(changelog, graves, found)
+        found.timers.clear()
 
     patch.setattr(customers, "survey", without_timers)
 
@@ -405,7 +406,7 @@ def any_other_epoch_is_news(patch: Patch) -> None:
 BREAKS: list[tuple[Callable[[Patch], None], str, int]] = [
     (repeated_records_count_again, laws.PLAIN, 0),
     (repeated_events_count_again, laws.PLAIN, 0),
-    (events_are_remembered_by_a_count, laws.PLAIN, 0),
+    (events_are_remembered_by_a_count, laws.PLAIN, 10),
     (sources_are_not_told_apart, laws.PLAIN, 8),
     (timers_fire_a_record_late, laws.TIMERS, 0),
     (an_event_at_the_time_of_a_timer_is_lost, laws.PLAIN, 3),
@@ -416,7 +417,7 @@ BREAKS: list[tuple[Callable[[Patch], None], str, int]] = [
     (a_failed_batch_goes_on_with_the_same_actors, laws.TOPICS, 0),
     (mails_go_before_their_claim_is_durable, laws.MAILS, 3),
     (ambiguous_marketing_is_sent_again, laws.MAILS, 2),
-    (transactional_mails_are_given_up, laws.MAILS, 0),
+    (transactional_mails_are_given_up, laws.MAILS, 9),
     (what_was_sent_may_go_again, laws.MAILS, 0),
     (timers_fire_after_the_record, laws.TIMERS, 0),
     (time_is_the_last_append_time, laws.REST, 0),
@@ -424,7 +425,7 @@ BREAKS: list[tuple[Callable[[Patch], None], str, int]] = [
     (there_is_always_more_to_do, laws.REST, 0),
     (a_part_of_a_batch_is_in_the_store_only, laws.CHANGELOG, 0),
     (what_fails_is_passed_over_in_silence, laws.ASIDE, 0),
-    (what_was_passed_on_is_passed_over_in_silence, laws.ASIDE, 1),
+    (what_was_passed_on_is_passed_over_in_silence, laws.ASIDE, 4),
     (a_mail_has_another_id_each_time, laws.ONCE, 0),
     (messages_are_told_in_another_order, laws.TOLD, 0),
     (orders_are_not_passed_on, laws.ORDERS, 0),
@@ -437,9 +438,9 @@ BREAKS: list[tuple[Callable[[Patch], None], str, int]] = [
     (how_far_the_work_went_is_not_written, laws.TOPICS, 1),
     (the_budget_depends_on_the_process, laws.FOLD, 0),
     (who_was_told_of_a_sale_is_not_remembered, laws.FOLD, 0),
-    (what_was_to_be_told_is_forgotten, laws.FOLD, 0),
-    (an_id_is_whose_who_claimed_it, laws.CLAIMS, 10),
-    (where_visitors_took_something_is_not_written, laws.FOLD, 30),
+    (what_was_to_be_told_is_forgotten, laws.FOLD, 10),
+    (an_id_is_whose_who_claimed_it, laws.CLAIMS, 29),
+    (where_visitors_took_something_is_not_written, laws.FOLD, 59),
     (a_pool_begins_anew, laws.CODES, 10),
     (a_replay_knows_of_no_place, laws.REPLAY, 0),
     (no_record_names_a_place, laws.REPLAY, 0),
