@@ -305,6 +305,11 @@ def _check_aside(world: World, shop: Shop, reckoning: Reckoning) -> None:
     """Each event that fails has its place and its letter; what else has one is a timer, or a
     customer who can't be read."""
     refused = _refused(world, "internal_error")
+    passed_on = {
+        (*record.header("ritorno_origin").split(b"/")[1:3], record.header("ce_id"))
+        for record in world.log.records(CUSTOMER_EVENTS)
+        if record.header("ritorno_origin")
+    }
     for number, records in enumerate(world.log.topics[CUSTOMER_EVENTS]):
         places = _places(records)
         failing = {r.offset for r in records if shop.fails(r)}
@@ -321,6 +326,9 @@ def _check_aside(world: World, shop: Shop, reckoning: Reckoning) -> None:
                 continue  # what is told again after a crash is no news, and nobody fails at it
             heard |= {origin} - {b""}
             key = (record.key or b"").decode("latin-1")
+            here = (b"%d" % number, b"%d" % record.offset, record.header("ce_id"))
+            if here in passed_on:
+                continue  # by a visitor who has become somebody: it is failed at there
             if record.offset in failing and key in KNOWN and _is_home(record):
                 who = reckoning.waiting[key]
                 there = waited | who.refused | who.forgotten
