@@ -102,11 +102,17 @@ def shed(members: dict[str, _Member] | list[_Member], room: int, largest_member:
         return
     surplus = kept_bytes(members) - room
     while surplus > 0 and members:
+        surplus -= _header_bytes(len(members)) - _header_bytes(len(members) - 1)
         if isinstance(members, dict):
             name = next(iter(members))
             surplus -= kept_bytes(name) + kept_bytes(members.pop(name))
         else:
             surplus -= kept_bytes(members.pop(0))
+
+
+def _header_bytes(members: int) -> int:
+    """What msgpack writes in front of a list or a map: its length in one, three or five bytes."""
+    return 1 if members < 16 else 3 if members < 65_536 else 5
 
 
 def brought_within(value: Any, kind: Any = None) -> Any:
