@@ -8,8 +8,8 @@ Live and replay know the same places, and so decide the same.
     record       refused                                     again: as the record that it is
     timer        the runs whose step it was are ended        again: they go on as they were
     told         the customer doesn't learn of the change    again: learns of it
-    customer     held back (`agents/partition/held_back.py`)           again: what has waited is
-    applied waiting      refused, the others that waited are not     again: as the record that it is
+    customer     held back (`held_back.py`)                  again: what has waited is applied
+    waiting      refused, the others that waited are not     again: as the record that it is
     definition   not live any more                           again: live, unless another version is
     product      not known any more                          again: known, unless the feed was newer
 """

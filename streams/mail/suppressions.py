@@ -28,7 +28,7 @@ from schemas.suppressions import (
 from schemas.wire import to_record
 from streams.log import Log
 from streams.partitioner import partition_of
-from streams.runtime.skipped_records import Skipped
+from streams.runtime.skipped_records import SkippedRecords
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SUPPRESSIONS
 
 SOURCE = "/ritorno/suppressions"
@@ -133,7 +133,7 @@ async def _suppressed_customers(log: Log, address: str, on_progress: OnProgress)
     spans = await log.offsets(CUSTOMERS_CHANGELOG)
     total, done = sum(span.end - span.start for span in spans.values()), 0
     found: dict[bytes, int] = {}
-    skipped = Skipped("a customer's record")
+    skipped = SkippedRecords("a customer's record")
     for partition, span in spans.items():
         latest: dict[bytes, int] = {}
         async for chunk in log.read(CUSTOMERS_CHANGELOG, partition, span.start, span.end):

@@ -36,7 +36,7 @@ from schemas.wire import parse_published, to_record
 from streams.log import Log
 from streams.operate.dead_letter_resend import NotResent, as_of_now
 from streams.partitioner import partition_of
-from streams.runtime.skipped_records import Skipped
+from streams.runtime.skipped_records import SkippedRecords
 from streams.topology import AGENTS, CUSTOMER_EVENTS, DEAD_LETTERS
 
 RESENT_TOGETHER = 200
@@ -152,7 +152,7 @@ async def _destination(log: Log, letter: DeadLetter) -> tuple[int, OutRecord]:
 
 
 async def _read(log: Log) -> AsyncIterator[DeadLetter | Resolution]:
-    skipped = Skipped("a dead letter")
+    skipped = SkippedRecords("a dead letter")
     for partition, span in sorted((await log.offsets(DEAD_LETTERS)).items()):
         async for chunk in log.read(DEAD_LETTERS, partition, span.start, span.end):
             for record in chunk:

@@ -6,7 +6,7 @@ here, from end to end, as an opening would.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from schemas.records import Record
 from schemas.stored import (
@@ -62,12 +62,16 @@ def check_standing(standing: Mapping[TopicPartition, Standing]) -> Check:
         text = f"{len(standing)} partitions are open"
         return Check("workers", CheckStatus.OK, f"{text}, {again} times again" if again else text)
     parts = [f"{tp.topic}/{tp.partition} {_told(each)}" for tp, each in troubled.items()]
-    more = "" if len(parts) <= NAMED else f"; and {len(parts) - NAMED} more"
     remedy = (
         "Do what the reason says, or report it with the worker's log. Nothing of these partitions "
         "is lost or done twice; they are tried again by themselves, every half minute at last."
     )
-    return Check("workers", CheckStatus.FAIL, "; ".join(parts[:NAMED]) + more, remedy)
+    return Check("workers", CheckStatus.FAIL, _named(parts), remedy)
+
+
+def _named(parts: Sequence[str]) -> str:
+    more = len(parts) - NAMED
+    return "; ".join(parts[:NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _told(each: Standing) -> str:
@@ -103,12 +107,11 @@ def _check_format(newer: Mapping[str, int]) -> Check:
 
 def _check_damage(damaged: list[str]) -> Check:
     if damaged:
-        more = "" if len(damaged) <= NAMED else f"; and {len(damaged) - NAMED} more"
         remedy = (
             "These partitions stay closed, and nothing of them is changed. Restore the topics from "
             "one backup, or take a release that can read it."
         )
-        return Check("damage", CheckStatus.FAIL, "; ".join(damaged[:NAMED]) + more, remedy)
+        return Check("damage", CheckStatus.FAIL, _named(damaged), remedy)
     return Check("damage", CheckStatus.OK, "each partition's own records can be read")
 
 

@@ -12,13 +12,13 @@ missing, some partitions may know what the topic does not say, and it has to be 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from schemas.records import OutRecord, Record
 from schemas.signing import NUMBER, parse_number
 from schemas.stored import OWN_PREFIX
-from streams.log import Log, LogError
+from streams.log import Log, LogError, OffsetRange
 
 RESERVATION = OWN_PREFIX + b"number"
 """Key of a reservation; no product and no definition has one like it."""
@@ -71,22 +71,27 @@ async def is_overtaken(log: Log, reserved: Reserved) -> bool:
     return False
 
 
-async def begin(log: Log, reserved: Reserved) -> None:
-    """Write that partitions are being told something with this number. Raises LogError."""
-    await log.append(reserved.topic, 0, [OutRecord(BEGUN, b"%d" % reserved.number)])
+async def tell_as_the_last(
+    log: Log, topic: str, tell: Callable[[Reserved], Awaitable[bool]]
+) -> bool:
+    """Have every partition told something under a number, and again while others reserve one.
 
-
-async def end(log: Log, reserved: Reserved) -> None:
-    """Write that all of them have been told. Raises LogError."""
-    await log.append(reserved.topic, 0, [OutRecord(ENDED, b"%d" % reserved.number)])
+    `tell` returns whether it has told all of it, and not found that it is overtaken. Returns
+    whether nobody came in between at last. Raises LogError.
+    """
+    for _ in range(ATTEMPTS):
+        reserved = await reserve(log, topic)
+        await log.append(topic, 0, [OutRecord(BEGUN, b"%d" % reserved.number)])
+        if await tell(reserved):
+            await log.append(topic, 0, [OutRecord(ENDED, b"%d" % reserved.number)])
+            if not await is_overtaken(log, reserved):
+                return True
+    return False
 
 
 async def is_unfinished(log: Log, topic: str) -> bool:
     """Return whether the last publication has begun and not ended. Raises LogError."""
-    span = (await log.offsets(topic))[0]
-    start, tail = span.end, _TAIL
-    while start > span.start:
-        stop, start = start, max(span.start, span.end - tail)
+    for start, stop in _backwards((await log.offsets(topic))[0]):
         highest = {BEGUN: -1, ENDED: -1}
         async for chunk in log.read(topic, 0, start, stop):
             for record in chunk:
@@ -95,23 +100,28 @@ async def is_unfinished(log: Log, topic: str) -> bool:
                     highest[record.key] = max(highest[record.key], -1 if number is None else number)
         if max(highest.values()) >= 0:
             return highest[BEGUN] > highest[ENDED]
-        tail *= 8
     return False
 
 
 async def _latest(log: Log, topic: str) -> tuple[int, int]:
     """Return the highest number, 0 if there is none, and the end of what was looked through."""
     span = (await log.offsets(topic))[0]
-    start, tail = span.end, _TAIL
-    while start > span.start:
-        stop, start = start, max(span.start, span.end - tail)
+    for start, stop in _backwards(span):
         highest = 0
         async for chunk in log.read(topic, 0, start, stop):
             highest = _follow(chunk, highest)
         if highest:
             return highest, span.end
-        tail *= 8
     return 0, span.end
+
+
+def _backwards(span: OffsetRange) -> Iterator[tuple[int, int]]:
+    """Yield ranges of offsets from the end to the start, each longer than the one before."""
+    start, tail = span.end, _TAIL
+    while start > span.start:
+        stop, start = start, max(span.start, span.end - tail)
+        yield start, stop
+        tail *= 8
 
 
 def _follow(records: Iterable[Record], highest: int) -> int:

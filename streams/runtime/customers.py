@@ -35,6 +35,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from msgspec.structs import replace
 
 from agents.customer.visitors import NO_LIMITS, VisitorLimits
+from agents.effects import Effect
 from agents.partition.batch import Place, Poisoned, Unwritable
 from schemas.controls import control_record
 from schemas.events import SET_ASIDE
@@ -70,19 +71,6 @@ EFFECTS_AT_ONCE = 200
 _OVER: Final = object()
 
 _log = get_logger(__name__)
-
-
-class Effect(Protocol):
-    """One record to be sent; see `agents/partition/partition.py`."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def key(self) -> bytes: ...
-    @property
-    def record(self) -> OutRecord: ...
-
-    def signed(self, signer: RecordSigner) -> OutRecord: ...
 
 
 class Changes(Protocol):

@@ -22,7 +22,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import msgspec
 from pydantic_core import from_json
@@ -37,18 +37,16 @@ from schemas.stored import OWN_PREFIX
 from streams.log import Log, LogError
 from streams.logging import get_logger
 from streams.runtime.control_numbers import (
-    ATTEMPTS,
     Reserved,
-    begin,
-    end,
     is_overtaken,
     is_unfinished,
-    reserve,
+    tell_as_the_last,
 )
-from streams.runtime.skipped_records import Skipped
+from streams.runtime.skipped_records import SkippedRecords
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
 
 if TYPE_CHECKING:
+    from agents.workflows.definitions import Definitions
     from streams.runtime.definition_files import Reading
 
 CONTROL_TYPE = events.WORKFLOWS.encode()
@@ -116,19 +114,16 @@ async def publish(
         records = [OutRecord(_key(*item), definitions[item[0]]) for item in added]
         await log.append(WORKFLOWS, 0, records)
     activated = published.live != live or await is_unfinished(log, WORKFLOWS)
-    for _ in range(ATTEMPTS if activated else 0):
-        reserved = await reserve(log, WORKFLOWS)
-        await begin(log, reserved)
+
+    async def tell(reserved: Reserved) -> bool:
         await _activate(log, live, signer, reserved)
         if await is_overtaken(log, reserved):
-            continue
+            return False
         await log.append(WORKFLOWS, 0, [reserved.on(OutRecord(LIVE_KEY, _json(live)))])
-        await end(log, reserved)
-        if not await is_overtaken(log, reserved):
-            break
-    else:
-        if activated:
-            raise LogError("Workflows are being published by others all the time. Try again.")
+        return True
+
+    if activated and not await tell_as_the_last(log, WORKFLOWS, tell):
+        raise LogError("Workflows are being published by others all the time. Try again.")
     return PublicationReport(added=added, live=live, activated=activated)
 
 
@@ -148,7 +143,7 @@ async def read(log: Log, after: PublishedDefinitions | None = None) -> Published
         end=span.end,
         number=-1 if after is None else after.number,
     )
-    skipped = Skipped("a definition")
+    skipped = SkippedRecords("a definition")
     if start < span.end:
         async for chunk in log.read(WORKFLOWS, 0, start, span.end):
             for record in chunk:
@@ -211,15 +206,6 @@ def _take(record: Record, published: PublishedDefinitions) -> None:
         if version_of(record.value) != version:
             raise ValueError(f"its content is not that of {workflow}@{version}")
         published.definitions[workflow, version] = record.value
-
-
-class Definitions(Protocol):
-    """Where definitions are parsed and kept; see `agents/workflows/definitions.py`."""
-
-    unreadable: set[Version]
-
-    def add(self, version: str, content: bytes) -> object:
-        """Add one version. Raises ValueError when it can't be read, or whatever a defect raises."""
 
 
 class DefinitionLoader:

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+
+from agents.partition.cache import CacheMemory
 
 THRESHOLD = 50_000
 """New objects between two searches. A batch makes tens of thousands without any cycle; at Python's
@@ -38,17 +39,6 @@ BYTES_AN_OBJECT = 400
 (`agents/partition/cache.py`)."""
 
 
-class Cached(Protocol):
-    """What needn't be held."""
-
-    @property
-    def used(self) -> int:
-        """Bytes that it takes, by estimate."""
-
-    def empty(self) -> Iterable[None]:
-        """Let it go, pausing now and then."""
-
-
 def search_less() -> None:
     """Search rarely, and never again among what is there by now: what is imported stays."""
     gc.freeze()
@@ -62,27 +52,27 @@ def all_is_due(searches: int, objects: int, left: int) -> bool:
 
 
 async def search_often(
-    cached: Cached, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    cache: CacheMemory, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> None:
     """Search among what is new, again and again; among everything when that is due, once what
     needn't be held was let go."""
     gc.freeze()
-    searches, left = 0, _besides(cached)
+    searches, left = 0, _besides(cache)
     while True:
         await pause(BETWEEN)
         gc.collect(0)
         gc.freeze()
         searches += 1
-        if searches % COUNTED_AFTER or not all_is_due(searches, _besides(cached), left):
+        if searches % COUNTED_AFTER or not all_is_due(searches, _besides(cache), left):
             continue
-        for _ in cached.empty():
+        for _ in cache.empty():
             await pause(0)
         gc.unfreeze()
         gc.collect()
         gc.freeze()
-        searches, left = 0, _besides(cached)
+        searches, left = 0, _besides(cache)
 
 
-def _besides(cached: Cached) -> int:
+def _besides(cache: CacheMemory) -> int:
     """Count the objects that were looked at, but for the cache's."""
-    return gc.get_freeze_count() - cached.used // BYTES_AN_OBJECT
+    return gc.get_freeze_count() - cache.used // BYTES_AN_OBJECT

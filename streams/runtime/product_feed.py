@@ -26,16 +26,8 @@ from schemas.stored import OWN_PREFIX
 from schemas.validation import Unreadable, first_error
 from schemas.wire import parse_product
 from streams.log import Log, LogError
-from streams.runtime.control_numbers import (
-    ATTEMPTS,
-    Reserved,
-    begin,
-    end,
-    is_overtaken,
-    is_unfinished,
-    reserve,
-)
-from streams.runtime.skipped_records import Skipped
+from streams.runtime.control_numbers import Reserved, is_unfinished, tell_as_the_last
+from streams.runtime.skipped_records import SkippedRecords
 from streams.topology import CUSTOMER_EVENTS, PRODUCTS
 
 PER_RECORD = 100
@@ -81,17 +73,14 @@ async def publish(
         changed = list(given.values())
     else:
         changed = [product for sku, product in given.items() if known.get(sku) != product]
-    for _ in range(ATTEMPTS if changed else 0):
-        reserved = await reserve(log, PRODUCTS)
-        await begin(log, reserved)
+
+    async def tell(reserved: Reserved) -> bool:
         await _tell(log, changed, signer, reserved)
         known.update((product.sku, product) for product in changed)
-        await end(log, reserved)
-        if not await is_overtaken(log, reserved):
-            break
-    else:
-        if changed:
-            raise LogError("The feed is being published by others all the time. Try again.")
+        return True
+
+    if changed and not await tell_as_the_last(log, PRODUCTS, tell):
+        raise LogError("The feed is being published by others all the time. Try again.")
     return FeedReport(products=len(given), changed=len(changed))
 
 
@@ -112,7 +101,7 @@ async def read(log: Log) -> dict[str, Product]:
     """
     span = (await log.offsets(PRODUCTS))[0]
     products: dict[str, Product] = {}
-    skipped = Skipped("a product")
+    skipped = SkippedRecords("a product")
     if span.start < span.end:
         async for chunk in log.read(PRODUCTS, 0, span.start, span.end):
             for record in chunk:
@@ -121,7 +110,7 @@ async def read(log: Log) -> dict[str, Product]:
     return products
 
 
-def _take(record: Record, products: dict[str, Product], skipped: Skipped) -> None:
+def _take(record: Record, products: dict[str, Product], skipped: SkippedRecords) -> None:
     if record.value is None or (record.key or b"").startswith(OWN_PREFIX):
         return
     try:

@@ -12,7 +12,7 @@ or a person's screen."""
 _log = get_logger(__name__)
 
 
-class Skipped:
+class SkippedRecords:
     """Those of one reading. Call `tell` at its end."""
 
     def __init__(self, wanted: str) -> None:

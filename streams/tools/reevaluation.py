@@ -21,7 +21,7 @@ from schemas.signing import RecordSigner
 from schemas.stored import OWN_PREFIX, is_erased
 from schemas.wire import to_record
 from streams.log import Log
-from streams.runtime.skipped_records import Skipped
+from streams.runtime.skipped_records import SkippedRecords
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
 
 SOURCE = "/ritorno/review"
@@ -46,7 +46,7 @@ async def review(log: Log, signer: RecordSigner) -> ReviewReport:
     spans = await log.offsets(CUSTOMERS_CHANGELOG)
     for partition, span in sorted(spans.items()):
         known: dict[bytes, None] = {}
-        skipped = Skipped("a customer's record")
+        skipped = SkippedRecords("a customer's record")
         async for chunk in log.read(CUSTOMERS_CHANGELOG, partition, span.start, span.end):
             for record in chunk:
                 if record.key is None or bare_key(record.key).startswith(NOBODY):

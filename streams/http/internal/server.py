@@ -2,11 +2,11 @@
 
     /customer?key=KEY            the kept record, as it stands in the changelog
     /places?topic=T&key=KEY      where a topic has the records about somebody
-    (`streams/operate/record_index.py`) /partitions                  how the partitions of this
-    worker fare
+    /partitions                  how the partitions of this worker fare
 
 200 with the answer, 404 when nothing is kept, 421 when the key's partition is another worker's, 401
-without a valid signature. `/places` answers 202 with how far it is while it still reads.
+without a valid signature. `/places` (`streams/operate/record_index.py`) answers 202 with how far it
+is while it still reads.
 """
 
 from __future__ import annotations
