@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.commands import MailClass
+from schemas.event_type import EventType
 from schemas.instant import Instant
 from schemas.tracking import Verdict, Why
 
@@ -177,18 +178,51 @@ class MailClicked(MailOpened):
     url: str = ""
 
 
-OUTCOMES: dict[str, type[MailOutcome]] = {
-    "mail.sent": MailSent,
-    "mail.delivered": MailEngaged,
-    "mail.deferred": MailDeferred,
-    "mail.bounced": MailBounced,
-    "mail.failed": MailFailed,
-    "mail.rejected": MailRejected,
-    "mail.held": MailHeld,
-    "mail.skipped": MailSkipped,
-    "mail.opened": MailOpened,
-    "mail.clicked": MailClicked,
-    "mail.complained": MailObjected,
-    "mail.unsubscribed": MailObjected,
-}
+EVENT_TYPES = (
+    EventType("mail.sent", MailSent, changes=("mails", "activity"), is_answer=True),
+    EventType("mail.delivered", MailEngaged, segment="Email Delivered", is_answer=True),
+    EventType("mail.deferred", MailDeferred, is_answer=True),
+    EventType(
+        "mail.bounced",
+        MailBounced,
+        segment="Email Bounced",
+        changes=("mails", "activity"),
+        takes_away=True,
+        heard_anyway=True,
+        is_answer=True,
+    ),
+    EventType("mail.failed", MailFailed, changes=("activity",), is_answer=True),
+    EventType("mail.rejected", MailRejected, changes=("mails", "activity"), is_answer=True),
+    EventType("mail.held", MailHeld, is_answer=True),
+    EventType("mail.skipped", MailSkipped, changes=("activity",), is_answer=True),
+    EventType(
+        "mail.opened", MailOpened, segment="Email Opened", changes=("mails",), is_answer=True
+    ),
+    EventType(
+        "mail.clicked",
+        MailClicked,
+        segment="Email Link Clicked",
+        changes=("mails", "activity"),
+        active=True,
+        is_answer=True,
+    ),
+    EventType(
+        "mail.complained",
+        MailObjected,
+        segment="Email Marked as Spam",
+        changes=("consents", "lists", "mails"),
+        takes_away=True,
+        heard_anyway=True,
+    ),
+    EventType(
+        "mail.unsubscribed",
+        MailObjected,
+        segment="Unsubscribed",
+        changes=("consents", "lists"),
+        takes_away=True,
+        heard_anyway=True,
+    ),
+)
+
+OUTCOMES = {each.name: each.data for each in EVENT_TYPES}
 """By the event's type."""

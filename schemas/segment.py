@@ -4,39 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.events import PAYLOADS
+from schemas.events import EVENT_TYPES
 from schemas.validation import Unreadable, checked_object
 
 SEGMENT_NAMES = {
-    "Product Viewed": "product.viewed",
-    "Product List Viewed": "product_list.viewed",
-    "Products Searched": "products.searched",
-    "Product Added": "cart.product_added",
-    "Product Removed": "cart.product_removed",
-    "Checkout Started": "checkout.started",
-    "Checkout Step Completed": "checkout.step_completed",
-    "Order Completed": "order.completed",
-    "Order Updated": "order.updated",
-    "Order Shipped": "order.shipped",
-    "Order Delivered": "order.delivered",
-    "Order Cancelled": "order.cancelled",
-    "Order Refunded": "order.refunded",
-    "Coupon Applied": "coupon.applied",
-    "Product Added to Wishlist": "wishlist.added",
-    "Product Reviewed": "product.reviewed",
-    "Email Delivered": "mail.delivered",
-    "Email Opened": "mail.opened",
-    "Email Link Clicked": "mail.clicked",
-    "Email Bounced": "mail.bounced",
-    "Email Marked as Spam": "mail.complained",
-    "Unsubscribed": "mail.unsubscribed",
+    each.segment or each.name.replace(".", " ").replace("_", " ").title(): each.name
+    for each in EVENT_TYPES.values()
 }
-# The types that are ours have the type's words in title case: `List Subscribed`.
-SEGMENT_NAMES |= {
-    type_.replace(".", " ").replace("_", " ").title(): type_
-    for type_ in PAYLOADS
-    if type_ not in SEGMENT_NAMES.values()
-}
+"""Name of a `track` call → event type."""
 
 
 def is_call(body: dict[str, Any]) -> bool:

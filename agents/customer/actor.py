@@ -31,7 +31,7 @@ from agents.sending import arbitration
 from agents.workflows import engine
 from schemas.customer import Customer
 from schemas.definitions.triggers import OnProduct
-from schemas.events import Event
+from schemas.events import EVENT_TYPES, Event
 from schemas.pending_work import CatalogueChange
 from schemas.retry import Retry
 from schemas.signals import CustomerErased, DataRequested
@@ -252,18 +252,13 @@ def forget(customer: Customer, context: Context) -> None:
     customer.become(Customer(key=customer.key, applied=customer.applied))
 
 
-ERASES = frozenset({"customer.erasure_requested", "visitor.forgotten"})
+ERASES = frozenset(each.name for each in EVENT_TYPES.values() if each.erases)
 
-_AFTERWARDS = frozenset(
-    {"mail.sent", "mail.delivered", "mail.deferred", "mail.held", "mail.bounced", "mail.failed",
-     "mail.rejected", "mail.skipped", "mail.opened", "mail.clicked", "coupon.issued"}
-)  # fmt: skip
-"""What becomes of something that the actor itself has asked for."""
+_AFTERWARDS = frozenset(each.name for each in EVENT_TYPES.values() if each.is_answer)
 
 _ANSWERS = _AFTERWARDS | {"survey.answered"}
 
-_OWN = frozenset({"visitor.linked", "visitor.forgotten", "customer.identified", REVIEWED})
-"""What a visitor's actor still takes itself after it has handed over: who it is may change."""
+_OWN = frozenset(each.name for each in EVENT_TYPES.values() if each.stays_with_visitor)
 
 _HANDLERS: Mapping[str, Handler] = {
     "product.viewed": interests.viewed,

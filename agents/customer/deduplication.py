@@ -23,7 +23,7 @@ from agents.context import Context, EventRefused
 from agents.customer.tracking import HITS
 from agents.customer.tracking import SOURCE as PAGES
 from schemas.customer import MEMORY_BYTES, SEEN_BYTES, Customer
-from schemas.events import INTERNAL_TYPES, Event
+from schemas.events import EVENT_TYPES, INTERNAL_TYPES, Event
 
 DAY_MS = 86_400_000
 REMEMBERED_MS = 7 * DAY_MS
@@ -40,18 +40,11 @@ _EASY = _ROOM // 2
 _KEPT_FREE = 512 * SEEN_BYTES
 """For what our mailer and pages say of the customer's mails, whatever producers send."""
 
-_HEARD_ANYWAY = frozenset(
-    {"customer.erasure_requested", "customer.data_requested", "consent.withdrawn",
-     "list.unsubscribed", "mail.unsubscribed", "mail.complained", "mail.bounced",
-     "order.completed"}
-)  # fmt: skip
-"""What must not be lost and does no harm when it is heard twice: it takes away, or is known by the
-order's number besides."""
+_HEARD_ANYWAY = frozenset(each.name for each in EVENT_TYPES.values() if each.heard_anyway)
 
 _OURS = "/ritorno/"
 
-_ANSWERS = frozenset({"survey.answered"})
-"""What people say on our pages that counts again when it is told again."""
+_ANSWERS = frozenset(each.name for each in EVENT_TYPES.values() if each.counts_again)
 
 
 @dataclass(frozen=True, slots=True)

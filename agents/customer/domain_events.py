@@ -10,15 +10,11 @@ from __future__ import annotations
 from agents.context import Context, DomainEvent
 from agents.customer import tracking
 from agents.rules.event_properties import Properties
-from agents.rules.fields.event import CONCLUDED_FROM
 from schemas.customer import Customer
-from schemas.events import ACTIVE, Event
+from schemas.definitions.triggers import DERIVED
+from schemas.events import ACTIVE, EVENT_TYPES, Event
 
-_CONCLUDED = frozenset(
-    {"order.completed", "order.shipped", "order.delivered", "order.cancelled", "order.refunded",
-     "product.reviewed"}
-)  # fmt: skip
-"""Types whose handlers say themselves whether anything has occurred: a repeated parcel has not."""
+_CONCLUDED = frozenset(each.name for each in EVENT_TYPES.values() if each.handler_tells)
 
 
 def of(
@@ -47,7 +43,7 @@ def of(
 
 def _with_properties(occurred: DomainEvent, event: Event) -> DomainEvent:
     """What was concluded from an event has its properties, as far as it is about the same list."""
-    if event.type not in CONCLUDED_FROM.get(occurred.name, ()):
+    if event.type not in DERIVED.get(occurred.name, ()):
         return occurred
     if occurred.list and occurred.list != event.data.list:
         return occurred

@@ -21,7 +21,7 @@ from agents.context import Context, EventRefused
 from agents.customer import actor, consent
 from schemas.bounds import RECORD_BYTES, brought_within, kept_bytes
 from schemas.customer import Customer
-from schemas.events import Event
+from schemas.events import EVENT_TYPES, Event
 from schemas.pending_work import CatalogueChange
 
 REASON = "record_full"
@@ -35,10 +35,7 @@ commanded."""
 LAST_RESORT = RECORD_BYTES + RECORD_BYTES // 2
 """What only takes away is taken up to here, which a log still takes: an objection, an erasure."""
 
-_TAKES_AWAY = frozenset(
-    {"customer.erasure_requested", "visitor.forgotten", "consent.withdrawn", "list.unsubscribed",
-     "mail.unsubscribed", "mail.complained", "mail.bounced", "order.cancelled", "order.refunded"}
-)  # fmt: skip
+_TAKES_AWAY = frozenset(each.name for each in EVENT_TYPES.values() if each.takes_away)
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Customer)

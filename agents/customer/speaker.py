@@ -12,16 +12,11 @@ from __future__ import annotations
 from agents.context import EventRefused
 from agents.customer.visitors import LOOKING
 from schemas.customer import Customer
-from schemas.events import Event
+from schemas.events import EVENT_TYPES, Event
 from schemas.events.person import CustomerIdentified
 from schemas.reference import id_of, is_visitors
 
-_OF_CUSTOMERS = frozenset(
-    {"customer.created", "customer.updated", "customer.erasure_requested",
-     "customer.data_requested", "order.completed", "order.updated", "order.shipped",
-     "order.delivered", "order.cancelled", "order.refunded"}
-)  # fmt: skip
-"""What a shop says of a customer, and not of somebody who looks around."""
+_OF_CUSTOMERS = frozenset(each.name for each in EVENT_TYPES.values() if each.of_customers)
 
 _MAY_BE_OF_CUSTOMERS = _OF_CUSTOMERS | {"customer.identified"}
 

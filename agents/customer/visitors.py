@@ -26,7 +26,7 @@ from typing import NamedTuple
 import msgspec
 
 from schemas.customer import Customer, decode_customer
-from schemas.events import Event
+from schemas.events import EVENT_TYPES, Event
 from schemas.failures import Failure
 from schemas.stored import NEVER, is_erased
 
@@ -61,11 +61,7 @@ def may_be_turned_away(event: Event) -> bool:
     )
 
 
-LOOKING = frozenset(
-    {"page.viewed", "product.viewed", "product_list.viewed", "products.searched",
-     "cart.product_added", "cart.product_removed", "wishlist.added"}
-)  # fmt: skip
-"""What people do who look around: it brings no address, name, consent, order or coupon."""
+LOOKING = frozenset(each.name for each in EVENT_TYPES.values() if each.looking)
 
 
 def is_nobody(customer: Customer) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -11,6 +10,7 @@ from schemas.definitions.conditions import Condition
 from schemas.definitions.definition import Definition, Name
 from schemas.durations import Duration
 from schemas.events import INTERNAL_TYPES, PAYLOADS
+from schemas.suggestions import did_you_mean
 
 SCORED = frozenset(PAYLOADS) - INTERNAL_TYPES
 ScoreName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
@@ -83,6 +83,4 @@ class Scoring(Definition):
 
 def _known_type(type_: str) -> None:
     if type_ not in SCORED:
-        near = get_close_matches(type_, SCORED, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"not an event type: {type_!r}{hint}")
+        raise ValueError(f"not an event type: {type_!r}{did_you_mean(type_, SCORED)}")

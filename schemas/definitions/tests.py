@@ -13,6 +13,7 @@ from schemas.definitions.definition import Definition, Name
 from schemas.durations import duration_text, parse_duration
 from schemas.events import INTERNAL_TYPES, PAYLOADS
 from schemas.instant import Instant, parse_instant
+from schemas.suggestions import did_you_mean
 
 GIVEN_TYPES = sorted(PAYLOADS.keys() - INTERNAL_TYPES)
 
@@ -63,7 +64,8 @@ class GivenEvent(Definition):
         if (self.product is None) == (not self.event):
             raise ValueError("either an event or a product")
         if self.event and self.event not in GIVEN_TYPES:
-            raise ValueError(f"event {self.event}: there is no such event")
+            near = did_you_mean(self.event, GIVEN_TYPES)
+            raise ValueError(f"event {self.event}: there is no such event{near}")
         return self
 
     @property

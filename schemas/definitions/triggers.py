@@ -19,22 +19,31 @@ from schemas.definitions.definition import Definition
 from schemas.durations import Duration
 from schemas.events import INTERNAL_TYPES, PAYLOADS
 from schemas.instant import LocalTime
+from schemas.suggestions import did_you_mean
 
-DERIVED = frozenset(
-    {"cart.changed", "cart.emptied", "list.pending", "list.joined", "list.left", "customer.active",
-     "product.stocked"}
-)  # fmt: skip
-"""What the actor concludes. `list.pending`: subscribed, the address is to be proven first.
-`list.joined`: subscribed to a list *and* consented, whichever came last. `customer.active`: did
-anything in the shop or clicked in a mail, as far as people did it. `product.stocked`: bought a
-product that is used up, `event.runs_out` says when; once for those that run out together."""
+DERIVED: Mapping[str, tuple[str, ...]] = {
+    "cart.changed": ("cart.product_added", "cart.product_removed"),
+    "cart.emptied": ("cart.product_removed",),
+    "list.pending": ("list.subscribed",),
+    "list.joined": ("list.subscribed",),
+    "list.left": ("list.unsubscribed",),
+    "customer.active": (),
+    "product.stocked": (),
+}
+"""What the actor concludes, and the events whose properties it has when it was concluded from one
+of them. `list.pending`: subscribed, the address is to be proven first. `list.joined`: subscribed to
+a list *and* consented, whichever came last. `customer.active`: did anything in the shop or clicked
+in a mail, as far as people did it. `product.stocked`: bought a product that is used up,
+`event.runs_out` says when; once for those that run out together."""
 
-OCCURRENCES = frozenset(PAYLOADS) - INTERNAL_TYPES | DERIVED
+OCCURRENCES = (frozenset(PAYLOADS) - INTERNAL_TYPES).union(DERIVED)
 
 
 def _known_occurrence(value: Any) -> Any:
     if value not in OCCURRENCES:
-        raise ValueError(f"not an occurrence: {value!r}; known: {', '.join(sorted(OCCURRENCES))}")
+        near = did_you_mean(str(value), OCCURRENCES)
+        known = ", ".join(sorted(OCCURRENCES))
+        raise ValueError(f"not an occurrence: {value!r}{near or f'; known: {known}'}")
     return value
 
 

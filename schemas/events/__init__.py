@@ -1,8 +1,8 @@
 """Events: what customers do and what is done to them, discriminated by `type`.
 
 The envelope follows CloudEvents 1.0, the properties follow the Segment V2 e-commerce vocabulary in
-snake_case. `PAYLOADS` maps each type to the model of its properties; `schemas/wire.py` reads and
-writes the accepted forms.
+snake_case. `EVENT_TYPES` has a row for each type (`schemas/event_type.py`), beside the model of its
+properties; `schemas/wire.py` reads and writes the accepted forms.
 
     fields      what properties are made of
     shopping    looking, cart, checkout, orders
@@ -14,102 +14,37 @@ What became of a mail is in `schemas/outcomes.py`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
 
+from schemas import outcomes
+from schemas.event_type import EventType
+from schemas.events import own, person, shopping
 from schemas.events.fields import Id, Text
-from schemas.events.own import (
-    AddressReleased,
-    CouponIssued,
-    CouponRequested,
-    CustomerReviewed,
-    VisitorForgotten,
-    VisitorLinked,
-    VisitorMerged,
-)
-from schemas.events.person import (
-    ConsentChange,
-    CustomerIdentified,
-    ListChange,
-    Noted,
-    PrivacyRequest,
-    SupportRequested,
-    SurveyAnswered,
-    Traits,
-)
-from schemas.events.shopping import (
-    CartChange,
-    CheckoutProgress,
-    CouponApplied,
-    OrderCompleted,
-    OrderProgress,
-    OrderReversed,
-    PageViewed,
-    ProductListViewed,
-    ProductProperties,
-    ProductReviewed,
-    ProductsSearched,
-    ProductViewed,
-)
 from schemas.instant import Instant
 from schemas.origin import Origin
-from schemas.outcomes import OUTCOMES
 
-PAYLOADS: dict[str, type[BaseModel]] = {
-    "product.viewed": ProductViewed,
-    "product_list.viewed": ProductListViewed,
-    "products.searched": ProductsSearched,
-    "page.viewed": PageViewed,
-    "cart.product_added": CartChange,
-    "cart.product_removed": CartChange,
-    "checkout.started": CheckoutProgress,
-    "checkout.step_completed": CheckoutProgress,
-    "order.completed": OrderCompleted,
-    "order.updated": OrderProgress,
-    "order.shipped": OrderProgress,
-    "order.delivered": OrderProgress,
-    "order.cancelled": OrderReversed,
-    "order.refunded": OrderReversed,
-    "coupon.applied": CouponApplied,
-    "wishlist.added": ProductProperties,
-    "product.reviewed": ProductReviewed,
-    "customer.created": Traits,
-    "customer.updated": Traits,
-    "customer.identified": CustomerIdentified,
-    "customer.erasure_requested": PrivacyRequest,
-    "customer.data_requested": PrivacyRequest,
-    "list.subscribed": ListChange,
-    "list.unsubscribed": ListChange,
-    "consent.given": ConsentChange,
-    "consent.withdrawn": ConsentChange,
-    "support.requested": SupportRequested,
-    "survey.answered": SurveyAnswered,
-    "call.logged": Noted,
-    "deal.stage_changed": Noted,
-    **OUTCOMES,
-    "address.released": AddressReleased,
-    "customer.reviewed": CustomerReviewed,
-    "visitor.linked": VisitorLinked,
-    "visitor.merged": VisitorMerged,
-    "visitor.forgotten": VisitorForgotten,
-    "coupon.requested": CouponRequested,
-    "coupon.issued": CouponIssued,
+EVENT_TYPES: Mapping[str, EventType] = {
+    each.name: each
+    for each in (
+        *shopping.EVENT_TYPES,
+        *person.EVENT_TYPES,
+        *outcomes.EVENT_TYPES,
+        *own.EVENT_TYPES,
+    )
 }
+"""Each with what is known of it beforehand. What of that is asked at each event is made a set where
+it is asked."""
 
-INTERNAL_TYPES = frozenset(
-    {"visitor.linked", "visitor.merged", "visitor.forgotten", "address.released"}
-    | {"coupon.requested", "coupon.issued", "customer.reviewed"}
-)
+PAYLOADS: Mapping[str, type[BaseModel]] = {name: each.data for name, each in EVENT_TYPES.items()}
+
+INTERNAL_TYPES = frozenset(each.name for each in EVENT_TYPES.values() if each.internal)
 """Written by our own actors; refused from `publish`."""
 
-ACTIVE = frozenset(
-    {"product.viewed", "product_list.viewed", "products.searched", "page.viewed",
-     "cart.product_added", "cart.product_removed", "checkout.started", "checkout.step_completed",
-     "order.completed", "coupon.applied", "wishlist.added", "product.reviewed", "list.subscribed",
-     "consent.given", "support.requested", "survey.answered", "mail.clicked"}
-)  # fmt: skip
-"""What people do in the shop or with its mails. An opened mail is none: machines open them too."""
+ACTIVE = frozenset(each.name for each in EVENT_TYPES.values() if each.active)
+"""What people do in the shop or with its mails."""
 
 TICK = "ritorno.tick"
 WORKFLOWS = "ritorno.workflows"

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+from schemas.customer_parts import CustomerPart
+from schemas.event_type import EventType
 from schemas.events.fields import Id, Payload, Reference, Text
 
 
@@ -55,3 +59,21 @@ class CouponIssued(Payload):
     run: str
     step: str
     code: str = ""
+
+
+EVENT_TYPES = (
+    EventType("address.released", AddressReleased, changes=("mails",), internal=True),
+    EventType("customer.reviewed", CustomerReviewed, internal=True, stays_with_visitor=True),
+    EventType("visitor.linked", VisitorLinked, internal=True, stays_with_visitor=True),
+    EventType("visitor.merged", VisitorMerged, changes=get_args(CustomerPart), internal=True),
+    EventType(
+        "visitor.forgotten",
+        VisitorForgotten,
+        takes_away=True,
+        erases=True,
+        internal=True,
+        stays_with_visitor=True,
+    ),
+    EventType("coupon.requested", CouponRequested, internal=True),
+    EventType("coupon.issued", CouponIssued, changes=("coupons",), internal=True, is_answer=True),
+)

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import AliasChoices, ConfigDict, Field
 
+from schemas.customer_parts import CustomerPart
+from schemas.event_type import EventType
 from schemas.events.fields import Email, Id, ListName, Payload, Text
 
 
@@ -107,3 +109,34 @@ class SurveyAnswered(Noted):
     question: Text | None = None
     answer: Text | None = None
     rating: float | None = Field(default=None, ge=0, le=100)
+
+
+_TRAITS: tuple[CustomerPart, ...] = ("profile", "fields", "mails")
+_CONSENT: tuple[CustomerPart, ...] = ("consents", "lists")
+
+EVENT_TYPES = (
+    EventType("customer.created", Traits, changes=_TRAITS, of_customers=True),
+    EventType("customer.updated", Traits, changes=_TRAITS, of_customers=True),
+    EventType("customer.identified", CustomerIdentified, changes=_TRAITS, stays_with_visitor=True),
+    EventType(
+        "customer.erasure_requested",
+        PrivacyRequest,
+        of_customers=True,
+        takes_away=True,
+        heard_anyway=True,
+        erases=True,
+    ),
+    EventType("customer.data_requested", PrivacyRequest, of_customers=True, heard_anyway=True),
+    EventType("list.subscribed", ListChange, changes=(*_CONSENT, "profile", "mails"), active=True),
+    EventType(
+        "list.unsubscribed", ListChange, changes=_CONSENT, takes_away=True, heard_anyway=True
+    ),
+    EventType("consent.given", ConsentChange, changes=_CONSENT, active=True),
+    EventType(
+        "consent.withdrawn", ConsentChange, changes=_CONSENT, takes_away=True, heard_anyway=True
+    ),
+    EventType("support.requested", SupportRequested, active=True),
+    EventType("survey.answered", SurveyAnswered, active=True, counts_again=True),
+    EventType("call.logged", Noted),
+    EventType("deal.stage_changed", Noted),
+)

@@ -6,6 +6,8 @@ from decimal import Decimal
 
 from pydantic import AliasChoices, Field
 
+from schemas.customer_parts import CustomerPart
+from schemas.event_type import EventType
 from schemas.events.fields import Currency, Id, Payload, Quantity, Text, Url
 from schemas.money import Amount, Price
 
@@ -153,3 +155,127 @@ class ProductReviewed(Payload):
     review_id: Id | None = None
     order_id: Id | None = None
     rating: float | None = Field(default=None, ge=0, le=100)
+
+
+_ORDER: tuple[CustomerPart, ...] = ("orders", "interests", "cart", "points", "tier", "coupons")
+
+EVENT_TYPES = (
+    EventType(
+        "product.viewed",
+        ProductViewed,
+        segment="Product Viewed",
+        changes=("interests",),
+        active=True,
+        looking=True,
+    ),
+    EventType(
+        "product_list.viewed",
+        ProductListViewed,
+        segment="Product List Viewed",
+        active=True,
+        looking=True,
+    ),
+    EventType(
+        "products.searched",
+        ProductsSearched,
+        segment="Products Searched",
+        active=True,
+        looking=True,
+    ),
+    EventType("page.viewed", PageViewed, active=True, looking=True),
+    EventType(
+        "cart.product_added",
+        CartChange,
+        segment="Product Added",
+        changes=("cart",),
+        active=True,
+        looking=True,
+    ),
+    EventType(
+        "cart.product_removed",
+        CartChange,
+        segment="Product Removed",
+        changes=("cart",),
+        active=True,
+        looking=True,
+    ),
+    EventType(
+        "checkout.started",
+        CheckoutProgress,
+        segment="Checkout Started",
+        changes=("cart", "profile"),
+        active=True,
+    ),
+    EventType(
+        "checkout.step_completed",
+        CheckoutProgress,
+        segment="Checkout Step Completed",
+        changes=("cart", "profile"),
+        active=True,
+    ),
+    EventType(
+        "order.completed",
+        OrderCompleted,
+        segment="Order Completed",
+        changes=(*_ORDER, "profile"),
+        active=True,
+        of_customers=True,
+        heard_anyway=True,
+        handler_tells=True,
+    ),
+    EventType(
+        "order.updated",
+        OrderProgress,
+        segment="Order Updated",
+        changes=("orders",),
+        of_customers=True,
+    ),
+    EventType(
+        "order.shipped",
+        OrderProgress,
+        changes=("orders",),
+        of_customers=True,
+        handler_tells=True,
+    ),
+    EventType(
+        "order.delivered",
+        OrderProgress,
+        changes=("orders",),
+        of_customers=True,
+        handler_tells=True,
+    ),
+    EventType(
+        "order.cancelled",
+        OrderReversed,
+        segment="Order Cancelled",
+        changes=_ORDER,
+        of_customers=True,
+        takes_away=True,
+        handler_tells=True,
+    ),
+    EventType(
+        "order.refunded",
+        OrderReversed,
+        segment="Order Refunded",
+        changes=_ORDER,
+        of_customers=True,
+        takes_away=True,
+        handler_tells=True,
+    ),
+    EventType("coupon.applied", CouponApplied, segment="Coupon Applied", active=True),
+    EventType(
+        "wishlist.added",
+        ProductProperties,
+        segment="Product Added to Wishlist",
+        changes=("interests",),
+        active=True,
+        looking=True,
+    ),
+    EventType(
+        "product.reviewed",
+        ProductReviewed,
+        segment="Product Reviewed",
+        active=True,
+        handler_tells=True,
+    ),
+)

@@ -35,6 +35,7 @@ from streams.clock import Clock
 from streams.log import Log, LogError
 from streams.partitioner import partition_of
 from streams.runtime import product_feed
+from streams.tools.event_types import suggestion
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS
 
 BATCH = 1000
@@ -221,4 +222,5 @@ def _count(
     for line, why in refused:
         report.by_reason[why.reason] = report.by_reason.get(why.reason, 0) + 1
         if len(report.examples) < MAX_EXAMPLES:
-            report.examples.append(RefusedLine(line.number, why.reason, why.detail))
+            detail = why.detail + suggestion(why.detail)
+            report.examples.append(RefusedLine(line.number, why.reason, detail))

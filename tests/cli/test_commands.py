@@ -13,6 +13,7 @@ import pytest
 
 from schemas.customer import Customer, encode_customer, encode_erased
 from schemas.customer.consent import Consent, Subscription
+from schemas.events import INTERNAL_TYPES, PAYLOADS
 from schemas.records import OutRecord, Record
 from schemas.reference import of_visitor
 from streams.clock import SystemClock
@@ -272,6 +273,19 @@ def test_schemas_are_exported(ritorno: Ritorno) -> None:
         assert json.loads(Path(path).read_text())["$schema"]
     Path("file").write_text("")
     assert ritorno("schemas", "export", "file").code == 1
+
+
+def test_every_event_type_that_a_shop_may_send_is_listed(ritorno: Ritorno) -> None:
+    types = {each["name"]: each for each in ritorno("events", "types", "--json").json}
+    assert types.keys() == PAYLOADS.keys() - INTERNAL_TYPES
+    completed = types["order.completed"]
+    assert completed["segment"] == "Order Completed"
+    assert completed["needed"] == ["order_id"]
+    assert "payment_method" in completed["properties"]
+    assert all(each["about"].endswith((".", "…")) for each in types.values())
+    listed = ritorno("events", "types").out
+    assert "wishlist.added" in listed
+    assert "order_id*" in listed
 
 
 def test_doctor_says_what_is_missing(ritorno: Ritorno, monkeypatch: pytest.MonkeyPatch) -> None:

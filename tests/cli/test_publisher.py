@@ -170,3 +170,24 @@ async def test_bad_lines_become_letters_untouched(
     assert letter.header("dl_reason") == reason.encode()
     assert letter.header("dl_time") == b"2026-03-01T09:30:00Z"
     assert await records(log, CUSTOMER_EVENTS) == []
+
+
+async def test_who_misspells_an_event_type_is_told_which_one_is_near(log: EmbeddedLog) -> None:
+    lines = [
+        b'{"specversion":"1.0","id":"1","type":"order.complete","subject":"c"}',
+        b'{"type":"track","event":"Product View","messageId":"2","userId":"c"}',
+        b'{"specversion":"1.0","id":"3","type":"visitor.link","subject":"c"}',
+        b'{"specversion":"1.0","id":"4","type":"zzz","subject":"c"}',
+    ]
+    report = await publish(
+        log, read_lines(io.BytesIO(b"\n".join(lines))), clock=VirtualClock(START),
+        signer=lambda: SIGNER,
+    )  # fmt: skip
+    assert [each.detail for each in report.examples] == [
+        "type: unknown 'order.complete'; did you mean order.completed?",
+        "event: unknown 'Product View'; did you mean Product Viewed?",
+        "type: unknown 'visitor.link'",  # what only we may say is nobody's mistake
+        "type: unknown 'zzz'",
+    ]
+    letters = await records(log, DEAD_LETTERS)
+    assert letters[0].header("dl_detail") == b"type: unknown 'order.complete'"

@@ -18,21 +18,13 @@ from agents.rules.fields.shopping import texts_of
 from agents.rules.local_time import zone_of
 from agents.rules.values import READERS
 from schemas.customer.shopping import Coupon, Order
+from schemas.definitions.triggers import DERIVED
 from schemas.events import PAYLOADS
 from schemas.instant import to_datetime
 from schemas.stored import NEVER
 
 _HALF_HOUR = 1_800_000
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-
-CONCLUDED_FROM = {
-    "cart.changed": ("cart.product_added", "cart.product_removed"),
-    "cart.emptied": ("cart.product_removed",),
-    "list.pending": ("list.subscribed",),
-    "list.joined": ("list.subscribed",),
-    "list.left": ("list.unsubscribed",),
-}
-"""What the actor concludes has the properties of the event from which it was concluded."""
 
 _OTHER_CAUSES: Mapping[str, Mapping[str, FieldType]] = {
     "segment": {"segment": "text"},
@@ -73,7 +65,7 @@ def event_fields(about: str) -> Iterator[Field]:
             yield property_field(name, type_, f"`{name}` of what began the run")
         return
     seen: set[str] = set()
-    for type_name in CONCLUDED_FROM.get(about, (about,)):
+    for type_name in DERIVED.get(about, (about,)):
         model = PAYLOADS.get(type_name)
         for each in () if model is None else _of_model(model, type_name):
             if each.name not in seen:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from agents.rules.evaluation import Subject
+from schemas.customer_parts import CustomerPart
 
 FieldType = Literal["text", "number", "money", "flag", "instant", "date", "texts", "numbers", "any"]
 """What a field is, and as what it is read; None (a text: empty) when it is not known.
@@ -14,11 +15,8 @@ text str · number int or float · money Decimal · flag bool · instant ms sinc
 texts, numbers a collection of them · any a custom field as it is kept, where its type isn't known
 """
 
-Part = Literal["profile", "consents", "lists", "cart", "orders", "activity", "interests", "mails",
-               "scores", "tags", "fields", "segments", "tier", "points", "coupons", "acquired",
-               "event", "run", "now"]  # fmt: skip
-"""A part of what is known. Whatever changes a customer says which parts it may have changed, and
-only what reads one of them is looked at again. The last three are no part of the customer."""
+Part = Literal[CustomerPart, "event", "run", "now"]
+"""A part of what is known: of the customer, or of what is happening."""
 
 
 Read = Callable[[Subject], Any]

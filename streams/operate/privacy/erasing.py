@@ -34,7 +34,7 @@ from agents.customer.ownership import Belonging
 from agents.mail.queue.queued_mail import QueuedMail
 from agents.partition.held_back import waits_for
 from agents.workflows.notifications import SHOP
-from schemas.events import ERASED, RETRY, SET_ASIDE
+from schemas.events import ERASED, EVENT_TYPES, RETRY, SET_ASIDE
 from schemas.records import OutRecord, Record
 from schemas.reference import both, id_of, is_visitors
 from schemas.signing import SIGNATURE, RecordSigner
@@ -87,7 +87,7 @@ _ABOUT = (SET_ASIDE.encode(), RETRY.encode())
 
 _NAMING = ("name", "customer")
 
-_ERASING = (b"customer.erasure_requested", b"visitor.forgotten")
+_ERASING = frozenset(each.name.encode() for each in EVENT_TYPES.values() if each.erases)
 
 _log = get_logger(__name__)
 

@@ -26,6 +26,7 @@ from streams.tools.cli.console import (
     stdout,
 )
 from streams.tools.cli.tables import listing
+from streams.tools.event_types import suggestion
 
 Reason = Annotated[str | None, typer.Option(help="Only those refused for this reason.")]
 
@@ -80,7 +81,8 @@ def show(
         return
     out = stdout()
     out.print(f"refused   {to_rfc3339(letter.time)}", markup=False)
-    out.print(f"reason    {letter.reason}: {printable(letter.detail)}", markup=False)
+    detail = letter.detail + suggestion(letter.detail)
+    out.print(f"reason    {letter.reason}: {printable(detail)}", markup=False)
     out.print(f"from      {printable(_origin(letter))}", markup=False)
     out.print(f"key       {_shown(letter.original.key)}", markup=False)
     for name, value in letter.original.headers:
@@ -140,7 +142,8 @@ async def _open(
 
 def _row(letter: DeadLetter) -> tuple[str, ...]:
     refused = to_rfc3339(letter.time - letter.time % 1000)
-    return letter.id, refused, _origin(letter), letter.reason, letter.detail
+    detail = letter.detail + suggestion(letter.detail)
+    return letter.id, refused, _origin(letter), letter.reason, detail
 
 
 def _origin(letter: DeadLetter) -> str:

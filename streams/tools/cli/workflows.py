@@ -14,6 +14,7 @@ from agents.rules.comparisons import possible
 from agents.rules.fields import Field, Vocabulary
 from agents.rules.fields.dependencies import events_of
 from schemas.events import PAYLOADS
+from schemas.suggestions import did_you_mean
 from streams.runtime.definition_files import read_directory
 from streams.runtime.definitions import PublicationReport, publish, read_files
 from streams.runtime.factories import record_signer
@@ -116,7 +117,8 @@ def list_fields(
     vocabulary = Vocabulary(reading.definitions.values())
     known = vocabulary.fields(event)
     if event and not any(name.startswith("event.") for name in known):
-        raise UserError(f"--event {event}: no event type; events: {', '.join(sorted(PAYLOADS))}")
+        near = did_you_mean(event, PAYLOADS) or f"; events: {', '.join(sorted(PAYLOADS))}"
+        raise UserError(f"--event {event}: no event type{near}")
     if as_json:
         for field in known.values():
             print_json(described(field))
