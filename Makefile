@@ -60,6 +60,12 @@ types: setup ## mypy --strict
 catalogue: setup ## Write docs/catalogue.md anew, from the workflow files and the tests
 	@$(BIN)/python -m tests.catalogue
 
+DASHBOARD := deploy/grafana/dashboards/ritorno.json
+
+.PHONY: dashboard
+dashboard: setup ## Write Grafana's dashboard anew, from the metrics in streams/operate
+	@$(BIN)/python -m streams.tools.dashboard $(DASHBOARD)
+
 .PHONY: bench
 bench: setup ## Measure; writes benchmarks/results.json and README's table
 	@$(BIN)/python -m benchmarks

@@ -2,34 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
+from typing import Literal
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from streams.operate.panels import Line, MetricKind, Shown
 
 NAMESPACE = "ritorno"
+
+Samples = Iterable[tuple[tuple[str, ...], float]]
+"""Values of the labels, and the value."""
 
 
 class Instruments:
     """Makes the metrics of one registry. Names are without `ritorno_`, those of counters without
-    `_total`."""
+    `_total`. `shown`: what of each is on the dashboard."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
+        self.shown: list[Shown] = []
+        """In the order in which they were made."""
 
-    def counter(self, name: str, about: str, *labels: str) -> Counter:
+    def counter(self, name: str, about: str, *labels: str, shown: Iterable[Line]) -> Counter:
         """Return a new counter."""
+        self._show(name, "counter", shown)
         return Counter(name, about, labels, namespace=NAMESPACE, registry=self._registry)
 
-    def gauge(self, name: str, about: str, *labels: str) -> Gauge:
+    def gauge(self, name: str, about: str, *labels: str, shown: Iterable[Line]) -> Gauge:
         """Return a new gauge."""
+        self._show(name, "gauge", shown)
         return Gauge(name, about, labels, namespace=NAMESPACE, registry=self._registry)
 
-    def histogram(self, name: str, about: str, buckets: Iterable[float], *labels: str) -> Histogram:
+    def histogram(
+        self,
+        name: str,
+        about: str,
+        buckets: Iterable[float],
+        *labels: str,
+        shown: Iterable[Line],
+    ) -> Histogram:
         """Return a new histogram; `buckets` are their upper bounds."""
+        self._show(name, "histogram", shown)
         return Histogram(
             name, about, labels, namespace=NAMESPACE, registry=self._registry, buckets=list(buckets)
         )
+
+    def reading(
+        self,
+        name: str,
+        about: str,
+        *labels: str,
+        shown: Iterable[Line],
+        kind: Literal["counter", "gauge"] = "counter",
+    ) -> Reading:
+        """Return a metric of counts that somebody keeps anyway, read at each scrape."""
+        self._show(name, kind, shown)
+        reading = Reading(name, about, labels, kind)
+        self._registry.register(reading)
+        return reading
+
+    def _show(self, name: str, kind: MetricKind, lines: Iterable[Line]) -> None:
+        self.shown += [Shown(f"{NAMESPACE}_{name}", kind, line) for line in lines]
+
+
+class Reading(Collector):
+    """Hands counts over as they are at the moment; nothing, not even its name, before `of` says
+    whose."""
+
+    def __init__(
+        self, name: str, about: str, labels: tuple[str, ...], kind: Literal["counter", "gauge"]
+    ) -> None:
+        self._name = f"{NAMESPACE}_{name}"
+        self._about = about
+        self._labels = labels
+        self._family = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
+        self._read: Callable[[], Samples] | None = None
+
+    def of(self, read: Callable[[], Samples]) -> None:
+        """Ask `read` whenever somebody scrapes."""
+        self._read = read
+
+    def of_one(self, read: Callable[[], float]) -> None:
+        """The same, of a metric without labels."""
+        self._read = lambda: [((), read())]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric. Called by prometheus-client."""
+        if self._read is None:
+            return
+        family = self._family(self._name, self._about, labels=self._labels)
+        for labels, value in self._read():
+            family.add_metric(labels, value)
+        yield family
 
 
 def begin_at_zero(metric: Counter | Gauge | Histogram, *values: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from prometheus_client import Counter, Histogram
 from agents.mail.metrics import HoldReason, Outcome, Request, WebhookResult
 from schemas.commands import DeliveryClass, MailClass
 from streams.operate.instruments import Instruments, begin_at_zero
+from streams.operate.panels import EVER, Panel
 
 SMTP_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """Seconds. A relay that greylists or scans takes half a minute; RFC 5321 allows minutes."""
@@ -32,6 +33,12 @@ _QUEUES: Mapping[DeliveryClass, str] = {
     "notify": "notify",
 }
 """Delivery class → label of the queue."""
+
+HELD_BACK = Panel(
+    "Set aside",
+    "Customers held back, mails stuck",
+    "What is kept of them can't be read, or our own code fails at them. See ritorno doctor.",
+)
 
 UNKNOWN = "unknown"
 OTHER = "other"
@@ -188,39 +195,117 @@ class MailMetrics:
             "provider",
             "outcome",
             "reason",
+            shown=[
+                Panel(
+                    "At a glance",
+                    "Mails a day",
+                    "Mails a relay took responsibility for in the last 24 hours.",
+                    form="stat",
+                ).line(legend="mails", where='outcome="sent"', over="24h"),
+                Panel(
+                    "Mail",
+                    "Mails by outcome",
+                    "sent, deferred (will be tried again), bounced, failed, skipped.",
+                    stacked=True,
+                ).line("outcome"),
+                Panel(
+                    "Delivery",
+                    "Sent by provider",
+                    "Who runs the mailboxes of those who get mail.",
+                    stacked=True,
+                    is_wide=True,
+                ).line("provider", where='outcome="sent"'),
+            ],
         )
         self.ambiguous_deliveries = make.counter(
-            "mail_ambiguous", "Mails of which nobody can know whether the relay has them.", "class"
+            "mail_ambiguous",
+            "Mails of which nobody can know whether the relay has them.",
+            "class",
+            shown=[
+                Panel(
+                    "Mail",
+                    "Ambiguous",
+                    "Mails of which nobody can know whether the relay has them: the "
+                    "worker died between the final dot and the reply.",
+                ).line("class", over=EVER)
+            ],
         )
         self.retry_queue = make.gauge(
             "retry_queue",
             "Mails that wait in the durable queue; webhooks under the class notify.",
             "class",
+            shown=[
+                Panel(
+                    "At a glance", "Mails waiting", "Mails in the durable queues.", form="stat"
+                ).line(legend="mails"),
+                Panel("Mail", "Queue", "Mails that wait, by class.", stacked=True).line("class"),
+            ],
         )
         self.stuck_mails = make.gauge(
-            "mails_stuck", "Mails left as they are, since our own code fails at them."
+            "mails_stuck",
+            "Mails left as they are, since our own code fails at them.",
+            shown=[HELD_BACK.line(legend="mails stuck")],
         )
         self.held_mails = make.gauge(
-            "mail_held", "Mails that are due and may not go now.", "reason"
+            "mail_held",
+            "Mails that are due and may not go now.",
+            "reason",
+            shown=[
+                Panel(
+                    "Delivery",
+                    "Held",
+                    "Mails that are due and may not go now, by reason.",
+                    stacked=True,
+                ).line("reason")
+            ],
         )
         self.breaker_open = make.gauge(
             "mail_breaker_open",
             "1 while marketing is held because too many mails bounce or are called spam.",
+            shown=[
+                Panel(
+                    "Delivery",
+                    "Marketing held by reputation",
+                    "1 while too many mails bounce or are called spam: ritorno mail "
+                    "resume, or better shares, end it.",
+                ).line(legend="held", how="max")
+            ],
         )
         self.webhook_requests = make.counter(
             "webhook_requests",
             "Webhooks by what became of them; retried: one attempt was in vain.",
             "source",
             "result",
+            shown=[
+                Panel(
+                    "Delivery",
+                    "Webhooks by result",
+                    "Webhooks that workflows send; retried is one attempt in vain.",
+                    stacked=True,
+                ).line("result")
+            ],
         )
         self.retry_oldest = make.gauge(
-            "retry_oldest_seconds", "How long the mail that is longest overdue has been due."
+            "retry_oldest_seconds",
+            "How long the mail that is longest overdue has been due.",
+            shown=[
+                Panel(
+                    "Mail",
+                    "Longest overdue",
+                    "How long the mail that is longest overdue has been due.",
+                ).line(legend="overdue", how="max")
+            ],
         )
         self.render_duration = make.histogram(
             "render_duration_seconds",
             "Rendering and composing one mail.",
             RENDER_BUCKETS,
             "template",
+            shown=[
+                Panel(
+                    "Mail", "Rendering, 95th percentile", "Rendering and composing one mail."
+                ).line("template")
+            ],
         )
         begin_at_zero(self.ambiguous_deliveries, CLASSES)
         begin_at_zero(self.retry_queue, [*CLASSES, "notify"])
@@ -235,29 +320,83 @@ class MailMetrics:
             SMTP_BUCKETS,
             "relay",
             "provider",
+            shown=[
+                Panel(
+                    "Mail", "Sending, 95th percentile", "From MAIL to the relay's last reply."
+                ).line("relay")
+            ],
         )
         self.smtp_connections = make.gauge(
-            "smtp_connections", "Open connections to the relay.", "relay", "state"
+            "smtp_connections",
+            "Open connections to the relay.",
+            "relay",
+            "state",
+            shown=[
+                Panel("Mail", "Connections", "Open connections to the relay.", stacked=True).line(
+                    "state"
+                )
+            ],
         )
         self.smtp_pool_wait = make.histogram(
-            "smtp_pool_wait_seconds", "How long a mail waited for a connection.", SMTP_BUCKETS
+            "smtp_pool_wait_seconds",
+            "How long a mail waited for a connection.",
+            SMTP_BUCKETS,
+            shown=[
+                Panel(
+                    "Mail",
+                    "Waiting for a connection, 95th percentile",
+                    "Includes the time to connect.",
+                ).line(legend="wait")
+            ],
         )
         self.smtp_replies = make.counter(
-            "smtp_replies", "The relay's final replies, by first digit.", "relay", "code_class"
+            "smtp_replies",
+            "The relay's final replies, by first digit.",
+            "relay",
+            "code_class",
+            shown=[
+                Panel(
+                    "Mail",
+                    "Replies of the relay",
+                    "By first digit: 2xx accepted, 4xx later, 5xx never.",
+                    stacked=True,
+                ).line("code_class")
+            ],
         )
         self.smtp_throttled = make.counter(
             "smtp_throttled",
             "How often a provider's refusals have halved a rate.",
             "relay",
             "provider",
+            shown=[
+                Panel(
+                    "Delivery",
+                    "Providers that ask for less",
+                    "How often a provider's refusals have halved a rate.",
+                    stacked=True,
+                ).line("relay", "provider")
+            ],
         )
         self.smtp_relay_up = make.gauge(
             "smtp_relay_up",
             "1 when the relay takes connections, 0 while it is left alone.",
             "relay",
+            shown=[
+                Panel(
+                    "Mail", "Relay", "1 when the relay takes connections, 0 while it is left alone."
+                ).line("relay", how="min")
+            ],
         )
         self.smtp_relay_failures = make.counter(
-            "smtp_relay_failures", "How often the relay could not be used.", "relay", "reason"
+            "smtp_relay_failures",
+            "How often the relay could not be used.",
+            "relay",
+            "reason",
+            shown=[
+                Panel(
+                    "Mail", "Relay failures", "How often the relay could not be used, by reason."
+                ).line("relay", "reason")
+            ],
         )
 
 

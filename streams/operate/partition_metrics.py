@@ -1,14 +1,11 @@
-"""What the gate of this process's partitions says of itself, read at each scrape."""
+"""What the partition manager of this process says of itself, read at each scrape."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import partial
 
-from prometheus_client import Metric
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
-
-from streams.operate.instruments import NAMESPACE
+from streams.operate.instruments import Instruments
+from streams.operate.panels import Panel
 from streams.runtime.transports.partition_manager import PartitionManager
 
 PLAIN = {
@@ -27,32 +24,55 @@ INCIDENTS = (
 )
 """What is mended by itself and should be rare; each is explained at `Counts`."""
 
+_NOT_OPENING = Panel(
+    "Set aside",
+    "Partitions that do not open, or again and again",
+    "They are tried again; the worker's log and /readyz say why.",
+)
 
-class GateCounts(Collector):
+
+class PartitionMetrics:
     """Hands the counts over as they are at the moment."""
 
-    def __init__(self, gate: PartitionManager) -> None:
-        self._gate = gate
-        self._counts = gate.counts
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the metrics. Called by prometheus-client."""
-        for name, about in PLAIN.items():
-            value = getattr(self._counts, name)
-            yield CounterMetricFamily(f"{NAMESPACE}_partition_{name}", about, value=value)
-        incidents = CounterMetricFamily(
-            f"{NAMESPACE}_partition_incidents",
+    def __init__(self, make: Instruments) -> None:
+        self.not_opening = make.gauge(
+            "partitions_not_opening",
+            "Partitions that could not be opened, and are tried again.",
+            shown=[_NOT_OPENING.line(legend="partitions")],
+        )
+        # How much was done is for whoever looks for a defect of ours; no panel asks for it.
+        self.plain = {
+            name: make.reading(f"partition_{name}", about, shown=())
+            for name, about in PLAIN.items()
+        }
+        self.incidents = make.reading(
+            "partition_incidents",
             "What went wrong between log and agents and was mended by itself.",
-            labels=["what"],
+            "what",
+            shown=(),
         )
-        for name in INCIDENTS:
-            incidents.add_metric([name], getattr(self._counts, name))
-        yield incidents
-        reopened = CounterMetricFamily(
-            f"{NAMESPACE}_partition_reopenings",
+        self.reopenings = make.reading(
+            "partition_reopenings",
             "Times that a partition was closed after a failure and opened again.",
-            labels=["topic", "partition"],
+            "topic",
+            "partition",
+            shown=[
+                _NOT_OPENING.line(
+                    "topic", "partition", legend="{{topic}}/{{partition}} opened again", over="10m"
+                )
+            ],
         )
-        for (topic, partition), times in sorted(self._gate.reopened().items()):
-            reopened.add_metric([topic, str(partition)], times)
-        yield reopened
+
+    def of(self, partitions: PartitionManager) -> None:
+        """Show what happens to these partitions."""
+        counts = partitions.counts
+        self.not_opening.set_function(lambda: len(partitions.problems()))
+        for name, reading in self.plain.items():
+            reading.of_one(partial(getattr, counts, name))
+        self.incidents.of(lambda: [((name,), getattr(counts, name)) for name in INCIDENTS])
+        self.reopenings.of(
+            lambda: [
+                ((topic, str(partition)), times)
+                for (topic, partition), times in sorted(partitions.reopened().items())
+            ]
+        )

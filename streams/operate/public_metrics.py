@@ -10,6 +10,7 @@ from typing import get_args
 from schemas.tracking import MODES, Hit, HitKind, Verdict
 from streams.http.public.metrics import Request
 from streams.operate.instruments import Instruments, begin_at_zero
+from streams.operate.panels import Panel
 
 PURPOSES = ("marketing", "profiling", "tracking", "list")
 ACTIONS = ("given", "withdrawn")
@@ -25,6 +26,16 @@ class SiteMetrics:
             "purpose",
             "action",
             "source",
+            shown=[
+                Panel(
+                    "Mail",
+                    "Unsubscribed",
+                    "Through our own pages: one click in the mail program, or the page.",
+                ).line("source", where='action="withdrawn"'),
+                Panel(
+                    "Tracking and consent", "Consents", "Given and withdrawn on our own pages."
+                ).line("purpose", "action"),
+            ],
         )
         self.tracking_hits = make.counter(
             "tracking_hits",
@@ -32,6 +43,13 @@ class SiteMetrics:
             "kind",
             "mode",
             "verdict",
+            shown=[
+                Panel(
+                    "Tracking and consent",
+                    "Openings and clicks",
+                    "By who it seems to have been; only people count.",
+                ).line("kind", "verdict")
+            ],
         )
         self.mail_hits = make.counter(
             "mail_hits",
@@ -40,11 +58,27 @@ class SiteMetrics:
             "step",
             "kind",
             "verdict",
+            shown=[
+                Panel(
+                    "Tracking and consent",
+                    "Opened and clicked, by step",
+                    "What people did with the mails of each workflow's steps; only "
+                    "counted where tracking is anonymous.",
+                ).line("workflow", "step", "kind", where='verdict="human"')
+            ],
         )
         self.privacy_requests = make.counter(
             "privacy_requests",
             "Requests for a copy of one's data, or to be forgotten, on our own pages.",
             "kind",
+            shown=[
+                Panel(
+                    "Tracking and consent",
+                    "Privacy requests",
+                    "Copies and erasures asked for on our own pages, per day. A copy "
+                    "is due within a month.",
+                ).line("kind", over="1d")
+            ],
         )
         begin_at_zero(
             self.consent_changes, ["marketing"], ["withdrawn"], ["one_click", "unsubscribe_page"]

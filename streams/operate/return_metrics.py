@@ -8,6 +8,14 @@ from schemas.outcomes import BounceKind, ReturnKind
 from schemas.suppressions import SuppressionReason, SuppressionScope
 from streams.mail.inbound.intake import Taken, Way
 from streams.operate.instruments import Instruments, begin_at_zero
+from streams.operate.panels import Panel
+
+_REFUSED = Panel(
+    "What comes back",
+    "Refused, forged, failed",
+    "Recipients that our listener refused, forged return addresses, mailboxes that could not be "
+    "read.",
+)
 
 SUPPRESSIONS = (("all", "hard"), ("all", "soft"), ("marketing", "complaint"))
 
@@ -17,32 +25,83 @@ class ReturnCounters:
 
     def __init__(self, make: Instruments) -> None:
         self.bounces = make.counter(
-            "bounces", "Mails refused for good, by the relay or by a report that came back.", "kind"
+            "bounces",
+            "Mails refused for good, by the relay or by a report that came back.",
+            "kind",
+            shown=[
+                Panel(
+                    "What comes back",
+                    "Bounces by kind",
+                    "Mails refused for good, by the relay or by a report that came "
+                    "back; hard ones end their address.",
+                ).line("kind")
+            ],
         )
-        self.complaints = make.counter("complaints", "Mails that somebody called spam.")
+        self.complaints = make.counter(
+            "complaints",
+            "Mails that somebody called spam.",
+            shown=[
+                Panel("What comes back", "Complaints", "Mails that somebody called spam.").line(
+                    legend="complaints"
+                )
+            ],
+        )
         self.messages = make.counter(
             "returned_messages",
             "Messages that came back, by the way they came and by what became of them.",
             "way",
             "kind",
             "result",
+            shown=[
+                Panel(
+                    "What comes back",
+                    "Messages that came back",
+                    "By what became of them; unmatched and unclear ones lie in the "
+                    "data directory for a person.",
+                ).line("way", "result")
+            ],
         )
         self.tokens_forged = make.counter(
-            "return_tokens_forged", "Return addresses that look like ours and are not.", "way"
+            "return_tokens_forged",
+            "Return addresses that look like ours and are not.",
+            "way",
+            shown=[_REFUSED.line("way", legend="forged {{way}}")],
         )
         self.recipients_refused = make.counter(
-            "return_recipients_refused", "Recipients that our SMTP listener has answered with 550."
+            "return_recipients_refused",
+            "Recipients that our SMTP listener has answered with 550.",
+            shown=[_REFUSED.line(legend="refused")],
         )
         self.failures = make.counter(
             "returned_failures",
             "Times that a mailbox could not be read or a message not be written; they wait.",
             "way",
+            shown=[_REFUSED.line("way", legend="failed {{way}}")],
         )
         self.suppressions = make.counter(
-            "suppressions", "Addresses that were suppressed by this worker.", "scope", "reason"
+            "suppressions",
+            "Addresses that were suppressed by this worker.",
+            "scope",
+            "reason",
+            shown=[
+                Panel(
+                    "Suppression",
+                    "Suppressed by reason",
+                    "Addresses that were suppressed: after a hard bounce, five soft "
+                    "ones, or a complaint.",
+                ).line("scope", "reason")
+            ],
         )
         self.suppressed_addresses = make.gauge(
-            "suppressed_addresses", "Addresses that get no mail."
+            "suppressed_addresses",
+            "Addresses that get no mail.",
+            shown=[
+                Panel(
+                    "Suppression",
+                    "Addresses suppressed",
+                    "How many addresses get no mail; `ritorno suppressions release` takes one off.",
+                ).line(legend="addresses", how="max")
+            ],
         )
         for scope, reason in SUPPRESSIONS:
             self.suppressions.labels(scope, reason)

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.operate.metrics import Metrics
-from streams.operate.partition_metrics import GateCounts
 from streams.runtime.processes.board import WorkerProcess, of_processes
 from streams.runtime.transports.partition_manager import PartitionManager
+from streams.tools.dashboard import text
 from tests.metrics.prometheus import needs_prometheus
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -44,9 +44,11 @@ def exposed() -> set[str]:
 
 def of_partitions() -> set[str]:
     """Those that a worker has of its partitions besides."""
-    registry = CollectorRegistry()
-    registry.register(GateCounts(PartitionManager()))
-    return {f"{each.name}_total" for each in registry.collect()}
+    metrics = Metrics()
+    metrics.watch_gate(PartitionManager())
+    text = generate_latest(metrics.registry).decode()
+    families = text_string_to_metric_families(text)
+    return {f"{each.name}_total" for each in families if "_partition_" in each.name}
 
 
 def mentioned(expression: str) -> set[str]:
@@ -116,6 +118,11 @@ def test_panels_explain_themselves_and_ask_for_what_exists(panel: dict[str, Any]
         assert mentioned(target["expr"])
         assert mentioned(target["expr"]) <= exposed() | of_partitions()
         assert 'job="$job"' in target["expr"]
+
+
+def test_dashboard_is_made_of_what_the_metrics_say_of_themselves() -> None:
+    file = (DEPLOY / "grafana/dashboards/ritorno.json").read_text(encoding="utf-8")
+    assert file == text(), "run `make dashboard`"
 
 
 def test_dashboard_has_its_variables_and_no_overlaps() -> None:
