@@ -19,7 +19,7 @@ from schemas.bounds import cut, fits
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.customer.shopping import LineItem, Order
-from schemas.definitions.steps import Products, ProductSource
+from schemas.definitions.products import Products, ProductSource
 from schemas.money import amount_text
 from schemas.products import Product
 

@@ -13,18 +13,7 @@ from collections.abc import Iterable
 
 from schemas.definitions.conditions import Condition
 from schemas.definitions.definition import Definition
-from schemas.definitions.steps import (
-    BranchStep,
-    CouponStep,
-    ExitStep,
-    GoalStep,
-    PointsStep,
-    SendStep,
-    SetStep,
-    SplitStep,
-    Step,
-    TagStep,
-)
+from schemas.definitions.steps import Arm, Step
 from schemas.definitions.triggers import OnEvent
 from schemas.definitions.waits import WaitForCondition, WaitForEvent
 from schemas.definitions.workflow import Workflow
@@ -66,28 +55,17 @@ class _StepWalk:
             self._take(step, depends)
 
     def _take(self, step: Step, depends: bool) -> None:
-        match step:
-            case BranchStep():
-                for arm in step.branch:  # the ways after one are gone since that one was not
-                    asked = self._result if arm.result else self.is_about_rating(arm.if_)
-                    depends = depends or asked
-                    self.walk(arm.steps, depends)
-                self.walk(step.otherwise, depends)
-            case SplitStep():
-                for variant in step.split:
-                    self.walk(variant.steps, depends)
-            case TagStep() if depends:
-                self._carriers.add(step.tag.partition("{")[0])
-            case SetStep() if depends:
-                self._carriers.update(name.removeprefix("fields.") for name in step.set)
-            case ExitStep() | GoalStep() if depends:
-                self._ways_out = True
-            case CouponStep() | PointsStep() if depends:
+        if depends:
+            self._carriers.update(step.carries())
+            self._ways_out = self._ways_out or step.ends
+            if step.gives_reward():
                 self.found.append(step.id)
-            case SendStep() if depends and "coupon" in step.variables:
-                self.found.append(step.id)
-            case _:
-                pass
+        for way in step.ways():
+            if isinstance(way.given, Arm):  # the ways after one are gone since that one was not
+                arm = way.given
+                asked = self._result if arm.result else self.is_about_rating(arm.if_)
+                depends = depends or asked
+            self.walk(way.steps, depends)
 
     def _waits_for_rating(self, step: Step) -> bool | None:
         """Whether the result of the step's wait tells of the rating; None when it has no result."""

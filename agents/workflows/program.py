@@ -20,22 +20,7 @@ from agents.workflows.field_names import check_names
 from agents.workflows.triggers import trigger_key
 from schemas.customer.shopping import CODE_BYTES
 from schemas.definitions.conditions import Condition
-from schemas.definitions.steps import (
-    BranchStep,
-    CallStep,
-    CouponStep,
-    ExitStep,
-    GoalStep,
-    NotifyStep,
-    SendStep,
-    SetStep,
-    SplitStep,
-    Step,
-    TagStep,
-    UntagStep,
-    WaitStep,
-    walk,
-)
+from schemas.definitions.steps import Arm, SendStep, SplitStep, Step, walk
 from schemas.definitions.triggers import OCCURRENCES, OnEvent
 from schemas.definitions.waits import (
     Wait,
@@ -46,9 +31,11 @@ from schemas.definitions.waits import (
     WaitUntilTime,
 )
 from schemas.definitions.workflow import Workflow
+from schemas.events import PAYLOADS
+from schemas.events.shopping import OrderProgress
 
 _HAPPENING = (WaitForEvent, WaitForCondition)
-_PROGRESS = frozenset({"order.updated", "order.shipped", "order.delivered"})
+_PROGRESS = frozenset(name for name, model in PAYLOADS.items() if model is OrderProgress)
 _NOTED = 14
 """Bytes beside a name of a step or of an occurrence: two headers, and an instant."""
 _GROWTH = CODE_BYTES + 64
@@ -210,7 +197,7 @@ class _Compiler:
     def _instruction(self, step: Step, place: int, after: int, path: str) -> Instruction:
         check = self._check(step.if_, f"{path}.if")
         event, condition = self._happening(step, path)
-        self._results |= _results(step)
+        self._results.update(_results(step))
         ways = tuple(self._ways(step, place + 1, after, path))
         return Instruction(
             step=step,
@@ -229,27 +216,21 @@ class _Compiler:
 
     def _ways(self, step: Step, start: int, after: int, path: str) -> Iterator[BranchTarget]:
         """Lay out the ways, one behind the other from `start` on."""
-        if isinstance(step, BranchStep):
-            for number, arm in enumerate(step.branch):
-                where = f"{path}.branch.{number}"
-                if (arm.if_ is None) != bool(arm.result):
-                    self._mistakes.append(ValidationIssue(where, "one of `if` and `result`"))
-                elif arm.result and arm.result not in self._results:
-                    self._mistakes.append(
-                        ValidationIssue(f"{where}.result", self._no_result(arm.result))
-                    )
-                check = self._check(arm.if_, f"{where}.if")
-                name = arm.result or f"branch.{number}"
-                yield BranchTarget(name, start if arm.steps else after, check, arm.result)
-                self._lay_out(arm.steps, start, after, f"{where}.steps")
-                start += _size(arm.steps)
-            yield BranchTarget("else", start if step.otherwise else after)
-            self._lay_out(step.otherwise, start, after, f"{path}.else")
-        elif isinstance(step, SplitStep):
-            for number, variant in enumerate(step.split):
-                yield BranchTarget(variant.name, start if variant.steps else after)
-                self._lay_out(variant.steps, start, after, f"{path}.split.{number}.steps")
-                start += _size(variant.steps)
+        for way in step.ways():
+            check, result = None, ""
+            if isinstance(way.given, Arm):
+                check, result = self._arm(way.given, f"{path}.{way.place.removesuffix('.steps')}")
+            yield BranchTarget(way.name, start if way.steps else after, check, result)
+            self._lay_out(way.steps, start, after, f"{path}.{way.place}")
+            start += _size(way.steps)
+
+    def _arm(self, arm: Arm, path: str) -> tuple[CompiledCondition | None, str]:
+        """Return when this way of a branch is gone: on a condition, or after a result."""
+        if (arm.if_ is None) != bool(arm.result):
+            self._mistakes.append(ValidationIssue(path, "one of `if` and `result`"))
+        elif arm.result and arm.result not in self._results:
+            self._mistakes.append(ValidationIssue(f"{path}.result", self._no_result(arm.result)))
+        return self._check(arm.if_, f"{path}.if"), arm.result
 
     def _no_result(self, name: str) -> str:
         before = ", ".join(sorted(self._results)) or "none, as none waits, splits or gives a coupon"
@@ -304,7 +285,7 @@ class _Compiler:
         texts: list[Any] = list(self._reads)
         for step in steps:
             texts += [wait.date for wait in step.wait if isinstance(wait, WaitUntilDate)]
-            if isinstance(step, TagStep | UntagStep | NotifyStep | SendStep | SetStep):
+            if step.names_fields:
                 texts.append(step.model_dump_json())
         for text in texts:
             yield from _EVENT_FIELD.findall(text)
@@ -320,14 +301,7 @@ def _results(step: Step) -> Set[str]:
             happens |= {"event", "timeout"}
         elif isinstance(wait, WaitForCondition):
             happens |= {"condition", "timeout"}
-    match step:
-        case SplitStep():
-            happens |= {variant.name for variant in step.split}
-        case CouponStep():
-            happens |= {"issued", "none"}
-        case CallStep():
-            happens |= {"begun", "ended", "timeout", "none"}
-    return happens
+    return happens.union(step.results())
 
 
 def _growth(steps: Iterable[Step], anchors: Iterable[str]) -> int:
@@ -355,8 +329,7 @@ def _marked(instructions: Sequence[Instruction]) -> tuple[Instruction, ...]:
 
 def _acts(instruction: Instruction) -> bool:
     """Whether the step does anything that makes sense without the marketing mails."""
-    idle = WaitStep | BranchStep | SplitStep | CouponStep | GoalStep | ExitStep
-    return not (instruction.marketing or isinstance(instruction.step, idle))
+    return not (instruction.marketing or instruction.step.idle)
 
 
 def _size(steps: Iterable[Step]) -> int:

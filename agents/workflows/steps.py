@@ -1,14 +1,14 @@
-"""Steps: what each verb does when its time has come."""
+"""Steps: what each verb does when its time has come. `_VERBS`, at the end, has a row for each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from agents.commerce import coupons, loyalty
 from agents.context import Context
 from agents.customer import consent, derived_state, profile, tags
 from agents.rules import conditions, scores
-from agents.rules.fields import Part
 from agents.sending import arbitration, send_commands
 from agents.workflows import enrollment, notifications, variants
 from agents.workflows.audit import decide
@@ -19,6 +19,8 @@ from schemas.bounds import cut
 from schemas.customer import Customer
 from schemas.customer.person import TAG_BYTES
 from schemas.customer.runs import Run
+from schemas.customer_parts import CustomerPart
+from schemas.definitions.step import StepCommon
 from schemas.definitions.steps import (
     BranchStep,
     CallStep,
@@ -41,19 +43,32 @@ STAY = -1
 """The run goes nowhere: it has ended, or waits here."""
 CALL_LASTS = 365 * 86_400_000
 """How long a run waits for the end of one that it has called: no conversation takes a year."""
-_Changes = TagStep | UntagStep | ListStep | SetStep | ScoreStep | PointsStep | NotifyStep
-_PARTS: Mapping[type, frozenset[Part]] = {
-    TagStep: frozenset({"tags"}),
-    UntagStep: frozenset({"tags"}),
-    ListStep: frozenset({"lists", "consents"}),
-    SetStep: frozenset({"profile", "fields"}),
-    ScoreStep: frozenset({"scores"}),
-    PointsStep: frozenset({"points", "tier"}),
-    CouponStep: frozenset({"coupons"}),
-}
-"""What a step changes of what is known of the customer."""
-_Withheld = SendStep | CouponStep | PointsStep | NotifyStep
-"""What the control group of an experiment does not get."""
+
+
+class Due(NamedTuple):
+    """A step whose time has come, and whose."""
+
+    customer: Customer
+    run: Run
+    published: WorkflowVersion
+    instruction: Instruction
+    context: Context
+
+
+Act = Callable[[Due, Any], int]
+"""Does a step and returns the place at which the run goes on, or STAY. The second argument is the
+step; its type is that of the row."""
+Change = Callable[[Customer, Run, Any, Context], str]
+"""Changes the customer, or tells the shop; returns what was done in a few words, none if nothing
+was."""
+
+
+class Verb(NamedTuple):
+    """What a verb does."""
+
+    act: Act
+    changes: frozenset[CustomerPart] = frozenset()
+    """Which parts of what is known of the customer it may change."""
 
 
 def act(
@@ -65,72 +80,72 @@ def act(
 ) -> int:
     """Do a step; return the place at which the run goes on, or STAY."""
     step = instruction.step
-    withheld = isinstance(step, _Withheld) and not _is_confirmation(step)
-    if run.holdout and withheld:
+    if run.holdout and step.is_withheld():
         decide(customer, run, "skipped", "holdout", context, step=step)
         return instruction.after
-    place = instruction.after
-    match step:
-        case SendStep():
-            _confirm(customer, run, published, step, context)
-        case BranchStep():
-            place = _branch(customer, run, instruction, context)
-        case SplitStep():
-            place = _split(customer, run, step, instruction, context)
-        case CallStep():
-            place = _call(customer, run, step, instruction, context)
-        case GoalStep():
-            end(customer, run, "converted", "goal", context, detail=step.goal)
-            place = STAY
-        case ExitStep():
-            end(customer, run, "exited", "exit_step", context, detail=step.exit)
-            place = STAY
-        case CouponStep():
-            place = _issue(customer, run, step, instruction, context)
-        case WaitStep():
-            pass
-        case _:
-            detail = _change(customer, run, step, context)
-            if detail:
-                decide(customer, run, "acted", "step", context, step=step, detail=detail)
-    if type(step) in _PARTS:
-        derived_state.changed(customer, _PARTS[type(step)], context)
+    verb = _VERBS[type(step)]
+    place = verb.act(Due(customer, run, published, instruction, context), step)
+    if verb.changes:
+        derived_state.changed(customer, verb.changes, context)
     return place
 
 
-def _is_confirmation(step: object) -> bool:
-    return isinstance(step, SendStep) and step.mail_class == "transactional"
+def _then_on(change: Change) -> Act:
+    """Return what makes a change, records it, and goes on."""
+
+    def act(due: Due, step: Any) -> int:
+        customer, run, _, instruction, context = due
+        detail = change(customer, run, step, context)
+        if detail:
+            decide(customer, run, "acted", "step", context, step=step, detail=detail)
+        return instruction.after
+
+    return act
 
 
-def _confirm(
-    customer: Customer, run: Run, published: WorkflowVersion, step: SendStep, context: Context
-) -> None:
+def _only_wait(due: Due, step: WaitStep) -> int:
+    return due.instruction.after
+
+
+def _confirm(due: Due, step: SendStep) -> int:
     """Send a transactional mail. Marketing never comes here: see `holding`."""
+    customer, run, published, instruction, context = due
     refused = arbitration.refusal(customer)
     if refused is not None:
         decide(customer, run, "skipped", refused, context, step=step)
-        return
-    sent = send_commands.send(customer, run, published, step, context)
-    decide(customer, run, "sent", "due", context, step=step, command_id=sent.id)
+    else:
+        sent = send_commands.send(customer, run, published, step, context)
+        decide(customer, run, "sent", "due", context, step=step, command_id=sent.id)
+    return instruction.after
 
 
-def _branch(customer: Customer, run: Run, instruction: Instruction, context: Context) -> int:
+def _reach(due: Due, step: GoalStep) -> int:
+    end(due.customer, due.run, "converted", "goal", due.context, detail=step.goal)
+    return STAY
+
+
+def _leave(due: Due, step: ExitStep) -> int:
+    end(due.customer, due.run, "exited", "exit_step", due.context, detail=step.exit)
+    return STAY
+
+
+def _branch(due: Due, step: BranchStep) -> int:
     """Go the first way that is open, by its condition or by the last result before it."""
+    customer, run, _, instruction, context = due
     subject = context.subject(customer, run)
     last = next(reversed(run.results.values()), "")
     *ways, otherwise = instruction.ways
     for way in ways:
         if way.check(subject) if way.check is not None else way.result == last:
             decide(customer, run, "branched", "condition_holds", context,
-                   step=instruction.step, detail=way.name)  # fmt: skip
+                   step=step, detail=way.name)  # fmt: skip
             return way.target
-    decide(customer, run, "branched", "otherwise", context, step=instruction.step)
+    decide(customer, run, "branched", "otherwise", context, step=step)
     return otherwise.target
 
 
-def _split(
-    customer: Customer, run: Run, step: SplitStep, instruction: Instruction, context: Context
-) -> int:
+def _split(due: Due, step: SplitStep) -> int:
+    customer, run, _, instruction, context = due
     variant = variants.assign(customer, step)
     run.results[step.id] = variant.name
     run.holdout = run.holdout or variant.holdout
@@ -138,10 +153,9 @@ def _split(
     return next(way.target for way in instruction.ways if way.name == variant.name)
 
 
-def _call(
-    customer: Customer, run: Run, step: CallStep, instruction: Instruction, context: Context
-) -> int:
+def _call(due: Due, step: CallStep) -> int:
     """Begin another workflow for the same subject; wait for its end if the step says so."""
+    customer, run, _, instruction, context = due
     if run.held_for == CALLING:  # it has been called, and is over or takes too long
         going_on = any(other.caller == run.id for other in customer.runs)
         run.results[step.id] = "timeout" if going_on else "ended"
@@ -154,10 +168,9 @@ def _call(
     return STAY
 
 
-def _issue(
-    customer: Customer, run: Run, step: CouponStep, instruction: Instruction, context: Context
-) -> int:
+def _issue(due: Due, step: CouponStep) -> int:
     """Give a code; one of a pool comes with the answer of the pool's actor."""
+    customer, run, _, instruction, context = due
     if run.held_for == ASKING:  # it has answered, or takes too long
         if run.results.get(step.id) == coupons.ASKED:
             run.results[step.id] = "none"
@@ -178,36 +191,64 @@ def _issue(
     return instruction.after
 
 
-def _change(customer: Customer, run: Run, step: _Changes, context: Context) -> str:
-    """Change the customer, or tell the shop; return what was done in a few words, none if nothing
-    was."""
+def _tag(customer: Customer, run: Run, step: TagStep, context: Context) -> str:
     subject = context.subject(customer, run)
-    match step:
-        case TagStep():
-            tag = cut(conditions.fill(step.tag, subject, whole=True), TAG_BYTES)
-            if tag:
-                tags.add(customer, tag, step.lasts, context)
-            done = f"tag {tag or 'none: what it names is not known'}"
-        case UntagStep():
-            pattern = cut(conditions.fill(step.untag, subject, whole=True), TAG_BYTES)
-            removed = tags.remove(customer, pattern, context) if pattern else []
-            done = f"untag {', '.join(removed)}" if removed else ""
-        case ListStep():
-            change = consent.put_on if step.action == "subscribe" else consent.take_off
-            context.caused += change(customer, step.list_, context.now)
-            done = f"{step.action} {step.list_}"
-        case SetStep():
-            for name, value in step.set.items():
-                filled = conditions.fill(value, subject) if isinstance(value, str) else value
-                profile.set_field(customer, name, filled, context)
-            done = f"set {', '.join(step.set)}"
-        case ScoreStep():
-            cause = send_commands.command_id(customer, run, step)
-            scores.give(customer, step.score, step.add, cause, context)
-            done = f"score {step.score} {step.add:+g}"
-        case PointsStep():
-            loyalty.add(customer, step.points, context.now, context)
-            done = f"points {step.points:+d}"
-        case NotifyStep():
-            done = f"notify {notifications.notify(customer, run, step, context)}"
-    return done
+    tag = cut(conditions.fill(step.tag, subject, whole=True), TAG_BYTES)
+    if tag:
+        tags.add(customer, tag, step.lasts, context)
+    return f"tag {tag or 'none: what it names is not known'}"
+
+
+def _untag(customer: Customer, run: Run, step: UntagStep, context: Context) -> str:
+    subject = context.subject(customer, run)
+    pattern = cut(conditions.fill(step.untag, subject, whole=True), TAG_BYTES)
+    removed = tags.remove(customer, pattern, context) if pattern else []
+    return f"untag {', '.join(removed)}" if removed else ""
+
+
+def _list(customer: Customer, run: Run, step: ListStep, context: Context) -> str:
+    change = consent.put_on if step.action == "subscribe" else consent.take_off
+    context.caused += change(customer, step.list_, context.now)
+    return f"{step.action} {step.list_}"
+
+
+def _set(customer: Customer, run: Run, step: SetStep, context: Context) -> str:
+    subject = context.subject(customer, run)
+    for name, value in step.set.items():
+        filled = conditions.fill(value, subject) if isinstance(value, str) else value
+        profile.set_field(customer, name, filled, context)
+    return f"set {', '.join(step.set)}"
+
+
+def _score(customer: Customer, run: Run, step: ScoreStep, context: Context) -> str:
+    cause = send_commands.command_id(customer, run, step)
+    scores.give(customer, step.score, step.add, cause, context)
+    return f"score {step.score} {step.add:+g}"
+
+
+def _points(customer: Customer, run: Run, step: PointsStep, context: Context) -> str:
+    loyalty.add(customer, step.points, context.now, context)
+    return f"points {step.points:+d}"
+
+
+def _notify(customer: Customer, run: Run, step: NotifyStep, context: Context) -> str:
+    return f"notify {notifications.notify(customer, run, step, context)}"
+
+
+_VERBS: Mapping[type[StepCommon], Verb] = {
+    SendStep: Verb(_confirm),
+    BranchStep: Verb(_branch),
+    SplitStep: Verb(_split),
+    TagStep: Verb(_then_on(_tag), frozenset({"tags"})),
+    UntagStep: Verb(_then_on(_untag), frozenset({"tags"})),
+    ListStep: Verb(_then_on(_list), frozenset({"lists", "consents"})),
+    SetStep: Verb(_then_on(_set), frozenset({"profile", "fields"})),
+    ScoreStep: Verb(_then_on(_score), frozenset({"scores"})),
+    CouponStep: Verb(_issue, frozenset({"coupons"})),
+    PointsStep: Verb(_then_on(_points), frozenset({"points", "tier"})),
+    NotifyStep: Verb(_then_on(_notify)),
+    CallStep: Verb(_call),
+    GoalStep: Verb(_reach),
+    ExitStep: Verb(_leave),
+    WaitStep: Verb(_only_wait),
+}

@@ -1,78 +1,24 @@
 """Steps of a workflow. Each names one verb; all may wait, be conditional and be stopped.
 
-wait        when the step is due, counted as its file says; at once if it has none
-if          otherwise the step is left out
-stop_on     left out when one of these happens while it waits, or before in this run
-late        what to do when nobody was there in time
+What is known of a verb without running it stands in its model here; `schemas/definitions/step.py`
+has what is asked of each. What it does is its row in `agents/workflows/steps.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Discriminator, Field, JsonValue, Tag, model_validator
 
 from schemas.commands import MailClass, MailKind, TrackingMode
 from schemas.definitions.conditions import Condition, Scalar
 from schemas.definitions.definition import Definition, Name
+from schemas.definitions.products import Products, ProductSource
+from schemas.definitions.step import Drawn, NamedDefinition, StepCommon, Way
 from schemas.definitions.triggers import Occurrence
-from schemas.definitions.waits import Lateness, Waits
+from schemas.definitions.waits import Waits
 from schemas.durations import Duration
-
-
-class StepCommon(Definition):
-    """What every step may say."""
-
-    id: Name
-    wait: Waits = []
-    """Alternatives: the first whose occurrence or date is known counts, so name the best first."""
-    if_: Condition | None = Field(default=None, alias="if")
-    stop_on: list[Occurrence] = []
-    late: Lateness = Lateness(then="fire")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _as_it_was_published(cls, value: Any) -> Any:
-        """Versions from before there were conditions are still in use: `skip_if: [has_ordered]`."""
-        if not isinstance(value, dict) or value.get("skip_if") != ["has_ordered"]:
-            return value
-        rest = {name: given for name, given in value.items() if name != "skip_if"}
-        return rest | {"if": {"orders.count": 0}}
-
-
-ProductSource = Literal["complements", "accessories", "upgrades", "trigger", "interests", "owned",
-                        "running_out", "cart", "categories", "bestsellers",
-                        "bestselling_categories"]  # fmt: skip
-
-
-class Products(Definition):
-    """A selection from the feed. Only what is in stock, never what was just bought.
-
-    complements, accessories, upgrades: of what the run's order, product or the cart is about, as
-    the shop has set them; nothing that is in the cart already. trigger: the product that the run
-    is about, with `at_least: 1` only while it can be bought. interests: what the customer has
-    looked at most. owned: what the run's order (or the last one) holds. running_out: the run's
-    product and what was bought with it that runs out with it. cart: what lies in it. categories:
-    the bestsellers of the categories that the customer buys and looks at. bestsellers: all.
-    bestselling_categories: the bestseller of each category, of the one that sells most first.
-    """
-
-    source: ProductSource | Annotated[list[ProductSource], Field(min_length=1)] = Field(
-        alias="from"
-    )
-    """Of several, what the first ones have comes first."""
-    reviewed: bool = False
-    """Only those of which the feed has reviews."""
-
-    at_least: int = Field(default=0, ge=0)
-    """With fewer the mail is left out."""
-    at_most: int = Field(default=4, ge=1, le=12)
-
-    @property
-    def sources(self) -> list[ProductSource]:
-        """All of them."""
-        return self.source if isinstance(self.source, list) else [self.source]
 
 
 def _source_alone(value: Any) -> Any:
@@ -81,6 +27,9 @@ def _source_alone(value: Any) -> Any:
 
 class SendStep(StepCommon):
     """Send one mail. Marketing passes the arbitration, which may hold it for a while."""
+
+    verb = "send"
+    names_fields = True
 
     send: Name
     """Name of the mail template."""
@@ -116,9 +65,42 @@ class SendStep(StepCommon):
             )
         return self
 
+    def drawn_as(self) -> Drawn:
+        return self.kind
+
+    def is_withheld(self) -> bool:
+        return self.mail_class != "transactional"
+
+    def gives_reward(self) -> bool:
+        return "coupon" in self.variables
+
+    @property
+    def mail(self) -> str:
+        return self.send
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        yield from _nested(self.variables, "with")
+
+
+def _nested(value: JsonValue, path: str) -> Iterator[tuple[str, str]]:
+    """Yield every text of a variable, wherever it stands: all may name fields."""
+    match value:
+        case str():
+            yield path, value
+        case list():
+            for number, each in enumerate(value):
+                yield from _nested(each, f"{path}.{number}")
+        case dict():
+            for name, each in value.items():
+                yield from _nested(each, f"{path}.{name}")
+
 
 class WaitStep(StepCommon):
     """Only wait."""
+
+    verb = "wait"
+    drawn = "wait"
+    idle = True
 
     wait: Waits = Field(min_length=1)
 
@@ -135,8 +117,18 @@ class Arm(Definition):
 class BranchStep(StepCommon):
     """Go one way or another."""
 
+    verb = "branch"
+    drawn = "way"
+    idle = True
+
     branch: list[Arm] = Field(min_length=1)
     otherwise: list[Step] = Field(default=[], alias="else")
+
+    def ways(self) -> Iterator[Way]:
+        for number, arm in enumerate(self.branch):
+            name = f"branch.{number}"
+            yield Way(arm.result or name, f"{name}.steps", arm.steps, arm)
+        yield Way("else", "else", self.otherwise, None)
 
 
 class Variant(Definition):
@@ -153,6 +145,10 @@ class Variant(Definition):
 class SplitStep(StepCommon):
     """An A/B/n test: who gets which variant is a hash of customer and experiment, for ever."""
 
+    verb = "split"
+    drawn = "way"
+    idle = True
+
     split: list[Variant] = Field(min_length=2)
     experiment: Name
     runs_for: Duration = Field(default=28 * 86_400_000, ge=14 * 86_400_000, le=28 * 86_400_000)
@@ -167,23 +163,47 @@ class SplitStep(StepCommon):
             raise ValueError(f"the shares of {self.experiment} add up to {total}, not 100")
         return self
 
+    def ways(self) -> Iterator[Way]:
+        for number, variant in enumerate(self.split):
+            yield Way(variant.name, f"split.{number}.steps", variant.steps, variant)
+
+    def results(self) -> Iterator[str]:
+        yield from (variant.name for variant in self.split)
+
 
 class TagStep(StepCommon):
     """Put a tag on the customer."""
+
+    verb = "tag"
+    names_fields = True
 
     tag: str = Field(min_length=1, max_length=60)
     """May name a field: `interest:{event.category}`."""
     lasts: Duration | None = None
 
+    def texts(self) -> Iterator[tuple[str, str]]:
+        yield "tag", self.tag
+
+    def carries(self) -> Iterable[str]:
+        return [self.tag.partition("{")[0]]
+
 
 class UntagStep(StepCommon):
     """Take a tag off; a trailing `*` takes all that begin so."""
 
+    verb = "untag"
+    names_fields = True
+
     untag: str
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        yield "untag", self.untag
 
 
 class ListStep(StepCommon):
     """Put the customer on a list or take it off. Being on a list is no consent."""
+
+    verb = "list"
 
     list_: Name = Field(alias="list")
     action: Literal["subscribe", "unsubscribe"]
@@ -192,25 +212,57 @@ class ListStep(StepCommon):
 class SetStep(StepCommon):
     """Set custom fields (declared in `fields.yaml`) or profile fields."""
 
+    verb = "set"
+    names_fields = True
+
     set: dict[str, Scalar | None]
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        yield from ((f"set.{name}", v) for name, v in self.set.items() if isinstance(v, str))
+
+    def sets(self) -> Mapping[str, str]:
+        return dict.fromkeys(self.set, "")
+
+    def carries(self) -> Iterable[str]:
+        return [name.removeprefix("fields.") for name in self.set]
 
 
 class ScoreStep(StepCommon):
     """Add to a score."""
 
+    verb = "score"
+
     score: Name
     add: float
+
+    def others(self) -> Iterator[NamedDefinition]:
+        yield NamedDefinition("score", "score", self.score)
 
 
 class CouponStep(StepCommon):
     """Issue a coupon of a campaign; the mails after it carry the code. Result: `issued` or `none`
     when the pool is empty or the campaign is over."""
 
+    verb = "coupon"
+    withheld = True
+    idle = True
+    reward = True
+
     coupon: Name
+
+    def results(self) -> Iterator[str]:
+        yield from ("issued", "none")
+
+    def others(self) -> Iterator[NamedDefinition]:
+        yield NamedDefinition("coupon", "campaign", self.coupon)
 
 
 class PointsStep(StepCommon):
     """Give loyalty points."""
+
+    verb = "points"
+    withheld = True
+    reward = True
 
     points: int
 
@@ -218,22 +270,48 @@ class PointsStep(StepCommon):
 class NotifyStep(StepCommon):
     """Tell the shop: a webhook, or a mail to the sales team."""
 
+    verb = "notify"
+    drawn = "notify"
+    withheld = True
+    names_fields = True
+
     notify: str = Field(pattern=r"^(https?://|mailto:).+|^sales$")
     """`https://…` gets a signed POST, `mailto:…` a mail; `sales` is the policy's address."""
     template: Name = "sales-alert"
     message: dict[str, str] = {}
     """Words to go along, by language; may name fields."""
 
+    @property
+    def mail(self) -> str:
+        return self.template
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        yield from ((f"message.{language}", text) for language, text in self.message.items())
+
 
 class CallStep(StepCommon):
     """Begin another workflow for the same subject."""
 
+    verb = "call"
+    drawn = "call"
+
     call: Name
     wait_for_end: bool = False
+
+    def results(self) -> Iterator[str]:
+        yield from ("begun", "ended", "timeout", "none")
+
+    def others(self) -> Iterator[NamedDefinition]:
+        yield NamedDefinition("call", "workflow", self.call)
 
 
 class GoalStep(StepCommon):
     """The run has reached what it was for and ends as converted."""
+
+    verb = "goal"
+    drawn = "goal"
+    idle = True
+    ends = True
 
     goal: str = Field(min_length=1, max_length=60)
 
@@ -241,40 +319,46 @@ class GoalStep(StepCommon):
 class ExitStep(StepCommon):
     """The run ends here."""
 
+    verb = "exit"
+    drawn = "exit"
+    idle = True
+    ends = True
+
     exit: str = Field(min_length=1, max_length=60)
     """Why, in a few words."""
-
-
-_VERBS = ("send", "branch", "split", "tag", "untag", "list", "set", "score", "coupon", "points",
-          "notify", "call", "goal", "exit")  # fmt: skip
 
 
 def verb(value: Any) -> str:
     """Return which kind of step this is, given as data or as a model."""
     if isinstance(value, dict):
-        return next((name for name in _VERBS if name in value or f"{name}_" in value), "wait")
-    return next((name for name in _VERBS if hasattr(value, name) or hasattr(value, f"{name}_")),
-                "wait")  # fmt: skip
+        return next((name for name in VERBS if name in value or f"{name}_" in value), "wait")
+    return str(getattr(value, "verb", "wait"))
 
 
 Step = Annotated[
-    Annotated[SendStep, Tag("send")]
-    | Annotated[BranchStep, Tag("branch")]
-    | Annotated[SplitStep, Tag("split")]
-    | Annotated[TagStep, Tag("tag")]
-    | Annotated[UntagStep, Tag("untag")]
-    | Annotated[ListStep, Tag("list")]
-    | Annotated[SetStep, Tag("set")]
-    | Annotated[ScoreStep, Tag("score")]
-    | Annotated[CouponStep, Tag("coupon")]
-    | Annotated[PointsStep, Tag("points")]
-    | Annotated[NotifyStep, Tag("notify")]
-    | Annotated[CallStep, Tag("call")]
-    | Annotated[GoalStep, Tag("goal")]
-    | Annotated[ExitStep, Tag("exit")]
-    | Annotated[WaitStep, Tag("wait")],
+    Annotated[SendStep, Tag(SendStep.verb)]
+    | Annotated[BranchStep, Tag(BranchStep.verb)]
+    | Annotated[SplitStep, Tag(SplitStep.verb)]
+    | Annotated[TagStep, Tag(TagStep.verb)]
+    | Annotated[UntagStep, Tag(UntagStep.verb)]
+    | Annotated[ListStep, Tag(ListStep.verb)]
+    | Annotated[SetStep, Tag(SetStep.verb)]
+    | Annotated[ScoreStep, Tag(ScoreStep.verb)]
+    | Annotated[CouponStep, Tag(CouponStep.verb)]
+    | Annotated[PointsStep, Tag(PointsStep.verb)]
+    | Annotated[NotifyStep, Tag(NotifyStep.verb)]
+    | Annotated[CallStep, Tag(CallStep.verb)]
+    | Annotated[GoalStep, Tag(GoalStep.verb)]
+    | Annotated[ExitStep, Tag(ExitStep.verb)]
+    | Annotated[WaitStep, Tag(WaitStep.verb)],
     Discriminator(verb),
 ]
+
+STEPS: tuple[type[StepCommon], ...] = tuple(
+    get_args(each)[0] for each in get_args(get_args(Step)[0])
+)
+VERBS = tuple(each.verb for each in STEPS if each is not WaitStep)
+"""What a step names; one that names none only waits."""
 
 
 def walk(steps: Iterable[Step]) -> Iterator[Step]:
@@ -287,10 +371,5 @@ def places(steps: Iterable[Step], path: str = "steps") -> Iterator[tuple[str, St
     for number, step in enumerate(steps):
         place = f"{path}.{number}"
         yield place, step
-        if isinstance(step, BranchStep):
-            for arm, way in enumerate(step.branch):
-                yield from places(way.steps, f"{place}.branch.{arm}.steps")
-            yield from places(step.otherwise, f"{place}.else")
-        elif isinstance(step, SplitStep):
-            for arm, variant in enumerate(step.split):
-                yield from places(variant.steps, f"{place}.split.{arm}.steps")
+        for way in step.ways():
+            yield from places(way.steps, f"{place}.{way.place}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from schemas.definitions.products import Products
+from schemas.definitions.step import Way
 from schemas.definitions.steps import (
     Arm,
     BranchStep,
@@ -12,7 +14,6 @@ from schemas.definitions.steps import (
     ListStep,
     NotifyStep,
     PointsStep,
-    Products,
     ScoreStep,
     SendStep,
     SetStep,
@@ -21,7 +22,6 @@ from schemas.definitions.steps import (
     TagStep,
     Variant,
     WaitStep,
-    verb,
 )
 from streams.messages.conditions import condition, value
 from streams.messages.decisions import Language
@@ -107,12 +107,20 @@ class Said(NamedTuple):
 def step(given: Step, language: Language) -> Said:
     """Return what a step does, without when and without what follows."""
     say = _PHRASES[language]
-    kind = given.kind if isinstance(given, SendStep) else verb(given)
+    kind = given.kind if isinstance(given, SendStep) else given.verb
     return Said(say[kind], _about(given, language), tuple(_more(given, language)))
 
 
-def arm(given: Arm, language: Language) -> str:
-    """Return when this way of a branch is gone."""
+def way(given: Way, language: Language) -> str:
+    """Return when this way is gone, or who goes it."""
+    if isinstance(given.given, Arm):
+        return _arm(given.given, language)
+    if isinstance(given.given, Variant):
+        return _variant(given.given, language)
+    return _PHRASES[language]["else"]
+
+
+def _arm(given: Arm, language: Language) -> str:
     say = _PHRASES[language]
     if given.if_ is not None:
         return condition(given.if_, language)
@@ -120,13 +128,7 @@ def arm(given: Arm, language: Language) -> str:
     return known or say["result"].format(name=given.result)
 
 
-def otherwise(language: Language) -> str:
-    """Return when the last way of a branch is gone."""
-    return _PHRASES[language]["else"]
-
-
-def variant(given: Variant, language: Language) -> str:
-    """Return who gets this variant of a split."""
+def _variant(given: Variant, language: Language) -> str:
     say = _PHRASES[language]
     named = say["variant"].format(name=given.name, share=given.share)
     return say["holdout"].format(variant=named) if given.holdout else named
@@ -163,7 +165,7 @@ def _about(given: Step, language: Language) -> str:
         case NotifyStep():
             about = say["sales"] if given.notify == "sales" else given.notify
         case _:
-            about = str(getattr(given, verb(given)))
+            about = str(getattr(given, given.verb))
     return about
 
 

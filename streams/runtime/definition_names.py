@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import get_args
 
 from agents.rules.validation_errors import ValidationIssue
@@ -14,9 +13,10 @@ from schemas.decisions import REASONS, DecisionKind
 from schemas.definitions import AnyDefinition
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Coupons, Segments
-from schemas.definitions.steps import CallStep, CouponStep, ScoreStep, places
+from schemas.definitions.steps import places
 from schemas.definitions.triggers import OnScore, OnSegment
 from schemas.definitions.workflow import Workflow
+from schemas.suggestions import did_you_mean
 
 DEFINED_BY = {
     "segment": "segments",
@@ -37,8 +37,7 @@ def unknown_names(
     known = _known(definitions)
     for path, kind, name in _named(workflow):
         if name not in known[kind] and DEFINED_BY.get(kind) not in unread:
-            near = get_close_matches(name, known[kind], n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(name, known[kind])
             yield ValidationIssue(path, f"there is no {kind} {name}{hint}")
 
 
@@ -68,13 +67,8 @@ def _named(workflow: Workflow) -> Iterator[tuple[str, str, str]]:
         case OnScore(score=name):
             yield "trigger.score", "score", name
     for path, step in places(workflow.steps):
-        match step:
-            case CouponStep(coupon=name):
-                yield f"{path}.coupon", "campaign", name
-            case ScoreStep(score=name):
-                yield f"{path}.score", "score", name
-            case CallStep(call=name):
-                yield f"{path}.call", "workflow", name
+        for other in step.others():
+            yield f"{path}.{other.place}", other.kind, other.name
     for number, test in enumerate(workflow.tests):
         for position, name in enumerate(test.workflows):
             yield f"tests.{number}.workflows.{position}", "workflow", name

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.definitions.steps import (
-    BranchStep,
-    CouponStep,
-    NotifyStep,
-    SendStep,
-    SplitStep,
-    Step,
-    places,
-    walk,
-)
+from schemas.definitions.steps import CouponStep, NotifyStep, SendStep, Step, places, walk
 from schemas.definitions.workflow import Workflow
 from streams.runtime.definition_files import FileFinding, Reading, parts
 
@@ -87,18 +78,14 @@ def _unwritten(workflow: Workflow, mails: Mails) -> Iterator[tuple[str, str]]:
     """Yield the mails that aren't there, or not in each language."""
     told: set[str] = set()
     for path, step in places(workflow.steps):
-        match step:
-            case SendStep(send=name):
-                place = f"{path}.send"
-            case NotifyStep(template=name):
-                place = f"{path}.notify"
-            case _:
-                continue
+        name = step.mail
+        if not name or name in told:
+            continue
         missing = [each for each in mails.languages if each not in mails.written.get(name, {})]
-        if missing and name not in told:
+        if missing:
             told.add(name)
             files = " and no ".join(f"{name}.{each}.j2" for each in missing)
-            yield place, f"there is no {files}"
+            yield f"{path}.{step.verb}", f"there is no {files}"
 
 
 def _hidden_coupons(workflow: Workflow, mails: Mails) -> Iterator[tuple[str, str]]:
@@ -117,18 +104,8 @@ def _with_later(
     for number, step in enumerate(steps):
         later = [*walk(steps[number + 1 :]), *after]
         yield step, later
-        for way in _ways(step):
-            yield from _with_later(way, later)
-
-
-def _ways(step: Step) -> Iterable[Sequence[Step]]:
-    match step:
-        case BranchStep():
-            return [*(arm.steps for arm in step.branch), step.otherwise]
-        case SplitStep():
-            return [variant.steps for variant in step.split]
-        case _:
-            return ()
+        for way in step.ways():
+            yield from _with_later(way.steps, later)
 
 
 def _shows_coupon(step: Step, mails: Mails) -> bool:

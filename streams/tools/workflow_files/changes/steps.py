@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-from schemas.definitions.steps import BranchStep, SplitStep, Step
+from schemas.definitions.steps import Step
 from schemas.definitions.workflow import Workflow
 from streams.messages import steps as step_words
 from streams.messages import triggers
@@ -77,8 +77,7 @@ def altered_step(old: Step, new: Step, language: Language) -> Iterator[Alteratio
             yield Alteration("changed", old.id, key, say(before), say(after))
     ways = _ways(old, language), _ways(new, language)
     if ways[0] != ways[1]:
-        path = "branch" if isinstance(old, BranchStep) else "split"
-        yield Alteration("changed", old.id, path, *("; ".join(each) for each in ways))
+        yield Alteration("changed", old.id, old.verb, *("; ".join(each) for each in ways))
     without = {*worded, "branch", "otherwise", "split"}
     yield from altered(old, new, language, step=old.id, without=without)
 
@@ -129,11 +128,7 @@ def _places(
 
 
 def _inside(step: Step, language: Language) -> Iterator[tuple[str, Sequence[Step]]]:
-    if isinstance(step, BranchStep):
-        yield from ((step_words.arm(arm, language), arm.steps) for arm in step.branch)
-        yield step_words.otherwise(language), step.otherwise
-    elif isinstance(step, SplitStep):
-        yield from ((step_words.variant(each, language), each.steps) for each in step.split)
+    yield from ((step_words.way(way, language), way.steps) for way in step.ways())
 
 
 def _ways(step: Step, language: Language) -> list[str]:

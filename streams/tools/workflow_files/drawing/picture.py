@@ -4,28 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from schemas.definitions.steps import (
-    BranchStep,
-    CallStep,
-    ExitStep,
-    GoalStep,
-    NotifyStep,
-    SendStep,
-    SplitStep,
-    Step,
-    WaitStep,
-)
+from schemas.definitions.step import Drawn
+from schemas.definitions.steps import Step, WaitStep
 from schemas.definitions.workflow import Workflow
 from streams.messages import steps as step_words
 from streams.messages import triggers
 from streams.messages.decisions import Language
 from streams.messages.waits import waits
 
-Kind = Literal["begins", "ends", "done", "informative", "promotional", "transactional", "wait",
-               "way", "act", "notify", "call", "goal", "exit"]  # fmt: skip
-"""How a box looks. way: a branch or a split. act: changes the customer."""
+Kind = Literal[Drawn, "begins", "ends", "done"]
+"""How a box looks."""
 
 _PHRASES: Mapping[Language, Mapping[str, str]] = {
     "en": {
@@ -142,7 +132,7 @@ def _box(step: Step, language: Language) -> Box:
     said = step_words.step(step, language)
     waits_first = step.wait and not isinstance(step, WaitStep)
     return Box(
-        kind=_kind(step),
+        kind=step.drawn_as(),
         label=said.kind,
         title=said.about,
         lines=said.more,
@@ -153,27 +143,8 @@ def _box(step: Step, language: Language) -> Box:
 
 
 def _ways(step: Step, language: Language) -> Iterator[DrawnBranch]:
-    if isinstance(step, BranchStep):
-        for arm in step.branch:
-            yield DrawnBranch(step_words.arm(arm, language), _boxes(arm.steps, language))
-        yield DrawnBranch(step_words.otherwise(language), _boxes(step.otherwise, language))
-    elif isinstance(step, SplitStep):
-        for variant in step.split:
-            yield DrawnBranch(
-                step_words.variant(variant, language), _boxes(variant.steps, language)
-            )
-
-
-def _kind(step: Step) -> Kind:
-    if isinstance(step, SendStep):
-        return step.kind
-    return _KINDS.get(type(step), "act")
-
-
-_KINDS: Mapping[type[Any], Kind] = {
-    BranchStep: "way", SplitStep: "way", WaitStep: "wait", NotifyStep: "notify",
-    CallStep: "call", GoalStep: "goal", ExitStep: "exit",
-}  # fmt: skip
+    for way in step.ways():
+        yield DrawnBranch(step_words.way(way, language), _boxes(way.steps, language))
 
 
 def _told(boxes: Sequence[Box]) -> Iterator[str]:
