@@ -36,9 +36,11 @@ def exposed() -> set[str]:
     names = {"up"}
     processes = of_processes([WorkerProcess("1", None, "", 0)], [True]) + "\n"
     text = generate_latest(Metrics().registry).decode() + processes
-    for family in text_string_to_metric_families(text):
+    known = [(family.name, family.type) for family in text_string_to_metric_families(text)]
+    known += [(each.name, each.kind) for each in Metrics().shown]  # some only of a worker that runs
+    for name, kind in known:
         suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
-        names |= {family.name + suffix for suffix in suffixes.get(family.type, ("",))}
+        names |= {name + suffix for suffix in suffixes.get(kind, ("",))}
     return names
 
 
