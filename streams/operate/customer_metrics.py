@@ -400,6 +400,19 @@ class CustomerMetrics:
                 ).line(legend="records")
             ],
         )
+        self.data_free = make.reading(
+            "data_free_bytes",
+            "Free space where this worker keeps its data; 0 when it can't be asked.",
+            kind="gauge",
+            shown=[
+                Panel(
+                    "Workers",
+                    "Disk free",
+                    "Room for the state, the embedded log and what came back. A worker that can't "
+                    "write opens its partitions again and again.",
+                ).line("instance", how="min")
+            ],
+        )
 
     def _define_background(self, make: Instruments) -> None:
         self.background_failures = make.reading(

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterable
+from functools import partial
+from pathlib import Path
+from shutil import disk_usage
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
@@ -119,6 +122,10 @@ class Metrics(CustomerMetrics):
         """Read the number of customers who are held back whenever somebody scrapes."""
         self.customers_held_back.set_function(held_back)
 
+    def watch_disk(self, directory: Path) -> None:
+        """Show how much room is left where the worker keeps its data."""
+        self.data_free.of_one(partial(_free_bytes, directory))
+
     def watch_forgotten(self, forgotten: Callable[[], int]) -> None:
         """Show how many visitors were removed."""
         self.visitors_forgotten.of_one(forgotten)
@@ -161,6 +168,13 @@ class Metrics(CustomerMetrics):
             self.decisions.labels(*reason).inc(count)
         for step, count in steps.items():
             self.workflow_transitions.labels(*step).inc(count)
+
+
+def _free_bytes(directory: Path) -> float:
+    try:
+        return float(disk_usage(directory).free)
+    except OSError:
+        return 0.0  # what is shown must not depend on what it is about
 
 
 def _among(value: str, known: Container[str], otherwise: str) -> str:

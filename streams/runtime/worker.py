@@ -105,6 +105,7 @@ class Worker:
         self._shares_public_port = shares_public_port
         self.clock = clock or SystemClock()
         self.metrics = Metrics()
+        self.metrics.watch_disk(settings.data_dir)
         self.log: Log = log_from(settings, self.clock)
         self.gate = PartitionManager()
         self.memory = CacheMemory(settings.cache_mb << 20)

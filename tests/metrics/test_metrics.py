@@ -2,6 +2,8 @@
 
 import re
 from dataclasses import fields
+from pathlib import Path
+from shutil import disk_usage
 
 import pytest
 from prometheus_client import generate_latest
@@ -219,6 +221,16 @@ def test_what_is_set_aside_is_counted_from_zero() -> None:
     assert value(metrics, "ritorno_set_aside_total", what="timer") == 1
     metrics.watch_held_back(lambda: 3)
     assert value(metrics, "ritorno_customers_held_back") == 3
+
+
+def test_the_room_that_is_left_is_read_when_somebody_asks(tmp_path: Path) -> None:
+    metrics = Metrics()
+    metrics.watch_disk(tmp_path)
+    assert value(metrics, "ritorno_data_free_bytes") == pytest.approx(
+        disk_usage(tmp_path).free, rel=0.05
+    )
+    metrics.watch_disk(tmp_path / "gone")
+    assert value(metrics, "ritorno_data_free_bytes") == 0
 
 
 def test_what_the_gate_has_mended_is_read_when_somebody_asks() -> None:
