@@ -21,6 +21,7 @@ from schemas.definitions import DEFINITION, canonical
 from schemas.stored import NEVER, Progress
 from streams.runtime.yaml_text import read_yaml
 from tests.agents.world import DAY, HOUR, MINUTE, SHIPPED, World
+from tests.states.audit import audited
 
 OTHERS = """
 id: called
@@ -240,7 +241,8 @@ def decisions(world: World) -> list[Decision]:
 @settings(max_examples=300)
 @given(st.tuples(workflows(), workflows()), happened)
 def test_whatever_a_workflow_says(versions: tuple[bytes, bytes], history: History) -> None:
-    world = play(versions, history)
+    with audited():
+        world = play(versions, history)
     assert world.aside == []
     _no_run_is_stuck(world)
     _no_step_twice(world)
