@@ -7,7 +7,7 @@ Consumption in a group belongs to the Faust transports in `streams/runtime/trans
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -60,6 +60,15 @@ class OffsetRange:
     end: int
 
 
+class GroupMember(NamedTuple):
+    """A member of a consumer group."""
+
+    published: bytes
+    """What it has put into its metadata for others to see."""
+    partitions: Mapping[str, frozenset[int]]
+    """Those that it has, by topic."""
+
+
 @runtime_checkable
 class Log(Protocol):
     """A partitioned, ordered, durable log."""
@@ -105,22 +114,58 @@ class Log(Protocol):
         Ends when `stop` is reached, also when compaction has left holes before it.
         """
 
-
-class GroupMember(NamedTuple):
-    """A member of a consumer group."""
-
-    published: bytes
-    """What it has put into its metadata for others to see."""
-    partitions: Mapping[str, frozenset[int]]
-    """Those that it has, by topic."""
-
-
-@runtime_checkable
-class Grouped(Protocol):
-    """A log whose consumers are members of a group."""
-
-    async def members(self, group: str) -> list[GroupMember]:
-        """Return the group as the broker has it, empty while it is being formed.
-
-        Raises LogError.
+    async def members(self, group: str) -> list[GroupMember] | None:
+        """Return a group as the broker has it, empty while it is being formed; None of a log that
+        only one process consumes. Raises LogError.
         """
+
+
+OnProgress = Callable[[int, int], None]
+"""Called now and then with what is done and what there is in all; of a topic in offsets."""
+
+
+def no_progress(_done: int, _total: int) -> None:
+    """Nobody wants to know."""
+
+
+async def scan(
+    log: Log,
+    topic: str,
+    partitions: Collection[int] | None = None,
+    *,
+    start: int | None = None,
+    stop: int | None = None,
+    since: int | None = None,
+    on_progress: OnProgress = no_progress,
+) -> AsyncIterator[Record]:
+    """Yield what a topic holds now, partition by partition, outside any group.
+
+    `partitions`: those alone. Of each [start, stop), from what is kept up to the end where they are
+    not given, and from what was appended at `since` (ms) on. `on_progress` is called after each
+    chunk, with where it ends among the offsets to be read. Raises LogError.
+    """
+    if partitions is not None and start is not None and stop is not None:
+        spans = dict.fromkeys(partitions, OffsetRange(start, stop))
+    else:
+        kept = await log.offsets(topic)
+        spans = {}
+        for number in kept if partitions is None else partitions:
+            first = kept[number].start if start is None else start
+            if since is not None:
+                first = max(first, await log.offset_at(topic, number, since))
+            spans[number] = OffsetRange(first, kept[number].end if stop is None else stop)
+    total, before = sum(max(0, span.end - span.start) for span in spans.values()), 0
+    for number, span in sorted(spans.items()):
+        if span.start >= span.end:
+            continue
+        async for chunk in log.read(topic, number, span.start, span.end):
+            for record in chunk:
+                yield record
+            if chunk:
+                on_progress(before + chunk[-1].offset + 1 - span.start, total)
+        before += span.end - span.start
+
+
+def within(on_progress: OnProgress, before: int, total: int) -> OnProgress:
+    """Return what is told of a part of `total` that begins behind `before`."""
+    return lambda done, _: on_progress(before + done, total)

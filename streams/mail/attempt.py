@@ -15,7 +15,6 @@ from agents.mail.addresses import InvalidAddress
 from agents.mail.message import webhook
 from agents.mail.message.compose import Compose, ComposedMail
 from agents.mail.message.render import RenderError
-from agents.mail.metrics import MailerMetrics
 from agents.mail.queue.mail_queue import Queue
 from agents.mail.queue.queue_changes import Ended, QueueChanges
 from agents.mail.queue.queued_mail import QueuedMail, read_command, read_notify
@@ -28,6 +27,7 @@ from streams.mail.relay_dispatcher import Permit, RelayDispatcher
 from streams.mail.smtp import RelayDown, SmtpPool
 from streams.mail.smtp_transaction import CLOSING, Connection
 from streams.mail.webhooks import Webhooks
+from streams.operate.mail_metrics import MailMetrics
 
 _log = get_logger(__name__)
 
@@ -44,7 +44,7 @@ class Attempts:
         relays: RelayDispatcher[SmtpPool],
         compose: Compose,
         clock: Clock,
-        metrics: MailerMetrics,
+        metrics: MailMetrics,
     ) -> None:
         """`check` raises Fenced when this process may have lost the partition."""
         self._queue = queue

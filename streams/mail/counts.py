@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import cast, get_args
 
-from agents.mail.metrics import MailerMetrics, Outcome, Request, WebhookResult
+from agents.mail.metrics import Outcome, Request
 from agents.mail.queue.lifecycle import EXPIRED
 from agents.mail.queue.queue_changes import Note
+from streams.operate.mail_metrics import MailMetrics, WebhookResult
 
 OUTCOMES: frozenset[str] = frozenset(get_args(Outcome))
 
 
-def count(metrics: MailerMetrics, note: Note, now: int) -> None:
+def count(metrics: MailMetrics, note: Note, now: int) -> None:
     """Count one of them; `now` is in ms since the epoch."""
     if note.what not in OUTCOMES:
         if note.mail_class != "notify":

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from agents.mail.metrics import MailerMetrics
 from agents.mail.queue.defects import FailedAt
 from agents.mail.queue.mail_queue import Queue
 from agents.mail.queue.message_groups import Lane
@@ -24,6 +23,7 @@ from streams.mail.outbox import Committer, NotWrittenError
 from streams.mail.relay_dispatcher import Permit, RelayDispatcher, W
 from streams.mail.smtp import SmtpPool
 from streams.mail.webhooks import Webhooks
+from streams.operate.mail_metrics import MailMetrics
 from streams.runtime.defects import is_surroundings
 from streams.runtime.transports.batch import Fenced
 from streams.runtime.waiting import first
@@ -46,7 +46,7 @@ class Delivery:
         relays: RelayDispatcher[SmtpPool],
         webhooks: RelayDispatcher[Webhooks],
         clock: Clock,
-        metrics: MailerMetrics,
+        metrics: MailMetrics,
     ) -> None:
         self._partition = partition
         self._queue = queue

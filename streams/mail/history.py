@@ -10,7 +10,7 @@ Works while workers run: it reads, and asks nobody.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from agents.mail.message.message_ids import local_part
@@ -21,13 +21,10 @@ from schemas.records import Record
 from schemas.stored import is_newer
 from schemas.validation import Unreadable
 from schemas.wire import parse_record
-from streams.log import Log
+from streams.log import Log, OnProgress, no_progress, scan
 from streams.operate.lookup import CLOCK_SKEW_MS, parsed_command
 from streams.partitioner import partition_of
 from streams.topology import CUSTOMER_EVENTS, MAILER_CHANGELOG, SEND_COMMANDS
-
-Progress = Callable[[int, int], None]
-"""Called with the records read so far and those to be read in all."""
 
 Command = SendCommand | NotifyCommand
 
@@ -76,7 +73,7 @@ class Life:
 
 
 async def find_life(
-    log: Log, wanted: str, *, customer: str = "", on_progress: Progress = lambda _done, _all: None
+    log: Log, wanted: str, *, customer: str = "", on_progress: OnProgress = no_progress
 ) -> Life | None:
     """Return the life of a command's id or a Message-ID, None when no trace is left of it.
 
@@ -101,7 +98,7 @@ async def find_life(
 class _PartitionScan:
     """Reads partitions from end to end."""
 
-    def __init__(self, log: Log, on_progress: Progress) -> None:
+    def __init__(self, log: Log, on_progress: OnProgress) -> None:
         self.log = log
         self._on_progress = on_progress
 
@@ -109,24 +106,14 @@ class _PartitionScan:
         self, topic: str, customer: str, *, since: int | None = None
     ) -> AsyncIterator[Record]:
         """Yield the records of a topic; of one partition when the customer is known."""
-        spans = await self.log.offsets(topic)
+        partitions = None
         if customer:
-            number = partition_of(customer.encode(), len(spans))
-            spans = {number: spans[number]}
-        starts = {
-            number: span.start
-            if since is None
-            else await self.log.offset_at(topic, number, since - CLOCK_SKEW_MS)
-            for number, span in spans.items()
-        }
-        total = sum(span.end - starts[number] for number, span in spans.items())
-        done = 0
-        for number, span in sorted(spans.items()):
-            async for chunk in self.log.read(topic, number, starts[number], span.end):
-                for record in chunk:
-                    yield record
-                done += len(chunk)
-                self._on_progress(done, total)
+            partitions = [partition_of(customer.encode(), await self.log.partitions(topic))]
+        begin = None if since is None else since - CLOCK_SKEW_MS
+        async for record in scan(
+            self.log, topic, partitions, since=begin, on_progress=self._on_progress
+        ):
+            yield record
 
 
 async def _command_of(

@@ -19,11 +19,11 @@ from schemas.commands import Control
 from schemas.records import OutRecord
 from schemas.signing import RecordSigner
 from schemas.stored import OWN_PREFIX
-from streams.log import Log
+from streams.log import Log, OnProgress, no_progress
 from streams.logging import get_logger
 from streams.runtime.control_numbers import reserve
 from streams.runtime.state.memory import MemoryStore
-from streams.runtime.state.recovery import fold
+from streams.runtime.state.recovery import recovered_stores
 from streams.topology import MAILER_CHANGELOG, SEND_COMMANDS, WORKFLOWS
 
 _log = get_logger(__name__)
@@ -82,20 +82,10 @@ def _read(key: bytes, stored: bytes, unpack: Callable[[bytes], Kept]) -> Kept | 
         return None
 
 
-async def overview(
-    log: Log, on_progress: Callable[[int, int], None] = lambda _done, _all: None
-) -> Overview:
+async def overview(log: Log, on_progress: OnProgress = no_progress) -> Overview:
     """Read the changelogs of all partitions. Raises LogError."""
-    found, done = Overview(), 0
-    spans = await log.offsets(MAILER_CHANGELOG)
-    total = sum(span.end - span.start for span in spans.values())
-    for partition, span in sorted(spans.items()):
-        store = MemoryStore()
-        async for chunk in log.read(MAILER_CHANGELOG, partition, span.start, span.end):
-            if chunk:
-                fold(chunk, store, set())
-                done += len(chunk)
-                on_progress(done, total)
+    found = Overview()
+    async for _, store in recovered_stores(log, MAILER_CHANGELOG, on_progress):
         found.add(store)
     return found
 

@@ -27,7 +27,7 @@ from functools import partial
 from typing import get_args
 
 from agents.mail.message.compose import Compose
-from agents.mail.metrics import HoldReason, MailerMetrics
+from agents.mail.metrics import HoldReason
 from agents.mail.providers import Providers
 from agents.mail.queue.defects import Defects, FailedAt
 from agents.mail.queue.mail_queue import Queue
@@ -50,6 +50,7 @@ from streams.mail.partition import MailPartition
 from streams.mail.relay_dispatcher import RelayDispatcher
 from streams.mail.smtp import SmtpPool
 from streams.mail.webhooks import Webhooks
+from streams.operate.mail_metrics import MailMetrics
 from streams.partitioner import partition_of
 from streams.runtime.background import kept_up
 from streams.runtime.backoff import Backoff
@@ -97,7 +98,7 @@ class MailerRuntime:
         message_id: Callable[[str], str],
         suppress: Callable[[Sequence[SuppressCommand]], Awaitable[None]],
         clock: Clock,
-        metrics: MailerMetrics,
+        metrics: MailMetrics,
         providers: Providers | None = None,
         mail_hosts: MailHosts | None = None,
         reputation: Reputation | None = None,
@@ -288,7 +289,7 @@ class MailerRuntime:
 
     async def _progress(self, changelog: Changelog, term: int) -> Progress:
         if self._signer is None:
-            known = read_progress(changelog, changelog.topic, changelog.partition)
+            known = read_progress(changelog.store, changelog.topic, changelog.partition)
             return known or Progress()
         accepts = self._accept_unsigned
         return await decide(

@@ -17,7 +17,6 @@ from contextlib import asynccontextmanager
 
 from aiosmtplib import SMTPException, SMTPResponseException
 
-from agents.mail.metrics import MailerMetrics
 from agents.mail.providers import OTHER
 from agents.mail.queue.concurrency import Traffic
 from agents.mail.queue.retry import Breaker
@@ -26,6 +25,7 @@ from streams.clock import Clock
 from streams.logging import get_logger
 from streams.mail.relay import Relay
 from streams.mail.smtp_transaction import Connection, Opening, SmtpLimits
+from streams.operate.mail_metrics import MailMetrics
 from streams.runtime.background import watched
 
 _log = get_logger(__name__)
@@ -56,7 +56,7 @@ class SmtpPool:
         relay: Relay,
         *,
         clock: Clock,
-        metrics: MailerMetrics,
+        metrics: MailMetrics,
         limits: SmtpLimits | None = None,
     ) -> None:
         self.relay = relay

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
 
 from agents.mail.message.compose import Compose, ComposedMail
 from agents.mail.suppression import AddressHashes, Suppressed, Suppressions
@@ -17,28 +16,17 @@ from schemas.commands import SendCommand, SuppressCommand
 from schemas.suppressions import (
     AUDIT,
     Suppression,
-    SuppressionReason,
-    SuppressionScope,
     read_suppression,
     to_suppression_record,
 )
-from streams.log import Log, LogError
+from streams.log import Log, LogError, scan
 from streams.logging import get_logger
+from streams.operate.return_metrics import ReturnCounters
 from streams.runtime.background import kept_up
 
 POLL_SECONDS = 1.0
 
 _log = get_logger(__name__)
-
-
-class SuppressionMetrics(Protocol):
-    """What is counted; `streams/operate/return_metrics.py` implements it."""
-
-    def suppressed(self, scope: SuppressionScope, reason: SuppressionReason) -> None:
-        """An address was suppressed."""
-
-    def addresses(self, count: int) -> None:
-        """How many addresses are suppressed now."""
 
 
 class SuppressionList:
@@ -48,7 +36,7 @@ class SuppressionList:
         self,
         log: Log,
         hashes: AddressHashes,
-        metrics: SuppressionMetrics,
+        metrics: ReturnCounters,
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -84,9 +72,10 @@ class SuppressionList:
             start = max(self._end, span.start)
             if start >= span.end:
                 return
-            async for chunk in self._log.read(topics.SUPPRESSIONS, 0, start, span.end):
-                for record in chunk:
-                    self._take(record.key, record.value)
+            async for record in scan(
+                self._log, topics.SUPPRESSIONS, [0], start=start, stop=span.end
+            ):
+                self._take(record.key, record.value)
             self._end = span.end
         self._metrics.addresses(len(self._list))
 

@@ -7,7 +7,6 @@ in their changelog, since the list knows no customers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from agents.digests import derived_id
@@ -26,14 +25,12 @@ from schemas.suppressions import (
     to_suppression_record,
 )
 from schemas.wire import to_record
-from streams.log import Log
+from streams.log import Log, OnProgress, no_progress, scan
 from streams.partitioner import partition_of
 from streams.runtime.skipped_records import SkippedRecords
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SUPPRESSIONS
 
 SOURCE = "/ritorno/suppressions"
-
-OnProgress = Callable[[int, int], None]
 
 
 class Listed(NamedTuple):
@@ -56,18 +53,16 @@ class Author(NamedTuple):
 async def read_list(log: Log) -> Listed:
     """Read the whole topic. Raises LogError."""
     listed = Listed({}, [])
-    span = (await log.offsets(SUPPRESSIONS))[0]
-    async for chunk in log.read(SUPPRESSIONS, 0, span.start, span.end):
-        for record in chunk:
-            key = (record.key or b"").decode("ascii", "replace")
-            suppression = read_suppression(record.value)
-            if suppression is None:
-                continue  # the workers' logs say so
-            if key.startswith(AUDIT):
-                listed.audit.append((key.removeprefix(AUDIT).partition(".")[2], suppression))
-            else:
-                listed.latest.pop(key, None)
-                listed.latest[key] = suppression
+    async for record in scan(log, SUPPRESSIONS):
+        key = (record.key or b"").decode("ascii", "replace")
+        suppression = read_suppression(record.value)
+        if suppression is None:
+            continue  # the workers' logs say so
+        if key.startswith(AUDIT):
+            listed.audit.append((key.removeprefix(AUDIT).partition(".")[2], suppression))
+        else:
+            listed.latest.pop(key, None)
+            listed.latest[key] = suppression
     return listed
 
 
@@ -99,7 +94,7 @@ async def release(
     address: str,
     author: Author,
     signer: RecordSigner,
-    on_progress: OnProgress = lambda _done, _all: None,
+    on_progress: OnProgress = no_progress,
 ) -> Released:
     """Take an address off the list, and let its customers' actors know. Raises LogError.
 
@@ -130,20 +125,14 @@ async def _write(log: Log, changes: dict[str, Suppression]) -> None:
 
 async def _suppressed_customers(log: Log, address: str, on_progress: OnProgress) -> list[str]:
     """Return the customers with this address whose actors mail them no more."""
-    spans = await log.offsets(CUSTOMERS_CHANGELOG)
-    total, done = sum(span.end - span.start for span in spans.values()), 0
+    latest: dict[bytes, int] = {}
     found: dict[bytes, int] = {}
     skipped = SkippedRecords("a customer's record")
-    for partition, span in spans.items():
-        latest: dict[bytes, int] = {}
-        async for chunk in log.read(CUSTOMERS_CHANGELOG, partition, span.start, span.end):
-            for record in chunk:
-                try:
-                    _follow(record.key or b"", record.value, normal(address), latest, found)
-                except (UnreadableRecord, UnicodeDecodeError, Damaged) as error:
-                    skipped.note(record, error)
-            done += len(chunk)
-            on_progress(done, total)
+    async for record in scan(log, CUSTOMERS_CHANGELOG, on_progress=on_progress):
+        try:
+            _follow(record.key or b"", record.value, normal(address), latest, found)
+        except (UnreadableRecord, UnicodeDecodeError, Damaged) as error:
+            skipped.note(record, error)
     skipped.tell()
     return sorted(key.decode() for key in found)
 

@@ -33,7 +33,7 @@ from schemas.records import OutRecord
 from schemas.signing import RecordSigner
 from schemas.validation import Unreadable
 from schemas.wire import parse_published, to_record
-from streams.log import Log
+from streams.log import Log, scan
 from streams.operate.dead_letter_resend import NotResent, as_of_now
 from streams.partitioner import partition_of
 from streams.runtime.skipped_records import SkippedRecords
@@ -153,11 +153,9 @@ async def _destination(log: Log, letter: DeadLetter) -> tuple[int, OutRecord]:
 
 async def _read(log: Log) -> AsyncIterator[DeadLetter | Resolution]:
     skipped = SkippedRecords("a dead letter")
-    for partition, span in sorted((await log.offsets(DEAD_LETTERS)).items()):
-        async for chunk in log.read(DEAD_LETTERS, partition, span.start, span.end):
-            for record in chunk:
-                try:
-                    yield read_letter(record)
-                except ValueError as error:
-                    skipped.note(record, error)
+    async for record in scan(log, DEAD_LETTERS):
+        try:
+            yield read_letter(record)
+        except ValueError as error:
+            skipped.note(record, error)
     skipped.tell()

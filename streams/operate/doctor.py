@@ -19,7 +19,7 @@ from schemas.instant import to_rfc3339
 from schemas.reference import shown
 from schemas.stored import FutureFormat
 from streams.clock import Clock
-from streams.log import Log, LogError, TopicDescription, TopicSpec
+from streams.log import Log, LogError, TopicDescription, TopicSpec, scan
 from streams.operate.check import Check, CheckStatus, aligned
 from streams.operate.kept_records import ask_workers, check_kept
 from streams.operate.lookup import latest_progress
@@ -208,8 +208,8 @@ async def check_clock(log: Log, clock: Clock) -> Check:
     offset = await log.append(CUSTOMER_EVENTS, 0, [TICK])
     after = clock.now()
     stamp = before
-    async for chunk in log.read(CUSTOMER_EVENTS, 0, offset, offset + 1):
-        stamp = chunk[0].timestamp
+    async for record in scan(log, CUSTOMER_EVENTS, [0], start=offset, stop=offset + 1):
+        stamp = record.timestamp
     skew = min(stamp - before, 0) + max(stamp - after, 0)
     if abs(skew) > SKEW_MS:
         side = "ahead of" if skew > 0 else "behind"

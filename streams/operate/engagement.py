@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,26 +9,18 @@ from pydantic_core import from_json
 
 from agents.insights.engagement_statistics import Reception
 from schemas.tracking import Hit
-from streams.log import Log
+from streams.log import Log, OnProgress, scan
 from streams.operate.timeline import decision_of
 from streams.topology import FACTS
 
 _HIT = Hit.model_fields["fact"].default
 
 
-async def read_reception(
-    log: Log, *, since: int, on_progress: Callable[[int, int], None]
-) -> Reception:
+async def read_reception(log: Log, *, since: int, on_progress: OnProgress) -> Reception:
     """Sum up what was decided and noted from `since` on (ms). Raises LogError."""
-    reception, done = Reception(), 0
-    spans = await log.offsets(FACTS)
-    total = sum(span.end - span.start for span in spans.values())
-    for partition, span in sorted(spans.items()):
-        async for chunk in log.read(FACTS, partition, span.start, span.end):
-            for record in chunk:
-                _take(reception, record.value, since)
-            done += len(chunk)
-            on_progress(done, total)
+    reception = Reception()
+    async for record in scan(log, FACTS, on_progress=on_progress):
+        _take(reception, record.value, since)
     return reception
 
 

@@ -21,7 +21,7 @@ from schemas.stored import (
     is_readable_progress,
 )
 from streams.http.internal.client import Lookups, NoAnswer
-from streams.log import Log
+from streams.log import Log, scan
 from streams.operate.check import Check, CheckStatus
 from streams.runtime.state.own import check_own
 from streams.runtime.transports.assigned_partition import Standing
@@ -120,23 +120,21 @@ async def _damage(log: Log, place: str) -> list[str]:
     newer release, of whomever it is."""
     topic, _, number = place.rpartition("/")
     partition = int(number)
-    span = (await log.offsets(topic))[partition]
     own: dict[bytes, Record] = {}
     progress = readable = 0
-    async for chunk in log.read(topic, partition, span.start, span.end):
-        for record in chunk:
-            key, value = record.key or b"", record.value
-            if value is None:
-                own.pop(key, None)
-                continue
-            check_format(value)
-            if not key.startswith(OWN_PREFIX) or key.startswith(_LARGE):
-                continue
-            if key == PROGRESS_KEY:
-                progress += 1
-                readable += is_readable_progress(value)
-            elif key not in own or not is_newer(own[key].value or b"", value):
-                own[key] = record
+    async for record in scan(log, topic, [partition]):
+        key, value = record.key or b"", record.value
+        if value is None:
+            own.pop(key, None)
+            continue
+        check_format(value)
+        if not key.startswith(OWN_PREFIX) or key.startswith(_LARGE):
+            continue
+        if key == PROGRESS_KEY:
+            progress += 1
+            readable += is_readable_progress(value)
+        elif key not in own or not is_newer(own[key].value or b"", value):
+            own[key] = record
     found = []
     if progress and not readable:
         found.append("The progress can't be read, and no older one is left")

@@ -26,7 +26,7 @@ from schemas.stored import (
 )
 from schemas.validation import Unreadable
 from streams.http.internal.client import Lookups, NoAnswer
-from streams.log import Log
+from streams.log import Log, OnProgress, no_progress, scan
 from streams.partitioner import partition_of
 from streams.topology import CUSTOMERS_CHANGELOG, SEND_COMMANDS
 
@@ -41,14 +41,13 @@ TAIL = 2_000
 """Changelog records searched first for the progress, which is the last one of each batch."""
 
 
-OnProgress = Callable[[int, int], None]
 """Called with the records read so far and those to read in all."""
 
 
 async def latest_states(
     log: Log,
     id_: str,
-    on_progress: OnProgress = lambda _done, _all: None,
+    on_progress: OnProgress = no_progress,
     *,
     lookups: Lookups | None = None,
     told: Callable[[str], None] = lambda _: None,
@@ -68,15 +67,11 @@ async def latest_states(
         except NoAnswer as error:
             told(f"{error}; reading the changelog instead")
     partition = partition_of(id_.encode(), await log.partitions(CUSTOMERS_CHANGELOG))
-    span = (await log.offsets(CUSTOMERS_CHANGELOG))[partition]
     latest: dict[str, bytes | None] = dict.fromkeys(references)
-    async for chunk in log.read(CUSTOMERS_CHANGELOG, partition, span.start, span.end):
-        for record in chunk:
-            name = keys.get(record.key or b"")
-            if name is not None and _wins(record.value, latest[name]):
-                latest[name] = record.value
-        if chunk:
-            on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
+    async for record in scan(log, CUSTOMERS_CHANGELOG, [partition], on_progress=on_progress):
+        name = keys.get(record.key or b"")
+        if name is not None and _wins(record.value, latest[name]):
+            latest[name] = record.value
     return {name: state for name, state in latest.items() if state is not None}
 
 
@@ -101,10 +96,9 @@ async def latest_progress(
     while start > span.start:
         stop, start = start, max(span.start, span.end - tail)
         latest: bytes | None = None
-        async for chunk in log.read(changelog, partition, start, stop):
-            for record in chunk:
-                if record.key == PROGRESS_KEY and _is_progress(record.value):
-                    latest = record.value
+        async for record in scan(log, changelog, [partition], start=start, stop=stop):
+            if record.key == PROGRESS_KEY and _is_progress(record.value):
+                latest = record.value
         if latest is not None:
             return unpack_progress(latest)
         tail *= 8
@@ -123,12 +117,11 @@ async def find_command(
     start = await log.offset_at(SEND_COMMANDS, partition, decided - CLOCK_SKEW_MS)
     end = (await log.offsets(SEND_COMMANDS))[partition].end
     stop = min(end, start + MOST_COMMANDS)
-    async for chunk in log.read(SEND_COMMANDS, partition, start, stop):
-        for record in chunk:
-            if record.key == key:
-                command = parsed_command(record)
-                if isinstance(command, SendCommand) and command.id == command_id:
-                    return command
+    async for record in scan(log, SEND_COMMANDS, [partition], start=start, stop=stop):
+        if record.key == key:
+            command = parsed_command(record)
+            if isinstance(command, SendCommand) and command.id == command_id:
+                return command
     return None
 
 

@@ -1,13 +1,13 @@
-"""What the mailer says of itself; implements `agents.mail.metrics.MailerMetrics`."""
+"""What the mailer says of itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import get_args
+from typing import Literal, get_args
 
 from prometheus_client import Counter, Histogram
 
-from agents.mail.metrics import HoldReason, Outcome, Request, WebhookResult
+from agents.mail.metrics import HoldReason, Outcome, Request
 from schemas.commands import DeliveryClass, MailClass
 from streams.operate.instruments import Instruments, begin_at_zero
 from streams.operate.panels import EVER, Panel
@@ -39,6 +39,8 @@ HELD_BACK = Panel(
     "Customers held back, mails stuck",
     "What is kept of them can't be read, or our own code fails at them. See ritorno doctor.",
 )
+
+WebhookResult = Literal["done", "retried", "failed", "rejected", "expired", "cancelled"]
 
 UNKNOWN = "unknown"
 OTHER = "other"
@@ -89,28 +91,28 @@ class MailMetrics:
         self._define_smtp(make)
 
     def request(self, mail_class: str, template: str, result: Request) -> None:
-        """A command was read and its result is durable."""
+        """A command was read and its result is durable. Class and template may be empty."""
         name = self._template(template or UNKNOWN)
         self._requests.labels(_class(mail_class), name, result).inc()
 
     def outcome(self, mail_class: str, provider: str, outcome: Outcome, reason: str) -> None:
-        """An outcome is durable."""
+        """An outcome is durable. `reason` is the bounce kind, or why it was skipped, deferred…"""
         label = self._reason(reason or "none")
         self.deliveries.labels(_class(mail_class), provider, outcome, label).inc()
         if outcome == "bounced":
             self._bounces.labels(label).inc()
 
     def ambiguous(self, mail_class: str) -> None:
-        """Nobody can know whether the relay has this mail."""
+        """Nobody can know whether the relay has this mail (also part of `outcome`)."""
         self.ambiguous_deliveries.labels(_class(mail_class)).inc()
 
     def sent_age(self, mail_class: str, seconds: float) -> None:
-        """From the decision to the relay's 250."""
+        """From the decision (the command's time) to the relay's 250."""
         del mail_class  # event_age_seconds has one label, the stage
         self._sent_age.observe(seconds)
 
     def waiting(self, partition: int, delivery: DeliveryClass, mails: int) -> None:
-        """How many mails of a partition wait now."""
+        """How many mails of a partition wait now; 0 when the partition is let go."""
         self._waiting[partition, delivery] = mails
         queue = _QUEUES[delivery]
         total = sum(count for (_, each), count in self._waiting.items() if _QUEUES[each] == queue)
@@ -123,7 +125,7 @@ class MailMetrics:
         self.held_mails.labels(reason).set(total)
 
     def stuck(self, partition: int, mails: int) -> None:
-        """How many mails of a partition are left as they are."""
+        """How many mails of a partition are left as they are, since our own code fails at them."""
         self._stuck[partition] = mails
         self.stuck_mails.set(sum(self._stuck.values()))
 
@@ -136,7 +138,7 @@ class MailMetrics:
         self.webhook_requests.labels("notify", result).inc()
 
     def oldest(self, partition: int, seconds: float) -> None:
-        """How long the mail of a partition that is longest overdue has been due."""
+        """How long the mail of a partition that is longest overdue has been due; 0 when none is."""
         self._overdue[partition] = seconds
         self.retry_oldest.set(max(self._overdue.values()))
 

@@ -1,23 +1,21 @@
-"""What the public pages say of themselves.
-
-Implements `streams.http.public.metrics.PublicMetrics`.
-"""
+"""What the public pages say of themselves."""
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 from schemas.tracking import MODES, Hit, HitKind, Verdict
-from streams.http.public.metrics import Request
 from streams.operate.instruments import Instruments, begin_at_zero
 from streams.operate.panels import Panel
 
 PURPOSES = ("marketing", "profiling", "tracking", "list")
 ACTIONS = ("given", "withdrawn")
 
+Request = Literal["copy", "erase"]
+
 
 class SiteMetrics:
-    """Counts hits and changes of consent."""
+    """Counts hits and changes of consent. Labels are from closed sets; nobody is in one of them."""
 
     def __init__(self, make: Instruments) -> None:
         self.consent_changes = make.counter(
@@ -89,7 +87,7 @@ class SiteMetrics:
         begin_at_zero(self.privacy_requests, get_args(Request))
 
     def consent(self, purpose: str, action: str, source: str) -> None:
-        """A consent or a list was changed on our own pages."""
+        """A consent or a list was changed on our own pages, and the event is durable."""
         self.consent_changes.labels(purpose, action, source).inc()
 
     def hit(self, hit: Hit) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from schemas.records import Record
-from streams.http.internal.client import Lookups, NoAnswer, OnProgress
-from streams.log import Log
+from streams.http.internal.client import Lookups, NoAnswer
+from streams.log import Log, OnProgress, no_progress, scan
 from streams.operate.record_index import PERSON
 from streams.partitioner import partition_of
 from streams.topology import PER_CUSTOMER
@@ -19,7 +19,7 @@ async def find_records(
     *,
     lookups: Lookups | None,
     told: Callable[[str], None] = lambda _: None,
-    on_progress: OnProgress = lambda _done, _all: None,
+    on_progress: OnProgress = no_progress,
 ) -> list[Record]:
     """Return the records of `topic` about any of `keys`, by partition and offset.
 
@@ -52,13 +52,9 @@ async def _picked(
 async def _read(
     log: Log, topic: str, keys: Collection[bytes], on_progress: OnProgress
 ) -> list[Record]:
-    spans = await log.offsets(topic)
-    theirs = {partition_of(key, len(spans)) for key in keys} if topic in PER_CUSTOMER else spans
-    found: list[Record] = []
-    for partition in sorted(theirs):
-        span = spans[partition]
-        async for chunk in log.read(topic, partition, span.start, span.end):
-            found += [record for record in chunk if PERSON[topic](record) in keys]
-            if chunk:
-                on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
-    return found
+    theirs = None
+    if topic in PER_CUSTOMER:
+        count = await log.partitions(topic)
+        theirs = {partition_of(key, count) for key in keys}
+    found = scan(log, topic, theirs, on_progress=on_progress)
+    return [record async for record in found if PERSON[topic](record) in keys]

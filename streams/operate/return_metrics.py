@@ -1,12 +1,11 @@
-"""What comes back, in numbers; implements `streams.mail.inbound.intake.ReturnMetrics`."""
+"""What comes back, in numbers."""
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 from schemas.outcomes import BounceKind, ReturnKind
 from schemas.suppressions import SuppressionReason, SuppressionScope
-from streams.mail.inbound.intake import Taken, Way
 from streams.operate.instruments import Instruments, begin_at_zero
 from streams.operate.panels import Panel
 
@@ -16,6 +15,14 @@ _REFUSED = Panel(
     "Recipients that our listener refused, forged return addresses, mailboxes that could not be "
     "read.",
 )
+
+Way = Literal["smtp", "maildir", "imap"]
+"""By which a message came."""
+
+Taken = Literal["told", "noted", "unmatched", "unclear"]
+"""told: the customer's actor was. noted: there is nothing to tell. unmatched: it is about none of
+our mails, as far as can be known. unclear: it is about a mail of ours and can't be understood. The
+last two are kept for a person to read."""
 
 SUPPRESSIONS = (("all", "hard"), ("all", "soft"), ("marketing", "complaint"))
 
@@ -137,5 +144,5 @@ class ReturnCounters:
         self.suppressed_addresses.set(count)
 
     def failed(self, way: Way) -> None:
-        """A message, or a mailbox, has to wait."""
+        """A message, or a mailbox, has to wait: something else does not answer."""
         self.failures.labels(way).inc()

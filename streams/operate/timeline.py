@@ -30,14 +30,12 @@ from schemas.stored import NEVER
 from schemas.validation import Unreadable, first_error
 from schemas.wire import parse_published, parse_record
 from streams.http.internal.client import Lookups
-from streams.log import Log
+from streams.log import Log, OnProgress, scan
 from streams.messages.decisions import REASONS, Language, with_detail
 from streams.messages.events import happened
 from streams.operate.lookup import known_customers, latest_states
 from streams.operate.record_search import find_records
 from streams.topology import CUSTOMER_EVENTS, FACTS
-
-OnProgress = Callable[[int, int], None]
 
 
 class StoryError(Exception):
@@ -201,15 +199,11 @@ def titles_of(contents: Iterable[bytes], language: Language) -> dict[str, str]:
 async def read_decisions(log: Log, on_progress: OnProgress) -> list[Decision]:
     """Return all decisions in `facts`, each once, in order of time. Raises LogError."""
     found: dict[bytes, Decision] = {}
-    for partition, span in sorted((await log.offsets(FACTS)).items()):
-        async for chunk in log.read(FACTS, partition, span.start, span.end):
-            for record in chunk:
-                if record.value is not None and record.value not in found:
-                    decision = _decision(record.value)
-                    if decision is not None:
-                        found[record.value] = decision
-            if chunk:
-                on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
+    async for record in scan(log, FACTS, on_progress=on_progress):
+        if record.value is not None and record.value not in found:
+            decision = _decision(record.value)
+            if decision is not None:
+                found[record.value] = decision
     return sorted(found.values(), key=lambda decision: decision.time)
 
 
@@ -223,24 +217,20 @@ async def read_events_of(
     found: dict[str, dict[str, list[int]]] = {}
     wanted = {type_.encode() for type_ in types}
     until = 0
-    for partition, span in sorted((await log.offsets(CUSTOMER_EVENTS)).items()):
-        async for chunk in log.read(CUSTOMER_EVENTS, partition, span.start, span.end):
-            for record in chunk:
-                until = max(until, record.timestamp)
-                kind = record.header("ce_type")  # none in structured mode
-                if record.key is None or not (kind is None or kind in wanted):
-                    continue
-                try:
-                    event = parse_record(record)
-                except Unreadable:
-                    continue  # it is among the dead letters
-                if event.type not in types:
-                    continue
-                who = of_visitor(event.customer) if of_itself(event) else event.customer
-                times = found.setdefault(event.type, {}).setdefault(who, [])
-                times.append(min(event.time or record.timestamp, record.timestamp))
-            if chunk:
-                on_progress(chunk[-1].offset + 1 - span.start, span.end - span.start)
+    async for record in scan(log, CUSTOMER_EVENTS, on_progress=on_progress):
+        until = max(until, record.timestamp)
+        kind = record.header("ce_type")  # none in structured mode
+        if record.key is None or not (kind is None or kind in wanted):
+            continue
+        try:
+            event = parse_record(record)
+        except Unreadable:
+            continue  # it is among the dead letters
+        if event.type not in types:
+            continue
+        who = of_visitor(event.customer) if of_itself(event) else event.customer
+        times = found.setdefault(event.type, {}).setdefault(who, [])
+        times.append(min(event.time or record.timestamp, record.timestamp))
     return found, until
 
 

@@ -12,13 +12,13 @@ missing, some partitions may know what the topic does not say, and it has to be 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple
 
 from schemas.records import OutRecord, Record
 from schemas.signing import NUMBER, parse_number
 from schemas.stored import OWN_PREFIX
-from streams.log import Log, LogError, OffsetRange
+from streams.log import Log, LogError, OffsetRange, scan
 
 RESERVATION = OWN_PREFIX + b"number"
 """Key of a reservation; no product and no definition has one like it."""
@@ -54,9 +54,9 @@ async def reserve(log: Log, topic: str) -> Reserved:
     highest, end = await _latest(log, topic)
     offset = await log.append(topic, 0, [OutRecord(RESERVATION, b"%d" % highest)])
     found = False
-    async for chunk in log.read(topic, 0, end, offset + 1):
-        highest = _follow(chunk, highest)
-        found = chunk[-1].offset == offset if chunk else found
+    async for record in scan(log, topic, [0], start=end, stop=offset + 1):
+        highest = _follow(record, highest)
+        found = record.offset == offset
     if not found:
         raise LogError(f"{topic} has taken a record and does not show it. Try again.")
     return Reserved(highest, topic, offset)
@@ -64,9 +64,8 @@ async def reserve(log: Log, topic: str) -> Reserved:
 
 async def is_overtaken(log: Log, reserved: Reserved) -> bool:
     """Return whether somebody has reserved another one since. Raises LogError."""
-    end = (await log.offsets(reserved.topic))[0].end
-    async for chunk in log.read(reserved.topic, 0, reserved.offset + 1, end):
-        if any(record.key == RESERVATION for record in chunk):
+    async for record in scan(log, reserved.topic, [0], start=reserved.offset + 1):
+        if record.key == RESERVATION:
             return True
     return False
 
@@ -93,11 +92,10 @@ async def is_unfinished(log: Log, topic: str) -> bool:
     """Return whether the last publication has begun and not ended. Raises LogError."""
     for start, stop in _backwards((await log.offsets(topic))[0]):
         highest = {BEGUN: -1, ENDED: -1}
-        async for chunk in log.read(topic, 0, start, stop):
-            for record in chunk:
-                if record.key in (BEGUN, ENDED):
-                    number = parse_number(record.value)
-                    highest[record.key] = max(highest[record.key], -1 if number is None else number)
+        async for record in scan(log, topic, [0], start=start, stop=stop):
+            if record.key in (BEGUN, ENDED):
+                number = parse_number(record.value)
+                highest[record.key] = max(highest[record.key], -1 if number is None else number)
         if max(highest.values()) >= 0:
             return highest[BEGUN] > highest[ENDED]
     return False
@@ -108,8 +106,8 @@ async def _latest(log: Log, topic: str) -> tuple[int, int]:
     span = (await log.offsets(topic))[0]
     for start, stop in _backwards(span):
         highest = 0
-        async for chunk in log.read(topic, 0, start, stop):
-            highest = _follow(chunk, highest)
+        async for record in scan(log, topic, [0], start=start, stop=stop):
+            highest = _follow(record, highest)
         if highest:
             return highest, span.end
     return 0, span.end
@@ -124,11 +122,10 @@ def _backwards(span: OffsetRange) -> Iterator[tuple[int, int]]:
         tail *= 8
 
 
-def _follow(records: Iterable[Record], highest: int) -> int:
-    """Return the number of the last reservation among `records`, `highest` if there is none."""
-    for record in records:
-        if record.key == RESERVATION:
-            before = parse_number(record.value) or 0
-            by_time = record.timestamp * _PER_MS + record.offset % _PER_MS
-            highest = max(by_time, highest + 1, before + 1)
-    return highest
+def _follow(record: Record, highest: int) -> int:
+    """Return the number of a reservation, `highest` if the record is none."""
+    if record.key != RESERVATION:
+        return highest
+    before = parse_number(record.value) or 0
+    by_time = record.timestamp * _PER_MS + record.offset % _PER_MS
+    return max(by_time, highest + 1, before + 1)

@@ -30,13 +30,14 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
 from agents.customer.visitors import NO_LIMITS, VisitorLimits
 from agents.effects import Effect
-from agents.partition.batch import Place, Poisoned, Unwritable
+from agents.partition.batch import BatchChanges, Place, Poisoned, Unwritable
+from agents.partition.partition import PartitionActors
 from schemas.controls import control_record
 from schemas.events import SET_ASIDE
 from schemas.records import OutRecord, Record
@@ -73,79 +74,14 @@ _OVER: Final = object()
 _log = get_logger(__name__)
 
 
-class Changes(Protocol):
-    """What receiving some records has led to; see `agents/partition/partition.py`."""
-
-    @property
-    def effects(self) -> Sequence[Effect]: ...
-    @property
-    def states(self) -> Sequence[Item]: ...
-    @property
-    def progress(self) -> Progress: ...
+ActorsFactory = Callable[..., PartitionActors]
+"""Builds the actors of one partition: PartitionActors with what is the same for all."""
 
 
-ChangesT = TypeVar("ChangesT", bound=Changes)
-ChangesT_co = TypeVar("ChangesT_co", bound=Changes, covariant=True)
-ChangesT_contra = TypeVar("ChangesT_contra", bound=Changes, contravariant=True)
+class Observer(Protocol):
+    """Who counts what happens here; `streams/operate/metrics.py`; the eraser listens in."""
 
-
-class Actors(Protocol[ChangesT_co]):
-    """The customers of one partition; `agents.partition.partition.PartitionActors`."""
-
-    def prepare(self) -> Iterable[None]:
-        """Make ready what records will need, pausing now and then."""
-
-    def absorbing(self, records: Sequence[Record], *, proving: bool) -> Iterator[bool]:
-        """Apply `records`, pausing now and then; yields whether changes are to be taken now. With
-        `proving`, see to it that all can be written. Raises Poisoned."""
-
-    def encoding(self) -> Iterator[None]:
-        """Do most of the work of `take` in advance, pausing now and then."""
-
-    def take(self) -> ChangesT_co:
-        """Return what all records since the last call have changed. Raises Unwritable."""
-
-    def place_of_effect(self, number: int) -> Place:
-        """Return where an effect of the record that was proved last comes from."""
-
-    def place_of_state(self, key: bytes) -> Place:
-        """Return where a state that it has led to comes from."""
-
-    @property
-    def next_timer(self) -> int:
-        """When the next record is wanted: when the earliest timer is due, the log's time when work
-        is left over, NEVER when nothing waits."""
-
-    @property
-    def timers_pending(self) -> int:
-        """How many customers wait for a timer."""
-
-    @property
-    def held_back(self) -> int:
-        """How many customers are held back."""
-
-
-class ActorsFactory(Protocol[ChangesT_co]):
-    """Builds the actors of one partition; the constructor of PartitionActors fits."""
-
-    def __call__(
-        self,
-        *,
-        partition: int,
-        load: Callable[[bytes], bytes | None],
-        progress: Progress,
-        due: Iterable[tuple[int, bytes]],
-        products: Iterable[tuple[bytes, bytes]],
-        held_back: Iterable[tuple[bytes, bytes]],
-        tellings: Iterable[bytes],
-        scan: Callable[[], Iterable[tuple[bytes, bytes]]],
-    ) -> Actors[ChangesT_co]: ...
-
-
-class Observer(Protocol[ChangesT_contra]):
-    """Who counts what happens here; `streams/operate/metrics.py` does."""
-
-    def committed(self, partition: int, changes: ChangesT_contra) -> None:
+    def committed(self, partition: int, changes: BatchChanges) -> None:
         """One batch is done for good."""
 
     def recovered(self, partition: int, recovered: Recovered) -> None:
@@ -165,7 +101,7 @@ class NotOwned(Exception):
     """The customer's partition isn't open in this process."""
 
 
-class CustomersRuntime(Generic[ChangesT]):
+class CustomersRuntime:
     """Owner of the partitions of `customer-events` in this process."""
 
     def __init__(
@@ -174,10 +110,10 @@ class CustomersRuntime(Generic[ChangesT]):
         log: Log,
         gate: Gate,
         open_store: StoreFactory,
-        actors: ActorsFactory[ChangesT],
+        actors: ActorsFactory,
         library: DefinitionLoader,
         ticks: Ticks,
-        observer: Observer[ChangesT],
+        observer: Observer,
         limits: VisitorLimits = NO_LIMITS,
         signer: RecordSigner | None = None,
         accept_unsigned: bool = False,
@@ -197,7 +133,7 @@ class CustomersRuntime(Generic[ChangesT]):
         self._processor = asyncio.Lock()
         self._limits = limits
         self._forgotten = 0
-        self._open: dict[TopicPartition, _Partition[ChangesT]] = {}
+        self._open: dict[TopicPartition, _Partition] = {}
 
     async def opened(self, tp: TopicPartition) -> int | None:
         """Recover the partition and return where to read on; see PartitionOwner."""
@@ -288,7 +224,7 @@ class CustomersRuntime(Generic[ChangesT]):
         if open_ is not None:
             await asyncio.to_thread(open_.changelog.store.scrub, keys)
 
-    async def _recover(self, tp: TopicPartition, store: Store) -> _Partition[ChangesT]:
+    async def _recover(self, tp: TopicPartition, store: Store) -> _Partition:
         changelog = Changelog(self._log, CUSTOMERS.keeps, tp.partition, store)
         recovered = await changelog.recover()
         progress = await self._progress(changelog)
@@ -302,7 +238,7 @@ class CustomersRuntime(Generic[ChangesT]):
     async def _progress(self, changelog: Changelog) -> Progress | None:
         """Return the progress of a partition, None of a new one that believes everybody."""
         if self._signer is None:
-            return read_progress(changelog, changelog.topic, changelog.partition)
+            return read_progress(changelog.store, changelog.topic, changelog.partition)
         return await decide(
             self._log,
             CUSTOMERS.reads,
@@ -311,7 +247,7 @@ class CustomersRuntime(Generic[ChangesT]):
             signer=self._signer,
         )
 
-    async def _build(self, changelog: Changelog, progress: Progress | None) -> _Partition[ChangesT]:
+    async def _build(self, changelog: Changelog, progress: Progress | None) -> _Partition:
         """Build the actors; a definition or a product that can't be read twice is set aside."""
         forgetter = Forgetter(changelog, self._limits)
         partition = _Partition(changelog, progress or Progress(), self._actors, forgetter)
@@ -325,7 +261,7 @@ class CustomersRuntime(Generic[ChangesT]):
             return partition
 
     async def _advance(
-        self, partition: _Partition[ChangesT], records: Sequence[Record], turn: BatchLease
+        self, partition: _Partition, records: Sequence[Record], turn: BatchLease
     ) -> None:
         """Commit the records, in pieces where the actors fail."""
         while records:
@@ -341,7 +277,7 @@ class CustomersRuntime(Generic[ChangesT]):
 
     async def _commit(
         self,
-        partition: _Partition[ChangesT],
+        partition: _Partition,
         records: Sequence[Record],
         turn: BatchLease,
         *,
@@ -389,7 +325,7 @@ class CustomersRuntime(Generic[ChangesT]):
 
     async def _mend(
         self,
-        partition: _Partition[ChangesT],
+        partition: _Partition,
         error: Poisoned | Unwritable | RecordTooLarge,
         records: Sequence[Record],
         turn: BatchLease,
@@ -415,7 +351,7 @@ class CustomersRuntime(Generic[ChangesT]):
 
     async def _met(
         self,
-        partition: _Partition[ChangesT],
+        partition: _Partition,
         error: Exception,
         place: Place,
         check: Callable[[], None],
@@ -477,16 +413,16 @@ class CustomersRuntime(Generic[ChangesT]):
         return effect.record if self._signer is None else effect.signed(self._signer)
 
 
-class _Partition(Generic[ChangesT]):
+class _Partition:
     """One open partition: its actors and its kept state."""
 
-    actors: Actors[ChangesT]
+    actors: PartitionActors
 
     def __init__(
         self,
         changelog: Changelog,
         progress: Progress,
-        actors: ActorsFactory[ChangesT],
+        actors: ActorsFactory,
         forgetter: Forgetter,
     ) -> None:
         self.number = changelog.partition
@@ -528,7 +464,7 @@ class _Partition(Generic[ChangesT]):
         for _ in self.actors.prepare():
             await asyncio.sleep(0)
 
-    async def keep(self, changes: ChangesT, check: Callable[[], None]) -> None:
+    async def keep(self, changes: BatchChanges, check: Callable[[], None]) -> None:
         """Write the changed customers, then the progress."""
         progress = changes.progress
         items = self._graves.bury(changes.states, progress)

@@ -34,7 +34,7 @@ from schemas.failures import InputError
 from schemas.records import OutRecord, Record
 from schemas.signing import RecordSigner, number_of
 from schemas.stored import OWN_PREFIX
-from streams.log import Log, LogError
+from streams.log import Log, LogError, scan
 from streams.logging import get_logger
 from streams.runtime.control_numbers import (
     Reserved,
@@ -144,13 +144,11 @@ async def read(log: Log, after: PublishedDefinitions | None = None) -> Published
         number=-1 if after is None else after.number,
     )
     skipped = SkippedRecords("a definition")
-    if start < span.end:
-        async for chunk in log.read(WORKFLOWS, 0, start, span.end):
-            for record in chunk:
-                try:
-                    _take(record, published)
-                except ValueError as error:
-                    skipped.note(record, error)
+    async for record in scan(log, WORKFLOWS, [0], start=start, stop=span.end):
+        try:
+            _take(record, published)
+        except ValueError as error:
+            skipped.note(record, error)
     skipped.tell()
     return published
 

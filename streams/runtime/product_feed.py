@@ -25,7 +25,7 @@ from schemas.signing import RecordSigner
 from schemas.stored import OWN_PREFIX
 from schemas.validation import Unreadable, first_error
 from schemas.wire import parse_product
-from streams.log import Log, LogError
+from streams.log import Log, LogError, scan
 from streams.runtime.control_numbers import Reserved, is_unfinished, tell_as_the_last
 from streams.runtime.skipped_records import SkippedRecords
 from streams.topology import CUSTOMER_EVENTS, PRODUCTS
@@ -99,13 +99,10 @@ async def read(log: Log) -> dict[str, Product]:
 
     Raises LogError.
     """
-    span = (await log.offsets(PRODUCTS))[0]
     products: dict[str, Product] = {}
     skipped = SkippedRecords("a product")
-    if span.start < span.end:
-        async for chunk in log.read(PRODUCTS, 0, span.start, span.end):
-            for record in chunk:
-                _take(record, products, skipped)
+    async for record in scan(log, PRODUCTS):
+        _take(record, products, skipped)
     skipped.tell()
     return products
 

@@ -24,7 +24,6 @@ from agents.mail.providers import Providers
 from agents.mail.reputation import Reputation
 from agents.mail.settings import MailSettings
 from agents.mail.suppression import AddressHashes
-from agents.partition.batch import BatchChanges
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
 from agents.workflows.definitions import Definitions
@@ -67,7 +66,7 @@ from streams.runtime.factories import (
 )
 from streams.runtime.failures import WorkerFailed
 from streams.runtime.state.memory import open_memory
-from streams.runtime.state.store import ClearsLeftovers, StoreFactory
+from streams.runtime.state.store import ClearLeftovers, StoreFactory
 from streams.runtime.ticks import Ticks
 from streams.runtime.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
@@ -109,7 +108,7 @@ class Worker:
         self.log: Log = log_from(settings, self.clock)
         self.gate = PartitionManager()
         self.memory = CacheMemory(settings.cache_mb << 20)
-        self._open_store = _store_factory(settings)
+        self._open_store, self._clear_leftovers = _stores(settings)
         self._app: App | None = None
         self._running = AsyncExitStack()
         self._stopping = False
@@ -185,7 +184,7 @@ class Worker:
         self.eraser.start()
         self._running.push_async_callback(self.eraser.stop)
 
-    async def _customers(self) -> CustomersRuntime[BatchChanges]:
+    async def _customers(self) -> CustomersRuntime:
         definitions = Definitions(
             coupon_key=coupon_key(self.settings),
             recognition=recognition(self.settings),
@@ -277,8 +276,7 @@ class Worker:
     def _settle(self, agent: AgentSpec, runtime: Runtime, owned: Iterable[TopicPartition]) -> None:
         owned = list(owned)
         runtime.settle(owned)  # first: it closes the stores whose directories are removed next
-        if isinstance(self._open_store, ClearsLeftovers):
-            self._open_store.clear(agent.keeps, owned)
+        self._clear_leftovers(agent.keeps, owned)
 
     async def _scrub(self, partition: int, customers: list[bytes]) -> None:
         await self.customers.scrub(partition, customers)
@@ -395,12 +393,13 @@ async def _run(worker: Worker, started: Callable[[Worker], None]) -> None:
         await worker.stop()
 
 
-def _store_factory(settings: Settings) -> StoreFactory:
+def _stores(settings: Settings) -> tuple[StoreFactory, ClearLeftovers]:
     if settings.store == "memory":
-        return open_memory
+        return open_memory, lambda _topic, _owned: None
     from streams.runtime.state.rocks import RocksStores  # noqa: PLC0415  # 20 MB that memory doesn't need
 
-    return RocksStores(settings.data_dir)
+    stores = RocksStores(settings.data_dir)
+    return stores, stores.clear
 
 
 @contextmanager

@@ -6,27 +6,24 @@ into memory, as a worker's recovery does and by the same rule.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from agents.workflows.definitions import Definitions
 from schemas.customer import UnreadableRecord, decode_customer
 from schemas.definitions import DEFINITION, version_of
 from schemas.stored import is_erased
-from streams.log import Log
+from streams.log import Log, OnProgress
 from streams.logging import get_logger
 from streams.messages.decisions import Language
 from streams.runtime import definitions as publishing
-from streams.runtime.state.memory import MemoryStore
-from streams.runtime.state.recovery import recover
+from streams.runtime.state.recovery import recovered_stores
 from streams.tools.reevaluation import NOBODY
 from streams.tools.workflow_files.changes.comparing import DefinitionChange, Versioned, compare
 from streams.tools.workflow_files.changes.in_flight import Fate, Flights, fates
 from streams.topology import CUSTOMERS_CHANGELOG
 
 _log = get_logger(__name__)
-
-OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,17 +108,7 @@ def _known(
 
 async def _flights(log: Log, on_progress: OnProgress) -> Flights:
     flights = Flights()
-    spans = await log.offsets(CUSTOMERS_CHANGELOG)
-    total = sum(span.end - span.start for span in spans.values())
-    done = 0
-    for partition, span in sorted(spans.items()):
-        store = MemoryStore()
-
-        def report(read: int, _: int, before: int = done) -> None:
-            on_progress(before + read, total)
-
-        await recover(log, CUSTOMERS_CHANGELOG, partition, store, report)
-        done += span.end - span.start
+    async for partition, store in recovered_stores(log, CUSTOMERS_CHANGELOG, on_progress):
         for key, stored in store.scan():
             if not key.startswith(NOBODY) and not is_erased(stored):
                 try:

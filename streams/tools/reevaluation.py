@@ -20,7 +20,7 @@ from schemas.reserved import SUBJECTS
 from schemas.signing import RecordSigner
 from schemas.stored import OWN_PREFIX, is_erased
 from schemas.wire import to_record
-from streams.log import Log
+from streams.log import Log, scan
 from streams.runtime.skipped_records import SkippedRecords
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
 
@@ -43,26 +43,25 @@ class ReviewReport:
 async def review(log: Log, signer: RecordSigner) -> ReviewReport:
     """Append an event for each known customer. Raises LogError."""
     occasion, customers = uuid.uuid4().hex, 0
-    spans = await log.offsets(CUSTOMERS_CHANGELOG)
-    for partition, span in sorted(spans.items()):
+    partitions = await log.partitions(CUSTOMERS_CHANGELOG)
+    for partition in range(partitions):
         known: dict[bytes, None] = {}
         skipped = SkippedRecords("a customer's record")
-        async for chunk in log.read(CUSTOMERS_CHANGELOG, partition, span.start, span.end):
-            for record in chunk:
-                if record.key is None or bare_key(record.key).startswith(NOBODY):
-                    continue
-                if record.value is None or is_erased(record.value):
-                    known.pop(record.key, None)  # erased
-                elif _is_text(record.key):
-                    known[record.key] = None
-                else:
-                    skipped.note(record, "the key is no text")
+        async for record in scan(log, CUSTOMERS_CHANGELOG, [partition]):
+            if record.key is None or bare_key(record.key).startswith(NOBODY):
+                continue
+            if record.value is None or is_erased(record.value):
+                known.pop(record.key, None)  # erased
+            elif _is_text(record.key):
+                known[record.key] = None
+            else:
+                skipped.note(record, "the key is no text")
         skipped.tell()
         customers += len(known)
         for batch in _batches(list(known)):
             events = [signer.sign(CUSTOMER_EVENTS, _event(key, occasion)) for key in batch]
             await log.append(CUSTOMER_EVENTS, partition, events)
-    return ReviewReport(customers=customers, partitions=len(spans))
+    return ReviewReport(customers=customers, partitions=partitions)
 
 
 def _is_text(key: bytes) -> bool:

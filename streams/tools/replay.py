@@ -49,7 +49,7 @@ from schemas.stored import (
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from schemas.validation import Unreadable
 from schemas.wire import ProductUpdate, parse_line, parse_record
-from streams.log import Log, OffsetRange, UnknownTopic
+from streams.log import Log, OffsetRange, OnProgress, UnknownTopic, no_progress, scan, within
 from streams.operate.lookup import latest_progress
 from streams.partitioner import partition_of
 from streams.runtime.definitions import versions_of
@@ -404,7 +404,7 @@ async def replay_topic(
     until: int,
     definitions: Definitions,
     signer: RecordSigner | None = None,
-    report: Callable[[int, int], None] | None = None,
+    report: OnProgress = no_progress,
     visits: int = VISITS,
 ) -> Outcome:
     """Replay a recorded topic up to and including the append time `until` (ms).
@@ -434,15 +434,15 @@ async def replay_topic(
             insists_from=0 if checks is None else await _insists_from(log, number),
             visits=visits,
         )
-        async for chunk in log.read(topic, number, span.start, span.end):
-            for record in chunk:
-                if record.timestamp <= until:
-                    partition.absorb(record)
-                elif record.key is not None:
-                    outcome.after_until += 1
-            done += len(chunk)
-            if report is not None:
-                report(done, total)
+        told = within(report, done, total)
+        async for record in scan(
+            log, topic, [number], start=span.start, stop=span.end, on_progress=told
+        ):
+            if record.timestamp <= until:
+                partition.absorb(record)
+            elif record.key is not None:
+                outcome.after_until += 1
+        done += span.end - span.start
         partition.finish()
     return outcome
 
@@ -455,16 +455,15 @@ async def _set_aside(
     Raises LogError. Reading through all is a fiftieth of what deciding takes.
     """
     found: dict[tuple[int, str, str], SetAside] = {}
-    async for chunk in log.read(topic, partition, span.start, span.end):
-        for record in chunk:
-            if record.key is None and record.header("ce_type") == SET_ASIDE.encode():
-                try:
-                    if signer is not None:
-                        signer.check(CUSTOMER_EVENTS, record)
-                    place = decode_set_aside(record.value, partition)
-                except ValueError:
-                    continue  # somebody has made it up
-                found.setdefault((place.offset, place.what, place.name), place)
+    async for record in scan(log, topic, [partition], start=span.start, stop=span.end):
+        if record.key is None and record.header("ce_type") == SET_ASIDE.encode():
+            try:
+                if signer is not None:
+                    signer.check(CUSTOMER_EVENTS, record)
+                place = decode_set_aside(record.value, partition)
+            except ValueError:
+                continue  # somebody has made it up
+            found.setdefault((place.offset, place.what, place.name), place)
     return list(found.values())
 
 

@@ -29,7 +29,7 @@ ANNA = RETURNS.sender(COMMAND, "anna")
 
 
 class Counted:
-    """Remembers what was counted; implements ReturnMetrics."""
+    """Remembers what was counted; stands in for ReturnCounters."""
 
     def __init__(self) -> None:
         self.seen: Counter[tuple[str, ...]] = Counter()

@@ -26,7 +26,7 @@ ADDRESS = "Anna.Verdi@Cliente.Example"
 
 
 class Counted:
-    """Remembers what was counted; implements SuppressionMetrics."""
+    """Remembers what was counted; stands in for ReturnCounters."""
 
     def __init__(self) -> None:
         self.suppressions: list[tuple[str, str]] = []

@@ -19,7 +19,7 @@ PARTITIONS = {"dead-letters": 1}
 
 
 class CountingMetrics:
-    """Counts what it is told as tuples; implements MailerMetrics."""
+    """Counts what it is told as tuples; stands in for MailMetrics."""
 
     def __init__(self) -> None:
         self.seen: Counter[tuple[Any, ...]] = Counter()
@@ -138,6 +138,9 @@ class MemoryLog:
 
     async def create_topics(self, specs: Sequence[TopicSpec]) -> list[str]:
         return []
+
+    async def members(self, group: str) -> None:
+        pass
 
     async def describe(self, topic: str) -> TopicDescription | None:
         return None

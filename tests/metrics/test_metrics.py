@@ -10,13 +10,12 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agents.effects import Effect, command, decided
-from agents.mail.metrics import MailerMetrics
 from agents.partition.batch import BatchChanges, BatchCounts
 from schemas.commands import SendCommand
 from schemas.decisions import Decision
 from schemas.stored import Progress
 from schemas.tracking import Hit
-from streams.operate.mail_metrics import MAX_VALUES, OTHER, BoundedLabel
+from streams.operate.mail_metrics import MAX_VALUES, OTHER, BoundedLabel, MailMetrics
 from streams.operate.metrics import Metrics
 from streams.operate.partition_metrics import INCIDENTS, PLAIN
 from streams.runtime.state.recovery import Recovered
@@ -115,7 +114,7 @@ def test_no_address_and_no_customer_in_any_label() -> None:
     assert not re.search(r'="[^"]*@', text)
 
 
-def exercise(mail: MailerMetrics) -> None:
+def exercise(mail: MailMetrics) -> None:
     """Everything a mailer may say, once."""
     mail.request("marketing", "welcome", "queued")
     mail.request("", "", "unreadable")

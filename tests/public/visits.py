@@ -35,7 +35,7 @@ BROWSER = {
 
 
 class SeenMetrics:
-    """Remembers what it is told; implements PublicMetrics."""
+    """Remembers what it is told; stands in for SiteMetrics."""
 
     def __init__(self) -> None:
         self.seen: Counter[tuple[str, ...]] = Counter()

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agents.partition.batch import BatchChanges
 from agents.partition.partition import PartitionActors
 from agents.workflows.definitions import Definitions
 from schemas.customer import Customer, decode_customer
@@ -80,7 +79,7 @@ class House:
         self.gate = PartitionManager(pause=life.pause)
         self.gate.attach(_Source())
         definitions = Definitions()
-        self.runtime: CustomersRuntime[BatchChanges] = CustomersRuntime(
+        self.runtime = CustomersRuntime(
             log=self.log,
             gate=self.gate,
             open_store=self._open_store or (lambda _: MemoryStore()),

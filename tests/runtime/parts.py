@@ -53,6 +53,9 @@ class MemoryLog:
             self.specs[spec.name] = spec
         return [spec.name for spec in new]
 
+    async def members(self, group: str) -> None:
+        pass
+
     async def describe(self, topic: str) -> TopicDescription | None:
         spec = self.specs.get(topic)
         if spec is None:

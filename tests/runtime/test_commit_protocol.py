@@ -28,7 +28,6 @@ from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS
 from tests.runtime.parts import (
     START,
     CountingActors,
-    CountingChanges,
     Crash,
     FakeGate,
     FakeTurn,
@@ -55,7 +54,7 @@ class Machine:
 
     def boot(self, open_store: Callable[[TopicPartition], Store] = open_memory) -> None:
         self.gate = FakeGate()
-        self.runtime: CustomersRuntime[CountingChanges] = CustomersRuntime(
+        self.runtime = CustomersRuntime(
             log=self.log,
             gate=self.gate,
             open_store=open_store,

@@ -98,7 +98,7 @@ async def run(fault: FailOnce | None = None) -> MemoryLog:
     """Read the partition to its end; what the actors tell themselves is not read."""
     log = await memory_log()
     gate = FakeGate()
-    runtime: CustomersRuntime[Any] = CustomersRuntime(
+    runtime = CustomersRuntime(
         log=log,
         gate=gate,
         open_store=open_memory,

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from agents.customer.visitors import VisitorLimits
-from agents.partition.batch import BatchChanges
 from agents.partition.partition import PartitionActors
 from agents.workflows.definitions import Definitions
 from schemas.customer import decode_customer
@@ -51,7 +50,7 @@ class Shop:
         self.ids = 0
         limits = VisitorLimits(days=90)
         definitions = Definitions(limits=limits)
-        self.runtime: CustomersRuntime[BatchChanges] = CustomersRuntime(
+        self.runtime = CustomersRuntime(
             log=log,
             gate=self.gate,
             open_store=open_store,

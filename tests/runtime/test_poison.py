@@ -58,7 +58,7 @@ async def test_a_defect_costs_one_record(monkeypatch: pytest.MonkeyPatch) -> Non
         CUSTOMER_EVENTS, 0, [viewed(ANNA, 1), viewed(BRUNO, 2), viewed(BRUNO, 3), viewed(ANNA, 4)]
     )
     gate, definitions = FakeGate(), Definitions()
-    runtime: CustomersRuntime[BatchChanges] = CustomersRuntime(
+    runtime = CustomersRuntime(
         log=log,
         gate=gate,
         open_store=open_memory,

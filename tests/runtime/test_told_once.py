@@ -13,7 +13,6 @@ from functools import partial
 
 import pytest
 
-from agents.partition.batch import BatchChanges
 from agents.partition.partition import PartitionActors
 from agents.workflows.definitions import Definitions
 from schemas.customer import Customer, decode_customer
@@ -95,9 +94,9 @@ class Machine:
     def boot(self) -> None:
         definitions = Definitions()
         self.gates = [FakeGate() for _ in range(PARTITIONS)]
-        self.runtimes: list[CustomersRuntime[BatchChanges]] = []
+        self.runtimes: list[CustomersRuntime] = []
         for gate in self.gates:
-            runtime: CustomersRuntime[BatchChanges] = CustomersRuntime(
+            runtime = CustomersRuntime(
                 log=self.log,
                 gate=gate,
                 open_store=open_memory,

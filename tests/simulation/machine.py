@@ -24,7 +24,6 @@ from agents.mail.message.compose import ComposedMail
 from agents.mail.replies import Dropped, RelayAccepted, RelayRefused, Result, Unknown
 from agents.mail.settings import SigningKey
 from agents.mail.suppression import AddressHashes
-from agents.partition.batch import BatchChanges
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
 from agents.workflows.definitions import Definitions
@@ -218,7 +217,7 @@ class Process:
         self.seen = Seen()
         log = MortalLog(world.log, life)
         definitions = Definitions()
-        self.customers: CustomersRuntime[BatchChanges] = CustomersRuntime(
+        self.customers = CustomersRuntime(
             log=log,
             gate=self.gate,
             open_store=stores,

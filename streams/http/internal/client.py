@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from streams.clock import Clock, SystemClock
 from streams.http.internal.owners import Owners
 from streams.http.internal.signing import HEADER, RequestSigner, Unsigned
-from streams.log import Log
+from streams.log import Log, OnProgress, no_progress
 from streams.logging import get_logger
 from streams.partitioner import partition_of
 from streams.runtime.transports.assigned_partition import Standing
@@ -40,8 +40,6 @@ ROUNDS = 60
 """Times that an index which isn't ready is asked again, two seconds each."""
 
 _log = get_logger(__name__)
-
-OnProgress = Callable[[int, int], None]
 
 
 class NoAnswer(Exception):
@@ -72,7 +70,7 @@ class Lookups:
         return None if answer.status == 404 else answer.body
 
     async def places(
-        self, topic: str, key: bytes, on_progress: OnProgress = lambda _done, _all: None
+        self, topic: str, key: bytes, on_progress: OnProgress = no_progress
     ) -> dict[int, list[int]]:
         """Return the offsets of a person's records in a topic, by partition.
 

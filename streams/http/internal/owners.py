@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic_core import from_json
 
-from streams.log import Grouped, Log
+from streams.log import Log
 from streams.settings import Settings
 from streams.settings.values import Address, parse_address
 from streams.topology import CUSTOMER_EVENTS
@@ -52,13 +52,14 @@ class Owners:
         self._known = None
 
     async def _read(self) -> dict[int, Address]:
-        if not isinstance(self._log, Grouped):
+        members = await self._log.members(self._group)
+        if members is None:
             alone = _left_in(self._directory)
             if alone is None:
                 return {}
             return dict.fromkeys(range(await self._log.partitions(CUSTOMER_EVENTS)), alone)
         owners: dict[int, Address] = {}
-        for member in await self._log.members(self._group):
+        for member in members:
             address = read_address(member.published)
             if address is not None:
                 owners.update(dict.fromkeys(member.partitions.get(CUSTOMER_EVENTS, ()), address))

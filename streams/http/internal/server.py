@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
 
 from aiohttp import web
 
@@ -41,12 +40,6 @@ PATIENCE = 2.0
 _log = get_logger(__name__)
 
 
-class StateReader(Protocol):
-    """Reads what this worker keeps under a key; raises NotOwned."""
-
-    def __call__(self, key: bytes, partitions: int) -> bytes | None: ...
-
-
 class Door:
     """The internal HTTP server of a worker."""
 
@@ -56,11 +49,13 @@ class Door:
         log: Log,
         signer: RequestSigner,
         clock: Clock,
-        customer: StateReader,
+        customer: Callable[[bytes, int], bytes | None],
         places: Places,
         standing: Callable[[], Mapping[TopicPartition, Standing]] = dict,
     ) -> None:
-        """`clock` is the machine's, whatever time the log has: signatures compare machines."""
+        """`clock` is the machine's, whatever time the log has: signatures compare machines.
+        `customer` reads what this worker keeps under a key, of how many partitions; it raises
+        NotOwned."""
         self._log = log
         self._signer = signer
         self._clock = clock

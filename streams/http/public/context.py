@@ -18,9 +18,9 @@ from schemas.signing import RecordSigner
 from schemas.wire import to_record
 from streams.clock import Clock
 from streams.http.public.messages import PageMessages
-from streams.http.public.metrics import PublicMetrics
 from streams.http.public.pages import Pages
 from streams.log import Log
+from streams.operate.public_metrics import SiteMetrics
 from streams.partitioner import partition_of
 
 
@@ -33,7 +33,7 @@ class Desk:
     signer: RecordSigner
     pages: Pages
     clock: Clock
-    metrics: PublicMetrics
+    metrics: SiteMetrics
     keep_ip: bool
     """Whether evidence says from which address it came."""
 

@@ -18,7 +18,6 @@ from streams.http.public.confirmation import Asking
 from streams.http.public.context import Desk
 from streams.http.public.hits import Hits
 from streams.http.public.lookup import People
-from streams.http.public.metrics import PublicMetrics
 from streams.http.public.own_data import Copying, ErasurePage
 from streams.http.public.pages import HEADERS, Pages
 from streams.http.public.preferences import PreferencesPage
@@ -27,6 +26,7 @@ from streams.http.public.unsubscribe import Confirming, Unsubscribing
 from streams.http.public.view import MailView
 from streams.log import Log
 from streams.logging import get_logger
+from streams.operate.public_metrics import SiteMetrics
 
 MAX_BODY = 65_536
 """Bytes of a form: a hundred lists with long names."""
@@ -48,7 +48,7 @@ class PublicSite:
         lookups: Lookups | None,
         view: Callable[[SendCommand], Rendered],
         clock: Clock,
-        metrics: PublicMetrics,
+        metrics: SiteMetrics,
         keep_ip: bool = False,
     ) -> None:
         """`read_own` reads a customer of this worker (`CustomersRuntime.read_customer`), `lookups`

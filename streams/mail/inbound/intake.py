@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from typing import Literal, Protocol
 
 from agents.mail.bounces.matching import ReadLink, match, outcome
 from agents.mail.bounces.reading import UNREADABLE, classify
@@ -13,42 +12,18 @@ from agents.mail.bounces.verdict import BounceVerdict
 from agents.mail.message.verp import ReturnAddresses
 from schemas import topics
 from schemas.events import Event
-from schemas.outcomes import ReturnKind
 from schemas.signing import RecordSigner
 from schemas.wire import to_record
 from streams.clock import Clock
 from streams.log import Log
 from streams.logging import get_logger
 from streams.mail.inbound.kept import KeptMessages
+from streams.operate.return_metrics import ReturnCounters, Taken, Way
 from streams.partitioner import partition_of
-
-Way = Literal["smtp", "maildir", "imap"]
-"""By which a message came."""
-
-Taken = Literal["told", "noted", "unmatched", "unclear"]
-"""told: the customer's actor was. noted: there is nothing to tell. unmatched: it is about none of
-our mails, as far as can be known. unclear: it is about a mail of ours and can't be understood. The
-last two are kept for a person to read."""
 
 DIGEST_BYTES = 16
 
 _log = get_logger(__name__)
-
-
-class ReturnMetrics(Protocol):
-    """What is counted; `streams/operate/return_metrics.py` implements it."""
-
-    def returned(self, way: Way, kind: ReturnKind, taken: Taken) -> None:
-        """A message was taken in."""
-
-    def forged(self, way: Way, tokens: int) -> None:
-        """Tokens looked like ours and were not."""
-
-    def refused(self) -> None:
-        """The listener was to take a message that is none of ours."""
-
-    def failed(self, way: Way) -> None:
-        """A message, or a mailbox, has to wait: something else does not answer."""
 
 
 class ReturnIntake:
@@ -61,7 +36,7 @@ class ReturnIntake:
         returns: ReturnAddresses,
         read_link: ReadLink,
         clock: Clock,
-        metrics: ReturnMetrics,
+        metrics: ReturnCounters,
         kept: KeptMessages,
         signer: RecordSigner,
     ) -> None:

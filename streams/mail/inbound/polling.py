@@ -9,7 +9,7 @@ from typing import Protocol
 from streams.log import LogError
 from streams.logging import get_logger
 from streams.mail.inbound.imap import ImapError
-from streams.mail.inbound.intake import ReturnMetrics, Way
+from streams.operate.return_metrics import ReturnCounters, Way
 from streams.runtime.backoff import Backoff
 
 LONGEST_PAUSE = 600.0
@@ -32,7 +32,7 @@ class MailboxPoller:
         self,
         mailbox: Pollable,
         way: Way,
-        metrics: ReturnMetrics,
+        metrics: ReturnCounters,
         *,
         every: float,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,

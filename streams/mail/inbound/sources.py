@@ -12,11 +12,12 @@ from streams.clock import Clock
 from streams.log import Log
 from streams.logging import get_logger
 from streams.mail.inbound.imap import ImapPoller, Mailbox, parse_imap
-from streams.mail.inbound.intake import ReturnIntake, ReturnMetrics, Way
+from streams.mail.inbound.intake import ReturnIntake
 from streams.mail.inbound.kept import KeptMessages
 from streams.mail.inbound.listener import Listener
 from streams.mail.inbound.maildir import Maildir
 from streams.mail.inbound.polling import MailboxPoller, Pollable
+from streams.operate.return_metrics import ReturnCounters, Way
 from streams.runtime.failures import WorkerFailed
 from streams.settings import Settings
 from streams.settings.sources import PREFIX
@@ -38,7 +39,7 @@ class Inbound:
         *,
         log: Log,
         clock: Clock,
-        metrics: ReturnMetrics,
+        metrics: ReturnCounters,
     ) -> None:
         self._settings = settings
         self._metrics = metrics

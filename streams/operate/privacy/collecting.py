@@ -11,15 +11,12 @@ from schemas.customer import Customer
 from schemas.records import Record
 from schemas.reference import id_of, is_visitors, of_visitor
 from streams.http.internal.client import Lookups
-from streams.log import Log
+from streams.log import Log, OnProgress, no_progress, scan
 from streams.operate.lookup import known_customers, latest_states
 from streams.operate.record_index import PERSON
 from streams.operate.record_search import find_records
 from streams.partitioner import partition_of
 from streams.topology import CUSTOMER_EVENTS, CUSTOMER_SIGNALS, DEAD_LETTERS, FACTS, SEND_COMMANDS
-
-Report = Callable[[int], None]
-"""Called with the number of records looked through since the last call."""
 
 
 @dataclass(slots=True)
@@ -69,10 +66,10 @@ async def find_customer(
 async def collect(
     log: Log,
     customer_id: str,
-    report: Report = lambda _: None,
     *,
     lookups: Lookups | None = None,
     told: Callable[[str], None] = lambda _: None,
+    on_progress: OnProgress = no_progress,
 ) -> Collected:
     """Gather everything, also of a visitor that has a customer's id; asks as `find_customer` does.
     Raises LogError."""
@@ -99,12 +96,20 @@ async def collect(
 
     count = await log.partitions(CUSTOMER_EVENTS)
     partitions = {partition_of(key, count) for key in keys}  # the same in every such topic
-    found = partial(find_records, log, keys=keys, lookups=lookups, told=told)
+    found = partial(
+        find_records, log, keys=keys, lookups=lookups, told=told, on_progress=on_progress
+    )
+
+    async def read(
+        topic: str, partitions: Collection[int] | None, wanted: Callable[[Record], bool]
+    ) -> list[Record]:
+        records = scan(log, topic, partitions, on_progress=on_progress)
+        return _in_order([each async for each in records if wanted(each)])
+
     collected.events = _in_order(filter(belonging.has, await found(CUSTOMER_EVENTS)))
-    collected.commands = await _read(log, SEND_COMMANDS, partitions, named, report)
-    collected.signals = await _read(log, CUSTOMER_SIGNALS, partitions, named, report)
-    letters = range(await log.partitions(DEAD_LETTERS))
-    collected.refused = await _read(log, DEAD_LETTERS, letters, belonging.has, report)
+    collected.commands = await read(SEND_COMMANDS, partitions, named)
+    collected.signals = await read(CUSTOMER_SIGNALS, partitions, named)
+    collected.refused = await read(DEAD_LETTERS, None, belonging.has)
     decisions = await found(FACTS)
     collected.decisions = _in_order(
         each for each in decisions if belonging.is_named(PERSON[FACTS](each).decode())
@@ -117,23 +122,6 @@ async def _known(
 ) -> dict[str, Customer]:
     states = await latest_states(log, customer_id, lookups=lookups, told=told)
     return known_customers(states)
-
-
-async def _read(
-    log: Log,
-    topic: str,
-    partitions: Collection[int],
-    wanted: Callable[[Record], bool],
-    report: Report,
-) -> list[Record]:
-    spans = await log.offsets(topic)
-    found: list[Record] = []
-    for partition in sorted(partitions):
-        span = spans[partition]
-        async for chunk in log.read(topic, partition, span.start, span.end):
-            found += [record for record in chunk if wanted(record)]
-            report(len(chunk))
-    return _in_order(found)
 
 
 def _in_order(records: Iterable[Record]) -> list[Record]:

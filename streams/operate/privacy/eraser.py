@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from agents.partition.batch import BatchChanges
 from schemas.reference import id_of
@@ -53,7 +52,7 @@ class Eraser:
         self._settled = False
         self._task: asyncio.Task[None] | None = None
 
-    def watching(self, observer: Observer[BatchChanges]) -> Observer[BatchChanges]:
+    def watching(self, observer: Observer) -> Observer:
         """Return an observer that tells this eraser, too."""
         return _Watch(observer, self._note)
 
@@ -137,14 +136,10 @@ class Eraser:
         await first(self._news.wait(), *due)
 
 
-class _Told(Protocol):
-    def __call__(self, partition: int, customer: str) -> None: ...
-
-
 class _Watch:
     """Passes everything on, and tells of the customers who were erased."""
 
-    def __init__(self, observer: Observer[BatchChanges], erased: _Told) -> None:
+    def __init__(self, observer: Observer, erased: Callable[[int, str], None]) -> None:
         self._observer = observer
         self._erased = erased
 

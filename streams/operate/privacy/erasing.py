@@ -46,6 +46,7 @@ from schemas.stored import (
     head,
     is_erased,
 )
+from streams.log import scan
 from streams.logging import get_logger
 from streams.operate.lookup import latest_progress
 from streams.operate.privacy.record_contents import (
@@ -170,19 +171,16 @@ class Erasing:
         span = (await self._log.offsets(CUSTOMER_SIGNALS))[partition]
         start = max(committed.get((CUSTOMER_SIGNALS, partition), 0), span.start)
         found = []
-        async for chunk in self._log.read(CUSTOMER_SIGNALS, partition, start, span.end):
-            for record in chunk:
-                signal = erased_of(record)
-                if signal is not None:
-                    found.append(
-                        Erasure(
-                            signal.customer,
-                            signal.time,
-                            partition,
-                            record.offset,
-                            record.timestamp,
-                        )
+        async for record in scan(
+            self._log, CUSTOMER_SIGNALS, [partition], start=start, stop=span.end
+        ):
+            signal = erased_of(record)
+            if signal is not None:
+                found.append(
+                    Erasure(
+                        signal.customer, signal.time, partition, record.offset, record.timestamp
                     )
+                )
         return found
 
     async def _commit(self, erasure: Erasure) -> None:

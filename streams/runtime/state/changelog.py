@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 from schemas.records import OutRecord
 from schemas.stored import FIRST_TERM, NEVER, OWNER_KEY, head, is_newer, pack
-from streams.log import Log
+from streams.log import Log, OnProgress, no_progress, scan
 from streams.logging import get_logger
-from streams.runtime.state.recovery import Recovered, Report, recover
+from streams.runtime.state.recovery import Recovered, recover
 from streams.runtime.state.store import Item, Store
 
 _log = get_logger(__name__)
@@ -45,9 +45,9 @@ class Changelog:
         """Yield every key with what is kept under it; don't write meanwhile."""
         return self.store.scan()
 
-    async def recover(self, report: Report | None = None) -> Recovered:
+    async def recover(self, on_progress: OnProgress = no_progress) -> Recovered:
         """Catch up to the end of the changelog. Raises LogError, StateError, FutureFormat."""
-        recovered = await recover(self._log, self.topic, self.partition, self.store, report)
+        recovered = await recover(self._log, self.topic, self.partition, self.store, on_progress)
         if recovered.overtaken:
             _log.warning("old states of a late writer found in the changelog, writing ours again",
                          changelog=self.topic, partition=self.partition,
@@ -104,15 +104,14 @@ class Changelog:
         Raises Overtaken when a state is newer than ours.
         """
         older: set[bytes] = set()
-        async for chunk in self._log.read(self.topic, self.partition, start, end):
-            for record in chunk:
-                key, theirs = record.key or b"", record.value
-                kept = ours[key] if key in ours else self.store.get(key)
-                if kept == theirs:
-                    continue
-                if kept is None or theirs is None or not is_newer(kept, theirs):
-                    raise Overtaken(f"{self.topic}/{self.partition} at {record.offset}")
-                older.add(key)
+        async for record in scan(self._log, self.topic, [self.partition], start=start, stop=end):
+            key, theirs = record.key or b"", record.value
+            kept = ours[key] if key in ours else self.store.get(key)
+            if kept == theirs:
+                continue
+            if kept is None or theirs is None or not is_newer(kept, theirs):
+                raise Overtaken(f"{self.topic}/{self.partition} at {record.offset}")
+            older.add(key)
         if older:
             _log.warning("a late writer wrote to our changelog, writing our states again",
                          changelog=self.topic, partition=self.partition,

@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from schemas.records import Record
 from schemas.stored import (
@@ -32,8 +32,9 @@ from schemas.stored import (
     is_readable_progress,
     unpack_progress,
 )
-from streams.log import Log
+from streams.log import Log, OnProgress, no_progress, within
 from streams.logging import get_logger
+from streams.runtime.state.memory import MemoryStore
 from streams.runtime.state.store import StateError, Store
 
 STALE_MS = 24 * 3_600_000
@@ -41,9 +42,6 @@ STALE_MS = 24 * 3_600_000
 `delete.retention.ms`, a day by default, so later than that it may have missed a deletion."""
 
 _log = get_logger(__name__)
-
-Report = Callable[[int, int], None]
-"""Called after each chunk with the offsets read so far and those to be read in all."""
 
 
 @dataclass(slots=True)
@@ -62,7 +60,7 @@ class Recovered:
 
 
 async def recover(
-    log: Log, changelog: str, partition: int, store: Store, report: Report | None = None
+    log: Log, changelog: str, partition: int, store: Store, on_progress: OnProgress = no_progress
 ) -> Recovered:
     """Read `changelog` from `store.position()` to its end into `store`.
 
@@ -72,7 +70,7 @@ async def recover(
     """
     began = time.perf_counter()
     end = (await log.offsets(changelog))[partition].end
-    source = _Source(log, changelog, partition, end, report)
+    source = _Source(log, changelog, partition, end, on_progress)
     if store.position() > end:
         source.warn("the state is ahead of its changelog, recovering from nothing")
         store.reset()
@@ -88,12 +86,25 @@ async def recover(
     return recovered
 
 
+async def recovered_stores(
+    log: Log, changelog: str, on_progress: OnProgress
+) -> AsyncIterator[tuple[int, MemoryStore]]:
+    """Yield what each partition keeps, beside its owner. Raises LogError, FutureFormat."""
+    spans = await log.offsets(changelog)
+    total, before = sum(span.end - span.start for span in spans.values()), 0
+    for partition, span in sorted(spans.items()):
+        store = MemoryStore()
+        await recover(log, changelog, partition, store, within(on_progress, before, total))
+        before += span.end - span.start
+        yield partition, store
+
+
 class _Source(NamedTuple):
     log: Log
     changelog: str
     partition: int
     end: int
-    report: Report | None
+    on_progress: OnProgress
 
     def warn(self, text: str) -> None:
         _log.warning(text, changelog=self.changelog, partition=self.partition)
@@ -110,8 +121,7 @@ async def _catch_up(source: _Source, store: Store, recovered: Recovered) -> None
         fold(chunk, store, recovered.overtaken)
         await asyncio.sleep(0)  # what was fetched ahead makes nobody wait
         recovered.records += len(chunk)
-        if source.report is not None:
-            source.report(store.position() - start, end - start)
+        source.on_progress(store.position() - start, end - start)
     if store.position() < end:  # compaction left holes at the end
         store.write((), end)
 
@@ -158,12 +168,12 @@ def _damaged_progress(chunk: Sequence[Record]) -> set[int]:
     return found
 
 
-def read_progress(kept: Readable, changelog: str, partition: int) -> Progress | None:
+def read_progress(store: Store, changelog: str, partition: int) -> Progress | None:
     """Return the progress of a recovered partition, None of a new one.
 
     Raises FutureFormat, and StateError when it can't be read and there is none before it.
     """
-    stored = kept.get(PROGRESS_KEY)
+    stored = store.get(PROGRESS_KEY)
     if stored is None:
         return None
     if not is_readable_progress(stored):
@@ -173,13 +183,6 @@ def read_progress(kept: Readable, changelog: str, partition: int) -> Progress | 
             "release that can read it"
         )
     return unpack_progress(stored)
-
-
-class Readable(Protocol):
-    """A store, or a changelog with one."""
-
-    def get(self, key: bytes) -> bytes | None:
-        """Return what is kept under `key`, or None."""
 
 
 def _log_time(store: Store) -> int | None:

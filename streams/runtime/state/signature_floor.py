@@ -17,7 +17,7 @@ import msgspec
 from schemas.records import Record
 from schemas.signing import SIGNATURE, NotSigned, RecordSigner
 from schemas.stored import NEVER, PROGRESS_KEY, UNDECIDED, Progress, pack_progress
-from streams.log import Log
+from streams.log import Log, scan
 from streams.logging import get_logger
 from streams.runtime.state.changelog import Changelog, Overtaken
 from streams.runtime.state.recovery import read_progress
@@ -42,7 +42,7 @@ async def decide(
     Raises LogError, StateError.
     """
     while True:
-        progress = read_progress(changelog, changelog.topic, changelog.partition)
+        progress = read_progress(changelog.store, changelog.topic, changelog.partition)
         if progress is None:
             return Progress(
                 insists_from=NEVER
@@ -73,10 +73,9 @@ async def _first_signed(log: Log, topic: str, partition: int, signer: RecordSign
     span = (await log.offsets(topic))[partition]
     if signer is None or span.start == span.end:
         return 0
-    async for chunk in log.read(topic, partition, span.start, span.end):
-        for record in chunk:
-            if record.header(SIGNATURE) is not None and _is_ours(signer, topic, record):
-                return record.offset
+    async for record in scan(log, topic, [partition], start=span.start, stop=span.end):
+        if record.header(SIGNATURE) is not None and _is_ours(signer, topic, record):
+            return record.offset
     return span.end
 
 

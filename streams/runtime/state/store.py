@@ -8,7 +8,7 @@ a revoked partition is dropped whole and a scan never meets another partition's 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from schemas.failures import Failure
 from streams.runtime.transports.batch import TopicPartition
@@ -59,10 +59,5 @@ class Store(Protocol):
 StoreFactory = Callable[[TopicPartition], Store]
 """Opens the store of a partition. Raises StateError."""
 
-
-@runtime_checkable
-class ClearsLeftovers(Protocol):
-    """A StoreFactory whose stores outlive their process."""
-
-    def clear(self, topic: str, owned: Iterable[TopicPartition]) -> None:
-        """Remove what an earlier process has left of partitions of `topic` that are not `owned`."""
+ClearLeftovers = Callable[[str, Iterable[TopicPartition]], None]
+"""Removes what an earlier process has left of partitions of a topic that are not those given."""

@@ -139,10 +139,6 @@ class Bar:
         """Show how far it is. What is None stays as it was."""
         self._shown.update(self._task, completed=done, total=total)
 
-    def further(self, count: int) -> None:
-        """Show that so much more is done."""
-        self._shown.advance(self._task, count)
-
 
 @contextmanager
 def progress(description: str, total: int | None = None) -> Iterator[Bar]:

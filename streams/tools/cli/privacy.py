@@ -21,7 +21,7 @@ from schemas.signals import SIGNAL, DataExported, DataRequested
 from schemas.stored import head, is_erased
 from schemas.wire import to_record
 from streams.clock import SystemClock
-from streams.log import Log
+from streams.log import Log, scan
 from streams.operate.lookup import known_customers, latest_states
 from streams.operate.privacy.collecting import collect, find_customer
 from streams.partitioner import partition_of
@@ -156,10 +156,8 @@ async def _requests(settings: Settings) -> list[DataRequested]:
     """A request is answered by an export after it; the topic keeps both for thirty days."""
     open_: dict[str, DataRequested] = {}
     async with open_log(settings) as log:
-        for partition, span in (await log.offsets(CUSTOMER_SIGNALS)).items():
-            async for chunk in log.read(CUSTOMER_SIGNALS, partition, span.start, span.end):
-                for record in chunk:
-                    _take_signal(record, open_)
+        async for record in scan(log, CUSTOMER_SIGNALS):
+            _take_signal(record, open_)
     return sorted(open_.values(), key=lambda each: each.time)
 
 
@@ -217,9 +215,9 @@ async def _export(settings: Settings, customer_id: str, out: Path) -> dict[str, 
             collected = await collect(
                 log,
                 customer_id,
-                bar.further,
                 lookups=lookups_of(settings, log),
                 told=without_answer,
+                on_progress=bar.at,
             )
         if collected.is_empty:
             raise UserError(f"nothing is known about {customer_id!r}")
@@ -328,11 +326,9 @@ async def _is_forgotten(log: Log, key: bytes, starts: Mapping[int, int], asked: 
     """Whether the changelog has, since `starts` (by partition), an empty state that knows of the
     request."""
     partition = partition_of(key, len(starts))
-    end = (await log.offsets(CUSTOMERS_CHANGELOG))[partition].end
-    async for chunk in log.read(CUSTOMERS_CHANGELOG, partition, starts[partition], end):
-        for record in chunk:
-            if record.key == key and _is_empty_since(record.value, asked):
-                return True
+    async for record in scan(log, CUSTOMERS_CHANGELOG, [partition], start=starts[partition]):
+        if record.key == key and _is_empty_since(record.value, asked):
+            return True
     return False
 
 

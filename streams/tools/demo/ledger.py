@@ -17,7 +17,7 @@ from schemas.records import Record
 from schemas.stored import OWN_PREFIX, is_erased
 from schemas.validation import Unreadable
 from schemas.wire import parse_record
-from streams.log import Log
+from streams.log import Log, scan
 from streams.topology import (
     CUSTOMER_EVENTS,
     CUSTOMERS_CHANGELOG,
@@ -102,11 +102,8 @@ class Ledger:
         for topic, take in takers.items():
             for partition, span in sorted((await self.log.offsets(topic)).items()):
                 start = self._read.get((topic, partition), span.start)
-                if start >= span.end:
-                    continue
-                async for chunk in self.log.read(topic, partition, start, span.end):
-                    for record in chunk:
-                        take(record)
+                async for record in scan(self.log, topic, [partition], start=start, stop=span.end):
+                    take(record)
                 self._read[topic, partition] = span.end
 
     def mails(self) -> Counter[str]:
@@ -125,10 +122,8 @@ class Ledger:
     async def customers(self) -> int:
         """Return of how many customers and visitors something is known. Raises LogError."""
         known: set[bytes] = set()
-        for partition, span in (await self.log.offsets(CUSTOMERS_CHANGELOG)).items():
-            async for chunk in self.log.read(CUSTOMERS_CHANGELOG, partition, span.start, span.end):
-                for record in chunk:
-                    _note(known, record)
+        async for record in scan(self.log, CUSTOMERS_CHANGELOG):
+            _note(known, record)
         return len(known)
 
     def _event(self, record: Record) -> None:

@@ -195,6 +195,9 @@ class EmbeddedLog:
             async for chunk in self.read(topic, partition, offset, offset + 1):
                 yield chunk
 
+    async def members(self, group: str) -> None:
+        """Say that there is no group: one process consumes, whatever it is called."""
+
     # For the embedded transport.
 
     async def claim(self) -> None:
