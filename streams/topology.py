@@ -1,27 +1,32 @@
 """The whole machine on one page: what flows where, who reads it, what is kept.
 
-    shop, CRM, site ──► customer-events ──► CUSTOMERS ──┬─► send-commands ──► MAILER ──► SMTP relay
-    ticks, mail outcomes,       ▲        (one actor per ├─► customer-signals    │
-    products, workflows ────────┤           customer)   ├─► facts               │
-                                │                       └─► customer-events     │ outcomes
-                                └───────────────────────────────────────────────┘
-    anything unreadable ──► dead-letters          addresses that get no mail ──► suppressions
+    shop, CRM, site ────┐
+    public pages ───────┼─► customer-events ─► CUSTOMERS ─┬─► send-commands ─► MAILER ─┬─► relays
+    inbound mail ───────┤           ▲      (one actor per ├─► customer-signals   │     └─► webhooks
+    ticks, publishing ──┘           │           customer) ├─► facts              ├─► suppressions
+                                    │                     │ messages             │ outcomes
+                                    └─────────────────────┴──────────────────────┘
+    CUSTOMERS ◄─► customers-changelog, a store        MAILER ◄─► mailer-changelog, a store
+    publishing ──► workflows, products: read when a record of customer-events names what is new
+    anything unreadable ──► dead-letters       ERASER ──► removes a person from all of it
 
-One worker process runs both agents; more workers with the same group share the partitions. A
+One worker process runs all of it; more workers with the same group share the partitions. A
 customer's events, commands and state all have the customer's partition number, so one worker holds
 all there is to know about a customer, and a partition moves as a whole.
 
-Three doors lead into a worker: the public pages (`streams/http/public/`), the admin port
-(`streams/http/admin.py`) and the internal one, at which workers and commands ask the owner of
-a partition what it keeps (`streams/http/internal/`).
-
-Each agent is handed batches of records of one partition and takes each batch through the commit
-protocol (`streams/runtime/customers.py`, `streams/mail/mailer.py`): effects first, then the
+Two agents (`AGENTS`) are handed batches of records of one partition and take each batch through the
+commit protocol (`streams/runtime/customers.py`, `streams/mail/mailer.py`): effects first, then the
 changelog, then the acknowledgement. What an agent keeps is a local store per partition and a
 compacted changelog topic from which any other worker can recover it
 (`streams/runtime/state/changelog.py`).
 
-`topics create`, `doctor`, the worker and the Faust app take everything from here.
+Doors (`DOORS`) lead in and out beside the log. What decides comes in by records alone: a workflow,
+a product, a tick is a control record in every partition of `customer-events`, told by whoever
+publishes (`streams/runtime/definitions.py`, `streams/runtime/product_feed.py`), and the topics
+`workflows` and `products` hold what it is about.
+
+`topics create`, `doctor`, the worker and the Faust app take everything from here, and
+`tests/runtime/test_topology.py` compares it with what a worker really appends.
 """
 
 from __future__ import annotations
@@ -107,6 +112,48 @@ MAILER = AgentSpec(
 (`streams/mail/mailer.py`)."""
 
 AGENTS = (CUSTOMERS, MAILER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorSpec:
+    """A way in or out of a worker that is no topic."""
+
+    name: str
+    at: str
+    """The file to begin with."""
+    writes: tuple[str, ...] = ()
+
+
+PUBLIC_PAGES = DoorSpec(
+    name="public pages",
+    at="streams/http/public/site.py",
+    # What people do there is an event; that a link was followed by anybody is a fact as well.
+    writes=(CUSTOMER_EVENTS, FACTS),
+)
+"""Behind the links in mails: unsubscribing, preferences, surveys, openings and clicks."""
+
+INBOUND_MAIL = DoorSpec(
+    name="inbound mail", at="streams/mail/inbound/sources.py", writes=(CUSTOMER_EVENTS,)
+)
+"""Bounces, complaints and unsubscriptions that come back by SMTP, maildir or IMAP."""
+
+SMTP = DoorSpec(name="SMTP relays", at="streams/mail/smtp.py")
+"""Out: mails. What became of each comes back through the mailer."""
+
+WEBHOOKS = DoorSpec(name="webhooks", at="streams/mail/webhooks.py")
+"""Out: what a workflow tells other systems by HTTP, in the mailer's queue like a mail."""
+
+ERASER = DoorSpec(name="eraser", at="streams/operate/privacy/eraser.py")
+"""Hears of erasures that the actors have decided, and changes records of PERSONAL in place, where
+the log is ours; it appends nothing."""
+
+ADMIN = DoorSpec(name="admin port", at="streams/http/admin.py")
+"""Metrics, health and readiness."""
+
+INTERNAL = DoorSpec(name="internal port", at="streams/http/internal/server.py")
+"""Workers and commands ask the owner of a partition what it keeps."""
+
+DOORS = (PUBLIC_PAGES, INBOUND_MAIL, SMTP, WEBHOOKS, ERASER, ADMIN, INTERNAL)
 
 PER_CUSTOMER = (
     CUSTOMER_EVENTS,

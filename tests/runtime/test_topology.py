@@ -1,0 +1,208 @@
+"""The page of the topology is true: each agent and door appends to what it says, and no more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from email import message_from_bytes
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from aiosmtplib import SMTP
+
+from schemas.records import OutRecord
+from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS, FACTS, SEND_COMMANDS, SUPPRESSIONS
+from streams import topology
+from streams.clock import VirtualClock
+from streams.log import Log
+from streams.operate.privacy.eraser import LONGEST_RETRY_MS
+from streams.runtime import worker as worker_module
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.runtime.logs.embedded.redaction import Editor
+from streams.runtime.worker import Worker
+from streams.settings import Settings
+from streams.topology import AGENTS, CUSTOMERS, DOORS, ERASER, INBOUND_MAIL, MAILER, PUBLIC_PAGES
+from tests.bounces.bench import bounce
+from tests.public.test_site_and_actor import links
+from tests.runtime.parts import START
+from tests.runtime.test_worker import LOOPBACK, Inbox, all_done, event, everything, inbox, tell
+
+__all__ = ["inbox"]
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 30
+DOMAIN = "rimbalzi.negozio.example"
+
+PARTS = {
+    "CustomersRuntime": CUSTOMERS.name,
+    "Ticks": CUSTOMERS.name,
+    "MailerRuntime": MAILER.name,
+    "SuppressionList": MAILER.name,
+    "PublicSite": PUBLIC_PAGES.name,
+    "Inbound": INBOUND_MAIL.name,
+    "Eraser": ERASER.name,
+}
+"""What a worker gives its log to, and whose part that is."""
+
+
+class Noted:
+    """An embedded log that notes by whom it is appended to."""
+
+    __class__ = EmbeddedLog  # type: ignore[assignment]  # the eraser looks at it
+
+    def __init__(self, log: Log, topics: set[str]) -> None:
+        self._log = log
+        self._topics = topics
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    async def append(self, topic: str, partition: int, records: Any) -> int:
+        self._topics.add(topic)
+        return await self._log.append(topic, partition, records)
+
+
+Appended = defaultdict[str, set[str]]
+
+
+@pytest.fixture
+def appended(monkeypatch: pytest.MonkeyPatch) -> Appended:
+    """The topics to which each agent and door has appended."""
+    found: Appended = defaultdict(set)
+
+    def built(part: Any, name: str, *positional: Any, **named: Any) -> Any:
+        def noted(given: Any) -> Any:
+            return Noted(given, found[name]) if isinstance(given, EmbeddedLog) else given
+
+        return part(
+            *(noted(each) for each in positional),
+            **{key: noted(each) for key, each in named.items()},
+        )
+
+    for part, name in PARTS.items():
+        monkeypatch.setattr(worker_module, part, partial(built, getattr(worker_module, part), name))
+    return found
+
+
+@pytest.fixture
+async def worker(
+    appended: Appended, tmp_path: Path, inbox: tuple[Inbox, str]
+) -> AsyncIterator[Worker]:
+    settings = Settings(
+        broker=f"embedded://{tmp_path}/log", data_dir=tmp_path / "data", smtp_url=inbox[1],
+        admin_bind=LOOPBACK, public_bind=LOOPBACK, partitions=2, tick_seconds=60,
+        mail_public_url="https://mail.shop.example", tracking_mode="identified",
+        mail_bounce_domain=DOMAIN, inbound_smtp_bind=LOOPBACK,
+    )  # fmt: skip
+    worker = Worker(settings, clock=VirtualClock(START))
+    async with asyncio.timeout(LIMIT):
+        await worker.start()
+    yield worker
+    await worker.stop()
+
+
+async def come(worker: Worker, topic: str, type_: str = "") -> None:
+    """Wait until there is a record of a topic, of that type if one is named, and all is done."""
+    assert isinstance(worker.log, EmbeddedLog)
+    async with asyncio.timeout(LIMIT):
+        while True:
+            version = worker.log.version
+            types = {record.header("ce_type") for record in await everything(worker.log, topic)}
+            if type_.encode() in types or (types and not type_):
+                break
+            await worker.log.wait_beyond(version)
+    await all_done(worker)
+
+
+async def test_each_agent_and_door_appends_to_what_the_page_says(
+    worker: Worker, appended: Appended, inbox: tuple[Inbox, str]
+) -> None:
+    """Somebody signs up, follows a link, unsubscribes by mail and bounces; two records are
+    garbage."""
+    clock = worker.clock
+    assert isinstance(clock, VirtualClock)
+    await tell(
+        worker.log,
+        event("customer.created", "e1", "anna", email="anna@example.it", first_name="Anna"),
+        event("consent.given", "e2", "anna", purpose="tracking", source="checkout"),
+        event("list.subscribed", "e3", "anna", list="newsletter", source="form", confirmed=True),
+        event("product.viewed", "e4", "v", product_id="p1"),
+        event("customer.identified", "e5", "v", customer_id="anna"),
+        event("product.viewed", "e6", "v", product_id="p1"),
+        OutRecord(b"anna", b"{broken"),
+    )
+    envelope = await asyncio.wait_for(inbox[0].mails.get(), LIMIT)
+    assert isinstance(envelope.content, bytes)
+    path = links(message_from_bytes(envelope.content))["c"][0]
+    async with ClientSession() as session:
+        url = f"http://127.0.0.1:{worker.public_port}{path}"
+        async with session.get(url, allow_redirects=False) as answer:
+            assert answer.status == 302
+    clock.advance(clock.now() + 60_000)
+    await come(worker, FACTS)
+    await come(worker, CUSTOMER_EVENTS, "mail.clicked")
+
+    await worker.log.append(SEND_COMMANDS, 0, [OutRecord(b"anna", b"{broken")])
+    await come(worker, DEAD_LETTERS)
+    assert envelope.mail_from is not None
+    port = worker.inbound.smtp_port
+    async with SMTP(hostname="127.0.0.1", port=port, start_tls=False) as back:
+        await back.sendmail("", [envelope.mail_from], bounce("x@relay.example"))
+    await come(worker, CUSTOMER_EVENTS, "mail.bounced")
+    await come(worker, SUPPRESSIONS)
+
+    says = {agent.name: {*agent.writes, agent.keeps} for agent in AGENTS}
+    says |= {door.name: set(door.writes) for door in DOORS if door.writes}
+    assert {name: topics for name, topics in appended.items() if topics} == says
+
+
+async def test_the_eraser_changes_what_is_personal_and_appends_nothing(
+    worker: Worker, appended: Appended, monkeypatch: pytest.MonkeyPatch, inbox: tuple[Inbox, str]
+) -> None:
+    changed: set[str] = set()
+    change = Editor.change
+
+    async def noted(self: Editor, topic: str, partition: int, changes: Any) -> Any:
+        if changes:
+            changed.add(topic)
+        return await change(self, topic, partition, changes)
+
+    monkeypatch.setattr(Editor, "change", noted)
+    await tell(
+        worker.log,
+        event("customer.created", "e1", "anna", email="anna@example.it", first_name="Anna"),
+        event("list.subscribed", "e2", "anna", list="newsletter", confirmed=True),
+        OutRecord(b"anna", b"{broken"),
+    )
+    await asyncio.wait_for(inbox[0].mails.get(), LIMIT)
+    await come(worker, CUSTOMER_EVENTS, "mail.sent")
+    await tell(worker.log, event("customer.erasure_requested", "e3", "anna"))
+    await all_done(worker)
+    clock = worker.clock
+    assert isinstance(clock, VirtualClock)
+    async with asyncio.timeout(LIMIT):
+        while not worker.eraser.idle:
+            passed = asyncio.ensure_future(worker.eraser.passed())
+            clock.advance(clock.now() + LONGEST_RETRY_MS)
+            await passed
+    assert changed == set(topology.PERSONAL)
+    assert not appended[ERASER.name]
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.name)
+def test_a_door_is_where_the_page_says(door: topology.DoorSpec) -> None:
+    assert (ROOT / door.at).is_file()
+
+
+def test_everything_that_an_agent_touches_is_a_topic() -> None:
+    there_are = {spec.name for spec in topology.topics(1)}
+    for agent in AGENTS:
+        assert {agent.reads, agent.keeps, *agent.writes} <= there_are
+    written = {topic for spec in (*AGENTS, *DOORS) for topic in spec.writes}
+    assert there_are - written == {topology.WORKFLOWS, topology.PRODUCTS} | {
+        agent.keeps for agent in AGENTS
+    }
