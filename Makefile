@@ -42,9 +42,25 @@ $(READY): pyproject.toml constraints.txt
 demo: setup ## Weeks of a shop's life in about a minute, without a broker or a mail server
 	@$(BIN)/ritorno demo
 
+# One more than there are cores: the tests on real Kafka wait most of the time.
+PYTEST := $(BIN)/pytest --numprocesses $(shell echo $$(($$(nproc) + 1))) --maxprocesses 4 --dist loadgroup
+
+FAST := tests/schemas tests/arbitration tests/workflow_files tests/project tests/state tests/logs \
+	tests/agents/test_partition.py tests/agents/test_conditions.py tests/agents/test_segments.py \
+	tests/agents/workflows/test_steps.py
+
+.PHONY: check
+check: lint types ## Before each commit: lint, types and the fast tests, in about a minute
+	@$(PYTEST) -q $(FAST)
+
 .PHONY: test
-test: setup ## All tests; those on real Kafka need Java 17 and Maven, and say so when they skip
-	@$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(PYTEST_ARGS)
+test: setup ## All tests of CI; those on real Kafka need Java 17 and Maven, and say so when they skip
+	@$(PYTEST) $(PYTEST_ARGS)
+
+.PHONY: test-slow
+test-slow: setup ## Before an issue is called resolved: what does not fit CI, other examples
+	@$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=night --durations=15
+	@$(MAKE) soak soak-mail FAULTS=20
 
 .PHONY: lint
 lint: setup ## ruff: style and likely mistakes; import-linter: who may import whom
@@ -65,10 +81,6 @@ DASHBOARD := deploy/grafana/dashboards/ritorno.json
 .PHONY: dashboard
 dashboard: setup ## Write Grafana's dashboard anew, from the metrics in streams/operate
 	@$(BIN)/python -m streams.tools.dashboard $(DASHBOARD)
-
-.PHONY: states
-states: setup ## Write docs/states.md anew, from the tables of transitions
-	@$(BIN)/python -m tests.states
 
 .PHONY: bench
 bench: setup ## Measure; writes benchmarks/results.json and README's table

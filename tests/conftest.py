@@ -10,15 +10,23 @@ from hypothesis import HealthCheck, settings
 
 from agents.mail.templates.compiler import TemplateCompiler
 from tests.broker import fresh_broker, kafka_broker, kafka_jars
+from tests.examples import NIGHT
 
 __all__ = ["fresh_broker", "kafka_broker", "kafka_jars"]
 
-# The same examples in every run, and no clock of Hypothesis' own: a machine that is busy elsewhere
-# must not make a test fail. `--hypothesis-profile=default` looks further than these.
+# No clock of Hypothesis' own: a machine that is busy elsewhere must not make a test fail. CI has
+# the same examples in every run; the night (`make test-slow`) has others each time, and more.
 settings.register_profile(
-    "same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    "ci", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile("same")
+settings.register_profile(
+    "night",
+    deadline=None,
+    max_examples=NIGHT * settings.default.max_examples,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("ci")
 
 # Workers ask no name server here; `tests/mailer/test_mail_hosts.py` has one of its own.
 os.environ["RITORNO_MAIL_PROVIDER_LOOKUP"] = "false"
@@ -27,16 +35,28 @@ SPREAD = "tests/simulation/"
 """Where each test stands alone; elsewhere those of a file share what they have prepared."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist writes the groups into the tests' names in this hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests stay together when several processes share the work (`--dist loadgroup`).
+    """Say which tests stay together when several processes share the work (`--dist loadgroup`), and
+    let those begin first that take longest.
 
-    All on real Kafka do: one broker serves them, and a second would want half a gigabyte.
+    All on real Kafka stay together: one broker serves them, and a second would want half a
+    gigabyte. Those that stand alone come last and fill the time that is left at the end.
     """
     for item in items:
         if item.get_closest_marker("kafka") is not None:
             item.add_marker(pytest.mark.xdist_group("kafka"))
         elif not item.nodeid.startswith(SPREAD):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    if item.get_closest_marker("kafka") is not None:
+        return 0
+    if item.nodeid.startswith(SPREAD):
+        return 3
+    return 1 if item.get_closest_marker("processes") or item.get_closest_marker("data") else 2
 
 
 MOST_LIBRARIES = 4

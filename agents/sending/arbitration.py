@@ -14,7 +14,6 @@ from typing import Literal, NamedTuple
 
 from agents.sending import limits
 from agents.sending.legal_basis import SoftOptIn, legal_basis
-from agents.workflows import lifecycle
 from schemas.bounds import largest, shed
 from schemas.commands import LegalBasis
 from schemas.customer import Customer
@@ -216,7 +215,7 @@ def look_again(customer: Customer, now: int) -> None:
     """Let the mails that are held be judged at once: more than time has changed."""
     for run in customer.runs:
         if run.held_for in HOLDS:
-            lifecycle.reconsidered(run, now)
+            run.due = min(run.due, now)
 
 
 def is_waiting(customer: Customer) -> bool:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from agents.context import Context
-from agents.workflows import (
-    capacity,
-    enrollment,
-    execution,
-    exits,
-    lifecycle,
-    occurrence_counts,
-    versioning,
-)
+from agents.workflows import capacity, enrollment, execution, occurrence_counts, versioning
 from agents.workflows.enrollment import subject_of
 from agents.workflows.exits import definition, end
 from schemas.customer import Customer
-from schemas.customer.runs import Entered, Run
+from schemas.customer.runs import FINISHED_KEPT, Entered, Run
 
 
 def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart: bool) -> None:
@@ -30,8 +22,7 @@ def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart:
         if run.cart >= 0:
             if not with_cart or run.cart != visitor.cart.number:
                 continue
-            was = run.id
-            lifecycle.renumbered(run, number)
+            was, run.cart, run.id = run.id, number, f"{run.workflow}/{number}/{run.begun}"
             renamed[was] = run.id
         mine = next((own for own in customer.runs if _same_subject(own, run)), None)
         if mine is not None:
@@ -39,8 +30,7 @@ def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart:
         elif not _had(customer, run, context):
             _go_on_here(customer, run, context)
     for run in customer.runs:
-        if run.caller in renamed:
-            lifecycle.reattached(run, renamed[run.caller])
+        run.caller = renamed.get(run.caller, run.caller)
     for name, entered in visitor.entered.items():
         if "/" in name or not entered.subject:
             customer.entered.setdefault(name, entered)
@@ -50,12 +40,13 @@ def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart:
                 customer.entered[name] = Entered(str(number), entered.time)
     occurrence_counts.adopt(customer, visitor)
     enrollment.fit_entered(customer)
-    exits.fit_finished(customer, [*customer.finished, *visitor.finished], context)
+    finished = [*customer.finished, *visitor.finished][-FINISHED_KEPT:]
+    customer.finished = capacity.fit_finished(finished, context)
 
 
 def _go_on_here(customer: Customer, run: Run, context: Context) -> None:
     published = context.live.definitions.find(run.workflow, run.version)
-    lifecycle.adopted(customer, run)
+    customer.runs.append(run)
     if published is not None and not capacity.holds(customer, published, context):
         end(customer, run, "exited", "too_many_runs", context)
 
@@ -89,5 +80,7 @@ def _catch_up(customer: Customer, run: Run, other: Run, context: Context) -> Non
     found = versioning.place(other.step, theirs, published)
     mine = len(published.program.instructions) if found is None else found
     if mine > run.step:
-        lifecycle.caught_up(run, other, mine)
+        run.results = {**run.results, **other.results}
+        run.coupon, run.holdout = other.coupon or run.coupon, other.holdout or run.holdout
+        run.step, run.entered, run.held, run.held_for = mine, other.entered, other.held, ""
         execution.recount(customer, run, published.program, context)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.effects import Effect
@@ -30,6 +30,7 @@ from schemas.stored import OWN_PREFIX, PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from streams.runtime.product_feed import control_record
 from streams.runtime.yaml_text import read_yaml
+from tests.examples import examples
 
 START = 1_772_445_600_000
 """2026-03-02T10:00:00Z."""
@@ -217,7 +218,7 @@ def told(effects: Sequence[Effect]) -> list[tuple[str, bytes, OutRecord]]:
 offsets = st.lists(st.integers(1, 230), max_size=8)
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(scripts, st.integers(1, 4), offsets, st.booleans(), st.sampled_from([0, 9_000, 1 << 30]))
 def test_neither_slices_nor_restarts_nor_the_cache_change_anything(
     script: list[Step], visits: int, edges: list[int], restarts: bool, cache: int
@@ -235,7 +236,7 @@ def test_neither_slices_nor_restarts_nor_the_cache_change_anything(
 crashes = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 20)), min_size=1, max_size=5)
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(scripts, st.integers(1, 4), crashes, st.sampled_from([1, 2, 300]))
 def test_a_batch_that_was_written_in_part_changes_nothing(
     script: list[Step], visits: int, dead: list[tuple[int, int]], tellings: int
@@ -270,7 +271,7 @@ def _die(world: Shop, visits: int, dead: list[tuple[int, int]]) -> None:
     assert all(each in repeated for each in expected), "nothing was left out"
 
 
-@settings(max_examples=120)
+@examples(120)
 @given(scripts, st.integers(1, 3))
 def test_what_a_customer_sees_does_not_depend_on_the_budget(
     script: list[Step], visits: int
@@ -420,7 +421,7 @@ def test_what_is_told_of_counts_as_much_as_who_is_told(monkeypatch: pytest.Monke
     assert partition.progress.tellings[0][0] == at + 1
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(scripts, st.integers(1, 3))
 def test_what_others_have_published_changes_nothing_about_what_waits(
     script: list[Step], visits: int

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -24,6 +24,7 @@ from schemas.customer.shopping import Cart, LineItem, Order, OrderStatistics
 from schemas.definitions import DEFINITION
 from schemas.definitions.conditions import Condition
 from tests.agents.world import FILES
+from tests.examples import examples
 
 NOW = 1_772_445_600_000  # Monday 2026-03-02, 11:00 in Rome
 DAY = 86_400_000
@@ -394,7 +395,7 @@ def _as(type_: str, wanted: Any) -> Any:
 
 
 @given(CONDITIONS, CUSTOMERS, EVENTS)
-@settings(max_examples=400)
+@examples(400)
 def test_a_compiled_condition_answers_as_a_plain_reading(
     given: dict[str, Any], customer: Customer, event: dict[str, Any]
 ) -> None:
@@ -405,7 +406,7 @@ def test_a_compiled_condition_answers_as_a_plain_reading(
 
 
 @given(CUSTOMERS, EVENTS, st.integers(NOW - DAY, NOW + 400 * DAY))
-@settings(max_examples=100)
+@examples(100)
 def test_no_field_ever_raises(customer: Customer, event: dict[str, Any], now: int) -> None:
     run = Run("r", "w", "v", NOW, 0, NOW, order_id="gone", coupon="gone")
     for subject in (Subject(customer, now), Subject(customer, now, run, event)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.rules.conditions import ConditionMistake, compile_condition
@@ -20,6 +20,7 @@ from schemas.customer.shopping import OrderStatistics, Purchases
 from schemas.definitions.conditions import Condition
 from tests.agents.test_segments import segments
 from tests.agents.world import DAY, START, World
+from tests.examples import examples
 
 VOCABULARY = Vocabulary([])
 NOW = START
@@ -144,7 +145,7 @@ TEXTS = st.lists(
 
 
 @given(TEXTS.map(" ".join) | st.text(max_size=40))
-@settings(max_examples=300)
+@examples(300)
 def test_any_text_is_a_mistake_or_an_answer(text: str) -> None:
     try:
         check = compile_condition(Condition(cel=text), VOCABULARY)

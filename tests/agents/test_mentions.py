@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.commerce import catalogue as catalogue_room
@@ -21,9 +21,10 @@ from schemas.customer.shopping import Cart, Interest, LineItem
 from schemas.products import Product
 from schemas.stored import NEVER
 from tests.agents.test_partition import play, scripts
+from tests.examples import examples
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(scripts)
 def test_the_names_are_those_that_a_change_can_be_about(script: list[tuple[str, str, int]]) -> None:
     for key, stored in play(script).store.items():

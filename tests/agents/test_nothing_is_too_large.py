@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.mail.queue.command_reader import MAX_COMMAND_BYTES
@@ -29,6 +29,7 @@ from streams.runtime.product_feed import control_record
 from tests.agents.test_full_records import keeps_to_its_bounds
 from tests.agents.test_large_effects import LIMIT, size
 from tests.agents.world import DAY, FILES, HOUR, SHIPPED, World
+from tests.examples import examples
 
 UGLY = """
 definition: fields
@@ -149,7 +150,7 @@ def _sell(world: World, id_: str, text: str) -> None:
 START_MS = World({}).now
 
 
-@settings(max_examples=8)
+@examples(3)
 @given(st.lists(steps(), min_size=3, max_size=9), st.sampled_from([1, 1 << 30]))
 def test_no_state_and_no_effect_is_ever_refused_by_a_log(happened: list[Step], cached: int) -> None:
     world = World.of(UGLY, TAGGER, COUNTER, SALE, FOLLOWED % (0, 0))

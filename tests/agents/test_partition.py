@@ -7,7 +7,7 @@ import json
 from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.customer import actor
@@ -28,6 +28,7 @@ from schemas.set_aside import SetAside
 from schemas.signals import CustomerErased
 from schemas.stored import HEAD_SIZE, Progress, head
 from tests.agents.world import DAY, FILES, HOUR, MINUTE, START, World, changed
+from tests.examples import examples
 
 W06 = "w06-abandoned-cart-a"
 
@@ -339,7 +340,7 @@ def run(world: World, cuts: list[int], cache_bytes: int) -> tuple[Any, ...]:
     return store, progress, effects
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(scripts, st.lists(st.integers(0, 40)), st.sampled_from([0, 5_001, 1 << 30]))
 def test_neither_slicing_nor_restarts_nor_the_cache_change_anything(
     script: Script, cuts: list[int], cache_bytes: int
@@ -348,7 +349,7 @@ def test_neither_slicing_nor_restarts_nor_the_cache_change_anything(
     assert run(world, cuts, cache_bytes) == run(world, [], 1 << 30)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(scripts, st.integers(0, 40), st.lists(st.booleans(), min_size=3, max_size=3))
 def test_records_read_again_change_nothing(script: Script, cut: int, written: list[bool]) -> None:
     """A crash between the states and the progress: some customers are ahead of the log."""

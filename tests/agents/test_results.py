@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
@@ -23,6 +23,7 @@ from agents.insights.experiment_results import (
 from agents.insights.statistics import best, difference, needed, wilson
 from schemas.decisions import Decision
 from schemas.definitions.workflow import Workflow
+from tests.examples import examples
 
 START = 1_772_445_600_000
 COUNTS = [(0, 0), (0, 5), (5, 5), (3, 40), (9, 40), (120, 1_000), (150, 1_000), (40, 100_000)]
@@ -59,7 +60,7 @@ def test_the_better_of_two(one: tuple[int, int], other: tuple[int, int]) -> None
     assert sum(found) == pytest.approx(1)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(50, 400)), min_size=2, max_size=5))
 def test_the_best_of_several(counts: list[tuple[int, int]]) -> None:
     found = best(counts)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.customer import derived_state
@@ -21,6 +21,7 @@ from schemas.definitions import DEFINITION, canonical
 from schemas.definitions.shop import Segments
 from schemas.signals import SegmentChanged
 from tests.agents.world import DAY, FILES, HOUR, MINUTE, START, World, changed
+from tests.examples import examples
 
 SCORES = {"engagement": FILES["engagement"]}
 
@@ -329,7 +330,7 @@ def differences(world: World, now: int, keys: Iterable[str]) -> list[str]:
 
 
 @given(STEPS, st.booleans())
-@settings(max_examples=150)
+@examples(150)
 def test_segments_are_right_at_every_instant(steps: list[Any], merges: bool) -> None:
     there, time = World(ALL), 0.0
     for number, (pause, event, customer, ago, restarts) in enumerate(steps):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.customer import derived_state
@@ -11,6 +11,7 @@ from agents.rules.evaluation import Subject
 from schemas.signals import SegmentChanged
 from tests.agents.test_products import files
 from tests.agents.world import DAY, HOUR, World
+from tests.examples import examples
 
 SEGMENTS = """
 id: segments
@@ -181,7 +182,7 @@ bands: [{name: cold, from: 0}]
 """
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.lists(st.tuples(EVENTS, st.integers(0, 5 * 24)), max_size=25))
 def test_membership_is_always_what_the_conditions_say(story: list[tuple[object, int]]) -> None:
     world = World(files(MANY, POINTS))

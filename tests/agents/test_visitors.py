@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.customer.visitors import HOURS_KEPT, NO_LIMITS, VisitorExpiry, VisitorLimits
@@ -21,6 +21,7 @@ from schemas.stored import ARRIVALS_KEY, OWN_PREFIX, TURNS_KEY, Progress, head
 from tests.agents.test_products import feed
 from tests.agents.test_segments import segments
 from tests.agents.world import DAY, HOUR, START, World
+from tests.examples import examples
 
 NINETY = VisitorLimits(days=90)
 THREE_AN_HOUR = VisitorLimits(per_second=3 / 3600)
@@ -289,7 +290,7 @@ def known(store: dict[bytes, bytes], now: int) -> dict[bytes, bytes]:
     }
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(scripts, st.integers(0, 2**32))
 def test_neither_crashes_nor_removals_change_anything(script: Script, seed: int) -> None:
     world = play(script)

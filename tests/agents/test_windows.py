@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.rules.local_time import day_of, is_quiet, next_day, quiet_ends
 from schemas.instant import parse_instant, to_rfc3339
+from tests.examples import examples
 
 ZONES = ("Europe/Rome", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe",
          "Africa/Cairo", "Pacific/Apia", "America/Sao_Paulo", "Asia/Tokyo")  # fmt: skip
@@ -28,7 +29,7 @@ instants = st.builds(
 times = st.builds("{:02}:{:02}".format, st.integers(0, 23), st.sampled_from([0, 15, 30, 59]))
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(instants, times, times, st.sampled_from(ZONES))
 def test_the_end_of_the_quiet_is_the_first_instant_that_is_not(
     instant: int, begins: str, ends: str, zone: str
@@ -41,7 +42,7 @@ def test_the_end_of_the_quiet_is_the_first_instant_that_is_not(
     assert found == instant or is_quiet(found - 1, begins, ends, zone)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(instants, st.sampled_from(ZONES))
 def test_the_next_day_begins_when_the_date_changes(instant: int, zone: str) -> None:
     found = next_day(instant, zone)

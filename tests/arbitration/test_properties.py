@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.sending.arbitration import Candidate, PolicyDecision, arbitrate, judge
@@ -27,6 +27,7 @@ from tests.arbitration.mails import (
     take,
     worst_share,
 )
+from tests.examples import examples
 
 ZONES = ("", "Europe/Rome", "America/New_York", "Asia/Kathmandu", "Pacific/Auckland")
 
@@ -227,11 +228,9 @@ def live_a_crowded_year() -> None:
     assert 0.2 < promotional <= 0.3
 
 
-test_no_rule_is_ever_broken = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)(lives(live))
+test_no_rule_is_ever_broken = examples(100)(lives(live))
 
-test_the_order_of_looking_does_not_matter = settings(max_examples=40)(lives(live_twice))
+test_the_order_of_looking_does_not_matter = examples(40)(lives(live_twice))
 
 
 def test_a_crowded_year() -> None:

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.processes]
 
 async def test_nothing_is_lost_and_nothing_is_twice(kafka_jars: Path) -> None:
     directory = Path(tempfile.mkdtemp(prefix="ritorno-faults-"))
-    tally = await soak(list(Run.FAULTS), seed=1, events=2_000, directory=directory)
+    tally = await soak(list(Run.FAULTS), seed=1, events=500, directory=directory)
     assert tally["commands"] > 0
     assert tally["marketing"] > 0
     assert tally["transactional"] > 0

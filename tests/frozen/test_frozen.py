@@ -63,21 +63,11 @@ async def test_a_data_directory_goes_on(
 @pytest.mark.kafka
 @pytest.mark.parametrize("release", RELEASES, ids=lambda each: each.name)
 async def test_the_topics_of_a_broker_go_on(
-    release: Path, own_broker: KafkaBroker, tmp_path: Path, inbox: tuple[Inbox, str]
+    release: Path, fresh_broker: KafkaBroker, tmp_path: Path, inbox: tuple[Inbox, str]
 ) -> None:
-    await load(release, own_broker.bootstrap)
-    settings = settings_of(tmp_path, inbox[1], f"kafka://{own_broker.bootstrap}", "memory")
+    await load(release, fresh_broker.bootstrap)
+    settings = settings_of(tmp_path, inbox[1], f"kafka://{fresh_broker.bootstrap}", "memory")
     await check(settings, SystemClock(), known(release, "kafka"), inbox[0])
-
-
-@pytest.fixture
-def own_broker(kafka_jars: Path, tmp_path: Path) -> Any:
-    """A broker of the test's own: the topics have their usual names."""
-    (tmp_path / "kafka").mkdir()
-    broker = KafkaBroker(kafka_jars, tmp_path / "kafka")
-    broker.start()
-    yield broker
-    broker.kill()
 
 
 async def check(settings: Settings, clock: Clock, frozen: dict[str, Any], relay: Inbox) -> None:

@@ -31,10 +31,7 @@ from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
 from tests.frozen.copies import KEYS
 from tests.frozen.make import event
-from tests.frozen.test_frozen import own_broker
 from tests.runtime.test_worker import LOOPBACK
-
-__all__ = ["own_broker"]
 
 pytestmark = [pytest.mark.kafka, pytest.mark.processes]
 
@@ -56,7 +53,7 @@ async def next_release(settings: Settings, directory: Path) -> AsyncIterator[Non
         sys.executable, "-c", NEXT, "worker",
         env=os.environ | {
             "RITORNO_BROKER": settings.broker, "RITORNO_DATA_DIR": str(directory),
-            "RITORNO_WORKER_ID": "next", "RITORNO_STORE": "memory", "RITORNO_TOKEN_KEYS": KEYS,
+            "RITORNO_WORKER_ID": "next", "RITORNO_TOKEN_KEYS": KEYS,
             "RITORNO_ADMIN_BIND": "127.0.0.1:0", "RITORNO_PUBLIC_BIND": "127.0.0.1:0",
             "RITORNO_WORKFLOWS_DIR": str(settings.workflows_dir),
             "RITORNO_SMTP_URL": "smtp://127.0.0.1:9",
@@ -110,10 +107,10 @@ async def applied(log: Log, offsets: dict[str, int]) -> dict[str, int]:
 
 
 async def test_the_older_worker_never_writes_over_what_the_newer_knows(
-    own_broker: KafkaBroker, tmp_path: Path
+    fresh_broker: KafkaBroker, tmp_path: Path
 ) -> None:
     settings = Settings(
-        broker=f"kafka://{own_broker.bootstrap}", data_dir=tmp_path / "data", store="memory",
+        broker=f"kafka://{fresh_broker.bootstrap}", data_dir=tmp_path / "data", store="memory",
         worker_id="this", token_keys=KEYS, admin_bind=LOOPBACK, public_bind=LOOPBACK,
         smtp_url="smtp://127.0.0.1:9", workflows_dir=without_policy(tmp_path / "workflows"),
     )  # fmt: skip

@@ -11,18 +11,20 @@ from tests.histories.whole_catalogue import Played
 
 pytestmark = pytest.mark.data
 
-ONE_IN = 30
+ONE_IN = 60
 """Of the customers, or it would take minutes; `python -m tests.histories.whole_catalogue` takes
 all of them."""
+AT_NIGHT = 15
 
 
+@pytest.mark.parametrize("one_in", [ONE_IN, pytest.param(AT_NIGHT, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", HISTORIES)
 @pytest.mark.row("R01", "R02", "R03")
-def test_the_promises_hold_with_the_whole_catalogue_live(name: str) -> None:
+def test_the_promises_hold_with_the_whole_catalogue_live(name: str, one_in: int) -> None:
     history = HISTORIES[name]
     if not history.file.exists():
         pytest.skip(f"there is no {history.file}; RITORNO_DATA_SETS names the directory")
-    played = Played(history.read(ONE_IN))
+    played = Played(history.read(one_in))
     played.check()
     print(f"\n{played.report()}")
     # There was something to hold back, and everything that holds back has done so.
@@ -42,7 +44,7 @@ def test_the_promises_hold_for_the_other_series_too(choice: str, instead: set[st
     history = HISTORIES["online-retail"]
     if not history.file.exists():
         pytest.skip(f"there is no {history.file}; RITORNO_DATA_SETS names the directory")
-    played = Played(history.read(3 * ONE_IN), choice)
+    played = Played(history.read(90), choice)
     played.check()
     assert _writing(played) >= instead
 

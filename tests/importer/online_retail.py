@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import itertools
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -52,6 +53,13 @@ def tally(rows: Iterator[dict[str, str]]) -> Tally:
 def rows_of(path: Path) -> Iterator[dict[str, str]]:
     with gzip.open(path, "rt", encoding="utf-8", newline="") as text:
         yield from csv.DictReader(text)
+
+
+def first_lines(count: int, path: Path) -> Path:
+    """Write the first lines of the file, behind its header, into a file of their own."""
+    with gzip.open(FILE, "rt", encoding="utf-8", newline="") as whole:
+        path.write_bytes(gzip.compress("".join(itertools.islice(whole, count + 1)).encode(), 1))
+    return path
 
 
 def check_states(states: Mapping[str, bytes], expected: Tally) -> None:

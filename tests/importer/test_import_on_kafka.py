@@ -14,31 +14,33 @@ from streams.runtime.logs.kafka import KafkaLog
 from tests.broker import KafkaBroker
 from tests.faults.fleet import Fleet, free_port
 from tests.faults.verify import Follower
-from tests.importer.online_retail import FILE, check_states, rows_of, tally
+from tests.importer.online_retail import FILE, check_states, first_lines, rows_of, tally
 
 pytestmark = [pytest.mark.kafka, pytest.mark.data, pytest.mark.processes]
 
+SLICE = 25_000
 
+
+@pytest.mark.parametrize("lines", [SLICE, pytest.param(None, id="all", marks=pytest.mark.slow)])
 async def test_every_line_is_accounted_for_and_the_totals_are_the_files(
-    kafka_jars: Path, tmp_path: Path
+    fresh_broker: KafkaBroker, tmp_path: Path, lines: int | None
 ) -> None:
     if not FILE.is_file():
         pytest.skip(f"there is no {FILE}; RITORNO_DATA_SETS names the directory of the data sets")
-    broker = KafkaBroker(kafka_jars, tmp_path)
-    log = KafkaLog([broker.bootstrap])
+    file = FILE if lines is None else first_lines(lines, tmp_path / "orders.csv.gz")
+    log = KafkaLog([fresh_broker.bootstrap])
     fleet = Fleet(
         tmp_path,
-        RITORNO_BROKER=f"kafka://{broker.bootstrap}",
+        RITORNO_BROKER=f"kafka://{fresh_broker.bootstrap}",
         RITORNO_SMTP_URL=f"smtp://127.0.0.1:{free_port()}",
         RITORNO_PARTITIONS="4",
         RITORNO_TOKEN_KEYS="a:0123456789abcdef0123456789abcdef",
     )
-    broker.start()
     try:
         await log.start()
         fleet.command("topics", "create")
         options = ("--currency", "GBP", "--zone", "Europe/London", "--cancelled-prefix", "C")
-        report = json.loads(fleet.command("import", str(FILE), *options, "--json"))
+        report = json.loads(fleet.command("import", str(file), *options, "--json"))
         ends = {n: span.end for n, span in (await log.offsets(CUSTOMER_EVENTS)).items()}
         await fleet.start("one")
         follower = Follower(log)
@@ -49,9 +51,8 @@ async def test_every_line_is_accounted_for_and_the_totals_are_the_files(
     finally:
         fleet.kill()
         await log.stop()
-        broker.kill()
 
-    expected = tally(rows_of(FILE))
+    expected = tally(rows_of(file))
     assert report["lines"] == sum(expected.lines.values())
     kinds = ("applied", "cancelled", "anonymous")
     assert {kind: report[kind] for kind in kinds} == {kind: expected.lines[kind] for kind in kinds}

@@ -3,8 +3,6 @@
 The independent side of each comparison is plain csv code (`tests/importer/online_retail.py`).
 """
 
-import gzip
-import itertools
 import json
 from collections import Counter
 from decimal import Decimal
@@ -31,14 +29,15 @@ from streams.tools.demo.machine import Machine
 from streams.tools.order_import.event_lines import to_line
 from streams.tools.replay import prepared, replay_file
 from tests.importer.conftest import Ritorno
-from tests.importer.online_retail import FILE, check_states, rows_of, tally
+from tests.importer.online_retail import FILE, check_states, first_lines, rows_of, tally
 from tests.importer.orders import Imported, import_file
 
 pytestmark = pytest.mark.data
 
 OPTIONS: dict[str, Any] = {"currency": "GBP", "zone": "Europe/London", "cancelled_prefix": "C"}
 SLICE = 25_000
-"""Lines that go through the worker, which writes every state to disk: seconds, not minutes."""
+"""Lines: seconds, not minutes."""
+WHOLE = 541_909
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,10 +49,7 @@ def _present() -> None:
 @pytest.fixture(scope="module")
 def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first lines of the file."""
-    path = tmp_path_factory.mktemp("retail") / "orders.csv.gz"
-    with gzip.open(FILE, "rt", encoding="utf-8", newline="") as whole:
-        path.write_bytes(gzip.compress("".join(itertools.islice(whole, SLICE + 1)).encode(), 1))
-    return path
+    return first_lines(SLICE, tmp_path_factory.mktemp("retail") / "orders.csv.gz")
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +68,16 @@ def definitions() -> tuple[Definitions, dict[str, str]]:
     return prepared(read_files(load_settings().workflows_dir))
 
 
-def test_every_line_of_the_whole_file_is_accounted_for(ritorno: Ritorno, tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [SLICE, pytest.param(WHOLE, marks=pytest.mark.slow)])
+def test_every_line_of_the_file_is_accounted_for(
+    ritorno: Ritorno, part: Path, tmp_path: Path, count: int
+) -> None:
+    file = FILE if count == WHOLE else part
     arguments = ("--currency", "GBP", "--zone", "Europe/London", "--cancelled-prefix", "C")
-    done = ritorno("import", str(FILE), *arguments, "--output", "events.ndjson", "--json")
+    done = ritorno("import", str(file), *arguments, "--output", "events.ndjson", "--json")
     assert done.code == 0
-    report, expected = done.json[0], tally(rows_of(FILE))
-    assert report["lines"] == sum(expected.lines.values()) == 541_909
+    report, expected = done.json[0], tally(rows_of(file))
+    assert report["lines"] == sum(expected.lines.values()) == count
     assert report["applied"] == expected.lines["applied"]
     assert report["cancelled"] == expected.lines["cancelled"]
     assert report["anonymous"] == expected.lines["anonymous"]

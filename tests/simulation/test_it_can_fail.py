@@ -407,26 +407,26 @@ BREAKS: list[tuple[Callable[[Patch], None], str, int]] = [
     (repeated_records_count_again, laws.PLAIN, 0),
     (repeated_events_count_again, laws.PLAIN, 0),
     (events_are_remembered_by_a_count, laws.PLAIN, 10),
-    (sources_are_not_told_apart, laws.PLAIN, 8),
+    (sources_are_not_told_apart, laws.PLAIN, 9),
     (timers_fire_a_record_late, laws.TIMERS, 0),
-    (an_event_at_the_time_of_a_timer_is_lost, laws.PLAIN, 3),
+    (an_event_at_the_time_of_a_timer_is_lost, laws.PLAIN, 1),
     (timers_are_not_recovered, laws.TIMERS, 0),
-    (recovery_takes_the_last_record, laws.FOLD, 27),
+    (recovery_takes_the_last_record, laws.FOLD, 7),
     (progress_is_written_before_the_states, laws.FOLD, 0),
     (effects_are_written_after_the_states, laws.TOPICS, 0),
     (a_failed_batch_goes_on_with_the_same_actors, laws.TOPICS, 0),
-    (mails_go_before_their_claim_is_durable, laws.MAILS, 3),
-    (ambiguous_marketing_is_sent_again, laws.MAILS, 2),
+    (mails_go_before_their_claim_is_durable, laws.MAILS, 1),
+    (ambiguous_marketing_is_sent_again, laws.MAILS, 0),
     (transactional_mails_are_given_up, laws.MAILS, 9),
     (what_was_sent_may_go_again, laws.MAILS, 0),
-    (timers_fire_after_the_record, laws.TIMERS, 0),
+    (timers_fire_after_the_record, laws.TIMERS, 2),
     (time_is_the_last_append_time, laws.REST, 0),
     (the_progress_is_a_record_behind, laws.PROGRESS, 0),
     (there_is_always_more_to_do, laws.REST, 0),
     (a_part_of_a_batch_is_in_the_store_only, laws.CHANGELOG, 0),
     (what_fails_is_passed_over_in_silence, laws.ASIDE, 0),
     (what_was_passed_on_is_passed_over_in_silence, laws.ASIDE, 4),
-    (a_mail_has_another_id_each_time, laws.ONCE, 0),
+    (a_mail_has_another_id_each_time, laws.ONCE, 1),
     (messages_are_told_in_another_order, laws.TOLD, 0),
     (orders_are_not_passed_on, laws.ORDERS, 0),
     (what_waits_is_lost, laws.HELD, 3),
@@ -437,33 +437,51 @@ BREAKS: list[tuple[Callable[[Patch], None], str, int]] = [
     (any_other_epoch_is_news, laws.ANEW, 6),
     (how_far_the_work_went_is_not_written, laws.TOPICS, 1),
     (the_budget_depends_on_the_process, laws.FOLD, 0),
-    (who_was_told_of_a_sale_is_not_remembered, laws.FOLD, 0),
+    (who_was_told_of_a_sale_is_not_remembered, laws.FOLD, 2),
     (what_was_to_be_told_is_forgotten, laws.FOLD, 10),
     (an_id_is_whose_who_claimed_it, laws.CLAIMS, 29),
     (where_visitors_took_something_is_not_written, laws.FOLD, 59),
-    (a_pool_begins_anew, laws.CODES, 10),
+    (a_pool_begins_anew, laws.CODES, 6),
     (a_replay_knows_of_no_place, laws.REPLAY, 0),
     (no_record_names_a_place, laws.REPLAY, 0),
 ]
-"""What is broken, the law that finds it, and a seed that has found it lately: one to begin with."""
+"""What is broken, the law that finds it, and a seed that finds it."""
+
+Breaks = pytest.mark.parametrize(
+    ("break_it", "law", "seed"), BREAKS, ids=[each.__name__ for each, *_ in BREAKS]
+)
 
 
 def test_each_law_is_broken_by_something() -> None:
     assert {law for _, law, _ in BREAKS} == set(laws.ALL)
 
 
-@pytest.mark.parametrize(
-    ("break_it", "law", "first"), BREAKS, ids=[each.__name__ for each, *_ in BREAKS]
-)
+@Breaks
 def test_a_broken_law_is_found(
-    break_it: Callable[[Patch], None], law: str, first: int, monkeypatch: Patch
+    break_it: Callable[[Patch], None], law: str, seed: int, monkeypatch: Patch
 ) -> None:
     break_it(monkeypatch)
-    for seed in range(first, first + ENOUGH):
-        try:
-            tell(seed)
-        except Broken as broken:
-            if law in broken.laws:
-                print(f"found at seed {seed}: {broken}")
-                return
-    pytest.fail(f"{ENOUGH} seeds have not noticed it")
+    assert law in broken_by(seed), (
+        f"seed {seed} finds it no more; `pytest tests/simulation -m slow -k {break_it.__name__}` "
+        "says which one does"
+    )
+
+
+@pytest.mark.slow
+@Breaks
+def test_a_broken_law_is_found_by_chance(
+    break_it: Callable[[Patch], None], law: str, seed: int, monkeypatch: Patch
+) -> None:
+    break_it(monkeypatch)
+    found = next((seed for seed in range(ENOUGH) if law in broken_by(seed)), None)
+    print(f"{break_it.__name__}: seed {found}; in the table: {seed}")
+    assert found is not None, f"{ENOUGH} seeds have not noticed it"
+
+
+def broken_by(seed: int) -> set[str]:
+    """Return the laws that are broken in a story."""
+    try:
+        tell(seed)
+    except Broken as broken:
+        return broken.laws
+    return set()

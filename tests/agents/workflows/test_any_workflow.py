@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.commands import SendCommand
@@ -21,7 +21,7 @@ from schemas.definitions import DEFINITION, canonical
 from schemas.stored import NEVER, Progress
 from streams.runtime.yaml_text import read_yaml
 from tests.agents.world import DAY, HOUR, MINUTE, SHIPPED, World
-from tests.states.audit import audited
+from tests.examples import examples
 
 OTHERS = """
 id: called
@@ -238,11 +238,10 @@ def decisions(world: World) -> list[Decision]:
     return [e.content for e in world.effects if isinstance(e.content, Decision)]
 
 
-@settings(max_examples=300)
+@examples(120)
 @given(st.tuples(workflows(), workflows()), happened)
 def test_whatever_a_workflow_says(versions: tuple[bytes, bytes], history: History) -> None:
-    with audited():
-        world = play(versions, history)
+    world = play(versions, history)
     assert world.aside == []
     _no_run_is_stuck(world)
     _no_step_twice(world)
