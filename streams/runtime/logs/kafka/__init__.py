@@ -37,9 +37,12 @@ from streams.log import (
     TopicSpec,
     UnknownTopic,
 )
+from streams.runtime.logs.kafka import batches
 from streams.runtime.logs.kafka.producer import KafkaProducer
 from streams.runtime.logs.kafka.retry import PATIENCE, Patience, raise_for, started
 from streams.runtime.logs.kafka.security import KafkaSecurity
+
+batches.install()
 
 READ_BYTES = 4 * 1024 * 1024
 READ_RECORDS = 2_000
