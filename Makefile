@@ -82,6 +82,10 @@ DASHBOARD := deploy/grafana/dashboards/ritorno.json
 dashboard: setup ## Write Grafana's dashboard anew, from the metrics in streams/operate
 	@$(BIN)/python -m streams.tools.dashboard $(DASHBOARD)
 
+.PHONY: states
+states: setup ## Write docs/states.md anew, from the tables of transitions
+	@$(BIN)/python -m tests.states
+
 .PHONY: bench
 bench: setup ## Measure; writes benchmarks/results.json and README's table
 	@$(BIN)/python -m benchmarks

@@ -120,20 +120,14 @@ def settle(pool: Customer, campaign: str, version: str) -> bool:
     return True
 
 
-def answered(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """A pool's answer: the code is the customer's, and the run that has asked goes on."""
-    data: CouponIssued = event.data
-    campaign = context.live.campaigns.get(data.campaign)
-    run = next((each for each in customer.runs if each.id == data.run), None)
-    if run is None or run.results.get(data.step) != ASKED:
-        return []  # it is over; the code goes unused, as nobody has been told of it
-    run.results[data.step] = "none"
-    if campaign is not None and data.code and fits(data.code, CODE_BYTES):
-        give(customer, campaign, data.code, context)
-        run.coupon, run.results[data.step] = data.code, "issued"
-    run.due = context.now
-    context.moving.append(run)
-    return []
+def receive(customer: Customer, answer: CouponIssued, context: Context) -> str | None:
+    """Give the customer the code that a pool has answered with; return it, None when there is none
+    any more."""
+    campaign = context.live.campaigns.get(answer.campaign)
+    if campaign is None or not answer.code or not fits(answer.code, CODE_BYTES):
+        return None
+    give(customer, campaign, answer.code, context)
+    return answer.code
 
 
 def redeem(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:

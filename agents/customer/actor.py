@@ -28,7 +28,7 @@ from agents.customer import (
 from agents.effects import signal
 from agents.rules import scores
 from agents.sending import arbitration
-from agents.workflows import engine
+from agents.workflows import engine, steps
 from schemas.customer import Customer
 from schemas.definitions.triggers import OnProduct
 from schemas.events import EVENT_TYPES, Event
@@ -306,5 +306,5 @@ _HANDLERS: Mapping[str, Handler] = {
     "visitor.linked": identity.linked,
     "visitor.merged": identity.merged,
     "coupon.requested": coupons.requested,
-    "coupon.issued": coupons.answered,
+    "coupon.issued": steps.code_issued,
 }

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 from agents.sending import limits
 from agents.sending.legal_basis import SoftOptIn, legal_basis
+from agents.workflows import lifecycle
 from schemas.bounds import largest, shed
 from schemas.commands import LegalBasis
 from schemas.customer import Customer
@@ -215,7 +216,7 @@ def look_again(customer: Customer, now: int) -> None:
     """Let the mails that are held be judged at once: more than time has changed."""
     for run in customer.runs:
         if run.held_for in HOLDS:
-            run.due = min(run.due, now)
+            lifecycle.reconsidered(run, now)
 
 
 def is_waiting(customer: Customer) -> bool:

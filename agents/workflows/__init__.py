@@ -15,6 +15,7 @@ the order of the rooms:
     exits       the end of a run, its goal, and taking back mails whose cause is gone
     merging     runs of a visitor who turned out to be a customer
     audit       each decision, for whoever asks why
+    lifecycle   every change of a run: the only one that writes it
 
 Every run ends: a program has no way back, each wait has a last alternative whose time is known
 (`program` refuses others), and a mail is held no longer than until it expires.

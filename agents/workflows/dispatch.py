@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agents.context import Context, DomainEvent
 from agents.rules.conditions import Subject
-from agents.workflows import execution, exits, versioning, waits
+from agents.workflows import execution, exits, lifecycle, versioning, waits
 from agents.workflows.audit import decide
 from agents.workflows.definitions import WorkflowVersion
 from agents.workflows.program import Instruction
@@ -52,7 +52,7 @@ def count_goals(customer: Customer, occurrence: DomainEvent, context: Context) -
             and _reaches_goal(customer, run, published, occurrence, context)
         ):
             decide(customer, run, "converted", "goal", context, detail=occurrence.name)
-            run.due = 0
+            lifecycle.converted(run)
     exits.forget_finished(customer, context)
 
 
@@ -77,7 +77,7 @@ def review(customer: Customer, context: Context) -> bool:
         elif run.step < len(published.program.instructions):
             instruction = published.program.instructions[run.step]
             if instruction.calendar and not run.held_for:
-                run.due = waits.due(customer, run, instruction, context.now)
+                lifecycle.rescheduled(run, waits.due(customer, run, instruction, context.now))
             if _has_come_true(run, instruction, subject):
                 execution.advance(customer, run, published, context.now, context)
                 moved = True
@@ -112,10 +112,10 @@ def _note(run: Run, published: WorkflowVersion, occurrence: DomainEvent) -> bool
     name, program = occurrence.name, published.program
     counts = name in program.anchors and not _is_about_another(run, occurrence)
     later = occurrence.time > run.anchors.get(name, -1)
-    if name in program.stops:
-        run.anchors.setdefault(program.stops[name], occurrence.time)
+    if name in program.stops and program.stops[name] not in run.anchors:
+        lifecycle.anchored(run, program.stops[name], occurrence.time)
     if counts and later:
-        run.anchors[name] = occurrence.time
+        lifecycle.anchored(run, name, occurrence.time)
     return name in program.stops or (counts and later)
 
 
@@ -137,8 +137,7 @@ def _is_awaited(
     subject = context.subject(customer, run, occurrence.data)
     if step.id in run.results or not (instruction.event is None or instruction.event(subject)):
         return False
-    run.results[step.id] = "event"
-    run.due = context.now
+    lifecycle.arrived(run, step.id, "event", context.now)
     return True
 
 

@@ -13,7 +13,15 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from agents.context import Context, DomainEvent
-from agents.workflows import dispatch, enrollment, execution, exits, send_queue, versioning
+from agents.workflows import (
+    dispatch,
+    enrollment,
+    execution,
+    exits,
+    lifecycle,
+    send_queue,
+    versioning,
+)
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.decisions import Reason
@@ -77,9 +85,8 @@ def take_up(customer: Customer, runs: Iterable[Run]) -> bool:
     """Let runs go on that were given up; return whether there is one that doesn't go on already."""
     known = {run.id for run in customer.runs}
     again = [run for run in runs if run.id not in known]
-    ids = {run.id for run in again}
-    customer.finished = [run for run in customer.finished if run.id not in ids]
-    customer.runs = [*customer.runs, *again]
+    for run in again:
+        lifecycle.taken_up(customer, run)
     return bool(again)
 
 

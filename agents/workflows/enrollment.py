@@ -19,7 +19,7 @@ from agents.digests import derived_id
 from agents.rules import calendar
 from agents.rules.fields.event import event_value
 from agents.rules.values import to_number
-from agents.workflows import capacity, occurrence_counts
+from agents.workflows import capacity, lifecycle, occurrence_counts
 from agents.workflows.audit import decide
 from agents.workflows.definitions import WorkflowVersion
 from schemas.bounds import KEY_BYTES, cut, fits, kept_bytes, largest, shed
@@ -165,7 +165,7 @@ def _begin(
         return None
     _remember(customer, published, occurrence, subject, context)
     decide(customer, run, "entered", "triggered", context)
-    customer.runs.append(run)
+    lifecycle.begun(customer, run)
     context.begun += 1
     context.moving.append(run)
     return run

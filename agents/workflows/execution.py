@@ -5,16 +5,15 @@ from __future__ import annotations
 from agents.commerce import recommendations
 from agents.context import Context
 from agents.rules import local_time
-from agents.workflows import steps, waits
+from agents.workflows import lifecycle, steps, waits
 from agents.workflows.audit import decide
 from agents.workflows.definitions import WorkflowVersion
-from agents.workflows.exits import AWAITED, definition, end
+from agents.workflows.exits import definition, end
 from agents.workflows.program import Instruction, Program
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.definitions.steps import SendStep, Step
 
-OUTSIDE_WINDOW = "outside_window"
 DONE = "done"
 """Result of a step that a run has passed in a version in which it stood earlier."""
 
@@ -51,21 +50,15 @@ def advance(
             place = steps.STAY
         if place == steps.STAY:
             return
-        come_to(run, place, context)
+        lifecycle.moved(run, place, context.now)
     end(customer, run, "completed", "last_step", context)
-
-
-def come_to(run: Run, place: int, context: Context) -> None:
-    """Go to another step; what it waits for counts from here."""
-    run.step, run.entered = place, context.now
-    run.held, run.held_for = 0, ""
 
 
 def passes(customer: Customer, run: Run, instruction: Instruction, context: Context) -> bool | None:
     """Return whether a step that is due may be done; None when it was put off, False when not."""
     step = instruction.step
     if instruction.happening and step.id not in run.results:
-        run.results[step.id] = "timeout"
+        lifecycle.resulted(run, step.id, "timeout")
     late = context.now - run.due > step.late.after
     if late and step.late.then == "skip":
         decide(customer, run, "skipped", "late", context, step=step)
@@ -73,8 +66,8 @@ def passes(customer: Customer, run: Run, instruction: Instruction, context: Cont
     if late and step.late.window is not None:
         opening = local_time.next_opening(context.now, step.late.window, customer.profile.zone)
         if opening > context.now:
-            run.due, run.held, run.held_for = opening, run.held or context.now, OUTSIDE_WINDOW
-            decide(customer, run, "postponed", OUTSIDE_WINDOW, context, step=step)
+            lifecycle.postponed(run, opening, context.now)
+            decide(customer, run, "postponed", lifecycle.OUTSIDE_WINDOW, context, step=step)
             return None
     if instruction.check is not None:
         subject = context.subject(customer, run)
@@ -98,12 +91,12 @@ def _lacks_products(customer: Customer, run: Run, step: Step, context: Context) 
 def recount(customer: Customer, run: Run, program: Program, context: Context) -> None:
     """Count anew when the run's step is due, without doing anything."""
     if run.step >= len(program.instructions):
-        run.due = context.now
+        lifecycle.rescheduled(run, context.now)
         return
     instruction = program.instructions[run.step]
     due = waits.due(customer, run, instruction, context.now)
     if not run.held_for or due > context.now:
-        run.due = due
+        lifecycle.rescheduled(run, due)
 
 
 def _is_due(
@@ -112,7 +105,7 @@ def _is_due(
     due = waits.due(customer, run, instruction, context.now)
     if run.held_for and due <= context.now:
         return run.due <= until  # it was put off
-    run.held, run.held_for, run.due = 0, "", due
+    lifecycle.scheduled(run, due)
     if instruction.condition is not None and due > until:
         _look(customer, run, instruction, context)
     return run.due <= until or not instruction.step.wait
@@ -122,8 +115,7 @@ def _look(customer: Customer, run: Run, instruction: Instruction, context: Conte
     """See whether what the run waits for is true."""
     subject = context.subject(customer, run)
     if instruction.condition is not None and instruction.condition(subject):
-        run.results[instruction.step.id] = "condition"
-        run.due = context.now
+        lifecycle.arrived(run, instruction.step.id, "condition", context.now)
 
 
 def _fire(
@@ -136,7 +128,7 @@ def _fire(
     """Do a step that is due; return where the run goes on, STAY when it doesn't."""
     if instruction.marketing and not run.holdout:
         return steps.STAY  # `holding` goes on from here
-    if run.held_for not in AWAITED:
+    if run.held_for not in lifecycle.AWAITED:
         passed = passes(customer, run, instruction, context)
         if not passed:
             return steps.STAY if passed is None else instruction.after

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from agents.context import Context
 from agents.effects import command
-from agents.workflows import capacity
+from agents.workflows import capacity, lifecycle
 from agents.workflows.audit import decide
 from agents.workflows.definitions import WorkflowVersion
 from schemas.commands import CancelCommand
@@ -14,12 +14,6 @@ from schemas.customer import Customer
 from schemas.customer.mail import Pending
 from schemas.customer.runs import FINISHED_KEPT, Run
 from schemas.decisions import DecisionKind, Reason
-
-CALLING = "calling"
-"""What a run is put off for whose `call` step waits for the end of what it has begun."""
-ASKING = "asking"
-"""What a run is put off for whose `coupon` step waits for the answer of a pool."""
-AWAITED = frozenset({CALLING, ASKING})
 
 
 def end(
@@ -32,7 +26,7 @@ def end(
     detail: str = "",
 ) -> None:
     """End a run; let the one that waits for it go on."""
-    customer.runs = [other for other in customer.runs if other is not run]
+    lifecycle.ended(customer, run)
     decide(customer, run, kind, reason, context, detail=detail)
     if kind != "converted":
         _keep_for_its_goal(customer, run, context)
@@ -83,7 +77,13 @@ def definition(customer: Customer, run: Run, context: Context) -> WorkflowVersio
 
 def forget_finished(customer: Customer, context: Context) -> None:
     """Let go of the finished runs whose goal can't be reached any more."""
-    customer.finished = [run for run in customer.finished if run.due > context.now]
+    kept = [run for run in customer.finished if run.due > context.now]
+    lifecycle.remembered(customer, kept)
+
+
+def fit_finished(customer: Customer, finished: list[Run], context: Context) -> None:
+    """Keep the latest of the finished runs, as many as may be and as there is room for."""
+    lifecycle.remembered(customer, capacity.fit_finished(finished[-FINISHED_KEPT:], context))
 
 
 def _is_marketing(run: Run, published: WorkflowVersion) -> bool:
@@ -97,13 +97,13 @@ def _keep_for_its_goal(customer: Customer, run: Run, context: Context) -> None:
     goal = None if published is None else published.workflow.goal
     if goal is None or run.begun + goal.within <= context.now:
         return
-    run.due = run.begun + goal.within
+    lifecycle.finished(customer, run, run.begun + goal.within)
     forget_finished(customer, context)
-    customer.finished = capacity.fit_finished([*customer.finished, run][-FINISHED_KEPT:], context)
+    fit_finished(customer, customer.finished, context)
 
 
 def _let_go_on(customer: Customer, caller: str, context: Context) -> None:
     for run in customer.runs:
-        if run.id == caller and run.held_for == CALLING:
-            run.due = context.now
+        if run.id == caller and run.held_for == lifecycle.CALLING:
+            lifecycle.answered(run, context.now)
             context.moving.append(run)

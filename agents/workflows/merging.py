@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from agents.context import Context
-from agents.workflows import capacity, enrollment, execution, occurrence_counts, versioning
+from agents.workflows import (
+    capacity,
+    enrollment,
+    execution,
+    exits,
+    lifecycle,
+    occurrence_counts,
+    versioning,
+)
 from agents.workflows.enrollment import subject_of
 from agents.workflows.exits import definition, end
 from schemas.customer import Customer
-from schemas.customer.runs import FINISHED_KEPT, Entered, Run
+from schemas.customer.runs import Entered, Run
 
 
 def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart: bool) -> None:
@@ -22,7 +30,8 @@ def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart:
         if run.cart >= 0:
             if not with_cart or run.cart != visitor.cart.number:
                 continue
-            was, run.cart, run.id = run.id, number, f"{run.workflow}/{number}/{run.begun}"
+            was = run.id
+            lifecycle.renumbered(run, number)
             renamed[was] = run.id
         mine = next((own for own in customer.runs if _same_subject(own, run)), None)
         if mine is not None:
@@ -30,7 +39,8 @@ def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart:
         elif not _had(customer, run, context):
             _go_on_here(customer, run, context)
     for run in customer.runs:
-        run.caller = renamed.get(run.caller, run.caller)
+        if run.caller in renamed:
+            lifecycle.reattached(run, renamed[run.caller])
     for name, entered in visitor.entered.items():
         if "/" in name or not entered.subject:
             customer.entered.setdefault(name, entered)
@@ -40,13 +50,12 @@ def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart:
                 customer.entered[name] = Entered(str(number), entered.time)
     occurrence_counts.adopt(customer, visitor)
     enrollment.fit_entered(customer)
-    finished = [*customer.finished, *visitor.finished][-FINISHED_KEPT:]
-    customer.finished = capacity.fit_finished(finished, context)
+    exits.fit_finished(customer, [*customer.finished, *visitor.finished], context)
 
 
 def _go_on_here(customer: Customer, run: Run, context: Context) -> None:
     published = context.live.definitions.find(run.workflow, run.version)
-    customer.runs.append(run)
+    lifecycle.adopted(customer, run)
     if published is not None and not capacity.holds(customer, published, context):
         end(customer, run, "exited", "too_many_runs", context)
 
@@ -80,7 +89,5 @@ def _catch_up(customer: Customer, run: Run, other: Run, context: Context) -> Non
     found = versioning.place(other.step, theirs, published)
     mine = len(published.program.instructions) if found is None else found
     if mine > run.step:
-        run.results = {**run.results, **other.results}
-        run.coupon, run.holdout = other.coupon or run.coupon, other.holdout or run.holdout
-        run.step, run.entered, run.held, run.held_for = mine, other.entered, other.held, ""
+        lifecycle.caught_up(run, other, mine)
         execution.recount(customer, run, published.program, context)

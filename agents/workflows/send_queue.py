@@ -12,7 +12,7 @@ from typing import NamedTuple
 from agents.context import Context
 from agents.sending import arbitration, send_commands
 from agents.sending.arbitration import Candidate, PolicyDecision
-from agents.workflows import execution
+from agents.workflows import execution, lifecycle
 from agents.workflows.audit import decide
 from agents.workflows.definitions import WorkflowVersion
 from agents.workflows.program import Instruction
@@ -66,7 +66,7 @@ def judge(customer: Customer, context: Context, until: int) -> bool:
                    step=candidate.step, detail=verdict.detail)  # fmt: skip
             moved.append(waiting[candidate.run.id])
     for mail in moved:
-        execution.come_to(mail.run, mail.instruction.after, context)
+        lifecycle.moved(mail.run, mail.instruction.after, context.now)
         execution.advance(customer, mail.run, mail.published, until, context)
     return bool(moved)
 
@@ -76,7 +76,7 @@ def _mail(run: Run, context: Context) -> _Mail | None:
 
     One that waits for its window competes with nobody.
     """
-    if run.due > context.now and (not run.held or run.held_for == execution.OUTSIDE_WINDOW):
+    if run.due > context.now and (not run.held or run.held_for == lifecycle.OUTSIDE_WINDOW):
         return None
     published = context.live.definitions.find(run.workflow, run.version)
     if published is None or run.step >= len(published.program.instructions) or run.holdout:
@@ -97,9 +97,9 @@ def _hold(
     customer: Customer, candidate: Candidate, verdict: PolicyDecision, context: Context
 ) -> None:
     run = candidate.run
-    run.held = candidate.since
-    run.due = max(min(verdict.again, candidate.expires), context.now + 1)
-    if run.held_for != verdict.reason:
-        run.held_for = verdict.reason
+    until = max(min(verdict.again, candidate.expires), context.now + 1)
+    told = run.held_for == verdict.reason
+    lifecycle.held(run, candidate.since, until, verdict.reason)
+    if not told:
         decide(customer, run, "held", verdict.reason, context,
                step=candidate.step, detail=verdict.detail)  # fmt: skip

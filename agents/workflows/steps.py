@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from agents.commerce import coupons, loyalty
-from agents.context import Context
+from agents.context import Context, DomainEvent
 from agents.customer import consent, derived_state, profile, tags
 from agents.rules import conditions, scores
 from agents.sending import arbitration, send_commands
-from agents.workflows import enrollment, notifications, variants
+from agents.workflows import enrollment, lifecycle, notifications, variants
 from agents.workflows.audit import decide
 from agents.workflows.definitions import WorkflowVersion
-from agents.workflows.exits import ASKING, CALLING, end
+from agents.workflows.exits import end
 from agents.workflows.program import Instruction
 from schemas.bounds import cut
 from schemas.customer import Customer
@@ -38,6 +38,8 @@ from schemas.definitions.steps import (
     UntagStep,
     WaitStep,
 )
+from schemas.events import Event
+from schemas.events.own import CouponIssued
 
 STAY = -1
 """The run goes nowhere: it has ended, or waits here."""
@@ -147,8 +149,7 @@ def _branch(due: Due, step: BranchStep) -> int:
 def _split(due: Due, step: SplitStep) -> int:
     customer, run, _, instruction, context = due
     variant = variants.assign(customer, step)
-    run.results[step.id] = variant.name
-    run.holdout = run.holdout or variant.holdout
+    lifecycle.assigned(run, step.id, variant.name, holdout=variant.holdout)
     decide(customer, run, "assigned", "hash", context, step=step, detail=variant.name)
     return next(way.target for way in instruction.ways if way.name == variant.name)
 
@@ -156,39 +157,49 @@ def _split(due: Due, step: SplitStep) -> int:
 def _call(due: Due, step: CallStep) -> int:
     """Begin another workflow for the same subject; wait for its end if the step says so."""
     customer, run, _, instruction, context = due
-    if run.held_for == CALLING:  # it has been called, and is over or takes too long
+    if run.held_for == lifecycle.CALLING:  # it has been called, and is over or takes too long
         going_on = any(other.caller == run.id for other in customer.runs)
-        run.results[step.id] = "timeout" if going_on else "ended"
+        lifecycle.resulted(run, step.id, "timeout" if going_on else "ended")
         return instruction.after
     called = enrollment.call(customer, run, step, context)
     if called is None or not step.wait_for_end:
-        run.results[step.id] = "none" if called is None else "begun"
+        lifecycle.resulted(run, step.id, "none" if called is None else "begun")
         return instruction.after
-    run.due, run.held, run.held_for = context.now + CALL_LASTS, context.now, CALLING
+    lifecycle.called(run, context.now + CALL_LASTS, context.now)
     return STAY
 
 
 def _issue(due: Due, step: CouponStep) -> int:
     """Give a code; one of a pool comes with the answer of the pool's actor."""
     customer, run, _, instruction, context = due
-    if run.held_for == ASKING:  # it has answered, or takes too long
+    if run.held_for == lifecycle.ASKING:  # it has answered, or takes too long
         if run.results.get(step.id) == coupons.ASKED:
-            run.results[step.id] = "none"
+            lifecycle.resulted(run, step.id, "none")
     else:
         code = coupons.issue(customer, run, step, context)
         if code == coupons.ASKED:
-            run.results[step.id] = coupons.ASKED
-            run.due, run.held = context.now + coupons.ANSWER_LASTS, context.now
-            run.held_for = ASKING
+            lifecycle.resulted(run, step.id, coupons.ASKED)
+            lifecycle.asked(run, context.now + coupons.ANSWER_LASTS, context.now)
             return STAY
-        run.results[step.id] = "none" if code is None else "issued"
-        run.coupon = code or run.coupon
+        lifecycle.issued(run, step.id, code)
     if run.results[step.id] == "none":
         decide(customer, run, "skipped", "no_coupon", context, step=step, detail=step.coupon)
     else:
         detail = f"coupon {step.coupon}"
         decide(customer, run, "acted", "step", context, step=step, detail=detail)
     return instruction.after
+
+
+def code_issued(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """A pool's answer: the code is the customer's, and the run that has asked goes on."""
+    data: CouponIssued = event.data
+    run = next((each for each in customer.runs if each.id == data.run), None)
+    if run is None or run.results.get(data.step) != coupons.ASKED:
+        return []  # it is over; the code goes unused, as nobody has been told of it
+    lifecycle.issued(run, data.step, coupons.receive(customer, data, context))
+    lifecycle.answered(run, context.now)
+    context.moving.append(run)
+    return []
 
 
 def _tag(customer: Customer, run: Run, step: TagStep, context: Context) -> str:

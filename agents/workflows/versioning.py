@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.context import Context
-from agents.workflows import capacity, execution
+from agents.workflows import capacity, execution, lifecycle
 from agents.workflows.definitions import WorkflowVersion
 from agents.workflows.exits import definition, end
 from schemas.customer import Customer
@@ -33,14 +33,13 @@ def _move(
     if to is None:
         end(customer, run, "exited", "definition_gone", context)
         return None
-    run.version = live.version
-    run.results = _done(run, published, live, to) | run.results
     before = published.program.instructions[run.step].step
     step = live.program.instructions[to].step
-    if step.id == before.id and type(step) is type(before):
-        run.step = to
-    else:  # what it waited for, or was held for, is not the new step's affair
-        execution.come_to(run, to, context)
+    results = _done(run, published, live, to) | run.results
+    lifecycle.migrated(run, live.version, results, to)
+    if step.id != before.id or type(step) is not type(before):
+        # What it waited for, or was held for, is not the new step's affair.
+        lifecycle.moved(run, to, context.now)
     execution.recount(customer, run, live.program, context)
     if not capacity.holds(customer, live, context):
         end(customer, run, "exited", "too_many_runs", context)

@@ -43,7 +43,8 @@ DATED_KEPT = 40
 
 
 class Run(msgspec.Struct, array_like=True, gc=False):
-    """One customer's way through one workflow. Its wait is its timer."""
+    """One customer's way through one workflow. Its wait is its timer. What writes it:
+    `agents/workflows/lifecycle.py`."""
 
     id: Annotated[str, InBytes(RUN_ID_BYTES)]
     """Derived from workflow and subject, so a run that is begun twice is the same run."""

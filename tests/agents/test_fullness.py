@@ -8,7 +8,7 @@ from agents.commerce import cart
 from agents.customer import size_guard
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
-from agents.workflows import engine, execution
+from agents.workflows import engine, lifecycle
 from schemas.bounds import RECORD_BYTES, kept_bytes
 from schemas.customer import Customer, encode_customer
 from schemas.customer.consent import Evidence, Subscription
@@ -98,13 +98,13 @@ def test_a_timer_is_given_up_that_would_outgrow_the_record(
     before, customer.weight = customer.visits, RECORD_BYTES
     world.store[b"anna"] = encode_customer(customer)
     world.build()
-    come_to = execution.come_to
+    moved = lifecycle.moved
 
-    def grown(run, place, context) -> None:  # type: ignore[no-untyped-def]
+    def grown(run, place, now) -> None:  # type: ignore[no-untyped-def]
         run.results["grow"] = "x" * RECORD_BYTES
-        come_to(run, place, context)
+        moved(run, place, now)
 
-    monkeypatch.setattr(execution, "come_to", grown)
+    monkeypatch.setattr(lifecycle, "moved", grown)
     world.at(2 * HOUR)
     assert (world.customer().runs, world.customer().visits) == ([], before)
     assert [(said.at, said.reason) for said in world.said()][-1] == (HOUR, "internal_error")

@@ -1,17 +1,6 @@
-"""Every change that a mail can go through.
+"""Every change that a mail can go through; nobody else changes its state.
 
-    queued ──► attempting ──► sent
-      ▲  ▲         │  ├─────► bounced    refused for good
-      │  │         │  ├─────► failed     the relay may have it, and it must not get it twice
-      └─ deferred ◄┘  └─────► (queued)   not begun after all
-         │  ▲
-         ▼  │
-         held                            due, and not allowed now: paused, quiet hours…
-    waiting (the three on the left) ──► skipped    cancelled, or expired untried
-                                    ├─► rejected   impossible: invalid address, broken template
-                                    └─► bounced    expired, and the relay's last word was a refusal
-                                        failed     expired, and it never said a word
-    (unknown) ──► cancelled ──► skipped            the cancel came before its send
+`docs/states.md` draws it from the rows that stand over the functions here.
 
 A change that the customer's actor must hear of puts an outcome into `pending` in the same record,
 so both are durable together; it is removed once `customer-events` has it. A crash in between
@@ -40,6 +29,7 @@ from agents.mail.replies import (
     classify,
     reason_text,
 )
+from agents.transitions import Transition, transition
 from schemas.bounds import cut
 from schemas.commands import CancelCommand, DeliveryClass, MailClass, NotifyCommand, SendCommand
 from schemas.events import Event
@@ -74,7 +64,14 @@ _PASSING = frozenset({MailDeferred, MailHeld})
 INTERRUPTED = Unknown("interrupted")
 """How an attempt ended that was found begun when its process was gone."""
 
+TRANSITIONS: list[Transition] = []
+"""What may happen to a mail, one row for each function below. Each also counts `revision` up."""
 
+_WAITING = "queued deferred held"
+_ANY = "queued deferred held attempting sent bounced failed rejected skipped cancelled"
+
+
+@transition(TRANSITIONS, "none cancelled", "queued")
 def queued(
     command: SendCommand | NotifyCommand, offset: int, raw: bytes, providers: Providers
 ) -> QueuedMail:
@@ -110,6 +107,7 @@ def _provider(command: SendCommand | NotifyCommand, providers: Providers) -> str
         return OTHER
 
 
+@transition(TRANSITIONS, "none", "cancelled")
 def cancelled_early(command: CancelCommand, offset: int) -> QueuedMail:
     """A cancel whose send has not come yet, and will find the mail skipped."""
     return QueuedMail(
@@ -120,22 +118,26 @@ def cancelled_early(command: CancelCommand, offset: int) -> QueuedMail:
     )
 
 
+@transition(TRANSITIONS, _WAITING, "attempting", sets="state attempt")
 def claimed(entry: QueuedMail) -> QueuedMail:
     """To be durable before the relay hears of the mail."""
     return _changed(entry, state="attempting", attempt=entry.attempt + 1)
 
 
+@transition(TRANSITIONS, "attempting", "queued deferred", sets="state attempt")
 def released(entry: QueuedMail) -> QueuedMail:
     """The claim was not used: nothing of the mail went past the final dot."""
     return _changed(entry, state=_before_attempt(entry.attempt - 1), attempt=entry.attempt - 1)
 
 
+@transition(TRANSITIONS, _WAITING, "held", sets="state held due pending")
 def held(entry: QueuedMail, now: int, reason: HoldReason, until: int | None) -> QueuedMail:
     """Due, and not allowed now."""
     told = _tell(entry, f"held/{entry.revision}", MailHeld, now, reason=reason, until=until)
     return _changed(told, state="held", held=reason, due=entry.due if until is None else until)
 
 
+@transition(TRANSITIONS, "held", "queued deferred", sets="state due freed")
 def let_go(entry: QueuedMail, now: int, *, freed: int = 0) -> QueuedMail:
     """Nothing holds it any more, or a person has released it (`freed`: when)."""
     return _changed(
@@ -146,11 +148,13 @@ def let_go(entry: QueuedMail, now: int, *, freed: int = 0) -> QueuedMail:
     )
 
 
+@transition(TRANSITIONS, _WAITING, sets="freed")
 def freed(entry: QueuedMail, now: int) -> QueuedMail:
     """A person wants it to go, whatever would hold it from now on."""
     return _changed(entry, freed=now)
 
 
+@transition(TRANSITIONS, "attempting", "sent", sets="state pending command")
 def accepted(entry: QueuedMail, result: RelayAccepted, now: int, *, message_id: str) -> QueuedMail:
     """The relay has it."""
     return _finish(
@@ -165,6 +169,7 @@ def accepted(entry: QueuedMail, result: RelayAccepted, now: int, *, message_id: 
     )
 
 
+@transition(TRANSITIONS, "attempting", "deferred bounced", sets="state refusal due pending command")
 def refused(entry: QueuedMail, result: RelayRefused, now: int) -> QueuedMail:
     """The relay said no."""
     kept = result._replace(text=cut(result.text, REFUSAL_BYTES))
@@ -181,11 +186,15 @@ def refused(entry: QueuedMail, result: RelayRefused, now: int) -> QueuedMail:
     )
 
 
+@transition(TRANSITIONS, "attempting", "deferred", sets="state due pending")
 def dropped(entry: QueuedMail, result: Dropped, now: int) -> QueuedMail:
     """The conversation broke off while the relay could not have the mail yet."""
     return _defer(entry, now, reason=result.reason)
 
 
+@transition(
+    TRANSITIONS, "attempting", "deferred failed", sets="state ambiguous due pending command"
+)
 def lost(entry: QueuedMail, result: Unknown, now: int) -> QueuedMail:
     """Nobody knows whether the relay has it: the class decides which mistake is the smaller one."""
     entry = msgspec.structs.replace(entry, ambiguous=True)
@@ -197,6 +206,9 @@ def lost(entry: QueuedMail, result: Unknown, now: int) -> QueuedMail:
     return msgspec.structs.replace(after, due=now) if at_once else after
 
 
+@transition(
+    TRANSITIONS, "attempting", "sent deferred failed", sets="state refusal due pending command"
+)
 def answered(entry: QueuedMail, result: Answered, now: int) -> QueuedMail:
     """A web server has answered a webhook."""
     if result.done:
@@ -205,6 +217,7 @@ def answered(entry: QueuedMail, result: Answered, now: int) -> QueuedMail:
     return _finish(entry, "failed", MailFailed, now) if result.final else _defer(entry, now)
 
 
+@transition(TRANSITIONS, _WAITING, "deferred", sets="state due told pending")
 def unreachable(entry: QueuedMail, now: int, until: int, reason: str) -> QueuedMail:
     """The relay is down; told once per attempt, and the attempt is not used up."""
     next_attempt = entry.attempt + 1
@@ -214,6 +227,7 @@ def unreachable(entry: QueuedMail, now: int, until: int, reason: str) -> QueuedM
     return _changed(told, state="deferred", due=until, told=next_attempt)
 
 
+@transition(TRANSITIONS, _WAITING, "skipped bounced failed", sets="state pending command")
 def expired(entry: QueuedMail, now: int) -> QueuedMail:
     """Its time is over. What it has come to depends on what the relay has said, if anything."""
     if entry.refusal is not None and not entry.ambiguous:
@@ -223,6 +237,7 @@ def expired(entry: QueuedMail, now: int) -> QueuedMail:
     return skipped(entry, now, EXPIRED)
 
 
+@transition(TRANSITIONS, _WAITING, "skipped failed", sets="state pending command")
 def skipped(entry: QueuedMail, now: int, reason: str) -> QueuedMail:
     """Not to be sent any more."""
     if entry.ambiguous:  # "skipped" would say that nobody got it
@@ -230,11 +245,13 @@ def skipped(entry: QueuedMail, now: int, reason: str) -> QueuedMail:
     return _finish(entry, "skipped", MailSkipped, now, reason=reason)
 
 
+@transition(TRANSITIONS, _WAITING, "rejected", sets="state pending command")
 def rejected(entry: QueuedMail, now: int, reason: str) -> QueuedMail:
     """No mail can be made of the command; trying again would not change that."""
     return _finish(entry, "rejected", MailRejected, now, reason=reason)
 
 
+@transition(TRANSITIONS, _WAITING, "rejected failed", sets="state pending command")
 def given_up(entry: QueuedMail, now: int) -> QueuedMail:
     """Our own code has failed at it twice."""
     if entry.ambiguous:  # "rejected" would say that nobody got it
@@ -242,6 +259,7 @@ def given_up(entry: QueuedMail, now: int) -> QueuedMail:
     return rejected(entry, now, INTERNAL_ERROR)
 
 
+@transition(TRANSITIONS, _ANY, sets="pending command")
 def published(entry: QueuedMail, count: int) -> QueuedMail:
     """`customer-events` has the oldest `count` outcomes."""
     return _trimmed(_changed(entry, pending=entry.pending[count:]))

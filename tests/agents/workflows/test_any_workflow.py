@@ -22,6 +22,7 @@ from schemas.stored import NEVER, Progress
 from streams.runtime.yaml_text import read_yaml
 from tests.agents.world import DAY, HOUR, MINUTE, SHIPPED, World
 from tests.examples import examples
+from tests.states.audit import audited
 
 OTHERS = """
 id: called
@@ -241,7 +242,8 @@ def decisions(world: World) -> list[Decision]:
 @examples(120)
 @given(st.tuples(workflows(), workflows()), happened)
 def test_whatever_a_workflow_says(versions: tuple[bytes, bytes], history: History) -> None:
-    world = play(versions, history)
+    with audited():
+        world = play(versions, history)
     assert world.aside == []
     _no_run_is_stuck(world)
     _no_step_twice(world)

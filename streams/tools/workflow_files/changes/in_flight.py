@@ -7,19 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from agents.workflows import versioning
+from agents.workflows import lifecycle, versioning
 from agents.workflows.definitions import Definitions, WorkflowVersion
-from agents.workflows.execution import OUTSIDE_WINDOW
-from agents.workflows.exits import AWAITED
 from schemas.customer import Customer
-from schemas.customer.runs import Run
 from schemas.stored import NEVER
 from streams.messages.decisions import Language
 from streams.tools.workflow_files.changes.alteration import Alteration
 from streams.tools.workflow_files.changes.steps import altered_step
-
-_OTHERWISE_HELD = AWAITED | {OUTSIDE_WINDOW}
-"""What a run is put off for besides the arbitration."""
 
 Then = Literal["stays", "goes_on", "moves_on", "ends", "lost"]
 """stays: ends with the version it began with. goes_on: at the same step of the new version.
@@ -47,7 +41,7 @@ class Flights:
         for run in customer.runs:
             place = (run.workflow, run.version, run.step)
             self.runs[place] += 1
-            self.held[place] += _holds(run)
+            self.held[place] += lifecycle.state(run) == "held"
             if run.due < NEVER:
                 first, last = self.due.get(place[:2], (run.due, run.due))
                 self.due[place[:2]] = min(first, run.due), max(last, run.due)
@@ -115,7 +109,3 @@ def _fate(
 
 def _follows(published: WorkflowVersion) -> bool:
     return published.workflow.versions == "live"
-
-
-def _holds(run: Run) -> bool:
-    return bool(run.held) and bool(run.held_for) and run.held_for not in _OTHERWISE_HELD
