@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from schemas.bounds import ADDRESS_BYTES, InBytes, InNumber, Name
+from schemas.languages import MAIL_LANGUAGES
 from schemas.stored import NEVER
 
 TAGS_KEPT = 200
@@ -53,8 +54,10 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
 
     @property
     def language(self) -> str:
-        """The language of the customer's mails: `it` unless the locale says English."""
-        return "en" if self.locale.lower().startswith("en") else "it"
+        """The language of the customer's mails, by the beginning of the locale."""
+        locale = self.locale.lower()
+        spoken = (each for each in MAIL_LANGUAGES if locale.startswith(each))
+        return next(spoken, MAIL_LANGUAGES[0])
 
 
 class Score(msgspec.Struct, array_like=True, gc=False):

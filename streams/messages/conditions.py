@@ -2,48 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from schemas.definitions.conditions import Condition, Test
-from streams.messages.decisions import Language
 from streams.messages.fields import field_name
-from streams.messages.spans import both, either, number, span
-
-_TESTS: Mapping[Language, Mapping[str, str]] = {
-    "en": {
-        "is_": "{}", "is_not": "not {}", "one_of": "{}", "not_in": "not {}",
-        "above": "above {}", "at_least": "at least {}", "below": "below {}",
-        "at_most": "at most {}", "contains": "with {}", "lacks": "without {}",
-        "within": "in the last {}", "longer_ago_than": "more than {} ago",
-    },
-    "it": {
-        "is_": "{}", "is_not": "non {}", "one_of": "{}", "not_in": "non {}",
-        "above": "più di {}", "at_least": "almeno {}", "below": "meno di {}",
-        "at_most": "al massimo {}", "contains": "con {}", "lacks": "senza {}",
-        "within": "negli ultimi {}", "longer_ago_than": "più di {} fa",
-    },
-}  # fmt: skip
-_KNOWN: Mapping[Language, tuple[str, str]] = {
-    "en": ("unknown", "known"),
-    "it": ("non si conosce", "si conosce"),
-}
-_FLAGS: Mapping[Language, tuple[str, str]] = {"en": ("no", "yes"), "it": ("no", "sì")}
-_ALWAYS: Mapping[Language, str] = {"en": "always", "it": "sempre"}
-_NOT: Mapping[Language, str] = {"en": "not ({})", "it": "non ({})"}
-_SPANS = frozenset({"within", "longer_ago_than"})
+from streams.messages.spans import both, counted, either, number, span
+from streams.messages.translations import Language, message
 
 
 def condition(given: Condition, language: Language) -> str:
     """Return a condition in a line."""
     parts = list(_parts(given, language))
-    return both(parts, language) if parts else _ALWAYS[language]
+    return both(parts, language) if parts else message(language, "condition.always")
 
 
 def value(given: Any, language: Language) -> str:
     """Return a value as a person writes it."""
     if isinstance(given, bool):
-        return _FLAGS[language][given]
+        return message(language, "flag.yes" if given else "flag.no")
     if isinstance(given, int | float):
         return number(given, language)
     if isinstance(given, list):
@@ -61,7 +38,7 @@ def _parts(given: Condition, language: Language) -> Iterator[str]:
         together = either(alternatives, language)
         yield f"({together})" if len(alternatives) > 1 else together
     if given.not_ is not None:
-        yield _NOT[language].format(condition(given.not_, language))
+        yield message(language, "condition.not", condition=condition(given.not_, language))
     if given.cel:
         yield given.cel
 
@@ -79,8 +56,19 @@ def _test(test: Test, language: Language) -> str:
         if name not in test.model_fields_set or wanted is None:
             continue
         if name == "known":
-            parts.append(_KNOWN[language][wanted])
+            parts.append(message(language, "test.known" if wanted else "test.unknown"))
+        elif name == "within":
+            parts.append(_within(wanted, language))
         else:
-            said = span(wanted, language) if name in _SPANS else value(wanted, language)
-            parts.append(_TESTS[language][name].format(said))
+            longer = name == "longer_ago_than"
+            said = span(wanted, language) if longer else value(wanted, language)
+            parts.append(message(language, f"test.{name}", value=said))
     return both(parts, language)
+
+
+def _within(milliseconds: int, language: Language) -> str:
+    """Of one unit alone it is `in the last day`, `in the last 2 days`."""
+    [(unit, count), *more] = counted(milliseconds)
+    if more:
+        return message(language, "test.within", value=span(milliseconds, language))
+    return message(language, f"test.within.{unit}", count=count)

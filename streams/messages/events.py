@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from schemas.events import Event
-from schemas.money import amount_text
-from streams.messages.decisions import OUTCOMES, REASONS, Language
+from streams.messages.decisions import outcome, reason
+from streams.messages.spans import money
+from streams.messages.translations import Language, known_message, message
 
 _ABOUT = ("order_id", "list", "purpose", "query", "topic", "stage", "path", "step", "reason")
 """Properties that say in a word what an event is about."""
 
-_LATE: Mapping[Language, str] = {"it": "arrivato in ritardo", "en": "came late"}
-_HISTORY: Mapping[Language, str] = {"it": "storico caricato", "en": "history that was loaded"}
+_RETURNED = ("mail.bounced", "mail.complained", "mail.delivered")
 
 LATE_MS = 5 * 60_000
 """An event that reaches the log so much later is said to have."""
@@ -23,10 +24,10 @@ def happened(event: Event, language: Language, *, appended: int) -> str:
     """Return what happened in a line; `appended`: when it reached the log (ms)."""
     parts = [part for part in _details(event, language) if part]
     if event.backfill:
-        parts.append(_HISTORY[language])
+        parts.append(message(language, "event.history"))
     elif event.time is not None and appended - event.time > LATE_MS:
-        parts.append(_LATE[language])
-    words = REASONS[language].get(event.type, event.type)
+        parts.append(message(language, "event.late"))
+    words = reason(event.type, language)
     return f"{words}: {', '.join(parts)}" if parts else words
 
 
@@ -40,11 +41,18 @@ def _details(event: Event, language: Language) -> Iterator[str]:
     for field in _ABOUT:
         value = getattr(data, field, None)
         if value:
-            yield _outcome(str(value), language) if field == "reason" else str(value)
+            yield _why(str(value), event.type, language) if field == "reason" else str(value)
     total = getattr(data, "total", None)
-    if total is not None:
-        yield f"{amount_text(total)} {getattr(data, 'currency', '') or ''}".rstrip()
+    if isinstance(total, Decimal):  # else a property of the shop's own of that name
+        yield money(total, getattr(data, "currency", None), language)
 
 
-def _outcome(reason: str, language: Language) -> str:
-    return OUTCOMES[language].get(reason) or REASONS[language].get(reason, reason)
+def _why(given: str, type_: str, language: Language) -> str:
+    """A code of ours in words; what a mail server or a person has said, as it was said."""
+    if type_ == "mail.held":
+        known = known_message(language, f"hold.{given}")
+    elif type_ in _RETURNED:
+        known = known_message(language, f"returned.{given}")
+    else:
+        known = None
+    return known or outcome(given, language)

@@ -2,149 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from streams.messages.translations import Language, known_message, message
 
-from streams.messages.decisions import Language
-
-_NAMES: Mapping[str, tuple[str, str]] = {
-    "profile.email": ("indirizzo e-mail", "mail address"),
-    "profile.name": ("nome completo", "full name"),
-    "profile.first_name": ("nome", "first name"),
-    "profile.last_name": ("cognome", "last name"),
-    "profile.phone": ("telefono", "telephone"),
-    "profile.locale": ("lingua del profilo", "locale"),
-    "profile.zone": ("fuso orario", "time zone"),
-    "profile.country": ("paese", "country"),
-    "profile.city": ("città", "city"),
-    "profile.language": ("lingua delle mail", "language of the mails"),
-    "profile.birthday": ("compleanno", "birthday"),
-    "profile.birthday_month": ("mese del compleanno", "month of birth"),
-    "profile.age": ("età", "age"),
-    "consents.marketing": ("consenso al marketing", "consent to marketing"),
-    "consents.profiling": ("consenso alla profilazione", "consent to profiling"),
-    "consents.tracking": ("consenso al tracciamento", "consent to tracking"),
-    "lists": ("liste", "lists"),
-    "lists.pending": ("liste da confermare", "lists to be confirmed"),
-    "lists.joined": ("iscrizione alla prima lista", "first list joined"),
-    "lists.left": ("ultima lista lasciata", "last list left"),
-    "tags": ("tag", "tags"),
-    "segments": ("segmenti", "segments"),
-    "tier": ("livello fedeltà", "loyalty tier"),
-    "points": ("punti fedeltà", "loyalty points"),
-    "coupons.open": ("coupon ancora validi", "coupons still valid"),
-    "coupons.issued": ("coupon ricevuti", "coupons issued"),
-    "coupons.redeemed": ("coupon usati", "coupons redeemed"),
-    "acquired.time": ("primo contatto", "first contact"),
-    "acquired.month": ("mese del primo contatto", "month of the first contact"),
-    "acquired.source": ("provenienza", "where from"),
-    "last_active": ("ultima attività", "last activity"),
-    "views": ("pagine viste", "pages looked at"),
-    "visits": ("visite", "visits"),
-    "ignored": ("mail ignorate di fila", "mails ignored in a row"),
-    "mails.last_sent": ("ultima mail spedita", "last mail sent"),
-    "mails.last_opened": ("ultima mail aperta", "last mail opened"),
-    "mails.last_clicked": ("ultimo clic in una mail", "last click in a mail"),
-    "mails.last_interaction": ("ultima apertura o clic", "last opening or click"),
-    "mails.opens": ("mail aperte", "openings of mails"),
-    "mails.clicks": ("clic nelle mail", "clicks in mails"),
-    "mails.offer_clicks": ("clic nelle promozioni", "clicks in promotional mails"),
-    "mails.suppressed": ("indirizzo bloccato", "address suppressed"),
-    "cart.items": ("pezzi nel carrello", "pieces in the cart"),
-    "cart.total": ("valore del carrello", "value of the cart"),
-    "cart.currency": ("valuta del carrello", "currency of the cart"),
-    "cart.products": ("prodotti nel carrello", "products in the cart"),
-    "cart.categories": ("categorie nel carrello", "categories in the cart"),
-    "cart.brands": ("marche nel carrello", "brands in the cart"),
-    "cart.changed": ("ultima modifica del carrello", "last change of the cart"),
-    "cart.number": ("carrelli precedenti", "carts before"),
-    "cart.step": ("punto raggiunto alla cassa", "step of the checkout"),
-    "orders.count": ("ordini", "orders"),
-    "orders.items": ("pezzi comprati", "pieces bought"),
-    "orders.currency": ("valuta degli ordini", "currency of the orders"),
-    "orders.spent": ("spesa totale", "spent in all"),
-    "orders.refunded": ("rimborsi", "refunded in all"),
-    "orders.net": ("spesa al netto dei rimborsi", "spent less refunds"),
-    "orders.average": ("ordine medio", "average order"),
-    "orders.largest": ("ordine più grande", "largest order"),
-    "orders.refunds": ("numero di rimborsi", "refunds"),
-    "orders.first": ("primo ordine", "first order"),
-    "orders.last": ("ultimo ordine", "last order"),
-    "orders.interval": ("giorni fra due ordini", "days between two orders"),
-    "orders.with_coupon": ("ordini con sconto", "orders with a discount"),
-    "orders.coupon_share": ("quota di ordini con sconto", "share of orders with a discount"),
-    "orders.per_month": ("ordini al mese", "orders a month"),
-    "orders.spent_per_month": ("spesa al mese", "spent a month"),
-    "orders.spent_30d": ("spesa negli ultimi 30 giorni", "spent in the last 30 days"),
-    "orders.best_month": ("spesa nel mese migliore", "spent in the best month"),
-    "orders.months": ("mesi in cui ha comprato", "months of orders"),
-    "orders.last_total": ("valore dell'ultimo ordine", "value of the last order"),
-    "orders.last_status": ("stato dell'ultimo ordine", "status of the last order"),
-    "orders.last_products": ("prodotti dell'ultimo ordine", "products of the last order"),
-    "orders.last_categories": ("categorie dell'ultimo ordine", "categories of the last order"),
-    "orders.products": ("prodotti comprati", "products bought"),
-    "orders.categories": ("categorie comprate", "categories bought"),
-    "orders.brands": ("marche comprate", "brands bought"),
-    "orders.payment_methods": ("modi di pagamento usati", "payment methods used"),
-    "orders.payment_method": ("modo di pagamento abituale", "usual payment method"),
-    "orders.category": ("categoria preferita", "favourite category"),
-    "interests.products": ("prodotti guardati", "products looked at"),
-    "interests.categories": ("categorie guardate", "categories looked at"),
-    "interests.repeated": ("prodotti guardati più volte", "products looked at repeatedly"),
-    "interests.most_views": ("visite allo stesso prodotto", "views of one product"),
-    "interests.wished": ("lista dei desideri", "wish list"),
-    "interests.not_bought": ("guardati e mai comprati", "looked at and not bought"),
-    "run.begun": ("inizio di questo workflow", "beginning of this workflow"),
-    "run.entered": ("inizio di questo passo", "beginning of this step"),
-    "run.product": ("prodotto di cui si tratta", "product concerned"),
-    "run.list": ("lista di cui si tratta", "list concerned"),
-    "run.coupon": ("codice dato qui", "code given here"),
-    "run.holdout": ("gruppo di controllo", "control group"),
-    "order.id": ("numero d'ordine", "order number"),
-    "order.status": ("stato dell'ordine", "status of the order"),
-    "order.time": ("data dell'ordine", "time of the order"),
-    "order.total": ("valore dell'ordine", "value of the order"),
-    "order.currency": ("valuta dell'ordine", "currency of the order"),
-    "order.items": ("pezzi dell'ordine", "pieces of the order"),
-    "order.products": ("prodotti dell'ordine", "products of the order"),
-    "order.categories": ("categorie dell'ordine", "categories of the order"),
-    "order.brands": ("marche dell'ordine", "brands of the order"),
-    "order.payment_method": ("pagamento dell'ordine", "payment of the order"),
-    "order.coupon": ("codice usato nell'ordine", "code used in the order"),
-    "order.runs_out": ("fine della scorta", "end of the supply"),
-    "order.accessories": ("accessori per l'ordine", "accessories for the order"),
-    "order.discount": ("sconto sull'ordine", "discount on the order"),
-    "order.estimated_delivery": ("consegna prevista", "estimated delivery"),
-    "order.delivered": ("consegna", "delivery"),
-    "order.tracking_number": ("numero di spedizione", "tracking number"),
-    "coupon.code": ("codice", "code"),
-    "coupon.campaign": ("campagna del codice", "campaign of the code"),
-    "coupon.expires": ("scadenza del codice", "expiry of the code"),
-    "coupon.redeemed": ("codice usato", "code redeemed"),
-    "now.date": ("data di oggi", "today's date"),
-    "now.weekday": ("giorno della settimana", "day of the week"),
-    "now.hour": ("ora del giorno", "hour of the day"),
-    "now.day": ("giorno del mese", "day of the month"),
-    "now.month": ("mese", "month"),
-    "now.time": ("adesso", "now"),
-}
-"""Field → Italian, English. A test sees that none is missing."""
-
-_ROOMS: Mapping[str, tuple[str, str]] = {
-    "event.": ("{} dell'evento", "{} of the event"),
-    "fields.": ("campo {}", "field {}"),
-    "scores.": ("punteggio {}", "score {}"),
-    "bands.": ("fascia del punteggio {}", "band of the score {}"),
-    "run.results.": ("esito del passo {}", "result of the step {}"),
-}
+ROOMS = ("event", "fields", "scores", "bands", "run.results")
 """Fields that depend on the shop, the event or the workflow, by how they begin."""
 
 
 def field_name(name: str, language: Language) -> str:
     """Return what a field is called; its own name when it is none that we know."""
-    place = 0 if language == "it" else 1
-    if name in _NAMES:
-        return _NAMES[name][place]
-    for room, words in _ROOMS.items():
-        if name.startswith(room):
-            return words[place].format(name.removeprefix(room))
+    known = known_message(language, f"field.{name}")
+    if known is not None:
+        return known
+    for room in ROOMS:
+        if name.startswith(f"{room}."):
+            return message(language, f"field_of.{room}", name=name.removeprefix(f"{room}."))
     return name

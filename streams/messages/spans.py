@@ -1,77 +1,80 @@
-"""Spans of time, days, hours and numbers in words, as they stand in workflow files."""
+"""Spans of time, days, amounts, numbers and lists in words, as they stand in workflow files."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 
-from streams.messages.decisions import Language
+from babel.dates import format_skeleton, get_day_names
+from babel.lists import format_list
+from babel.numbers import format_currency, format_decimal
 
-_DAY = 86_400_000
-_UNITS_MS = (_DAY, 3_600_000, 60_000, 1000)
-_UNITS: Mapping[Language, Sequence[tuple[str, str]]] = {
-    "en": (("day", "days"), ("hour", "hours"), ("minute", "minutes"), ("second", "seconds")),
-    "it": (("giorno", "giorni"), ("ora", "ore"), ("minuto", "minuti"), ("secondo", "secondi")),
-}
-_AND: Mapping[Language, str] = {"en": " and ", "it": " e "}
-_OR: Mapping[Language, str] = {"en": " or ", "it": " o "}
+from streams.messages.translations import Language, locale_of, message
 
+# Of CLDR's names of units Babel's Italian lacks the day, so these are messages of ours.
+_UNITS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1000))
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_WEEKDAY_NAMES: Mapping[Language, Sequence[str]] = {
-    "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
-    "it": ("lunedì", "martedì", "mercoledì", "giovedì", "venerdì", "sabato", "domenica"),
-}
-_TO: Mapping[Language, str] = {"en": "{} to {}", "it": "da {} a {}"}
-_MONTHS: Mapping[Language, Sequence[str]] = {
-    "en": ("January", "February", "March", "April", "May", "June", "July", "August", "September",
-           "October", "November", "December"),
-    "it": ("gennaio", "febbraio", "marzo", "aprile", "maggio", "giugno", "luglio", "agosto",
-           "settembre", "ottobre", "novembre", "dicembre"),
-}  # fmt: skip
 
 
 def span(milliseconds: int, language: Language) -> str:
     """Return `2 days and 12 hours`; `0 seconds` for none."""
+    parts = [
+        message(language, f"span.{unit}", count=count) for unit, count in counted(milliseconds)
+    ]
+    return both(parts, language)
+
+
+def counted(milliseconds: int) -> list[tuple[str, int]]:
+    """Return a span's units, each with how many of it: `day` 2, `hour` 12."""
     parts, rest = [], milliseconds
-    for unit, names in zip(_UNITS_MS, _UNITS[language], strict=True):
-        count, rest = divmod(rest, unit)
+    for unit, length in _UNITS:
+        count, rest = divmod(rest, length)
         if count:
-            parts.append(f"{count} {names[count != 1]}")
-    return both(parts, language) or f"0 {_UNITS[language][-1][1]}"
+            parts.append((unit, count))
+    return parts or [("second", 0)]
 
 
 def both(parts: Sequence[str], language: Language) -> str:
     """Return `a, b and c`."""
-    return _listed(parts, _AND[language])
+    return format_list(parts, "standard", locale_of(language))
 
 
 def either(parts: Sequence[str], language: Language) -> str:
     """Return `a, b or c`."""
-    return _listed(parts, _OR[language])
+    return format_list(parts, "or", locale_of(language))
 
 
 def weekdays(days: Sequence[str], language: Language) -> str:
     """Return `Monday to Friday` for days that follow each other, else each by name."""
-    names = _WEEKDAY_NAMES[language]
+    names = get_day_names("wide", locale=locale_of(language))
     places = sorted({_WEEKDAYS.index(day) for day in days})
     if len(places) > 2 and places[-1] - places[0] == len(places) - 1:
-        return _TO[language].format(names[places[0]], names[places[-1]])
+        first, last = names[places[0]], names[places[-1]]
+        return message(language, "weekdays.range", first=first, last=last)
     return both([names[place] for place in places], language)
 
 
 def day_of_year(day: str, language: Language) -> str:
     """Return `20 November` for `11-20`."""
-    month, _, number = day.partition("-")
-    return f"{int(number)} {_MONTHS[language][int(month) - 1]}"
+    leap_day = date.fromisoformat(f"2000-{day}")
+    return str(format_skeleton("MMMMd", leap_day, locale=locale_of(language)))
 
 
 def number(value: float | Decimal, language: Language) -> str:
-    """Return a number without needless digits, with the language's decimal sign."""
-    text = f"{Decimal(str(value)).normalize():f}"
-    return text.replace(".", ",") if language == "it" else text
+    """Return a number without needless digits, with the language's decimal sign.
+
+    Thousands are not set apart, as CLDR would: a value may be the number of an order, or a year.
+    """
+    return format_decimal(
+        Decimal(str(value)), "0.#", locale_of(language), decimal_quantization=False
+    )
 
 
-def _listed(parts: Sequence[str], last: str) -> str:
-    if len(parts) < 2:
-        return "".join(parts)
-    return ", ".join(parts[:-1]) + last + parts[-1]
+def money(amount: Decimal, currency: str | None, language: Language) -> str:
+    """Return `52,00 €`; without a currency the amount alone."""
+    locale = locale_of(language)
+    if not currency:
+        return format_decimal(amount, "#,##0.00", locale)
+    text = format_currency(amount, currency, locale=locale)
+    return text.replace("\N{NO-BREAK SPACE}", " ")  # a terminal breaks no line there

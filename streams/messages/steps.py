@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from schemas.definitions.products import Products
@@ -24,73 +24,11 @@ from schemas.definitions.steps import (
     WaitStep,
 )
 from streams.messages.conditions import condition, value
-from streams.messages.decisions import Language
+from streams.messages.decisions import reason
 from streams.messages.fields import field_name
 from streams.messages.spans import both, either, number, span
-from streams.messages.waits import lateness, occurrence, waits
-
-_PHRASES: Mapping[Language, Mapping[str, str]] = {
-    "en": {
-        "informative": "informative mail", "promotional": "promotional mail",
-        "transactional": "transactional mail", "wait": "wait", "branch": "branch",
-        "split": "A/B test", "tag": "tag", "untag": "tag off", "list": "list",
-        "set": "customer data", "score": "score", "coupon": "coupon", "points": "points",
-        "notify": "tell the shop", "call": "another workflow", "goal": "goal", "exit": "end",
-        "which": "which way?", "subscribe": "on the list {name}",
-        "unsubscribe": "off the list {name}", "set_to": "{field} becomes {value}",
-        "unset": "{field} is emptied", "add_score": "{name} {value}",
-        "add_points": "{value} points", "lasts": "for {span}",
-        "only_if": "only if {condition}", "stop_on": "left out if {event}",
-        "expires": "held back for {span} at most", "soft_opt_in": "also without consent, where "
-        "the shop's policy allows it", "from": "products: {source}",
-        "at_least": "at least {count} of them, else left out",
-        "untracked": "tracking: {mode} at most",
-        "measure": "success: {event}", "runs_for": "for {span}", "sales": "the sales team",
-        "template": "with the mail {template}", "wait_for_end": "and waits for its end",
-        "complements": "what goes with it", "accessories": "accessories", "upgrades": "upgrades",
-        "trigger": "the one that it is about", "interests": "what was looked at most",
-        "owned": "what was bought", "running_out": "what runs out",
-        "categories": "bestsellers of the favourite categories", "bestsellers": "bestsellers",
-        "bestselling_categories": "the bestseller of each category", "cart": "what is in the cart",
-        "reviewed": "only those with reviews",
-        "else": "otherwise", "holdout": "{variant}, gets nothing", "variant": "{name}: {share} %",
-        "result_event": "it has happened", "result_timeout": "it has not happened in time",
-        "result_condition": "it has become true", "result_issued": "there was a code",
-        "result_none": "there was none", "result_begun": "it has begun",
-        "result_ended": "it has ended", "result": "it came to {name}",
-    },
-    "it": {
-        "informative": "mail informativa", "promotional": "mail promozionale",
-        "transactional": "mail di servizio", "wait": "attesa", "branch": "bivio",
-        "split": "test A/B", "tag": "tag", "untag": "tag tolto", "list": "lista",
-        "set": "dati del cliente", "score": "punteggio", "coupon": "coupon", "points": "punti",
-        "notify": "avviso al negozio", "call": "altro workflow", "goal": "scopo", "exit": "fine",
-        "which": "quale strada?", "subscribe": "nella lista {name}",
-        "unsubscribe": "via dalla lista {name}", "set_to": "{field} diventa {value}",
-        "unset": "{field} viene svuotato", "add_score": "{name} {value}",
-        "add_points": "{value} punti", "lasts": "per {span}",
-        "only_if": "solo se {condition}", "stop_on": "si tralascia se {event}",
-        "expires": "si trattiene al massimo {span}", "soft_opt_in": "anche senza consenso, se la "
-        "politica del negozio lo permette", "from": "prodotti: {source}",
-        "at_least": "almeno {count}, altrimenti si tralascia",
-        "untracked": "tracciamento: al massimo {mode}",
-        "measure": "successo: {event}", "runs_for": "per {span}", "sales": "il reparto vendite",
-        "template": "con la mail {template}", "wait_for_end": "e aspetta che finisca",
-        "complements": "ciò che sta bene insieme", "accessories": "accessori",
-        "upgrades": "modelli superiori", "trigger": "quello di cui si tratta",
-        "interests": "i più guardati", "owned": "quelli comprati",
-        "running_out": "quelli che stanno per finire",
-        "categories": "i più venduti delle categorie preferite", "bestsellers": "i più venduti",
-        "bestselling_categories": "il più venduto di ogni categoria",
-        "cart": "quelli nel carrello", "reviewed": "solo quelli con recensioni",
-        "else": "altrimenti", "holdout": "{variant}, non riceve nulla",
-        "variant": "{name}: {share} %",
-        "result_event": "è successo", "result_timeout": "non è successo in tempo",
-        "result_condition": "è diventato vero", "result_issued": "c'era un codice",
-        "result_none": "non ce n'erano", "result_begun": "è cominciato",
-        "result_ended": "è finito", "result": "l'esito è {name}",
-    },
-}  # fmt: skip
+from streams.messages.translations import Language, known_message, message
+from streams.messages.waits import lateness, waits
 
 
 class Said(NamedTuple):
@@ -106,9 +44,9 @@ class Said(NamedTuple):
 
 def step(given: Step, language: Language) -> Said:
     """Return what a step does, without when and without what follows."""
-    say = _PHRASES[language]
     kind = given.kind if isinstance(given, SendStep) else given.verb
-    return Said(say[kind], _about(given, language), tuple(_more(given, language)))
+    called = message(language, f"step.kind.{kind}")
+    return Said(called, _about(given, language), tuple(_more(given, language)))
 
 
 def way(given: Way, language: Language) -> str:
@@ -117,53 +55,53 @@ def way(given: Way, language: Language) -> str:
         return _arm(given.given, language)
     if isinstance(given.given, Variant):
         return _variant(given.given, language)
-    return _PHRASES[language]["else"]
+    return message(language, "way.otherwise")
 
 
 def _arm(given: Arm, language: Language) -> str:
-    say = _PHRASES[language]
     if given.if_ is not None:
         return condition(given.if_, language)
-    known = say.get(f"result_{given.result}")
-    return known or say["result"].format(name=given.result)
+    known = known_message(language, f"way.result.{given.result}")
+    return known or message(language, "way.other_result", name=given.result)
 
 
 def _variant(given: Variant, language: Language) -> str:
-    say = _PHRASES[language]
-    named = say["variant"].format(name=given.name, share=given.share)
-    return say["holdout"].format(variant=named) if given.holdout else named
+    named = message(language, "way.variant", name=given.name, share=given.share)
+    return message(language, "way.holdout", variant=named) if given.holdout else named
 
 
 def products(given: Products, language: Language) -> Iterator[str]:
     """Yield which products of the feed a mail shows."""
-    say = _PHRASES[language]
-    yield say["from"].format(source=both([say[each] for each in given.sources], language))
+    sources = [message(language, f"products.{each}") for each in given.sources]
+    yield message(language, "products.from", source=both(sources, language))
     if given.reviewed:
-        yield say["reviewed"]
+        yield message(language, "products.reviewed")
     if given.at_least:
-        yield say["at_least"].format(count=given.at_least)
+        yield message(language, "products.at_least", count=given.at_least)
 
 
 def _about(given: Step, language: Language) -> str:
-    say = _PHRASES[language]
     match given:
         case WaitStep():
             about = waits(given.wait, language)
         case BranchStep():
-            about = say["which"]
+            about = message(language, "step.which")
         case SplitStep():
             about = given.experiment
         case ListStep():
-            about = say[given.action].format(name=given.list_)
+            about = message(language, f"step.list.{given.action}", name=given.list_)
         case SetStep():
             changes = [_set(name, new, language) for name, new in given.set.items()]
             about = both(changes, language)
         case ScoreStep():
-            about = say["add_score"].format(name=given.score, value=_signed(given.add, language))
+            added = _signed(given.add, language)
+            about = message(language, "step.score", name=given.score, value=added)
         case PointsStep():
-            about = say["add_points"].format(value=_signed(given.points, language))
+            added, count = _signed(given.points, language), abs(given.points)
+            about = message(language, "step.points", value=added, count=count)
         case NotifyStep():
-            about = say["sales"] if given.notify == "sales" else given.notify
+            to_sales = given.notify == "sales"
+            about = message(language, "step.sales") if to_sales else given.notify
         case _:
             about = str(getattr(given, given.verb))
     return about
@@ -174,32 +112,30 @@ def _signed(added: float, language: Language) -> str:
 
 
 def _set(name: str, new: Any, language: Language) -> str:
-    say = _PHRASES[language]
     called = field_name(name if "." in name else f"fields.{name}", language)
     if new is None:
-        return say["unset"].format(field=called)
-    return say["set_to"].format(field=called, value=value(new, language))
+        return message(language, "step.unset", field=called)
+    return message(language, "step.set", field=called, value=value(new, language))
 
 
 def _more(given: Step, language: Language) -> Iterator[str]:
-    say = _PHRASES[language]
     if given.if_ is not None:
-        yield say["only_if"].format(condition=condition(given.if_, language))
+        yield message(language, "step.only_if", condition=condition(given.if_, language))
     if given.stop_on:
-        happened = either([occurrence(name, language) for name in given.stop_on], language)
-        yield say["stop_on"].format(event=happened)
+        happened = either([reason(name, language) for name in given.stop_on], language)
+        yield message(language, "step.stop_on", event=happened)
     match given:
         case SendStep():
             yield from _mail(given, language)
         case SplitStep():
-            yield say["measure"].format(event=occurrence(given.measure, language))
-            yield say["runs_for"].format(span=span(given.runs_for, language))
+            yield message(language, "step.measure", event=reason(given.measure, language))
+            yield message(language, "step.runs_for", span=span(given.runs_for, language))
         case TagStep(lasts=lasts) if lasts is not None:
-            yield say["lasts"].format(span=span(lasts, language))
+            yield message(language, "step.lasts", span=span(lasts, language))
         case NotifyStep():
             yield from _notice(given, language)
         case CallStep(wait_for_end=True):
-            yield say["wait_for_end"]
+            yield message(language, "step.wait_for_end")
         case _:
             pass
     late = lateness(given.late, language)
@@ -208,19 +144,19 @@ def _more(given: Step, language: Language) -> Iterator[str]:
 
 
 def _mail(given: SendStep, language: Language) -> Iterator[str]:
-    say = _PHRASES[language]
     if given.products is not None:
         yield from products(given.products, language)
     if given.basis == "soft_opt_in":
-        yield say["soft_opt_in"]
+        yield message(language, "step.soft_opt_in")
     if given.expires is not None:
-        yield say["expires"].format(span=span(given.expires, language))
+        yield message(language, "step.expires", span=span(given.expires, language))
     if given.tracking is not None:
-        yield say["untracked"].format(mode=given.tracking)
+        mode = message(language, f"tracking.{given.tracking}")
+        yield message(language, "step.tracking", mode=mode)
 
 
 def _notice(given: NotifyStep, language: Language) -> Iterator[str]:
     if given.message:
         yield given.message.get(language) or next(iter(given.message.values()))
     elif not given.notify.startswith("http"):
-        yield _PHRASES[language]["template"].format(template=given.template)
+        yield message(language, "step.template", template=given.template)

@@ -31,8 +31,9 @@ from schemas.validation import Unreadable, first_error
 from schemas.wire import parse_published, parse_record
 from streams.http.internal.client import Lookups
 from streams.log import Log, OnProgress, scan
-from streams.messages.decisions import REASONS, Language, with_detail
+from streams.messages.decisions import reason, with_detail
 from streams.messages.events import happened
+from streams.messages.translations import Language, message
 from streams.operate.lookup import known_customers, latest_states
 from streams.operate.record_search import find_records
 from streams.topology import CUSTOMER_EVENTS, FACTS
@@ -248,16 +249,19 @@ def tell(
     source: TimelineData, titles: Mapping[str, str], language: Language
 ) -> list[TimelineEntry]:
     """Put it into words, in order of time; what happened comes before what was decided of it."""
-    whose = {"it": "visitatore: ", "en": "visitor: "}[language]
+
+    def by(stranger: bool, line: TimelineEntry) -> TimelineEntry:
+        if not stranger:
+            return line
+        return line._replace(text=message(language, "timeline.visitor", text=line.text))
+
     lines = []
     for time, event in source.events:
         line = _event_line(time, event, titles, language)
-        by_stranger = source.stranger.is_about(event)
-        lines.append(line._replace(text=whose + line.text) if by_stranger else line)
+        lines.append(by(source.stranger.is_about(event), line))
     for decision in source.decisions:
         line = _decision_line(decision, titles, language)
-        by_stranger = source.stranger.is_named(decision.customer)
-        lines.append(line._replace(text=whose + line.text) if by_stranger else line)
+        lines.append(by(source.stranger.is_named(decision.customer), line))
     return sorted(lines, key=lambda line: line.time)
 
 
@@ -265,12 +269,11 @@ def waits(waiting: PendingWait, titles: Mapping[str, str], language: Language, w
     """Say what a run waits for; `when`: its due time as people write it."""
     title = titles.get(waiting.workflow, waiting.workflow)
     if waiting.held_for:
-        words = {"it": f"trattenuta fino al {when}", "en": f"held until {when}"}[language]
-        reason = REASONS[language].get(waiting.held_for, waiting.held_for)
-        return f"{title}: {words}, {reason}"
+        why = reason(waiting.held_for, language)
+        return message(language, "timeline.held", title=title, when=when, reason=why)
     if waiting.due >= NEVER:
-        return f"{title}: " + {"it": "aspetta un evento", "en": "waits for an event"}[language]
-    return f"{title}: " + {"it": f"aspetta il {when}", "en": f"waits for {when}"}[language]
+        return message(language, "timeline.waits_for_event", title=title)
+    return message(language, "timeline.waits_until", title=title, when=when)
 
 
 def _take_events(records: Iterable[Record], source: TimelineData) -> None:
@@ -296,8 +299,8 @@ def _event_line(
         return TimelineEntry(time, "event", text, event.type)
     if workflow:
         text = f"{titles.get(workflow, workflow)}: {text}"
-    reason = getattr(event.data, "reason", "") or ""
-    return TimelineEntry(time, "mail", text, event.type, reason, workflow, event.data.step)
+    code = getattr(event.data, "reason", "") or ""
+    return TimelineEntry(time, "mail", text, event.type, code, workflow, event.data.step)
 
 
 def _decision_line(

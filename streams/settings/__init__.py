@@ -32,6 +32,7 @@ from pydantic_settings import (
 )
 
 from schemas.commands import TrackingMode
+from schemas.languages import MailLanguage
 from streams.settings.sources import PREFIX, read_file
 from streams.settings.values import (
     Address,
@@ -150,7 +151,7 @@ class Settings(BaseSettings):
     """A picture at the head of the mails, 40 px high. Empty: the shop's name."""
     shop_postal_address: Line = ""
     """In the footer of the mails. Empty: none."""
-    shop_locale: Literal["it", "en"] = "it"
+    shop_locale: MailLanguage = "it"
     shop_zone: Zone = "Europe/Rome"
 
     mail_from_address: MailAddress = "negozio@shop.example"

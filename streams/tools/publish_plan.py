@@ -15,7 +15,7 @@ from schemas.definitions import DEFINITION, version_of
 from schemas.stored import is_erased
 from streams.log import Log, OnProgress
 from streams.logging import get_logger
-from streams.messages.decisions import Language
+from streams.messages.translations import Language
 from streams.runtime import definitions as publishing
 from streams.runtime.state.recovery import recovered_stores
 from streams.tools.reevaluation import NOBODY

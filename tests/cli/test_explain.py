@@ -15,6 +15,7 @@ from schemas.decisions import Decision
 from schemas.records import OutRecord
 from streams.clock import SystemClock
 from streams.messages.decisions import with_detail
+from streams.messages.translations import Language
 from streams.partitioner import partition_of
 from streams.runtime.factories import log_from
 from streams.settings.loading import load_settings
@@ -86,7 +87,7 @@ def test_the_story_in_english_and_for_a_program(replayed: Ritorno) -> None:
     [
         (["bruno", "--from", "out"], "nothing is known about 'bruno'"),
         (["anna", "--from", "nowhere"], "nowhere/customers.ndjson"),
-        (["anna", "--from", "out", "--lang", "de"], "--language de: it or en"),
+        (["anna", "--from", "out", "--lang", "xx"], "no language 'xx'; there are: "),
         (["anna", "--events", "events.ndjson"], "--events belongs to --from"),
         (["anna", "--from", "out", "--events", "none.ndjson"], "none.ndjson"),
     ],
@@ -130,22 +131,37 @@ def test_who_was_erased_has_no_story(ritorno: Ritorno) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "detail", "italian"),
+    ("reason", "detail", "english", "italian"),
     [
-        ("frequency_cap", "3 per 7d", "3 in 7d"),
-        ("frequency_cap", "1 per 30d of w", "1 in 30d di w"),
-        ("fatigue", "9 ignored: 1 per 6d", "9 ignorate: 1 in 6d"),
-        ("fatigue", "left a list: 1 per 6d", "ha lasciato una lista: 1 in 6d"),
-        ("mix", "4 of 10 in 30d", "4 di 10 in 30d"),
-        ("outranked", "w06-abandoned-cart-a reminder", "w06-abandoned-cart-a reminder"),
+        ("frequency_cap", "1 per day", "1 per day", "1 al giorno"),
+        ("frequency_cap", "3 per 7d", "3 per 7 days", "3 in 7 giorni"),
+        ("frequency_cap", "1 per 30d of w", "1 per 30 days of w", "1 in 30 giorni di w"),
+        ("fatigue", "9 ignored: 1 per 6d", "9 ignored: 1 per 6 days", "9 ignorate: 1 in 6 giorni"),
+        ("fatigue", "1 ignored: 1 per 1d", "1 ignored: 1 per 1 day", "1 ignorata: 1 in 1 giorno"),
+        ("fatigue", "asked for less: 1 per day", "asked for less: 1 per day",
+         "ha chiesto meno posta: 1 al giorno"),
+        ("fatigue", "left a list: 1 per 6d", "left a list: 1 per 6 days",
+         "ha lasciato una lista: 1 in 6 giorni"),
+        ("mix", "4 of 10 in 30d", "4 of 10 in 30 days", "4 di 10 in 30 giorni"),
+        ("mix", "as another release says it", "as another release says it",
+         "as another release says it"),
+        ("outranked", "w06-abandoned-cart-a reminder", "w06-abandoned-cart-a reminder",
+         "w06-abandoned-cart-a reminder"),
+        ("goal", "order.completed", "the customer has bought", "il cliente ha comprato"),
+        ("goal", "purchase", "purchase", "purchase"),
+        ("step", "subscribe news", "subscribe news", "iscrive a news"),
+        ("step", "tag none: what it names is not known", "tag none: what it names is not known",
+         "nessun tag: ciò che nomina non si conosce"),
+        ("step", "something new", "something new", "something new"),
     ],
-)
-def test_limits_are_said_in_italian(reason: str, detail: str, italian: str) -> None:
+)  # fmt: skip
+def test_details_are_put_into_words(reason: str, detail: str, english: str, italian: str) -> None:
     data: dict[str, Any] = {"time": 1_772_445_600_000, "customer": "a", "workflow": "w",
-                            "version": "v", "run": "r", "decision": "held"}  # fmt: skip
-    decision = Decision(**data, reason=reason, detail=detail)
-    assert with_detail(decision, "W", "it").endswith(f"({italian})")
-    assert with_detail(decision, "W", "en").endswith(f"({detail})")
+                            "version": "v", "run": "r"}  # fmt: skip
+    kind = {"step": "acted", "goal": "converted"}.get(reason, "held")
+    decision = Decision(**data, decision=kind, reason=reason, detail=detail)
+    assert with_detail(decision, "W", Language("it")).endswith(f"({italian})")
+    assert with_detail(decision, "W", Language("en")).endswith(f"({english})")
 
 
 def _append(topic: str, records: Iterable[OutRecord]) -> None:

@@ -208,7 +208,7 @@ def test_before_anything_is_published(ritorno: Ritorno, tmp_path: Path, director
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [(["nowhere"], "nowhere"), (["w", "--language", "de"], "--language de: it or en")],
+    [(["nowhere"], "nowhere"), (["w", "--language", "xx"], "no language 'xx'; there are: ")],
 )
 def test_mistakes_are_said(
     ritorno: Ritorno, directory: Path, arguments: list[str], expected: str

@@ -41,7 +41,7 @@ def test_one_is_printed_and_all_are_written(ritorno: Ritorno) -> None:
         ([str(SHIPPED / "policy.yaml")], "definition policy, not a workflow"),
         ([str(SHIPPED / "README.md")], "workflow files end in .yaml"),
         (["w11-welcome", "--format", "png"], "--format png: mermaid or svg"),
-        (["w11-welcome", "--language", "de"], "--language de: it or en"),
+        (["w11-welcome", "--language", "xx"], "no language 'xx'; there are: "),
     ],
 )
 def test_mistakes_are_said(ritorno: Ritorno, arguments: list[str], expected: str) -> None:

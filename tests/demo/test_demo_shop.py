@@ -1,16 +1,13 @@
 """The demo's story is a story: the same for a seed, in order, and understood by the machine."""
 
 from collections import Counter
-from typing import get_args
 
 import pytest
 
-from schemas.decisions import DecisionKind, Reason
 from schemas.records import Record
 from schemas.topics import CUSTOMER_EVENTS, PRODUCTS
 from schemas.validation import Unreadable
 from schemas.wire import parse_published, parse_record
-from streams.messages.decisions import KINDS, OUTCOMES, REASONS
 from streams.tools.demo.catalogue import ARTICLES
 from streams.tools.demo.driver_events import Happening, NoTime, recorded
 from streams.tools.demo.shop import START, story
@@ -60,14 +57,6 @@ def test_it_is_told_in_order_and_has_everything_that_workflows_wait_for() -> Non
         "consent.given", "customer.identified", "wishlist.added", "support.requested",
         "call.logged", "deal.stage_changed", "survey.answered",
     }  # fmt: skip
-
-
-def test_every_decision_has_words() -> None:
-    for language in ("it", "en"):
-        assert set(KINDS[language]) == set(get_args(DecisionKind))
-        assert set(REASONS[language]) == set(get_args(Reason))
-        assert all(words[0].islower() and " " in words for words in REASONS[language].values())
-    assert OUTCOMES["it"].keys() == OUTCOMES["en"].keys()
 
 
 def line(number: int, time: str = "") -> NumberedLine:

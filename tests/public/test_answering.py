@@ -10,10 +10,9 @@ from agents.mail.message.compose import Composer
 from agents.mail.message.links import MailLinks
 from agents.mail.message.tokens import Answer, BadToken, Confirm, Tokens
 from schemas.stored import HEAD_SIZE
-from streams.http.public.messages import ENGLISH, ITALIAN
 from tests.agents.world import World
 from tests.mailer.samples import SETTINGS, send
-from tests.public.visits import BROWSER, RENDERER, visit
+from tests.public.visits import BROWSER, ENGLISH, ITALIAN, RENDERER, visit
 
 ANSWER = Answer("u1", "m1", "after-delivery", "bad", "Come ti trovi?", "Per niente")
 TOKENS = Tokens(SETTINGS.signing_keys)
@@ -25,11 +24,11 @@ async def test_a_get_shows_the_answer_and_sends_nothing_off() -> None:
             answer, page = await here.get(here.url("a", ANSWER), method)
             assert answer.status == 200
         _, page = await here.get(here.url("a", ANSWER))
-        for words in ("Come ti trovi?", "Per niente", ITALIAN.answer_button, 'method="post"'):
+        for words in ("Come ti trovi?", "Per niente", ITALIAN["answer_button"], 'method="post"'):
             assert words in page
         english = {**BROWSER, "Accept-Language": "en"}
         _, page = await here.get(here.url("a", ANSWER), headers=english)
-        assert ENGLISH.answer_button in page
+        assert ENGLISH["answer_button"] in page
     assert not here.log.kept
 
 
@@ -38,7 +37,7 @@ async def test_a_post_is_the_answer_and_another_one_is_the_next() -> None:
     async with visit() as here:
         for each in (ANSWER, better):
             _, page = await here.post(here.url("a", each))
-            assert ITALIAN.answered in page
+            assert ITALIAN["answered"] in page
     first, second = here.events()
     assert (first.type, first.customer, first.data.survey) == (
         "survey.answered", "u1", "after-delivery",

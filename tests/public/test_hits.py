@@ -14,11 +14,10 @@ from schemas.commands import TrackingMode
 from schemas.topics import CUSTOMER_EVENTS, FACTS
 from schemas.tracking import MODES, Hit
 from streams.clock import VirtualClock
-from streams.http.public.messages import ITALIAN
 from streams.log import LogUnavailable
 from tests.mailer.doubles import MemoryLog
 from tests.mailer.samples import DAY, START
-from tests.public.visits import BROWSER, PARTITIONS, Visit, visit
+from tests.public.visits import BROWSER, ITALIAN, PARTITIONS, Visit, visit
 
 TARGET = "https://shop.example/p1?a=1&b=2#top"
 SENT = START - DAY
@@ -220,7 +219,7 @@ async def test_no_token_leads_where_the_shop_is_not(target: str) -> None:
         answer, page = await here.get(here.url("c", content))
         assert answer.status == 410
         assert "Location" not in answer.headers
-        assert ITALIAN.link_gone in page
+        assert ITALIAN["link_gone"] in page
         assert 'href="https://shop.example"' in page
     assert not here.log.kept
 

@@ -9,12 +9,11 @@ from schemas.commands import SendCommand
 from schemas.records import OutRecord
 from schemas.topics import SEND_COMMANDS
 from streams.clock import VirtualClock
-from streams.http.public.messages import ITALIAN
 from streams.log import LogUnavailable
 from streams.partitioner import partition_of
 from tests.mailer.doubles import MemoryLog
 from tests.mailer.samples import HOUR, START, VARIABLES, cancel, record, send
-from tests.public.visits import PARTITIONS, Visit, visit
+from tests.public.visits import ITALIAN, PARTITIONS, Visit, visit
 
 
 async def command(here: Visit, content: SendCommand) -> View:
@@ -80,7 +79,7 @@ async def test_what_is_not_kept_can_not_be_shown(content: View) -> None:
             assert answer.status == 200
             return
         assert answer.status == 410
-        assert ITALIAN.view_gone in page
+        assert ITALIAN["view_gone"] in page
 
 
 async def test_rubbish_in_the_log_is_passed_over() -> None:

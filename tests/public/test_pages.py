@@ -1,11 +1,11 @@
-"""What all pages share: words in two languages, headers, and nothing that runs or is fetched."""
+"""What all pages share: words in every language, headers, and nothing that runs or is fetched."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import re
-from dataclasses import astuple, fields, replace
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +13,13 @@ from agents.mail.message.tokens import Confirm, Preferences, Unsubscribe
 from agents.mail.settings import Shop
 from schemas.customer import Customer
 from schemas.customer.consent import Subscription
-from streams.http.public.messages import ENGLISH, ITALIAN, WORDS, PageMessages
+from streams.http.public.messages import PageMessages
+from streams.messages.translations import languages
 from tests.mailer.samples import DAY, START
-from tests.public.visits import visit
+from tests.messages.locales import change, locale
+from tests.public.visits import ENGLISH, ITALIAN, visit
+
+__all__ = ["locale"]
 
 PAGES = {
     "unsubscribe": ("u", Unsubscribe("u1", "m1", START), ""),
@@ -54,7 +58,7 @@ async def test_headers_leave_nothing_to_leak(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("language", WORDS)
+@pytest.mark.parametrize("language", languages())
 async def test_pages_are_whole_and_fetch_nothing(name: str, language: str) -> None:
     place, content, more = PAGES[name]
     async with visit(people=GIULIA) as here:
@@ -94,7 +98,7 @@ async def test_the_language(query: str, header: str, words: PageMessages) -> Non
     async with visit() as here:
         url = here.url("u", Unsubscribe("u1", "m1"), query)
         _, page = await here.get(url, headers={"Accept-Language": header})
-    assert words.unsubscribe in page
+    assert words["unsubscribe"] in page
     assert "<script>" not in page
 
 
@@ -113,7 +117,7 @@ async def test_other_paths_are_nothing(path: str) -> None:
     async with visit() as here:
         answer, page = await here.get(here.root + path)
     assert answer.status == 404
-    assert ITALIAN.unknown in page
+    assert ITALIAN["unknown"] in page
 
 
 async def test_a_defect_shows_nothing_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,19 +128,23 @@ async def test_a_defect_shows_nothing_of_itself(monkeypatch: pytest.MonkeyPatch)
     assert "ZeroDivision" not in page
 
 
-def test_both_languages_say_everything() -> None:
-    for field in fields(PageMessages):
-        italian, english = getattr(ITALIAN, field.name), getattr(ENGLISH, field.name)
-        assert italian
-        assert english
-        assert italian != english or field.name == "no"
+async def test_each_page_leads_to_the_same_in_the_other_languages() -> None:
+    async with visit() as here:
+        _, page = await here.get(here.url("u", Unsubscribe("u1", "m1"), "?lang=it"))
+    links = re.findall(r'<a href="\?lang=(\w+)" hreflang="\1" lang="\1">([^<]+)</a>', page)
+    assert ("en", "Read in English") in links
+    assert dict(links) == {
+        each: PageMessages(each)["read_in"] for each in languages() if each != "it"
+    }
 
 
-def test_another_word_is_another_version() -> None:
-    assert ITALIAN.version.startswith("it-")
-    assert ITALIAN.version != ENGLISH.version
-    for field in fields(PageMessages):
-        other = replace(ITALIAN, **{field.name: "another word"})
-        assert other.version != ITALIAN.version
-    assert replace(ITALIAN).version == ITALIAN.version
-    assert len(set(astuple(ITALIAN))) > 50
+def test_another_word_is_another_version(locale: Path) -> None:
+    version = PageMessages(ITALIAN.language).version
+    assert version.startswith("it-")
+    assert version != ENGLISH.version
+    change(locale / "it.po", "Confermo l’iscrizione", "Confermo")
+    assert PageMessages(ITALIAN.language).version != version
+    change(locale / "it.po", '"Confermo"', '"Confermo l’iscrizione"')
+    assert PageMessages(ITALIAN.language).version == version
+    change(locale / "it.po", '"ogni anno', '"tutti gli anni')  # on no page
+    assert PageMessages(ITALIAN.language).version == version

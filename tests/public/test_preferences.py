@@ -13,12 +13,11 @@ from schemas.customer import Customer
 from schemas.customer.consent import Consent, Subscription
 from schemas.customer.person import Profile
 from streams.clock import VirtualClock
-from streams.http.public.messages import ENGLISH, ITALIAN
 from streams.log import LogUnavailable
 from streams.runtime.customers import NotOwned
 from tests.mailer.doubles import MemoryLog
 from tests.mailer.samples import DAY, START
-from tests.public.visits import PARTITIONS, Visit, visit
+from tests.public.visits import ENGLISH, ITALIAN, PARTITIONS, Visit, visit
 
 TOKEN = Preferences("u1", "m1", START)
 ASKING = Preferences("u1", "m1", START, ("newsletter", "tests"))
@@ -85,7 +84,7 @@ async def test_saving_without_a_change_says_nothing() -> None:
     async with here_is() as here:
         status, page = await save(here)
         assert status == 200
-        assert ITALIAN.nothing_changed in page
+        assert ITALIAN["nothing_changed"] in page
     assert not here.log.kept
 
 
@@ -99,19 +98,19 @@ async def ask(here: Visit, list_: str, **answers: str) -> str:
 async def test_a_list_that_a_mail_invites_to_can_be_joined() -> None:
     async with here_is() as here:
         page = await ask(here, "tests", **{"list:tests": "yes"})
-        assert ITALIAN.saved in page
+        assert ITALIAN["saved"] in page
         assert told(here) == [("list.subscribed", {"list": "tests"})]
 
 
 async def test_no_to_an_invitation_is_no_change() -> None:
     async with here_is() as here:
-        assert ITALIAN.nothing_changed in await ask(here, "tests")
+        assert ITALIAN["nothing_changed"] in await ask(here, "tests")
     assert not here.log.kept
 
 
 async def test_a_yes_to_a_list_that_a_mail_asks_about_is_told_though_it_held_before() -> None:
     async with here_is() as here:
-        assert ITALIAN.saved in await ask(here, "newsletter")
+        assert ITALIAN["saved"] in await ask(here, "newsletter")
         assert [type_ for type_, _ in told(here)] == ["list.subscribed"]
 
 
@@ -177,7 +176,7 @@ async def test_only_what_was_changed_is_said(
     async with here_is() as here:
         status, page = await save(here, **changes)
         assert status == 200
-        assert ITALIAN.saved in page
+        assert ITALIAN["saved"] in page
         wanted = {name.replace("list_", "list:"): value for name, value in changes.items()}
         shown = checked(page)
         assert {name: shown[name] for name in wanted} == wanted
@@ -220,7 +219,7 @@ async def test_a_form_that_is_not_ours(form: dict[str, str]) -> None:
     async with here_is() as here:
         answer, page = await here.post(here.url("p", TOKEN), data=form)
         assert answer.status == 400
-        assert ITALIAN.not_understood in page
+        assert ITALIAN["not_understood"] in page
     assert not here.log.kept
 
 
@@ -254,7 +253,7 @@ async def test_nobody_is_made_of_nothing() -> None:
         for method in ("GET", "POST"):
             answer, page = await here.get(here.url("p", TOKEN), method, data={"marketing": "yes"})
             assert answer.status == 200
-            assert ITALIAN.nobody in page
+            assert ITALIAN["nobody"] in page
     assert not here.log.kept
 
 
@@ -292,7 +291,7 @@ async def test_what_cant_be_shown_can_be_changed_all_the_same() -> None:
     log = UnreadableLog(VirtualClock(START), PARTITIONS)
     async with visit(log, read_own=elsewhere) as here:
         _, page = await here.get(here.url("p", TOKEN))
-        assert ITALIAN.state_unknown in page
+        assert ITALIAN["state_unknown"] in page
         assert checked(page) == {"language": ""}  # nothing is claimed
         answer, _ = await here.post(
             here.url("p", TOKEN), data={"marketing": "no", "language": "", "frequency": "less"}
@@ -325,10 +324,10 @@ async def test_a_copy_is_asked_for_with_a_button() -> None:
     async with here_is() as here:
         url = here.url("p", TOKEN, "/copy")
         _, page = await here.get(url)
-        assert ITALIAN.copy_text in page
+        assert ITALIAN["copy_text"] in page
         assert not here.log.kept
         _, page = await here.post(url)
-        assert ITALIAN.copied in page
+        assert ITALIAN["copied"] in page
     assert told(here) == [("customer.data_requested", {})]
     assert here.metrics.seen["request", "copy"] == 1
 
@@ -338,10 +337,10 @@ async def test_erasing_asks_whether_it_is_understood() -> None:
         url = here.url("p", TOKEN, "/erase?lang=en")
         for data in ({}, {"understood": "no"}, {"understood": ""}):
             _, page = await here.post(url, data=data)
-            assert ENGLISH.erase_understood in page
+            assert ENGLISH["erase_understood"] in page
         assert not here.log.kept
         _, page = await here.post(url, data={"understood": "yes"})
-        assert ENGLISH.erased in page
+        assert ENGLISH["erased"] in page
     (event,) = here.events()
     assert (event.type, event.data.wording) == ("customer.erasure_requested", ENGLISH.version)
 
@@ -355,6 +354,6 @@ async def test_an_old_mail_is_no_key_to_somebodys_data(what: str) -> None:
                 here.url("p", TOKEN, f"/{what}"), method, data={"understood": "yes"}
             )
             assert answer.status == 410
-            assert ITALIAN.too_old in page
+            assert ITALIAN["too_old"] in page
         assert (await save(here, tracking="yes"))[0] == 200  # choices are always open
     assert [event.type for event in here.events()] == ["consent.given"]

@@ -20,14 +20,18 @@ from schemas.topics import FACTS
 from schemas.tracking import Hit
 from schemas.wire import parse_record
 from streams.clock import VirtualClock
+from streams.http.public.messages import PageMessages
 from streams.http.public.site import PublicSite
 from streams.mail.templates import load_renderer
+from streams.messages.translations import Language
 from streams.partitioner import partition_of
 from tests.mailer.doubles import MemoryLog
 from tests.mailer.samples import SETTINGS, START
 
 PARTITIONS = 4
 RENDERER = load_renderer(Path(__file__).parents[2] / "workflows")
+ITALIAN = PageMessages(Language("it"))
+ENGLISH = PageMessages(Language("en"))
 BROWSER = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Chrome/126.0 Safari/537.36",
     "Accept-Language": "it-IT,it;q=0.9",

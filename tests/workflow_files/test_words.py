@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, get_args
 
 import pytest
 from pydantic import TypeAdapter
 
-from agents.rules.fields import Vocabulary
+from schemas.decisions import DecisionKind, Reason
 from schemas.definitions.conditions import Condition
 from schemas.definitions.conditions import Test as FieldTest
+from schemas.definitions.steps import PointsStep
 from schemas.definitions.triggers import Trigger
 from schemas.definitions.waits import Lateness, Waits
 from streams.messages import conditions, triggers, waits
-from streams.messages.decisions import Language
-from streams.messages.fields import _NAMES, field_name
-from streams.messages.spans import span
+from streams.messages.decisions import kind, reason
+from streams.messages.spans import day_of_year, money, number, span, weekdays
+from streams.messages.steps import step
+from streams.messages.translations import Language, languages
 
 TRIGGER: TypeAdapter[Any] = TypeAdapter(Trigger)
 WAITS: TypeAdapter[Any] = TypeAdapter(Waits)
-LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +106,14 @@ def test_what_comes_too_late() -> None:
         ({"consents.marketing": False}, "consent to marketing: no", "consenso al marketing: no"),
         ({"orders.last": {"longer_ago_than": "60d"}}, "last order: more than 60 days ago",
          "ultimo ordine: più di 60 giorni fa"),
+        ({"orders.last": {"within": "60d"}}, "last order: in the last 60 days",
+         "ultimo ordine: negli ultimi 60 giorni"),
+        ({"orders.last": {"within": "1d"}}, "last order: in the last day",
+         "ultimo ordine: nell'ultimo giorno"),
+        ({"last_active": {"within": "2h"}}, "last activity: in the last 2 hours",
+         "ultima attività: nelle ultime 2 ore"),
+        ({"last_active": {"within": "1d12h"}}, "last activity: in the last 1 day and 12 hours",
+         "ultima attività: negli ultimi 1 giorno e 12 ore"),
         ({"order.runs_out": {"known": True}}, "end of the supply: known",
          "fine della scorta: si conosce"),
         ({"event.topic": "size", "tags": {"lacks": "vip"}},
@@ -124,11 +134,8 @@ def test_conditions(given: Any, english: str, italian: str) -> None:
     assert conditions.condition(wanted, "it") == italian
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_every_test_and_every_field_has_words(language: Language) -> None:
-    assert Vocabulary().fields().keys() == _NAMES.keys()
-    for name in _NAMES:
-        assert field_name(name, language).strip()
+@pytest.mark.parametrize("language", languages())
+def test_every_test_has_words(language: Language) -> None:
     for name in FieldTest.model_fields:
         value: Any = ["a"] if name in ("one_of", "not_in") else 1
         given = FieldTest.model_construct(_fields_set={name}, **{name: value})
@@ -167,15 +174,52 @@ def test_every_test_and_every_field_has_words(language: Language) -> None:
         ),
         ({"tier": "up", "to": "gold"}, "the loyalty tier goes up to gold"),
         ({"points": 200}, "200 loyalty points are reached"),
+        ({"points": 1}, "1 loyalty point is reached"),
         ({"called": True}, "another workflow calls it"),
     ],
 )
 def test_triggers(given: Any, english: str) -> None:
     wanted = TRIGGER.validate_python(given)
     assert triggers.trigger(wanted, "en") == english
-    assert triggers.trigger(wanted, "it") not in ("", english)
+    for language in languages():
+        assert language == "en" or triggers.trigger(wanted, language) not in ("", english)
 
 
 def test_spans_have_all_their_parts() -> None:
     assert span(90_061_000, "en") == "1 day, 1 hour, 1 minute and 1 second"
     assert span(0, "it") == "0 secondi"
+
+
+@pytest.mark.parametrize(
+    ("points", "english", "italian"),
+    [(1, "+1 point", "+1 punto"), (-1, "−1 point", "−1 punto"), (50, "+50 points", "+50 punti")],
+)
+def test_points_are_one_or_several(points: int, english: str, italian: str) -> None:
+    given = PointsStep(id="p", points=points)
+    assert step(given, Language("en")).about == english
+    assert step(given, Language("it")).about == italian
+
+
+def test_numbers_days_and_money_are_written_as_in_each_language() -> None:
+    for language, half, thousands, day, week, price in (
+        ("it", "0,5", "1234567", "20 novembre", "da lunedì a venerdì", "1.234,50 €"),
+        ("en", "0.5", "1234567", "20 November", "Monday to Friday", "€1,234.50"),
+    ):
+        given = Language(language)
+        assert number(0.50, given) == half
+        assert number(1_234_567, given) == thousands
+        assert day_of_year("11-20", given) == day
+        assert weekdays(("mon", "tue", "wed", "thu", "fri"), given) == week
+        assert money(Decimal("1234.5"), "EUR", given) == price
+    assert money(Decimal("52"), None, Language("it")) == "52,00"
+    assert day_of_year("02-29", Language("en")) == "29 February"
+
+
+@pytest.mark.parametrize("language", languages())
+def test_decisions_and_reasons_are_clauses(language: Language) -> None:
+    for each in get_args(DecisionKind):
+        assert kind(each, language, "reminder").split().count("reminder") == 1
+        assert "  " not in kind(each, language)
+    for each in get_args(Reason):
+        assert reason(each, language)[0].islower()
+        assert " " in reason(each, language)

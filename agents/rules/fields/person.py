@@ -11,6 +11,7 @@ from agents.rules.evaluation import Subject
 from agents.rules.fields.field import Field, Read
 from agents.rules.local_time import zone_of
 from schemas.instant import to_datetime
+from schemas.languages import MAIL_LANGUAGES
 from schemas.stored import NEVER
 
 _TEXTS = {
@@ -36,7 +37,7 @@ def fields() -> Iterator[Field]:
         "profile",
         lambda s: s.customer.profile.language,
         "language of the mails",
-        values=frozenset({"it", "en"}),
+        values=frozenset(MAIL_LANGUAGES),
     )
     yield Field("profile.birthday", "date", "profile", _birthday, "with or without a year")
     yield Field("profile.birthday_month", "number", "profile", _birthday_month, "1 to 12")

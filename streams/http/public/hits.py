@@ -87,7 +87,7 @@ class Hits:
         if content is None:
             return self._desk.pages.unknown(words)
         if content.target not in self._hosts:
-            return self._desk.pages.to_the_shop(words, words.link_gone, words.link_gone_text)
+            return self._desk.pages.to_the_shop(words, words["link_gone"], words["link_gone_text"])
         self._note(request, "click", content.source, content)
         return web.Response(status=302, headers={"Location": content.target})
 

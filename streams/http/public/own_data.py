@@ -25,7 +25,7 @@ class _OwnData(Asking[Preferences]):
     def _too_late(self, words: PageMessages, content: Preferences) -> web.Response | None:
         if self._desk.clock.now() - content.time <= RECENT_MS:
             return None
-        return self._desk.pages.message(words, words.too_old, words.too_old_text, status=410)
+        return self._desk.pages.message(words, words["too_old"], words["too_old_text"], status=410)
 
     def _request(
         self, type_: str, request: web.Request, words: PageMessages, content: Preferences
@@ -42,9 +42,9 @@ class Copying(_OwnData):
     ) -> web.Response:
         return self._desk.pages.message(
             words,
-            words.copy,
-            words.copy_text,
-            button=words.copy_button,
+            words["copy"],
+            words["copy_text"],
+            button=words["copy_button"],
             links=[_back(request, words)],
         )
 
@@ -57,7 +57,7 @@ class Copying(_OwnData):
         self._desk.metrics.privacy_request("copy")
 
     def _answer(self, words: PageMessages, content: Preferences) -> web.Response:
-        return self._desk.pages.message(words, words.copied, words.copied_text)
+        return self._desk.pages.message(words, words["copied"], words["copied_text"])
 
 
 class ErasurePage(_OwnData):
@@ -68,10 +68,10 @@ class ErasurePage(_OwnData):
     ) -> web.Response:
         return self._desk.pages.message(
             words,
-            words.erase,
-            words.erase_text,
-            button=words.erase_button,
-            understood=words.erase_understood,
+            words["erase"],
+            words["erase_text"],
+            button=words["erase_button"],
+            understood=words["erase_understood"],
             links=[_back(request, words)],
         )
 
@@ -86,8 +86,8 @@ class ErasurePage(_OwnData):
         self._desk.metrics.privacy_request("erase")
 
     def _answer(self, words: PageMessages, content: Preferences) -> web.Response:
-        return self._desk.pages.message(words, words.erased, words.erased_text)
+        return self._desk.pages.message(words, words["erased"], words["erased_text"])
 
 
 def _back(request: web.Request, words: PageMessages) -> tuple[str, str]:
-    return f"../{request.match_info['token']}?lang={words.language}", words.back
+    return f"../{request.match_info['token']}?lang={words.language}", words["back"]

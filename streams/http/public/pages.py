@@ -18,7 +18,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from agents.mail.settings import Shop
-from streams.http.public.messages import WORDS, PageMessages
+from streams.http.public.messages import PageMessages
+from streams.messages.translations import language_of, languages
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLE = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
@@ -57,7 +58,8 @@ class Pages:
 
     def __init__(self, shop: Shop, fallback_locale: str) -> None:
         self._shop = shop
-        self._fallback = fallback_locale if fallback_locale in WORDS else "it"
+        self._words: dict[str, PageMessages] = {each: PageMessages(each) for each in languages()}
+        self._fallback = self._words[language_of(fallback_locale)]
         self._environment = Environment(
             loader=FileSystemLoader(_TEMPLATES),
             undefined=StrictUndefined,
@@ -68,26 +70,23 @@ class Pages:
 
     def words(self, request: web.Request) -> PageMessages:
         """Return the words in the language that was chosen, or that the browser prefers."""
-        chosen = request.query.get("lang", "")
-        if chosen in WORDS:
-            return WORDS[chosen]
-        wanted = request.headers.get("Accept-Language", "").lower()
-        for language in re.findall(r"(?:^|,)\s*([a-z]+)", wanted[:200]):
-            if language in WORDS:
-                return WORDS[language]
-        return WORDS[self._fallback]
+        accepted = request.headers.get("Accept-Language", "").lower()[:200]
+        wanted = re.findall(r"(?:^|,)\s*([a-z]+)", accepted)
+        for language in (request.query.get("lang", ""), *wanted):
+            if language in self._words:
+                return self._words[language]
+        return self._fallback
 
     def page(
         self, words: PageMessages, template: str, title: str, *, status: int = 200, **known: Any
     ) -> web.Response:
         """Return a page made of a template."""
-        other = next(language for language in WORDS if language != words.language)
         html = self._environment.get_template(f"{template}.html.j2").render(
             words=words,
             title=title,
             shop=self._shop,
             style=Markup(_STYLE),  # our own file
-            other=other,
+            others=[each for each in self._words.values() if each is not words],
             **known,
         )
         return web.Response(status=status, text=html, content_type="text/html", charset="utf-8")
@@ -119,20 +118,21 @@ class Pages:
 
     def unknown(self, words: PageMessages) -> web.Response:
         """The link is none of ours."""
-        return self.message(words, words.unknown, words.unknown_text, status=404)
+        return self.message(words, words["unknown"], words["unknown_text"], status=404)
 
     def not_understood(self, words: PageMessages, status: int = 400) -> web.Response:
         """What was sent is not what the page sends."""
-        return self.message(words, words.not_understood, words.not_understood_text, status=status)
+        title, text = words["not_understood"], words["not_understood_text"]
+        return self.message(words, title, text, status=status)
 
     def later(self, words: PageMessages) -> web.Response:
         """The log does not answer."""
-        response = self.message(words, words.later, words.later_text, status=503)
+        response = self.message(words, words["later"], words["later_text"], status=503)
         response.headers["Retry-After"] = "120"
         return response
 
     def to_the_shop(self, words: PageMessages, title: str, text: str) -> web.Response:
         """Something is gone; the shop isn't."""
         return self.message(
-            words, title, text, status=410, links=[(self._shop.url, words.to_the_shop)]
+            words, title, text, status=410, links=[(self._shop.url, words["to_the_shop"])]
         )

@@ -23,11 +23,13 @@ from agents.mail.message.links import LIST_NAME
 from agents.mail.message.tokens import Preferences
 from schemas.customer import Customer
 from schemas.events import Event
+from schemas.languages import MAIL_LANGUAGES
 from streams.http.public.context import Desk
 from streams.http.public.lookup import People, Unseen
-from streams.http.public.messages import WORDS, PageMessages
+from streams.http.public.messages import PageMessages
 from streams.log import LogError
 from streams.logging import get_logger
+from streams.messages.translations import language_of
 
 PURPOSES = ("marketing", "profiling", "tracking")
 LIST = "list:"
@@ -37,7 +39,7 @@ _YES_NO = ("yes", "no")
 _ANSWERS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(PURPOSES, _YES_NO),
     "frequency": ("normal", "less"),
-    "language": tuple(WORDS),
+    "language": MAIL_LANGUAGES,
 }
 
 _log = get_logger(__name__)
@@ -76,6 +78,9 @@ class PreferencesPage:
     def __init__(self, desk: Desk, people: People) -> None:
         self._desk = desk
         self._people = people
+        self._mail_languages = [
+            (each, PageMessages(language_of(each))["language_name"]) for each in MAIL_LANGUAGES
+        ]
 
     async def show(self, request: web.Request) -> web.Response:
         """Show what holds now."""
@@ -116,7 +121,7 @@ class PreferencesPage:
             if change.purpose:
                 action = "given" if change.given else "withdrawn"
                 desk.metrics.consent(change.purpose, action, SOURCE)
-        said = (words.saved, words.saved_text) if changes else ("", words.nothing_changed)
+        said = (words["saved"], words["saved_text"]) if changes else ("", words["nothing_changed"])
         return self._page(request, words, settled(current, wanted), said)
 
     async def _current(self, content: Preferences) -> Choices | None:
@@ -130,7 +135,7 @@ class PreferencesPage:
         return self._desk.event(change.type, content.customer, change.data)
 
     def _nobody(self, words: PageMessages) -> web.Response:
-        return self._desk.pages.message(words, words.nobody, words.nobody_text)
+        return self._desk.pages.message(words, words["nobody"], words["nobody_text"])
 
     def _page(
         self,
@@ -142,10 +147,10 @@ class PreferencesPage:
         return self._desk.pages.page(
             words,
             "preferences",
-            words.preferences,
+            words["preferences"],
             chosen=chosen,
             said=said,
-            languages=[(code, each.language_name) for code, each in WORDS.items()],
+            languages=self._mail_languages,
             here=request.match_info["token"],
         )
 

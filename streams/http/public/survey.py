@@ -17,9 +17,9 @@ class Answering(Asking[Answer]):
     def _question(self, request: web.Request, words: PageMessages, content: Answer) -> web.Response:
         return self._desk.pages.message(
             words,
-            content.question or words.your_answer,
-            f"{words.your_answer}: {content.label or content.answer}",
-            button=words.answer_button,
+            content.question or words["your_answer"],
+            f"{words['your_answer']}: {content.label or content.answer}",
+            button=words["answer_button"],
         )
 
     def _event(
@@ -32,4 +32,4 @@ class Answering(Asking[Answer]):
         """It is counted where every event is; nothing was agreed to."""
 
     def _answer(self, words: PageMessages, content: Answer) -> web.Response:
-        return self._desk.pages.message(words, words.answered, words.answered_text)
+        return self._desk.pages.message(words, words["answered"], words["answered_text"])

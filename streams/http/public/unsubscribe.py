@@ -24,9 +24,9 @@ class Unsubscribing(Asking[Unsubscribe]):
     ) -> web.Response:
         return self._desk.pages.message(
             words,
-            words.unsubscribe,
-            words.unsubscribe_text,
-            button=words.unsubscribe_button,
+            words["unsubscribe"],
+            words["unsubscribe_text"],
+            button=words["unsubscribe_button"],
             links=[self._choose(content, words)],
         )
 
@@ -48,14 +48,14 @@ class Unsubscribing(Asking[Unsubscribe]):
     def _answer(self, words: PageMessages, content: Unsubscribe) -> web.Response:
         links = [self._choose(content, words)]
         return self._desk.pages.message(
-            words, words.unsubscribed, words.unsubscribed_text, links=links
+            words, words["unsubscribed"], words["unsubscribed_text"], links=links
         )
 
     def _choose(self, content: Unsubscribe, words: PageMessages) -> Link:
         """Rather less than nothing: the way to the preferences."""
         choose = Preferences(content.customer, content.command_id, content.time)
         token = self._desk.tokens.make(choose)
-        return f"../{PATHS[Preferences]}/{token}?lang={words.language}", words.unsubscribe_choose
+        return f"../{PATHS[Preferences]}/{token}?lang={words.language}", words["unsubscribe_choose"]
 
 
 class Confirming(Asking[Confirm]):
@@ -66,14 +66,14 @@ class Confirming(Asking[Confirm]):
         if self._desk.clock.now() < content.expires:
             return None
         return self._desk.pages.to_the_shop(
-            words, words.confirm_expired, words.confirm_expired_text
+            words, words["confirm_expired"], words["confirm_expired_text"]
         )
 
     def _question(
         self, request: web.Request, words: PageMessages, content: Confirm
     ) -> web.Response:
         return self._desk.pages.message(
-            words, words.confirm, words.confirm_text, button=words.confirm_button
+            words, words["confirm"], words["confirm_text"], button=words["confirm_button"]
         )
 
     def _event(
@@ -87,4 +87,4 @@ class Confirming(Asking[Confirm]):
         self._desk.metrics.consent("marketing", "given", "double_opt_in")
 
     def _answer(self, words: PageMessages, content: Confirm) -> web.Response:
-        return self._desk.pages.message(words, words.confirmed, words.confirmed_text)
+        return self._desk.pages.message(words, words["confirmed"], words["confirmed_text"])

@@ -49,12 +49,12 @@ class MailView:
             _log.warning("a mail can't be shown", error=repr(error))
             return pages.later(words)
         if command is None:
-            return pages.message(words, words.view_gone, words.view_gone_text, status=410)
+            return pages.message(words, words["view_gone"], words["view_gone_text"], status=410)
         try:
             rendered = self._render(command)
         except RenderError as error:
             _log.error("a mail can't be shown", template=command.template, error=str(error))
-            return pages.message(words, words.view_gone, words.view_gone_text, status=410)
+            return pages.message(words, words["view_gone"], words["view_gone_text"], status=410)
         response = web.Response(text=rendered.html, content_type="text/html", charset="utf-8")
         response.headers["Content-Security-Policy"] = MAIL_POLICY
         return response

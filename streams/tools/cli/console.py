@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from schemas.failures import Failure, InputError
+from streams.messages.translations import Language, language_of, languages
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,6 +39,15 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for a progra
 LANGUAGE = ("--language", "--lang")
 OUTPUT = ("--out", "--output")
 """Names of options that several commands have; all of them take either."""
+
+LanguageOption = Annotated[
+    Language,
+    typer.Option(
+        *LANGUAGE, parser=language_of, metavar="LANGUAGE", help=f"{' or '.join(languages())}."
+    ),
+]
+ITALIAN = Language("it")
+"""What commands speak to whoever names no language."""
 
 
 class UserError(InputError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -12,11 +12,12 @@ from rich.text import Text
 
 from schemas.instant import to_rfc3339
 from schemas.stored import NEVER
-from streams.messages.decisions import Language
+from streams.messages.translations import Language, message
 from streams.settings import Settings
 from streams.tools.cli.console import (
-    LANGUAGE,
+    ITALIAN,
     JsonFlag,
+    LanguageOption,
     UserError,
     open_log,
     print_json,
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from streams.operate.timeline import TimelineData, TimelineEntry
 
 _COLOURS = {"sent": "green", "held": "yellow", "skipped": "dim", "converted": "bold green"}
-_NOW = {"it": "e adesso", "en": "and now"}
 
 
 def register(app: typer.Typer) -> None:
@@ -50,21 +50,18 @@ def explain(
     events: Annotated[
         Path | None, typer.Option(help="With --from: the events that the replay read.")
     ] = None,
-    lang: Annotated[str, typer.Option(*LANGUAGE, help="it or en.")] = "it",
+    language: LanguageOption = ITALIAN,
     workflows_dir: Annotated[
         Path | None, typer.Option(help="Whose titles are used, with --from.")
     ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Tell what a customer did, what was decided and why, and what became of the mails."""
-    if lang not in ("it", "en"):
-        raise UserError(f"--language {lang}: it or en")
     if events is not None and source is None:
         raise UserError("--events belongs to --from; the log has its own")
     settings = settings_of(context, workflows_dir=workflows_dir)
     from streams.operate.timeline import StoryError, tell  # noqa: PLC0415  # pydantic models take a moment
 
-    language = cast("Language", lang)
     try:
         if source is None:
             known, titles = run(_of_log(settings, customer, language))
@@ -140,7 +137,8 @@ def _show(
     for each in sorted(known.waiting, key=lambda waiting: waiting.due):
         due = _when(each.due, known.zone) if each.due < NEVER else ""
         table.add_row(
-            Text(_NOW[language], style="bold"), printable(waits(each, titles, language, due))
+            Text(message(language, "timeline.now"), style="bold"),
+            printable(waits(each, titles, language, due)),
         )
     stdout().print(table)
 

@@ -78,7 +78,7 @@ def preview(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="MAIL", help="Its name, as in the list.")],
     directory: Directory = None,
-    locale: Annotated[str, typer.Option(*LANGUAGE, "--locale", help="it or en.")] = "it",
+    locale: Annotated[str, typer.Option(*LANGUAGE, "--locale", help="Of the mail.")] = "it",
     out: Annotated[
         Path | None, typer.Option(*OUTPUT, help="Where to write; default MAIL.LANGUAGE.html.")
     ] = None,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
 from schemas.instant import to_rfc3339
-from streams.messages.decisions import Language
+from streams.messages.translations import Language
 from streams.runtime.definitions import read_files
 from streams.tools.cli.console import (
-    LANGUAGE,
+    ITALIAN,
     JsonFlag,
-    UserError,
+    LanguageOption,
     open_log,
     print_json,
     printable,
@@ -40,28 +40,25 @@ def diff(
     everything: Annotated[
         bool, typer.Option("--all", help="As `publish --all`: also what is not enabled.")
     ] = False,
-    language: Annotated[str, typer.Option(*LANGUAGE, help="it or en.")] = "it",
+    language: LanguageOption = ITALIAN,
     as_json: JsonFlag = False,
 ) -> None:
     """Say what publishing DIR would change against what is live, also for the runs in flight."""
-    if language not in ("it", "en"):
-        raise UserError(f"--language {language}: it or en")
     settings = settings_of(context)
     files = read_files(directory or settings.workflows_dir, everything=everything)
-    spoken = cast("Language", language)
 
     async def look() -> Prospect:
         from streams.tools.publish_plan import foresee_runs  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
         with progress("reading the customers") as bar:
             async with open_log(settings) as log:
-                return await foresee_runs(log, files, spoken, bar.at)
+                return await foresee_runs(log, files, language, bar.at)
 
     prospect = run(look())
     if as_json:
         print_json(_data(prospect))
     else:
-        _show(prospect, spoken)
+        _show(prospect, language)
 
 
 def _show(prospect: Prospect, language: Language) -> None:

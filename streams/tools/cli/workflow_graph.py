@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.messages.decisions import Language
+from streams.messages.translations import Language
 from streams.runtime.definitions import DefinitionError
-from streams.tools.cli.console import LANGUAGE, OUTPUT, UserError, say, settings_of
+from streams.tools.cli.console import (
+    ITALIAN,
+    OUTPUT,
+    LanguageOption,
+    UserError,
+    say,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from schemas.definitions.workflow import Workflow
@@ -39,15 +46,13 @@ def draw(
         Path | None,
         typer.Option(*OUTPUT, "-o", help="A file, or a directory for one file per workflow."),
     ] = None,
-    language: Annotated[str, typer.Option(*LANGUAGE, help="it or en.")] = "it",
+    language: LanguageOption = ITALIAN,
 ) -> None:
     """Draw workflows: what begins each, its steps with their waits, its ways and what ends it."""
-    if language not in ("it", "en"):
-        raise UserError(f"--language {language}: it or en")
     directory = directory or settings_of(context).workflows_dir
     workflows = _chosen(which or [], directory, everything=everything)
     form = _format(form, output)
-    draw_one = _drawer(form, cast("Language", language))
+    draw_one = _drawer(form, language)
     if output is None:
         if len(workflows) > 1:
             raise UserError(f"{len(workflows)} workflows: say which directory with -o DIR")

@@ -15,6 +15,7 @@ from agents.rules.fields import Field, Vocabulary
 from agents.rules.fields.dependencies import events_of
 from schemas.events import PAYLOADS
 from schemas.suggestions import did_you_mean
+from streams.messages.translations import ENGLISH
 from streams.runtime.definition_files import read_directory
 from streams.runtime.definitions import PublicationReport, publish, read_files
 from streams.runtime.factories import record_signer
@@ -73,7 +74,7 @@ def publish_files(
         from streams.tools.publish_plan import foresee  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
         async with open_log(settings) as log:
-            return await foresee(log, definitions, "en"), await publish(log, definitions, signer)
+            return await foresee(log, definitions, ENGLISH), await publish(log, definitions, signer)
 
     prospect, report = run(publish_all())
     if as_json:
@@ -95,9 +96,9 @@ def publish_files(
 def _tell_changes(prospect: Prospect) -> None:
     from streams.tools.workflow_files.changes.telling import brief, overview  # noqa: PLC0415  # as above
 
-    stdout().print(overview(prospect.changes, prospect.unchanged, prospect.first, "en"))
+    stdout().print(overview(prospect.changes, prospect.unchanged, prospect.first, ENGLISH))
     for change in prospect.changes:
-        stdout().print(Text(f"  {printable(brief(change, 'en'))}"), soft_wrap=True)
+        stdout().print(Text(f"  {printable(brief(change, ENGLISH))}"), soft_wrap=True)
 
 
 EventOption = Annotated[

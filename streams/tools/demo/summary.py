@@ -10,11 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.instant import to_rfc3339
-from streams.messages import decisions as words
+from streams.messages.decisions import kind, outcome, reason
+from streams.messages.translations import ENGLISH
 from streams.tools.demo.ledger import FINAL, Ledger, counts
 from streams.tools.demo.sink import Sink
-
-KINDS, OUTCOMES, REASONS = words.KINDS["en"], words.OUTCOMES["en"], words.REASONS["en"]
 
 Summary = dict[str, Any]
 
@@ -94,8 +93,8 @@ def _rows(summary: Summary) -> Iterator[tuple[str, int, str]]:
             yield f"runs of {name}", workflow["entered"], _fates(workflow)
     yield "decisions", summary["decisions"]["total"], ""
     for text, count in summary["decisions"]["by_reason"].items():
-        kind, _, reason = text.partition(": ")
-        yield f"  {KINDS[kind]}", count, REASONS[reason]
+        decided, _, why = text.partition(": ")
+        yield f"  {kind(decided, ENGLISH)}", count, reason(why, ENGLISH)
     yield "mails decided", mails["commanded"], ""
     yield (
         "  sent",
@@ -103,7 +102,7 @@ def _rows(summary: Summary) -> Iterator[tuple[str, int, str]]:
         f"{mails['delayed_by_the_relay']} of them after the relay was back",
     )
     yield "  bounced", mails["bounced"], _list(mails["bounced_by_kind"])
-    skipped = {OUTCOMES.get(why, why): n for why, n in mails["skipped_by_reason"].items()}
+    skipped = {outcome(why, ENGLISH): n for why, n in mails["skipped_by_reason"].items()}
     yield "  skipped", mails["skipped"], _list(skipped)
     if mails["rejected"]:  # an address or a template that no mail can be made of
         yield "  rejected", mails["rejected"], ""
@@ -113,7 +112,7 @@ def _rows(summary: Summary) -> Iterator[tuple[str, int, str]]:
 
 
 def _fates(workflow: Mapping[str, Any]) -> str:
-    ended = {REASONS[why]: count for why, count in workflow["exited"].items()}
+    ended = {reason(why, ENGLISH): count for why, count in workflow["exited"].items()}
     first = max(ended, key=lambda why: ended[why], default="")
     parts = {
         "mails": workflow["mails"],

@@ -23,6 +23,7 @@ from streams.clock import Clock
 from streams.log import LogError
 from streams.logging import get_logger
 from streams.messages.decisions import sentence
+from streams.messages.translations import ENGLISH
 from streams.tools.demo.ledger import Ledger, latest
 
 REFRESH_SECONDS = 0.2
@@ -133,7 +134,8 @@ def _decisions(ledger: Ledger, titles: Mapping[str, str]) -> Panel:
 
 def _decision(decision: Decision, titles: Mapping[str, str]) -> tuple[Text, Text, Text]:
     style = _COLOURS.get(decision.decision, "")
-    text = sentence(decision, titles.get(decision.workflow, decision.workflow))
+    title = titles.get(decision.workflow, decision.workflow)
+    text = sentence(decision, title, ENGLISH)
     return (
         Text(f"{_local(decision.time):%d %b %H:%M}", style="dim"),
         Text(reference.shown(decision.customer)),

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from schemas.definitions import AnyDefinition
 from schemas.definitions.workflow import Workflow
-from streams.messages.decisions import Language
+from streams.messages.translations import Language
 from streams.tools.workflow_files.changes.alteration import Alteration
 from streams.tools.workflow_files.changes.steps import altered_workflow
 from streams.tools.workflow_files.changes.values import altered

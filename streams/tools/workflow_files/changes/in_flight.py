@@ -11,7 +11,7 @@ from agents.workflows import lifecycle, versioning
 from agents.workflows.definitions import Definitions, WorkflowVersion
 from schemas.customer import Customer
 from schemas.stored import NEVER
-from streams.messages.decisions import Language
+from streams.messages.translations import Language
 from streams.tools.workflow_files.changes.alteration import Alteration
 from streams.tools.workflow_files.changes.steps import altered_step
 

@@ -12,16 +12,12 @@ from schemas.definitions.workflow import Workflow
 from streams.messages import steps as step_words
 from streams.messages import triggers
 from streams.messages.conditions import condition
-from streams.messages.decisions import Language
+from streams.messages.decisions import reason
 from streams.messages.spans import either
-from streams.messages.waits import lateness, occurrence, waits
+from streams.messages.translations import Language, message
+from streams.messages.waits import lateness, waits
 from streams.tools.workflow_files.changes.alteration import Alteration
 from streams.tools.workflow_files.changes.values import NOTHING, altered
-
-_PLACES: Mapping[Language, Mapping[str, str]] = {
-    "en": {"after": "after {step}", "first": "at the beginning", "way": "in “{way}” of {step}"},
-    "it": {"after": "dopo {step}", "first": "all'inizio", "way": "in «{way}» di {step}"},
-}
 
 
 class _StepPosition(NamedTuple):
@@ -110,7 +106,7 @@ def _whole(old: Workflow, new: Workflow, language: Language) -> Iterator[Alterat
 
 
 def _occurrences(names: Sequence[str], language: Language) -> str:
-    return either([occurrence(name, language) for name in names], language) or NOTHING
+    return either([reason(name, language) for name in names], language) or NOTHING
 
 
 def _places(
@@ -165,9 +161,11 @@ def _said(step: Step, language: Language) -> str:
 
 
 def _where(place: _StepPosition, language: Language) -> str:
-    say = _PLACES[language]
-    here = say["after"].format(step=place.before) if place.before else say["first"]
+    if place.before:
+        here = message(language, "change.place.after", step=place.before)
+    else:
+        here = message(language, "change.place.first")
     if not place.sequence[0]:
         return here
-    way = say["way"].format(way=place.way, step=place.sequence[0])
+    way = message(language, "change.place.way", way=place.way, step=place.sequence[0])
     return f"{way}, {here}" if place.before else way

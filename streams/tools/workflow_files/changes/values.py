@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from schemas.definitions.conditions import Condition
 from streams.messages.conditions import condition, value
-from streams.messages.decisions import Language
+from streams.messages.translations import Language
 from streams.tools.workflow_files.changes.alteration import Alteration
 
 NOTHING = "—"

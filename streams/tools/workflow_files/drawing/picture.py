@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -11,24 +11,11 @@ from schemas.definitions.steps import Step, WaitStep
 from schemas.definitions.workflow import Workflow
 from streams.messages import steps as step_words
 from streams.messages import triggers
-from streams.messages.decisions import Language
+from streams.messages.translations import Language, message
 from streams.messages.waits import waits
 
 Kind = Literal[Drawn, "begins", "ends", "done"]
 """How a box looks."""
-
-_PHRASES: Mapping[Language, Mapping[str, str]] = {
-    "en": {
-        "begins": "begins when", "ends": "ends at once, whatever it waits for, when",
-        "goal": "goal reached when", "done": "complete", "off": "not enabled",
-        "any_time": "at any time",
-    },
-    "it": {
-        "begins": "comincia quando", "ends": "finisce subito, qualunque cosa aspetti, quando",
-        "goal": "scopo raggiunto quando", "done": "completo", "off": "non attivato",
-        "any_time": "in ogni momento",
-    },
-}  # fmt: skip
 
 
 class DrawnBranch(NamedTuple):
@@ -89,11 +76,10 @@ def leads_on(boxes: Sequence[Box]) -> bool:
 
 def picture(workflow: Workflow, language: Language) -> Picture:
     """Return what is to be drawn of a workflow."""
-    say = _PHRASES[language]
     title = workflow.title.get(language) or next(iter(workflow.title.values()), workflow.id)
     notes = list(triggers.standing(workflow, language))
     if not workflow.enabled:
-        notes.insert(0, say["off"])
+        notes.insert(0, message(language, "drawing.off"))
     return Picture(
         id=workflow.id,
         title=title,
@@ -101,8 +87,8 @@ def picture(workflow: Workflow, language: Language) -> Picture:
         begins=_begins(workflow, language),
         ends=tuple(_ends(workflow, language)),
         boxes=_boxes(workflow.steps, language),
-        done=Box("done", "", say["done"]),
-        any_time=say["any_time"],
+        done=Box("done", "", message(language, "drawing.done")),
+        any_time=message(language, "drawing.any_time"),
         language=language,
     )
 
@@ -112,16 +98,16 @@ def _begins(workflow: Workflow, language: Language) -> Box:
     if workflow.season is not None:
         lines.append(triggers.season(workflow.season, language))
     cause = triggers.trigger(workflow.trigger, language)
-    return Box("begins", _PHRASES[language]["begins"], cause, tuple(lines))
+    return Box("begins", message(language, "drawing.begins"), cause, tuple(lines))
 
 
 def _ends(workflow: Workflow, language: Language) -> Iterator[Box]:
-    say = _PHRASES[language]
     causes = tuple(triggers.ends(workflow, language))
     if causes:
-        yield Box("ends", say["ends"], "", causes)
+        yield Box("ends", message(language, "drawing.ends"), "", causes)
     if workflow.goal is not None:
-        yield Box("goal", say["goal"], "", (triggers.goal(workflow.goal, language),))
+        reached = triggers.goal(workflow.goal, language)
+        yield Box("goal", message(language, "drawing.goal"), "", (reached,))
 
 
 def _boxes(steps: Sequence[Step], language: Language) -> tuple[Box, ...]:
