@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from urllib.parse import urlsplit
+
 import pytest
 from aiohttp import FormData
+from structlog.testing import capture_logs
 
 from agents.mail.message.tokens import Confirm, Preferences, Tokens, Unsubscribe
 from agents.mail.settings import SigningKey
@@ -198,3 +202,20 @@ async def test_the_address_is_kept_only_when_the_shop_says_so(
         await here.post(here.url("u", UNSUBSCRIBE), headers=headers)
     assert not [record for record in here.log.events(1) if b"192.0.2" in (record.value or b"")]
     assert [event.data.ip for event in here.events()] == [None, ""]
+
+
+async def test_who_breaks_off_is_no_defect_of_ours() -> None:
+    with capture_logs() as logs:
+        async with visit() as here:
+            address = urlsplit(here.url("u", UNSUBSCRIBE))
+            _, stream = await asyncio.open_connection(address.hostname, address.port)
+            stream.write(
+                f"POST {address.path} HTTP/1.1\r\nHost: shop\r\nContent-Length: 60000\r\n"
+                "Content-Type: multipart/form-data; boundary=b\r\n\r\n--b\r\n".encode()
+            )
+            await stream.drain()
+            await here.get(here.url("u", UNSUBSCRIBE))  # the page waits for the rest by now
+            stream.close()
+            await stream.wait_closed()
+            await here.get(here.url("u", UNSUBSCRIBE))
+    assert not logs

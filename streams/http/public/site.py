@@ -117,7 +117,11 @@ class PublicSite:
             return await handler(request)
         except web.HTTPException as error:
             return pages.not_understood(pages.words(request), status=error.status)
-        except Exception as error:  # a defect of ours: somebody waits, and must not see it
+        except Exception as error:
+            if (broken := request.content.exception()) is not None:  # whoever asked has gone
+                broken.__traceback__ = None  # its frames hold the body, and the body holds it
+                return web.Response(status=400)
+            # A defect of ours: somebody waits, and must not see it.
             _log.exception("public page failed", path=request.path[:3], error=repr(error))
             return pages.later(pages.words(request))
 
