@@ -1,8 +1,8 @@
 """Who is believed: what only Ritorno itself may say has to be signed, from a place in the log on.
 
-Release 0.1 signed nothing. What a partition then held is believed, up to the place at which an
-owner of this release first opened it; that place is kept in the partition's progress, so that it is
-the same whenever the log is read again.
+Release 0.1 signed nothing. What a partition then held is believed, up to the offset at which an
+owner of this release first opened it; that offset is kept in the partition's progress, so that it
+is the same whenever the log is read again.
 
 A control record has a number besides, and one not above the highest so far is refused: whoever may
 write to the log can't bring last year's prices back by copying a record that we had signed. Only

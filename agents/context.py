@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agents.commerce.catalogue import Catalogue
 from agents.effects import Effect
-from agents.rules.evaluation import Subject
+from agents.rules.evaluation import EvaluationContext
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 
@@ -47,23 +47,23 @@ class Context:
     has_visitor: bool = False
     """Whether a visitor of the same id is known, where the event at hand erases a customer."""
 
-    def turn(self, cause: str = "", *, begins: bool = True) -> None:
+    def begin_change(self, cause: str = "", *, begins: bool = True) -> None:
         """Begin another state change."""
         self.begun, self.cause, self.begins = 0, cause, begins
         self.told.clear()
 
-    def subject(
+    def evaluation(
         self,
         customer: Customer,
         run: Run | None = None,
         event: Mapping[str, Any] | None = None,
         shop: str = "",
-    ) -> Subject:
+    ) -> EvaluationContext:
         """Return whom and what a condition is asked about now; a run has its first event. `shop`:
         whose order numbers are in the event."""
         if event is None:
             event = {} if run is None else run.event
-        return Subject(customer, self.now, run, event, self.live, self.failures, shop)
+        return EvaluationContext(customer, self.now, run, event, self.live, self.failures, shop)
 
     def listens(self, customer: Customer, name: str) -> bool:
         """Return whether any live workflow, or a run of the customer, wants to know of it."""

@@ -24,10 +24,10 @@ def digest(token: str) -> bytes:
 
 def contains(digests: bytes, wanted: bytes) -> bool:
     """Return whether `wanted` is one of `digests`."""
-    place = digests.find(wanted)
-    while place > 0 and place % SEEN_BYTES:  # a hit across two digests is none
-        place = digests.find(wanted, place + 1)
-    return place >= 0
+    index = digests.find(wanted)
+    while index > 0 and index % SEEN_BYTES:  # a hit across two digests is none
+        index = digests.find(wanted, index + 1)
+    return index >= 0
 
 
 def address_digest(address: str) -> str:

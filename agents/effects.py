@@ -82,7 +82,7 @@ def decided(content: Decision) -> Effect:
     return Effect(topics.FACTS, content.workflow.encode(), content)
 
 
-def tell(event: Event) -> Effect:
+def event_effect(event: Event) -> Effect:
     """An event for an actor: another one, or this one later."""
     return Effect(topics.CUSTOMER_EVENTS, event.customer.encode(), event)
 

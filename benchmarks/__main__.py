@@ -10,7 +10,7 @@
     takeover   one of two workers is killed with -9: when the other goes on with its events
     explain    one customer's decisions among a million, on real Kafka
     replay     events/s of a file
-    standing   the same with fifteen segments and five watches, and without any
+    standing   the same with fifteen segments and five time triggers, and without any
     catalogue  the same with every shipped workflow live, and with the first three
     cost       processor time an event, stage by stage, and json.loads of the same records
     memory     bytes per customer
@@ -60,7 +60,7 @@ from benchmarks import (
 from benchmarks.machine import NoBroker
 from benchmarks.pace import Measured
 from benchmarks.results import Result
-from benchmarks.say import Say, telling
+from benchmarks.say import Say, progress_output
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
           "takeover", "explain", "replay", "standing", "catalogue", "cost", "memory", "visitors",
@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     console = Console(width=None if sys.stdout.isatty() else 120)
     try:
-        with telling(console) as say:
+        with progress_output(console) as say:
             found, failed = asyncio.run(measure(suites, say))
     except NoBroker as error:
         console.print(f"Kafka can't be run here: {error}. Without it: "

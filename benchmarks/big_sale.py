@@ -35,7 +35,7 @@ from benchmarks import machine, results
 from benchmarks.machine import SIGNER, Machine, Worker
 from benchmarks.recovery import as_read
 from benchmarks.results import Result, result
-from benchmarks.say import Say, telling
+from benchmarks.say import Say, progress_output
 from benchmarks.throughput import SEED, SILENT
 from benchmarks.workload import Workload, fill
 from schemas.customer import Customer, decode_customer, encode_customer
@@ -234,7 +234,7 @@ async def _is_done(here: Machine, size: Size, ends: Mapping[int, int]) -> bool:
             for record in chunk:
                 if record.key == PROGRESS_KEY and record.value is not None:
                     progress = unpack_progress(record.value)
-        if progress is None or progress.next_offset < ends[number] or progress.tellings:
+        if progress is None or progress.next_offset < ends[number] or progress.broadcasts:
             return False
     return True
 
@@ -282,7 +282,7 @@ async def _write_state(here: Machine, shop: Shop, size: Size) -> None:
             await here.log.append(CUSTOMERS_CHANGELOG, partition, waiting.pop(partition))
     now = SystemClock().now()
     for partition, end in ends.items():
-        progress = Progress(next_offset=end, log_time=now, live=live, epoch=now)
+        progress = Progress(next_offset=end, log_time=now, live=live, log_epoch=now)
         last = OutRecord(PROGRESS_KEY, pack_progress(progress))
         await here.log.append(CUSTOMERS_CHANGELOG, partition, [*waiting[partition], last])
 
@@ -344,7 +344,7 @@ def _event(customer: str, type_: str, **data: str) -> OutRecord:
 
 async def _alone(share: float) -> None:
     console = Console(width=200)
-    with telling(console) as say, machine.scratch() as directory:
+    with progress_output(console) as say, machine.scratch() as directory:
         async with machine.broker(directory) as here:
             found = await measure(here, say, Size().share(share))
     results.show(found, console)

@@ -15,10 +15,10 @@ from schemas.topics import FACTS
 from streams.clock import SystemClock
 from streams.http.internal.client import Lookups
 from streams.http.internal.owners import Owners
-from streams.http.internal.server import Door
+from streams.http.internal.server import InternalServer
 from streams.http.internal.signing import RequestSigner
 from streams.log import Log
-from streams.operate.record_index import Places
+from streams.operate.record_index import RecordIndex
 from streams.operate.record_search import find_records
 from streams.settings.values import Address
 
@@ -70,14 +70,14 @@ async def measure(here: Machine, say: Say) -> list[Result]:
     for number, records in enumerate(_decisions()):
         await here.log.append(FACTS, number % count, records)
     log = _Counting(here.log)
-    places = Places(log, here.directory / "places.sqlite")  # type: ignore[arg-type]  # it is one
+    record_index = RecordIndex(log, here.directory / "places.sqlite")  # type: ignore[arg-type]  # it is one
     clock = SystemClock()
-    door = Door(
+    door = InternalServer(
         log=log,  # type: ignore[arg-type]  # as above
         signer=RequestSigner(KEYS),
         clock=clock,
         customer=lambda *_: None,
-        places=places,
+        record_index=record_index,
     )
     owners = _Here(here.log, "none", here.directory)
     owners.address = await door.start(Address("127.0.0.1", 0))
@@ -92,7 +92,7 @@ async def measure(here: Machine, say: Say) -> list[Result]:
             found.append((name, time.perf_counter() - began, log.records, len(theirs)))
     finally:
         await door.stop()
-        await places.close()
+        await record_index.close()
     assert len({number for *_, number in found}) == 1, found
     rows = []
     for name, seconds, records, _ in found:

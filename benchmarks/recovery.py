@@ -14,7 +14,7 @@ import aiokafka
 from aiokafka import AIOKafkaConsumer
 
 from agents.partition.partition import PartitionActors
-from agents.partition.reference_index import Mentions
+from agents.partition.reference_index import ReferenceIndex
 from agents.workflows.definitions import Definitions
 from benchmarks import machine
 from benchmarks.machine import Machine, Worker
@@ -120,8 +120,8 @@ async def _index(here: Machine) -> list[Result]:
     store = open_memory(TopicPartition(CHANGELOG, 0))
     await recover(here.log, CHANGELOG, 0, store)
     before, began = resident(), time.perf_counter()
-    mentions = Mentions(store.scan)
-    for _ in mentions.refresh(lambda _: set()):
+    references = ReferenceIndex(store.scan)
+    for _ in references.refresh(lambda _: set()):
         pass
     seconds, grown = time.perf_counter() - began, resident() - before
     return [

@@ -17,7 +17,7 @@ class Say(Protocol):
 
 
 @contextmanager
-def telling(console: Console) -> Iterator[Say]:
+def progress_output(console: Console) -> Iterator[Say]:
     """Yield who tells; each line carries the seconds since the beginning."""
     began = time.monotonic()
 

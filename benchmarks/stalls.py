@@ -128,7 +128,7 @@ class Watcher:
             time.sleep(BETWEEN)
 
     def _look_at_heartbeat(self) -> None:
-        self._heartbeat = max(self._heartbeat, self._worker.gate.heartbeat_age())
+        self._heartbeat = max(self._heartbeat, self._worker.partition_manager.heartbeat_age())
 
 
 def _told(frame: FrameType | None) -> str:

@@ -1,5 +1,5 @@
-"""What segments and watches cost: events of a file replayed with fifteen segments and five watches,
-and without any, in turns on the same machine."""
+"""What segments and time triggers cost: events of a file replayed with fifteen segments and five
+time triggers, and without any, in turns on the same machine."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TRIGGERS: Sequence[Any] = (
 
 
 def measure(directory: Path, say: Say) -> list[Result]:
-    """Return the pace with segments and watches, beside the one without."""
+    """Return the pace with segments and time triggers, beside the one without."""
     now, source = NOON, directory / "events.ndjson"
     with source.open("wb") as file:
         workload = Workload(seed=SEED, now=now)

@@ -11,7 +11,7 @@ import asyncio
 import time
 from pathlib import Path
 
-from agents.customer.visitors import DAY_MS, VisitorLimits
+from agents.customer.visitors import VisitorLimits
 from agents.partition.batch import BatchChanges
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
@@ -22,11 +22,12 @@ from benchmarks.workload import NOON
 from schemas.customer import Customer, encode_customer
 from schemas.records import OutRecord, Record
 from schemas.stored import OWN_PREFIX, Progress
+from schemas.time_units import DAY_MS
 from streams.clock import VirtualClock
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.state.changelog import Changelog
 from streams.runtime.state.memory import MemoryStore
-from streams.runtime.visitor_expiry import Forgetter
+from streams.runtime.visitor_expiry import VisitorRemoval
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, topics
 
 BOTS = 60_000
@@ -93,7 +94,7 @@ async def _forgotten(directory: Path) -> tuple[int, int, float]:
             await changelog.write(changes.states, _no_check)
         before = _kept(store)
         began = time.process_time()
-        forgetter = Forgetter(changelog, LIMITS)
+        forgetter = VisitorRemoval(changelog, LIMITS)
         forgetter.committed(NOON)
         forgetter.committed(NOON + 91 * DAY_MS)
         while forgetter.removed < BOTS:
@@ -113,7 +114,7 @@ async def _looked_through(directory: Path) -> tuple[float, float]:
     stored = encode_customer(customer)
     store.write([(b"anonymous-%08d" % number, stored) for number in range(MANY)], MANY)
     log = EmbeddedLog(directory / "none", VirtualClock(NOON))
-    forgetter = Forgetter(Changelog(log, CUSTOMERS_CHANGELOG, 0, store), LIMITS)
+    forgetter = VisitorRemoval(Changelog(log, CUSTOMERS_CHANGELOG, 0, store), LIMITS)
     forgetter.committed(NOON)
     forgetter.committed(NOON + DAY_MS)
     began, last, longest = time.process_time(), time.perf_counter(), 0.0

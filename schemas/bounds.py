@@ -2,7 +2,7 @@
 
 Each field of the record says with its type how much it takes: texts in bytes of UTF-8 (an emoji is
 one character and four of them), lists and maps in members or, where members differ a hundredfold,
-in bytes of them all as they are kept (a *room*). From that `largest` adds up what a whole record
+in bytes of them all as they are kept. From that `largest` adds up what a whole record
 may come to; a field that says nothing is an error there, and a test compares the sum with
 `RECORD_BYTES`. Whoever puts something into a record keeps to what its field says, by `cut`, `fits`
 or `shed`.
@@ -60,7 +60,7 @@ Reference = Annotated[str, InBytes(REFERENCE_BYTES)]
 Name = Annotated[str, InBytes(63)]
 """Of a workflow, a step, a segment: as definitions may call one."""
 Word = Annotated[str, InBytes(32)]
-"""From a closed vocabulary, or a hash in hex digits."""
+"""From a closed set, or a hash in hex digits."""
 
 
 class Unbounded(TypeError):
@@ -93,14 +93,14 @@ def kept_bytes(value: Any) -> int:
 _Member = TypeVar("_Member")
 
 
-def shed(members: dict[str, _Member] | list[_Member], room: int, largest_member: int) -> None:
-    """Let the first members go until the others fit into a room.
+def shed(members: dict[str, _Member] | list[_Member], limit: int, largest_member: int) -> None:
+    """Let the first members go until the others fit into `limit` bytes.
 
     `largest_member`: what one may take at most; while even those would fit nothing is measured.
     """
-    if len(members) * largest_member + _HEADER_BYTES <= room:
+    if len(members) * largest_member + _HEADER_BYTES <= limit:
         return
-    surplus = kept_bytes(members) - room
+    surplus = kept_bytes(members) - limit
     while surplus > 0 and members:
         surplus -= _header_bytes(len(members)) - _header_bytes(len(members) - 1)
         if isinstance(members, dict):
@@ -121,32 +121,32 @@ def brought_within(value: Any, kind: Any = None) -> Any:
     Of texts the beginning stays, of lists and maps the last members. For what was kept before there
     were bounds: whoever changes a record keeps to them, and knows better what may give way.
     """
-    kind, room, number = _said(type(value) if kind is None else kind)
+    kind, limit, number = _said(type(value) if kind is None else kind)
     members = typing.get_args(kind)
     match value:
         case msgspec.Struct():
             hints = typing.get_type_hints(type(value), include_extras=True)
             names = value.__struct_fields__
             return type(value)(*(brought_within(getattr(value, n), hints[n]) for n in names))
-        case str() if room is not None:
-            return cut(value, room)
-        case bytes() if room is not None:
-            return value[:room]
+        case str() if limit is not None:
+            return cut(value, limit)
+        case bytes() if limit is not None:
+            return value[:limit]
         case list() if members:
             inside = [brought_within(each, members[0]) for each in value]
-            return _fitting(inside if number is None else inside[-number:], room)
+            return _fitting(inside if number is None else inside[-number:], limit)
         case dict() if members:
             pairs = [
                 (brought_within(name, members[0]), brought_within(each, members[1]))
                 for name, each in value.items()
             ]
-            return _fitting(dict(pairs if number is None else pairs[-number:]), room)
+            return _fitting(dict(pairs if number is None else pairs[-number:]), limit)
     return value
 
 
-def _fitting(members: Any, room: int | None) -> Any:
-    if room is not None:
-        shed(members, room, room)
+def _fitting(members: Any, limit: int | None) -> Any:
+    if limit is not None:
+        shed(members, limit, limit)
     return members
 
 
@@ -156,27 +156,28 @@ def _said(kind: Any) -> tuple[Any, int | None, int | None]:
     if typing.get_origin(kind) is Annotated:
         kind, *more = typing.get_args(kind)
         limits = tuple(more)
-    room = next((each.at_most for each in limits if isinstance(each, InBytes)), None)
+    limit = next((each.at_most for each in limits if isinstance(each, InBytes)), None)
     number = next((each.at_most for each in limits if isinstance(each, InNumber)), None)
-    return kind, room, number
+    return kind, limit, number
 
 
-def largest(kind: Any, path: str = "", *, in_room: bool = False) -> int:
+def largest(kind: Any, path: str = "", *, within_limit: bool = False) -> int:
     """Return the bytes that a value of a type may take at most. Raises Unbounded.
 
-    `path`: where the type stands, for the error. `in_room`: it is a member of what says how much
-    all of its members take together.
+    `path`: where the type stands, for the error. `within_limit`: it is a member of what says how
+    much all of its members take together.
     """
-    kind, room, number = _said(kind)
+    kind, limit, number = _said(kind)
     members = typing.get_args(kind)
     match typing.get_origin(kind) or kind:
         case typing.Union | types.UnionType:
-            return max(largest(each, path, in_room=in_room) for each in members)
+            return max(largest(each, path, within_limit=within_limit) for each in members)
         case typing.Literal:
             return max(_HEADER_BYTES + len(str(each).encode()) for each in members)
         case origin if origin in (list, dict):
             inside = [
-                largest(each, f"{path}[]", in_room=in_room or room is not None) for each in members
+                largest(each, f"{path}[]", within_limit=within_limit or limit is not None)
+                for each in members
             ]
             content = None if number is None else number * sum(inside)
         case origin if origin in _PLAIN:
@@ -184,8 +185,8 @@ def largest(kind: Any, path: str = "", *, in_room: bool = False) -> int:
         case origin if isinstance(origin, type) and issubclass(origin, msgspec.Struct):
             return _HEADER_BYTES + sum(bytes_ for _, bytes_ in fields(origin, path))
         case _:
-            content = 0 if in_room else None
-    content = content if room is None else room
+            content = 0 if within_limit else None
+    content = content if limit is None else limit
     if content is None:
         raise Unbounded(f"{path or kind}: how much may it hold?")
     return _HEADER_BYTES + content

@@ -69,7 +69,7 @@ class SendCommand(BaseModel):
     variables: dict[str, JsonValue] = {}
     legal_basis: LegalBasis
     reason: str
-    """Why this mail, in a few words of a closed vocabulary."""
+    """Why this mail, in a few words of a closed set."""
     bulk: bool = False
     """Part of a campaign: a newsletter, an import. It gives way to what a customer has caused."""
     quiet: QuietHours | None = None

@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from schemas.time_units import DAY_MS, HOUR_MS, MINUTE_MS, WEEK_MS
+
 _DURATION = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-_UNITS_MS = (604_800_000, 86_400_000, 3_600_000, 60_000, 1_000)
-MAX_DURATION = 10 * 366 * 86_400_000
+_UNITS_MS = (WEEK_MS, DAY_MS, HOUR_MS, MINUTE_MS, 1_000)
+MAX_DURATION = 10 * 366 * DAY_MS
 """Nobody waits for longer than ten years, and instants stay within what a calendar can write."""
 _SHORT_NAMES = ("w", "d", "h", "m", "s")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
 EARLIEST = 946_684_800_000
@@ -22,12 +22,12 @@ SECONDS_CACHED = 1_024
 
 def to_datetime(instant: int) -> datetime:
     """Return `instant` (ms since the epoch) as an aware datetime in UTC."""
-    return EPOCH + instant * MILLISECOND
+    return UNIX_EPOCH + instant * MILLISECOND
 
 
 def from_datetime(moment: datetime) -> int:
     """Return an aware datetime as ms since the epoch; fractions of a millisecond are cut off."""
-    return (moment - EPOCH) // MILLISECOND
+    return (moment - UNIX_EPOCH) // MILLISECOND
 
 
 def to_rfc3339(instant: int) -> str:

@@ -19,7 +19,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 _Values = ParamSpec("_Values")
 
 
-class _Mould(NamedTuple):
+class _Pattern(NamedTuple):
     values: dict[str, Any]
     """Every field in its order, with its default; what is required has none."""
     names: set[str]
@@ -59,12 +59,12 @@ _INSTANT = get_args(Instant)[1:]
 
 
 @cache
-def _mould(model: type[BaseModel]) -> _Mould:
+def _mould(model: type[BaseModel]) -> _Pattern:
     fields = model.model_fields
     for name, field in fields.items():
         if field.default_factory is not None:
             raise TypeError(f"{model.__name__}.{name} has a default_factory, nothing to copy")
-    return _Mould(
+    return _Pattern(
         {name: field.default for name, field in fields.items()},
         set(fields),
         frozenset(name for name, field in fields.items() if field.is_required()),

@@ -1,10 +1,10 @@
 """Where a message between our own actors was decided: what tells its repetition from the next one.
 
-    ritorno_origin: EPOCH/PARTITION/OFFSET/PLACE     (a header, decimal)
+    ritorno_origin: EPOCH/PARTITION/OFFSET/NUMBER     (a header, decimal)
 
 A crash after the effects and before the state lets a partition decide again what it has told
 already. What it tells again has the same origin or, where some of its customers are ahead, a lower
-place at the same offset; so whoever has heard of an origin has heard of all that are not above it.
+number at the same offset; so whoever has heard of an origin has heard of all that are not above it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ class Origin(NamedTuple):
     """Of one message. Of two from one partition the one that was decided later is the greater."""
 
     partition: int
-    epoch: int
+    log_epoch: int
     """Append time of the first record that the partition has absorbed, ms since the epoch: a topic
     that was made anew begins another one, and counts its offsets from 0."""
     offset: int
     """Of the record at which it was decided."""
-    place: int
+    number: int
     """Its number among the messages decided at that record, from 0."""
 
     def header(self) -> tuple[str, bytes]:
         """Return it as it travels."""
-        text = f"{self.epoch}/{self.partition}/{self.offset}/{self.place}"
+        text = f"{self.log_epoch}/{self.partition}/{self.offset}/{self.number}"
         return HEADER, text.encode()
 
 
@@ -42,5 +42,5 @@ def parse_origin(text: bytes) -> Origin:
     if len(parts) != _NUMBERS or not all(part.isdigit() and len(part) <= _DIGITS for part in parts):
         shown = text[:64].decode("utf-8", "replace")
         raise ValueError(f"{HEADER}: expected four numbers (got {shown!r})")
-    epoch, partition, offset, place = map(int, parts)
-    return Origin(partition, epoch, offset, place)
+    log_epoch, partition, offset, number = map(int, parts)
+    return Origin(partition, log_epoch, offset, number)

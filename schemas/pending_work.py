@@ -15,7 +15,7 @@ from schemas.stored import NEVER, OWN_PREFIX, is_erased, pack, read_own
 LAYOUT_KEY = OWN_PREFIX + b"layout"
 """Changelog key of the layout of the last batch in which a record's budget ended."""
 
-TELLING_PREFIX = OWN_PREFIX + b"telling/"
+BROADCAST_PREFIX = OWN_PREFIX + b"telling/"
 """Begins the changelog keys of what customers are still to be told of; the offset follows."""
 
 
@@ -51,10 +51,10 @@ class Cut(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Of the record."""
     fired: tuple[int, bytes]
     """(due, customer) up to which timers fired; ALL when all that were due did."""
-    told: tuple[int, bytes]
-    """(offset of the telling, customer) up to which customers were told; NOBODY when none was."""
+    reached: tuple[int, bytes]
+    """(offset of the broadcast, customer) up to which customers were told; NOBODY when none was."""
     left: int = NEVER
-    """Offset of the first telling that was left over; NEVER when none was."""
+    """Offset of the first broadcast that was left over; NEVER when none was."""
 
 
 ALL = (NEVER, b"")
@@ -70,23 +70,25 @@ class Layout(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_TELLING = msgspec.msgpack.Decoder(Broadcast)
+_BROADCAST = msgspec.msgpack.Decoder(Broadcast)
 _LAYOUT = msgspec.msgpack.Decoder(Layout)
 
 
-def telling_key(offset: int) -> bytes:
-    """Return the key under which the telling of a control record is kept."""
-    return TELLING_PREFIX + b"%d" % offset
+def broadcast_key(offset: int) -> bytes:
+    """Return the key under which the broadcast of a control record is kept."""
+    return BROADCAST_PREFIX + b"%d" % offset
 
 
-def pack_telling(telling: Broadcast) -> bytes:
-    """Return the kept form of a telling."""
-    return pack(telling.offset, NEVER, _ENCODER.encode(telling))
+def pack_broadcast(broadcast: Broadcast) -> bytes:
+    """Return the kept form of a broadcast."""
+    return pack(broadcast.offset, NEVER, _ENCODER.encode(broadcast))
 
 
-def unpack_telling(stored: bytes | None) -> Broadcast | None:
-    """Read what `pack_telling` wrote; None when it isn't there any more. Raises Damaged."""
-    return None if stored is None or is_erased(stored) else read_own("A telling", _TELLING, stored)
+def unpack_broadcast(stored: bytes | None) -> Broadcast | None:
+    """Read what `pack_broadcast` wrote; None when it isn't there any more. Raises Damaged."""
+    return (
+        None if stored is None or is_erased(stored) else read_own("A telling", _BROADCAST, stored)
+    )
 
 
 def pack_layout(layout: Layout) -> bytes:

@@ -36,16 +36,17 @@ OWN_PREFIX = b"\x00"
 PROGRESS_KEY = b"\x00progress"
 """Changelog key of the partition's own record."""
 
-OWNER_KEY = b"\x00term"
-"""Key of the mark that an owner leaves in the mailer's changelog when it takes a partition over:
-its `applied` is the number of the owner's term. Release 0.1 had marks without a number elsewhere.
+FENCING_EPOCH_KEY = b"\x00term"
+"""Key of the record that an owner leaves in the mailer's changelog when it takes a partition over:
+its `applied` is the owner's fencing epoch. Release 0.1 had such records without a number elsewhere.
 """
 
-FIRST_TERM = 2
-"""Number of the first owner. Who writes late for release 0.1 goes up by less than two terms."""
+FIRST_FENCING_EPOCH = 2
+"""That of the first owner. Who writes late for release 0.1 goes up by less than two of them."""
 
-_TERM_BITS = 40
-"""Offsets below 2^40 and eight million terms: what a partition of the mailer is through with."""
+_OFFSET_BITS = 40
+"""Offsets below 2^40 and eight million fencing epochs: what a partition of the mailer is through
+with."""
 
 PRODUCT_PREFIX = b"\x00product/"
 """Begins the changelog keys of products (`agents/commerce/catalogue.py`)."""
@@ -61,7 +62,7 @@ WAITING_PREFIX = b"\x00waiting/"
 """Begins the keys of the events that wait for them."""
 ARRIVALS_KEY = b"\x00arrivals"
 """Key of the offsets at which visitors were new (`agents/customer/visitors.py`)."""
-TURNS_KEY = b"\x00turns"
+NAMESPACE_DECISIONS_KEY = b"\x00turns"
 """Key of the places at which a visitor's record took what came under the bare id, or its events had
 to wait (`agents/partition/namespaces.py`)."""
 
@@ -194,12 +195,12 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     """Highest append time among the records below `next_offset`, ms since the epoch."""
     live: dict[str, str] = {}
     """Workflow id → version that new runs begin with, as the control records said."""
-    epoch: int = 0
+    log_epoch: int = 0
     """Append time of the first record absorbed, ms since the epoch: tells this log of the partition
     from one that was made anew. 0 before the first one."""
-    aside: tuple[SetAside, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
     """Places that are to be passed over, from `next_offset` on."""
-    tellings: list[tuple[int, bytes]] = []
+    broadcasts: list[tuple[int, bytes]] = []
     """What customers are still to be told of (`schemas/pending_work.py`): offset of the record that
     it came with, and the last customer who has been told, empty if nobody has."""
     arrivals: dict[int, int] = {}
@@ -213,7 +214,7 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     """Workflows whose runs may go by the live version: those of which such a version was live."""
 
 
-class TurnPlace(NamedTuple):
+class NamespaceEvent(NamedTuple):
     """Where an event went to a visitor's record, or waited for it."""
 
     offset: int
@@ -222,7 +223,7 @@ class TurnPlace(NamedTuple):
     """Its own offset: another one where it has waited and was applied at a record of its own."""
 
 
-class Turn(IntEnum):
+class NamespaceDecision(IntEnum):
     """What an event meant for the record of a visitor."""
 
     TOOK = 0
@@ -236,15 +237,15 @@ class Turn(IntEnum):
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Progress)
 _OFFSETS = msgspec.msgpack.Decoder(list[int])
-_TURNS = msgspec.msgpack.Decoder(list[tuple[TurnPlace, Turn]])
+_NAMESPACE_DECISIONS = msgspec.msgpack.Decoder(list[tuple[NamespaceEvent, NamespaceDecision]])
 
 
-def pack_progress(progress: Progress, term: int = 0) -> bytes:
+def pack_progress(progress: Progress, fencing_epoch: int = 0) -> bytes:
     """Return the kept form of a progress; its `applied` is the last offset dealt with.
 
-    With an owner's `term` that of a later owner counts, however far one before it has got.
+    With an owner's `fencing_epoch` that of a later owner counts, however far one before it has got.
     """
-    applied = (term << _TERM_BITS) + progress.next_offset - 1
+    applied = (fencing_epoch << _OFFSET_BITS) + progress.next_offset - 1
     return pack(applied, NEVER, _ENCODER.encode(progress))
 
 
@@ -259,17 +260,18 @@ def unpack_arrivals(stored: bytes | None) -> list[int]:
     return [] if stored is None else read_own("The list of new visitors", _OFFSETS, stored)
 
 
-def pack_turns(turns: dict[TurnPlace, Turn]) -> bytes:
+def pack_namespace_decisions(decisions: dict[NamespaceEvent, NamespaceDecision]) -> bytes:
     """Return the kept form of what is kept under TURNS_KEY; not empty."""
-    return pack(max(turns).offset, NEVER, _ENCODER.encode(list(turns.items())))
+    return pack(max(decisions).offset, NEVER, _ENCODER.encode(list(decisions.items())))
 
 
-def unpack_turns(stored: bytes | None) -> dict[TurnPlace, Turn]:
-    """Read what `pack_turns` wrote, nothing before the first one. Raises FutureFormat, Damaged."""
+def unpack_namespace_decisions(stored: bytes | None) -> dict[NamespaceEvent, NamespaceDecision]:
+    """Read what `pack_namespace_decisions` wrote, nothing before the first one. Raises
+    FutureFormat, Damaged."""
     if stored is None:
         return {}
-    turns = read_own("The list of turns", _TURNS, stored)
-    return dict(turns)
+    decisions = read_own("The list of turns", _NAMESPACE_DECISIONS, stored)
+    return dict(decisions)
 
 
 def unpack_progress(stored: bytes) -> Progress:

@@ -24,7 +24,7 @@ _ID: TypeAdapter[str] = TypeAdapter(Id, config=ConfigDict(coerce_numbers_to_str=
 
 
 class Unreadable(ValueError):
-    """An event that can't be understood. `reason` is from a closed vocabulary, for the metrics."""
+    """An event that can't be understood. `reason` is from a closed set, for the metrics."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)

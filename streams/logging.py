@@ -65,12 +65,12 @@ class Logger:
         """`info`, `warning` and whatever else a logger of structlog has."""
         import structlog  # noqa: PLC0415  # see above
 
-        if _Waiting.is_configured_later:
+        if _LazyLogger.is_configured_later:
             _configure_structlog()
         return getattr(structlog.get_logger(self._name), method)
 
 
-class _Waiting:
+class _LazyLogger:
     is_configured_later = False
     """Whether structlog, once it is imported, is to be told where its lines go."""
 
@@ -92,7 +92,7 @@ def configure_logging(
     if "structlog" in sys.modules:
         _configure_structlog()
     else:
-        _Waiting.is_configured_later = True
+        _LazyLogger.is_configured_later = True
     handler = logging.StreamHandler(out)
     handler.setFormatter(_Formatter(as_json=as_json, colours=out.isatty()))
     if level != "debug":
@@ -135,7 +135,7 @@ class _Formatter(logging.Formatter):
 def _configure_structlog() -> None:
     import structlog  # noqa: PLC0415  # see above
 
-    _Waiting.is_configured_later = False
+    _LazyLogger.is_configured_later = False
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -36,13 +36,12 @@ from dataclasses import dataclass
 
 from schemas import topics as names
 from schemas.dead_letters import MAX_LETTER_BYTES
+from schemas.time_units import DAY_MS
 from streams.log import TopicSpec
 
 GROUP = "ritorno"
 """Consumer group of the workers, and so the name under which offsets are committed."""
 
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 
 CUSTOMER_EVENTS = names.CUSTOMER_EVENTS
 """The one log. Key: customer id (or anonymous id); ticks and control records have none. Whatever

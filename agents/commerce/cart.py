@@ -10,7 +10,7 @@ from schemas.customer import Customer
 from schemas.customer.shopping import (
     BRAND_BYTES,
     CART_LINES_KEPT,
-    CART_ROOM,
+    CART_TOTAL_BYTES,
     CART_URL_BYTES,
     NAME_BYTES,
     URL_BYTES,
@@ -22,7 +22,7 @@ from schemas.events.fields import is_address
 from schemas.events.shopping import CartChange, CheckoutProgress, ProductProperties
 
 _LARGEST_LINE = largest(LineItem)
-_FIT_ANYWAY = min(CART_LINES_KEPT, CART_ROOM // _LARGEST_LINE - 1)
+_FIT_ANYWAY = min(CART_LINES_KEPT, CART_TOTAL_BYTES // _LARGEST_LINE - 1)
 """Lines, however large, for which there is room: as in nearly every cart."""
 
 
@@ -132,7 +132,7 @@ def _fit(cart: Cart) -> None:
     if len(cart.lines) <= _FIT_ANYWAY:
         return
     del cart.lines[:-CART_LINES_KEPT]
-    shed(cart.lines, CART_ROOM, _LARGEST_LINE)
+    shed(cart.lines, CART_TOTAL_BYTES, _LARGEST_LINE)
 
 
 def _changed(cart: Cart, time: int) -> list[DomainEvent]:

@@ -25,8 +25,8 @@ class Pool:
     def _first(self) -> dict[str, int]:
         """Where each code stands first. Most of the lists ever published are never asked for it."""
         first: dict[str, int] = {}
-        for place, code in enumerate(self.codes):
-            first.setdefault(_normal(code), place)
+        for index, code in enumerate(self.codes):
+            first.setdefault(_normal(code), index)
         return first
 
     def leads(self, other: Pool, until: int) -> bool:
@@ -53,7 +53,7 @@ class Pools:
         pool = self._versions.get(version)
         if pool is None or any(each.version not in self._versions for each in given):
             return ""
-        if not self._turn_to(given, version, pool):
+        if not self._move_to(given, version, pool):
             return ""
         now, others = given[-1], given[:-1]
         while now.place < len(pool.codes):
@@ -67,7 +67,7 @@ class Pools:
     def _is_gone(self, code: str, others: Sequence[PoolPosition]) -> bool:
         return any(self._versions[each.version].stands_before(code, each.place) for each in others)
 
-    def _turn_to(self, given: list[PoolPosition], version: str, pool: Pool) -> bool:
+    def _move_to(self, given: list[PoolPosition], version: str, pool: Pool) -> bool:
         """Let the last of `given` be of this version; return whether there is room for it."""
         if given and given[-1].version == version:
             return True

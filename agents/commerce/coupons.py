@@ -12,11 +12,17 @@ import hashlib
 
 from agents.context import Context, DomainEvent
 from agents.digests import derived_id
-from agents.effects import signal, tell
+from agents.effects import event_effect, signal
 from schemas.bounds import fits, largest, shed
 from schemas.customer import Customer
 from schemas.customer.runs import Run
-from schemas.customer.shopping import CODE_BYTES, COUPONS_KEPT, COUPONS_ROOM, Coupon, PoolPosition
+from schemas.customer.shopping import (
+    CODE_BYTES,
+    COUPONS_KEPT,
+    COUPONS_TOTAL_BYTES,
+    Coupon,
+    PoolPosition,
+)
 from schemas.definitions.shop import Campaign
 from schemas.definitions.steps import CouponStep
 from schemas.events import Event
@@ -25,6 +31,7 @@ from schemas.events.shopping import OrderCompleted
 from schemas.instant import parse_instant
 from schemas.signals import CouponChanged
 from schemas.stored import NEVER
+from schemas.time_units import HOUR_MS
 
 SOURCE = "/ritorno/coupons"
 POOL_PREFIX = "ritorno/coupons/"
@@ -34,7 +41,7 @@ _LARGEST = largest(Coupon)
 
 ASKED = "?"
 """No code: the pool has been asked for one."""
-ANSWER_LASTS = 3_600_000
+ANSWER_LASTS = HOUR_MS
 """ms that a run waits for a pool's answer: it comes with the log's next records, an hour is an
 outage."""
 
@@ -68,7 +75,7 @@ def generate(campaign: Campaign, key: bytes, *cause: str) -> str:
     text = "\0".join((campaign.id, *cause)).encode()
     digest = hashlib.blake2b(text, key=key, digest_size=16).digest()
     number = int.from_bytes(digest, "big")
-    characters = [_ALPHABET[number >> (5 * place) & 31] for place in range(campaign.length)]
+    characters = [_ALPHABET[number >> (5 * index) & 31] for index in range(campaign.length)]
     return campaign.prefix + "".join(characters)
 
 
@@ -89,7 +96,7 @@ def _ask_pool(
 ) -> None:
     """Ask the campaign's pool for a code; the answer is an event `coupon.issued`."""
     data = CouponRequested(campaign=campaign.id, customer_id=customer.key, run=run.id, step=step)
-    _tell(POOL_PREFIX + campaign.id, "coupon.requested", data, context,
+    _send_event(POOL_PREFIX + campaign.id, "coupon.requested", data, context,
           customer.key, run.id, step)  # fmt: skip
 
 
@@ -98,7 +105,7 @@ def requested(customer: Customer, event: Event, context: Context) -> list[Domain
     data: CouponRequested = event.data
     code = _next_code(customer, data.campaign, context)
     answer = CouponIssued(campaign=data.campaign, run=data.run, step=data.step, code=code)
-    _tell(data.customer_id, "coupon.issued", answer, context, event.id)
+    _send_event(data.customer_id, "coupon.issued", answer, context, event.id)
     return []
 
 
@@ -106,11 +113,11 @@ def _next_code(pool: Customer, campaign: str, context: Context) -> str:
     live = context.live
     if pool.key != POOL_PREFIX + campaign or campaign not in live.campaigns:
         return ""
-    settle(pool, campaign, live.coupons)
+    migrate(pool, campaign, live.coupons)
     return live.definitions.pools(campaign).next_code(pool.given, live.coupons)
 
 
-def settle(pool: Customer, campaign: str, version: str) -> bool:
+def migrate(pool: Customer, campaign: str, version: str) -> bool:
     """Let what release 0.1 has counted be of the list that it was counted in, which is the one of
     this version; return whether there was anything. Done before another one is live."""
     if not pool.taken:
@@ -138,7 +145,7 @@ def redeem(customer: Customer, event: Event, context: Context) -> list[DomainEve
     """
     data: OrderCompleted = event.data
     codes = {code.strip().upper() for code in _codes(data)}
-    shop = context.live.definitions.recognition.sources.shop(event.source)
+    shop = context.live.definitions.deduplication_rules.sources.shop(event.source)
     occurred = []
     for coupon in customer.coupons:
         if coupon.code.upper() in codes and not coupon.redeemed:
@@ -163,7 +170,7 @@ def adopt(customer: Customer, other: Customer) -> None:
 def _fit(customer: Customer) -> None:
     """Let those give way that were issued first."""
     del customer.coupons[:-COUPONS_KEPT]
-    shed(customer.coupons, COUPONS_ROOM, _LARGEST)
+    shed(customer.coupons, COUPONS_TOTAL_BYTES, _LARGEST)
 
 
 def _codes(data: OrderCompleted) -> list[str]:
@@ -202,7 +209,7 @@ def _announce(
     )
 
 
-def _tell(
+def _send_event(
     receiver: str,
     type_: str,
     data: CouponRequested | CouponIssued,
@@ -219,4 +226,4 @@ def _tell(
         backfill=False,
         data=data,
     )
-    context.effects.append(tell(message))
+    context.effects.append(event_effect(message))

@@ -19,7 +19,7 @@ from schemas.instant import from_datetime, to_datetime
 from schemas.signals import TierChanged
 from schemas.stored import NEVER
 
-WATCH = ":loyalty"
+OLDEST_MONTH_ENDS = ":loyalty"
 """The customer's watch for the end of the oldest month; no workflow's id has a colon."""
 
 
@@ -46,7 +46,7 @@ def add(customer: Customer, points: int, time: int, context: Context) -> None:
         customer.points.append(EarnedPoints(month, points))
         customer.points.sort(key=lambda earned: earned.time)
         del customer.points[:-POINTS_KEPT]
-    review(customer, context)
+    reevaluate(customer, context)
     after = customer.points_balance
     if after > before:
         data = {"before": before, "after": after}
@@ -54,18 +54,18 @@ def add(customer: Customer, points: int, time: int, context: Context) -> None:
         context.caused.append(DomainEvent("points", context.now, data=data, id=cause))
 
 
-def review(customer: Customer, context: Context) -> None:
+def reevaluate(customer: Customer, context: Context) -> None:
     """Forget months that have ended; announce another tier, up or down."""
     programme = context.live.loyalty
     if programme is None:
-        customer.watches.pop(WATCH, None)
+        customer.watches.pop(OLDEST_MONTH_ENDS, None)
         return
     customer.points = [each for each in customer.points if _ends(each, programme) > context.now]
     ends = min((_ends(each, programme) for each in customer.points), default=NEVER)
     if ends == NEVER:
-        customer.watches.pop(WATCH, None)
+        customer.watches.pop(OLDEST_MONTH_ENDS, None)
     else:
-        customer.watches[WATCH] = ends
+        customer.watches[OLDEST_MONTH_ENDS] = ends
     before, after = customer.tier, _tier(customer.points_balance, programme)
     if before == after:
         return
@@ -110,7 +110,7 @@ def adopt(customer: Customer, other: Customer, context: Context) -> None:
     customer.points.sort(key=lambda earned: earned.time)
     del customer.points[:-POINTS_KEPT]
     customer.tier = customer.tier or other.tier
-    review(customer, context)
+    reevaluate(customer, context)
 
 
 def _tier(points: int, programme: Loyalty) -> str:

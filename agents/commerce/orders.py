@@ -15,7 +15,7 @@ from schemas.customer import ORDER_IDS_BYTES, SEEN_BYTES, Customer
 from schemas.customer.shopping import (
     ORDER_LINES_KEPT,
     ORDERS_KEPT,
-    ORDERS_ROOM,
+    ORDERS_TOTAL_BYTES,
     TRACKING_BYTES,
     LineItem,
     Order,
@@ -158,7 +158,7 @@ def require_room_for(customer: Customer, other: Customer) -> None:
 def _unknown(customer: Customer, other: Customer) -> list[bytes]:
     """Return what only the other one remembers of orders."""
     theirs = other.order_ids
-    each = (theirs[place : place + SEEN_BYTES] for place in range(0, len(theirs), SEEN_BYTES))
+    each = (theirs[index : index + SEEN_BYTES] for index in range(0, len(theirs), SEEN_BYTES))
     return [digest for digest in each if not digests.contains(customer.order_ids, digest)]
 
 
@@ -247,9 +247,9 @@ def _lines(customer: Customer) -> int:
 def _fit(customer: Customer, lines: int) -> None:
     """Let the oldest orders give way as far as there is no room; the last one its last lines.
     `lines`: how many all of them have."""
-    if len(customer.orders) * _LARGEST_HEAD + lines * _LARGEST_LINE <= ORDERS_ROOM:
+    if len(customer.orders) * _LARGEST_HEAD + lines * _LARGEST_LINE <= ORDERS_TOTAL_BYTES:
         return  # nothing to measure, as for nearly everybody
-    while (surplus := kept_bytes(customer.orders) - ORDERS_ROOM) > 0:
+    while (surplus := kept_bytes(customer.orders) - ORDERS_TOTAL_BYTES) > 0:
         oldest = customer.orders[0]
         if len(customer.orders) > 1:
             del customer.orders[0]
@@ -366,7 +366,7 @@ def _token(what: str, id_: str, shop: str) -> str:
 
 def _shop(event: Event, context: Context) -> str:
     """Return whose order numbers an event names."""
-    return context.live.definitions.recognition.sources.shop(event.source)
+    return context.live.definitions.deduplication_rules.sources.shop(event.source)
 
 
 def is_noted(customer: Customer, token: str) -> bool:

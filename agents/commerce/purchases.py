@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from agents.rules.calendar import local_day
+from agents.rules.local_time import local_date
 from schemas.bounds import KEY_BYTES, kept_bytes, largest
 from schemas.customer.shopping import (
     CURRENCIES_KEPT,
     KINDS_BOUGHT_KEPT,
-    KINDS_BOUGHT_ROOM,
+    KINDS_BOUGHT_TOTAL_BYTES,
     MONTHS_KEPT,
     PAYMENT_METHODS_KEPT,
     PRODUCTS_BOUGHT_KEPT,
-    PRODUCTS_BOUGHT_ROOM,
+    PRODUCTS_BOUGHT_TOTAL_BYTES,
     Bought,
     MonthOfOrders,
     Order,
@@ -24,9 +24,9 @@ from schemas.customer.shopping import (
 _LARGEST = largest(Bought) + KEY_BYTES
 
 _KEPT = {
-    "products": (PRODUCTS_BOUGHT_KEPT, PRODUCTS_BOUGHT_ROOM),
-    "categories": (KINDS_BOUGHT_KEPT, KINDS_BOUGHT_ROOM),
-    "brands": (KINDS_BOUGHT_KEPT, KINDS_BOUGHT_ROOM),
+    "products": (PRODUCTS_BOUGHT_KEPT, PRODUCTS_BOUGHT_TOTAL_BYTES),
+    "categories": (KINDS_BOUGHT_KEPT, KINDS_BOUGHT_TOTAL_BYTES),
+    "brands": (KINDS_BOUGHT_KEPT, KINDS_BOUGHT_TOTAL_BYTES),
     "payment_methods": (PAYMENT_METHODS_KEPT, PAYMENT_METHODS_KEPT * _LARGEST),
 }
 """How many of each, and how many bytes they may take together."""
@@ -85,7 +85,7 @@ def add_amount(amounts: dict[str, Decimal], currency: str, amount: Decimal) -> N
 
 
 def _of(order: Order) -> dict[str, set[str]]:
-    """Names by room; what isn't known has none."""
+    """Names by where they are kept; what isn't known has none."""
     return {
         "products": {line.product_id for line in order.lines},
         "categories": {line.category for line in order.lines if line.category},
@@ -99,7 +99,7 @@ def _had_coupon(order: Order) -> bool:
 
 
 def _month(order: Order, zone: str) -> str:
-    day = local_day(order.time, zone)
+    day = local_date(order.time, zone)
     return f"{day.year}-{day.month:02}"
 
 
@@ -111,12 +111,12 @@ def _add(bought: dict[str, Bought], name: str, orders: int, last: int) -> None:
     known.last = max(known.last, last)
 
 
-def _fit(bought: dict[str, Bought], limit: int, room: int) -> None:
+def _fit(bought: dict[str, Bought], limit: int, most_bytes: int) -> None:
     """Those bought longest ago give way."""
     while len(bought) > limit:
         del bought[_longest_ago(bought)]
-    if len(bought) * _LARGEST > room:
-        while kept_bytes(bought) > room:
+    if len(bought) * _LARGEST > most_bytes:
+        while kept_bytes(bought) > most_bytes:
             del bought[_longest_ago(bought)]
 
 

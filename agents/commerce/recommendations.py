@@ -127,7 +127,7 @@ def _candidates(
         for category in _liked_categories(customer):
             yield from catalogue.ranking.of(category)
     else:
-        for product in _known(_subject(customer, run), catalogue):
+        for product in _known(_products_of_run(customer, run), catalogue):
             yield from _known(getattr(product, source), catalogue)
 
 
@@ -149,7 +149,7 @@ def _liked_categories(customer: Customer) -> list[str]:
     return sorted(names, key=lambda name: (-orders[name], -looked[name], name))
 
 
-def _subject(customer: Customer, run: Run) -> list[str]:
+def _products_of_run(customer: Customer, run: Run) -> list[str]:
     """What the run is about, dearest first: its product or order, the cart, the last order."""
     if run.product:
         return [run.product]

@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping
 from agents.commerce.catalogue import Catalogue
 from schemas.customer import Customer
 from schemas.customer.shopping import Order
+from schemas.time_units import DAY_MS
 
 RHYTHM_PURCHASES = 3
 """Two intervals: the fewest of which there is a mean."""
-FARTHEST = 366 * 86_400_000
+FARTHEST = 366 * DAY_MS
 """ms. A reseller's hundred pieces don't last a hundred times as long; nobody is told in years."""
-TOGETHER = 7 * 86_400_000
+TOGETHER = 7 * DAY_MS
 """ms. What runs out within a week of each other is worth one reminder, and one parcel."""
 
 

@@ -13,8 +13,9 @@ from schemas.customer import Customer
 from schemas.customer.person import SOURCE_BYTES
 from schemas.events import Event
 from schemas.events.shopping import PageViewed
+from schemas.time_units import MINUTE_MS
 
-VISIT_ENDS = 30 * 60_000
+VISIT_ENDS = 30 * MINUTE_MS
 """Silence, ms, after which another page is another visit; the custom of web analytics."""
 
 

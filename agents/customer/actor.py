@@ -36,7 +36,7 @@ from schemas.pending_work import CatalogueChange
 from schemas.retry import Retry
 from schemas.signals import CustomerErased, DataRequested
 
-REVIEWED = "customer.reviewed"
+REEVALUATED = "customer.reviewed"
 
 Handler = Callable[[Customer, Event, Context], list[DomainEvent]]
 
@@ -56,8 +56,8 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
     elif event.type in ERASES:
         _erase(customer, event, context)
         return True  # neither a time nor the hash of an id is left
-    elif event.type == REVIEWED:
-        _review(customer, event, context)
+    elif event.type == REEVALUATED:
+        _reevaluate(customer, event, context)
     elif event.type in _ANSWERS and _is_afterwards(event) and _is_nobody(customer):
         return True  # an answer to somebody erased is no reason to know them again
     else:
@@ -74,7 +74,7 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
 def wake(customer: Customer, context: Context) -> None:
     """Fire the timers that are due earliest: what follows from time, then those of runs."""
     due = customer.due()
-    context.turn()
+    context.begin_change()
     if customer.watches:
         derived_state.wake(customer, due, context)
     engine.wake(customer, due, context)
@@ -82,7 +82,7 @@ def wake(customer: Customer, context: Context) -> None:
 
 def follow(customer: Customer, context: Context) -> bool:
     """Move the runs that go by the live version; return whether there was any."""
-    context.turn()
+    context.begin_change()
     return engine.follow(customer, context)
 
 
@@ -111,7 +111,7 @@ def products_changed(
                          data=data, id=cause)
             )  # fmt: skip
     if occurred:
-        context.turn()
+        context.begin_change()
         engine.react(customer, occurred, context)
     return bool(occurred)
 
@@ -131,7 +131,7 @@ def give_up(customer: Customer, context: Context) -> Retry:
     Returns what `take_up` needs to have them tried again.
     """
     due = customer.due()
-    context.turn()
+    context.begin_change()
     watches = derived_state.give_up(customer, due)
     runs = engine.give_up(customer, due, context)
     return Retry(customer=customer.key, runs=runs, watches=watches)
@@ -144,7 +144,7 @@ def take_up(customer: Customer, retry: Retry, context: Context) -> bool:
     """
     if customer.became or _is_nobody(customer):
         return False
-    context.turn()
+    context.begin_change()
     watches = {key: due for key, due in retry.watches.items() if key not in customer.watches}
     customer.watches = customer.watches | watches
     runs = engine.take_up(customer, retry.runs)
@@ -156,7 +156,7 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     number = customer.cart.number
     waits = customer.runs and arbitration.is_waiting(customer)
     held = arbitration.situation(customer) if waits else None
-    context.turn(event.id, begins=not event.backfill)
+    context.begin_change(event.id, begins=not event.backfill)
     occurred = _HANDLERS[event.type](customer, event, context)
     acquired = _see(customer, time)
     counts = plan.counts or tracking.counts(customer, event)
@@ -182,13 +182,13 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
 
 def _may_move(customer: Customer, context: Context) -> bool:
     """Whether runs may go on although they are told of nothing."""
-    return context.live.definitions.reviews or customer.due() <= context.now
+    return context.live.definitions.checks_conditions or customer.due() <= context.now
 
 
-def _review(customer: Customer, event: Event, context: Context) -> None:
+def _reevaluate(customer: Customer, event: Event, context: Context) -> None:
     """Nothing has happened but that other definitions are live."""
-    context.turn(event.id)
-    derived_state.review(customer, context)
+    context.begin_change(event.id)
+    derived_state.reevaluate(customer, context)
     engine.react(customer, (), context)
 
 

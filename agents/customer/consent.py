@@ -16,8 +16,8 @@ from schemas.bounds import brought_within, cut, kept_bytes, largest
 from schemas.customer import Customer
 from schemas.customer.consent import (
     EVIDENCE_KEPT,
-    EVIDENCE_ROOM,
     EVIDENCE_TEXT,
+    EVIDENCE_TOTAL_BYTES,
     IP_BYTES,
     LISTS_KEPT,
     Consent,
@@ -27,11 +27,12 @@ from schemas.customer.consent import (
 from schemas.customer.person import PROFILE_BYTES
 from schemas.events import Event
 from schemas.events.person import ConsentChange, ListChange, Statement
+from schemas.time_units import HOUR_MS
 
 ON_LIST = "list"
 """Purpose of the evidence for lists."""
 
-SAID_AGAIN_MS = 3_600_000
+SAID_AGAIN_MS = HOUR_MS
 """Within an hour the same words on a page that the same mail has led to prove nothing new."""
 
 _LARGEST = largest(Evidence)
@@ -172,8 +173,8 @@ def bring_within(customer: Customer) -> None:
     kept = sorted(customer.lists.items(), key=_objections_first)[:LISTS_KEPT]
     customer.lists = dict(kept)
     customer.evidence = [brought_within(each) for each in customer.evidence]
-    while kept_bytes(customer.evidence) > EVIDENCE_ROOM:
-        _give_way(customer, customer.evidence)
+    while kept_bytes(customer.evidence) > EVIDENCE_TOTAL_BYTES:
+        _drop_oldest(customer, customer.evidence)
 
 
 def _asks_for_confirmation(customer: Customer, context: Context) -> bool:
@@ -206,10 +207,10 @@ def _keep(customer: Customer, evidence: Evidence) -> None:
     kept = customer.evidence
     kept.append(evidence)
     if sum(each.purpose == evidence.purpose for each in kept) > EVIDENCE_KEPT:
-        _give_way(customer, [each for each in kept if each.purpose == evidence.purpose])
-    if len(kept) * _LARGEST > EVIDENCE_ROOM:
-        while kept_bytes(customer.evidence) > EVIDENCE_ROOM:
-            _give_way(customer, customer.evidence)
+        _drop_oldest(customer, [each for each in kept if each.purpose == evidence.purpose])
+    if len(kept) * _LARGEST > EVIDENCE_TOTAL_BYTES:
+        while kept_bytes(customer.evidence) > EVIDENCE_TOTAL_BYTES:
+            _drop_oldest(customer, customer.evidence)
 
 
 def _says_again(evidence: Evidence, other: Evidence) -> bool:
@@ -219,7 +220,7 @@ def _says_again(evidence: Evidence, other: Evidence) -> bool:
     return said == other
 
 
-def _give_way(customer: Customer, candidates: Sequence[Evidence]) -> None:
+def _drop_oldest(customer: Customer, candidates: Sequence[Evidence]) -> None:
     """Drop the oldest of the candidates that is no proof of what holds.
 
     There is one: those that are, are as many at most as there are lists, and six.

@@ -13,7 +13,7 @@ from agents.rules.days import parse_day
 from agents.rules.values import to_number
 from schemas.bounds import cut, kept_bytes
 from schemas.customer import Customer
-from schemas.customer.person import FIELD_BYTES, FIELDS_ROOM
+from schemas.customer.person import FIELD_BYTES, FIELDS_TOTAL_BYTES
 from schemas.definitions.shop import CustomField
 from schemas.events.person import Traits
 
@@ -21,7 +21,7 @@ _LARGEST = FIELD_BYTES + 64
 """Bytes of a field with its name, which has at most 41 letters."""
 
 
-def take(customer: Customer, traits: Traits, context: Context) -> None:
+def apply_traits(customer: Customer, traits: Traits, context: Context) -> None:
     """Take over the traits that are custom fields; what is absent or null stays."""
     declared = context.live.fields
     if not declared:
@@ -51,9 +51,9 @@ def _set(customer: Customer, field: CustomField, given: Any, context: Context) -
 
 
 def _has_room(customer: Customer, name: str, value: bool | int | float | str) -> bool:
-    if (len(customer.fields) + 1) * _LARGEST <= FIELDS_ROOM:
+    if (len(customer.fields) + 1) * _LARGEST <= FIELDS_TOTAL_BYTES:
         return True
-    return kept_bytes({**customer.fields, name: value}) <= FIELDS_ROOM
+    return kept_bytes({**customer.fields, name: value}) <= FIELDS_TOTAL_BYTES
 
 
 def _fitting(given: Any, field: CustomField) -> bool | int | float | str | None:

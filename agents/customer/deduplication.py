@@ -24,8 +24,8 @@ from agents.customer.tracking import HITS
 from agents.customer.tracking import SOURCE as PAGES
 from schemas.customer import MEMORY_BYTES, SEEN_BYTES, Customer
 from schemas.events import EVENT_TYPES, INTERNAL_TYPES, Event
+from schemas.time_units import DAY_MS
 
-DAY_MS = 86_400_000
 REMEMBERED_MS = 7 * DAY_MS
 """A week: a queue that was stuck over the holidays, or a file that is published again after
 somebody has looked at what failed."""
@@ -34,8 +34,8 @@ _BUCKET_BYTES = 16
 """What msgpack puts around a bucket at most: its day and its size."""
 MOST_DAYS = 30
 """The longest span that can be set."""
-_ROOM = MEMORY_BYTES - (MOST_DAYS + 3) * _BUCKET_BYTES
-_EASY = _ROOM // 2
+_IDS_BYTES = MEMORY_BYTES - (MOST_DAYS + 3) * _BUCKET_BYTES
+_EASY = _IDS_BYTES // 2
 """With fewer bytes of ids than these there is room for another, whoever sends it."""
 _KEPT_FREE = 512 * SEEN_BYTES
 """For what our mailer and pages say of the customer's mails, whatever producers send."""
@@ -70,7 +70,7 @@ class Sources:
 
 
 @dataclass(frozen=True, slots=True)
-class Recognition:
+class DeduplicationRules:
     """What is set about it. The same for every worker and in replay, or they decide otherwise."""
 
     remembered: int = REMEMBERED_MS
@@ -80,7 +80,7 @@ class Recognition:
 
 def digest(event: Event, context: Context) -> bytes:
     """Return the hash under which an event is remembered."""
-    source, sources = event.source, context.live.definitions.recognition.sources
+    source, sources = event.source, context.live.definitions.deduplication_rules.sources
     if sources.shops:
         source = sources.of(source)
     return xxh3_64_digest(f"{source}\0{event.id}".encode())
@@ -113,7 +113,7 @@ def _is_known(customer: Customer, event: Event, wanted: bytes, context: Context)
         if digests.contains(ids, wanted if key >= 0 else digests.digest(event.id)):
             return True
         size += len(ids)
-    if size > _ROOM - _KEPT_FREE - SEEN_BYTES and not _is_heard_anyway(event):
+    if size > _IDS_BYTES - _KEPT_FREE - SEEN_BYTES and not _is_heard_anyway(event):
         _require_room(size, event)
     return False
 
@@ -128,12 +128,12 @@ def remember(customer: Customer, event: Event, wanted: bytes, context: Context) 
     memory, ids = customer.memory, customer.memory.get(today)
     if ids is None or customer.seen:
         if memory or customer.seen:
-            _turn_page(customer, today, _first_day(context))
+            _drop_old_buckets(customer, today, _first_day(context))
         ids = customer.memory.get(today, b"")
     elif len(memory) == 1 and len(ids) < _EASY:  # so it is for nearly everybody
         memory[today] = ids + wanted
         return
-    if event.type in _HEARD_ANYWAY and _size(customer) + SEEN_BYTES > _ROOM:
+    if event.type in _HEARD_ANYWAY and _size(customer) + SEEN_BYTES > _IDS_BYTES:
         return
     customer.memory[today] = ids + wanted
 
@@ -153,10 +153,10 @@ def _needs_no_memory(event: Event) -> bool:
 
 def _first_day(context: Context) -> int:
     """Return the earliest day whose ids are still known."""
-    return (context.now - context.live.definitions.recognition.remembered) // DAY_MS
+    return (context.now - context.live.definitions.deduplication_rules.remembered) // DAY_MS
 
 
-def _turn_page(customer: Customer, today: int, first: int) -> None:
+def _drop_old_buckets(customer: Customer, today: int, first: int) -> None:
     """Let the buckets go that are too old. Ids that release 0.1 has left, of which it knew no
     source and no time, count as of today."""
     kept = {key: ids for key, ids in customer.memory.items() if _day(key) >= first}
@@ -167,7 +167,7 @@ def _turn_page(customer: Customer, today: int, first: int) -> None:
 
 
 def _require_room(size: int, event: Event) -> None:
-    room = _ROOM if event.source.startswith(_OURS) else _ROOM - _KEPT_FREE
+    room = _IDS_BYTES if event.source.startswith(_OURS) else _IDS_BYTES - _KEPT_FREE
     if size + SEEN_BYTES > room:
         detail = f"{size // SEEN_BYTES} events of this customer are remembered, and no more fit"
         raise EventRefused("memory_full", detail)

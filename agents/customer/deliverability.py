@@ -16,10 +16,11 @@ from schemas.customer.mail import ACCEPTED_KEPT, BOUNCES_COUNTED, AcceptedMail, 
 from schemas.events import Event
 from schemas.outcomes import MailBounced
 from schemas.suppressions import SuppressionReason, SuppressionScope
+from schemas.time_units import DAY_MS
 
 SOFT_LIMIT = 5
 
-SETTLED_MS = 5 * 86_400_000
+DELIVERED_AFTER_MS = 5 * DAY_MS
 """Servers try for four to five days before they give up (RFC 5321, 4.5.4.1)."""
 
 
@@ -78,7 +79,7 @@ def _count(customer: Customer, command_id: str, context: Context) -> int:
     if contains(bounces.digests, mail):
         return bounces.soft
     bounces.accepted = [each for each in bounces.accepted if each.digest != mail]
-    if any(each.time <= context.now - SETTLED_MS for each in bounces.accepted):
+    if any(each.time <= context.now - DELIVERED_AFTER_MS for each in bounces.accepted):
         delivered(customer)
         bounces = customer.bounces
     bounces.soft += 1

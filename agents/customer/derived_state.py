@@ -22,7 +22,7 @@ from agents.rules import segments
 from agents.rules.fields import Part
 from agents.rules.segments import NO_SEGMENTS, CompiledSegment, Segmentation
 from agents.workflows import time_triggers
-from agents.workflows.time_triggers import TimeTrigger, Watches
+from agents.workflows.time_triggers import TimeTrigger, TimeTriggers
 from schemas.customer import Customer
 from schemas.stored import NEVER
 
@@ -32,11 +32,11 @@ _TAGS_CHANGED: frozenset[Part] = frozenset({"tags"})
 _POINTS_CHANGED: frozenset[Part] = frozenset({"points", "tier"})
 
 
-class Look(NamedTuple):
+class Affected(NamedTuple):
     """What may be another one when something has changed."""
 
     segments: tuple[CompiledSegment, ...]
-    watches: tuple[TimeTrigger, ...]
+    time_triggers: tuple[TimeTrigger, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,62 +46,65 @@ class DerivedState:
     version: str = ""
     """Other definitions, another version; empty when there is nothing to look at."""
     segmentation: Segmentation = NO_SEGMENTS
-    watches: Watches = field(default_factory=Watches)
-    _looks: dict[frozenset[Part], Look] = field(default_factory=dict, repr=False, compare=False)
+    time_triggers: TimeTriggers = field(default_factory=TimeTriggers)
+    _looks: dict[frozenset[Part], Affected] = field(default_factory=dict, repr=False, compare=False)
 
-    def reading(self, parts: frozenset[Part]) -> Look:
+    def reading(self, parts: frozenset[Part]) -> Affected:
         """Return what has to be looked at when these parts have changed."""
         found = self._looks.get(parts)
         if found is None:
-            found = Look(self.segmentation.reading(parts), self.watches.reading(parts))
+            found = Affected(self.segmentation.reading(parts), self.time_triggers.reading(parts))
             self._looks[parts] = found
         return found
 
 
 def changed(customer: Customer, parts: frozenset[Part], context: Context) -> None:
-    """Bring segments and watches up to date after these parts have changed."""
-    look(customer, context.live.standing.reading(parts), context)
+    """Bring segments and time triggers up to date after these parts have changed."""
+    look(customer, context.live.derived_state.reading(parts), context)
 
 
-def look(customer: Customer, what: Look, context: Context) -> None:
-    """Bring those segments and watches up to date that may be other ones by what has changed."""
-    if customer.reviewed != context.live.standing.version:
-        review(customer, context)
-    elif (what.segments or what.watches) and _is_somebody(customer):
+def look(customer: Customer, what: Affected, context: Context) -> None:
+    """Bring those segments and time triggers up to date that may be other ones by what has
+    changed."""
+    if customer.reviewed != context.live.derived_state.version:
+        reevaluate(customer, context)
+    elif (what.segments or what.time_triggers) and _is_somebody(customer):
         _look(customer, what, context.now, context)
 
 
-def review(customer: Customer, context: Context) -> None:
+def reevaluate(customer: Customer, context: Context) -> None:
     """Look at everything: other definitions are live than those by which the record is right."""
     if not _is_somebody(customer):
         return
-    standing = context.live.standing
-    segments.leave_unknown(customer, standing.segmentation, context)
+    derived_state = context.live.derived_state
+    segments.leave_unknown(customer, derived_state.segmentation, context)
     customer.watches.pop(SEGMENTS, None)
-    for key in [key for key in customer.watches if key not in standing.watches.all]:
+    for key in [key for key in customer.watches if key not in derived_state.time_triggers.all]:
         if time_triggers.is_ours(key):
             del customer.watches[key]
-    _await(customer, segments.follow(customer, standing.segmentation.all, context.now, context))
-    time_triggers.arm(customer, standing.watches.all.values(), context)
-    customer.reviewed = standing.version
+    _await(
+        customer, segments.follow(customer, derived_state.segmentation.all, context.now, context)
+    )
+    time_triggers.arm(customer, derived_state.time_triggers.all.values(), context)
+    customer.reviewed = derived_state.version
 
 
 def wake(customer: Customer, due: int, context: Context) -> None:
     """Do what is due at `due`: points and tags end, segments turn, dates and silences begin
     workflows."""
-    standing = context.live.standing
-    if customer.reviewed != standing.version:
-        review(customer, context)
-    if customer.watches.get(loyalty.WATCH, due + 1) <= due:
-        loyalty.review(customer, context)
-        _look(customer, standing.reading(_POINTS_CHANGED), due, context)
+    derived_state = context.live.derived_state
+    if customer.reviewed != derived_state.version:
+        reevaluate(customer, context)
+    if customer.watches.get(loyalty.OLDEST_MONTH_ENDS, due + 1) <= due:
+        loyalty.reevaluate(customer, context)
+        _look(customer, derived_state.reading(_POINTS_CHANGED), due, context)
     if customer.watches.get(tags.EXPIRY, due + 1) <= due:
         tags.expire(customer, context)
-        _look(customer, standing.reading(_TAGS_CHANGED), due, context)
+        _look(customer, derived_state.reading(_TAGS_CHANGED), due, context)
     if customer.watches.get(SEGMENTS, due + 1) <= due:
         del customer.watches[SEGMENTS]
-        _await(customer, segments.follow(customer, standing.segmentation.timed, due, context))
-    time_triggers.fire(customer, standing.watches.all, due, context)
+        _await(customer, segments.follow(customer, derived_state.segmentation.timed, due, context))
+    time_triggers.fire(customer, derived_state.time_triggers.all, due, context)
 
 
 def give_up(customer: Customer, due: int) -> dict[str, int]:
@@ -117,15 +120,15 @@ def _is_somebody(customer: Customer) -> bool:
     return not customer.became and not customer.key.startswith(POOL_PREFIX)
 
 
-def _look(customer: Customer, what: Look, time: int, context: Context) -> None:
+def _look(customer: Customer, what: Affected, time: int, context: Context) -> None:
     if what.segments:
         _await(customer, segments.follow(customer, what.segments, time, context))
-    if what.watches:
-        time_triggers.arm(customer, what.watches, context)
+    if what.time_triggers:
+        time_triggers.arm(customer, what.time_triggers, context)
 
 
-def _await(customer: Customer, turns: int) -> None:
+def _await(customer: Customer, next_change: int) -> None:
     """Look again then, or when that was planned before: too early costs one look."""
-    planned = customer.watches.get(SEGMENTS, turns)
-    if min(turns, planned) != NEVER:
-        customer.watches[SEGMENTS] = min(turns, planned)
+    planned = customer.watches.get(SEGMENTS, next_change)
+    if min(next_change, planned) != NEVER:
+        customer.watches[SEGMENTS] = min(next_change, planned)

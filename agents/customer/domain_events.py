@@ -70,5 +70,7 @@ def _as_it_is(event: Event, cart: int, context: Context) -> DomainEvent:
         list=said.get("list") or "",
         product_ids=(product_id,) if product_id else tuple(each.product_id for each in products),
         data=Properties(event.data),
-        shop=context.live.definitions.recognition.sources.shop(event.source) if order_id else "",
+        shop=context.live.definitions.deduplication_rules.sources.shop(event.source)
+        if order_id
+        else "",
     )

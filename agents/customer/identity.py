@@ -22,7 +22,7 @@ from agents.customer import (
     tags,
 )
 from agents.digests import derived_id
-from agents.effects import tell
+from agents.effects import event_effect
 from agents.rules import scores
 from agents.sending import arbitration, send_commands
 from agents.workflows import engine, merging
@@ -70,7 +70,7 @@ def forward(customer: Customer, event: Event, context: Context) -> None:
         time=context.when(event.time),  # its time must not change because it took a detour
         signature=b"",  # it is signed as what it is now
     )
-    context.effects.append(tell(moved))
+    context.effects.append(event_effect(moved))
 
 
 def identified(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
@@ -82,14 +82,14 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Domai
         if customer.became:
             _pass_on(customer, event, visitor_id, context)
             return []
-        profile.take_traits(customer, data, context)
+        profile.apply_traits(customer, data, context)
         if visitor_id is not None:
             link(customer, visitor_id, event, context, again=True)
         return []
     _see_that_it_fits(event, context)
     if not is_visitors(customer.key):
         if another in customer.visitors:  # the wrong way round, and known already
-            profile.take_traits(customer, data, context)
+            profile.apply_traits(customer, data, context)
             return []
         problem = f"{customer.key[:64]!r} is a customer already, and becomes nobody else"
         raise EventRefused("reserved", f"customer_id: {problem}")
@@ -121,7 +121,7 @@ def link(
     if is_visitors(customer.key) or (known and not again):
         return
     _know(customer, visitor_id)
-    _tell(
+    _send_event(
         of_visitor(visitor_id),
         "visitor.linked",
         VisitorLinked(customer_id=customer.key),
@@ -172,7 +172,7 @@ def forget_visitors(customer: Customer, event: Event, context: Context) -> None:
     own = [customer.key] if context.has_visitor else []
     for visitor_id in dict.fromkeys((*customer.visitors, *own)):
         forgotten = VisitorForgotten(customer_id=id_of(customer.key))
-        _tell(of_visitor(visitor_id), "visitor.forgotten", forgotten, event, context)
+        _send_event(of_visitor(visitor_id), "visitor.forgotten", forgotten, event, context)
 
 
 def is_forgotten_with(visitor: Customer, customer_id: str) -> bool:
@@ -242,12 +242,12 @@ def _hand_over(customer: Customer, customer_id: str, event: Event, context: Cont
     knowledge = Customer(**{name: getattr(customer, name) for name in _TOLD})
     state = handover_state.packed(knowledge)
     handover = VisitorMerged(anonymous_id=customer.key, state=state, format=stored.FORMAT)
-    _tell(customer_id, "visitor.merged", handover, event, context)
+    _send_event(customer_id, "visitor.merged", handover, event, context)
     engine.leave(customer, context)
     customer.become(Customer(**{name: getattr(customer, name) for name in _KEPT}))
 
 
-def _tell(
+def _send_event(
     receiver: str,
     type_: str,
     data: VisitorLinked | VisitorMerged | VisitorForgotten,
@@ -265,4 +265,4 @@ def _tell(
         backfill=cause.backfill,
         data=data,
     )
-    context.effects.append(tell(message))
+    context.effects.append(event_effect(message))

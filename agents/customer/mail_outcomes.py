@@ -51,13 +51,13 @@ def bounced(customer: Customer, event: Event, context: Context) -> list[DomainEv
     """Refused for good: it can't be taken back any more, and may be the address's end."""
     finished(customer, event, context)
     if event.source != MAILER:  # it has counted its own
-        _tell_mailer(event, "bounced", context)
+        _report_to_mailer(event, "bounced", context)
     return deliverability.bounced(customer, event, context)
 
 
 def complained(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """Somebody called it spam: no marketing from now on, and a mark against the sender."""
-    _tell_mailer(event, "complained", context)
+    _report_to_mailer(event, "complained", context)
     deliverability.complained(customer, event, context)
     return objected(customer, event, context)
 
@@ -79,7 +79,9 @@ def objected(customer: Customer, event: Event, context: Context) -> list[DomainE
     return withdraw(customer, said)
 
 
-def _tell_mailer(event: Event, verdict: Literal["bounced", "complained"], context: Context) -> None:
+def _report_to_mailer(
+    event: Event, verdict: Literal["bounced", "complained"], context: Context
+) -> None:
     """What came back counts for the reputation, which the mailer guards; not that of another one's
     mails."""
     data: MailOutcome = event.data

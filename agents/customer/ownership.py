@@ -17,7 +17,7 @@ from schemas.validation import Unreadable
 from schemas.wire import parse_record
 
 
-class Belonging:
+class RecordOwnership:
     """Knows what is somebody's, who may have several references."""
 
     def __init__(self, references: Iterable[str], taken: Collection[str] = ()) -> None:

@@ -16,13 +16,13 @@ _FIELDS = ("email", "name", "first_name", "last_name", "phone", "birthday", "loc
 
 def updated(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """Take over the traits that are given; what is absent stays."""
-    take_traits(customer, event.data, context)
+    apply_traits(customer, event.data, context)
     return []
 
 
-def take_traits(customer: Customer, traits: Traits, context: Context) -> None:
+def apply_traits(customer: Customer, traits: Traits, context: Context) -> None:
     """Take over the traits that are given, those too that are custom fields."""
-    custom_fields.take(customer, traits, context)
+    custom_fields.apply_traits(customer, traits, context)
     if traits.email and traits.email != customer.profile.email:
         deliverability.moved(customer, customer.profile.email)
     for name in _FIELDS:
@@ -35,8 +35,8 @@ def set_field(
     customer: Customer, name: str, value: bool | int | float | str | None, context: Context
 ) -> None:
     """Set a profile field, `profile.city`, or a custom one; None takes it away."""
-    room, _, field = name.partition(".")
-    if room == "profile":
+    group, _, field = name.partition(".")
+    if group == "profile":
         _set(customer, field, "" if value is None else str(value))
         return
     custom_fields.put(customer, field or name, value, context)

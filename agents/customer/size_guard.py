@@ -29,7 +29,7 @@ REASON = "record_full"
 _GROWTH = 4
 """Bytes that a record may grow by for each byte of an event: a property is kept in a few places."""
 _AT_LEAST = 1_024
-"""Bytes that it may grow by besides, for an event, a timer or a telling: runs begin, mails are
+"""Bytes that it may grow by besides, for an event, a timer or a broadcast: runs begin, mails are
 commanded."""
 
 LAST_RESORT = RECORD_BYTES + RECORD_BYTES // 2

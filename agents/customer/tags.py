@@ -5,7 +5,7 @@ from __future__ import annotations
 from agents.context import Context, DomainEvent
 from schemas.bounds import kept_bytes
 from schemas.customer import Customer
-from schemas.customer.person import TAG_BYTES, TAGS_KEPT, TAGS_ROOM, CustomerTag
+from schemas.customer.person import TAG_BYTES, TAGS_KEPT, TAGS_TOTAL_BYTES, CustomerTag
 from schemas.stored import NEVER
 
 EXPIRY = ":tags"
@@ -63,8 +63,8 @@ def adopt(customer: Customer, visitor: Customer) -> None:
 
 def _fit(customer: Customer) -> None:
     """Let the oldest give way as far as there is no room."""
-    if len(customer.tags) * (TAG_BYTES + _LARGEST) > TAGS_ROOM:
-        while kept_bytes(customer.tags) > TAGS_ROOM:
+    if len(customer.tags) * (TAG_BYTES + _LARGEST) > TAGS_TOTAL_BYTES:
+        while kept_bytes(customer.tags) > TAGS_TOTAL_BYTES:
             del customer.tags[_oldest(customer)]
 
 

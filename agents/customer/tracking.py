@@ -66,7 +66,7 @@ def counts(customer: Customer, event: Event) -> bool:
     )
 
 
-class Visit(NamedTuple):
+class HitRequest(NamedTuple):
     """A request for a pixel or a link, as far as it tells people from machines."""
 
     kind: HitKind
@@ -81,32 +81,32 @@ class Visit(NamedTuple):
     """How many links the mail has; 0 where the token is everybody's."""
 
 
-class Judgement(NamedTuple):
+class HitVerdict(NamedTuple):
     """Who it was, and what gave it away."""
 
     verdict: Verdict
     why: Why
 
 
-def judge(visit: Visit) -> Judgement:
+def judge(request: HitRequest) -> HitVerdict:
     """Say whether a person did it: what can't be a person first, then what may be one."""
-    why = _machine(visit) or _quick(visit)
+    why = _machine(request) or _quick(request)
     if why:
-        return Judgement("machine", why)
-    agent = visit.headers.get("user-agent", "")
+        return HitVerdict("machine", why)
+    agent = request.headers.get("user-agent", "")
     if _IMAGE_PROXIES.search(agent):
-        return Judgement("unknown", "image_proxy")
+        return HitVerdict("unknown", "image_proxy")
     if _MAIL_PROGRAMS.search(agent):
-        return Judgement("human", "mail_program")
-    if "accept-language" not in visit.headers:  # every browser says it, servers in racks don't
-        return Judgement("unknown", "bare_request")
-    return Judgement("human", "browser")
+        return HitVerdict("human", "mail_program")
+    if "accept-language" not in request.headers:  # every browser says it, servers in racks don't
+        return HitVerdict("unknown", "bare_request")
+    return HitVerdict("human", "browser")
 
 
-def _machine(visit: Visit) -> Why | None:
-    headers = visit.headers
+def _machine(request: HitRequest) -> Why | None:
+    headers = request.headers
     agent = headers.get("user-agent", "").strip()
-    if visit.method == "HEAD":
+    if request.method == "HEAD":
         return "head_request"
     purposes = (headers.get(name, "") for name in _PURPOSE_HEADERS)
     if any(_PREFETCH.search(purpose) for purpose in purposes) or _GMAIL_PREFETCH in agent:
@@ -121,10 +121,10 @@ def _machine(visit: Visit) -> Why | None:
     return "privacy_proxy" if agent == "Mozilla/5.0" else None
 
 
-def _quick(visit: Visit) -> Why | None:
-    if visit.age is not None and visit.age < TOO_FAST_MS:
+def _quick(request: HitRequest) -> Why | None:
+    if request.age is not None and request.age < TOO_FAST_MS:
         return "too_fast"
-    if visit.kind == "click" and visit.burst >= min(BURST_LINKS, max(visit.links, 2)):
+    if request.kind == "click" and request.burst >= min(BURST_LINKS, max(request.links, 2)):
         return "all_links"
     return None
 

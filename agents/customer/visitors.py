@@ -29,9 +29,7 @@ from schemas.customer import Customer, decode_customer
 from schemas.events import EVENT_TYPES, Event
 from schemas.failures import Failure
 from schemas.stored import NEVER, is_erased
-
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
+from schemas.time_units import DAY_MS, HOUR_MS
 
 HOURS_KEPT = 24
 """What happened longer ago counts as if it had happened then. Nobody's outage lasts for a day."""
@@ -49,12 +47,12 @@ class VisitorLimits(NamedTuple):
 NO_LIMITS = VisitorLimits()
 
 
-def day_of(time: int) -> int:
-    """Return the day, since the epoch, of an instant in ms."""
+def utc_day(time: int) -> int:
+    """Return the day, in UTC and since the epoch, of an instant in ms."""
     return time // DAY_MS
 
 
-def may_be_turned_away(event: Event) -> bool:
+def may_be_refused(event: Event) -> bool:
     """Whether it is plain from an event that its visitor stays one of whom nothing is known."""
     return (
         event.type in LOOKING and event.anonymous_id in (None, event.customer) and not event.named
@@ -106,7 +104,7 @@ class VisitorExpiry:
 
     def pass_to(self, now: int) -> None:
         """The log's time is `now`."""
-        self.today = day_of(now)
+        self.today = utc_day(now)
         if self._days is not None:
             self.since = self.today - self._days
 
@@ -131,7 +129,7 @@ def _may_be_forgotten(customer: Customer) -> bool:
 
 def _last_heard(customer: Customer) -> int:
     """Return the day of the last event; a release that didn't note it left its own time."""
-    return customer.heard or day_of(customer.last_seen)
+    return customer.heard or utc_day(customer.last_seen)
 
 
 class Arrivals:

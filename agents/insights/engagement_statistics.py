@@ -15,7 +15,7 @@ from schemas.decisions import Decision
 from schemas.tracking import Hit, HitKind, Verdict
 
 
-class Step(NamedTuple):
+class MailStep(NamedTuple):
     """The step of a workflow that sends a mail."""
 
     workflow: str
@@ -23,7 +23,7 @@ class Step(NamedTuple):
 
 
 @dataclass(slots=True)
-class Received:
+class StepEngagement:
     """What is known of one step's mails."""
 
     decided: int = 0
@@ -35,11 +35,11 @@ class Received:
     """How many of the hits were only counted, so that one person may stand behind several."""
 
 
-class Reception:
+class EngagementStatistics:
     """Sums up decisions and hits."""
 
     def __init__(self) -> None:
-        self._steps: defaultdict[Step, Received] = defaultdict(Received)
+        self._steps: defaultdict[MailStep, StepEngagement] = defaultdict(StepEngagement)
         self._known: set[tuple[str, HitKind, int, Verdict]] = set()
         self._decided: set[str] = set()
 
@@ -49,21 +49,21 @@ class Reception:
             return
         if decision.command_id:  # an erasure takes it away, and the mail counts all the same
             self._decided.add(decision.command_id)
-        self._steps[Step(decision.workflow, decision.step)].decided += 1
+        self._steps[MailStep(decision.workflow, decision.step)].decided += 1
 
     def noted(self, hit: Hit) -> None:
         """A mail was opened or a link followed."""
-        received = self._steps[Step(hit.workflow, hit.step)]
+        engagement = self._steps[MailStep(hit.workflow, hit.step)]
         if not hit.mail:
-            received.anonymous += 1
+            engagement.anonymous += 1
         elif (key := (hit.mail, hit.kind, hit.link, hit.verdict)) in self._known:
             return  # another worker, or an earlier life of this one, has seen it too
         else:
             self._known.add(key)
-        received.hits[hit.kind, hit.verdict] += 1
+        engagement.hits[hit.kind, hit.verdict] += 1
         if hit.kind == "click" and hit.verdict == "human":
-            received.links[hit.link] += 1
+            engagement.links[hit.link] += 1
 
-    def __iter__(self) -> Iterator[tuple[Step, Received]]:
+    def __iter__(self) -> Iterator[tuple[MailStep, StepEngagement]]:
         """Yield the steps, by workflow and name."""
         yield from sorted(self._steps.items(), key=lambda item: item[0])

@@ -19,10 +19,10 @@ from agents.insights.statistics import ANY_DIFFERENCE, ANY_RATE, Interval
 from schemas.decisions import Decision
 from schemas.definitions.steps import SplitStep
 from schemas.definitions.workflow import Workflow
+from schemas.time_units import DAY_MS
 
-DAY = 86_400_000
-TWO_WEEKS = 14 * DAY
-WINDOW = 7 * DAY
+TWO_WEEKS = 14 * DAY_MS
+WINDOW = 7 * DAY_MS
 """Within which success counts where the workflow has no goal."""
 CUSTOMERS = 100
 """Of each variant, at least: below that one good day decides."""
@@ -243,7 +243,7 @@ def _lift(variants: Iterable[VariantResult]) -> Lift | None:
 
 def _missing(design: Design, variants: list[VariantResult], lasted: int) -> Iterator[Missing]:
     if lasted < design.runs_for:
-        yield Missing("days", -(-(design.runs_for - lasted) // DAY))
+        yield Missing("days", -(-(design.runs_for - lasted) // DAY_MS))
     for variant in variants:
         if variant.counts[1] < CUSTOMERS:
             yield Missing("customers", CUSTOMERS - variant.counts[1], variant.name)

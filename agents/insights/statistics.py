@@ -72,8 +72,8 @@ def best(counts: Sequence[tuple[int, int]]) -> list[float]:
     densities = [[_density(x, *posterior) for x in grid] for posterior in posteriors]
     below = [_running(grid, density) for density in densities]
     won = []
-    for place, density in enumerate(densities):
-        others = [each for number, each in enumerate(below) if number != place]
+    for index, density in enumerate(densities):
+        others = [each for number, each in enumerate(below) if number != index]
         heights = list(density)
         for other in others:
             heights = [height * chance for height, chance in zip(heights, other, strict=True)]

@@ -18,6 +18,7 @@ import msgspec
 
 from agents.rules import local_time
 from schemas.stored import NEVER, body, pack
+from schemas.time_units import DAY_MS
 
 REPUTATION_KEY = b"\x00reputation"
 """Its key in store and changelog; no command id begins with a NUL."""
@@ -35,15 +36,14 @@ REMEMBERED = 2_000
 PORTION = 50
 """Mails counted together; the last 200 are then at most 250."""
 
-DAY_MS = 86_400_000
 OLD_MS = 7 * DAY_MS
 """What is older says nothing of today. It is also how a held sender that mails nobody recovers."""
 
 RECOVERED = 0.5
 """A share is good again at half of what is bad; in between nothing changes."""
 
-_TERM_BITS = 32
-"""Four billion changes in one term, and two billion terms."""
+_REVISION_BITS = 32
+"""Four billion changes in one fencing epoch, and two billion of those."""
 
 _REPORTS = 100
 """Ids of feedback remembered, so that what is told twice counts once."""
@@ -73,9 +73,9 @@ class SenderStatistics(msgspec.Struct, array_like=True):
     reports: list[str] = []
     revision: int = 0
 
-    def begin_term(self, term: int) -> None:
-        """From now on the owner of `term` counts, whatever one before it still writes."""
-        self.revision = max(self.revision, term << _TERM_BITS)
+    def begin_epoch(self, fencing_epoch: int) -> None:
+        """From now on the owner of `fencing_epoch` counts, whatever one before it still writes."""
+        self.revision = max(self.revision, fencing_epoch << _REVISION_BITS)
 
     def note(self, now: int, *, bounced: bool) -> None:
         """A mail was sent or has bounced."""
@@ -134,18 +134,18 @@ class Reputation:
         """`partitions` is how many there are in all: a worker has its share of the warm-up."""
         self._partitions = partitions
         self._warm_up = warm_up
-        self._standings: dict[int, SenderStatistics] = {}
+        self._statistics: dict[int, SenderStatistics] = {}
         self.held_since = 0
         """Since when marketing is held; 0: it is not."""
 
-    def join(self, partition: int, standing: SenderStatistics) -> None:
+    def join(self, partition: int, statistics: SenderStatistics) -> None:
         """A partition was opened."""
-        self._standings[partition] = standing
-        self.held_since = max(self.held_since, standing.held_since)
+        self._statistics[partition] = statistics
+        self.held_since = max(self.held_since, statistics.held_since)
 
     def leave(self, partition: int) -> None:
         """A partition was let go."""
-        self._standings.pop(partition, None)
+        self._statistics.pop(partition, None)
 
     def judge(self, now: int) -> bool:
         """Look at the shares again. Returns whether the verdict has changed."""
@@ -155,8 +155,8 @@ class Reputation:
             self.held_since = now
         elif before and bounces <= BOUNCES * RECOVERED and complaints <= COMPLAINTS * RECOVERED:
             self.held_since = 0
-        for standing in self._standings.values():
-            standing.held_since = self.held_since
+        for statistics in self._statistics.values():
+            statistics.held_since = self.held_since
         return self.held_since != before
 
     def shares(self, now: int) -> tuple[float, float]:
@@ -175,10 +175,10 @@ class Reputation:
 
     def reset(self, partition: int) -> None:
         """A person has resumed marketing: what was is forgiven."""
-        self._standings[partition].portions = []
+        self._statistics[partition].portions = []
         self.held_since = 0
-        for standing in self._standings.values():
-            standing.held_since = 0
+        for statistics in self._statistics.values():
+            statistics.held_since = 0
 
     def next_time(self, now: int) -> int | None:
         """Return when time alone may change the verdict."""
@@ -189,11 +189,11 @@ class Reputation:
         """Return when the next marketing mail may begin; None: now."""
         if self._warm_up is None:
             return None
-        today = local_time.day_of(now, self._warm_up.zone)
-        standings = self._standings.values()
-        first = min((each.first_day for each in standings if each.first_day), default=today)
-        share = ceil(self._warm_up.cap(today - first) * len(standings) / self._partitions)
-        if sum(each.begun_on(today) for each in standings) < share:
+        today = local_time.day_number(now, self._warm_up.zone)
+        statistics_of_all = self._statistics.values()
+        first = min((each.first_day for each in statistics_of_all if each.first_day), default=today)
+        share = ceil(self._warm_up.cap(today - first) * len(statistics_of_all) / self._partitions)
+        if sum(each.begun_on(today) for each in statistics_of_all) < share:
             return None
         return local_time.next_day(now, self._warm_up.zone)
 
@@ -201,15 +201,15 @@ class Reputation:
         """`count` marketing mails begin. Returns whether that has to be kept."""
         if self._warm_up is None:
             return False
-        self._standings[partition].begin(local_time.day_of(now, self._warm_up.zone), count)
+        self._statistics[partition].begin(local_time.day_number(now, self._warm_up.zone), count)
         return True
 
     def _recent(self, now: int) -> list[Portion]:
         """Return the portions of all partitions, newest first."""
         portions: Iterable[Portion] = (
             portion
-            for standing in self._standings.values()
-            for portion in reversed(standing.portions)
+            for statistics in self._statistics.values()
+            for portion in reversed(statistics.portions)
             if portion.since > now - OLD_MS
         )
         return sorted(portions, key=lambda portion: portion.since, reverse=True)
@@ -219,12 +219,12 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(SenderStatistics)
 
 
-def pack_standing(standing: SenderStatistics) -> bytes:
+def pack_statistics(statistics: SenderStatistics) -> bytes:
     """Return the kept form of the next revision."""
-    standing.revision += 1
-    return pack(standing.revision, NEVER, _ENCODER.encode(standing))
+    statistics.revision += 1
+    return pack(statistics.revision, NEVER, _ENCODER.encode(statistics))
 
 
-def unpack_standing(stored: bytes) -> SenderStatistics:
-    """Read what `pack_standing` wrote."""
+def unpack_statistics(stored: bytes) -> SenderStatistics:
+    """Read what `pack_statistics` wrote."""
     return _DECODER.decode(body(stored))

@@ -44,8 +44,8 @@ class BatchChanges:
     counts: BatchCounts
 
 
-class Place(NamedTuple):
-    """Where an actor failed; see `schemas/set_aside.py`."""
+class FailureSite(NamedTuple):
+    """Where in the log an actor failed; see `schemas/set_aside.py`."""
 
     offset: int
     what: What
@@ -54,13 +54,13 @@ class Place(NamedTuple):
 
 class Poisoned(Exception):
     """An actor failed: a defect of ours, which must neither stop the partition nor be passed over
-    in silence. The second time at a place, the place is set aside: the actors are built again with
+    in silence. The second time at a site, it is set aside: the actors are built again with
     it in their progress, where they pass over it and say so in a dead letter."""
 
-    def __init__(self, place: Place, error: BaseException) -> None:
-        super().__init__(f"offset {place.offset}: {type(error).__name__}: {error}"[:300])
-        self.place = place
-        self.aside = SetAside(*place, error=_location(error))
+    def __init__(self, site: FailureSite, error: BaseException) -> None:
+        super().__init__(f"offset {site.offset}: {type(error).__name__}: {error}"[:300])
+        self.site = site
+        self.set_aside = SetAside(*site, error=_location(error))
 
 
 class Unwritable(Exception):

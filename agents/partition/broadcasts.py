@@ -1,9 +1,9 @@
 """What customers are still to be told of, in the order in which it came.
 
-Each telling goes through the customers whom it may concern in the order of their keys. Who takes
+Each broadcast goes through the customers whom it may concern in the order of their keys. Who takes
 part in a record before it has come to them, by an event or by a timer, is told right before that.
 So everybody is told once, in order, of all that came before what happens to them next: whoever has
-applied a record behind a telling's has been told.
+applied a record behind a broadcast's has been told.
 
 Only so many wait. One more is refused, which is seen, and can be had told later by its dead letter
 (`schemas/retry.py`); the record itself counts. Which ones wait at a record depends on the log
@@ -19,16 +19,16 @@ from itertools import chain
 from agents.commerce.catalogue import mentioned
 from schemas.customer.named import RUN_PREFIX
 from schemas.pending_work import (
-    TELLING_PREFIX,
+    BROADCAST_PREFIX,
     Broadcast,
     CatalogueChange,
-    pack_telling,
-    telling_key,
-    unpack_telling,
+    broadcast_key,
+    pack_broadcast,
+    unpack_broadcast,
 )
 from schemas.stored import Progress
 
-TELLINGS = 300
+MOST_BROADCASTS = 300
 """That wait at most: a feed of 30,000 products whose prices have all changed."""
 
 TOO_MANY_CHANGES = "too_many_changes"
@@ -38,25 +38,25 @@ Find = Callable[[Iterable[str]], Sequence[bytes]]
 
 
 class PendingBroadcast:
-    """One telling, and how far it has come."""
+    """One broadcast, and how far it has come."""
 
-    def __init__(self, telling: Broadcast, told: bytes = b"", *, kept: bool = False) -> None:
-        """`told`: the last customer who has been told, empty if nobody has; `kept`: whether it is
-        in the store."""
-        self.telling = telling
-        self.offset = telling.offset
-        self.told = told
+    def __init__(self, broadcast: Broadcast, reached: bytes = b"", *, kept: bool = False) -> None:
+        """`reached`: the last customer who has been told, empty if nobody has; `kept`: whether it
+        is in the store."""
+        self.broadcast = broadcast
+        self.offset = broadcast.offset
+        self.reached = reached
         self.is_left_over = kept
         """Whether it is to be kept: its own record wasn't enough for it."""
         self._changes: dict[str, list[CatalogueChange]] = {}
-        for change in telling.changes:
+        for change in broadcast.changes:
             self._changes.setdefault(mentioned(change), []).append(change)
-        self._runs = {RUN_PREFIX + workflow for workflow in telling.workflows}
+        self._runs = {RUN_PREFIX + workflow for workflow in broadcast.workflows}
         self._rest: list[bytes] | None = None
 
-    def is_told(self, key: bytes, applied: int) -> bool:
-        """Whether the customer, who has `applied` records up to that one, needs no telling."""
-        return applied > self.telling.offset or key <= self.told
+    def is_past(self, key: bytes, applied: int) -> bool:
+        """Whether the customer, who has `applied` records up to that one, needs no broadcast."""
+        return applied > self.broadcast.offset or key <= self.reached
 
     @property
     def names(self) -> Iterable[str]:
@@ -72,7 +72,7 @@ class PendingBroadcast:
         met = {name for name in names if name in self._changes}
         if len(met) == 1:
             return self._changes[met.pop()]
-        return [change for change in self.telling.changes if mentioned(change) in met]
+        return [change for change in self.broadcast.changes if mentioned(change) in met]
 
     def moves_runs(self, names: set[str]) -> bool:
         """Whether this customer is in one of the workflows."""
@@ -83,7 +83,7 @@ class PendingBroadcast:
         with the same. `find` returns who has one of some names in the record, by key."""
         if self._rest is None:
             found = find(self.names)
-            self._rest = [key for key in reversed(found) if key > self.told]
+            self._rest = [key for key in reversed(found) if key > self.reached]
         while self._rest:
             yield self._rest[-1]
             self._rest.pop()
@@ -98,7 +98,7 @@ class Broadcasts:
         load: Callable[[bytes], bytes | None],
         kept: Iterable[bytes] = (),
     ) -> None:
-        """`load` returns what is kept under a key, `kept` are the keys of all tellings."""
+        """`load` returns what is kept under a key, `kept` are the keys of all broadcasts."""
         self._load = load
         self._waiting: list[PendingBroadcast] = []
         self._by_name: dict[str, list[PendingBroadcast]] = {}
@@ -108,13 +108,13 @@ class Broadcasts:
         """Offsets of those that have come since the last `take`."""
         self._done: list[int] = []
         """Offsets of those that are done and still kept."""
-        for offset, told in progress.tellings:
-            telling = self._kept(offset)
+        for offset, reached in progress.broadcasts:
+            broadcast = self._kept(offset)
             # None: a batch that was written in part has ended with it, and all are ahead.
-            self._put(PendingBroadcast(telling or Broadcast(offset, 0), told, kept=True))
+            self._put(PendingBroadcast(broadcast or Broadcast(offset, 0), reached, kept=True))
         # A late writer may have left some that were done without ever being kept by the owner.
-        waiting = {offset for offset, _ in progress.tellings}
-        offsets = sorted(int(key.removeprefix(TELLING_PREFIX)) for key in kept)
+        waiting = {offset for offset, _ in progress.broadcasts}
+        offsets = sorted(int(key.removeprefix(BROADCAST_PREFIX)) for key in kept)
         self._done += [
             each for each in offsets if each < progress.next_offset and each not in waiting
         ]
@@ -142,34 +142,34 @@ class Broadcasts:
                     break
         return found
 
-    def are_told(self, applied: int) -> bool:
-        """Whether who has `applied` records up to that one needs no telling at all."""
+    def are_past(self, applied: int) -> bool:
+        """Whether who has `applied` records up to that one needs none of them."""
         return not self._waiting or applied > self._waiting[-1].offset
 
     @property
     def are_too_many(self) -> bool:
         """Whether there is no room for another one."""
-        return len(self._waiting) >= TELLINGS
+        return len(self._waiting) >= MOST_BROADCASTS
 
-    def recall(self, telling: Broadcast) -> Broadcast:
-        """Return what was kept of a telling when its record was received before a crash, if it was:
-        the products may be known already, and changes are none then."""
-        return self._kept(telling.offset) or telling
+    def recall(self, broadcast: Broadcast) -> Broadcast:
+        """Return what was kept of a broadcast when its record was received before a crash, if it
+        was: the products may be known already, and changes are none then."""
+        return self._kept(broadcast.offset) or broadcast
 
-    def add(self, telling: Broadcast) -> None:
+    def add(self, broadcast: Broadcast) -> None:
         """Let one more wait."""
-        self._new.add(telling.offset)
-        self._put(PendingBroadcast(telling, kept=self._kept(telling.offset) is not None))
+        self._new.add(broadcast.offset)
+        self._put(PendingBroadcast(broadcast, kept=self._kept(broadcast.offset) is not None))
 
-    def pass_over(self, telling: Broadcast) -> None:
+    def pass_over(self, broadcast: Broadcast) -> None:
         """There is no room: keep it until its batch is written, so that after a crash the same is
         passed over."""
-        self._new.add(telling.offset)
-        self._begun.append(telling)
-        self._done.append(telling.offset)
+        self._new.add(broadcast.offset)
+        self._begun.append(broadcast)
+        self._done.append(broadcast.offset)
 
     def _kept(self, offset: int) -> Broadcast | None:
-        return unpack_telling(self._load(telling_key(offset)))
+        return unpack_broadcast(self._load(broadcast_key(offset)))
 
     def _put(self, waiting: PendingBroadcast) -> None:
         self._waiting.append(waiting)
@@ -193,18 +193,18 @@ class Broadcasts:
             if each.is_left_over:
                 break
             each.is_left_over = True
-            self._begun.append(each.telling)
+            self._begun.append(each.broadcast)
 
     def take(self) -> tuple[list[tuple[bytes, bytes]], list[tuple[bytes, None]]]:
         """Return what a batch has to write in front of all customers, and behind them."""
-        begun = {telling_key(each.offset): pack_telling(each) for each in self._begun}
+        begun = {broadcast_key(each.offset): pack_broadcast(each) for each in self._begun}
         # What has begun with this batch goes with a later one: until its progress is written, all
         # of it may be received once more, and then as many have to wait at each record.
         done = [offset for offset in self._done if offset not in self._new]
         self._done = [offset for offset in self._done if offset in self._new]
         self._begun, self._new = [], set()
-        return list(begun.items()), [(telling_key(offset), None) for offset in done]
+        return list(begun.items()), [(broadcast_key(offset), None) for offset in done]
 
     def progress(self) -> list[tuple[int, bytes]]:
         """Return how far each has come, as `Progress` has it."""
-        return [(each.offset, each.told) for each in self._waiting]
+        return [(each.offset, each.reached) for each in self._waiting]

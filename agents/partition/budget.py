@@ -18,26 +18,26 @@ VISITS = 100
 """Customers visited at one record. A visit takes 0.1 to 0.4 ms, whether a held mail is decided or a
 sale told, so that a record with all of them takes 20 to 40 ms."""
 
-Place = tuple[int, bytes]
+Position = tuple[int, bytes]
 
 
 class Budget:
     """How far the work of one record may go, and how far it has gone."""
 
-    __slots__ = ("_cut", "_fired", "_left", "_told", "ended", "left_timers")
+    __slots__ = ("_cut", "_fired", "_left", "_reached", "ended", "left_timers")
 
     def __init__(self, visits: int, cut: Cut | None = None) -> None:
         """`cut`: how far it went before; then it is not counted."""
         self._left = visits
         self._cut = cut
-        self._fired: Place = NOBODY
-        self._told: Place = NOBODY
+        self._fired: Position = NOBODY
+        self._reached: Position = NOBODY
         self.left_timers = cut is not None and cut.fired != ALL
         """Whether timers that are due are left to the next record."""
         self.ended = False
         """Whether anything at all is."""
 
-    def may_fire(self, timer: Place) -> bool:
+    def may_fire(self, timer: Position) -> bool:
         """Whether this timer fires at this record; asked in the order in which they are due.
 
         What a customer's timer makes due still earlier fires too, so that one place says it all.
@@ -53,34 +53,35 @@ class Budget:
         self.left_timers = self.ended = True
         return False
 
-    def may_tell(self, place: Place) -> bool:
-        """Whether this customer is told at this record; asked in the order of tellings and keys."""
+    def may_visit(self, position: Position) -> bool:
+        """Whether this customer is told at this record; asked in the order of broadcasts and
+        keys."""
         if self._cut is not None:
-            return place <= self._cut.told
+            return position <= self._cut.reached
         return self._left > 0 or self._end()
 
-    def tells(self, place: Place) -> None:
+    def visit(self, position: Position) -> None:
         """The customer is visited."""
         self._left -= 1
-        self._told = place
+        self._reached = position
 
     def spend(self, visits: int) -> None:
         """What was visited has taken so many visits more."""
         self._left -= visits
 
-    def told_before(self, telling: int) -> bytes:
-        """Return the customer up to whom a telling had come, where that was written down."""
-        if self._cut is None or self._cut.told[0] != telling:
+    def reached_before(self, broadcast: int) -> bytes:
+        """Return the customer up to whom a broadcast had come, where that was written down."""
+        if self._cut is None or self._cut.reached[0] != broadcast:
             return b""
-        return self._cut.told[1]
+        return self._cut.reached[1]
 
-    def has_left(self, telling: int) -> bool:
-        """Whether a telling was left over by this record, where that was written down."""
-        return self._cut is not None and telling >= self._cut.left
+    def has_left(self, broadcast: int) -> bool:
+        """Whether a broadcast was left over by this record, where that was written down."""
+        return self._cut is not None and broadcast >= self._cut.left
 
     def cut(self, offset: int, left: int) -> Cut:
-        """Return how far it went; `left`: offset of the first telling that it has left over."""
-        return Cut(offset, self._fired if self.left_timers else ALL, self._told, left)
+        """Return how far it went; `left`: offset of the first broadcast that it has left over."""
+        return Cut(offset, self._fired if self.left_timers else ALL, self._reached, left)
 
     def _end(self) -> bool:
         self.ended = True
@@ -91,7 +92,7 @@ NO_BUDGET = Budget(0)
 """Of a record at which nothing waits."""
 
 
-class Laying:
+class WorkLayout:
     """How the work of a partition is laid over its records."""
 
     def __init__(self, kept: Layout, start: int, visits: int = VISITS) -> None:
@@ -109,7 +110,7 @@ class Laying:
 
     def note(self, offset: int, budget: Budget, left: int) -> None:
         """The work of a record has been done as far as its budget goes; `left`: offset of the first
-        telling that waits on."""
+        broadcast that waits on."""
         if budget.ended:
             self._cuts[offset] = budget.cut(offset, left)
             self._is_new = True

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from agents.customer.visitors import VisitorExpiry
 from agents.partition.cache import CacheMemory
-from agents.partition.reference_index import Mentions
+from agents.partition.reference_index import ReferenceIndex
 from schemas.customer import Customer, decode_customer, encode_customer, encode_erased
 from schemas.customer.named import named, named_in
 from schemas.stored import FutureFormat, head, is_erased
@@ -42,7 +42,7 @@ class Customers:
         decoded; `forgetting` tells whose record counts as if it weren't there."""
         self._forgetting = forgetting
         self._load = load
-        self._mentions = Mentions(scan)
+        self._references = ReferenceIndex(scan)
         self._read = 0
         self._cache = memory.open(self._let_go)
         self.decoded: Mapping[bytes, Customer] = self._cache.customers
@@ -120,8 +120,8 @@ class Customers:
     def take(self, changed: Iterable[tuple[bytes, bytes]]) -> None:
         """What `changed` has returned goes to the store."""
         self._cache.measured(changed)
-        self._mentions.note(self._unread())
-        self._mentions.catch_up(self._names_of)
+        self._references.note(self._unread())
+        self._references.catch_up(self._names_of)
         self._changed = {}
         self._cache.shrink()
 
@@ -130,19 +130,19 @@ class Customers:
     @property
     def can_find(self) -> bool:
         """Whether `find` may be called."""
-        return self._mentions.is_made
+        return self._references.is_made
 
     def look_through(self, offset: int) -> Iterator[None]:
         """Let `find` know of everybody's changes before the record at `offset`; pauses now and
         then."""
-        unread = self._unread() if self._mentions.is_right else self._changed
-        yield from self._mentions.refresh(self._names_of, unread)
+        unread = self._unread() if self._references.is_right else self._changed
+        yield from self._references.refresh(self._names_of, unread)
         self._read = offset
 
     def find(self, names: Iterable[str]) -> Sequence[bytes]:
         """Return the customers in whose records one of these names stands, by key; some more may
         be among them."""
-        return self._mentions.of(names)
+        return self._references.of(names)
 
     def _unread(self) -> Iterator[bytes]:
         for key, customer in self._changed.items():

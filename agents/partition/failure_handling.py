@@ -25,13 +25,13 @@ from agents.context import Context, EventRefused
 from agents.customer import actor, identity, size_guard, speaker
 from agents.customer.visitors import VisitorExpiry
 from agents.effects import Effect, refused, reported
-from agents.partition.batch import BatchCounts, Place, Poisoned
+from agents.partition.batch import BatchCounts, FailureSite, Poisoned
 from agents.partition.budget import NO_BUDGET, Budget
 from agents.partition.customers import Customers, UnreadableCustomer, stored_form
-from agents.partition.failure_site import RECORD, Doing, Trace
-from agents.partition.held_back import ERASURES, VISITORS, HeldBack
+from agents.partition.failure_site import RECORD, WorkItem, WorkTrace
+from agents.partition.held_back import ERASURES, VISITORS, HeldBackCustomers
 from agents.partition.namespaces import Namespaces, addressed_to
-from agents.partition.set_aside import Aside
+from agents.partition.set_aside import SetAsideSites
 from agents.partition.timers import Timers
 from agents.workflows.definitions import Definitions, Live
 from schemas.controls import control_record
@@ -51,18 +51,18 @@ HELD_BACK = "held_back"
 """Reasons of dead letters: a defect of ours, and no room for what waits because of one."""
 
 
-class Mending:
+class FailureHandling:
     """The part of `PartitionActors` that deals with what was set aside."""
 
     _partition: int
     _now: int
     _offset: int
-    _aside: Aside
-    _held: HeldBack
+    _set_aside: SetAsideSites
+    _held_back: HeldBackCustomers
     _namespaces: Namespaces
     _forgetting: VisitorExpiry
-    _doing: Doing
-    _trace: Trace | None
+    _item: WorkItem
+    _trace: WorkTrace | None
     _definitions: Definitions
     _versions: dict[str, str]
     _followed: set[str]
@@ -79,18 +79,18 @@ class Mending:
     # What fails before a record is read.
 
     def _read_catalogue(
-        self, kept: Iterable[tuple[bytes, bytes]], aside: Sequence[SetAside]
+        self, kept: Iterable[tuple[bytes, bytes]], set_aside: Sequence[SetAside]
     ) -> Catalogue:
-        begun = [each for each in aside if each.offset <= self._offset]
+        begun = [each for each in set_aside if each.offset <= self._offset]
         without = {each.name for each in begun if each.what == "product"}
         try:
             return Catalogue(kept, without)
         except UnreadableProduct as error:
-            place = Place(self._offset, "product", error.product_id)
-            raise Poisoned(place, error.__cause__ or error) from error
+            site = FailureSite(self._offset, "product", error.product_id)
+            raise Poisoned(site, error.__cause__ or error) from error
 
-    def _read_live(self, aside: Sequence[SetAside]) -> Live:
-        for each in aside:
+    def _read_live(self, set_aside: Sequence[SetAside]) -> Live:
+        for each in set_aside:
             if each.what == "definition" and each.offset <= self._offset:
                 self._leave_out(each.name)
         try:
@@ -99,57 +99,59 @@ class Mending:
             culprit = self._definitions.culprit(self._versions)
             if culprit is None:
                 raise
-            raise Poisoned(Place(self._offset, "definition", "@".join(culprit)), error) from error
+            raise Poisoned(
+                FailureSite(self._offset, "definition", "@".join(culprit)), error
+            ) from error
 
     # Whose fault it was.
 
-    def _do(self, doing: Doing) -> None:
-        self._doing = doing
+    def _begin_item(self, item: WorkItem) -> None:
+        self._item = item
         if self._trace is not None:
-            self._trace.step(doing, len(self._effects))
+            self._trace.step(item, len(self._effects))
 
-    def _place(self, offset: int, doing: Doing) -> Place:
-        place = Place(offset, *doing)
-        if doing.what in ("timer", "told") and self._aside.error(place) is not None:
-            return Place(offset, "customer", doing.name)  # it can't even be given up
-        return place
+    def _site(self, offset: int, item: WorkItem) -> FailureSite:
+        site = FailureSite(offset, *item)
+        if item.what in ("timer", "told") and self._set_aside.error(site) is not None:
+            return FailureSite(offset, "customer", item.name)  # it can't even be given up
+        return site
 
-    def _prove(self) -> None:
+    def _verify_writable(self) -> None:
         """See to it that what the record has led to can be written, if that is asked for."""
         if self._trace is None:
             return
-        for key, doing in self._trace.touched.items():
-            self._doing = doing
+        for key, item in self._trace.touched.items():
+            self._item = item
             stored_form(self._customers.get(key))
         for number in range(self._trace.start, len(self._effects)):
-            self._doing = self._trace.of_effect(number)
+            self._item = self._trace.of_effect(number)
             _ = self._effects[number].record
 
-    def place_of_effect(self, number: int) -> Place:
-        """Return where an effect comes from, by its number; the last record was proved."""
+    def site_of_effect(self, number: int) -> FailureSite:
+        """Return where an effect comes from, by its number; the last record was verified."""
         assert self._trace is not None
-        return self._place(self._offset - 1, self._trace.of_effect(number))
+        return self._site(self._offset - 1, self._trace.of_effect(number))
 
-    def place_of_state(self, key: bytes) -> Place:
-        """Return what has led to the state of a customer; the last record was proved."""
+    def site_of_state(self, key: bytes) -> FailureSite:
+        """Return what has led to the state of a customer; the last record was verified."""
         assert self._trace is not None
-        return self._place(self._offset - 1, self._trace.touched.get(key, RECORD))
+        return self._site(self._offset - 1, self._trace.touched.get(key, RECORD))
 
     # Passing over.
 
     def _pass_over(self, record: Record, context: Context) -> None:
         """Do without what is set aside from this record on."""
-        for place in self._aside.beginning(record.offset):
-            if place.what == "customer":
-                self._held.hold(place.name.encode(), place)
-                retry, text = Retry(customer=place.name), "a customer is held back"
-            elif place.what == "definition":
-                self._leave_out(place.name)
+        for site in self._set_aside.beginning(record.offset):
+            if site.what == "customer":
+                self._held_back.hold_back(site.name.encode(), site)
+                retry, text = Retry(customer=site.name), "a customer is held back"
+            elif site.what == "definition":
+                self._leave_out(site.name)
                 self._live = context.live = self._definitions.live(self._versions)
-                retry, text = Retry(definition=place.name), f"{place.name} is not live any more"
+                retry, text = Retry(definition=site.name), f"{site.name} is not live any more"
             else:
-                retry, text = self._forget_product(place.name), "a product is not known any more"
-            self._report(record.offset, text, place.error, retry)
+                retry, text = self._forget_product(site.name), "a product is not known any more"
+            self._report(record.offset, text, site.error, retry)
 
     def _leave_out(self, name: str) -> None:
         id_, _, version = name.rpartition("@")
@@ -164,7 +166,7 @@ class Mending:
     def _report(
         self, offset: int, text: str, error: str, retry: Retry, reason: str = INTERNAL_ERROR
     ) -> None:
-        """Write the dead letter of a place that isn't a record of its own."""
+        """Write the dead letter of a site that isn't a record of its own."""
         key = retry.customer.encode() or None
         value = encode_retry(replace(retry, partition=self._partition))
         control = control_record(RETRY, value)._replace(key=key)
@@ -185,9 +187,9 @@ class Mending:
     # Customers who are held back.
 
     def _let_wait(self, event: Event, key: bytes, record: Record) -> None:
-        if self._held.includes(key, record.offset):
+        if self._held_back.includes(key, record.offset):
             self._counts.events[event.type, "repeated"] += 1
-        elif self._held.wait(key, record, _share(event, key)):
+        elif self._held_back.wait(key, record, _share(event, key)):
             self._counts.events[event.type, "waiting"] += 1
         else:
             text = "the customer is held back, and no more events can wait"
@@ -198,7 +200,7 @@ class Mending:
         one of a visitor who may be somebody else than whoever is held back under the bare id."""
         if event.type not in actor.ERASES or event.customer.encode() != key:
             return False
-        self._held.release(key, CUSTOMER_EVENTS, self._partition)
+        self._held_back.release(key, CUSTOMER_EVENTS, self._partition)
         self._customers.begin_anew(key)
         return True
 
@@ -208,11 +210,14 @@ class Mending:
         Each event goes where it would have gone: under a customer's id a visitor's may wait. The
         record under that id is written behind the visitor's: where it is, so is the other.
         """
-        if self._aside.error(Place(record.offset, "customer", retry.customer)) is not None:
+        if (
+            self._set_aside.error(FailureSite(record.offset, "customer", retry.customer))
+            is not None
+        ):
             return  # it can't: the customer stays held back
-        self._do(Doing("customer", retry.customer))
+        self._begin_item(WorkItem("customer", retry.customer))
         customer = self._fresh_or_kept(key, retry, record.offset)
-        waiting, damaged = self._held.release(key, CUSTOMER_EVENTS, self._partition)
+        waiting, damaged = self._held_back.release(key, CUSTOMER_EVENTS, self._partition)
         if record.offset <= customer.applied:  # before a crash all this was done
             self._timers.schedule(key, customer.due())
             return
@@ -225,13 +230,13 @@ class Mending:
         events = [(each, event) for each in waiting if (event := self._read_late(each, record))]
         erasures = _erasures(events)
         for each, event in events:
-            self._do(Doing("waiting", str(each.offset)))
+            self._begin_item(WorkItem("waiting", str(each.offset)))
             erased = {name for name, offset in erasures.items() if offset > each.offset}
             try:
                 self._apply_late(key, applied, each, event, erased, record.offset, context)
             except (Unreadable, EventRefused) as refusal:
                 self._refuse(each, refusal.reason, refusal.detail)
-        self._do(Doing("customer", retry.customer))
+        self._begin_item(WorkItem("customer", retry.customer))
         customer = self._customers.get(key)
         self._customers.note_left(key, customer)
         self._timers.schedule(key, customer.due())
@@ -249,8 +254,8 @@ class Mending:
 
     def _read_late(self, each: Record, record: Record) -> Event | None:
         """Return an event that has waited until `record`; None when it is refused."""
-        self._do(Doing("waiting", str(each.offset)))
-        error = self._aside.error(Place(record.offset, "waiting", str(each.offset)))
+        self._begin_item(WorkItem("waiting", str(each.offset)))
+        error = self._set_aside.error(FailureSite(record.offset, "waiting", str(each.offset)))
         if error is not None:
             self._refuse(each, INTERNAL_ERROR, error)
             return None
@@ -263,7 +268,7 @@ class Mending:
 
     def _apply_late(
         self,
-        held: bytes,
+        held_key: bytes,
         applied: int,
         each: Record,
         event: Event,
@@ -271,12 +276,12 @@ class Mending:
         offset: int,
         context: Context,
     ) -> None:
-        """Apply an event at `offset` that has waited at the record `held`, of which `applied` was
-        the last one. Raises EventRefused, having changed nothing."""
-        event, key = self._address_late(held, each, event, offset, context)
-        if key == held and each.offset <= applied:
+        """Apply an event at `offset` that has waited at the record `held_key`, of which `applied`
+        was the last one. Raises EventRefused, having changed nothing."""
+        event, key = self._address_late(held_key, each, event, offset, context)
+        if key == held_key and each.offset <= applied:
             return  # ahead of the log already when a crash came and the next could not read
-        if key in self._held.customers:
+        if key in self._held_back.customers:
             raise EventRefused(HELD_BACK, "it is for another who is held back")
         customer = self._customers.get(key)
         if key not in self._visited and offset <= customer.applied:  # before a crash it was done
@@ -289,8 +294,8 @@ class Mending:
             actor.forget(customer, context)  # it was the one's who is erased
         effects = len(context.effects)
         new = size_guard.receive(customer, event, context)
-        told = context.effects[effects:]
-        context.effects[effects:] = [each for each in told if not _tells(each, erased)]
+        asked = context.effects[effects:]
+        context.effects[effects:] = [each for each in asked if not _tells(each, erased)]
         if customer.first_seen:
             customer.heard = self._forgetting.today
             customer.is_customer |= was_customers
@@ -298,18 +303,18 @@ class Mending:
         self._counts.events[event.type, "applied" if new else "repeated"] += 1
 
     def _address_late(
-        self, held: bytes, each: Record, event: Event, offset: int, context: Context
+        self, held_key: bytes, each: Record, event: Event, offset: int, context: Context
     ) -> tuple[Event, bytes]:
         """Return an event that has waited as the one that it is for its record, and its key."""
-        if is_visitors(held.decode()):
-            return addressed_to(held.decode(), event), held
+        if is_visitors(held_key.decode()):
+            return addressed_to(held_key.decode(), event), held_key
         whom = self._namespaces.address(event, event.customer.encode(), offset, each.offset)
         if whom is None:
-            return event, held
+            return event, held_key
         if whom.adopts:
-            self._adopt(held, offset, NO_BUDGET, context)
+            self._adopt(held_key, offset, NO_BUDGET, context)
         elif whom.begins:
-            self._begin(held, offset)
+            self._begin(held_key, offset)
         return whom.event, whom.key
 
     # Trying again.
@@ -347,7 +352,7 @@ class Mending:
         """Runs of these may go by the live version from now on.
 
         By what was live in this log and by nothing else that is published, so that the same
-        tellings wait wherever it is read.
+        broadcasts wait wherever it is read.
         """
         follows = self._definitions.follows
         self._followed.update(
@@ -357,7 +362,7 @@ class Mending:
     def _try_customer_again(self, retry: Retry, record: Record, context: Context) -> None:
         key = retry.customer.encode()
         bare = retry in (Retry(customer=retry.customer), Retry(retry.customer, afresh=True))
-        if key in self._held.customers:
+        if key in self._held_back.customers:
             if bare:
                 self._release(key, retry, record, context)
             else:
@@ -418,8 +423,8 @@ def _share(event: Event, key: bytes) -> float:
 
 def _erasures(events: Iterable[tuple[Record, Event]]) -> dict[str, int]:
     """Return the customers of whose erasure a visitor is told by these events, and where last."""
-    told = ((each, event) for each, event in events if event.type == "visitor.forgotten")
-    return {event.data.customer_id: each.offset for each, event in told}
+    asked = ((each, event) for each, event in events if event.type == "visitor.forgotten")
+    return {event.data.customer_id: each.offset for each, event in asked}
 
 
 def _tells(effect: Effect, customers: Container[str]) -> bool:

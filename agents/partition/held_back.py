@@ -28,7 +28,7 @@ back: the shop's have the rest for themselves."""
 ERASURES = 1.1
 """The same of erasures: who is forgotten must not come back with what waits."""
 
-ROOM = 8 * 1024 * 1024
+ALL_CUSTOMERS_BYTES = 8 * 1024 * 1024
 """Bytes that wait in a partition: thirty-odd customers at their limit, thousands with a day's."""
 
 
@@ -36,7 +36,7 @@ _Event = tuple[bytes, int, bytes | None, bytes | None, tuple[tuple[str, bytes], 
 """Whom it waits for, then what a Record holds behind its offset."""
 
 
-class Held(msgspec.Struct, array_like=True):
+class HeldBackCustomer(msgspec.Struct, array_like=True):
     """What is known of one customer who is held back."""
 
     since: int
@@ -50,7 +50,7 @@ class Held(msgspec.Struct, array_like=True):
     """Offset of the last record that this includes."""
 
 
-class HeldBack:
+class HeldBackCustomers:
     """Those of one partition."""
 
     def __init__(
@@ -72,10 +72,10 @@ class HeldBack:
         self._changed: dict[bytes, None] = {}
         self._events: dict[bytes, bytes | None] = {}
 
-    def hold(self, key: bytes, place: SetAside) -> None:
+    def hold_back(self, key: bytes, site: SetAside) -> None:
         """Hold a customer back from a record on; one who is held back already stays so."""
         if key not in self.customers:
-            self.customers[key] = Held(place.offset, place.error)
+            self.customers[key] = HeldBackCustomer(site.offset, site.error)
             self._changed[key] = None
 
     def includes(self, key: bytes, offset: int) -> bool:
@@ -88,18 +88,18 @@ class HeldBack:
         held = self.customers[key]
         content = _ENCODER.encode((key, *record[3:]))
         size = len(content)
-        room = len(held.offsets) < MOST_EVENTS * share
-        room = room and held.bytes + size <= MOST_BYTES * share
-        if room and self._bytes + size <= ROOM * share:
+        fits = len(held.offsets) < MOST_EVENTS * share
+        fits = fits and held.bytes + size <= MOST_BYTES * share
+        if fits and self._bytes + size <= ALL_CUSTOMERS_BYTES * share:
             self._events[_event_key(record.offset)] = pack(record.offset, NEVER, content)
             held.offsets.append(record.offset)
             held.bytes += size
             self._bytes += size
         else:
-            room = False
+            fits = False
         held.applied = record.offset
         self._changed[key] = None
-        return room
+        return fits
 
     def release(self, key: bytes, topic: str, partition: int) -> tuple[list[Record], list[int]]:
         """Hold a customer back no more; return the events that have waited, in order, and the
@@ -134,7 +134,7 @@ class HeldBack:
         return states
 
 
-def _read(stored: bytes) -> Held | None:
+def _read(stored: bytes) -> HeldBackCustomer | None:
     try:
         return _DECODER.decode(body(stored))
     except (msgspec.MsgspecError, UnicodeError):
@@ -143,9 +143,9 @@ def _read(stored: bytes) -> Held | None:
 
 def _from_events(
     customers: Collection[bytes], kept: Iterable[tuple[bytes, bytes]]
-) -> dict[bytes, Held]:
+) -> dict[bytes, HeldBackCustomer]:
     """Put lists together again. Whether an event behind the last one was refused is forgotten."""
-    found = {key: Held(0, "the list of what waits can't be read") for key in customers}
+    found = {key: HeldBackCustomer(0, "the list of what waits can't be read") for key in customers}
     waiting = sorted(each for each in kept if each[0].startswith(WAITING_PREFIX))
     for event_key, stored in waiting:
         event = _read_event(stored)
@@ -179,5 +179,5 @@ def _event_key(offset: int) -> bytes:
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(Held)
+_DECODER = msgspec.msgpack.Decoder(HeldBackCustomer)
 _EVENT = msgspec.msgpack.Decoder(_Event)

@@ -30,7 +30,7 @@ from schemas.events import Event
 from schemas.events.person import CustomerIdentified
 from schemas.reference import bare_key, is_visitors, of_visitor
 from schemas.reserved import IMPORTED, SOURCES
-from schemas.stored import Turn, TurnPlace
+from schemas.stored import NamespaceDecision, NamespaceEvent
 
 _VISITORS_OWN = frozenset({"visitor.linked", "visitor.forgotten"})
 """What is told to visitors only; release 0.1 addressed it by the bare id."""
@@ -39,7 +39,7 @@ _NAMING = _VISITORS_OWN | {"visitor.merged", "customer.identified"}
 """What may be for another record than the one whose id it is about."""
 
 
-class Addressed(NamedTuple):
+class AddressedEvent(NamedTuple):
     """An event and the record that it is for."""
 
     event: Event
@@ -58,36 +58,38 @@ class Namespaces:
     def __init__(
         self,
         peek: Callable[[bytes], Customer | None],
-        held: Container[bytes],
+        held_back: Container[bytes],
         visited: Container[bytes],
-        turns: Mapping[TurnPlace, Turn],
+        decisions: Mapping[NamespaceEvent, NamespaceDecision],
         next_offset: int,
     ) -> None:
-        """`peek` returns what is kept under a key, None for nothing; `held` are the keys of who is
-        held back, `visited` of those at whom the current record has come by already; `turns` is
-        what `take` has returned last, of which places from `next_offset` on count."""
+        """`peek` returns what is kept under a key, None for nothing; `held_back` are the keys of
+        who is held back, `visited` of those at whom the current record has come by already;
+        `decisions` is what `take` has returned last, of which those from `next_offset` on count."""
         self._peek = peek
-        self._held = held
+        self._held_back = held_back
         self._visited = visited
-        self._known = {at: turn for at, turn in turns.items() if at.offset >= next_offset}
-        self._turns: dict[TurnPlace, Turn] = {}
+        self._known = {
+            at: decision for at, decision in decisions.items() if at.offset >= next_offset
+        }
+        self._decisions: dict[NamespaceEvent, NamespaceDecision] = {}
 
     def address(
         self, event: Event, key: bytes, offset: int, waited: int | None = None
-    ) -> Addressed | None:
+    ) -> AddressedEvent | None:
         """Return for whom the event is that is applied at `offset`; None: as it is, for the record
         under its `key`, as nearly all are. `waited`: the event's own offset, where it has waited.
         Raises UnreadableCustomer."""
-        at = TurnPlace(offset, offset if waited is None else waited)
+        at = NamespaceEvent(offset, offset if waited is None else waited)
         if event.anonymous_id is None and event.type not in _NAMING and at not in self._known:
-            kept = None if key in self._held else self._peek(key)
+            kept = None if key in self._held_back else self._peek(key)
             if kept is not None and kept.first_seen and not kept.became:
                 return None
         is_theirs = speaker.of_itself(event) or is_visitors(event.customer)
         if is_theirs or event.type in _VISITORS_OWN:
             return self._to_visitor(event, at)
         if event.type == "customer.identified" and self._names_another(event, at):
-            self._turns[at] = Turn.TOOK
+            self._decisions[at] = NamespaceDecision.TOOK
             return self._to_visitor(event, at)
         if event.type == "visitor.merged" or (
             event.origin is not None and (event.forwarded or event.public)
@@ -98,59 +100,63 @@ class Namespaces:
         return self._to_either(event, at)
 
     def has_visitor(self, key: bytes, offset: int) -> bool:
-        """Whether at this place a visitor is kept whose id is this customer's."""
+        """Whether at this record a visitor is kept whose id is this customer's."""
         visitor = of_visitor(key.decode()).encode()
-        return visitor != key and self._is_there(visitor, TurnPlace(offset, offset))
+        return visitor != key and self._is_there(visitor, NamespaceEvent(offset, offset))
 
-    def take(self) -> dict[TurnPlace, Turn]:
-        """Return the places since the last call at which something went to a visitor's record or
+    def take(self) -> dict[NamespaceEvent, NamespaceDecision]:
+        """Return the records since the last call at which something went to a visitor's record or
         waits for it, and those that are known from further on; nothing when there was none."""
-        turns, self._turns = self._turns, {}
-        if not turns or not self._known:
-            return turns
-        latest = max(turns)
-        self._known = {at: turn for at, turn in self._known.items() if at > latest}
-        return turns | self._known
+        decisions, self._decisions = self._decisions, {}
+        if not decisions or not self._known:
+            return decisions
+        latest = max(decisions)
+        self._known = {at: decision for at, decision in self._known.items() if at > latest}
+        return decisions | self._known
 
-    def _to_visitor(self, event: Event, at: TurnPlace) -> Addressed:
+    def _to_visitor(self, event: Event, at: NamespaceEvent) -> AddressedEvent:
         reference = of_visitor(event.customer)
         event = addressed_to(reference, event)
         key = reference.encode()
         bare = bare_key(key)
         # What is held back may be the visitor's. It may be released within the same batch.
-        if self._known.get(at) is Turn.WAITED or (bare in self._held and not self._is_kept(key)):
-            self._turns[at] = Turn.WAITED
-            return Addressed(event, bare)
-        return Addressed(event, key, self._adopts(key, bare, at))
+        if self._known.get(at) is NamespaceDecision.WAITED or (
+            bare in self._held_back and not self._is_kept(key)
+        ):
+            self._decisions[at] = NamespaceDecision.WAITED
+            return AddressedEvent(event, bare)
+        return AddressedEvent(event, key, self._adopts(key, bare, at))
 
-    def _to_customer(self, event: Event, at: TurnPlace) -> Addressed:
+    def _to_customer(self, event: Event, at: NamespaceEvent) -> AddressedEvent:
         key = event.customer.encode()
-        raw = None if key in self._held else self._peek(key)
+        raw = None if key in self._held_back else self._peek(key)
         if raw is None or not _was_visitors(raw) or self._is_ahead(raw, key, at):
-            return Addressed(event, key)
+            return AddressedEvent(event, key)
         adopts = self._adopts(of_visitor(event.customer).encode(), key, at)
-        return Addressed(event, key, adopts, begins=not adopts)
+        return AddressedEvent(event, key, adopts, begins=not adopts)
 
-    def _to_either(self, event: Event, at: TurnPlace, *, exact: bool = False) -> Addressed:
+    def _to_either(
+        self, event: Event, at: NamespaceEvent, *, exact: bool = False
+    ) -> AddressedEvent:
         """`exact`: one of our actors tells the customer, who needn't be there yet."""
         key = event.customer.encode()
-        if key in self._held:
-            return Addressed(event, key)
+        if key in self._held_back:
+            return AddressedEvent(event, key)
         raw = self._peek(key)
-        is_turn = at in self._known
-        if not is_turn and raw is not None:
+        is_decided = at in self._known
+        if not is_decided and raw is not None:
             if _is_known(raw) and not _was_visitors(raw):
-                return Addressed(event, key)
+                return AddressedEvent(event, key)
             if self._is_ahead(raw, key, at):
-                return Addressed(event, key)
-        if not is_turn and not _is_known(raw):
+                return AddressedEvent(event, key)
+        if not is_decided and not _is_known(raw):
             theirs = of_visitor(event.customer).encode()
             if exact or event.anonymous_id is not None or not self._is_there(theirs, at):
-                return Addressed(event, key)
-        self._turns[at] = Turn.TOOK
+                return AddressedEvent(event, key)
+        self._decisions[at] = NamespaceDecision.TOOK
         return self._to_visitor(event, at)
 
-    def _names_another(self, event: Event, at: TurnPlace) -> bool:
+    def _names_another(self, event: Event, at: NamespaceEvent) -> bool:
         """Whether the sender says that whom it is about, and is no customer, is a visitor of some
         customer's."""
         data: CustomerIdentified = event.data
@@ -159,7 +165,7 @@ class Namespaces:
         if at in self._known:
             return True
         key = event.customer.encode()
-        if key in self._held:
+        if key in self._held_back:
             return False
         raw = self._peek(key)
         if raw is None:
@@ -167,11 +173,11 @@ class Namespaces:
         is_theirs = speaker.is_customers(raw) or data.customer_id in raw.visitors
         return not is_theirs and not self._is_ahead(raw, key, at)
 
-    def _adopts(self, key: bytes, bare: bytes, at: TurnPlace) -> bool:
-        """Whether the visitor's record takes the one under the bare id over at this place."""
-        if bare in self._held or key in self._held:
+    def _adopts(self, key: bytes, bare: bytes, at: NamespaceEvent) -> bool:
+        """Whether the visitor's record takes the one under the bare id over at this record."""
+        if bare in self._held_back or key in self._held_back:
             return False
-        if self._known.get(at, Turn.ADOPTED) is not Turn.ADOPTED:
+        if self._known.get(at, NamespaceDecision.ADOPTED) is not NamespaceDecision.ADOPTED:
             return False
         if at not in self._known:
             visitor = self._peek(key)
@@ -182,20 +188,20 @@ class Namespaces:
             return False
         if self._is_ahead(raw, bare, at):
             return False
-        self._turns[at] = Turn.ADOPTED
+        self._decisions[at] = NamespaceDecision.ADOPTED
         return True
 
-    def _is_there(self, key: bytes, at: TurnPlace) -> bool:
-        """Whether a visitor's record is kept at this place."""
-        if key in self._held:
+    def _is_there(self, key: bytes, at: NamespaceEvent) -> bool:
+        """Whether a visitor's record is kept at this record."""
+        if key in self._held_back:
             return True
         visitor = self._peek(key)
         return _is_known(visitor) and not self._is_ahead(visitor, key, at)
 
     def _is_kept(self, key: bytes) -> bool:
-        return key in self._held or _is_known(self._peek(key))
+        return key in self._held_back or _is_known(self._peek(key))
 
-    def _is_ahead(self, customer: Customer | None, key: bytes, at: TurnPlace) -> bool:
+    def _is_ahead(self, customer: Customer | None, key: bytes, at: NamespaceEvent) -> bool:
         return customer is not None and customer.applied >= at.offset and key not in self._visited
 
 

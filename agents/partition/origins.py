@@ -8,7 +8,7 @@ above it. Both are exact because of two laws:
   that came from there until a crash are the first ones of those that should have come;
 - state is written only when all effects of its batch are in the log. A customer that is ahead of
   the log, and so tells nothing again, has told at records all of whose messages are there; those of
-  others then have the same place or a lower one, which is below the mark.
+  others then have the same number or a lower one, which is below the mark.
 
 Marks belong to the partition and not to its customers: they outlive an erasure and the tombstone
 after it, and a message of long ago brings nobody back.
@@ -29,12 +29,12 @@ from schemas.records import OutRecord
 from schemas.stored import NEVER, ORIGIN_PREFIX, pack, read_own
 
 
-class Mark(NamedTuple):
+class HighWaterMark(NamedTuple):
     """How far the messages from one partition have been heard."""
 
-    epoch: int = -1
+    log_epoch: int = -1
     offset: int = -1
-    place: int = -1
+    number: int = -1
 
 
 class Origins:
@@ -44,53 +44,55 @@ class Origins:
         """`load` returns a kept record by key."""
         self._partition = partition
         self._load = load
-        self._marks: dict[int, Mark] = {}
+        self._high_water_marks: dict[int, HighWaterMark] = {}
         self._changed: dict[int, int] = {}
         """By the partition that has told, the offset at which its mark was moved last."""
 
     def is_news(self, origin: Origin, offset: int) -> bool:
         """Whether a message, read at `offset`, was not heard before; it is from now on."""
-        mark = Mark(origin.epoch, origin.offset, origin.place)
-        if mark <= self._mark(origin.partition):
+        high_water_mark = HighWaterMark(origin.log_epoch, origin.offset, origin.number)
+        if high_water_mark <= self._high_water_mark(origin.partition):
             return False
-        self._marks[origin.partition] = mark
+        self._high_water_marks[origin.partition] = high_water_mark
         self._changed[origin.partition] = offset
         return True
 
-    def give(self, effects: list[Effect], since: int, epoch: int, offset: int) -> None:
+    def give(self, effects: list[Effect], since: int, log_epoch: int, offset: int) -> None:
         """Give each message among `effects[since:]`, decided at `offset`, its origin."""
-        place = 0
+        number = 0
         for index in range(since, len(effects)):
             effect = effects[index]
             if effect.topic == topics.CUSTOMER_EVENTS:
-                origin = Origin(self._partition, epoch, offset, place)
+                origin = Origin(self._partition, log_epoch, offset, number)
                 effects[index] = effect._replace(content=_from(origin, effect))
-                place += 1
+                number += 1
 
     def take(self) -> list[tuple[bytes, bytes]]:
         """Return key and kept form of the marks that have moved since the last call."""
         changed, self._changed = self._changed, {}
         return [
-            (_key(number), pack(offset, NEVER, _ENCODER.encode(self._marks[number])))
+            (_key(number), pack(offset, NEVER, _ENCODER.encode(self._high_water_marks[number])))
             for number, offset in changed.items()
         ]
 
-    def _mark(self, partition: int) -> Mark:
-        mark = self._marks.get(partition)
-        if mark is None:
+    def _high_water_mark(self, partition: int) -> HighWaterMark:
+        high_water_mark = self._high_water_marks.get(partition)
+        if high_water_mark is None:
             stored = self._load(_key(partition))
-            mark = Mark() if stored is None else read_own("A mark", _DECODER, stored)
-            self._marks[partition] = mark
-        return mark
+            high_water_mark = (
+                HighWaterMark() if stored is None else read_own("A mark", _DECODER, stored)
+            )
+            self._high_water_marks[partition] = high_water_mark
+        return high_water_mark
 
 
-def check_mark(stored: bytes) -> None:
+def check_high_water_mark(stored: bytes) -> None:
     """Raise Damaged unless a kept mark can be read, FutureFormat when a newer release can."""
     read_own("A mark", _DECODER, stored)
 
 
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(Mark)
+_DECODER = msgspec.msgpack.Decoder(HighWaterMark)
 
 
 def _key(partition: int) -> bytes:

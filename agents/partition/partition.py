@@ -13,12 +13,12 @@ At each record, in this order:
 
 1 and 2 go as far as the record's budget (`agents/partition/budget.py`): customers visited, counted
 and never timed. The rest goes on at the next record, in the same order. It is due now, so the owner
-ticks at once. What a customer sees doesn't depend on the budget but for the time: a telling stands
-between the same events and timers of its own as if all had been told at once.
+ticks at once. What a customer sees doesn't depend on the budget but for the time: a broadcast
+stands between the same events and timers of its own as if all had been told at once.
 
 That a record is read twice (a crash before the offset was committed) must not change this, although
 some of the customers are then ahead of the log. So a customer takes no part, with events, timers or
-tellings, in records up to its own `applied`: what it did at those is in its state already.
+broadcasts, in records up to its own `applied`: what it did at those is in its state already.
 Customers who were due there wait in `_ahead`. And how far the work of each record went is written
 in front of the customers, and followed when it is read again.
 
@@ -40,20 +40,20 @@ from agents.commerce import coupons
 from agents.commerce.catalogue import mentioned
 from agents.context import Context, EventRefused
 from agents.customer import actor, size_guard, speaker
-from agents.customer.visitors import Arrivals, VisitorExpiry, is_nobody, may_be_turned_away
+from agents.customer.visitors import Arrivals, VisitorExpiry, is_nobody, may_be_refused
 from agents.effects import Effect, move
 from agents.partition import control_records
-from agents.partition.batch import BatchChanges, BatchCounts, Place, Poisoned, Unwritable
+from agents.partition.batch import BatchChanges, BatchCounts, FailureSite, Poisoned, Unwritable
 from agents.partition.broadcasts import TOO_MANY_CHANGES, Broadcasts, PendingBroadcast
-from agents.partition.budget import NO_BUDGET, VISITS, Budget, Laying
+from agents.partition.budget import NO_BUDGET, VISITS, Budget, WorkLayout
 from agents.partition.cache import CacheMemory
 from agents.partition.customers import Customers, UnreadableCustomer
-from agents.partition.failure_handling import INTERNAL_ERROR, Mending
-from agents.partition.failure_site import RECORD, Doing, Trace
-from agents.partition.held_back import HeldBack
+from agents.partition.failure_handling import INTERNAL_ERROR, FailureHandling
+from agents.partition.failure_site import RECORD, WorkItem, WorkTrace
+from agents.partition.held_back import HeldBackCustomers
 from agents.partition.namespaces import Namespaces
 from agents.partition.origins import Origins
-from agents.partition.set_aside import Aside
+from agents.partition.set_aside import SetAsideSites
 from agents.partition.timers import Timers
 from agents.workflows.definitions import Definitions, UnknownVersion
 from schemas.customer import Customer
@@ -68,14 +68,14 @@ from schemas.retry import Retry
 from schemas.signing import NUMBER, RecordSigner
 from schemas.stored import (
     ARRIVALS_KEY,
+    NAMESPACE_DECISIONS_KEY,
     NEVER,
     PRODUCT_PREFIX,
-    TURNS_KEY,
     Progress,
     pack_arrivals,
-    pack_turns,
+    pack_namespace_decisions,
     unpack_arrivals,
-    unpack_turns,
+    unpack_namespace_decisions,
 )
 from schemas.topics import CUSTOMER_EVENTS
 from schemas.validation import Unreadable
@@ -86,15 +86,15 @@ HOMES = 10_000
 each event. 2 MB."""
 VISIT = 5
 """What a visit of a customer costs, in events: 250 µs of 50."""
-TURN = 200
+SLICE = 200
 """Events, or as much work, between two pauses, also within a record: some 10 ms, so that whoever
-else lives in the process (metrics, mails) gets a turn."""
+else lives in the process (metrics, mails) goes on."""
 PORTION = 5_000
 """Events, or as much work, after which changes are to be taken: some 0.25 s, so that what is not
 written yet stays small. A batch of events alone is smaller than that."""
 
 
-class PartitionActors(Mending):
+class PartitionActors(FailureHandling):
     """The actors of one partition."""
 
     def __init__(
@@ -107,7 +107,7 @@ class PartitionActors(Mending):
         due: Iterable[tuple[int, bytes]] = (),
         products: Iterable[tuple[bytes, bytes]] = (),
         held_back: Iterable[tuple[bytes, bytes]] = (),
-        tellings: Iterable[bytes] = (),
+        broadcasts: Iterable[bytes] = (),
         scan: Callable[[], Iterable[tuple[bytes, bytes]]] = tuple,
         home: Callable[[bytes], int] | None = None,
         parse: Callable[[Record], Event] = parse_record,
@@ -116,7 +116,7 @@ class PartitionActors(Mending):
         signer: RecordSigner | None = None,
     ) -> None:
         """`load` returns a kept record by key; `due` are the keys with timers and their due times,
-        `products` and `held_back` what is kept under their prefixes, `tellings` the keys under
+        `products` and `held_back` what is kept under their prefixes, `broadcasts` the keys under
         theirs, and `scan` returns all that is kept.
 
         `home` tells the partition a key belongs to, so that a record which a producer with another
@@ -130,10 +130,10 @@ class PartitionActors(Mending):
         self._load = load
         self._definitions = definitions
         self._home = lru_cache(HOMES)(home) if home is not None else None
-        self._aside = Aside(progress.aside)
-        self._held = HeldBack(held_back, load, scan)
-        self._doing = RECORD
-        self._trace: Trace | None = None
+        self._set_aside = SetAsideSites(progress.set_aside)
+        self._held_back = HeldBackCustomers(held_back, load, scan)
+        self._item = RECORD
+        self._trace: WorkTrace | None = None
         self._parse = parse
         self._trust = Trust(signer, CUSTOMER_EVENTS, progress)
         self._progress = progress
@@ -144,31 +144,31 @@ class PartitionActors(Mending):
         self._arrivals = Arrivals(
             definitions.limits, progress.arrivals, births, progress.next_offset
         )
-        self._epoch = progress.epoch
+        self._log_epoch = progress.log_epoch
         self._offset = progress.next_offset
         self._now = progress.log_time
         self._versions = dict(progress.live)
         self._followed = set(progress.followed)
         self._note_followed()
-        self._catalogue = self._read_catalogue(products, progress.aside)
-        self._live = self._read_live(progress.aside)
-        held = self._held.customers
+        self._catalogue = self._read_catalogue(products, progress.set_aside)
+        self._live = self._read_live(progress.set_aside)
+        held = self._held_back.customers
         self._timers = Timers((at, key) for at, key in due if key not in held)
-        self._tellings = Broadcasts(progress, load, tellings)
+        self._broadcasts = Broadcasts(progress, load, broadcasts)
         self._visits = visits
-        self._laying = Laying(unpack_layout(load(LAYOUT_KEY)), self._offset, visits)
+        self._layout = WorkLayout(unpack_layout(load(LAYOUT_KEY)), self._offset, visits)
         self._customers = Customers(load, scan, memory or CacheMemory(), self._forgetting)
         self._ahead: list[tuple[int, bytes, int]] = []
         """(applied, customer, due) of who was due, but is ahead of the log."""
         self._visited: set[bytes] = set()
-        turns = unpack_turns(load(TURNS_KEY))
+        decisions = unpack_namespace_decisions(load(NAMESPACE_DECISIONS_KEY))
         self._namespaces = Namespaces(
-            self._customers.peek, held, self._visited, turns, self._offset
+            self._customers.peek, held, self._visited, decisions, self._offset
         )
         self._changed_products: dict[str, bytes | None] = {}
         self._effects: list[Effect] = []
         self._counts = BatchCounts()
-        self._unfinished = len(self._tellings) > 0
+        self._unfinished = len(self._broadcasts) > 0
         self._work = 0
         self._worked = 0
 
@@ -198,7 +198,7 @@ class PartitionActors(Mending):
     @property
     def held_back(self) -> int:
         """How many customers are held back."""
-        return len(self._held.customers)
+        return len(self._held_back.customers)
 
     @property
     def effects(self) -> Sequence[Effect]:
@@ -209,7 +209,7 @@ class PartitionActors(Mending):
         """Make what live definitions will need, pausing now and then; without it, it is made when
         it is needed."""
         live = self._live.by_trigger
-        if self._tellings or self._followed or any(map(_is_of_products, live)):
+        if self._broadcasts or self._followed or any(map(_is_of_products, live)):
             yield from self._customers.look_through(self._offset)
 
     def receive(self, records: Sequence[Record]) -> BatchChanges:
@@ -217,16 +217,16 @@ class PartitionActors(Mending):
         self.absorb(records)
         return self.take()
 
-    def absorb(self, records: Sequence[Record], *, proving: bool = False) -> None:
+    def absorb(self, records: Sequence[Record], *, verifying: bool = False) -> None:
         """Apply records as `absorbing` does, without a pause."""
-        for _ in self.absorbing(records, proving=proving):
+        for _ in self.absorbing(records, verifying=verifying):
             pass
 
-    def absorbing(self, records: Sequence[Record], *, proving: bool = False) -> Iterator[bool]:
-        """Apply records, pausing after each TURN of work; yields whether changes are to be taken.
+    def absorbing(self, records: Sequence[Record], *, verifying: bool = False) -> Iterator[bool]:
+        """Apply records, pausing after each SLICE of work; yields whether changes are to be taken.
         `take` returns what all of them have changed.
 
-        With `proving` it is seen to after each record that what it led to can be written. Raises
+        With `verifying` it is seen to after each record that what it led to can be written. Raises
         Poisoned, after which this object is of no use any more.
         """
         context = self._context()
@@ -234,19 +234,19 @@ class PartitionActors(Mending):
             if record.timestamp > self._now:
                 self._now = context.now = record.timestamp
                 self._forgetting.pass_to(self._now)
-            self._epoch = self._epoch or record.timestamp
+            self._log_epoch = self._log_epoch or record.timestamp
             before = len(self._effects)
             budget, error = NO_BUDGET, None
-            self._doing = RECORD
-            self._trace = Trace(before) if proving else None
+            self._item = RECORD
+            self._trace = WorkTrace(before) if verifying else None
             try:
-                if self._aside.errors:
+                if self._set_aside.errors:
                     self._pass_over(record, context)
-                    error = self._aside.error(Place(record.offset, "record"))
+                    error = self._set_aside.error(FailureSite(record.offset, "record"))
                 due = self._unfinished or len(self._ahead) > 0 or self._timers.is_any_due(self._now)
                 self._visited.clear()
                 if due:
-                    budget = self._laying.budget(record.offset)
+                    budget = self._layout.budget(record.offset)
                     yield from self._fire_timers(record.offset, budget, context)
                     yield from self._go_on(record.offset, budget, context)
                 if error is not None:
@@ -256,22 +256,22 @@ class PartitionActors(Mending):
                     yield from self._control(kind, record, budget, context)
                 else:
                     self._deliver(record, budget, context)
-                self._prove()
+                self._verify_writable()
             except UnreadableCustomer as unreadable:
-                place = Place(record.offset, "customer", unreadable.customer)
-                raise Poisoned(place, unreadable.__cause__ or unreadable) from unreadable
+                site = FailureSite(record.offset, "customer", unreadable.customer)
+                raise Poisoned(site, unreadable.__cause__ or unreadable) from unreadable
             except Exception as failure:
-                raise Poisoned(self._place(record.offset, self._doing), failure) from failure
+                raise Poisoned(self._site(record.offset, self._item), failure) from failure
             if len(self._effects) > before:
-                self._origins.give(self._effects, before, self._epoch, record.offset)
-            self._unfinished = due and (budget.left_timers or len(self._tellings) > 0)
+                self._origins.give(self._effects, before, self._log_epoch, record.offset)
+            self._unfinished = due and (budget.left_timers or len(self._broadcasts) > 0)
             self._offset = record.offset + 1
             if context.caused or context.moving or context.refused_fields or context.failures:
                 self._counts.refused_fields.update(context.refused_fields)
                 self._counts.failed_expressions += len(context.failures)
                 context = self._context()
             self._work += 1
-            if self._work >= TURN and record is not records[-1]:
+            if self._work >= SLICE and record is not records[-1]:
                 self._worked += self._work
                 self._work = 0
                 yield self._worked >= PORTION
@@ -297,21 +297,21 @@ class PartitionActors(Mending):
         self._customers.take(customers)
         states: list[tuple[bytes, bytes | None]] = []
         # In front of the customers: it says how far they went; see agents/partition/budget.py.
-        layout = self._laying.take(self._offset)
+        layout = self._layout.take(self._offset)
         if layout is not None:
             states.append((LAYOUT_KEY, pack_layout(layout)))
         # So do these: whoever finds one of the new visitors knows that it was new here.
         if births := self._arrivals.take():
             states.append((ARRIVALS_KEY, pack_arrivals(births)))
-        if turns := self._namespaces.take():
-            states.append((TURNS_KEY, pack_turns(turns)))
-        begun, ended = self._tellings.take()
+        if decisions := self._namespaces.take():
+            states.append((NAMESPACE_DECISIONS_KEY, pack_namespace_decisions(decisions)))
+        begun, ended = self._broadcasts.take()
         states += begun
         states += customers
         # Behind the customers, and so never there without them; see agents/commerce/catalogue.py.
         # The same holds for the marks: whoever has heard a message has it in a state that is there.
         states += products
-        states += self._held.take()
+        states += self._held_back.take()
         states += self._origins.take()
         states += ended
         progress = self._progress = msgspec.structs.replace(
@@ -319,9 +319,9 @@ class PartitionActors(Mending):
             next_offset=self._offset,
             log_time=self._now,
             live=dict(self._versions),
-            epoch=self._epoch,
-            aside=self._aside.left(self._offset),
-            tellings=self._tellings.progress(),
+            log_epoch=self._log_epoch,
+            set_aside=self._set_aside.left(self._offset),
+            broadcasts=self._broadcasts.progress(),
             arrivals=self._arrivals.counts(self._now),
             numbers=dict(self._trust.numbers),
             followed=sorted(self._followed),
@@ -338,7 +338,7 @@ class PartitionActors(Mending):
 
     def _pause(self) -> Iterator[bool]:
         """Pause in the middle of a record, if it is time to; nothing is to be taken here."""
-        if self._work >= TURN:
+        if self._work >= SLICE:
             self._worked += self._work
             self._work = 0
             yield False
@@ -346,13 +346,13 @@ class PartitionActors(Mending):
     def _fire_timers(self, offset: int, budget: Budget, context: Context) -> Iterator[bool]:
         while self._ahead and self._ahead[0][0] < offset:
             _, key, _ = heapq.heappop(self._ahead)
-            if key not in self._held.customers:
+            if key not in self._held_back.customers:
                 self._timers.schedule(key, self._customers.get(key).due())
                 self._work += VISIT  # many may have to be decoded, and none of them is visited
                 yield from self._pause()
         while (first := self._timers.first())[0] <= self._now:
             due, key = first
-            if key in self._held.customers:
+            if key in self._held_back.customers:
                 self._timers.remove(key)  # fires when what is kept can be read
                 continue
             customer = self._customers.get(key)
@@ -377,10 +377,12 @@ class PartitionActors(Mending):
 
     def _wake(self, key: bytes, customer: Customer, offset: int, context: Context) -> None:
         """Fire what is due first of the customer's."""
-        self._do(Doing("timer", customer.key))
+        self._begin_item(WorkItem("timer", customer.key))
         self._counts.lateness.append(self._now - customer.due())
         error = (
-            self._aside.error(Place(offset, "timer", customer.key)) if self._aside.errors else None
+            self._set_aside.error(FailureSite(offset, "timer", customer.key))
+            if self._set_aside.errors
+            else None
         )
         if error is None:
             size_guard.wake(customer, context)
@@ -388,7 +390,7 @@ class PartitionActors(Mending):
             self._report(offset, "a timer was given up", error, actor.give_up(customer, context))
         self._visited.add(key)  # its `applied` is this record's now, yet it has to receive it still
         self._note_change(key, customer, offset)
-        self._do(RECORD)
+        self._begin_item(RECORD)
 
     def _wake_until(
         self, until: int, key: bytes, customer: Customer, offset: int, context: Context
@@ -398,18 +400,18 @@ class PartitionActors(Mending):
 
     def _go_on(self, offset: int, budget: Budget, context: Context) -> Iterator[bool]:
         """Tell customers of what waits, as far as the budget goes."""
-        while self._tellings:
-            first = self._tellings.first
-            done = yield from self._tell_rest(first, offset, budget, context)
+        while self._broadcasts:
+            first = self._broadcasts.first
+            done = yield from self._broadcast_rest(first, offset, budget, context)
             if not done or budget.has_left(first.offset):
-                first.told = max(first.told, budget.told_before(first.offset))
+                first.reached = max(first.reached, budget.reached_before(first.offset))
                 break
-            self._tellings.end_first()
-        self._tellings.leave_over()
-        left = self._tellings.first.offset if self._tellings else NEVER
-        self._laying.note(offset, budget, left)
+            self._broadcasts.end_first()
+        self._broadcasts.leave_over()
+        left = self._broadcasts.first.offset if self._broadcasts else NEVER
+        self._layout.note(offset, budget, left)
 
-    def _tell_rest(
+    def _broadcast_rest(
         self, waiting: PendingBroadcast, offset: int, budget: Budget, context: Context
     ) -> Generator[bool, None, bool]:
         """Tell those who are not told yet; return whether that was all of them."""
@@ -417,20 +419,20 @@ class PartitionActors(Mending):
         for key in waiting.rest(self._find):
             self._work += 1
             yield from self._pause()
-            if key in self._held.customers:
+            if key in self._held_back.customers:
                 continue
             customer = self._customers.get(key)
-            if waiting.is_told(key, customer.applied) or not waiting.concerns(
+            if waiting.is_past(key, customer.applied) or not waiting.concerns(
                 self._names(customer)
             ):
                 continue
-            if not budget.may_tell((begun, key)):
+            if not budget.may_visit((begun, key)):
                 return False
             if customer.applied < offset or key in self._visited:
-                budget.tells((begun, key))
+                budget.visit((begun, key))
                 self._work += VISIT
                 budget.spend(self._catch_up(key, customer, offset, context) - 1)
-                waiting.told = key
+                waiting.reached = key
         return True
 
     def _catch_up(self, key: bytes, customer: Customer, offset: int, context: Context) -> int:
@@ -438,23 +440,23 @@ class PartitionActors(Mending):
 
         Returns of how many.
         """
-        applied, told, behind = customer.applied, 0, -1
-        if self._tellings.are_told(applied):
+        applied, reached, behind = customer.applied, 0, -1
+        if self._broadcasts.are_past(applied):
             return 0
         names = self._names(customer)
-        while (waiting := self._tellings.next_for(names, behind)) is not None:
+        while (waiting := self._broadcasts.next_for(names, behind)) is not None:
             behind = waiting.offset
-            if waiting.is_told(key, applied):
+            if waiting.is_past(key, applied):
                 continue
-            self._wake_until(waiting.telling.time, key, customer, offset, context)
-            if self._tell(waiting, names, customer, offset, context):
+            self._wake_until(waiting.broadcast.time, key, customer, offset, context)
+            if self._broadcast_to(waiting, names, customer, offset, context):
                 self._visited.add(key)
                 self._note_change(key, customer, offset)
                 names = self._names(customer)
-                told += 1
-        return told
+                reached += 1
+        return reached
 
-    def _tell(
+    def _broadcast_to(
         self,
         waiting: PendingBroadcast,
         names: set[str],
@@ -465,25 +467,27 @@ class PartitionActors(Mending):
         """Tell a customer; return whether it was its business."""
         moves, changes = waiting.moves_runs(names), waiting.changes(names)
         error = (
-            self._aside.error(Place(offset, "told", customer.key)) if self._aside.errors else None
+            self._set_aside.error(FailureSite(offset, "told", customer.key))
+            if self._set_aside.errors
+            else None
         )
         if error is not None:
             missed = Retry(customer=customer.key, news=list(changes), follow=moves)
             self._report(offset, "a customer was not told of a change", error, missed)
             return False
-        self._do(Doing("told", customer.key))
-        told = False
+        self._begin_item(WorkItem("told", customer.key))
+        reached = False
         try:
-            told = size_guard.take_in(
+            reached = size_guard.take_in(
                 customer, size_guard.size_of(changes), context,
-                lambda: self._take_in(customer, waiting.telling.time, changes, moves, context),
+                lambda: self._take_in(customer, waiting.broadcast.time, changes, moves, context),
             )  # fmt: skip
         except EventRefused as refusal:
             missed = Retry(customer=customer.key, news=list(changes), follow=moves)
             text = "a customer was not told of a change"
             self._report(offset, text, refusal.detail, missed, refusal.reason)
-        self._do(RECORD)
-        return told
+        self._begin_item(RECORD)
+        return reached
 
     def _names(self, customer: Customer) -> set[str]:
         """Return what a customer may be told of. Of workflows only those that a run of its own
@@ -511,16 +515,16 @@ class PartitionActors(Mending):
         if kind in OBEYED and not self._is_believed(kind, record):
             return
         try:
-            telling = self._read_control(kind, record, context)
+            broadcast = self._read_control(kind, record, context)
         except EventRefused as error:
             self._refuse(record, error.reason, error.detail)
             return
-        if telling is None or not self._begins_to_wait(telling):
+        if broadcast is None or not self._begins_to_wait(broadcast):
             return
         for _ in self._customers.look_through(record.offset):
             yield False
         if budget is NO_BUDGET:
-            budget = self._laying.budget(record.offset)
+            budget = self._layout.budget(record.offset)
         yield from self._go_on(record.offset, budget, context)
 
     def _read_control(self, kind: str, record: Record, context: Context) -> Broadcast | None:
@@ -533,19 +537,19 @@ class PartitionActors(Mending):
             return self._try_again(record, context)
         return None  # a tick has done its work by its time; what is set aside is in the progress
 
-    def _begins_to_wait(self, telling: Broadcast) -> bool:
+    def _begins_to_wait(self, broadcast: Broadcast) -> bool:
         """Let customers be told of it by and by; return False when there is nothing to tell, or no
         room for it."""
-        telling = self._tellings.recall(telling)
-        if not (telling.changes or telling.workflows):
+        broadcast = self._broadcasts.recall(broadcast)
+        if not (broadcast.changes or broadcast.workflows):
             return False
-        if not self._tellings.are_too_many:
-            self._tellings.add(telling)
+        if not self._broadcasts.are_too_many:
+            self._broadcasts.add(broadcast)
             return True
-        self._tellings.pass_over(telling)
-        missed = Retry(news=telling.changes, workflows=telling.workflows)
+        self._broadcasts.pass_over(broadcast)
+        missed = Retry(news=broadcast.changes, workflows=broadcast.workflows)
         text, why = "customers were not told of a change", "too much is told already"
-        self._report(telling.offset, text, why, missed, TOO_MANY_CHANGES)
+        self._report(broadcast.offset, text, why, missed, TOO_MANY_CHANGES)
         return False
 
     def _give_up(self, record: Record, error: str) -> None:
@@ -571,7 +575,7 @@ class PartitionActors(Mending):
             names = ", ".join("@".join(key) for key in unknown)
             raise EventRefused("unknown_version", f"live: not published: {names}")
         if versions.get("coupons", "") != context.live.coupons:
-            self._settle_pools(record.offset, context)
+            self._migrate_pools(record.offset, context)
         before, self._versions = self._versions, versions
         self._live = context.live = self._definitions.live(versions)
         changed = {id_ for id_, version in versions.items() if before.get(id_) != version}
@@ -579,14 +583,14 @@ class PartitionActors(Mending):
         self._note_followed()
         return Broadcast(record.offset, self._now, workflows=followed)
 
-    def _settle_pools(self, offset: int, context: Context) -> None:
+    def _migrate_pools(self, offset: int, context: Context) -> None:
         """Let the pools of this partition know what their lists were up to now."""
         for campaign in context.live.campaigns.values():
             key = (coupons.POOL_PREFIX + campaign.id).encode()
-            if not campaign.pool or key in self._held.customers or self._load(key) is None:
+            if not campaign.pool or key in self._held_back.customers or self._load(key) is None:
                 continue
             pool = self._customers.get(key)
-            if pool.applied < offset and coupons.settle(pool, campaign.id, context.live.coupons):
+            if pool.applied < offset and coupons.migrate(pool, campaign.id, context.live.coupons):
                 pool.weight = 0  # it is weighed again
                 self._note_change(key, pool, offset)
 
@@ -626,7 +630,7 @@ class PartitionActors(Mending):
                     self._adopt(bare_key(key), record.offset, budget, context)
                 elif whom.begins:
                     self._begin(key, record.offset)
-            if key in self._held.customers and not self._begins_anew(event, key):
+            if key in self._held_back.customers and not self._begins_anew(event, key):
                 self._let_wait(event, key, record)
                 return
             context.size = len(record.value or b"")
@@ -669,7 +673,7 @@ class PartitionActors(Mending):
         self, key: bytes, customer: Customer, offset: int, budget: Budget, context: Context
     ) -> None:
         """Let a customer do what comes before the current record."""
-        if budget is not NO_BUDGET and self._tellings:
+        if budget is not NO_BUDGET and self._broadcasts:
             self._catch_up(key, customer, offset, context)
         if budget.left_timers:
             self._wake_until(self._now, key, customer, offset, context)
@@ -702,7 +706,7 @@ class PartitionActors(Mending):
         """Receive the first event of somebody; return False when there is no room for a visitor,
         of whom nothing is left then."""
         is_full = self._arrivals.is_full(event, self._now)
-        if is_full and may_be_turned_away(event):
+        if is_full and may_be_refused(event):
             return False
         effects = len(self._effects)
         size_guard.receive(customer, event, context)

@@ -4,39 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from agents.partition.batch import Place
+from agents.partition.batch import FailureSite
 from schemas.set_aside import SetAside, What
 
 _FROM_THERE_ON: frozenset[What] = frozenset({"customer", "definition", "product"})
 """What is set aside from its record on, and not only at it."""
 
 
-class Aside:
+class SetAsideSites:
     """Those from the next record on."""
 
-    def __init__(self, places: Iterable[SetAside]) -> None:
-        self.errors = {Place(each.offset, each.what, each.name): each.error for each in places}
+    def __init__(self, sites: Iterable[SetAside]) -> None:
+        self.errors = {FailureSite(each.offset, each.what, each.name): each.error for each in sites}
         """What was wrong where; asked at each record whether there is anything."""
         self._beginning = sorted(
-            (place for place in self.errors if place.what in _FROM_THERE_ON), reverse=True
+            (site for site in self.errors if site.what in _FROM_THERE_ON), reverse=True
         )
 
-    def error(self, place: Place) -> str | None:
-        """Return what was wrong at a place, None when it isn't set aside."""
-        return self.errors.get(place)
+    def error(self, site: FailureSite) -> str | None:
+        """Return what was wrong at a site, None when it isn't set aside."""
+        return self.errors.get(site)
 
     def beginning(self, offset: int) -> list[SetAside]:
         """Take what is set aside from the record at `offset` on, in a fixed order."""
         found = []
         while self._beginning and self._beginning[-1].offset <= offset:
-            place = self._beginning.pop()
-            found.append(SetAside(*place, error=self.errors[place]))
+            site = self._beginning.pop()
+            found.append(SetAside(*site, error=self.errors[site]))
         return found
 
     def left(self, next_offset: int) -> tuple[SetAside, ...]:
         """Forget what lies before `next_offset`; return the others."""
         if self.errors:
             self.errors = {
-                place: error for place, error in self.errors.items() if place.offset >= next_offset
+                site: error for site, error in self.errors.items() if site.offset >= next_offset
             }
-        return tuple(SetAside(*place, error=error) for place, error in self.errors.items())
+        return tuple(SetAside(*site, error=error) for site, error in self.errors.items())

@@ -14,9 +14,10 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any, NamedTuple
 
-from agents.rules.days import begins, parse_day
-from agents.rules.evaluation import Subject
+from agents.rules.days import parse_day
+from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields.field import Field, FieldType, Read
+from agents.rules.local_time import day_begins
 from agents.rules.values import READERS
 from schemas.definitions.conditions import Test
 from schemas.stored import NEVER
@@ -54,15 +55,15 @@ Answer = Callable[[Any], bool]
 """Of the field's value, which is known."""
 
 
-class Wrong(ValueError):
+class ComparisonError(ValueError):
     """Something is asked that the field can't answer; the text names value and what is possible."""
 
 
 class Question(NamedTuple):
     """A test of one field as functions."""
 
-    holds: Callable[[Subject], bool]
-    changes: Callable[[Subject], int] | None
+    matches: Callable[[EvaluationContext], bool]
+    changes: Callable[[EvaluationContext], int] | None
     """The earliest instant (ms) after now at which time alone may change the answer."""
 
 
@@ -74,11 +75,11 @@ def compile_test(field: Field, test: Test) -> Question:
     if field.type == "any":
         field = _typed(field, asked)
     _check_possible(field, asked)
-    parts = [_holds(field, name, wanted) for name, wanted in asked.items()]
+    parts = [_matches(field, name, wanted) for name, wanted in asked.items()]
     spans = [wanted for name, wanted in asked.items() if name in _TIME]
     thresholds = [float(asked[name]) for name in _ORDER if name in asked]
     return Question(
-        parts[0] if len(parts) == 1 else lambda subject: all(part(subject) for part in parts),
+        parts[0] if len(parts) == 1 else lambda evaluation: all(part(evaluation) for part in parts),
         _changes(field, spans, thresholds),
     )
 
@@ -104,7 +105,7 @@ def _typed(field: Field, asked: Mapping[str, Any]) -> Field:
         elif isinstance(several[0], int | float):
             type_ = "number"
     convert = READERS[type_]
-    return field._replace(type=type_, read=lambda subject: convert(field.read(subject)))
+    return field._replace(type=type_, read=lambda evaluation: convert(field.read(evaluation)))
 
 
 def _check_possible(field: Field, asked: Mapping[str, Any]) -> None:
@@ -112,15 +113,17 @@ def _check_possible(field: Field, asked: Mapping[str, Any]) -> None:
     for name, wanted in asked.items():
         if name not in answered:
             what = "a number that changes all the time" if field.flows else _WORDS[field.type]
-            raise Wrong(
+            raise ComparisonError(
                 f"{name}: {_shown(wanted)} can't be asked, it is {what}; "
                 f"possible: {', '.join(answered)}"
             )
         if wanted is None:
-            raise Wrong(f"{name}: nothing is given; to ask for what isn't known: {{known: false}}")
+            raise ComparisonError(
+                f"{name}: nothing is given; to ask for what isn't known: {{known: false}}"
+            )
 
 
-def _holds(field: Field, name: str, wanted: Any) -> Callable[[Subject], bool]:
+def _matches(field: Field, name: str, wanted: Any) -> Callable[[EvaluationContext], bool]:
     read = field.read
     if name == "known":
         return partial(_is_known, read, wanted)
@@ -129,14 +132,14 @@ def _holds(field: Field, name: str, wanted: Any) -> Callable[[Subject], bool]:
         return partial(_lies_back, moment, wanted, name == "longer_ago_than")
     answer = _answer(field, name, wanted)
     if field.type == "flag":
-        return lambda subject: answer(bool(read(subject)))
+        return lambda evaluation: answer(bool(read(evaluation)))
     unknown = name in ("is_not", "not_in", "lacks")
 
-    def holds(subject: Subject) -> bool:
-        value = read(subject)
+    def matches(evaluation: EvaluationContext) -> bool:
+        value = read(evaluation)
         return unknown if value is None else answer(value)
 
-    return holds
+    return matches
 
 
 def _answer(field: Field, name: str, wanted: Any) -> Answer:
@@ -187,7 +190,9 @@ def _given(field: Field, name: str, wanted: Any) -> Any:
     example = {"text": 'write it in quotes: "…"', "texts": 'write it in quotes: "…"',
                "date": 'write "2026-12-25"'}.get(field.type, "")  # fmt: skip
     hint = f"; {example}" if example else ""
-    raise Wrong(f"{name}: {_shown(wanted)} is given, but it is {_WORDS[field.type]}{hint}")
+    raise ComparisonError(
+        f"{name}: {_shown(wanted)} is given, but it is {_WORDS[field.type]}{hint}"
+    )
 
 
 def _check_exists(field: Field, name: str, wanted: str) -> None:
@@ -197,45 +202,52 @@ def _check_exists(field: Field, name: str, wanted: str) -> None:
     near = get_close_matches(wanted, field.values, n=1)
     known = ", ".join(sorted(value for value in field.values if value)) or "none"
     hint = f"did you mean {near[0]}?" if near else f"there are: {known}"
-    raise Wrong(f"{name}: it is never {_shown(wanted)}; {hint}")
+    raise ComparisonError(f"{name}: it is never {_shown(wanted)}; {hint}")
 
 
-def _is_known(read: Read, wanted: bool, subject: Subject) -> bool:
-    value = read(subject)
+def _is_known(read: Read, wanted: bool, evaluation: EvaluationContext) -> bool:
+    value = read(evaluation)
     empty = value is None or (isinstance(value, str | Collection) and not value)
     return empty != wanted
 
 
 def _lies_back(
-    moment: Callable[[Subject], int | None], span: int, far: bool, subject: Subject
+    moment: Callable[[EvaluationContext], int | None],
+    span: int,
+    far: bool,
+    evaluation: EvaluationContext,
 ) -> bool:
-    instant = moment(subject)
-    return instant is not None and (subject.now - instant >= span) == far
+    instant = moment(evaluation)
+    return instant is not None and (evaluation.now - instant >= span) == far
 
 
-def _midnight(read: Read, subject: Subject) -> int | None:
-    day = read(subject)
-    return None if day is None else begins(day, subject.customer.profile.zone)
+def _midnight(read: Read, evaluation: EvaluationContext) -> int | None:
+    day = read(evaluation)
+    return None if day is None else day_begins(day, evaluation.customer.profile.zone)
 
 
 def _changes(
     field: Field, spans: Sequence[int], thresholds: Sequence[float]
-) -> Callable[[Subject], int] | None:
+) -> Callable[[EvaluationContext], int] | None:
     if spans:
         moment = partial(_midnight, field.read) if field.type == "date" else field.read
-        return partial(_turns, moment, spans)
+        return partial(_next_change, moment, spans)
     if field.changes is not None:
         changes = field.changes
-        return lambda subject: changes(subject, thresholds)
+        return lambda evaluation: changes(evaluation, thresholds)
     return None
 
 
-def _turns(moment: Callable[[Subject], int | None], spans: Sequence[int], subject: Subject) -> int:
-    instant = moment(subject)
+def _next_change(
+    moment: Callable[[EvaluationContext], int | None],
+    spans: Sequence[int],
+    evaluation: EvaluationContext,
+) -> int:
+    instant = moment(evaluation)
     earliest = NEVER
     if instant is not None:
         for span in spans:  # not a generator: this runs at each event
-            if subject.now < instant + span < earliest:
+            if evaluation.now < instant + span < earliest:
                 earliest = instant + span
     return earliest
 

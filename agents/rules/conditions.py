@@ -13,26 +13,26 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
-from agents.rules.comparisons import Wrong, compile_test
-from agents.rules.evaluation import Subject
-from agents.rules.expressions import WrongExpression, compile_expression
-from agents.rules.fields import Field, Part, Vocabulary
+from agents.rules.comparisons import ComparisonError, compile_test
+from agents.rules.evaluation import EvaluationContext
+from agents.rules.expressions import ExpressionError, compile_expression
+from agents.rules.fields import Field, FieldRegistry, Part
 from agents.rules.values import spoken_amount, written
 from schemas.bounds import cut
 from schemas.definitions.conditions import Condition, Test
 from schemas.stored import NEVER
 
-__all__ = ["CompiledCondition", "ConditionMistake", "Subject", "check_text", "compile_condition",
+__all__ = ["CompiledCondition", "ConditionError", "check_text", "compile_condition",
            "fill", "find_date", "read_field"]  # fmt: skip
 
 _NAMED = re.compile(r"\{([a-z_][\w.-]*)\}")
-_OPEN = Vocabulary()
+_OPEN = FieldRegistry()
 
 FILLED_BYTES = 20_000
 """Of a text with what its fields are; a mail's longest paragraph is a tenth of it."""
 
 
-class ConditionMistake(ValueError):
+class ConditionError(ValueError):
     """Something in a condition that can't be meant."""
 
     def __init__(self, path: str, message: str) -> None:
@@ -45,63 +45,68 @@ class ConditionMistake(ValueError):
 class CompiledCondition:
     """A condition, compiled."""
 
-    holds: Callable[[Subject], bool]
+    matches: Callable[[EvaluationContext], bool]
     reads: frozenset[str]
     """Names of the fields that it reads."""
     parts: frozenset[Part]
     """Of what is known; as long as none of them changes, only time changes the answer."""
-    changes: tuple[Callable[[Subject], int], ...] = ()
+    changes: tuple[Callable[[EvaluationContext], int], ...] = ()
     unforeseen: frozenset[str] = frozenset()
     """Fields in an expression that change with time, nobody can tell when."""
 
-    def __call__(self, subject: Subject) -> bool:
+    def __call__(self, evaluation: EvaluationContext) -> bool:
         """Return whether it holds."""
-        return self.holds(subject)
+        return self.matches(evaluation)
 
-    def changes_at(self, subject: Subject) -> int:
+    def changes_at(self, evaluation: EvaluationContext) -> int:
         """Return the earliest instant (ms) after now at which time alone may change the answer;
         NEVER when it can't."""
         earliest = NEVER
         for changes in self.changes:  # not a generator: this runs at each event
-            earliest = min(earliest, changes(subject))
+            earliest = min(earliest, changes(evaluation))
         return earliest
 
 
 def compile_condition(
-    condition: Condition, vocabulary: Vocabulary, *, about: str = ""
+    condition: Condition, registry: FieldRegistry, *, about: str = ""
 ) -> CompiledCondition:
     """Return the condition as a function. Raises ConditionMistake.
 
     `about`: the occurrence, or another trigger key, whose properties are `event.…`.
     """
-    parts = [*_own_parts(condition, vocabulary, about)]
-    parts += _compiled(condition.all_, vocabulary, about, "all")
-    some = _compiled(condition.any_, vocabulary, about, "any")
+    parts = [*_own_parts(condition, registry, about)]
+    parts += _compiled(condition.all_, registry, about, "all")
+    some = _compiled(condition.any_, registry, about, "any")
     if some:
-        parts.append(_merged(_any_of([check.holds for check in some]), some))
+        parts.append(_merged(_any_of([check.matches for check in some]), some))
     if condition.not_ is not None:
-        (negated,) = _compiled([condition.not_], vocabulary, about, "not")
-        holds = negated.holds
-        parts.append(_merged(lambda subject: not holds(subject), [negated]))
+        (negated,) = _compiled([condition.not_], registry, about, "not")
+        matches = negated.matches
+        parts.append(_merged(lambda evaluation: not matches(evaluation), [negated]))
     return _all(parts)
 
 
-def read_field(name: str, subject: Subject) -> Any:
+def read_field(name: str, evaluation: EvaluationContext) -> Any:
     """Return what a field is at the moment; None, or an empty text, when it isn't known."""
     field = _OPEN.find(name)
-    return None if field is None else field.read(subject)
+    return None if field is None else field.read(evaluation)
 
 
-def find_date(name: str, vocabulary: Vocabulary, *, about: str = "", path: str = "date") -> Field:
+def find_date(name: str, registry: FieldRegistry, *, about: str = "", path: str = "date") -> Field:
     """Return a field that is a date or an instant. Raises ConditionMistake."""
-    field = _find(name, vocabulary, about, path)
+    field = _find(name, registry, about, path)
     if field.type not in ("date", "instant", "any"):
-        raise ConditionMistake(path, f"{name} is neither a date nor a point in time")
+        raise ConditionError(path, f"{name} is neither a date nor a point in time")
     return field
 
 
 def fill(
-    text: str, subject: Subject, *, whole: bool = False, language: str = "", link: bool = False
+    text: str,
+    evaluation: EvaluationContext,
+    *,
+    whole: bool = False,
+    language: str = "",
+    link: bool = False,
 ) -> str:
     """Replace each `{field}` by what it is, by nothing when that isn't known.
 
@@ -111,7 +116,7 @@ def fill(
     """
     if "{" not in text:
         return cut(text, FILLED_BYTES)
-    values = {name: _written(name, subject, language) for name in _NAMED.findall(text)}
+    values = {name: _written(name, evaluation, language) for name in _NAMED.findall(text)}
     if link and not _NAMED.fullmatch(text):
         values = {name: quote(value, safe="") for name, value in values.items()}
     if whole and not all(values.values()):
@@ -119,62 +124,62 @@ def fill(
     return cut(_NAMED.sub(lambda match: values[match[1]], text), FILLED_BYTES)
 
 
-def check_text(text: str, vocabulary: Vocabulary, *, about: str = "", path: str = "") -> None:
+def check_text(text: str, registry: FieldRegistry, *, about: str = "", path: str = "") -> None:
     """See that the fields that a text names exist. Raises ConditionMistake."""
     for name in _NAMED.findall(text):
-        _find(name, vocabulary, about, path)
+        _find(name, registry, about, path)
 
 
-def _written(name: str, subject: Subject, language: str) -> str:
+def _written(name: str, evaluation: EvaluationContext, language: str) -> str:
     field = _OPEN.find(name)
     if field is None:
         return ""
-    value = field.read(subject)
+    value = field.read(evaluation)
     if language and isinstance(value, Decimal):
         return spoken_amount(value, language)
-    return written(value, field.type, subject.customer.profile.zone)
+    return written(value, field.type, evaluation.customer.profile.zone)
 
 
 def _own_parts(
-    condition: Condition, vocabulary: Vocabulary, about: str
+    condition: Condition, registry: FieldRegistry, about: str
 ) -> Iterable[CompiledCondition]:
     for name, test in condition.fields.items():
-        yield _compiled_test(name, test, vocabulary, about)
+        yield _compiled_test(name, test, registry, about)
     if condition.cel:
-        yield _compiled_expression(condition.cel, vocabulary, about)
+        yield _compiled_expression(condition.cel, registry, about)
 
 
 def _compiled(
-    conditions: Iterable[Condition], vocabulary: Vocabulary, about: str, path: str
+    conditions: Iterable[Condition], registry: FieldRegistry, about: str, path: str
 ) -> list[CompiledCondition]:
     checks = []
     for number, each in enumerate(conditions):
         try:
-            checks.append(compile_condition(each, vocabulary, about=about))
-        except ConditionMistake as mistake:
-            place = path if path == "not" else f"{path}.{number}"
-            raise ConditionMistake(f"{place}.{mistake.path}", str(mistake)) from None
+            checks.append(compile_condition(each, registry, about=about))
+        except ConditionError as error:
+            at = path if path == "not" else f"{path}.{number}"
+            raise ConditionError(f"{at}.{error.path}", str(error)) from None
     return checks
 
 
-def _compiled_test(name: str, test: Test, vocabulary: Vocabulary, about: str) -> CompiledCondition:
-    field = _find(name, vocabulary, about, name)
+def _compiled_test(name: str, test: Test, registry: FieldRegistry, about: str) -> CompiledCondition:
+    field = _find(name, registry, about, name)
     try:
         question = compile_test(field, test)
-    except Wrong as wrong:
-        raise ConditionMistake(name, f"{name}: {wrong}") from None
+    except ComparisonError as wrong:
+        raise ConditionError(name, f"{name}: {wrong}") from None
     changes = () if question.changes is None else (question.changes,)
-    return CompiledCondition(question.holds, frozenset({name}), frozenset({field.part}), changes)
+    return CompiledCondition(question.matches, frozenset({name}), frozenset({field.part}), changes)
 
 
-def _compiled_expression(text: str, vocabulary: Vocabulary, about: str) -> CompiledCondition:
+def _compiled_expression(text: str, registry: FieldRegistry, about: str) -> CompiledCondition:
     try:
-        holds, fields = compile_expression(text, vocabulary, about)
-    except WrongExpression as wrong:
-        raise ConditionMistake("cel", f"cel: {wrong}") from None
+        matches, fields = compile_expression(text, registry, about)
+    except ExpressionError as wrong:
+        raise ConditionError("cel", f"cel: {wrong}") from None
     unforeseen = {field.name for field in fields if field.flows or field.name == "now.time"}
     return CompiledCondition(
-        holds,
+        matches,
         frozenset(field.name for field in fields),
         frozenset(field.part for field in fields),
         tuple(_stepwise(field) for field in fields if field.changes and not field.flows),
@@ -182,24 +187,24 @@ def _compiled_expression(text: str, vocabulary: Vocabulary, about: str) -> Compi
     )
 
 
-def _stepwise(field: Field) -> Callable[[Subject], int]:
+def _stepwise(field: Field) -> Callable[[EvaluationContext], int]:
     changes = field.changes
-    return lambda subject: NEVER if changes is None else changes(subject, ())
+    return lambda evaluation: NEVER if changes is None else changes(evaluation, ())
 
 
-def _find(name: str, vocabulary: Vocabulary, about: str, path: str) -> Field:
-    field = vocabulary.find(name, about)
+def _find(name: str, registry: FieldRegistry, about: str, path: str) -> Field:
+    field = registry.find(name, about)
     if field is None:
-        raise ConditionMistake(path, f"no such field: {name}{vocabulary.near(name, about)}")
+        raise ConditionError(path, f"no such field: {name}{registry.near(name, about)}")
     return field
 
 
 def _merged(
-    holds: Callable[[Subject], bool], checks: Iterable[CompiledCondition]
+    matches: Callable[[EvaluationContext], bool], checks: Iterable[CompiledCondition]
 ) -> CompiledCondition:
     checks = list(checks)
     return CompiledCondition(
-        holds,
+        matches,
         frozenset().union(*(check.reads for check in checks)),
         frozenset().union(*(check.parts for check in checks)),
         tuple(changes for check in checks for changes in check.changes),
@@ -209,36 +214,40 @@ def _merged(
 
 def _all(checks: list[CompiledCondition]) -> CompiledCondition:
     """All have to hold. As long as one doesn't that time can't change, time changes nothing."""
-    merged = _merged(_all_of([check.holds for check in checks]), checks)
-    steady = [check.holds for check in checks if not check.changes]
+    merged = _merged(_all_of([check.matches for check in checks]), checks)
+    steady = [check.matches for check in checks if not check.changes]
     if not merged.changes or not steady:
         return merged
-    others_hold = _all_of(steady)
+    others_match = _all_of(steady)
 
-    def changes(subject: Subject) -> int:
-        return merged.changes_at(subject) if others_hold(subject) else NEVER
+    def changes(evaluation: EvaluationContext) -> int:
+        return merged.changes_at(evaluation) if others_match(evaluation) else NEVER
 
     return replace(merged, changes=(changes,))
 
 
-def _all_of(parts: list[Callable[[Subject], bool]]) -> Callable[[Subject], bool]:
+def _all_of(
+    parts: list[Callable[[EvaluationContext], bool]],
+) -> Callable[[EvaluationContext], bool]:
     if len(parts) == 1:
         return parts[0]
 
-    def holds(subject: Subject) -> bool:
+    def matches(evaluation: EvaluationContext) -> bool:
         for part in parts:  # noqa: SIM110  # a generator takes twice as long, and this runs at each event
-            if not part(subject):
+            if not part(evaluation):
                 return False
         return True
 
-    return holds
+    return matches
 
 
-def _any_of(parts: list[Callable[[Subject], bool]]) -> Callable[[Subject], bool]:
-    def holds(subject: Subject) -> bool:
+def _any_of(
+    parts: list[Callable[[EvaluationContext], bool]],
+) -> Callable[[EvaluationContext], bool]:
+    def matches(evaluation: EvaluationContext) -> bool:
         for part in parts:  # noqa: SIM110  # as above
-            if part(subject):
+            if part(evaluation):
                 return True
         return False
 
-    return holds
+    return matches

@@ -31,7 +31,7 @@ class NoRules:
     loyalty: Loyalty | None = None
 
 
-class Subject(NamedTuple):
+class EvaluationContext(NamedTuple):
     """A customer at a time, maybe in a run or at an event."""
 
     customer: Customer

@@ -18,8 +18,8 @@ from difflib import get_close_matches
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.rules.evaluation import Subject
-from agents.rules.fields import Field, FieldType, Vocabulary
+from agents.rules.evaluation import EvaluationContext
+from agents.rules.fields import Field, FieldRegistry, FieldType
 from schemas.instant import to_datetime
 
 if TYPE_CHECKING:
@@ -62,14 +62,14 @@ _SAMPLES: Mapping[FieldType, Any] = {
 }
 
 
-class WrongExpression(ValueError):
+class ExpressionError(ValueError):
     """An expression that can't be used."""
 
 
 class Expression(NamedTuple):
     """An expression, compiled."""
 
-    holds: Callable[[Subject], bool]
+    matches: Callable[[EvaluationContext], bool]
     fields: tuple[Field, ...]
 
 
@@ -80,22 +80,22 @@ class _Token(NamedTuple):
     end: int
 
 
-def compile_expression(text: str, vocabulary: Vocabulary, about: str = "") -> Expression:
+def compile_expression(text: str, registry: FieldRegistry, about: str = "") -> Expression:
     """Compile an expression over fields. Raises WrongExpression."""
     if len(text) > MAX_LENGTH:
-        raise WrongExpression(f"{len(text)} characters, at most {MAX_LENGTH} are possible")
+        raise ExpressionError(f"{len(text)} characters, at most {MAX_LENGTH} are possible")
     _check_syntax(text)
     tokens = [token for token in _tokens(text) if token.kind != "skip"]
     _check_loops(tokens)
     fields: dict[str, Field] = {}
-    written, place = "", 0
+    written, index = "", 0
     for path in _paths(tokens):
-        field, end = _resolve(path, vocabulary, about)
+        field, end = _resolve(path, registry, about)
         fields.setdefault(field.name, field)
         variable = list(fields).index(field.name)
-        written += f"{text[place : path[0].start]}f.v{variable}"
-        place = end
-    program = _parse(written + text[place:])
+        written += f"{text[index : path[0].start]}f.v{variable}"
+        index = end
+    program = _parse(written + text[index:])
     _check_functions(program)
     used = tuple(fields.values())
     _try(program, used)
@@ -110,14 +110,14 @@ def _parse(text: str) -> cel.Program:
         return cel.compile(text)
     except ValueError as error:
         lines = str(error).splitlines()
-        raise WrongExpression(lines[0].partition("ERROR: ")[2][:200] or lines[0][:200]) from None
+        raise ExpressionError(lines[0].partition("ERROR: ")[2][:200] or lines[0][:200]) from None
 
 
 def _check_syntax(text: str) -> None:
     """A mistake is told in the words that were written, not in ours."""
     try:
         _parse(text)
-    except WrongExpression as wrong:
+    except ExpressionError as wrong:
         if _HAS not in str(wrong):
             raise
 
@@ -134,13 +134,13 @@ def _check_functions(program: cel.Program) -> None:
             hint = (
                 f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(FUNCTIONS))}"
             )
-            raise WrongExpression(f"no such function: {function}; {hint}")
+            raise ExpressionError(f"no such function: {function}; {hint}")
 
 
 def _check_loops(tokens: Sequence[_Token]) -> None:
     loops = sum(1 for dot, name in pairwise(tokens) if dot.text == "." and name.text in _LOOPS)
     if loops > MAX_LOOPS:
-        raise WrongExpression(f"{loops} loops (exists, map…), at most {MAX_LOOPS} are possible")
+        raise ExpressionError(f"{loops} loops (exists, map…), at most {MAX_LOOPS} are possible")
 
 
 def _paths(tokens: Sequence[_Token]) -> Iterator[list[_Token]]:
@@ -149,47 +149,47 @@ def _paths(tokens: Sequence[_Token]) -> Iterator[list[_Token]]:
     Not those that a loop gives its items, nor functions and methods.
     """
     items = {
-        tokens[place + 3].text
-        for place in range(len(tokens) - 4)
-        if tokens[place].text == "."
-        and tokens[place + 1].text in _LOOPS
-        and tokens[place + 2].text == "("
-        and tokens[place + 4].text == ","
+        tokens[index + 3].text
+        for index in range(len(tokens) - 4)
+        if tokens[index].text == "."
+        and tokens[index + 1].text in _LOOPS
+        and tokens[index + 2].text == "("
+        and tokens[index + 4].text == ","
     }
-    for place, token in enumerate(tokens):
-        first = token.kind == "word" and (place == 0 or tokens[place - 1].text != ".")
+    for index, token in enumerate(tokens):
+        first = token.kind == "word" and (index == 0 or tokens[index - 1].text != ".")
         if not first or token.text in _WORDS or token.text in items:
             continue
-        path = _follow(tokens, place)
+        path = _follow(tokens, index)
         if path:
             yield path
 
 
-def _follow(tokens: Sequence[_Token], place: int) -> list[_Token]:
-    path, brackets = [tokens[place]], False
-    place += 1
-    while place + 1 < len(tokens):
-        opening, name = tokens[place], tokens[place + 1]
+def _follow(tokens: Sequence[_Token], index: int) -> list[_Token]:
+    path, brackets = [tokens[index]], False
+    index += 1
+    while index + 1 < len(tokens):
+        opening, name = tokens[index], tokens[index + 1]
         brackets = opening.text == "[" and name.kind == "text"
         if opening.text == "." and name.kind == "word":
             path.append(name)
-            place += 2
-        elif brackets and place + 2 < len(tokens) and tokens[place + 2].text == "]":
+            index += 2
+        elif brackets and index + 2 < len(tokens) and tokens[index + 2].text == "]":
             text = name.text.strip("rRbB").strip("'\"")
-            path.append(name._replace(text=text, end=tokens[place + 2].end))
-            place += 3
+            path.append(name._replace(text=text, end=tokens[index + 2].end))
+            index += 3
         else:
             break
-    called = place < len(tokens) and tokens[place].text == "("
+    called = index < len(tokens) and tokens[index].text == "("
     return path[:-1] if called else path
 
 
-def _resolve(path: Sequence[_Token], vocabulary: Vocabulary, about: str) -> tuple[Field, int]:
+def _resolve(path: Sequence[_Token], registry: FieldRegistry, about: str) -> tuple[Field, int]:
     """Return the field that a path names, and where its name ends. Raises WrongExpression."""
     name = ".".join(part.text for part in path)
-    field = vocabulary.find(name, about)
+    field = registry.find(name, about)
     if field is None:
-        raise WrongExpression(f"no such field: {name}{vocabulary.near(name, about)}")
+        raise ExpressionError(f"no such field: {name}{registry.near(name, about)}")
     return field, path[-1].end
 
 
@@ -203,16 +203,16 @@ def _try(program: cel.Program, fields: Sequence[Field]) -> None:
         try:
             result = program.execute({"f": values})
         except TypeError as error:
-            raise WrongExpression(f"{_first_sentence(error)}; {_types(fields)}") from None
+            raise ExpressionError(f"{_first_sentence(error)}; {_types(fields)}") from None
         except RuntimeError as error:
             if "Undefined" in str(error):  # so the library says of a function and its types
-                raise WrongExpression(f"a function can't be used so; {_types(fields)}") from None
+                raise ExpressionError(f"a function can't be used so; {_types(fields)}") from None
             continue
         except Exception:  # of these very values, such as a division by zero
             continue
         if not isinstance(result, bool):
             kind = type(result).__name__
-            raise WrongExpression(f"it has to be true or false, and gives {kind}: {result!r}"[:200])
+            raise ExpressionError(f"it has to be true or false, and gives {kind}: {result!r}"[:200])
 
 
 def _first_sentence(error: Exception) -> str:
@@ -228,16 +228,18 @@ def _types(fields: Sequence[Field]) -> str:
     return f"{said}; write numbers with a point, 1.0"
 
 
-def _runner(program: cel.Program, fields: Sequence[Field], text: str) -> Callable[[Subject], bool]:
+def _runner(
+    program: cel.Program, fields: Sequence[Field], text: str
+) -> Callable[[EvaluationContext], bool]:
     readers = [
         (f"v{number}", field.read, _CEL.get(field.type, _as_it_is))
         for number, field in enumerate(fields)
     ]
 
-    def holds(subject: Subject) -> bool:
+    def matches(evaluation: EvaluationContext) -> bool:
         values = {}
         for name, read, convert in readers:
-            value = read(subject)
+            value = read(evaluation)
             if value is not None:
                 values[name] = convert(value)
         try:
@@ -245,11 +247,11 @@ def _runner(program: cel.Program, fields: Sequence[Field], text: str) -> Callabl
         except LookupError:
             return False  # something isn't known
         except Exception as error:  # whatever it is, it must not stop the customer
-            if subject.failures is not None:
-                subject.failures.append(f"{text}: {_first_sentence(error)}")
+            if evaluation.failures is not None:
+                evaluation.failures.append(f"{text}: {_first_sentence(error)}")
             return False
 
-    return holds
+    return matches
 
 
 def _as_it_is(value: Any) -> Any:

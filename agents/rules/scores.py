@@ -13,10 +13,10 @@ from typing import NamedTuple
 from agents.context import Context, DomainEvent
 from agents.effects import signal
 from agents.rules import decay
-from agents.rules.conditions import CompiledCondition, ConditionMistake, compile_condition
+from agents.rules.conditions import CompiledCondition, ConditionError, compile_condition
 from agents.rules.event_properties import Properties
-from agents.rules.fields import Vocabulary
-from agents.rules.validation_errors import Mistakes, ValidationIssue
+from agents.rules.fields import FieldRegistry
+from agents.rules.validation_errors import InvalidDefinition, ValidationIssue
 from schemas.customer import Customer
 from schemas.customer.person import RULES_KEPT, SCORES_KEPT, Score
 from schemas.definitions.scoring import Rule, Scoring
@@ -53,22 +53,20 @@ class Scored(NamedTuple):
     rules: tuple[tuple[Rule, CompiledCondition | None], ...]
 
 
-def compile_scoring(scoring: Scoring, vocabulary: Vocabulary) -> Mapping[str, Scored]:
+def compile_scoring(scoring: Scoring, registry: FieldRegistry) -> Mapping[str, Scored]:
     """Return what counts by event type. Raises Mistakes."""
-    mistakes: list[ValidationIssue] = []
+    issues: list[ValidationIssue] = []
     rules: dict[str, list[tuple[Rule, CompiledCondition | None]]] = {}
     for number, rule in enumerate(scoring.rules):
         check = None
         if rule.where is not None:
             try:
-                check = compile_condition(rule.where, vocabulary, about=rule.on)
-            except ConditionMistake as mistake:
-                mistakes.append(
-                    ValidationIssue(f"rules.{number}.where.{mistake.path}", str(mistake))
-                )
+                check = compile_condition(rule.where, registry, about=rule.on)
+            except ConditionError as error:
+                issues.append(ValidationIssue(f"rules.{number}.where.{error.path}", str(error)))
         rules.setdefault(rule.on, []).append((rule, check))
-    if mistakes:
-        raise Mistakes(mistakes)
+    if issues:
+        raise InvalidDefinition(issues)
     measure = scale(scoring)
     return {
         type_: Scored(measure, scoring.points.get(type_, 0.0), tuple(rules.get(type_, ())))
@@ -92,11 +90,11 @@ def score(
     for measure, points, rules in counted:
         lasting: Sequence[str] = ()
         if rules:
-            sources = context.live.definitions.recognition.sources
+            sources = context.live.definitions.deduplication_rules.sources
             shop = sources.shop(event.source) if sources.shops else ""
-            subject = context.subject(customer, event=Properties(event.data), shop=shop)
+            evaluation = context.evaluation(customer, event=Properties(event.data), shop=shop)
             for rule, check in rules:
-                if check is None or check.holds(subject):
+                if check is None or check.matches(evaluation):
                     if rule.within is None:
                         points += rule.add  # noqa: PLW2901  # the sum is what this event is worth
                     else:
@@ -130,8 +128,10 @@ def adopt(customer: Customer, visitor: Customer, context: Context) -> None:
         before = decay.value(own, scoring, context.now)
         decay.adopt(own, earned, scoring.half_life)
         _fit(own)
-        _settle(customer, own, scale(scoring), own.time, context.cause, context)
-        tell(name, before, decay.value(own, scoring, context.now), context.now, context)
+        _update_band(customer, own, scale(scoring), own.time, context.cause, context)
+        announce_thresholds(
+            name, before, decay.value(own, scoring, context.now), context.now, context
+        )
 
 
 def _own(customer: Customer, name: str, context: Context) -> Score | None:
@@ -187,13 +187,15 @@ def _change(
         _fit(changed)
     if measure is None:
         return
-    _settle(customer, changed, measure, time, cause, context)
+    _update_band(customer, changed, measure, time, cause, context)
     if thresholds:
         after = decay.value(changed, measure.scoring, context.now)
-        tell(name, before, after, context.now, context)
+        announce_thresholds(name, before, after, context.now, context)
 
 
-def tell(name: str, before: float, after: float, time: int, context: Context) -> None:
+def announce_thresholds(
+    name: str, before: float, after: float, time: int, context: Context
+) -> None:
     """Let workflows know that wait for a threshold which lies between two values."""
     low, high = (before, after) if before < after else (after, before)
     thresholds = context.live.thresholds.get(name, ())
@@ -203,7 +205,7 @@ def tell(name: str, before: float, after: float, time: int, context: Context) ->
     context.caused.append(DomainEvent(f"score:{name}", time, data=data))
 
 
-def _settle(
+def _update_band(
     customer: Customer, changed: Score, measure: Scale, time: int, cause: str, context: Context
 ) -> None:
     """Say in which band a score is by what it has come to at `time`, if that is another one."""

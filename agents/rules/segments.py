@@ -14,9 +14,9 @@ from typing import NamedTuple
 from agents.context import Context, DomainEvent
 from agents.digests import derived_id
 from agents.effects import signal
-from agents.rules.conditions import CompiledCondition, ConditionMistake, compile_condition
-from agents.rules.fields import Part, Vocabulary
-from agents.rules.validation_errors import Mistakes, ValidationIssue
+from agents.rules.conditions import CompiledCondition, ConditionError, compile_condition
+from agents.rules.fields import FieldRegistry, Part
+from agents.rules.validation_errors import InvalidDefinition, ValidationIssue
 from schemas.customer import Customer
 from schemas.customer.person import SEGMENTS_KEPT
 from schemas.definitions.conditions import Condition
@@ -68,33 +68,33 @@ class Segmentation:
 NO_SEGMENTS = Segmentation((), {})
 
 
-def compile_segments(definition: Segments, vocabulary: Vocabulary) -> Segmentation:
+def compile_segments(definition: Segments, registry: FieldRegistry) -> Segmentation:
     """Return the segments of a definition. Raises Mistakes."""
-    mistakes: list[ValidationIssue] = []
+    issues: list[ValidationIssue] = []
     compiled: dict[str, CompiledSegment] = {}
     needs: dict[str, frozenset[str]] = {}
     for number, segment in enumerate(definition.segments):
         path = f"segments.{number}"
         if segment.id in compiled:
-            mistakes.append(ValidationIssue(f"{path}.id", f"there are two segments {segment.id}"))
+            issues.append(ValidationIssue(f"{path}.id", f"there are two segments {segment.id}"))
         try:
-            check = compile_condition(segment.condition, vocabulary)
-        except ConditionMistake as mistake:
-            mistakes.append(ValidationIssue(f"{path}.if.{mistake.path}", str(mistake)))
+            check = compile_condition(segment.condition, registry)
+        except ConditionError as error:
+            issues.append(ValidationIssue(f"{path}.if.{error.path}", str(error)))
             continue
-        mistakes += [
+        issues += [
             ValidationIssue(f"{path}.if", problem)
             for problem in _problems(segment.condition, check)
         ]
         compiled[segment.id] = CompiledSegment(segment.id, check)
         needs[segment.id] = frozenset(_asked_for(segment.condition)) - {segment.id}
         if segment.id in _asked_for(segment.condition):
-            mistakes.append(ValidationIssue(f"{path}.if", f"{segment.id} depends on itself"))
+            issues.append(ValidationIssue(f"{path}.if", f"{segment.id} depends on itself"))
     order = _in_order(needs)
     if order is None:
-        mistakes.append(ValidationIssue("segments", "segments depend on each other in a circle"))
-    if mistakes or order is None:
-        raise Mistakes(mistakes)
+        issues.append(ValidationIssue("segments", "segments depend on each other in a circle"))
+    if issues or order is None:
+        raise InvalidDefinition(issues)
     return Segmentation([compiled[id_] for id_ in order], needs)
 
 
@@ -105,14 +105,16 @@ def follow(
 
     Returns the first instant (ms) at which time may turn one of their answers.
     """
-    subject, turns = context.subject(customer), NEVER
+    evaluation, next_change = context.evaluation(customer), NEVER
     for id_, check in candidates:
         within = id_ in customer.segments
-        if check.holds(subject) != within and (within or len(customer.segments) < SEGMENTS_KEPT):
+        if check.matches(evaluation) != within and (
+            within or len(customer.segments) < SEGMENTS_KEPT
+        ):
             _move(customer, id_, time, context)
         if check.changes:
-            turns = min(turns, check.changes_at(subject))
-    return turns
+            next_change = min(next_change, check.changes_at(evaluation))
+    return next_change
 
 
 def leave_unknown(customer: Customer, segmentation: Segmentation, context: Context) -> None:
@@ -170,7 +172,7 @@ def _asks_for_any(condition: Condition) -> bool:
 
 def _names_segments_in_cel(condition: Condition) -> bool:
     if condition.cel:
-        own = compile_condition(Condition(cel=condition.cel), Vocabulary())
+        own = compile_condition(Condition(cel=condition.cel), FieldRegistry())
         if "segments" in own.reads:
             return True
     return any(_names_segments_in_cel(each) for each in _inner(condition))

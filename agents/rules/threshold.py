@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from schemas.stored import NEVER
+from schemas.time_units import DAY_MS, HOUR_MS
 
 _REACH = 1 << 20
 """How far (ms) an estimate may be off: a quarter of an hour, where rounding makes it a few ms."""
-_EARLY = 3_600_000
+_EARLY = HOUR_MS
 """ms. An estimate errs by far less, and an hour of every crossing's way is no burden."""
-_HORIZON = 100 * 366 * 86_400_000
+_HORIZON = 100 * 366 * DAY_MS
 
 
 def early(near: float, now: int) -> int | None:
@@ -42,22 +43,23 @@ def _leaves_its_side(
     return lambda time: side(time) != here
 
 
-def _first(holds: Callable[[int], bool], now: int, near: int) -> int:
-    """Return the first instant after `now` at which `holds`, which then goes on to, near `near`."""
+def _first(is_passed: Callable[[int], bool], now: int, near: int) -> int:
+    """Return the first instant after `now` at which `is_passed`, which then goes on to, near
+    `near`."""
     step, high = 1, max(near, now + 1)
-    while not holds(high):
+    while not is_passed(high):
         if step > _REACH:
             return NEVER
         high += step
         step *= 2
     step, low = 1, high - 1
-    while low > now and holds(low):
+    while low > now and is_passed(low):
         low -= step
         step *= 2
     low = max(low, now)
     while high - low > 1:
         middle = (low + high) // 2
-        if holds(middle):
+        if is_passed(middle):
             high = middle
         else:
             low = middle

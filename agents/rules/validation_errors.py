@@ -14,7 +14,7 @@ class ValidationIssue(NamedTuple):
     problem: str
 
 
-class Mistakes(ValueError):
+class InvalidDefinition(ValueError):
     """All that is wrong with a definition."""
 
     def __init__(self, found: Sequence[ValidationIssue]) -> None:

@@ -18,7 +18,7 @@ from agents.workflows import lifecycle
 from schemas.bounds import largest, shed
 from schemas.commands import LegalBasis
 from schemas.customer import Customer
-from schemas.customer.mail import SENT_HISTORY, SENT_ROOM, Sent
+from schemas.customer.mail import SENT_HISTORY, SENT_TOTAL_BYTES, Sent
 from schemas.customer.runs import Run
 from schemas.decisions import Reason
 from schemas.definitions.shop import Policy
@@ -114,14 +114,14 @@ def rank(
     """
     lacking = limits.lacking(customer, now, policy)
 
-    def place(candidate: Candidate) -> tuple[int, bool, int, int, str, str, str]:
+    def order(candidate: Candidate) -> tuple[int, bool, int, int, str, str, str]:
         step, workflow = candidate.step, candidate.workflow
         priority = workflow.priority if step.priority is None else step.priority
         names = (workflow.id, step.id, candidate.run.id)
         unwanted = step.kind != lacking
         return (-priority, unwanted, candidate.expires, candidate.since, *names)
 
-    return sorted(candidates, key=place)
+    return sorted(candidates, key=order)
 
 
 def arbitrate(
@@ -142,9 +142,9 @@ def arbitrate(
     free = {candidate.run.id for candidate, verdict in zip(waiting, judged, strict=True)
             if verdict.action == "send"}  # fmt: skip
     better = ""
-    while (place := _first_to_go(judged)) is not None:
-        best = waiting.pop(place)
-        send(best, judged[place])
+    while (index := _first_to_go(judged)) is not None:
+        best = waiting.pop(index)
+        send(best, judged[index])
         better = f"{best.workflow.id} {best.step.id}"
         judged = [judge(customer, candidate, now, policy) for candidate in waiting]
     return [
@@ -155,7 +155,7 @@ def arbitrate(
 
 
 def _first_to_go(judged: Sequence[PolicyDecision]) -> int | None:
-    return next((place for place, each in enumerate(judged) if each.action == "send"), None)
+    return next((index for index, each in enumerate(judged) if each.action == "send"), None)
 
 
 def remember(customer: Customer, sent: Sent, policy: Policy | None) -> None:
@@ -186,7 +186,7 @@ def worth_keeping(mails: Sequence[Sent], policy: Policy | None) -> list[Sent]:
         if wanted[mail.mail_class] >= 0 or of_workflow:
             kept.append(mail)
     kept.reverse()
-    shed(kept, SENT_ROOM, _LARGEST)
+    shed(kept, SENT_TOTAL_BYTES, _LARGEST)
     return kept
 
 

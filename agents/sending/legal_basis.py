@@ -15,8 +15,9 @@ from typing import NamedTuple
 from schemas.commands import LegalBasis
 from schemas.customer import Customer
 from schemas.instant import to_datetime
+from schemas.time_units import DAY_MS
 
-TWO_YEARS_MS = 730 * 86_400_000
+TWO_YEARS_MS = 730 * DAY_MS
 """24 months: what the Italian authority has long named as the time for which data may be used for
 marketing, and the longest that a customer can be said to remember the purchase."""
 

@@ -23,6 +23,7 @@ from schemas.definitions.steps import SendStep
 from schemas.definitions.workflow import Workflow
 from schemas.durations import duration_text
 from schemas.stored import NEVER
+from schemas.time_units import DAY_MS
 
 
 class PolicyHold(NamedTuple):
@@ -95,7 +96,7 @@ def _cap(cap: Cap, times: Sequence[int], zone: str, instant: int) -> PolicyHold 
         return None
     first = times[-cap.at_most]  # as long as this one counts there is no place
     if cap.per == "day":
-        counts = local_time.day_of(first, zone) == local_time.day_of(instant, zone)
+        counts = local_time.day_number(first, zone) == local_time.day_number(instant, zone)
         until = local_time.next_day(instant, zone) if counts else instant
         per = "day"
     else:
@@ -150,7 +151,7 @@ def _too_many(promotional: int, mails: int, mix: Mix) -> bool:
 
 def _span(duration: int) -> str:
     """Say it in days where it is days: `30d`, not `4w2d`."""
-    days, rest = divmod(duration, 86_400_000)
+    days, rest = divmod(duration, DAY_MS)
     return duration_text(duration) if rest else f"{days}d"
 
 

@@ -16,7 +16,7 @@ from agents.customer import derived_state, profile, tracking
 from agents.digests import derived_id
 from agents.effects import command
 from agents.rules import conditions
-from agents.rules.conditions import Subject
+from agents.rules.conditions import EvaluationContext
 from agents.rules.fields import Part
 from agents.rules.local_time import DEFAULT_ZONE
 from agents.sending import arbitration, template_variables
@@ -24,7 +24,7 @@ from agents.workflows.definitions import WorkflowVersion
 from schemas.bounds import kept_bytes, largest
 from schemas.commands import LegalBasis, MailClass, NotifyCommand, QuietHours, SendCommand
 from schemas.customer import Customer
-from schemas.customer.mail import PENDING_ROOM, Pending, Sent
+from schemas.customer.mail import PENDING_TOTAL_BYTES, Pending, Sent
 from schemas.customer.runs import Run
 from schemas.customer.shopping import Order
 from schemas.definitions.shop import Loyalty
@@ -32,8 +32,9 @@ from schemas.definitions.steps import SendStep, Step
 from schemas.instant import to_rfc3339
 from schemas.money import amount_text
 from schemas.stored import NEVER
+from schemas.time_units import HOUR_MS
 
-EXPIRES_AFTER: dict[MailClass, int] = {"transactional": 48 * 3_600_000, "marketing": 24 * 3_600_000}
+EXPIRES_AFTER: dict[MailClass, int] = {"transactional": 48 * HOUR_MS, "marketing": 24 * HOUR_MS}
 """How long a mail may wait at the mailer, ms; the spans of the retry budget."""
 
 _ADDRESSES = frozenset({"url", "links"})
@@ -84,8 +85,8 @@ def fit_pending(customer: Customer) -> None:
     """Give up taking mails back for which there is no room: confirmations first, which are true
     whatever comes after them, and of those that are alike the one that expires first."""
     pending = customer.pending
-    if len(pending) * _LARGEST > PENDING_ROOM:
-        while kept_bytes(pending) > PENDING_ROOM:
+    if len(pending) * _LARGEST > PENDING_TOTAL_BYTES:
+        while kept_bytes(pending) > PENDING_TOTAL_BYTES:
             pending.remove(
                 min(
                     pending,
@@ -171,8 +172,8 @@ def _variables(
         given["products"] = [recommendations.describe(product) for product in shown]
     if context.live.loyalty is not None:
         given["points"] = _points(customer, context.live.loyalty)
-    subject = context.subject(customer, run)
-    own: dict[str, JsonValue] = _filled(step.variables, subject)
+    evaluation = context.evaluation(customer, run)
+    own: dict[str, JsonValue] = _filled(step.variables, evaluation)
     return given | own
 
 
@@ -182,15 +183,15 @@ def _order(order: Order | None, run: Run, context: Context) -> JsonValue:
     return template_variables.unknown_order(run.order_id, run.event) if run.order_id else None
 
 
-def _filled(value: JsonValue, subject: Subject, *, link: bool = False) -> Any:
+def _filled(value: JsonValue, evaluation: EvaluationContext, *, link: bool = False) -> Any:
     """Texts may name fields, `{event.topic}`, wherever they stand; in an address as parts of it."""
     if isinstance(value, str):
-        return conditions.fill(value, subject, link=link) if "{" in value else value
+        return conditions.fill(value, evaluation, link=link) if "{" in value else value
     if isinstance(value, list):
-        return [_filled(each, subject, link=link) for each in value]
+        return [_filled(each, evaluation, link=link) for each in value]
     if isinstance(value, dict):
         return {
-            name: _filled(each, subject, link=link or name in _ADDRESSES)
+            name: _filled(each, evaluation, link=link or name in _ADDRESSES)
             for name, each in value.items()
         }
     return value

@@ -19,7 +19,7 @@ from schemas.instant import to_rfc3339
 from schemas.money import amount_text
 from schemas.products import Product
 
-SHOWN_ROOM = 200_000
+SHOWN_TOTAL_BYTES = 200_000
 """Bytes of all lines of a cart or an order in one mail: 300 lines of six hundred. No mail program
 shows more, and a command has to fit into a record of the log; what comes last is left out."""
 _FEW = 20
@@ -92,7 +92,7 @@ def _as_far_as_they_fit(lines: Iterable[dict[str, JsonValue]]) -> JsonValue:
     for line in lines:
         if len(shown) >= _FEW:
             taken += kept_bytes(line) if taken else kept_bytes([*shown, line])
-            if taken > SHOWN_ROOM:
+            if taken > SHOWN_TOTAL_BYTES:
                 break
         shown.append(line)
     return shown

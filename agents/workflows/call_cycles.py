@@ -11,24 +11,24 @@ from schemas.definitions.workflow import Workflow
 
 
 def circles(workflow: Workflow, definitions: Iterable[AnyDefinition]) -> Iterator[ValidationIssue]:
-    """Yield a mistake for each way of calls that leads back to the workflow."""
+    """Yield a mistake for each path of calls that leads back to the workflow."""
     calls = {each.id: _called(each) for each in definitions if isinstance(each, Workflow)}
     for name in _called(workflow):
-        way = _way_back([workflow.id, name], calls)
-        if way:
-            yield ValidationIssue("steps", f"calls itself again: {' → '.join(way)}")
+        path = _cycle([workflow.id, name], calls)
+        if path:
+            yield ValidationIssue("steps", f"calls itself again: {' → '.join(path)}")
 
 
 def _called(workflow: Workflow) -> list[str]:
     return [step.call for step in workflow.all_steps() if isinstance(step, CallStep)]
 
 
-def _way_back(way: list[str], calls: Mapping[str, list[str]]) -> list[str]:
-    if way[-1] == way[0]:
-        return way
-    for name in calls.get(way[-1], ()):
-        if name not in way[1:]:
-            found = _way_back([*way, name], calls)
+def _cycle(path: list[str], calls: Mapping[str, list[str]]) -> list[str]:
+    if path[-1] == path[0]:
+        return path
+    for name in calls.get(path[-1], ()):
+        if name not in path[1:]:
+            found = _cycle([*path, name], calls)
             if found:
                 return found
     return []

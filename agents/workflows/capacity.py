@@ -11,9 +11,9 @@ from agents.context import Context
 from agents.workflows.definitions import WorkflowVersion
 from schemas.bounds import kept_bytes, largest
 from schemas.customer import Customer
-from schemas.customer.runs import FINISHED_ROOM, RUNS_ROOM, Run
+from schemas.customer.runs import FINISHED_TOTAL_BYTES, RUNS_TOTAL_BYTES, Run
 
-_LARGEST_NEW = largest(Run) - 2 * RUNS_ROOM
+_LARGEST_NEW = largest(Run) - 2 * RUNS_TOTAL_BYTES
 """Bytes of a run that has just begun; results and anchors, which say that they may fill the room,
 are what its definition lets it grow by."""
 
@@ -22,16 +22,18 @@ def is_there_for(
     customer: Customer, run: Run, published: WorkflowVersion, context: Context
 ) -> bool:
     """Return whether one more run fits."""
-    if (len(customer.runs) + 1) * _longest(context) <= RUNS_ROOM:
+    if (len(customer.runs) + 1) * _longest(context) <= RUNS_TOTAL_BYTES:
         return True  # nothing to measure, as for nearly everybody
-    return kept_bytes(run) + published.program.growth + _taken(customer, context) <= RUNS_ROOM
+    return (
+        kept_bytes(run) + published.program.growth + _taken(customer, context) <= RUNS_TOTAL_BYTES
+    )
 
 
-def holds(customer: Customer, published: WorkflowVersion, context: Context) -> bool:
+def fits(customer: Customer, published: WorkflowVersion, context: Context) -> bool:
     """Return whether the runs still fit now that one of them goes by this version."""
-    if len(customer.runs) == 1 and published.program.growth < RUNS_ROOM // 4:
+    if len(customer.runs) == 1 and published.program.growth < RUNS_TOTAL_BYTES // 4:
         return True  # as nearly always, when a new version moves everybody's run
-    return _taken(customer, context) <= RUNS_ROOM
+    return _taken(customer, context) <= RUNS_TOTAL_BYTES
 
 
 def _taken(customer: Customer, context: Context) -> int:
@@ -52,8 +54,8 @@ def _longest(context: Context) -> int:
 
 def fit_finished(finished: list[Run], context: Context) -> list[Run]:
     """Return the latest of the runs that are over, as many as there is room for."""
-    if len(finished) * _longest(context) <= FINISHED_ROOM:
+    if len(finished) * _longest(context) <= FINISHED_TOTAL_BYTES:
         return finished
-    while finished and kept_bytes(finished) > FINISHED_ROOM:
+    while finished and kept_bytes(finished) > FINISHED_TOTAL_BYTES:
         finished = finished[1:]
     return finished

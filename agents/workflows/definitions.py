@@ -7,18 +7,18 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
 from agents.commerce.coupon_pools import Pool, Pools
-from agents.customer.deduplication import Recognition
+from agents.customer.deduplication import DeduplicationRules
 from agents.customer.derived_state import DerivedState
 from agents.customer.visitors import NO_LIMITS, VisitorLimits
 from agents.digests import derived_id
 from agents.rules import scores
-from agents.rules.fields import Vocabulary
+from agents.rules.fields import FieldRegistry
 from agents.rules.scores import Scored
 from agents.rules.segments import NO_SEGMENTS, Segmentation, compile_segments
 from agents.workflows import event_plans, triggers
 from agents.workflows.event_plans import EventPlan
 from agents.workflows.program import Program, compile_program
-from agents.workflows.time_triggers import compile_watches
+from agents.workflows.time_triggers import compile_time_triggers
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import (
@@ -65,17 +65,17 @@ class Definitions:
         self,
         *,
         coupon_key: bytes = b"",
-        recognition: Recognition | None = None,
+        deduplication_rules: DeduplicationRules | None = None,
         limits: VisitorLimits = NO_LIMITS,
     ) -> None:
-        """`coupon_key` makes generated codes unguessable, `recognition` says how an event that
-        comes again is known, `limits` are those of visitors; every worker has the same."""
+        """`coupon_key` makes generated codes unguessable, `deduplication_rules` says how an event
+        that comes again is known, `limits` are those of visitors; every worker has the same."""
         self.coupon_key = coupon_key
         self.limits = limits
-        self.recognition = recognition or Recognition()
+        self.deduplication_rules = deduplication_rules or DeduplicationRules()
         self.listens_to: set[str] = set()
         """Occurrences that a run of any version has to be told of, and types that lead to them."""
-        self.reviews = False
+        self.checks_conditions = False
         """Whether any change of a customer may move a run of any version."""
         self.longest_growth = 0
         """Bytes by which a run of any version may grow at most."""
@@ -97,15 +97,15 @@ class Definitions:
         definition = DEFINITION.validate_json(content)
         key = (definition.id, version)
         if isinstance(definition, Workflow):
-            program = compile_program(definition, Vocabulary())
+            program = compile_program(definition, FieldRegistry())
             self._workflows[key] = WorkflowVersion(definition, version, program)
             self.listens_to |= _types(program.listens_to) | program.listens_to
-            self.reviews |= program.reviews
+            self.checks_conditions |= program.checks_conditions
             self.longest_growth = max(self.longest_growth, program.growth)
         elif isinstance(definition, Segments):
-            self._segmentations[key] = compile_segments(definition, Vocabulary())
+            self._segmentations[key] = compile_segments(definition, FieldRegistry())
         elif isinstance(definition, Scoring):
-            self._scored[key] = scores.compile_scoring(definition, Vocabulary())
+            self._scored[key] = scores.compile_scoring(definition, FieldRegistry())
         elif isinstance(definition, Coupons):
             for campaign in definition.campaigns:
                 if campaign.pool:
@@ -154,22 +154,22 @@ class Definitions:
                 raise UnknownVersion(*key)
         keys = sorted(versions.items())
         workflows = [self._workflows[key] for key in keys if key in self._workflows]
-        by_trigger, standing = _by_trigger(workflows), self._standing(keys)
+        by_trigger, derived_state = _by_trigger(workflows), self._derived_state(keys)
         scored = scores.by_event(self._scored[key] for key in keys if key in self._scored)
         live = Live(
             definitions=self,
             coupons=versions.get("coupons", ""),
-            plans=event_plans.plans(standing, _types(by_trigger.keys()), scored),
+            plans=event_plans.plans(derived_state, _types(by_trigger.keys()), scored),
             by_trigger=by_trigger,
             thresholds=_thresholds(workflows),
             workflows={published.workflow.id: published for published in workflows},
-            standing=standing,
+            derived_state=derived_state,
         )
         for key in keys:
-            _settle_in(live, self._all[key])
+            _add_setting(live, self._all[key])
         return live
 
-    def _standing(self, keys: Sequence[tuple[str, str]]) -> DerivedState:
+    def _derived_state(self, keys: Sequence[tuple[str, str]]) -> DerivedState:
         if not any(_stands(self._all[key]) for key in keys):
             return DerivedState()
         kinds = Scoring | Loyalty  # what fields are read by
@@ -179,9 +179,9 @@ class Definitions:
         found = [self._segmentations[key] for key in keys if key in self._segmentations]
         workflows = [self._workflows[key].workflow for key in keys if key in self._workflows]
         return DerivedState(
-            version=derived_id(*("@".join(key) for key in concerned))[:STANDING_DIGITS],
+            version=derived_id(*("@".join(key) for key in concerned))[:DERIVED_STATE_DIGITS],
             segmentation=found[0] if found else NO_SEGMENTS,
-            watches=compile_watches(workflows),
+            time_triggers=compile_time_triggers(workflows),
         )
 
 
@@ -203,7 +203,7 @@ class Live:
     """Of every score, by name."""
     policy: Policy | None = None
     fields: dict[str, CustomField] = field(default_factory=dict)
-    standing: DerivedState = field(default_factory=DerivedState)
+    derived_state: DerivedState = field(default_factory=DerivedState)
     campaigns: dict[str, Campaign] = field(default_factory=dict)
     coupons: str = ""
     """Version of the definition with the campaigns."""
@@ -237,12 +237,12 @@ def _types(names: Set[str]) -> frozenset[str]:
     return types | ACTIVE if "customer.active" in names else types
 
 
-STANDING_DIGITS = 8
+DERIVED_STATE_DIGITS = 8
 """Of the version that a record is right by: it only has to differ from the one before."""
 
 
 def _stands(definition: AnyDefinition) -> bool:
-    """Whether it makes segments or watches."""
+    """Whether it makes segments or time triggers."""
     if isinstance(definition, Workflow):
         trigger = definition.trigger
         fades = isinstance(trigger, OnScore) and trigger.below is not None
@@ -250,7 +250,7 @@ def _stands(definition: AnyDefinition) -> bool:
     return isinstance(definition, Segments)
 
 
-def _settle_in(live: Live, definition: AnyDefinition) -> None:
+def _add_setting(live: Live, definition: AnyDefinition) -> None:
     match definition:
         case Scoring():
             live.scorings[definition.id] = definition

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agents.context import Context, DomainEvent
-from agents.rules.conditions import Subject
+from agents.rules.evaluation import EvaluationContext
 from agents.workflows import execution, exits, lifecycle, versioning, waits
 from agents.workflows.audit import decide
 from agents.workflows.definitions import WorkflowVersion
@@ -17,7 +17,7 @@ CONDITIONS = ":conditions"
 """Key of their timer among the customer's watches; no workflow's id has a colon."""
 
 
-def tell(customer: Customer, run: Run, occurrence: DomainEvent, context: Context) -> None:
+def to_run(customer: Customer, run: Run, occurrence: DomainEvent, context: Context) -> None:
     """Let a run know: its goal is reached, it ends, it counts from here, or it goes on."""
     published = versioning.follow(customer, run, context)
     name = occurrence.name
@@ -56,21 +56,21 @@ def count_goals(customer: Customer, occurrence: DomainEvent, context: Context) -
     exits.forget_finished(customer, context)
 
 
-def review(customer: Customer, context: Context) -> bool:
+def check_conditions(customer: Customer, context: Context) -> bool:
     """Look whether what has changed moves a run that was told of nothing; return whether one was.
 
     Its exit condition or what it waits for may be true now; its calendar may count anew.
     """
-    moved, turns = False, NEVER
+    moved, next_change = False, NEVER
     for run in list(customer.runs):
         published = context.live.definitions.find(run.workflow, run.version)
-        if published is None or not published.program.reviews:
+        if published is None or not published.program.checks_conditions:
             continue
-        subject = context.subject(customer, run)
+        evaluation = context.evaluation(customer, run)
         check = published.program.exit
         if check is not None and check.changes:
-            turns = min(turns, check.changes_at(subject))
-        if check is not None and check(subject):
+            next_change = min(next_change, check.changes_at(evaluation))
+        if check is not None and check(evaluation):
             exits.end(customer, run, "exited", "exit_condition", context)
             exits.take_back_marketing(customer, run, "exit_condition", context)
             moved = True
@@ -78,12 +78,12 @@ def review(customer: Customer, context: Context) -> bool:
             instruction = published.program.instructions[run.step]
             if instruction.calendar and not run.held_for:
                 lifecycle.rescheduled(run, waits.due(customer, run, instruction, context.now))
-            if _has_come_true(run, instruction, subject):
+            if _has_come_true(run, instruction, evaluation):
                 execution.advance(customer, run, published, context.now, context)
                 moved = True
             elif instruction.condition is not None and instruction.condition.changes:
-                turns = min(turns, instruction.condition.changes_at(subject))
-    _await(customer, turns)
+                next_change = min(next_change, instruction.condition.changes_at(evaluation))
+    _await(customer, next_change)
     return moved
 
 
@@ -93,18 +93,18 @@ def await_nothing(customer: Customer) -> None:
         del customer.watches[CONDITIONS]
 
 
-def _await(customer: Customer, turns: int) -> None:
+def _await(customer: Customer, next_change: int) -> None:
     """Look again when time alone may have made a condition true."""
-    if turns != NEVER:
-        customer.watches[CONDITIONS] = turns
+    if next_change != NEVER:
+        customer.watches[CONDITIONS] = next_change
     else:
         await_nothing(customer)
 
 
-def _has_come_true(run: Run, instruction: Instruction, subject: Subject) -> bool:
+def _has_come_true(run: Run, instruction: Instruction, evaluation: EvaluationContext) -> bool:
     if instruction.condition is None or instruction.step.id in run.results:
         return False
-    return instruction.condition(subject)
+    return instruction.condition(evaluation)
 
 
 def _note(run: Run, published: WorkflowVersion, occurrence: DomainEvent) -> bool:
@@ -134,8 +134,8 @@ def _is_awaited(
     wait = step.wait[0] if step.wait else None
     if not isinstance(wait, WaitForEvent) or wait.event != occurrence.name:
         return False
-    subject = context.subject(customer, run, occurrence.data)
-    if step.id in run.results or not (instruction.event is None or instruction.event(subject)):
+    evaluation = context.evaluation(customer, run, occurrence.data)
+    if step.id in run.results or not (instruction.event is None or instruction.event(evaluation)):
         return False
     lifecycle.arrived(run, step.id, "event", context.now)
     return True
@@ -189,4 +189,4 @@ def _reaches_goal(
         return False
     if occurrence.time > run.begun + goal.within:
         return False
-    return check is None or check(context.subject(customer, run, occurrence.data))
+    return check is None or check(context.evaluation(customer, run, occurrence.data))

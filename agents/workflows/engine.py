@@ -37,7 +37,7 @@ def react(customer: Customer, occurred: Iterable[DomainEvent], context: Context)
     """Tell the runs what has happened, begin those that it triggers, do all that follows."""
     for occurrence in occurred:
         _happen(customer, occurrence, context)
-    _settle(customer, context, context.now)
+    _run_until_idle(customer, context, context.now)
 
 
 def wake(customer: Customer, due: int, context: Context) -> None:
@@ -51,7 +51,7 @@ def wake(customer: Customer, due: int, context: Context) -> None:
         published = versioning.follow(customer, run, context)
         if published is not None and run.due <= context.now:
             execution.advance(customer, run, published, due, context)
-    _settle(customer, context, due)
+    _run_until_idle(customer, context, due)
 
 
 def follow(customer: Customer, context: Context) -> bool:
@@ -64,7 +64,7 @@ def follow(customer: Customer, context: Context) -> bool:
         versioning.follow(customer, run, context)
     if before == [run.version for run in customer.runs]:
         return False
-    _settle(customer, context, 0)
+    _run_until_idle(customer, context, 0)
     return True
 
 
@@ -105,9 +105,9 @@ def leave(customer: Customer, context: Context) -> None:
     context.moving.clear()
 
 
-def _settle(customer: Customer, context: Context, until: int) -> None:
+def _run_until_idle(customer: Customer, context: Context, until: int) -> None:
     """Do what follows from what has been done, until nothing moves any more."""
-    reviews = context.live.definitions.reviews
+    checks_conditions = context.live.definitions.checks_conditions
     while True:
         if context.moving:
             execution.go_on(customer, context)
@@ -118,7 +118,7 @@ def _settle(customer: Customer, context: Context, until: int) -> None:
         elif not customer.runs:
             dispatch.await_nothing(customer)
             return
-        elif reviews and dispatch.review(customer, context):
+        elif checks_conditions and dispatch.check_conditions(customer, context):
             continue
         elif customer.due() > until or not send_queue.judge(customer, context, until):
             return
@@ -130,7 +130,7 @@ def _happen(customer: Customer, occurrence: DomainEvent, context: Context) -> No
         exits.end_marketing(customer, ends, context)
     if occurrence.name in context.live.definitions.listens_to:
         for run in customer.runs.copy():
-            dispatch.tell(customer, run, occurrence, context)
+            dispatch.to_run(customer, run, occurrence, context)
         if customer.finished:
             dispatch.count_goals(customer, occurrence, context)
     if context.begins and occurrence.begins:

@@ -16,7 +16,7 @@ from agents.commerce import orders
 from agents.commerce.catalogue import concerns
 from agents.context import Context, DomainEvent
 from agents.digests import derived_id
-from agents.rules import calendar
+from agents.rules import local_time
 from agents.rules.fields.event import event_value
 from agents.rules.values import to_number
 from agents.workflows import capacity, lifecycle, occurrence_counts
@@ -27,8 +27,8 @@ from schemas.customer import Customer
 from schemas.customer.mail import RUN_ID_BYTES
 from schemas.customer.runs import (
     ENTERED_KEPT,
-    ENTERED_ROOM,
-    EVENT_ROOM,
+    ENTERED_TOTAL_BYTES,
+    EVENT_TOTAL_BYTES,
     REFUSED_KEPT,
     SAID_BYTES,
     Entered,
@@ -47,7 +47,7 @@ EVENT_FIELDS = 20
 EVENT_TEXT = 200
 """Properties of the triggering event that a run keeps, and bytes of each."""
 _LARGEST_ENTRY = largest(Entered) + RUN_ID_BYTES
-_FIT_ANYWAY = min(ENTERED_KEPT, ENTERED_ROOM // _LARGEST_ENTRY - 1)
+_FIT_ANYWAY = min(ENTERED_KEPT, ENTERED_TOTAL_BYTES // _LARGEST_ENTRY - 1)
 """Entries, however large, for which there is room."""
 
 ID_LENGTH = 16
@@ -87,7 +87,7 @@ def call(customer: Customer, run: Run, step: CallStep, context: Context) -> Run 
     return _begin(customer, published, occurrence, context, caller=run)
 
 
-def subject_of(run: Run) -> str:
+def conversation_of(run: Run) -> str:
     """Return what the run is about, as its id has it."""
     return run.id.removeprefix(f"{run.workflow}/").rsplit("/", 1)[0]
 
@@ -123,8 +123,8 @@ def _is_meant(
 ) -> bool:
     where = published.program.where
     if where is not None:
-        subject = context.subject(customer, event=occurrence.data, shop=occurrence.shop)
-        if not where.holds(subject):
+        evaluation = context.evaluation(customer, event=occurrence.data, shop=occurrence.shop)
+        if not where.matches(evaluation):
             return False
     return occurrence_counts.reached(customer, published, trigger, occurrence, context.now)
 
@@ -138,32 +138,32 @@ def _begin(
     caller: Run | None = None,
 ) -> Run | None:
     workflow = published.workflow
-    subject = _subject(workflow.entry.once_per, occurrence, context)
-    id_ = f"{workflow.id}/{subject}/"
+    conversation = _conversation(workflow.entry.once_per, occurrence, context)
+    id_ = f"{workflow.id}/{conversation}/"
     going_on = [other for other in customer.runs if other.workflow == workflow.id]
-    before = _subject_before(published, occurrence) if occurrence.shop else ""
+    before = _conversation_before(published, occurrence) if occurrence.shop else ""
     for other in going_on:
         is_same = other.id.startswith(id_) and _is_same(other.id[len(id_) :], published, occurrence)
-        if is_same or (before and subject_of(other) == before):
+        if is_same or (before and conversation_of(other) == before):
             return None  # it is in this very conversation already
-    subjects = (subject, before) if before else (subject,)
-    reason = _kept_out(customer, published, subjects, len(going_on), context)
-    if reason is not None and _is_said(customer, published, reason, subject):
+    conversations = (conversation, before) if before else (conversation,)
+    reason = _kept_out(customer, published, conversations, len(going_on), context)
+    if reason is not None and _is_said(customer, published, reason, conversation):
         return None
     run = _run(published, occurrence, f"{id_}{occurrence.time}", caller)
     check = published.program.entry
     if reason is None and check is not None:
-        reason = None if check(context.subject(customer, run, occurrence.data)) else "condition"
-        if reason is not None and _is_said(customer, published, reason, subject):
+        reason = None if check(context.evaluation(customer, run, occurrence.data)) else "condition"
+        if reason is not None and _is_said(customer, published, reason, conversation):
             return None
     if reason is None and not capacity.is_there_for(customer, run, published, context):
         reason = "too_many_runs"
-        if _is_said(customer, published, reason, subject):
+        if _is_said(customer, published, reason, conversation):
             return None
     if reason is not None:
         decide(customer, run, "not_entered", reason, context)
         return None
-    _remember(customer, published, occurrence, subject, context)
+    _remember(customer, published, occurrence, conversation, context)
     decide(customer, run, "entered", "triggered", context)
     lifecycle.begun(customer, run)
     context.begun += 1
@@ -183,7 +183,7 @@ def _is_same(rest: str, published: WorkflowVersion, occurrence: DomainEvent) -> 
     return not told_by_event or rest == str(occurrence.time)
 
 
-def _subject(once_per: str, occurrence: DomainEvent, context: Context) -> str:
+def _conversation(once_per: str, occurrence: DomainEvent, context: Context) -> str:
     """Return what a conversation is about, of which there is only one at a time."""
     match once_per:
         case "order":
@@ -205,7 +205,7 @@ def _order(occurrence: DomainEvent) -> str:
     return named if fits(named, KEY_BYTES) else derived_id(named)
 
 
-def _subject_before(published: WorkflowVersion, occurrence: DomainEvent) -> str:
+def _conversation_before(published: WorkflowVersion, occurrence: DomainEvent) -> str:
     """Return the subject that a shop's order had before shops were told apart; empty if it is about
     none."""
     by_order = published.workflow.entry.once_per == "order"
@@ -236,7 +236,9 @@ def _run(published: WorkflowVersion, occurrence: DomainEvent, id_: str, caller: 
     )
 
 
-def _is_said(customer: Customer, published: WorkflowVersion, reason: Reason, subject: str) -> bool:
+def _is_said(
+    customer: Customer, published: WorkflowVersion, reason: Reason, conversation: str
+) -> bool:
     """Whether this was recorded before and is no news; if not, note that it is now.
 
     A cart or a list that may not enter again is rare enough to be told each time.
@@ -244,7 +246,7 @@ def _is_said(customer: Customer, published: WorkflowVersion, reason: Reason, sub
     id_, once_per = published.workflow.id, published.workflow.entry.once_per
     if reason == "already_entered" and once_per != "customer":
         return False
-    said = f"{reason} {subject}"
+    said = f"{reason} {conversation}"
     if not fits(said, SAID_BYTES):
         said = derived_id(said)
     refused = customer.refused
@@ -257,18 +259,18 @@ def _is_said(customer: Customer, published: WorkflowVersion, reason: Reason, sub
 def _kept_out(
     customer: Customer,
     published: WorkflowVersion,
-    subjects: Iterable[str],
+    conversations: Iterable[str],
     going_on: int,
     context: Context,
 ) -> Reason | None:
     """Return why this customer does not enter now, None when nothing is in the way but what the
-    file asks of who enters. `subjects`: the names that its subject has had."""
+    file asks of who enters. `conversations`: the names that its subject has had."""
     workflow = published.workflow
     if workflow.season is not None:
-        today = calendar.local_day(context.now, customer.profile.zone)
+        today = local_time.local_date(context.now, customer.profile.zone)
         if not _in_season(workflow.season, today):
             return "out_of_season"
-    for each in subjects:  # not a generator: this runs at nearly each event
+    for each in conversations:  # not a generator: this runs at nearly each event
         if _has_been_in(customer, published, each, context.now):
             return "already_entered"
     cool_down = workflow.entry.cool_down
@@ -282,13 +284,15 @@ def _kept_out(
     return "chain_too_long" if context.begun >= CHAIN else None
 
 
-def _has_been_in(customer: Customer, published: WorkflowVersion, subject: str, now: int) -> bool:
+def _has_been_in(
+    customer: Customer, published: WorkflowVersion, conversation: str, now: int
+) -> bool:
     """Whether it is not yet time to enter again for the same subject."""
     workflow = published.workflow
-    if published.program.comes_again and not _can_begin(customer, _token(workflow, subject)):
+    if published.program.comes_again and not _can_begin(customer, _token(workflow, conversation)):
         return True
-    last = customer.entered.get(_key(published, subject))
-    if last is None or last.subject != subject or workflow.entry.once_per == "event":
+    last = customer.entered.get(_key(published, conversation))
+    if last is None or last.subject != conversation or workflow.entry.once_per == "event":
         return False
     again_after = workflow.entry.again_after
     return again_after is None or now - last.time < again_after
@@ -319,30 +323,30 @@ def _is_taken(customer: Customer, published: WorkflowVersion, context: Context) 
     return False
 
 
-def _key(published: WorkflowVersion, subject: str) -> str:
+def _key(published: WorkflowVersion, conversation: str) -> str:
     """Return under which name the last entry is remembered."""
     id_ = published.workflow.id
-    return f"{id_}/{subject}" if published.program.by_subject else id_
+    return f"{id_}/{conversation}" if published.program.by_conversation else id_
 
 
 def _remember(
     customer: Customer,
     published: WorkflowVersion,
     occurrence: DomainEvent,
-    subject: str,
+    conversation: str,
     context: Context,
 ) -> None:
     entry, id_ = published.workflow.entry, published.workflow.id
     customer.refused.pop(id_, None)
-    key = _key(published, subject)
+    key = _key(published, conversation)
     once = entry.once_per == "event" or (entry.once_per == "order" and entry.again_after is None)
     if published.program.comes_again:
-        orders.note(customer, _token(published.workflow, subject))
+        orders.note(customer, _token(published.workflow, conversation))
     if not once or entry.cool_down is not None:
         customer.entered.pop(key, None)  # so that those entered latest stand last
-        customer.entered[key] = Entered(subject, context.now)
+        customer.entered[key] = Entered(conversation, context.now)
     if key != id_ and entry.cool_down is not None:
-        customer.entered[id_] = Entered(subject, context.now)
+        customer.entered[id_] = Entered(conversation, context.now)
     fit_entered(customer)
     occurrence_counts.begin_anew(customer, published, occurrence)
 
@@ -353,7 +357,7 @@ def fit_entered(customer: Customer) -> None:
         return
     while len(customer.entered) > ENTERED_KEPT:
         del customer.entered[next(iter(customer.entered))]
-    shed(customer.entered, ENTERED_ROOM, _LARGEST_ENTRY)
+    shed(customer.entered, ENTERED_TOTAL_BYTES, _LARGEST_ENTRY)
 
 
 def _token(workflow: Workflow, order_id: str) -> str:
@@ -374,6 +378,6 @@ def _kept(published: WorkflowVersion, occurrence: DomainEvent) -> dict[str, Any]
             kept[name] = value
         elif isinstance(value, int | float) and (number := to_number(value)) is not None:
             kept[name] = number
-    while kept and kept_bytes(kept) > EVENT_ROOM:
+    while kept and kept_bytes(kept) > EVENT_TOTAL_BYTES:
         kept.popitem()
     return kept

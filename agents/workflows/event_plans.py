@@ -1,8 +1,8 @@
 """What an event of one type leads to, worked out once for the definitions that are live.
 
 Most events begin nothing and nobody waits for them: they are counted and scored, and those segments
-and watches are looked at that read what they change. Which these are depends on nothing but the
-event's type and what is live, so it isn't asked again at each event.
+and time triggers are looked at that read what they change. Which these are depends on nothing but
+the event's type and what is live, so it isn't asked again at each event.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from typing import NamedTuple
 
-from agents.customer.derived_state import DerivedState, Look
+from agents.customer.derived_state import Affected, DerivedState
 from agents.customer.tracking import HITS
 from agents.rules.fields import Part
 from agents.rules.fields.dependencies import CHANGED_BY
@@ -35,13 +35,13 @@ class EventPlan(NamedTuple):
     """Whether it may begin a run. A run of the customer's may wait for it all the same."""
     scored: tuple[Scored, ...]
     """What it counts in which score."""
-    looks: tuple[tuple[Look, Look], tuple[Look, Look]]
+    looks: tuple[tuple[Affected, Affected], tuple[Affected, Affected]]
     """What reads the parts that it may change, `looks[scored][acquired]`: scores too, when it was
     scored, and where the customer came from, when it is older than all before."""
 
 
 def plans(
-    standing: DerivedState, hears: Container[str], scored: Mapping[str, tuple[Scored, ...]]
+    derived_state: DerivedState, hears: Container[str], scored: Mapping[str, tuple[Scored, ...]]
 ) -> dict[str, EventPlan]:
     """Return the plan of each event type. `hears`: the types that may begin a run."""
     return {
@@ -52,13 +52,13 @@ def plans(
             begins=type_ in hears,
             scored=scored.get(type_, ()),
             looks=(
-                _looks(CHANGED_BY[type_], standing),
-                _looks(CHANGED_BY[type_] | _SCORES, standing),
+                _looks(CHANGED_BY[type_], derived_state),
+                _looks(CHANGED_BY[type_] | _SCORES, derived_state),
             ),
         )
         for type_, model in PAYLOADS.items()
     }
 
 
-def _looks(parts: frozenset[Part], standing: DerivedState) -> tuple[Look, Look]:
-    return standing.reading(parts), standing.reading(parts | _ACQUIRED)
+def _looks(parts: frozenset[Part], derived_state: DerivedState) -> tuple[Affected, Affected]:
+    return derived_state.reading(parts), derived_state.reading(parts | _ACQUIRED)

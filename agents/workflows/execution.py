@@ -40,17 +40,17 @@ def advance(
     while run.step < len(instructions):
         instruction = instructions[run.step]
         if run.results and run.results.get(instruction.step.id) == DONE:
-            place = instruction.after
+            position = instruction.after
         elif not run.anchors.keys().isdisjoint(instruction.stops):
             decide(customer, run, "skipped", "stopped", context, step=instruction.step)
-            place = instruction.after
+            position = instruction.after
         elif _is_due(customer, run, instruction, until, context):
-            place = _fire(customer, run, published, instruction, context)
+            position = _fire(customer, run, published, instruction, context)
         else:
-            place = steps.STAY
-        if place == steps.STAY:
+            position = steps.STAY
+        if position == steps.STAY:
             return
-        lifecycle.moved(run, place, context.now)
+        lifecycle.moved(run, position, context.now)
     end(customer, run, "completed", "last_step", context)
 
 
@@ -70,8 +70,8 @@ def passes(customer: Customer, run: Run, instruction: Instruction, context: Cont
             decide(customer, run, "postponed", lifecycle.OUTSIDE_WINDOW, context, step=step)
             return None
     if instruction.check is not None:
-        subject = context.subject(customer, run)
-        if not instruction.check(subject):
+        evaluation = context.evaluation(customer, run)
+        if not instruction.check(evaluation):
             decide(customer, run, "skipped", "condition", context, step=step)
             return False
     if _lacks_products(customer, run, step, context):
@@ -113,8 +113,8 @@ def _is_due(
 
 def _look(customer: Customer, run: Run, instruction: Instruction, context: Context) -> None:
     """See whether what the run waits for is true."""
-    subject = context.subject(customer, run)
-    if instruction.condition is not None and instruction.condition(subject):
+    evaluation = context.evaluation(customer, run)
+    if instruction.condition is not None and instruction.condition(evaluation):
         lifecycle.arrived(run, instruction.step.id, "condition", context.now)
 
 

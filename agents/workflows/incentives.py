@@ -41,7 +41,7 @@ class _StepWalk:
     def __init__(self) -> None:
         self.found: list[str] = []
         self._carriers: set[str] = set()
-        self._ways_out = False
+        self._may_have_ended = False
         """Whether some have left by their rating: who is still there depends on it."""
         self._result = False
         """Whether the last result says something of the rating."""
@@ -51,21 +51,21 @@ class _StepWalk:
             waits_for = self._waits_for_rating(step)
             if waits_for is not None:
                 self._result = waits_for
-            depends = tainted or self._ways_out or self.is_about_rating(step.if_)
+            depends = tainted or self._may_have_ended or self.is_about_rating(step.if_)
             self._take(step, depends)
 
     def _take(self, step: Step, depends: bool) -> None:
         if depends:
             self._carriers.update(step.carries())
-            self._ways_out = self._ways_out or step.ends
+            self._may_have_ended = self._may_have_ended or step.ends
             if step.gives_reward():
                 self.found.append(step.id)
-        for way in step.ways():
-            if isinstance(way.given, Arm):  # the ways after one are gone since that one was not
-                arm = way.given
+        for each in step.arms():
+            if isinstance(each.given, Arm):  # the ways after one are gone since that one was not
+                arm = each.given
                 asked = self._result if arm.result else self.is_about_rating(arm.if_)
                 depends = depends or asked
-            self.walk(way.steps, depends)
+            self.walk(each.steps, depends)
 
     def _waits_for_rating(self, step: Step) -> bool | None:
         """Whether the result of the step's wait tells of the rating; None when it has no result."""

@@ -12,7 +12,7 @@ from agents.workflows import (
     occurrence_counts,
     versioning,
 )
-from agents.workflows.enrollment import subject_of
+from agents.workflows.enrollment import conversation_of
 from agents.workflows.exits import definition, end
 from schemas.customer import Customer
 from schemas.customer.runs import Entered, Run
@@ -33,7 +33,7 @@ def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart:
             was = run.id
             lifecycle.renumbered(run, number)
             renamed[was] = run.id
-        mine = next((own for own in customer.runs if _same_subject(own, run)), None)
+        mine = next((own for own in customer.runs if _same_conversation(own, run)), None)
         if mine is not None:
             _catch_up(customer, mine, run, context)
         elif not _had(customer, run, context):
@@ -56,12 +56,12 @@ def adopt(customer: Customer, visitor: Customer, context: Context, *, with_cart:
 def _go_on_here(customer: Customer, run: Run, context: Context) -> None:
     published = context.live.definitions.find(run.workflow, run.version)
     lifecycle.adopted(customer, run)
-    if published is not None and not capacity.holds(customer, published, context):
+    if published is not None and not capacity.fits(customer, published, context):
         end(customer, run, "exited", "too_many_runs", context)
 
 
-def _same_subject(run: Run, other: Run) -> bool:
-    return run.workflow == other.workflow and subject_of(run) == subject_of(other)
+def _same_conversation(run: Run, other: Run) -> bool:
+    return run.workflow == other.workflow and conversation_of(run) == conversation_of(other)
 
 
 def _had(customer: Customer, run: Run, context: Context) -> bool:
@@ -72,12 +72,12 @@ def _had(customer: Customer, run: Run, context: Context) -> bool:
         return False  # each is a conversation of its own
     if once_per == "order":
         return customer.order(run.order_id, run.shop or None) is not None
-    subject = subject_of(run)
+    conversation = conversation_of(run)
     entries = (
-        customer.entered.get(f"{run.workflow}/{subject}"),
+        customer.entered.get(f"{run.workflow}/{conversation}"),
         customer.entered.get(run.workflow),
     )
-    return any(entered is not None and entered.subject == subject for entered in entries)
+    return any(entered is not None and entered.subject == conversation for entered in entries)
 
 
 def _catch_up(customer: Customer, run: Run, other: Run, context: Context) -> None:
@@ -86,7 +86,7 @@ def _catch_up(customer: Customer, run: Run, other: Run, context: Context) -> Non
     theirs = context.live.definitions.find(other.workflow, other.version)
     if published is None or theirs is None:
         return
-    found = versioning.place(other.step, theirs, published)
+    found = versioning.position(other.step, theirs, published)
     mine = len(published.program.instructions) if found is None else found
     if mine > run.step:
         lifecycle.caught_up(run, other, mine)

@@ -16,10 +16,11 @@ from schemas.customer.runs import Run
 from schemas.definitions.steps import NotifyStep
 from schemas.reference import id_of, is_visitors
 from schemas.signals import SalesAlert
+from schemas.time_units import HOUR_MS
 
 SHOP = "ritorno:shop"
 """Whom mails to the shop are about: what becomes of them is no news of a customer."""
-EXPIRES_AFTER = 48 * 3_600_000
+EXPIRES_AFTER = 48 * HOUR_MS
 
 
 def notify(customer: Customer, run: Run, step: NotifyStep, context: Context) -> str:
@@ -28,9 +29,9 @@ def notify(customer: Customer, run: Run, step: NotifyStep, context: Context) -> 
     target = step.notify
     if target == "sales":
         target = policy.sales if policy is not None else ""
-    subject = context.subject(customer, run)
+    evaluation = context.evaluation(customer, run)
     message = {
-        language: conditions.fill(text, subject, language=language)
+        language: conditions.fill(text, evaluation, language=language)
         for language, text in step.message.items()
     }
     id_ = derived_id(customer.key, run.id, step.id)

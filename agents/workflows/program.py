@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from agents.rules.conditions import CompiledCondition, ConditionMistake, compile_condition
-from agents.rules.fields import Vocabulary
-from agents.rules.validation_errors import Mistakes, ValidationIssue
+from agents.rules.conditions import CompiledCondition, ConditionError, compile_condition
+from agents.rules.fields import FieldRegistry
+from agents.rules.validation_errors import InvalidDefinition, ValidationIssue
 from agents.sending import template_variables
 from agents.workflows.field_names import check_names
 from agents.workflows.triggers import trigger_key
@@ -43,11 +43,11 @@ _GROWTH = CODE_BYTES + 64
 _EVENT_FIELD = re.compile(r"\bevent\.([a-z_]+)")
 
 
-class BranchTarget(NamedTuple):
+class ArmTarget(NamedTuple):
     """One way of a branch or a split, and the place it leads to."""
 
     name: str
-    target: int
+    position: int
     check: CompiledCondition | None = None
     result: str = ""
 
@@ -61,7 +61,7 @@ class Instruction:
     """Where the run goes on when the step is done or left out."""
     check: CompiledCondition | None
     """Its `if`."""
-    ways: tuple[BranchTarget, ...]
+    arms: tuple[ArmTarget, ...]
     """Of a branch or a split; a branch's last one is its `else`."""
     event: CompiledCondition | None
     """Which of its events a wait for an event is for."""
@@ -87,7 +87,7 @@ class Program:
     """What a run goes through."""
 
     instructions: tuple[Instruction, ...]
-    places: Mapping[str, int]
+    positions: Mapping[str, int]
     """Step id → place."""
     anchors: frozenset[str]
     """Occurrences that waits count from."""
@@ -106,32 +106,32 @@ class Program:
     entry: CompiledCondition | None
     exit: CompiledCondition | None
     goal: CompiledCondition | None
-    reviews: bool
+    checks_conditions: bool
     """Whether a change of the customer may move a run without its being told of anything."""
     confirms: bool
     """Whether it sends a transactional mail."""
     comes_again: bool
     """Whether what it begins with may happen to one order more than once: a status is sent again, a
     part is shipped, a part refunded. A purchase is recognised before it comes to workflows."""
-    by_subject: bool
+    by_conversation: bool
     """Whether who has entered may enter again for something else, and it is kept for what."""
     growth: int
     """Bytes that a run's record may grow by on its way: what its steps come to, what it counts
     from."""
 
 
-def compile_program(workflow: Workflow, vocabulary: Vocabulary) -> Program:
+def compile_program(workflow: Workflow, registry: FieldRegistry) -> Program:
     """Lay out a workflow. Raises Mistakes."""
-    return _Compiler(workflow, vocabulary).program()
+    return _Compiler(workflow, registry).program()
 
 
 class _Compiler:
     """One workflow on its way to a program, collecting what is wrong with it."""
 
-    def __init__(self, workflow: Workflow, vocabulary: Vocabulary) -> None:
+    def __init__(self, workflow: Workflow, registry: FieldRegistry) -> None:
         self._workflow = workflow
-        self._vocabulary = vocabulary.of(workflow)
-        self._mistakes: list[ValidationIssue] = []
+        self._registry = registry.of(workflow)
+        self._issues: list[ValidationIssue] = []
         self._reads: set[str] = set()
         self._instructions: dict[int, Instruction] = {}
         self._results: set[str] = set()
@@ -149,9 +149,9 @@ class _Compiler:
             "goal": self._check(goal.where, "goal.where", goal.on) if goal else None,
         }
         self._lay_out(workflow.steps, 0, _size(workflow.steps), "steps")
-        self._mistakes += check_names(workflow, self._vocabulary, self._about)
-        if self._mistakes:
-            raise Mistakes(self._mistakes)
+        self._issues += check_names(workflow, self._registry, self._about)
+        if self._issues:
+            raise InvalidDefinition(self._issues)
         steps = list(walk(workflow.steps))
         waits = [wait for step in steps for wait in step.wait]
         anchors = {wait.since for wait in waits if isinstance(wait, WaitFor)} & OCCURRENCES
@@ -161,10 +161,10 @@ class _Compiler:
         goals = {goal.on} if goal else set()
         entry = workflow.entry
         once_an_order = entry.once_per == "order" and entry.again_after is None
-        instructions = _marked([self._instructions[place] for place in range(len(steps))])
+        instructions = _marked([self._instructions[position] for position in range(len(steps))])
         return Program(
             instructions=instructions,
-            places={step.id: place for place, step in enumerate(steps)},
+            positions={step.id: position for position, step in enumerate(steps)},
             anchors=frozenset(anchors),
             stops={name: self._stop(name) for name in sorted(stops)},
             exits=exits,
@@ -177,33 +177,35 @@ class _Compiler:
             comes_again=once_an_order
             and isinstance(trigger, OnEvent)
             and trigger.on != "order.completed",
-            by_subject=entry.once_per in ("list", "product")
+            by_conversation=entry.once_per in ("list", "product")
             or (entry.once_per == "order" and not once_an_order),
             growth=_growth(steps, (*anchors, *(self._stop(name) for name in stops))),
-            reviews=checks["exit"] is not None
+            checks_conditions=checks["exit"] is not None
             or any(each.calendar or each.condition is not None for each in instructions),
             **checks,
         )
 
     def _lay_out(self, steps: Sequence[Step], start: int, end: int, path: str) -> None:
         """Lay out a sequence from `start` on; after its last step the run goes on at `end`."""
-        place = start
+        position = start
         for number, step in enumerate(steps):
-            follows = place + _size([step])
+            follows = position + _size([step])
             after = end if number == len(steps) - 1 else follows
-            self._instructions[place] = self._instruction(step, place, after, f"{path}.{number}")
-            place = follows
+            self._instructions[position] = self._instruction(
+                step, position, after, f"{path}.{number}"
+            )
+            position = follows
 
-    def _instruction(self, step: Step, place: int, after: int, path: str) -> Instruction:
+    def _instruction(self, step: Step, position: int, after: int, path: str) -> Instruction:
         check = self._check(step.if_, f"{path}.if")
         event, condition = self._happening(step, path)
         self._results.update(_results(step))
-        ways = tuple(self._ways(step, place + 1, after, path))
+        arms = tuple(self._arms(step, position + 1, after, path))
         return Instruction(
             step=step,
             after=after,
             check=check,
-            ways=ways,
+            arms=arms,
             event=event,
             condition=condition,
             counts=tuple(_counts(step.wait)),
@@ -214,22 +216,22 @@ class _Compiler:
             last_marketing=False,
         )
 
-    def _ways(self, step: Step, start: int, after: int, path: str) -> Iterator[BranchTarget]:
-        """Lay out the ways, one behind the other from `start` on."""
-        for way in step.ways():
+    def _arms(self, step: Step, start: int, after: int, path: str) -> Iterator[ArmTarget]:
+        """Lay out the arms, one behind the other from `start` on."""
+        for arm in step.arms():
             check, result = None, ""
-            if isinstance(way.given, Arm):
-                check, result = self._arm(way.given, f"{path}.{way.place.removesuffix('.steps')}")
-            yield BranchTarget(way.name, start if way.steps else after, check, result)
-            self._lay_out(way.steps, start, after, f"{path}.{way.place}")
-            start += _size(way.steps)
+            if isinstance(arm.given, Arm):
+                check, result = self._arm(arm.given, f"{path}.{arm.path.removesuffix('.steps')}")
+            yield ArmTarget(arm.name, start if arm.steps else after, check, result)
+            self._lay_out(arm.steps, start, after, f"{path}.{arm.path}")
+            start += _size(arm.steps)
 
     def _arm(self, arm: Arm, path: str) -> tuple[CompiledCondition | None, str]:
-        """Return when this way of a branch is gone: on a condition, or after a result."""
+        """Return when this arm of a branch is taken: on a condition, or after a result."""
         if (arm.if_ is None) != bool(arm.result):
-            self._mistakes.append(ValidationIssue(path, "one of `if` and `result`"))
+            self._issues.append(ValidationIssue(path, "one of `if` and `result`"))
         elif arm.result and arm.result not in self._results:
-            self._mistakes.append(ValidationIssue(f"{path}.result", self._no_result(arm.result)))
+            self._issues.append(ValidationIssue(f"{path}.result", self._no_result(arm.result)))
         return self._check(arm.if_, f"{path}.if"), arm.result
 
     def _no_result(self, name: str) -> str:
@@ -245,7 +247,7 @@ class _Compiler:
                 continue
             if len(step.wait) > 1:
                 problem = "a wait for an event or a condition stands alone: its timeout ends it"
-                self._mistakes.append(ValidationIssue(f"{path}.wait.{number}", problem))
+                self._issues.append(ValidationIssue(f"{path}.wait.{number}", problem))
             if isinstance(wait, WaitForEvent):
                 return self._check(wait.where, f"{path}.wait.{number}.where", wait.event), None
             return None, self._check(wait.condition, f"{path}.wait.{number}.condition")
@@ -254,7 +256,7 @@ class _Compiler:
                 "what it counts from may never come; end the list with an alternative that is "
                 'always known, such as {for: 10d, since: entry} or {until: "09:00"}'
             )
-            self._mistakes.append(ValidationIssue(f"{path}.wait", problem))
+            self._issues.append(ValidationIssue(f"{path}.wait", problem))
         return None, None
 
     def _stop(self, name: str) -> str:
@@ -272,9 +274,9 @@ class _Compiler:
         if condition is None:
             return None
         try:
-            check = compile_condition(condition, self._vocabulary, about=about or self._about)
-        except ConditionMistake as mistake:
-            self._mistakes.append(ValidationIssue(f"{path}.{mistake.path}", str(mistake)))
+            check = compile_condition(condition, self._registry, about=about or self._about)
+        except ConditionError as error:
+            self._issues.append(ValidationIssue(f"{path}.{error.path}", str(error)))
             return None
         if not about:
             self._reads |= check.reads
@@ -318,12 +320,12 @@ def _marked(instructions: Sequence[Instruction]) -> tuple[Instruction, ...]:
     end = len(instructions)
     mails, acts = [False] * (end + 1), [False] * (end + 1)
     marked: list[Instruction] = []
-    for place in reversed(range(end)):
-        each = instructions[place]
-        ahead = {each.after, *(way.target for way in each.ways)}
-        mails[place] = each.marketing or any(mails[next_] for next_ in ahead)
-        acts[place] = _acts(each) or any(acts[next_] for next_ in ahead)
-        marked.append(replace(each, last_marketing=mails[place] and not acts[place]))
+    for position in reversed(range(end)):
+        each = instructions[position]
+        ahead = {each.after, *(arm.position for arm in each.arms)}
+        mails[position] = each.marketing or any(mails[next_] for next_ in ahead)
+        acts[position] = _acts(each) or any(acts[next_] for next_ in ahead)
+        marked.append(replace(each, last_marketing=mails[position] and not acts[position]))
     return tuple(reversed(marked))
 
 

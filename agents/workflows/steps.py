@@ -40,10 +40,11 @@ from schemas.definitions.steps import (
 )
 from schemas.events import Event
 from schemas.events.own import CouponIssued
+from schemas.time_units import DAY_MS
 
 STAY = -1
 """The run goes nowhere: it has ended, or waits here."""
-CALL_LASTS = 365 * 86_400_000
+CALL_LASTS = 365 * DAY_MS
 """How long a run waits for the end of one that it has called: no conversation takes a year."""
 
 
@@ -80,16 +81,16 @@ def act(
     instruction: Instruction,
     context: Context,
 ) -> int:
-    """Do a step; return the place at which the run goes on, or STAY."""
+    """Do a step; return the position at which the run goes on, or STAY."""
     step = instruction.step
     if run.holdout and step.is_withheld():
         decide(customer, run, "skipped", "holdout", context, step=step)
         return instruction.after
     verb = _VERBS[type(step)]
-    place = verb.act(Due(customer, run, published, instruction, context), step)
+    position = verb.act(Due(customer, run, published, instruction, context), step)
     if verb.changes:
         derived_state.changed(customer, verb.changes, context)
-    return place
+    return position
 
 
 def _then_on(change: Change) -> Act:
@@ -132,18 +133,18 @@ def _leave(due: Due, step: ExitStep) -> int:
 
 
 def _branch(due: Due, step: BranchStep) -> int:
-    """Go the first way that is open, by its condition or by the last result before it."""
+    """Take the first arm that is open, by its condition or by the last result before it."""
     customer, run, _, instruction, context = due
-    subject = context.subject(customer, run)
+    evaluation = context.evaluation(customer, run)
     last = next(reversed(run.results.values()), "")
-    *ways, otherwise = instruction.ways
-    for way in ways:
-        if way.check(subject) if way.check is not None else way.result == last:
+    *arms, otherwise = instruction.arms
+    for arm in arms:
+        if arm.check(evaluation) if arm.check is not None else arm.result == last:
             decide(customer, run, "branched", "condition_holds", context,
-                   step=step, detail=way.name)  # fmt: skip
-            return way.target
+                   step=step, detail=arm.name)  # fmt: skip
+            return arm.position
     decide(customer, run, "branched", "otherwise", context, step=step)
-    return otherwise.target
+    return otherwise.position
 
 
 def _split(due: Due, step: SplitStep) -> int:
@@ -151,7 +152,7 @@ def _split(due: Due, step: SplitStep) -> int:
     variant = variants.assign(customer, step)
     lifecycle.assigned(run, step.id, variant.name, holdout=variant.holdout)
     decide(customer, run, "assigned", "hash", context, step=step, detail=variant.name)
-    return next(way.target for way in instruction.ways if way.name == variant.name)
+    return next(arm.position for arm in instruction.arms if arm.name == variant.name)
 
 
 def _call(due: Due, step: CallStep) -> int:
@@ -203,16 +204,16 @@ def code_issued(customer: Customer, event: Event, context: Context) -> list[Doma
 
 
 def _tag(customer: Customer, run: Run, step: TagStep, context: Context) -> str:
-    subject = context.subject(customer, run)
-    tag = cut(conditions.fill(step.tag, subject, whole=True), TAG_BYTES)
+    evaluation = context.evaluation(customer, run)
+    tag = cut(conditions.fill(step.tag, evaluation, whole=True), TAG_BYTES)
     if tag:
         tags.add(customer, tag, step.lasts, context)
     return f"tag {tag or 'none: what it names is not known'}"
 
 
 def _untag(customer: Customer, run: Run, step: UntagStep, context: Context) -> str:
-    subject = context.subject(customer, run)
-    pattern = cut(conditions.fill(step.untag, subject, whole=True), TAG_BYTES)
+    evaluation = context.evaluation(customer, run)
+    pattern = cut(conditions.fill(step.untag, evaluation, whole=True), TAG_BYTES)
     removed = tags.remove(customer, pattern, context) if pattern else []
     return f"untag {', '.join(removed)}" if removed else ""
 
@@ -224,9 +225,9 @@ def _list(customer: Customer, run: Run, step: ListStep, context: Context) -> str
 
 
 def _set(customer: Customer, run: Run, step: SetStep, context: Context) -> str:
-    subject = context.subject(customer, run)
+    evaluation = context.evaluation(customer, run)
     for name, value in step.set.items():
-        filled = conditions.fill(value, subject) if isinstance(value, str) else value
+        filled = conditions.fill(value, evaluation) if isinstance(value, str) else value
         profile.set_field(customer, name, filled, context)
     return f"set {', '.join(step.set)}"
 

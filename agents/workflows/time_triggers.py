@@ -11,14 +11,16 @@ from typing import Any, NamedTuple, Protocol
 
 from agents.context import Context, DomainEvent
 from agents.rules import decay, scores
-from agents.rules.days import Day, day_at, next_yearly
-from agents.rules.fields import Field, Part, Vocabulary
+from agents.rules.days import Day
+from agents.rules.fields import Field, FieldRegistry, Part
+from agents.rules.local_time import local_day, next_yearly
 from agents.rules.values import READERS
 from schemas.customer import Customer
-from schemas.customer.runs import DATED_KEPT, WATCHES_KEPT
+from schemas.customer.runs import DATED_KEPT, TIME_TRIGGERS_KEPT
 from schemas.definitions.triggers import OnDate, OnInactivity, OnScore
 from schemas.definitions.workflow import Workflow
 from schemas.stored import NEVER
+from schemas.time_units import DAY_MS
 
 FIRED = NEVER
 """Kept instead of a due time: this silence has been noticed."""
@@ -26,7 +28,7 @@ OTHER_TIMERS = 8
 """Kept free for the timers beside these: of segments, tags, points, conditions."""
 SCORE_KEY = ":score:"
 """Before a score's name; no workflow's id has a colon."""
-YEARLY_GAP = 300 * 86_400_000
+YEARLY_GAP = 300 * DAY_MS
 """ms. Who moves to another zone, or corrects a birthday by a few days, has it once a year."""
 
 
@@ -48,7 +50,7 @@ class TimeTrigger(Protocol):
         """Tell what has come."""
 
 
-class DateWatch(NamedTuple):
+class DateTrigger(NamedTuple):
     """A date comes round again."""
 
     key: str
@@ -78,7 +80,7 @@ class DateWatch(NamedTuple):
         customer.dated[self.key] = due  # the one that was there longest ago stands first
         if len(customer.dated) > DATED_KEPT:
             del customer.dated[next(iter(customer.dated))]
-        day = day_at(due + self.trigger.before, customer.profile.zone)
+        day = local_day(due + self.trigger.before, customer.profile.zone)
         data: dict[str, Any] = {"date": str(day)}
         value = self._value(customer, context)
         if value is not None and value.year is not None and day.year is not None:
@@ -86,13 +88,13 @@ class DateWatch(NamedTuple):
         context.caused.append(DomainEvent(f"watch:{self.key}", due, data=data))
 
     def _value(self, customer: Customer, context: Context) -> Day | None:
-        value = self.field.read(context.subject(customer))
+        value = self.field.read(context.evaluation(customer))
         if isinstance(value, int):
-            return day_at(value, customer.profile.zone)
+            return local_day(value, customer.profile.zone)
         return value if isinstance(value, Day) else None
 
 
-class SilenceWatch(NamedTuple):
+class InactivityTrigger(NamedTuple):
     """Nothing has happened for a time."""
 
     key: str
@@ -124,7 +126,7 @@ class SilenceWatch(NamedTuple):
         context.caused.append(DomainEvent(f"watch:{self.key}", due))
 
 
-class FadeWatch(NamedTuple):
+class ScoreDecayTrigger(NamedTuple):
     """A score fades below a threshold."""
 
     key: str
@@ -152,45 +154,45 @@ class FadeWatch(NamedTuple):
             kept = decay.kept(customer, self.name)
             before = decay.value(kept, scoring, due - 1)
             after = decay.value(kept, scoring, context.now)
-            scores.tell(self.name, before, after, due, context)
+            scores.announce_thresholds(self.name, before, after, due, context)
 
 
-class Watches:
+class TimeTriggers:
     """All that a shop's live workflows look out for."""
 
-    def __init__(self, watches: Sequence[TimeTrigger] = ()) -> None:
-        self.all = {watch.key: watch for watch in watches}
+    def __init__(self, triggers: Sequence[TimeTrigger] = ()) -> None:
+        self.all = {each.key: each for each in triggers}
         self._by_parts: dict[frozenset[Part], tuple[TimeTrigger, ...]] = {}
 
     def reading(self, parts: frozenset[Part]) -> tuple[TimeTrigger, ...]:
         """Return those whose due time may be another one when these parts have changed."""
         found = self._by_parts.get(parts)
         if found is None:
-            found = tuple(watch for watch in self.all.values() if watch.parts & parts)
+            found = tuple(each for each in self.all.values() if each.parts & parts)
             self._by_parts[parts] = found
         return found
 
 
-def compile_watches(workflows: Iterable[Workflow]) -> Watches:
+def compile_time_triggers(workflows: Iterable[Workflow]) -> TimeTriggers:
     """Return what these workflows look out for."""
-    watches: list[TimeTrigger] = []
+    triggers: list[TimeTrigger] = []
     faded: dict[str, set[float]] = {}
-    vocabulary = Vocabulary()
+    registry = FieldRegistry()
     for workflow in workflows:
         trigger = workflow.trigger
         if isinstance(trigger, OnDate):
-            field = vocabulary.find(trigger.date)
+            field = registry.find(trigger.date)
             if field is not None:
-                watches.append(DateWatch(workflow.id, trigger, as_date(field)))
+                triggers.append(DateTrigger(workflow.id, trigger, as_date(field)))
         elif isinstance(trigger, OnInactivity):
-            watches.append(SilenceWatch(workflow.id, trigger))
+            triggers.append(InactivityTrigger(workflow.id, trigger))
         elif isinstance(trigger, OnScore) and trigger.below is not None:
             faded.setdefault(trigger.score, set()).add(trigger.below)
-    watches += [
-        FadeWatch(f"{SCORE_KEY}{name}", name, tuple(sorted(thresholds)))
+    triggers += [
+        ScoreDecayTrigger(f"{SCORE_KEY}{name}", name, tuple(sorted(thresholds)))
         for name, thresholds in sorted(faded.items())
     ]
-    return Watches(watches)
+    return TimeTriggers(triggers)
 
 
 def as_date(field: Field) -> Field:
@@ -198,18 +200,18 @@ def as_date(field: Field) -> Field:
     if field.type != "any":
         return field
     read = READERS["date"]
-    return field._replace(type="date", read=lambda subject: read(field.read(subject)))
+    return field._replace(type="date", read=lambda evaluation: read(field.read(evaluation)))
 
 
 def is_ours(key: str) -> bool:
-    """Whether a key among the customer's watches is a workflow's or a score's, and no other's."""
+    """Whether a key among the customer's triggers is a workflow's or a score's, and no other's."""
     return not key.startswith(":") or key.startswith(SCORE_KEY)
 
 
-def arm(customer: Customer, watches: Iterable[TimeTrigger], context: Context) -> None:
+def arm(customer: Customer, triggers: Iterable[TimeTrigger], context: Context) -> None:
     """Count anew when these are due."""
-    for watch in watches:
-        due, key = watch.due(customer, context), watch.key
+    for each in triggers:
+        due, key = each.due(customer, context), each.key
         if due is not None and (key in customer.watches or _has_room(customer)):
             customer.watches[key] = due
         elif key in customer.watches:
@@ -218,15 +220,15 @@ def arm(customer: Customer, watches: Iterable[TimeTrigger], context: Context) ->
 
 def _has_room(customer: Customer) -> bool:
     """Whether one more can be watched, beside those which aren't ours."""
-    return len(customer.watches) < WATCHES_KEPT - OTHER_TIMERS
+    return len(customer.watches) < TIME_TRIGGERS_KEPT - OTHER_TIMERS
 
 
 def fire(
-    customer: Customer, watches: Mapping[str, TimeTrigger], until: int, context: Context
+    customer: Customer, triggers: Mapping[str, TimeTrigger], until: int, context: Context
 ) -> None:
     """Let those fire that are due by `until`, and count when they are next."""
     due = [key for key, instant in customer.watches.items() if instant <= until]
-    for key in sorted(key for key in due if key in watches):
+    for key in sorted(key for key in due if key in triggers):
         instant = customer.watches.pop(key)
-        watches[key].fire(customer, instant, context)
-        arm(customer, [watches[key]], context)
+        triggers[key].fire(customer, instant, context)
+        arm(customer, [triggers[key]], context)

@@ -13,9 +13,9 @@ def assign(customer: Customer, step: SplitStep) -> Variant:
     """Return the customer's variant: a hash of customer and experiment, the same for ever."""
     about = f"{id_of(customer.key)}\0{step.experiment}"
     drawn = hashlib.blake2b(about.encode(), digest_size=8).digest()
-    place = int.from_bytes(drawn, "big") % 100
+    point = int.from_bytes(drawn, "big") % 100
     for variant in step.split:
-        place -= variant.share
-        if place < 0:
+        point -= variant.share
+        if point < 0:
             return variant
     return step.split[-1]

@@ -29,7 +29,7 @@ def _move(
     context: Context,
 ) -> WorkflowVersion | None:
     """Let the run wait at the step of the same id, or at the next one that there still is."""
-    to = place(run.step, published, live)
+    to = position(run.step, published, live)
     if to is None:
         end(customer, run, "exited", "definition_gone", context)
         return None
@@ -41,7 +41,7 @@ def _move(
         # What it waited for, or was held for, is not the new step's affair.
         lifecycle.moved(run, to, context.now)
     execution.recount(customer, run, live.program, context)
-    if not capacity.holds(customer, live, context):
+    if not capacity.fits(customer, live, context):
         end(customer, run, "exited", "too_many_runs", context)
         return None
     return live
@@ -50,15 +50,15 @@ def _move(
 def _done(run: Run, published: WorkflowVersion, live: WorkflowVersion, to: int) -> dict[str, str]:
     """Return the steps that are behind the run, and before it by the new version: not again."""
     passed = (each.step.id for each in published.program.instructions[: run.step])
-    return {id_: execution.DONE for id_ in passed if live.program.places.get(id_, -1) > to}
+    return {id_: execution.DONE for id_ in passed if live.program.positions.get(id_, -1) > to}
 
 
-def place(step: int, published: WorkflowVersion, other: WorkflowVersion) -> int | None:
+def position(step: int, published: WorkflowVersion, other: WorkflowVersion) -> int | None:
     """Return where a run at `step` of one version goes on in another: at the step of the same id,
     or at the next one that there still is; None when there is none."""
     instructions = published.program.instructions
     while step < len(instructions):
-        found = other.program.places.get(instructions[step].step.id)
+        found = other.program.positions.get(instructions[step].step.id)
         if found is not None:
             return found
         step = instructions[step].after

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from agents.rules import calendar
-from agents.rules.conditions import Subject, read_field
-from agents.rules.days import instant_of
+from agents.rules import local_time
+from agents.rules.conditions import EvaluationContext, read_field
+from agents.rules.local_time import instant_of
 from agents.workflows.program import Instruction
 from schemas.customer import Customer
 from schemas.customer.runs import Run
@@ -24,6 +24,7 @@ from schemas.definitions.waits import (
     WaitUntilDate,
     WaitUntilTime,
 )
+from schemas.time_units import DAY_MS
 
 CAME = frozenset({"event", "condition"})
 """Results of a wait for something that has come before its timeout."""
@@ -60,7 +61,7 @@ def _instant(customer: Customer, run: Run, wait: Wait, now: int) -> int | None:
         case WaitFor():
             return _since(run, wait, zone)
         case WaitUntilTime():
-            return calendar.next_time(came(run), wait.until, zone, wait.on)
+            return local_time.next_time(came(run), wait.until, zone, wait.on)
         case WaitUntilDate():
             return _date(customer, run, wait, now)
         case WaitForEvent() | WaitForCondition():
@@ -73,10 +74,10 @@ def _since(run: Run, wait: WaitFor, zone: str) -> int | None:
         return None
     if wait.at is None and not wait.on:
         return anchor + wait.duration
-    instant = calendar.after_days(anchor, wait.duration, zone)
+    instant = local_time.after_days(anchor, wait.duration, zone)
     if wait.at is None:
-        return calendar.next_weekday(instant, zone, wait.on)
-    return calendar.next_time(instant, wait.at, zone, wait.on)
+        return local_time.next_weekday(instant, zone, wait.on)
+    return local_time.next_time(instant, wait.at, zone, wait.on)
 
 
 def _anchor(run: Run, since: str) -> int | None:
@@ -87,12 +88,14 @@ def _anchor(run: Run, since: str) -> int | None:
 
 def _date(customer: Customer, run: Run, wait: WaitUntilDate, now: int) -> int | None:
     zone = customer.profile.zone
-    day = calendar.to_day(read_field(wait.date, Subject(customer, now, run, run.event)), zone)
+    day = local_time.day_named(
+        read_field(wait.date, EvaluationContext(customer, now, run, run.event)), zone
+    )
     if day is None:
         return None
     if day.year is not None and wait.date != "profile.birthday":
         return _beside(day.in_year(day.year), wait, zone)
-    year = calendar.local_day(came(run), zone).year - 1 - wait.after // (365 * calendar.DAY)
+    year = local_time.local_date(came(run), zone).year - 1 - wait.after // (365 * DAY_MS)
     while True:  # the next one
         instant = _beside(day.in_year(year), wait, zone)
         if instant >= came(run):
@@ -102,7 +105,7 @@ def _date(customer: Customer, run: Run, wait: WaitUntilDate, now: int) -> int | 
 
 def _beside(day: date, wait: WaitUntilDate, zone: str) -> int:
     """Return the instant before or after a day: whole days by the calendar, then by the clock."""
-    days, rest = divmod(abs(wait.after - wait.before), calendar.DAY)
+    days, rest = divmod(abs(wait.after - wait.before), DAY_MS)
     sign = 1 if wait.after >= wait.before else -1
     shifted = day + sign * timedelta(days=days)
     return instant_of(shifted, wait.at, zone) + sign * rest

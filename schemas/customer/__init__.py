@@ -23,7 +23,7 @@ from msgspec import field
 
 from schemas.bounds import InBytes, InNumber, Key, Name, Reference, Word
 from schemas.customer.consent import (
-    EVIDENCE_ROOM,
+    EVIDENCE_TOTAL_BYTES,
     LISTS_KEPT,
     PURPOSES,
     Consent,
@@ -32,22 +32,22 @@ from schemas.customer.consent import (
     Subscription,
 )
 from schemas.customer.mail import (
-    PENDING_ROOM,
+    PENDING_TOTAL_BYTES,
     RUN_ID_BYTES,
-    SENT_ROOM,
+    SENT_TOTAL_BYTES,
     Bounces,
     MailHabits,
     Pending,
     Sent,
 )
 from schemas.customer.person import (
-    FIELDS_ROOM,
+    FIELDS_TOTAL_BYTES,
     LINKED_VISITORS,
     SCORES_KEPT,
     SEGMENTS_KEPT,
     SOURCE_BYTES,
     TAG_BYTES,
-    TAGS_ROOM,
+    TAGS_TOTAL_BYTES,
     CustomerTag,
     Profile,
     Score,
@@ -57,21 +57,21 @@ from schemas.customer.runs import (
     COUNTED_KEPT,
     COUNTED_TIMES,
     DATED_KEPT,
-    ENTERED_ROOM,
-    FINISHED_ROOM,
+    ENTERED_TOTAL_BYTES,
+    FINISHED_TOTAL_BYTES,
     REFUSED_KEPT,
-    RUNS_ROOM,
+    RUNS_TOTAL_BYTES,
     SAID_BYTES,
-    WATCH_BYTES,
-    WATCHES_KEPT,
+    TIME_TRIGGER_BYTES,
+    TIME_TRIGGERS_KEPT,
     Entered,
     Run,
 )
 from schemas.customer.shopping import (
-    COUPONS_ROOM,
+    COUPONS_TOTAL_BYTES,
     INTERESTS_KEPT,
     LISTS_OF_CODES,
-    ORDERS_ROOM,
+    ORDERS_TOTAL_BYTES,
     POINTS_KEPT,
     Cart,
     Coupon,
@@ -110,18 +110,18 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     consents: Annotated[dict[Word, Consent], InNumber(PURPOSES)] = {}
     lists: Annotated[dict[ListName, Subscription], InNumber(LISTS_KEPT)] = {}
     cart: Cart = field(default_factory=Cart)
-    orders: Annotated[list[Order], InBytes(ORDERS_ROOM)] = []
+    orders: Annotated[list[Order], InBytes(ORDERS_TOTAL_BYTES)] = []
     order_ids: Annotated[bytes, InBytes(ORDER_IDS_BYTES)] = b""
     """Hashes of all order ids ever, `SEEN_BYTES` each."""
     statistics: OrderStatistics = field(default_factory=OrderStatistics)
     engagement: Score = field(default_factory=Score)
-    runs: Annotated[list[Run], InBytes(RUNS_ROOM)] = []
+    runs: Annotated[list[Run], InBytes(RUNS_TOTAL_BYTES)] = []
     entered: Annotated[
-        dict[Annotated[str, InBytes(RUN_ID_BYTES)], Entered], InBytes(ENTERED_ROOM)
+        dict[Annotated[str, InBytes(RUN_ID_BYTES)], Entered], InBytes(ENTERED_TOTAL_BYTES)
     ] = {}
     """The last entry into each workflow. Orders aren't listed: each one occurs only once."""
-    sent: Annotated[list[Sent], InBytes(SENT_ROOM)] = []
-    pending: Annotated[list[Pending], InBytes(PENDING_ROOM)] = []
+    sent: Annotated[list[Sent], InBytes(SENT_TOTAL_BYTES)] = []
+    pending: Annotated[list[Pending], InBytes(PENDING_TOTAL_BYTES)] = []
     suppressed: Word = ""
     """Why nothing at all may be sent to the address (`bounced`), empty when it may."""
     visitors: Annotated[list[Key], InNumber(LINKED_VISITORS)] = []
@@ -131,10 +131,12 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     views: int = 0
     first_seen: int = 0
     last_seen: int = 0
-    evidence: Annotated[list[Evidence], InBytes(EVIDENCE_ROOM)] = []
+    evidence: Annotated[list[Evidence], InBytes(EVIDENCE_TOTAL_BYTES)] = []
     """Every consent and list change, in the order in which it was learnt of."""
-    tags: Annotated[dict[Annotated[str, InBytes(TAG_BYTES)], CustomerTag], InBytes(TAGS_ROOM)] = {}
-    fields: Annotated[dict[Name, Any], InBytes(FIELDS_ROOM)] = {}
+    tags: Annotated[
+        dict[Annotated[str, InBytes(TAG_BYTES)], CustomerTag], InBytes(TAGS_TOTAL_BYTES)
+    ] = {}
+    fields: Annotated[dict[Name, Any], InBytes(FIELDS_TOTAL_BYTES)] = {}
     """Custom fields by id: text, number, flag, or a date as ISO text."""
     segments: Annotated[list[Name], InNumber(SEGMENTS_KEPT)] = []
     """Those that the customer is in, sorted."""
@@ -142,7 +144,7 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     """Scores other than engagement, by name."""
     interests: Annotated[dict[Key, Interest], InNumber(INTERESTS_KEPT)] = {}
     """By product id, the latest INTERESTS_KEPT."""
-    coupons: Annotated[list[Coupon], InBytes(COUPONS_ROOM)] = []
+    coupons: Annotated[list[Coupon], InBytes(COUPONS_TOTAL_BYTES)] = []
     points: Annotated[list[EarnedPoints], InNumber(POINTS_KEPT)] = []
     tier: Name = ""
     last_active: int = 0
@@ -151,7 +153,9 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     """Marketing mails since then."""
     left_list: int = 0
     """When the customer last left a list."""
-    watches: Annotated[dict[Annotated[str, InBytes(WATCH_BYTES)], int], InNumber(WATCHES_KEPT)] = {}
+    watches: Annotated[
+        dict[Annotated[str, InBytes(TIME_TRIGGER_BYTES)], int], InNumber(TIME_TRIGGERS_KEPT)
+    ] = {}
     """When to look whether a workflow with a date or inactivity trigger begins, by workflow id."""
     taken: Annotated[dict[Name, int], InNumber(CAMPAIGNS_KEPT)] = {}
     """Of a coupon pool's own actor, as release 0.1 has left it: how many of the codes are gone."""
@@ -165,7 +169,7 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
         InNumber(COUNTED_KEPT),
     ] = {}
     """When what a trigger with `times` counts has happened, by workflow and what it was about."""
-    finished: Annotated[list[Run], InBytes(FINISHED_ROOM)] = []
+    finished: Annotated[list[Run], InBytes(FINISHED_TOTAL_BYTES)] = []
     """Runs that are over whose goal may still be reached."""
     bounces: Bounces = field(default_factory=Bounces)
     purchases: Purchases = field(default_factory=Purchases)

@@ -11,7 +11,7 @@ from schemas.bounds import LIST_BYTES, InBytes, Key
 EVIDENCE_KEPT = 50
 """Statements remembered per purpose, and of all lists together. Whoever changes their mind twice a
 month for two years is still proven; a page that somebody clicks without end can't fill a record."""
-EVIDENCE_ROOM = 40_000
+EVIDENCE_TOTAL_BYTES = 40_000
 """Bytes of all of them: what proves the last word on each list and the last yes and no to each
 purpose always fits, whatever texts came with it; of others there are some 250 of the usual size."""
 EVIDENCE_TEXT = 100

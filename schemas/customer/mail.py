@@ -11,10 +11,10 @@ from schemas.commands import MailClass, MailKind
 
 SENT_HISTORY = 60
 """Marketing mails remembered for caps and mix: two a day for a month, more than anybody may get."""
-SENT_ROOM = 14_000
+SENT_TOTAL_BYTES = 14_000
 """Bytes of all mails remembered, those too that are remembered for a workflow's own cap: over a
 hundred of the usual size."""
-PENDING_ROOM = 8_000
+PENDING_TOTAL_BYTES = 8_000
 """Bytes of the mails that can still be taken back: some fifty of the usual size, and a day's mails
 are a handful."""
 RUN_ID_BYTES = 300

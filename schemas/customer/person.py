@@ -16,7 +16,7 @@ LINKED_VISITORS = 20
 """Anonymous ids remembered per customer: browsers and devices of one person."""
 TAG_BYTES = 100
 """Of a tag that names a field, whatever stands in that."""
-TAGS_ROOM = 10_000
+TAGS_TOTAL_BYTES = 10_000
 """Bytes of all tags: 200 of forty letters, more than any has."""
 PROFILE_BYTES = 200
 """Of each text of a profile; of a longer one its beginning is kept."""
@@ -25,7 +25,7 @@ SCORES_KEPT = 10
 """Scores besides engagement; a shop has two or three."""
 RULES_KEPT = 12
 """Rules with `within` of one score that are remembered; the one that held longest ago gives way."""
-FIELDS_ROOM = 12_000
+FIELDS_TOTAL_BYTES = 12_000
 """Bytes of all custom fields: twenty of the longest texts. A value for which there is no room is
 refused and counted, as one of another type is."""
 FIELD_BYTES = 500

@@ -11,14 +11,14 @@ from schemas.customer.consent import ListName
 from schemas.customer.mail import RUN_ID_BYTES
 from schemas.customer.shopping import CODE_BYTES
 
-RUNS_ROOM = 56_000
+RUNS_TOTAL_BYTES = 56_000
 """Bytes of all runs that a customer is in, with what their steps may still add: two hundred of
 the usual size. One that would not fit does not begin."""
-EVENT_ROOM = 4_000
+EVENT_TOTAL_BYTES = 4_000
 """Bytes of the properties of its event that a run keeps; what does not fit is left out."""
-FINISHED_ROOM = 16_000
+FINISHED_TOTAL_BYTES = 16_000
 """Bytes of the runs that are over; the oldest give way."""
-ENTERED_ROOM = 16_000
+ENTERED_TOTAL_BYTES = 16_000
 """Bytes of the last entries; the oldest go first."""
 ENTERED_KEPT = 200
 """Workflows and products of which the last entry is remembered; the oldest entries go first."""
@@ -34,9 +34,9 @@ COUNTED_ABOUT_BYTES = 48
 COUNTED_BYTES = 63 + 1 + COUNTED_ABOUT_BYTES
 COUNTED_TIMES = 20
 """As often as a trigger may count."""
-WATCH_BYTES = 7 + 63
+TIME_TRIGGER_BYTES = 7 + 63
 """Of a watch's key: `:score:NAME`."""
-WATCHES_KEPT = 60
+TIME_TRIGGERS_KEPT = 60
 """Dates, silences and scores that are watched at once, besides our own five timers."""
 DATED_KEPT = 40
 """Workflows that begin on a date, of which it is remembered when that was there last."""
@@ -55,7 +55,7 @@ class Run(msgspec.Struct, array_like=True, gc=False):
     """Index of the step that it waits for."""
     due: int
     """When that step is due; NEVER while its anchor is not known."""
-    anchors: Annotated[dict[Name, int], InBytes(RUNS_ROOM)] = {}
+    anchors: Annotated[dict[Name, int], InBytes(RUNS_TOTAL_BYTES)] = {}
     """When the things happened that waits count from, by occurrence."""
     order_id: Key = ""
     cart: int = -1
@@ -63,7 +63,7 @@ class Run(msgspec.Struct, array_like=True, gc=False):
     list: ListName = ""
     product: Key = ""
     """The product that it is about."""
-    results: Annotated[dict[Name, Name], InBytes(RUNS_ROOM)] = {}
+    results: Annotated[dict[Name, Name], InBytes(RUNS_TOTAL_BYTES)] = {}
     """What steps came to, by step id: `event`, `timeout`, a variant's name, `issued`…"""
     entered: int = 0
     """When the run came to its current step: waits without an occurrence count from here."""
@@ -75,7 +75,7 @@ class Run(msgspec.Struct, array_like=True, gc=False):
     """In the control group of an experiment: goes its way, sends no marketing."""
     caller: Annotated[str, InBytes(RUN_ID_BYTES)] = ""
     """Id of the run whose `call` step began it."""
-    event: Annotated[dict[str, Any], InBytes(EVENT_ROOM)] = {}
+    event: Annotated[dict[str, Any], InBytes(EVENT_TOTAL_BYTES)] = {}
     """Properties of the event that began it, as far as its definition names them."""
     held_for: Word = ""
     """Why its current step is put off until `due`, as it was last decided; empty when it isn't."""

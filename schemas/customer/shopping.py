@@ -18,12 +18,12 @@ ORDERS_KEPT = 20
 """Orders kept in detail, for review requests and status mails; older ones stay as hashed ids."""
 ORDER_LINES_KEPT = 300
 """Lines in all of them together, so that no wholesaler's record outgrows what a log takes."""
-ORDERS_ROOM = 44_000
+ORDERS_TOTAL_BYTES = 44_000
 """Bytes of all of them: 300 lines of 120 bytes, and what stands over them. The oldest orders
 give way, and of one that is larger than all of it its last lines."""
 CART_LINES_KEPT = 120
 """Whoever puts more into a cart is no person."""
-CART_ROOM = 24_000
+CART_TOTAL_BYTES = 24_000
 """Bytes of all lines in the cart: a hundred of 240 bytes, each with its links. Those put in first
 give way."""
 NAME_BYTES = 200
@@ -41,8 +41,8 @@ CURRENCIES_KEPT = 6
 """Currencies that are summed up; nobody shops in more, and each code of three letters is one."""
 PRODUCTS_BOUGHT_KEPT = 100
 """Products bought that are remembered one by one, the latest; with the orders' lines it is more."""
-PRODUCTS_BOUGHT_ROOM = 8_000
-KINDS_BOUGHT_ROOM = 4_000
+PRODUCTS_BOUGHT_TOTAL_BYTES = 8_000
+KINDS_BOUGHT_TOTAL_BYTES = 4_000
 """Bytes of all of them, for names of sixty bytes; those bought longest ago give way."""
 KINDS_BOUGHT_KEPT = 40
 """Categories, and as many brands."""
@@ -50,7 +50,7 @@ PAYMENT_METHODS_KEPT = 10
 MONTHS_KEPT = 24
 """Months with orders that are remembered: each season twice."""
 COUPONS_KEPT = 50
-COUPONS_ROOM = 8_000
+COUPONS_TOTAL_BYTES = 8_000
 """Bytes of all of them; those issued first give way."""
 POINTS_KEPT = 130
 """Months of points: ten years, as no programme counts them."""
@@ -97,7 +97,7 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
     """Counts the customer's carts; a cart ends when it is ordered or emptied."""
     id: Key = ""
     """The shop's id of it, where the shop has one."""
-    lines: Annotated[list[LineItem], InBytes(CART_ROOM)] = []
+    lines: Annotated[list[LineItem], InBytes(CART_TOTAL_BYTES)] = []
     currency: Currency = "EUR"
     changed: int = 0
     url: Annotated[str, InBytes(CART_URL_BYTES)] = ""
@@ -188,9 +188,9 @@ class MonthOfOrders(msgspec.Struct, array_like=True, gc=False):
 class Purchases(msgspec.Struct, array_like=True, gc=False):
     """What was bought and how, of all orders ever, as far as there is room."""
 
-    products: Annotated[dict[Key, Bought], InBytes(PRODUCTS_BOUGHT_ROOM)] = {}
-    categories: Annotated[dict[_NameText, Bought], InBytes(KINDS_BOUGHT_ROOM)] = {}
-    brands: Annotated[dict[_NameText, Bought], InBytes(KINDS_BOUGHT_ROOM)] = {}
+    products: Annotated[dict[Key, Bought], InBytes(PRODUCTS_BOUGHT_TOTAL_BYTES)] = {}
+    categories: Annotated[dict[_NameText, Bought], InBytes(KINDS_BOUGHT_TOTAL_BYTES)] = {}
+    brands: Annotated[dict[_NameText, Bought], InBytes(KINDS_BOUGHT_TOTAL_BYTES)] = {}
     payment_methods: Annotated[dict[_NameText, Bought], InNumber(PAYMENT_METHODS_KEPT)] = {}
     months: Annotated[dict[Annotated[str, InBytes(7)], MonthOfOrders], InNumber(MONTHS_KEPT)] = {}
     """By month in the customer's zone, `2026-03`."""

@@ -13,6 +13,7 @@ from schemas.definitions.definition import Definition, Name, Texts
 from schemas.durations import Duration
 from schemas.instant import LocalTime
 from schemas.money import Amount
+from schemas.time_units import DAY_MS
 
 
 class Cap(Definition):
@@ -73,8 +74,8 @@ class Policy(Definition):
     mix: Mix | None = None
     fatigue: Fatigue | None = None
     soft_opt_in: bool = False
-    soft_opt_in_lasts: Duration = 730 * 86_400_000
-    hold: Duration = 3 * 86_400_000
+    soft_opt_in_lasts: Duration = 730 * DAY_MS
+    hold: Duration = 3 * DAY_MS
     """How long a mail may be held when its step does not say."""
     sales: str = ""
     """Where `notify: sales` goes: a mail address or a webhook. Empty: only the signal."""
@@ -174,7 +175,7 @@ class Loyalty(Definition):
     points_per_unit: Amount
     """Points for one unit of `currency` spent; whole points, rounded down per order."""
     currency: str = "EUR"
-    span: Duration = 365 * 86_400_000
+    span: Duration = 365 * DAY_MS
     """Points count for the tier for so long; those of a month end together."""
     tiers: list[Tier] = Field(min_length=1)
 

@@ -17,11 +17,11 @@ Drawn = Literal["informative", "promotional", "transactional", "wait", "way", "a
 """How a step looks in a drawing. way: a branch or a split. act: changes the customer."""
 
 
-class Way(NamedTuple):
-    """One way that steps inside a step are gone."""
+class StepArm(NamedTuple):
+    """A sequence of steps inside a step: an arm of a branch or a variant of a split."""
 
     name: str
-    place: str
+    path: str
     """Where its steps stand in the file, from the step on: `branch.0.steps`."""
     steps: list[Any]
     """Of `Step`, the union of what is built on this."""
@@ -32,7 +32,7 @@ class Way(NamedTuple):
 class NamedDefinition(NamedTuple):
     """Another definition that a step names."""
 
-    place: str
+    path: str
     """Where, from the step on: `coupon`."""
     kind: Literal["campaign", "score", "workflow"]
     name: str
@@ -78,8 +78,8 @@ class StepCommon(Definition):
         """The template of the mail that it sends; empty when it sends none."""
         return ""
 
-    def ways(self) -> Iterator[Way]:
-        """Yield the ways that lead on from it; none where there is but one."""
+    def arms(self) -> Iterator[StepArm]:
+        """Yield its arms; none where there is but one way on."""
         yield from ()
 
     def results(self) -> Iterator[str]:

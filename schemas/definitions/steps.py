@@ -15,10 +15,11 @@ from schemas.commands import MailClass, MailKind, TrackingMode
 from schemas.definitions.conditions import Condition, Scalar
 from schemas.definitions.definition import Definition, Name
 from schemas.definitions.products import Products, ProductSource
-from schemas.definitions.step import Drawn, NamedDefinition, StepCommon, Way
+from schemas.definitions.step import Drawn, NamedDefinition, StepArm, StepCommon
 from schemas.definitions.triggers import Occurrence
 from schemas.definitions.waits import Waits
 from schemas.durations import Duration
+from schemas.time_units import DAY_MS
 
 
 def _source_alone(value: Any) -> Any:
@@ -106,7 +107,7 @@ class WaitStep(StepCommon):
 
 
 class Arm(Definition):
-    """One way of a branch. The first whose condition holds is gone; `else` has none."""
+    """One arm of a branch. The first whose condition holds is gone; `else` has none."""
 
     if_: Condition | None = Field(default=None, alias="if")
     result: str = ""
@@ -115,7 +116,7 @@ class Arm(Definition):
 
 
 class BranchStep(StepCommon):
-    """Go one way or another."""
+    """Take one arm or another."""
 
     verb = "branch"
     drawn = "way"
@@ -124,11 +125,11 @@ class BranchStep(StepCommon):
     branch: list[Arm] = Field(min_length=1)
     otherwise: list[Step] = Field(default=[], alias="else")
 
-    def ways(self) -> Iterator[Way]:
+    def arms(self) -> Iterator[StepArm]:
         for number, arm in enumerate(self.branch):
             name = f"branch.{number}"
-            yield Way(arm.result or name, f"{name}.steps", arm.steps, arm)
-        yield Way("else", "else", self.otherwise, None)
+            yield StepArm(arm.result or name, f"{name}.steps", arm.steps, arm)
+        yield StepArm("else", "else", self.otherwise, None)
 
 
 class Variant(Definition):
@@ -151,7 +152,7 @@ class SplitStep(StepCommon):
 
     split: list[Variant] = Field(min_length=2)
     experiment: Name
-    runs_for: Duration = Field(default=28 * 86_400_000, ge=14 * 86_400_000, le=28 * 86_400_000)
+    runs_for: Duration = Field(default=28 * DAY_MS, ge=14 * DAY_MS, le=28 * DAY_MS)
     """Two to four weeks, by the house's rule R07; then the winner is stated."""
     measure: Occurrence = "order.completed"
     """What counts as success, within the workflow's goal window (7 days if it has none)."""
@@ -163,9 +164,9 @@ class SplitStep(StepCommon):
             raise ValueError(f"the shares of {self.experiment} add up to {total}, not 100")
         return self
 
-    def ways(self) -> Iterator[Way]:
+    def arms(self) -> Iterator[StepArm]:
         for number, variant in enumerate(self.split):
-            yield Way(variant.name, f"split.{number}.steps", variant.steps, variant)
+            yield StepArm(variant.name, f"split.{number}.steps", variant.steps, variant)
 
     def results(self) -> Iterator[str]:
         yield from (variant.name for variant in self.split)
@@ -363,13 +364,13 @@ VERBS = tuple(each.verb for each in STEPS if each is not WaitStep)
 
 def walk(steps: Iterable[Step]) -> Iterator[Step]:
     """Yield all steps, those inside branches and splits after the one that holds them."""
-    return (step for _, step in places(steps))
+    return (step for _, step in steps_with_paths(steps))
 
 
-def places(steps: Iterable[Step], path: str = "steps") -> Iterator[tuple[str, Step]]:
+def steps_with_paths(steps: Iterable[Step], path: str = "steps") -> Iterator[tuple[str, Step]]:
     """Yield all steps as `walk` does, each with its place in the file: `steps.2.else.0`."""
     for number, step in enumerate(steps):
-        place = f"{path}.{number}"
-        yield place, step
-        for way in step.ways():
-            yield from places(way.steps, f"{place}.{way.place}")
+        at_path = f"{path}.{number}"
+        yield at_path, step
+        for arm in step.arms():
+            yield from steps_with_paths(arm.steps, f"{at_path}.{arm.path}")

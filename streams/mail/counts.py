@@ -6,13 +6,13 @@ from typing import cast, get_args
 
 from agents.mail.metrics import Outcome, Request
 from agents.mail.queue.lifecycle import EXPIRED
-from agents.mail.queue.queue_changes import Note
+from agents.mail.queue.queue_changes import QueueNote
 from streams.operate.mail_metrics import MailMetrics, WebhookResult
 
 OUTCOMES: frozenset[str] = frozenset(get_args(Outcome))
 
 
-def count(metrics: MailMetrics, note: Note, now: int) -> None:
+def count(metrics: MailMetrics, note: QueueNote, now: int) -> None:
     """Count one of them; `now` is in ms since the epoch."""
     if note.what not in OUTCOMES:
         if note.mail_class != "notify":

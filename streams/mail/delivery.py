@@ -1,8 +1,8 @@
 """Delivers the mails of one partition: starts what may go, in each lane by itself.
 
-A lane with mails asks for a turn (`streams/mail/relay_dispatcher.py`), takes its next mail when it
-gets one, and asks again; the attempt itself (`streams/mail/attempt.py`) goes on beside. So no lane
-waits behind another one's provider, and a receipt never behind a campaign.
+A lane with mails asks for a permit (`streams/mail/relay_dispatcher.py`), takes its next mail when
+it gets one, and asks again; the attempt itself (`streams/mail/attempt.py`) goes on beside. So no
+lane waits behind another one's provider, and a receipt never behind a campaign.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from agents.mail.queue.defects import FailedAt
+from agents.mail.queue.lanes import Lane
 from agents.mail.queue.mail_queue import Queue
-from agents.mail.queue.message_groups import Lane
-from agents.mail.queue.queue_changes import Ended, QueueChanges
+from agents.mail.queue.queue_changes import AttemptResult, QueueChanges
 from agents.mail.queue.queued_mail import QueuedMail
 from streams.clock import Clock
 from streams.logging import get_logger
 from streams.mail.attempt import Attempts
-from streams.mail.outbox import Committer, NotWrittenError
-from streams.mail.relay_dispatcher import Permit, RelayDispatcher, W
+from streams.mail.outbox import NotWrittenError, OutboxWriter
+from streams.mail.relay_dispatcher import Permit, RelayDispatcher, RouteT
 from streams.mail.smtp import SmtpPool
 from streams.mail.webhooks import Webhooks
 from streams.operate.mail_metrics import MailMetrics
@@ -41,7 +41,7 @@ class Delivery:
         *,
         partition: int,
         queue: Queue,
-        committer: Committer,
+        outbox: OutboxWriter,
         attempts: Attempts,
         relays: RelayDispatcher[SmtpPool],
         webhooks: RelayDispatcher[Webhooks],
@@ -50,7 +50,7 @@ class Delivery:
     ) -> None:
         self._partition = partition
         self._queue = queue
-        self._committer = committer
+        self._outbox = outbox
         self._attempts = attempts
         self._relays = relays
         self._webhooks = webhooks
@@ -67,20 +67,20 @@ class Delivery:
         """There may be something new in the queue."""
         self._news.set()
 
-    async def settled(self) -> None:
+    async def until_idle(self) -> None:
         """Wait until nothing is due and nothing on its way, for who drives a virtual clock."""
-        for way in (self._relays, self._webhooks):
-            way.listeners.add(self._moved.set)
+        for dispatcher in (self._relays, self._webhooks):
+            dispatcher.listeners.add(self._moved.set)
         try:
             while True:
-                await self._committer.drained()
+                await self._outbox.drained()
                 self._moved.clear()
                 if self._at_rest():
                     return
                 await self._moved.wait()
         finally:
-            for way in (self._relays, self._webhooks):
-                way.listeners.discard(self._moved.set)
+            for dispatcher in (self._relays, self._webhooks):
+                dispatcher.listeners.discard(self._moved.set)
 
     @property
     def next_time(self) -> int | None:
@@ -90,7 +90,7 @@ class Delivery:
         times = [self._queue.next_time(now), *opens]
         return min((time for time in times if time is not None), default=None)
 
-    def recover(self, ended: Iterable[Ended]) -> None:
+    def recover(self, ended: Iterable[AttemptResult]) -> None:
         """Settle what an earlier owner, or an earlier life of this one, has left open."""
         self._attempts.recover(ended)
 
@@ -122,42 +122,44 @@ class Delivery:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def unrecorded(self) -> list[Ended]:
+    def unrecorded(self) -> list[AttemptResult]:
         """Return the results that are not durable yet."""
         return self._attempts.unrecorded()
 
     # Starting.
 
     async def _serve(self, lane: Lane) -> None:
-        """Start the mails of one lane, each as soon as it gets its turn."""
+        """Start the mails of one lane, each as soon as it gets its permit."""
         while lane in self._queue.ready(self._clock.now()):
             if lane.delivery == "notify":
-                begun = self._begin(await self._webhooks.turn(lane), self._attempts.webhook)
+                begun = self._begin(await self._webhooks.permit(lane), self._attempts.webhook)
             else:
-                begun = self._begin(await self._relays.turn(lane), self._attempts.mail)
+                begun = self._begin(await self._relays.permit(lane), self._attempts.mail)
             if not begun:  # what was found there has to be held first, or has moved on
                 self._news.set()
                 await asyncio.sleep(0)
 
-    def _begin(self, turn: Permit[W], attempt: Callable[[QueuedMail, Permit[W]], Attempt]) -> bool:
-        entry = self._queue.pick(turn.lane, self._clock.now())
+    def _begin(
+        self, permit: Permit[RouteT], attempt: Callable[[QueuedMail, Permit[RouteT]], Attempt]
+    ) -> bool:
+        entry = self._queue.pick(permit.lane, self._clock.now())
         if entry is None:
-            turn.end()
+            permit.end()
             return False
-        delivering = self._deliver(entry, turn, attempt)
+        delivering = self._deliver(entry, permit, attempt)
         task = asyncio.create_task(delivering, name=f"mail {entry.id}")
         self._tasks.add(task)
-        task.add_done_callback(lambda task: self._over(task, turn))
+        task.add_done_callback(lambda task: self._over(task, permit))
         return True
 
     async def _deliver(
         self,
         entry: QueuedMail,
-        turn: Permit[W],
-        attempt: Callable[[QueuedMail, Permit[W]], Attempt],
+        permit: Permit[RouteT],
+        attempt: Callable[[QueuedMail, Permit[RouteT]], Attempt],
     ) -> None:
         try:
-            await attempt(entry, turn)
+            await attempt(entry, permit)
         except NotWrittenError:
             _log.debug("delivery ends with its partition", command=entry.id)
         except Fenced as error:
@@ -167,10 +169,10 @@ class Delivery:
             about = error if is_surroundings(error) else FailedAt(error, mail=entry.id)
             self._fail(about)
 
-    def _over(self, task: asyncio.Task[None], turn: Permit[Any]) -> None:
+    def _over(self, task: asyncio.Task[None], permit: Permit[Any]) -> None:
         self._tasks.discard(task)
         self._attempts.talking.discard(task)
-        turn.end()
+        permit.end()
         self._news.set()
 
     def _served(self, task: asyncio.Task[None]) -> None:
@@ -182,7 +184,7 @@ class Delivery:
     # Resting.
 
     async def _rest(self) -> None:
-        """Wait for news, or until something is due. Lanes that wait for a turn need nobody."""
+        """Wait for news, or until something is due. Lanes that wait for a permit need nobody."""
         self._moved.set()
         time = self._queue.next_time(self._clock.now())
         due = [] if time is None else [self._clock.wait_until(time)]
@@ -196,12 +198,14 @@ class Delivery:
         return time is None or time > self._clock.now()
 
     def _opens(self, lane: Lane, now: int) -> int:
-        way: RelayDispatcher[Any] = self._webhooks if lane.delivery == "notify" else self._relays
-        return way.opens(lane, now)
+        dispatcher: RelayDispatcher[Any] = (
+            self._webhooks if lane.delivery == "notify" else self._relays
+        )
+        return dispatcher.opens(lane, now)
 
     def _submit(self, changes: QueueChanges) -> None:
         if changes.states or changes.outcomes:
-            self._committer.submit(changes)
+            self._outbox.submit(changes)
 
     def _fail(self, error: BaseException) -> None:
         if not self.failed.done():

@@ -38,7 +38,7 @@ class MailTransition:
 
     time: int
     what: str
-    """A word of the vocabulary: queued, attempting, deferred, held, sent… opened, clicked…"""
+    """A word of a closed set: queued, attempting, deferred, held, sent… opened, clicked…"""
     attempt: int | None = None
     code: int | None = None
     enhanced_code: str | None = None
@@ -51,7 +51,7 @@ class MailTransition:
 
 
 @dataclass(slots=True)
-class Life:
+class MailHistory:
     """All that is known of one mail or webhook."""
 
     id: str
@@ -72,10 +72,10 @@ class Life:
         return told[-1] if told else "forgotten"
 
 
-async def find_life(
+async def find_history(
     log: Log, wanted: str, *, customer: str = "", on_progress: OnProgress = no_progress
-) -> Life | None:
-    """Return the life of a command's id or a Message-ID, None when no trace is left of it.
+) -> MailHistory | None:
+    """Return the history of a command's id or a Message-ID, None when no trace is left of it.
 
     With `customer` only that one's partition is read. Raises LogError.
     """
@@ -87,12 +87,12 @@ async def find_life(
         if found is None:
             return None
         id_, customer = found
-    life = Life(id_, customer, message_id=message_id)
-    await _read_commands(reading, life)
-    await _read_changelog(reading, life)
-    await _read_events(reading, life)
-    life.changes.sort(key=lambda change: change.time)
-    return life if life.changes else None
+    history = MailHistory(id_, customer, message_id=message_id)
+    await _read_commands(reading, history)
+    await _read_changelog(reading, history)
+    await _read_events(reading, history)
+    history.changes.sort(key=lambda change: change.time)
+    return history if history.changes else None
 
 
 class _PartitionScan:
@@ -133,82 +133,82 @@ async def _command_of(
     return None
 
 
-async def _read_commands(reading: _PartitionScan, life: Life) -> None:
-    needle = _quoted(life.id)
-    async for record in reading.records(SEND_COMMANDS, life.customer):
+async def _read_commands(reading: _PartitionScan, history: MailHistory) -> None:
+    needle = _quoted(history.id)
+    async for record in reading.records(SEND_COMMANDS, history.customer):
         if needle not in (record.value or b""):
             continue
         command = parsed_command(record)
-        if isinstance(command, SendCommand | NotifyCommand) and command.id == life.id:
-            if life.command is None:
-                life.command, life.customer = command, command.customer
-                life.changes.append(MailTransition(time=command.time, what="decided"))
-                life.changes.append(MailTransition(time=record.timestamp, what="queued"))
-        elif isinstance(command, CancelCommand) and command.id == life.id:
-            life.customer = command.customer
+        if isinstance(command, SendCommand | NotifyCommand) and command.id == history.id:
+            if history.command is None:
+                history.command, history.customer = command, command.customer
+                history.changes.append(MailTransition(time=command.time, what="decided"))
+                history.changes.append(MailTransition(time=record.timestamp, what="queued"))
+        elif isinstance(command, CancelCommand) and command.id == history.id:
+            history.customer = command.customer
             what = MailTransition(time=record.timestamp, what="taken back", reason=command.reason)
-            life.changes.append(what)
+            history.changes.append(what)
 
 
-async def _read_changelog(reading: _PartitionScan, life: Life) -> None:
+async def _read_changelog(reading: _PartitionScan, history: MailHistory) -> None:
     latest: bytes | None = None
     attempts: dict[int, int] = {}
-    async for record in reading.records(MAILER_CHANGELOG, life.customer):
-        if record.key != life.id.encode():
+    async for record in reading.records(MAILER_CHANGELOG, history.customer):
+        if record.key != history.id.encode():
             continue
         if record.value is None:
             latest = None
         elif latest is None or not is_newer(latest, record.value):
             latest = record.value
             entry = unpack_entry(latest)
-            _learn(life, entry)
+            _learn(history, entry)
             if entry.state == "attempting":
                 attempts.setdefault(entry.attempt, record.timestamp)
             elif entry.webhook:
-                _add_answer(life, entry, record.timestamp)
-    life.entry = None if latest is None else unpack_entry(latest)
-    life.changes += [
+                _add_answer(history, entry, record.timestamp)
+    history.entry = None if latest is None else unpack_entry(latest)
+    history.changes += [
         MailTransition(time=time, what="attempting", attempt=attempt)
         for attempt, time in attempts.items()
     ]
 
 
-def _learn(life: Life, entry: QueuedMail) -> None:
+def _learn(history: MailHistory, entry: QueuedMail) -> None:
     """Take from the queue what the topic of commands has let go already."""
-    if life.command is None and entry.command:
-        life.command = read_notify(entry) if entry.webhook else read_command(entry)
-        life.customer = life.command.customer
-        life.changes.append(MailTransition(time=life.command.time, what="decided"))
+    if history.command is None and entry.command:
+        history.command = read_notify(entry) if entry.webhook else read_command(entry)
+        history.customer = history.command.customer
+        history.changes.append(MailTransition(time=history.command.time, what="decided"))
 
 
-def _add_answer(life: Life, entry: QueuedMail, time: int) -> None:
+def _add_answer(history: MailHistory, entry: QueuedMail, time: int) -> None:
     """Of webhooks customers hear nothing, so the queue alone knows."""
     if entry.state in (*ENDED, "deferred", "held"):
         code = entry.refusal.code if entry.refusal and entry.state != "sent" else None
         reason = entry.held or "" if entry.state == "held" else ""
-        life.changes.append(
+        history.changes.append(
             MailTransition(
                 time=time, what=entry.state, attempt=entry.attempt, code=code, reason=reason
             )
         )
 
 
-async def _read_events(reading: _PartitionScan, life: Life) -> None:
-    if isinstance(life.command, NotifyCommand):
+async def _read_events(reading: _PartitionScan, history: MailHistory) -> None:
+    if isinstance(history.command, NotifyCommand):
         return
-    needle = _quoted(life.id)
-    since = None if life.command is None else life.command.time
+    needle = _quoted(history.id)
+    since = None if history.command is None else history.command.time
     told: set[str] = set()
-    async for record in reading.records(CUSTOMER_EVENTS, life.customer, since=since):
+    async for record in reading.records(CUSTOMER_EVENTS, history.customer, since=since):
         event = _event(record) if needle in (record.value or b"") else None
         if event is None or event.id in told:
             continue
-        if not event.type.startswith("mail.") or event.data.command_id != life.id:
+        if not event.type.startswith("mail.") or event.data.command_id != history.id:
             continue
         told.add(event.id)
-        life.customer = event.customer
-        life.message_id = getattr(event.data, "message_id", life.message_id)
-        life.changes.append(_change(event, record.timestamp))
+        history.customer = event.customer
+        history.message_id = getattr(event.data, "message_id", history.message_id)
+        history.changes.append(_change(event, record.timestamp))
 
 
 def _change(event: Event, appended: int) -> MailTransition:

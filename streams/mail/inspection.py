@@ -14,7 +14,7 @@ import msgspec
 
 from agents.mail.queue.pauses import PAUSES_KEY, Pause, unpack_pauses
 from agents.mail.queue.queued_mail import QueuedMail, unpack_entry
-from agents.mail.reputation import REPUTATION_KEY, unpack_standing
+from agents.mail.reputation import REPUTATION_KEY, unpack_statistics
 from schemas.commands import Control
 from schemas.records import OutRecord
 from schemas.signing import RecordSigner
@@ -32,7 +32,7 @@ Kept = TypeVar("Kept")
 
 
 @dataclass(slots=True)
-class Overview:
+class QueueOverview:
     """What is kept of all partitions. What can't be read is named in the log and passed over."""
 
     pauses: list[Pause] = field(default_factory=list)
@@ -69,8 +69,8 @@ class Overview:
             ]
             self.pauses.sort(key=lambda pause: pause.since)
         stored = store.get(REPUTATION_KEY)
-        if stored and (standing := _read(REPUTATION_KEY, stored, unpack_standing)):
-            self.held_since = max(self.held_since, standing.held_since)
+        if stored and (statistics := _read(REPUTATION_KEY, stored, unpack_statistics)):
+            self.held_since = max(self.held_since, statistics.held_since)
 
 
 def _read(key: bytes, stored: bytes, unpack: Callable[[bytes], Kept]) -> Kept | None:
@@ -82,9 +82,9 @@ def _read(key: bytes, stored: bytes, unpack: Callable[[bytes], Kept]) -> Kept | 
         return None
 
 
-async def overview(log: Log, on_progress: OnProgress = no_progress) -> Overview:
+async def read_queues(log: Log, on_progress: OnProgress = no_progress) -> QueueOverview:
     """Read the changelogs of all partitions. Raises LogError."""
-    found = Overview()
+    found = QueueOverview()
     async for _, store in recovered_stores(log, MAILER_CHANGELOG, on_progress):
         found.add(store)
     return found

@@ -19,6 +19,7 @@ from dns.resolver import NXDOMAIN, NoAnswer, NoResolverConfiguration
 
 from agents.mail.providers import MOST_LEARNED, OTHER, Providers, domain_of, provider_of_host
 from schemas.records import Record
+from schemas.time_units import DAY_MS, MINUTE_MS
 from streams.clock import Clock
 from streams.logging import get_logger
 from streams.runtime.background import watched
@@ -29,13 +30,13 @@ AT_ONCE = 50
 PATIENCE = 2.0
 """Seconds that a batch waits for its answers."""
 
-KNOWN_MS = 86_400_000
+KNOWN_MS = DAY_MS
 """A domain moves to another provider once in years; this is how long the old pace may last."""
 
 UNKNOWN_MS = 600_000
 """When a name server could not say: until the same domain is asked about again."""
 
-PAUSE_MS = 60_000
+PAUSE_MS = MINUTE_MS
 """After answers that did not come in time."""
 
 _RESERVED = (".example", ".test", ".invalid", ".localhost", ".local")
@@ -64,8 +65,8 @@ class MailHosts:
         self._resolver = resolver or _machines_own()
         self._patience = patience
         self._ask_again: dict[str, int] = {}
-        self._under_way: dict[str, asyncio.Task[None]] = {}
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
         self._paused_until = 0
 
     async def learn(self, records: Sequence[Record]) -> None:
@@ -84,7 +85,7 @@ class MailHosts:
 
     async def close(self) -> None:
         """Ask nothing any more."""
-        tasks = list(self._under_way.values())
+        tasks = list(self._asking.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -95,17 +96,17 @@ class MailHosts:
                 yield domain
 
     def _ask(self, domain: str) -> asyncio.Task[None]:
-        task = self._under_way.get(domain)
+        task = self._asking.get(domain)
         if task is None:
             task = watched("mail_hosts", asyncio.create_task(self._look_up(domain)))
-            self._under_way[domain] = task
-            task.add_done_callback(lambda _: self._under_way.pop(domain))
+            self._asking[domain] = task
+            task.add_done_callback(lambda _: self._asking.pop(domain))
         return task
 
     async def _look_up(self, domain: str) -> None:
         provider, keeps = OTHER, KNOWN_MS
         try:
-            async with self._turns:
+            async with self._slots:
                 provider = await self._provider(domain)
         except (NXDOMAIN, NoAnswer, UnicodeError):
             pass  # nobody's, which is an answer; what IDNA can't write is no domain

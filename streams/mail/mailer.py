@@ -14,8 +14,8 @@ written in the same order by the same writer (`streams/mail/outbox.py`).
 
 What our own code fails at twice is refused or given up, see `agents/mail/queue/defects.py`.
 
-A partition that fails is opened again from its changelog: by the gate when a batch met the failure,
-else by `_watch`, because deliveries go on when no batch comes.
+A partition that fails is opened again from its changelog: by the partition manager when a batch met
+the failure, else by `_watch`, because deliveries go on when no batch comes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from agents.mail.metrics import HoldReason
 from agents.mail.providers import Providers
 from agents.mail.queue.defects import Defects, FailedAt
 from agents.mail.queue.mail_queue import Queue
-from agents.mail.queue.queue_changes import Ended, Note, QueueChanges
+from agents.mail.queue.queue_changes import AttemptResult, QueueChanges, QueueNote
 from agents.mail.reputation import Reputation
 from schemas import topics
 from schemas.commands import DeliveryClass, SuppressCommand
@@ -45,7 +45,7 @@ from streams.mail.attempt import Attempts
 from streams.mail.counts import count
 from streams.mail.delivery import Delivery
 from streams.mail.mail_hosts import MailHosts
-from streams.mail.outbox import Committer, NotWrittenError
+from streams.mail.outbox import NotWrittenError, OutboxWriter
 from streams.mail.partition import MailPartition
 from streams.mail.relay_dispatcher import RelayDispatcher
 from streams.mail.smtp import SmtpPool
@@ -56,19 +56,19 @@ from streams.runtime.background import kept_up
 from streams.runtime.backoff import Backoff
 from streams.runtime.state.changelog import Changelog, Overtaken
 from streams.runtime.state.recovery import read_progress
-from streams.runtime.state.retained_stores import Parking
+from streams.runtime.state.retained_stores import RetainedStores
 from streams.runtime.state.signature_floor import decide
 from streams.runtime.state.store import Store, StoreFactory
 from streams.runtime.transports.batch import (
     BatchLease,
     Fenced,
-    Gate,
     PartitionBatch,
+    PartitionLeases,
     TopicPartition,
 )
 
 SLICE = 500
-"""Commands taken over before the event loop gets its turn: some 25 ms."""
+"""Commands taken over before the event loop goes on: some 25 ms."""
 
 GRACE = 10.0
 """Seconds that deliveries in flight get when a partition is let go. Most relays answer within one;
@@ -89,7 +89,7 @@ class MailerRuntime:
         self,
         *,
         log: Log,
-        gate: Gate,
+        partition_manager: PartitionLeases,
         open_store: StoreFactory,
         check: Callable[[TopicPartition], None],
         relays: Sequence[SmtpPool],
@@ -108,7 +108,7 @@ class MailerRuntime:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`check` raises Fenced when this process may have lost the partition: deliveries write
-        outside of a batch's turn. `relays` in the order
+        outside of a batch's lease. `relays` in the order
         of preference. `compose` and `message_id` are those of a `Composer`, the former may raise
         Suppressed; `suppress` makes it do so for more addresses. `mail_hosts` teaches `providers`;
         None: what they know is all. `signer` signs the outcomes and checks the commands; None:
@@ -117,8 +117,8 @@ class MailerRuntime:
         self._signer = signer
         self._accept_unsigned = accept_unsigned
         self._log = log
-        self._gate = gate
-        self._parking = Parking(open_store)
+        self._partition_manager = partition_manager
+        self._stores = RetainedStores(open_store)
         self._check = check
         self._relays = RelayDispatcher(relays, clock=clock)
         self._webhooks = RelayDispatcher([webhooks or Webhooks()], clock=clock)
@@ -134,32 +134,32 @@ class MailerRuntime:
         self._grace = grace
         self._pause = pause
         self._open: dict[TopicPartition, MailPartition] = {}
-        self._watches: dict[TopicPartition, asyncio.Task[None]] = {}
-        self._ended: dict[TopicPartition, list[Ended]] = {}
+        self._watchers: dict[TopicPartition, asyncio.Task[None]] = {}
+        self._ended: dict[TopicPartition, list[AttemptResult]] = {}
         self._defects: defaultdict[TopicPartition, Defects] = defaultdict(Defects)
 
     async def opened(self, tp: TopicPartition) -> int | None:
         """Recover the partition, begin to deliver, return where to read on; see PartitionOwner."""
-        store = self._parking.take(_kept(tp))
+        store = self._stores.take(_kept(tp))
         try:
             self._open[tp] = await self._recover(tp, store)
         except BaseException:
-            self._parking.park(_kept(tp), store)
+            self._stores.retain(_kept(tp), store)
             raise
         watching = kept_up("mail_watch", partial(self._watch, tp), pause=self._pause)
-        self._watches[tp] = asyncio.create_task(watching, name=f"watch of {tp}")
+        self._watchers[tp] = asyncio.create_task(watching, name=f"watch of {tp}")
         return self._open[tp].next_offset
 
     async def closed(self, tp: TopicPartition) -> None:
         """Let the partition go, once what is on its way to the relay is settled."""
-        watch = self._watches.pop(tp, None)
+        watch = self._watchers.pop(tp, None)
         if watch is not None:
             watch.cancel()
             await asyncio.wait([watch])
         partition = self._open.pop(tp, None)
         if partition is not None:
             self._ended[tp] = await partition.stop(self._grace)
-            self._parking.park(_kept(tp), partition.changelog.store)
+            self._stores.retain(_kept(tp), partition.changelog.store)
             self._reputation.leave(tp.partition)
             for delivery in CLASSES:
                 self._metrics.waiting(tp.partition, delivery, 0)
@@ -168,14 +168,14 @@ class MailerRuntime:
             self._metrics.oldest(tp.partition, 0)
             self._metrics.stuck(tp.partition, 0)
 
-    def settle(self, owned: Iterable[TopicPartition]) -> None:
+    def drop_unassigned(self, owned: Iterable[TopicPartition]) -> None:
         """Drop the state of partitions that did not come back; call it after each assignment."""
-        self._parking.settle({_kept(tp) for tp in owned})
+        self._stores.drop_unassigned({_kept(tp) for tp in owned})
 
     async def close(self) -> None:
         """Finish what is on its way, keep the state on disk, hang up. Nothing is consumed now."""
         await asyncio.gather(*(self.closed(tp) for tp in list(self._open)))
-        self._parking.close()
+        self._stores.close()
         await self._relays.close()
         await self._webhooks.close()
         if self._mail_hosts is not None:
@@ -187,10 +187,10 @@ class MailerRuntime:
             if tp.partition == partition:
                 await asyncio.to_thread(open_.changelog.store.scrub, None)
 
-    async def settled(self) -> None:
+    async def until_idle(self) -> None:
         """Wait until no mail is due and none on its way, for who drives a virtual clock."""
         for partition in list(self._open.values()):
-            await partition.delivery.settled()
+            await partition.delivery.until_idle()
 
     def next_time(self) -> int | None:
         """Return when there is something to do again; None: not before something comes."""
@@ -200,9 +200,9 @@ class MailerRuntime:
     async def process(self, batch: PartitionBatch) -> None:
         """Take one batch over. Never raises, except when cancelled: see CustomersRuntime."""
         try:
-            async with self._gate.enter(batch) as turn:
-                if turn is not None:
-                    await self._take_over(self._open[batch.tp], batch.records, turn)
+            async with self._partition_manager.enter(batch) as lease:
+                if lease is not None:
+                    await self._take_over(self._open[batch.tp], batch.records, lease)
         except (Fenced, Overtaken, LogError, NotWrittenError) as error:
             _log.warning("batch of commands given up, opening the partition again",
                          partition=batch.tp.partition, error=str(error))  # fmt: skip
@@ -213,24 +213,24 @@ class MailerRuntime:
                            offset=batch.records[0].offset)  # fmt: skip
 
     async def _take_over(
-        self, partition: MailPartition, records: Sequence[Record], turn: BatchLease
+        self, partition: MailPartition, records: Sequence[Record], lease: BatchLease
     ) -> None:
         for start in range(0, len(records), SLICE):
             some = records[start : start + SLICE]
             if self._mail_hosts is not None:
                 await self._mail_hosts.learn(some)
-            turn.check()
+            lease.check()
             changes = partition.queue.receive(some)
             progress = partition.queue.progress
             if changes.letters or changes.suppressions:
-                await partition.committer.submit(changes)
+                await partition.outbox.submit(changes)
                 await self._refuse(changes.letters)
                 await self._suppress(changes.suppressions)
-                await partition.committer.submit(QueueChanges(), progress)
+                await partition.outbox.submit(QueueChanges(), progress)
             else:
-                await partition.committer.submit(changes, progress)
+                await partition.outbox.submit(changes, progress)
             partition.delivery.wake()
-        turn.done(partition.queue.progress.next_offset)
+        lease.done(partition.queue.progress.next_offset)
 
     async def _refuse(self, letters: Sequence[OutRecord]) -> None:
         count = await self._log.partitions(topics.DEAD_LETTERS)
@@ -268,10 +268,10 @@ class MailerRuntime:
     async def _recover(self, tp: TopicPartition, store: Store) -> MailPartition:
         changelog = Changelog(self._log, topics.MAILER_CHANGELOG, tp.partition, store)
         recovered = await changelog.take_over()
-        term = recovered.term
+        fencing_epoch = recovered.fencing_epoch
         partitions = await self._log.partitions(topics.SEND_COMMANDS)
-        progress = await self._progress(changelog, term)
-        partition = self._build(tp, changelog, progress, term, partitions)
+        progress = await self._progress(changelog, fencing_epoch)
+        partition = self._build(tp, changelog, progress, fencing_epoch, partitions)
         try:
             partition.start(self._ended.get(tp, []))
         except FailedAt as error:
@@ -287,13 +287,17 @@ class MailerRuntime:
                   seconds=round(recovered.seconds, 3))  # fmt: skip
         return partition
 
-    async def _progress(self, changelog: Changelog, term: int) -> Progress:
+    async def _progress(self, changelog: Changelog, fencing_epoch: int) -> Progress:
         if self._signer is None:
             known = read_progress(changelog.store, changelog.topic, changelog.partition)
             return known or Progress()
         accepts = self._accept_unsigned
         return await decide(
-            self._log, topics.SEND_COMMANDS, changelog, accept_unsigned=accepts, term=term
+            self._log,
+            topics.SEND_COMMANDS,
+            changelog,
+            accept_unsigned=accepts,
+            fencing_epoch=fencing_epoch,
         )
 
     def _build(
@@ -301,7 +305,7 @@ class MailerRuntime:
         tp: TopicPartition,
         changelog: Changelog,
         progress: Progress,
-        term: int,
+        fencing_epoch: int,
         partitions: int,
     ) -> MailPartition:
         def is_home(key: bytes) -> bool:
@@ -313,25 +317,25 @@ class MailerRuntime:
             progress=progress,
             message_id=self._message_id,
             partition=tp.partition,
-            term=term,
+            fencing_epoch=fencing_epoch,
             reputation=self._reputation,
             providers=self._providers,
             defects=self._defects[tp],
             signer=self._signer,
             is_home=is_home,
         )
-        committer = Committer(
+        outbox = OutboxWriter(
             log=self._log,
             changelog=changelog,
             queue=queue,
             check=lambda: self._check(tp),
             noted=lambda notes: self._noted(tp, queue, notes),
             signer=self._signer,
-            term=term,
+            fencing_epoch=fencing_epoch,
         )
         attempts = Attempts(
             queue=queue,
-            committer=committer,
+            outbox=outbox,
             check=lambda: self._check(tp),
             relays=self._relays,
             compose=self._compose,
@@ -341,7 +345,7 @@ class MailerRuntime:
         delivery = Delivery(
             partition=tp.partition,
             queue=queue,
-            committer=committer,
+            outbox=outbox,
             attempts=attempts,
             relays=self._relays,
             webhooks=self._webhooks,
@@ -349,9 +353,9 @@ class MailerRuntime:
             metrics=self._metrics,
         )
         next_offset = None if changelog.get(PROGRESS_KEY) is None else progress.next_offset
-        return MailPartition(changelog, queue, committer, delivery, next_offset)
+        return MailPartition(changelog, queue, outbox, delivery, next_offset)
 
-    def _noted(self, tp: TopicPartition, queue: Queue, notes: Sequence[Note]) -> None:
+    def _noted(self, tp: TopicPartition, queue: Queue, notes: Sequence[QueueNote]) -> None:
         now = self._clock.now()
         for note in notes:
             count(self._metrics, note, now)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agents.mail.queue.mail_queue import Queue
-from agents.mail.queue.queue_changes import Note, PendingOutcome, QueueChanges
+from agents.mail.queue.queue_changes import PendingOutcome, QueueChanges, QueueNote
 from schemas import topics
 from schemas.records import OutRecord
 from schemas.signing import RecordSigner
@@ -33,11 +33,11 @@ class NotWrittenError(Exception):
 class _Submission:
     states: Sequence[Item]
     outcomes: Sequence[PendingOutcome]
-    notes: Sequence[Note]
+    notes: Sequence[QueueNote]
     durable: asyncio.Future[None]
 
 
-class Committer:
+class OutboxWriter:
     """The only writer of one partition's changelog, and of its outcomes."""
 
     def __init__(
@@ -47,13 +47,14 @@ class Committer:
         changelog: Changelog,
         queue: Queue,
         check: Callable[[], None],
-        noted: Callable[[Sequence[Note]], None],
+        noted: Callable[[Sequence[QueueNote]], None],
         signer: RecordSigner | None = None,
-        term: int = 0,
+        fencing_epoch: int = 0,
     ) -> None:
         """`check` raises Fenced; `noted` is told what has become durable. `signer` signs the
-        outcomes; None: nobody does. `term` is the number of this owner of the partition."""
-        self._term = term
+        outcomes; None: nobody does. `fencing_epoch` is the number of this owner of the
+        partition."""
+        self._fencing_epoch = fencing_epoch
         self._signer = signer
         self._log = log
         self._changelog = changelog
@@ -83,7 +84,7 @@ class Committer:
             return durable
         states: list[Item] = list(changes.states)
         if progress is not None:
-            states.append((PROGRESS_KEY, pack_progress(progress, self._term)))
+            states.append((PROGRESS_KEY, pack_progress(progress, self._fencing_epoch)))
         self._waiting.append(_Submission(states, changes.outcomes, changes.notes, durable))
         self._began()
         self._news.set()

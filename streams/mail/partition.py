@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Iterable
 
 from agents.mail.queue.mail_queue import Queue
-from agents.mail.queue.queue_changes import Ended
+from agents.mail.queue.queue_changes import AttemptResult
 from streams.mail.delivery import Delivery
-from streams.mail.outbox import Committer
+from streams.mail.outbox import OutboxWriter
 from streams.runtime.state.changelog import Changelog
 
 RECORDING = 2.0
@@ -22,13 +22,13 @@ class MailPartition:
         self,
         changelog: Changelog,
         queue: Queue,
-        committer: Committer,
+        outbox: OutboxWriter,
         delivery: Delivery,
         next_offset: int | None,
     ) -> None:
         self.changelog = changelog
         self.queue = queue
-        self.committer = committer
+        self.outbox = outbox
         self.delivery = delivery
         self.next_offset = next_offset
         self._writing: asyncio.Task[None] | None = None
@@ -39,9 +39,9 @@ class MailPartition:
         """Why it has to be opened again."""
         return self.delivery.failed
 
-    def start(self, ended: Iterable[Ended]) -> None:
+    def start(self, ended: Iterable[AttemptResult]) -> None:
         """Settle what was left open and begin to deliver."""
-        self._writing = asyncio.create_task(self.committer.run())
+        self._writing = asyncio.create_task(self.outbox.run())
         self._writing.add_done_callback(self._stopped)
         try:
             self.delivery.recover(ended)
@@ -51,14 +51,14 @@ class MailPartition:
         self._delivering = asyncio.create_task(self.delivery.run())
         self._delivering.add_done_callback(self._stopped)
 
-    async def stop(self, seconds: float) -> list[Ended]:
+    async def stop(self, seconds: float) -> list[AttemptResult]:
         """End deliveries, within `seconds`, then writing; return results not written down."""
         if self._delivering is not None:
             self._delivering.cancel()
             await asyncio.wait([self._delivering])
         await self.delivery.finish(seconds)
         if self._writing is not None:
-            drained = asyncio.create_task(self.committer.drained())
+            drained = asyncio.create_task(self.outbox.drained())
             await asyncio.wait({drained}, timeout=RECORDING)
             drained.cancel()
             self._writing.cancel()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agents.mail.templates.sample import FULL
-from agents.rules.fields import Vocabulary
+from agents.rules.fields import FieldRegistry
 from agents.rules.fields.field import FieldType
 from schemas.definitions import DEFINITION
 
@@ -29,7 +29,7 @@ class Samples:
     def __init__(self, definitions: Iterable[bytes]) -> None:
         """`definitions`: those of the shop, which have its custom fields."""
         read = [DEFINITION.validate_json(content) for content in definitions]
-        self._vocabulary = Vocabulary(read)
+        self._registry = FieldRegistry(read)
 
     def fill(self, value: Any) -> Any:
         """Return a variable with a sample for each `{field}` in its texts."""
@@ -43,7 +43,7 @@ class Samples:
         return value
 
     def _sample(self, name: str) -> str:
-        field = self._vocabulary.find(name)
+        field = self._registry.find(name)
         if field is not None and field.type in _BY_TYPE:
             return _BY_TYPE[field.type]
         room, _, key = name.partition(".")

@@ -18,9 +18,10 @@ from contextlib import asynccontextmanager
 from aiosmtplib import SMTPException, SMTPResponseException
 
 from agents.mail.providers import OTHER
-from agents.mail.queue.concurrency import Traffic
+from agents.mail.queue.concurrency import ConcurrencyLimits
 from agents.mail.queue.retry import Breaker
 from agents.mail.replies import reason_text
+from schemas.time_units import MINUTE_MS
 from streams.clock import Clock
 from streams.logging import get_logger
 from streams.mail.relay import Relay
@@ -30,7 +31,7 @@ from streams.runtime.background import watched
 
 _log = get_logger(__name__)
 
-WIDEN_MS = 60_000
+WIDEN_MS = MINUTE_MS
 """Between two tries whether a relay that took no more connections takes one more."""
 
 CHECK_AFTER = 1.0
@@ -61,7 +62,7 @@ class SmtpPool:
     ) -> None:
         self.relay = relay
         self._limits = limits or SmtpLimits()
-        self.traffic = Traffic(self._limits.connections)
+        self.concurrency = ConcurrencyLimits(self._limits.connections)
         self._clock = clock
         self._metrics = metrics
         self._breaker = Breaker()
@@ -99,7 +100,7 @@ class SmtpPool:
     async def connection(
         self, provider: str = OTHER, *, fresh: bool = False
     ) -> AsyncIterator[Connection]:
-        """Lend a connection for a mail to `provider`; whoever asks has a turn. Raises RelayDown.
+        """Lend a connection for a mail to `provider`; whoever asks has a permit. Raises RelayDown.
 
         It is closed when the block is left by an exception. `fresh`: not one that was used before.
         """
@@ -125,10 +126,10 @@ class SmtpPool:
 
     def _full(self, detail: str) -> RelayDown:
         """The relay takes no more connections than it has: be content with those, for a while."""
-        self.traffic.connections = self._opened
+        self.concurrency.connections = self._opened
         self._widen_at = self._clock.now() + WIDEN_MS
         _log.info("the relay takes no more connections", relay=self.relay.name, detail=detail,
-                  connections=self.traffic.connections)  # fmt: skip
+                  connections=self.concurrency.connections)  # fmt: skip
         return RelayDown("full", detail, self._clock.now())
 
     def down(self, reason: str, detail: str) -> RelayDown:
@@ -150,7 +151,7 @@ class SmtpPool:
             self._metrics.relay_up(self.relay.name)
             _log.info("the relay answers again", relay=self.relay.name)
             self._changed()
-        if self.traffic.connections < self._limits.connections:
+        if self.concurrency.connections < self._limits.connections:
             self._widen()
 
     async def close(self) -> None:
@@ -189,7 +190,7 @@ class SmtpPool:
         now = self._clock.now()
         if now >= self._widen_at:
             self._widen_at = now + WIDEN_MS
-            self.traffic.connections += 1
+            self.concurrency.connections += 1
             self._changed()
 
     def _make_room(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.mail.message.render import Renderer, TemplateProblem
-from agents.mail.templates.lint import Use
+from agents.mail.templates.lint import SendingStep
 from schemas.commands import MailClass
 from schemas.definitions.steps import NotifyStep
 
@@ -40,17 +40,17 @@ def load_renderer(workflows_dir: Path, fallback_locale: str = "it") -> Renderer:
     return Renderer(sources, fallback_locale=fallback_locale, monotonic=time.monotonic)
 
 
-def uses_of(definitions: Iterable[bytes]) -> dict[str, list[Use]]:
+def uses_of(definitions: Iterable[bytes]) -> dict[str, list[SendingStep]]:
     """Return which steps of published definitions send which mail: mail → steps.
 
     Looks for steps wherever they are nested, so that it need not know the workflow language.
     """
-    uses: dict[str, list[Use]] = {}
+    uses: dict[str, list[SendingStep]] = {}
     for definition in definitions:
         for step in _sending(json.loads(definition)):
             transactional = step.get("class") == "transactional"
             mail_class: MailClass = "transactional" if transactional else "marketing"
-            use = Use(mail_class, step.get("with") or {})
+            use = SendingStep(mail_class, step.get("with") or {})
             if use not in uses.setdefault(step["send"], []):
                 uses[step["send"]].append(use)
     return uses

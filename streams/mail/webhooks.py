@@ -9,7 +9,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from agents.mail.message.webhook import Request
 from agents.mail.providers import Limit
-from agents.mail.queue.concurrency import Traffic
+from agents.mail.queue.concurrency import ConcurrencyLimits
 from agents.mail.replies import Answered, Dropped, Result, reason_text
 
 AT_ONCE = 16
@@ -21,7 +21,7 @@ SECONDS = 30.0
 
 
 class Webhooks:
-    """The way of webhooks; to the turnstile it is what a relay is to mails."""
+    """The route of webhooks; to the dispatcher it is what a relay is to mails."""
 
     name = "webhooks"
     retry_at = 0
@@ -29,7 +29,7 @@ class Webhooks:
 
     def __init__(self, *, secret: str = "", seconds: float = SECONDS) -> None:
         """`secret` signs the bodies; empty: they go unsigned."""
-        self.traffic = Traffic(AT_ONCE, {}, default=Limit(connections=AT_ONE_HOST))
+        self.concurrency = ConcurrencyLimits(AT_ONCE, {}, default=Limit(connections=AT_ONE_HOST))
         self.secret = secret
         self._timeout = ClientTimeout(total=seconds)
         self._session: ClientSession | None = None

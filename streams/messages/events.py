@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from schemas.events import Event
+from schemas.time_units import MINUTE_MS
 from streams.messages.decisions import outcome, reason
 from streams.messages.spans import money
 from streams.messages.translations import Language, known_message, message
@@ -16,7 +17,7 @@ _ABOUT = ("order_id", "list", "purpose", "query", "topic", "stage", "path", "ste
 
 _RETURNED = ("mail.bounced", "mail.complained", "mail.delivered")
 
-LATE_MS = 5 * 60_000
+LATE_MS = 5 * MINUTE_MS
 """An event that reaches the log so much later is said to have."""
 
 

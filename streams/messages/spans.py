@@ -10,10 +10,11 @@ from babel.dates import format_skeleton, get_day_names
 from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal
 
+from schemas.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.messages.translations import Language, locale_of, message
 
 # Of CLDR's names of units Babel's Italian lacks the day, so these are messages of ours.
-_UNITS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1000))
+_UNITS = (("day", DAY_MS), ("hour", HOUR_MS), ("minute", MINUTE_MS), ("second", 1000))
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 

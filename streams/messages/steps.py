@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from schemas.definitions.products import Products
-from schemas.definitions.step import Way
+from schemas.definitions.step import StepArm
 from schemas.definitions.steps import (
     Arm,
     BranchStep,
@@ -49,7 +49,7 @@ def step(given: Step, language: Language) -> Said:
     return Said(called, _about(given, language), tuple(_more(given, language)))
 
 
-def way(given: Way, language: Language) -> str:
+def arm(given: StepArm, language: Language) -> str:
     """Return when this way is gone, or who goes it."""
     if isinstance(given.given, Arm):
         return _arm(given.given, language)

@@ -79,7 +79,7 @@ def season(given: Season, language: Language) -> str:
     return message(language, "workflow.season", opens=opens, closes=closes)
 
 
-def standing(workflow: Workflow, language: Language) -> Iterator[str]:
+def relations(workflow: Workflow, language: Language) -> Iterator[str]:
     """Yield how it stands to other workflows and to its own versions."""
     if workflow.group:
         yield message(language, "workflow.group", group=workflow.group)

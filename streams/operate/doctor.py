@@ -24,7 +24,7 @@ from streams.operate.check import Check, CheckStatus, aligned
 from streams.operate.kept_records import ask_workers, check_kept
 from streams.operate.lookup import latest_progress
 from streams.operate.retrying import set_asides
-from streams.operate.returns import check_bounce_domain, check_ways_in
+from streams.operate.returns import check_bounce_domain, check_inbound_channels
 from streams.runtime.definitions import DefinitionError, read, read_files, versions_of
 from streams.runtime.factories import dkim_keys, lookups_of, record_signer, sender_domain
 from streams.runtime.ticks import STANDSTILL_MS, TICK
@@ -62,7 +62,7 @@ async def examine(settings: Settings, log: Log, clock: Clock) -> list[Check]:
         check_dkim(settings),
         await check_smtp(settings),
         await check_bounce_domain(settings),
-        *await check_ways_in(settings),
+        *await check_inbound_channels(settings),
     ]
 
 
@@ -82,8 +82,8 @@ async def _examine_log(settings: Settings, log: Log, clock: Clock) -> list[Check
 
 async def _examine_kept(settings: Settings, log: Log) -> list[Check]:
     try:
-        standing, workers = await ask_workers(lookups_of(settings, log))
-        return [workers, *await check_kept(log, {tp for tp, e in standing.items() if e.is_open})]
+        health, workers = await ask_workers(lookups_of(settings, log))
+        return [workers, *await check_kept(log, {tp for tp, e in health.items() if e.is_open})]
     except (LogError, SettingsError) as error:
         return [Check("workers", CheckStatus.FAIL, str(error))]
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from agents.insights.engagement_statistics import Reception
+from agents.insights.engagement_statistics import EngagementStatistics
 from schemas.tracking import Hit
 from streams.log import Log, OnProgress, scan
 from streams.operate.timeline import decision_of
@@ -16,15 +16,15 @@ from streams.topology import FACTS
 _HIT = Hit.model_fields["fact"].default
 
 
-async def read_reception(log: Log, *, since: int, on_progress: OnProgress) -> Reception:
+async def read_engagement(log: Log, *, since: int, on_progress: OnProgress) -> EngagementStatistics:
     """Sum up what was decided and noted from `since` on (ms). Raises LogError."""
-    reception = Reception()
+    statistics = EngagementStatistics()
     async for record in scan(log, FACTS, on_progress=on_progress):
-        _take(reception, record.value, since)
-    return reception
+        _take(statistics, record.value, since)
+    return statistics
 
 
-def _take(reception: Reception, value: bytes | None, since: int) -> None:
+def _take(statistics: EngagementStatistics, value: bytes | None, since: int) -> None:
     """Take in one fact; there may be others than are summed here."""
     fact = _fact(value)
     if fact.get("fact") == _HIT:
@@ -33,9 +33,9 @@ def _take(reception: Reception, value: bytes | None, since: int) -> None:
         except ValidationError:
             return
         if hit.time >= since:
-            reception.noted(hit)
+            statistics.noted(hit)
     elif (decision := decision_of(fact)) is not None and decision.time >= since:
-        reception.decided(decision)
+        statistics.decided(decision)
 
 
 def _fact(value: bytes | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from streams.http.internal.client import Lookups, NoAnswer
 from streams.log import Log, scan
 from streams.operate.check import Check, CheckStatus
 from streams.runtime.state.own import check_own
-from streams.runtime.transports.assigned_partition import Standing
+from streams.runtime.transports.assigned_partition import PartitionHealth
 from streams.runtime.transports.batch import TopicPartition
 from streams.topology import AGENTS, CUSTOMERS_CHANGELOG
 
@@ -38,28 +38,30 @@ _LARGE = (PRODUCT_PREFIX, WAITING_PREFIX)
 """Many, and no reason for a partition to stay closed."""
 
 
-async def ask_workers(lookups: Lookups | None) -> tuple[dict[TopicPartition, Standing], Check]:
+async def ask_workers(
+    lookups: Lookups | None,
+) -> tuple[dict[TopicPartition, PartitionHealth], Check]:
     """Return what the workers say of their partitions, and what is to be thought of it. Raises
     LogError."""
     if lookups is None:
         return {}, Check("workers", CheckStatus.OK, "none can be asked from here")
     try:
-        standing = await lookups.standing()
+        health = await lookups.health()
     except NoAnswer as error:
         return {}, Check("workers", CheckStatus.OK, f"none can be asked: {error}")
-    return standing, check_standing(standing)
+    return health, check_health(health)
 
 
-def check_standing(standing: Mapping[TopicPartition, Standing]) -> Check:
+def check_health(health: Mapping[TopicPartition, PartitionHealth]) -> Check:
     """Say which partitions can't be opened, or are opened again and again, and why."""
     troubled = {
         tp: each
-        for tp, each in sorted(standing.items())
+        for tp, each in sorted(health.items())
         if each.failures >= TWICE or (each.failures and not each.is_open)
     }
     if not troubled:
-        again = sum(each.reopened for each in standing.values())
-        text = f"{len(standing)} partitions are open"
+        again = sum(each.reopened for each in health.values())
+        text = f"{len(health)} partitions are open"
         return Check("workers", CheckStatus.OK, f"{text}, {again} times again" if again else text)
     parts = [f"{tp.topic}/{tp.partition} {_told(each)}" for tp, each in troubled.items()]
     remedy = (
@@ -74,7 +76,7 @@ def _named(parts: Sequence[str]) -> str:
     return "; ".join(parts[:NAMED]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _told(each: Standing) -> str:
+def _told(each: PartitionHealth) -> str:
     if each.is_open:
         return f"is opened again and again ({each.reopened} times): {each.reason}"
     return f"is not open after {each.failures} failures: {each.reason}"
@@ -88,11 +90,11 @@ async def check_kept(log: Log, opened: Collection[TopicPartition] = ()) -> list[
         for partition in sorted(await log.offsets(agent.keeps)):
             if TopicPartition(agent.reads, partition) in opened:
                 continue
-            place = f"{agent.keeps}/{partition}"
+            name = f"{agent.keeps}/{partition}"
             try:
-                damaged += [f"{place}: {each}" for each in await _damage(log, place)]
+                damaged += [f"{name}: {each}" for each in await _damage(log, name)]
             except FutureFormat as error:
-                newer[place] = error.number
+                newer[name] = error.number
     return [_check_format(newer), _check_damage(damaged)]
 
 
@@ -115,10 +117,10 @@ def _check_damage(damaged: list[str]) -> Check:
     return Check("damage", CheckStatus.OK, "each partition's own records can be read")
 
 
-async def _damage(log: Log, place: str) -> list[str]:
+async def _damage(log: Log, name: str) -> list[str]:
     """Return what of a partition's own can't be read. Raises FutureFormat at the first record of a
     newer release, of whomever it is."""
-    topic, _, number = place.rpartition("/")
+    topic, _, number = name.rpartition("/")
     partition = int(number)
     own: dict[bytes, Record] = {}
     progress = readable = 0

@@ -24,13 +24,14 @@ from schemas.stored import (
     is_readable_progress,
     unpack_progress,
 )
+from schemas.time_units import MINUTE_MS
 from schemas.validation import Unreadable
 from streams.http.internal.client import Lookups, NoAnswer
 from streams.log import Log, OnProgress, no_progress, scan
 from streams.partitioner import partition_of
 from streams.topology import CUSTOMERS_CHANGELOG, SEND_COMMANDS
 
-CLOCK_SKEW_MS = 60_000
+CLOCK_SKEW_MS = MINUTE_MS
 """By so much a broker's clock may be behind that of another one."""
 
 MOST_COMMANDS = 50_000

@@ -1,4 +1,4 @@
-"""What the mailer says of itself."""
+"""The mailer's metrics."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ class Metrics(CustomerMetrics):
         """Show how many visitors were removed."""
         self.visitors_forgotten.of_one(forgotten)
 
-    def watch_gate(self, partitions: partition_manager.PartitionManager) -> None:
+    def watch_partitions(self, partitions: partition_manager.PartitionManager) -> None:
         """Show what happens to this process's partitions."""
         self._partitions.of(partitions)
 

@@ -1,4 +1,4 @@
-"""What the partition manager of this process says of itself, read at each scrape."""
+"""Metrics of the partition manager, read at each scrape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the public pages say of themselves."""
+"""Metrics of the public pages."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ MOST = 20_000
 """Offsets of one person in one partition that are told: the latest. A customer has some hundred."""
 
 CLEARED = 100_000
-"""Records that the log has let go of before their places are looked for and removed."""
+"""Records that the log has let go of before their offsets are looked for and removed."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS places (
@@ -69,7 +69,7 @@ PERSON: Mapping[str, Callable[[Record], bytes]] = {FACTS: _decided_for, CUSTOMER
 class Found(NamedTuple):
     """Where the records of one person lie in one partition."""
 
-    places: Sequence[int]
+    offsets: Sequence[int]
     """Offsets, ascending. A hash may bring along some of another person."""
     done: int
     """Records of the partition that have been looked through…"""
@@ -80,7 +80,7 @@ class Found(NamedTuple):
 _Row = tuple[int, int, int]
 
 
-class Places:
+class RecordIndex:
     """The index of one process, in one file."""
 
     def __init__(self, log: Log, path: Path) -> None:
@@ -106,10 +106,10 @@ class Places:
             await reading
         span = (await self._log.offsets(topic))[partition]
         part = _part(topic, partition)
-        places = await self._on_thread(lambda: self._places(part, person))
+        offsets = await self._on_thread(lambda: self._offsets(part, person))
         start, next_ = await self._on_thread(lambda: self._span(part))
         of = max(0, span.end - start)
-        return Found(places, of if finished else min(next_ - start, of - 1), of)
+        return Found(offsets, of if finished else min(next_ - start, of - 1), of)
 
     async def close(self) -> None:
         """Stop reading and close the file. Safe to call twice. Raises StateError."""
@@ -162,12 +162,12 @@ class Places:
         start, next_ = found.fetchone() or (0, 0)
         return start, next_
 
-    def _places(self, part: int, person: bytes) -> list[int]:
+    def _offsets(self, part: int, person: bytes) -> list[int]:
         found = self._connected().execute(
             "SELECT place FROM places WHERE part = ? AND person = ? ORDER BY place DESC LIMIT ?",
             (part, _hash(person), MOST),
         )
-        return sorted(place for (place,) in found)
+        return sorted(offset for (offset,) in found)
 
     def _add(self, part: int, rows: Sequence[_Row], start: int, after: int) -> None:
         with self._connected() as file:
@@ -182,7 +182,7 @@ class Places:
 def _rows(part: int, chunk: Sequence[Record], person_of: Callable[[Record], bytes]) -> list[_Row]:
     """Return what is noted of a chunk, in the file's order, which takes it much faster so."""
     people = ((person_of(record), record.offset) for record in chunk)
-    return sorted((part, _hash(person), place) for person, place in people if person)
+    return sorted((part, _hash(person), offset) for person, offset in people if person)
 
 
 def _part(topic: str, partition: int) -> int:

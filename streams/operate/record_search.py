@@ -39,7 +39,7 @@ async def _picked(
 ) -> list[Record]:
     offsets: dict[int, set[int]] = {}
     for key in sorted(keys):
-        for partition, places in (await lookups.places(topic, key, on_progress)).items():
+        for partition, offsets in (await lookups.record_offsets(topic, key, on_progress)).items():
             offsets.setdefault(partition, set()).update(places)
     of, found = sum(map(len, offsets.values())), list[Record]()
     for partition in sorted(offsets):

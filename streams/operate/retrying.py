@@ -26,7 +26,7 @@ from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, WORKFLOWS
 REASONS = ("internal_error", "held_back")
 
 
-class HeldCustomer(NamedTuple):
+class WaitingCustomer(NamedTuple):
     """A customer whose events wait."""
 
     partition: int
@@ -41,7 +41,7 @@ class SetAsides:
     """Records that were refused by a defect of ours."""
     others: Counter[str] = field(default_factory=Counter)
     """Timers, changes, definitions, products."""
-    held_back: list[HeldCustomer] = field(default_factory=list)
+    held_back: list[WaitingCustomer] = field(default_factory=list)
     overflowing: int = 0
     """Events that could not even wait."""
 
@@ -51,7 +51,7 @@ class SetAsides:
 
 async def set_asides(log: Log) -> SetAsides:
     """Return what is open. Raises LogError."""
-    found, held = SetAsides(), dict[HeldCustomer, None]()
+    found, held = SetAsides(), dict[WaitingCustomer, None]()
     async for letter in open_letters(log, lambda each: each.reason in REASONS):
         if letter.reason == "held_back":
             found.overflowing += 1
@@ -62,7 +62,7 @@ async def set_asides(log: Log) -> SetAsides:
         elif kind := _kind(retry):
             found.others[kind] += 1
         else:
-            held[HeldCustomer(letter.origin.partition, retry.customer)] = None
+            held[WaitingCustomer(letter.origin.partition, retry.customer)] = None
     found.held_back = list(held)
     return found
 

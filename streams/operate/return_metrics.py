@@ -1,4 +1,4 @@
-"""What comes back, in numbers."""
+"""Metrics of returned mail."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _REFUSED = Panel(
     "read.",
 )
 
-Way = Literal["smtp", "maildir", "imap"]
+Channel = Literal["smtp", "maildir", "imap"]
 """By which a message came."""
 
-Taken = Literal["told", "noted", "unmatched", "unclear"]
+IntakeResult = Literal["told", "noted", "unmatched", "unclear"]
 """told: the customer's actor was. noted: there is nothing to tell. unmatched: it is about none of
 our mails, as far as can be known. unclear: it is about a mail of ours and can't be understood. The
 last two are kept for a person to read."""
@@ -113,23 +113,23 @@ class ReturnCounters:
         for scope, reason in SUPPRESSIONS:
             self.suppressions.labels(scope, reason)
         begin_at_zero(self.bounces, get_args(BounceKind))
-        begin_at_zero(self.tokens_forged, get_args(Way))
-        begin_at_zero(self.failures, get_args(Way))
-        begin_at_zero(self.messages, get_args(Way), ["unknown"], ["unmatched"])
+        begin_at_zero(self.tokens_forged, get_args(Channel))
+        begin_at_zero(self.failures, get_args(Channel))
+        begin_at_zero(self.messages, get_args(Channel), ["unknown"], ["unmatched"])
 
-    def returned(self, way: Way, kind: ReturnKind, taken: Taken) -> None:
+    def returned(self, channel: Channel, kind: ReturnKind, result: IntakeResult) -> None:
         """A message was taken in."""
-        self.messages.labels(way, kind, taken).inc()
-        if taken != "told":
+        self.messages.labels(channel, kind, result).inc()
+        if result != "told":
             return
         if kind == "complaint":
             self.complaints.inc()
         elif kind in get_args(BounceKind):
             self.bounces.labels(kind).inc()
 
-    def forged(self, way: Way, tokens: int) -> None:
+    def forged(self, channel: Channel, tokens: int) -> None:
         """Tokens looked like ours and were not."""
-        self.tokens_forged.labels(way).inc(tokens)
+        self.tokens_forged.labels(channel).inc(tokens)
 
     def refused(self) -> None:
         """The listener was to take a message that is none of ours."""
@@ -143,6 +143,6 @@ class ReturnCounters:
         """How many addresses are suppressed now."""
         self.suppressed_addresses.set(count)
 
-    def failed(self, way: Way) -> None:
+    def failed(self, channel: Channel) -> None:
         """A message, or a mailbox, has to wait: something else does not answer."""
-        self.failures.labels(way).inc()
+        self.failures.labels(channel).inc()

@@ -93,8 +93,8 @@ async def _has_spf(resolver: Resolver, domain: str) -> bool:
     return any(text == b"v=spf1" or text.startswith(b"v=spf1 ") for text in texts)
 
 
-async def check_ways_in(settings: Settings) -> list[Check]:
-    """See whether what comes back can be read by each way that is set."""
+async def check_inbound_channels(settings: Settings) -> list[Check]:
+    """See whether what comes back can be read by each channel that is set."""
     checks = []
     if settings.inbound_smtp_bind is not None:
         checks.append(await _check_listener(settings.inbound_smtp_bind))

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from agents.customer.ownership import Belonging
+from agents.customer.ownership import RecordOwnership
 from agents.customer.speaker import of_itself
 from schemas.decisions import DECISION, Decision
 from schemas.definitions import DEFINITION
@@ -39,12 +39,12 @@ from streams.operate.record_search import find_records
 from streams.topology import CUSTOMER_EVENTS, FACTS
 
 
-class StoryError(Exception):
-    """The story can't be told; the text says why."""
+class TimelineError(Exception):
+    """The timeline can't be made; the text says why."""
 
 
 class TimelineEntry(NamedTuple):
-    """One thing in the story."""
+    """One entry of the timeline."""
 
     time: int
     """By the log (ms)."""
@@ -70,9 +70,9 @@ class PendingWait(NamedTuple):
 class TimelineData:
     """What is known of a customer, before it is put into words."""
 
-    belonging: Belonging
+    ownership: RecordOwnership
     """What is the customer's, and that of the visitors it was."""
-    stranger: Belonging = Belonging(())  # noqa: RUF009  # it can't be changed
+    stranger: RecordOwnership = RecordOwnership(())  # noqa: RUF009  # it can't be changed
     """What is a visitor's who has the customer's id and isn't known to be the customer."""
     zone: str = ""
     events: list[tuple[int, Event]] = field(default_factory=list)
@@ -98,7 +98,7 @@ async def from_log(
     states = await look_up(customer)
     known = known_customers(states)
     if states and not known:
-        raise StoryError(f"{customer!r} was erased")
+        raise TimelineError(f"{customer!r} was erased")
     if len(known) > 1 and known[of_visitor(customer)].became:
         del known[of_visitor(customer)]  # it is the customer's, or another has claimed the id
     visitors = {each for kept in known.values() for each in kept.visitors}
@@ -108,7 +108,7 @@ async def from_log(
             taken.add(each)
     references = known or dict.fromkeys(both(customer))
     source = TimelineData(
-        belonging=Belonging([*references, *map(of_visitor, visitors)], taken),
+        ownership=RecordOwnership([*references, *map(of_visitor, visitors)], taken),
         zone=next((each.profile.zone for each in known.values() if each.profile.zone), ""),
         waiting=[
             PendingWait(run.workflow, run.due, run.held_for)
@@ -117,8 +117,8 @@ async def from_log(
         ],
     )
     if len(known) > 1:
-        source.stranger = Belonging([of_visitor(customer)], [customer])
-    keys = source.belonging.keys
+        source.stranger = RecordOwnership([of_visitor(customer)], [customer])
+    keys = source.ownership.keys
     found = partial(
         find_records, log, keys=keys, lookups=lookups, told=told, on_progress=on_progress
     )
@@ -128,7 +128,7 @@ async def from_log(
         (
             each
             for each in decided.values()
-            if each is not None and source.belonging.is_named(each.customer)
+            if each is not None and source.ownership.is_named(each.customer)
         ),
         key=lambda each: each.time,
     )
@@ -140,7 +140,7 @@ def from_replay(directory: Path, customer: str, events: Iterable[bytes] = ()) ->
 
     Raises StoryError when the directory holds no replay.
     """
-    source, visitors, customers = TimelineData(Belonging(())), set[str](), set[str]()
+    source, visitors, customers = TimelineData(RecordOwnership(())), set[str](), set[str]()
     for known in _lines(directory / "customers.ndjson"):
         if not known.get("visitor"):
             customers.add(known.get("key", ""))
@@ -151,11 +151,11 @@ def from_replay(directory: Path, customer: str, events: Iterable[bytes] = ()) ->
                 PendingWait(run["workflow"], _instant(run["due"]), run.get("held_for", ""))
                 for run in known.get("runs", ())
             ]
-    belonging = source.belonging = Belonging(
+    ownership = source.ownership = RecordOwnership(
         (*both(customer), *map(of_visitor, visitors)), customers & (visitors - {customer})
     )
     decisions = decisions_of(directory)
-    source.decisions = [each for each in decisions if belonging.is_named(each.customer)]
+    source.decisions = [each for each in decisions if ownership.is_named(each.customer)]
     now = 0
     for line in events:
         try:
@@ -163,7 +163,7 @@ def from_replay(directory: Path, customer: str, events: Iterable[bytes] = ()) ->
         except Unreadable:
             continue  # the replay has said so
         now = max(now, event.time or 0)  # as the replay appends them
-        if belonging.is_about(event):
+        if ownership.is_about(event):
             source.events.append((now, event))
     return source
 
@@ -175,7 +175,7 @@ def decisions_of(directory: Path) -> Iterator[Decision]:
         try:
             yield DECISION.validate_python(_own_names(line))
         except ValidationError as error:
-            raise StoryError(f"{path}, line {number}: {first_error(error)}") from None
+            raise TimelineError(f"{path}, line {number}: {first_error(error)}") from None
 
 
 def customers_of(directory: Path) -> Iterator[Mapping[str, Any]]:
@@ -245,7 +245,7 @@ def decision_of(fact: object) -> Decision | None:
         return None
 
 
-def tell(
+def describe(
     source: TimelineData, titles: Mapping[str, str], language: Language
 ) -> list[TimelineEntry]:
     """Put it into words, in order of time; what happened comes before what was decided of it."""
@@ -283,7 +283,7 @@ def _take_events(records: Iterable[Record], source: TimelineData) -> None:
             event = parse_record(record)
         except Unreadable:
             continue  # it is among the dead letters
-        if not source.belonging.is_about(event):
+        if not source.ownership.is_about(event):
             continue
         if (event.type, event.id) not in seen and event.type not in INTERNAL_TYPES:
             seen.add((event.type, event.id))
@@ -338,9 +338,9 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
                 try:
                     yield json.loads(line)
                 except ValueError:
-                    raise StoryError(f"{path}, line {number}: not JSON") from None
+                    raise TimelineError(f"{path}, line {number}: not JSON") from None
     except OSError as error:
-        raise StoryError(f"{path}: {error.strerror}; --from names what a replay wrote") from None
+        raise TimelineError(f"{path}: {error.strerror}; --from names what a replay wrote") from None
 
 
 def _instant(text: str | None) -> int:

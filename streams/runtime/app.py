@@ -41,7 +41,9 @@ class NoTables(TableManager):  # type: ignore[misc]  # Faust ships without type 
 class App(faust.App):  # type: ignore[misc]  # Faust ships without type information
     """A Faust app that brings what our transports need."""
 
-    def __init__(self, *, settings: Settings, record_log: Log, gate: PartitionManager) -> None:
+    def __init__(
+        self, *, settings: Settings, record_log: Log, partition_manager: PartitionManager
+    ) -> None:
         options = {
             **consumer.app_settings(),
             **_broker(settings),
@@ -50,7 +52,7 @@ class App(faust.App):  # type: ignore[misc]  # Faust ships without type informat
         }
         super().__init__(GROUP, **options)
         self.record_log = record_log
-        consumer.attach_gate(self, gate)
+        consumer.attach_manager(self, partition_manager)
 
     def read(self, agent: AgentSpec, process: Process) -> None:
         """Register `agent`: each batch of the topic it reads goes to `process`."""
@@ -59,23 +61,27 @@ class App(faust.App):  # type: ignore[misc]  # Faust ships without type informat
             async for batch in batches:
                 await process(batch)
 
-        # While one batch is being written the next one, of another partition, is being decided.
-        # The gate gives a partition to one batch at a time, in order, whoever brings it.
+        # While one batch is being written the next one, of another partition, is being decided. The
+        # partition manager gives a partition to one batch at a time, in order, whoever brings it.
         self.agent(
             consumer.batch_topic(self, agent.reads), name=agent.name, concurrency=CONCURRENCY
         )(body)
 
-    def settle(self, topic: str, settle: Callable[[Iterable[TopicPartition]], None]) -> None:
-        """Tell `settle` after each assignment which partitions of `topic` this process has."""
+    def on_assignment(
+        self, topic: str, changed: Callable[[Iterable[TopicPartition]], None]
+    ) -> None:
+        """Tell `changed` after each assignment which partitions of `topic` this process has."""
 
         async def assigned(_: Any, assigned: set[TP], **__: Any) -> None:
-            settle([TopicPartition(tp.topic, tp.partition) for tp in assigned if tp.topic == topic])
+            changed(
+                [TopicPartition(tp.topic, tp.partition) for tp in assigned if tp.topic == topic]
+            )
 
         self.on_partitions_assigned.connect(assigned, weak=False)
 
     def check(self, tp: TopicPartition) -> None:
-        """Raise Fenced when this process may have lost `tp`; for who writes outside of a turn."""
-        if tp not in self.gate.owned():
+        """Raise Fenced when this process may have lost `tp`; for who writes outside of a lease."""
+        if tp not in self.partition_manager.owned():
             raise Fenced(f"{tp.topic}/{tp.partition} is another worker's")
         age = self.consumer.heartbeat_age()
         if age >= self.consumer.session_timeout:

@@ -36,7 +36,7 @@ BACKOFF = Backoff(1.0, 300.0)
 """Seconds before what has failed is begun again: 1, 2, 4 … 300. Who has gone on for longer than the
 longest pause begins at the shortest one again."""
 
-TELL_EVERY = 3_600.0
+LOG_EVERY = 3_600.0
 """Seconds between two lines about the same work."""
 
 _log = get_logger(__name__)
@@ -53,7 +53,7 @@ class Failures:
         """Count a failure, and tell of it when nobody was told of late."""
         self.counts[work] += 1
         now = time.monotonic()
-        if now - self._told.get(work, -TELL_EVERY) >= TELL_EVERY:
+        if now - self._told.get(work, -LOG_EVERY) >= LOG_EVERY:
             self._told[work] = now
             _log.error("work in the background failed, it is begun again", work=work,
                        failures=self.counts[work], exc_info=error)  # fmt: skip

@@ -70,7 +70,7 @@ async def is_overtaken(log: Log, reserved: Reserved) -> bool:
     return False
 
 
-async def tell_as_the_last(
+async def publish_as_latest(
     log: Log, topic: str, tell: Callable[[Reserved], Awaitable[bool]]
 ) -> bool:
     """Have every partition told something under a number, and again while others reserve one.

@@ -36,7 +36,7 @@ from msgspec.structs import replace
 
 from agents.customer.visitors import NO_LIMITS, VisitorLimits
 from agents.effects import Effect
-from agents.partition.batch import BatchChanges, Place, Poisoned, Unwritable
+from agents.partition.batch import BatchChanges, FailureSite, Poisoned, Unwritable
 from agents.partition.partition import PartitionActors
 from schemas.controls import control_record
 from schemas.events import SET_ASIDE
@@ -47,23 +47,23 @@ from schemas.stored import PROGRESS_KEY, Damaged, FutureFormat, Progress, is_era
 from streams.log import Log, LogError, RecordTooLarge
 from streams.logging import get_logger
 from streams.partitioner import partition_of
-from streams.runtime.defects import Trouble, is_ours
+from streams.runtime.defects import DefectTracker, is_ours
 from streams.runtime.definitions import DefinitionLoader
 from streams.runtime.state.changelog import Changelog, Overtaken
 from streams.runtime.state.recovery import Recovered, read_progress
-from streams.runtime.state.retained_stores import Parking
+from streams.runtime.state.retained_stores import RetainedStores
 from streams.runtime.state.signature_floor import decide
 from streams.runtime.state.store import Item, Store, StoreFactory
-from streams.runtime.state.tombstones import Graves, Survey, survey
+from streams.runtime.state.tombstones import DeleteMarkers, RecoveryScan, scan_recovered
 from streams.runtime.ticks import Ticks
 from streams.runtime.transports.batch import (
     BatchLease,
     Fenced,
-    Gate,
     PartitionBatch,
+    PartitionLeases,
     TopicPartition,
 )
-from streams.runtime.visitor_expiry import Forgetter
+from streams.runtime.visitor_expiry import VisitorRemoval
 from streams.topology import CUSTOMERS
 
 EFFECTS_AT_ONCE = 200
@@ -108,10 +108,10 @@ class CustomersRuntime:
         self,
         *,
         log: Log,
-        gate: Gate,
+        partition_manager: PartitionLeases,
         open_store: StoreFactory,
         actors: ActorsFactory,
-        library: DefinitionLoader,
+        loader: DefinitionLoader,
         ticks: Ticks,
         observer: Observer,
         limits: VisitorLimits = NO_LIMITS,
@@ -124,10 +124,10 @@ class CustomersRuntime:
         self._signer = signer
         self._accept_unsigned = accept_unsigned
         self._log = log
-        self._gate = gate
-        self._parking = Parking(open_store)
+        self._partition_manager = partition_manager
+        self._stores = RetainedStores(open_store)
         self._actors = actors
-        self._library = library
+        self._loader = loader
         self._ticks = ticks
         self._observer = observer
         self._processor = asyncio.Lock()
@@ -137,37 +137,37 @@ class CustomersRuntime:
 
     async def opened(self, tp: TopicPartition) -> int | None:
         """Recover the partition and return where to read on; see PartitionOwner."""
-        store = self._parking.take(_kept(tp))
+        store = self._stores.take(_kept(tp))
         try:
             partition = await self._recover(tp, store)
         except BaseException:
-            self._parking.park(_kept(tp), store)  # cancelled or refused: catches up the next time
+            self._stores.retain(_kept(tp), store)  # cancelled or refused: catches up the next time
             raise
         self._open[tp] = partition
         self._ticks.start(tp.partition)
         return partition.next_offset
 
     async def closed(self, tp: TopicPartition) -> None:
-        """Let the partition go; its store waits for `settle`."""
+        """Let the partition go; its store waits for `drop_unassigned`."""
         await self._ticks.stop(tp.partition)
         partition = self._open.pop(tp, None)
         if partition is not None:
-            partition.forgetter.stop()
-            self._forgotten += partition.forgetter.removed
-            self._parking.park(_kept(tp), partition.changelog.store)
+            partition.removal.stop()
+            self._forgotten += partition.removal.removed
+            self._stores.retain(_kept(tp), partition.changelog.store)
             self._observer.closed(tp.partition)
 
-    def settle(self, owned: Iterable[TopicPartition]) -> None:
+    def drop_unassigned(self, owned: Iterable[TopicPartition]) -> None:
         """Drop the state of partitions that did not come back; call it after each assignment."""
-        self._parking.settle({_kept(tp) for tp in owned})
+        self._stores.drop_unassigned({_kept(tp) for tp in owned})
 
     def close(self) -> None:
         """Close all state and leave it on disk. Call it when nothing is consumed any more."""
         for tp, partition in self._open.items():
-            partition.forgetter.stop()
-            self._parking.park(_kept(tp), partition.changelog.store)
+            partition.removal.stop()
+            self._stores.retain(_kept(tp), partition.changelog.store)
         self._open.clear()
-        self._parking.close()
+        self._stores.close()
 
     async def process(self, batch: PartitionBatch) -> None:
         """Take one batch through the commit protocol. Never raises, except when cancelled.
@@ -176,9 +176,9 @@ class CustomersRuntime:
         gate opens the partition again and the records are delivered once more.
         """
         try:
-            async with self._gate.enter(batch) as turn:
-                if turn is not None:
-                    await self._advance(self._open[batch.tp], batch.records, turn)
+            async with self._partition_manager.enter(batch) as lease:
+                if lease is not None:
+                    await self._advance(self._open[batch.tp], batch.records, lease)
         except (Fenced, Overtaken, LogError, FutureFormat, Damaged) as error:
             reason = "log" if isinstance(error, LogError) else "fenced"
             self._observer.failed(batch.tp.partition, reason)
@@ -200,7 +200,7 @@ class CustomersRuntime:
 
     def forgotten(self) -> int:
         """Return how many visitors were removed, since this process runs."""
-        return self._forgotten + sum(each.forgetter.removed for each in self._open.values())
+        return self._forgotten + sum(each.removal.removed for each in self._open.values())
 
     def next_timers(self) -> dict[int, int]:
         """Return when the earliest timer of each open partition is due, NEVER if it has none."""
@@ -228,7 +228,7 @@ class CustomersRuntime:
         changelog = Changelog(self._log, CUSTOMERS.keeps, tp.partition, store)
         recovered = await changelog.recover()
         progress = await self._progress(changelog)
-        await self._library.refresh()
+        await self._loader.refresh()
         partition = await self._build(changelog, progress)
         self._observer.recovered(tp.partition, recovered)
         _log.info("partition opened", partition=tp.partition, next_offset=partition.next_offset,
@@ -249,57 +249,57 @@ class CustomersRuntime:
 
     async def _build(self, changelog: Changelog, progress: Progress | None) -> _Partition:
         """Build the actors; a definition or a product that can't be read twice is set aside."""
-        forgetter = Forgetter(changelog, self._limits)
-        partition = _Partition(changelog, progress or Progress(), self._actors, forgetter)
+        removal = VisitorRemoval(changelog, self._limits)
+        partition = _Partition(changelog, progress or Progress(), self._actors, removal)
         while True:
             try:
                 await partition.build()
             except Poisoned as error:
-                await self._met(partition, error, error.place, _unfenced)
+                await self._met(partition, error, error.site, _unfenced)
                 continue
-            await self._name(partition.number, partition.progress.aside)
+            await self._name(partition.number, partition.progress.set_aside)
             return partition
 
     async def _advance(
-        self, partition: _Partition, records: Sequence[Record], turn: BatchLease
+        self, partition: _Partition, records: Sequence[Record], lease: BatchLease
     ) -> None:
         """Commit the records, in pieces where the actors fail."""
         while records:
-            piece, proving = partition.trouble.piece(records)
+            next_slice, verifying = partition.defects.next_slice(records)
             try:
-                await self._commit(partition, piece, turn, proving=proving)
+                await self._commit(partition, next_slice, lease, verifying=verifying)
             except (Poisoned, Unwritable, RecordTooLarge) as error:
-                await self._mend(partition, error, piece, turn)
+                await self._mend(partition, error, next_slice, lease)
                 # A portion of it may be committed already.
                 records = [each for each in records if each.offset >= (partition.start or 0)]
             else:
-                records = records[len(piece) :]
+                records = records[len(next_slice) :]
 
     async def _commit(
         self,
         partition: _Partition,
         records: Sequence[Record],
-        turn: BatchLease,
+        lease: BatchLease,
         *,
-        proving: bool,
+        verifying: bool,
     ) -> None:
         insists_from = partition.progress.insists_from
-        await self._library.ensure(
+        await self._loader.ensure(
             records, lambda record: is_believed(self._signer, record, insists_from)
         )
-        steps = partition.actors.absorbing(records, proving=proving)
+        steps = partition.actors.absorbing(records, verifying=verifying)
         done = False
         while not done:
             done = await self._work_on(steps)  # 1–3
             await self._work_on(partition.actors.encoding())
             changes = partition.actors.take()
             try:
-                await self._send(changes.effects, turn.check)  # 4
+                await self._send(changes.effects, lease.check)  # 4
             except RecordTooLarge:
                 partition.blame_largest(changes.effects)
                 raise
-            await partition.keep(changes, turn.check)  # 5
-            turn.done(changes.progress.next_offset)  # 6
+            await partition.keep(changes, lease.check)  # 5
+            lease.done(changes.progress.next_offset)  # 6
             self._ticks.passed(
                 partition.number,
                 next_offset=changes.progress.next_offset,
@@ -328,54 +328,54 @@ class CustomersRuntime:
         partition: _Partition,
         error: Poisoned | Unwritable | RecordTooLarge,
         records: Sequence[Record],
-        turn: BatchLease,
+        lease: BatchLease,
     ) -> None:
-        """Build the actors again, with the place set aside where they have failed twice. Raises
+        """Build the actors again, with the site set aside where they have failed twice. Raises
         what is no defect of ours: FutureFormat of a message from a worker of the next release, and
         Damaged."""
         if not is_ours(error):
             raise error.__cause__ if isinstance(error.__cause__, FutureFormat | Damaged) else error
         self._observer.failed(partition.number, "defect")
         if isinstance(error, Poisoned):
-            place = error.place
+            site = error.site
         elif len(records) > 1:
-            partition.trouble.take_singly(records)
-            place = None
+            partition.defects.take_singly(records)
+            site = None
         else:
-            place = partition.too_large or Place(records[0].offset, "record")
+            site = partition.too_large or FailureSite(records[0].offset, "record")
         if partition.start is None:
             partition.start = records[0].offset
-        if place is not None:
-            await self._met(partition, error, place, turn.check)
+        if site is not None:
+            await self._met(partition, error, site, lease.check)
         await partition.build()
 
     async def _met(
         self,
         partition: _Partition,
         error: Exception,
-        place: Place,
+        site: FailureSite,
         check: Callable[[], None],
     ) -> None:
-        """Note a failure at a place, and set it aside when it is the second one."""
-        if not partition.trouble.failed(place):
+        """Note a failure at a site, and set it aside when it is the second one."""
+        if not partition.defects.failed(site):
             _log.error("the actors have failed, trying once more", partition=partition.number,
-                       offset=place.offset, what=place.what, exc_info=error)  # fmt: skip
+                       offset=site.offset, what=site.what, exc_info=error)  # fmt: skip
             return
-        known = {(each.offset, each.what, each.name) for each in partition.progress.aside}
-        if place in known:
+        known = {(each.offset, each.what, each.name) for each in partition.progress.set_aside}
+        if site in known:
             raise error  # not even passing it over works
         what = type(error).__name__
-        aside = error.aside if isinstance(error, Poisoned) else SetAside(*place, error=what)
-        await partition.set_aside(aside, check)  # a
-        await self._name(partition.number, [aside])  # b
-        self._observer.set_aside(partition.number, place.what)
+        set_aside = error.set_aside if isinstance(error, Poisoned) else SetAside(*site, error=what)
+        await partition.set_aside(set_aside, check)  # a
+        await self._name(partition.number, [set_aside])  # b
+        self._observer.set_aside(partition.number, site.what)
         _log.error("set aside, the partition goes on; see ritorno dead-letters list",
-                   partition=partition.number, offset=place.offset, what=place.what)  # fmt: skip
+                   partition=partition.number, offset=site.offset, what=site.what)  # fmt: skip
 
-    async def _name(self, number: int, places: Sequence[SetAside]) -> None:
-        """Name places in the log; naming one again changes nothing."""
-        if places:
-            values = [encode_set_aside(each, number) for each in places]
+    async def _name(self, number: int, sites: Sequence[SetAside]) -> None:
+        """Name sites in the log; naming one again changes nothing."""
+        if sites:
+            values = [encode_set_aside(each, number) for each in sites]
             records = [control_record(SET_ASIDE, value) for value in values]
             if self._signer is not None:
                 records = [self._signer.sign(CUSTOMERS.reads, record) for record in records]
@@ -423,32 +423,32 @@ class _Partition:
         changelog: Changelog,
         progress: Progress,
         actors: ActorsFactory,
-        forgetter: Forgetter,
+        removal: VisitorRemoval,
     ) -> None:
         self.number = changelog.partition
         self.changelog = changelog
-        self.forgetter = forgetter
-        self.trouble = Trouble()
-        self.too_large: Place | None = None
+        self.removal = removal
+        self.defects = DefectTracker()
+        self.too_large: FailureSite | None = None
         """Where the largest of what was to be written last comes from, if that was too large."""
         self.progress = progress
         is_new = changelog.get(PROGRESS_KEY) is None
         self.start = self.next_offset = None if is_new else progress.next_offset
         self._make = actors
-        self._graves = Graves()
+        self._delete_markers = DeleteMarkers()
 
     @property
     def due(self) -> int:
         """When the next record is wanted: at once (at the time of the log) while there is more to
         be removed, else when the earliest timer is due."""
         due = self.actors.next_timer
-        return min(due, self.progress.log_time) if self.forgetter.unfinished else due
+        return min(due, self.progress.log_time) if self.removal.unfinished else due
 
     async def build(self) -> None:
         """Build the actors from what is kept. Raises Poisoned."""
-        self._graves = Graves()
-        found = Survey()
-        for _ in survey(self.changelog, self._graves, found):
+        self._delete_markers = DeleteMarkers()
+        found = RecoveryScan()
+        for _ in scan_recovered(self.changelog, self._delete_markers, found):
             await asyncio.sleep(0)
         self.actors = self._make(
             partition=self.number,
@@ -457,7 +457,7 @@ class _Partition:
             due=found.timers,
             products=found.products,
             held_back=found.held_back,
-            tellings=found.tellings,
+            broadcasts=found.broadcasts,
             scan=self.changelog.scan,
         )
         self.too_large = None
@@ -467,31 +467,33 @@ class _Partition:
     async def keep(self, changes: BatchChanges, check: Callable[[], None]) -> None:
         """Write the changed customers, then the progress."""
         progress = changes.progress
-        items = self._graves.bury(changes.states, progress)
-        items += self._graves.expired(self.changelog, progress.log_time, items)
-        items += self.forgetter.removals(items)
+        items = self._delete_markers.mark_deletions(changes.states, progress)
+        items += self._delete_markers.tombstones_due(self.changelog, progress.log_time, items)
+        items += self.removal.removals(items)
         try:
             await self._write(items, progress, check)
         except RecordTooLarge:
             key, _ = max(items, key=lambda item: len(item[1] or b""))
-            self._blame(lambda: self.actors.place_of_state(key))
+            self._blame(lambda: self.actors.site_of_state(key))
             raise
-        self.forgetter.committed(progress.log_time)
+        self.removal.committed(progress.log_time)
 
-    async def set_aside(self, place: SetAside, check: Callable[[], None]) -> None:
-        """Write a place into the progress, which otherwise stays as it is."""
+    async def set_aside(self, site: SetAside, check: Callable[[], None]) -> None:
+        """Write a site into the progress, which otherwise stays as it is."""
         start = self.start or 0
-        progress = replace(self.progress, next_offset=start, aside=(*self.progress.aside, place))
+        progress = replace(
+            self.progress, next_offset=start, set_aside=(*self.progress.set_aside, site)
+        )
         await self._write([], progress, check)
 
     def blame_largest(self, effects: Sequence[Effect]) -> None:
         """Find out where the largest effect comes from, which the log has refused."""
         sizes = [_size(effect.record) for effect in effects]
-        self._blame(lambda: self.actors.place_of_effect(sizes.index(max(sizes))))
+        self._blame(lambda: self.actors.site_of_effect(sizes.index(max(sizes))))
 
-    def _blame(self, place: Callable[[], Place]) -> None:
-        if self.trouble.proved:
-            self.too_large = place()
+    def _blame(self, site: Callable[[], FailureSite]) -> None:
+        if self.defects.verified:
+            self.too_large = site()
 
     async def _write(
         self, items: Sequence[Item], progress: Progress, check: Callable[[], None]

@@ -1,4 +1,4 @@
-"""A partition's trouble with defects of ours: which records to take by themselves, what failed.
+"""Tracks what failed in a partition by a defect of ours, and which records to take by themselves.
 
 Up to where the actors failed the records are committed, so that nothing is done again and again;
 then that record alone, which shows whether it fails a second time. What can't be written (a state
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from agents.partition.batch import Place, Poisoned, Unwritable
+from agents.partition.batch import FailureSite, Poisoned, Unwritable
 from schemas.customer import UnreadableRecord
 from schemas.failures import Failure
 from schemas.records import Record
@@ -19,35 +19,35 @@ from schemas.stored import FutureFormat
 from streams.log import RecordTooLarge
 
 TWICE = 2
-"""Failures after which a place is set aside: one may be the machine's, the same again is ours."""
+"""Failures after which a site is set aside: one may be the machine's, the same again is ours."""
 
 
-class Trouble:
+class DefectTracker:
     """What has failed in one partition since it was given to this process."""
 
     def __init__(self) -> None:
-        self._failures: Counter[Place] = Counter()
+        self._failures: Counter[FailureSite] = Counter()
         self._suspect = -1
         self._singly_until = -1
-        self.proved = False
-        """Whether the last piece was one record, proved."""
+        self.verified = False
+        """Whether the last slice was one record, verified."""
 
-    def piece(self, records: Sequence[Record]) -> tuple[Sequence[Record], bool]:
-        """Return the records to be taken next, and whether to prove that all can be written."""
+    def next_slice(self, records: Sequence[Record]) -> tuple[Sequence[Record], bool]:
+        """Return the records to be taken next, and whether to verify that all can be written."""
         first = records[0].offset
-        self.proved = first <= self._singly_until or first == self._suspect
-        if self.proved:
+        self.verified = first <= self._singly_until or first == self._suspect
+        if self.verified:
             return records[:1], True
         if first < self._suspect:
             return [record for record in records if record.offset < self._suspect], False
         self._failures.clear()
         return records, False
 
-    def failed(self, place: Place) -> bool:
-        """Note a failure; return whether the place has failed often enough."""
-        self._suspect = place.offset
-        self._failures[place] += 1
-        return self._failures[place] >= TWICE
+    def failed(self, site: FailureSite) -> bool:
+        """Note a failure; return whether the site has failed often enough."""
+        self._suspect = site.offset
+        self._failures[site] += 1
+        return self._failures[site] >= TWICE
 
     def take_singly(self, records: Sequence[Record]) -> None:
         """One of these has led to something that can't be written."""

@@ -10,10 +10,10 @@ from typing import Any, Literal, NamedTuple
 import yaml
 from pydantic import ValidationError
 
-from agents.rules.fields import Vocabulary
+from agents.rules.fields import FieldRegistry
 from agents.rules.validation_errors import ValidationIssue
 from agents.workflows.call_cycles import circles
-from agents.workflows.validation import mistakes_in
+from agents.workflows.validation import issues_in
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.workflow import Workflow
 from schemas.validation import all_errors
@@ -46,8 +46,8 @@ class FileFinding(NamedTuple):
 
     def __str__(self) -> str:
         level = "" if self.level == "error" else f"{self.level}: "
-        place = f"{self.path}: " if self.path else ""
-        return f"{self.file}:{self.line}: {level}{place}{self.problem}"
+        location = f"{self.path}: " if self.path else ""
+        return f"{self.file}:{self.line}: {level}{location}{self.problem}"
 
 
 @dataclass(slots=True)
@@ -62,7 +62,7 @@ class Reading:
     unread: dict[Path, frozenset[str]] = field(default_factory=dict)
     """Files that could not be read, and of which kinds what they define may be."""
 
-    def place(self, id_: str, path: Sequence[str | int]) -> str:
+    def location(self, id_: str, path: Sequence[str | int]) -> str:
         """Return `FILE:LINE` of a part of a definition."""
         file, document = self.files[id_]
         return f"{file}:{document.line(path)}"
@@ -88,9 +88,9 @@ def read_directory(directory: Path) -> Reading:
         files[definition.id] = (path, document)
         reading.definitions[definition.id] = definition
     unread = frozenset().union(*reading.unread.values())
-    vocabulary = Vocabulary(reading.definitions.values(), unread=unread)
+    registry = FieldRegistry(reading.definitions.values(), unread=unread)
     for id_, (path, document) in files.items():
-        for where, problem in _mistakes(reading.definitions[id_], reading, vocabulary, unread):
+        for where, problem in _issues(reading.definitions[id_], reading, registry, unread):
             reading.findings.append(FileFinding(path, document.line(parts(where)), where, problem))
     reading.findings += _unchecked(reading)
     return reading
@@ -108,9 +108,9 @@ def _read_file(path: Path, reading: Reading) -> tuple[AnyDefinition, Document] |
     try:
         return DEFINITION.validate_python(document.content), document
     except ValidationError as error:
-        for place, problem in all_errors(error):
-            shown = ".".join(map(str, place[1:]))  # the first part is the kind of definition
-            reading.findings.append(FileFinding(path, document.line(place), shown, problem))
+        for location, problem in all_errors(error):
+            shown = ".".join(map(str, location[1:]))  # the first part is the kind of definition
+            reading.findings.append(FileFinding(path, document.line(location), shown, problem))
         reading.unread[path] = _kinds(document.content)
         return None
 
@@ -121,11 +121,11 @@ def _kinds(content: Any) -> frozenset[str]:
     return frozenset([kind] if kind in NAMES or kind == "policy" else NAMES)
 
 
-def _mistakes(
-    definition: AnyDefinition, reading: Reading, vocabulary: Vocabulary, unread: Collection[str]
+def _issues(
+    definition: AnyDefinition, reading: Reading, registry: FieldRegistry, unread: Collection[str]
 ) -> Sequence[ValidationIssue]:
     """What names something wrongly, as far as what it may name could be read."""
-    found = list(mistakes_in(definition, vocabulary))
+    found = list(issues_in(definition, registry))
     if isinstance(definition, Workflow):
         found += unknown_names(definition, reading.definitions.values(), unread)
         found += circles(definition, reading.definitions.values())

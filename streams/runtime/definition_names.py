@@ -13,7 +13,7 @@ from schemas.decisions import REASONS, DecisionKind
 from schemas.definitions import AnyDefinition
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Coupons, Segments
-from schemas.definitions.steps import places
+from schemas.definitions.steps import steps_with_paths
 from schemas.definitions.triggers import OnScore, OnSegment
 from schemas.definitions.workflow import Workflow
 from schemas.suggestions import did_you_mean
@@ -66,9 +66,9 @@ def _named(workflow: Workflow) -> Iterator[tuple[str, str, str]]:
             yield "trigger.segment", "segment", name
         case OnScore(score=name):
             yield "trigger.score", "score", name
-    for path, step in places(workflow.steps):
+    for path, step in steps_with_paths(workflow.steps):
         for other in step.others():
-            yield f"{path}.{other.place}", other.kind, other.name
+            yield f"{path}.{other.path}", other.kind, other.name
     for number, test in enumerate(workflow.tests):
         for position, name in enumerate(test.workflows):
             yield f"tests.{number}.workflows.{position}", "workflow", name

@@ -40,7 +40,7 @@ from streams.runtime.control_numbers import (
     Reserved,
     is_overtaken,
     is_unfinished,
-    tell_as_the_last,
+    publish_as_latest,
 )
 from streams.runtime.skipped_records import SkippedRecords
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
@@ -122,7 +122,7 @@ async def publish(
         await log.append(WORKFLOWS, 0, [reserved.on(OutRecord(LIVE_KEY, _json(live)))])
         return True
 
-    if activated and not await tell_as_the_last(log, WORKFLOWS, tell):
+    if activated and not await publish_as_latest(log, WORKFLOWS, tell):
         raise LogError("Workflows are being published by others all the time. Try again.")
     return PublicationReport(added=added, live=live, activated=activated)
 

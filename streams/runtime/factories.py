@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from agents.mail.addresses import read_recipient
 from agents.mail.settings import MailSettings, Shop, SigningKey
 from schemas.signing import RecordSigner
+from schemas.time_units import DAY_MS
 from streams.clock import Clock, SystemClock
 from streams.log import Log
 from streams.logging import get_logger
@@ -18,7 +19,7 @@ from streams.settings import Settings
 from streams.settings.sources import PREFIX, SettingsError
 
 if TYPE_CHECKING:
-    from agents.customer.deduplication import Recognition
+    from agents.customer.deduplication import DeduplicationRules
     from agents.customer.visitors import VisitorLimits
     from agents.mail.message.dkim import DkimKey
     from agents.mail.reputation import WarmUp
@@ -145,16 +146,15 @@ def record_signer(settings: Settings) -> RecordSigner:
     return RecordSigner(signing_keys(settings))
 
 
-def recognition(settings: Settings) -> Recognition:
+def deduplication_rules(settings: Settings) -> DeduplicationRules:
     """Return how an event that comes again is known."""
     from agents.customer.deduplication import (  # noqa: PLC0415  # few commands decide
-        DAY_MS,
-        Recognition,
+        DeduplicationRules,
         Sources,
     )
 
     sources = Sources(settings.shop_sources)
-    return Recognition(settings.event_memory_days * DAY_MS, sources)
+    return DeduplicationRules(settings.event_memory_days * DAY_MS, sources)
 
 
 def visitor_limits(settings: Settings) -> VisitorLimits:

@@ -21,7 +21,7 @@ LEFT_OUT: Final[Counter[str]] = Counter({"warning": 0, "error": 0})
 """Lines of this process that were left out, by level; `streams/operate` shows them."""
 
 
-class Kind:
+class LineGroup:
     """Lines with the same text, from the same place."""
 
     __slots__ = ("left_out", "since", "written")
@@ -38,7 +38,7 @@ class BoundedLines(logging.Filter):
     def __init__(self, left_out: Counter[str] = LEFT_OUT) -> None:
         super().__init__()
         self._left_out = left_out
-        self._kinds: dict[tuple[str, str], Kind] = {}
+        self._kinds: dict[tuple[str, str], LineGroup] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a line is to be written; the record's own time is what counts."""
@@ -57,14 +57,14 @@ class BoundedLines(logging.Filter):
         self._left_out["error" if record.levelno >= logging.ERROR else "warning"] += 1
         return False
 
-    def _kind(self, record: logging.LogRecord) -> Kind:
+    def _kind(self, record: logging.LogRecord) -> LineGroup:
         text = record.msg.get("event") if isinstance(record.msg, dict) else record.msg
         key = record.name, str(text)
         if key not in self._kinds and len(self._kinds) >= KINDS:
             key = "", ""
         found = self._kinds.get(key)
         if found is None:
-            found = self._kinds[key] = Kind(record.created)
+            found = self._kinds[key] = LineGroup(record.created)
         return found
 
 

@@ -26,7 +26,7 @@ from schemas.stored import OWN_PREFIX
 from schemas.validation import Unreadable, first_error
 from schemas.wire import parse_product
 from streams.log import Log, LogError, scan
-from streams.runtime.control_numbers import Reserved, is_unfinished, tell_as_the_last
+from streams.runtime.control_numbers import Reserved, is_unfinished, publish_as_latest
 from streams.runtime.skipped_records import SkippedRecords
 from streams.topology import CUSTOMER_EVENTS, PRODUCTS
 
@@ -75,16 +75,16 @@ async def publish(
         changed = [product for sku, product in given.items() if known.get(sku) != product]
 
     async def tell(reserved: Reserved) -> bool:
-        await _tell(log, changed, signer, reserved)
+        await _append_all(log, changed, signer, reserved)
         known.update((product.sku, product) for product in changed)
         return True
 
-    if changed and not await tell_as_the_last(log, PRODUCTS, tell):
+    if changed and not await publish_as_latest(log, PRODUCTS, tell):
         raise LogError("The feed is being published by others all the time. Try again.")
     return FeedReport(products=len(given), changed=len(changed))
 
 
-async def _tell(
+async def _append_all(
     log: Log, products: Sequence[Product], signer: RecordSigner, reserved: Reserved
 ) -> None:
     partitions = range(await log.partitions(CUSTOMER_EVENTS))
@@ -169,13 +169,13 @@ def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:
         yield f"line {rows.line_num}", {name: value for name, value in row.items() if value}
 
 
-def _product(place: str, row: Any) -> Product:
+def _product(location: str, row: Any) -> Product:
     if not isinstance(row, dict):
-        raise FeedError(f"{place}: not a product but {type(row).__name__}")
+        raise FeedError(f"{location}: not a product but {type(row).__name__}")
     try:
         update = parse_product(row)
         return Product.model_validate(row) if update is None else update.product
     except Unreadable as error:
-        raise FeedError(f"{place}: {error.detail}") from None
+        raise FeedError(f"{location}: {error.detail}") from None
     except ValidationError as error:
-        raise FeedError(f"{place}: {first_error(error)}") from None
+        raise FeedError(f"{location}: {first_error(error)}") from None

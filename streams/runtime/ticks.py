@@ -52,7 +52,7 @@ class Ticks:
         self._topic = topic
         self._clock = clock
         self._interval = interval_ms
-        self._needs: dict[int, _Need] = {}
+        self._needs: dict[int, _TickNeed] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self.failures = 0
         """Appends that failed; each is tried again an interval later."""
@@ -60,7 +60,7 @@ class Ticks:
     def start(self, partition: int) -> None:
         """Tick this partition from now on. Does nothing when it is ticked already."""
         if partition not in self._running:
-            need = self._needs[partition] = _Need(self._clock, self._interval)
+            need = self._needs[partition] = _TickNeed(self._clock, self._interval)
             name = f"ticks of {self._topic}/{partition}"
             self._running[partition] = asyncio.create_task(self._tick(partition, need), name=name)
 
@@ -88,7 +88,7 @@ class Ticks:
         """Whether no tick is due and none on its way, for who drives a virtual clock."""
         return all(need.at_rest for need in self._needs.values())
 
-    async def _tick(self, partition: int, need: _Need) -> None:
+    async def _tick(self, partition: int, need: _TickNeed) -> None:
         while True:
             await need.arises()
             try:
@@ -100,7 +100,7 @@ class Ticks:
                              error=str(error))  # fmt: skip
 
 
-class _Need:
+class _TickNeed:
     """When one partition needs its next tick."""
 
     def __init__(self, clock: Clock, interval: int) -> None:
@@ -115,7 +115,7 @@ class _Need:
         self._observed = 0
         """By how much it seemed to be at the last commit."""
         self._next_offset = 0
-        self._under_way: int | None = None
+        self._pending: int | None = None
         """Offset of the tick that is not committed yet."""
         self._news = asyncio.Event()
         self._waits_until = 0
@@ -124,7 +124,7 @@ class _Need:
     @property
     def at_rest(self) -> bool:
         """Whether nothing is needed now and no tick is on its way."""
-        return self._waits_until > self._clock.now() and self._under_way is None
+        return self._waits_until > self._clock.now() and self._pending is None
 
     async def arises(self) -> None:
         """Return once a tick is needed."""
@@ -140,7 +140,7 @@ class _Need:
         if offset < self._next_offset:
             self._ahead = self._observed
         else:
-            self._under_way = offset
+            self._pending = offset
 
     def missed(self) -> None:
         """None could be written."""
@@ -151,13 +151,13 @@ class _Need:
         now = self._clock.now()
         # The log's time is a little old by now, so this is the least.
         self._next_offset, self._observed = next_offset, log_time - now
-        ours = self._under_way is not None and self._under_way < next_offset
+        ours = self._pending is not None and self._pending < next_offset
         # Our own tick has just been stamped, and says it anew: either clock may have been set.
         # Before the first one, what is committed may be hours old.
         if ours or (self._ahead is not None and self._observed > self._ahead):
             self._ahead = self._observed
         if ours:
-            self._under_way = None
+            self._pending = None
         if log_time > self._log_time:
             self._log_time, self._moved = log_time, now
         self._due = due
@@ -166,7 +166,7 @@ class _Need:
 
     def _next(self) -> int:
         """Return when the next tick is to be written, by our clock."""
-        if self._under_way is not None:
+        if self._pending is not None:
             # It is committed behind all that came before, which may take its time. Only a broker
             # that has lost it would let us wait for ever.
             return self._last + max(self._interval, SILENCE_MS)

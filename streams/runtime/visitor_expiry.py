@@ -6,8 +6,8 @@ tombstone with one of the next ones, some hundred at a time. When that happens, 
 at all, no decision can tell: so there is no cursor to be kept, a crash only begins the day anew,
 and replay removes nothing.
 
-A tombstone needs no grave before it (`streams/runtime/state/tombstones.py`). What a late writer
-could bring back is an older state of somebody who was forgotten by the newer one already.
+A tombstone needs no delete marker before it (`streams/runtime/state/tombstones.py`). What a late
+writer could bring back is an older state of somebody who was forgotten by the newer one already.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import asyncio
 from collections import deque
 from collections.abc import Collection, Generator
 
-from agents.customer.visitors import DAY_MS, HOUR_MS, VisitorExpiry, VisitorLimits
+from agents.customer.visitors import VisitorExpiry, VisitorLimits
 from schemas.stored import OWN_PREFIX
+from schemas.time_units import DAY_MS, HOUR_MS
 from streams.runtime.background import watched
 from streams.runtime.state.changelog import Changelog
 from streams.runtime.state.store import Item
@@ -27,7 +28,7 @@ FIRST_MS = HOUR_MS
 troubles."""
 
 SLICE = 100
-"""Records looked at before the event loop gets its turn: about a millisecond."""
+"""Records looked at before the event loop goes on: about a millisecond."""
 
 AT_ONCE = 500
 """Tombstones with one commit: 20 kB, and looking each of them up again takes some milliseconds."""
@@ -36,7 +37,7 @@ MOST_FOUND = 50_000
 """Held in memory at once, some 5 MB; the looking waits until there is room again."""
 
 
-class Forgetter:
+class VisitorRemoval:
     """Looks through one partition."""
 
     def __init__(self, changelog: Changelog, limits: VisitorLimits) -> None:

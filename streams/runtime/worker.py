@@ -30,7 +30,7 @@ from agents.workflows.definitions import Definitions
 from streams.clock import Clock, SystemClock
 from streams.http.admin import AdminServer, Check, Readiness, log_reachable
 from streams.http.internal.owners import published, reached_at, remove_address, write_address
-from streams.http.internal.server import Door
+from streams.http.internal.server import InternalServer
 from streams.http.internal.signing import RequestSigner
 from streams.http.public.site import PublicSite
 from streams.log import Log
@@ -46,7 +46,7 @@ from streams.mail.templates import load_renderer
 from streams.mail.webhooks import Webhooks
 from streams.operate.metrics import Metrics
 from streams.operate.privacy.eraser import Eraser
-from streams.operate.record_index import Places
+from streams.operate.record_index import RecordIndex
 from streams.partitioner import partition_of
 from streams.runtime import gc_tuning
 from streams.runtime.app import App
@@ -56,10 +56,10 @@ from streams.runtime.customers import CustomersRuntime
 from streams.runtime.definitions import DefinitionLoader
 from streams.runtime.factories import (
     coupon_key,
+    deduplication_rules,
     log_from,
     lookups_of,
     mail_settings,
-    recognition,
     record_signer,
     visitor_limits,
     warm_up,
@@ -89,7 +89,7 @@ class Runtime(PartitionOwner, Protocol):
     async def process(self, batch: PartitionBatch) -> None:
         """Take one batch through the commit protocol. Never raises."""
 
-    def settle(self, owned: Iterable[TopicPartition]) -> None:
+    def drop_unassigned(self, owned: Iterable[TopicPartition]) -> None:
         """Drop the state of partitions that did not come back."""
 
 
@@ -106,7 +106,7 @@ class Worker:
         self.metrics = Metrics()
         self.metrics.watch_disk(settings.data_dir)
         self.log: Log = log_from(settings, self.clock)
-        self.gate = PartitionManager()
+        self.partition_manager = PartitionManager()
         self.memory = CacheMemory(settings.cache_mb << 20)
         self._open_store, self._clear_leftovers = _stores(settings)
         self._app: App | None = None
@@ -130,11 +130,11 @@ class Worker:
         _log.info("worker ready", broker=self.settings.broker_url, worker=self.settings.worker_id)
 
     def _explain(self, error: OSError) -> str:
-        place = error.filename2 or error.filename
-        if place is None:
+        path = error.filename2 or error.filename
+        if path is None:
             return f"The machine refuses what a worker needs to start: {error}"
         return (
-            f"{place} can't be written: {error.strerror or error}. Make room or give the worker "
+            f"{path} can't be written: {error.strerror or error}. Make room or give the worker "
             f"the right to, or set RITORNO_DATA_DIR (now {self.settings.data_dir})."
         )
 
@@ -167,7 +167,9 @@ class Worker:
         await prepare_topics(self.log, self.settings)
         await prepare_workflows(self.log, self.settings)
 
-        app = App(settings=self.settings, record_log=self.log, gate=self.gate)
+        app = App(
+            settings=self.settings, record_log=self.log, partition_manager=self.partition_manager
+        )
         self.eraser = Eraser(self.log, self.clock, self._scrub, record_signer(self.settings))
         self.customers = await self._customers()
         self._own(app, CUSTOMERS, self.customers)
@@ -187,7 +189,7 @@ class Worker:
     async def _customers(self) -> CustomersRuntime:
         definitions = Definitions(
             coupon_key=coupon_key(self.settings),
-            recognition=recognition(self.settings),
+            deduplication_rules=deduplication_rules(self.settings),
             limits=visitor_limits(self.settings),
         )
         signer = record_signer(self.settings)
@@ -196,7 +198,7 @@ class Worker:
         self.ticks = Ticks(self.log, CUSTOMER_EVENTS, self.clock, interval)
         runtime = CustomersRuntime(
             log=self.log,
-            gate=self.gate,
+            partition_manager=self.partition_manager,
             open_store=self._open_store,
             actors=partial(
                 PartitionActors,
@@ -205,14 +207,14 @@ class Worker:
                 signer=signer,
                 memory=self.memory,
             ),
-            library=DefinitionLoader(self.log, definitions),
+            loader=DefinitionLoader(self.log, definitions),
             ticks=self.ticks,
             limits=definitions.limits,
             observer=self.eraser.watching(self.metrics),
             signer=signer,
             accept_unsigned=self.settings.accept_unsigned,
         )
-        self.metrics.watch_gate(self.gate)
+        self.metrics.watch_partitions(self.partition_manager)
         self.metrics.watch_timers(runtime.timers_pending)
         self.metrics.watch_forgotten(runtime.forgotten)
         self.metrics.watch_held_back(runtime.held_back)
@@ -241,7 +243,7 @@ class Worker:
         asks = self.settings.mail_provider_lookup
         runtime = MailerRuntime(
             log=self.log,
-            gate=self.gate,
+            partition_manager=self.partition_manager,
             open_store=self._open_store,
             check=app.check,
             relays=[self._pool(relay) for relay in relays],
@@ -269,13 +271,16 @@ class Worker:
         return SmtpPool(relay, clock=self.clock, metrics=self.metrics.mail, limits=limits)
 
     def _own(self, app: App, agent: AgentSpec, runtime: Runtime) -> None:
-        self.gate.own(agent.reads, runtime)
+        self.partition_manager.own(agent.reads, runtime)
         app.read(agent, runtime.process)
-        app.settle(agent.reads, partial(self._settle, agent, runtime))
+        app.on_assignment(agent.reads, partial(self._drop_unassigned, agent, runtime))
 
-    def _settle(self, agent: AgentSpec, runtime: Runtime, owned: Iterable[TopicPartition]) -> None:
+    def _drop_unassigned(
+        self, agent: AgentSpec, runtime: Runtime, owned: Iterable[TopicPartition]
+    ) -> None:
         owned = list(owned)
-        runtime.settle(owned)  # first: it closes the stores whose directories are removed next
+        # First: it closes the stores whose directories are removed next.
+        runtime.drop_unassigned(owned)
         self._clear_leftovers(agent.keeps, owned)
 
     async def _scrub(self, partition: int, customers: list[bytes]) -> None:
@@ -288,7 +293,7 @@ class Worker:
             registry=self.metrics.registry,
             checks={
                 "log": log_reachable(self.log, CUSTOMER_EVENTS),
-                "partitions": _partitions_open(self.gate),
+                "partitions": _partitions_open(self.partition_manager),
             },
         )
         self._running.push_async_callback(self.admin.stop)
@@ -316,15 +321,15 @@ class Worker:
 
     async def _open_internal_port(self, mail: MailSettings) -> bytes:
         """Let others ask what this worker keeps, and return what tells them where."""
-        places = Places(self.log, self.settings.data_dir / "places.sqlite")
-        self._running.push_async_callback(places.close)
-        door = Door(
+        record_index = RecordIndex(self.log, self.settings.data_dir / "places.sqlite")
+        self._running.push_async_callback(record_index.close)
+        door = InternalServer(
             log=self.log,
             signer=RequestSigner(mail.signing_keys),
             clock=SystemClock(),
             customer=self.customers.read_record,
-            places=places,
-            standing=self.gate.standing,
+            record_index=record_index,
+            health=self.partition_manager.health,
         )
         self._running.push_async_callback(door.stop)
         listening = await door.start(self.settings.internal_bind)
@@ -430,11 +435,11 @@ def _take_lock(handle: int, settings: Settings) -> None:
         ) from None
 
 
-def _partitions_open(gate: PartitionManager) -> Check:
+def _partitions_open(partition_manager: PartitionManager) -> Check:
     async def check() -> Readiness:
-        owned, ready = gate.owned(), gate.open()
+        owned, ready = partition_manager.owned(), partition_manager.open()
         text = f"{len(ready)} of {len(owned)} partitions open"
-        for tp, each in sorted(gate.standing().items()):
+        for tp, each in sorted(partition_manager.health().items()):
             if each.failures:
                 text += f"; {tp.topic}/{tp.partition}: {each.reason}"
             if each.failures and each.reopened > 1:

@@ -74,8 +74,8 @@ def _explain(error: ValidationError, flags: Mapping[str, Any]) -> str:
     """Say one line per mistake: where it was set, its value, what is expected."""
     file_values, path = read_file(Settings.model_fields)
     lines = []
-    for mistake in error.errors():
-        name = str(mistake["loc"][0])
+    for problem in error.errors():
+        name = str(problem["loc"][0])
         variable = PREFIX + name.upper()
         if name in flags:
             where = "--" + name.replace("_", "-")
@@ -85,8 +85,8 @@ def _explain(error: ValidationError, flags: Mapping[str, Any]) -> str:
             where = f"{path}: {name}"
         else:
             where = variable
-        shown = re.sub(r"://.*@", "://(not shown)@", repr(mistake["input"]))[:200]
+        shown = re.sub(r"://.*@", "://(not shown)@", repr(problem["input"]))[:200]
         value = "(not shown)" if name in _SECRETS else shown
-        message = mistake["msg"].removeprefix("Value error, ")
+        message = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{where} = {value}: {message}")
     return "\n".join(lines)

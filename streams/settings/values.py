@@ -39,7 +39,7 @@ class TokenKey(NamedTuple):
     secret: SecretStr
 
 
-class _MistakeError(ValueError):
+class _InvalidValue(ValueError):
     """A value that can't be used; the text says what is expected."""
 
 
@@ -53,7 +53,7 @@ def parse_address(value: object, *, default_port: int | None = None) -> Address:
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(?::(\d{1,5}))?", str(value))
     port = int(match[2]) if match and match[2] else default_port
     if match is None or port is None or port > 65_535:
-        raise _MistakeError("expected HOST:PORT, such as 127.0.0.1:9464")
+        raise _InvalidValue("expected HOST:PORT, such as 127.0.0.1:9464")
     return Address(match[1].strip("[]"), port)
 
 
@@ -73,8 +73,8 @@ def _broker(value: str) -> str:
             parse_address(address, default_port=9092)
         return value.rstrip("/")
     if "@" in rest:
-        raise _MistakeError("a user and password go into kafka_username and kafka_password")
-    raise _MistakeError("expected kafka://HOST:PORT[,HOST:PORT] or embedded://PATH")
+        raise _InvalidValue("a user and password go into kafka_username and kafka_password")
+    raise _InvalidValue("expected kafka://HOST:PORT[,HOST:PORT] or embedded://PATH")
 
 
 def split_urls(urls: str) -> list[str]:
@@ -92,7 +92,7 @@ def _smtp_url(value: SecretStr) -> SecretStr:
     except ValueError:
         usable = False
     if not usable:
-        raise _MistakeError("expected smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://…, or several")
+        raise _InvalidValue("expected smtp://[USER:PASSWORD@]HOST[:PORT] or smtps://…, or several")
     return value
 
 
@@ -103,14 +103,14 @@ def _imap_url(value: SecretStr) -> SecretStr:
         try:
             parse_imap(value.get_secret_value())
         except ValueError as error:
-            raise _MistakeError(str(error)) from None
+            raise _InvalidValue(str(error)) from None
     return value
 
 
 def _web_url(value: str) -> str:
     parts = urlsplit(_one_line(value))
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise _MistakeError("expected https://HOST[/PATH]")
+        raise _InvalidValue("expected https://HOST[/PATH]")
     return value.rstrip("/")
 
 
@@ -127,7 +127,7 @@ def _mail_address(value: str) -> str:
     try:
         return validate_email(value, check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError as error:
-        raise _MistakeError(str(error)) from None
+        raise _InvalidValue(str(error)) from None
 
 
 def _optional_mail_address(value: str) -> str:
@@ -142,26 +142,26 @@ def _optional_domain(value: str) -> str:
     try:
         domain = validate_email(f"x@{value}", check_deliverability=False, test_environment=True)
     except EmailNotValidError:
-        raise _MistakeError("expected a domain, such as shop.example") from None
+        raise _InvalidValue("expected a domain, such as shop.example") from None
     return domain.ascii_domain
 
 
 def _host_name(value: str) -> str:
     if not value:
-        raise _MistakeError("expected a host's name, such as shop.example")
+        raise _InvalidValue("expected a host's name, such as shop.example")
     return _optional_domain(value).lower()
 
 
 def _selector(value: str) -> str:
     label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
     if not re.fullmatch(rf"{label}(\.{label})*", value) or len(value) > MAX_SELECTOR:
-        raise _MistakeError("expected letters, digits and dashes, such as r2026")
+        raise _InvalidValue("expected letters, digits and dashes, such as r2026")
     return value
 
 
 def _feedback_sender(value: str) -> str:
     if value and not re.fullmatch(r"[A-Za-z0-9]{5,15}", value):
-        raise _MistakeError("expected 5 to 15 letters and digits")
+        raise _InvalidValue("expected 5 to 15 letters and digits")
     return value
 
 
@@ -170,13 +170,13 @@ def _feedback_sender(value: str) -> str:
 
 def _one_line(value: str) -> str:
     if any(ord(character) < 32 for character in value):
-        raise _MistakeError("line breaks and control characters are not allowed here")
+        raise _InvalidValue("line breaks and control characters are not allowed here")
     return value
 
 
 def _identifier(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", value):
-        raise _MistakeError("expected letters, digits, dots, dashes; at most 100")
+        raise _InvalidValue("expected letters, digits, dots, dashes; at most 100")
     return value
 
 
@@ -184,7 +184,7 @@ def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (KeyError, OSError, ValueError):
-        raise _MistakeError("expected a time zone's name, such as Europe/Rome") from None
+        raise _InvalidValue("expected a time zone's name, such as Europe/Rome") from None
     return value
 
 
@@ -206,7 +206,7 @@ def _providers(value: object) -> object:
     if isinstance(value, dict):
         for domain, provider in value.items():
             if provider not in PROVIDERS:
-                raise _MistakeError(
+                raise _InvalidValue(
                     f"expected DOMAIN=PROVIDER (got {domain}={provider}); "
                     f"providers are {', '.join(PROVIDERS)}"
                 )
@@ -221,7 +221,7 @@ def _shop_sources(value: object) -> object:
     if isinstance(value, dict):
         for prefix, shop in value.items():
             if not prefix or not re.fullmatch(r"[A-Za-z0-9._-]{1,63}", str(shop)):
-                raise _MistakeError(
+                raise _InvalidValue(
                     f"expected PREFIX=SHOP (got {prefix}={shop}), such as /shop-it/=it; a shop's "
                     "name has letters, digits, dots and hyphens"
                 )
@@ -238,7 +238,7 @@ def _token_keys(value: object) -> object:
         return value
     for name, secret in pairs:
         if not re.fullmatch(r"[A-Za-z0-9]{1,16}", name.strip()) or len(secret) < 16:
-            raise _MistakeError("expected ID:SECRET[,ID:SECRET], secrets of 16 characters or more")
+            raise _InvalidValue("expected ID:SECRET[,ID:SECRET], secrets of 16 characters or more")
     return tuple(TokenKey(name.strip(), SecretStr(secret)) for name, secret in pairs)
 
 

@@ -31,7 +31,7 @@ SECONDS = 0.2
 OnLines = Callable[[int], None]
 
 
-class Across(Exception):
+class CrossesPartitions(Exception):
     """Somebody has spoken to somebody of another partition."""
 
 
@@ -65,7 +65,7 @@ def replay_side_by_side(
             outcomes = [play.partitions(range(PARTITIONS), report or (lambda _: None))]
         else:
             outcomes = _in_processes(play, min(jobs, PARTITIONS), report)
-    except Across as across:
+    except CrossesPartitions as across:
         told(f"{across}: the file is replayed as one partition, by one process")
         with source.open() as lines:
             return replay_file(
@@ -108,7 +108,7 @@ class _Play(NamedTuple):
     def _log(self, partition: int, outcome: Outcome) -> FileLog:
         def near(event: Event) -> None:
             if self.dealer.home(event.customer) != partition:
-                raise Across(f"{event.type} goes from one partition to another")
+                raise CrossesPartitions(f"{event.type} goes from one partition to another")
 
         return FileLog(
             self.until, self.definitions, self.live, outcome, partition=partition, tells=near

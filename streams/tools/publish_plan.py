@@ -20,26 +20,26 @@ from streams.runtime import definitions as publishing
 from streams.runtime.state.recovery import recovered_stores
 from streams.tools.reevaluation import NOBODY
 from streams.tools.workflow_files.changes.comparing import DefinitionChange, Versioned, compare
-from streams.tools.workflow_files.changes.in_flight import Fate, Flights, fates
+from streams.tools.workflow_files.changes.in_flight import RunOutcome, RunsInFlight, outcomes
 from streams.topology import CUSTOMERS_CHANGELOG
 
 _log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prospect:
+class PublishPlan:
     """What publishing would do."""
 
     first: bool
     """Nothing has been published yet."""
     changes: list[DefinitionChange]
     unchanged: int
-    flights: Flights = field(default_factory=Flights)
-    fates: Mapping[str, list[Fate]] = field(default_factory=dict)
+    in_flight: RunsInFlight = field(default_factory=RunsInFlight)
+    outcomes: Mapping[str, list[RunOutcome]] = field(default_factory=dict)
     """Of the workflows that change or are withdrawn, what becomes of their runs."""
 
 
-async def foresee(log: Log, files: Mapping[str, bytes], language: Language) -> Prospect:
+async def plan_publication(log: Log, files: Mapping[str, bytes], language: Language) -> PublishPlan:
     """Return what publishing canonical definitions by id would change, without the runs.
 
     Raises LogError.
@@ -48,32 +48,32 @@ async def foresee(log: Log, files: Mapping[str, bytes], language: Language) -> P
     return _compared(published, files, language)
 
 
-async def foresee_runs(
+async def plan_publication_with_runs(
     log: Log, files: Mapping[str, bytes], language: Language, on_progress: OnProgress
-) -> Prospect:
+) -> PublishPlan:
     """The same with the runs in flight. `on_progress` gets the records read so far and those to be
     read in all. Raises LogError."""
     published = await publishing.read(log)
-    prospect = _compared(published, files, language)
-    flights = await _flights(log, on_progress)
+    plan = _compared(published, files, language)
+    in_flight = await _in_flight(log, on_progress)
     known = _known(published.definitions, files)
     coming = publishing.versions_of(files)
-    return Prospect(
-        first=prospect.first,
-        changes=prospect.changes,
-        unchanged=prospect.unchanged,
-        flights=flights,
-        fates={
-            change.id: list(fates(change.id, flights, known, coming.get(change.id), language))
-            for change in prospect.changes
-            if flights.of(change.id)
+    return PublishPlan(
+        first=plan.first,
+        changes=plan.changes,
+        unchanged=plan.unchanged,
+        in_flight=in_flight,
+        outcomes={
+            change.id: list(outcomes(change.id, in_flight, known, coming.get(change.id), language))
+            for change in plan.changes
+            if in_flight.of(change.id)
         },
     )
 
 
 def _compared(
     published: publishing.PublishedDefinitions, files: Mapping[str, bytes], language: Language
-) -> Prospect:
+) -> PublishPlan:
     versions = (published.live or {}).items()
     live = {
         id_: _versioned(published.definitions.get((id_, version), b""), version)
@@ -82,7 +82,7 @@ def _compared(
     coming = {id_: _versioned(content, version_of(content)) for id_, content in files.items()}
     changes = compare(live, coming, language)
     unchanged = sum(live[id_].version == coming[id_].version for id_ in live.keys() & coming)
-    return Prospect(first=published.live is None, changes=changes, unchanged=unchanged)
+    return PublishPlan(first=published.live is None, changes=changes, unchanged=unchanged)
 
 
 def _versioned(content: bytes, version: str) -> Versioned:
@@ -106,8 +106,8 @@ def _known(
     return known
 
 
-async def _flights(log: Log, on_progress: OnProgress) -> Flights:
-    flights = Flights()
+async def _in_flight(log: Log, on_progress: OnProgress) -> RunsInFlight:
+    in_flight = RunsInFlight()
     async for partition, store in recovered_stores(log, CUSTOMERS_CHANGELOG, on_progress):
         for key, stored in store.scan():
             if not key.startswith(NOBODY) and not is_erased(stored):
@@ -117,5 +117,5 @@ async def _flights(log: Log, on_progress: OnProgress) -> Flights:
                     _log.warning("what is kept of a customer can't be read, passed over",
                                  partition=partition, error=str(error))  # fmt: skip
                 else:
-                    flights.count(customer)
-    return flights
+                    in_flight.count(customer)
+    return in_flight

@@ -33,14 +33,14 @@ NOBODY = (OWN_PREFIX, *(subject.encode() for subject in SUBJECTS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewReport:
+class ReevaluationReport:
     """What was appended."""
 
     customers: int
     partitions: int
 
 
-async def review(log: Log, signer: RecordSigner) -> ReviewReport:
+async def reevaluate(log: Log, signer: RecordSigner) -> ReevaluationReport:
     """Append an event for each known customer. Raises LogError."""
     occasion, customers = uuid.uuid4().hex, 0
     partitions = await log.partitions(CUSTOMERS_CHANGELOG)
@@ -61,7 +61,7 @@ async def review(log: Log, signer: RecordSigner) -> ReviewReport:
         for batch in _batches(list(known)):
             events = [signer.sign(CUSTOMER_EVENTS, _event(key, occasion)) for key in batch]
             await log.append(CUSTOMER_EVENTS, partition, events)
-    return ReviewReport(customers=customers, partitions=partitions)
+    return ReevaluationReport(customers=customers, partitions=partitions)
 
 
 def _is_text(key: bytes) -> bool:

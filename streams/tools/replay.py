@@ -18,10 +18,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from agents.customer.deduplication import Recognition
+from agents.customer.deduplication import DeduplicationRules
 from agents.customer.visitors import NO_LIMITS, VisitorExpiry, VisitorLimits
 from agents.effects import Effect
-from agents.partition.batch import Place, Poisoned, Unwritable
+from agents.partition.batch import FailureSite, Poisoned, Unwritable
 from agents.partition.budget import VISITS
 from agents.partition.partition import PartitionActors
 from agents.workflows.definitions import Definitions
@@ -61,7 +61,7 @@ SLICE = 2_000
 TICK_HEADERS = (("ce_type", TICK.encode()),)
 
 Line = tuple[int, int, int, bytes]
-"""(time, partition, sequence, JSON): sorted, the outputs of all partitions are one story."""
+"""(time, partition, sequence, JSON): sorted, the outputs of all partitions are one timeline."""
 
 
 class ReplayError(Exception):
@@ -105,19 +105,19 @@ class ReplayedPartition:
         *,
         parse: Callable[[Record], Event] = parse_record,
         home: Callable[[bytes], int] | None = None,
-        aside: Iterable[SetAside] = (),
+        set_aside: Iterable[SetAside] = (),
         signer: RecordSigner | None = None,
         insists_from: int = 0,
-        place: Callable[[int], str] = "offset {}".format,
+        location: Callable[[int], str] = "offset {}".format,
         watch: Callable[[SendCommand | Decision], None] | None = None,
         visits: int = VISITS,
     ) -> None:
-        """`aside` is what live has set aside. Without a `signer` everybody is believed, with one
-        whoever has signed or stands before the offset `insists_from`. `place` says where the record
-        at an offset was read, for whoever looks for it; `watch` is told of each mail and each
-        decision."""
+        """`set_aside` is what live has set aside. Without a `signer` everybody is believed, with
+        one whoever has signed or stands before the offset `insists_from`. `location` says where the
+        record at an offset was read, for whoever looks for it; `watch` is told of each mail and
+        each decision."""
         self._number = number
-        self._place = place
+        self._location = location
         self._home = home
         self._signer = signer
         self._definitions = definitions
@@ -129,9 +129,11 @@ class ReplayedPartition:
         self._since: list[Record] = []
         self._told = 0
         self._sequence = 0
-        self._failed: set[Place] = set()
-        self._proving = False
-        self._progress = Progress(live=dict(live), aside=tuple(aside), insists_from=insists_from)
+        self._failed: set[FailureSite] = set()
+        self._verifying = False
+        self._progress = Progress(
+            live=dict(live), set_aside=tuple(set_aside), insists_from=insists_from
+        )
         self._actors = self._build()
 
     @property
@@ -151,7 +153,7 @@ class ReplayedPartition:
         """
         self._since.append(record)
         try:
-            self._actors.absorb((record,), proving=self._proving)
+            self._actors.absorb((record,), verifying=self._verifying)
         except Poisoned as poisoned:
             self._start_over(poisoned)
         asked = self._actors.effects
@@ -187,7 +189,7 @@ class ReplayedPartition:
         """Hand over the final states."""
         self.collect()
         if self._since:  # something can't be written: find out what it is, as the worker would
-            self._proving = True
+            self._verifying = True
             self._begin_again()
             self.collect()
         forgetting = VisitorExpiry(self._definitions.limits)
@@ -201,16 +203,18 @@ class ReplayedPartition:
 
     def _start_over(self, poisoned: Poisoned) -> None:
         """Build the actors again from the last collection, with one more place to pass over."""
-        if poisoned.place in self._failed:
+        if poisoned.site in self._failed:
             raise poisoned
-        self._failed.add(poisoned.place)
-        self._progress = replace(self._progress, aside=(*self._progress.aside, poisoned.aside))
+        self._failed.add(poisoned.site)
+        self._progress = replace(
+            self._progress, set_aside=(*self._progress.set_aside, poisoned.set_aside)
+        )
         self._begin_again()
 
     def _begin_again(self) -> None:
         self._actors = self._build()
         try:
-            self._actors.absorb(self._since, proving=self._proving)
+            self._actors.absorb(self._since, verifying=self._verifying)
         except Poisoned as another:
             self._start_over(another)
 
@@ -246,8 +250,8 @@ class ReplayedPartition:
         elif isinstance(content, OutRecord) and effect.topic == DEAD_LETTERS:
             own = content.headers[-len(OWN_HEADERS) :]  # the record's own may be called alike
             headers = {name: value.decode() for name, value in own}
-            place = self._place(int(headers["dl_offset"]))
-            outcome.refuse(place, headers["dl_reason"], headers["dl_detail"])
+            location = self._location(int(headers["dl_offset"]))
+            outcome.refuse(location, headers["dl_reason"], headers["dl_detail"])
 
     def _line(self, time: int, line: bytes) -> Line:
         self._sequence += 1
@@ -256,15 +260,18 @@ class ReplayedPartition:
 
 def prepared(
     files: Mapping[str, bytes],
-    recognition: Recognition | None = None,
+    deduplication_rules: DeduplicationRules | None = None,
     limits: VisitorLimits = NO_LIMITS,
 ) -> tuple[Definitions, dict[str, str]]:
     """Return canonical definitions by id, ready to decide by, and the version of each.
 
-    `recognition`: how an event that comes again is known, by default as without any settings;
-    `limits`: those of visitors. Raises ValueError when a definition can't be read.
+    `deduplication_rules`: how an event that comes again is known, by default as without any
+    settings; `limits`: those of visitors. Raises ValueError when a definition can't be read.
     """
-    definitions, live = Definitions(recognition=recognition, limits=limits), versions_of(files)
+    definitions, live = (
+        Definitions(deduplication_rules=deduplication_rules, limits=limits),
+        versions_of(files),
+    )
     for name, content in files.items():
         definitions.add(live[name], content)
     return definitions, live
@@ -324,7 +331,7 @@ class FileLog:
             live,
             outcome,
             parse=lambda record: self._events[record.offset],
-            place=lambda offset: f"line {self._lines[offset]}",
+            location=lambda offset: f"line {self._lines[offset]}",
             watch=watch,
         )
         self._waiting: deque[Event] = deque()
@@ -429,7 +436,7 @@ async def replay_topic(
             {},
             outcome,
             home=lambda key: partition_of(key, len(ranges)),
-            aside=await _set_aside(log, topic, number, span, checks),
+            set_aside=await _read_set_aside(log, topic, number, span, checks),
             signer=checks,
             insists_from=0 if checks is None else await _insists_from(log, number),
             visits=visits,
@@ -447,7 +454,7 @@ async def replay_topic(
     return outcome
 
 
-async def _set_aside(
+async def _read_set_aside(
     log: Log, topic: str, partition: int, span: OffsetRange, signer: RecordSigner | None
 ) -> list[SetAside]:
     """Return the places that live has passed over; the record that names one comes after it.
@@ -460,10 +467,10 @@ async def _set_aside(
             try:
                 if signer is not None:
                     signer.check(CUSTOMER_EVENTS, record)
-                place = decode_set_aside(record.value, partition)
+                site = decode_set_aside(record.value, partition)
             except ValueError:
                 continue  # somebody has made it up
-            found.setdefault((place.offset, place.what, place.name), place)
+            found.setdefault((site.offset, site.what, site.name), site)
     return list(found.values())
 
 

@@ -22,7 +22,7 @@ from schemas.decisions import Decision
 from schemas.definitions import DEFINITION, canonical, version_of
 from schemas.events import RETRY, TICK, WORKFLOWS
 from schemas.instant import to_rfc3339
-from schemas.pending_work import LAYOUT_KEY, TELLING_PREFIX, unpack_layout
+from schemas.pending_work import BROADCAST_PREFIX, LAYOUT_KEY, unpack_layout
 from schemas.products import Product
 from schemas.records import OutRecord, Record
 from schemas.retry import decode_retry
@@ -223,13 +223,13 @@ offsets = st.lists(st.integers(1, 230), max_size=8)
 def test_neither_slices_nor_restarts_nor_the_cache_change_anything(
     script: list[Step], visits: int, edges: list[int], restarts: bool, cache: int
 ) -> None:
-    world = shop(script)
-    whole = Partition(world, visits).run()
-    sliced = Partition(world, visits, cache).run(edges, restarts=restarts)
+    harness = shop(script)
+    whole = Partition(harness, visits).run()
+    sliced = Partition(harness, visits, cache).run(edges, restarts=restarts)
     assert sliced.customers == whole.customers
     assert sliced.progress == whole.progress
     assert told(sliced.effects) == told(whole.effects)
-    assert not whole.progress.tellings
+    assert not whole.progress.broadcasts
     assert not whole.actors.unfinished
 
 
@@ -239,22 +239,22 @@ crashes = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 20)), min_size=1
 @examples(300)
 @given(scripts, st.integers(1, 4), crashes, st.sampled_from([1, 2, 300]))
 def test_a_batch_that_was_written_in_part_changes_nothing(
-    script: list[Step], visits: int, dead: list[tuple[int, int]], tellings: int
+    script: list[Step], visits: int, dead: list[tuple[int, int]], broadcasts: int
 ) -> None:
     """Each time the process dies it has written some of the states, in order, and no progress."""
-    with patch("agents.partition.broadcasts.TELLINGS", tellings):
+    with patch("agents.partition.broadcasts.MOST_BROADCASTS", broadcasts):
         _die(shop(script), visits, dead)
 
 
-def _die(world: Shop, visits: int, dead: list[tuple[int, int]]) -> None:
-    whole = Partition(world, visits)
+def _die(harness: Shop, visits: int, dead: list[tuple[int, int]]) -> None:
+    whole = Partition(harness, visits)
     after = {0: whole.customers}
-    for offset in range(len(world.records)):
+    for offset in range(len(harness.records)):
         whole.write(whole.batch(offset + 1))
         after[offset + 1] = whole.customers
-    partition = Partition(world, visits)
+    partition = Partition(harness, visits)
     for number, (size, written) in enumerate(dead):
-        end = min(partition.progress.next_offset + size, len(world.records))
+        end = min(partition.progress.next_offset + size, len(harness.records))
         partition.write(partition.batch(end), written)
         if number % 2:
             end = partition.progress.next_offset + size // 2
@@ -277,7 +277,7 @@ def test_what_a_customer_sees_does_not_depend_on_the_budget(
     script: list[Step], visits: int
 ) -> None:
     """Each customer's decisions come in the same order; only their times may be later."""
-    world = shop(script)
+    harness = shop(script)
 
     def seen(partition: Partition) -> dict[str, list[tuple[str, str]]]:
         found: dict[str, list[tuple[str, str]]] = {who: [] for who in CUSTOMERS}
@@ -287,7 +287,7 @@ def test_what_a_customer_sees_does_not_depend_on_the_budget(
                 found[each.customer].append((each.workflow, each.run.rsplit("/", 1)[0]))
         return found
 
-    assert seen(Partition(world, visits).run()) == seen(Partition(world, 10_000).run())
+    assert seen(Partition(harness, visits).run()) == seen(Partition(harness, 10_000).run())
 
 
 # One by one.
@@ -303,26 +303,26 @@ def tags(partition: Partition, who: str) -> set[str]:
 
 
 def test_a_sale_goes_on_at_the_next_records_in_the_order_of_keys() -> None:
-    world, at = crowd(("cheaper", "", "moka", 0), ("tick", "", "", 0), ("page", "zoe", "", 0))
-    partition = Partition(world, visits=3)
+    harness, at = crowd(("cheaper", "", "moka", 0), ("tick", "", "", 0), ("page", "zoe", "", 0))
+    partition = Partition(harness, visits=3)
     partition.write(partition.batch(at + 1))
-    assert partition.progress.tellings == [(at, b"c2")]
+    assert partition.progress.broadcasts == [(at, b"c2")]
     assert partition.actors.unfinished
     assert partition.actors.next_timer == partition.progress.log_time
     partition.write(partition.batch(at + 2))
-    assert partition.progress.tellings == [(at, b"c5")]
+    assert partition.progress.broadcasts == [(at, b"c5")]
     partition.write(partition.batch(at + 3))
-    assert partition.progress.tellings == []
+    assert partition.progress.broadcasts == []
     assert not partition.actors.unfinished
-    assert [key for key in partition.store if key.startswith(TELLING_PREFIX)] == []
+    assert [key for key in partition.store if key.startswith(BROADCAST_PREFIX)] == []
     assert all("cheaper:moka" in tags(partition, who) for who in CUSTOMERS)
 
 
 def test_who_does_something_is_told_first_of_what_came_before() -> None:
-    world, at = crowd(("cheaper", "", "moka", 0), ("order", "c6", "moka", 0))
-    partition = Partition(world, visits=1)
+    harness, at = crowd(("cheaper", "", "moka", 0), ("order", "c6", "moka", 0))
+    partition = Partition(harness, visits=1)
     partition.write(partition.batch(at + 2))
-    assert partition.progress.tellings == [(at, b"c1")]
+    assert partition.progress.broadcasts == [(at, b"c1")]
     assert "cheaper:moka" in tags(partition, "c6"), "it was in the cart when the price fell"
     assert "cheaper:moka" not in tags(partition, "c5")
     decided = [e.content for e in partition.effects if isinstance(e.content, Decision)]
@@ -334,8 +334,8 @@ def test_who_does_something_is_told_first_of_what_came_before() -> None:
 
 
 def test_own_timers_fire_before_the_own_record_and_the_others_wait() -> None:
-    world, at = crowd(("page", "c5", "", 70))
-    partition = Partition(world, visits=2)
+    harness, at = crowd(("page", "c5", "", 70))
+    partition = Partition(harness, visits=2)
     partition.write(partition.batch(at + 1))
     fired = [e.content.customer for e in partition.effects
              if isinstance(e.content, Decision) and e.content.step == "wait"]  # fmt: skip
@@ -346,8 +346,8 @@ def test_own_timers_fire_before_the_own_record_and_the_others_wait() -> None:
 
 
 def test_a_version_that_runs_follow_reaches_them_by_and_by() -> None:
-    world, at = crowd(("publish", "", "", 0), ("page", "c6", "", 0), ("tick", "", "", 0))
-    partition = Partition(world, visits=2)
+    harness, at = crowd(("publish", "", "", 0), ("page", "c6", "", 0), ("tick", "", "", 0))
+    partition = Partition(harness, visits=2)
 
     def versions() -> list[str]:
         runs = [decode_customer(who, partition.store[who.encode()]).runs for who in CUSTOMERS]
@@ -366,15 +366,15 @@ def test_one_feed_too_many_is_refused_and_can_be_had_told_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No record costs more than its budget, however much is to be told already."""
-    monkeypatch.setattr("agents.partition.broadcasts.TELLINGS", 3)
+    monkeypatch.setattr("agents.partition.broadcasts.MOST_BROADCASTS", 3)
     sale = [("cheaper", "", product, 0) for product in (*PRODUCTS, "moka")]
-    world, at = crowd(*sale)
-    partition = Partition(world, visits=1)
+    harness, at = crowd(*sale)
+    partition = Partition(harness, visits=1)
     partition.write(partition.batch(at + 3))
     waiting = [(at, b"c2"), (at + 1, b""), (at + 2, b"")]
-    assert partition.progress.tellings == waiting
+    assert partition.progress.broadcasts == waiting
     partition.write(partition.batch(at + 4))
-    assert partition.progress.tellings == [(at, b"c3"), *waiting[1:]], "one visit, as ever"
+    assert partition.progress.broadcasts == [(at, b"c3"), *waiting[1:]], "one visit, as ever"
     (letter,) = [each for each in partition.effects if each.topic == DEAD_LETTERS]
     assert dict(letter.record.headers)["dl_reason"] == b"too_many_changes"
     retry = decode_retry(letter.record.value)
@@ -383,12 +383,12 @@ def test_one_feed_too_many_is_refused_and_can_be_had_told_later(
     before = {who: len(partition.decided(who)) for who in CUSTOMERS}
     headers = (("ce_type", RETRY.encode()),)
     partition.shop.records.append(
-        Record(CUSTOMER_EVENTS, 0, len(world.records), START + 10_000 * SECOND, None,
+        Record(CUSTOMER_EVENTS, 0, len(harness.records), START + 10_000 * SECOND, None,
                letter.record.value, headers)
     )  # fmt: skip
     for _ in range(60):
         partition.shop.records.append(
-            world.records[-1]._replace(offset=len(world.records), value=b"",
+            harness.records[-1]._replace(offset=len(harness.records), value=b"",
                                        headers=(("ce_type", TICK.encode()),))
         )  # fmt: skip
     partition.run()
@@ -398,27 +398,27 @@ def test_one_feed_too_many_is_refused_and_can_be_had_told_later(
 def test_an_activation_that_finds_no_room_is_live_and_can_be_had_told_later(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("agents.partition.broadcasts.TELLINGS", 1)
-    world, at = crowd(("cheaper", "", "moka", 0), ("publish", "", "", 0))
-    partition = Partition(world, visits=1)
+    monkeypatch.setattr("agents.partition.broadcasts.MOST_BROADCASTS", 1)
+    harness, at = crowd(("cheaper", "", "moka", 0), ("publish", "", "", 0))
+    partition = Partition(harness, visits=1)
     partition.write(partition.batch(at + 2))
     assert partition.progress.live["w3-followed"] == version_of(VERSIONS[1])
     (letter,) = [each for each in partition.effects if each.topic == DEAD_LETTERS]
     assert decode_retry(letter.record.value).workflows == ["w3-followed"]
-    assert [offset for offset, _ in partition.progress.tellings] == [at]
+    assert [offset for offset, _ in partition.progress.broadcasts] == [at]
 
 
 def test_what_is_told_of_counts_as_much_as_who_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A customer of many tellings is as much work as many customers."""
-    world, at = crowd(*[("cheaper", "", product, 0) for product in PRODUCTS], ("tick", "", "", 0))
-    partition = Partition(world, visits=1)
+    harness, at = crowd(*[("cheaper", "", product, 0) for product in PRODUCTS], ("tick", "", "", 0))
+    partition = Partition(harness, visits=1)
     partition.write(partition.batch(at + 3))
-    partition = Partition(world, visits=4)
+    partition = Partition(harness, visits=4)
     partition.write(partition.batch(at + 1))
-    assert partition.progress.tellings == [(at, b"c3")]
+    assert partition.progress.broadcasts == [(at, b"c3")]
     partition.write(partition.batch(at + 2))
     # c4 and c5 hear of two changes each, of three kinds of carts; then the budget is used up.
-    assert partition.progress.tellings[0][0] == at + 1
+    assert partition.progress.broadcasts[0][0] == at + 1
 
 
 @examples(60)
@@ -428,11 +428,11 @@ def test_what_others_have_published_changes_nothing_about_what_waits(
 ) -> None:
     """Replay knows each version from the beginning, a worker those that were published until then;
     and whoever is told of nothing takes no place away."""
-    world = shop([("publish", "", "", 0), *script])
+    harness = shop([("publish", "", "", 0), *script])
     pinned = canonical(DEFINITION.validate_python(read_yaml(
         FOLLOWED.replace("versions: live", "versions: pinned").replace("WAIT", "60s")
     )))  # fmt: skip
-    named = {**world.live, "w3-followed": version_of(pinned)}
+    named = {**harness.live, "w3-followed": version_of(pinned)}
     found = []
     for known in ([], [VERSIONS[1]]):
         definitions = Definitions()
@@ -442,22 +442,22 @@ def test_what_others_have_published_changes_nothing_about_what_waits(
         records = [
             each._replace(value=live) if dict(each.headers).get("ce_type") == WORKFLOWS.encode()
             else each
-            for each in world.records
+            for each in harness.records
         ]  # fmt: skip
         without = {name: each for name, each in named.items() if name != "w3-followed"}
-        with patch("agents.partition.broadcasts.TELLINGS", 2):
+        with patch("agents.partition.broadcasts.MOST_BROADCASTS", 2):
             partition = Partition(Shop(records, definitions, without), visits).run()
         found.append((partition.customers, partition.progress, told(partition.effects)))
     assert found[0] == found[1]
 
 
 def test_a_normal_record_leaves_nothing_over() -> None:
-    world, _ = crowd(("cheaper", "", "moka", 10), ("publish", "", "", 10), ("tick", "", "", 30))
-    partition = Partition(world, budget.VISITS)
-    for _ in world.records:
+    harness, _ = crowd(("cheaper", "", "moka", 10), ("publish", "", "", 10), ("tick", "", "", 30))
+    partition = Partition(harness, budget.VISITS)
+    for _ in harness.records:
         changes = partition.batch(partition.progress.next_offset + 1)
         assert not partition.actors.unfinished
-        assert not any(key == LAYOUT_KEY or key.startswith(TELLING_PREFIX)
+        assert not any(key == LAYOUT_KEY or key.startswith(BROADCAST_PREFIX)
                        for key, _ in changes.states)  # fmt: skip
         partition.write(changes)
 
@@ -471,14 +471,14 @@ def test_a_version_that_is_published_later_changes_nothing_of_what_was_before() 
             for wait in ("60s", "20s")
         )
     )
-    world, at = crowd(("cheaper", "", "moka", 1), *[("tick", "", "", 1)] * 8)
+    harness, at = crowd(("cheaper", "", "moka", 1), *[("tick", "", "", 1)] * 8)
     live = {"w1-cheaper": version_of(BOTH[0]), "w3-followed": version_of(pinned)}
     then = json.dumps({"live": live | {"w3-followed": version_of(other)}}).encode()
     headers = (("ce_type", WORKFLOWS.encode()),)
     records = [
-        *world.records[:at],
+        *harness.records[:at],
         Record(CUSTOMER_EVENTS, 0, at, START, None, then, headers),
-        *(each._replace(offset=each.offset + 1) for each in world.records[at:]),
+        *(each._replace(offset=each.offset + 1) for each in harness.records[at:]),
     ]
     found = []
     for known in ([pinned, other], [pinned, other, *VERSIONS]):
@@ -490,14 +490,14 @@ def test_a_version_that_is_published_later_changes_nothing_of_what_was_before() 
 
 
 def test_the_loop_has_its_turn_within_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.partition.partition.TURN", 1)
-    world, at = crowd(("cheaper", "", "moka", 0), ("tick", "", "", 300))
-    whole, slow = Partition(world, visits=100), Partition(world, visits=100)
+    monkeypatch.setattr("agents.partition.partition.SLICE", 1)
+    harness, at = crowd(("cheaper", "", "moka", 0), ("tick", "", "", 300))
+    whole, slow = Partition(harness, visits=100), Partition(harness, visits=100)
     for partition in (whole, slow):
         partition.write(partition.batch(at))
     whole.write(whole.batch(at + 2))
     for offset in (at, at + 1):  # customers are told; timers fire
-        pauses = list(slow.actors.absorbing(world.records[offset : offset + 1]))
+        pauses = list(slow.actors.absorbing(harness.records[offset : offset + 1]))
         assert len(pauses) >= len(CUSTOMERS)
         assert not any(pauses), "nothing is to be taken in the middle of a record"
     slow.write(slow.actors.take())
@@ -509,22 +509,22 @@ def test_the_loop_has_its_turn_while_those_who_are_ahead_are_passed_over(
 ) -> None:
     """After a crash thousands may have to be decoded to see that they are, and again when the log
     has caught up with them."""
-    monkeypatch.setattr("agents.partition.partition.TURN", 1)
-    world, at = crowd(("publish", "", "", 30), ("tick", "", "", 0))
-    dead = Partition(world, visits=100)
+    monkeypatch.setattr("agents.partition.partition.SLICE", 1)
+    harness, at = crowd(("publish", "", "", 30), ("tick", "", "", 0))
+    dead = Partition(harness, visits=100)
     dead.write(dead.batch(at))
     changes = dead.batch(at + 1)
     dead.write(changes, len(changes.states))
     for offset in (at, at + 1):
-        pauses = list(dead.actors.absorbing(world.records[offset : offset + 1]))
+        pauses = list(dead.actors.absorbing(harness.records[offset : offset + 1]))
         assert len(pauses) >= len(CUSTOMERS)
         assert not any(pauses), "nothing is to be taken in the middle of a record"
 
 
 def test_who_is_ahead_of_the_log_is_waited_for() -> None:
     """After a crash at the log's end a tick is wanted when it would have been without one."""
-    world, at = crowd(("publish", "", "", 30))  # now all of them are due since ten seconds
-    whole, dead = Partition(world, visits=100), Partition(world, visits=100)
+    harness, at = crowd(("publish", "", "", 30))  # now all of them are due since ten seconds
+    whole, dead = Partition(harness, visits=100), Partition(harness, visits=100)
     whole.write(whole.batch(at + 1))
     dead.write(dead.batch(at))
     changes = dead.batch(at + 1)

@@ -15,7 +15,7 @@ from schemas.customer import Customer, decode_customer
 from schemas.records import Record
 from schemas.stored import Progress
 from schemas.topics import CUSTOMER_EVENTS
-from tests.agents.world import START, World
+from tests.agents.harness import START, Harness
 
 CUSTOMERS = 300
 
@@ -51,7 +51,7 @@ def test_the_limit_holds_within_a_batch_and_nothing_is_lost() -> None:
 
 def test_a_popular_product_does_not_fill_it() -> None:
     """20,001 customers were in a cache of 10,000 until the next batch came."""
-    world = World.of("""
+    harness = Harness.of("""
 id: w1
 title: {en: Told}
 trigger: {product: price_drop, of: in_cart}
@@ -60,16 +60,16 @@ steps: [{id: tag, tag: told}]
 """)
     from tests.agents.test_products import feed  # noqa: PLC0415  # its own feed
 
-    feed(world, price="30.00")
+    feed(harness, price="30.00")
     for number in range(CUSTOMERS):
-        world.add("moka", f"c{number:03}")
-    memory, store = CacheMemory(20 * EMPTY), dict(world.store)
+        harness.add("moka", f"c{number:03}")
+    memory, store = CacheMemory(20 * EMPTY), dict(harness.store)
     small = PartitionActors(
-        partition=0, load=store.get, definitions=world.definitions, progress=world._progress,
-        products=world._under(b"\x00product/"), scan=store.items, memory=memory, visits=10_000,
+        partition=0, load=store.get, definitions=harness.definitions, progress=harness._progress,
+        products=harness._under(b"\x00product/"), scan=store.items, memory=memory, visits=10_000,
     )  # fmt: skip
-    feed(world, price="20.00")
-    small.absorb(world.records[-1:])
+    feed(harness, price="20.00")
+    small.absorb(harness.records[-1:])
     assert memory.used <= 20 * EMPTY
     kept = {key: stored for key, stored in small.take().states if key.startswith(b"c") and stored}
     told = [key for key in kept if "told" in decode_customer(key.decode(), kept[key]).tags]

@@ -4,143 +4,145 @@ from __future__ import annotations
 
 import pytest
 
-from tests.agents.world import DAY, HOUR, MINUTE, START, World
+from tests.agents.harness import DAY, HOUR, MINUTE, START, Harness
 
 SERIES = [(HOUR, "reminder"), (24 * HOUR, "free-shipping"), (72 * HOUR, "last-call")]
 
 
-def steps(world: World) -> list[tuple[float, str]]:
-    return [(mail.at, mail.step) for mail in world.mails if not mail.step.startswith("w0")]
+def steps(harness: Harness) -> list[tuple[float, str]]:
+    return [(mail.at, mail.step) for mail in harness.mails if not mail.step.startswith("w0")]
 
 
 def test_three_mails_to_the_second() -> None:
-    world = World().subscribed().add().at(10 * DAY)
-    assert steps(world) == SERIES
-    assert world.said()[-1] == (72 * HOUR, "", "completed", "last_step")
-    cart = world.commands[0].variables["cart"]
+    harness = Harness().subscribed().add().at(10 * DAY)
+    assert steps(harness) == SERIES
+    assert harness.said()[-1] == (72 * HOUR, "", "completed", "last_step")
+    cart = harness.commands[0].variables["cart"]
     assert isinstance(cart, dict)
     assert cart["total"] == "9.90"
 
 
 def test_hours_count_from_the_last_change() -> None:
-    world = World().subscribed().add().at(50 * MINUTE).add("tazza").at(2 * HOUR)
-    world.tell("cart.product_removed", product_id="moka").at(10 * DAY)
-    assert steps(world) == [
+    harness = Harness().subscribed().add().at(50 * MINUTE).add("tazza").at(2 * HOUR)
+    harness.tell("cart.product_removed", product_id="moka").at(10 * DAY)
+    assert steps(harness) == [
         (110 * MINUTE, "reminder"), (26 * HOUR, "free-shipping"), (74 * HOUR, "last-call")
     ]  # fmt: skip
 
 
 def test_going_through_the_checkout_does_not_change_the_cart() -> None:
-    world = World().subscribed().add().at(30 * MINUTE)
-    world.tell("checkout.started", products=[{"product_id": "moka", "price": "9.90"}])
-    world.tell("checkout.step_completed", step="2").at(2 * HOUR)
-    assert steps(world) == [SERIES[0]]
+    harness = Harness().subscribed().add().at(30 * MINUTE)
+    harness.tell("checkout.started", products=[{"product_id": "moka", "price": "9.90"}])
+    harness.tell("checkout.step_completed", step="2").at(2 * HOUR)
+    assert steps(harness) == [SERIES[0]]
 
 
 @pytest.mark.parametrize("after", [0.001, 30 * MINUTE, HOUR - 0.001])
 def test_a_purchase_stops_it_in_the_same_change(after: float) -> None:
-    world = World().subscribed().add().at(after).order()
-    assert world.said("w06")[-1] == (after, "", "exited", "order.completed")
-    assert [run.workflow for run in world.customer().runs] == ["w05-post-purchase"]
-    assert steps(world.at(10 * DAY)) == []
+    harness = Harness().subscribed().add().at(after).order()
+    assert harness.said("w06")[-1] == (after, "", "exited", "order.completed")
+    assert [run.workflow for run in harness.customer().runs] == ["w05-post-purchase"]
+    assert steps(harness.at(10 * DAY)) == []
 
 
 def test_a_timer_due_in_the_same_instant_fires_first_and_the_order_still_counts() -> None:
-    world = World().subscribed().add()
-    world.now += HOUR * 1000
-    world.order()
-    assert [(mail.at, mail.step) for mail in world.mails] == [
+    harness = Harness().subscribed().add()
+    harness.now += HOUR * 1000
+    harness.order()
+    assert [(mail.at, mail.step) for mail in harness.mails] == [
         (HOUR, "reminder"), (HOUR, "w01-confirmation")
     ]  # fmt: skip
-    assert world.customer().statistics.count == 1
-    assert world.cancels == [(world.commands[0].id, "anna", "order.completed")]
+    assert harness.customer().statistics.count == 1
+    assert harness.cancels == [(harness.commands[0].id, "anna", "order.completed")]
 
 
 def test_a_purchase_takes_back_the_waiting_reminder_but_never_a_confirmation() -> None:
-    world = World().subscribed().order("o0").add().at(HOUR)
-    confirmation, reminder = world.commands
-    world.order("o1").tell("order.cancelled", order_id="o0")
-    assert world.cancels == [(reminder.id, "anna", "order.completed")]
+    harness = Harness().subscribed().order("o0").add().at(HOUR)
+    confirmation, reminder = harness.commands
+    harness.order("o1").tell("order.cancelled", order_id="o0")
+    assert harness.cancels == [(reminder.id, "anna", "order.completed")]
     assert confirmation.mail_class == "transactional"
 
 
 def test_a_mail_that_went_is_not_taken_back() -> None:
-    world = World().subscribed().add().at(HOUR)
-    sent = world.commands[0].id
-    world.tell("mail.sent", command_id=sent, message_id="<m>").order()
-    assert world.cancels == []
+    harness = Harness().subscribed().add().at(HOUR)
+    sent = harness.commands[0].id
+    harness.tell("mail.sent", command_id=sent, message_id="<m>").order()
+    assert harness.cancels == []
 
 
 def test_an_emptied_cart_stops_it_and_the_next_cart_is_another_one() -> None:
-    world = World().subscribed().add().at(MINUTE).tell("cart.product_removed", product_id="moka")
-    assert world.said()[-1] == (MINUTE, "", "exited", "cart.emptied")
-    world.at(2 * HOUR).add("tazza").at(10 * DAY)
-    assert steps(world) == [(2 * HOUR + at, step) for at, step in SERIES]
+    harness = (
+        Harness().subscribed().add().at(MINUTE).tell("cart.product_removed", product_id="moka")
+    )
+    assert harness.said()[-1] == (MINUTE, "", "exited", "cart.emptied")
+    harness.at(2 * HOUR).add("tazza").at(10 * DAY)
+    assert steps(harness) == [(2 * HOUR + at, step) for at, step in SERIES]
 
 
 def test_the_same_cart_enters_again_after_thirty_days_only() -> None:
-    world = World().subscribed().add().at(5 * DAY).add("tazza").at(12 * DAY)
-    assert steps(world) == SERIES
-    assert world.said()[-1][2:] == ("not_entered", "already_entered")
-    world.at(30 * DAY).add("piatto").at(60 * DAY)
-    assert len(steps(world)) == 6
+    harness = Harness().subscribed().add().at(5 * DAY).add("tazza").at(12 * DAY)
+    assert steps(harness) == SERIES
+    assert harness.said()[-1][2:] == ("not_entered", "already_entered")
+    harness.at(30 * DAY).add("piatto").at(60 * DAY)
+    assert len(steps(harness)) == 6
 
 
 def test_a_cart_event_that_comes_after_its_order_is_history() -> None:
-    world = World().subscribed().at(HOUR).order().at(HOUR + 5).add(happened=HOUR - 60)
-    assert world.customer().cart.lines == []
-    assert steps(world.at(10 * DAY)) == []
+    harness = Harness().subscribed().at(HOUR).order().at(HOUR + 5).add(happened=HOUR - 60)
+    assert harness.customer().cart.lines == []
+    assert steps(harness.at(10 * DAY)) == []
 
 
 def test_what_was_added_after_the_order_is_the_next_cart() -> None:
-    world = World().subscribed().add().at(20 * MINUTE).add("tazza").at(30 * MINUTE)
-    world.order(products=["moka"], happened=10 * MINUTE).at(10 * DAY)
-    assert [line.product_id for line in world.customer().cart.lines] == ["tazza"]
-    assert steps(world) == [(20 * MINUTE + at, step) for at, step in SERIES]
+    harness = Harness().subscribed().add().at(20 * MINUTE).add("tazza").at(30 * MINUTE)
+    harness.order(products=["moka"], happened=10 * MINUTE).at(10 * DAY)
+    assert [line.product_id for line in harness.customer().cart.lines] == ["tazza"]
+    assert steps(harness) == [(20 * MINUTE + at, step) for at, step in SERIES]
 
 
 @pytest.mark.parametrize("refunded", [False, True])
 def test_an_order_ends_the_cart_it_took_whatever_the_clocks_say(refunded: bool) -> None:
-    world = World().subscribed().at(10 * MINUTE).add().at(12 * MINUTE)
+    harness = Harness().subscribed().at(10 * MINUTE).add().at(12 * MINUTE)
     if refunded:
-        world.tell("order.refunded", order_id="o1")
-    world.order(happened=5 * MINUTE).at(10 * DAY)
-    assert steps(world) == []
-    assert (12 * MINUTE, "", "exited", "order.completed") in world.said("w06")
+        harness.tell("order.refunded", order_id="o1")
+    harness.order(happened=5 * MINUTE).at(10 * DAY)
+    assert steps(harness) == []
+    assert (12 * MINUTE, "", "exited", "order.completed") in harness.said("w06")
 
 
 def test_the_same_event_twice_and_the_same_order_under_two_ids_count_once() -> None:
-    world = World().subscribed().add(id_="a", quantity=2).add(id_="a", quantity=2)
-    assert world.customer().cart.lines[0].quantity == 2
-    world.order(id_="b", total="50").order(id_="b", total="50").order(id_="c", total="50")
-    assert world.customer().statistics.count == 1
-    assert [mail.step for mail in world.mails] == ["w01-confirmation"]
+    harness = Harness().subscribed().add(id_="a", quantity=2).add(id_="a", quantity=2)
+    assert harness.customer().cart.lines[0].quantity == 2
+    harness.order(id_="b", total="50").order(id_="b", total="50").order(id_="c", total="50")
+    assert harness.customer().statistics.count == 1
+    assert [mail.step for mail in harness.mails] == ["w01-confirmation"]
 
 
 def test_no_consent_no_reminder_no_address_none_either() -> None:
-    world = World().tell("customer.updated", email="a@example.com").add().at(10 * DAY)
-    skipped = [said for said in world.said() if said.decision == "skipped"]
+    harness = Harness().tell("customer.updated", email="a@example.com").add().at(10 * DAY)
+    skipped = [said for said in harness.said() if said.decision == "skipped"]
     assert [(said.step, said.reason) for said in skipped] == [
         ("reminder", "no_consent"), ("free-shipping-code", "condition"),
         ("free-shipping", "no_consent"), ("last-call", "no_consent"),
     ]  # fmt: skip
-    assert world.customer().coupons == []
-    world = World().tell("consent.given", purpose="marketing").add().at(10 * DAY)
-    skipped = [said for said in world.said() if said.decision == "skipped"]
+    assert harness.customer().coupons == []
+    harness = Harness().tell("consent.given", purpose="marketing").add().at(10 * DAY)
+    skipped = [said for said in harness.said() if said.decision == "skipped"]
     assert [(said.step, said.reason) for said in skipped] == [
         (step, "no_address") for _, step in SERIES
     ]
-    assert world.mails == []
+    assert harness.mails == []
 
 
 def test_the_free_shipping_has_a_code_that_the_last_call_repeats() -> None:
-    world = World().subscribed().add().at(10 * DAY)
-    code = world.customer().coupons[0]
+    harness = Harness().subscribed().add().at(10 * DAY)
+    code = harness.customer().coupons[0]
     assert (code.campaign, code.issued) == ("free-delivery", START + 24 * HOUR * 1000)
-    mails = [mail.variables["coupon"] for mail in world.commands]
+    mails = [mail.variables["coupon"] for mail in harness.commands]
     assert [mail and mail["code"] for mail in mails] == [None, code.code, code.code]  # type: ignore[index, call-overload]  # JSON
 
 
 def test_an_added_quantity_of_nothing_is_no_change() -> None:
-    world = World().subscribed().add(quantity=0)
-    assert (world.customer().cart.lines, world.said()) == ([], [])
+    harness = Harness().subscribed().add(quantity=0)
+    assert (harness.customer().cart.lines, harness.said()) == ([], [])

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from agents.rules.conditions import ConditionMistake, check_text, compile_condition, fill, find_date
-from agents.rules.days import Day, begins, parse_day
-from agents.rules.evaluation import Subject
-from agents.rules.fields import Vocabulary
-from agents.rules.local_time import DEFAULT_ZONE
+from agents.rules.conditions import ConditionError, check_text, compile_condition, fill, find_date
+from agents.rules.days import Day, parse_day
+from agents.rules.evaluation import EvaluationContext
+from agents.rules.fields import FieldRegistry
+from agents.rules.local_time import DEFAULT_ZONE, day_begins
 from agents.rules.values import spoken_amount
 from schemas.customer import Customer
 from schemas.customer.person import CustomerTag, Profile
@@ -23,7 +23,7 @@ from schemas.customer.runs import Run
 from schemas.customer.shopping import Cart, LineItem, Order, OrderStatistics
 from schemas.definitions import DEFINITION
 from schemas.definitions.conditions import Condition
-from tests.agents.world import FILES
+from tests.agents.harness import FILES
 from tests.examples import examples
 
 NOW = 1_772_445_600_000  # Monday 2026-03-02, 11:00 in Rome
@@ -38,11 +38,11 @@ SHOP = [
     DEFINITION.validate_python({"id": "segments", "definition": "segments",
                                 "segments": [{"id": "vip", "if": {}}, {"id": "new", "if": {}}]}),
 ]  # fmt: skip
-VOCABULARY = Vocabulary(SHOP)
+REGISTRY = FieldRegistry(SHOP)
 
 
 def check(given: Any, about: str = "") -> Any:
-    return compile_condition(Condition.model_validate(given), VOCABULARY, about=about)
+    return compile_condition(Condition.model_validate(given), REGISTRY, about=about)
 
 
 def anna() -> Customer:
@@ -92,7 +92,7 @@ def anna() -> Customer:
     ],
 )  # fmt: skip
 def test_what_can_not_be_meant_is_named(condition: Any, path: str, words: list[str]) -> None:
-    with pytest.raises(ConditionMistake) as caught:
+    with pytest.raises(ConditionError) as caught:
         check(condition)
     assert caught.value.path == path
     for word in words:
@@ -115,7 +115,7 @@ def test_what_is_no_test_at_all_is_refused_by_the_language(given: Any) -> None:
     ],
 )
 def test_properties_are_those_of_the_event(about: str, condition: Any, words: str) -> None:
-    with pytest.raises(ConditionMistake, match=words.replace("?", r"\?")):
+    with pytest.raises(ConditionError, match=words.replace("?", r"\?")):
         check(condition, about)
 
 
@@ -140,83 +140,87 @@ HOLD: list[Any] = [
 
 @pytest.mark.parametrize("condition", HOLD, ids=str)
 def test_what_is_true_of_anna(condition: Any) -> None:
-    subject = Subject(anna(), NOW)
-    assert check(condition)(subject)
-    assert not check({"not": condition})(subject)
+    evaluation = EvaluationContext(anna(), NOW)
+    assert check(condition)(evaluation)
+    assert not check({"not": condition})(evaluation)
 
 
 def test_money_is_compared_to_the_cent() -> None:
-    subject = Subject(anna(), NOW)  # 49.90, which no float is
-    assert not check({"orders.spent": {"above": 49.9}})(subject)
-    assert not check({"orders.spent": {"below": 49.9}})(subject)
+    evaluation = EvaluationContext(anna(), NOW)  # 49.90, which no float is
+    assert not check({"orders.spent": {"above": 49.9}})(evaluation)
+    assert not check({"orders.spent": {"below": 49.9}})(evaluation)
 
 
 def test_a_run_knows_its_order_and_the_results_of_its_steps() -> None:
     run = Run("r", "w", "v", NOW, 0, NOW, order_id="o1", results={"reminder": "event"})
-    subject = Subject(anna(), NOW, run)
-    assert check({"order.status": "shipped", "order.total": {"above": 40}})(subject)
-    assert check({"run.results.reminder": "event"})(subject)
-    assert not check({"order.status": "shipped"})(Subject(anna(), NOW))
-    assert check({"order.status": "shipped"})(Subject(anna(), NOW, None, {"order_id": "o1"}))
+    evaluation = EvaluationContext(anna(), NOW, run)
+    assert check({"order.status": "shipped", "order.total": {"above": 40}})(evaluation)
+    assert check({"run.results.reminder": "event"})(evaluation)
+    assert not check({"order.status": "shipped"})(EvaluationContext(anna(), NOW))
+    assert check({"order.status": "shipped"})(
+        EvaluationContext(anna(), NOW, None, {"order_id": "o1"})
+    )
 
 
 def test_properties_come_as_json_has_them() -> None:
     event = {"price": "12.50", "quantity": 2, "products": [{"product_id": "a", "category": "tè"}]}
-    subject = Subject(anna(), NOW, None, event)
-    assert check({"event.price": {"at_least": 12.5}}, "product.viewed")(subject)
-    assert check({"event.quantity": 2}, "product.viewed")(subject)
-    assert check({"event.categories": {"contains": "tè"}}, "order.completed")(subject)
-    odd = Subject(anna(), NOW, None, {"price": "NaN", "quantity": [1], "products": None})
+    evaluation = EvaluationContext(anna(), NOW, None, event)
+    assert check({"event.price": {"at_least": 12.5}}, "product.viewed")(evaluation)
+    assert check({"event.quantity": 2}, "product.viewed")(evaluation)
+    assert check({"event.categories": {"contains": "tè"}}, "order.completed")(evaluation)
+    odd = EvaluationContext(anna(), NOW, None, {"price": "NaN", "quantity": [1], "products": None})
     assert not check({"event.price": {"at_least": 0}}, "product.viewed")(odd)
     assert not check({"event.quantity": {"below": 3}}, "product.viewed")(odd)
 
 
 def test_a_worker_takes_custom_fields_that_it_does_not_know() -> None:
-    worker = Vocabulary()
+    worker = FieldRegistry()
     rules: Any = {
         "fields.size": "M", "fields.budget": {"above": 100}, "fields.x": {"lacks": "y"},
         "fields.wedding": {"within": "30d"}, "fields.business": {"is_not": True},
     }  # fmt: skip
-    assert compile_condition(Condition.model_validate(rules), worker)(Subject(anna(), NOW))
-    with pytest.raises(ConditionMistake):
+    assert compile_condition(Condition.model_validate(rules), worker)(
+        EvaluationContext(anna(), NOW)
+    )
+    with pytest.raises(ConditionError):
         compile_condition(Condition.model_validate({"orders.cout": 1}), worker)
 
 
 def test_texts_name_fields() -> None:
     run = Run("r", "w", "v", NOW, 0, NOW, order_id="o1")
-    subject = Subject(anna(), NOW, run, {"category": "tè", "price": "12.5"})
-    assert fill("interest:{event.category}", subject) == "interest:tè"
-    assert fill("{profile.first_name}: {orders.spent} {orders.last}", subject) == (
+    evaluation = EvaluationContext(anna(), NOW, run, {"category": "tè", "price": "12.5"})
+    assert fill("interest:{event.category}", evaluation) == "interest:tè"
+    assert fill("{profile.first_name}: {orders.spent} {orders.last}", evaluation) == (
         "Anna: 49.90 2026-02-27 11:00"
     )
-    assert fill("{fields.budget} {fields.wedding} {cart.products} {orders.count}", subject) == (
+    assert fill("{fields.budget} {fields.wedding} {cart.products} {orders.count}", evaluation) == (
         "120 2026-06-20 moka 1"
     )
-    assert fill("x:{event.brand}", subject) == "x:"
-    assert fill("x:{event.brand}", subject, whole=True) == ""
-    assert fill("/s?c={event.category}&n=1", subject, link=True) == "/s?c=t%C3%A8&n=1"
-    assert fill("{event.category}", subject, link=True) == "tè"
-    check_text("{event.category}", VOCABULARY, about="product.viewed")
-    with pytest.raises(ConditionMistake, match=r"profile\.first_name"):
-        check_text("{profile.fist_name}", VOCABULARY)
-    with pytest.raises(ConditionMistake, match="neither a date"):
-        find_date("profile.city", VOCABULARY)
+    assert fill("x:{event.brand}", evaluation) == "x:"
+    assert fill("x:{event.brand}", evaluation, whole=True) == ""
+    assert fill("/s?c={event.category}&n=1", evaluation, link=True) == "/s?c=t%C3%A8&n=1"
+    assert fill("{event.category}", evaluation, link=True) == "tè"
+    check_text("{event.category}", REGISTRY, about="product.viewed")
+    with pytest.raises(ConditionError, match=r"profile\.first_name"):
+        check_text("{profile.fist_name}", REGISTRY)
+    with pytest.raises(ConditionError, match="neither a date"):
+        find_date("profile.city", REGISTRY)
 
 
 def test_amounts_in_words_for_people_are_written_as_in_their_language() -> None:
-    subject = Subject(anna(), NOW, None, {"total": "1234.5"})
-    assert fill("{orders.spent}", subject, language="it") == "49,90"
-    assert fill("{orders.spent} {orders.count}", subject, language="en") == "49.90 1"
+    evaluation = EvaluationContext(anna(), NOW, None, {"total": "1234.5"})
+    assert fill("{orders.spent}", evaluation, language="it") == "49,90"
+    assert fill("{orders.spent} {orders.count}", evaluation, language="en") == "49.90 1"
     assert spoken_amount(Decimal("1234567.5"), "it") == "1.234.567,50"
     assert spoken_amount(Decimal("1234567.5"), "en") == "1,234,567.50"
 
 
 def test_a_check_says_when_time_changes_it() -> None:
-    subject = Subject(anna(), NOW)
-    assert check({"orders.last": {"within": "4d"}}).changes_at(subject) == NOW + DAY
-    assert check({"now.hour": {"below": 12}}).changes_at(subject) == NOW + DAY // 48
+    evaluation = EvaluationContext(anna(), NOW)
+    assert check({"orders.last": {"within": "4d"}}).changes_at(evaluation) == NOW + DAY
+    assert check({"now.hour": {"below": 12}}).changes_at(evaluation) == NOW + DAY // 48
     both = check({"any": [{"orders.last": {"within": "4d"}}, {"cart.changed": {"within": "25h"}}]})
-    assert both.changes_at(subject) == NOW + DAY // 24
+    assert both.changes_at(evaluation) == NOW + DAY // 24
     assert check({"orders.count": 1}).changes == ()
     assert check({"orders.last": {"within": "4d"}, "orders.count": 1}).parts == {"orders"}
 
@@ -255,7 +259,7 @@ ASKED = {
 def leaves(draw: st.DrawFn) -> dict[str, Any]:
     name = draw(st.sampled_from(sorted(WANTED)))
     asked = {}
-    type_ = VOCABULARY.types("product.viewed")[name]
+    type_ = REGISTRY.types("product.viewed")[name]
     for key in draw(st.lists(st.sampled_from(ASKED[type_]), min_size=1, max_size=2, unique=True)):
         if key == "known":
             asked[key] = draw(st.booleans())
@@ -306,9 +310,9 @@ EVENTS = st.dictionaries(
 )
 
 
-def known_of(name: str, subject: Subject) -> Any:
+def known_of(name: str, evaluation: EvaluationContext) -> Any:
     """Read a field in the plainest way."""
-    customer = subject.customer
+    customer = evaluation.customer
     raw = customer.fields.get(name.partition(".")[2])
     number = isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw)
     found = {
@@ -325,8 +329,8 @@ def known_of(name: str, subject: Subject) -> Any:
         "fields.budget": raw if number else None,
         "fields.wedding": parse_day(raw) if isinstance(raw, str) else None,
         "fields.business": raw if isinstance(raw, bool) else None,
-        "event.price": _price(subject.event.get("price")),
-        "tags": [name for name, tag in customer.tags.items() if tag.expires > subject.now],
+        "event.price": _price(evaluation.event.get("price")),
+        "tags": [name for name, tag in customer.tags.items() if tag.expires > evaluation.now],
     }  # fmt: skip
     return found[name]
 
@@ -341,36 +345,36 @@ def _price(raw: Any) -> Decimal | None:
     return price if price.is_finite() else None
 
 
-def naive(given: dict[str, Any], subject: Subject) -> bool:
+def naive(given: dict[str, Any], evaluation: EvaluationContext) -> bool:
     """Answer a condition word by word."""
     answers = []
     for key, part in given.items():
         if key == "all":
-            answers.append(all(naive(each, subject) for each in part))
+            answers.append(all(naive(each, evaluation) for each in part))
         elif key == "any":
-            answers.append(not part or any(naive(each, subject) for each in part))
+            answers.append(not part or any(naive(each, evaluation) for each in part))
         elif key == "not":
-            answers.append(not naive(part, subject))
+            answers.append(not naive(part, evaluation))
         else:
-            type_ = VOCABULARY.types("product.viewed")[key]
-            value = known_of(key, subject)
+            type_ = REGISTRY.types("product.viewed")[key]
+            value = known_of(key, evaluation)
             answers += [
-                naive_test(type_, value, ask, wanted, subject) for ask, wanted in part.items()
+                naive_test(type_, value, ask, wanted, evaluation) for ask, wanted in part.items()
             ]
     return all(answers)
 
 
 def naive_test(  # noqa: PLR0911  # a table of cases, word by word
-    type_: str, value: Any, ask: str, wanted: Any, subject: Subject
+    type_: str, value: Any, ask: str, wanted: Any, evaluation: EvaluationContext
 ) -> bool:
     if ask == "known":
         return (value not in (None, "", [])) == wanted
     if ask in ("within", "longer_ago_than"):
-        moment = begins(value, DEFAULT_ZONE) if isinstance(value, Day) else value
+        moment = day_begins(value, DEFAULT_ZONE) if isinstance(value, Day) else value
         if moment is None:
             return False
         span = {"0s": 0, "1h": 3_600_000, "3d": 3 * DAY, "3000d": 3_000 * DAY}[wanted]
-        return (subject.now - moment >= span) == (ask == "longer_ago_than")
+        return (evaluation.now - moment >= span) == (ask == "longer_ago_than")
     several = [_as(type_, each) for each in (wanted if isinstance(wanted, list) else [wanted])]
     if type_ == "flag":
         return (bool(value) == wanted) == (ask == "is")
@@ -399,19 +403,22 @@ def _as(type_: str, wanted: Any) -> Any:
 def test_a_compiled_condition_answers_as_a_plain_reading(
     given: dict[str, Any], customer: Customer, event: dict[str, Any]
 ) -> None:
-    subject = Subject(customer, NOW, None, event)
+    evaluation = EvaluationContext(customer, NOW, None, event)
     compiled = check(given, "product.viewed")
-    assert compiled(subject) == naive(given, subject)
-    assert compiled.changes_at(subject) > NOW
+    assert compiled(evaluation) == naive(given, evaluation)
+    assert compiled.changes_at(evaluation) > NOW
 
 
 @given(CUSTOMERS, EVENTS, st.integers(NOW - DAY, NOW + 400 * DAY))
 @examples(100)
 def test_no_field_ever_raises(customer: Customer, event: dict[str, Any], now: int) -> None:
     run = Run("r", "w", "v", NOW, 0, NOW, order_id="gone", coupon="gone")
-    for subject in (Subject(customer, now), Subject(customer, now, run, event)):
-        for field in VOCABULARY.fields("order.completed").values():
-            value = field.read(subject)
+    for evaluation in (
+        EvaluationContext(customer, now),
+        EvaluationContext(customer, now, run, event),
+    ):
+        for field in REGISTRY.fields("order.completed").values():
+            value = field.read(evaluation)
             assert value is not None or field.type not in ("text", "texts", "numbers")
             if field.changes is not None:
-                assert field.changes(subject, (0.0, 1.0, 20.0)) > now
+                assert field.changes(evaluation, (0.0, 1.0, 20.0)) > now

@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from schemas.signals import CouponChanged
+from tests.agents.harness import DAY, HOUR, START, Harness
 from tests.agents.test_products import files
-from tests.agents.world import DAY, HOUR, START, World
 
 COUPONS = """
 id: coupons
@@ -28,60 +28,60 @@ steps:
 """
 
 
-def world_of(campaign: str) -> World:
-    return World(files(COUPONS, GIVES.replace("CAMPAIGN", campaign)))
+def world_of(campaign: str) -> Harness:
+    return Harness(files(COUPONS, GIVES.replace("CAMPAIGN", campaign)))
 
 
-def signals(world: World) -> list[tuple[str, str, str]]:
-    found = (e.content for e in world.effects if isinstance(e.content, CouponChanged))
+def signals(harness: Harness) -> list[tuple[str, str, str]]:
+    found = (e.content for e in harness.effects if isinstance(e.content, CouponChanged))
     return [(each.change, each.customer, each.code) for each in found]
 
 
-def codes(world: World) -> list[object]:
-    coupons = (command.variables["coupon"] for command in world.commands)
+def codes(harness: Harness) -> list[object]:
+    coupons = (command.variables["coupon"] for command in harness.commands)
     return [coupon and coupon["code"] for coupon in coupons]  # type: ignore[index, call-overload]  # JSON
 
 
 def test_a_generated_code_is_the_customers_own_and_announced() -> None:
-    world = world_of("welcome").subscribed("anna").subscribed("bruno")
-    world.order("o1", "anna").order("o2", "bruno")
-    first, second = codes(world)
+    harness = world_of("welcome").subscribed("anna").subscribed("bruno")
+    harness.order("o1", "anna").order("o2", "bruno")
+    first, second = codes(harness)
     assert isinstance(first, str)
     assert first.startswith("CIAO")
     assert len(first) == len("CIAO") + 10
     assert first != second
-    assert signals(world) == [("issued", "anna", first), ("issued", "bruno", second)]
-    kept = world.customer().coupons[0]
+    assert signals(harness) == [("issued", "anna", first), ("issued", "bruno", second)]
+    kept = harness.customer().coupons[0]
     assert (kept.campaign, kept.expires) == ("welcome", START + 30 * DAY * 1000)
 
 
 def test_the_key_makes_the_codes() -> None:
-    worlds = [world_of("welcome"), world_of("welcome"), world_of("welcome")]
-    worlds[2].definitions.coupon_key = b"another"
-    made = [codes(world.subscribed().order("o1"))[0] for world in worlds]
+    harnesses = [world_of("welcome"), world_of("welcome"), world_of("welcome")]
+    harnesses[2].definitions.coupon_key = b"another"
+    made = [codes(harness.subscribed().order("o1"))[0] for harness in harnesses]
     assert made[0] == made[1] != made[2]
 
 
 def test_a_code_is_redeemed_once_whatever_its_case() -> None:
-    world = world_of("welcome").subscribed().order("o1")
-    code = str(codes(world)[0])
-    world.at(HOUR).order("o2", coupon=f"other, {code.lower()}").at(2 * HOUR).order(
+    harness = world_of("welcome").subscribed().order("o1")
+    code = str(codes(harness)[0])
+    harness.at(HOUR).order("o2", coupon=f"other, {code.lower()}").at(2 * HOUR).order(
         "o3", coupon=code
     )
-    kept = world.customer().coupons[0]
+    kept = harness.customer().coupons[0]
     assert (kept.redeemed, kept.order_id) == (START + HOUR * 1000, "o2")
-    assert signals(world)[1] == ("redeemed", "anna", code)
-    assert [each[0] for each in signals(world)].count("redeemed") == 1
+    assert signals(harness)[1] == ("redeemed", "anna", code)
+    assert [each[0] for each in signals(harness)].count("redeemed") == 1
 
 
 def test_the_mail_and_the_till_know_the_minimum_and_any_order_uses_the_code() -> None:
-    world = world_of("large").subscribed().order("o1")
-    coupon = world.commands[0].variables["coupon"]
+    harness = world_of("large").subscribed().order("o1")
+    coupon = harness.commands[0].variables["coupon"]
     assert isinstance(coupon, dict)
     assert (coupon["minimum"], coupon["currency"]) == ("30.00", "EUR")
-    world.at(HOUR).order("o2", total="9.90", coupon=coupon["code"])
-    assert world.customer().coupons[0].order_id == "o2"
-    told = [e.content for e in world.effects if isinstance(e.content, CouponChanged)]
+    harness.at(HOUR).order("o2", total="9.90", coupon=coupon["code"])
+    assert harness.customer().coupons[0].order_id == "o2"
+    told = [e.content for e in harness.effects if isinstance(e.content, CouponChanged)]
     assert [(each.change, each.minimum) for each in told[:2]] == [
         ("issued", Decimal(30)),
         ("redeemed", Decimal(30)),
@@ -89,12 +89,12 @@ def test_the_mail_and_the_till_know_the_minimum_and_any_order_uses_the_code() ->
 
 
 def test_a_pool_gives_each_code_to_one_customer_until_it_is_empty() -> None:
-    world = world_of("pool")
+    harness = world_of("pool")
     for number, name in enumerate(("anna", "bruno", "carla")):
-        world.subscribed(name).order(f"o{number}", name)
-    assert codes(world) == ["UNO", "DUE", None]
-    assert signals(world) == [("issued", "anna", "UNO"), ("issued", "bruno", "DUE")]
-    assert (0, "code", "skipped", "no_coupon") in world.said("w22")
+        harness.subscribed(name).order(f"o{number}", name)
+    assert codes(harness) == ["UNO", "DUE", None]
+    assert signals(harness) == [("issued", "anna", "UNO"), ("issued", "bruno", "DUE")]
+    assert (0, "code", "skipped", "no_coupon") in harness.said("w22")
 
 
 def test_a_pool_that_does_not_answer_is_not_waited_for_for_ever() -> None:
@@ -115,5 +115,5 @@ def test_a_campaign_that_is_over_gives_nothing() -> None:
 
 def test_a_code_that_is_over_is_in_no_mail() -> None:
     late = GIVES.replace("CAMPAIGN", "welcome").replace("{id: mail,", "{id: mail, wait: 30d,")
-    world = World(files(COUPONS, late)).subscribed().order("o1").at(31 * DAY)
-    assert codes(world) == [None]
+    harness = Harness(files(COUPONS, late)).subscribed().order("o1").at(31 * DAY)
+    assert codes(harness) == [None]

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.customer.person import TAGS_KEPT
 from schemas.definitions import DEFINITION, canonical
-from tests.agents.world import DAY, HOUR, World
+from tests.agents.harness import DAY, HOUR, Harness
 
 FIELDS = {
     "id": "fields", "definition": "fields",
@@ -27,7 +27,7 @@ def workflow(id_: str, trigger: Any, steps: list[dict[str, Any]]) -> dict[str, b
     return {id_: published(content)}
 
 
-def refused(there: World) -> dict[str, int]:
+def refused(there: Harness) -> dict[str, int]:
     total: dict[str, int] = {}
     for counts in there.counts:
         for name, count in counts.refused_fields.items():
@@ -36,7 +36,7 @@ def refused(there: World) -> dict[str, int]:
 
 
 def test_traits_of_the_same_name_set_fields() -> None:
-    there = World({"fields": published(FIELDS)})
+    there = Harness({"fields": published(FIELDS)})
     there.tell("customer.updated", size="M", budget=120, wedding="20/06/2026", business=True,
                unknown="x", country="IT")  # fmt: skip
     assert there.customer().fields == {
@@ -56,7 +56,7 @@ def test_traits_of_the_same_name_set_fields() -> None:
      ("size", True)],
 )  # fmt: skip
 def test_what_is_of_another_type_is_refused_and_the_rest_applied(name: str, value: Any) -> None:
-    there = World({"fields": published(FIELDS)})
+    there = Harness({"fields": published(FIELDS)})
     there.tell("customer.updated", **{name: value}, country="IT")
     assert there.customer().fields == {}
     assert there.customer().profile.country == "IT"
@@ -65,7 +65,7 @@ def test_what_is_of_another_type_is_refused_and_the_rest_applied(name: str, valu
 
 
 def test_fields_go_with_a_visitor_and_with_what_is_forwarded() -> None:
-    there = World({"fields": published(FIELDS)}).tell("customer.updated", "v1", size="M")
+    there = Harness({"fields": published(FIELDS)}).tell("customer.updated", "v1", size="M")
     there.tell("customer.identified", "anna", anonymous_id="v1", business=True)
     there.tell("customer.updated", "v1", budget=5)
     assert there.customer().fields == {"size": "M", "business": True, "budget": 5}
@@ -74,7 +74,7 @@ def test_fields_go_with_a_visitor_and_with_what_is_forwarded() -> None:
 def test_a_step_sets_a_field_of_its_type_only() -> None:
     steps = [{"id": "s", "set": {"size": "{event.variant}", "budget": "much"}}]
     files = {"fields": published(FIELDS)} | workflow("w", "product.viewed", steps)
-    there = World(files).tell("product.viewed", product_id="p", variant="XL")
+    there = Harness(files).tell("product.viewed", product_id="p", variant="XL")
     assert there.customer().fields == {"size": "XL"}
     assert refused(there) == {"budget": 1}
 
@@ -82,7 +82,7 @@ def test_a_step_sets_a_field_of_its_type_only() -> None:
 def test_a_tag_expires_at_its_time_and_tells_workflows() -> None:
     files = workflow("hot", "product.viewed", [{"id": "t", "tag": "hot", "lasts": "5h"}])
     files |= workflow("cold", {"tag": "hot", "when": "removed"}, [{"id": "t", "tag": "was-hot"}])
-    there = World(files).tell("product.viewed", product_id="a").at(HOUR)
+    there = Harness(files).tell("product.viewed", product_id="a").at(HOUR)
     there.tell("product.viewed", product_id="a").at(6 * HOUR - 1)
     assert list(there.customer().tags) == ["hot"]
     there.at(6 * HOUR)
@@ -93,7 +93,7 @@ def test_a_tag_expires_at_its_time_and_tells_workflows() -> None:
 
 def test_a_tag_names_a_field_or_is_none() -> None:
     steps = [{"id": "t", "tag": "interest:{event.category}"}]
-    there = World(workflow("w", "product.viewed", steps))
+    there = Harness(workflow("w", "product.viewed", steps))
     there.tell("product.viewed", product_id="a").tell(
         "product.viewed", product_id="b", category="tè"
     )
@@ -102,7 +102,7 @@ def test_a_tag_names_a_field_or_is_none() -> None:
 
 def test_tags_are_bounded_and_survive_a_merge() -> None:
     steps = [{"id": "t", "tag": "p:{event.product_id}", "lasts": "9d"}]
-    there = World(workflow("w", "product.viewed", steps))
+    there = Harness(workflow("w", "product.viewed", steps))
     for number in range(TAGS_KEPT + 5):
         there.at(number).tell("product.viewed", "v1", product_id=f"{number}")
     assert len(there.customer("v1").tags) == TAGS_KEPT

@@ -8,21 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.rules.conditions import ConditionMistake, compile_condition
-from agents.rules.evaluation import Subject
+from agents.rules.conditions import ConditionError, compile_condition
+from agents.rules.evaluation import EvaluationContext
 from agents.rules.expressions import MAX_LENGTH
-from agents.rules.fields import Vocabulary
+from agents.rules.fields import FieldRegistry
 from schemas.customer import Customer
 from schemas.customer.consent import Subscription
 from schemas.customer.person import CustomerTag, Profile
 from schemas.customer.runs import Run
 from schemas.customer.shopping import OrderStatistics, Purchases
 from schemas.definitions.conditions import Condition
+from tests.agents.harness import DAY, START, Harness
 from tests.agents.test_segments import segments
-from tests.agents.world import DAY, START, World
 from tests.examples import examples
 
-VOCABULARY = Vocabulary([])
+REGISTRY = FieldRegistry([])
 NOW = START
 
 
@@ -40,9 +40,9 @@ def anna(count: int = 2) -> Customer:
     )  # fmt: skip
 
 
-def holds(text: str, subject: Subject | None = None) -> bool:
-    check = compile_condition(Condition(cel=text), VOCABULARY, about="product.viewed")
-    return check(subject or Subject(anna(), NOW))
+def matches(text: str, evaluation: EvaluationContext | None = None) -> bool:
+    check = compile_condition(Condition(cel=text), REGISTRY, about="product.viewed")
+    return check(evaluation or EvaluationContext(anna(), NOW))
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,14 @@ def holds(text: str, subject: Subject | None = None) -> bool:
     ],
 )
 def test_what_can_be_said(text: str) -> None:
-    assert holds(text)
+    assert matches(text)
 
 
 def test_results_of_steps_may_be_named_in_brackets() -> None:
     run = Run("r", "w", "v", NOW, 0, NOW, results={"first-mail": "event"})
-    subject = Subject(anna(), NOW, run, {"price": "9.90"})
-    assert holds('run.results["first-mail"] == "event" && event.price < 10.0', subject)
-    assert not holds("run.results['other'] == 'event'", subject)
+    evaluation = EvaluationContext(anna(), NOW, run, {"price": "9.90"})
+    assert matches('run.results["first-mail"] == "event" && event.price < 10.0', evaluation)
+    assert not matches("run.results['other'] == 'event'", evaluation)
 
 
 @pytest.mark.parametrize(
@@ -101,10 +101,10 @@ def test_results_of_steps_may_be_named_in_brackets() -> None:
 )
 def test_what_can_not_be_meant_is_named(text: str, words: list[str]) -> None:
     if not text:
-        assert compile_condition(Condition(cel=""), VOCABULARY)(Subject(anna(), NOW))
+        assert compile_condition(Condition(cel=""), REGISTRY)(EvaluationContext(anna(), NOW))
         return
-    with pytest.raises(ConditionMistake) as caught:
-        holds(text)
+    with pytest.raises(ConditionError) as caught:
+        matches(text)
     assert caught.value.path == "cel"
     for word in words:
         assert word in str(caught.value)
@@ -112,23 +112,23 @@ def test_what_can_not_be_meant_is_named(text: str, words: list[str]) -> None:
 
 def test_what_is_not_known_does_not_hold_and_is_no_failure() -> None:
     failures: list[str] = []
-    subject = Subject(anna(0), NOW, failures=failures)
-    assert not holds("orders.last > timestamp('2026-01-01T00:00:00Z')", subject)
-    assert not holds("orders.largest > 5.0", subject)
+    evaluation = EvaluationContext(anna(0), NOW, failures=failures)
+    assert not matches("orders.last > timestamp('2026-01-01T00:00:00Z')", evaluation)
+    assert not matches("orders.largest > 5.0", evaluation)
     assert failures == []
 
 
 def test_a_failure_does_not_hold_and_says_so() -> None:
     failures: list[str] = []
-    subject = Subject(anna(0), NOW, failures=failures)
-    assert not holds("int(10) / int(orders.count) > 1", subject)
-    assert not holds("timestamp(profile.city) > now.time", subject)
+    evaluation = EvaluationContext(anna(0), NOW, failures=failures)
+    assert not matches("int(10) / int(orders.count) > 1", evaluation)
+    assert not matches("timestamp(profile.city) > now.time", evaluation)
     assert len(failures) == 2
     assert failures[0].startswith("int(10) / int(orders.count) > 1: ")
 
 
 def test_failures_are_counted_and_stop_nobody() -> None:
-    there = World(segments(odd={"cel": "int(10) / int(visits) < 0"}, any={}))
+    there = Harness(segments(odd={"cel": "int(10) / int(visits) < 0"}, any={}))
     there.tell("customer.updated", country="IT")
     assert there.customer().segments == ["any"]
     assert sum(counts.failed_expressions for counts in there.counts) == 1
@@ -148,8 +148,8 @@ TEXTS = st.lists(
 @examples(300)
 def test_any_text_is_a_mistake_or_an_answer(text: str) -> None:
     try:
-        check = compile_condition(Condition(cel=text), VOCABULARY)
-    except ConditionMistake:
+        check = compile_condition(Condition(cel=text), REGISTRY)
+    except ConditionError:
         return
     for count in (0, 2):
-        assert check(Subject(anna(count), NOW)) in (True, False)
+        assert check(EvaluationContext(anna(count), NOW)) in (True, False)

@@ -6,14 +6,14 @@ import pytest
 
 from schemas.commands import FeedbackCommand
 from schemas.outcomes import MAILER
-from tests.agents.world import World
+from tests.agents.harness import Harness
 
 MAIL = {"command_id": "c1", "workflow": "w06"}
 BOUNCE = MAIL | {"code": 550, "kind": "hard", "reason": "no"}
 
 
-def passed_on(world: World) -> list[tuple[str, str, str]]:
-    found = [e.content for e in world.effects if isinstance(e.content, FeedbackCommand)]
+def passed_on(harness: Harness) -> list[tuple[str, str, str]]:
+    found = [e.content for e in harness.effects if isinstance(e.content, FeedbackCommand)]
     return [(each.customer, each.command_id, each.verdict) for each in found]
 
 
@@ -24,17 +24,17 @@ def passed_on(world: World) -> list[tuple[str, str, str]]:
 def test_complaints_and_late_bounces_are_passed_on_once(
     type_: str, data: dict[str, object], verdict: str
 ) -> None:
-    world = World().subscribed()
+    harness = Harness().subscribed()
     for _ in range(2):
-        world.tell(type_, id_="x1", **data)
-    assert passed_on(world) == [("anna", "c1", verdict)]
-    (effect,) = [e for e in world.effects if isinstance(e.content, FeedbackCommand)]
+        harness.tell(type_, id_="x1", **data)
+    assert passed_on(harness) == [("anna", "c1", verdict)]
+    (effect,) = [e for e in harness.effects if isinstance(e.content, FeedbackCommand)]
     assert (effect.topic, effect.key) == ("send-commands", b"anna")
 
 
 def test_what_the_mailer_says_itself_and_history_are_not() -> None:
-    world = World().subscribed()
-    world.tell("mail.bounced", sender=MAILER, **BOUNCE)
-    world.tell("mail.complained", backfill=True, **MAIL)
-    world.tell("mail.unsubscribed", **MAIL)
-    assert passed_on(world) == []
+    harness = Harness().subscribed()
+    harness.tell("mail.bounced", sender=MAILER, **BOUNCE)
+    harness.tell("mail.complained", backfill=True, **MAIL)
+    harness.tell("mail.unsubscribed", **MAIL)
+    assert passed_on(harness) == []

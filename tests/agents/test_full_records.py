@@ -10,15 +10,20 @@ import pytest
 from agents.workflows.enrollment import RUNS_OF_ONE
 from schemas.bounds import RECORD_BYTES, brought_within, kept_bytes
 from schemas.customer import Customer
-from schemas.customer.consent import EVIDENCE_ROOM, LISTS_KEPT
+from schemas.customer.consent import EVIDENCE_TOTAL_BYTES, LISTS_KEPT
 from schemas.customer.mail import BOUNCES_COUNTED
-from schemas.customer.runs import DATED_KEPT, RUNS_ROOM
-from schemas.customer.shopping import CART_LINES_KEPT, CURRENCIES_KEPT, ORDERS_ROOM, URL_BYTES
+from schemas.customer.runs import DATED_KEPT, RUNS_TOTAL_BYTES
+from schemas.customer.shopping import (
+    CART_LINES_KEPT,
+    CURRENCIES_KEPT,
+    ORDERS_TOTAL_BYTES,
+    URL_BYTES,
+)
 from schemas.reference import of_visitor
 from schemas.validation import Unreadable
 from schemas.wire import parse_published
-from tests.agents.workflows.test_entering import flow, kept_out
-from tests.agents.world import DAY, FILES, HOUR, START, World
+from tests.agents.harness import DAY, FILES, HOUR, START, Harness
+from tests.agents.workflows.test_enrollment import flow, kept_out
 
 EMOJI = "🦊"
 """One character, four bytes, and twelve in escaped JSON."""
@@ -38,26 +43,26 @@ def longest(number: int) -> str:
 
 
 def test_three_events_full_of_emoji_were_two_megabytes() -> None:
-    world = World()
+    harness = Harness()
     text = EMOJI * 200
     products = [
         {"product_id": longest(number), "name": text, "category": text, "brand": EMOJI * 20,
          "url": EMOJI * 120, "price": "1.00"}
         for number in range(100)
     ]  # fmt: skip
-    world.tell("checkout.started", "v1", products=products, step=text, cart_url=EMOJI * 2000)
-    world.tell("order.completed", "v1", order_id="o1", products=products, coupon=text)
-    world.tell("order.completed", "v1", order_id="o2", products=products[:80], carrier=text)
+    harness.tell("checkout.started", "v1", products=products, step=text, cart_url=EMOJI * 2000)
+    harness.tell("order.completed", "v1", order_id="o1", products=products, coupon=text)
+    harness.tell("order.completed", "v1", order_id="o2", products=products[:80], carrier=text)
     traits = dict.fromkeys(("name", "first_name", "last_name", "phone", "city", "locale"), text)
-    world.tell("customer.updated", "v1", source=text, **traits)
-    assert world.refusals == []
-    customer = world.customer("v1")
+    harness.tell("customer.updated", "v1", source=text, **traits)
+    assert harness.refusals == []
+    customer = harness.customer("v1")
     assert keeps_to_its_bounds(customer)
     assert customer.orders[-1].id == "o2"
     assert customer.orders[-1].lines
     assert customer.statistics.items == 180
     assert customer.profile.name == EMOJI * 50
-    assert len(world.store[of_visitor("v1").encode()]) < RECORD_BYTES // 2
+    assert len(harness.store[of_visitor("v1").encode()]) < RECORD_BYTES // 2
 
 
 @pytest.mark.parametrize(
@@ -75,10 +80,10 @@ def test_three_events_full_of_emoji_were_two_megabytes() -> None:
 def test_what_must_not_be_cut_is_refused_by_its_bytes(
     type_: str, data: dict[str, Any], problem: str
 ) -> None:
-    world = World().tell(type_, **data)
-    ((reason, detail),) = world.refusals
+    harness = Harness().tell(type_, **data)
+    ((reason, detail),) = harness.refusals
     assert (reason, detail[: len(problem)]) == ("invalid_event", problem)
-    assert world.store == {}
+    assert harness.store == {}
 
 
 @pytest.mark.parametrize("place", ["id", "subject", "anonymousid"])
@@ -90,62 +95,62 @@ def test_ids_of_envelopes_are_measured_in_bytes_too(place: str) -> None:
 
 
 def test_a_source_has_an_end() -> None:
-    world = World().tell("page.viewed", sender="s" * 5000)
-    assert world.refusals[0][1].startswith("ce_source: 5000 bytes, at most 4000")
+    harness = Harness().tell("page.viewed", sender="s" * 5000)
+    assert harness.refusals[0][1].startswith("ce_source: 5000 bytes, at most 4000")
 
 
 def test_a_cart_has_a_limit() -> None:
-    world = World()
+    harness = Harness()
     for number in range(CART_LINES_KEPT + 5):
-        world.add(f"p{number}")
-    lines = world.customer().cart.lines
+        harness.add(f"p{number}")
+    lines = harness.customer().cart.lines
     assert (len(lines), lines[0].product_id) == (CART_LINES_KEPT, "p5")
 
 
 def test_a_long_address_is_left_out_and_a_long_name_cut() -> None:
-    world = World().add(url="u" * (URL_BYTES + 1), image_url="u" * URL_BYTES, name="è" * 150)
-    (line,) = world.customer().cart.lines
+    harness = Harness().add(url="u" * (URL_BYTES + 1), image_url="u" * URL_BYTES, name="è" * 150)
+    (line,) = harness.customer().cart.lines
     assert (line.url, line.image_url, line.name) == ("", "u" * URL_BYTES, "è" * 100)
 
 
 def test_a_wholesalers_orders_without_end() -> None:
-    world = World()
+    harness = Harness()
     products = [
         {"product_id": f"{number:0200}", "name": "n" * 1000, "url": "u" * 480,
          "category": f"{number}" + "c" * 500, "price": "1.00"}
         for number in range(250)
     ]  # fmt: skip
     for number in range(25):
-        world.at(number).tell("order.completed", order_id=f"o{number}", products=products)
-    customer = world.customer()
+        harness.at(number).tell("order.completed", order_id=f"o{number}", products=products)
+    customer = harness.customer()
     assert customer.statistics.items == 25 * 250
     assert [order.id for order in customer.orders] == ["o24"]
-    assert ORDERS_ROOM - 2_000 < kept_bytes(customer.orders) <= ORDERS_ROOM
+    assert ORDERS_TOTAL_BYTES - 2_000 < kept_bytes(customer.orders) <= ORDERS_TOTAL_BYTES
     assert keeps_to_its_bounds(customer)
 
 
 def test_a_parcels_longest_links_take_no_more_than_there_is() -> None:
-    world = World()
+    harness = Harness()
     for number in range(20):
-        world.order(f"o{number}", products=[f"p{n}" for n in range(15)])
-    before = [order.id for order in world.customer().orders]
+        harness.order(f"o{number}", products=[f"p{n}" for n in range(15)])
+    before = [order.id for order in harness.customer().orders]
     assert len(before) == 20
     for number in range(20):
-        world.tell("order.shipped", order_id=f"o{number}", tracking_url="u" * 1000,
+        harness.tell("order.shipped", order_id=f"o{number}", tracking_url="u" * 1000,
                    order_url="u" * 500, tracking_number="n" * 900)  # fmt: skip
-    kept = world.customer().orders
+    kept = harness.customer().orders
     assert [order.id for order in kept] == before[-len(kept) :]
     assert kept[-1].tracking_url == "u" * 1000
-    assert keeps_to_its_bounds(world.customer())
+    assert keeps_to_its_bounds(harness.customer())
 
 
 def test_each_code_of_three_letters_is_a_currency() -> None:
-    world = World()
+    harness = Harness()
     for number in range(40):
         currency = f"{chr(65 + number // 26)}{chr(65 + number % 26)}X"
-        world.order(f"o{number}", currency=currency)
-        world.tell("order.refunded", order_id=f"o{number}", total="1.00", currency=currency)
-    customer = world.customer()
+        harness.order(f"o{number}", currency=currency)
+        harness.tell("order.refunded", order_id=f"o{number}", total="1.00", currency=currency)
+    customer = harness.customer()
     assert customer.statistics.count == 40
     assert len(customer.statistics.spent) == CURRENCIES_KEPT
     assert keeps_to_its_bounds(customer)
@@ -155,16 +160,16 @@ def test_each_code_of_three_letters_is_a_currency() -> None:
 
 
 def test_a_flood_of_list_names_takes_nothing_away() -> None:
-    world = World().tell("list.subscribed", list="news", confirmed=True, id_="proof", mail="m")
-    world.tell("list.unsubscribed", list="offers", id_="objection")
+    harness = Harness().tell("list.subscribed", list="news", confirmed=True, id_="proof", mail="m")
+    harness.tell("list.unsubscribed", list="offers", id_="objection")
     for number in range(1_100):
-        world.tell("list.subscribed", list=f"{number}" + EMOJI * 20, source=EMOJI * 900)
-        world.tell("list.unsubscribed", list=f"left{number}", wording=EMOJI * 900)
-    customer = world.customer()
+        harness.tell("list.subscribed", list=f"{number}" + EMOJI * 20, source=EMOJI * 900)
+        harness.tell("list.unsubscribed", list=f"left{number}", wording=EMOJI * 900)
+    customer = harness.customer()
     assert customer.lists["news"].subscribed
     assert not customer.lists["offers"].subscribed
     assert len(customer.lists) == LISTS_KEPT
-    assert world.refusals[-1][0] == "too_many_lists"
+    assert harness.refusals[-1][0] == "too_many_lists"
     proofs = {(each.purpose, each.list, each.event_id) for each in customer.evidence}
     assert {("list", "news", "proof"), ("marketing", "news", "proof")} <= proofs
     assert ("list", "offers", "objection") in proofs
@@ -173,77 +178,77 @@ def test_a_flood_of_list_names_takes_nothing_away() -> None:
 
 
 def test_what_still_waits_gives_way_to_another_list() -> None:
-    world = World().tell("list.unsubscribed", list="offers")
+    harness = Harness().tell("list.unsubscribed", list="offers")
     for number in range(LISTS_KEPT + 9):
-        world.at(number).tell("list.subscribed", list=f"l{number}")
-    kept = world.customer().lists
+        harness.at(number).tell("list.subscribed", list=f"l{number}")
+    kept = harness.customer().lists
     assert len(kept) == LISTS_KEPT
-    assert (world.refusals, kept["offers"].subscribed) == ([], False)
+    assert (harness.refusals, kept["offers"].subscribed) == ([], False)
     assert kept.keys() >= {f"l{LISTS_KEPT + 8}", "l10"}
     assert "l9" not in kept
 
 
 def test_leaving_a_list_that_is_not_known_is_heard_when_no_name_is_kept_any_more() -> None:
-    world = World().subscribed()
+    harness = Harness().subscribed()
     for number in range(LISTS_KEPT):
-        world.tell("list.subscribed", list=f"l{number}")
-    world.at(HOUR).tell("list.unsubscribed", list="another")
-    customer = world.customer()
-    assert customer.left_list == world.now
+        harness.tell("list.subscribed", list=f"l{number}")
+    harness.at(HOUR).tell("list.unsubscribed", list="another")
+    customer = harness.customer()
+    assert customer.left_list == harness.now
     assert customer.evidence[-1].list == "another"
     for number in range(LISTS_KEPT):
-        world.tell("list.unsubscribed", list=f"l{number}")
-    assert not world.customer().consented("marketing")
+        harness.tell("list.unsubscribed", list=f"l{number}")
+    assert not harness.customer().consented("marketing")
 
 
 def test_a_proof_survives_whoever_says_yes_and_no_without_end() -> None:
-    world = World().tell("consent.given", purpose="profiling", id_="yes", wording="w" * 100)
-    world.tell("consent.withdrawn", purpose="profiling", id_="no")
+    harness = Harness().tell("consent.given", purpose="profiling", id_="yes", wording="w" * 100)
+    harness.tell("consent.withdrawn", purpose="profiling", id_="no")
     for number in range(600):
-        world.at(number * 2 * HOUR)
+        harness.at(number * 2 * HOUR)
         for purpose in ("marketing", "tracking"):
             kind = "given" if number % 2 else "withdrawn"
-            world.tell(f"consent.{kind}", purpose=purpose, source=EMOJI * 99, wording=EMOJI * 99,
+            harness.tell(f"consent.{kind}", purpose=purpose, source=EMOJI * 99, wording=EMOJI * 99,
                        mail=EMOJI * 49, ip=EMOJI * 20)  # fmt: skip
         kind = "subscribed" if number % 2 else "unsubscribed"
-        world.tell(f"list.{kind}", list="news", source=EMOJI * 99, wording=EMOJI * 99)
-    evidence = world.customer().evidence
+        harness.tell(f"list.{kind}", list="news", source=EMOJI * 99, wording=EMOJI * 99)
+    evidence = harness.customer().evidence
     assert {"yes", "no"} <= {each.event_id for each in evidence}
-    assert EVIDENCE_ROOM - 1_000 < kept_bytes(evidence) <= EVIDENCE_ROOM
+    assert EVIDENCE_TOTAL_BYTES - 1_000 < kept_bytes(evidence) <= EVIDENCE_TOTAL_BYTES
     assert [each.time for each in evidence] == sorted(each.time for each in evidence)
 
 
 def test_the_same_words_again_on_a_page_prove_nothing_new() -> None:
-    world = World()
+    harness = Harness()
     said = {"list": "news", "source": "preferences_page", "mail": "m1", "wording": "w1"}
     for second in range(0, 2 * HOUR, 60):
-        world.at(second).tell("list.subscribed", **said)
-    assert [each.time - START for each in world.customer().evidence] == [0, 3_660_000]
-    world.tell("list.subscribed", **said | {"mail": "m2"})
-    assert len(world.customer().evidence) == 3
-    world.tell("list.unsubscribed", **said)
-    assert not world.customer().evidence[-1].given
+        harness.at(second).tell("list.subscribed", **said)
+    assert [each.time - START for each in harness.customer().evidence] == [0, 3_660_000]
+    harness.tell("list.subscribed", **said | {"mail": "m2"})
+    assert len(harness.customer().evidence) == 3
+    harness.tell("list.unsubscribed", **said)
+    assert not harness.customer().evidence[-1].given
 
 
 # Runs, and what is remembered of them.
 
 
 def test_runs_end_where_their_room_does() -> None:
-    world = World.of(flow(steps="[{id: rest, wait: 1h, if: {event.topic: {is: x}}}]"))
+    harness = Harness.of(flow(steps="[{id: rest, wait: 1h, if: {event.topic: {is: x}}}]"))
     for number in range(RUNS_OF_ONE + 3):
-        world.tell("support.requested", order_id=longest(number), topic=EMOJI * 900)
-    customer = world.customer()
+        harness.tell("support.requested", order_id=longest(number), topic=EMOJI * 900)
+    customer = harness.customer()
     assert 50 < len(customer.runs) < RUNS_OF_ONE
-    assert kept_bytes(customer.runs) <= RUNS_ROOM
-    assert "too_many_runs" in kept_out(world)
+    assert kept_bytes(customer.runs) <= RUNS_TOTAL_BYTES
+    assert "too_many_runs" in kept_out(harness)
     assert keeps_to_its_bounds(customer)
 
 
 def test_soft_bounces_without_end() -> None:
-    world = World().subscribed()
+    harness = Harness().subscribed()
     for number in range(BOUNCES_COUNTED + 9):
-        world.tell("mail.bounced", command_id=f"c{number}", code=452, kind="soft", reason="full")
-    assert len(world.customer().bounces.digests) == 8 * BOUNCES_COUNTED
+        harness.tell("mail.bounced", command_id=f"c{number}", code=452, kind="soft", reason="full")
+    assert len(harness.customer().bounces.digests) == 8 * BOUNCES_COUNTED
 
 
 def test_dates_are_remembered_for_so_many_workflows() -> None:
@@ -252,10 +257,10 @@ def test_dates_are_remembered_for_so_many_workflows() -> None:
              entry="{once_per: event}")
         for number in range(DATED_KEPT + 30)
     ]  # fmt: skip
-    world = World.of(*texts).tell("customer.updated", birthday="1990-03-03")
-    assert keeps_to_its_bounds(world.customer())
-    world.at(2 * DAY)
-    assert keeps_to_its_bounds(world.customer())
+    harness = Harness.of(*texts).tell("customer.updated", birthday="1990-03-03")
+    assert keeps_to_its_bounds(harness.customer())
+    harness.at(2 * DAY)
+    assert keeps_to_its_bounds(harness.customer())
 
 
 def test_a_number_that_no_record_can_keep_is_not_one() -> None:
@@ -264,17 +269,17 @@ definition: fields
 fields:
   - {id: size, type: number}
 """
-    world = World.of(
+    harness = Harness.of(
         fields,
         flow(trigger="customer.updated", steps="[{id: rest, wait: 1h, if: {event.size: {is: 1}}}]"),
     )
-    world.tell("customer.updated", size=10**30)
-    assert world.customer().fields == {"size": 1e30}
-    world.tell("customer.updated", size=10**400)
-    assert world.customer().fields == {"size": 1e30}
-    assert world.counts[-1].refused_fields == {"size": 1}
-    world.tell("customer.updated", size="1e999")
-    assert world.customer().fields == {"size": 1e30}
+    harness.tell("customer.updated", size=10**30)
+    assert harness.customer().fields == {"size": 1e30}
+    harness.tell("customer.updated", size=10**400)
+    assert harness.customer().fields == {"size": 1e30}
+    assert harness.counts[-1].refused_fields == {"size": 1}
+    harness.tell("customer.updated", size="1e999")
+    assert harness.customer().fields == {"size": 1e30}
 
 
 # Merges.
@@ -282,35 +287,37 @@ fields:
 
 @pytest.mark.parametrize("shipped", [True, False])
 def test_a_customer_made_of_many_full_visitors(shipped: bool) -> None:
-    world = World(FILES if shipped else {})
+    harness = Harness(FILES if shipped else {})
     for visitor in range(6):
         id_ = longest(visitor)
-        world.visitors.add(id_)
+        harness.visitors.add(id_)
         for number in range(60):
             product = f"{visitor}-{number}" + EMOJI * 45
-            world.tell("product.viewed", id_, product_id=product, category=EMOJI * 900)
-            world.add(product, id_, name=EMOJI * 900, url=EMOJI * 120)
-            world.tell("list.subscribed", id_, list=f"{visitor}-{number}", source=EMOJI * 900)
-        world.order(f"o{visitor}", id_, products=[f"{visitor}-{n}" for n in range(90)])
-        world.at(visitor * DAY).tell("customer.identified", "anna", anonymous_id=id_)
-    customer = world.customer()
+            harness.tell("product.viewed", id_, product_id=product, category=EMOJI * 900)
+            harness.add(product, id_, name=EMOJI * 900, url=EMOJI * 120)
+            harness.tell("list.subscribed", id_, list=f"{visitor}-{number}", source=EMOJI * 900)
+        harness.order(f"o{visitor}", id_, products=[f"{visitor}-{n}" for n in range(90)])
+        harness.at(visitor * DAY).tell("customer.identified", "anna", anonymous_id=id_)
+    customer = harness.customer()
     assert customer.statistics.count == 6
     assert len(customer.visitors) == 6
     assert keeps_to_its_bounds(customer)
-    assert {reason for reason, _ in world.refusals} <= {"too_many_lists"}
+    assert {reason for reason, _ in harness.refusals} <= {"too_many_lists"}
 
 
 def test_ten_thousand_posts_to_a_page_leave_a_record_as_it_was() -> None:
-    world = World().tell("list.subscribed", list="news", confirmed=True)
+    harness = Harness().tell("list.subscribed", list="news", confirmed=True)
     said = {"source": "preferences_page", "mail": "m1", "wording": "w1"}
     sizes = []
     for number in range(10_000):
         on = "subscribed" if number % 2 else "unsubscribed"
-        world.tell(f"list.{on}", id_=f"post{number}", sender="/ritorno/public", list="news", **said)
+        harness.tell(
+            f"list.{on}", id_=f"post{number}", sender="/ritorno/public", list="news", **said
+        )
         if number % 1_000 == 200:
-            sizes.append(len(world.store[b"anna"]))
-    world.tell("page.viewed").order("o1")
-    assert world.refusals == []
+            sizes.append(len(harness.store[b"anna"]))
+    harness.tell("page.viewed").order("o1")
+    assert harness.refusals == []
     assert max(sizes) - min(sizes) < 10
-    assert sum(map(len, world.customer().memory.values())) < 100
-    assert world.customer().statistics.count == 1
+    assert sum(map(len, harness.customer().memory.values())) < 100
+    assert harness.customer().statistics.count == 1

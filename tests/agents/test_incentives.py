@@ -9,7 +9,7 @@ import pytest
 from agents.workflows.incentives import review_incentive_depends_on_rating
 from schemas.definitions import DEFINITION
 from schemas.definitions.workflow import Workflow
-from tests.agents.world import SHIPPED
+from tests.agents.harness import SHIPPED
 
 GOOD: dict[str, Any] = {"event.rating": {"at_least": 4}}
 COUPON = {"id": "code", "coupon": "grazie"}

@@ -19,8 +19,8 @@ from schemas.dead_letters import MAX_LETTER_BYTES, read_letter, refuse
 from schemas.records import OutRecord, Record
 from schemas.stored import Progress
 from schemas.wire import MAX_EVENT_BYTES
+from tests.agents.harness import START, Harness
 from tests.agents.test_full_records import EMOJI, keeps_to_its_bounds, longest
-from tests.agents.world import START, World
 
 LIMIT = 1_048_576
 """What a log takes by default."""
@@ -67,30 +67,30 @@ def test_a_forged_state_is_refused(state: str) -> None:
 
 
 def test_a_visitor_who_is_full_becomes_the_same_customer_as_a_customer_who_is() -> None:
-    world = World()
+    harness = Harness()
     for who in ("v1", "anna"):
         for number in range(60):
             product = longest(number)
-            world.tell("product.viewed", who, product_id=product, category=EMOJI * 90)
-            world.add(product, who, name=EMOJI * 50, category=EMOJI * 50, url="u" * 480)
-            world.tell("list.subscribed", who, list=f"{number}" + EMOJI * 20, source=EMOJI * 90)
+            harness.tell("product.viewed", who, product_id=product, category=EMOJI * 90)
+            harness.add(product, who, name=EMOJI * 50, category=EMOJI * 50, url="u" * 480)
+            harness.tell("list.subscribed", who, list=f"{number}" + EMOJI * 20, source=EMOJI * 90)
         products = [{"product_id": longest(n), "name": EMOJI * 50, "price": "1"} for n in range(60)]
-        world.tell("order.completed", who, order_id=f"o-{who}", products=products)
+        harness.tell("order.completed", who, order_id=f"o-{who}", products=products)
         for number in range(60):
-            world.add(longest(number), who, name=EMOJI * 50, category=EMOJI * 50, url="u" * 480)
-    twin = world.customer()
-    world.tell("customer.identified", "berta", anonymous_id="v1")
+            harness.add(longest(number), who, name=EMOJI * 50, category=EMOJI * 50, url="u" * 480)
+    twin = harness.customer()
+    harness.tell("customer.identified", "berta", anonymous_id="v1")
     (handed,) = [
-        each for each in world.effects if getattr(each.content, "type", "") == "visitor.merged"
+        each for each in harness.effects if getattr(each.content, "type", "") == "visitor.merged"
     ]
     assert size(handed.record) < LIMIT
-    berta = world.customer("berta")
+    berta = harness.customer("berta")
     assert berta.cart.lines == twin.cart.lines
     assert berta.interests == twin.interests
     assert berta.lists == twin.lists
     assert [order.lines for order in berta.orders] == [order.lines for order in twin.orders]
     assert keeps_to_its_bounds(berta)
-    assert world.customer("v1").became == "berta"
+    assert harness.customer("v1").became == "berta"
 
 
 # What is passed on.
@@ -98,28 +98,28 @@ def test_a_visitor_who_is_full_becomes_the_same_customer_as_a_customer_who_is() 
 
 @pytest.mark.parametrize("type_", ["customer.updated", "customer.identified"])
 def test_an_event_that_grows_when_it_is_passed_on_is_refused(type_: str) -> None:
-    world = World().tell("customer.identified", "anna", anonymous_id="v1")
-    number = len(world.records)
-    kept = dict(world.store)
+    harness = Harness().tell("customer.identified", "anna", anonymous_id="v1")
+    number = len(harness.records)
+    kept = dict(harness.store)
     value = b'{"x":[' + b",".join([b"1E9"] * 240_000) + b'],"customer_id":"anna"}'
     assert len(value) < MAX_EVENT_BYTES
     headers = (("ce_id", b"1"), ("ce_type", type_.encode()), ("ce_source", b"/shop"),
                ("ce_anonymousid", b"v1"))  # fmt: skip
-    world.append(OutRecord(b"v1", value, headers))
-    assert [reason for reason, _ in world.refusals] == ["too_large"]
-    assert len(world.records) == number + 1
-    assert world.store == kept
-    assert largest(world.effects) <= MAX_LETTER_BYTES
+    harness.append(OutRecord(b"v1", value, headers))
+    assert [reason for reason, _ in harness.refusals] == ["too_large"]
+    assert len(harness.records) == number + 1
+    assert harness.store == kept
+    assert largest(harness.effects) <= MAX_LETTER_BYTES
 
 
 @pytest.mark.parametrize(("padding", "moved"), [(31_000, True), (47_000, False)])
 def test_a_record_in_the_wrong_partition_is_moved_if_ours_fits_on_top(
     padding: int, moved: bool
 ) -> None:
-    world = World()
+    harness = Harness()
     actors = PartitionActors(
-        partition=0, load=world.store.get, definitions=world.definitions,
-        progress=Progress(live=world.first), home=lambda _: 1,
+        partition=0, load=harness.store.get, definitions=harness.definitions,
+        progress=Progress(live=harness.first), home=lambda _: 1,
     )  # fmt: skip
     value = b'{"x":"' + b"x" * 999_000 + b'"}'
     headers = (("ce_id", b"1"), ("ce_type", b"customer.updated"), ("x", b"x" * padding))
@@ -140,13 +140,13 @@ def test_a_receipt_for_more_than_a_mail_can_show() -> None:
          "image_url": "i" * 2048, "reviews": [{"author": EMOJI * 900, "text": EMOJI * 999}] * 5}
         for n in range(300)
     ]  # fmt: skip
-    world = World()
+    harness = Harness()
     for start in range(0, 300, 5):
         value = json.dumps({"products": feed[start : start + 5]}, ensure_ascii=False).encode()
-        world.append(OutRecord(None, value, (("ce_type", b"ritorno.products"),)))
-    world.subscribed().order("o1", products=[f"p{n}" for n in range(300)])
-    (receipt,) = [each for each in world.effects if each.topic == topics.SEND_COMMANDS]
-    lines = typing.cast(dict, world.commands[0].variables["order"])["lines"]
+        harness.append(OutRecord(None, value, (("ce_type", b"ritorno.products"),)))
+    harness.subscribed().order("o1", products=[f"p{n}" for n in range(300)])
+    (receipt,) = [each for each in harness.effects if each.topic == topics.SEND_COMMANDS]
+    lines = typing.cast(dict, harness.commands[0].variables["order"])["lines"]
     assert 20 < len(lines) < 300
     assert size(receipt.record) < 500_000
     assert lines[0]["url"] == ""

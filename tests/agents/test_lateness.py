@@ -10,38 +10,38 @@ from agents.rules.local_time import next_opening
 from schemas.definitions.waits import Window
 from schemas.instant import parse_instant, to_rfc3339
 from streams.runtime.definitions import read_files
-from tests.agents.world import DAY, FILES, HOUR, World, changed
+from tests.agents.harness import DAY, FILES, HOUR, Harness, changed
 
 WINDOW = Window.model_validate({"from": "09:00", "to": "21:00"})
 
 
-def one_step(late: dict[str, object]) -> World:
+def one_step(late: dict[str, object]) -> Harness:
     step = {"id": "only", "wait": {"for": "1h", "since": "cart.changed"}, "send": "cart-reminder",
             "class": "marketing", "kind": "informative", "late": late}  # fmt: skip
     name = "w06-abandoned-cart-a"
-    return World(FILES | {name: changed(name, steps=[step])}).subscribed().add()
+    return Harness(FILES | {name: changed(name, steps=[step])}).subscribed().add()
 
 
 def test_fire_anyway() -> None:
-    world = one_step({"after": "1h", "then": "fire"}).sleep_until(100 * DAY)
-    assert [mail.at for mail in world.mails] == [100 * DAY]
+    harness = one_step({"after": "1h", "then": "fire"}).sleep_until(100 * DAY)
+    assert [mail.at for mail in harness.mails] == [100 * DAY]
 
 
 @pytest.mark.parametrize(("after", "fires"), [(3 * HOUR, True), (3 * HOUR + 0.001, False)])
 def test_skip_what_is_later_than_allowed(after: float, fires: bool) -> None:
-    world = one_step({"after": "2h", "then": "skip"}).sleep_until(after)
-    assert len(world.mails) == fires
-    assert (world.said()[-2].reason == "late") != fires
+    harness = one_step({"after": "2h", "then": "skip"}).sleep_until(after)
+    assert len(harness.mails) == fires
+    assert (harness.said()[-2].reason == "late") != fires
 
 
 def test_wait_for_the_next_window() -> None:
     late = {"after": "2h", "then": "window", "window": {"from": "09:00", "to": "21:00"}}
-    world = one_step(late).sleep_until(13 * HOUR)  # midnight in Rome
-    assert world.said()[-1] == (13 * HOUR, "only", "postponed", "outside_window")
-    world.at(30 * HOUR)
-    assert [mail.at for mail in world.mails] == [22 * HOUR]
-    world = one_step(late).sleep_until(13 * HOUR).sleep_until(35 * HOUR).at(60 * HOUR)
-    assert [mail.at for mail in world.mails] == [
+    harness = one_step(late).sleep_until(13 * HOUR)  # midnight in Rome
+    assert harness.said()[-1] == (13 * HOUR, "only", "postponed", "outside_window")
+    harness.at(30 * HOUR)
+    assert [mail.at for mail in harness.mails] == [22 * HOUR]
+    harness = one_step(late).sleep_until(13 * HOUR).sleep_until(35 * HOUR).at(60 * HOUR)
+    assert [mail.at for mail in harness.mails] == [
         46 * HOUR
     ]  # nobody was there at the opening either
 
@@ -92,9 +92,9 @@ def test_an_opening_never_lies_in_the_past() -> None:
 @pytest.mark.parametrize(("slept", "greeted"), [(8, ["birthday"]), (14, []), (24 * 5, [])])
 def test_a_birthday_is_not_congratulated_on_days_later(slept: int, greeted: list[str]) -> None:
     shipped = read_files(Path("workflows"), everything=True)
-    world = World({name: shipped[name] for name in ("w25-birthday", "coupons")}).subscribed()
-    world.tell("customer.updated", birthday="1990-03-05")
+    harness = Harness({name: shipped[name] for name in ("w25-birthday", "coupons")}).subscribed()
+    harness.tell("customer.updated", birthday="1990-03-05")
     nine = 2 * DAY + 22 * HOUR  # in Rome, on 5 March
-    world.sleep_until(nine + slept * HOUR)
-    assert [mail.step for mail in world.mails] == greeted
-    assert len(world.customer().coupons) == len(greeted)
+    harness.sleep_until(nine + slept * HOUR)
+    assert [mail.step for mail in harness.mails] == greeted
+    assert len(harness.customer().coupons) == len(greeted)

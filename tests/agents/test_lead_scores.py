@@ -9,14 +9,14 @@ import pytest
 from pydantic import ValidationError
 
 from agents.rules.decay import value
-from agents.rules.evaluation import Subject
-from agents.rules.fields import Vocabulary
+from agents.rules.evaluation import EvaluationContext
+from agents.rules.fields import FieldRegistry
 from agents.rules.scores import compile_scoring
-from agents.rules.validation_errors import Mistakes
+from agents.rules.validation_errors import InvalidDefinition
 from schemas.definitions import DEFINITION, canonical
 from schemas.definitions.scoring import Scoring
 from schemas.signals import ScoreChanged
-from tests.agents.world import DAY, FILES, HOUR, World
+from tests.agents.harness import DAY, FILES, HOUR, Harness
 
 LEAD: dict[str, Any] = {
     "id": "lead", "definition": "scoring",
@@ -36,22 +36,22 @@ def published(content: dict[str, Any]) -> bytes:
     return canonical(DEFINITION.validate_python(content))
 
 
-def world(**more: Any) -> World:
+def harness(**more: Any) -> Harness:
     alert = {
         "id": "alert", "definition": "workflow", "title": {"it": "x"},
         "trigger": {"score": "lead", "above": 25}, "entry": {"once_per": "event"},
         "steps": [{"id": "mark", "tag": "hot"}],
     }  # fmt: skip
-    return World({"lead": published(LEAD | more), "alert": published(alert)})
+    return Harness({"lead": published(LEAD | more), "alert": published(alert)})
 
 
-def lead(there: World, customer: str = "anna") -> float:
+def lead(there: Harness, customer: str = "anna") -> float:
     kept = there.customer(customer).scores["lead"]
     return value(kept, Scoring.model_validate(LEAD), there.now)
 
 
 def test_a_page_visited_within_a_week_adds_ten() -> None:
-    there = world().tell("page.viewed", **PRICES)
+    there = harness().tell("page.viewed", **PRICES)
     assert lead(there) == 10
     there.at(DAY).tell("page.viewed", **PRICES).tell("page.viewed", url="https://shop.example/")
     assert lead(there) == 10  # it is visited or not
@@ -62,14 +62,14 @@ def test_a_page_visited_within_a_week_adds_ten() -> None:
 
 
 def test_points_without_a_half_life_stay() -> None:
-    there = world().tell("support.requested").add("moka").at(400 * DAY)
+    there = harness().tell("support.requested").add("moka").at(400 * DAY)
     assert lead(there) == 5
     there.tell("cart.product_added", product_id="bimby", price="1200.00")
     assert lead(there) == 25
 
 
 def test_a_threshold_begins_a_workflow_when_it_is_crossed() -> None:
-    there = world().tell("page.viewed", **PRICES).tell("support.requested")
+    there = harness().tell("page.viewed", **PRICES).tell("support.requested")
     assert there.said("alert") == []
     there.tell("cart.product_added", product_id="bimby", price="1200.00")
     assert [s.decision for s in there.said("alert")] == ["entered", "acted", "completed"]
@@ -80,7 +80,7 @@ def test_a_threshold_begins_a_workflow_when_it_is_crossed() -> None:
 
 
 def test_bands_are_announced_with_the_scores_name() -> None:
-    there = world().tell("page.viewed", **PRICES)
+    there = harness().tell("page.viewed", **PRICES)
     there.tell("cart.product_added", product_id="bimby", price="1200.00")
     found = [e.content for e in there.effects if isinstance(e.content, ScoreChanged)]
     assert [(s.score, s.previous_band, s.band) for s in found] == [
@@ -90,14 +90,14 @@ def test_bands_are_announced_with_the_scores_name() -> None:
 
 
 def test_two_scores_count_the_same_event() -> None:
-    there = World({"lead": published(LEAD), "engagement": FILES["engagement"]})
+    there = Harness({"lead": published(LEAD), "engagement": FILES["engagement"]})
     there.tell("page.viewed", **PRICES)
     assert lead(there) == 10
     assert there.customer().engagement.value == 0.5
 
 
 def test_a_visitors_lead_becomes_the_customers() -> None:
-    there = world().tell("page.viewed", "v1", **PRICES).at(DAY).tell("support.requested")
+    there = harness().tell("page.viewed", "v1", **PRICES).at(DAY).tell("support.requested")
     there.tell("customer.identified", "anna", anonymous_id="v1")
     assert lead(there) == 15
     there.at(7 * DAY)
@@ -105,7 +105,7 @@ def test_a_visitors_lead_becomes_the_customers() -> None:
 
 
 def test_a_merge_begins_what_waits_for_the_threshold() -> None:
-    there = world().tell("page.viewed", "v1", **PRICES)
+    there = harness().tell("page.viewed", "v1", **PRICES)
     there.tell("cart.product_added", product_id="bimby", price="1200.00", customer="anna")
     assert there.said("alert") == []
     there.tell("customer.identified", "anna", anonymous_id="v1")
@@ -117,7 +117,7 @@ def test_a_rule_can_ask_for_the_customer() -> None:
     rules = [
         {"id": "back", "on": "page.viewed", "where": {"orders.count": {"at_least": 1}}, "add": 7}
     ]
-    there = world(rules=rules).tell("page.viewed").order().at(HOUR).tell("page.viewed")
+    there = harness(rules=rules).tell("page.viewed").order().at(HOUR).tell("page.viewed")
     assert lead(there) == 7
 
 
@@ -140,12 +140,16 @@ def test_mistakes_in_the_file_are_named(more: dict[str, Any], problem: str) -> N
 def test_mistakes_in_a_rule_are_named() -> None:
     rules = [{"id": "a", "on": "page.viewed", "where": {"event.ulr": {"contains": "x"}}, "add": 1}]
     scoring = Scoring.model_validate(LEAD | {"rules": rules})
-    with pytest.raises(Mistakes, match=r"rules\.0\.where\.event\.ulr: .*did you mean event\.url\?"):
-        compile_scoring(scoring, Vocabulary([]))
+    with pytest.raises(
+        InvalidDefinition, match=r"rules\.0\.where\.event\.ulr: .*did you mean event\.url\?"
+    ):
+        compile_scoring(scoring, FieldRegistry([]))
 
 
 def test_a_score_that_is_not_defined_is_not_known() -> None:
-    field = Vocabulary().find("scores.lead")
+    field = FieldRegistry().find("scores.lead")
     assert field is not None
-    assert field.read(Subject(world().tell("page.viewed", **PRICES).customer(), 0)) is None
+    assert (
+        field.read(EvaluationContext(harness().tell("page.viewed", **PRICES).customer(), 0)) is None
+    )
     assert json.loads(published(LEAD))["rules"][0]["within"] == "1w"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from schemas.signals import TierChanged
+from tests.agents.harness import DAY, Harness
 from tests.agents.test_products import files
-from tests.agents.world import DAY, World
 
 LOYALTY = """
 id: loyalty
@@ -33,26 +33,26 @@ steps: [{id: reward, send: points-reward, kind: promotional}]
 """
 
 
-def world() -> World:
-    return World(files(LOYALTY, UP, DOWN, REWARD)).subscribed()
+def harness() -> Harness:
+    return Harness(files(LOYALTY, UP, DOWN, REWARD)).subscribed()
 
 
-def spend(world: World, order_id: str, total: str, **data: object) -> World:
-    return world.order(order_id, total=total, **data)
+def spend(harness: Harness, order_id: str, total: str, **data: object) -> Harness:
+    return harness.order(order_id, total=total, **data)
 
 
-def tiers(world: World) -> list[tuple[str, int]]:
-    found = (e.content for e in world.effects if isinstance(e.content, TierChanged))
+def tiers(harness: Harness) -> list[tuple[str, int]]:
+    found = (e.content for e in harness.effects if isinstance(e.content, TierChanged))
     return [(each.tier, each.points) for each in found]
 
 
 def test_points_are_whole_ones_of_the_programmes_currency() -> None:
-    found = spend(spend(world(), "o1", "52.99"), "o2", "40.00", currency="USD").customer()
+    found = spend(spend(harness(), "o1", "52.99"), "o2", "40.00", currency="USD").customer()
     assert [earned.points for earned in found.points] == [52]
 
 
 def test_a_tier_is_reached_and_said_at_once() -> None:
-    found = spend(spend(world(), "o1", "99.99"), "o2", "1.00")
+    found = spend(spend(harness(), "o1", "99.99"), "o2", "1.00")
     assert tiers(found) == [("silver", 100)]
     assert [mail.step for mail in found.mails] == ["up"]
     assert found.commands[0].variables["points"] == {
@@ -61,13 +61,13 @@ def test_a_tier_is_reached_and_said_at_once() -> None:
 
 
 def test_a_refund_takes_points_and_the_tier_back() -> None:
-    found = spend(world(), "o1", "120.00").tell("order.refunded", order_id="o1", total="40.00")
+    found = spend(harness(), "o1", "120.00").tell("order.refunded", order_id="o1", total="40.00")
     assert tiers(found) == [("silver", 120), ("", 80)]
     assert [mail.step for mail in found.mails] == ["up", "down"]
 
 
 def test_a_year_later_the_tier_is_lost_with_nobody_asking() -> None:
-    found = spend(world(), "o1", "120.00").at(300 * DAY)
+    found = spend(harness(), "o1", "120.00").at(300 * DAY)
     assert found.customer().tier == "silver"
     found.at(366 * DAY)
     assert found.customer().tier == ""
@@ -75,7 +75,7 @@ def test_a_year_later_the_tier_is_lost_with_nobody_asking() -> None:
 
 
 def test_a_reward_comes_when_its_points_are_reached_and_not_before() -> None:
-    found = spend(world(), "o1", "199.00")
+    found = spend(harness(), "o1", "199.00")
     assert [mail.step for mail in found.mails] == ["up"]
     spend(spend(found, "o2", "1.00"), "o3", "5.00")
     assert [mail.step for mail in found.mails] == ["up", "reward"]
@@ -83,13 +83,13 @@ def test_a_reward_comes_when_its_points_are_reached_and_not_before() -> None:
 
 def test_a_reward_may_have_several_thresholds() -> None:
     rewards = REWARD.replace("200", "[100, 200, 300]")
-    found = World(files(LOYALTY, rewards)).subscribed()
+    found = Harness(files(LOYALTY, rewards)).subscribed()
     for number, total in enumerate(("99.00", "2.00", "50.00", "250.00")):
         spend(found, f"o{number}", total)
     assert [mail.step for mail in found.mails] == ["reward", "reward"]
 
 
 def test_history_makes_a_tier_and_mails_nobody() -> None:
-    found = spend(world(), "o1", "400.00", backfill=True)
+    found = spend(harness(), "o1", "400.00", backfill=True)
     assert found.customer().tier == "gold"
     assert found.mails == []

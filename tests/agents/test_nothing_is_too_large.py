@@ -26,9 +26,9 @@ from schemas.records import OutRecord
 from schemas.stored import OWN_PREFIX
 from schemas.wire import MAX_EVENT_BYTES
 from streams.runtime.product_feed import control_record
+from tests.agents.harness import DAY, FILES, HOUR, SHIPPED, Harness
 from tests.agents.test_full_records import keeps_to_its_bounds
 from tests.agents.test_large_effects import LIMIT, size
-from tests.agents.world import DAY, FILES, HOUR, SHIPPED, World
 from tests.examples import examples
 
 UGLY = """
@@ -107,7 +107,7 @@ def _many(number: int, text: str, id_: str) -> Iterator[tuple[str, dict[str, Any
 
 KINDS = [type_ for type_, _ in _many(0, "", "i")]
 
-Step = Callable[[World], None]
+Step = Callable[[Harness], None]
 
 
 @st.composite
@@ -119,43 +119,43 @@ def steps(draw: st.DrawFn) -> Step:
     text, id_ = draw(st.sampled_from(TEXTS)), draw(st.sampled_from(IDS))
     first, often = draw(st.integers(0, 200)), draw(st.sampled_from([120, 40, 1]))
 
-    def happen(world: World) -> None:
+    def happen(harness: Harness) -> None:
         if what == "becomes":
-            world.tell("customer.identified", "anna", anonymous_id=who)
+            harness.tell("customer.identified", "anna", anonymous_id=who)
         elif what == "time":
-            world.at((world.now - START_MS) / 1000 + often * HOUR)
+            harness.at((harness.now - START_MS) / 1000 + often * HOUR)
         elif what == "erasure":
-            world.tell("customer.erasure_requested", who)
+            harness.tell("customer.erasure_requested", who)
         elif what == "sale":
             for number in range(first, first + often):
-                _sell(world, f"{id_}{number:06}"[:200], text)
+                _sell(harness, f"{id_}{number:06}"[:200], text)
         elif what == "published":
-            world.publish_live(FOLLOWED % (first, first))
+            harness.publish_live(FOLLOWED % (first, first))
         else:
             for number in range(first, first + often):
                 for type_, data in _many(number, text, id_):
                     if what in (type_, "everything"):
-                        world.tell(type_, who, **data)
+                        harness.tell(type_, who, **data)
 
     return happen
 
 
-def _sell(world: World, id_: str, text: str) -> None:
+def _sell(harness: Harness, id_: str, text: str) -> None:
     """Let a price fall twice, of a product that customers may know."""
     for price in ("10000", "5000", "1"):
         product = {"sku": id_[:190], "product_id": id_, "name": text, "category": text}
-        world.append(control_record([Product.model_validate({**product, "price": price})]))
+        harness.append(control_record([Product.model_validate({**product, "price": price})]))
 
 
-START_MS = World({}).now
+START_MS = Harness({}).now
 
 
 @examples(3)
 @given(st.lists(steps(), min_size=3, max_size=9), st.sampled_from([1, 1 << 30]))
 def test_no_state_and_no_effect_is_ever_refused_by_a_log(happened: list[Step], cached: int) -> None:
-    world = World.of(UGLY, TAGGER, COUNTER, SALE, FOLLOWED % (0, 0))
-    shipped = World(FILES | {"policy": SHIPPED["policy"]}, cache_bytes=cached)
-    for one in (world, shipped):
+    harness = Harness.of(UGLY, TAGGER, COUNTER, SALE, FOLLOWED % (0, 0))
+    shipped = Harness(FILES | {"policy": SHIPPED["policy"]}, cache_bytes=cached)
+    for one in (harness, shipped):
         for step in happened:
             step(one)
             _check(one)
@@ -163,19 +163,19 @@ def test_no_state_and_no_effect_is_ever_refused_by_a_log(happened: list[Step], c
         _check(one)
 
 
-def _check(world: World) -> None:
-    for key, stored in world.store.items():
+def _check(harness: Harness) -> None:
+    for key, stored in harness.store.items():
         assert len(key) + len(stored) < LIMIT
         if not key.startswith(OWN_PREFIX):
             assert len(stored) < RECORD_BYTES
             assert keeps_to_its_bounds(decode_customer(key.decode(), stored))
-    for effect in world.effects:
+    for effect in harness.effects:
         limit = MAX_LETTER_BYTES if effect.topic == topics.DEAD_LETTERS else LIMIT
         assert size(effect.record) < limit - 1_000, effect.topic
         if effect.topic == topics.SEND_COMMANDS:
             assert len(effect.record.value or b"") < MAX_COMMAND_BYTES
-    assert {reason for reason, _ in world.refusals} <= {"too_many_lists", "too_large"}
-    world.effects.clear()
+    assert {reason for reason, _ in harness.refusals} <= {"too_many_lists", "too_large"}
+    harness.effects.clear()
 
 
 def test_the_largest_orders_that_are_read() -> None:
@@ -183,26 +183,26 @@ def test_the_largest_orders_that_are_read() -> None:
     products = [product | {"product_id": f"{n:04}" + "🦊" * 40} for n in range(2_000)]
     value = json.dumps({"order_id": "o", "products": products}, ensure_ascii=False).encode()
     assert MAX_EVENT_BYTES * 0.6 < len(value) < MAX_EVENT_BYTES
-    world = World().subscribed("v1")
+    harness = Harness().subscribed("v1")
     headers = (("ce_id", b"1"), ("ce_type", b"order.completed"), ("ce_source", b"/shop"),
                ("ce_anonymousid", b"v1"))  # fmt: skip
-    world.append(OutRecord(b"v1", value, headers))
-    world.tell("customer.identified", anonymous_id="v1")
-    world.append(OutRecord(b"v1", value.replace(b'"o"', b'"p"'), (*headers[1:], ("ce_id", b"2"))))
-    _check(world)
-    assert world.customer().statistics.count == 2
+    harness.append(OutRecord(b"v1", value, headers))
+    harness.tell("customer.identified", anonymous_id="v1")
+    harness.append(OutRecord(b"v1", value.replace(b'"o"', b'"p"'), (*headers[1:], ("ce_id", b"2"))))
+    _check(harness)
+    assert harness.customer().statistics.count == 2
 
 
 @pytest.mark.parametrize("text", TEXTS[:2])
 def test_whoever_does_everything_without_end_and_becomes_somebody_else_who_has(text: str) -> None:
     """The same two, always in one order: random ones seldom go so far."""
-    for world in (World.of(UGLY, TAGGER, COUNTER), World()):
+    for harness in (Harness.of(UGLY, TAGGER, COUNTER), Harness()):
         for who, id_ in (("anna", IDS[0]), ("v1", IDS[1])):
             for number in range(250):
-                world.at((world.now - START_MS) / 1000 + HOUR)
+                harness.at((harness.now - START_MS) / 1000 + HOUR)
                 for type_, data in _many(number, text, id_):
-                    world.tell(type_, who, **data)
-            _check(world)
-        world.tell("customer.identified", "anna", anonymous_id="v1")
-        _check(world)
-        assert len(world.store[b"anna"]) > 100_000, "there was something to be kept to its bounds"
+                    harness.tell(type_, who, **data)
+            _check(harness)
+        harness.tell("customer.identified", "anna", anonymous_id="v1")
+        _check(harness)
+        assert len(harness.store[b"anna"]) > 100_000, "there was something to be kept to its bounds"

@@ -17,19 +17,21 @@ from schemas.stored import OWN_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS
 from schemas.validation import Unreadable
 from schemas.wire import parse_record
+from tests.agents.harness import HOUR, START, Harness
 from tests.agents.test_coupons import COUPONS, GIVES
 from tests.agents.test_products import files
-from tests.agents.world import HOUR, START, World
 
 numbers = st.integers(0, 2**62)
 
 
 @given(numbers, numbers, numbers, numbers)
-def test_an_origin_travels_as_a_header(partition: int, epoch: int, offset: int, place: int) -> None:
-    origin = Origin(partition, epoch, offset, place)
+def test_an_origin_travels_as_a_header(
+    partition: int, log_epoch: int, offset: int, number: int
+) -> None:
+    origin = Origin(partition, log_epoch, offset, number)
     name, text = origin.header()
     assert (name, parse_origin(text)) == ("ritorno_origin", origin)
-    assert text == f"{epoch}/{partition}/{offset}/{place}".encode()
+    assert text == f"{log_epoch}/{partition}/{offset}/{number}".encode()
 
 
 @pytest.mark.parametrize("text", [b"", b"1/2/3", b"1/2/3/4/5", b"1/2/3/-4", b"a/b/c/d", b"1/2//4",
@@ -66,46 +68,48 @@ def test_a_topic_that_was_made_anew_begins_again() -> None:
 
 
 def test_each_message_has_its_origin() -> None:
-    world = World().add("moka", "v").at(HOUR).tell("customer.identified", "anna", anonymous_id="v")
-    linked, merged = (event.origin for event in world.told[:2])
+    harness = (
+        Harness().add("moka", "v").at(HOUR).tell("customer.identified", "anna", anonymous_id="v")
+    )
+    linked, merged = (event.origin for event in harness.told[:2])
     assert linked is not None
     assert merged is not None
-    assert linked.epoch == merged.epoch == START
-    assert world.records[linked.offset].header("ce_type") == b"customer.identified"
-    assert world.records[merged.offset].header("ce_type") == b"visitor.linked"
-    assert world.records[merged.offset].header("ritorno_origin") == linked.header()[1]
+    assert linked.log_epoch == merged.log_epoch == START
+    assert harness.records[linked.offset].header("ce_type") == b"customer.identified"
+    assert harness.records[merged.offset].header("ce_type") == b"visitor.linked"
+    assert harness.records[merged.offset].header("ritorno_origin") == linked.header()[1]
 
 
 def test_a_message_told_again_is_not_heard_again() -> None:
-    world = World().add("moka", "v").tell("customer.identified", "anna", anonymous_id="v")
-    before = world.customer()
-    for record in [r for r in world.records if r.header("ritorno_origin")]:
-        world.append(OutRecord(record.key, record.value, record.headers))
-    after = world.customer()
+    harness = Harness().add("moka", "v").tell("customer.identified", "anna", anonymous_id="v")
+    before = harness.customer()
+    for record in [r for r in harness.records if r.header("ritorno_origin")]:
+        harness.append(OutRecord(record.key, record.value, record.headers))
+    after = harness.customer()
     after.applied = before.applied
     assert after == before
-    assert world.counts[-1].events["visitor.merged", "repeated"] == 1
+    assert harness.counts[-1].events["visitor.merged", "repeated"] == 1
 
 
 NAMES = [f"c{number}" for number in range(12)]
 
 
-def many() -> tuple[World, Record]:
+def many() -> tuple[Harness, Record]:
     """A partition of which many customers have a timer that is due, each with a message to tell."""
     waits = GIVES.replace("CAMPAIGN", "pool").replace("{id: code,", "{id: code, wait: 1h,")
-    world = World(files(COUPONS, waits))
+    harness = Harness(files(COUPONS, waits))
     for number, name in enumerate(NAMES):
-        world.order(f"o{number}", name)
+        harness.order(f"o{number}", name)
     tick = OutRecord(None, b"", (("ce_type", TICK.encode()),))
-    return world, Record(CUSTOMER_EVENTS, 0, len(world.records), START + HOUR * 1000, *tick)
+    return harness, Record(CUSTOMER_EVENTS, 0, len(harness.records), START + HOUR * 1000, *tick)
 
 
-def build(world: World, states: dict[bytes, bytes]) -> PartitionActors:
+def build(harness: Harness, states: dict[bytes, bytes]) -> PartitionActors:
     return PartitionActors(
         partition=0,
         load=states.get,
-        definitions=world.definitions,
-        progress=world._progress,
+        definitions=harness.definitions,
+        progress=harness._progress,
         due=[(head(stored).due, key) for key, stored in states.items()],
         scan=states.items,
     )
@@ -118,12 +122,12 @@ def messages(effects: list[Effect]) -> list[Event]:
 @given(st.sets(st.sampled_from(NAMES)))
 def test_who_is_ahead_after_a_crash_makes_nothing_of_the_others_news(ahead: set[str]) -> None:
     """The state of some was written and that of others not: they tell again what was told."""
-    world, tick = many()
-    undisturbed = build(world, world.store).receive([tick])
+    harness, tick = many()
+    undisturbed = build(harness, harness.store).receive([tick])
     first = messages(undisturbed.effects)
     assert len(first) == len(NAMES)
     written = {key: stored for key, stored in undisturbed.states if key.decode() in ahead}
-    again = messages(build(world, {**world.store, **written}).receive([tick]).effects)
+    again = messages(build(harness, {**harness.store, **written}).receive([tick]).effects)
     assert {event.id for event in again} == {
         event.id for event in first if event.data.customer_id not in ahead
     }
@@ -142,31 +146,33 @@ def test_who_is_ahead_after_a_crash_makes_nothing_of_the_others_news(ahead: set[
 
 def test_nobody_is_ahead_at_the_record_after() -> None:
     """So what is news there has the place that it always has."""
-    world, tick = many()
-    undisturbed = build(world, world.store)
+    harness, tick = many()
+    undisturbed = build(harness, harness.store)
     changes = undisturbed.receive([tick])
     headers = (("ce_id", b"e"), ("ce_type", b"customer.identified"), ("ce_anonymousid", b"v"))
     later = tick._replace(offset=tick.offset + 1, key=b"c0", headers=headers)
     told = messages(undisturbed.receive([later]).effects)
     written = dict(changes.states[:5])
-    states = {**world.store, **{key: stored for key, stored in written.items() if stored}}
-    again = build(world, states)
+    states = {**harness.store, **{key: stored for key, stored in written.items() if stored}}
+    again = build(harness, states)
     again.receive([tick])
     assert messages(again.receive([later]).effects) == told
 
 
 def test_the_epoch_is_the_time_of_the_first_record() -> None:
-    world = World().tell("page.viewed").at(HOUR).tell("page.viewed")
-    assert world._progress.epoch == START
-    assert Progress().epoch == 0
-    old, load = Progress(5, START), world.store.get
+    harness = Harness().tell("page.viewed").at(HOUR).tell("page.viewed")
+    assert harness._progress.log_epoch == START
+    assert Progress().log_epoch == 0
+    old, load = Progress(5, START), harness.store.get
     actors = PartitionActors(partition=0, load=load, definitions=Definitions(), progress=old)
-    record = world.records[-1]._replace(offset=5)
-    assert actors.receive([record]).progress.epoch == record.timestamp, "of before 0.2: from now on"
+    record = harness.records[-1]._replace(offset=5)
+    assert actors.receive([record]).progress.log_epoch == record.timestamp, (
+        "of before 0.2: from now on"
+    )
 
 
 def test_marks_are_the_partitions_own() -> None:
-    world = World().add("moka", "v").tell("customer.identified", "anna", anonymous_id="v")
-    world.tell("customer.erasure_requested")
-    own = [key for key in world.store if key.startswith(OWN_PREFIX)]
+    harness = Harness().add("moka", "v").tell("customer.identified", "anna", anonymous_id="v")
+    harness.tell("customer.erasure_requested")
+    own = [key for key in harness.store if key.startswith(OWN_PREFIX)]
     assert own == [b"\x00origin/0"]

@@ -10,29 +10,29 @@ import pytest
 from agents.rules.decay import add, faded
 from schemas.customer.person import Score
 from schemas.signals import ScoreChanged
-from tests.agents.world import DAY, START, World
+from tests.agents.harness import DAY, START, Harness
 
 
-def bands(world: World) -> list[tuple[str, str, float]]:
-    found = (e.content for e in world.effects if isinstance(e.content, ScoreChanged))
+def bands(harness: Harness) -> list[tuple[str, str, float]]:
+    found = (e.content for e in harness.effects if isinstance(e.content, ScoreChanged))
     return [(signal.previous_band, signal.band, signal.value) for signal in found]
 
 
-def value(world: World, customer: str = "anna") -> float:
-    return world.customer(customer).engagement.value
+def value(harness: Harness, customer: str = "anna") -> float:
+    return harness.customer(customer).engagement.value
 
 
 def test_points_halve_in_thirty_days() -> None:
-    world = World().order()
-    assert value(world) == 10
-    world.at(30 * DAY).tell("product.viewed", product_id="moka")
-    assert value(world) == 6
-    assert faded(world.customer().engagement, START + 60 * DAY * 1000, 30 * DAY * 1000) == 3
+    harness = Harness().order()
+    assert value(harness) == 10
+    harness.at(30 * DAY).tell("product.viewed", product_id="moka")
+    assert value(harness) == 6
+    assert faded(harness.customer().engagement, START + 60 * DAY * 1000, 30 * DAY * 1000) == 3
 
 
 def test_a_crossed_band_is_announced_in_both_directions() -> None:
-    world = World().tell("page.viewed").order().order("o2").at(90 * DAY).tell("page.viewed")
-    assert bands(world) == [
+    harness = Harness().tell("page.viewed").order().order("o2").at(90 * DAY).tell("page.viewed")
+    assert bands(harness) == [
         ("", "cold", 0.5), ("cold", "warm", 10.5), ("warm", "hot", 20.5),
         ("hot", "cold", pytest.approx(20.5 / 8 + 0.5, abs=0.001)),
     ]  # fmt: skip
@@ -45,47 +45,47 @@ def test_the_order_of_arrival_does_not_matter() -> None:
     ]  # fmt: skip
     values = set()
     for order in itertools.permutations(happened):
-        world = World().at(10 * DAY)
+        harness = Harness().at(10 * DAY)
         for time, type_, data in order:
-            world.tell(type_, happened=time, **data)
-        values.add(round(value(world), 7))
+            harness.tell(type_, happened=time, **data)
+        values.add(round(value(harness), 7))
     assert len(values) == 1
 
 
 def test_a_repeated_event_scores_once() -> None:
-    world = World().tell("page.viewed", id_="x").tell("page.viewed", id_="x")
-    assert value(world) == 0.5
+    harness = Harness().tell("page.viewed", id_="x").tell("page.viewed", id_="x")
+    assert value(harness) == 0.5
 
 
 def test_an_order_told_again_under_another_event_id_scores_once() -> None:
     """A history imported twice must not make its customers twice as keen."""
-    world = World()
+    harness = Harness()
     for type_ in ("order.completed", "order.refunded"):
-        world.tell(type_, id_=f"{type_}-a", order_id="o", total="5")
-        once = value(world)
-        world.tell(type_, id_=f"{type_}-b", order_id="o", total="5")
-        assert value(world) == once
-    assert value(world) == 10
+        harness.tell(type_, id_=f"{type_}-a", order_id="o", total="5")
+        once = value(harness)
+        harness.tell(type_, id_=f"{type_}-b", order_id="o", total="5")
+        assert value(harness) == once
+    assert value(harness) == 10
 
 
 def test_a_visitors_score_is_the_customers() -> None:
-    world = World().tell("page.viewed", "v").tell("page.viewed")
-    world.tell("customer.identified", anonymous_id="v")
-    assert value(world) == 1
-    assert value(world, "v") == 0
+    harness = Harness().tell("page.viewed", "v").tell("page.viewed")
+    harness.tell("customer.identified", anonymous_id="v")
+    assert value(harness) == 1
+    assert value(harness, "v") == 0
 
 
 def test_a_merge_announces_the_band_it_leads_to() -> None:
-    world = World()
+    harness = Harness()
     for _ in range(8):
-        world.tell("page.viewed", "v").tell("page.viewed")
-    before = bands(world)
+        harness.tell("page.viewed", "v").tell("page.viewed")
+    before = bands(harness)
     assert before == [("", "cold", 0.5), ("", "cold", 0.5)]
-    world.tell("customer.identified", anonymous_id="v")
-    assert bands(world)[2:] == [("cold", "warm", 8.0)]
-    assert world.customer().engagement.band == "warm"
-    world.tell("page.viewed")
-    assert len(bands(world)) == 3
+    harness.tell("customer.identified", anonymous_id="v")
+    assert bands(harness)[2:] == [("cold", "warm", 8.0)]
+    assert harness.customer().engagement.band == "warm"
+    harness.tell("page.viewed")
+    assert len(bands(harness)) == 3
 
 
 def test_what_lies_years_back_is_worth_nothing_and_breaks_nothing() -> None:

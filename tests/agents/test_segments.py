@@ -11,16 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.customer import derived_state
-from agents.rules.evaluation import Subject
-from agents.rules.fields import Vocabulary
+from agents.rules.evaluation import EvaluationContext
+from agents.rules.fields import FieldRegistry
 from agents.rules.fields.dependencies import CHANGED_BY
 from agents.rules.segments import compile_segments
-from agents.rules.validation_errors import Mistakes
+from agents.rules.validation_errors import InvalidDefinition
 from schemas.customer import decode_customer
 from schemas.definitions import DEFINITION, canonical
 from schemas.definitions.shop import Segments
 from schemas.signals import SegmentChanged
-from tests.agents.world import DAY, FILES, HOUR, MINUTE, START, World, changed
+from tests.agents.harness import DAY, FILES, HOUR, MINUTE, START, Harness, changed
 from tests.examples import examples
 
 SCORES = {"engagement": FILES["engagement"]}
@@ -33,18 +33,20 @@ def segments(**conditions: Any) -> dict[str, bytes]:
     return {"segments": canonical(DEFINITION.validate_python(content))}
 
 
-def world(files: dict[str, bytes] | None = None, **conditions: Any) -> World:
-    return World(SCORES | segments(**conditions) | (files or {}))
+def harness(files: dict[str, bytes] | None = None, **conditions: Any) -> Harness:
+    return Harness(SCORES | segments(**conditions) | (files or {}))
 
 
-def moves(world: World, customer: str = "anna") -> list[tuple[float, str, str]]:
+def moves(harness: Harness, customer: str = "anna") -> list[tuple[float, str, str]]:
     """Return (seconds, segment, entered or left)."""
-    found = (e.content for e in world.effects if isinstance(e.content, SegmentChanged))
+    found = (e.content for e in harness.effects if isinstance(e.content, SegmentChanged))
     return [((m.time - START) / 1000, m.segment, m.change) for m in found if m.customer == customer]
 
 
 def test_what_a_customer_does_enters_and_leaves() -> None:
-    there = world(buyers={"orders.count": {"at_least": 1}}, full_cart={"cart.items": {"above": 0}})
+    there = harness(
+        buyers={"orders.count": {"at_least": 1}}, full_cart={"cart.items": {"above": 0}}
+    )
     there.add()
     assert there.customer().segments == ["full-cart"]
     there.at(MINUTE).order()
@@ -55,7 +57,7 @@ def test_what_a_customer_does_enters_and_leaves() -> None:
 
 
 def test_no_order_for_60_days_is_entered_at_60_days() -> None:
-    there = world(dormant={"orders.last": {"longer_ago_than": "60d"}}).order()
+    there = harness(dormant={"orders.last": {"longer_ago_than": "60d"}}).order()
     there.at(60 * DAY - 1)
     assert there.customer().segments == []
     there.at(60 * DAY)
@@ -65,7 +67,7 @@ def test_no_order_for_60_days_is_entered_at_60_days() -> None:
 
 
 def test_an_order_in_between_begins_the_time_anew() -> None:
-    there = world(dormant={"orders.last": {"longer_ago_than": "60d"}}).order()
+    there = harness(dormant={"orders.last": {"longer_ago_than": "60d"}}).order()
     there.at(59 * DAY).order("o2").at(118 * DAY)
     assert moves(there) == []
     there.at(119 * DAY)
@@ -73,7 +75,9 @@ def test_an_order_in_between_begins_the_time_anew() -> None:
 
 
 def test_a_score_that_fades_leaves() -> None:
-    there = world(keen={"scores.engagement": {"above": 5}}).order()  # 10 points, halving in 30 days
+    there = harness(
+        keen={"scores.engagement": {"above": 5}}
+    ).order()  # 10 points, halving in 30 days
     assert there.customer().segments == ["keen"]
     there.at(30 * DAY)
     assert there.customer().segments == []
@@ -81,7 +85,7 @@ def test_a_score_that_fades_leaves() -> None:
 
 
 def test_a_band_is_the_one_that_the_score_is_in_now() -> None:
-    there = world(warm={"bands.engagement": {"in": ["warm", "hot"]}}).order().at(30 * DAY)
+    there = harness(warm={"bands.engagement": {"in": ["warm", "hot"]}}).order().at(30 * DAY)
     assert there.customer().segments == ["warm"]  # exactly 5
     there.at(30 * DAY + 1)
     assert there.customer().segments == []
@@ -89,20 +93,20 @@ def test_a_band_is_the_one_that_the_score_is_in_now() -> None:
 
 
 def test_orders_per_month_thin_out() -> None:
-    there = world(often={"orders.per_month": {"at_least": 1}}).order().order("o2").at(60 * DAY)
+    there = harness(often={"orders.per_month": {"at_least": 1}}).order().order("o2").at(60 * DAY)
     assert there.customer().segments == ["often"]
     there.at(61 * DAY)  # two orders in two months of 30.4375 days
     assert moves(there)[-1][0] == pytest.approx(2 * 30.4375 * DAY, abs=1)
 
 
 def test_what_is_spent_in_30_days_ends_with_them() -> None:
-    there = world(big={"orders.spent_30d": {"at_least": 500}})
+    there = harness(big={"orders.spent_30d": {"at_least": 500}})
     there.order(total="300").at(10 * DAY).order("o2", total="300").at(40 * DAY)
     assert moves(there) == [(10 * DAY, "big", "entered"), (30 * DAY, "big", "left")]
 
 
 def test_segments_of_segments_follow_in_the_same_record() -> None:
-    there = world(
+    there = harness(
         outer={"segments": {"contains": "inner"}, "profile.country": "IT"},
         inner={"orders.count": {"at_least": 1}},
         rest={"segments": {"lacks": "outer"}},
@@ -114,8 +118,8 @@ def test_segments_of_segments_follow_in_the_same_record() -> None:
 
 
 def test_only_what_can_have_changed_is_looked_at() -> None:
-    there = world(dear={"orders.spent": {"above": 100}}, roman={"profile.city": "Roma"})
-    segmentation = there.actors._live.standing.segmentation
+    there = harness(dear={"orders.spent": {"above": 100}}, roman={"profile.city": "Roma"})
+    segmentation = there.actors._live.derived_state.segmentation
     looked_at = {
         type_: [each.id for each in segmentation.reading(parts)]
         for type_, parts in CHANGED_BY.items()
@@ -137,7 +141,7 @@ def test_a_tag_of_a_step_counts_within_the_same_record() -> None:
         },
     ]
     w06 = changed("w06-abandoned-cart-a", steps=steps)
-    there = world({"w06-abandoned-cart-a": w06}, vips={"tags": {"contains": "vip"}}).subscribed()
+    there = harness({"w06-abandoned-cart-a": w06}, vips={"tags": {"contains": "vip"}}).subscribed()
     there.add()
     assert there.customer().segments == ["vips"]
     assert [mail.step for mail in there.mails] == ["mail"]
@@ -154,7 +158,7 @@ def on_segment(name: str, when: str = "entered", **more: Any) -> bytes:
 
 def test_entering_and_leaving_begin_workflows() -> None:
     files = {"on-away-entered": on_segment("away"), "on-away-left": on_segment("away", "left")}
-    there = world(files, away={"orders.last": {"longer_ago_than": "60d"}}).order()
+    there = harness(files, away={"orders.last": {"longer_ago_than": "60d"}}).order()
     there.at(60 * DAY)
     assert list(there.customer().tags) == ["away-entered"]
     there.at(70 * DAY).order("o2")
@@ -164,7 +168,7 @@ def test_entering_and_leaving_begin_workflows() -> None:
 
 
 def test_history_enters_segments_and_begins_nothing() -> None:
-    there = world({"on-buyers-entered": on_segment("buyers")}, buyers={"orders.count": 1})
+    there = harness({"on-buyers-entered": on_segment("buyers")}, buyers={"orders.count": 1})
     there.order(backfill=True)
     assert there.customer().segments == ["buyers"]
     assert there.said("on-buyers") == []
@@ -176,14 +180,14 @@ def test_workflows_that_send_a_customer_to_and_fro_come_to_an_end() -> None:
         "on-a-left": on_segment("a", "left", steps=[{"id": "s", "tag": "a"}]),
         "w06-abandoned-cart-a": changed("w06-abandoned-cart-a", steps=[{"id": "t", "tag": "a"}]),
     }
-    there = world(files, a={"tags": {"contains": "a"}}).add()
+    there = harness(files, a={"tags": {"contains": "a"}}).add()
     customer = there.customer()
     assert (customer.segments == ["a"]) == ("a" in customer.tags)
     assert len([said for said in there.said("on-a") if said.decision == "entered"]) == 2
 
 
 def test_other_definitions_count_from_the_next_event_on() -> None:
-    there = world(old={"orders.count": 1}).order()
+    there = harness(old={"orders.count": 1}).order()
     new = segments(new={"orders.count": {"at_least": 1}})["segments"]
     there.activate({"engagement": there.live["engagement"], "segments": there.publish(new)})
     assert there.customer().segments == ["old"]
@@ -195,7 +199,7 @@ def test_other_definitions_count_from_the_next_event_on() -> None:
 
 
 def test_a_review_reaches_silent_customers_but_nobody_unknown() -> None:
-    there = World(SCORES).order().at(90 * DAY)
+    there = Harness(SCORES).order().at(90 * DAY)
     new = segments(dormant={"orders.last": {"longer_ago_than": "60d"}})["segments"]
     there.activate({"segments": there.publish(new)}).at(91 * DAY)
     assert there.customer().segments == []
@@ -207,7 +211,7 @@ def test_a_review_reaches_silent_customers_but_nobody_unknown() -> None:
 
 
 def test_a_visitor_becomes_a_customer_with_the_right_segments() -> None:
-    there = world(
+    there = harness(
         seen_it={"interests.most_views": {"at_least": 2}}, known={"profile.email": {"known": True}}
     )
     for _ in range(2):
@@ -243,8 +247,8 @@ def test_mistakes_are_named(listed: dict[str, Any], path: str, problem: str) -> 
                "segments": [{"id": id_, "if": each} for id_, each in listed.items()]}  # fmt: skip
     definition = Segments.model_validate(content)
     scoring = DEFINITION.validate_python(json.loads(FILES["engagement"]))
-    with pytest.raises(Mistakes) as caught:
-        compile_segments(definition, Vocabulary([definition, scoring]))
+    with pytest.raises(InvalidDefinition) as caught:
+        compile_segments(definition, FieldRegistry([definition, scoring]))
     assert caught.value.found[0].path == path
     assert problem in caught.value.found[0].problem
 
@@ -311,19 +315,19 @@ STEPS = st.lists(
 )
 
 
-def differences(world: World, now: int, keys: Iterable[str]) -> list[str]:
+def differences(harness: Harness, now: int, keys: Iterable[str]) -> list[str]:
     """Return where the kept segments differ from all conditions asked at `now`."""
     found = []
     for key in keys:
-        stored = world.store.get(key.encode())
+        stored = harness.store.get(key.encode())
         if stored is None:
             continue
         customer = decode_customer(key, stored)
         if customer.became or not customer.reviewed:
             continue
-        live = world.actors._live
-        for id_, check in live.standing.segmentation.all:
-            holds = check(Subject(customer, now, rules=live))
+        live = harness.actors._live
+        for id_, check in live.derived_state.segmentation.all:
+            holds = check(EvaluationContext(customer, now, rules=live))
             if holds != (id_ in customer.segments):
                 found.append(f"{key} {id_} {holds} at {(now - START) / 1000}")
     return found
@@ -332,7 +336,7 @@ def differences(world: World, now: int, keys: Iterable[str]) -> list[str]:
 @given(STEPS, st.booleans())
 @examples(150)
 def test_segments_are_right_at_every_instant(steps: list[Any], merges: bool) -> None:
-    there, time = World(ALL), 0.0
+    there, time = Harness(ALL), 0.0
     for number, (pause, event, customer, ago, restarts) in enumerate(steps):
         time += pause
         there.at(time)
@@ -354,5 +358,5 @@ def test_segments_are_right_at_every_instant(steps: list[Any], merges: bool) -> 
 
 def test_the_property_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(derived_state, "_await", lambda customer, turns: None)
-    there = World(ALL).order()
+    there = Harness(ALL).order()
     assert differences(there, there.now + 4 * DAY * 1000, ("anna",))

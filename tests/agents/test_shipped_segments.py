@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from agents.rules.fields import Vocabulary
+from agents.rules.fields import FieldRegistry
 from agents.rules.segments import compile_segments
 from schemas.definitions import DEFINITION
 from schemas.definitions.shop import Segment, Segments
 from streams.runtime.yaml_text import read_yaml
-from tests.agents.world import FILES
+from tests.agents.harness import FILES
 
 TEXT = (Path(__file__).parents[2] / "workflows" / "segments.yaml").read_text(encoding="utf-8")
 EXAMPLES = [read_yaml(line[1:])[0] for line in TEXT.splitlines() if line.startswith("#  - ")]
@@ -29,4 +29,4 @@ def test_an_example_is_right(example: dict[str, object]) -> None:
     live = next(each for each in definitions if isinstance(each, Segments))
     added = live.model_copy(update={"segments": [*live.segments, Segment.model_validate(example)]})
     everything = [each for each in definitions if each is not live]
-    compile_segments(added, Vocabulary([*everything, added]))
+    compile_segments(added, FieldRegistry([*everything, added]))

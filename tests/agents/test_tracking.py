@@ -6,10 +6,17 @@ import itertools
 
 import pytest
 
-from agents.customer.tracking import BURST_LINKS, SOURCE, TOO_FAST_MS, Visit, judge, most_allowed
+from agents.customer.tracking import (
+    BURST_LINKS,
+    SOURCE,
+    TOO_FAST_MS,
+    HitRequest,
+    judge,
+    most_allowed,
+)
 from schemas.commands import TrackingMode
 from schemas.tracking import MODES, strictest
-from tests.agents.world import FILES, World, changed
+from tests.agents.harness import FILES, Harness, changed
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 CHROME = f"Mozilla/5.0 (X11; Linux x86_64) {WEBKIT} Chrome/126.0 Safari/537.36"
@@ -18,9 +25,9 @@ GMAIL = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com
 GMAIL_EARLY = f"Mozilla/5.0 (Windows NT 10.0) {WEBKIT} Chrome/42.0 Edge/12.246 Mozilla/5.0"
 
 
-def visit(agent: str | None = CHROME, **fields: object) -> Visit:
+def request(agent: str | None = CHROME, **fields: object) -> HitRequest:
     headers = {"accept-language": "it-IT"} | ({} if agent is None else {"user-agent": agent})
-    return Visit(**{"kind": "click", "method": "GET", "headers": headers} | fields)  # type: ignore[arg-type]  # tests name the fields they mean
+    return HitRequest(**{"kind": "click", "method": "GET", "headers": headers} | fields)  # type: ignore[arg-type]  # tests name the fields they mean
 
 
 @pytest.mark.parametrize(
@@ -52,22 +59,22 @@ def visit(agent: str | None = CHROME, **fields: object) -> Visit:
     ],
 )  # fmt: skip
 def test_agents(agent: str | None, verdict: str, why: str) -> None:
-    assert judge(visit(agent)) == (verdict, why)
+    assert judge(request(agent)) == (verdict, why)
 
 
 def test_a_head_request_is_nobody_reading() -> None:
-    assert judge(visit(method="HEAD")) == ("machine", "head_request")
+    assert judge(request(method="HEAD")) == ("machine", "head_request")
 
 
 @pytest.mark.parametrize("name", ["purpose", "sec-purpose", "x-purpose", "x-moz"])
 @pytest.mark.parametrize("value", ["prefetch", "prefetch;prerender", "Preview"])
 def test_a_browser_that_looks_ahead_says_so(name: str, value: str) -> None:
     headers = {"user-agent": CHROME, "accept-language": "it", name: value}
-    assert judge(visit(headers=headers)) == ("machine", "prefetch")
+    assert judge(request(headers=headers)) == ("machine", "prefetch")
 
 
 def test_a_browser_without_a_language_is_not_believed_to_be_one() -> None:
-    assert judge(visit(headers={"user-agent": CHROME})) == ("unknown", "bare_request")
+    assert judge(request(headers={"user-agent": CHROME})) == ("unknown", "bare_request")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +82,7 @@ def test_a_browser_without_a_language_is_not_believed_to_be_one() -> None:
                          (None, "human"), (-5_000, "machine")],
 )  # fmt: skip
 def test_nobody_is_quicker_than_the_mail(age: int | None, verdict: str) -> None:
-    assert judge(visit(age=age)).verdict == verdict
+    assert judge(request(age=age)).verdict == verdict
 
 
 @pytest.mark.parametrize(
@@ -90,8 +97,8 @@ def test_nobody_is_quicker_than_the_mail(age: int | None, verdict: str) -> None:
     ],
 )
 def test_following_all_links_at_once(burst: int, links: int, verdict: str) -> None:
-    assert judge(visit(burst=burst, links=links)).verdict == verdict
-    assert judge(visit(kind="open", burst=burst, links=links)).verdict == "human"
+    assert judge(request(burst=burst, links=links)).verdict == verdict
+    assert judge(request(kind="open", burst=burst, links=links)).verdict == "human"
 
 
 @pytest.mark.row("R05")
@@ -116,47 +123,47 @@ def test_the_most_restrictive_mode_wins() -> None:
 def test_what_workflow_and_person_allow(
     workflow: TrackingMode | None, consents: bool, allowed: str
 ) -> None:
-    world = World().tell("consent.given", purpose="marketing")
+    harness = Harness().tell("consent.given", purpose="marketing")
     if consents:
-        world.tell("consent.given", purpose="tracking")
-    assert most_allowed(world.customer(), workflow) == allowed
+        harness.tell("consent.given", purpose="tracking")
+    assert most_allowed(harness.customer(), workflow) == allowed
 
 
 def test_the_command_says_what_was_allowed_when_it_was_decided() -> None:
-    world = World().subscribed().order()
-    world.tell("consent.given", purpose="tracking").order("o2")
-    world.tell("consent.withdrawn", purpose="tracking").order("o3")
-    assert [command.tracking for command in world.commands] == [
+    harness = Harness().subscribed().order()
+    harness.tell("consent.given", purpose="tracking").order("o2")
+    harness.tell("consent.withdrawn", purpose="tracking").order("o3")
+    assert [command.tracking for command in harness.commands] == [
         "anonymous", "identified", "anonymous",
     ]  # fmt: skip
 
 
-def hit(world: World, sender: str = SOURCE, **data: str) -> float:
-    before = world.customer().engagement.value
-    world.tell("mail.clicked", sender=sender, command_id="m1", **data)
-    return world.customer().engagement.value - before
+def hit(harness: Harness, sender: str = SOURCE, **data: str) -> float:
+    before = harness.customer().engagement.value
+    harness.tell("mail.clicked", sender=sender, command_id="m1", **data)
+    return harness.customer().engagement.value - before
 
 
 def test_only_people_score() -> None:
-    world = World().tell("consent.given", purpose="tracking")
-    assert hit(world, verdict="human") == 3
-    assert hit(world, verdict="machine") == 0
-    assert hit(world, verdict="unknown") == 0
-    assert hit(world) == 0
+    harness = Harness().tell("consent.given", purpose="tracking")
+    assert hit(harness, verdict="human") == 3
+    assert hit(harness, verdict="machine") == 0
+    assert hit(harness, verdict="unknown") == 0
+    assert hit(harness) == 0
 
 
 def test_nobody_scores_who_has_said_no_since() -> None:
-    world = World().tell("consent.given", purpose="tracking")
-    world.tell("consent.withdrawn", purpose="tracking")
-    assert hit(world, verdict="human") == 0
-    assert hit(world, sender="/another-sender", verdict="human") == 3  # its own responsibility
+    harness = Harness().tell("consent.given", purpose="tracking")
+    harness.tell("consent.withdrawn", purpose="tracking")
+    assert hit(harness, verdict="human") == 0
+    assert hit(harness, sender="/another-sender", verdict="human") == 3  # its own responsibility
 
 
 def test_a_workflow_may_want_less() -> None:
     step = {"id": "a", "send": "order-confirmation", "class": "transactional",
             "kind": "transactional", "tracking": "off"}  # fmt: skip
     quiet = changed("w05-post-purchase", id="quiet", steps=[step])
-    world = World(FILES | {"quiet": quiet}).subscribed()
-    world.tell("consent.given", purpose="tracking").order()
-    by_workflow = {command.workflow: command.tracking for command in world.commands}
+    harness = Harness(FILES | {"quiet": quiet}).subscribed()
+    harness.tell("consent.given", purpose="tracking").order()
+    by_workflow = {command.workflow: command.tracking for command in harness.commands}
     assert by_workflow == {"w05-post-purchase": "identified", "quiet": "off"}

@@ -17,10 +17,10 @@ from schemas.decisions import Decision
 from schemas.records import Record
 from schemas.reference import bare_key, of_visitor
 from schemas.signals import SegmentChanged
-from schemas.stored import ARRIVALS_KEY, OWN_PREFIX, TURNS_KEY, Progress, head
+from schemas.stored import ARRIVALS_KEY, NAMESPACE_DECISIONS_KEY, OWN_PREFIX, Progress, head
+from tests.agents.harness import DAY, HOUR, START, Harness
 from tests.agents.test_products import feed
 from tests.agents.test_segments import segments
-from tests.agents.world import DAY, HOUR, START, World
 from tests.examples import examples
 
 NINETY = VisitorLimits(days=90)
@@ -37,30 +37,30 @@ steps:
 """
 
 
-def visited(times: int = 1) -> World:
-    world = World(limits=NINETY)
+def visited(times: int = 1) -> Harness:
+    harness = Harness(limits=NINETY)
     for _ in range(times):
-        world.tell("product.viewed", "v", product_id="tazza")
-    return world
+        harness.tell("product.viewed", "v", product_id="tazza")
+    return harness
 
 
 # Who is forgotten.
 
 
 def test_a_visitor_who_comes_back_after_ninety_days_begins_anew() -> None:
-    world = visited(3).at(90 * DAY).tell("page.viewed", "v")
-    assert world.customer("v").views == 4
-    world.at(181 * DAY).tell("page.viewed", "v")
-    assert world.customer("v").views == 1
-    assert world.customer("v").interests == {}
+    harness = visited(3).at(90 * DAY).tell("page.viewed", "v")
+    assert harness.customer("v").views == 4
+    harness.at(181 * DAY).tell("page.viewed", "v")
+    assert harness.customer("v").views == 1
+    assert harness.customer("v").interests == {}
 
 
 def test_the_silence_counts_by_the_log_and_not_by_the_senders_clock() -> None:
     """History that is loaded today is new today."""
-    world = World(limits=NINETY)
+    harness = Harness(limits=NINETY)
     for _ in range(3):
-        world.tell("page.viewed", "v", happened=-400 * DAY, backfill=True)
-    assert world.customer("v").views == 3
+        harness.tell("page.viewed", "v", happened=-400 * DAY, backfill=True)
+    assert harness.customer("v").views == 3
 
 
 @pytest.mark.parametrize(
@@ -78,37 +78,37 @@ def test_the_silence_counts_by_the_log_and_not_by_the_senders_clock() -> None:
     ids=str,
 )
 def test_whoever_has_left_something_is_kept(type_: str, data: dict[str, Any]) -> None:
-    world = visited().tell(type_, "v", **data)
-    world.at(400 * DAY).tell("page.viewed", "v")
-    assert world.customer("v").views == 2
+    harness = visited().tell(type_, "v", **data)
+    harness.at(400 * DAY).tell("page.viewed", "v")
+    assert harness.customer("v").views == 2
 
 
 def test_a_browser_whose_owner_is_known_still_leads_there_after_years() -> None:
-    world = visited().tell("customer.identified", "anna", anonymous_id="v", email="a@example.com")
-    world.at(800 * DAY).tell("page.viewed", "v")
-    assert world.customer("v").became == "anna"
-    assert world.customer("anna").views == 2
-    assert len(world.store[of_visitor("v").encode()]) < 300, "what is kept of the browser"
+    harness = visited().tell("customer.identified", "anna", anonymous_id="v", email="a@example.com")
+    harness.at(800 * DAY).tell("page.viewed", "v")
+    assert harness.customer("v").became == "anna"
+    assert harness.customer("anna").views == 2
+    assert len(harness.store[of_visitor("v").encode()]) < 300, "what is kept of the browser"
 
 
 def test_no_timer_of_somebody_forgotten_fires() -> None:
     """Segments turn when somebody was silent for long, but not of who counts as never been."""
     silent = segments(silent={"last_active": {"longer_ago_than": "120d"}})
     for limits, moves in ((NO_LIMITS, 1), (NINETY, 0)):
-        world = World(silent, limits=limits)
-        world.tell("product.viewed", "v", product_id="tazza").at(200 * DAY)
-        assert head(world.store[of_visitor("v").encode()]).due != 0
-        assert len([e for e in world.effects if isinstance(e.content, SegmentChanged)]) == moves
+        harness = Harness(silent, limits=limits)
+        harness.tell("product.viewed", "v", product_id="tazza").at(200 * DAY)
+        assert head(harness.store[of_visitor("v").encode()]).due != 0
+        assert len([e for e in harness.effects if isinstance(e.content, SegmentChanged)]) == moves
 
 
 def test_no_feed_tells_somebody_forgotten_of_anything() -> None:
-    world = World.of(PRICE_DROP, limits=NINETY)
-    feed(world)
-    world.add("moka", "v").add("moka", "w")
-    world.at(60 * DAY).tell("page.viewed", "w")
-    world.at(91 * DAY)
-    feed(world, price="20.00")
-    decided = [each.content for each in world.effects if isinstance(each.content, Decision)]
+    harness = Harness.of(PRICE_DROP, limits=NINETY)
+    feed(harness)
+    harness.add("moka", "v").add("moka", "w")
+    harness.at(60 * DAY).tell("page.viewed", "w")
+    harness.at(91 * DAY)
+    feed(harness, price="20.00")
+    decided = [each.content for each in harness.effects if isinstance(each.content, Decision)]
     assert {decision.customer for decision in decided} == {"w"}
 
 
@@ -116,69 +116,69 @@ def test_no_feed_tells_somebody_forgotten_of_anything() -> None:
 
 
 def test_who_finds_no_room_leaves_nothing_behind() -> None:
-    world = World(limits=THREE_AN_HOUR)
+    harness = Harness(limits=THREE_AN_HOUR)
     for number in range(5):
-        world.tell("product.viewed", f"v{number}", product_id="tazza")
-    assert sorted(bare_key(key) for key in world.store if not key.startswith(OWN_PREFIX)) == [
+        harness.tell("product.viewed", f"v{number}", product_id="tazza")
+    assert sorted(bare_key(key) for key in harness.store if not key.startswith(OWN_PREFIX)) == [
         b"v0", b"v1", b"v2",
     ]  # fmt: skip
-    assert not [each for each in world.effects if bare_key(each.key) in (b"v3", b"v4")]
-    assert sum(each.events["product.viewed", "dropped"] for each in world.counts) == 2
-    assert sum(each.refused.total() for each in world.counts) == 0
+    assert not [each for each in harness.effects if bare_key(each.key) in (b"v3", b"v4")]
+    assert sum(each.events["product.viewed", "dropped"] for each in harness.counts) == 2
+    assert sum(each.refused.total() for each in harness.counts) == 0
 
 
 def test_the_next_hour_has_room_again() -> None:
-    world = World(limits=THREE_AN_HOUR)
+    harness = Harness(limits=THREE_AN_HOUR)
     for hour in range(4):
-        world.at(hour * HOUR)
+        harness.at(hour * HOUR)
         for number in range(5):
-            world.tell("page.viewed", f"v{hour}/{number}")
-    assert len([key for key in world.store if not key.startswith(OWN_PREFIX)]) == 12
+            harness.tell("page.viewed", f"v{hour}/{number}")
+    assert len([key for key in harness.store if not key.startswith(OWN_PREFIX)]) == 12
 
 
 def test_a_backlog_of_hours_finds_the_room_of_each_of_them() -> None:
-    world = World(limits=THREE_AN_HOUR)
+    harness = Harness(limits=THREE_AN_HOUR)
     for hour in range(10):
         for number in range(3):
-            world.tell("page.viewed", f"v{hour}/{number}", happened=-hour * HOUR)
-    assert len([key for key in world.store if not key.startswith(OWN_PREFIX)]) == 30
+            harness.tell("page.viewed", f"v{hour}/{number}", happened=-hour * HOUR)
+    assert len([key for key in harness.store if not key.startswith(OWN_PREFIX)]) == 30
 
 
 def test_no_sender_makes_more_of_it_than_a_day() -> None:
-    world = World(limits=THREE_AN_HOUR)
+    harness = Harness(limits=THREE_AN_HOUR)
     for hour in range(100):
         for number in range(5):
-            world.tell("page.viewed", f"v{hour}/{number}", happened=-hour * HOUR)
-    assert len([key for key in world.store if not key.startswith(OWN_PREFIX)]) == 3 * (
+            harness.tell("page.viewed", f"v{hour}/{number}", happened=-hour * HOUR)
+    assert len([key for key in harness.store if not key.startswith(OWN_PREFIX)]) == 3 * (
         HOURS_KEPT + 1
     )
 
 
 def test_history_customers_and_known_visitors_pass_freely() -> None:
-    world = World(limits=THREE_AN_HOUR)
+    harness = Harness(limits=THREE_AN_HOUR)
     for number in range(3):
-        world.tell("page.viewed", f"v{number}")
+        harness.tell("page.viewed", f"v{number}")
     for number in range(5):
-        world.tell("page.viewed", f"h{number}", backfill=True)
-        world.tell("customer.created", f"c{number}", email=f"c{number}@example.com")
-        world.tell("order.completed", f"o{number}", order_id=f"o{number}", total="1", products=[])
-        world.tell("page.viewed", f"v{number % 3}")
-    kept = {key for key in world.store if not key.startswith(OWN_PREFIX)}
+        harness.tell("page.viewed", f"h{number}", backfill=True)
+        harness.tell("customer.created", f"c{number}", email=f"c{number}@example.com")
+        harness.tell("order.completed", f"o{number}", order_id=f"o{number}", total="1", products=[])
+        harness.tell("page.viewed", f"v{number % 3}")
+    kept = {key for key in harness.store if not key.startswith(OWN_PREFIX)}
     assert len(kept) == 3 + 3 * 5
 
 
 def test_what_is_more_than_browsing_and_leaves_nothing_is_dropped_too() -> None:
-    world = World(limits=THREE_AN_HOUR)
+    harness = Harness(limits=THREE_AN_HOUR)
     for number in range(5):
-        world.tell("checkout.started", f"v{number}", products=[])
-    assert len([key for key in world.store if not key.startswith(OWN_PREFIX)]) == 3
+        harness.tell("checkout.started", f"v{number}", products=[])
+    assert len([key for key in harness.store if not key.startswith(OWN_PREFIX)]) == 3
 
 
 def test_what_arrived_is_remembered_for_a_day_only() -> None:
-    world = World(limits=THREE_AN_HOUR)
-    world.tell("page.viewed", "v")
-    world.at(30 * HOUR).tell("page.viewed", "w")
-    assert world.progress.arrivals == {START // 3_600_000 + 30: 1}
+    harness = Harness(limits=THREE_AN_HOUR)
+    harness.tell("page.viewed", "v")
+    harness.at(30 * HOUR).tell("page.viewed", "w")
+    assert harness.progress.arrivals == {START // 3_600_000 + 30: 1}
 
 
 # The same log, the same decisions.
@@ -197,40 +197,40 @@ scripts = st.lists(
 TIGHT = VisitorLimits(days=30, per_second=2 / 3600)
 
 
-def play(script: Script) -> World:
-    world, now = World(limits=TIGHT), 0
+def play(script: Script) -> Harness:
+    harness, now = Harness(limits=TIGHT), 0
     for number, (kind, who, pause, late) in enumerate(script):
         now += pause
-        world.sleep_until(now) if pause > DAY else world.at(now)
+        harness.sleep_until(now) if pause > DAY else harness.at(now)
         happened = now - late
         match kind:
             case "view":
-                world.tell("product.viewed", who, happened=happened, product_id="tazza")
+                harness.tell("product.viewed", who, happened=happened, product_id="tazza")
             case "cart":
-                world.add(f"p{number % 3}", who, happened=happened)
+                harness.add(f"p{number % 3}", who, happened=happened)
             case "updated":
-                world.tell("customer.updated", who, happened=happened, first_name="Vera")
+                harness.tell("customer.updated", who, happened=happened, first_name="Vera")
             case "subscribe":
-                world.tell("list.subscribed", who, email="a@example.com", confirmed=True)
+                harness.tell("list.subscribed", who, email="a@example.com", confirmed=True)
             case "order":
-                world.order(f"o{number}", who, products=["p1"])
+                harness.order(f"o{number}", who, products=["p1"])
             case "identify":
-                world.tell("customer.identified", "anna", anonymous_id=who)
+                harness.tell("customer.identified", "anna", anonymous_id=who)
             case "checkout":
-                world.tell("checkout.started", who, happened=happened, products=[])
+                harness.tell("checkout.started", who, happened=happened, products=[])
             case "erase":
-                world.tell("customer.erasure_requested", who)
-    return world
+                harness.tell("customer.erasure_requested", who)
+    return harness
 
 
 class Reader:
     """Reads a log with crashes in between, and removes some of the forgotten whenever it likes."""
 
-    def __init__(self, world: World, chance: random.Random) -> None:
-        self.world = world
+    def __init__(self, harness: Harness, chance: random.Random) -> None:
+        self.harness = harness
         self.chance = chance
         self.store: dict[bytes, bytes] = {}
-        self.progress = Progress(live=world.first)
+        self.progress = Progress(live=harness.first)
         self.told: set[tuple[Any, ...]] = set()
         self.actors = self._open()
 
@@ -269,7 +269,7 @@ class Reader:
 
     def _open(self) -> PartitionActors:
         return PartitionActors(
-            partition=0, load=self.store.get, definitions=self.world.definitions,
+            partition=0, load=self.store.get, definitions=self.harness.definitions,
             progress=self.progress, scan=self.store.items,
             due=[(head(v).due, k) for k, v in self.store.items()],
         )  # fmt: skip
@@ -282,7 +282,7 @@ def known(store: dict[bytes, bytes], now: int) -> dict[bytes, bytes]:
     return {
         key: stored
         for key, stored in store.items()
-        if key not in (ARRIVALS_KEY, TURNS_KEY)
+        if key not in (ARRIVALS_KEY, NAMESPACE_DECISIONS_KEY)
         and (
             key.startswith(OWN_PREFIX)
             or not forgetting.has_forgotten(decode_customer(key.decode(), stored))
@@ -293,15 +293,15 @@ def known(store: dict[bytes, bytes], now: int) -> dict[bytes, bytes]:
 @examples(150)
 @given(scripts, st.integers(0, 2**32))
 def test_neither_crashes_nor_removals_change_anything(script: Script, seed: int) -> None:
-    world = play(script)
-    reader = Reader(world, random.Random(seed))
-    while (start := reader.progress.next_offset) < len(world.records):
+    harness = play(script)
+    reader = Reader(harness, random.Random(seed))
+    while (start := reader.progress.next_offset) < len(harness.records):
         size = reader.chance.randint(1, 12)
-        reader.read(world.records[start : start + size], crashes=reader.chance.random() < 0.4)
-    now = world.progress.log_time
-    assert known(reader.store, now) == known(world.store, now)
-    assert reader.progress == world.progress
-    assert reader.told == {(e.topic, e.key, e.record.value) for e in world.effects}
+        reader.read(harness.records[start : start + size], crashes=reader.chance.random() < 0.4)
+    now = harness.progress.log_time
+    assert known(reader.store, now) == known(harness.store, now)
+    assert reader.progress == harness.progress
+    assert reader.told == {(e.topic, e.key, e.record.value) for e in harness.effects}
 
 
 def test_release_0_1_left_no_day_and_its_visitors_go_by_their_last_event() -> None:

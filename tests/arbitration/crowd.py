@@ -13,7 +13,7 @@ from schemas.commands import SendCommand
 from schemas.decisions import Decision
 from schemas.definitions import DEFINITION, canonical
 from schemas.wire import parse_record
-from tests.agents.world import DAY, HOUR, MINUTE, SHIPPED, World
+from tests.agents.harness import DAY, HOUR, MINUTE, SHIPPED, Harness
 from tests.arbitration.mails import clock, most_in_any, worst_share
 
 PRIORITIES = {"news": 40, "offers": 30, "looked": 80, "weekly": 50, "thanks": 60, "survey": 20}
@@ -54,66 +54,66 @@ class Crowd:
 
     def __init__(self, seed: int, *, days: int = 100) -> None:
         self.chance = random.Random(seed)
-        self.world = World(FILES)
+        self.harness = Harness(FILES)
         self.days = days
         self.lost: dict[str, float] = {}
         """Commands that never left, and since when the actors know."""
 
-    def tell(self) -> World:
+    def tell(self) -> Harness:
         """Tell it to the end, and let everything come to rest."""
         now = 0.0
         for each in CUSTOMERS:
-            self.world.subscribed(each)
+            self.harness.subscribed(each)
         while now < self.days * DAY:
             now += self.chance.choice([MINUTE, HOUR, 5 * HOUR, 9 * HOUR])
-            self.world.at(now)
+            self.harness.at(now)
             self._happen(self.chance.choice(CUSTOMERS), now)
             if self.chance.random() < 0.3:
-                self.world.build()
-        return self.world.at(now + 80 * DAY)
+                self.harness.build()
+        return self.harness.at(now + 80 * DAY)
 
     def _happen(self, who: str, now: float) -> None:
-        world, chance = self.world, self.chance
+        harness, chance = self.harness, self.chance
         late = chance.choice([0, 0, 0, DAY])  # a phone that was off yesterday
         happened = max(0.0, now - late)
         product = f"p{chance.randrange(5)}"
         match chance.randrange(14):
             case 0 | 1:
-                world.tell("page.viewed", who, happened=happened, url="https://shop.example/a")
+                harness.tell("page.viewed", who, happened=happened, url="https://shop.example/a")
             case 2:
-                world.tell("products.searched", who, happened=happened, query="moka")
+                harness.tell("products.searched", who, happened=happened, query="moka")
             case 3 | 4:
-                world.tell("product.viewed", who, happened=happened, product_id=product)
+                harness.tell("product.viewed", who, happened=happened, product_id=product)
             case 5:
-                world.tell("wishlist.added", who, happened=happened, product_id=product)
+                harness.tell("wishlist.added", who, happened=happened, product_id=product)
             case 6 | 7:
-                world.add(product, who, happened=happened)
+                harness.add(product, who, happened=happened)
             case 8:
-                world.order(f"o{now}", who, products=[product])
+                harness.order(f"o{now}", who, products=[product])
             case 9:
-                world.tell("list.subscribed", who, list=chance.choice(["a", "b"]), confirmed=True)
+                harness.tell("list.subscribed", who, list=chance.choice(["a", "b"]), confirmed=True)
             case 10:
-                world.tell("list.unsubscribed", who, list="a")
-                world.tell("consent.given", who, purpose="marketing")
+                harness.tell("list.unsubscribed", who, list="a")
+                harness.tell("consent.given", who, purpose="marketing")
             case 11:
-                world.tell("customer.updated", who, zone=chance.choice(ZONES))
+                harness.tell("customer.updated", who, zone=chance.choice(ZONES))
             case 12:
                 self._lose(who, now)
             case _:
-                world.tell("order.delivered", who, order_id=f"o{now}")
+                harness.tell("order.delivered", who, order_id=f"o{now}")
 
     def _lose(self, who: str, now: float) -> None:
         """The relay was down for so long that a mail has expired."""
-        last = next((c for c in reversed(self.world.commands) if c.customer == who), None)
+        last = next((c for c in reversed(self.harness.commands) if c.customer == who), None)
         if last is not None and last.kind == "promotional" and last.id not in self.lost:
             self.lost[last.id] = now
-            self.world.tell("mail.skipped", who, command_id=last.id, reason="expired")
+            self.harness.tell("mail.skipped", who, command_id=last.id, reason="expired")
 
 
 def check(crowd: Crowd) -> None:
     """Assert all of it."""
     for customer in CUSTOMERS:
-        mails = [c for c in crowd.world.commands if c.customer == customer]
+        mails = [c for c in crowd.harness.commands if c.customer == customer]
         marketing = [mail for mail in mails if mail.mail_class == "marketing"]
         left = [mail for mail in marketing if mail.id not in crowd.lost]
         _check_caps(left)
@@ -121,10 +121,10 @@ def check(crowd: Crowd) -> None:
         history = [(mail.time, mail.kind == "promotional") for mail in left]
         assert worst_share(30 * DAY * 1000, 10, history) <= 0.3 + 1e-9
         assert all(mail.quiet is not None and mail.legal_basis == "consent" for mail in marketing)
-    _check_stops(crowd.world)
-    _check_holds(crowd.world)
-    _check_confirmations(crowd.world)
-    assert not crowd.world.refusals
+    _check_stops(crowd.harness)
+    _check_holds(crowd.harness)
+    _check_confirmations(crowd.harness)
+    assert not crowd.harness.refusals
 
 
 def _check_caps(marketing: list[SendCommand]) -> None:
@@ -151,19 +151,19 @@ def _clock(mail: SendCommand) -> str:
     return clock(mail.time, _zone(mail))
 
 
-def decisions(world: World) -> Iterator[Decision]:
+def decisions(harness: Harness) -> Iterator[Decision]:
     """All of them, in order."""
-    return (e.content for e in world.effects if isinstance(e.content, Decision))
+    return (e.content for e in harness.effects if isinstance(e.content, Decision))
 
 
-def _check_stops(world: World) -> None:
+def _check_stops(harness: Harness) -> None:
     """No mail after what stops its workflow."""
     bought = defaultdict(list)
-    for record in world.records:
+    for record in harness.records:
         if record.key is not None and record.header("ce_type") == b"order.completed":
             bought[parse_record(record).customer].append(record.timestamp)
     began: dict[tuple[str, str], int] = {}
-    for decision in decisions(world):
+    for decision in decisions(harness):
         key = (decision.customer, decision.run)
         if decision.decision == "entered":
             began[key] = decision.time
@@ -172,13 +172,13 @@ def _check_stops(world: World) -> None:
             assert not any(began[key] < time <= decision.time for time in times)
 
 
-def _check_holds(world: World) -> None:
+def _check_holds(harness: Harness) -> None:
     """Held once per reason, for something better when outranked, and not for ever.
 
     A cart that changes or a parcel that arrives makes another mail of it (`w06`, `w05`).
     """
     held: dict[tuple[str, str, str], Decision] = {}
-    for decision in decisions(world):
+    for decision in decisions(harness):
         key = (decision.customer, decision.run, decision.step)
         if decision.decision == "held":
             again = key in held and held[key].reason == decision.reason
@@ -196,12 +196,12 @@ def _check_holds(world: World) -> None:
         elif decision.decision in ("exited", "completed"):
             held = {k: v for k, v in held.items() if k[:2] != key[:2]}
     for (customer, run, _), decision in held.items():
-        runs = {each.id for each in world.customer(customer).runs}
+        runs = {each.id for each in harness.customer(customer).runs}
         assert run in runs, f"held and forgotten: {decision}"
-        assert decision.time > world.now - 6 * DAY * 1000
+        assert decision.time > harness.now - 6 * DAY * 1000
 
 
-def _check_confirmations(world: World) -> None:
-    orders = [r.timestamp for r in world.records if r.header("ce_type") == b"order.completed"]
-    sent = [mail.time for mail in world.commands if mail.step == "w01-confirmation"]
+def _check_confirmations(harness: Harness) -> None:
+    orders = [r.timestamp for r in harness.records if r.header("ce_type") == b"order.completed"]
+    sent = [mail.time for mail in harness.commands if mail.step == "w01-confirmation"]
     assert sorted(sent) == sorted(orders), "a confirmation never waits"

@@ -28,20 +28,20 @@ def test_the_policy_holds(seed: int) -> None:
     crowd = Crowd(seed)
     crowd.tell()
     check(crowd)
-    reasons = {each.reason for each in decisions(crowd.world) if each.decision == "held"}
+    reasons = {each.reason for each in decisions(crowd.harness) if each.decision == "held"}
     assert {"quiet_hours", "frequency_cap", "outranked"} <= reasons  # it is crowded indeed
 
 
 def test_restarts_change_nothing() -> None:
     """The actors were built anew after a third of all events: the same as if they never were."""
-    world = Crowd(7, days=40).tell()
-    steady = PartitionActors(partition=0, load=lambda _: None, definitions=world.definitions,
-                             progress=Progress(live=world.live))  # fmt: skip
-    changes = steady.receive(world.records)
-    assert len(changes.effects) == len(world.effects)
-    pairs = zip(changes.effects, world.effects, strict=True)
+    harness = Crowd(7, days=40).tell()
+    steady = PartitionActors(partition=0, load=lambda _: None, definitions=harness.definitions,
+                             progress=Progress(live=harness.live))  # fmt: skip
+    changes = steady.receive(harness.records)
+    assert len(changes.effects) == len(harness.effects)
+    pairs = zip(changes.effects, harness.effects, strict=True)
     assert all(one == other for one, other in pairs)
-    assert all(world.store[key] == stored for key, stored in changes.states)
+    assert all(harness.store[key] == stored for key, stored in changes.states)
 
 
 def mails_of_others_are_forgotten(patch: Patch) -> None:

@@ -85,7 +85,7 @@ dues = st.builds(
 )
 
 
-class Life:
+class Lifetime:
     """A customer to whom mails come due."""
 
     def __init__(self, policy: Policy, start: int) -> None:
@@ -155,7 +155,7 @@ class Life:
                 assert judge(self.customer, forever, earlier, self.policy).action == "hold"
 
 
-def check(life: Life) -> None:
+def check(life: Lifetime) -> None:
     """Assert everything, without the code that decided it."""
     _check_caps(life)
     _check_quiet(life)
@@ -165,7 +165,7 @@ def check(life: Life) -> None:
     assert worst_share(mix.span, mix.from_mails, mails) <= mix.promotional + 1e-9
 
 
-def _check_caps(life: Life) -> None:
+def _check_caps(life: Lifetime) -> None:
     for cap in life.policy.caps:
         counted = [went for went in life.sent if cap.workflow in ("", went.workflow)]
         if cap.per != "day":
@@ -177,7 +177,7 @@ def _check_caps(life: Life) -> None:
             assert before.count(today) <= cap.at_most
 
 
-def _check_quiet(life: Life) -> None:
+def _check_quiet(life: Lifetime) -> None:
     quiet = life.policy.quiet
     for went in life.sent if quiet is not None else ():
         assert quiet is not None
@@ -191,7 +191,7 @@ lives = given(policies, starts, st.lists(dues, min_size=5, max_size=60))
 
 def live(policy: Policy, start: int, happenings: list[Due]) -> None:
     """No rule is ever broken, and whatever is held is sent or skipped in the end."""
-    life = Life(policy, start)
+    life = Lifetime(policy, start)
     for due in happenings:
         life.happen(due)
     life.pass_until(life.now + 41 * DAY)
@@ -202,7 +202,7 @@ def live(policy: Policy, start: int, happenings: list[Due]) -> None:
 
 def live_twice(policy: Policy, start: int, happenings: list[Due]) -> None:
     """The same mails get the same verdicts, in whatever order they are looked at."""
-    twice = [Life(policy, start) for _ in range(2)]
+    twice = [Lifetime(policy, start) for _ in range(2)]
     for number, life in enumerate(twice):
         for due in happenings:
             life.happen(due)
@@ -214,7 +214,7 @@ def live_twice(policy: Policy, start: int, happenings: list[Due]) -> None:
 
 def live_a_crowded_year() -> None:
     """Everything at once, by the shipped policy: as much as is allowed goes, and no more."""
-    life = Life(shipped().model_copy(update={"fatigue": None}), NOON)
+    life = Lifetime(shipped().model_copy(update={"fatigue": None}), NOON)
     for number in range(700):
         kind = "promotional" if number % 2 else "informative"
         life.happen(Due(4 * HOUR, kind, f"w{number % 7}", number % 3, 3 * DAY, None))

@@ -20,8 +20,8 @@ from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.topology import CUSTOMER_EVENTS, SUPPRESSIONS
-from tests.bounces.bench import bounce
-from tests.runtime.parts import START
+from tests.bounces.harness import bounce
+from tests.runtime.doubles import START
 from tests.runtime.test_worker import (
     LOOPBACK,
     Inbox,

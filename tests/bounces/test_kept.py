@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from schemas.time_units import DAY_MS
 from streams.clock import VirtualClock
 from streams.log import Log
-from streams.mail.inbound.kept import DAY_MS, EVERY_MS, KeptMessages
+from streams.mail.inbound.kept import EVERY_MS, KeptMessages
 from streams.mail.inbound.sources import KEPT, Inbound
 from streams.settings import Settings
-from tests.bounces.bench import Bench, Counted, bench, bounce
+from tests.bounces.harness import Counted, IntakeHarness, bounce, harness
 from tests.mailer.samples import SETTINGS
-from tests.runtime.parts import START, memory_log
+from tests.runtime.doubles import START, memory_log
 
 
 def names(directory: Path) -> list[str]:
@@ -54,8 +55,8 @@ def test_without_the_directory_there_is_nothing_to_do(tmp_path: Path) -> None:
 
 
 async def test_the_age_is_that_of_taking_it_in(tmp_path: Path) -> None:
-    at: Bench = await bench(tmp_path)
-    await at.intake.take(bounce("someone@else.example"), "imap")
+    at: IntakeHarness = await harness(tmp_path)
+    await at.intake.accept(bounce("someone@else.example"), "imap")
     (path,) = at.kept
     assert path.stat().st_mtime == START / 1000
 

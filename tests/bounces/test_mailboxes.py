@@ -14,13 +14,13 @@ from streams.log import LogError
 from streams.mail.inbound.imap import ImapError, ImapPoller, Mailbox, parse_imap
 from streams.mail.inbound.maildir import Maildir
 from streams.mail.inbound.polling import MailboxPoller
-from tests.bounces.bench import Bench, bench, bounce
 from tests.bounces.dovecot import CERTIFICATE, PASSWORD, Dovecot, installed, running
+from tests.bounces.harness import IntakeHarness, bounce, harness
 
 
 @pytest.fixture
-async def at(tmp_path: Path) -> Bench:
-    return await bench(tmp_path / "returned")
+async def at(tmp_path: Path) -> IntakeHarness:
+    return await harness(tmp_path / "returned")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def seen(box: mailbox.Maildir) -> list[bool]:
     return [message.get_subdir() == "cur" and "S" in message.get_flags() for message in box]
 
 
-async def test_a_maildir(at: Bench, box: mailbox.Maildir) -> None:
+async def test_a_maildir(at: IntakeHarness, box: mailbox.Maildir) -> None:
     maildir = Maildir(path(box), at.intake)
     assert await maildir.poll() == 0
     box.add(bounce())
@@ -48,7 +48,9 @@ async def test_a_maildir(at: Bench, box: mailbox.Maildir) -> None:
     assert await maildir.poll() == 0
 
 
-async def test_a_maildir_stays_unseen_until_the_log_has_it(at: Bench, box: mailbox.Maildir) -> None:
+async def test_a_maildir_stays_unseen_until_the_log_has_it(
+    at: IntakeHarness, box: mailbox.Maildir
+) -> None:
     maildir = Maildir(path(box), at.intake)
     box.add(bounce())
     at.log.fault = lambda *_: 0
@@ -61,7 +63,7 @@ async def test_a_maildir_stays_unseen_until_the_log_has_it(at: Bench, box: mailb
 
 
 async def test_a_crash_after_the_log_repeats_the_same_id(
-    at: Bench, box: mailbox.Maildir, monkeypatch: pytest.MonkeyPatch
+    at: IntakeHarness, box: mailbox.Maildir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maildir = Maildir(path(box), at.intake)
     box.add(bounce())
@@ -74,12 +76,12 @@ async def test_a_crash_after_the_log_repeats_the_same_id(
     assert first == again
 
 
-def test_no_maildir(at: Bench, tmp_path: Path) -> None:
+def test_no_maildir(at: IntakeHarness, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is no maildir"):
         Maildir(tmp_path, at.intake)
 
 
-async def test_a_watch_goes_on_after_a_failure(at: Bench, box: mailbox.Maildir) -> None:
+async def test_a_watch_goes_on_after_a_failure(at: IntakeHarness, box: mailbox.Maildir) -> None:
     pauses: asyncio.Queue[float] = asyncio.Queue()
     go_on = asyncio.Semaphore(0)
 
@@ -128,7 +130,7 @@ def parsed(server: Dovecot, scheme: str = "imaps", done: str = "") -> Mailbox:
 
 
 @pytest.mark.parametrize("scheme", ["imaps", "imap"])
-async def test_imap(server: Dovecot, at: Bench, scheme: str) -> None:
+async def test_imap(server: Dovecot, at: IntakeHarness, scheme: str) -> None:
     """`imap` begins in the clear and goes on with STARTTLS."""
     poller = ImapPoller(parsed(server, scheme), at.intake)
     assert await poller.poll() == 0
@@ -140,13 +142,13 @@ async def test_imap(server: Dovecot, at: Bench, scheme: str) -> None:
     assert await poller.poll() == 0
 
 
-async def test_imap_moves_what_is_done(server: Dovecot, at: Bench) -> None:
+async def test_imap_moves_what_is_done(server: Dovecot, at: IntakeHarness) -> None:
     server.deliver(bounce())
     await ImapPoller(parsed(server, done="Fatti"), at.intake).poll()
     assert (server.count("INBOX", "ALL"), server.count("Fatti", "SEEN")) == (0, 1)
 
 
-async def test_imap_marks_nothing_before_the_log_has_it(server: Dovecot, at: Bench) -> None:
+async def test_imap_marks_nothing_before_the_log_has_it(server: Dovecot, at: IntakeHarness) -> None:
     server.deliver(bounce())
     at.log.fault = lambda *_: 0
     with pytest.raises(LogError):
@@ -157,7 +159,7 @@ async def test_imap_marks_nothing_before_the_log_has_it(server: Dovecot, at: Ben
     assert (len(at.told), server.count("INBOX", "UNSEEN")) == (1, 0)
 
 
-async def test_imap_does_not_hide_what_it_can_not_do(server: Dovecot, at: Bench) -> None:
+async def test_imap_does_not_hide_what_it_can_not_do(server: Dovecot, at: IntakeHarness) -> None:
     server.deliver(bounce())
     with pytest.raises(ImapError, match="MOVE"):
         await ImapPoller(parsed(server, done="Nirgendwo"), at.intake).poll()
@@ -173,7 +175,7 @@ async def test_imap_does_not_hide_what_it_can_not_do(server: Dovecot, at: Bench)
         await ImapPoller(nobody, at.intake).poll()
 
 
-async def test_imap_that_hangs_up_in_between(at: Bench) -> None:
+async def test_imap_that_hangs_up_in_between(at: IntakeHarness) -> None:
     """After the message was sent and before it could be marked: it comes again, and counts once."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -223,7 +225,7 @@ def test_a_password_is_not_sent_in_the_clear() -> None:
     )
 
 
-async def test_no_tls_no_password(at: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_tls_no_password(at: IntakeHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[bytes] = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

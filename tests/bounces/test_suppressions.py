@@ -17,7 +17,7 @@ from streams.mail.suppressions import Author, read_list, release, suppress
 from streams.topology import CUSTOMER_EVENTS, SUPPRESSIONS
 from tests.keys import SIGNER
 from tests.mailer.samples import send
-from tests.runtime.parts import START, MemoryLog, memory_log
+from tests.runtime.doubles import START, MemoryLog, memory_log
 
 OLD = SigningKey("k1", "a secret of some length")
 NEW = SigningKey("k2", "another secret, newer")

@@ -20,7 +20,7 @@ from streams.partitioner import partition_of
 from streams.runtime.factories import log_from
 from streams.settings.loading import load_settings
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, FACTS
-from tests.agents.world import DAY, HOUR, SHIPPED, World
+from tests.agents.harness import DAY, HOUR, SHIPPED, Harness
 from tests.cli.conftest import Ritorno, ritorno
 
 __all__ = ["ritorno"]
@@ -100,19 +100,19 @@ def test_mistakes_are_explained(replayed: Ritorno, arguments: list[str], said: s
 
 def test_the_story_from_the_log(ritorno: Ritorno) -> None:
     """The visitor's part is in it, repeats are told once, and so is what became of the mails."""
-    world = World(SHIPPED)
-    world.tell("product.viewed", "v-1", product_id="moka", name="Moka")
-    world.tell("customer.identified", "v-1", customer_id="anna").subscribed().at(23 * HOUR)
-    world.add().at(DAY)
-    [reminder] = world.commands
-    world.tell("mail.sent", command_id=reminder.id, workflow=reminder.workflow,
+    harness = Harness(SHIPPED)
+    harness.tell("product.viewed", "v-1", product_id="moka", name="Moka")
+    harness.tell("customer.identified", "v-1", customer_id="anna").subscribed().at(23 * HOUR)
+    harness.add().at(DAY)
+    [reminder] = harness.commands
+    harness.tell("mail.sent", command_id=reminder.id, workflow=reminder.workflow,
                step=reminder.step, message_id="m")  # fmt: skip
-    facts = [each.record for each in world.effects if each.topic == FACTS]
+    facts = [each.record for each in harness.effects if each.topic == FACTS]
     ritorno("topics", "create")
-    events = [OutRecord(r.key, r.value, r.headers) for r in world.records if r.key is not None]
+    events = [OutRecord(r.key, r.value, r.headers) for r in harness.records if r.key is not None]
     _append(CUSTOMER_EVENTS, events)
     _append(FACTS, [*facts, *facts])  # a batch was repeated
-    states = [OutRecord(key, stored) for key, stored in world.store.items()]
+    states = [OutRecord(key, stored) for key, stored in harness.store.items()]
     _append(CUSTOMERS_CHANGELOG, states)
     done = ritorno("explain", "anna", "--lang", "en")
     texts = [line[20:].strip() for line in done.out.splitlines()]

@@ -13,7 +13,7 @@ from streams.clock import SystemClock
 from streams.runtime.factories import log_from
 from streams.settings.loading import load_settings
 from streams.topology import topics
-from tests.agents.test_reception import decision, hit
+from tests.agents.test_engagement_statistics import decision, hit
 from tests.cli.conftest import Ritorno
 
 NOW = SystemClock().now()

@@ -30,7 +30,7 @@ from streams.runtime.state.memory import MemoryStore
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.settings.loading import load_settings
 from tests.cli.conftest import Ritorno
-from tests.mailer.doubles import CountingMetrics, SimpleGate, suppress_nobody
+from tests.mailer.doubles import CountingMetrics, SimpleLeases, suppress_nobody
 from tests.mailer.samples import DAY, HOUR, SETTINGS, cancel, notify, send
 from tests.mailer.servers import DOT, RCPT, ScriptedRelay, scripted
 
@@ -64,7 +64,7 @@ class Mailer:
         """Take over what is there and deliver what is due, as one process."""
         runtime = MailerRuntime(
             log=self.log,
-            gate=SimpleGate(),
+            partition_manager=SimpleLeases(),
             open_store=lambda _: MemoryStore(),
             check=lambda _: None,
             relays=[
@@ -83,9 +83,9 @@ class Mailer:
             tp = TopicPartition(SEND_COMMANDS, partition)
             start = await runtime.opened(tp) or 0
             async for chunk in self.log.read(SEND_COMMANDS, partition, start, span.end):
-                await runtime.process(PartitionBatch(tp=tp, epoch=1, records=chunk))
+                await runtime.process(PartitionBatch(tp=tp, fetch_epoch=1, records=chunk))
         async with asyncio.timeout(10):
-            await runtime.settled()
+            await runtime.until_idle()
         await runtime.close()
 
 

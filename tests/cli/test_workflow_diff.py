@@ -14,7 +14,7 @@ from streams.settings import Settings
 from streams.settings.values import Address
 from streams.topology import topics
 from tests.cli.conftest import Ritorno
-from tests.runtime.parts import START
+from tests.runtime.doubles import START
 from tests.runtime.test_worker import SIGNED_UP, all_done, event, tell
 
 PINNED = """

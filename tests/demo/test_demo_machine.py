@@ -13,7 +13,7 @@ from streams.clock import VirtualClock
 from streams.runtime.failures import WorkerFailed
 from streams.settings import Settings
 from streams.settings.loading import load_settings
-from streams.tools.demo.driver_events import Happening
+from streams.tools.demo.driver_events import DriverEvent
 from streams.tools.demo.ledger import Ledger
 from streams.tools.demo.machine import Machine, drive, running
 from streams.tools.demo.sink import LOOPBACK, Sink
@@ -63,8 +63,8 @@ async def test_timers_fire_in_their_own_second_and_mails_leave_at_once(tmp_path:
         moments.append(now)
 
     async with running(settings(tmp_path, sink.port), clock) as machine:
-        story = [Happening(START, SUBSCRIBED), Happening(START + 5 * MINUTE + 1, IN_CART)]
-        await drive(machine, story, until=START + 3 * HOUR, step=1_000, moment=moment)
+        scenario = [DriverEvent(START, SUBSCRIBED), DriverEvent(START + 5 * MINUTE + 1, IN_CART)]
+        await drive(machine, scenario, until=START + 3 * HOUR, step=1_000, moment=moment)
         ledger = await ledger_of(machine)
     await sink.close()
     added = START + 5 * MINUTE + 1_000
@@ -87,9 +87,9 @@ async def test_mails_wait_for_a_relay_that_is_away(tmp_path: Path) -> None:
         await (sink.close() if away else sink.open() if now >= START + 4 * HOUR else _nothing())
 
     async with running(settings(tmp_path, sink.port), clock) as machine:
-        story = [Happening(START, SUBSCRIBED), Happening(START + 5 * MINUTE, IN_CART)]
+        scenario = [DriverEvent(START, SUBSCRIBED), DriverEvent(START + 5 * MINUTE, IN_CART)]
         until = START + 6 * HOUR
-        await drive(machine, story, until=until, step=10 * MINUTE, moment=moment)
+        await drive(machine, scenario, until=until, step=10 * MINUTE, moment=moment)
         ledger = await ledger_of(machine)
     await sink.close()
     assert [mail.arrived for mail in sink.taken] == [START, START + 4 * HOUR]
@@ -105,7 +105,7 @@ async def test_the_mails_of_all_partitions_wait_for_it(tmp_path: Path) -> None:
     await sink.open()
     await sink.close()
     everybody = [
-        Happening(START, record("1", "list.subscribed", json.dumps(
+        DriverEvent(START, record("1", "list.subscribed", json.dumps(
             {"confirmed": True, "email": f"c{n}@posta.example"}).encode())
             ._replace(key=f"c{n}".encode()))
         for n in range(12)
@@ -129,7 +129,7 @@ async def test_the_relay_refuses_whom_it_is_told_to(tmp_path: Path) -> None:
     sink.prepare()
     await sink.open()
     async with running(settings(tmp_path, sink.port), clock) as machine:
-        await drive(machine, [Happening(START, SUBSCRIBED)], until=START + HOUR, step=1_000,
+        await drive(machine, [DriverEvent(START, SUBSCRIBED)], until=START + HOUR, step=1_000,
                     moment=_moment)  # fmt: skip
     await sink.close()
     assert sink.refused == 1
@@ -161,7 +161,7 @@ async def test_more_is_due_at_once_than_one_record_does(tmp_path: Path) -> None:
     await sink.open()
     number = 3 * VISITS
     everybody = [
-        Happening(START, record(f"{n}", "cart.product_added", IN_CART.value or b"")
+        DriverEvent(START, record(f"{n}", "cart.product_added", IN_CART.value or b"")
                   ._replace(key=f"c{n}".encode()))
         for n in range(number)
     ]  # fmt: skip

@@ -9,24 +9,24 @@ from schemas.topics import CUSTOMER_EVENTS, PRODUCTS
 from schemas.validation import Unreadable
 from schemas.wire import parse_published, parse_record
 from streams.tools.demo.catalogue import ARTICLES
-from streams.tools.demo.driver_events import Happening, NoTime, recorded
-from streams.tools.demo.shop import START, story
+from streams.tools.demo.driver_events import DriverEvent, NoTime, recorded
+from streams.tools.demo.shop import START, scenario
 from streams.tools.publisher import NumberedLine
 
 DAY_MS = 86_400_000
 
 
-def as_record(happened: Happening) -> Record:
+def as_record(happened: DriverEvent) -> Record:
     return Record(CUSTOMER_EVENTS, 0, 0, happened.time, *happened.record)
 
 
 def test_a_seed_is_a_story() -> None:
-    assert story(3, 10) == story(3, 10)
-    assert story(3, 10) != story(4, 10)
+    assert scenario(3, 10) == scenario(3, 10)
+    assert scenario(3, 10) != scenario(4, 10)
 
 
 def test_it_is_told_in_order_and_has_everything_that_workflows_wait_for() -> None:
-    told = story(1, 35)
+    told = scenario(1, 35)
     times = [happened.time for happened in told]
     assert times == sorted(times)
     assert times[0] >= START

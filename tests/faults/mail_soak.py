@@ -38,7 +38,7 @@ from schemas.commands import NotifyCommand, SendCommand
 from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
 from streams.clock import SystemClock
-from streams.mail.inspection import overview
+from streams.mail.inspection import read_queues
 from streams.partitioner import partition_of
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.topology import topics
@@ -255,7 +255,7 @@ class MailSoak:
 
     async def _look(self) -> Found:
         found = Found()
-        for entry in (await overview(self._log)).entries():
+        for entry in (await read_queues(self._log)).entries():
             where = found.ended if entry.finished and not entry.pending else found.waiting
             where[entry.id] = entry.state
         for partition, span in (await self._log.offsets(CUSTOMER_EVENTS)).items():

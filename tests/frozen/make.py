@@ -237,9 +237,9 @@ async def settle(worker: Worker) -> None:
     quiet = 0
     while quiet < 20:
         await asyncio.sleep(0.05)
-        await worker.mailer.settled()
+        await worker.mailer.until_idle()
         ends = [
-            (worker.gate.watermark(TopicPartition(topic, number)) or 0) >= span.end
+            (worker.partition_manager.watermark(TopicPartition(topic, number)) or 0) >= span.end
             for topic in (CUSTOMER_EVENTS, SEND_COMMANDS)
             for number, span in (await worker.log.offsets(topic)).items()
         ]

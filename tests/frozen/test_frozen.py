@@ -102,7 +102,9 @@ async def running(settings: Settings, clock: Clock) -> AsyncIterator[Worker]:
     try:
         async with asyncio.timeout(90):
             await worker.start()
-            await worker.gate.until(lambda: worker.gate.open() == worker.gate.owned() != set())
+            await worker.partition_manager.until(
+                lambda: worker.partition_manager.open() == worker.partition_manager.owned() != set()
+            )
             yield worker
     finally:
         await worker.stop()
@@ -147,7 +149,7 @@ async def goes_on(worker: Worker, clock: Clock, frozen: dict[str, Any], relay: I
         clock.advance(clock.now() + 6 * HOUR)
     to = {str((await relay.next())["To"]).partition("<")[2].strip(">") for _ in range(4)}
     assert to == {f"{name}@example.it" for name in ("anna", "bruno", "gina", "hans")}
-    await worker.mailer.settled()
+    await worker.mailer.until_idle()
     assert relay.mails.empty(), "elena is suppressed, and what was sent stays sent"
 
 

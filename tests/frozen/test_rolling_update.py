@@ -126,13 +126,15 @@ async def test_the_older_worker_never_writes_over_what_the_newer_knows(
             assert set(formats.values()) == {FORMAT}
 
             async with next_release(settings, tmp_path / "next"):
-                await worker.gate.until(lambda: 0 < len(_customers(worker)) < PARTITIONS)
+                await worker.partition_manager.until(
+                    lambda: 0 < len(_customers(worker)) < PARTITIONS
+                )
                 formats = await applied(log, await everybody_looks(log, 2))
                 assert set(formats.values()) == {FORMAT, FORMAT + 1}
             theirs = {partition_of(name.encode(), PARTITIONS)
                       for name, number in formats.items() if number > FORMAT}  # fmt: skip
-            await worker.gate.until(
-                lambda: {tp.partition for tp in worker.gate.problems()
+            await worker.partition_manager.until(
+                lambda: {tp.partition for tp in worker.partition_manager.problems()
                          if tp.topic == CUSTOMER_EVENTS} == theirs
             )  # fmt: skip
             async with (
@@ -148,7 +150,9 @@ async def test_the_older_worker_never_writes_over_what_the_newer_knows(
                     if partition_of(name.encode(), PARTITIONS) not in theirs}  # fmt: skip
             await applied(log, ours)
             async with next_release(settings, tmp_path / "next"):
-                await worker.gate.until(lambda: 0 < len(_customers(worker)) < PARTITIONS)
+                await worker.partition_manager.until(
+                    lambda: 0 < len(_customers(worker)) < PARTITIONS
+                )
                 await worker.stop()
                 formats = await applied(log, await everybody_looks(log, 4))
                 assert set(formats.values()) == {FORMAT + 1}
@@ -162,4 +166,4 @@ async def test_the_older_worker_never_writes_over_what_the_newer_knows(
 
 
 def _customers(worker: Worker) -> set[TopicPartition]:
-    return {tp for tp in worker.gate.owned() if tp.topic == CUSTOMER_EVENTS}
+    return {tp for tp in worker.partition_manager.owned() if tp.topic == CUSTOMER_EVENTS}

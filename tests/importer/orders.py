@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from schemas.events import Event
 from streams.tools.order_import.import_report import ImportReport, Refusal
 from streams.tools.order_import.importer import Importer, ImportOptions
-from streams.tools.order_import.order_columns import guess, places
+from streams.tools.order_import.order_columns import columns, guess
 from streams.tools.order_import.order_file import opened
 from streams.tools.order_import.order_values import Notation
 
@@ -35,11 +35,11 @@ def import_file(path: Path, *, encoding: str = "utf-8-sig", **options: Any) -> I
         decimal_comma=options.pop("decimal_comma", False),
     )
     with opened(path, encoding=encoding, delimiter=None) as orders:
-        found = places(orders.header, guess(orders.header, {}))
-        made = ImportOptions(places=found, width=len(orders.header), notation=notation, **options)
+        found = columns(orders.header, guess(orders.header, {}))
+        made = ImportOptions(columns=found, width=len(orders.header), notation=notation, **options)
         importer = Importer(made, refusals.append)
         for row in orders.rows:
-            importer.take(row)
+            importer.add(row)
         events = list(importer.finish())
     check_sums(importer.report, refusals)
     return Imported(importer.report, events, refusals)

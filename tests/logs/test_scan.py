@@ -9,7 +9,7 @@ import pytest
 from schemas.records import OutRecord, Record
 from streams.clock import VirtualClock
 from streams.log import TopicSpec, scan, within
-from tests.runtime.parts import MemoryLog
+from tests.runtime.doubles import MemoryLog
 
 START = 1_770_000_000_000
 

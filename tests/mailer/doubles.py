@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from agents.mail.queue.concurrency import Traffic
+from agents.mail.queue.concurrency import ConcurrencyLimits
 from schemas.commands import SuppressCommand
 from schemas.records import OutRecord, Record
 from streams.clock import Clock
@@ -109,7 +109,7 @@ class OneWay:
     doubtful = False
 
     def __init__(self, connections: int = 3) -> None:
-        self.traffic = Traffic(connections)
+        self.concurrency = ConcurrencyLimits(connections)
 
     def watch(self, changed: Callable[[], None]) -> None: ...
 
@@ -192,7 +192,7 @@ class MemoryLog:
             await self.appended.wait_for(lambda: self.types(partition).count(type_) >= count)
 
 
-class SimpleTurn:
+class SimpleLease:
     """A turn that is never fenced and remembers what was acknowledged."""
 
     def __init__(self) -> None:
@@ -204,21 +204,21 @@ class SimpleTurn:
         self.next_offset = next_offset
 
 
-class SimpleGate:
+class SimpleLeases:
     """Lets every batch in; remembers failures instead of opening again."""
 
     def __init__(self) -> None:
-        self.turns: list[SimpleTurn] = []
+        self.leases: list[SimpleLease] = []
         self.failures: list[BaseException] = []
 
     def own(self, topic: str, owner: PartitionOwner) -> None: ...
 
     @asynccontextmanager
-    async def enter(self, batch: PartitionBatch) -> AsyncIterator[SimpleTurn]:
-        turn = SimpleTurn()
-        self.turns.append(turn)
+    async def enter(self, batch: PartitionBatch) -> AsyncIterator[SimpleLease]:
+        permit = SimpleLease()
+        self.leases.append(permit)
         try:
-            yield turn
+            yield permit
         except BaseException as error:
             self.failures.append(error)
             raise
@@ -226,4 +226,6 @@ class SimpleGate:
 
 def batch(records: Sequence[Record], partition: int = 0) -> PartitionBatch:
     """Return a batch of send-commands."""
-    return PartitionBatch(tp=TopicPartition("send-commands", partition), epoch=1, records=records)
+    return PartitionBatch(
+        tp=TopicPartition("send-commands", partition), fetch_epoch=1, records=records
+    )

@@ -27,7 +27,7 @@ from streams.mail.templates import load_renderer
 from streams.mail.webhooks import Webhooks
 from streams.runtime.state.memory import MemoryStore
 from streams.runtime.transports.batch import TopicPartition
-from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleGate, batch, suppress_nobody
+from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleLeases, batch, suppress_nobody
 from tests.mailer.samples import SETTINGS, START, record
 
 COMPOSER = Composer(SETTINGS, load_renderer(Path("workflows")))
@@ -45,7 +45,7 @@ class Shop:
     clock: VirtualClock
     metrics: CountingMetrics
     pools: list[SmtpPool]
-    gate: SimpleGate
+    partition_manager: SimpleLeases
     offset: int = 0
 
     @property
@@ -60,13 +60,13 @@ class Shop:
             records.append(record(command, self.offset, timestamp=self.clock.now()))
             self.offset += 1
         await self.runtime.process(batch(records))
-        assert not self.gate.failures
+        assert not self.partition_manager.failures
 
     async def drive(self, until: int) -> None:
         """Let the time pass up to `until`, stopping whenever something is due."""
         while True:
             async with asyncio.timeout(10):
-                await self.runtime.settled()
+                await self.runtime.until_idle()
             due = self.runtime.next_time()
             if due is None or due > until:
                 self.clock.advance(until)
@@ -103,12 +103,12 @@ async def shop(
         SmtpPool(relay, clock=clock, metrics=metrics, limits=limits)
         for relay in parse_relays(" ".join(relays))
     ]
-    gate = SimpleGate()
+    partition_manager = SimpleLeases()
     providers = Providers()
     hosts = MailHosts(providers, clock, resolver=resolver, patience=patience) if resolver else None
     runtime = MailerRuntime(
         log=log,
-        gate=gate,
+        partition_manager=partition_manager,
         open_store=lambda _: MemoryStore(),
         check=lambda _: None,
         relays=pools,
@@ -125,6 +125,6 @@ async def shop(
     )
     await runtime.opened(TP)
     try:
-        yield Shop(runtime, log, clock, metrics, pools, gate)
+        yield Shop(runtime, log, clock, metrics, pools, partition_manager)
     finally:
         await runtime.close()

@@ -9,9 +9,9 @@ from agents.mail.queue import lifecycle as mail
 from agents.mail.queue.command_reader import MAX_COMMAND_BYTES, read_record
 from agents.mail.queue.pauses import PAUSES_KEPT, Pauses, pack_pauses
 from agents.mail.queue.queued_mail import QueuedMail, pack_entry
-from agents.mail.queue.retry import HOUR_MS
 from agents.mail.replies import RelayRefused
 from schemas.commands import SendCommand
+from schemas.time_units import HOUR_MS
 from schemas.validation import Unreadable
 from schemas.wire import parse_record
 from tests.mailer.samples import START, notify, pause, record, send

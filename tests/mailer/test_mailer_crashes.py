@@ -37,7 +37,7 @@ from tests.mailer.doubles import (
     CountingMetrics,
     MemoryLog,
     OneWay,
-    SimpleGate,
+    SimpleLeases,
     batch,
     suppress_nobody,
 )
@@ -51,7 +51,7 @@ SPIN = 40
 Command = SendCommand | CancelCommand
 
 
-class Life:
+class Lifetime:
     """One process: takes steps until it dies."""
 
     def __init__(self, last_step: int | None) -> None:
@@ -69,7 +69,7 @@ class Life:
             await asyncio.get_running_loop().create_future()
 
 
-class Paused(Life):
+class Paused(Lifetime):
     """Paused before a step; goes on with it when another owns the partition, and dies."""
 
     def __init__(self, paused_at: int) -> None:
@@ -87,7 +87,7 @@ class Paused(Life):
 class MortalLog(MemoryLog):
     """The shared log as one life sees it."""
 
-    def __init__(self, shared: MemoryLog, life: Life, clock: VirtualClock) -> None:
+    def __init__(self, shared: MemoryLog, life: Lifetime, clock: VirtualClock) -> None:
         super().__init__(clock)
         self.kept = shared.kept
         self._life = life
@@ -99,7 +99,7 @@ class MortalLog(MemoryLog):
         return last
 
 
-class World:
+class Environment:
     """What survives: log, relay, clock."""
 
     def __init__(
@@ -112,9 +112,9 @@ class World:
         self.answer = answer
         self.handed_over: Counter[str] = Counter()
 
-    async def live(self, last_step: int | None) -> Life:
+    async def live(self, last_step: int | None) -> Lifetime:
         """Run one life until it dies or everything is final."""
-        life = Life(last_step)
+        life = Lifetime(last_step)
         runtime = self.runtime(life)
         driving = asyncio.create_task(self._drive(runtime))
         dying = asyncio.create_task(life.died.wait())
@@ -125,7 +125,7 @@ class World:
         await _kill_all()
         return life
 
-    async def live_on(self, life: Life) -> None:
+    async def live_on(self, life: Lifetime) -> None:
         """Run a life, which may be paused, until nothing happens; it is not ended."""
         await self.runtime(life).opened(TP)
         await _spin()
@@ -142,10 +142,10 @@ class World:
             self.clock.advance(self.clock.now() + 600_000)
         raise AssertionError(f"never finished: {self.finals()}")
 
-    def runtime(self, life: Life) -> MailerRuntime:
+    def runtime(self, life: Lifetime) -> MailerRuntime:
         return MailerRuntime(
             log=MortalLog(self.log, life, self.clock),
-            gate=SimpleGate(),
+            partition_manager=SimpleLeases(),
             open_store=lambda _: MemoryStore(),
             check=lambda _: None,
             relays=[cast("SmtpPool", self._pool(life))],
@@ -157,8 +157,8 @@ class World:
             grace=0,
         )
 
-    def _pool(self, life: Life) -> Any:
-        world = self
+    def _pool(self, life: Lifetime) -> Any:
+        environment = self
 
         class Connection:
             smtputf8, mails, dotted = True, 0, False
@@ -166,10 +166,10 @@ class World:
             async def deliver(self, mail: ComposedMail) -> Result:
                 self.dotted = False
                 await life.step()
-                result = world.answer(mail)
+                result = environment.answer(mail)
                 if isinstance(result, RelayAccepted | Unknown):
                     self.dotted = True
-                    world.handed_over[mail.command_id] += 1
+                    environment.handed_over[mail.command_id] += 1
                     await life.step()
                 return result
 
@@ -250,14 +250,14 @@ async def test_a_crash_at_each_single_step(answer: Callable[[ComposedMail], Resu
     step = 0
     while True:
         step += 1
-        world = World(FEW, answer)
-        life = await world.live(step)
+        environment = Environment(FEW, answer)
+        life = await environment.live(step)
         if life.steps < step:
             break  # lived to the end: all steps have been tried
-        await world.live(None)
-        world.check()
-        assert world.finals()["m9"] == {"m9/skipped"}
-    world.check()
+        await environment.live(None)
+        environment.check()
+        assert environment.finals()["m9"] == {"m9/skipped"}
+    environment.check()
     assert step > 10
 
 
@@ -273,11 +273,11 @@ async def test_random_crashes_and_a_moody_relay(seed: int) -> None:
         Dropped("data", "gone"),
         Unknown("gone"),
     ]
-    world = World(some_commands(chance), lambda _: chance.choice(moods))
+    environment = Environment(some_commands(chance), lambda _: chance.choice(moods))
     for _ in range(chance.randrange(1, 5)):
-        await world.live(chance.randrange(1, 40))
-    await world.live(None)
-    world.check()
+        await environment.live(chance.randrange(1, 40))
+    await environment.live(None)
+    environment.check()
 
 
 def some_commands(chance: random.Random) -> list[Command]:
@@ -295,29 +295,31 @@ def some_commands(chance: random.Random) -> list[Command]:
 
 async def test_what_arrives_late_of_an_owner_that_has_read_the_same_counts_for_nothing() -> None:
     """Both have read a mail that waits: one claims it and is paused, the next lets it expire."""
-    world = World([send("m1")], yes)
-    await world.live(5)  # its mark, then the mail; it dies before its claim is written
+    environment = Environment([send("m1")], yes)
+    await environment.live(5)  # its mark, then the mail; it dies before its claim is written
     late = Paused(3)  # its mark, then the claim
-    await world.live_on(late)
-    world.clock.advance(START + DAY + 1)
-    await world.live_on(Life(7))  # its mark, the state, the outcome; that it is told is not written
-    assert world.finals()["m1"] == {"m1/skipped"}
+    await environment.live_on(late)
+    environment.clock.advance(START + DAY + 1)
+    await environment.live_on(
+        Lifetime(7)
+    )  # its mark, the state, the outcome; that it is told is not written
+    assert environment.finals()["m1"] == {"m1/skipped"}
     late.resumed.set()
     await _spin()
-    kept = world.log.kept["mailer-changelog", 0]
+    kept = environment.log.kept["mailer-changelog", 0]
     assert unpack_entry(kept[-1].value or b"").state == "attempting", "it has arrived late"
     await _kill_all()
-    await world.live(None)
-    world.check()
+    await environment.live(None)
+    environment.check()
 
 
 async def test_an_outcome_that_was_not_published_is_published_by_the_next_life() -> None:
-    world = World([send()], yes)
+    environment = Environment([send()], yes)
     for last_step in range(1, 30):
-        await world.live(last_step)
-        states = world.log.kept.get(("mailer-changelog", 0), [])
+        await environment.live(last_step)
+        states = environment.log.kept.get(("mailer-changelog", 0), [])
         if any(b"\xa4sent" in (each.value or b"") for each in states):
             break
-    await world.live(None)
-    world.check()
-    assert [json.loads(each.value or b"")["command_id"] for each in world.log.events()]
+    await environment.live(None)
+    environment.check()
+    assert [json.loads(each.value or b"")["command_id"] for each in environment.log.events()]

@@ -35,7 +35,7 @@ from streams.topology import topics
 from tests.keys import SIGNER
 from tests.mailer.doubles import CountingMetrics, OneWay, suppress_nobody
 from tests.mailer.samples import START, cancel, record, resume, send
-from tests.runtime.parts import MemoryLog
+from tests.runtime.doubles import MemoryLog
 
 TP = TopicPartition(SEND_COMMANDS, 0)
 LIMIT = 20
@@ -62,11 +62,11 @@ class Mailer:
         self.fails: Callable[[str], bool] = lambda _: False
 
     async def start(self) -> None:
-        self.gate = PartitionManager(pause=_at_once)
-        self.gate.attach(Source())
+        self.partition_manager = PartitionManager(pause=_at_once)
+        self.partition_manager.attach(Source())
         self.runtime = MailerRuntime(
             log=self.log,
-            gate=self.gate,
+            partition_manager=self.partition_manager,
             open_store=open_memory,
             check=lambda _: None,
             relays=[cast("SmtpPool", self._relay())],
@@ -78,11 +78,11 @@ class Mailer:
             pause=_at_once,
             signer=self.signer,
         )
-        self.gate.own(SEND_COMMANDS, self.runtime)
-        self.gate.assigned([TP])
+        self.partition_manager.own(SEND_COMMANDS, self.runtime)
+        self.partition_manager.assigned([TP])
 
     async def stop(self) -> None:
-        await self.gate.stop()
+        await self.partition_manager.stop()
         await self.runtime.close()
 
     async def read(self, *commands: Any) -> None:
@@ -99,11 +99,11 @@ class Mailer:
         kept = self.log.topics[SEND_COMMANDS][0]
         async with asyncio.timeout(LIMIT):
             while True:
-                await self.gate.until(lambda: TP in self.gate.wanted())
-                want = self.gate.wanted()[TP]
+                await self.partition_manager.until(lambda: TP in self.partition_manager.wanted())
+                want = self.partition_manager.wanted()[TP]
                 if want.offset >= len(kept):
                     break
-                batch = self.gate.deliver(TP, want, kept[want.offset :])
+                batch = self.partition_manager.deliver(TP, want, kept[want.offset :])
                 if batch is not None:
                     await self.runtime.process(batch)
 
@@ -178,7 +178,7 @@ async def test_a_command_is_refused_and_the_others_are_obeyed(
     assert [(each.reason, each.origin.offset) for each in mailer.letters()] == [
         ("internal_error", 1)
     ]
-    assert mailer.gate.counts.reopened == 2
+    assert mailer.partition_manager.counts.reopened == 2
 
 
 async def test_a_command_is_carried_out_in_its_partition_and_in_no_other() -> None:

@@ -53,7 +53,7 @@ async def test_a_mail_arrives_whole_and_its_outcome_names_it() -> None:
     }
     event = parse_record(here.log.events()[0])
     assert (event.id, event.source, event.customer) == ("m1/sent", "/ritorno/mailer", "u1")
-    assert here.gate.turns[0].next_offset == 1
+    assert here.partition_manager.leases[0].next_offset == 1
 
 
 @pytest.mark.parametrize("stage", [MAIL, RCPT, DATA, DOT])
@@ -295,7 +295,7 @@ async def test_unreadable_commands_become_dead_letters_and_the_rest_goes_on() ->
     letters = here.log.kept["dead-letters", 0]
     reasons = [letter.header("dl_reason") for letter in letters]
     assert reasons == [b"invalid_json", b"invalid_command", b"invalid_command"]
-    assert here.gate.turns[0].next_offset == 4
+    assert here.partition_manager.leases[0].next_offset == 4
 
 
 async def test_closing_lets_the_mail_in_flight_end_and_keeps_the_rest() -> None:

@@ -14,7 +14,7 @@ from aiosmtpd.smtp import SMTP
 from agents.mail.queue.queued_mail import unpack_entry
 from agents.mail.reputation import REPUTATION_KEY
 from schemas.records import OutRecord
-from schemas.stored import OWNER_KEY, PROGRESS_KEY
+from schemas.stored import FENCING_EPOCH_KEY, PROGRESS_KEY
 from schemas.wire import parse_record
 from streams.clock import VirtualClock
 from streams.log import LogUnavailable
@@ -25,7 +25,7 @@ from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.state.memory import MemoryStore
 from streams.runtime.transports.batch import Fenced, TopicPartition
 from streams.topology import topics
-from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleGate, batch, suppress_nobody
+from tests.mailer.doubles import CountingMetrics, MemoryLog, SimpleLeases, batch, suppress_nobody
 from tests.mailer.mailshop import COMPOSER, shop
 from tests.mailer.samples import START, record, send
 from tests.mailer.servers import parse, scripted
@@ -66,7 +66,7 @@ async def mailer(log: Any, clock: VirtualClock, relay: str) -> AsyncIterator[Mai
     metrics = CountingMetrics()
     runtime = MailerRuntime(
         log=log,
-        gate=SimpleGate(),
+        partition_manager=SimpleLeases(),
         open_store=lambda _: MemoryStore(),
         check=lambda _: None,
         relays=[SmtpPool(parse_relay(relay), clock=clock, metrics=metrics)],
@@ -161,7 +161,7 @@ async def test_a_fenced_worker_delivers_nothing() -> None:
 
         here.runtime._check = check
         await here.runtime.process(batch([record(send())]))
-        assert here.gate.failures
+        assert here.partition_manager.failures
         assert not relay.connections
         fenced = False
         await here.runtime.closed(TP)  # as the gate does after a failure
@@ -176,7 +176,7 @@ async def test_nothing_personal_is_kept_of_a_finished_mail() -> None:
         await here.take(send())
         await here.until("mail.sent")
     last = {each.key: each.value for each in here.log.kept["mailer-changelog", 0]}
-    assert set(last) == {b"m1", OWNER_KEY, PROGRESS_KEY, REPUTATION_KEY}
+    assert set(last) == {b"m1", FENCING_EPOCH_KEY, PROGRESS_KEY, REPUTATION_KEY}
     entry = unpack_entry(last[b"m1"] or b"")
     assert (entry.state, entry.command, entry.pending) == ("sent", b"", ())
 

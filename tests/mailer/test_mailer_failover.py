@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 
 from agents.mail.providers import OTHER
-from agents.mail.queue.message_groups import Lane
+from agents.mail.queue.lanes import Lane
 from streams.clock import VirtualClock
 from streams.mail.relay import RelayUrlError, parse_relays
 from streams.mail.relay_dispatcher import Permit, RelayDispatcher
@@ -155,34 +155,34 @@ async def test_with_all_relays_down_mails_wait_for_the_first_to_come_back() -> N
     assert sent["relay"] == f"127.0.0.1:{second.port}"
 
 
-async def turns(
-    turnstile: RelayDispatcher[OneWay], *lanes: Lane
+async def permits(
+    dispatcher: RelayDispatcher[OneWay], *lanes: Lane
 ) -> list[asyncio.Task[Permit[OneWay]]]:
     """Ask for turns in this order."""
     tasks = []
     for lane in lanes:
-        tasks.append(asyncio.create_task(turnstile.turn(lane)))
+        tasks.append(asyncio.create_task(dispatcher.permit(lane)))
         await asyncio.sleep(0)
     return tasks
 
 
 async def test_receipts_get_the_next_turn_and_a_cancelled_one_is_not_lost() -> None:
-    turnstile = RelayDispatcher([OneWay(1)], clock=VirtualClock(START))
-    (first,) = await turns(turnstile, SERIES)
-    series, gone, receipt = await turns(turnstile, SERIES, RECEIPT, RECEIPT)
+    dispatcher = RelayDispatcher([OneWay(1)], clock=VirtualClock(START))
+    (first,) = await permits(dispatcher, SERIES)
+    series, gone, receipt = await permits(dispatcher, SERIES, RECEIPT, RECEIPT)
     gone.cancel()
     (await first).end()
     (await receipt).end()
     (await series).end()
     assert gone.cancelled()
-    (last,) = await turns(turnstile, SERIES)
+    (last,) = await permits(dispatcher, SERIES)
     (await last).end()
 
 
 async def test_a_turn_given_to_someone_who_has_just_left_goes_to_the_next() -> None:
-    turnstile = RelayDispatcher([OneWay(1)], clock=VirtualClock(START))
-    (first,) = await turns(turnstile, SERIES)
-    leaving, staying = await turns(turnstile, SERIES, SERIES)
+    dispatcher = RelayDispatcher([OneWay(1)], clock=VirtualClock(START))
+    (first,) = await permits(dispatcher, SERIES)
+    leaving, staying = await permits(dispatcher, SERIES, SERIES)
     (await first).end()  # its turn is given to `leaving`, which doesn't know yet
     leaving.cancel()
     async with asyncio.timeout(1):
@@ -191,16 +191,16 @@ async def test_a_turn_given_to_someone_who_has_just_left_goes_to_the_next() -> N
 
 async def test_lanes_take_turns_and_a_throttled_one_waits_alone() -> None:
     clock = VirtualClock(START)
-    turnstile = RelayDispatcher([OneWay(10)], clock=clock)
+    dispatcher = RelayDispatcher([OneWay(10)], clock=clock)
     google = Lane("automated", "google")
-    (first,) = await turns(turnstile, google)
-    turn = await first
-    assert turn.throttled()
-    turn.end()
-    waiting, other = await turns(turnstile, google, SERIES)
+    (first,) = await permits(dispatcher, google)
+    permit = await first
+    assert permit.throttled()
+    permit.end()
+    waiting, other = await permits(dispatcher, google, SERIES)
     (await other).end()
     assert not waiting.done()
-    opens = turnstile.opens(google, START)
+    opens = dispatcher.opens(google, START)
     assert opens == START + 200  # five a second, half of what was assumed
     clock.advance(opens)
     (await waiting).end()
@@ -289,7 +289,7 @@ async def test_a_relay_that_takes_few_connections_is_full_and_not_down(refusal: 
         await here.take(*(send(f"m{n}") for n in range(60)), send("t", urgent=True))
         await here.until("mail.sent", 61)
         assert here.log.types() == ["mail.sent"] * 61  # nobody was told to wait
-        assert (relay.most, here.pool.traffic.connections) == (3, 3)
+        assert (relay.most, here.pool.concurrency.connections) == (3, 3)
         assert not any(key[0] == "relay_down" for key in here.metrics.seen)
         relay.size = 10
         for minute in range(1, 4):
@@ -297,7 +297,7 @@ async def test_a_relay_that_takes_few_connections_is_full_and_not_down(refusal: 
             sent = len(here.outcomes("mail.sent"))
             await here.take(*(send(f"{minute}-{n}") for n in range(20)))
             await here.until("mail.sent", sent + 20)
-        assert here.pool.traffic.connections == 6
+        assert here.pool.concurrency.connections == 6
     server.close()
 
 
@@ -333,7 +333,7 @@ async def test_a_pause_stops_a_campaign_between_two_mails() -> None:
         await here.until("mail.sent", 10)
         await here.take(pause(**{"class": "marketing"}))
         await here.metrics.until_gauge("held", 0, "paused", at_least=1)
-        await here.runtime.settled()
+        await here.runtime.until_idle()
         begun = len(relay.mails)
         assert here.metrics.gauges["held", 0, "paused"] == 100 - begun
         await here.take(send("t", urgent=True))
@@ -349,12 +349,12 @@ async def test_a_bad_share_of_bounces_stops_marketing_and_is_reported() -> None:
     async with scripted(script) as relay, shop(relay.url) as here:
         await here.take(*(send(f"m{n}") for n in range(230)))
         await here.metrics.until_gauge("held", 0, "reputation", at_least=1)
-        await here.runtime.settled()
+        await here.runtime.until_idle()
         assert here.metrics.gauges["breaker",] == 1
         assert 0 < here.metrics.gauges["held", 0, "reputation"] <= 30
         await here.take(resume())
         await here.log.until(210, "mail.sent")
-        await here.runtime.settled()
+        await here.runtime.until_idle()
     assert here.metrics.gauges["breaker",] == 0
     assert len(here.outcomes("mail.bounced")) == 20
 

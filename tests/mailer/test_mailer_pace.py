@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from agents.mail.providers import OTHER, PROVIDERS, Providers
-from agents.mail.queue.concurrency import Traffic
-from agents.mail.queue.message_groups import Lane
+from agents.mail.queue.concurrency import ConcurrencyLimits
+from agents.mail.queue.lanes import Lane
 from agents.mail.queue.throttle import DEAF_MS, SLOWEST, STEP_MS, Bucket
 from agents.mail.replies import RelayRefused, throttles
 from schemas.stored import NEVER
@@ -145,11 +145,11 @@ def test_a_pause_is_not_followed_by_a_burst() -> None:
     assert gone == pytest.approx(10, abs=1)
 
 
-def full(traffic: Traffic, lane: Lane) -> int:
+def full(concurrency: ConcurrencyLimits, lane: Lane) -> int:
     """Begin as many mails of a lane as may; return how many."""
     count = 0
-    while traffic.opens(lane, START) <= START:
-        traffic.begin(lane, START)
+    while concurrency.opens(lane, START) <= START:
+        concurrency.begin(lane, START)
         count += 1
     return count
 
@@ -160,49 +160,49 @@ CAMPAIGN = Lane("bulk", OTHER)
 
 
 def test_each_class_has_its_budget_and_leaves_room_to_those_before_it() -> None:
-    assert [full(Traffic(10), lane) for lane in (RECEIPT, SERIES, CAMPAIGN)] == [10, 8, 8]
-    traffic = Traffic(10)
-    traffic.begin(SERIES, START)
-    assert [full(traffic, lane) for lane in (CAMPAIGN, SERIES, RECEIPT)] == [6, 1, 2]
-    assert traffic.opens(RECEIPT, START) == NEVER
-    traffic.end(CAMPAIGN)
-    assert traffic.opens(RECEIPT, START) == START
+    assert [full(ConcurrencyLimits(10), lane) for lane in (RECEIPT, SERIES, CAMPAIGN)] == [10, 8, 8]
+    concurrency = ConcurrencyLimits(10)
+    concurrency.begin(SERIES, START)
+    assert [full(concurrency, lane) for lane in (CAMPAIGN, SERIES, RECEIPT)] == [6, 1, 2]
+    assert concurrency.opens(RECEIPT, START) == NEVER
+    concurrency.end(CAMPAIGN)
+    assert concurrency.opens(RECEIPT, START) == START
 
 
 def test_one_connection_serves_every_class() -> None:
-    assert [full(Traffic(1), lane) for lane in (RECEIPT, SERIES, CAMPAIGN)] == [1, 1, 1]
+    assert [full(ConcurrencyLimits(1), lane) for lane in (RECEIPT, SERIES, CAMPAIGN)] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(("provider", "most"), [("google", 5), ("microsoft", 5), ("yahoo", 10)])
 def test_a_providers_connections_are_limited(provider: str, most: int) -> None:
-    assert full(Traffic(10), Lane("transactional", provider)) == most
+    assert full(ConcurrencyLimits(10), Lane("transactional", provider)) == most
 
 
 def test_marketing_leaves_one_of_a_providers_connections_to_receipts() -> None:
-    traffic = Traffic(10)
-    assert full(traffic, Lane("automated", "google")) == 4
-    assert full(traffic, Lane("bulk", "google")) == 0
-    assert full(traffic, Lane("transactional", "google")) == 1
-    assert full(traffic, SERIES) == 4  # the others' budget is not theirs
+    concurrency = ConcurrencyLimits(10)
+    assert full(concurrency, Lane("automated", "google")) == 4
+    assert full(concurrency, Lane("bulk", "google")) == 0
+    assert full(concurrency, Lane("transactional", "google")) == 1
+    assert full(concurrency, SERIES) == 4  # the others' budget is not theirs
 
 
 def test_the_order_of_the_classes_and_a_fifth_for_campaigns() -> None:
-    traffic, served = Traffic(1), []
+    concurrency, served = ConcurrencyLimits(1), []
     for _ in range(10):
-        lane = traffic.order([CAMPAIGN, SERIES])[0]
-        traffic.begin(lane, START)
-        traffic.end(lane)
+        lane = concurrency.order([CAMPAIGN, SERIES])[0]
+        concurrency.begin(lane, START)
+        concurrency.end(lane)
         served.append(lane.delivery)
     assert served.count("bulk") == 2
     assert served[:5] == ["automated"] * 4 + ["bulk"]
-    assert traffic.order([CAMPAIGN, SERIES, RECEIPT])[0] == RECEIPT
+    assert concurrency.order([CAMPAIGN, SERIES, RECEIPT])[0] == RECEIPT
 
 
 def test_a_rate_belongs_to_one_class_at_one_provider() -> None:
-    traffic = Traffic(10)
+    concurrency = ConcurrencyLimits(10)
     google = Lane("automated", "google")
-    traffic.begin(google, START)
-    assert traffic.throttled(google, START)
-    assert traffic.opens(google, START) > START
+    concurrency.begin(google, START)
+    assert concurrency.throttled(google, START)
+    assert concurrency.opens(google, START) > START
     for lane in (SERIES, Lane("bulk", "google"), Lane("transactional", "google")):
-        assert traffic.opens(lane, START) == START
+        assert concurrency.opens(lane, START) == START

@@ -9,21 +9,21 @@ import pytest
 from agents.mail.queue.pauses import Pauses, classes_of
 from agents.mail.replies import RelayRefused
 from schemas.commands import PausedClass
-from tests.mailer.bench import Bench
+from tests.mailer.harness import QueueHarness
 from tests.mailer.samples import DAY, START, cancel, pause, release, resume, send
 
 MINUTE = 60_000
 
 
-def four(bench: Bench) -> Bench:
+def four(harness: QueueHarness) -> QueueHarness:
     """Queue a mail of each class, the series' from another workflow."""
-    bench.read(
+    harness.read(
         send("t", urgent=True),
         send("a", workflow="w06"),
         send("b", workflow="w06", bulk=True),
         send("x", workflow="w11"),
     )
-    return bench
+    return harness
 
 
 @pytest.mark.parametrize(
@@ -44,17 +44,17 @@ def four(bench: Bench) -> Bench:
 def test_a_pause_holds_its_scope_and_nothing_else(
     scope: dict[str, str], going: set[str], first: bool
 ) -> None:
-    bench = Bench()
+    harness = QueueHarness()
     if first:
-        bench.read(pause(**scope))
-        four(bench)
+        harness.read(pause(**scope))
+        four(harness)
     else:
-        four(bench).read(pause(**scope))
-    assert set(bench.send_all(START)) == going
+        four(harness).read(pause(**scope))
+    assert set(harness.send_all(START)) == going
     held = {"t", "a", "b", "x"} - going
-    assert {id_ for id_ in "tabx" if bench.state(id_) == "held"} == held
-    assert bench.queue.held.get("paused", 0) == len(held)
-    assert {told[0] for told in bench.told if told[1:] == ("mail.held", "paused")} == held
+    assert {id_ for id_ in "tabx" if harness.state(id_) == "held"} == held
+    assert harness.queue.held.get("paused", 0) == len(held)
+    assert {told[0] for told in harness.told if told[1:] == ("mail.held", "paused")} == held
 
 
 @pytest.mark.parametrize(
@@ -75,120 +75,120 @@ def test_a_pause_holds_its_scope_and_nothing_else(
 def test_a_resume_ends_the_pauses_within_its_scope(
     paused: dict[str, str], resumed: dict[str, str], goes: bool
 ) -> None:
-    bench = Bench()
-    bench.read(send("m1", workflow="w06"), pause(**paused))
-    assert bench.send_all(START) == []
-    bench.read(resume(**resumed))
-    assert bool(bench.send_all(START)) is goes
-    assert bench.queue.held.get("paused", 0) == (not goes)
+    harness = QueueHarness()
+    harness.read(send("m1", workflow="w06"), pause(**paused))
+    assert harness.send_all(START) == []
+    harness.read(resume(**resumed))
+    assert bool(harness.send_all(START)) is goes
+    assert harness.queue.held.get("paused", 0) == (not goes)
 
 
 def test_pauses_and_held_mails_survive_a_restart() -> None:
-    bench = Bench()
-    four(bench).read(pause(**{"class": "marketing", "reason": "wrong prices"}))
-    bench.queue = bench.reopened()
-    assert bench.send_all(START) == ["t"]
-    assert bench.queue.held["paused"] == 3
-    told = len(bench.told)
-    bench.queue = bench.reopened()
-    bench.pass_time(START)
-    assert len(bench.told) == told  # a hold is told once
-    bench.read(resume())
-    bench.queue = bench.reopened()
-    assert sorted(bench.send_all(START)) == ["a", "b", "x"]
+    harness = QueueHarness()
+    four(harness).read(pause(**{"class": "marketing", "reason": "wrong prices"}))
+    harness.queue = harness.reopened()
+    assert harness.send_all(START) == ["t"]
+    assert harness.queue.held["paused"] == 3
+    told = len(harness.told)
+    harness.queue = harness.reopened()
+    harness.pass_time(START)
+    assert len(harness.told) == told  # a hold is told once
+    harness.read(resume())
+    harness.queue = harness.reopened()
+    assert sorted(harness.send_all(START)) == ["a", "b", "x"]
 
 
 def test_one_held_mail_is_released_and_the_others_stay() -> None:
-    bench = Bench()
-    four(bench).read(pause(), at=START)
-    bench.read(release("a"), at=START + 1)
-    assert bench.send_all(START + 1) == ["a"]
-    assert bench.queue.held["paused"] == 3
+    harness = QueueHarness()
+    four(harness).read(pause(), at=START)
+    harness.read(release("a"), at=START + 1)
+    assert harness.send_all(START + 1) == ["a"]
+    assert harness.queue.held["paused"] == 3
 
 
 def test_all_that_is_held_is_released_and_what_comes_later_is_not() -> None:
-    bench = Bench()
-    four(bench).read(pause(), at=START)
-    bench.read(release(), at=START + 1)
-    bench.read(send("later", time=START + 2), at=START + 2)
-    bench.queue = bench.reopened()
-    assert sorted(bench.send_all(START + 2)) == ["a", "b", "t", "x"]
-    assert bench.state("later") == "held"
+    harness = QueueHarness()
+    four(harness).read(pause(), at=START)
+    harness.read(release(), at=START + 1)
+    harness.read(send("later", time=START + 2), at=START + 2)
+    harness.queue = harness.reopened()
+    assert sorted(harness.send_all(START + 2)) == ["a", "b", "t", "x"]
+    assert harness.state("later") == "held"
 
 
 def test_a_pause_after_the_release_is_the_last_word() -> None:
-    bench = Bench()
-    bench.read(send("m1"), pause(), at=START)
-    bench.read(release("m1"), at=START + 1)
-    bench.read(pause(), at=START + 2)
-    assert bench.send_all(START + 2) == []
-    assert bench.state() == "held"
+    harness = QueueHarness()
+    harness.read(send("m1"), pause(), at=START)
+    harness.read(release("m1"), at=START + 1)
+    harness.read(pause(), at=START + 2)
+    assert harness.send_all(START + 2) == []
+    assert harness.state() == "held"
 
 
 def test_a_release_of_what_is_not_held_changes_nothing() -> None:
-    bench = Bench()
-    bench.read(release("nobody"), send("m1"), release("m1"))
-    assert bench.send_all(START) == ["m1"]
-    bench.read(release("m1"))
-    assert bench.state() == "sent"
+    harness = QueueHarness()
+    harness.read(release("nobody"), send("m1"), release("m1"))
+    assert harness.send_all(START) == ["m1"]
+    harness.read(release("m1"))
+    assert harness.state() == "sent"
 
 
 def test_a_held_mail_can_be_cancelled_and_expires() -> None:
-    bench = Bench()
-    bench.read(pause(), send("m1"), send("m2"), cancel("m1"))
-    bench.pass_time(START + DAY)
-    assert bench.told[-2:] == [
+    harness = QueueHarness()
+    harness.read(pause(), send("m1"), send("m2"), cancel("m1"))
+    harness.pass_time(START + DAY)
+    assert harness.told[-2:] == [
         ("m1", "mail.skipped", "cancelled"),
         ("m2", "mail.skipped", "expired"),
     ]
-    assert not any(bench.queue.held.values())
+    assert not any(harness.queue.held.values())
 
 
 def test_a_deferred_mail_is_held_only_when_it_is_due() -> None:
-    bench = Bench()
-    bench.read(send("t", urgent=True))
-    bench.claim()
-    bench.settle(RelayRefused("rcpt", 451, "later"), id_="t")
-    bench.read(pause())
-    assert bench.state("t") == "deferred"
-    bench.pass_time(START + 30_000)
-    assert bench.send_all(START + 30_000) == []
-    assert bench.state("t") == "held"
-    bench.read(resume(), at=START + MINUTE)
-    assert bench.send_all(START + MINUTE) == ["t"]
-    entry = bench.queue.get("t")
+    harness = QueueHarness()
+    harness.read(send("t", urgent=True))
+    harness.claim()
+    harness.record_result(RelayRefused("rcpt", 451, "later"), id_="t")
+    harness.read(pause())
+    assert harness.state("t") == "deferred"
+    harness.pass_time(START + 30_000)
+    assert harness.send_all(START + 30_000) == []
+    assert harness.state("t") == "held"
+    harness.read(resume(), at=START + MINUTE)
+    assert harness.send_all(START + MINUTE) == ["t"]
+    entry = harness.queue.get("t")
     assert entry is not None
     assert entry.attempt == 2
 
 
 def test_a_mail_picked_before_the_pause_is_not_claimed_after_it() -> None:
-    bench = Bench()
-    bench.read(send("m1"))
-    entry = bench.pick(START)
+    harness = QueueHarness()
+    harness.read(send("m1"))
+    entry = harness.pick(START)
     assert entry is not None
-    bench.read(pause())
-    assert bench.queue.claim("m1", START) is None
-    bench.pass_time(START)
-    assert bench.state() == "held"
+    harness.read(pause())
+    assert harness.queue.claim("m1", START) is None
+    harness.pass_time(START)
+    assert harness.state() == "held"
 
 
 def test_a_campaign_is_held_in_portions_and_receipts_go_on_meanwhile() -> None:
-    bench = Bench()
-    bench.read(*(send(f"m{n}") for n in range(1_800)))
-    bench.do(bench.queue.receive([_control(bench, pause(**{"class": "marketing"}))]))
-    bench.do(bench.queue.housekeep(START))
-    assert bench.queue.held["paused"] == 500
-    bench.do(bench.queue.receive([_control(bench, send("t", urgent=True))]))
-    assert bench.claim(START).id == "t"
-    bench.pass_time(START)
-    assert bench.queue.held["paused"] == 1_800
+    harness = QueueHarness()
+    harness.read(*(send(f"m{n}") for n in range(1_800)))
+    harness.do(harness.queue.receive([_control(harness, pause(**{"class": "marketing"}))]))
+    harness.do(harness.queue.housekeep(START))
+    assert harness.queue.held["paused"] == 500
+    harness.do(harness.queue.receive([_control(harness, send("t", urgent=True))]))
+    assert harness.claim(START).id == "t"
+    harness.pass_time(START)
+    assert harness.queue.held["paused"] == 1_800
 
 
-def _control(bench: Bench, command: Any) -> Any:
+def _control(harness: QueueHarness, command: Any) -> Any:
     from tests.mailer.samples import record  # noqa: PLC0415  # beside its only use
 
-    bench.offset += 1
-    return record(command, bench.offset - 1)
+    harness.offset += 1
+    return record(command, harness.offset - 1)
 
 
 def test_words_for_classes() -> None:

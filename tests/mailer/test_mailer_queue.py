@@ -12,14 +12,14 @@ import pytest
 
 from agents.mail.queue.command_reader import read_record
 from agents.mail.queue.mail_queue import Queue
-from agents.mail.queue.queue_changes import Ended, QueueChanges
+from agents.mail.queue.queue_changes import AttemptResult, QueueChanges
 from agents.mail.queue.queued_mail import (
     REVISION_BITS,
-    TERM,
+    REVISIONS_PER_OWNER,
     QueuedMail,
-    in_term,
     pack_entry,
     unpack_entry,
+    with_fencing_epoch,
 )
 from agents.mail.queue.retry import Breaker, retry_delay
 from agents.mail.replies import (
@@ -32,10 +32,10 @@ from agents.mail.replies import (
     reason_text,
 )
 from schemas.commands import Command
-from schemas.stored import FIRST_TERM, HEAD_SIZE, head
+from schemas.stored import FIRST_FENCING_EPOCH, HEAD_SIZE, head
 from schemas.validation import Unreadable
 from schemas.wire import parse_record
-from tests.mailer.bench import Bench, Store, parse, types
+from tests.mailer.harness import QueueHarness, Store, parse, types
 from tests.mailer.samples import DAY, HOUR, START, cancel, feedback, notify, pause, record, send
 
 OK = RelayAccepted(250, "ok")
@@ -45,30 +45,30 @@ GONE = Dropped("data", "gone")
 WHO_KNOWS = Unknown("gone")
 
 
-def reach(state: str, *, urgent: bool = False) -> Bench:
+def reach(state: str, *, urgent: bool = False) -> QueueHarness:
     """Return a queue whose mail m1 is in `state`."""
-    bench = Bench()
+    harness = QueueHarness()
     if state == "cancelled":
-        bench.read(cancel())
-        return bench
+        harness.read(cancel())
+        return harness
     if state == "unknown":
-        return bench
-    bench.read(send(urgent=urgent))
+        return harness
+    harness.read(send(urgent=urgent))
     if state == "skipped":
-        bench.read(cancel())
+        harness.read(cancel())
     if state == "held":
-        bench.read(pause())
+        harness.read(pause())
     if state == "rejected":
-        bench.do(bench.queue.reject("m1", START, "invalid_address"))
+        harness.do(harness.queue.reject("m1", START, "invalid_address"))
     if state in ("queued", "held", "rejected", "skipped"):
-        return bench
-    bench.claim()
+        return harness
+    harness.claim()
     results = {
         "deferred": LATER, "sent": OK, "bounced": NO, "failed": WHO_KNOWS
     }  # fmt: skip
     if state in results:
-        bench.settle(results[state])
-    return bench
+        harness.record_result(results[state])
+    return harness
 
 
 STATES = [
@@ -89,14 +89,14 @@ COMMANDS: dict[tuple[str, str], tuple[str, list[str]]] = {
 
 @pytest.mark.parametrize(("state", "action"), list(itertools.product(STATES, ["send", "cancel"])))
 def test_every_state_meets_every_command(state: str, action: str) -> None:
-    bench = reach(state)
-    assert bench.state() == (None if state == "unknown" else state)
-    changes = bench.read(send() if action == "send" else cancel())
+    harness = reach(state)
+    assert harness.state() == (None if state == "unknown" else state)
+    changes = harness.read(send() if action == "send" else cancel())
     expected, outcomes = COMMANDS.get((state, action), (state, []))
-    assert bench.state() == expected
+    assert harness.state() == expected
     assert types(changes) == outcomes
-    assert sum(bench.queue.waiting.values()) == (expected in WAITING)
-    assert sum(bench.queue.held.values()) == (expected == "held")
+    assert sum(harness.queue.waiting.values()) == (expected in WAITING)
+    assert sum(harness.queue.held.values()) == (expected == "held")
 
 
 RESULTS: dict[tuple[str, bool], tuple[str, str]] = {
@@ -117,16 +117,16 @@ RESULTS: dict[tuple[str, bool], tuple[str, str]] = {
 @pytest.mark.parametrize("state", STATES)
 def test_every_state_meets_every_result(state: str, name: str, urgent: bool) -> None:
     result = {"Accepted": OK, "LATER": LATER, "NO": NO, "Dropped": GONE, "Unknown": WHO_KNOWS}[name]
-    bench = reach(state, urgent=urgent)
-    before = bench.state()
-    changes = bench.settle(result)
+    harness = reach(state, urgent=urgent)
+    before = harness.state()
+    changes = harness.record_result(result)
     if before == "attempting":
-        assert (bench.state(), types(changes)) == (
+        assert (harness.state(), types(changes)) == (
             RESULTS[name, urgent][0],
             [RESULTS[name, urgent][1]],
         )
     else:
-        assert (bench.state(), types(changes)) == (before, [])
+        assert (harness.state(), types(changes)) == (before, [])
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -137,98 +137,100 @@ def test_reject_and_unreachable_touch_only_what_waits(state: str) -> None:
         lambda queue: queue.release("m1", START),
     ]
     for number, step in enumerate(steps):
-        bench = reach(state)
-        before = bench.state()
-        changes = bench.do(step(bench.queue))
+        harness = reach(state)
+        before = harness.state()
+        changes = harness.do(step(harness.queue))
         touched = before in [WAITING, (*WAITING, "attempting"), ("attempting",)][number]
         assert bool(changes.states) is touched
 
 
 def test_transactional_first_then_by_due_time() -> None:
-    bench = Bench()
+    harness = QueueHarness()
     for name, due, urgent in [("m1", 5, False), ("m2", 1, False), ("t1", 9, True), ("t2", 3, True)]:
-        bench.read(send(name, time=START + due, urgent=urgent))
-    order = [bench.claim(START + 10).id for _ in range(4)]
+        harness.read(send(name, time=START + due, urgent=urgent))
+    order = [harness.claim(START + 10).id for _ in range(4)]
     assert order == ["t2", "t1", "m2", "m1"]
-    assert bench.pick(START + 10) is None
+    assert harness.pick(START + 10) is None
 
 
 def test_nothing_is_picked_before_it_is_due() -> None:
-    bench = Bench()
-    bench.read(send(urgent=True))
-    bench.claim()
-    bench.settle(LATER)
-    assert bench.pick(START + 29_999) is None
-    assert bench.queue.next_time(START) == START + 30_000
-    assert bench.claim(START + 30_000).attempt == 2
+    harness = QueueHarness()
+    harness.read(send(urgent=True))
+    harness.claim()
+    harness.record_result(LATER)
+    assert harness.pick(START + 29_999) is None
+    assert harness.queue.next_time(START) == START + 30_000
+    assert harness.claim(START + 30_000).attempt == 2
 
 
 def test_a_cancel_reaches_a_mail_that_was_picked_and_not_one_that_was_claimed() -> None:
-    bench = Bench()
-    bench.read(send())
-    assert bench.pick(START) is not None
-    bench.read(cancel())
-    assert bench.queue.claim("m1", START) is None
+    harness = QueueHarness()
+    harness.read(send())
+    assert harness.pick(START) is not None
+    harness.read(cancel())
+    assert harness.queue.claim("m1", START) is None
 
-    bench = Bench()
-    bench.read(send())
-    bench.claim()
-    assert types(bench.read(cancel())) == []
-    assert types(bench.settle(OK)) == ["mail.sent"]
+    harness = QueueHarness()
+    harness.read(send())
+    harness.claim()
+    assert types(harness.read(cancel())) == []
+    assert types(harness.record_result(OK)) == ["mail.sent"]
 
 
 def test_expired_mails_are_skipped_and_finished_ones_forgotten_a_day_later() -> None:
-    bench = Bench()
-    bench.read(send())
-    assert types(bench.do(bench.queue.housekeep(START + DAY - 1))) == []
-    assert bench.pick(START + DAY) is None
-    changes = bench.do(bench.queue.housekeep(START + DAY))
+    harness = QueueHarness()
+    harness.read(send())
+    assert types(harness.do(harness.queue.housekeep(START + DAY - 1))) == []
+    assert harness.pick(START + DAY) is None
+    changes = harness.do(harness.queue.housekeep(START + DAY))
     assert types(changes) == ["mail.skipped"]
     assert json.loads(changes.outcomes[0].record.value or b"")["reason"] == "expired"
-    bench.do(bench.queue.housekeep(START + 3 * DAY))
-    assert bench.state() == "skipped"  # not while the log may not have its outcome
-    bench.do(bench.queue.published(changes.outcomes))
-    assert (bench.queue.get("m1") or QueuedMail("", "sent", 0, 0)).command == b""
-    bench.do(bench.queue.housekeep(START + 3 * DAY + HOUR))
-    assert bench.state() is None
-    assert not bench.store
+    harness.do(harness.queue.housekeep(START + 3 * DAY))
+    assert harness.state() == "skipped"  # not while the log may not have its outcome
+    harness.do(harness.queue.published(changes.outcomes))
+    assert (harness.queue.get("m1") or QueuedMail("", "sent", 0, 0)).command == b""
+    harness.do(harness.queue.housekeep(START + 3 * DAY + HOUR))
+    assert harness.state() is None
+    assert not harness.store
 
 
 def test_a_campaign_that_expires_at_once_does_so_in_portions() -> None:
-    bench = Bench()
-    bench.read(*(send(f"m{n}") for n in range(1_200)))
+    harness = QueueHarness()
+    harness.read(*(send(f"m{n}") for n in range(1_200)))
     portions = []
-    while (at := bench.queue.next_time(START)) is not None and at <= START + DAY:
-        portions.append(len(bench.do(bench.queue.housekeep(START + DAY)).outcomes))
+    while (at := harness.queue.next_time(START)) is not None and at <= START + DAY:
+        portions.append(len(harness.do(harness.queue.housekeep(START + DAY)).outcomes))
     assert portions == [500, 500, 200]
-    assert not any(bench.queue.waiting.values())
+    assert not any(harness.queue.waiting.values())
 
 
 def test_a_new_mail_is_due_although_the_log_is_ahead_of_this_machine() -> None:
-    bench = Bench()
-    bench.read(send(time=START + 5_000))
-    assert bench.pick(START) is not None
+    harness = QueueHarness()
+    harness.read(send(time=START + 5_000))
+    assert harness.pick(START) is not None
 
 
 def test_a_mail_in_doubt_that_expires_does_not_count_as_never_sent() -> None:
-    bench = reach("attempting", urgent=True)
-    bench.settle(WHO_KNOWS)
-    changes = bench.do(bench.queue.housekeep(START + 2 * DAY))
+    harness = reach("attempting", urgent=True)
+    harness.record_result(WHO_KNOWS)
+    changes = harness.do(harness.queue.housekeep(START + 2 * DAY))
     assert types(changes) == ["mail.failed"]
     assert json.loads(changes.outcomes[0].record.value or b"")["ambiguous"] is True
 
 
 def test_an_unreachable_relay_is_told_once_per_attempt() -> None:
-    bench = Bench()
-    bench.read(send())
+    harness = QueueHarness()
+    harness.read(send())
     told = []
     for tenth in range(5):
-        assert bench.pick(START + tenth * 1_000) is not None
+        assert harness.pick(START + tenth * 1_000) is not None
         until = START + tenth * 1_000 + 500
-        told.append(types(bench.do(bench.queue.unreachable("m1", until - 500, until, "relay_tls"))))
+        told.append(
+            types(harness.do(harness.queue.unreachable("m1", until - 500, until, "relay_tls")))
+        )
     assert told == [["mail.deferred"], [], [], [], []]
-    assert bench.claim(START + 10_000).attempt == 1
-    changes = bench.settle(LATER)
+    assert harness.claim(START + 10_000).attempt == 1
+    changes = harness.record_result(LATER)
     assert [each.record.headers[0][1] for each in changes.outcomes] == [b"m1/deferred/1/tried"]
 
 
@@ -236,15 +238,19 @@ def test_claims_found_after_a_crash() -> None:
     for urgent, ended, state in [
         (False, [], "failed"),
         (True, [], "deferred"),
-        (False, [Ended("m1", 1, 1, OK)], "sent"),
-        (False, [Ended("m1", 1, 1, None)], "queued"),
-        (False, [Ended("m1", 2, 1, OK)], "failed"),
-        (False, [Ended("m1", 1, 9, None)], "failed"),  # somebody else's attempt of that number
+        (False, [AttemptResult("m1", 1, 1, OK)], "sent"),
+        (False, [AttemptResult("m1", 1, 1, None)], "queued"),
+        (False, [AttemptResult("m1", 2, 1, OK)], "failed"),
+        (
+            False,
+            [AttemptResult("m1", 1, 9, None)],
+            "failed",
+        ),  # somebody else's attempt of that number
     ]:
-        bench = reach("attempting", urgent=urgent)
-        bench.queue = bench.reopened()
-        bench.do(bench.queue.recover(ended, START))
-        assert bench.state() == state, (urgent, ended)
+        harness = reach("attempting", urgent=urgent)
+        harness.queue = harness.reopened()
+        harness.do(harness.queue.recover(ended, START))
+        assert harness.state() == state, (urgent, ended)
 
 
 @pytest.mark.parametrize(("urgent", "state"), [(False, "failed"), (True, "deferred")])
@@ -252,53 +258,65 @@ def test_what_an_owner_knows_of_its_claim_says_nothing_of_anothers(
     urgent: bool, state: str
 ) -> None:
     """One claims and can't write; the next claims, hands over and dies; the first comes back."""
-    bench = reach("queued", urgent=urgent)
-    claim = bench.queue.claim("m1", START)
+    harness = reach("queued", urgent=urgent)
+    claim = harness.queue.claim("m1", START)
     assert claim is not None  # and is never written
-    mine = Ended("m1", claim[0].attempt, claim[0].term, None)
-    bench.queue = bench.reopened()
-    assert bench.claim().attempt == mine.attempt
-    bench.queue = bench.reopened()
-    bench.do(bench.queue.recover([mine], START))
-    entry = bench.queue.get("m1")
+    mine = AttemptResult("m1", claim[0].attempt, claim[0].fencing_epoch, None)
+    harness.queue = harness.reopened()
+    assert harness.claim().attempt == mine.attempt
+    harness.queue = harness.reopened()
+    harness.do(harness.queue.recover([mine], START))
+    entry = harness.queue.get("m1")
     assert entry is not None
     assert (entry.state, entry.ambiguous) == (state, True)
 
 
-@pytest.mark.parametrize("revision", [0, 1, TERM - 1, TERM, 2 * TERM - 1, 5 * TERM + 7])
-@pytest.mark.parametrize("term", [0, FIRST_TERM, 40])
+@pytest.mark.parametrize(
+    "revision",
+    [
+        0,
+        1,
+        REVISIONS_PER_OWNER - 1,
+        REVISIONS_PER_OWNER,
+        2 * REVISIONS_PER_OWNER - 1,
+        5 * REVISIONS_PER_OWNER + 7,
+    ],
+)
+@pytest.mark.parametrize("fencing_epoch", [0, FIRST_FENCING_EPOCH, 40])
 def test_of_two_owners_that_have_read_the_same_the_later_has_the_newer_state(
-    revision: int, term: int
+    revision: int, fencing_epoch: int
 ) -> None:
     """However much the one before has decided that arrives late."""
-    read = QueuedMail("m1", "attempting", 7, START + DAY, revision=revision, term=term)
-    one = max(term + 1, FIRST_TERM)
+    read = QueuedMail(
+        "m1", "attempting", 7, START + DAY, revision=revision, fencing_epoch=fencing_epoch
+    )
+    one = max(fencing_epoch + 1, FIRST_FENCING_EPOCH)
     for before, now in [(one, one + 1), (one + 3, one + 4), (one, one + 9)]:
-        first = in_term(_changed(read), before)
-        late = msgspec.structs.replace(first, revision=first.revision + TERM - 1)
-        ours = pack_entry(in_term(_changed(read), now))
+        first = with_fencing_epoch(_changed(read), before)
+        late = msgspec.structs.replace(first, revision=first.revision + REVISIONS_PER_OWNER - 1)
+        ours = pack_entry(with_fencing_epoch(_changed(read), now))
         assert head(ours).applied > head(pack_entry(late)).applied
         # One of release 0.1 went up to the next multiple of 64.
         oldest = msgspec.structs.replace(read, revision=(revision // 64 + 1) * 64 + 63)
-        if not term:
+        if not fencing_epoch:
             assert head(ours).applied > head(pack_entry(oldest)).applied
 
 
 def test_of_two_owners_that_take_a_mail_over_the_later_has_the_newer_state() -> None:
     """The one before has also read that it is cancelled, and writes that late."""
-    bench = Bench()
-    late = bench.queue.receive([record(send(), 0), record(cancel(), 1)])
-    bench.queue = bench.reopened()
-    bench.read(send())
-    assert head(late.states[-1][1] or b"").applied < head(bench.store[b"m1"]).applied
+    harness = QueueHarness()
+    late = harness.queue.receive([record(send(), 0), record(cancel(), 1)])
+    harness.queue = harness.reopened()
+    harness.read(send())
+    assert head(late.states[-1][1] or b"").applied < head(harness.store[b"m1"]).applied
 
 
 def test_what_an_owner_of_release_0_1_wrote_has_no_term() -> None:
-    entry = QueuedMail("m1", "queued", 7, START, term=2**47)
+    entry = QueuedMail("m1", "queued", 7, START, fencing_epoch=2**47)
     stored = pack_entry(entry)
     assert unpack_entry(stored) == entry
     unmarked = stored[:HEAD_SIZE] + stored[HEAD_SIZE + 1 :]
-    assert unpack_entry(unmarked) == msgspec.structs.replace(entry, term=0)
+    assert unpack_entry(unmarked) == msgspec.structs.replace(entry, fencing_epoch=0)
 
 
 def _changed(entry: QueuedMail) -> QueuedMail:
@@ -306,15 +324,15 @@ def _changed(entry: QueuedMail) -> QueuedMail:
 
 
 def test_recovery_keeps_order_due_times_and_outcomes() -> None:
-    bench = reach("deferred")
-    bench.read(send("t1", urgent=True), send("m2"))
-    bench.queue = bench.reopened()
-    changes = bench.do(bench.queue.recover([], START))
+    harness = reach("deferred")
+    harness.read(send("t1", urgent=True), send("m2"))
+    harness.queue = harness.reopened()
+    changes = harness.do(harness.queue.recover([], START))
     assert [(each.id, parse(each.record)) for each in changes.outcomes] == [("m1", "mail.deferred")]
-    assert bench.queue.waiting == {"transactional": 1, "automated": 2}
-    assert [bench.claim(START).id, bench.claim(START).id] == ["t1", "m2"]
-    assert bench.pick(START) is None
-    assert bench.claim(START + HOUR).id == "m1"
+    assert harness.queue.waiting == {"transactional": 1, "automated": 2}
+    assert [harness.claim(START).id, harness.claim(START).id] == ["t1", "m2"]
+    assert harness.pick(START) is None
+    assert harness.claim(START + HOUR).id == "m1"
 
 
 def test_the_kept_form_says_how_new_it_is() -> None:
@@ -325,8 +343,8 @@ def test_the_kept_form_says_how_new_it_is() -> None:
 
 
 def test_outcomes_are_events_that_the_customer_agent_reads() -> None:
-    bench = reach("attempting")
-    outcome = bench.settle(NO).outcomes[0].record
+    harness = reach("attempting")
+    outcome = harness.record_result(NO).outcomes[0].record
     as_read = record(send())._replace(value=outcome.value, headers=outcome.headers)
     event = parse_record(as_read)
     assert (event.id, event.type, event.customer, event.time) == (

@@ -14,7 +14,7 @@ from schemas.stored import NEVER, Progress
 from schemas.topics import DEAD_LETTERS, SEND_COMMANDS
 from tests.keys import SIGNER
 from tests.mailer.samples import record, send
-from tests.runtime.parts import START
+from tests.runtime.doubles import START
 
 PAUSE, RESUME = PauseCommand(time=START), ResumeCommand(time=START)
 

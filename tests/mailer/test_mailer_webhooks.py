@@ -97,7 +97,7 @@ async def test_it_arrives_once_signed_and_named() -> None:
     async with receiver() as hooks, sender() as here:
         await here.take(notify(url=hooks.url + "?a=1"), notify(url=hooks.url))
         await here.metrics.until("webhook", "done")
-        await here.runtime.settled()
+        await here.runtime.until_idle()
     (incoming,), (body,) = hooks.got, hooks.bodies
     assert (incoming.method, incoming.path_qs) == ("POST", "/hook?a=1")
     assert json.loads(body) == {"customer": "u1", "score": 80, "città": "Forlì"}
@@ -119,7 +119,7 @@ async def test_a_refusal_ends_it(status: int) -> None:
         await here.take(notify(url=hooks.url))
         await here.metrics.until("webhook", "failed")
         here.clock.advance(START + HOUR)
-        await here.runtime.settled()
+        await here.runtime.until_idle()
         assert state(here) == "failed"
     assert len(hooks.got) == 1
 
@@ -129,7 +129,7 @@ async def test_whatever_may_pass_is_tried_again(answer: int | str) -> None:
     async with receiver(answer) as hooks, sender(seconds=0.3) as here:
         await here.take(notify(url=hooks.url))
         await here.metrics.until("webhook", "retried")
-        await here.runtime.settled()
+        await here.runtime.until_idle()
         assert state(here) == "deferred"
         here.clock.advance(START + 30_000)
         await here.metrics.until("webhook", "done")
@@ -144,7 +144,7 @@ async def test_nobody_there_and_then_its_time_is_over() -> None:
         await here.metrics.until("webhook", "retried")
         here.clock.advance(START + DAY)
         await here.metrics.until("webhook", "expired")
-        await here.runtime.settled()
+        await here.runtime.until_idle()
         assert state(here) == "failed"
 
 
@@ -155,7 +155,7 @@ async def test_an_impossible_url_is_rejected(url: str) -> None:
     async with sender() as here:
         await here.take(notify(url=url))
         await here.metrics.until("webhook", "rejected")
-        await here.runtime.settled()
+        await here.runtime.until_idle()
         assert state(here) == "rejected"
     with pytest.raises(InvalidUrl, match=r"^url: expected https"):
         request(notify(url=url), SECRET)
@@ -177,7 +177,7 @@ async def test_pausing_mails_leaves_webhooks_alone_and_the_other_way_round() -> 
         await here.until("mail.sent")
         await here.take(pause(**{"class": "notify"}), notify("n2", url=hooks.url), send("m2"))
         await here.until("mail.sent", 2)
-        await here.runtime.settled()
+        await here.runtime.until_idle()
         assert state(here, "n2") == "held"
         await here.take(resume())
         await here.metrics.until("webhook", "done", count=2)
@@ -208,6 +208,6 @@ async def test_what_is_left_of_a_finished_one_says_nothing() -> None:
     async with receiver() as hooks, sender() as here:
         await here.take(notify(url=hooks.url))
         await here.metrics.until("webhook", "done")
-        await here.runtime.settled()
+        await here.runtime.until_idle()
         last = [e.value for e in here.log.kept["mailer-changelog", 0] if e.key == b"n1"][-1]
     assert unpack_entry(last or b"").command == b""

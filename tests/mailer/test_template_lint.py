@@ -9,19 +9,19 @@ from typing import Any
 
 import pytest
 
-from agents.mail.templates.lint import TemplateFinding, Trial, Use, lint
+from agents.mail.templates.lint import SampleMail, SendingStep, TemplateFinding, lint
 from agents.mail.templates.sample import FULL
 from streams.mail.templates import load_renderer, uses_of
 from streams.runtime.definitions import read_files
 from tests.mailer.pages import EVERYTHING, OURS, WHY, renderer_of
 from tests.mailer.samples import SETTINGS
 
-MARKETING, TRANSACTIONAL = Use("marketing", {}), Use("transactional", {})
+MARKETING, TRANSACTIONAL = SendingStep("marketing", {}), SendingStep("transactional", {})
 
 FRAME = "_theme/frame.html.j2"
 
 
-def findings(content: str, *uses: Use, **files: str) -> list[TemplateFinding]:
+def findings(content: str, *uses: SendingStep, **files: str) -> list[TemplateFinding]:
     """What is found in one mail, besides that it is in Italian only."""
     found = lint(renderer_of(content, **files), SETTINGS.shop, {"x": uses or [MARKETING]})
     return [finding for finding in found if finding.rule != "language"]
@@ -125,16 +125,16 @@ def test_a_mail_sent_in_both_classes_obeys_both() -> None:
 
 def test_what_a_mail_does_not_ask_for_need_not_be_left_out_to_know_what_it_says_without() -> None:
     content = "{% if cart %}<p>{{ product.name }}</p>{% endif %}<p>{{ coupon.code or '' }}</p>"
-    trial = Trial(renderer_of(content), SETTINGS.shop, "x", "it", {"cart": FULL["cart"]})
-    tried = trial.without_each(FULL)
-    assert tried == {name: trial.render(leave_out=[name]) for name in FULL}
-    as_it_is = trial.render()
+    sample = SampleMail(renderer_of(content), SETTINGS.shop, "x", "it", {"cart": FULL["cart"]})
+    tried = sample.without_each(FULL)
+    assert tried == {name: sample.render(leave_out=[name]) for name in FULL}
+    as_it_is = sample.render()
     assert {name for name in FULL if tried[name] != as_it_is} >= {"product", "coupon"}
 
 
 def test_what_a_step_gives_is_known() -> None:
     content = "<p>{{ headline }}</p>"
-    given = Use("marketing", {"headline": {"it": "Ciao", "en": "Hello"}})
+    given = SendingStep("marketing", {"headline": {"it": "Ciao", "en": "Hello"}})
     assert findings(content, given) == []
     (found,) = findings(content, given, MARKETING)
     assert "'headline' is undefined" in found.message
@@ -157,5 +157,5 @@ def test_uses_are_found_wherever_steps_are_nested() -> None:
     nested = {"steps": [{"branch": [{"then": [step, {"send": "b", "with": {"n": 1}}]}]}, step]}
     assert uses_of([json.dumps(nested).encode()]) == {
         "a": [TRANSACTIONAL],
-        "b": [Use("marketing", {"n": 1})],
+        "b": [SendingStep("marketing", {"n": 1})],
     }

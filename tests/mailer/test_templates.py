@@ -14,7 +14,7 @@ import css_inline
 import pytest
 
 from agents.mail.message.render import Renderer, TemplateProblem
-from agents.mail.templates.mjml import Press
+from agents.mail.templates.mjml import MjmlCompiler
 from streams.mail.templates import load_renderer
 from tests.mailer.pages import KNOWN, OURS, STYLE, WHY, Tags, renderer_of, words_of
 from tests.mailer.samples import COUPON, ORDER, VARIABLES
@@ -233,9 +233,9 @@ def test_a_stylesheet_from_elsewhere_is_not_fetched() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=serve, args=(server,), daemon=True).start()
         link = f'<link rel="stylesheet" href="http://127.0.0.1:{server.getsockname()[1]}/x.css">'
-        press = Press(attributes="", styles="p { margin: 0 }", blocks=frozenset())
+        mjml = MjmlCompiler(attributes="", styles="p { margin: 0 }", blocks=frozenset())
         with suppress(css_inline.InlineError):  # when it asked, and the server hung up
-            press.inline(f"{link}<p>a</p>")
+            mjml.inline(f"{link}<p>a</p>")
         with pytest.raises(TemplateProblem, match="MJML"):
             words_of(f"<p>a</p><mj-raw>{link}</link></mj-raw>")
     assert asked == []

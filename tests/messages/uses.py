@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from agents.mail.metrics import HoldReason
-from agents.rules.fields import Vocabulary
+from agents.rules.fields import FieldRegistry
 from schemas.commands import MailKind, TrackingMode
 from schemas.decisions import REASONS, DecisionKind
 from schemas.definitions import triggers
@@ -42,7 +42,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "change.runs.": get_args(Then),
     "decision.": get_args(DecisionKind),
     "entry.once.": _choices(EntryRule, "once_per"),
-    "field.": Vocabulary().fields(),
+    "field.": FieldRegistry().fields(),
     "field_of.": ROOMS,
     "hold.": get_args(HoldReason),
     "outcome.": ("cancelled", "expired", "ambiguous", "invalid_address", "smtputf8_unsupported",

@@ -235,7 +235,7 @@ def test_the_room_that_is_left_is_read_when_somebody_asks(tmp_path: Path) -> Non
 def test_what_the_gate_has_mended_is_read_when_somebody_asks() -> None:
     metrics, partitions = Metrics(), partition_manager.PartitionManager()
     counts = partitions.counts
-    metrics.watch_gate(partitions)
+    metrics.watch_partitions(partitions)
     assert value(metrics, "ritorno_partitions_not_opening") == 0
     assert value(metrics, "ritorno_partition_incidents_total", what="failed_openings") == 0
     counts.batches, counts.failed_openings = 3, 2

@@ -47,7 +47,7 @@ def exposed() -> set[str]:
 def of_partitions() -> set[str]:
     """Those that a worker has of its partitions besides."""
     metrics = Metrics()
-    metrics.watch_gate(PartitionManager())
+    metrics.watch_partitions(PartitionManager())
     text = generate_latest(metrics.registry).decode()
     families = text_string_to_metric_families(text)
     return {f"{each.name}_total" for each in families if "_partition_" in each.name}

@@ -22,6 +22,7 @@ from schemas.decisions import DECISION
 from schemas.records import OutRecord, Record
 from schemas.reference import of_visitor
 from schemas.stored import HEAD_SIZE, NEVER, WAITING_PREFIX, pack
+from schemas.time_units import DAY_MS
 from streams.clock import VirtualClock
 from streams.log import Log
 from streams.operate.lookup import latest_states
@@ -36,11 +37,10 @@ from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.settings.values import Address
 from streams.tools.replay import replay_topic
-from streams.topology import DAY_MS
 from streams.topology import topics as all_topics
 from tests.any_hour import without_policy
 from tests.mailer.servers import scripted
-from tests.runtime.parts import START
+from tests.runtime.doubles import START
 from tests.runtime.test_worker import all_done, event, everything, tell
 
 LOOPBACK = Address("127.0.0.1", 0)
@@ -91,7 +91,7 @@ class Shop:
         while True:
             version = self.log.version
             await all_done(self.worker)
-            await asyncio.wait_for(self.worker.mailer.settled(), LIMIT)
+            await asyncio.wait_for(self.worker.mailer.until_idle(), LIMIT)
             if version == self.log.version:
                 return
 
@@ -344,10 +344,10 @@ async def test_an_outcome_that_comes_while_the_erasure_looks_is_blanked(shop: Sh
     outcome = next(each for each in found if each.header("ce_type") == b"mail.sent")
 
     class Interrupted(Erasing):
-        async def _is_settled(self, *what: Any) -> bool:
+        async def _is_dealt_with(self, *what: Any) -> bool:
             again = OutRecord(outcome.key, outcome.value, outcome.headers)
             await shop.log.append(topics.CUSTOMER_EVENTS, outcome.partition, [again])
-            return await super()._is_settled(*what)
+            return await super()._is_dealt_with(*what)
 
     while not await Interrupted(shop.log).carry_out():
         await shop.done()
@@ -387,7 +387,7 @@ async def test_an_older_state_of_a_mail_is_removed_though_it_is_damaged(shop: Sh
     states = await everything(shop.log, topics.MAILER_CHANGELOG)
     first = next(r for r in states if b"anna.rossi" in (r.value or b""))
     broken = OutRecord(first.key, (first.value or b"")[:HEAD_SIZE] + b"\x02\xc1 Annabella anna")
-    await shop.log.editor().change(first.topic, first.partition, {first.offset: broken})
+    await shop.log.redaction().change(first.topic, first.partition, {first.offset: broken})
     await shop.tell(FORGET)
     await shop.carry_out()
     left = await everything(shop.log, topics.MAILER_CHANGELOG)

@@ -19,6 +19,7 @@ from schemas.instant import parse_instant
 from schemas.records import OutRecord
 from schemas.reference import of_visitor
 from schemas.stored import NEVER, pack
+from schemas.time_units import DAY_MS
 from streams.partitioner import partition_of
 from streams.runtime.factories import log_from
 from streams.runtime.worker import Worker
@@ -26,10 +27,9 @@ from streams.settings import Settings
 from streams.settings.loading import load_settings
 from streams.settings.values import Address
 from streams.tools.cli.privacy import ANSWER_MS, _what_stays
-from streams.topology import DAY_MS
 from tests.cli.conftest import Done, Ritorno, ritorno
 from tests.cli.test_commands import stored
-from tests.runtime.parts import START, memory_log
+from tests.runtime.doubles import START, memory_log
 
 __all__ = ["ritorno"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from agents.customer.ownership import Belonging
+from agents.customer.ownership import RecordOwnership
 from schemas import topics
 from schemas.records import OutRecord, Record
 from schemas.reference import of_visitor
@@ -17,7 +17,7 @@ from schemas.stored import HELD_BACK_PREFIX, NEVER, WAITING_PREFIX, Progress, is
 from streams.operate.lookup import latest_states
 from streams.operate.privacy.collecting import collect, find_customer
 from streams.operate.privacy.erasing import Erasing
-from streams.operate.timeline import from_log, tell
+from streams.operate.timeline import describe, from_log
 from streams.partitioner import partition_of
 from streams.runtime.factories import record_signer
 from tests.mailer.servers import scripted
@@ -80,7 +80,7 @@ async def test_both_of_an_id_are_shown_and_told_apart(shop: Shop) -> None:
 
 async def test_a_story_says_what_is_a_visitors_of_the_same_id(shop: Shop) -> None:
     await shop.tell(*HERS, *HIS)
-    story = tell(await from_log(shop.log, "anna", lambda _done, _all: None), {}, "en")
+    story = describe(await from_log(shop.log, "anna", lambda _done, _all: None), {}, "en")
     his = [line for line in story if line.text.startswith("visitor: ")]
     assert [line.type for line in his if line.kind == "event"] == [
         "product.viewed", "customer.updated"
@@ -168,7 +168,7 @@ async def test_what_waited_for_who_was_taken_over_is_erased_with_it(shop: Shop, 
     await shop.log.append(topics.CUSTOMERS_CHANGELOG, partition, [*states, *held])
     first = next(r for r in await everything(shop.log, topics.CUSTOMER_EVENTS) if r.key == b"w")
     place = OutRecord(None, b'{"name": "w"}', (("ce_type", b"ritorno.set_aside"),))
-    await shop.log.editor().change(first.topic, partition, {first.offset: place})
+    await shop.log.redaction().change(first.topic, partition, {first.offset: place})
 
     await shop.carry_out()
     left = b" ".join(
@@ -233,12 +233,12 @@ def test_what_belongs_to_whom() -> None:
     everything_ = (undeclared, declared, named, told, unreadable, other)
 
     def theirs(*references: str, taken: tuple[str, ...] = ()) -> list[Record]:
-        return [each for each in everything_ if Belonging(references, taken).has(each)]
+        return [each for each in everything_ if RecordOwnership(references, taken).has(each)]
 
     assert theirs("x") == [undeclared, named, unreadable]
     assert theirs(of_visitor("x")) == [undeclared, declared, told, unreadable]
     assert theirs(of_visitor("x"), taken=("x",)) == [declared, told]
     assert theirs("x", of_visitor("x")) == [undeclared, declared, named, told, unreadable]
-    assert Belonging(["x"]).is_named("x")
-    assert not Belonging(["x"]).is_named(of_visitor("x"))
-    assert not Belonging([of_visitor("x")], ["x"]).is_named("x")
+    assert RecordOwnership(["x"]).is_named("x")
+    assert not RecordOwnership(["x"]).is_named(of_visitor("x"))
+    assert not RecordOwnership([of_visitor("x")], ["x"]).is_named("x")

@@ -16,7 +16,7 @@ TEXTS = (".py", ".md", ".yaml", ".yml", ".toml", "Makefile", "Dockerfile")
 ROOMS = "streams|agents|schemas|tests|benchmarks|deploy|docs|workflows"
 NAMED = re.compile(rf"(?<![\w./~<{{-])(?:{ROOMS})/[\w./-]+\.(?:py|md|ya?ml|json|svg)\b(?![/{{*])")
 """A path from the root to a file."""
-ROOM = re.compile(rf"`((?:{ROOMS})/[\w/-]*)`")
+ALL_CUSTOMERS_BYTES = re.compile(rf"`((?:{ROOMS})/[\w/-]*)`")
 """A directory, as text marks it."""
 
 
@@ -30,7 +30,7 @@ def test_files_that_are_named_are_there() -> None:
         f"{path.relative_to(ROOT)}: {named}"
         for path in texts()
         for text in [path.read_text(encoding="utf-8")]
-        for named in [*NAMED.findall(text), *ROOM.findall(text)]
+        for named in [*NAMED.findall(text), *ALL_CUSTOMERS_BYTES.findall(text)]
         if not any((base / named).exists() for base in (ROOT, ROOT / "tests", path.parent))
     }
     assert gone == set()

@@ -17,7 +17,7 @@ from streams.clock import VirtualClock
 from streams.log import LogUnavailable
 from tests.mailer.doubles import MemoryLog
 from tests.mailer.samples import DAY, START
-from tests.public.visits import BROWSER, ITALIAN, PARTITIONS, Visit, visit
+from tests.public.visits import BROWSER, ITALIAN, PARTITIONS, SiteVisit, visit
 
 TARGET = "https://shop.example/p1?a=1&b=2#top"
 SENT = START - DAY
@@ -36,13 +36,13 @@ def click(mode: TrackingMode = "identified", link: int = 1, links: int = 5, **mo
     return Click(source(mode, **more), link, links, TARGET)
 
 
-async def eventually(condition: Callable[[], object], here: Visit) -> None:
+async def eventually(condition: Callable[[], object], here: SiteVisit) -> None:
     """Let the site work until the condition holds; each change is an append to the log."""
     async with asyncio.timeout(10), here.log.appended:
         await here.log.appended.wait_for(condition)
 
 
-async def follow(here: Visit, content: Content, **options: Any) -> int:
+async def follow(here: SiteVisit, content: Content, **options: Any) -> int:
     """Follow a link or fetch the pixel, and let the time pass after which it is judged."""
     place = "c" if isinstance(content, Click) else "o"
     answer, _ = await here.get(here.url(place, content), **options)
@@ -50,7 +50,7 @@ async def follow(here: Visit, content: Content, **options: Any) -> int:
     return answer.status
 
 
-async def noted(here: Visit, count: int) -> None:
+async def noted(here: SiteVisit, count: int) -> None:
     """Wait for so many hits."""
     await eventually(lambda: len(here.hits()) >= count, here)
 
@@ -139,7 +139,7 @@ async def test_neither_address_nor_program_is_kept() -> None:
             assert b"Remarkable" not in everything
 
 
-async def verdict(here: Visit, content: Content, **options: Any) -> tuple[str, str]:
+async def verdict(here: SiteVisit, content: Content, **options: Any) -> tuple[str, str]:
     before = len(here.hits())
     await follow(here, content, **options)
     await noted(here, before + 1)

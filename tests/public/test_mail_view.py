@@ -13,10 +13,10 @@ from streams.log import LogUnavailable
 from streams.partitioner import partition_of
 from tests.mailer.doubles import MemoryLog
 from tests.mailer.samples import HOUR, START, VARIABLES, cancel, record, send
-from tests.public.visits import ITALIAN, PARTITIONS, Visit, visit
+from tests.public.visits import ITALIAN, PARTITIONS, SiteVisit, visit
 
 
-async def command(here: Visit, content: SendCommand) -> View:
+async def command(here: SiteVisit, content: SendCommand) -> View:
     """Put a command into the log, and return the token that its mail has."""
     key = content.customer.encode()
     out = OutRecord(*record(content)[4:])

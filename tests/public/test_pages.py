@@ -40,7 +40,7 @@ HOSTILE = Shop(
 @pytest.mark.parametrize("name", PAGES)
 async def test_headers_leave_nothing_to_leak(name: str) -> None:
     place, content, more = PAGES[name]
-    async with visit(people=GIULIA) as here:
+    async with visit(lookup=GIULIA) as here:
         answer, page = await here.get(here.url(place, content, more))
     headers = answer.headers
     assert headers["Referrer-Policy"] == "no-referrer"
@@ -61,7 +61,7 @@ async def test_headers_leave_nothing_to_leak(name: str) -> None:
 @pytest.mark.parametrize("language", languages())
 async def test_pages_are_whole_and_fetch_nothing(name: str, language: str) -> None:
     place, content, more = PAGES[name]
-    async with visit(people=GIULIA) as here:
+    async with visit(lookup=GIULIA) as here:
         _, page = await here.get(here.url(place, content, f"{more}?lang={language}"))
     assert f'<html lang="{language}">' in page
     assert len(re.findall("<h1>", page)) == 1
@@ -76,7 +76,7 @@ async def test_pages_are_whole_and_fetch_nothing(name: str, language: str) -> No
 @pytest.mark.parametrize("name", PAGES)
 async def test_the_shops_own_name_is_text(name: str) -> None:
     place, content, more = PAGES[name]
-    async with visit(people=GIULIA, shop=HOSTILE) as here:
+    async with visit(lookup=GIULIA, shop=HOSTILE) as here:
         _, page = await here.get(here.url(place, content, more))
     assert "<img" not in page
     assert "&lt;img" in page
@@ -104,7 +104,7 @@ async def test_the_language(query: str, header: str, words: PageMessages) -> Non
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
 async def test_other_methods_do_nothing(method: str) -> None:
-    async with visit(people=GIULIA) as here:
+    async with visit(lookup=GIULIA) as here:
         for place, content, more in PAGES.values():
             answer, _ = await here.get(here.url(place, content, more), method)
             assert answer.status in (404, 405)

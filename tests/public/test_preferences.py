@@ -17,7 +17,7 @@ from streams.log import LogUnavailable
 from streams.runtime.customers import NotOwned
 from tests.mailer.doubles import MemoryLog
 from tests.mailer.samples import DAY, START
-from tests.public.visits import ENGLISH, ITALIAN, PARTITIONS, Visit, visit
+from tests.public.visits import ENGLISH, ITALIAN, PARTITIONS, SiteVisit, visit
 
 TOKEN = Preferences("u1", "m1", START)
 ASKING = Preferences("u1", "m1", START, ("newsletter", "tests"))
@@ -33,7 +33,7 @@ def giulia(**fields: Any) -> Customer:
 
 
 def here_is(**options: Any) -> Any:
-    return visit(people={"u1": giulia()}, **options)
+    return visit(lookup={"u1": giulia()}, **options)
 
 
 def checked(page: str) -> dict[str, str]:
@@ -49,14 +49,14 @@ CURRENT = {
 }  # fmt: skip
 
 
-async def save(here: Visit, **changes: str) -> tuple[int, str]:
+async def save(here: SiteVisit, **changes: str) -> tuple[int, str]:
     """Post the form as it is shown, with changes."""
     names = {name.replace("list_", "list:"): value for name, value in changes.items()}
     answer, page = await here.post(here.url("p", TOKEN), data=CURRENT | names)
     return answer.status, page
 
 
-def told(here: Visit) -> list[tuple[str, dict[str, Any]]]:
+def told(here: SiteVisit) -> list[tuple[str, dict[str, Any]]]:
     """Return what was said, without the proof, which is the same in all."""
     found = []
     for event in here.events():
@@ -88,7 +88,7 @@ async def test_saving_without_a_change_says_nothing() -> None:
     assert not here.log.kept
 
 
-async def ask(here: Visit, list_: str, **answers: str) -> str:
+async def ask(here: SiteVisit, list_: str, **answers: str) -> str:
     """Post the form of a mail that has asked about a list."""
     address = f"{here.url('p', ASKING)}?list={list_}"
     shown = checked((await here.get(address))[1])
@@ -240,7 +240,7 @@ async def test_a_body_that_is_no_form(options: dict[str, Any]) -> None:
 async def test_names_from_outside_are_text() -> None:
     name = '"><script>alert(1)</script>'
     person = giulia(lists={name: Subscription(True, 1)})
-    async with visit(people={"u1": person}) as here:
+    async with visit(lookup={"u1": person}) as here:
         _, page = await here.get(here.url("p", TOKEN))
         assert "<script>" not in page
         answer, _ = await here.post(here.url("p", TOKEN), data={f"list:{name}": "no"})
@@ -259,7 +259,7 @@ async def test_nobody_is_made_of_nothing() -> None:
 
 async def test_a_visitor_who_became_a_customer_sees_the_customers_choices() -> None:
     visitor = Customer(key="v9", became="u1")
-    async with visit(people={"v9": visitor, "u1": giulia()}) as here:
+    async with visit(lookup={"v9": visitor, "u1": giulia()}) as here:
         _, page = await here.get(here.url("p", Preferences("v9", "m1", START)))
         assert checked(page) == CURRENT
 

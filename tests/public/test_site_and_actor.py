@@ -24,7 +24,7 @@ from streams.settings import Settings
 from streams.settings.values import Address
 from streams.topology import CUSTOMER_EVENTS
 from tests.public.visits import BROWSER
-from tests.runtime.parts import START
+from tests.runtime.doubles import START
 from tests.runtime.test_worker import all_done, event, everything, tell
 
 LOOPBACK = Address("127.0.0.1", 0)

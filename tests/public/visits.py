@@ -55,7 +55,7 @@ class SeenMetrics:
 
 
 @dataclass
-class Visit:
+class SiteVisit:
     """One visitor's view of the site, and the shop's of the log."""
 
     log: MemoryLog
@@ -103,15 +103,15 @@ class Visit:
 async def visit(
     log: MemoryLog | None = None,
     *,
-    people: Mapping[str, Customer] | None = None,
+    lookup: Mapping[str, Customer] | None = None,
     keep_ip: bool = False,
     read_own: Any = None,
     **settings: Any,
-) -> AsyncIterator[Visit]:
-    """Open the site; `people` are those whose state this worker has."""
+) -> AsyncIterator[SiteVisit]:
+    """Open the site; `lookup` are those whose state this worker has."""
     clock = VirtualClock(START)
     log = log or MemoryLog(clock, partitions=PARTITIONS)
-    kept = {key.encode(): encode_customer(person) for key, person in (people or {}).items()}
+    kept = {key.encode(): encode_customer(person) for key, person in (lookup or {}).items()}
     mail: MailSettings = replace(SETTINGS, **settings)
     metrics = SeenMetrics()
     site = PublicSite(
@@ -128,7 +128,7 @@ async def visit(
     # Headers as they are, and no cookie is ever sent back: a scanner or a fresh browser.
     session = ClientSession(cookie_jar=DummyCookieJar(), skip_auto_headers=["User-Agent"])
     async with session:
-        yield Visit(
+        yield SiteVisit(
             log,
             clock,
             metrics,

@@ -15,7 +15,7 @@ from schemas.definitions import version_of
 from schemas.instant import parse_instant, to_rfc3339
 from schemas.reference import of_visitor
 from streams.tools.replay import Outcome, ReplayError, replay_file, write
-from tests.agents.world import DAY, FILES, HOUR, MINUTE, START, World
+from tests.agents.harness import DAY, FILES, HOUR, MINUTE, START, Harness
 
 LIVE = {name: version_of(content) for name, content in FILES.items()}
 
@@ -49,7 +49,7 @@ def play(lines: list[bytes], until: float = 30 * DAY, **options: Any) -> Outcome
     return replay_file(
         lines,
         until=START + round(until * 1000),
-        definitions=World().definitions,
+        definitions=Harness().definitions,
         live=LIVE,
         **options,
     )
@@ -89,23 +89,25 @@ def test_two_runs_write_the_same_files(tmp_path: Path) -> None:
 
 
 def test_it_decides_as_the_actors_do_live() -> None:
-    world = World()
+    harness = Harness()
     for raw in [each for each in shop() if each]:
         event = json.loads(raw)
         at = (parse_instant(event["time"]) - START) / 1000
-        world.at(max(at, (world.now - START) / 1000))
+        harness.at(max(at, (harness.now - START) / 1000))
         who = event.get("subject", "v")
-        world.tell(
+        harness.tell(
             event["type"], who, happened=at, id_=event["id"], named=who != "v", **event["data"]
         )
-    world.at(30 * DAY)
-    live = [(m.at, m.customer, m.step) for m in world.mails]
+    harness.at(30 * DAY)
+    live = [(m.at, m.customer, m.step) for m in harness.mails]
     assert commands(play(shop())) == live
     states = play(shop()).customers
     for key in ("anna", "bruno", of_visitor("v")):
         replayed = decode_customer(key, states[key])
-        replayed.weight = world.customer(key).weight  # by the bytes of records, ours are not theirs
-        assert replayed == world.customer(key)
+        replayed.weight = harness.customer(
+            key
+        ).weight  # by the bytes of records, ours are not theirs
+        assert replayed == harness.customer(key)
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ from streams.partitioner import partition_of
 from streams.runtime.definitions import control_record
 from streams.runtime.ticks import TICK
 from streams.tools.replay import Outcome, ReplayError, replay_topic
-from tests.agents.world import DAY, HOUR, START, World
+from tests.agents.harness import DAY, HOUR, START, Harness
 from tests.keys import SIGNER
-from tests.runtime.parts import MemoryLog, memory_log
+from tests.runtime.doubles import MemoryLog, memory_log
 
 FOREVER = 2**61
 
@@ -35,10 +35,10 @@ def event(number: int, type_: str, customer: str, **data: Any) -> OutRecord:
 
 async def recorded() -> tuple[MemoryLog, list[Effect], dict[str, bytes]]:
     """Return a log of two partitions as a worker has left it, with what the worker decided."""
-    clock, world = VirtualClock(START), World()
+    clock, harness = VirtualClock(START), Harness()
     log = await memory_log(2, clock)
     actors = [
-        PartitionActors(partition=number, load=lambda _: None, definitions=world.definitions,
+        PartitionActors(partition=number, load=lambda _: None, definitions=harness.definitions,
                         progress=Progress(), home=lambda key: partition_of(key, 2))
         for number in range(2)
     ]  # fmt: skip
@@ -59,7 +59,7 @@ async def recorded() -> tuple[MemoryLog, list[Effect], dict[str, bytes]]:
 
     names = ("anna", "bruno", "carla", "v")
     for place in (0, 1):
-        await append(place, control_record(world.live))
+        await append(place, control_record(harness.live))
     for number, name in enumerate(names):
         data = {"email": f"{name}@example.com", "confirmed": True}
         home = partition_of(name.encode(), 2)
@@ -77,7 +77,7 @@ async def recorded() -> tuple[MemoryLog, list[Effect], dict[str, bytes]]:
 
 async def replayed(log: MemoryLog, until: int = FOREVER, **options: Any) -> Outcome:
     return await replay_topic(
-        log, topic=CUSTOMER_EVENTS, until=until, definitions=World().definitions, **options
+        log, topic=CUSTOMER_EVENTS, until=until, definitions=Harness().definitions, **options
     )
 
 
@@ -165,7 +165,7 @@ async def test_without_keys_or_of_another_topic_it_believes_everybody() -> None:
     assert (await replayed(log)).refusals == []
     log.topics["mirror"] = log.topics[CUSTOMER_EVENTS]
     outcome = await replay_topic(
-        log, topic="mirror", until=FOREVER, definitions=World().definitions, signer=SIGNER
+        log, topic="mirror", until=FOREVER, definitions=Harness().definitions, signer=SIGNER
     )
     assert outcome.refusals == []
 

@@ -20,7 +20,7 @@ from schemas.wire import ProductUpdate, parse_line
 from streams.tools.parallel_replay import ReplayFile, replay_side_by_side
 from streams.tools.replay import Outcome, ReplayError, replay_file, write
 from streams.tools.replay_dealing import EVERYBODY, Dealer
-from tests.agents.world import DAY, HOUR, MINUTE, START, World
+from tests.agents.harness import DAY, HOUR, MINUTE, START, Harness
 from tests.replay.test_replay_file import LIVE, line
 
 
@@ -67,7 +67,7 @@ def play(lines: list[bytes], jobs: int, until: float = 60 * DAY, **options: Any)
         source_of(lines),
         jobs,
         until=START + round(until * 1000),
-        definitions=World().definitions,
+        definitions=Harness().definitions,
         live=LIVE,
         **options,
     )
@@ -75,7 +75,7 @@ def play(lines: list[bytes], jobs: int, until: float = 60 * DAY, **options: Any)
 
 def alone(lines: list[bytes], until: float = 60 * DAY) -> Outcome:
     return replay_file(
-        lines, until=START + round(until * 1000), definitions=World().definitions, live=LIVE
+        lines, until=START + round(until * 1000), definitions=Harness().definitions, live=LIVE
     )
 
 

@@ -1,7 +1,8 @@
 """A crash between any two steps of the commit protocol repeats work and changes no outcome.
 
 The machine reads a partition to its end; at one marked place it fails. `given up` is a failure
-inside a living process (the gate opens the partition again), `killed` loses everything in memory.
+inside a living process (the partition manager opens the partition again), `killed` loses everything
+in memory.
 """
 
 from __future__ import annotations
@@ -19,18 +20,18 @@ from streams.partitioner import partition_of
 from streams.runtime.customers import CustomersRuntime, NotOwned
 from streams.runtime.definitions import DefinitionLoader
 from streams.runtime.state.memory import MemoryStore, open_memory
-from streams.runtime.state.retained_stores import Parking
+from streams.runtime.state.retained_stores import RetainedStores
 from streams.runtime.state.store import Store
 from streams.runtime.state.tombstones import KEPT_MS
 from streams.runtime.ticks import Ticks
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS
-from tests.runtime.parts import (
+from tests.runtime.doubles import (
     START,
     CountingActors,
     Crash,
-    FakeGate,
-    FakeTurn,
+    FakeLease,
+    FakeLeases,
     MemoryLog,
     Seen,
     memory_log,
@@ -53,32 +54,32 @@ class Machine:
     seen: Seen = field(default_factory=Seen)
 
     def boot(self, open_store: Callable[[TopicPartition], Store] = open_memory) -> None:
-        self.gate = FakeGate()
+        self.partition_manager = FakeLeases()
         self.runtime = CustomersRuntime(
             log=self.log,
-            gate=self.gate,
+            partition_manager=self.partition_manager,
             open_store=open_store,
             actors=CountingActors,
-            library=DefinitionLoader(self.log, NoDefinitions()),
+            loader=DefinitionLoader(self.log, NoDefinitions()),
             ticks=Ticks(self.log, CUSTOMER_EVENTS, VirtualClock(START)),
             observer=self.seen,
         )
-        self.gate.own(CUSTOMER_EVENTS, self.runtime)
+        self.partition_manager.own(CUSTOMER_EVENTS, self.runtime)
 
     async def run(self, rng: random.Random | None = None) -> None:
         """Process the partition to its end in batches of random size."""
-        if TP not in self.gate.start:
-            await self.gate.open(TP)
+        if TP not in self.partition_manager.start:
+            await self.partition_manager.open(TP)
         for _ in range(1000):
-            records = self.log.topics[TP.topic][0][self.gate.start[TP] :]
+            records = self.log.topics[TP.topic][0][self.partition_manager.start[TP] :]
             if not records:
                 return
             size = len(records) if rng is None else rng.randint(1, len(records))
             await self.process(records[:size])
         raise AssertionError("no progress")
 
-    async def process(self, records: Sequence[Record], epoch: int = 1) -> None:
-        await self.runtime.process(PartitionBatch(tp=TP, epoch=epoch, records=records))
+    async def process(self, records: Sequence[Record], fetch_epoch: int = 1) -> None:
+        await self.runtime.process(PartitionBatch(tp=TP, fetch_epoch=fetch_epoch, records=records))
 
     def states(self) -> dict[bytes, bytes | None]:
         return {name: self.runtime.read_customer(name, 2) for name in NAMES}
@@ -140,9 +141,9 @@ async def test_a_failing_append(topic: str, kept: int, skip: int, killed: bool) 
     disturbed = await machine()
     fault = disturbed.log.fault = FailOnce(topic, kept, skip)
     rng = random.Random(skip)
-    await disturbed.gate.open(TP)
+    await disturbed.partition_manager.open(TP)
     while not fault.done:
-        start = disturbed.gate.start[TP]
+        start = disturbed.partition_manager.start[TP]
         records = disturbed.log.topics[TP.topic][0][start:]
         await disturbed.process(records[: rng.randint(1, 9)])
     if killed:
@@ -166,12 +167,14 @@ async def test_a_crash_between_the_appends(place: str, killed: bool) -> None:
     expected = await outcome()
     disturbed = await machine()
     disturbed.boot(lambda _: FailingStore())
-    await disturbed.gate.open(TP)
+    await disturbed.partition_manager.open(TP)
     records = disturbed.log.topics[TP.topic][0]
     await disturbed.process(records[:10])
     if place == "store":
         armed.append(True)
-    disturbed.gate.turn = FakeTurn(fenced=place == "check", crash_at_done=place == "done")
+    disturbed.partition_manager.lease = FakeLease(
+        fenced=place == "check", crash_at_done=place == "done"
+    )
     await disturbed.process(records[10:20])
     assert len(disturbed.seen.failures) == 1
     if killed:
@@ -182,8 +185,8 @@ async def test_a_crash_between_the_appends(place: str, killed: bool) -> None:
 
 async def test_a_fenced_worker_writes_no_state() -> None:
     fenced = await machine()
-    await fenced.gate.open(TP)
-    fenced.gate.turn = FakeTurn(fenced=True)
+    await fenced.partition_manager.open(TP)
+    fenced.partition_manager.lease = FakeLease(fenced=True)
     await fenced.process(fenced.log.topics[TP.topic][0])
     assert fenced.log.records(CUSTOMERS_CHANGELOG) == []
     assert fenced.log.records(SEND_COMMANDS) == []
@@ -192,8 +195,8 @@ async def test_a_fenced_worker_writes_no_state() -> None:
 
 async def test_a_stale_batch_changes_nothing() -> None:
     stale = await machine()
-    await stale.gate.open(TP)
-    stale.gate.stale = True
+    await stale.partition_manager.open(TP)
+    stale.partition_manager.stale = True
     await stale.process(stale.log.topics[TP.topic][0])
     assert stale.log.records(CUSTOMERS_CHANGELOG) == []
     assert stale.seen.failures == []
@@ -201,22 +204,22 @@ async def test_a_stale_batch_changes_nothing() -> None:
 
 async def test_the_watermark_moves_last_and_to_the_end_of_the_batch() -> None:
     running = await machine(30)
-    await running.gate.open(TP)
+    await running.partition_manager.open(TP)
     await running.process(running.log.topics[TP.topic][0][:30])
-    assert running.gate.turn.watermark == 30
+    assert running.partition_manager.lease.watermark == 30
     assert running.log.topics[CUSTOMERS_CHANGELOG][0][-1].key == PROGRESS_KEY
 
 
 async def test_a_defect_in_an_actor_does_not_leave_the_body() -> None:
     running = await machine(5)
     await running.log.append(CUSTOMER_EVENTS, 0, [OutRecord(NAMES[0], b"boom")])
-    await running.gate.open(TP)
+    await running.partition_manager.open(TP)
     records = running.log.topics[TP.topic][0]
     await running.process(records)
     assert running.seen.failures == ["defect"]
     assert running.log.records(CUSTOMERS_CHANGELOG) == []
     await running.process(records[:5])
-    assert running.gate.turn.watermark == 5
+    assert running.partition_manager.lease.watermark == 5
 
 
 async def test_a_revoked_partition_is_dropped_unless_it_comes_back() -> None:
@@ -231,7 +234,7 @@ async def test_a_revoked_partition_is_dropped_unless_it_comes_back() -> None:
     assert running.states() == states
 
     await running.runtime.closed(TP)
-    running.runtime.settle([])
+    running.runtime.drop_unassigned([])
     assert await running.runtime.opened(TP) == 40
     assert running.seen.recoveries[-1] > 6  # from the beginning
     assert running.states() == states
@@ -239,7 +242,7 @@ async def test_a_revoked_partition_is_dropped_unless_it_comes_back() -> None:
 
 async def test_a_partition_that_was_away_catches_up_with_the_other_owner() -> None:
     first = await machine()
-    await first.gate.open(TP)
+    await first.partition_manager.open(TP)
     await first.process(first.log.topics[TP.topic][0][:20])
     await first.runtime.closed(TP)
     other = Machine(first.log)
@@ -260,13 +263,13 @@ async def test_an_erased_customer_stays_erased_against_a_late_writer() -> None:
     await log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(old.key, old.value)])
     running.boot()
     await running.run()
-    await running.gate.open(TP)
+    await running.partition_manager.open(TP)
     assert running.runtime.read_customer(NAMES[0], 2) is None
-    grave = log.topics[CUSTOMERS_CHANGELOG][0][-1]  # written again: it must be the last
-    assert grave.key == NAMES[0]
-    assert grave.value is not None
-    assert len(grave.value) == HEAD_SIZE
-    assert head(grave.value).applied == 1
+    delete_marker = log.topics[CUSTOMERS_CHANGELOG][0][-1]  # written again: it must be the last
+    assert delete_marker.key == NAMES[0]
+    assert delete_marker.value is not None
+    assert len(delete_marker.value) == HEAD_SIZE
+    assert head(delete_marker.value).applied == 1
 
 
 @pytest.mark.parametrize("comes_back", [False, True])
@@ -290,7 +293,7 @@ async def test_a_grave_ends_as_a_tombstone_unless_the_customer_is_back(comes_bac
 
 async def test_a_large_batch_is_one_commit_and_reads_its_own_changes() -> None:
     large = await machine(2_500)
-    await large.gate.open(TP)
+    await large.partition_manager.open(TP)
     await large.process(large.log.topics[TP.topic][0])
     assert large.seen.committed_batches == 1
     progress = [r for r in large.log.records(CUSTOMERS_CHANGELOG) if r.key == PROGRESS_KEY]
@@ -306,10 +309,10 @@ def test_parking_drops_only_what_is_gone() -> None:
         opened[tp].write([(b"anna", b"1")], 5)
         return opened[tp]
 
-    parking = Parking(open_store)
+    stores = RetainedStores(open_store)
     stays, goes = (TopicPartition("changelog", n) for n in range(2))
     for tp in (stays, goes):
-        parking.park(tp, parking.take(tp))
-    parking.settle({stays})
-    assert parking.take(stays).position() == 5
+        stores.retain(tp, stores.take(tp))
+    stores.drop_unassigned({stays})
+    assert stores.take(stays).position() == 5
     assert opened[goes].position() == 0

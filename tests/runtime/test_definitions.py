@@ -32,7 +32,7 @@ from streams.runtime.definitions import (
 )
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
 from tests.keys import SIGNER
-from tests.runtime.parts import START, Crash, MemoryLog, memory_log
+from tests.runtime.doubles import START, Crash, MemoryLog, memory_log
 
 FIRST = {"w06": b'{"hours":1}', "w11": b'{"welcome":true}'}
 SECOND = {"w06": b'{"hours":2}', "w11": FIRST["w11"]}
@@ -200,14 +200,14 @@ async def test_what_is_live_is_what_has_the_highest_number(log: MemoryLog) -> No
 
 async def test_the_library_reads_on_when_an_unknown_version_is_named(log: MemoryLog) -> None:
     received = Received()
-    library = DefinitionLoader(log, received)
+    loader = DefinitionLoader(log, received)
     await publish(log, FIRST, SIGNER)
-    await library.refresh()
+    await loader.refresh()
     assert dict(received.versions) == {V1: FIRST["w06"], W11: FIRST["w11"]}
     await publish(log, SECOND, SIGNER)
-    await library.ensure(log.records(CUSTOMER_EVENTS)[:1])
+    await loader.ensure(log.records(CUSTOMER_EVENTS)[:1])
     assert len(received.versions) == 2  # what that one names was known
-    await library.ensure(log.records(CUSTOMER_EVENTS))
+    await loader.ensure(log.records(CUSTOMER_EVENTS))
     assert received.versions[2:] == [(V2, SECOND["w06"])]
 
 
@@ -221,7 +221,7 @@ async def test_nothing_is_read_for_who_is_not_believed(log: MemoryLog) -> None:
             return getattr(log, name)
 
     received = Received()
-    library = DefinitionLoader(cast("Log", Counted()), received)
+    loader = DefinitionLoader(cast("Log", Counted()), received)
     await publish(log, FIRST, SIGNER)
     forged = [
         Record(CUSTOMER_EVENTS, 0, offset, START, *control_record({"w06": f"v{offset}"}))
@@ -232,12 +232,12 @@ async def test_nothing_is_read_for_who_is_not_believed(log: MemoryLog) -> None:
         return is_believed(SIGNER, record, insists_from=0)
 
     for record in forged:
-        await library.ensure([record], is_signed)
+        await loader.ensure([record], is_signed)
     assert reads == 0
-    await library.ensure([*forged, *log.records(CUSTOMER_EVENTS)], is_signed)
+    await loader.ensure([*forged, *log.records(CUSTOMER_EVENTS)], is_signed)
     assert reads == 1
     assert {version for version, _ in received.versions} == {V1, W11}
-    await library.ensure([forged[0]], lambda record: is_believed(SIGNER, record, insists_from=1))
+    await loader.ensure([forged[0]], lambda record: is_believed(SIGNER, record, insists_from=1))
     assert reads == 2  # it lies where release 0.1 wrote, which signed nothing
 
 

@@ -40,10 +40,10 @@ from streams.operate.doctor import (
     check_workflows,
     examine,
 )
-from streams.operate.kept_records import check_kept, check_standing
+from streams.operate.kept_records import check_health, check_kept
 from streams.runtime.definitions import publish, read_files
 from streams.runtime.ticks import STANDSTILL_MS
-from streams.runtime.transports.assigned_partition import Standing
+from streams.runtime.transports.assigned_partition import PartitionHealth
 from streams.runtime.transports.batch import TopicPartition
 from streams.settings import Settings
 from streams.topology import (
@@ -54,7 +54,7 @@ from streams.topology import (
     SEND_COMMANDS,
 )
 from tests.keys import SIGNER, TOKEN_KEYS
-from tests.runtime.parts import START, MemoryLog, memory_log
+from tests.runtime.doubles import START, MemoryLog, memory_log
 
 KAFKA = "kafka://kafka-1:9092"
 
@@ -225,14 +225,14 @@ async def test_what_is_a_partition_s_own_is_damaged(log: MemoryLog) -> None:
 
 
 def test_partitions_that_workers_can_not_open_are_named_with_the_reason() -> None:
-    fine, once = Standing(True, 0, 0, ""), Standing(True, 1, 1, "the broker was away")
-    assert check_standing({TopicPartition("t", 0): fine}).text == "1 partitions are open"
-    check = check_standing({TopicPartition("t", 0): fine, TopicPartition("t", 1): once})
+    fine, once = PartitionHealth(True, 0, 0, ""), PartitionHealth(True, 1, 1, "the broker was away")
+    assert check_health({TopicPartition("t", 0): fine}).text == "1 partitions are open"
+    check = check_health({TopicPartition("t", 0): fine, TopicPartition("t", 1): once})
     assert (check.status, check.text) == (CheckStatus.OK, "2 partitions are open, 1 times again")
-    check = check_standing(
+    check = check_health(
         {
-            TopicPartition("t", 3): Standing(False, 4, 0, "the disk is full"),
-            TopicPartition("t", 4): Standing(True, 2, 9, "ZeroDivisionError"),
+            TopicPartition("t", 3): PartitionHealth(False, 4, 0, "the disk is full"),
+            TopicPartition("t", 4): PartitionHealth(True, 2, 9, "ZeroDivisionError"),
             TopicPartition("t", 5): fine,
         }
     )

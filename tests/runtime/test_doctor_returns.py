@@ -12,11 +12,11 @@ import pytest
 
 from streams.mail.inbound.listener import Listener
 from streams.operate.check import CheckStatus
-from streams.operate.returns import check_bounce_domain, check_ways_in
+from streams.operate.returns import check_bounce_domain, check_inbound_channels
 from streams.settings import Settings
 from streams.settings.values import Address
-from tests.bounces.bench import bench, bounce
 from tests.bounces.dovecot import CERTIFICATE, PASSWORD, Dovecot, installed, running
+from tests.bounces.harness import bounce, harness
 from tests.nameserver import Records, nameserver
 
 DOMAIN = "rimbalzi.shop.example"
@@ -76,21 +76,21 @@ async def test_a_bounce_domain_of_somebody_else(domain: str) -> None:
 
 
 async def test_nothing_is_read_here() -> None:
-    (check,) = await check_ways_in(settings(mail_bounce_domain=DOMAIN))
+    (check,) = await check_inbound_channels(settings(mail_bounce_domain=DOMAIN))
     assert check.status is CheckStatus.OK  # another worker may
     alone = Settings(mail_from_address="n@shop.example", mail_bounce_domain=DOMAIN)
-    (check,) = await check_ways_in(alone)
+    (check,) = await check_inbound_channels(alone)
     assert (check.status, "IMAP_URL" in check.remedy) == (CheckStatus.WARN, True)
 
 
 async def test_the_listener(tmp_path: Path) -> None:
-    listener = Listener((await bench(tmp_path)).intake)
+    listener = Listener((await harness(tmp_path)).intake)
     port = await listener.start("127.0.0.1", 0)
     given = settings(inbound_smtp_bind=Address("127.0.0.1", port), mail_bounce_domain=DOMAIN)
-    (check,) = await check_ways_in(given)
+    (check,) = await check_inbound_channels(given)
     assert (check.status, check.text) == (CheckStatus.OK, f"127.0.0.1:{port} answers")
     await listener.stop()
-    (check,) = await check_ways_in(given)
+    (check,) = await check_inbound_channels(given)
     assert (check.status, "is free" in check.text) == (CheckStatus.OK, True)
 
 
@@ -98,16 +98,18 @@ async def test_a_listener_that_can_not_be() -> None:
     with socket.socket() as taken:  # bound and not listening: nobody answers
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        (check,) = await check_ways_in(settings(inbound_smtp_bind=Address("127.0.0.1", port)))
+        (check,) = await check_inbound_channels(
+            settings(inbound_smtp_bind=Address("127.0.0.1", port))
+        )
     assert (check.status, "in use" in check.text) == (CheckStatus.FAIL, True)
 
 
 async def test_a_maildir(tmp_path: Path) -> None:
-    (check,) = await check_ways_in(settings(inbound_maildir=tmp_path))
+    (check,) = await check_inbound_channels(settings(inbound_maildir=tmp_path))
     assert (check.status, "no maildir" in check.text) == (CheckStatus.FAIL, True)
     for part in ("cur", "new", "tmp"):
         (tmp_path / part).mkdir()
-    (check,) = await check_ways_in(settings(inbound_maildir=tmp_path))
+    (check,) = await check_inbound_channels(settings(inbound_maildir=tmp_path))
     assert check.status is CheckStatus.OK
 
 
@@ -128,7 +130,7 @@ async def test_an_imap_mailbox_is_looked_into_and_left_as_it_is(dovecot: Dovecot
     dovecot.deliver(bounce())
     given = settings(inbound_imap_url=mailbox(dovecot), inbound_imap_ca_file=CERTIFICATE,
                      inbound_imap_done="Fatti")  # fmt: skip
-    (check,) = await check_ways_in(given)
+    (check,) = await check_inbound_channels(given)
     assert check.status is CheckStatus.OK
     assert check.text.endswith("lets us into INBOX, where 1 messages wait")
     assert dovecot.count("INBOX", "UNSEEN") == 1
@@ -149,7 +151,7 @@ async def test_an_imap_mailbox_that_lets_nobody_in(
     done, ca_file = changes.pop("done", ""), changes.pop("ca_file", CERTIFICATE)
     given = settings(inbound_imap_url=mailbox(dovecot, **changes), inbound_imap_done=done,
                      inbound_imap_ca_file=ca_file)  # fmt: skip
-    (check,) = await check_ways_in(given)
+    (check,) = await check_inbound_channels(given)
     assert check.status is CheckStatus.FAIL
     assert said in check.text
     assert "sbagliata" not in check.text + check.remedy

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from agents.partition.batch import Place
+from agents.partition.batch import FailureSite
 from schemas.records import OutRecord, Record
 from schemas.stored import Progress
 from schemas.topics import CUSTOMER_EVENTS, FACTS, SEND_COMMANDS
@@ -24,11 +24,11 @@ from streams.runtime.definitions import DefinitionLoader
 from streams.runtime.state.memory import open_memory
 from streams.runtime.ticks import Ticks
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
-from tests.runtime.parts import (
+from tests.runtime.doubles import (
     START,
     CountingChanges,
     CountingEffect,
-    FakeGate,
+    FakeLeases,
     MemoryLog,
     Seen,
     memory_log,
@@ -56,7 +56,7 @@ class Talkative:
         due: Iterable[tuple[int, bytes]],
         products: Iterable[tuple[bytes, bytes]],
         held_back: Iterable[tuple[bytes, bytes]],
-        tellings: Iterable[bytes],
+        broadcasts: Iterable[bytes],
         scan: Callable[[], Iterable[tuple[bytes, bytes]]],
     ) -> None:
         self.progress = progress
@@ -65,7 +65,7 @@ class Talkative:
     def prepare(self) -> Iterable[None]:
         return ()
 
-    def absorbing(self, records: Sequence[Record], *, proving: bool) -> Iterator[bool]:
+    def absorbing(self, records: Sequence[Record], *, verifying: bool) -> Iterator[bool]:
         for record in records:
             if record.key is not None:
                 self.effects += decided(record.offset)
@@ -75,10 +75,10 @@ class Talkative:
     def encoding(self) -> Iterator[None]:
         yield
 
-    def place_of_effect(self, number: int) -> Place:
+    def site_of_effect(self, number: int) -> FailureSite:
         raise NotImplementedError
 
-    def place_of_state(self, key: bytes) -> Place:
+    def site_of_state(self, key: bytes) -> FailureSite:
         raise NotImplementedError
 
     def take(self) -> CountingChanges:
@@ -97,27 +97,27 @@ def decided(offset: int) -> list[CountingEffect]:
 async def run(fault: FailOnce | None = None) -> MemoryLog:
     """Read the partition to its end; what the actors tell themselves is not read."""
     log = await memory_log()
-    gate = FakeGate()
+    partition_manager = FakeLeases()
     runtime = CustomersRuntime(
         log=log,
-        gate=gate,
+        partition_manager=partition_manager,
         open_store=open_memory,
         actors=Talkative,
-        library=DefinitionLoader(log, NoDefinitions()),
+        loader=DefinitionLoader(log, NoDefinitions()),
         ticks=Ticks(log, CUSTOMER_EVENTS, VirtualClock(START)),
         observer=Seen(),
     )
-    gate.own(CUSTOMER_EVENTS, runtime)
+    partition_manager.own(CUSTOMER_EVENTS, runtime)
     await log.append(CUSTOMER_EVENTS, 0, [OutRecord(b"x", b"")] * RECORDS)
     records = log.topics[CUSTOMER_EVENTS][0][:]
     if fault is not None:
         log.fault = fault
-    await gate.open(TP)
+    await partition_manager.open(TP)
     for _ in range(20):
-        unread = records[gate.start[TP] :]
+        unread = records[partition_manager.start[TP] :]
         if not unread:
             return log
-        await runtime.process(PartitionBatch(tp=TP, epoch=1, records=unread[:20]))
+        await runtime.process(PartitionBatch(tp=TP, fetch_epoch=1, records=unread[:20]))
     raise AssertionError("no progress")
 
 

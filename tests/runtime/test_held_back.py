@@ -17,7 +17,7 @@ from streams.operate.dead_letters import resend
 from streams.operate.doctor import check_set_asides
 from streams.operate.retrying import set_asides, try_again
 from tests.keys import SIGNER
-from tests.runtime.house import REMINDER, House, by_reason, embedded_house, memory_house
+from tests.runtime.harness import REMINDER, Harness, by_reason, embedded_house, memory_house
 
 HOUR = 3600
 
@@ -43,7 +43,7 @@ def release(monkeypatch: pytest.MonkeyPatch) -> OlderRelease:
 
 
 @pytest.fixture(params=["memory", "embedded"])
-async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Harness]:
     each = await (memory_house() if request.param == "memory" else embedded_house(tmp_path))
     await each.publish(REMINDER.replace("WAIT", "2h"))
     await each.start()
@@ -55,159 +55,163 @@ async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await each.log.stop()
 
 
-async def restart(house: House) -> None:
-    await house.stop()
-    await house.start()
-    await house.catch_up()
+async def restart(harness: Harness) -> None:
+    await harness.stop()
+    await harness.start()
+    await harness.catch_up()
 
 
-async def sent_again(house: House, reason: str) -> int:
-    return (await resend(house.log, lambda each: each.reason == reason, lambda: SIGNER)).resent
+async def sent_again(harness: Harness, reason: str) -> int:
+    return (await resend(harness.log, lambda each: each.reason == reason, lambda: SIGNER)).resent
 
 
 async def test_all_that_waits_is_applied_in_order_when_it_can_be_read(
-    house: House, release: OlderRelease
+    harness: Harness, release: OlderRelease
 ) -> None:
-    before = (await house.kept())[b"anna"]
+    before = (await harness.kept())[b"anna"]
     release.unreadable = {"anna"}
-    await restart(house)
-    await house.told("anna", "cart.product_added", product_id="moka", price="30.00", quantity=1)
-    await house.told("bruno")
-    await house.told("anna", "cart.product_removed", product_id="moka")
-    await house.catch_up()
-    await restart(house)  # by another owner, who knows it from the changelog
-    await house.told("anna", "cart.product_added", product_id="tazza", price="3.00", quantity=2)
-    await house.pass_time(3 * HOUR)
-    await house.catch_up()
+    await restart(harness)
+    await harness.told("anna", "cart.product_added", product_id="moka", price="30.00", quantity=1)
+    await harness.told("bruno")
+    await harness.told("anna", "cart.product_removed", product_id="moka")
+    await harness.catch_up()
+    await restart(harness)  # by another owner, who knows it from the changelog
+    await harness.told("anna", "cart.product_added", product_id="tazza", price="3.00", quantity=2)
+    await harness.pass_time(3 * HOUR)
+    await harness.catch_up()
 
-    assert (await house.kept())[b"anna"] == before
-    assert house.runtime.held_back() == 1
-    assert "reminded" in house.customer("bruno").tags
-    assert house.customer("bruno").views == 2
-    assert [(each["what"], each["name"]) for each in await house.aside()] == [("customer", "anna")]
-    ((letter),) = await house.letters()
+    assert (await harness.kept())[b"anna"] == before
+    assert harness.runtime.held_back() == 1
+    assert "reminded" in harness.customer("bruno").tags
+    assert harness.customer("bruno").views == 2
+    assert [(each["what"], each["name"]) for each in await harness.aside()] == [
+        ("customer", "anna")
+    ]
+    ((letter),) = await harness.letters()
     assert letter.reason == "internal_error"
     assert letter.original.key == b"anna"
     assert "example.it" not in letter.detail
     release.unreadable = set()
-    await house.check_replay(but=["anna"])
+    await harness.check_replay(but=["anna"])
 
-    await restart(house)
-    assert house.runtime.held_back() == 1  # until somebody says so
-    assert (await resend(house.log, lambda _: True, lambda: SIGNER)).resent == 1
-    await house.catch_up()
-    await house.pass_time(1)
-    await house.catch_up()
-    assert house.runtime.held_back() == 0
-    anna = house.customer("anna")
+    await restart(harness)
+    assert harness.runtime.held_back() == 1  # until somebody says so
+    assert (await resend(harness.log, lambda _: True, lambda: SIGNER)).resent == 1
+    await harness.catch_up()
+    await harness.pass_time(1)
+    await harness.catch_up()
+    assert harness.runtime.held_back() == 0
+    anna = harness.customer("anna")
     assert [(line.product_id, line.quantity) for line in anna.cart.lines] == [("tazza", 2)]
     assert "reminded" in anna.tags
-    left = [key for key, stored in (await house.kept()).items() if not is_erased(stored)]
+    left = [key for key, stored in (await harness.kept()).items() if not is_erased(stored)]
     assert [key for key in left if key.startswith((b"\x00held/", b"\x00waiting/"))] == []
-    await house.check_replay()
+    await harness.check_replay()
 
 
-async def test_trying_again_too_early_changes_nothing(house: House, release: OlderRelease) -> None:
+async def test_trying_again_too_early_changes_nothing(
+    harness: Harness, release: OlderRelease
+) -> None:
     release.unreadable = {"anna"}
-    await restart(house)
-    await house.told("anna")
-    await house.catch_up()
-    assert (await resend(house.log, lambda _: True, lambda: SIGNER)).resent == 1
-    await house.told("anna")
-    await house.catch_up()
-    assert house.runtime.held_back() == 1
-    assert len(await house.letters()) == 2  # the other says that it was in vain
+    await restart(harness)
+    await harness.told("anna")
+    await harness.catch_up()
+    assert (await resend(harness.log, lambda _: True, lambda: SIGNER)).resent == 1
+    await harness.told("anna")
+    await harness.catch_up()
+    assert harness.runtime.held_back() == 1
+    assert len(await harness.letters()) == 2  # the other says that it was in vain
     release.unreadable = set()
-    assert (await resend(house.log, lambda _: True, lambda: SIGNER)).resent == 1
-    await house.catch_up()
-    assert house.customer("anna").views == 3
-    await house.check_replay()
+    assert (await resend(harness.log, lambda _: True, lambda: SIGNER)).resent == 1
+    await harness.catch_up()
+    assert harness.customer("anna").views == 3
+    await harness.check_replay()
 
 
-async def test_what_cannot_be_mended_begins_afresh(house: House, release: OlderRelease) -> None:
+async def test_what_cannot_be_mended_begins_afresh(harness: Harness, release: OlderRelease) -> None:
     release.unreadable = {"anna"}
-    await restart(house)
-    await house.told("anna")
-    await house.catch_up()
-    assert (await set_asides(house.log)).held_back == [(0, "anna")]
-    check = await check_set_asides(house.log)
+    await restart(harness)
+    await harness.told("anna")
+    await harness.catch_up()
+    assert (await set_asides(harness.log)).held_back == [(0, "anna")]
+    check = await check_set_asides(harness.log)
     assert (check.status, "'anna' (partition 0)" in check.text) == (CheckStatus.WARN, True)
-    await try_again(house.log, "anna", SIGNER, afresh=True)
-    await house.catch_up()
-    assert house.runtime.held_back() == 0
-    assert (await check_set_asides(house.log)).status is CheckStatus.OK
+    await try_again(harness.log, "anna", SIGNER, afresh=True)
+    await harness.catch_up()
+    assert harness.runtime.held_back() == 0
+    assert (await check_set_asides(harness.log)).status is CheckStatus.OK
     release.unreadable = set()
-    assert house.customer("anna").views == 1
-    await house.told("anna")
-    await house.catch_up()
-    assert house.customer("anna").views == 2
-    await house.check_replay()
+    assert harness.customer("anna").views == 1
+    await harness.told("anna")
+    await harness.catch_up()
+    assert harness.customer("anna").views == 2
+    await harness.check_replay()
 
 
 async def test_there_is_an_end_to_waiting(
-    house: House, release: OlderRelease, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, release: OlderRelease, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(held_back, "MOST_EVENTS", 3)
     release.unreadable = {"anna"}
-    await restart(house)
-    offsets = [await house.told("anna") for _ in range(5)]
-    await house.told("bruno")
-    await house.catch_up()
-    assert house.customer("bruno").views == 2
-    assert by_reason(await house.letters())["held_back"] == offsets[3:]
+    await restart(harness)
+    offsets = [await harness.told("anna") for _ in range(5)]
+    await harness.told("bruno")
+    await harness.catch_up()
+    assert harness.customer("bruno").views == 2
+    assert by_reason(await harness.letters())["held_back"] == offsets[3:]
     release.unreadable = set()
     assert (
-        await resend(house.log, lambda each: each.reason == "internal_error", lambda: SIGNER)
+        await resend(harness.log, lambda each: each.reason == "internal_error", lambda: SIGNER)
     ).resent == 1
-    await house.catch_up()
-    assert house.customer("anna").views == 4
+    await harness.catch_up()
+    assert harness.customer("anna").views == 4
     assert (
-        await resend(house.log, lambda each: each.reason == "held_back", lambda: SIGNER)
+        await resend(harness.log, lambda each: each.reason == "held_back", lambda: SIGNER)
     ).resent == 2
-    await house.catch_up()
-    assert house.customer("anna").views == 6
-    await house.check_replay()
+    await harness.catch_up()
+    assert harness.customer("anna").views == 6
+    await harness.check_replay()
 
 
-async def test_an_erasure_needs_no_reading(house: House, release: OlderRelease) -> None:
+async def test_an_erasure_needs_no_reading(harness: Harness, release: OlderRelease) -> None:
     release.unreadable = {"anna"}
-    await restart(house)
-    await house.told("anna")
-    await house.told("anna", "customer.erasure_requested")
-    await house.catch_up()
+    await restart(harness)
+    await harness.told("anna")
+    await harness.told("anna", "customer.erasure_requested")
+    await harness.catch_up()
     release.unreadable = set()
-    assert house.runtime.held_back() == 0
-    kept = await house.kept()
+    assert harness.runtime.held_back() == 0
+    kept = await harness.kept()
     assert [key for key, stored in kept.items() if b"anna" in stored] == []
     assert is_erased(kept[b"anna"])
-    await house.told("anna")
-    await house.catch_up()
-    assert house.customer("anna").views == 1
+    await harness.told("anna")
+    await harness.catch_up()
+    assert harness.customer("anna").views == 1
 
 
 @pytest.mark.parametrize("prefixes", [(), (b"\x00waiting/",)], ids=["nothing", "the events"])
 async def test_a_crash_while_it_is_applied_applies_it_once(
-    house: House, release: OlderRelease, prefixes: tuple[bytes, ...]
+    harness: Harness, release: OlderRelease, prefixes: tuple[bytes, ...]
 ) -> None:
     """The customer's state is in the changelog, and that nobody waits any more is not; what has
     waited is removed already, or isn't."""
     release.unreadable = {"anna"}
-    await restart(house)
-    await house.told("anna")
-    await house.catch_up()
+    await restart(harness)
+    await harness.told("anna")
+    await harness.catch_up()
     release.unreadable = set()
-    await resend(house.log, lambda _: True, lambda: SIGNER)
-    await house.told("anna")
-    kept = await house.kept()
-    await house.catch_up()
-    after = await house.kept()
-    assert house.customer("anna").views == 3
-    await house.stop()
+    await resend(harness.log, lambda _: True, lambda: SIGNER)
+    await harness.told("anna")
+    kept = await harness.kept()
+    await harness.catch_up()
+    after = await harness.kept()
+    assert harness.customer("anna").views == 3
+    await harness.stop()
 
     again = await memory_house()
-    again.clock.advance(house.clock.now())
+    again.clock.advance(harness.clock.now())
     for topic in ("customer-events", "workflows"):
-        for record in await house.read(topic):
+        for record in await harness.read(topic):
             await again.log.append(topic, 0, [record[4:]])  # type: ignore[list-item]  # an OutRecord is a tuple
     removed = {key: stored for key, stored in after.items() if key.startswith(prefixes)}
     written_in_part = kept | {b"anna": after[b"anna"]} | (removed if prefixes else {})
@@ -220,23 +224,23 @@ async def test_a_crash_while_it_is_applied_applies_it_once(
     assert again.runtime.held_back() == 0
     assert head((await again.kept())[b"anna"]) == head(after[b"anna"])
     await again.stop()
-    await house.start()
+    await harness.start()
 
 
 async def test_what_the_record_holds_already_is_not_applied_again(
-    house: House, release: OlderRelease
+    harness: Harness, release: OlderRelease
 ) -> None:
     """A worker was killed when it had written the customer, and not how far it had got; and the
     next one, of an older release, can't read what it finds."""
-    kept = await house.kept()
-    await house.told("anna")
-    await house.catch_up()
-    ahead = (await house.kept())[b"anna"]
-    weight = house.customer("anna").weight
+    kept = await harness.kept()
+    await harness.told("anna")
+    await harness.catch_up()
+    ahead = (await harness.kept())[b"anna"]
+    weight = harness.customer("anna").weight
     again = await memory_house()
-    again.clock.advance(house.clock.now())
+    again.clock.advance(harness.clock.now())
     for topic in ("customer-events", "workflows"):
-        for record in await house.read(topic):
+        for record in await harness.read(topic):
             await again.log.append(topic, 0, [record[4:]])  # type: ignore[list-item]  # an OutRecord is a tuple
     written_in_part = [_out(key, value) for key, value in (kept | {b"anna": ahead}).items()]
     await again.log.append("customers-changelog", 0, written_in_part)

@@ -59,13 +59,13 @@ class Shop:
         """Return who has the customer's partition open."""
         partition = partition_of(customer.encode(), partitions)
         tp = TopicPartition(CUSTOMER_EVENTS, partition)
-        return next((each for each in self.workers if tp in each.gate.open()), None)
+        return next((each for each in self.workers if tp in each.partition_manager.open()), None)
 
     async def until_shared(self) -> None:
         """Wait until each worker has partitions, and all of them are open."""
         async with asyncio.timeout(90):
             for worker in self.workers:
-                await worker.gate.until(partial(_is_open, worker))
+                await worker.partition_manager.until(partial(_is_open, worker))
 
     async def settled(self) -> None:
         """Wait until all that is in the log has been decided and written."""
@@ -73,16 +73,19 @@ class Shop:
         async with asyncio.timeout(60):
             for number, span in spans.items():
                 tp = TopicPartition(CUSTOMER_EVENTS, number)
-                (worker,) = (each for each in self.workers if tp in each.gate.owned())
-                await worker.gate.until(partial(_is_done, worker, tp, span.end))
+                (worker,) = (each for each in self.workers if tp in each.partition_manager.owned())
+                await worker.partition_manager.until(partial(_is_done, worker, tp, span.end))
 
 
 def _is_open(worker: Worker) -> bool:
-    return bool(worker.gate.owned()) and worker.gate.owned() == worker.gate.open()
+    return (
+        bool(worker.partition_manager.owned())
+        and worker.partition_manager.owned() == worker.partition_manager.open()
+    )
 
 
 def _is_done(worker: Worker, tp: TopicPartition, end: int) -> bool:
-    return (worker.gate.watermark(tp) or 0) >= end
+    return (worker.partition_manager.watermark(tp) or 0) >= end
 
 
 @pytest.fixture

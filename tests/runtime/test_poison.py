@@ -25,7 +25,7 @@ from streams.runtime.state.memory import open_memory
 from streams.runtime.ticks import Ticks
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.topology import CUSTOMER_EVENTS
-from tests.runtime.parts import START, FakeGate, memory_log
+from tests.runtime.doubles import START, FakeLeases, memory_log
 
 TP = TopicPartition(CUSTOMER_EVENTS, 0)
 ANNA, BRUNO = [name for name in (b"c%d" % n for n in range(40)) if partition_of(name, 2) == 0][:2]
@@ -57,20 +57,20 @@ async def test_a_defect_costs_one_record(monkeypatch: pytest.MonkeyPatch) -> Non
     await log.append(
         CUSTOMER_EVENTS, 0, [viewed(ANNA, 1), viewed(BRUNO, 2), viewed(BRUNO, 3), viewed(ANNA, 4)]
     )
-    gate, definitions = FakeGate(), Definitions()
+    partition_manager, definitions = FakeLeases(), Definitions()
     runtime = CustomersRuntime(
         log=log,
-        gate=gate,
+        partition_manager=partition_manager,
         open_store=open_memory,
         actors=partial(PartitionActors, definitions=definitions),
-        library=DefinitionLoader(log, definitions),
+        loader=DefinitionLoader(log, definitions),
         ticks=Ticks(log, CUSTOMER_EVENTS, VirtualClock(START)),
         observer=Uncounted(),
     )
-    gate.own(CUSTOMER_EVENTS, runtime)
-    await gate.open(TP)
-    while records := log.topics[CUSTOMER_EVENTS][0][gate.start[TP] :]:
-        await runtime.process(PartitionBatch(tp=TP, epoch=1, records=records))
+    partition_manager.own(CUSTOMER_EVENTS, runtime)
+    await partition_manager.open(TP)
+    while records := log.topics[CUSTOMER_EVENTS][0][partition_manager.start[TP] :]:
+        await runtime.process(PartitionBatch(tp=TP, fetch_epoch=1, records=records))
 
     views = {}
     for key in (ANNA, BRUNO):

@@ -14,10 +14,10 @@ from agents.workflows import engine
 from schemas.records import OutRecord
 from streams.operate.dead_letters import resend
 from tests.keys import SIGNER
-from tests.runtime.house import (
+from tests.runtime.harness import (
     CHEAPER,
     REMINDER,
-    House,
+    Harness,
     by_reason,
     embedded_house,
     memory_house,
@@ -28,7 +28,7 @@ HOUR = 3600
 
 
 @pytest.fixture(params=["memory", "embedded"])
-async def house(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[House]:
+async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Harness]:
     each = await (memory_house() if request.param == "memory" else embedded_house(tmp_path))
     await each.start()
     yield each
@@ -68,126 +68,130 @@ def defect(monkeypatch: pytest.MonkeyPatch) -> Defect:
     return Defect(monkeypatch)
 
 
-async def send_again(house: House, reason: str = "internal_error") -> int:
-    report = await resend(house.log, lambda letter: letter.reason == reason, lambda: SIGNER)
+async def send_again(harness: Harness, reason: str = "internal_error") -> int:
+    report = await resend(harness.log, lambda letter: letter.reason == reason, lambda: SIGNER)
     assert not report.kept
     return report.resent
 
 
-async def test_an_event_is_refused_and_all_others_count(house: House, defect: Defect) -> None:
+async def test_an_event_is_refused_and_all_others_count(harness: Harness, defect: Defect) -> None:
     defect.in_handler("page.viewed", lambda key: key == "bruno")
-    await house.told("anna")
-    bad = await house.told("bruno")
-    await house.told("bruno", "product.viewed", product_id="moka")
-    await house.told("anna")
-    await house.catch_up()
+    await harness.told("anna")
+    bad = await harness.told("bruno")
+    await harness.told("bruno", "product.viewed", product_id="moka")
+    await harness.told("anna")
+    await harness.catch_up()
 
     assert defect.failed == 2
-    assert (house.customer("anna").views, house.customer("bruno").views) == (2, 1)
-    assert by_reason(await house.letters()) == {"internal_error": [bad]}
-    ((letter),) = await house.letters()
+    assert (harness.customer("anna").views, harness.customer("bruno").views) == (2, 1)
+    assert by_reason(await harness.letters()) == {"internal_error": [bad]}
+    ((letter),) = await harness.letters()
     assert "ZeroDivisionError" in letter.detail
-    ((place),) = await house.aside()
+    ((place),) = await harness.aside()
     assert (place["offset"], place["what"]) == (bad, "record")
     assert "example.it" not in str(place)  # the error's words may be a customer's
-    assert house.seen.aside == ["record"]
+    assert harness.seen.aside == ["record"]
     defect.mend()
-    await house.check_replay()
+    await harness.check_replay()
 
-    assert await send_again(house) == 1
-    await house.catch_up()
-    assert house.customer("bruno").views == 2
-    await house.check_replay()
+    assert await send_again(harness) == 1
+    await harness.catch_up()
+    assert harness.customer("bruno").views == 2
+    await harness.check_replay()
 
 
 async def test_a_timer_is_given_up_and_goes_on_when_it_is_tried_again(
-    house: House, defect: Defect
+    harness: Harness, defect: Defect
 ) -> None:
-    await house.publish(REMINDER.replace("WAIT", "2h"))
+    await harness.publish(REMINDER.replace("WAIT", "2h"))
     for name in ("anna", "bruno"):
-        await house.told(name, "product.viewed", product_id="moka")
-    await house.catch_up()
+        await harness.told(name, "product.viewed", product_id="moka")
+    await harness.catch_up()
     defect.in_function(engine, "wake", lambda key: key == "bruno")
-    await house.pass_time(3 * HOUR)
-    await house.told("bruno")
-    await house.catch_up()
-    assert "reminded" in house.customer("anna").tags
-    assert house.customer("bruno").runs == []
-    assert house.customer("bruno").views == 2
-    assert [each["what"] for each in await house.aside()] == ["timer"]
+    await harness.pass_time(3 * HOUR)
+    await harness.told("bruno")
+    await harness.catch_up()
+    assert "reminded" in harness.customer("anna").tags
+    assert harness.customer("bruno").runs == []
+    assert harness.customer("bruno").views == 2
+    assert [each["what"] for each in await harness.aside()] == ["timer"]
     defect.mend()
-    await house.check_replay()
+    await harness.check_replay()
 
-    assert await send_again(house) == 1
-    await house.catch_up()
-    await house.pass_time(1)
-    await house.catch_up()
-    assert "reminded" in house.customer("bruno").tags
-    await house.check_replay()
+    assert await send_again(harness) == 1
+    await harness.catch_up()
+    await harness.pass_time(1)
+    await harness.catch_up()
+    assert "reminded" in harness.customer("bruno").tags
+    await harness.check_replay()
 
 
 async def test_who_cannot_be_told_of_a_price_learns_of_it_later(
-    house: House, defect: Defect
+    harness: Harness, defect: Defect
 ) -> None:
-    await house.publish(CHEAPER)
-    await house.feed("30.00")
+    await harness.publish(CHEAPER)
+    await harness.feed("30.00")
     for name in ("anna", "bruno"):
-        await house.told(name, "cart.product_added", product_id="moka", price="30.00")
-    await house.catch_up()
+        await harness.told(name, "cart.product_added", product_id="moka", price="30.00")
+    await harness.catch_up()
     defect.in_function(actor, "products_changed", lambda key: key == "anna")
-    await house.feed("10.00")
-    await house.told("anna")
-    await house.catch_up()
-    assert "cheaper" in house.customer("bruno").tags
-    assert "cheaper" not in house.customer("anna").tags
-    assert house.customer("anna").views == 1
-    assert [each["what"] for each in await house.aside()] == ["told"]
+    await harness.feed("10.00")
+    await harness.told("anna")
+    await harness.catch_up()
+    assert "cheaper" in harness.customer("bruno").tags
+    assert "cheaper" not in harness.customer("anna").tags
+    assert harness.customer("anna").views == 1
+    assert [each["what"] for each in await harness.aside()] == ["told"]
     defect.mend()
-    await house.check_replay()
+    await harness.check_replay()
 
-    assert await send_again(house) == 1
-    await house.catch_up()
-    assert "cheaper" in house.customer("anna").tags
-    await house.check_replay()
+    assert await send_again(harness) == 1
+    await harness.catch_up()
+    assert "cheaper" in harness.customer("anna").tags
+    await harness.check_replay()
 
 
-async def test_who_cannot_follow_a_workflow_follows_it_later(house: House, defect: Defect) -> None:
-    await house.publish(REMINDER.replace("WAIT", "9d"))
+async def test_who_cannot_follow_a_workflow_follows_it_later(
+    harness: Harness, defect: Defect
+) -> None:
+    await harness.publish(REMINDER.replace("WAIT", "9d"))
     for name in ("anna", "bruno"):
-        await house.told(name, "product.viewed", product_id="moka")
-    await house.catch_up()
+        await harness.told(name, "product.viewed", product_id="moka")
+    await harness.catch_up()
     defect.in_function(actor, "follow", lambda key: key == "anna")
-    await house.publish(REMINDER.replace("WAIT", "2h"))
-    await house.catch_up()
-    versions = {name: house.customer(name).runs[0].version for name in ("anna", "bruno")}
+    await harness.publish(REMINDER.replace("WAIT", "2h"))
+    await harness.catch_up()
+    versions = {name: harness.customer(name).runs[0].version for name in ("anna", "bruno")}
     assert versions["anna"] != versions["bruno"]
     defect.mend()
-    await house.check_replay()
+    await harness.check_replay()
 
-    assert await send_again(house) == 1
-    await house.catch_up()
-    assert house.customer("anna").runs[0].version == versions["bruno"]
-    await house.check_replay()
+    assert await send_again(harness) == 1
+    await harness.catch_up()
+    assert harness.customer("anna").runs[0].version == versions["bruno"]
+    await harness.check_replay()
 
 
-async def test_a_control_record_is_refused(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_control_record_is_refused(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from agents.commerce.catalogue import Catalogue  # noqa: PLC0415  # what fails in this test only
 
     def fail(*_: Any) -> Any:
         raise ZeroDivisionError
 
     monkeypatch.setattr(Catalogue, "update", fail)
-    await house.feed("30.00")
-    await house.told("anna")
-    await house.catch_up()
-    assert house.customer("anna").views == 1
-    assert by_reason(await house.letters()) == {"internal_error": [0]}
+    await harness.feed("30.00")
+    await harness.told("anna")
+    await harness.catch_up()
+    assert harness.customer("anna").views == 1
+    assert by_reason(await harness.letters()) == {"internal_error": [0]}
     monkeypatch.undo()
-    await house.check_replay()
+    await harness.check_replay()
 
 
 async def test_a_state_that_is_no_bytes_costs_the_record_that_led_to_it(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def spoil(customer: Any, event: Any, context: Any) -> Any:
         if event.id == "e2":
@@ -198,16 +202,16 @@ async def test_a_state_that_is_no_bytes_costs_the_record_that_led_to_it(
 
     monkeypatch.setitem(actor._HANDLERS, "page.viewed", spoil)  # type: ignore[arg-type]  # a Mapping for everybody else
     for _ in range(4):
-        await house.told("anna")
-    await house.catch_up()
-    assert house.customer("anna").views == 3
-    assert by_reason(await house.letters()) == {"internal_error": [1]}
+        await harness.told("anna")
+    await harness.catch_up()
+    assert harness.customer("anna").views == 3
+    assert by_reason(await harness.letters()) == {"internal_error": [1]}
     monkeypatch.undo()
-    await house.check_replay()
+    await harness.check_replay()
 
 
 async def test_an_effect_that_is_no_record_costs_the_record_that_led_to_it(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from agents.effects import Effect  # noqa: PLC0415  # what fails in this test only
 
@@ -219,19 +223,19 @@ async def test_an_effect_that_is_no_record_costs_the_record_that_led_to_it(
 
     monkeypatch.setitem(actor._HANDLERS, "page.viewed", decide)  # type: ignore[arg-type]  # as above
     for _ in range(4):
-        await house.told("anna")
-    await house.catch_up()
-    assert house.customer("anna").views == 3
-    assert by_reason(await house.letters()) == {"internal_error": [1]}
+        await harness.told("anna")
+    await harness.catch_up()
+    assert harness.customer("anna").views == 3
+    assert by_reason(await harness.letters()) == {"internal_error": [1]}
 
 
 async def test_an_effect_that_the_log_does_not_take_costs_the_record_that_led_to_it(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from agents.effects import Effect  # noqa: PLC0415  # what fails in this test only
-    from tests.runtime.parts import MemoryLog  # noqa: PLC0415  # as above
+    from tests.runtime.doubles import MemoryLog  # noqa: PLC0415  # as above
 
-    if isinstance(house.log, MemoryLog):
+    if isinstance(harness.log, MemoryLog):
         pytest.skip("takes everything")
 
     def decide(customer: Any, event: Any, context: Any) -> Any:
@@ -242,7 +246,7 @@ async def test_an_effect_that_the_log_does_not_take_costs_the_record_that_led_to
 
     monkeypatch.setitem(actor._HANDLERS, "page.viewed", decide)  # type: ignore[arg-type]  # as above
     for _ in range(4):
-        await house.told("anna")
-    await house.catch_up()
-    assert house.customer("anna").views == 3
-    assert by_reason(await house.letters()) == {"internal_error": [1]}
+        await harness.told("anna")
+    await harness.catch_up()
+    assert harness.customer("anna").views == 3
+    assert by_reason(await harness.letters()) == {"internal_error": [1]}

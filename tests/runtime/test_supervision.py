@@ -21,12 +21,12 @@ from streams.runtime import background
 from streams.runtime.background import BACKOFF, FAILURES, Failures, Work, kept_up, watched
 from streams.runtime.backoff import Backoff
 from streams.runtime.logs.embedded import EmbeddedLog
-from streams.runtime.logs.embedded.compaction import Upkeep
-from tests.bounces.bench import Counted
+from streams.runtime.logs.embedded.compaction import Compaction
+from tests.bounces.harness import Counted
 from tests.keys import SIGNER
 from tests.mailer.samples import record as command_record
 from tests.mailer.samples import send
-from tests.runtime.parts import START, memory_log
+from tests.runtime.doubles import START, memory_log
 from tests.simulation.machine import HASHES
 
 
@@ -88,7 +88,7 @@ async def test_it_is_told_when_it_begins_and_then_rarely(monkeypatch: pytest.Mon
         for _ in range(20):
             failures.note("compaction", ZeroDivisionError("a defect"))
         failures.note("hits", ZeroDivisionError())
-        now = background.TELL_EVERY
+        now = background.LOG_EVERY
         failures.note("compaction", ZeroDivisionError("a defect"))
     assert [(line["work"], line["failures"]) for line in lines] == [
         ("compaction", 1), ("hits", 1), ("compaction", 21),
@@ -136,12 +136,12 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_compaction_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
 
-    async def look_after(self: Upkeep, topic: object, partition_id: int, now: int) -> None:
+    async def look_after(self: Compaction, topic: object, partition_id: int, now: int) -> None:
         looked.append(partition_id)
         if len(looked) == 1:
             raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(Upkeep, "look_after", look_after)
+    monkeypatch.setattr(Compaction, "look_after", look_after)
     log = EmbeddedLog(tmp_path / "log", VirtualClock(START))
     await log.start()
     try:

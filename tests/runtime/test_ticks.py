@@ -14,7 +14,7 @@ from schemas.stored import NEVER
 from streams.clock import Clock, VirtualClock
 from streams.runtime.ticks import SILENCE_MS, STANDSTILL_MS, TICK_TYPE, Ticks
 from streams.topology import CUSTOMER_EVENTS
-from tests.runtime.parts import START, MemoryLog, memory_log
+from tests.runtime.doubles import START, MemoryLog, memory_log
 
 MINUTE = 60_000
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules.yml"

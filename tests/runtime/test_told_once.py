@@ -38,7 +38,7 @@ from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.runtime.yaml_text import read_yaml
 from streams.topology import WORKFLOWS
 from tests.keys import SIGNER
-from tests.runtime.parts import START, FakeGate, MemoryLog, Seen, memory_log
+from tests.runtime.doubles import START, FakeLeases, MemoryLog, Seen, memory_log
 
 PARTITIONS = 2
 
@@ -93,12 +93,12 @@ class Machine:
 
     def boot(self) -> None:
         definitions = Definitions()
-        self.gates = [FakeGate() for _ in range(PARTITIONS)]
+        self.partition_managers = [FakeLeases() for _ in range(PARTITIONS)]
         self.runtimes: list[CustomersRuntime] = []
-        for gate in self.gates:
+        for partition_manager in self.partition_managers:
             runtime = CustomersRuntime(
                 log=self.log,
-                gate=gate,
+                partition_manager=partition_manager,
                 open_store=open_memory,
                 actors=partial(
                     PartitionActors,
@@ -106,22 +106,25 @@ class Machine:
                     home=lambda key: partition_of(key, PARTITIONS),
                     signer=SIGNER,
                 ),
-                library=DefinitionLoader(self.log, definitions),
+                loader=DefinitionLoader(self.log, definitions),
                 ticks=Ticks(self.log, CUSTOMER_EVENTS, VirtualClock(START)),
                 observer=self.seen,
                 signer=SIGNER,
             )
-            gate.own(CUSTOMER_EVENTS, runtime)
+            partition_manager.own(CUSTOMER_EVENTS, runtime)
             self.runtimes.append(runtime)
 
     async def read(self, partition: int) -> bool:
         """Take all that is unread in one batch; return whether there was anything."""
-        tp, gate = TopicPartition(CUSTOMER_EVENTS, partition), self.gates[partition]
-        if tp not in gate.start:
-            await gate.open(tp)
-        records = self.log.topics[CUSTOMER_EVENTS][partition][gate.start[tp] :]
+        tp, partition_manager = (
+            TopicPartition(CUSTOMER_EVENTS, partition),
+            self.partition_managers[partition],
+        )
+        if tp not in partition_manager.start:
+            await partition_manager.open(tp)
+        records = self.log.topics[CUSTOMER_EVENTS][partition][partition_manager.start[tp] :]
         if records:
-            batch = PartitionBatch(tp=tp, epoch=1, records=records)
+            batch = PartitionBatch(tp=tp, fetch_epoch=1, records=records)
             await self.runtimes[partition].process(batch)
         return bool(records)
 

@@ -22,13 +22,13 @@ from streams.log import Log
 from streams.operate.privacy.eraser import LONGEST_RETRY_MS
 from streams.runtime import worker as worker_module
 from streams.runtime.logs.embedded import EmbeddedLog
-from streams.runtime.logs.embedded.redaction import Editor
+from streams.runtime.logs.embedded.redaction import Redaction
 from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.topology import AGENTS, CUSTOMERS, DOORS, ERASER, INBOUND_MAIL, MAILER, PUBLIC_PAGES
-from tests.bounces.bench import bounce
+from tests.bounces.harness import bounce
 from tests.public.test_site_and_actor import links
-from tests.runtime.parts import START
+from tests.runtime.doubles import START
 from tests.runtime.test_worker import LOOPBACK, Inbox, all_done, event, everything, inbox, tell
 
 __all__ = ["inbox"]
@@ -164,14 +164,14 @@ async def test_the_eraser_changes_what_is_personal_and_appends_nothing(
     worker: Worker, appended: Appended, monkeypatch: pytest.MonkeyPatch, inbox: tuple[Inbox, str]
 ) -> None:
     changed: set[str] = set()
-    change = Editor.change
+    change = Redaction.change
 
-    async def noted(self: Editor, topic: str, partition: int, changes: Any) -> Any:
+    async def noted(self: Redaction, topic: str, partition: int, changes: Any) -> Any:
         if changes:
             changed.add(topic)
         return await change(self, topic, partition, changes)
 
-    monkeypatch.setattr(Editor, "change", noted)
+    monkeypatch.setattr(Redaction, "change", noted)
     await tell(
         worker.log,
         event("customer.created", "e1", "anna", email="anna@example.it", first_name="Anna"),

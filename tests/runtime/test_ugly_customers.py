@@ -1,7 +1,8 @@
 """A whole worker meets customers who would have filled a record: the partition goes on.
 
-The real gate, the real runtime, the embedded log and its limits. Each of these stopped a partition
-for ever: three events full of emoji, 1,100 list names, a merge and a forward over the log's limit.
+The real partition manager, the real runtime, the embedded log and its limits. Each of these stopped
+a partition for ever: three events full of emoji, 1,100 list names, a merge and a forward over the
+log's limit.
 """
 
 from __future__ import annotations

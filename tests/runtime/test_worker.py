@@ -29,7 +29,7 @@ from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.settings.values import Address
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, SEND_COMMANDS, topics
-from tests.runtime.parts import START, MemoryLog, memory_log
+from tests.runtime.doubles import START, MemoryLog, memory_log
 
 HOUR = 3_600_000
 LOOPBACK = Address("127.0.0.1", 0)
@@ -134,17 +134,17 @@ async def all_done(worker: Worker) -> None:
     ends = {n: span.end for n, span in (await worker.log.offsets(CUSTOMER_EVENTS)).items()}
 
     def done() -> bool:
-        wanted = worker.gate.wanted()
+        wanted = worker.partition_manager.wanted()
         for n, end in ends.items():
             tp = TopicPartition(CUSTOMER_EVENTS, n)
             # Also the first batch of a partition: until it is through there is no mark.
-            mark = worker.gate.watermark(tp) or 0
+            mark = worker.partition_manager.watermark(tp) or 0
             if tp not in wanted or wanted[tp].offset < end or mark < end:
                 return False
         return True
 
     async with asyncio.timeout(20):
-        await worker.gate.until(done)
+        await worker.partition_manager.until(done)
 
 
 async def pass_time(worker: Worker, clock: VirtualClock, until: int) -> None:
@@ -227,7 +227,9 @@ async def test_a_rebalance_catches_up_instead_of_recovering(worker: Worker) -> N
     assert app is not None
     async with asyncio.timeout(20):
         await app.consumer.rebalance()
-        await worker.gate.until(lambda: worker.gate.open() == worker.gate.owned() != set())
+        await worker.partition_manager.until(
+            lambda: worker.partition_manager.open() == worker.partition_manager.owned() != set()
+        )
     await tell(worker.log, SIGNED_UP[1])
     await all_done(worker)
     assert len(await commands(worker)) == 1

@@ -31,8 +31,8 @@ from schemas.stored import HEAD_SIZE
 
 STRUCTS = dict.fromkeys(
     each
-    for room in (record, consent, mail, person, runs, shopping)
-    for each in vars(room).values()
+    for limit in (record, consent, mail, person, runs, shopping)
+    for each in vars(limit).values()
     if isinstance(each, type) and issubclass(each, msgspec.Struct)
 )
 
@@ -43,7 +43,7 @@ def test_what_a_record_may_hold_adds_up_to_less_than_the_budget() -> None:
 
 def test_what_proves_something_has_room_whatever_else_there_is() -> None:
     proofs = 2 * consent.PURPOSES + consent.LISTS_KEPT
-    assert proofs * largest(consent.Evidence) < consent.EVIDENCE_ROOM
+    assert proofs * largest(consent.Evidence) < consent.EVIDENCE_TOTAL_BYTES
     assert consent.LISTS_KEPT < consent.EVIDENCE_KEPT
 
 
@@ -78,24 +78,24 @@ def test_a_text_is_cut_at_a_character(text: str, limit: int) -> None:
 
 @example(["", "a" * 8, *["b" * 8] * 15], 1 + 9 * 15)  # fifteen need a shorter header than sixteen
 @given(st.lists(st.text(max_size=30)), st.integers(0, 200))
-def test_the_first_ones_give_way(members: list[str], room: int) -> None:
+def test_the_first_ones_give_way(members: list[str], limit: int) -> None:
     kept = list(members)
-    shed(kept, room, 125)
+    shed(kept, limit, 125)
     assert members[len(members) - len(kept) :] == kept
-    assert not kept or kept_bytes(kept) <= room
-    assert kept == members or kept_bytes(members[-len(kept) - 1 :]) > room
+    assert not kept or kept_bytes(kept) <= limit
+    assert kept == members or kept_bytes(members[-len(kept) - 1 :]) > limit
     named = {f"{number}": text for number, text in enumerate(members)}
-    shed(named, room, 128)
-    assert not named or kept_bytes(named) <= room
+    shed(named, limit, 128)
+    assert not named or kept_bytes(named) <= limit
 
 
-def _fullest(kind: Any, room: int | None = None) -> Any:  # noqa: PLR0911  one for each kind
+def _fullest(kind: Any, limit: int | None = None) -> Any:  # noqa: PLR0911  one for each kind
     """Return the value that takes most of all that fit into a type."""
     limits: tuple[Any, ...] = ()
     if typing.get_origin(kind) is Annotated:
         kind, *more = typing.get_args(kind)
         limits = tuple(more)
-    size = next((each.at_most for each in limits if isinstance(each, InBytes)), room)
+    size = next((each.at_most for each in limits if isinstance(each, InBytes)), limit)
     number = next((each.at_most for each in limits if isinstance(each, InNumber)), None)
     members = typing.get_args(kind)
     match typing.get_origin(kind) or kind:
@@ -108,7 +108,7 @@ def _fullest(kind: Any, room: int | None = None) -> Any:  # noqa: PLR0911  one f
                 return _filled(size, lambda _: _fullest(members[0], 40))
             return [_fullest(members[0]) for _ in range(number)]
         case origin if origin is dict:
-            width = largest(members[0], in_room=True) - 5 or 40
+            width = largest(members[0], within_limit=True) - 5 or 40
             names = (f"{place:0{width}}"[-width:] for place in range(number or 100_000))
             if number is None:
                 pairs = _filled(size, lambda _: (next(names), _fullest(members[1], 40)))
@@ -128,9 +128,9 @@ def _fullest(kind: Any, room: int | None = None) -> Any:  # noqa: PLR0911  one f
     return b"x" * (size or 0) if kind is bytes else "x" * (size or 0)
 
 
-def _filled(room: int | None, make: Any) -> list[Any]:
-    assert room is not None
+def _filled(limit: int | None, make: Any) -> list[Any]:
+    assert limit is not None
     members: list[Any] = []
-    while kept_bytes(members) <= room:
+    while kept_bytes(members) <= limit:
         members.append(make(None))
     return members[:-1]

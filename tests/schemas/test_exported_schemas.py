@@ -16,7 +16,7 @@ from schemas.validation import Unreadable
 from schemas.wire import parse_published
 from streams.runtime.definitions import read_files
 from streams.runtime.yaml_text import read_yaml
-from tests.agents.world import HOUR, World
+from tests.agents.harness import HOUR, Harness
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 SCHEMAS = export()
@@ -72,10 +72,10 @@ def test_the_structured_form_and_the_parser_agree(event: dict[str, Any], valid: 
 
 
 def test_what_actors_write_is_as_exported() -> None:
-    world = World().subscribed().add().at(2 * HOUR).order().tell("customer.erasure_requested")
+    harness = Harness().subscribed().add().at(2 * HOUR).order().tell("customer.erasure_requested")
     schemas = {"send-commands": "command", "facts": "decision", "customer-signals": "signal"}
     seen = set()
-    for effect in world.effects:
+    for effect in harness.effects:
         validator(f"{schemas[effect.topic]}.schema.json").validate(
             json.loads(effect.record.value or b"")
         )

@@ -40,15 +40,15 @@ from schemas.stored import (
     unpack_progress,
 )
 from schemas.stored import body as body_of
-from tests.agents.world import HOUR, START, World
+from tests.agents.harness import HOUR, START, Harness
 
 offsets = st.integers(-1, 2**62)
 
 
-def full() -> World:
-    world = World().subscribed().tell("list.subscribed", confirmed=True).add().at(2 * HOUR)
-    world.order("o1").tell("order.refunded", order_id="o1", refund_id="r", total="1").add("tazza")
-    return world.tell("customer.identified", anonymous_id="v")
+def full() -> Harness:
+    harness = Harness().subscribed().tell("list.subscribed", confirmed=True).add().at(2 * HOUR)
+    harness.order("o1").tell("order.refunded", order_id="o1", refund_id="r", total="1").add("tazza")
+    return harness.tell("customer.identified", anonymous_id="v")
 
 
 @given(offsets, st.integers(0, NEVER), st.binary())
@@ -68,8 +68,8 @@ def test_progress_round_trip(offset: int, time: int, live: dict[str, str]) -> No
 
 
 def test_a_customer_round_trip() -> None:
-    world = full()
-    customer, stored = world.customer(), world.store[b"anna"]
+    harness = full()
+    customer, stored = harness.customer(), harness.store[b"anna"]
     assert encode_customer(customer) == stored
     assert head(stored) == (customer.applied, customer.due())
     assert customer.due() == START + 3 * HOUR * 1000
@@ -97,15 +97,15 @@ def test_fields_are_only_ever_added_with_a_default(struct: type[msgspec.Struct])
 
 
 def test_a_record_of_an_older_version_is_readable() -> None:
-    world = full()
-    stored = world.store[b"anna"]
+    harness = full()
+    stored = harness.store[b"anna"]
     array = msgspec.msgpack.decode(body_of(stored))
     for length in range(1, len(array)):
         older = stored[: HEAD_SIZE + 1] + msgspec.msgpack.encode(array[:length])
         customer = decode_customer("anna", older)
         assert customer.key == "anna"
         assert encode_customer(customer)
-    assert customer.views == world.customer().views
+    assert customer.views == harness.customer().views
     pending = msgspec.msgpack.encode(["c", "r", "w", "s", "marketing", 5])
     assert msgspec.msgpack.decode(pending, type=Pending).customer == ""
 

@@ -14,16 +14,16 @@ from schemas.commands import COMMAND, SendCommand
 from schemas.dead_letters import DeadLetter, read_letter
 from schemas.decisions import Decision
 from schemas.events import SET_ASIDE
-from schemas.pending_work import LAYOUT_KEY, TELLING_PREFIX
+from schemas.pending_work import BROADCAST_PREFIX, LAYOUT_KEY
 from schemas.records import OutRecord, Record
 from schemas.reference import is_visitors
 from schemas.set_aside import SetAside, decode_set_aside
 from schemas.stored import (
     HEAD_SIZE,
     HELD_BACK_PREFIX,
+    NAMESPACE_DECISIONS_KEY,
     OWN_PREFIX,
     PROGRESS_KEY,
-    TURNS_KEY,
     WAITING_PREFIX,
     Progress,
     is_erased,
@@ -36,14 +36,14 @@ from streams.runtime.transports.batch import TopicPartition
 from streams.tools.replay import replay_topic
 from tests.keys import SIGNER
 from tests.simulation import laws
-from tests.simulation.anew import check_anew
+from tests.simulation.expected import Reckoning, customer_of
 from tests.simulation.laws import Court
-from tests.simulation.machine import PARTITIONS, Process, World
+from tests.simulation.lost_partition import check_anew
+from tests.simulation.machine import PARTITIONS, Environment, Process
 from tests.simulation.mails import check_mails, check_once
 from tests.simulation.naive import fold
-from tests.simulation.reckoning import Reckoning, customer_of
+from tests.simulation.scenario import POOL
 from tests.simulation.shop import CLAIMED, FORGED, KNOWN, Shop
-from tests.simulation.story import POOL
 from tests.simulation.timers import check_timers
 
 FOREVER = 2**61
@@ -67,7 +67,9 @@ class Folded:
         return [effect for _, effects in self.told for effect in effects]
 
 
-async def check(world: World, shop: Shop, process: Process, *, rests: bool = True) -> None:
+async def check(
+    environment: Environment, shop: Shop, process: Process, *, rests: bool = True
+) -> None:
     """Try all laws; `rests`: whether it has come to rest. Raises Broken."""
     court = Court()
     with court.tries(laws.REST):
@@ -75,60 +77,60 @@ async def check(world: World, shop: Shop, process: Process, *, rests: bool = Tru
     if not rests:
         court.judge()  # the others are about the end
     definitions = Definitions()
-    for (_, version), content in (await load(world.log)).items():
+    for (_, version), content in (await load(environment.log)).items():
         definitions.add(version, content)
-    live = _live(world, process, court)
-    folded = _fold(world, definitions, court)
+    live = _live(environment, process, court)
+    folded = _fold(environment, definitions, court)
     effects = folded.effects
     with court.tries(laws.FOLD):
         assert live == folded.states
     kept, live = live, {key: each for key, each in live.items() if not key.startswith(OWN_PREFIX)}
     with court.tries(laws.TOPICS):
-        _check_topics(world, effects)
+        _check_topics(environment, effects)
     with court.tries(laws.TOLD):
-        _check_told(world, folded)
+        _check_told(environment, folded)
     with court.tries(laws.ONCE):
-        check_once(world)
+        check_once(environment)
     with court.tries(laws.REPLAY):
-        await _check_replay(world, definitions, live, folded.current)
+        await _check_replay(environment, definitions, live, folded.current)
     with court.tries(laws.MAILS):
-        check_mails(world)
-    reckoning = Reckoning(world, shop, _all_places(world))
+        check_mails(environment)
+    reckoning = Reckoning(environment, shop, _all_places(environment))
     with court.tries(laws.TIMERS):
         held = {key for key, each in reckoning.waiting.items() if each.spans}
-        check_timers(world, effects, folded.behind, live, held)
+        check_timers(environment, effects, folded.behind, live, held)
         reckoning.check_timers(effects)
     with court.tries(laws.PLAIN):
         reckoning.check_plain(live)
     with court.tries(laws.HELD):
         assert not any(key.startswith((HELD_BACK_PREFIX, WAITING_PREFIX)) for key in kept)
-        reckoning.check_held(live, _refused(world, "held_back"))
+        reckoning.check_held(live, _refused(environment, "held_back"))
     with court.tries(laws.ORDERS):
         _check_orders(shop, live)
     with court.tries(laws.CLAIMS):
         _check_claims(shop, live)
     with court.tries(laws.CODES):
-        _check_codes(world)
+        _check_codes(environment)
     with court.tries(laws.ASIDE):
-        _check_aside(world, shop, reckoning)
+        _check_aside(environment, shop, reckoning)
     with court.tries(laws.ANEW):
-        check_anew(world, shop, live)
+        check_anew(environment, shop, live)
     court.judge()
 
 
-def _live(world: World, process: Process, court: Court) -> dict[bytes, bytes]:
+def _live(environment: Environment, process: Process, court: Court) -> dict[bytes, bytes]:
     """Return the kept states, the same from the owner's store and from the changelog."""
     states: dict[bytes, bytes] = {}
     for number in range(PARTITIONS):
         tp = TopicPartition(CUSTOMER_EVENTS, number)
         owned = dict(process.customers._open[tp].changelog.scan())
         with court.tries(laws.CHANGELOG):
-            assert _highest(world.log.topics[CUSTOMERS_CHANGELOG][number]) == owned
+            assert _highest(environment.log.topics[CUSTOMERS_CHANGELOG][number]) == owned
         with court.tries(laws.REST):
-            waiting = [each for each in owned.items() if each[0].startswith(TELLING_PREFIX)]
+            waiting = [each for each in owned.items() if each[0].startswith(BROADCAST_PREFIX)]
             assert all(is_erased(stored) for _, stored in waiting), "everybody was told"
         progress = unpack_progress(owned.pop(PROGRESS_KEY))
-        part = world.log.topics[CUSTOMER_EVENTS][number]
+        part = environment.log.topics[CUSTOMER_EVENTS][number]
         with court.tries(laws.PROGRESS):
             assert progress.next_offset == len(part)
             assert progress.log_time == max(record.timestamp for record in part)
@@ -151,18 +153,18 @@ def _highest(records: Iterable[Record]) -> dict[bytes, bytes]:
     return {key: value for key, (_, _, value) in kept.items()}
 
 
-def _fold(world: World, definitions: Definitions, court: Court) -> Folded:
+def _fold(environment: Environment, definitions: Definitions, court: Court) -> Folded:
     """Apply each partition to one set of actors, without any crash and without any defect."""
     folded = Folded()
-    for place, (number, records) in enumerate(world.partitions()):
+    for place, (number, records) in enumerate(environment.partitions()):
         actors = PartitionActors(
             partition=number,
             load=lambda _: None,
             definitions=definitions,
-            progress=Progress(aside=tuple(_places(records))),
+            progress=Progress(set_aside=tuple(_places(records))),
             home=lambda key: partition_of(key, PARTITIONS),
             signer=SIGNER,
-            visits=world.visits,
+            visits=environment.visits,
         )
         for record in records:
             actors.absorb([record])
@@ -172,7 +174,7 @@ def _fold(world: World, definitions: Definitions, court: Court) -> Folded:
             assert not actors.unfinished, "nothing is left over in the end"
         changes = actors.take()
         folded.told.append((number, changes.effects))
-        if place >= len(world.past):
+        if place >= len(environment.past):
             folded.current += changes.effects
             folded.states |= _states(number, changes.states)
     return folded
@@ -186,33 +188,33 @@ def _states(partition: int, items: Iterable[tuple[bytes, bytes | None]]) -> dict
         for key, stored in items
         if stored
         and not is_erased(stored)
-        and key not in (LAYOUT_KEY, TURNS_KEY)
-        and not key.startswith(TELLING_PREFIX)
+        and key not in (LAYOUT_KEY, NAMESPACE_DECISIONS_KEY)
+        and not key.startswith(BROADCAST_PREFIX)
     }
 
 
-def _check_topics(world: World, effects: list[Effect]) -> None:
+def _check_topics(environment: Environment, effects: list[Effect]) -> None:
     """What was decided is in the log: all of it, nothing else, and repeats are identical."""
     expected: defaultdict[str, set[object]] = defaultdict(set)
     for effect in effects:
         record = effect.signed(SIGNER)
         expected[effect.topic].add((record.key, record.value, tuple(record.headers)))
     for topic, wanted in expected.items():
-        found = {(r.key, r.value, tuple(r.headers)) for r in world.log.records(topic)}
+        found = {(r.key, r.value, tuple(r.headers)) for r in environment.log.records(topic)}
         if topic == CUSTOMER_EVENTS:
             continue  # another law's
         if topic == DEAD_LETTERS:
-            found = {_told(r) for r in world.log.records(topic) if _is_letter(r)}
+            found = {_told(r) for r in environment.log.records(topic) if _is_letter(r)}
         assert found == wanted, f"{topic}: what was decided, and nothing else"
     by_id: defaultdict[str, set[bytes | None]] = defaultdict(set)
-    for record in world.log.records(SEND_COMMANDS):
+    for record in environment.log.records(SEND_COMMANDS):
         command = COMMAND.validate_json(record.value or b"")
         if isinstance(command, SendCommand):
             by_id[command.id].add(record.value)
     assert all(len(values) == 1 for values in by_id.values()), "repeats are identical"
 
 
-def _check_told(world: World, folded: Folded) -> None:
+def _check_told(environment: Environment, folded: Folded) -> None:
     """What is news to a partition came to it in the order in which it was told, and all of it."""
     wanted: defaultdict[tuple[int, int], list[OutRecord]] = defaultdict(list)
     for number, effects in folded.told:
@@ -221,7 +223,7 @@ def _check_told(world: World, folded: Folded) -> None:
                 hearer = partition_of(effect.key, PARTITIONS)
                 wanted[number, hearer].append(_told(effect.signed(SIGNER)))
     heard: defaultdict[tuple[int, int], list[OutRecord]] = defaultdict(list)
-    for hearer, records in world.partitions():
+    for hearer, records in environment.partitions():
         highest: dict[int, list[int]] = {}
         for record in records:
             origin = record.header("ritorno_origin")
@@ -239,15 +241,18 @@ def _told(record: OutRecord | Record) -> OutRecord:
 
 
 async def _check_replay(
-    world: World, definitions: Definitions, live: dict[bytes, bytes], effects: list[Effect]
+    environment: Environment,
+    definitions: Definitions,
+    live: dict[bytes, bytes],
+    effects: list[Effect],
 ) -> None:
     replayed = await replay_topic(
-        world.log,
+        environment.log,
         topic=CUSTOMER_EVENTS,
         until=FOREVER,
         definitions=definitions,
         signer=SIGNER,
-        visits=world.visits,
+        visits=environment.visits,
     )
     states = {k.encode(): v for k, v in replayed.customers.items() if not is_erased(v)}
     assert states == live, "replay ends in the live states, byte for byte"
@@ -256,7 +261,8 @@ async def _check_replay(
     assert len(replayed.decisions) == sum(isinstance(e.content, Decision) for e in effects)
     for number in range(PARTITIONS):
         commands = (
-            COMMAND.validate_json(r.value or b"") for r in world.log.topics[SEND_COMMANDS][number]
+            COMMAND.validate_json(r.value or b"")
+            for r in environment.log.topics[SEND_COMMANDS][number]
         )
         asked = dict.fromkeys(c.id for c in commands if isinstance(c, SendCommand))
         lines = [line for line in sorted(replayed.commands) if line[1] == number]
@@ -287,10 +293,10 @@ def _check_claims(shop: Shop, live: dict[bytes, bytes]) -> None:
     assert kept.profile.email != FORGED
 
 
-def _check_codes(world: World) -> None:
+def _check_codes(environment: Environment) -> None:
     """Whatever is asked again, and whoever dies meanwhile: each run has one, none is skipped."""
     given: dict[str, str] = {}
-    for record in world.events():
+    for record in environment.events():
         if record.header("ce_type") != b"coupon.issued":
             continue
         said = json.loads(record.value or b"{}")
@@ -301,16 +307,16 @@ def _check_codes(world: World) -> None:
     assert set(given) == set(POOL[: len(given)]), "none is skipped"
 
 
-def _check_aside(world: World, shop: Shop, reckoning: Reckoning) -> None:
+def _check_aside(environment: Environment, shop: Shop, reckoning: Reckoning) -> None:
     """Each event that fails has its place and its letter; what else has one is a timer, or a
     customer who can't be read."""
-    refused = _refused(world, "internal_error")
+    refused = _refused(environment, "internal_error")
     passed_on = {
         (*record.header("ritorno_origin").split(b"/")[1:3], record.header("ce_id"))
-        for record in world.log.records(CUSTOMER_EVENTS)
+        for record in environment.log.records(CUSTOMER_EVENTS)
         if record.header("ritorno_origin")
     }
-    for number, records in enumerate(world.log.topics[CUSTOMER_EVENTS]):
+    for number, records in enumerate(environment.log.topics[CUSTOMER_EVENTS]):
         places = _places(records)
         failing = {r.offset for r in records if shop.fails(r)}
         assert {each.what for each in places} <= {"record", "timer", "customer", "waiting"}
@@ -345,9 +351,9 @@ def _is_home(record: Record) -> bool:
     return partition_of(record.key or b"", PARTITIONS) == record.partition
 
 
-def _refused(world: World, reason: str) -> set[tuple[int, int]]:
+def _refused(environment: Environment, reason: str) -> set[tuple[int, int]]:
     """Return partition and offset of what was refused for a reason."""
-    letters = map(read_letter, world.log.records(DEAD_LETTERS))
+    letters = map(read_letter, environment.log.records(DEAD_LETTERS))
     return {
         (each.origin.partition, each.origin.offset)
         for each in letters
@@ -355,8 +361,8 @@ def _refused(world: World, reason: str) -> set[tuple[int, int]]:
     }
 
 
-def _all_places(world: World) -> dict[int, list[SetAside]]:
-    parts = world.log.topics[CUSTOMER_EVENTS]
+def _all_places(environment: Environment) -> dict[int, list[SetAside]]:
+    parts = environment.log.topics[CUSTOMER_EVENTS]
     return {number: _places(records) for number, records in enumerate(parts)}
 
 

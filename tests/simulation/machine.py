@@ -1,8 +1,8 @@
 """A whole Ritorno in one event loop: the real runtimes on a log in memory, mortal.
 
-A `Life` is one process. Whatever it does to the world outside (an append, a mail handed over) is a
-step; at a chosen one it is killed, having written a part, or paused. From its death on nothing it
-does has any effect. A paused life comes back after another has taken over: what it was about to
+A `Lifetime` is one process. Whatever it does to the world outside (an append, a mail handed over)
+is a step; at a chosen one it is killed, having written a part, or paused. From its death on nothing
+it does has any effect. A paused life comes back after another has taken over: what it was about to
 write then arrives late, and the next thing it does is to learn that it is fenced.
 """
 
@@ -47,7 +47,7 @@ from streams.runtime.transports.batch import Fenced, TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 from tests.keys import SIGNER
 from tests.mailer.doubles import CountingMetrics, OneWay
-from tests.runtime.parts import MemoryLog, Seen
+from tests.runtime.doubles import MemoryLog, Seen
 from tests.simulation.shop import HOUR
 
 HASHES = AddressHashes((SigningKey("k1", "a secret of some length"),))
@@ -81,7 +81,7 @@ class SkewedLog(MemoryLog):
         return len(target) - 1
 
 
-class Life:
+class Lifetime:
     """One process's fate."""
 
     def __init__(
@@ -137,7 +137,7 @@ class Life:
 class Copy(NamedTuple):
     """A mail that was handed over."""
 
-    life: Life
+    life: Lifetime
     result: Result
     was_told: bool
     """Whether the log said before that it was sent: that is told when it is kept. Nobody can know
@@ -152,7 +152,7 @@ class Copy(NamedTuple):
 class MortalLog:
     """The log as one life sees it."""
 
-    def __init__(self, log: SkewedLog, life: Life) -> None:
+    def __init__(self, log: SkewedLog, life: Lifetime) -> None:
         self._log = log
         self._life = life
 
@@ -196,7 +196,7 @@ class Group:
 
     session_timeout = 10.0
 
-    def __init__(self, life: Life) -> None:
+    def __init__(self, life: Lifetime) -> None:
         self._life = life
 
     def heartbeat_age(self) -> float:
@@ -209,17 +209,19 @@ class Group:
 class Process:
     """One worker with all partitions."""
 
-    def __init__(self, world: World, life: Life, stores: Callable[[TopicPartition], Store]) -> None:
+    def __init__(
+        self, environment: Environment, life: Lifetime, stores: Callable[[TopicPartition], Store]
+    ) -> None:
         self.life = life
-        self.world = world
-        self.gate = PartitionManager(pause=life.pause)
-        self.gate.attach(Group(life))
+        self.environment = environment
+        self.partition_manager = PartitionManager(pause=life.pause)
+        self.partition_manager.attach(Group(life))
         self.seen = Seen()
-        log = MortalLog(world.log, life)
+        log = MortalLog(environment.log, life)
         definitions = Definitions()
         self.customers = CustomersRuntime(
             log=log,
-            gate=self.gate,
+            partition_manager=self.partition_manager,
             open_store=stores,
             actors=partial(
                 PartitionActors,
@@ -227,10 +229,10 @@ class Process:
                 home=lambda key: partition_of(key, PARTITIONS),
                 memory=CacheMemory(life.chance.choice([0, 20_000, 1 << 30])),
                 signer=SIGNER,
-                visits=world.visits,
+                visits=environment.visits,
             ),
-            library=DefinitionLoader(log, definitions),
-            ticks=Ticks(log, CUSTOMER_EVENTS, world.clock, HOUR),
+            loader=DefinitionLoader(log, definitions),
+            ticks=Ticks(log, CUSTOMER_EVENTS, environment.clock, HOUR),
             observer=self.seen,
             signer=SIGNER,
         )
@@ -238,26 +240,26 @@ class Process:
         suppressions = self.suppressions = SuppressionList(log, HASHES, counters)
         self.mailer = MailerRuntime(
             log=log,
-            gate=self.gate,
+            partition_manager=self.partition_manager,
             open_store=stores,
             check=lambda _: life.check(),
-            relays=[cast("SmtpPool", world.pool(life))],
+            relays=[cast("SmtpPool", environment.pool(life))],
             compose=suppressions.guard(_compose),
             message_id=lambda id_: f"<{id_}@test>",
             suppress=suppressions.add,
-            clock=world.clock,
+            clock=environment.clock,
             metrics=CountingMetrics(),
             signer=SIGNER,
             grace=0,
             pause=life.pause,
         )
-        self.gate.own(CUSTOMER_EVENTS, self.customers)
-        self.gate.own(SEND_COMMANDS, self.mailer)
+        self.partition_manager.own(CUSTOMER_EVENTS, self.customers)
+        self.partition_manager.own(SEND_COMMANDS, self.mailer)
         self.tasks = [asyncio.create_task(self._start())]
 
     async def _start(self) -> None:
         await self.suppressions.refresh()
-        self.gate.assigned(ALL)
+        self.partition_manager.assigned(ALL)
         self.tasks += [asyncio.create_task(self._consume(tp)) for tp in ALL]
 
     async def _consume(self, tp: TopicPartition) -> None:
@@ -265,12 +267,12 @@ class Process:
         while True:
             if self.life.over:
                 await self.life.rest()
-            await self.gate.until(lambda: tp in self.gate.wanted())
-            want = self.gate.wanted()[tp]
-            unread = self.world.log.topics[tp.topic][tp.partition][want.offset :]
+            await self.partition_manager.until(lambda: tp in self.partition_manager.wanted())
+            want = self.partition_manager.wanted()[tp]
+            unread = self.environment.log.topics[tp.topic][tp.partition][want.offset :]
             if unread:
                 size = self.life.chance.randint(1, len(unread))
-                batch = self.gate.deliver(tp, want, unread[:size])
+                batch = self.partition_manager.deliver(tp, want, unread[:size])
                 if batch is not None:
                     await runtime.process(batch)
             await asyncio.sleep(0)
@@ -281,15 +283,16 @@ class Process:
 
         What is wanted next would not do: it says what was handed out, and not what was done.
         """
-        wanted = self.gate.wanted()
+        wanted = self.partition_manager.wanted()
         return all(
             tp in wanted
-            and (self.gate.watermark(tp) or 0) == len(self.world.log.topics[tp.topic][tp.partition])
+            and (self.partition_manager.watermark(tp) or 0)
+            == len(self.environment.log.topics[tp.topic][tp.partition])
             for tp in ALL
         )
 
 
-class World:
+class Environment:
     """What survives: the log, the relay, the clock, and the disk of one machine."""
 
     def __init__(self, chance: random.Random, start: int) -> None:
@@ -307,7 +310,7 @@ class World:
         self._processes: list[Process] = []
         """Dead ones too: their tasks wait for ever, and asyncio would let them be collected."""
 
-    def process(self, *, keeps_disk: bool, life: Life) -> Process:
+    def process(self, *, keeps_disk: bool, life: Lifetime) -> Process:
         """Start a process, on the machine whose disk is left or on another."""
         if not keeps_disk:
             self._disk = {}
@@ -339,9 +342,9 @@ class World:
         id_ = f"{command_id}/sent".encode()
         return any(record.header("ce_id") == id_ for record in self.events())
 
-    def pool(self, life: Life) -> Any:
+    def pool(self, life: Lifetime) -> Any:
         """Return connections to the relay."""
-        world = self
+        environment = self
 
         class Connection:
             smtputf8, mails, dotted = True, 0, False
@@ -349,12 +352,16 @@ class World:
             async def deliver(self, mail: ComposedMail) -> Result:
                 self.dotted = False
                 await life.step()
-                result = world.chance.choice(MOODS) if world.moody else RelayAccepted(250, "ok")
+                result = (
+                    environment.chance.choice(MOODS)
+                    if environment.moody
+                    else RelayAccepted(250, "ok")
+                )
                 if isinstance(result, RelayAccepted | Unknown):
                     self.dotted = True
-                    was_told = world.is_sent(mail.command_id) and not life.fenced
+                    was_told = environment.is_sent(mail.command_id) and not life.fenced
                     copy = Copy(life, result, was_told)
-                    world.handed_over[mail.command_id].append(copy)
+                    environment.handed_over[mail.command_id].append(copy)
                     await life.step()
                 return result
 

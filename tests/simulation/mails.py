@@ -10,14 +10,14 @@ from schemas.records import Record
 from schemas.topics import SEND_COMMANDS
 from schemas.validation import Unreadable
 from schemas.wire import parse_record
-from tests.simulation.machine import World
+from tests.simulation.machine import Environment
 
 
-def check_once(world: World) -> None:
+def check_once(environment: Environment) -> None:
     """However often a crash repeats a decision, and a producer an order."""
     mails: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     steps: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
-    for record in world.log.records(SEND_COMMANDS):
+    for record in environment.log.records(SEND_COMMANDS):
         command = COMMAND.validate_json(record.value or b"")
         if not isinstance(command, SendCommand):
             continue
@@ -29,16 +29,16 @@ def check_once(world: World) -> None:
     assert all(len(ids) == 1 for ids in mails.values()), "each order is confirmed by one"
 
 
-def check_mails(world: World) -> None:
+def check_mails(environment: Environment) -> None:
     """Marketing at most once, transactional at least once, what is more is admitted."""
     commands: dict[str, SendCommand] = {}
-    for record in world.log.records(SEND_COMMANDS):
+    for record in environment.log.records(SEND_COMMANDS):
         command = COMMAND.validate_json(record.value or b"")
         if isinstance(command, SendCommand):
             commands[command.id] = command
     finals: defaultdict[str, set[tuple[str, str, str]]] = defaultdict(set)
     ambiguous: set[str] = set()
-    for record in world.events():
+    for record in environment.events():
         event = _event(record)
         if event is None or event.source != "/ritorno/mailer":
             continue
@@ -48,7 +48,7 @@ def check_mails(world: World) -> None:
         if getattr(event.data, "ambiguous", False):
             ambiguous.add(event.data.command_id)
     for id_, command in commands.items():
-        handed_over = world.handed_over[id_]
+        handed_over = environment.handed_over[id_]
         copies = len(handed_over)
         known = [copy.life for copy in handed_over if copy.is_known]
         assert len(set(known)) == len(known), "none by who knows of one"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from tests.simulation.shop import Happening
+from tests.simulation.shop import ShopEvent
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Naive:
     cleared: int = 0
     views: int = 0
 
-    def take(self, event: Happening) -> None:
+    def take(self, event: ShopEvent) -> None:
         """Add one event, once."""
         if (event.source, event.id) in self.seen:
             return
@@ -59,7 +59,7 @@ class Naive:
             self.consent = (time, given)
 
 
-def fold(events: Iterable[Happening]) -> Naive:
+def fold(events: Iterable[ShopEvent]) -> Naive:
     """Return what one customer's events add up to, in their order."""
     naive = Naive()
     for event in events:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from schemas.records import Record
-from tests.simulation.shop import HOUR, Happening, name_of
+from tests.simulation.shop import HOUR, ShopEvent, name_of
 
 ID = "w96-probe"
 WAIT = 5 * HOUR
@@ -37,7 +37,7 @@ class End(NamedTuple):
 
 
 def ends(
-    records: Sequence[Record], events: dict[tuple[str, str], Happening], key: str, visits: int
+    records: Sequence[Record], events: dict[tuple[str, str], ShopEvent], key: str, visits: int
 ) -> dict[str, End]:
     """Return by order how its run ends; one that waits still isn't among them.
 

@@ -40,7 +40,7 @@ makes one come from the future, which would be cut off."""
 
 
 @dataclass(frozen=True)
-class Happening:
+class ShopEvent:
     """One event as it was generated."""
 
     key: str
@@ -87,13 +87,13 @@ class Shop:
         self._chance = chance
         self._number = 0
         self._orders: list[tuple[str, str]] = []
-        self.all: list[Happening] = []
+        self.all: list[ShopEvent] = []
         self.unreadable: set[str] = set()
         """Customers of whom a release that was at work could not read what was kept."""
         self.forgets = False
         """Whether a partition was lost, and with it what happened there."""
 
-    def event(self, now: int) -> Happening:
+    def event(self, now: int) -> ShopEvent:
         """Return something that happened, or something that was said before."""
         recent = self.all[-20:]
         for place, happening in enumerate(recent):
@@ -119,13 +119,13 @@ class Shop:
         late = self._chance.choice([0, 0, 0, 0, 3, 70, 300, 1_500]) * MINUTE
         return now - MARGIN - late - self._chance.randrange(MINUTE)
 
-    def _make(self, key: str, time: int) -> Happening:
+    def _make(self, key: str, time: int) -> ShopEvent:
         if self._number and key != CLAIMED and self._chance.random() < 0.05:
             # Another system of the shop counts its own events, and has seen something else.
             number = self._chance.randint(1, self._number)
             seen = {"product_id": self._product()}
             source = f"/till/{len(self.all)}"
-            return Happening(key, "product.viewed", f"e{number}", time, seen, {}, source)
+            return ShopEvent(key, "product.viewed", f"e{number}", time, seen, {}, source)
         kinds = [self._view, self._add, self._add, self._add, self._remove, self._order,
                  self._order_again, self._progress, self._refund, self._profile, self._consent,
                  self._subscribe]  # fmt: skip
@@ -144,20 +144,20 @@ class Shop:
             key = self._chance.choice(KNOWN)
         if key in VISITORS and self._chance.random() < 0.5:
             headers = [{**(headers[0] if headers else {}), "ce_anonymousid": key}]
-        return Happening(key, kind, f"e{self._number}", time, data, *headers)
+        return ShopEvent(key, kind, f"e{self._number}", time, data, *headers)
 
-    def burst(self, now: int) -> list[Happening]:
+    def burst(self, now: int) -> list[ShopEvent]:
         """Return more of one customer at once than any window once held."""
         key, time = self._chance.choice(PLAIN + KNOWN), self._time(now)
         happenings = []
         for _ in range(BURST):
             self._number += 1
             data = {"product_id": self._product()}
-            happenings.append(Happening(key, "product.viewed", f"e{self._number}", time, data))
+            happenings.append(ShopEvent(key, "product.viewed", f"e{self._number}", time, data))
         self.all += happenings
         return happenings
 
-    def rethought(self, key: str, now: int) -> list[Happening]:
+    def rethought(self, key: str, now: int) -> list[ShopEvent]:
         """Return what a customer puts into the cart, takes out and puts in again, in this order."""
         time, item = self._time(now), {"product_id": self._product()}
         happenings = []
@@ -165,16 +165,16 @@ class Shop:
             self._number += 1
             data = item | ({"quantity": self._number, "price": "9.90"} if kind == "added" else {})
             id_, type_ = f"e{self._number}", f"cart.product_{kind}"
-            happenings.append(Happening(key, type_, id_, time, data))
+            happenings.append(ShopEvent(key, type_, id_, time, data))
         self.all += happenings
         return happenings
 
     @property
-    def by_id(self) -> dict[tuple[str, str], Happening]:
+    def by_id(self) -> dict[tuple[str, str], ShopEvent]:
         """What has happened, by source and id."""
         return {(each.source, each.id): each for each in self.all}
 
-    def told_again(self, happenings: Iterable[Happening]) -> None:
+    def told_again(self, happenings: Iterable[ShopEvent]) -> None:
         """Take note of events that are told once more."""
         self.all += happenings
 

@@ -14,13 +14,13 @@ from agents.commerce.coupon_pools import Pools
 from agents.context import Context
 from agents.customer import deduplication, identity, size_guard
 from agents.mail.queue import lifecycle
-from agents.mail.queue.queue_changes import Ended
+from agents.mail.queue.queue_changes import AttemptResult
 from agents.mail.queue.queued_mail import QueuedMail
 from agents.partition.broadcasts import Broadcasts
-from agents.partition.budget import Budget, Laying
-from agents.partition.held_back import HeldBack
-from agents.partition.namespaces import Addressed, Namespaces
-from agents.partition.origins import Mark, Origins
+from agents.partition.budget import Budget, WorkLayout
+from agents.partition.held_back import HeldBackCustomers
+from agents.partition.namespaces import AddressedEvent, Namespaces
+from agents.partition.origins import HighWaterMark, Origins
 from agents.partition.partition import PartitionActors
 from agents.sending import send_commands
 from schemas.customer import Customer
@@ -34,7 +34,7 @@ from streams.runtime.customers import CustomersRuntime
 from streams.runtime.state import recovery
 from streams.runtime.state.changelog import Changelog
 from streams.runtime.state.store import Store
-from streams.runtime.state.tombstones import Graves, Survey
+from streams.runtime.state.tombstones import DeleteMarkers, RecoveryScan
 from streams.tools import replay
 from tests.simulation import laws
 from tests.simulation.laws import Broken
@@ -87,7 +87,7 @@ def a_replay_knows_of_no_place(patch: Patch) -> None:
     async def none(*_: Any) -> list[Any]:
         return []
 
-    patch.setattr(replay, "_set_aside", none)
+    patch.setattr(replay, "_read_set_aside", none)
 
 
 def no_record_names_a_place(patch: Patch) -> None:
@@ -119,7 +119,7 @@ def timers_fire_after_the_record(patch: Patch) -> None:
             list(fire(self, *args))
 
     patch.setattr(PartitionActors, "_fire_timers", put_off)
-    patch.setattr(PartitionActors, "_prove", at_last)
+    patch.setattr(PartitionActors, "_verify_writable", at_last)
 
 
 def an_event_at_the_time_of_a_timer_is_lost(patch: Patch) -> None:
@@ -133,13 +133,15 @@ def an_event_at_the_time_of_a_timer_is_lost(patch: Patch) -> None:
 
 
 def timers_are_not_recovered(patch: Patch) -> None:
-    survey = customers.survey
+    scan_recovered = customers.scan_recovered
 
-    def without_timers(changelog: Changelog, graves: Graves, found: Survey) -> Iterator[None]:
-        yield from survey(changelog, graves, found)
+    def without_timers(
+        changelog: Changelog, delete_markers: DeleteMarkers, found: RecoveryScan
+    ) -> Iterator[None]:
+        yield from scan_recovered(changelog, delete_markers, found)
         found.timers.clear()
 
-    patch.setattr(customers, "survey", without_timers)
+    patch.setattr(customers, "scan_recovered", without_timers)
 
 
 def recovery_takes_the_last_record(patch: Patch) -> None:
@@ -156,7 +158,7 @@ def recovery_takes_the_last_record(patch: Patch) -> None:
 def progress_is_written_before_the_states(patch: Patch) -> None:
     async def keep(self: Any, changes: Any, check: Callable[[], None]) -> None:
         await self.changelog.write([(PROGRESS_KEY, pack_progress(changes.progress))], check)
-        items = self._graves.bury(changes.states, changes.progress)
+        items = self._delete_markers.mark_deletions(changes.states, changes.progress)
         await self.changelog.write([*items, (PROGRESS_KEY, pack_progress(changes.progress))], check)
 
     patch.setattr(customers._Partition, "keep", keep)
@@ -164,7 +166,7 @@ def progress_is_written_before_the_states(patch: Patch) -> None:
 
 def effects_are_written_after_the_states(patch: Patch) -> None:
     async def commit(self: Any, partition: Any, records: Any, turn: Any, **_: Any) -> None:
-        await self._library.ensure(records)
+        await self._loader.ensure(records)
         changes = partition.actors.receive(records)
         await partition.keep(changes, turn.check)
         await self._send(changes.effects, turn.check)
@@ -175,7 +177,7 @@ def effects_are_written_after_the_states(patch: Patch) -> None:
 
 def a_failed_batch_goes_on_with_the_same_actors(patch: Patch) -> None:
     async def commit(self: Any, partition: Any, records: Any, turn: Any, **_: Any) -> None:
-        await self._library.ensure(records)
+        await self._loader.ensure(records)
         changes = partition.actors.receive(records)
         turn.done(changes.progress.next_offset)
         try:
@@ -190,8 +192,8 @@ def a_failed_batch_goes_on_with_the_same_actors(patch: Patch) -> None:
 def mails_go_before_their_claim_is_durable(patch: Patch) -> None:
     async def talk(self: Any, claimed: Any, changes: Any, hand_over: Any) -> Any:
         result = await hand_over()
-        await self._committer.submit(changes)
-        return Ended(claimed.id, claimed.attempt, claimed.term, result)
+        await self._outbox.submit(changes)
+        return AttemptResult(claimed.id, claimed.attempt, claimed.fencing_epoch, result)
 
     patch.setattr(Attempts, "_talk", talk)
 
@@ -237,16 +239,16 @@ def time_is_the_last_append_time(patch: Patch) -> None:
 
 
 def how_far_the_work_went_is_not_written(patch: Patch) -> None:
-    patch.setattr(Laying, "take", lambda *_: None)
+    patch.setattr(WorkLayout, "take", lambda *_: None)
 
 
 def the_budget_depends_on_the_process(patch: Patch) -> None:
-    patch.setattr(Laying, "budget", lambda self, _: Budget(random.randint(1, 3)))
+    patch.setattr(WorkLayout, "budget", lambda self, _: Budget(random.randint(1, 3)))
 
 
 def who_was_told_of_a_sale_is_not_remembered(patch: Patch) -> None:
     patch.setattr(
-        Broadcasts, "progress", lambda self: [(each.telling.offset, b"") for each in self]
+        Broadcasts, "progress", lambda self: [(each.broadcast.offset, b"") for each in self]
     )
 
 
@@ -258,10 +260,10 @@ def an_id_is_whose_who_claimed_it(patch: Patch) -> None:
     """As it was without namespaces: the visitor's record is there, and takes what is said."""
     to_customer = Namespaces._to_customer
 
-    def taken_over(self: Any, event: Event, offset: int) -> Addressed:
+    def taken_over(self: Any, event: Event, offset: int) -> AddressedEvent:
         visitor = of_visitor(event.customer)
         if self._is_there(visitor.encode(), offset):
-            return Addressed(event._replace(customer=visitor), visitor.encode())
+            return AddressedEvent(event._replace(customer=visitor), visitor.encode())
         return to_customer(self, event, offset)
 
     patch.setattr(Namespaces, "_to_customer", taken_over)
@@ -344,22 +346,22 @@ def the_progress_is_a_record_behind(patch: Patch) -> None:
 
 
 def what_waits_is_lost(patch: Patch) -> None:
-    release = HeldBack.release
+    release = HeldBackCustomers.release
 
     def lost(*args: Any) -> Any:
         return [], release(*args)[1]
 
-    patch.setattr(HeldBack, "release", lost)
+    patch.setattr(HeldBackCustomers, "release", lost)
 
 
 def what_waits_is_applied_backwards(patch: Patch) -> None:
-    release = HeldBack.release
+    release = HeldBackCustomers.release
 
     def backwards(*args: Any) -> Any:
         records, damaged = release(*args)
         return records[::-1], damaged
 
-    patch.setattr(HeldBack, "release", backwards)
+    patch.setattr(HeldBackCustomers, "release", backwards)
 
 
 def who_was_held_back_begins_anew(patch: Patch) -> None:
@@ -369,34 +371,34 @@ def who_was_held_back_begins_anew(patch: Patch) -> None:
 
 
 def what_finds_no_room_is_not_refused(patch: Patch) -> None:
-    wait = HeldBack.wait
+    wait = HeldBackCustomers.wait
 
     def silently(*args: Any) -> bool:
         wait(*args)
         return True
 
-    patch.setattr(HeldBack, "wait", silently)
+    patch.setattr(HeldBackCustomers, "wait", silently)
 
 
 def a_new_epoch_is_not_seen(patch: Patch) -> None:
     is_news = Origins.is_news
     patch.setattr(
-        Origins, "is_news", lambda self, origin, at: is_news(self, origin._replace(epoch=0), at)
+        Origins, "is_news", lambda self, origin, at: is_news(self, origin._replace(log_epoch=0), at)
     )
 
 
 def any_other_epoch_is_news(patch: Patch) -> None:
-    mark = Origins._mark
+    mark = Origins._high_water_mark
     epochs: dict[tuple[int, int], int] = {}
 
     def is_news(self: Any, origin: Any, offset: int) -> bool:
-        is_new = epochs.get((id(self), origin.partition)) not in (None, origin.epoch)
-        epochs[id(self), origin.partition] = origin.epoch
+        is_new = epochs.get((id(self), origin.partition)) not in (None, origin.log_epoch)
+        epochs[id(self), origin.partition] = origin.log_epoch
         if is_new:
-            self._marks[origin.partition] = Mark()
-        found = Mark(*origin[1:]) > mark(self, origin.partition)
+            self._marks[origin.partition] = HighWaterMark()
+        found = HighWaterMark(*origin[1:]) > mark(self, origin.partition)
         if found:
-            self._marks[origin.partition] = Mark(*origin[1:])
+            self._marks[origin.partition] = HighWaterMark(*origin[1:])
             self._changed[origin.partition] = offset
         return found
 

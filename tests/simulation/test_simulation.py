@@ -18,11 +18,11 @@ from agents.partition import customers, held_back
 from agents.workflows import engine
 from schemas.customer import decode_customer
 from schemas.stored import head
-from tests.simulation import held
-from tests.simulation.anew import Anew
+from tests.simulation import waiting
 from tests.simulation.invariants import check
+from tests.simulation.lost_partition import Anew
+from tests.simulation.scenario import Scenario
 from tests.simulation.shop import FAILING, PLAIN
-from tests.simulation.story import Story
 from tests.states.audit import audited
 
 CHUNK = 10
@@ -33,22 +33,22 @@ ANEW = 7
 """Of so many stories one is of a partition that begins anew."""
 
 
-def tell(seed: int) -> Story:
+def tell(seed: int) -> Scenario:
     """Run one story and check it; a failure names the seed."""
 
-    async def told() -> Story:
-        story = (Anew if seed % ANEW == ANEW - 1 else Story)(seed)
+    async def told() -> Scenario:
+        scenario = (Anew if seed % ANEW == ANEW - 1 else Scenario)(seed)
         try:
-            with defects(story.unreadable):
-                process = await story.run()
+            with defects(scenario.unreadable):
+                process = await scenario.run()
             # By actors that have been mended.
-            await check(story.world, story.shop, process, rests=story.rests)
+            await check(scenario.environment, scenario.shop, process, rests=scenario.rests)
         finally:
             await _end_all()
-        return story
+        return scenario
 
     with structlog.testing.capture_logs(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(held_back, "MOST_EVENTS", held.MOST)
+        patch.setattr(held_back, "MOST_EVENTS", waiting.MOST)
         try:
             return asyncio.run(told())
         except BaseException as error:
@@ -106,6 +106,6 @@ def test_the_end_is_the_same(first: int, only_seed: int | None) -> None:
             tell(only_seed)
         return
     with audited():
-        stories = [tell(seed) for seed in range(first, first + CHUNK)]
-    assert sum(story.deaths for story in stories) > CHUNK  # it is a hard life
-    assert sum(story.set_aside() for story in stories) > CHUNK / 2
+        scenarios = [tell(seed) for seed in range(first, first + CHUNK)]
+    assert sum(scenario.deaths for scenario in scenarios) > CHUNK  # it is a hard life
+    assert sum(scenario.set_aside() for scenario in scenarios) > CHUNK / 2

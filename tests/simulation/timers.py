@@ -14,11 +14,11 @@ from schemas.records import Record
 from schemas.reference import bare_key, id_of
 from schemas.stored import NEVER, head
 from streams.partitioner import partition_of
-from tests.simulation.machine import PARTITIONS, World
+from tests.simulation.machine import PARTITIONS, Environment
 
 
 def check_timers(
-    world: World,
+    environment: Environment,
     effects: Sequence[Effect],
     behind: Set[int],
     live: Mapping[bytes, bytes],
@@ -31,16 +31,16 @@ def check_timers(
     was left over, `live` the kept states, `held` who was held back at some time.
     """
     clocks: defaultdict[int, list[int]] = defaultdict(list)
-    for number, part in world.partitions():
+    for number, part in environment.partitions():
         clocks[number] += _clock(part)
     busy = {
         (bare_key(record.key or b""), time)
-        for _, part in world.partitions()
+        for _, part in environment.partitions()
         for record, time in zip(part, _times(part), strict=True)
     }
     activated = {
         time
-        for _, part in world.partitions()
+        for _, part in environment.partitions()
         for record, time in zip(part, _times(part), strict=True)
         if ("ce_type", WORKFLOWS.encode()) in record.headers
     }

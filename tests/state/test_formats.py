@@ -18,9 +18,9 @@ from schemas.stored import (
 from streams.runtime.state.changelog import Changelog, Overtaken
 from streams.runtime.state.memory import MemoryStore
 from streams.runtime.state.recovery import recover
-from streams.runtime.state.tombstones import Graves, Survey, survey
+from streams.runtime.state.tombstones import DeleteMarkers, RecoveryScan, scan_recovered
 from streams.topology import CUSTOMERS_CHANGELOG as TOPIC
-from tests.runtime.parts import START, MemoryLog, memory_log
+from tests.runtime.doubles import START, MemoryLog, memory_log
 
 
 def state(applied: int, body: str = "ours") -> bytes:
@@ -68,7 +68,7 @@ async def test_so_is_one_of_which_the_progress_is_still_ours() -> None:
     changelog = Changelog(log, TOPIC, 0, store)
     await changelog.recover()
     with pytest.raises(FutureFormat):
-        list(survey(changelog, Graves(), Survey()))
+        list(scan_recovered(changelog, DeleteMarkers(), RecoveryScan()))
 
 
 @pytest.mark.parametrize("first", [0, 1])

@@ -8,9 +8,9 @@ import pytest
 
 from schemas.records import OutRecord, Record
 from schemas.stored import (
-    FIRST_TERM,
+    FENCING_EPOCH_KEY,
+    FIRST_FENCING_EPOCH,
     NEVER,
-    OWNER_KEY,
     PROGRESS_KEY,
     Progress,
     head,
@@ -21,7 +21,7 @@ from streams.runtime.state.changelog import Changelog, Overtaken
 from streams.runtime.state.memory import MemoryStore
 from streams.runtime.state.recovery import STALE_MS, recover
 from streams.topology import CUSTOMERS_CHANGELOG as TOPIC
-from tests.runtime.parts import START, Crash, MemoryLog, memory_log
+from tests.runtime.doubles import START, Crash, MemoryLog, memory_log
 
 
 def state(applied: int, body: str = "") -> bytes:
@@ -176,24 +176,26 @@ async def test_who_takes_over_leaves_a_mark_and_the_owner_before_stops(log: Memo
 
 async def test_each_owner_has_a_higher_number_than_all_before(log: MemoryLog) -> None:
     """Whether they have written or not, and on whatever machine."""
-    terms = [(await Changelog(log, TOPIC, 0, MemoryStore()).take_over()).term for _ in range(3)]
-    assert terms == [FIRST_TERM, FIRST_TERM + 1, FIRST_TERM + 2]
+    fencing_epochs = [
+        (await Changelog(log, TOPIC, 0, MemoryStore()).take_over()).fencing_epoch for _ in range(3)
+    ]
+    assert fencing_epochs == [FIRST_FENCING_EPOCH, FIRST_FENCING_EPOCH + 1, FIRST_FENCING_EPOCH + 2]
 
 
 async def test_of_two_that_take_over_at_once_one_has_the_number(log: MemoryLog) -> None:
     one, other = (Changelog(log, TOPIC, 0, MemoryStore()) for _ in range(2))
-    terms: list[int] = []
+    fencing_epochs: list[int] = []
 
     def between(topic: str, partition: int, records: Sequence[OutRecord]) -> None:
         log.fault = lambda *_: None  # the other's mark, the same as ours, is there before ours
         part = log.topics[topic][partition]
         part.append(Record(topic, partition, len(part), START, *records[0]))
-        other.store.write([(OWNER_KEY, records[0].value)], len(part))
-        terms.append(head(records[0].value or b"").applied)
+        other.store.write([(FENCING_EPOCH_KEY, records[0].value)], len(part))
+        fencing_epochs.append(head(records[0].value or b"").applied)
 
     log.fault = between
-    terms.append((await one.take_over()).term)
-    assert terms == [FIRST_TERM, FIRST_TERM + 1]
+    fencing_epochs.append((await one.take_over()).fencing_epoch)
+    assert fencing_epochs == [FIRST_FENCING_EPOCH, FIRST_FENCING_EPOCH + 1]
     with pytest.raises(Overtaken):
         await other.write([(b"anna", state(5))], lambda: None)
 
@@ -202,7 +204,7 @@ async def test_a_late_owner_that_has_read_further_does_not_skip_for_the_next(
     log: MemoryLog,
 ) -> None:
     """What it has decided of those commands may be older than what the next one has."""
-    ours = pack_progress(Progress(5, START), term=3)
+    ours = pack_progress(Progress(5, START), fencing_epoch=3)
     await write(log, (PROGRESS_KEY, ours), (PROGRESS_KEY, pack_progress(Progress(9, START), 2)))
     changelog = Changelog(log, TOPIC, 0, MemoryStore())
     await changelog.recover()

@@ -16,7 +16,7 @@ from streams.log import Log, TopicSpec
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.logs.kafka import KafkaLog
 from streams.runtime.transports import kafka
-from streams.runtime.transports.consumer import app_settings, attach_gate, batch_topic
+from streams.runtime.transports.consumer import app_settings, attach_manager, batch_topic
 from streams.runtime.transports.partition_manager import PartitionManager
 
 
@@ -35,8 +35,10 @@ class EmbeddedBackend:
         await self._log.start()
         await self._log.create_topics(topics)
 
-    def app(self, group: str, log: Log, gate: PartitionManager) -> Any:
-        return _app(group, self._directory, log, gate, {"broker": "ritorno-embedded://"})
+    def app(self, group: str, log: Log, partition_manager: PartitionManager) -> Any:
+        return _app(
+            group, self._directory, log, partition_manager, {"broker": "ritorno-embedded://"}
+        )
 
     def channel(self, app: Any, topic: str) -> Any:
         return batch_topic(app, topic)
@@ -64,17 +66,17 @@ class KafkaBackend:
         await self._log.start()
         await self._log.create_topics(topics)
 
-    def app(self, group: str, log: Log, gate: PartitionManager) -> Any:
+    def app(self, group: str, log: Log, partition_manager: PartitionManager) -> Any:
         # The shortest session a broker allows: members notice a rebalance by the heartbeat.
         settings = kafka.app_settings(servers=self._servers, session_timeout=6.0)
-        return _app(group, self._directory, log, gate, settings)
+        return _app(group, self._directory, log, partition_manager, settings)
 
     def channel(self, app: Any, topic: str) -> Any:
         return batch_topic(app, topic)
 
     async def rebalance(self, app: Any) -> None:
         """Let another member join, take some of the partitions, and leave."""
-        owned = app.gate.owned()
+        owned = app.partition_manager.owned()
         joined = asyncio.Event()
         intruder = aiokafka.AIOKafkaConsumer(
             bootstrap_servers=self._servers,
@@ -88,7 +90,7 @@ class KafkaBackend:
             await joined.wait()
         finally:
             await intruder.stop()
-        await app.gate.until(lambda: app.gate.owned() == owned)
+        await app.partition_manager.until(lambda: app.partition_manager.owned() == owned)
 
     async def close(self) -> None:
         await self._log.stop()
@@ -107,9 +109,13 @@ class _Assigned(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]  # ai
 
 
 def _app(
-    group: str, directory: Path, log: Log, gate: PartitionManager, settings: Mapping[str, Any]
+    group: str,
+    directory: Path,
+    log: Log,
+    partition_manager: PartitionManager,
+    settings: Mapping[str, Any],
 ) -> Any:
     app = faust.App(group, datadir=str(directory), **app_settings(), **settings)
     app.record_log = log
-    attach_gate(app, gate)
+    attach_manager(app, partition_manager)
     return app

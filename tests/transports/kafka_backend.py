@@ -16,7 +16,7 @@ from streams.runtime.logs.kafka import KafkaLog
 from streams.runtime.logs.kafka.security import KafkaSecurity
 from streams.runtime.transports import kafka
 from streams.runtime.transports.batch import TopicPartition
-from streams.runtime.transports.consumer import app_settings, attach_gate
+from streams.runtime.transports.consumer import app_settings, attach_manager
 from streams.runtime.transports.partition_manager import PartitionManager
 from tests.broker import KafkaBroker
 from tests.transports.backends import KafkaBackend
@@ -45,7 +45,7 @@ class KafkaWorkers(KafkaBackend):
         self._session_timeout = session_timeout
         self._log = KafkaLog(self._servers, security=security)
 
-    def app(self, group: str, log: Log, gate: PartitionManager) -> Any:
+    def app(self, group: str, log: Log, partition_manager: PartitionManager) -> Any:
         settings = kafka.app_settings(
             servers=self._servers,
             worker_id=self._worker_id,
@@ -53,17 +53,19 @@ class KafkaWorkers(KafkaBackend):
             session_timeout=self._session_timeout,
         )
         app = faust.App(group, datadir=str(self._directory), **app_settings(), **settings)
-        attach_gate(app, gate)
+        attach_manager(app, partition_manager)
         return app
 
     async def rejoin(self, app: Any) -> None:
         """Have all partitions revoked and assigned again, without another member."""
         generation = app.consumer_generation_id
-        owned = app.gate.owned()
+        owned = app.partition_manager.owned()
         thread = app.consumer._thread
         thread.thread_loop.call_soon_threadsafe(thread._consumer._coordinator.request_rejoin)
-        await app.gate.until(
-            lambda: app.consumer_generation_id != generation and app.gate.owned() == owned
+        await app.partition_manager.until(
+            lambda: (
+                app.consumer_generation_id != generation and app.partition_manager.owned() == owned
+            )
         )
 
     async def admin(self) -> AIOKafkaAdminClient:

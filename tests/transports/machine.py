@@ -33,7 +33,7 @@ class Backend(Protocol):
     async def settle(self, topics: Sequence[TopicSpec]) -> None:
         """Create topics and wait until they can be written and read."""
 
-    def app(self, group: str, log: Log, gate: PartitionManager) -> Any:
+    def app(self, group: str, log: Log, partition_manager: PartitionManager) -> Any:
         """Return a Faust app on this transport that is not started yet."""
 
     def channel(self, app: Any, topic: str) -> Any:
@@ -63,19 +63,20 @@ class CountingOwner:
     async def closed(self, tp: TopicPartition) -> None:
         self._note("closed", tp)
 
-    async def process(self, gate: PartitionManager, batch: PartitionBatch) -> None:
-        """Take a batch as the agents' runtimes do: nothing is raised, the gate reopens."""
+    async def process(self, partition_manager: PartitionManager, batch: PartitionBatch) -> None:
+        """Take a batch as the agents' runtimes do: nothing is raised, the partition manager
+        reopens."""
         try:
-            async with gate.enter(batch) as turn:
-                if turn is None:
+            async with partition_manager.enter(batch) as lease:
+                if lease is None:
                     self._note("stale", batch.tp)
                     return
                 if self.before_done is not None:
-                    await self.before_done(batch, turn)
-                turn.check()
+                    await self.before_done(batch, lease)
+                lease.check()
                 self.taken[batch.tp].extend(batch.records)
                 self._note("batch", batch.tp)
-                turn.done(batch.records[-1].offset + 1)
+                lease.done(batch.records[-1].offset + 1)
         except Failure:
             self._note("failed", batch.tp)
 
@@ -109,11 +110,11 @@ class Failure(Exception):
 @asynccontextmanager
 async def running(backend: Backend, log: Log, group: str, owners: dict[str, CountingOwner]) -> Any:
     """Run an app with an agent per topic; yields it, and stops it cleanly."""
-    gate = PartitionManager()
-    app = backend.app(group, log, gate)
+    partition_manager = PartitionManager()
+    app = backend.app(group, log, partition_manager)
     for topic, owner in owners.items():
-        gate.own(topic, owner)
-        _agent(app, backend.channel(app, topic), topic, owner, gate)
+        partition_manager.own(topic, owner)
+        _agent(app, backend.channel(app, topic), topic, owner, partition_manager)
     async with asyncio.timeout(TIMEOUT):
         await app.start()
     try:
@@ -124,11 +125,11 @@ async def running(backend: Backend, log: Log, group: str, owners: dict[str, Coun
 
 
 def _agent(
-    app: Any, channel: Any, topic: str, owner: CountingOwner, gate: PartitionManager
+    app: Any, channel: Any, topic: str, owner: CountingOwner, partition_manager: PartitionManager
 ) -> None:
     async def consume(stream: Any) -> None:
         async for batch in stream:
-            await owner.process(gate, batch)
+            await owner.process(partition_manager, batch)
 
     app.agent(channel, name=f"agent-{topic}")(consume)
 

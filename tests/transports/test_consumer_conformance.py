@@ -63,9 +63,9 @@ async def test_a_restart_goes_on_at_the_watermark_not_at_what_was_delivered(
     tp = TopicPartition(topic, 0)
     await append_numbers(log, topic, 0, 0, 10)
 
-    async def only_half(batch: PartitionBatch, turn: BatchLease) -> None:
+    async def only_half(batch: PartitionBatch, lease: BatchLease) -> None:
         if batch.records[0].offset >= 10:
-            turn.done(15)
+            lease.done(15)
             raise Failure
 
     first.before_done = only_half
@@ -79,7 +79,7 @@ async def test_a_restart_goes_on_at_the_watermark_not_at_what_was_delivered(
 
 
 def first_not_done(owner: CountingOwner, tp: TopicPartition) -> int:
-    """Return where the watermark stood: `done(15)` of the failed turn, and no further."""
+    """Return where the watermark stood: `done(15)` of the failed lease, and no further."""
     assert [r.offset for r in owner.taken[tp]] == list(range(10))
     return 15
 
@@ -125,7 +125,7 @@ async def test_a_failing_batch_is_read_again_from_the_recovered_state(
     tp = TopicPartition(topic, 0)
     failures = iter(range(2))
 
-    async def fail_twice(batch: PartitionBatch, turn: BatchLease) -> None:
+    async def fail_twice(batch: PartitionBatch, lease: BatchLease) -> None:
         if next(failures, None) is not None:
             raise Failure
 
@@ -134,7 +134,7 @@ async def test_a_failing_batch_is_read_again_from_the_recovered_state(
     await append_numbers(log, topic, 0, 0, 10)
     async with running(backend, log, group, {topic: owner}) as app:
         await owner.until(lambda: owner.total() == 7)
-        assert app.gate.counts.reopened == 2
+        assert app.partition_manager.counts.reopened == 2
     assert numbers(owner.taken[tp]) == list(range(3, 10))
     story = [e for e in owner.of(tp) if e != "stale"]
     assert story == [
@@ -157,7 +157,7 @@ async def test_a_rebalance_waits_for_the_batch_in_flight(
     tp = TopicPartition(topic, 0)
     entered, go_on = asyncio.Event(), asyncio.Event()
 
-    async def dawdle(batch: PartitionBatch, turn: BatchLease) -> None:
+    async def dawdle(batch: PartitionBatch, lease: BatchLease) -> None:
         entered.set()
         await go_on.wait()
 
@@ -198,19 +198,19 @@ async def test_a_turn_that_is_over_can_not_write(
     backend: Backend, log: Log, topic: str, group: str
 ) -> None:
     owner = CountingOwner()
-    turns: list[BatchLease] = []
+    leases: list[BatchLease] = []
 
-    async def keep_turn(batch: PartitionBatch, turn: BatchLease) -> None:
-        turns.append(turn)
+    async def keep_lease(batch: PartitionBatch, lease: BatchLease) -> None:
+        leases.append(lease)
 
-    owner.before_done = keep_turn
+    owner.before_done = keep_lease
     await append_numbers(log, topic, 0, 0, 1)
     async with running(backend, log, group, {topic: owner}):
         await owner.until(lambda: owner.total() == 1)
         with pytest.raises(Fenced):
-            turns[0].check()
+            leases[0].check()
         with pytest.raises(Fenced):
-            turns[0].done(99)
+            leases[0].done(99)
 
 
 async def test_two_topics_have_their_own_owners(backend: Backend, log: Log, group: str) -> None:

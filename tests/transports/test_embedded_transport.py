@@ -60,7 +60,7 @@ async def test_a_batch_has_at_most_four_thousand_records(backend: EmbeddedBacken
     log, owner = await backend.open_log(), CountingOwner()
     sizes: list[int] = []
 
-    async def measure(batch: PartitionBatch, turn: BatchLease) -> None:
+    async def measure(batch: PartitionBatch, lease: BatchLease) -> None:
         sizes.append(len(batch.records))
 
     owner.before_done = measure
@@ -79,7 +79,7 @@ async def test_a_virtual_clock_stamps_and_no_real_time_is_waited_for(tmp_path: P
     log, owner = await backend.open_log(), CountingOwner()
     rounds = 1_000
 
-    async def answer(batch: PartitionBatch, turn: BatchLease) -> None:
+    async def answer(batch: PartitionBatch, lease: BatchLease) -> None:
         following = batch.records[-1].offset + 1
         if following < rounds:
             clock.advance(clock.now() + 1_000)

@@ -70,7 +70,7 @@ async def test_1_without_a_committed_offset_nothing_fetched_is_skipped(
     failing = True
     failures = 0
 
-    async def fail_at_first(batch: PartitionBatch, turn: BatchLease) -> None:
+    async def fail_at_first(batch: PartitionBatch, lease: BatchLease) -> None:
         nonlocal failures
         if failing:
             failures += 1
@@ -131,17 +131,17 @@ async def test_3_an_event_whose_agent_failed_is_not_done(
     failures = 0
 
     class Careless(CountingOwner):
-        async def process(self, gate: Any, batch: PartitionBatch) -> None:
+        async def process(self, partition_manager: Any, batch: PartitionBatch) -> None:
             nonlocal failures
             if failures < 2:
                 failures += 1
-                raise Failure  # before it has entered the gate, so only Faust knows
-            await owner.process(gate, batch)
+                raise Failure  # before it has entered the partition manager, so only Faust knows
+            await owner.process(partition_manager, batch)
 
     await append_numbers(log, topic, 0, 0, MANY)
     async with running(backend, log, group, {topic: Careless()}) as app:
         await owner.until(lambda: owner.total() >= MANY)
-        assert app.gate.counts.reopened == 2
+        assert app.partition_manager.counts.reopened == 2
     assert numbers(owner.taken[TopicPartition(topic, 0)]) == list(range(MANY))
 
 
@@ -152,7 +152,7 @@ async def test_3_an_event_whose_agent_was_cancelled_at_the_stop_is_not_committed
     owner = CountingOwner()
     fail = True
 
-    async def give_up(batch: PartitionBatch, turn: BatchLease) -> None:
+    async def give_up(batch: PartitionBatch, lease: BatchLease) -> None:
         if fail:
             raise Failure
 
@@ -176,7 +176,7 @@ async def test_4_the_next_owner_waits_for_the_batch_in_flight(
     leaving, joining = CountingOwner(), CountingOwner()
     entered, go_on = asyncio.Event(), asyncio.Event()
 
-    async def dawdle(batch: PartitionBatch, turn: BatchLease) -> None:
+    async def dawdle(batch: PartitionBatch, lease: BatchLease) -> None:
         entered.set()
         await go_on.wait()
 
@@ -215,10 +215,10 @@ async def test_5_the_offsets_within_a_batch_are_not_taken_for_done(
     owner = CountingOwner()
 
     class HalfDone(CountingOwner):
-        async def process(self, gate: Any, batch: PartitionBatch) -> None:
-            async with gate.enter(batch) as turn:
-                if turn is not None:
-                    turn.done(batch.records[0].offset + 40)
+        async def process(self, partition_manager: Any, batch: PartitionBatch) -> None:
+            async with partition_manager.enter(batch) as lease:
+                if lease is not None:
+                    lease.done(batch.records[0].offset + 40)
                     self._note("batch", batch.tp)
 
     await append_numbers(log, topic, 0, 0, 100)
@@ -226,7 +226,7 @@ async def test_5_the_offsets_within_a_batch_are_not_taken_for_done(
     async with running(backend, log, group, {topic: half}) as app:
         await half.until(lambda: half.count("batch") == 1)
         async with asyncio.timeout(TIMEOUT):
-            await app.gate.until(lambda: app.gate.counts.commits >= 1)
+            await app.partition_manager.until(lambda: app.partition_manager.counts.commits >= 1)
         assert (await backend.committed(group))[tp] == 40
     assert (await backend.committed(group))[tp] == 40
     async with running(backend, log, group, {topic: owner}):
@@ -252,8 +252,8 @@ async def test_6_a_fetch_from_elsewhere_is_repeated(
         thread._consumer.seek(tp, MANY + 80)
         await append_numbers(log, topic, 0, MANY + 50, 100)
         await owner.until(lambda: owner.total() >= MANY + 150)
-        assert app.gate.counts.refetches == 1
-        assert app.gate.counts.gaps == 0
+        assert app.partition_manager.counts.refetches == 1
+        assert app.partition_manager.counts.gaps == 0
     assert numbers(owner.taken[TopicPartition(topic, 0)]) == list(range(MANY + 150))
 
 
@@ -272,5 +272,5 @@ async def test_6_a_gap_that_the_broker_shows_twice_is_accepted(
         await admin.close()
     async with running(backend, log, group, {topic: owner}) as app:
         await owner.until(lambda: owner.total() >= 40)
-        assert app.gate.counts.refetches == app.gate.counts.gaps == 1
+        assert app.partition_manager.counts.refetches == app.partition_manager.counts.gaps == 1
     assert numbers(owner.taken[tp]) == list(range(60, 100))

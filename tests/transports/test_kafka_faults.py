@@ -51,25 +51,25 @@ async def test_without_heartbeats_a_batch_may_not_write(
     owner = CountingOwner()
     checks: list[str] = []
 
-    async def while_the_broker_is_silent(batch: PartitionBatch, turn: BatchLease) -> None:
-        turn.check()
+    async def while_the_broker_is_silent(batch: PartitionBatch, lease: BatchLease) -> None:
+        lease.check()
         if not checks:
             kafka_broker.pause()
             try:
                 await eventually(lambda: app.consumer.heartbeat_age() > SHORT_SESSION)
                 with pytest.raises(Fenced):
-                    turn.check()
+                    lease.check()
                 checks.append("fenced")
             finally:
                 kafka_broker.resume()
-            turn.check()  # leaves the gate as the agents' runtimes do
+            lease.check()  # leaves the partition manager as the agents' runtimes do
 
     owner.before_done = while_the_broker_is_silent
     await append_numbers(log, topic, 0, 0, 100)
     async with running(backend, log, unique("group"), {topic: _Tolerant(owner)}) as app:
         await owner.until(lambda: owner.total() >= 100)
         assert checks == ["fenced"]
-        assert app.gate.counts.reopened >= 1
+        assert app.partition_manager.counts.reopened >= 1
     assert numbers(owner.taken[TopicPartition(topic, 0)]) == list(range(100))
 
 
@@ -206,8 +206,8 @@ class _Tolerant(CountingOwner):
         super().__init__()
         self._owner = owner
 
-    async def process(self, gate: Any, batch: PartitionBatch) -> None:
+    async def process(self, partition_manager: Any, batch: PartitionBatch) -> None:
         try:
-            await self._owner.process(gate, batch)
+            await self._owner.process(partition_manager, batch)
         except Fenced:
             self._note("failed", batch.tp)

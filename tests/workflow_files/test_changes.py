@@ -19,9 +19,9 @@ from streams.runtime.definition_files import read_directory
 from streams.runtime.yaml_text import read_yaml
 from streams.tools.workflow_files.changes.alteration import Alteration
 from streams.tools.workflow_files.changes.comparing import Versioned, compare
-from streams.tools.workflow_files.changes.in_flight import Flights, fates
+from streams.tools.workflow_files.changes.in_flight import RunsInFlight, outcomes
+from streams.tools.workflow_files.changes.report import brief, overview, report_lines
 from streams.tools.workflow_files.changes.steps import altered_workflow
-from streams.tools.workflow_files.changes.telling import brief, overview, told
 from streams.tools.workflow_files.changes.values import altered
 
 SERIES = """
@@ -179,7 +179,7 @@ def test_any_two_shipped_definitions_of_a_kind_differ_in_words() -> None:
         if number % 7 == 0:  # a seventh of them is enough and takes a second
             [change] = compare({"x": Versioned("1", old)}, {"x": Versioned("2", new)}, "it")
             assert change.alterations
-            assert all(line.text for line in told(change, Flights(), [], "it"))
+            assert all(line.text for line in report_lines(change, RunsInFlight(), [], "it"))
 
 
 def test_what_is_added_and_withdrawn() -> None:
@@ -197,7 +197,7 @@ def test_a_live_version_that_cannot_be_read_is_said() -> None:
     [change] = compare(
         {"series": Versioned("1", None)}, {"series": Versioned("2", workflow(SERIES))}, "en"
     )
-    assert [line.kind for line in told(change, None, [], "en")] == ["title", "note"]
+    assert [line.kind for line in report_lines(change, None, [], "en")] == ["title", "note"]
 
 
 def run(workflow_id: str, version: str, step: int, **more: Any) -> Run:
@@ -228,19 +228,21 @@ def test_what_becomes_of_runs_is_what_the_engine_does(
         definitions.add(versions[-1], content)
     customer = Customer(key="anna", segments=["vip"])
     customer.runs = [run("series", versions[0], step) for step in (0, 1, 4)]
-    flights = Flights()
-    flights.count(customer)
-    found = list(fates("series", flights, definitions, versions[1], "en"))
+    in_flight = RunsInFlight()
+    in_flight.count(customer)
+    found = list(outcomes("series", in_flight, definitions, versions[1], "en"))
     assert [(each.step, each.then, each.to) for each in found] == expected
-    assert flights.segments == {"vip": 1}
+    assert in_flight.segments == {"vip": 1}
     published = definitions.workflow("series", versions[0])
     other = definitions.workflow("series", versions[1])
     for each, place in zip(found, (0, 1, 4), strict=True):
         if each.then != "stays":
-            to = versioning.place(place, published, other)
+            to = versioning.position(place, published, other)
             assert each.to == ("" if to is None else other.program.instructions[to].step.id)
-    assert {each.then for each in fates("series", flights, definitions, None, "en")} == {"stays"}
-    unknown = list(fates("series", flights, Definitions(), versions[1], "en"))
+    assert {each.then for each in outcomes("series", in_flight, definitions, None, "en")} == {
+        "stays"
+    }
+    unknown = list(outcomes("series", in_flight, Definitions(), versions[1], "en"))
     assert {each.then for each in unknown} == {"lost"}
 
 
@@ -256,16 +258,16 @@ def test_a_mail_that_is_held_back_would_be_another() -> None:
         run("series", versions[0], 0, held=1, held_for="outside_window"),
         run("series", versions[0], 0),
     ]
-    flights = Flights()
-    flights.count(customer)
-    [fate] = fates("series", flights, definitions, versions[1], "en")
-    assert (fate.runs, fate.held, fate.then) == (3, 1, "goes_on")
+    in_flight = RunsInFlight()
+    in_flight.count(customer)
+    [outcome] = outcomes("series", in_flight, definitions, versions[1], "en")
+    assert (outcome.runs, outcome.held, outcome.then) == (3, 1, "goes_on")
     [change] = compare(
         {"series": Versioned(versions[0], workflow(FOLLOWING))},
         {"series": Versioned(versions[1], definitions.workflow("series", versions[1]).workflow)},
         "en",
     )
-    lines = [line.text for line in told(change, flights, [fate], "en")]
+    lines = [line.text for line in report_lines(change, in_flight, [outcome], "en")]
     assert lines[1:] == [
         "one, send: cart-reminder → cart-help",
         "in flight, going on at the same step: 3 at one (1 with a mail held back)",

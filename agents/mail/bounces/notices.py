@@ -169,9 +169,9 @@ CLOSE = 300
 
 def _about(words: str, address: str, others: Sequence[str]) -> str:
     """What stands between an address and the next one."""
-    place = words.find(address) if address else -1
-    if place < 0:
+    index = words.find(address) if address else -1
+    if index < 0:
         return words
-    about = words[place + len(address) :].lstrip("> :;,")
+    about = words[index + len(address) :].lstrip("> :;,")
     ends = [about.find(other) for other in others if other != address]
     return about[: min((end for end in ends if end > 0), default=len(about))]

@@ -108,8 +108,8 @@ _TEMPORARY = re.compile(r"temporar|try again later", re.IGNORECASE)
 
 def quoted(text: str) -> str:
     """Return what another server is quoted with: from its reply's code on; empty: no reply."""
-    place = _REPLY.search(text)
-    return text[place.start() : place.start() + LONGEST_QUOTE] if place else ""
+    match = _REPLY.search(text)
+    return text[match.start() : match.start() + LONGEST_QUOTE] if match else ""
 
 
 _REPLY = re.compile(r"(?<![\w.=:#/-])[45][0-7]\d[ -]")

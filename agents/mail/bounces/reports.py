@@ -88,5 +88,5 @@ def _meaning(
 
 def _about(words: str, address: str) -> str:
     """The part of a notice that speaks of one address."""
-    place = words.find(address) if address else -1
-    return words[place + len(address) :].lstrip("> :;,") if place >= 0 else words
+    index = words.find(address) if address else -1
+    return words[index + len(address) :].lstrip("> :;,") if index >= 0 else words

@@ -24,14 +24,13 @@ from agents.mail.message.verp import HEADER, ReturnAddresses
 from agents.mail.settings import MailSettings
 from schemas.commands import SendCommand
 from schemas.instant import to_datetime
+from schemas.time_units import DAY_MS
 
 BASE64_LINE = 76
 """The longest line MIME allows."""
 
 MAX_SUBJECT = 250
 """Characters. No program shows as many; a name in it that is endless must not stop the mail."""
-
-DAY_MS = 86_400_000
 
 
 class ComposedMail(NamedTuple):

@@ -18,11 +18,11 @@ from agents.mail.message.tokens import (
 from agents.mail.settings import MailSettings
 from agents.mail.templates.variables import spoken
 from schemas.commands import SendCommand
+from schemas.time_units import DAY_MS
 
 if TYPE_CHECKING:  # pages make links, and need no templates for that
     from agents.mail.message.render import Rendered
 
-DAY_MS = 86_400_000
 
 PATHS: dict[type[Content], str] = {
     Unsubscribe: "u",

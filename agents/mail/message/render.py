@@ -59,43 +59,44 @@ class Renderer:
         """
         self._fallback = fallback_locale
         self._monotonic = monotonic
-        self._library = TemplateCompiler(sources)
+        self._templates = TemplateCompiler(sources)
 
     @property
     def templates(self) -> frozenset[str]:
         """Names of all templates, for checks and for the labels of metrics."""
-        return frozenset(template for template, _ in self._library.mails)
+        return frozenset(template for template, _ in self._templates.mails)
 
     @property
     def pages(self) -> Mapping[tuple[str, str], Page]:
         """Mail and language → what its author wrote."""
-        return self._library.pages
+        return self._templates.pages
 
     @property
     def languages(self) -> frozenset[str]:
         """Languages that the blocks speak."""
-        return frozenset(self._library.words)
+        return frozenset(self._templates.words)
 
     def has_text(self, template: str, language: str) -> bool:
         """Return whether a mail's text part says anything of its own."""
-        return (template, language) not in self._library.silent
+        return (template, language) not in self._templates.silent
 
     def language(self, template: str, locale: str) -> str:
         """Return the language to be used for a customer's `locale`. Raises RenderError."""
         wanted = locale.replace("_", "-").partition("-")[0].lower()
         for language in (wanted, self._fallback):
-            if (template, language) in self._library.mails:
+            if (template, language) in self._templates.mails:
                 return language
         raise RenderError(f"{template}: there is no such template in {wanted} or {self._fallback}")
 
     def watching(self) -> AbstractContextManager[set[str]]:
         """Collect the names of the variables that templates ask for in the meantime."""
-        return self._library.watching()
+        return self._templates.watching()
 
     def render(self, template: str, locale: str, variables: Mapping[str, Any]) -> Rendered:
         """Render one mail. Raises RenderError.
 
-        `variables`: those of the command, `shop` and the links of the footer; see `vocabulary`.
+        `variables`: those of the command, `shop` and the links of the footer; see
+        `agents/mail/templates/variables.py`.
         """
         language = self.language(template, locale)
         guard = Guard(self._monotonic)
@@ -103,10 +104,10 @@ class Renderer:
             known = complete(variables, language)
         except (TypeError, ValueError, AttributeError, RecursionError) as error:
             raise RenderError(f"{template}: its variables can't be read: {_what(error)}") from error
-        known["words"] = self._library.words.get(language, {})
+        known["words"] = self._templates.words.get(language, {})
         known[GUARD] = guard
         subject, html, text = (
-            self._part(part, known, guard) for part in self._library.mails[template, language]
+            self._part(part, known, guard) for part in self._templates.mails[template, language]
         )
         if not clean(subject):
             raise RenderError(f"{template}.{language}.j2: the subject is empty")
@@ -133,14 +134,14 @@ class Renderer:
     def _where(self, error: BaseException, part: Template) -> str:
         """Return FILE:LINE in the mail, and where in a block; Jinja's tracebacks say it."""
         frames: Iterable[traceback.FrameSummary] = traceback.extract_tb(error.__traceback__)
-        places = [
-            self._library.place(frame.filename, frame.lineno or 1)
+        locations = [
+            self._templates.location(frame.filename, frame.lineno or 1)
             for frame in frames
-            if frame.filename in self._library
+            if frame.filename in self._templates
         ]
         file = f"{str(part.name).rpartition('.')[0]}.j2"
-        own = [place for place in places if place.startswith(f"{file}:")]
-        inner = [place for place in places[-1:] if place not in own]
+        own = [location for location in locations if location.startswith(f"{file}:")]
+        inner = [location for location in locations[-1:] if location not in own]
         return ": in ".join(own[-1:] + inner) or file
 
 

@@ -24,9 +24,10 @@ from urllib.parse import quote, urlsplit
 from agents.mail.message.tokens import Click, HitSource, OpenToken, Tokens, derive
 from agents.mail.settings import MailSettings
 from schemas.commands import SendCommand, TrackingMode
+from schemas.time_units import DAY_MS
 from schemas.tracking import strictest
 
-PSEUDONYM_MS = 30 * 86_400_000
+PSEUDONYM_MS = 30 * DAY_MS
 """For how long one hash stands for a person."""
 
 PSEUDONYM_DIGITS = 16

@@ -12,8 +12,8 @@ from agents.mail.providers import Providers
 from agents.mail.queue import lifecycle as mail
 from agents.mail.queue.command_reader import read_record
 from agents.mail.queue.defects import INTERNAL_ERROR, Defects, failing_at
-from agents.mail.queue.mail_index import Book
-from agents.mail.queue.queue_changes import Note, QueueChanges
+from agents.mail.queue.mail_index import MailIndex
+from agents.mail.queue.queue_changes import QueueChanges, QueueNote
 from schemas.commands import (
     CancelCommand,
     Control,
@@ -33,11 +33,11 @@ from schemas.validation import Unreadable
 
 
 class CommandIntake:
-    """Takes commands over into the book of one partition."""
+    """Takes commands over into the mail index of one partition."""
 
     def __init__(
         self,
-        book: Book,
+        index: MailIndex,
         providers: Providers,
         progress: Progress,
         defects: Defects,
@@ -48,7 +48,7 @@ class CommandIntake:
         partition."""
         self._is_home = is_home
         self._trust = Trust(signer, SEND_COMMANDS, progress)
-        self._book = book
+        self._index = index
         self._defects = defects
         self._providers = providers
         self.progress = progress
@@ -70,7 +70,7 @@ class CommandIntake:
                 changes.letters.append(
                     refuse(record, reason=error.reason, detail=error.detail, time=log_time)
                 )
-                changes.notes.append(Note("unreadable"))
+                changes.notes.append(QueueNote("unreadable"))
         if records:
             end = max(self.progress.next_offset, records[-1].offset + 1)
             self.progress = msgspec.structs.replace(
@@ -94,15 +94,15 @@ class CommandIntake:
         elif isinstance(command, SuppressCommand):
             changes.suppressions.append(command)
         elif isinstance(command, FeedbackCommand):
-            changes.states += self._book.holds.feedback(command, now)
+            changes.states += self._index.hold_rules.feedback(command, now)
         else:
             self._obey(command, record, now, changes)
 
     def _queue(
         self, command: SendCommand | NotifyCommand, record: Record, now: int, changes: QueueChanges
     ) -> None:
-        known = self._book.get(command.id)
-        if command.id in self._book.stuck:
+        known = self._index.get(command.id)
+        if command.id in self._index.stuck:
             changes.notes.append(_request("duplicate", command))
             return
         if known is not None and known.state != "cancelled":
@@ -112,50 +112,52 @@ class CommandIntake:
         changes.notes.append(_request("queued", command))
         if known is not None:
             skipped = mail.skipped(entry, now, "cancelled")
-            self._book.conclude(skipped, None, "cancelled", now, changes)
+            self._index.conclude(skipped, None, "cancelled", now, changes)
             return
-        self._book.save(entry, None, changes)
-        self._book.waiting.remind(entry.expires, entry.id)
+        self._index.save(entry, None, changes)
+        self._index.scheduler.remind(entry.expires, entry.id)
         # Now, although `due` is the log's time, which may be a little ahead of this machine's.
-        self._book.waiting.go(entry)
+        self._index.scheduler.go(entry)
 
     def _cancel(
         self, command: CancelCommand, record: Record, now: int, changes: QueueChanges
     ) -> None:
-        if command.id in self._book.stuck:
+        if command.id in self._index.stuck:
             raise Unreadable("held_back", "the mail is stuck: take it back when it can be read")
-        known = self._book.get(command.id)
+        known = self._index.get(command.id)
         if known is None:
             early = mail.cancelled_early(command, record.offset)
-            self._book.save(early, None, changes)
-            self._book.waiting.remind(early.forget, early.id)
-            changes.notes.append(Note("cancel_early"))
+            self._index.save(early, None, changes)
+            self._index.scheduler.remind(early.forget, early.id)
+            changes.notes.append(QueueNote("cancel_early"))
         elif known.waiting:
-            changes.notes.append(Note("cancelled"))
+            changes.notes.append(QueueNote("cancelled"))
             skipped = mail.skipped(known, now, "cancelled")
-            self._book.conclude(skipped, known, "cancelled", now, changes)
+            self._index.conclude(skipped, known, "cancelled", now, changes)
         else:
-            changes.notes.append(Note("cancel_late"))
+            changes.notes.append(QueueNote("cancel_late"))
 
     def _obey(self, control: Control, record: Record, now: int, changes: QueueChanges) -> None:
         if isinstance(control, ReleaseCommand) and control.id:
-            entry = self._book.get(control.id)
+            entry = self._index.get(control.id)
             if entry is None or not entry.waiting:
                 return
             if entry.state == "held" and entry.held != "quiet_hours":
-                self._book.let_go(entry, now, changes, freed=now)
+                self._index.let_go(entry, now, changes, freed=now)
             else:  # it may be about to be held
-                self._book.save(mail.freed(entry, now), entry, changes)
+                self._index.save(mail.freed(entry, now), entry, changes)
             return
-        changes.states += self._book.holds.obey(control, record.offset, now)
+        changes.states += self._index.hold_rules.obey(control, record.offset, now)
         if isinstance(control, PauseCommand):
-            self._book.waiting.review_ready()
+            self._index.scheduler.recheck_ready()
         else:
-            self._book.waiting.review_held()
-            self._book.waiting.review_later()
+            self._index.scheduler.recheck_held()
+            self._index.scheduler.recheck_later()
 
 
-def _request(what: Literal["queued", "duplicate"], command: SendCommand | NotifyCommand) -> Note:
+def _request(
+    what: Literal["queued", "duplicate"], command: SendCommand | NotifyCommand
+) -> QueueNote:
     if isinstance(command, NotifyCommand):
-        return Note(what, "notify")
-    return Note(what, command.mail_class, command.template)
+        return QueueNote(what, "notify")
+    return QueueNote(what, command.mail_class, command.template)

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from agents.mail.providers import LIMITS, UNLIMITED, Limit
-from agents.mail.queue.message_groups import Lane
+from agents.mail.queue.lanes import Lane
 from agents.mail.queue.throttle import Bucket
 from schemas.stored import NEVER
 
@@ -24,7 +24,7 @@ BULK_SHARE = 5
 """Of so many marketing mails one is bulk while both wait: nothing waits for ever."""
 
 
-class Traffic:
+class ConcurrencyLimits:
     """The budgets of one relay."""
 
     def __init__(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from agents.mail.metrics import HoldReason
 from agents.mail.queue.pauses import PAUSES_KEY, Pauses, classes_of, pack_pauses
 from agents.mail.queue.queued_mail import QueuedMail, read_command, workflow_of
-from agents.mail.reputation import REPUTATION_KEY, Reputation, SenderStatistics, pack_standing
+from agents.mail.reputation import REPUTATION_KEY, Reputation, SenderStatistics, pack_statistics
 from agents.rules import local_time
 from schemas.commands import Control, FeedbackCommand, ResumeCommand
 
@@ -34,18 +34,18 @@ class MailHold(NamedTuple):
     until: int | None = None
 
 
-class Holds:
+class HoldRules:
     """What holds the mails of one partition. Methods return what is to be kept."""
 
     def __init__(
-        self, partition: int, reputation: Reputation, pauses: Pauses, standing: SenderStatistics
+        self, partition: int, reputation: Reputation, pauses: Pauses, statistics: SenderStatistics
     ) -> None:
         self._partition = partition
         self._reputation = reputation
-        self._standing = standing
+        self._statistics = statistics
         self._seen = reputation.held_since
         self.pauses = pauses
-        reputation.join(partition, standing)
+        reputation.join(partition, statistics)
 
     def why(self, entry: QueuedMail, now: int) -> MailHold | None:
         """Return what holds a mail back at `now`."""
@@ -84,7 +84,7 @@ class Holds:
             and "automated" in classes_of(control.paused_class)
         ):
             self._reputation.reset(self._partition)
-            kept += self.kept_standing()
+            kept += self.kept_statistics()
         return kept
 
     def begins(self, entry: QueuedMail, now: int) -> list[Item]:
@@ -99,25 +99,25 @@ class Holds:
         """A mail has its outcome."""
         if entry.webhook or entry.state not in ("sent", "bounced"):
             return []
-        self._standing.note(now, bounced=entry.state == "bounced")
-        return self.kept_standing()
+        self._statistics.note(now, bounced=entry.state == "bounced")
+        return self.kept_statistics()
 
     def feedback(self, command: FeedbackCommand, now: int) -> list[Item]:
         """The world says later what it thinks of a mail."""
         complained = command.verdict == "complained"
-        known = not self._standing.report(command.id, now, complained=complained)
-        return [] if known else self.kept_standing()
+        known = not self._statistics.report(command.id, now, complained=complained)
+        return [] if known else self.kept_statistics()
 
-    def kept_standing(self) -> list[Item]:
+    def kept_statistics(self) -> list[Item]:
         """Return the standing, to be kept."""
-        return [(REPUTATION_KEY, pack_standing(self._standing))]
+        return [(REPUTATION_KEY, pack_statistics(self._statistics))]
 
     def _count(self, entry: QueuedMail, now: int, count: int) -> list[Item]:
         """Only the first attempt counts for the warm-up."""
         if not entry.marketing or entry.attempt != 1:
             return []
         keeps = self._reputation.begin(self._partition, now, count)
-        return self.kept_standing() if keeps else []
+        return self.kept_statistics() if keeps else []
 
     def _quiet(self, entry: QueuedMail, now: int) -> MailHold | None:
         command = read_command(entry)

@@ -19,7 +19,7 @@ from agents.mail.metrics import HoldReason
 from agents.mail.providers import OTHER, Providers
 from agents.mail.queue.defects import INTERNAL_ERROR
 from agents.mail.queue.queued_mail import QueuedMail, State, read_command
-from agents.mail.queue.retry import DAY_MS, retry_delay
+from agents.mail.queue.retry import retry_delay
 from agents.mail.replies import (
     Answered,
     Dropped,
@@ -45,6 +45,7 @@ from schemas.outcomes import (
     MailSkipped,
 )
 from schemas.records import OutRecord
+from schemas.time_units import DAY_MS
 from schemas.wire import to_record
 
 LONGEST_BUDGET_MS = 2 * DAY_MS
@@ -133,7 +134,7 @@ def released(entry: QueuedMail) -> QueuedMail:
 @transition(TRANSITIONS, _WAITING, "held", sets="state held due pending")
 def held(entry: QueuedMail, now: int, reason: HoldReason, until: int | None) -> QueuedMail:
     """Due, and not allowed now."""
-    told = _tell(entry, f"held/{entry.revision}", MailHeld, now, reason=reason, until=until)
+    told = _add_outcome(entry, f"held/{entry.revision}", MailHeld, now, reason=reason, until=until)
     return _changed(told, state="held", held=reason, due=entry.due if until is None else until)
 
 
@@ -221,7 +222,7 @@ def answered(entry: QueuedMail, result: Answered, now: int) -> QueuedMail:
 def unreachable(entry: QueuedMail, now: int, until: int, reason: str) -> QueuedMail:
     """The relay is down; told once per attempt, and the attempt is not used up."""
     next_attempt = entry.attempt + 1
-    told = _tell(
+    told = _add_outcome(
         entry, f"deferred/{next_attempt}", MailDeferred, now, attempt=next_attempt, reason=reason
     )
     return _changed(told, state="deferred", due=until, told=next_attempt)
@@ -289,17 +290,17 @@ def _defer(entry: QueuedMail, now: int, **data: object) -> QueuedMail:
     # "deferred/2" may have been used to say that the relay can't be reached for attempt 2.
     kind = f"deferred/{entry.attempt}" + ("/tried" if entry.told == entry.attempt else "")
     wait = retry_delay(urgent=entry.urgent, attempt=entry.attempt, command_id=entry.id)
-    told = _tell(entry, kind, MailDeferred, now, attempt=entry.attempt, **data)
+    told = _add_outcome(entry, kind, MailDeferred, now, attempt=entry.attempt, **data)
     return _changed(told, state="deferred", due=now + wait)
 
 
 def _finish(
     entry: QueuedMail, state: State, model: Callable[..., MailOutcome], now: int, /, **data: object
 ) -> QueuedMail:
-    return _trimmed(_changed(_tell(entry, state, model, now, **data), state=state))
+    return _trimmed(_changed(_add_outcome(entry, state, model, now, **data), state=state))
 
 
-def _tell(
+def _add_outcome(
     entry: QueuedMail, kind: str, model: Callable[..., MailOutcome], now: int, /, **data: object
 ) -> QueuedMail:
     """Add an outcome. Its id derives from the mail and what became of it: the same has the same."""

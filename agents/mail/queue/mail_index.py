@@ -8,47 +8,47 @@ from collections.abc import Callable, Iterable
 from agents.mail.metrics import Outcome
 from agents.mail.queue import lifecycle as mail
 from agents.mail.queue.defects import Defects
-from agents.mail.queue.hold_rules import ENDLESS, Holds
+from agents.mail.queue.hold_rules import ENDLESS, HoldRules
 from agents.mail.queue.pauses import PAUSES_KEY, Pause, Pauses, unpack_pauses
-from agents.mail.queue.queue_changes import Note, PendingOutcome, QueueChanges
+from agents.mail.queue.queue_changes import PendingOutcome, QueueChanges, QueueNote
 from agents.mail.queue.queued_mail import (
     QueuedMail,
-    in_term,
     pack_entry,
     read_command,
     unpack_entry,
+    with_fencing_epoch,
 )
 from agents.mail.queue.scheduler import MailScheduler
-from agents.mail.reputation import REPUTATION_KEY, Reputation, SenderStatistics, unpack_standing
+from agents.mail.reputation import REPUTATION_KEY, Reputation, SenderStatistics, unpack_statistics
 from schemas.stored import OWN_PREFIX
 
 
-class Book:
+class MailIndex:
     """Entries, written or not; each change of one goes through here."""
 
     def __init__(
         self,
         load: Callable[[bytes], bytes | None],
         partition: int,
-        term: int,
+        fencing_epoch: int,
         reputation: Reputation,
         defects: Defects | None = None,
     ) -> None:
-        """`term` is the number of this owner of the partition, higher than of those before;
-        `defects` is what has failed in it so far."""
+        """`fencing_epoch` is the number of this owner of the partition, higher than of those
+        before; `defects` is what has failed in it so far."""
         self._load = load
         self._defects = defects or Defects()
         self.stuck: set[str] = set()
         """Mails that are left as they are: they can't be read, or not even given up."""
-        self._term = term
+        self._fencing_epoch = fencing_epoch
         self._unwritten: dict[bytes, bytes | None] = {}
-        self.waiting = MailScheduler()
-        pauses, standing = load(PAUSES_KEY), load(REPUTATION_KEY)
-        self.holds = Holds(
+        self.scheduler = MailScheduler()
+        pauses, statistics = load(PAUSES_KEY), load(REPUTATION_KEY)
+        self.hold_rules = HoldRules(
             partition,
             reputation,
             Pauses() if pauses is None else _read_pauses(pauses),
-            _read_standing(standing, term),
+            _read_statistics(statistics, fencing_epoch),
         )
 
     def read(self, kept: Iterable[tuple[bytes, bytes]]) -> list[QueuedMail]:
@@ -91,11 +91,11 @@ class Book:
         self, entry: QueuedMail, before: QueuedMail | None, changes: QueueChanges
     ) -> QueuedMail:
         """A mail is new or has changed; return it as it is kept."""
-        kept = in_term(entry, self._term)
+        kept = with_fencing_epoch(entry, self._fencing_epoch)
         stored = pack_entry(kept)
         self._unwritten[entry.key] = stored
         changes.states.append((entry.key, stored))
-        self.waiting.count(before, entry)
+        self.scheduler.count(before, entry)
         return kept
 
     def conclude(
@@ -108,23 +108,23 @@ class Book:
     ) -> None:
         """A mail has changed in a way that the world hears of. Put it where it waits now."""
         self.save(entry, before, changes)
-        changes.states += self.holds.ended(entry, now)
+        changes.states += self.hold_rules.ended(entry, now)
         if entry.pending:
             changes.outcomes.append(PendingOutcome(entry.id, entry.pending[-1]))
         changes.notes.append(_note(entry, label))
         if not entry.waiting:
-            self.waiting.remind(entry.forget, entry.id)
+            self.scheduler.remind(entry.forget, entry.id)
         elif entry.state == "held" and entry.held in ENDLESS:
-            self.waiting.hold(entry)
+            self.scheduler.hold(entry)
         else:
-            self.waiting.go_at(entry, entry.due)
+            self.scheduler.go_at(entry, entry.due)
 
     def let_go(self, entry: QueuedMail, now: int, changes: QueueChanges, *, freed: int = 0) -> None:
         """A held mail may go; `freed`: when a person said so."""
-        self.waiting.free(entry)
+        self.scheduler.free(entry)
         after = mail.let_go(entry, now, freed=freed)
         self.save(after, entry, changes)
-        self.waiting.go(after)
+        self.scheduler.go(after)
 
     def forget(self, entry: QueuedMail, changes: QueueChanges) -> None:
         """A mail was finished long ago."""
@@ -132,14 +132,14 @@ class Book:
         changes.states.append((entry.key, None))
 
     def _remember(self, entry: QueuedMail) -> None:
-        self.waiting.remind(entry.forget if entry.finished else entry.expires, entry.id)
-        self.waiting.count(None, entry)
+        self.scheduler.remind(entry.forget if entry.finished else entry.expires, entry.id)
+        self.scheduler.count(None, entry)
         if entry.state == "held":
-            self.waiting.review(entry.id)
+            self.scheduler.recheck(entry.id)
         elif entry.state == "queued":
-            self.waiting.go(entry)
+            self.scheduler.go(entry)
         elif entry.state == "deferred":
-            self.waiting.go_at(entry, entry.due)
+            self.scheduler.go_at(entry, entry.due)
 
 
 UNREADABLE_PAUSES = Pauses((Pause(None, "", "what was paused can't be read any more", 1),))
@@ -153,14 +153,14 @@ def _read_pauses(stored: bytes) -> Pauses:
         return UNREADABLE_PAUSES
 
 
-def _read_standing(stored: bytes | None, term: int) -> SenderStatistics:
+def _read_statistics(stored: bytes | None, fencing_epoch: int) -> SenderStatistics:
     """What can't be read is counted anew: it tells of the last days only."""
     try:
-        standing = SenderStatistics() if stored is None else unpack_standing(stored)
+        statistics = SenderStatistics() if stored is None else unpack_statistics(stored)
     except ValueError:
-        standing = SenderStatistics()
-    standing.begin_term(term)
-    return standing
+        statistics = SenderStatistics()
+    statistics.begin_epoch(fencing_epoch)
+    return statistics
 
 
 _OUTCOMES: dict[str, Outcome] = {
@@ -174,12 +174,12 @@ _OUTCOMES: dict[str, Outcome] = {
 }
 
 
-def _note(after: QueuedMail, label: str) -> Note:
+def _note(after: QueuedMail, label: str) -> QueueNote:
     what = _OUTCOMES[after.state]
     if after.webhook:
-        return Note(what, "notify", reason=label)
+        return QueueNote(what, "notify", reason=label)
     command = read_command(after)
-    return Note(
+    return QueueNote(
         what,
         command.mail_class,
         command.template,

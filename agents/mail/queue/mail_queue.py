@@ -21,11 +21,10 @@ from agents.mail.queue import lifecycle as mail
 from agents.mail.queue.command_intake import CommandIntake
 from agents.mail.queue.defects import INTERNAL_ERROR, Defects, failing_at
 from agents.mail.queue.hold_rules import MailHold
-from agents.mail.queue.mail_index import Book
-from agents.mail.queue.message_groups import Lane
-from agents.mail.queue.queue_changes import Ended, PendingOutcome, QueueChanges
+from agents.mail.queue.lanes import Lane
+from agents.mail.queue.mail_index import MailIndex
+from agents.mail.queue.queue_changes import AttemptResult, PendingOutcome, QueueChanges
 from agents.mail.queue.queued_mail import QueuedMail
-from agents.mail.queue.retry import MINUTE_MS
 from agents.mail.replies import (
     Answered,
     Dropped,
@@ -40,8 +39,9 @@ from schemas.commands import DeliveryClass
 from schemas.records import Record
 from schemas.signing import RecordSigner
 from schemas.stored import Progress
+from schemas.time_units import MINUTE_MS
 
-UPKEEP = 500
+HOUSEKEEPING_BATCH = 500
 """Mails that expire, are held or are forgotten in one go: some 50 ms. A relay that was down for a
 day leaves a whole campaign to expire at once."""
 
@@ -71,7 +71,7 @@ class Queue:
         progress: Progress | None = None,
         message_id: Callable[[str], str],
         partition: int = 0,
-        term: int = 0,
+        fencing_epoch: int = 0,
         reputation: Reputation | None = None,
         providers: Providers | None = None,
         defects: Defects | None = None,
@@ -80,24 +80,27 @@ class Queue:
     ) -> None:
         """`load` reads the store, `kept` is all that is in it, `progress` its own record.
 
-        `message_id` gives the Message-ID of a command's id; `term` is the number of this owner of
-        the partition, higher than those of all before; `reputation` is that of the sender, which
-        the partitions of a worker share; `defects` is what has failed in this partition before.
-        Without a `signer` every command is believed. `is_home` tells whether a customer's commands
-        come to this partition: ids are known in one, and a copy in another would be sent again.
+        `message_id` gives the Message-ID of a command's id; `fencing_epoch` is the number of this
+        owner of the partition, higher than those of all before; `reputation` is that of the sender,
+        which the partitions of a worker share; `defects` is what has failed in this partition
+        before. Without a `signer` every command is believed. `is_home` tells whether a customer's
+        commands come to this partition: ids are known in one, and a copy in another would be sent
+        again.
         """
         self._message_id = message_id
         self._defects = defects or Defects()
-        self._book = Book(load, partition, term, reputation or Reputation(), self._defects)
+        self._index = MailIndex(
+            load, partition, fencing_epoch, reputation or Reputation(), self._defects
+        )
         self._intake = CommandIntake(
-            self._book,
+            self._index,
             providers or Providers(),
             progress or Progress(),
             self._defects,
             signer,
             is_home,
         )
-        self._unfinished = self._book.read(kept)
+        self._unfinished = self._index.read(kept)
 
     @property
     def progress(self) -> Progress:
@@ -107,17 +110,17 @@ class Queue:
     @property
     def waiting(self) -> Mapping[DeliveryClass, int]:
         """How many mails wait, by delivery class, the held ones among them."""
-        return self._book.waiting.mails
+        return self._index.scheduler.mails
 
     @property
     def stuck(self) -> int:
         """How many mails can't be dealt with and are left as they are."""
-        return len(self._book.stuck)
+        return len(self._index.stuck)
 
     @property
     def held(self) -> Mapping[HoldReason, int]:
         """How many mails are held, by reason."""
-        return self._book.waiting.held
+        return self._index.scheduler.held
 
     def receive(self, records: Sequence[Record]) -> QueueChanges:
         """Take over commands. Known ids are ignored, whatever has become of them."""
@@ -125,21 +128,21 @@ class Queue:
 
     def get(self, id_: str) -> QueuedMail | None:
         """Return a mail as it was last left, written or not."""
-        return self._book.get(id_)
+        return self._index.get(id_)
 
     def written(self, states: Iterable[tuple[bytes, bytes | None]]) -> None:
         """These states are in the store now."""
-        self._book.written(states)
+        self._index.written(states)
 
     # What the delivery loop asks and reports.
 
-    def recover(self, results: Iterable[Ended], now: int) -> QueueChanges:
+    def recover(self, results: Iterable[AttemptResult], now: int) -> QueueChanges:
         """Settle the claims found in the store; call it once, before anything else.
 
         `results` are those that this process knew and could not write before the partition was
         opened again. Of any other claim nobody knows how it ended.
         """
-        known = {(ended.id, ended.attempt, ended.term): ended.result for ended in results}
+        known = {(ended.id, ended.attempt, ended.fencing_epoch): ended.result for ended in results}
         changes = QueueChanges()
         for entry in self._unfinished:
             with failing_at(mail=entry.id):
@@ -156,28 +159,29 @@ class Queue:
         """
         changes = QueueChanges()
         while (
-            len(changes.states) < UPKEEP and (id_ := self._book.waiting.reminder(now)) is not None
+            len(changes.states) < HOUSEKEEPING_BATCH
+            and (id_ := self._index.scheduler.reminder(now)) is not None
         ):
             self._keep_up(id_, now, changes)
-        if self._book.holds.changed(now):
-            changes.states += self._book.holds.kept_standing()
-            self._book.waiting.review_ready(lambda lane: lane.delivery in ("automated", "bulk"))
-            self._book.waiting.review_held()
-        for id_ in self._book.waiting.to_review(UPKEEP):
+        if self._index.hold_rules.changed(now):
+            changes.states += self._index.hold_rules.kept_statistics()
+            self._index.scheduler.recheck_ready(lambda lane: lane.delivery in ("automated", "bulk"))
+            self._index.scheduler.recheck_held()
+        for id_ in self._index.scheduler.to_recheck(HOUSEKEEPING_BATCH):
             self._look_at(id_, now, changes)
         return changes
 
     def ready(self, now: int) -> list[Lane]:
         """Return the lanes in which `pick` may find a mail, urgent ones first."""
-        return self._book.waiting.ready(now)
+        return self._index.scheduler.ready(now)
 
     def pick(self, lane: Lane, now: int) -> QueuedMail | None:
         """Take the next mail of a lane. Whoever picks a mail ends with one of the methods below.
 
         None also when too many in a row may not go now: `housekeep` has to hold them first.
         """
-        for _ in range(UPKEEP):
-            id_ = self._book.waiting.pop(lane)
+        for _ in range(HOUSEKEEPING_BATCH):
+            id_ = self._index.scheduler.pop(lane)
             if id_ is None:
                 return None
             if (entry := self._is_next(id_, now)) is not None:
@@ -186,10 +190,10 @@ class Queue:
 
     @_about_one_mail
     def again(self, id_: str) -> None:
-        """A picked mail was not begun: its turn comes again."""
+        """A picked mail was not begun: it is next again."""
         entry = self.get(id_)
         if entry is not None and entry.waiting:
-            self._book.waiting.go(entry)
+            self._index.scheduler.go(entry)
 
     @_about_one_mail
     def claim(self, id_: str, now: int) -> tuple[QueuedMail, QueueChanges] | None:
@@ -198,17 +202,17 @@ class Queue:
         if entry is None or not self._may_go(entry, now):
             return None
         changes = QueueChanges()
-        claimed = self._book.save(mail.claimed(entry), entry, changes)
-        changes.states += self._book.holds.begins(claimed, now)
+        claimed = self._index.save(mail.claimed(entry), entry, changes)
+        changes.states += self._index.hold_rules.begins(claimed, now)
         return claimed, changes
 
     @_about_one_mail
-    def settle(self, id_: str, result: Result, now: int) -> QueueChanges:
+    def record_result(self, id_: str, result: Result, now: int) -> QueueChanges:
         """Write down how an attempt ended."""
         changes = QueueChanges()
         entry = self.get(id_)
         if entry is not None and entry.state == "attempting":
-            self._settle(entry, result, now, changes)
+            self._record_result(entry, result, now, changes)
         return changes
 
     @_about_one_mail
@@ -234,9 +238,9 @@ class Queue:
             entry = self._unclaim(entry, now, changes)
         if entry.told <= entry.attempt:
             after = mail.unreachable(entry, now, until, reason)
-            self._book.conclude(after, entry, reason, now, changes)
+            self._index.conclude(after, entry, reason, now, changes)
         else:
-            self._book.waiting.go_at(entry, until)
+            self._index.scheduler.go_at(entry, until)
         return changes
 
     @_about_one_mail
@@ -245,7 +249,7 @@ class Queue:
         changes = QueueChanges()
         entry = self.get(id_)
         if entry is not None and entry.waiting:
-            self._book.conclude(
+            self._index.conclude(
                 mail.rejected(entry, now, reason or label), entry, label, now, changes
             )
         return changes
@@ -256,7 +260,7 @@ class Queue:
         changes = QueueChanges()
         entry = self.get(id_)
         if entry is not None and entry.waiting:
-            self._book.conclude(mail.skipped(entry, now, reason), entry, reason, now, changes)
+            self._index.conclude(mail.skipped(entry, now, reason), entry, reason, now, changes)
         return changes
 
     def published(self, outcomes: Iterable[PendingOutcome]) -> QueueChanges:
@@ -266,17 +270,17 @@ class Queue:
         for id_, count in counts.items():
             with failing_at(mail=id_):
                 if (entry := self.get(id_)) is not None:
-                    self._book.save(mail.published(entry, count), entry, changes)
+                    self._index.save(mail.published(entry, count), entry, changes)
         return changes
 
     def next_time(self, now: int) -> int | None:
         """When there is something to do again; `ready` and `housekeep` say what."""
-        times = (self._book.waiting.next_time(now), self._book.holds.next_time(now))
+        times = (self._index.scheduler.next_time(now), self._index.hold_rules.next_time(now))
         return min((time for time in times if time is not None), default=None)
 
     def overdue_since(self) -> int | None:
         """Since when the mail that may go and has waited longest has been due."""
-        return self._book.waiting.oldest()
+        return self._index.scheduler.oldest()
 
     # Inside.
 
@@ -289,18 +293,18 @@ class Queue:
     ) -> None:
         changes.outcomes += [PendingOutcome(entry.id, record) for record in entry.pending]
         if entry.state == "attempting":
-            claim = (entry.id, entry.attempt, entry.term)
+            claim = (entry.id, entry.attempt, entry.fencing_epoch)
             result = known.get(claim, mail.INTERRUPTED)
             if result is None:
                 self._release(entry, now, changes)
             else:
-                self._settle(entry, result, now, changes)
+                self._record_result(entry, result, now, changes)
 
     @_about_one_mail
     def _give_up(self, id_: str, now: int, changes: QueueChanges) -> None:
         entry = self.get(id_)
         if entry is not None and entry.waiting:
-            self._book.conclude(mail.given_up(entry, now), entry, INTERNAL_ERROR, now, changes)
+            self._index.conclude(mail.given_up(entry, now), entry, INTERNAL_ERROR, now, changes)
 
     @_about_one_mail
     def _keep_up(self, id_: str, now: int, changes: QueueChanges) -> None:
@@ -310,9 +314,9 @@ class Queue:
         if entry.waiting and entry.expires <= now:
             self._expire(entry, now, changes)
         elif entry.finished and entry.forget <= now and not entry.pending:
-            self._book.forget(entry, changes)
+            self._index.forget(entry, changes)
         elif entry.state == "attempting" or entry.pending:
-            self._book.waiting.remind(now + MINUTE_MS, id_)
+            self._index.scheduler.remind(now + MINUTE_MS, id_)
 
     @_about_one_mail
     def _is_next(self, id_: str, now: int) -> QueuedMail | None:
@@ -323,11 +327,11 @@ class Queue:
         if not entry.waiting or entry.expires <= now:
             return False
         if entry.state != "queued" and entry.due > now:
-            self._book.waiting.go_at(entry, entry.due)
+            self._index.scheduler.go_at(entry, entry.due)
             return False
-        if self._book.holds.why(entry, now) is None:
+        if self._index.hold_rules.why(entry, now) is None:
             return True
-        self._book.waiting.review(entry.id)
+        self._index.scheduler.recheck(entry.id)
         return False
 
     @_about_one_mail
@@ -337,43 +341,45 @@ class Queue:
         if entry is None or not entry.waiting or entry.expires <= now:
             return
         if entry.state == "deferred" and entry.due > now:
-            self._book.waiting.go_at(entry, entry.due)
+            self._index.scheduler.go_at(entry, entry.due)
             return
-        hold = self._book.holds.why(entry, now)
+        hold = self._index.hold_rules.why(entry, now)
         if hold is not None:
             self._hold(entry, hold, now, changes)
         elif entry.state == "held":
-            self._book.let_go(entry, now, changes)
+            self._index.let_go(entry, now, changes)
         else:
-            self._book.waiting.go(entry)
+            self._index.scheduler.go(entry)
 
     def _hold(self, entry: QueuedMail, hold: MailHold, now: int, changes: QueueChanges) -> None:
         if (entry.state, entry.held) != ("held", hold.reason):
-            self._book.conclude(mail.held(entry, now, *hold), entry, hold.reason, now, changes)
+            self._index.conclude(mail.held(entry, now, *hold), entry, hold.reason, now, changes)
         elif hold.until is None:
-            self._book.waiting.hold(entry)
+            self._index.scheduler.hold(entry)
         else:
-            self._book.waiting.go_at(entry, hold.until)
+            self._index.scheduler.go_at(entry, hold.until)
 
     def _expire(self, entry: QueuedMail, now: int, changes: QueueChanges) -> None:
         after = mail.expired(entry, now)
         bounce = after.state == "bounced" and entry.refusal is not None
         label = classify(entry.refusal).kind if bounce and entry.refusal else mail.EXPIRED
-        self._book.conclude(after, entry, label, now, changes)
+        self._index.conclude(after, entry, label, now, changes)
 
-    def _settle(self, entry: QueuedMail, result: Result, now: int, changes: QueueChanges) -> None:
-        self._book.conclude(self._after(entry, result, now), entry, _label(result), now, changes)
+    def _record_result(
+        self, entry: QueuedMail, result: Result, now: int, changes: QueueChanges
+    ) -> None:
+        self._index.conclude(self._after(entry, result, now), entry, _label(result), now, changes)
         if isinstance(result, Unknown):
             changes.notes[-1] = changes.notes[-1]._replace(ambiguous=True)
 
     def _release(self, entry: QueuedMail, now: int, changes: QueueChanges) -> None:
         back = self._unclaim(entry, now, changes)
-        self._book.waiting.go(back)
+        self._index.scheduler.go(back)
 
     def _unclaim(self, entry: QueuedMail, now: int, changes: QueueChanges) -> QueuedMail:
         back = mail.released(entry)
-        self._book.save(back, entry, changes)
-        changes.states += self._book.holds.not_begun(entry, now)
+        self._index.save(back, entry, changes)
+        changes.states += self._index.hold_rules.not_begun(entry, now)
         return back
 
     def _after(self, entry: QueuedMail, result: Result, now: int) -> QueuedMail:

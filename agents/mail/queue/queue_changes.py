@@ -18,19 +18,19 @@ class PendingOutcome(NamedTuple):
     record: OutRecord
 
 
-class Ended(NamedTuple):
+class AttemptResult(NamedTuple):
     """How an attempt ended, known to who made it."""
 
     id: str
     attempt: int
-    term: int
+    fencing_epoch: int
     """Of the owner whose claim it was. While one could not write, another may have owned the
     partition and have made the attempt of the same number: of that this says nothing."""
     result: Result | None
     """None: nothing of the mail went past the final dot, by our own decision."""
 
 
-class Note(NamedTuple):
+class QueueNote(NamedTuple):
     """What became of one command or mail, for metrics and logs."""
 
     what: Request | Outcome
@@ -55,4 +55,4 @@ class QueueChanges:
     letters: list[OutRecord] = field(default_factory=list)
     suppressions: list[SuppressCommand] = field(default_factory=list)
     """Addresses that get no mail from now on."""
-    notes: list[Note] = field(default_factory=list)
+    notes: list[QueueNote] = field(default_factory=list)

@@ -15,18 +15,18 @@ import msgspec
 
 from agents.mail.metrics import HoldReason
 from agents.mail.providers import OTHER
-from agents.mail.queue.message_groups import Lane
-from agents.mail.queue.retry import DAY_MS
+from agents.mail.queue.lanes import Lane
 from agents.mail.replies import RelayRefused
 from schemas.commands import DeliveryClass, NotifyCommand, SendCommand
 from schemas.records import OutRecord
 from schemas.stored import UNMARKED, body, format_of, pack
+from schemas.time_units import DAY_MS
 
 REVISION_BITS = 26
 """A million terms of 64, some thirty years of a hundred takeovers a day, and 2^37 commands of one
 partition, forty years of a hundred a second."""
 
-TERM = 64
+REVISIONS_PER_OWNER = 64
 """An owner's first change of a mail goes up by this for each owner since the mail's last change,
 whether that one has written or not. One that was paused and has lost the partition has made fewer
 changes that nobody has read, so whatever a later owner has decided is the newer."""
@@ -74,9 +74,9 @@ class QueuedMail(msgspec.Struct, frozen=True, array_like=True):
     """When a person released it, ms since the epoch."""
     refusal: RelayRefused | None = None
     """The relay's last word, if any."""
-    term: int = 0
+    fencing_epoch: int = 0
     """Which owner has made the last change: later ones have higher numbers, the first has
-    `FIRST_TERM`. 0: nobody yet, or one of release 0.1."""
+    `FIRST_FENCING_EPOCH`. 0: nobody yet, or one of release 0.1."""
 
     @property
     def key(self) -> bytes:
@@ -130,16 +130,18 @@ def unpack_entry(stored: bytes) -> QueuedMail:
     """Read what `pack_entry` wrote."""
     entry = _DECODER.decode(body(stored))
     if format_of(stored) == UNMARKED:  # its owners had no numbers that can be compared
-        return msgspec.structs.replace(entry, term=0)
+        return msgspec.structs.replace(entry, fencing_epoch=0)
     return entry
 
 
-def in_term(entry: QueuedMail, term: int) -> QueuedMail:
-    """Return a new or changed entry as the owner of `term` writes it."""
-    if entry.term == term:
+def with_fencing_epoch(entry: QueuedMail, fencing_epoch: int) -> QueuedMail:
+    """Return a new or changed entry as the owner of `fencing_epoch` writes it."""
+    if entry.fencing_epoch == fencing_epoch:
         return entry
-    owners = max(1, term - entry.term)
-    return msgspec.structs.replace(entry, revision=entry.revision + owners * TERM, term=term)
+    owners = max(1, fencing_epoch - entry.fencing_epoch)
+    return msgspec.structs.replace(
+        entry, revision=entry.revision + owners * REVISIONS_PER_OWNER, fencing_epoch=fencing_epoch
+    )
 
 
 @lru_cache(maxsize=512)  # each change of a mail looks into its command, up to ten times in a row

@@ -6,10 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import ClassVar
 
-SECOND_MS = 1_000
-MINUTE_MS = 60 * SECOND_MS
-HOUR_MS = 60 * MINUTE_MS
-DAY_MS = 24 * HOUR_MS
+from schemas.time_units import HOUR_MS, MINUTE_MS, SECOND_MS
 
 # Somebody waits for a receipt, so the first tries come soon; greylisting lets a mail pass after
 # 1 to 5 minutes, which the second and third meet.

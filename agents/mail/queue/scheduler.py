@@ -11,7 +11,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 
 from agents.mail.metrics import HoldReason
-from agents.mail.queue.message_groups import Lane
+from agents.mail.queue.lanes import Lane
 from agents.mail.queue.queued_mail import QueuedMail
 from schemas.commands import DeliveryClass
 
@@ -24,9 +24,9 @@ class MailScheduler:
         self._later: list[tuple[int, Lane, str]] = []
         self._held: dict[str, None] = {}
         """Held without a time at which they could go."""
-        self._review: deque[str] = deque()
+        self._recheck: deque[str] = deque()
         """To be looked at again, because what holds them may have changed."""
-        self._upkeep: list[tuple[int, str]] = []
+        self._reminders: list[tuple[int, str]] = []
         self.mails: Counter[DeliveryClass] = Counter()
         """By delivery class, the held ones among them."""
         self.held: Counter[HoldReason] = Counter()
@@ -74,54 +74,54 @@ class MailScheduler:
     # Held, and what is to be looked at again.
 
     def hold(self, entry: QueuedMail) -> None:
-        """A mail waits until `review_held`."""
+        """A mail waits until `recheck_held`."""
         self._held[entry.id] = None
 
     def free(self, entry: QueuedMail) -> None:
         """A mail does so no more."""
         self._held.pop(entry.id, None)
 
-    def review(self, id_: str) -> None:
+    def recheck(self, id_: str) -> None:
         """One mail is to be looked at again."""
-        self._review.append(id_)
+        self._recheck.append(id_)
 
-    def review_ready(self, wanted: Callable[[Lane], bool] = lambda _: True) -> None:
+    def recheck_ready(self, wanted: Callable[[Lane], bool] = lambda _: True) -> None:
         """All that may go in the lanes that are `wanted` are to be looked at again."""
         for lane in [each for each in self._ready if wanted(each)]:
-            self._review.extend(id_ for _, id_ in sorted(self._ready.pop(lane)))
+            self._recheck.extend(id_ for _, id_ in sorted(self._ready.pop(lane)))
 
-    def review_held(self) -> None:
+    def recheck_held(self) -> None:
         """All that wait without a time are to be looked at again."""
-        self._review.extend(self._held)
+        self._recheck.extend(self._held)
         self._held = {}
 
-    def review_later(self) -> None:
+    def recheck_later(self) -> None:
         """All that wait for a time are to be looked at again."""
-        self._review.extend(id_ for _, _, id_ in sorted(self._later))
+        self._recheck.extend(id_ for _, _, id_ in sorted(self._later))
         self._later = []
 
-    def to_review(self, most: int) -> Iterator[str]:
+    def to_recheck(self, most: int) -> Iterator[str]:
         """Take what is to be looked at again, at most `most` of those there are now."""
-        for _ in range(min(len(self._review), most)):
-            yield self._review.popleft()
+        for _ in range(min(len(self._recheck), most)):
+            yield self._recheck.popleft()
 
     # Expiry, and being forgotten.
 
     def remind(self, time: int, id_: str) -> None:
         """Something is to be done about a mail at `time`, unless it has moved on by then."""
-        heapq.heappush(self._upkeep, (time, id_))
+        heapq.heappush(self._reminders, (time, id_))
 
     def reminder(self, now: int) -> str | None:
         """Take a mail about which something is to be done."""
-        if not self._upkeep or self._upkeep[0][0] > now:
+        if not self._reminders or self._reminders[0][0] > now:
             return None
-        return heapq.heappop(self._upkeep)[1]
+        return heapq.heappop(self._reminders)[1]
 
     def next_time(self, now: int) -> int | None:
         """Return when there is something to do again."""
-        if self._review:
+        if self._recheck:
             return now
-        return min((heap[0][0] for heap in (self._later, self._upkeep) if heap), default=None)
+        return min((heap[0][0] for heap in (self._later, self._reminders) if heap), default=None)
 
 
 def _urgency(lane: Lane) -> int:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import deque
 from math import ceil
 
+from schemas.time_units import MINUTE_MS
+
 SLOWEST = 1 / 60
 """Mails a second: one a minute still finds out when the provider has calmed down."""
 
@@ -82,7 +84,7 @@ class Bucket:
 
     def _observed(self, now: int) -> float | None:
         """Return the real rate of late; None when there is too little to tell."""
-        recent = [each for each in self._departures if each > now - 60_000]
+        recent = [each for each in self._departures if each > now - MINUTE_MS]
         if len(recent) < 5:
             return None
         return len(recent) * 1000 / max(now - recent[0], 1_000)

@@ -23,14 +23,14 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from agents.mail.templates.markup import read_markup
-from agents.mail.templates.mjml import Press
+from agents.mail.templates.mjml import MjmlCompiler
 from agents.mail.templates.page import Macro, Page, read_macros, read_page
 from agents.mail.templates.plain import write_plain
 from agents.mail.templates.sandbox import HTML, Sandbox, watched
 from agents.mail.templates.tags import (
     CompiledTemplate,
     Piece,
-    Shelf,
+    Placeholders,
     TemplateProblem,
     TemplateTag,
     TemplateText,
@@ -65,24 +65,24 @@ class TemplateCompiler:
         """`sources`: path below the templates' directory → text. Raises TemplateProblem."""
         self._sources = sources
         self._compiled: dict[str, CompiledTemplate] = {}
-        self._mistakes: list[str] = []
+        self._problems: list[str] = []
         self._homes: dict[str, str] = {}
         self.environment = Sandbox(self._load)
         # In text a line with nothing but tags is no line; in HTML its end is a space between words.
         self._of_text = self.environment.overlay(trim_blocks=True, lstrip_blocks=True)
-        self._theme = Shelf()
+        self._theme = Placeholders()
         self.words: dict[str, Mapping[str, str]] = {}
         self.pages: dict[tuple[str, str], Page] = {}
         self.mails: dict[tuple[str, str], CompiledMail] = {}
         self.silent: set[tuple[str, str]] = set()
         """Mails whose text part has no words."""
         self._compile()
-        if self._mistakes:
-            raise TemplateProblem("\n".join(self._mistakes))
+        if self._problems:
+            raise TemplateProblem("\n".join(self._problems))
 
-    def place(self, name: str, line: int) -> str:
+    def location(self, name: str, line: int) -> str:
         """Return FILE:LINE of the author for a line of a compiled template."""
-        return self._compiled[name].place(line)
+        return self._compiled[name].location(line)
 
     @contextmanager
     def watching(self) -> Iterator[set[str]]:
@@ -109,15 +109,15 @@ class TemplateCompiler:
         unknown = [f"{path}: no file of this name is used" for path in self._sources
                    if not self._is_known(path)]  # fmt: skip
         if missing or unknown:
-            self._mistakes += [*missing, *unknown]
+            self._problems += [*missing, *unknown]
             return
         self._collect(self._read_words, filter(_WORDS.fullmatch, self._sources))
-        self._mistakes += self._missing_words()
+        self._problems += self._missing_words()
         macros = self._read_blocks()
-        if self._mistakes:
+        if self._problems:
             return
         sections = (found for path, found in macros.items() if path.endswith(".mjml.j2"))
-        self._press = Press(
+        self._mjml = MjmlCompiler(
             attributes=self._marked("_theme/attributes.mjml"),
             styles=self._marked("_theme/inline.css"),
             blocks=frozenset(macro.name for found in sections for macro in found),
@@ -125,8 +125,8 @@ class TemplateCompiler:
         self._collect(lambda path: self._compile_blocks(path, macros[path]), macros)
         self._collect(self._compile_frame, (f"{FRAME}.html.j2", f"{FRAME}.txt.j2"))
         self._collect(self._compile_mail, filter(_MAIL.fullmatch, self._sources))
-        self.environment.globals["column_styles"] = Markup(" ".join(sorted(self._press.columns)))
-        if not self._mistakes:
+        self.environment.globals["column_styles"] = Markup(" ".join(sorted(self._mjml.columns)))
+        if not self._problems:
             self._link()
 
     def _is_known(self, path: str) -> bool:
@@ -138,16 +138,16 @@ class TemplateCompiler:
             try:
                 work(path)
             except TemplateProblem as error:
-                self._mistakes.append(str(error))
+                self._problems.append(str(error))
 
     def _pieces(self, path: str, *, markup: bool = False) -> list[Piece]:
         return split(self.environment if markup else self._of_text, self._sources[path], path)
 
     def _marked(self, path: str) -> str:
-        """Return a file of the theme; its tags (the shop's colours) wait on a shelf."""
+        """Return a file of the theme; its tags (the shop's colours) become placeholders."""
         pieces = self._pieces(path)
         return "".join(
-            piece.text if isinstance(piece, TemplateText) else self._theme.mark(piece)
+            piece.text if isinstance(piece, TemplateText) else self._theme.put(piece)
             for piece in pieces
         )
 
@@ -181,7 +181,7 @@ class TemplateCompiler:
                     raise TemplateProblem(f"{where}: {macro.name} is in {self._homes[macro.name]}")
 
         self._collect(read, [path for path in self._sources if _BLOCKS.fullmatch(path)])
-        self._mistakes += _unlike_twins(macros)
+        self._problems += _unlike_twins(macros)
         return macros
 
     def _compile_blocks(self, path: str, macros: Iterable[Macro]) -> None:
@@ -207,9 +207,9 @@ class TemplateCompiler:
         content = read_page(self._pieces(path, markup=True), path).block("content")
         self.pages[match["name"], match["language"]] = page
         name = path.removesuffix(".j2")
-        shelf = Shelf()
-        nodes = read_markup(content, shelf, path)
-        text = page.block("text") or write_plain(nodes, shelf)
+        placeholders = Placeholders()
+        nodes = read_markup(content, placeholders, path)
+        text = page.block("text") or write_plain(nodes, placeholders)
         if not any(_says(piece) for piece in text):
             self.silent.add((match["name"], match["language"]))
         html = self._html(content, path)
@@ -238,9 +238,9 @@ class TemplateCompiler:
         )
 
     def _html(self, pieces: list[Piece], path: str) -> list[Piece]:
-        shelf = Shelf()
-        shelf.borrow(self._theme)
-        return self._press.compile(read_markup(pieces, shelf, path), shelf, path)
+        placeholders = Placeholders()
+        placeholders.include(self._theme)
+        return self._mjml.compile(read_markup(pieces, placeholders, path), placeholders, path)
 
     def _finish(self, name: str, pieces: list[Piece], path: str) -> None:
         """Keep a compiled template, with the imports of the blocks that it uses."""
@@ -274,11 +274,11 @@ class TemplateCompiler:
             try:
                 made[name] = self.environment.get_template(name)
             except TemplateSyntaxError as error:  # a filter or a test that there isn't
-                where = self.place(error.name or name, error.lineno)
-                self._mistakes.append(f"{where}: {error.message}")
+                where = self.location(error.name or name, error.lineno)
+                self._problems.append(f"{where}: {error.message}")
             except TemplateError as error:
-                self._mistakes.append(f"{name}: {error}")
-        if not self._mistakes:
+                self._problems.append(f"{name}: {error}")
+        if not self._problems:
             for mail, language in self.pages:
                 name = f"{mail}.{language}"
                 parts = (made[name + end] for end in (SUBJECT, HTML, TEXT))

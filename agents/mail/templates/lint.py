@@ -49,7 +49,7 @@ class TemplateFinding(NamedTuple):
     message: str
 
 
-class Use(NamedTuple):
+class SendingStep(NamedTuple):
     """A step of a workflow that sends a mail."""
 
     mail_class: MailClass
@@ -58,7 +58,7 @@ class Use(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class SampleMail:
     """A mail in one language, tried out as one step sends it."""
 
     renderer: Renderer
@@ -95,7 +95,7 @@ class Trial:
 
 
 def lint(
-    renderer: Renderer, shop: Shop, uses: Mapping[str, Sequence[Use]]
+    renderer: Renderer, shop: Shop, uses: Mapping[str, Sequence[SendingStep]]
 ) -> list[TemplateFinding]:
     """Check all mails. `uses`: mail → the steps that send it."""
     findings = set(_missing(renderer, uses))
@@ -104,9 +104,9 @@ def lint(
         if not sent:
             message = "no workflow sends it, so its class is not known"
             findings.add(TemplateFinding(page.file, "unused", "warning", message))
-        for use in sent or [Use("marketing", {})]:
-            trial = Trial(renderer, shop, name, language, use.variables)
-            findings.update(_mail(trial, page, use.mail_class))
+        for use in sent or [SendingStep("marketing", {})]:
+            sample = SampleMail(renderer, shop, name, language, use.variables)
+            findings.update(_mail(sample, page, use.mail_class))
     return sorted(findings)
 
 
@@ -123,20 +123,20 @@ def _missing(renderer: Renderer, uses: Mapping[str, object]) -> Iterator[Templat
             yield TemplateFinding(f"{name}.{language}.j2", "language", "warning", message)
 
 
-def _mail(trial: Trial, page: Page, mail_class: MailClass) -> Iterator[TemplateFinding]:
+def _mail(sample: SampleMail, page: Page, mail_class: MailClass) -> Iterator[TemplateFinding]:
     def found(rule: str, messages: Iterable[str]) -> Iterator[TemplateFinding]:
         return (TemplateFinding(page.file, rule, "error", message) for message in messages)
 
-    full = trial.render()
+    full = sample.render()
     if isinstance(full, str):
         yield from found("broken", [full])
         return
     seen = _MailParser(full.html)
-    yield from found("broken", _sparse_mistakes(trial))
-    if not trial.renderer.has_text(trial.name, trial.language):
+    yield from found("broken", _sparse_problems(sample))
+    if not sample.renderer.has_text(sample.name, sample.language):
         yield from found("text", ["the text part is empty; write {% block text %}"])
     if mail_class == "marketing":
-        yield from found("way-out", _way_out(full, seen))
+        yield from found("way-out", _opt_out(full, seen))
     if mail_class == "transactional":
         yield from found("promotional", _promotional(page))
     if _is_about_cart(page):
@@ -147,14 +147,14 @@ def _mail(trial: Trial, page: Page, mail_class: MailClass) -> Iterator[TemplateF
     yield from found("remote", _remote(full))
 
 
-def _sparse_mistakes(trial: Trial) -> Iterator[str]:
+def _sparse_problems(sample: SampleMail) -> Iterator[str]:
     """What goes wrong when little is known, each once."""
-    without_one = trial.without_each(name for name in FULL if name not in ("reason", "zone"))
+    without_one = sample.without_each(name for name in FULL if name not in ("reason", "zone"))
     needs = {name for name in ABOUT if isinstance(without_one[name], str)}
     optional = [name for name in without_one if name not in needs]
     told: set[str] = set()
     cases = [(f"there is no {name}", without_one[name]) for name in optional]
-    cases.append(("little is known", trial.render(leave_out=optional, sparse=True)))
+    cases.append(("little is known", sample.render(leave_out=optional, sparse=True)))
     for when, result in cases:
         if isinstance(result, str):
             what = result
@@ -185,7 +185,7 @@ def _remote(mail: Rendered) -> Iterator[str]:
         yield f"loads or runs something from elsewhere: {match}"
 
 
-def _way_out(mail: Rendered, seen: _MailParser) -> Iterator[str]:
+def _opt_out(mail: Rendered, seen: _MailParser) -> Iterator[str]:
     for name in ("unsubscribe_url", "preferences_url"):
         for part, present in (
             ("HTML", FULL[name] in seen.links),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from agents.mail.templates.tags import Piece, Shelf, TemplateTag, TemplateText, made, problem
+from agents.mail.templates.tags import Piece, Placeholders, TemplateTag, TemplateText, made, problem
 
 VOID = frozenset({"br", "hr", "img", "wbr", "mj-image", "mj-divider", "mj-spacer"})
 """Elements without content, whether or not their author wrote the slash."""
@@ -35,7 +35,7 @@ class MarkupText:
 
 @dataclass(slots=True)
 class Element:
-    """An element. Jinja's tags in its attributes are marks of the shelf."""
+    """An element. Jinja's tags in its attributes are placeholders."""
 
     name: str
     attributes: dict[str, str]
@@ -46,33 +46,37 @@ class Element:
 Node = MarkupText | TemplateTag | Element
 
 
-def read_markup(pieces: Sequence[Piece], shelf: Shelf, file: str) -> list[Node]:
+def read_markup(pieces: Sequence[Piece], placeholders: Placeholders, file: str) -> list[Node]:
     """Read a block. Raises TemplateProblem."""
     top = Element("", {}, 1)
     open_elements = [top]
-    text, line_of = _with_marks(pieces, shelf)
+    text, line_of = _with_placeholders(pieces, placeholders)
     for match in _TOKEN.finditer(text):
         line = line_of(match.start())
         if match["text"] is not None:
             if match["text"] == "<":
                 raise problem(file, line, "a < that begins no element; write &lt;")
-            open_elements[-1].children += _words(match["text"], line, shelf)
+            open_elements[-1].children += _words(match["text"], line, placeholders)
         elif match["name"] is None:
             continue  # a comment
         elif match["slash"]:
             _close(open_elements, match["name"], file, line)
         else:
-            _open(open_elements, match, shelf, file, line)
+            _open(open_elements, match, placeholders, file, line)
     if len(open_elements) > 1:
         element = open_elements[-1]
         raise problem(file, element.line, f"<{element.name}> is never closed")
     return top.children
 
 
-def _with_marks(pieces: Sequence[Piece], shelf: Shelf) -> tuple[str, Callable[[int], int]]:
-    """Return one text in which tags are marks, and what tells the author's line of a position."""
+def _with_placeholders(
+    pieces: Sequence[Piece], placeholders: Placeholders
+) -> tuple[str, Callable[[int], int]]:
+    """Return one text in which tags are placeholders, and what tells the author's line of a
+    position."""
     parts = [
-        piece.text if isinstance(piece, TemplateText) else shelf.mark(piece) for piece in pieces
+        piece.text if isinstance(piece, TemplateText) else placeholders.put(piece)
+        for piece in pieces
     ]
     text = "".join(parts)
     starts = [0, *accumulate(map(len, parts))]
@@ -87,12 +91,12 @@ def _with_marks(pieces: Sequence[Piece], shelf: Shelf) -> tuple[str, Callable[[i
     return text, line
 
 
-def _words(text: str, line: int, shelf: Shelf) -> Iterator[Node]:
-    for index, part in enumerate(shelf.split(text)):
+def _words(text: str, line: int, placeholders: Placeholders) -> Iterator[Node]:
+    for index, part in enumerate(placeholders.split(text)):
         if index % 2:
-            held = shelf.held(part)
-            assert isinstance(held, TemplateTag)
-            yield held
+            tag = placeholders.piece_of(part)
+            assert isinstance(tag, TemplateTag)
+            yield tag
         elif part:
             yield MarkupText(part, line)
             line += part.count("\n")
@@ -109,12 +113,16 @@ def _close(open_elements: list[Element], name: str, file: str, line: int) -> Non
 
 
 def _open(
-    open_elements: list[Element], match: re.Match[str], shelf: Shelf, file: str, line: int
+    open_elements: list[Element],
+    match: re.Match[str],
+    placeholders: Placeholders,
+    file: str,
+    line: int,
 ) -> None:
     inside = match["attributes"].rstrip()
     closed = inside.endswith("/")
     try:
-        attributes = _attributes(inside.removesuffix("/"), shelf, file, line)
+        attributes = _attributes(inside.removesuffix("/"), placeholders, file, line)
     except ValueError as error:
         raise problem(file, line, f"<{match['name']}>: {error}") from None
     element = Element(match["name"], attributes, line)
@@ -123,7 +131,7 @@ def _open(
         open_elements.append(element)
 
 
-def _attributes(inside: str, shelf: Shelf, file: str, line: int) -> dict[str, str]:
+def _attributes(inside: str, placeholders: Placeholders, file: str, line: int) -> dict[str, str]:
     attributes: dict[str, str] = {}
     position = 0
     while position < len(inside.rstrip()):
@@ -131,16 +139,16 @@ def _attributes(inside: str, shelf: Shelf, file: str, line: int) -> dict[str, st
         if match is None or match[1].startswith("jinja"):
             raise ValueError('can\'t be read; attributes are name="value"')
         value = match[2] if match[2] is not None else match[3] or ""
-        attributes[match[1]] = _attribute(match[1], value, shelf)
+        attributes[match[1]] = _attribute(match[1], value, placeholders)
         position = match.end()
     return attributes
 
 
-def _attribute(name: str, value: str, shelf: Shelf) -> str:
+def _attribute(name: str, value: str, placeholders: Placeholders) -> str:
     """Check the tags of an attribute, and let links lead only where they may."""
-    parts = shelf.split(value)
+    parts = placeholders.split(value)
     for index in range(1, len(parts), 2):
-        tag = shelf.held(parts[index])
+        tag = placeholders.piece_of(parts[index])
         assert isinstance(tag, TemplateTag)
         if tag.kind == "statement":
             raise ValueError(
@@ -148,5 +156,5 @@ def _attribute(name: str, value: str, shelf: Shelf) -> str:
             )
         if name in LINKS and index == 1 and not parts[0]:
             (checked,) = made(f"{{{{ ({tag.inner}) | url }}}}", tag)
-            parts[index] = shelf.mark(checked)
+            parts[index] = placeholders.put(checked)
     return "".join(parts)

@@ -14,7 +14,7 @@ import css_inline
 import mrml
 
 from agents.mail.templates.markup import VOID, Element, MarkupText, Node
-from agents.mail.templates.tags import Piece, Shelf, TemplateTag, TemplateText, problem
+from agents.mail.templates.tags import Piece, Placeholders, TemplateTag, TemplateText, problem
 
 SECTIONS = frozenset({"mj-section", "mj-wrapper", "mj-hero"})
 COLUMNS = frozenset({"mj-column", "mj-group"})
@@ -36,7 +36,7 @@ _COLUMN_STYLE = re.compile(r"\.mj-column-[\w-]+ \{[^}]*\}")
 
 
 @dataclass(slots=True)
-class Press:
+class MjmlCompiler:
     """Compiles blocks in the shop's theme."""
 
     attributes: str
@@ -48,7 +48,7 @@ class Press:
     columns: set[str] = field(default_factory=set)
     """The rules of the column widths in use; they belong into the head of each mail."""
 
-    def compile(self, nodes: Sequence[Node], shelf: Shelf, file: str) -> list[Piece]:
+    def compile(self, nodes: Sequence[Node], placeholders: Placeholders, file: str) -> list[Piece]:
         """Return the HTML of a block's tree. Raises TemplateProblem."""
         pieces: list[Piece] = []
         run: list[Element] = []
@@ -67,10 +67,10 @@ class Press:
             if node.kind == "expression" and node.word not in self.blocks | {"caller"}:
                 what = f"stands outside of an element, put it into <p>: {node.source}"
                 raise problem(file, node.line, what)
-            pieces += self._run(run, shelf, file)
+            pieces += self._run(run, placeholders, file)
             pieces.append(node)
             run = []
-        return pieces + self._run(run, shelf, file)
+        return pieces + self._run(run, placeholders, file)
 
     def _check(self, element: Element, file: str) -> None:
         known = SECTIONS | COLUMNS | PARTS
@@ -87,10 +87,10 @@ class Press:
                 what = f"{child.word} makes a section of its own; take it out of <{element.name}>"
                 raise problem(child.file, child.line, what)
 
-    def _run(self, run: Sequence[Element], shelf: Shelf, file: str) -> list[Piece]:
+    def _run(self, run: Sequence[Element], placeholders: Placeholders, file: str) -> list[Piece]:
         if not run:
             return []
-        body = "".join(_sections(run, shelf))
+        body = "".join(_sections(run, placeholders))
         document = (
             f"<mjml><mj-head><mj-attributes>{self.attributes}</mj-attributes></mj-head>"
             f"<mj-body>{body}</mj-body></mjml>"
@@ -104,14 +104,14 @@ class Press:
         self.columns |= set(_COLUMN_STYLE.findall(made.content.replace(".moz-text-html ", "")))
         match = _BODY.search(made.content)
         assert match is not None, "mrml's frame has changed"
-        return shelf.put_back(self.inline(match[1]))
+        return placeholders.restore(self.inline(match[1]))
 
     def inline(self, html: str) -> str:
         """Return a fragment with the theme's styles in its elements."""
         return css_inline.inline_fragment(html, self.styles, load_remote_stylesheets=False)
 
 
-def _sections(run: Iterable[Element], shelf: Shelf) -> Iterable[str]:
+def _sections(run: Iterable[Element], placeholders: Placeholders) -> Iterable[str]:
     """Put what stands alone into sections of one column, and prose into `<mj-text>`."""
     loose: list[str] = []
     prose: list[str] = []
@@ -127,16 +127,16 @@ def _sections(run: Iterable[Element], shelf: Shelf) -> Iterable[str]:
 
     for element in run:
         if not element.name.startswith("mj-"):
-            prose.append(_written(element, shelf))
+            prose.append(_written(element, placeholders))
         elif element.name in SECTIONS:
             yield from flush(also_loose=True)
-            yield _written(_on_sheet(element), shelf)
+            yield _written(_on_sheet(element), placeholders)
         elif element.name in COLUMNS:
             yield from flush(also_loose=True)
-            yield f'<mj-section css-class="{SHEET}">{_written(element, shelf)}</mj-section>'
+            yield f'<mj-section css-class="{SHEET}">{_written(element, placeholders)}</mj-section>'
         else:
             yield from flush(also_loose=False)
-            loose.append(_written(element, shelf))
+            loose.append(_written(element, placeholders))
     yield from flush(also_loose=True)
 
 
@@ -146,27 +146,29 @@ def _on_sheet(section: Element) -> Element:
     return Element(section.name, attributes, section.line, section.children)
 
 
-def _written(node: Node, shelf: Shelf, parent: str = "") -> str:
+def _written(node: Node, placeholders: Placeholders, parent: str = "") -> str:
     structural = parent in _TABLE or parent in COLUMNS | SECTIONS
     if isinstance(node, MarkupText):
         if structural or node.text.strip():
             return node.text
-        return shelf.mark(TemplateText(" ", node.line))  # mrml drops a space between two elements
+        return placeholders.put(
+            TemplateText(" ", node.line)
+        )  # mrml drops a space between two elements
     if isinstance(node, TemplateTag):
-        mark = shelf.mark(node)
+        placeholder = placeholders.put(node)
         as_comment = node.kind == "statement" or structural
-        return f"<!--{mark}-->" if as_comment else mark
+        return f"<!--{placeholder}-->" if as_comment else placeholder
     attributes = "".join(
-        f' {name}="{_value(value, shelf)}"' for name, value in node.attributes.items()
+        f' {name}="{_value(value, placeholders)}"' for name, value in node.attributes.items()
     )
     if node.name in VOID:
         return f"<{node.name}{attributes} />"
-    children = "".join(_written(child, shelf, node.name) for child in node.children)
+    children = "".join(_written(child, placeholders, node.name) for child in node.children)
     return f"<{node.name}{attributes}>{children}</{node.name}>"
 
 
-def _value(value: str, shelf: Shelf) -> str:
+def _value(value: str, placeholders: Placeholders) -> str:
     """mrml writes attributes as Rust would: `più` and a quote would arrive as escapes."""
     if value.isascii() and not set(value) & {"\\", '"'}:
         return value
-    return shelf.mark(TemplateText(value.replace('"', "&quot;"), 1))
+    return placeholders.put(TemplateText(value.replace('"', "&quot;"), 1))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from html import unescape
 
 from agents.mail.templates.markup import Element, MarkupText, Node
-from agents.mail.templates.tags import Piece, Shelf, TemplateTag, TemplateText, made
+from agents.mail.templates.tags import Piece, Placeholders, TemplateTag, TemplateText, made
 
 _SILENT = frozenset(
     {"img", "mj-image", "mj-spacer", "mj-divider", "hr", "style", "mj-style", "mj-carousel"}
@@ -25,10 +25,10 @@ _SPACE = re.compile(r"[ \t\r\n]+")
 _GAP = "\n\n"
 
 
-def write_plain(nodes: Sequence[Node], shelf: Shelf) -> list[Piece]:
+def write_plain(nodes: Sequence[Node], placeholders: Placeholders) -> list[Piece]:
     """Return the text of a block's tree."""
     written: list[Piece] = []
-    for piece in _all(nodes, shelf, top=True):
+    for piece in _all(nodes, placeholders, top=True):
         before = written[-1] if written else TemplateText("\n", 1)
         if (
             isinstance(piece, TemplateText)
@@ -41,51 +41,53 @@ def write_plain(nodes: Sequence[Node], shelf: Shelf) -> list[Piece]:
     return written
 
 
-def _all(nodes: Sequence[Node], shelf: Shelf, *, top: bool = False) -> Iterator[Piece]:
+def _all(
+    nodes: Sequence[Node], placeholders: Placeholders, *, top: bool = False
+) -> Iterator[Piece]:
     for node in nodes:
         if isinstance(node, MarkupText):
             if top and not node.text.strip():
                 continue
             yield TemplateText(_SPACE.sub(" ", unescape(node.text)), node.line)
         elif isinstance(node, Element):
-            yield from _element(node, shelf)
+            yield from _element(node, placeholders)
         else:
             yield node
             if top and node.kind == "expression":
                 yield TemplateText(_GAP, node.line)
 
 
-def _element(element: Element, shelf: Shelf) -> Iterator[Piece]:
+def _element(element: Element, placeholders: Placeholders) -> Iterator[Piece]:
     name, line = element.name, element.line
     if name in _SILENT:
         return
     if name == "br":
         yield TemplateText("\n", line)
     elif name in ("a", "mj-button", "mj-navbar-link"):
-        yield from _link(element, shelf)
+        yield from _link(element, placeholders)
     elif name == "li":
         yield TemplateText("\n- ", line)
-        yield from _all(element.children, shelf)
+        yield from _all(element.children, placeholders)
     elif name in ("td", "th"):
-        yield from _all(element.children, shelf)
+        yield from _all(element.children, placeholders)
         yield TemplateText(" ", line)
     elif name == "tr":
         yield TemplateText("\n", line)
-        yield from _all(element.children, shelf)
+        yield from _all(element.children, placeholders)
     elif name in _PARAGRAPHS:
         yield TemplateText(_GAP, line)
-        yield from _all(element.children, shelf)
+        yield from _all(element.children, placeholders)
         yield TemplateText(_GAP, line)
     else:
-        yield from _all(element.children, shelf)
+        yield from _all(element.children, placeholders)
 
 
-def _link(element: Element, shelf: Shelf) -> Iterator[Piece]:
+def _link(element: Element, placeholders: Placeholders) -> Iterator[Piece]:
     """`Label: address` for a button, `label (address)` in a sentence; an address that is its own
     label, or missing, is not repeated."""
     alone = element.name == "mj-button"
-    label = list(_all(element.children, shelf))
-    target = shelf.put_back(unescape(element.attributes.get("href", "")))
+    label = list(_all(element.children, placeholders))
+    target = placeholders.restore(unescape(element.attributes.get("href", "")))
     before, after = (": ", "") if alone else (" (", ")")
     if alone:
         yield TemplateText(_GAP, element.line)

@@ -55,13 +55,13 @@ _BOUNDED, _JOINED = "_bounded", "_joined"
 class Guard:
     """Ends a mail that takes too long or writes too much."""
 
-    __slots__ = ("_end", "_monotonic", "_turns", "_written")
+    __slots__ = ("_end", "_iterations", "_monotonic", "_written")
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         """`monotonic` returns seconds."""
         self._monotonic = monotonic
         self._end = monotonic() + MAX_SECONDS
-        self._turns = 0
+        self._iterations = 0
         self._written = 0
 
     def check_time(self) -> None:
@@ -69,10 +69,10 @@ class Guard:
         if self._monotonic() > self._end:
             raise SecurityError(f"takes longer than {MAX_SECONDS:g} s")
 
-    def turn(self) -> None:
-        """Count one turn of a loop. Raises SecurityError."""
-        self._turns += 1
-        if self._turns % 64 == 0:
+    def count_iteration(self) -> None:
+        """Count one iteration of a loop. Raises SecurityError."""
+        self._iterations += 1
+        if self._iterations % 64 == 0:
             self.check_time()
 
     def write(self, characters: int) -> None:
@@ -188,7 +188,7 @@ def _bounded(context: Context, items: Iterable[Any]) -> Iterable[Any]:
 
 
 class _Bounded:
-    """An iterable that is guarded at each turn; `loop.last` may ask for its length."""
+    """An iterable that is guarded at each iteration; `loop.last` may ask for its length."""
 
     __slots__ = ("_guard", "_items")
 
@@ -198,7 +198,7 @@ class _Bounded:
 
     def __iter__(self) -> Iterator[Any]:
         for item in self._items:
-            self._guard.turn()
+            self._guard.count_iteration()
             yield item
 
     def __len__(self) -> int:

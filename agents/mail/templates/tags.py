@@ -22,7 +22,7 @@ class TemplateProblem(Exception):
 
 
 def problem(file: str, line: int, what: str) -> TemplateProblem:
-    """Return a mistake with its place."""
+    """Return a mistake with its location."""
     return TemplateProblem(f"{file}:{line}: {what}")
 
 
@@ -57,15 +57,15 @@ class TemplateTag:
 Piece = TemplateText | TemplateTag
 
 
-def made(source: str, place: TemplateTag) -> list[Piece]:
-    """Split a few words of ours, for tags that stand where the author's `place` stood."""
+def made(source: str, location: TemplateTag) -> list[Piece]:
+    """Split a few words of ours, for tags that stand where the author's `location` stood."""
     pieces: list[Piece] = []
     for part in re.split(r"(\{[{%].*?[%}]\})", source):
         if part.startswith(("{{", "{%")):
             kind: Kind = "expression" if part[1] == "{" else "statement"
-            pieces.append(TemplateTag(kind, part[2:-2].strip(), place.file, place.line))
+            pieces.append(TemplateTag(kind, part[2:-2].strip(), location.file, location.line))
         elif part:
-            pieces.append(TemplateText(part, place.line))
+            pieces.append(TemplateText(part, location.line))
     return pieces
 
 
@@ -104,12 +104,12 @@ class CompiledTemplate(NamedTuple):
     """A template as Jinja reads it, and where its lines come from."""
 
     source: str
-    places: tuple[tuple[str, int], ...]
+    locations: tuple[tuple[str, int], ...]
     """For each line of `source`: file and line of the author."""
 
-    def place(self, line: int) -> str:
+    def location(self, line: int) -> str:
         """Return FILE:LINE of the author for a line of `source`."""
-        file, own = self.places[min(line, len(self.places)) - 1]
+        file, own = self.locations[min(line, len(self.locations)) - 1]
         return f"{file}:{own}"
 
 
@@ -120,52 +120,53 @@ _OPENING = re.compile(r"\{(?=[{%#])")
 def assemble(pieces: Iterable[Piece], file: str) -> CompiledTemplate:
     """Put pieces together to a template."""
     written: list[str] = []
-    places: list[tuple[str, int]] = [(file, 1)]
+    locations: list[tuple[str, int]] = [(file, 1)]
     for piece in pieces:
         if isinstance(piece, TemplateText):
             written.append(_OPENING.sub("{{ '{' }}", piece.text))
-            places += [(places[-1][0], piece.line)] * piece.text.count("\n")
+            locations += [(locations[-1][0], piece.line)] * piece.text.count("\n")
         else:
             written += ["{#\n#}", piece.source]
-            place = (piece.file, piece.line)
-            places += [place] * (1 + piece.source.count("\n"))
-    return CompiledTemplate("".join(written), tuple(places))
+            location = (piece.file, piece.line)
+            locations += [location] * (1 + piece.source.count("\n"))
+    return CompiledTemplate("".join(written), tuple(locations))
 
 
-class Shelf:
+class Placeholders:
     """Holds tags while text is worked on by programs that know nothing of Jinja."""
 
-    _MARK = re.compile(r"<!--jinja(\d+)x-->|jinja(\d+)x")
+    _PLACEHOLDER = re.compile(r"<!--jinja(\d+)x-->|jinja(\d+)x")
 
     def __init__(self) -> None:
-        self._held: list[Piece] = []
+        self._pieces: list[Piece] = []
 
-    def mark(self, piece: Piece) -> str:
-        """Hold a piece and return the mark that stands for it: a word, also as an attribute."""
-        self._held.append(piece)
-        return f"jinja{len(self._held) - 1}x"
+    def put(self, piece: Piece) -> str:
+        """Hold a piece and return the placeholder that stands for it: a word, also as an
+        attribute."""
+        self._pieces.append(piece)
+        return f"jinja{len(self._pieces) - 1}x"
 
-    def borrow(self, other: Shelf) -> None:
-        """Hold what another shelf holds, under the same marks."""
-        self._held = [*other._held, *self._held]
+    def include(self, other: Placeholders) -> None:
+        """Hold what another holds, under the same placeholders."""
+        self._pieces = [*other._pieces, *self._pieces]
 
-    def held(self, mark: str) -> Piece:
-        """Return the piece that a mark stands for."""
-        return self._held[int(mark.removeprefix("jinja").removesuffix("x"))]
+    def piece_of(self, placeholder: str) -> Piece:
+        """Return the piece that a placeholder stands for."""
+        return self._pieces[int(placeholder.removeprefix("jinja").removesuffix("x"))]
 
     def split(self, text: str) -> list[str]:
-        """Split text at its marks; every second item is a mark."""
+        """Split text at its placeholders; every second item is one."""
         return re.split(r"(jinja\d+x)", text)
 
-    def put_back(self, text: str) -> list[Piece]:
-        """Return the pieces of a text with marks, as comments or words."""
+    def restore(self, text: str) -> list[Piece]:
+        """Return the pieces of a text with placeholders, as comments or words."""
         pieces: list[Piece] = []
-        marks = list(self._MARK.finditer(text))
-        ends = [0, *(mark.end() for mark in marks)]
-        starts = [*(mark.start() for mark in marks), len(text)]
+        found = list(self._PLACEHOLDER.finditer(text))
+        ends = [0, *(each.end() for each in found)]
+        starts = [*(each.start() for each in found), len(text)]
         for index, (begin, end) in enumerate(zip(ends, starts, strict=True)):
             if begin < end:
                 pieces.append(TemplateText(text[begin:end], 1))
-            if index < len(marks):
-                pieces.append(self._held[int(marks[index][1] or marks[index][2])])
+            if index < len(found):
+                pieces.append(self._pieces[int(found[index][1] or found[index][2])])
         return pieces

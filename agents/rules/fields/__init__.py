@@ -1,4 +1,4 @@
-"""The vocabulary: every field that a condition may name. Read this first.
+"""The registry of fields: every field that a condition may name. Read this first.
 
     field        what a field is, whom it is asked about, the parts of what is known
     person       who the customer is, what was agreed, scores, tags, mails
@@ -7,7 +7,7 @@
     dependencies which event changes which parts
 
 Some fields depend on a shop's definitions (custom fields, scores) or on what a condition is about
-(`event.…`), so a vocabulary is made from the definitions that are live. Without definitions it is
+(`event.…`), so a registry is made from the definitions that are live. Without definitions it is
 an open one, for workers: a workflow may be of a time when the shop had other fields, and goes on.
 """
 
@@ -20,7 +20,7 @@ from itertools import chain
 from typing import Any
 
 from agents.rules.days import Day
-from agents.rules.evaluation import Subject
+from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields import event, person, shopping
 from agents.rules.fields.field import Field, FieldType, Part
 from agents.rules.values import READERS
@@ -29,7 +29,7 @@ from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Fields, Loyalty, Segments
 from schemas.definitions.workflow import Workflow
 
-__all__ = ["Day", "Field", "FieldType", "Part", "Vocabulary"]
+__all__ = ["Day", "Field", "FieldRegistry", "FieldType", "Part"]
 
 _FIXED: Mapping[str, Field] = {
     field.name: field for field in chain(person.fields(), shopping.fields(), event.fields())
@@ -40,21 +40,21 @@ _DECLARED = {
     "scores": "scores are defined in files with `definition: scoring`",
     "bands": "scores are defined in files with `definition: scoring`",
 }
-"""Rooms whose fields are a shop's own: where they come from."""
+"""Groups whose fields are a shop's own: where they come from."""
 
 
 _DEFINED_BY = {"fields": "fields", "scores": "scoring", "bands": "scoring"}
-"""The same rooms: by definitions of which kind."""
+"""The same groups of fields: by definitions of which kind."""
 
 
-class Vocabulary:
+class FieldRegistry:
     """What may be asked, by the definitions of a shop."""
 
     def __init__(
         self, definitions: Iterable[AnyDefinition] | None = None, *,
         steps: Iterable[str] | None = None, unread: Collection[str] = (),
     ) -> None:  # fmt: skip
-        """`definitions`: those that are live; None makes an open vocabulary. `steps`: ids of the
+        """`definitions`: those that are live; None makes an open registry. `steps`: ids of the
         workflow whose results may be asked for; None takes any. `unread`: kinds of definitions of
         which some could not be read: what those may have is taken as it is named."""
         self._definitions = None if definitions is None else list(definitions)
@@ -69,10 +69,10 @@ class Vocabulary:
         """Whether it takes names that it doesn't know: they are never known of anybody."""
         return self._definitions is None
 
-    def of(self, workflow: Workflow) -> Vocabulary:
+    def of(self, workflow: Workflow) -> FieldRegistry:
         """Return the same for conditions of a workflow, whose steps have results."""
         steps = [step.id for step in workflow.all_steps()]
-        return Vocabulary(self._definitions, steps=steps, unread=self._unread)
+        return FieldRegistry(self._definitions, steps=steps, unread=self._unread)
 
     def fields(self, about: str = "") -> Mapping[str, Field]:
         """Return all fields by name; `about` is the trigger key whose properties are `event.…`."""
@@ -101,18 +101,20 @@ class Vocabulary:
     def near(self, name: str, about: str = "") -> str:
         """Return what somebody may have meant, or what to do; a clause, or nothing."""
         known = self.fields(about)
-        room, _, rest = name.partition(".")
-        in_room = [each.partition(".")[2] for each in sorted(known) if each.startswith(f"{room}.")]
-        found = [f"{room}.{each}" for each in get_close_matches(rest, in_room, n=1)]
-        if room in _DECLARED and not found:
-            return f"; {_DECLARED[room]}"
+        group, _, rest = name.partition(".")
+        in_group = [
+            each.partition(".")[2] for each in sorted(known) if each.startswith(f"{group}.")
+        ]
+        found = [f"{group}.{each}" for each in get_close_matches(rest, in_group, n=1)]
+        if group in _DECLARED and not found:
+            return f"; {_DECLARED[group]}"
         found = found or get_close_matches(name, known, n=1)
         if found:
             return f"; did you mean {found[0]}?"
-        if room == "event" and not in_room:
+        if group == "event" and not in_group:
             return "; there is no event here"
-        if in_room:
-            return f"; {room} has {', '.join(in_room)}"
+        if in_group:
+            return f"; {group} has {', '.join(in_group)}"
         return "; `ritorno workflows fields` lists all of them"
 
 
@@ -149,14 +151,14 @@ def custom_field(id_: str, type_: FieldType, title: str) -> Field:
     return Field(f"fields.{id_}", type_, "fields", read, title or "a field of the shop's own")
 
 
-def _custom(id_: str, read: Callable[[Any], Any], subject: Subject) -> Any:
-    return read(subject.customer.fields.get(id_))
+def _custom(id_: str, read: Callable[[Any], Any], evaluation: EvaluationContext) -> Any:
+    return read(evaluation.customer.fields.get(id_))
 
 
 def _open_field(name: str) -> Field | None:
     """A field that some shop may have, or some event."""
-    room, _, id_ = name.partition(".")
-    match room:
+    group, _, id_ = name.partition(".")
+    match group:
         case "fields":
             return custom_field(id_, "any", "")
         case "event":

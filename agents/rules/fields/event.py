@@ -11,19 +11,20 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from agents.rules.days import day_at, instant_of, parse_day
-from agents.rules.evaluation import Subject
+from agents.rules.days import parse_day
+from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields.field import Changes, Field, FieldType, Read
 from agents.rules.fields.shopping import texts_of
-from agents.rules.local_time import zone_of
+from agents.rules.local_time import instant_of, local_day, zone_of
 from agents.rules.values import READERS
 from schemas.customer.shopping import Coupon, Order
 from schemas.definitions.triggers import DERIVED
 from schemas.events import PAYLOADS
 from schemas.instant import to_datetime
 from schemas.stored import NEVER
+from schemas.time_units import MINUTE_MS
 
-_HALF_HOUR = 1_800_000
+_HALF_HOUR = 30 * MINUTE_MS
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _OTHER_CAUSES: Mapping[str, Mapping[str, FieldType]] = {
@@ -50,7 +51,7 @@ _CONVERTED: dict[type, FieldType] = {
 
 
 def fields() -> Iterator[Field]:
-    """Yield the fields of this room that every condition in a workflow may name."""
+    """Yield the fields of this module that every condition in a workflow may name."""
     yield from _run()
     yield from _order()
     yield from _coupon()
@@ -211,7 +212,7 @@ def _now() -> Iterator[Field]:
     yield of(
         "date",
         "date",
-        lambda s: day_at(s.now, s.customer.profile.zone),
+        lambda s: local_day(s.now, s.customer.profile.zone),
         "today, local time",
         _tomorrow,
     )
@@ -228,43 +229,43 @@ def _now() -> Iterator[Field]:
     yield of("time", "instant", lambda s: s.now, "this instant, for expressions", None)
 
 
-def _local(subject: Subject) -> datetime:
-    return to_datetime(subject.now).astimezone(zone_of(subject.customer.profile.zone))
+def _local(evaluation: EvaluationContext) -> datetime:
+    return to_datetime(evaluation.now).astimezone(zone_of(evaluation.customer.profile.zone))
 
 
-def _tomorrow(subject: Subject, thresholds: Sequence[float]) -> int:
-    day = _local(subject).date() + timedelta(days=1)
-    return instant_of(day, "00:00", subject.customer.profile.zone)
+def _tomorrow(evaluation: EvaluationContext, thresholds: Sequence[float]) -> int:
+    day = _local(evaluation).date() + timedelta(days=1)
+    return instant_of(day, "00:00", evaluation.customer.profile.zone)
 
 
-def _next_hour(subject: Subject, thresholds: Sequence[float]) -> int:
+def _next_hour(evaluation: EvaluationContext, thresholds: Sequence[float]) -> int:
     """Clocks are put forward or back when an hour begins or is half, by an hour or half of one."""
-    local = _local(subject)
-    return subject.now + _HALF_HOUR - (local.minute * 60_000 + _of_minute(local)) % _HALF_HOUR
+    local = _local(evaluation)
+    return evaluation.now + _HALF_HOUR - (local.minute * MINUTE_MS + _of_minute(local)) % _HALF_HOUR
 
 
 def _of_minute(local: datetime) -> int:
     return local.second * 1000 + local.microsecond // 1000
 
 
-def _result(step: str, subject: Subject) -> str:
-    return "" if subject.run is None else subject.run.results.get(step, "")
+def _result(step: str, evaluation: EvaluationContext) -> str:
+    return "" if evaluation.run is None else evaluation.run.results.get(step, "")
 
 
-def _of_order(read: Callable[[Order], Any], empty: Any, subject: Subject) -> Any:
+def _of_order(read: Callable[[Order], Any], empty: Any, evaluation: EvaluationContext) -> Any:
     """The order of the run; before there is one that of the event."""
-    run, order_id, shop = subject.run, subject.event.get("order_id"), subject.shop
+    run, order_id, shop = evaluation.run, evaluation.event.get("order_id"), evaluation.shop
     if run is not None and run.order_id:
         order_id, shop = run.order_id, run.shop
-    order = subject.customer.order(str(order_id), shop or None) if order_id else None
+    order = evaluation.customer.order(str(order_id), shop or None) if order_id else None
     return empty if order is None else read(order)
 
 
-def _of_coupon(read: Callable[[Coupon], Any], empty: Any, subject: Subject) -> Any:
-    code = subject.run.coupon if subject.run is not None else ""
-    coupon = next((c for c in reversed(subject.customer.coupons) if c.code == code), None)
+def _of_coupon(read: Callable[[Coupon], Any], empty: Any, evaluation: EvaluationContext) -> Any:
+    code = evaluation.run.coupon if evaluation.run is not None else ""
+    coupon = next((c for c in reversed(evaluation.customer.coupons) if c.code == code), None)
     return empty if coupon is None or not code else read(coupon)
 
 
-def _property(name: str, read: Callable[[Any], Any], subject: Subject) -> Any:
-    return read(event_value(subject.event, name))
+def _property(name: str, read: Callable[[Any], Any], evaluation: EvaluationContext) -> Any:
+    return read(event_value(evaluation.event, name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
-from agents.rules.evaluation import Subject
+from agents.rules.evaluation import EvaluationContext
 from schemas.customer_parts import CustomerPart
 
 FieldType = Literal["text", "number", "money", "flag", "instant", "date", "texts", "numbers", "any"]
@@ -19,8 +19,8 @@ Part = Literal[CustomerPart, "event", "run", "now"]
 """A part of what is known: of the customer, or of what is happening."""
 
 
-Read = Callable[[Subject], Any]
-Changes = Callable[[Subject, Sequence[float]], int]
+Read = Callable[[EvaluationContext], Any]
+Changes = Callable[[EvaluationContext, Sequence[float]], int]
 
 
 class Field(NamedTuple):

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from agents.rules import decay
-from agents.rules.days import Day, day_at, instant_of, parse_day
-from agents.rules.evaluation import Subject
+from agents.rules.days import Day, parse_day
+from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields.field import Field, Read
-from agents.rules.local_time import zone_of
+from agents.rules.local_time import instant_of, local_day, zone_of
 from schemas.instant import to_datetime
 from schemas.languages import MAIL_LANGUAGES
 from schemas.stored import NEVER
@@ -28,7 +28,7 @@ _TEXTS = {
 
 
 def fields() -> Iterator[Field]:
-    """Yield the fields of this room that every shop has."""
+    """Yield the fields of this module that every shop has."""
     for name, about in _TEXTS.items():
         yield Field(f"profile.{name}", "text", "profile", _profile(name), about)
     yield Field(
@@ -87,7 +87,7 @@ def fields() -> Iterator[Field]:
         lambda s: s.customer.segments,
         "segments that the customer is in",
     )
-    yield from _standing()
+    yield from _memberships()
     yield from _activity()
     yield from _mails()
 
@@ -113,7 +113,7 @@ def score_fields(name: str) -> Iterator[Field]:
     )
 
 
-def _standing() -> Iterator[Field]:
+def _memberships() -> Iterator[Field]:
     yield Field("tier", "text", "tier", lambda s: s.customer.tier, "loyalty tier")
     yield Field(
         "points",
@@ -234,107 +234,107 @@ def _mails() -> Iterator[Field]:
 
 
 def _profile(name: str) -> Read:
-    return lambda subject: getattr(subject.customer.profile, name)
+    return lambda evaluation: getattr(evaluation.customer.profile, name)
 
 
-def _birthday(subject: Subject) -> Day | None:
-    text = subject.customer.profile.birthday
+def _birthday(evaluation: EvaluationContext) -> Day | None:
+    text = evaluation.customer.profile.birthday
     return parse_day(text) if text else None
 
 
-def _birthday_month(subject: Subject) -> int | None:
-    birthday = _birthday(subject)
+def _birthday_month(evaluation: EvaluationContext) -> int | None:
+    birthday = _birthday(evaluation)
     return None if birthday is None else birthday.month
 
 
-def _age(subject: Subject) -> int | None:
-    birthday = _birthday(subject)
+def _age(evaluation: EvaluationContext) -> int | None:
+    birthday = _birthday(evaluation)
     if birthday is None or birthday.year is None:
         return None
-    today = day_at(subject.now, subject.customer.profile.zone)
+    today = local_day(evaluation.now, evaluation.customer.profile.zone)
     this_year = birthday.in_year(today.year or 0)
     had_it = (this_year.month, this_year.day) <= (today.month, today.day)
     return max(0, (today.year or 0) - birthday.year - (not had_it))
 
 
-def _next_birthday(subject: Subject, thresholds: Sequence[float]) -> int:
-    birthday = _birthday(subject)
+def _next_birthday(evaluation: EvaluationContext, thresholds: Sequence[float]) -> int:
+    birthday = _birthday(evaluation)
     if birthday is None or birthday.year is None:
         return NEVER
-    zone = subject.customer.profile.zone
-    year = max(day_at(subject.now, zone).year or 0, birthday.year)
+    zone = evaluation.customer.profile.zone
+    year = max(local_day(evaluation.now, zone).year or 0, birthday.year)
     return next(
         instant
         for each in (year, year + 1)
-        if (instant := instant_of(birthday.in_year(each), "00:00", zone)) > subject.now
+        if (instant := instant_of(birthday.in_year(each), "00:00", zone)) > evaluation.now
     )
 
 
 def _consent(purpose: str) -> Read:
-    return lambda subject: subject.customer.consented(purpose)
+    return lambda evaluation: evaluation.customer.consented(purpose)
 
 
-def _lists(subject: Subject) -> list[str]:
-    lists = subject.customer.lists.items()
+def _lists(evaluation: EvaluationContext) -> list[str]:
+    lists = evaluation.customer.lists.items()
     return [name for name, known in lists if known.subscribed and not known.pending]
 
 
-def _pending(subject: Subject) -> list[str]:
-    lists = subject.customer.lists.items()
+def _pending(evaluation: EvaluationContext) -> list[str]:
+    lists = evaluation.customer.lists.items()
     return [name for name, known in lists if known.subscribed and known.pending]
 
 
-def _joined(subject: Subject) -> int | None:
-    times = [known.time for known in subject.customer.lists.values() if known.joined]
+def _joined(evaluation: EvaluationContext) -> int | None:
+    times = [known.time for known in evaluation.customer.lists.values() if known.joined]
     return min(times, default=None)
 
 
-def _tags(subject: Subject) -> list[str]:
-    return [name for name, tag in subject.customer.tags.items() if tag.expires > subject.now]
+def _tags(evaluation: EvaluationContext) -> list[str]:
+    return [name for name, tag in evaluation.customer.tags.items() if tag.expires > evaluation.now]
 
 
-def _score(name: str, subject: Subject) -> float | None:
-    scoring = subject.rules.scorings.get(name)
+def _score(name: str, evaluation: EvaluationContext) -> float | None:
+    scoring = evaluation.rules.scorings.get(name)
     if scoring is None:
         return None
-    return decay.value(decay.kept(subject.customer, name), scoring, subject.now)
+    return decay.value(decay.kept(evaluation.customer, name), scoring, evaluation.now)
 
 
-def _band(name: str, subject: Subject) -> str:
-    scoring = subject.rules.scorings.get(name)
+def _band(name: str, evaluation: EvaluationContext) -> str:
+    scoring = evaluation.rules.scorings.get(name)
     if scoring is None:
         return ""
-    return scoring.band(decay.value(decay.kept(subject.customer, name), scoring, subject.now))
+    return scoring.band(decay.value(decay.kept(evaluation.customer, name), scoring, evaluation.now))
 
 
-def _score_changes(name: str, subject: Subject, thresholds: Sequence[float]) -> int:
-    scoring = subject.rules.scorings.get(name)
+def _score_changes(name: str, evaluation: EvaluationContext, thresholds: Sequence[float]) -> int:
+    scoring = evaluation.rules.scorings.get(name)
     if scoring is None:
         return NEVER
-    return decay.passes(decay.kept(subject.customer, name), scoring, subject.now, thresholds)
+    return decay.passes(decay.kept(evaluation.customer, name), scoring, evaluation.now, thresholds)
 
 
-def _band_changes(name: str, subject: Subject, thresholds: Sequence[float]) -> int:
-    scoring = subject.rules.scorings.get(name)
+def _band_changes(name: str, evaluation: EvaluationContext, thresholds: Sequence[float]) -> int:
+    scoring = evaluation.rules.scorings.get(name)
     floors = [] if scoring is None else [band.at_least for band in scoring.bands]
-    return _score_changes(name, subject, floors)
+    return _score_changes(name, evaluation, floors)
 
 
-def _open_coupons(subject: Subject) -> list[str]:
+def _open_coupons(evaluation: EvaluationContext) -> list[str]:
     return [
         coupon.campaign
-        for coupon in subject.customer.coupons
-        if not coupon.redeemed and coupon.expires > subject.now
+        for coupon in evaluation.customer.coupons
+        if not coupon.redeemed and coupon.expires > evaluation.now
     ]
 
 
-def _coupons_change(subject: Subject, thresholds: Sequence[float]) -> int:
-    ends = (coupon.expires for coupon in subject.customer.coupons if not coupon.redeemed)
-    return min((end for end in ends if end > subject.now), default=NEVER)
+def _coupons_change(evaluation: EvaluationContext, thresholds: Sequence[float]) -> int:
+    ends = (coupon.expires for coupon in evaluation.customer.coupons if not coupon.redeemed)
+    return min((end for end in ends if end > evaluation.now), default=NEVER)
 
 
-def _acquired_month(subject: Subject) -> str:
-    first = subject.customer.first_seen
+def _acquired_month(evaluation: EvaluationContext) -> str:
+    first = evaluation.customer.first_seen
     if not first:
         return ""
-    return f"{to_datetime(first).astimezone(zone_of(subject.customer.profile.zone)):%Y-%m}"
+    return f"{to_datetime(first).astimezone(zone_of(evaluation.customer.profile.zone)):%Y-%m}"

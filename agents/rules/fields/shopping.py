@@ -8,21 +8,21 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from agents.rules.evaluation import Subject
+from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields.field import Field, FieldType, Read
 from agents.rules.threshold import early, exact
 from schemas.customer import Customer
 from schemas.customer.shopping import Bought, LineItem, Order
 from schemas.stored import NEVER
+from schemas.time_units import DAY_MS
 
-DAY = 86_400_000
-MONTH = 30.4375 * DAY
+MONTH = 30.4375 * DAY_MS
 """Of a year of 365.25 days the twelfth part."""
-_SPENT_SPAN = 30 * DAY
+_SPENT_SPAN = 30 * DAY_MS
 
 
 def fields() -> Iterator[Field]:
-    """Yield the fields of this room."""
+    """Yield the fields of this module."""
     yield from _cart()
     yield from _orders_in_numbers()
     yield from _orders_per_month()
@@ -243,11 +243,11 @@ def spent(customer: Customer) -> Decimal:
 
 
 def _of_cart(name: str) -> Read:
-    return lambda subject: texts_of(name, subject.customer.cart.lines)
+    return lambda evaluation: texts_of(name, evaluation.customer.cart.lines)
 
 
-def _of_last(read: Callable[[Order], Any], empty: Any, subject: Subject) -> Any:
-    orders = subject.customer.orders
+def _of_last(read: Callable[[Order], Any], empty: Any, evaluation: EvaluationContext) -> Any:
+    orders = evaluation.customer.orders
     return read(orders[-1]) if orders else empty
 
 
@@ -261,113 +261,120 @@ def _refunded(customer: Customer) -> Decimal:
     return customer.statistics.refunded.get(_currency(customer), Decimal(0))
 
 
-def _average(subject: Subject) -> Decimal | None:
-    customer = subject.customer
+def _average(evaluation: EvaluationContext) -> Decimal | None:
+    customer = evaluation.customer
     count = customer.purchases.counts.get(_currency(customer), customer.statistics.count)
     return spent(customer) / count if count > 0 else None
 
 
-def _largest(subject: Subject) -> Decimal | None:
-    return subject.customer.purchases.largest.get(_currency(subject.customer))
+def _largest(evaluation: EvaluationContext) -> Decimal | None:
+    return evaluation.customer.purchases.largest.get(_currency(evaluation.customer))
 
 
-def _interval(subject: Subject) -> float | None:
-    numbers = subject.customer.statistics
-    return (numbers.last - numbers.first) / DAY / (numbers.count - 1) if numbers.count > 1 else None
+def _interval(evaluation: EvaluationContext) -> float | None:
+    numbers = evaluation.customer.statistics
+    return (
+        (numbers.last - numbers.first) / DAY_MS / (numbers.count - 1) if numbers.count > 1 else None
+    )
 
 
-def _coupon_share(subject: Subject) -> float | None:
-    count = subject.customer.statistics.count
-    return min(1.0, subject.customer.purchases.with_coupon / count) if count > 0 else None
+def _coupon_share(evaluation: EvaluationContext) -> float | None:
+    count = evaluation.customer.statistics.count
+    return min(1.0, evaluation.customer.purchases.with_coupon / count) if count > 0 else None
 
 
-def _months_since_first(subject: Subject) -> float:
-    return max(1.0, (subject.now - subject.customer.statistics.first) / MONTH)
+def _months_since_first(evaluation: EvaluationContext) -> float:
+    return max(1.0, (evaluation.now - evaluation.customer.statistics.first) / MONTH)
 
 
-def _per_month(subject: Subject) -> float:
-    return subject.customer.statistics.count / _months_since_first(subject)
+def _per_month(evaluation: EvaluationContext) -> float:
+    return evaluation.customer.statistics.count / _months_since_first(evaluation)
 
 
-def _spent_per_month(subject: Subject) -> float:
-    return float(spent(subject.customer)) / _months_since_first(subject)
+def _spent_per_month(evaluation: EvaluationContext) -> float:
+    return float(spent(evaluation.customer)) / _months_since_first(evaluation)
 
 
-def _per_month_changes(subject: Subject, thresholds: Sequence[float]) -> int:
-    return _thins_out(subject, subject.customer.statistics.count, _per_month, thresholds)
+def _per_month_changes(evaluation: EvaluationContext, thresholds: Sequence[float]) -> int:
+    return _thins_out(evaluation, evaluation.customer.statistics.count, _per_month, thresholds)
 
 
-def _spent_per_month_changes(subject: Subject, thresholds: Sequence[float]) -> int:
-    return _thins_out(subject, float(spent(subject.customer)), _spent_per_month, thresholds)
+def _spent_per_month_changes(evaluation: EvaluationContext, thresholds: Sequence[float]) -> int:
+    return _thins_out(evaluation, float(spent(evaluation.customer)), _spent_per_month, thresholds)
 
 
 def _thins_out(
-    subject: Subject, total: float, read: Callable[[Subject], float], thresholds: Sequence[float]
+    evaluation: EvaluationContext,
+    total: float,
+    read: Callable[[EvaluationContext], float],
+    thresholds: Sequence[float],
 ) -> int:
     """Nothing comes, so what there is spreads over ever more months."""
-    first, earliest = subject.customer.statistics.first, NEVER
+    first, earliest = evaluation.customer.statistics.first, NEVER
     if not first or total <= 0:
         return NEVER
     for threshold in thresholds:
         if 0 < threshold <= total:
             near = first + MONTH * total / threshold
-            passed = early(near, subject.now)
+            passed = early(near, evaluation.now)
             if passed is None:
-                then = partial(_then, read, subject)
-                passed = exact(then, subject.now, threshold, near)
+                then = partial(_then, read, evaluation)
+                passed = exact(then, evaluation.now, threshold, near)
             earliest = min(earliest, passed)
     return earliest
 
 
-def _then(read: Callable[[Subject], float], subject: Subject, time: int) -> float:
-    return read(subject._replace(now=time))
+def _then(
+    read: Callable[[EvaluationContext], float], evaluation: EvaluationContext, time: int
+) -> float:
+    return read(evaluation._replace(now=time))
 
 
-def _lately(subject: Subject) -> list[Order]:
-    currency = _currency(subject.customer)
-    since = subject.now - _SPENT_SPAN
-    return [o for o in subject.customer.orders if o.time > since and o.currency == currency]
+def _lately(evaluation: EvaluationContext) -> list[Order]:
+    currency = _currency(evaluation.customer)
+    since = evaluation.now - _SPENT_SPAN
+    return [o for o in evaluation.customer.orders if o.time > since and o.currency == currency]
 
 
-def _spent_lately(subject: Subject) -> Decimal:
-    return sum((order.total for order in _lately(subject)), Decimal(0))
+def _spent_lately(evaluation: EvaluationContext) -> Decimal:
+    return sum((order.total for order in _lately(evaluation)), Decimal(0))
 
 
-def _spent_lately_changes(subject: Subject, thresholds: Sequence[float]) -> int:
-    return min((order.time + _SPENT_SPAN for order in _lately(subject)), default=NEVER)
+def _spent_lately_changes(evaluation: EvaluationContext, thresholds: Sequence[float]) -> int:
+    return min((order.time + _SPENT_SPAN for order in _lately(evaluation)), default=NEVER)
 
 
-def _best_month(subject: Subject) -> Decimal | None:
-    currency = _currency(subject.customer)
-    months = subject.customer.purchases.months.values()
+def _best_month(evaluation: EvaluationContext) -> Decimal | None:
+    currency = _currency(evaluation.customer)
+    months = evaluation.customer.purchases.months.values()
     return max((m.spent[currency] for m in months if currency in m.spent), default=None)
 
 
-def _months(subject: Subject) -> list[int]:
-    return sorted({int(month[5:]) for month in subject.customer.purchases.months})
+def _months(evaluation: EvaluationContext) -> list[int]:
+    return sorted({int(month[5:]) for month in evaluation.customer.purchases.months})
 
 
 def _favourite(bought: Mapping[str, Bought]) -> str:
     return max(bought, key=lambda name: (bought[name].orders, bought[name].last), default="")
 
 
-def _interesting_categories(subject: Subject) -> Collection[str]:
-    return {each.category for each in subject.customer.interests.values() if each.category}
+def _interesting_categories(evaluation: EvaluationContext) -> Collection[str]:
+    return {each.category for each in evaluation.customer.interests.values() if each.category}
 
 
-def _repeated(subject: Subject) -> list[str]:
-    return [name for name, each in subject.customer.interests.items() if len(each.times) > 1]
+def _repeated(evaluation: EvaluationContext) -> list[str]:
+    return [name for name, each in evaluation.customer.interests.items() if len(each.times) > 1]
 
 
-def _most_views(subject: Subject) -> int:
-    return max((len(each.times) for each in subject.customer.interests.values()), default=0)
+def _most_views(evaluation: EvaluationContext) -> int:
+    return max((len(each.times) for each in evaluation.customer.interests.values()), default=0)
 
 
-def _wished(subject: Subject) -> list[str]:
-    return [name for name, each in subject.customer.interests.items() if each.wished]
+def _wished(evaluation: EvaluationContext) -> list[str]:
+    return [name for name, each in evaluation.customer.interests.items() if each.wished]
 
 
-def _not_bought(subject: Subject) -> list[str]:
-    bought = subject.customer.purchases.products
-    interests = subject.customer.interests.items()
+def _not_bought(evaluation: EvaluationContext) -> list[str]:
+    bought = evaluation.customer.purchases.products
+    interests = evaluation.customer.interests.items()
     return [name for name, each in interests if each.times and name not in bought]

@@ -16,7 +16,7 @@ from streams.http.internal.signing import HEADER, RequestSigner, Unsigned
 from streams.log import Log, OnProgress, no_progress
 from streams.logging import get_logger
 from streams.partitioner import partition_of
-from streams.runtime.transports.assigned_partition import Standing
+from streams.runtime.transports.assigned_partition import PartitionHealth
 from streams.runtime.transports.batch import TopicPartition
 from streams.settings.values import Address
 from streams.topology import CUSTOMER_EVENTS
@@ -25,7 +25,7 @@ SECONDS = 1.5
 """For which a kept record is waited: an owner answers in milliseconds or is gone, and who asks for
 a page waits for four seconds in all."""
 
-PLACES_SECONDS = 15.0
+RECORDS_SECONDS = 15.0
 """For which one answer about places is waited. The owner gives one after two seconds, and later
 where it has other work."""
 
@@ -69,7 +69,7 @@ class Lookups:
         answer = await self._ask_owner(key, "/customer", {"key": key.decode()}, SECONDS)
         return None if answer.status == 404 else answer.body
 
-    async def places(
+    async def record_offsets(
         self, topic: str, key: bytes, on_progress: OnProgress = no_progress
     ) -> dict[int, list[int]]:
         """Return the offsets of a person's records in a topic, by partition.
@@ -79,19 +79,22 @@ class Lookups:
         """
         for _ in range(ROUNDS):
             query = {"topic": topic, "key": key.decode()}
-            answer = await self._ask_owner(key, "/places", query, PLACES_SECONDS)
+            answer = await self._ask_owner(key, "/places", query, RECORDS_SECONDS)
             if answer.status not in (200, 202):
                 break
             found = json.loads(answer.body)
             if answer.status == 200:
-                return {int(number): places for number, places in found["places"].items()}
+                return {
+                    int(number): record_offsets
+                    for number, record_offsets in found["places"].items()
+                }
             on_progress(found["done"], found["of"])
         raise NoAnswer("the worker's index of places doesn't get ready")
 
-    async def standing(self) -> dict[TopicPartition, Standing]:
+    async def health(self) -> dict[TopicPartition, PartitionHealth]:
         """Return how partitions fare, of all workers that answer. Raises NoAnswer when none does,
         LogError."""
-        found: dict[TopicPartition, Standing] = {}
+        found: dict[TopicPartition, PartitionHealth] = {}
         problems = []
         for address in sorted(await self._owners.all()):
             try:
@@ -100,8 +103,8 @@ class Lookups:
                 problems.append(f"{address} does not answer: {error or type(error).__name__}")
                 continue
             if answer.status == HTTPStatus.OK:
-                for topic, partition, *standing in json.loads(answer.body):
-                    found[TopicPartition(topic, partition)] = Standing(*standing)
+                for topic, partition, *health in json.loads(answer.body):
+                    found[TopicPartition(topic, partition)] = PartitionHealth(*health)
             else:
                 problems.append(f"{address} answers {answer.status}")
         if not found:

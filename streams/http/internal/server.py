@@ -5,8 +5,8 @@
     /partitions                  how the partitions of this worker fare
 
 200 with the answer, 404 when nothing is kept, 421 when the key's partition is another worker's, 401
-without a valid signature. `/places` (`streams/operate/record_index.py`) answers 202 with how far it
-is while it still reads.
+without a valid signature. `/record_index` (`streams/operate/record_index.py`) answers 202 with how
+far it is while it still reads.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from streams.clock import Clock
 from streams.http.internal.signing import HEADER, RequestSigner, Signature, Unsigned
 from streams.log import Log
 from streams.logging import get_logger
-from streams.operate.record_index import PERSON, Places
+from streams.operate.record_index import PERSON, RecordIndex
 from streams.partitioner import partition_of
 from streams.runtime.customers import NotOwned
 from streams.runtime.failures import WorkerFailed
-from streams.runtime.transports.assigned_partition import Standing
+from streams.runtime.transports.assigned_partition import PartitionHealth
 from streams.runtime.transports.batch import TopicPartition
 from streams.settings.values import Address
 from streams.topology import PER_CUSTOMER
@@ -40,7 +40,7 @@ PATIENCE = 2.0
 _log = get_logger(__name__)
 
 
-class Door:
+class InternalServer:
     """The internal HTTP server of a worker."""
 
     def __init__(
@@ -50,8 +50,8 @@ class Door:
         signer: RequestSigner,
         clock: Clock,
         customer: Callable[[bytes, int], bytes | None],
-        places: Places,
-        standing: Callable[[], Mapping[TopicPartition, Standing]] = dict,
+        record_index: RecordIndex,
+        health: Callable[[], Mapping[TopicPartition, PartitionHealth]] = dict,
     ) -> None:
         """`clock` is the machine's, whatever time the log has: signatures compare machines.
         `customer` reads what this worker keeps under a key, of how many partitions; it raises
@@ -60,8 +60,8 @@ class Door:
         self._signer = signer
         self._clock = clock
         self._customer = customer
-        self._places = places
-        self._standing = standing
+        self._record_index = record_index
+        self._health = health
         self._busy = 0
         self._runner: web.AppRunner | None = None
 
@@ -70,7 +70,7 @@ class Door:
         app = web.Application()
         for path, answer in (
             ("/customer", self._answer_customer),
-            ("/places", self._answer_places),
+            ("/places", self._answer_records),
             ("/partitions", self._answer_partitions),
         ):
             app.router.add_get(path, self._signed(answer))
@@ -128,19 +128,19 @@ class Door:
         return (404, b"") if stored is None else (200, stored)
 
     async def _answer_partitions(self, _query: Mapping[str, str]) -> tuple[int, bytes]:
-        found = [[*tp, *standing] for tp, standing in sorted(self._standing().items())]
+        found = [[*tp, *health] for tp, health in sorted(self._health().items())]
         return 200, json.dumps(found).encode()
 
-    async def _answer_places(self, query: Mapping[str, str]) -> tuple[int, bytes]:
+    async def _answer_records(self, query: Mapping[str, str]) -> tuple[int, bytes]:
         topic, key = query["topic"], query["key"].encode()
         if topic not in PERSON:
             return 400, b""
         count = await self._log.partitions(topic)
         theirs = [partition_of(key, count)] if topic in PER_CUSTOMER else range(count)
         found = await asyncio.gather(
-            *(self._places.find(topic, number, key, PATIENCE) for number in theirs)
+            *(self._record_index.find(topic, number, key, PATIENCE) for number in theirs)
         )
         done, of = sum(each.done for each in found), sum(each.of for each in found)
-        places = {n: each.places for n, each in zip(theirs, found, strict=True)}
-        body = {"done": done, "of": of, "places": places}
+        record_index = {n: each.record_index for n, each in zip(theirs, found, strict=True)}
+        body = {"done": done, "of": of, "places": record_index}
         return (200 if done >= of else 202), json.dumps(body).encode()

@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from agents.mail.settings import SigningKey
+from schemas.time_units import MINUTE_MS
 
 HEADER = "X-Ritorno-Signature"
 
-WINDOW_MS = 60_000
+WINDOW_MS = MINUTE_MS
 """By so much the clocks of two machines may differ, and so long a request can be repeated."""
 
 

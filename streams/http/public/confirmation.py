@@ -12,7 +12,7 @@ from aiohttp import web
 
 from agents.mail.message.tokens import ContentT
 from schemas.events import Event
-from streams.http.public.context import Desk
+from streams.http.public.context import PageContext
 from streams.http.public.messages import PageMessages
 from streams.log import LogError
 from streams.logging import get_logger
@@ -20,30 +20,30 @@ from streams.logging import get_logger
 _log = get_logger(__name__)
 
 
-class Asking(ABC, Generic[ContentT]):
+class ConfirmationPage(ABC, Generic[ContentT]):
     """One question. Whoever derives from it says which, and what follows from the answer."""
 
-    def __init__(self, desk: Desk, opened_by: type[ContentT]) -> None:
+    def __init__(self, context: PageContext, opened_by: type[ContentT]) -> None:
         """`opened_by`: what the link's token holds."""
-        self._desk = desk
+        self._context = context
         self._opened_by: type[ContentT] = opened_by
 
     async def ask(self, request: web.Request) -> web.Response:
         """Ask whether it is meant."""
-        words = self._desk.pages.words(request)
-        content = self._desk.read(request, self._opened_by)
+        words = self._context.pages.words(request)
+        content = self._context.read(request, self._opened_by)
         if content is None:
-            return self._desk.pages.unknown(words)
+            return self._context.pages.unknown(words)
         refusal = self._too_late(words, content)
         return self._question(request, words, content) if refusal is None else refusal
 
     async def take(self, request: web.Request) -> web.Response:
         """Write the answer down, and say so."""
-        desk = self._desk
-        words = desk.pages.words(request)
-        content = desk.read(request, self._opened_by)
+        context = self._context
+        words = context.pages.words(request)
+        content = context.read(request, self._opened_by)
         if content is None:
-            return desk.pages.unknown(words)
+            return context.pages.unknown(words)
         if (refusal := self._too_late(words, content)) is not None:
             return refusal
         form = await _form(request)
@@ -51,10 +51,10 @@ class Asking(ABC, Generic[ContentT]):
         if event is None:
             return self._question(request, words, content)
         try:
-            await desk.tell([event])
+            await context.append([event])
         except LogError as error:
             _log.error("an answer could not be written", type=event.type, error=str(error))
-            return desk.pages.later(words)
+            return context.pages.later(words)
         self._count(event)
         return self._answer(words, content)
 

@@ -25,7 +25,7 @@ from streams.partitioner import partition_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class PageContext:
     """Handed to every part of the site."""
 
     log: Log
@@ -67,7 +67,7 @@ class Desk:
             data=PAYLOADS[type_].model_validate(data),
         )
 
-    async def tell(self, events: Sequence[Event]) -> None:
+    async def append(self, events: Sequence[Event]) -> None:
         """Append events about one customer, in order; once back they are durable.
 
         Raises LogError.

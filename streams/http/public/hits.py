@@ -17,14 +17,14 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from agents.customer.tracking import BURST_MS, Visit, judge
+from agents.customer.tracking import BURST_MS, HitRequest, judge
 from agents.mail.message.tokens import Click, HitSource, OpenToken
 from agents.mail.message.tracking import AllowedHosts
 from schemas import topics
 from schemas.commands import TrackingMode
 from schemas.records import OutRecord
 from schemas.tracking import Hit, HitKind, strictest
-from streams.http.public.context import Desk
+from streams.http.public.context import PageContext
 from streams.log import LogError
 from streams.logging import get_logger
 from streams.partitioner import partition_of
@@ -60,9 +60,9 @@ class _PendingHit(NamedTuple):
 class Hits:
     """Answers and notes hits."""
 
-    def __init__(self, desk: Desk, most: TrackingMode, hosts: AllowedHosts) -> None:
+    def __init__(self, context: PageContext, most: TrackingMode, hosts: AllowedHosts) -> None:
         """`most`: what the shop allows at most. `hosts`: where a click may lead."""
-        self._desk = desk
+        self._context = context
         self._most = most
         self._hosts = hosts
         self._waiting: set[asyncio.Task[None]] = set()
@@ -72,9 +72,9 @@ class Hits:
 
     async def opened(self, request: web.Request) -> web.Response:
         """Return the pixel."""
-        content = self._desk.read(request, OpenToken)
+        content = self._context.read(request, OpenToken)
         if content is None:
-            return self._desk.pages.unknown(self._desk.pages.words(request))
+            return self._context.pages.unknown(self._context.pages.words(request))
         self._note(request, "open", content.source)
         response = web.Response(body=PIXEL, content_type="image/gif")
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # webmail shows it
@@ -82,12 +82,14 @@ class Hits:
 
     async def clicked(self, request: web.Request) -> web.Response:
         """Lead to where the link in the mail led."""
-        words = self._desk.pages.words(request)
-        content = self._desk.read(request, Click)
+        words = self._context.pages.words(request)
+        content = self._context.read(request, Click)
         if content is None:
-            return self._desk.pages.unknown(words)
+            return self._context.pages.unknown(words)
         if content.target not in self._hosts:
-            return self._desk.pages.to_the_shop(words, words["link_gone"], words["link_gone_text"])
+            return self._context.pages.to_the_shop(
+                words, words["link_gone"], words["link_gone_text"]
+            )
         self._note(request, "click", content.source, content)
         return web.Response(status=302, headers={"Location": content.target})
 
@@ -112,7 +114,7 @@ class Hits:
             click.link if click else 0,
             click.links if click else 0,
             click.target if click else "",
-            self._desk.clock.now(),
+            self._context.clock.now(),
             request.method,
             {name.lower(): value for name, value in request.headers.items()},
         )
@@ -126,7 +128,9 @@ class Hits:
     async def _judge_and_write(self, seen: _PendingHit) -> None:
         burst = await self._burst(seen) if seen.kind == "click" and seen.source.mail else 1
         age = seen.time - seen.source.time if seen.source.time else None
-        verdict, why = judge(Visit(seen.kind, seen.method, seen.headers, age, burst, seen.links))
+        verdict, why = judge(
+            HitRequest(seen.kind, seen.method, seen.headers, age, burst, seen.links)
+        )
         if self._is_known(seen, verdict):
             return
         source = seen.source
@@ -144,11 +148,11 @@ class Hits:
             mail=source.mail,
             person=source.person,
         )
-        self._desk.metrics.hit(hit)
+        self._context.metrics.hit(hit)
         try:
             await self._write(hit)
             if source.mode == "identified":
-                await self._tell(seen, hit)
+                await self._append_hit(seen, hit)
         except LogError as error:
             _log.error("hit could not be written", kind=seen.kind, error=str(error))
 
@@ -171,7 +175,7 @@ class Hits:
 
     async def _pass(self, milliseconds: int) -> None:
         """Wait by the clock, or until the site closes."""
-        clock = self._desk.clock
+        clock = self._context.clock
         waits: list[asyncio.Future[Any]] = [
             asyncio.ensure_future(clock.wait_until(clock.now() + milliseconds)),
             asyncio.ensure_future(self._closing.wait()),
@@ -194,12 +198,12 @@ class Hits:
 
     async def _write(self, hit: Hit) -> None:
         key = hit.workflow.encode()
-        partition = partition_of(key, await self._desk.log.partitions(topics.FACTS))
+        partition = partition_of(key, await self._context.log.partitions(topics.FACTS))
         value = hit.model_dump_json().encode()
         headers = (("content-type", b"application/json"),)
-        await self._desk.log.append(topics.FACTS, partition, [OutRecord(key, value, headers)])
+        await self._context.log.append(topics.FACTS, partition, [OutRecord(key, value, headers)])
 
-    async def _tell(self, seen: _PendingHit, hit: Hit) -> None:
+    async def _append_hit(self, seen: _PendingHit, hit: Hit) -> None:
         source = seen.source
         data: dict[str, Any] = {
             "command_id": source.command_id,
@@ -215,7 +219,9 @@ class Hits:
         type_ = "mail.clicked" if seen.kind == "click" else "mail.opened"
         # The same hit again has the same id: the actor counts it once, also after a restart.
         id_ = "/".join((source.command_id, type_, str(seen.link), hit.verdict))
-        await self._desk.tell([self._desk.event(type_, source.customer, data)._replace(id=id_)])
+        await self._context.append(
+            [self._context.event(type_, source.customer, data)._replace(id=id_)]
+        )
 
 
 def _reduced(source: HitSource, mode: TrackingMode) -> HitSource:

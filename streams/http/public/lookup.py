@@ -25,11 +25,11 @@ AT_ONCE = 2
 _log = get_logger(__name__)
 
 
-class Unseen(Exception):
+class LookupUnavailable(Exception):
     """It can't be told right now what is known."""
 
 
-class People:
+class CustomerLookup:
     """Finds the kept record of a customer."""
 
     def __init__(
@@ -53,7 +53,7 @@ class People:
                 return customer
         except (LogError, TimeoutError) as error:
             _log.warning("a customer's choices can't be shown", error=repr(error))
-            raise Unseen from error
+            raise LookupUnavailable from error
 
     async def _find(self, customer_id: str) -> Customer | None:
         key = customer_id.encode()

@@ -10,37 +10,40 @@ from aiohttp import web
 
 from agents.mail.message.tokens import Preferences
 from schemas.events import Event
-from streams.http.public.confirmation import Asking
+from schemas.time_units import DAY_MS
+from streams.http.public.confirmation import ConfirmationPage
 from streams.http.public.messages import PageMessages
 
-RECENT_MS = 30 * 86_400_000
+RECENT_MS = 30 * DAY_MS
 """Older mails have been forwarded, printed and left in mailboxes that are somebody else's now."""
 
 SOURCE = "preferences_page"
 
 
-class _OwnData(Asking[Preferences]):
+class _OwnData(ConfirmationPage[Preferences]):
     """What both requests have in common."""
 
     def _too_late(self, words: PageMessages, content: Preferences) -> web.Response | None:
-        if self._desk.clock.now() - content.time <= RECENT_MS:
+        if self._context.clock.now() - content.time <= RECENT_MS:
             return None
-        return self._desk.pages.message(words, words["too_old"], words["too_old_text"], status=410)
+        return self._context.pages.message(
+            words, words["too_old"], words["too_old_text"], status=410
+        )
 
     def _request(
         self, type_: str, request: web.Request, words: PageMessages, content: Preferences
     ) -> Event:
-        proof = self._desk.proof(request, words, source=SOURCE, mail=content.command_id)
-        return self._desk.event(type_, content.customer, proof)
+        proof = self._context.proof(request, words, source=SOURCE, mail=content.command_id)
+        return self._context.event(type_, content.customer, proof)
 
 
-class Copying(_OwnData):
+class CopyPage(_OwnData):
     """Asks for a copy."""
 
     def _question(
         self, request: web.Request, words: PageMessages, content: Preferences
     ) -> web.Response:
-        return self._desk.pages.message(
+        return self._context.pages.message(
             words,
             words["copy"],
             words["copy_text"],
@@ -54,10 +57,10 @@ class Copying(_OwnData):
         return self._request("customer.data_requested", request, words, content)
 
     def _count(self, event: Event) -> None:
-        self._desk.metrics.privacy_request("copy")
+        self._context.metrics.privacy_request("copy")
 
     def _answer(self, words: PageMessages, content: Preferences) -> web.Response:
-        return self._desk.pages.message(words, words["copied"], words["copied_text"])
+        return self._context.pages.message(words, words["copied"], words["copied_text"])
 
 
 class ErasurePage(_OwnData):
@@ -66,7 +69,7 @@ class ErasurePage(_OwnData):
     def _question(
         self, request: web.Request, words: PageMessages, content: Preferences
     ) -> web.Response:
-        return self._desk.pages.message(
+        return self._context.pages.message(
             words,
             words["erase"],
             words["erase_text"],
@@ -83,10 +86,10 @@ class ErasurePage(_OwnData):
         return self._request("customer.erasure_requested", request, words, content)
 
     def _count(self, event: Event) -> None:
-        self._desk.metrics.privacy_request("erase")
+        self._context.metrics.privacy_request("erase")
 
     def _answer(self, words: PageMessages, content: Preferences) -> web.Response:
-        return self._desk.pages.message(words, words["erased"], words["erased_text"])
+        return self._context.pages.message(words, words["erased"], words["erased_text"])
 
 
 def _back(request: web.Request, words: PageMessages) -> tuple[str, str]:

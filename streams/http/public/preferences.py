@@ -24,8 +24,8 @@ from agents.mail.message.tokens import Preferences
 from schemas.customer import Customer
 from schemas.events import Event
 from schemas.languages import MAIL_LANGUAGES
-from streams.http.public.context import Desk
-from streams.http.public.lookup import People, Unseen
+from streams.http.public.context import PageContext
+from streams.http.public.lookup import CustomerLookup, LookupUnavailable
 from streams.http.public.messages import PageMessages
 from streams.log import LogError
 from streams.logging import get_logger
@@ -75,19 +75,19 @@ class NotUnderstood(ValueError):
 class PreferencesPage:
     """Shows and takes the choices."""
 
-    def __init__(self, desk: Desk, people: People) -> None:
-        self._desk = desk
-        self._people = people
+    def __init__(self, context: PageContext, lookup: CustomerLookup) -> None:
+        self._context = context
+        self._lookup = lookup
         self._mail_languages = [
             (each, PageMessages(language_of(each))["language_name"]) for each in MAIL_LANGUAGES
         ]
 
     async def show(self, request: web.Request) -> web.Response:
         """Show what holds now."""
-        words = self._desk.pages.words(request)
-        content = self._desk.read(request, Preferences)
+        words = self._context.pages.words(request)
+        content = self._context.read(request, Preferences)
         if content is None:
-            return self._desk.pages.unknown(words)
+            return self._context.pages.unknown(words)
         current = await self._current(content)
         if current is None:
             return self._nobody(words)
@@ -95,11 +95,11 @@ class PreferencesPage:
 
     async def save(self, request: web.Request) -> web.Response:
         """Write down what is different."""
-        desk = self._desk
-        words = desk.pages.words(request)
-        content = desk.read(request, Preferences)
+        context = self._context
+        words = context.pages.words(request)
+        content = context.read(request, Preferences)
         if content is None:
-            return desk.pages.unknown(words)
+            return context.pages.unknown(words)
         current = await self._current(content)
         if current is None:
             return self._nobody(words)
@@ -108,34 +108,34 @@ class PreferencesPage:
         try:
             wanted = read_form(await request.post(), current)
         except (ValueError, web.HTTPException):
-            return desk.pages.not_understood(words)
-        proof = desk.proof(request, words, source=SOURCE, mail=content.command_id)
+            return context.pages.not_understood(words)
+        proof = context.proof(request, words, source=SOURCE, mail=content.command_id)
         changes = list(differences(current, wanted, proof, asked))
         try:
             if changes:
-                await desk.tell([self._event(content, change) for change in changes])
+                await context.append([self._event(content, change) for change in changes])
         except LogError as error:
             _log.error("preferences could not be written", error=str(error))
-            return desk.pages.later(words)
+            return context.pages.later(words)
         for change in changes:
             if change.purpose:
                 action = "given" if change.given else "withdrawn"
-                desk.metrics.consent(change.purpose, action, SOURCE)
+                context.metrics.consent(change.purpose, action, SOURCE)
         said = (words["saved"], words["saved_text"]) if changes else ("", words["nothing_changed"])
-        return self._page(request, words, settled(current, wanted), said)
+        return self._page(request, words, resulting(current, wanted), said)
 
     async def _current(self, content: Preferences) -> Choices | None:
         try:
-            customer = await self._people.find(content.customer)
-        except Unseen:
+            customer = await self._lookup.find(content.customer)
+        except LookupUnavailable:
             return Choices(known=False)
         return None if customer is None else choices_of(customer)
 
     def _event(self, content: Preferences, change: PreferenceChange) -> Event:
-        return self._desk.event(change.type, content.customer, change.data)
+        return self._context.event(change.type, content.customer, change.data)
 
     def _nobody(self, words: PageMessages) -> web.Response:
-        return self._desk.pages.message(words, words["nobody"], words["nobody_text"])
+        return self._context.pages.message(words, words["nobody"], words["nobody_text"])
 
     def _page(
         self,
@@ -144,7 +144,7 @@ class PreferencesPage:
         chosen: Choices,
         said: tuple[str, str] | None = None,
     ) -> web.Response:
-        return self._desk.pages.page(
+        return self._context.pages.page(
             words,
             "preferences",
             words["preferences"],
@@ -198,7 +198,7 @@ def read_form(form: MultiDictProxy[Any], current: Choices) -> Choices:
     return replace(current, lists=lists, **answers)
 
 
-def settled(current: Choices, wanted: Choices) -> Choices:
+def resulting(current: Choices, wanted: Choices) -> Choices:
     """Return what holds once the changes are made: ending marketing ends every list."""
     if wanted.marketing == "no" and current.marketing != "no":
         return replace(wanted, lists=dict.fromkeys(wanted.lists, "no"))

@@ -14,15 +14,15 @@ from schemas.commands import SendCommand
 from schemas.signing import RecordSigner
 from streams.clock import Clock
 from streams.http.internal.client import Lookups
-from streams.http.public.confirmation import Asking
-from streams.http.public.context import Desk
+from streams.http.public.confirmation import ConfirmationPage
+from streams.http.public.context import PageContext
 from streams.http.public.hits import Hits
-from streams.http.public.lookup import People
-from streams.http.public.own_data import Copying, ErasurePage
+from streams.http.public.lookup import CustomerLookup
+from streams.http.public.own_data import CopyPage, ErasurePage
 from streams.http.public.pages import HEADERS, Pages
 from streams.http.public.preferences import PreferencesPage
-from streams.http.public.survey import Answering
-from streams.http.public.unsubscribe import Confirming, Unsubscribing
+from streams.http.public.survey import SurveyPage
+from streams.http.public.unsubscribe import SubscriptionPage, UnsubscribePage
 from streams.http.public.view import MailView
 from streams.log import Log
 from streams.logging import get_logger
@@ -53,7 +53,7 @@ class PublicSite:
     ) -> None:
         """`read_own` reads a customer of this worker (`CustomersRuntime.read_customer`), `lookups`
         asks another worker, `view` renders a mail (`Composer.view`)."""
-        self._desk = Desk(
+        self._context = PageContext(
             log=log,
             tokens=Tokens(settings.signing_keys),
             signer=RecordSigner(settings.signing_keys),
@@ -63,9 +63,9 @@ class PublicSite:
             keep_ip=keep_ip,
         )
         hosts = AllowedHosts(settings.shop.url, settings.tracking_hosts)
-        self._hits = Hits(self._desk, settings.tracking, hosts)
-        self._people = People(log, read_own, lookups)
-        self._view = MailView(self._desk, view)
+        self._hits = Hits(self._context, settings.tracking, hosts)
+        self._lookup = CustomerLookup(log, read_own, lookups)
+        self._view = MailView(self._context, view)
         self._runner: web.AppRunner | None = None
 
     async def start(self, host: str, port: int, *, shared: bool = False) -> int:
@@ -95,24 +95,24 @@ class PublicSite:
         router.add_get("/o/{token}", self._hits.opened)
         router.add_get("/c/{token}", self._hits.clicked)
         router.add_get("/v/{token}", self._view.show)
-        preferences = PreferencesPage(self._desk, self._people)
+        preferences = PreferencesPage(self._context, self._lookup)
         router.add_get("/p/{token}", preferences.show)
         router.add_post("/p/{token}", preferences.save)
-        _add(router, "/u/{token}", Unsubscribing(self._desk, Unsubscribe))
-        _add(router, "/y/{token}", Confirming(self._desk, Confirm))
-        _add(router, "/a/{token}", Answering(self._desk, Answer))
-        _add(router, "/p/{token}/copy", Copying(self._desk, Preferences))
-        _add(router, "/p/{token}/erase", ErasurePage(self._desk, Preferences))
+        _add(router, "/u/{token}", UnsubscribePage(self._context, Unsubscribe))
+        _add(router, "/y/{token}", SubscriptionPage(self._context, Confirm))
+        _add(router, "/a/{token}", SurveyPage(self._context, Answer))
+        _add(router, "/p/{token}/copy", CopyPage(self._context, Preferences))
+        _add(router, "/p/{token}/erase", ErasurePage(self._context, Preferences))
         router.add_route("*", "/{rest:.*}", self._unknown)
         return application
 
     async def _unknown(self, request: web.Request) -> web.Response:
-        return self._desk.pages.unknown(self._desk.pages.words(request))
+        return self._context.pages.unknown(self._context.pages.words(request))
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer with a page whatever happens."""
-        pages = self._desk.pages
+        pages = self._context.pages
         try:
             return await handler(request)
         except web.HTTPException as error:
@@ -132,6 +132,6 @@ async def _with_headers(_request: web.Request, response: web.StreamResponse) -> 
     response.headers.pop("Server", None)  # nobody's business
 
 
-def _add(router: web.UrlDispatcher, path: str, page: Asking[ContentT]) -> None:
+def _add(router: web.UrlDispatcher, path: str, page: ConfirmationPage[ContentT]) -> None:
     router.add_get(path, page.ask)
     router.add_post(path, page.take)

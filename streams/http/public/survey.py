@@ -6,16 +6,16 @@ from aiohttp import web
 
 from agents.mail.message.tokens import Answer
 from schemas.events import Event
-from streams.http.public.confirmation import Asking
+from streams.http.public.confirmation import ConfirmationPage
 from streams.http.public.messages import PageMessages
 
 
-class Answering(Asking[Answer]):
+class SurveyPage(ConfirmationPage[Answer]):
     """`/a/TOKEN`: the answer that was pressed in the mail, to be sent off. The link never expires;
     who answers again has thought better of it."""
 
     def _question(self, request: web.Request, words: PageMessages, content: Answer) -> web.Response:
-        return self._desk.pages.message(
+        return self._context.pages.message(
             words,
             content.question or words["your_answer"],
             f"{words['your_answer']}: {content.label or content.answer}",
@@ -26,10 +26,10 @@ class Answering(Asking[Answer]):
         self, request: web.Request, words: PageMessages, content: Answer, form: dict[str, str]
     ) -> Event:
         data = {name: getattr(content, name) for name in ("survey", "question", "answer")}
-        return self._desk.event("survey.answered", content.customer, data)
+        return self._context.event("survey.answered", content.customer, data)
 
     def _count(self, event: Event) -> None:
         """It is counted where every event is; nothing was agreed to."""
 
     def _answer(self, words: PageMessages, content: Answer) -> web.Response:
-        return self._desk.pages.message(words, words["answered"], words["answered_text"])
+        return self._context.pages.message(words, words["answered"], words["answered_text"])

@@ -10,19 +10,19 @@ from agents.mail.message.links import PATHS
 from agents.mail.message.tokens import Confirm, Preferences, Unsubscribe
 from schemas.events import Event
 from schemas.outcomes import MailObjected
-from streams.http.public.confirmation import Asking
+from streams.http.public.confirmation import ConfirmationPage
 from streams.http.public.messages import PageMessages
 from streams.http.public.pages import Link
 
 
-class Unsubscribing(Asking[Unsubscribe]):
+class UnsubscribePage(ConfirmationPage[Unsubscribe]):
     """`/u/TOKEN`: the page's button, or a mail program's one-click (RFC 8058). The link never
     expires."""
 
     def _question(
         self, request: web.Request, words: PageMessages, content: Unsubscribe
     ) -> web.Response:
-        return self._desk.pages.message(
+        return self._context.pages.message(
             words,
             words["unsubscribe"],
             words["unsubscribe_text"],
@@ -35,56 +35,56 @@ class Unsubscribing(Asking[Unsubscribe]):
     ) -> Event:
         one_click = form.get("List-Unsubscribe") == "One-Click"
         source = "one_click" if one_click else "unsubscribe_page"
-        proof = self._desk.proof(request, words, source=source, mail=content.command_id)
+        proof = self._context.proof(request, words, source=source, mail=content.command_id)
         data = {"command_id": content.command_id, "reason": source, "ip": proof.get("ip", "")}
         if not one_click:  # which shows no page, so there were no words
             data["wording"] = words.version
-        return self._desk.event("mail.unsubscribed", content.customer, data)
+        return self._context.event("mail.unsubscribed", content.customer, data)
 
     def _count(self, event: Event) -> None:
         source = cast(MailObjected, event.data).reason
-        self._desk.metrics.consent("marketing", "withdrawn", source)
+        self._context.metrics.consent("marketing", "withdrawn", source)
 
     def _answer(self, words: PageMessages, content: Unsubscribe) -> web.Response:
         links = [self._choose(content, words)]
-        return self._desk.pages.message(
+        return self._context.pages.message(
             words, words["unsubscribed"], words["unsubscribed_text"], links=links
         )
 
     def _choose(self, content: Unsubscribe, words: PageMessages) -> Link:
         """Rather less than nothing: the way to the preferences."""
         choose = Preferences(content.customer, content.command_id, content.time)
-        token = self._desk.tokens.make(choose)
+        token = self._context.tokens.make(choose)
         return f"../{PATHS[Preferences]}/{token}?lang={words.language}", words["unsubscribe_choose"]
 
 
-class Confirming(Asking[Confirm]):
+class SubscriptionPage(ConfirmationPage[Confirm]):
     """`/y/TOKEN`: the second half of a double opt-in, which puts them on the list with their
     consent to marketing. The link expires."""
 
     def _too_late(self, words: PageMessages, content: Confirm) -> web.Response | None:
-        if self._desk.clock.now() < content.expires:
+        if self._context.clock.now() < content.expires:
             return None
-        return self._desk.pages.to_the_shop(
+        return self._context.pages.to_the_shop(
             words, words["confirm_expired"], words["confirm_expired_text"]
         )
 
     def _question(
         self, request: web.Request, words: PageMessages, content: Confirm
     ) -> web.Response:
-        return self._desk.pages.message(
+        return self._context.pages.message(
             words, words["confirm"], words["confirm_text"], button=words["confirm_button"]
         )
 
     def _event(
         self, request: web.Request, words: PageMessages, content: Confirm, form: dict[str, str]
     ) -> Event:
-        proof = self._desk.proof(request, words, source="double_opt_in", mail=content.command_id)
+        proof = self._context.proof(request, words, source="double_opt_in", mail=content.command_id)
         data = {"list": content.list, "confirmed": True, **proof}
-        return self._desk.event("list.subscribed", content.customer, data)
+        return self._context.event("list.subscribed", content.customer, data)
 
     def _count(self, event: Event) -> None:
-        self._desk.metrics.consent("marketing", "given", "double_opt_in")
+        self._context.metrics.consent("marketing", "given", "double_opt_in")
 
     def _answer(self, words: PageMessages, content: Confirm) -> web.Response:
-        return self._desk.pages.message(words, words["confirmed"], words["confirmed_text"])
+        return self._context.pages.message(words, words["confirmed"], words["confirmed_text"])

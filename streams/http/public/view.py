@@ -10,7 +10,7 @@ from aiohttp import web
 from agents.mail.message.render import Rendered, RenderError
 from agents.mail.message.tokens import View
 from schemas.commands import SendCommand
-from streams.http.public.context import Desk
+from streams.http.public.context import PageContext
 from streams.http.public.pages import MAIL_POLICY
 from streams.log import LogError
 from streams.logging import get_logger
@@ -27,23 +27,23 @@ _log = get_logger(__name__)
 class MailView:
     """Shows mails."""
 
-    def __init__(self, desk: Desk, render: Callable[[SendCommand], Rendered]) -> None:
+    def __init__(self, context: PageContext, render: Callable[[SendCommand], Rendered]) -> None:
         """`render` is `Composer.view`."""
-        self._desk = desk
+        self._context = context
         self._render = render
         self._looking = asyncio.Semaphore(AT_ONCE)
 
     async def show(self, request: web.Request) -> web.Response:
         """Show the mail. Nothing in it is tracked here, and opening it counts for nothing."""
-        pages = self._desk.pages
+        pages = self._context.pages
         words = pages.words(request)
-        content = self._desk.read(request, View)
+        content = self._context.read(request, View)
         if content is None:
             return pages.unknown(words)
         try:
             async with self._looking, asyncio.timeout(SECONDS):
                 command = await find_command(
-                    self._desk.log, content.customer, content.command_id, content.time
+                    self._context.log, content.customer, content.command_id, content.time
                 )
         except (LogError, TimeoutError) as error:
             _log.warning("a mail can't be shown", error=repr(error))

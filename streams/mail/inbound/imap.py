@@ -92,7 +92,7 @@ class ImapPoller:
             for uid in uids:
                 raw = await _in_thread(session.fetch, uid)
                 if raw is not None:  # else it was deleted meanwhile
-                    await self._intake.take(raw, "imap")
+                    await self._intake.accept(raw, "imap")
                     await _in_thread(session.finish, uid)
         except asyncio.CancelledError:
             session.hang_up()

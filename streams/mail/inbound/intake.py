@@ -18,7 +18,7 @@ from streams.clock import Clock
 from streams.log import Log
 from streams.logging import get_logger
 from streams.mail.inbound.kept import KeptMessages
-from streams.operate.return_metrics import ReturnCounters, Taken, Way
+from streams.operate.return_metrics import Channel, IntakeResult, ReturnCounters
 from streams.partitioner import partition_of
 
 DIGEST_BYTES = 16
@@ -49,7 +49,9 @@ class ReturnIntake:
         self._kept = kept
         self._signer = signer
 
-    async def take(self, raw: bytes, way: Way, recipients: Sequence[str] = ()) -> Taken:
+    async def accept(
+        self, raw: bytes, channel: Channel, recipients: Sequence[str] = ()
+    ) -> IntakeResult:
         """Take a message in; once this returns, it may be forgotten where it came from.
 
         `recipients` are those of the envelope, where it is known. Raises LogError, OSError.
@@ -59,24 +61,24 @@ class ReturnIntake:
         verdict = await asyncio.to_thread(_classified, raw)
         found = match(verdict, recipients, self.returns, self._read_link)
         if found.forged:
-            self.metrics.forged(way, found.forged)
+            self.metrics.forged(channel, found.forged)
         event = None
-        taken: Taken = "unmatched"
+        result: IntakeResult = "unmatched"
         if found.reference is not None:
             event = outcome(verdict, found.reference, digest, self._clock.now())
-            taken = "unclear" if verdict.first.kind == "unknown" else "noted"
+            result = "unclear" if verdict.first.kind == "unknown" else "noted"
         if event is not None:
-            await self._tell(event)
-            taken = "told"
-        elif taken != "noted":
+            await self._append_event(event)
+            result = "told"
+        elif result != "noted":
             await asyncio.to_thread(self._kept.add, digest, raw)
-        self.metrics.returned(way, verdict.first.kind, taken)
-        _log.info("a message came back", way=way, kind=verdict.first.kind,
-                  reason=verdict.first.reason, taken=taken,
+        self.metrics.returned(channel, verdict.first.kind, result)
+        _log.info("a message came back", way=channel, kind=verdict.first.kind,
+                  reason=verdict.first.reason, taken=result,
                   command=found.reference.command_id if found.reference else None)  # fmt: skip
-        return taken
+        return result
 
-    async def _tell(self, event: Event) -> None:
+    async def _append_event(self, event: Event) -> None:
         key = event.customer.encode()
         partition = partition_of(key, await self._log.partitions(topics.CUSTOMER_EVENTS))
         record = self._signer.sign(topics.CUSTOMER_EVENTS, to_record(event))

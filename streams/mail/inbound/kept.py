@@ -10,13 +10,12 @@ import asyncio
 import os
 from pathlib import Path
 
+from schemas.time_units import DAY_MS, HOUR_MS
 from streams.clock import Clock
 from streams.logging import get_logger
 from streams.runtime.background import kept_up
 
-DAY_MS = 86_400_000
-
-EVERY_MS = 3_600_000
+EVERY_MS = HOUR_MS
 """Between two looks for messages that are too old: an hour more or less is nothing to a day."""
 
 _log = get_logger(__name__)

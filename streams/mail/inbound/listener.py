@@ -120,7 +120,7 @@ class _Handler:
     ) -> str:
         """Answer once it is durable."""
         try:
-            await self._intake.take(envelope.content, "smtp", envelope.rcpt_tos)
+            await self._intake.accept(envelope.content, "smtp", envelope.rcpt_tos)
         except (LogError, OSError) as error:
             self._intake.metrics.failed("smtp")
             _log.error("a message that came back could not be written", error=str(error))

@@ -35,7 +35,7 @@ class Maildir:
         for name in names:
             raw = await asyncio.to_thread(_read, self._path / "new" / name)
             if raw is not None:
-                await self._intake.take(raw, "maildir")
+                await self._intake.accept(raw, "maildir")
                 await asyncio.to_thread(self._mark, name)
         return len(names)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from streams.log import LogError
 from streams.logging import get_logger
 from streams.mail.inbound.imap import ImapError
-from streams.operate.return_metrics import ReturnCounters, Way
+from streams.operate.return_metrics import Channel, ReturnCounters
 from streams.runtime.backoff import Backoff
 
 LONGEST_PAUSE = 600.0
@@ -31,7 +31,7 @@ class MailboxPoller:
     def __init__(
         self,
         mailbox: Pollable,
-        way: Way,
+        channel: Channel,
         metrics: ReturnCounters,
         *,
         every: float,
@@ -39,7 +39,7 @@ class MailboxPoller:
     ) -> None:
         """`every` is in seconds."""
         self._mailbox = mailbox
-        self._way: Way = way
+        self._channel: Channel = channel
         self._metrics = metrics
         self._backoff = Backoff(every, max(LONGEST_PAUSE, every))
         self._pause = pause
@@ -47,7 +47,7 @@ class MailboxPoller:
 
     def start(self) -> None:
         """Begin; the first look is at once."""
-        self._task = asyncio.create_task(self._run(), name=f"watch of the {self._way} mailbox")
+        self._task = asyncio.create_task(self._run(), name=f"watch of the {self._channel} mailbox")
 
     async def stop(self) -> None:
         """End; a message that is being taken in comes again. Safe to call twice."""
@@ -64,10 +64,10 @@ class MailboxPoller:
                 failures = 0
             except (LogError, ImapError, OSError) as error:
                 failures += 1
-                self._metrics.failed(self._way)
-                _log.warning("a mailbox can't be read", way=self._way, error=str(error))
+                self._metrics.failed(self._channel)
+                _log.warning("a mailbox can't be read", way=self._channel, error=str(error))
             except Exception:  # whatever it is, what comes back later must not be left lying
                 failures += 1
-                self._metrics.failed(self._way)
-                _log.exception("a mailbox can't be read", way=self._way)
+                self._metrics.failed(self._channel)
+                _log.exception("a mailbox can't be read", way=self._channel)
             await self._pause(self._backoff.after(failures + 1))

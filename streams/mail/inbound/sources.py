@@ -17,7 +17,7 @@ from streams.mail.inbound.kept import KeptMessages
 from streams.mail.inbound.listener import Listener
 from streams.mail.inbound.maildir import Maildir
 from streams.mail.inbound.polling import MailboxPoller, Pollable
-from streams.operate.return_metrics import ReturnCounters, Way
+from streams.operate.return_metrics import Channel, ReturnCounters
 from streams.runtime.failures import WorkerFailed
 from streams.settings import Settings
 from streams.settings.sources import PREFIX
@@ -85,9 +85,9 @@ class Inbound:
         self._running.push_async_callback(listener.stop)
         _log.info("listening for bounces", host=host, port=self.smtp_port)
 
-    def _watch(self, mailbox: Pollable, way: Way) -> None:
+    def _watch(self, mailbox: Pollable, channel: Channel) -> None:
         watch = MailboxPoller(
-            mailbox, way, self._metrics, every=self._settings.inbound_poll_seconds
+            mailbox, channel, self._metrics, every=self._settings.inbound_poll_seconds
         )
         watch.start()
         self._running.push_async_callback(watch.stop)

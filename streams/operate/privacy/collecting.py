@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 
-from agents.customer.ownership import Belonging
+from agents.customer.ownership import RecordOwnership
 from schemas.customer import Customer
 from schemas.records import Record
 from schemas.reference import id_of, is_visitors, of_visitor
@@ -87,7 +87,7 @@ async def collect(
             ids.remove(each)  # the device is somebody else's by now, or another has claimed the id
         elif not visitor.became:
             states.append(visitor)
-    belonging = Belonging(ids, taken)
+    belonging = RecordOwnership(ids, taken)
     keys = belonging.keys
     collected = Collected(ids, states)
 

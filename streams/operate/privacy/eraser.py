@@ -10,6 +10,7 @@ from schemas.reference import id_of
 from schemas.signals import CustomerErased
 from schemas.signing import RecordSigner
 from schemas.stored import FutureFormat
+from schemas.time_units import HOUR_MS, MINUTE_MS
 from streams.clock import Clock
 from streams.log import Log, LogError
 from streams.logging import get_logger
@@ -26,10 +27,10 @@ LONGEST_RETRY_MS = 300_000
 """Until what was in the way is looked at again, a mail that is being handed to the relay: 5 s, 10 s
 … 5 min. Each look goes through the person's partitions."""
 
-SETTLED_MS = 60_000
+SCRUB_AFTER_MS = MINUTE_MS
 """After an erasure: its mails are taken back and told of by then, and the stores rewritten once."""
 
-REWRITE_EVERY_MS = 3_600_000
+REWRITE_EVERY_MS = HOUR_MS
 """The log's file is written anew at most once an hour, whoever was erased meanwhile."""
 
 Scrub = Callable[[int, list[bytes]], Awaitable[None]]
@@ -49,12 +50,12 @@ class Eraser:
         self._passed = asyncio.Event()
         self._noted: dict[tuple[int, bytes], int] = {}
         self._rewrite_at = 0
-        self._settled = False
+        self._all_done = False
         self._task: asyncio.Task[None] | None = None
 
     def watching(self, observer: Observer) -> Observer:
         """Return an observer that tells this eraser, too."""
-        return _Watch(observer, self._note)
+        return _ErasureObserver(observer, self._note)
 
     def start(self) -> None:
         """Begin; what an earlier life has left open comes first."""
@@ -70,7 +71,7 @@ class Eraser:
     @property
     def idle(self) -> bool:
         """Whether nothing is left to be done."""
-        return self._settled and not self._noted and not self._news.is_set()
+        return self._all_done and not self._noted and not self._news.is_set()
 
     async def passed(self) -> None:
         """Wait until all was looked at once more, for who drives a virtual clock."""
@@ -78,30 +79,30 @@ class Eraser:
 
     def _note(self, partition: int, customer: str) -> None:
         for name in (customer, id_of(customer)):  # a visitor's was kept under the bare id, in doubt
-            self._noted[partition, name.encode()] = self._clock.now() + SETTLED_MS
+            self._noted[partition, name.encode()] = self._clock.now() + SCRUB_AFTER_MS
         self._news.set()
 
     async def _run(self) -> None:
         pause = RETRY_MS
         while True:
             self._news.clear()
-            self._settled = False
-            self._settled = settled = await self._carry_out()
+            self._all_done = False
+            self._all_done = all_done = await self._carry_out()
             await self._scrub_what_is_due()
             self._passed.set()
             self._passed = asyncio.Event()
             times = list(self._noted.values())
-            if not settled:
+            if not all_done:
                 times.append(self._clock.now() + pause)
-            pause = RETRY_MS if settled else min(2 * pause, LONGEST_RETRY_MS)
+            pause = RETRY_MS if all_done else min(2 * pause, LONGEST_RETRY_MS)
             await self._wait(min(times, default=None))
 
     async def _carry_out(self) -> bool:
         if self._erasing is None:
             return True
         try:
-            settled = await self._erasing.carry_out()
-            return settled and await self._rewrite(self._erasing)
+            all_done = await self._erasing.carry_out()
+            return all_done and await self._rewrite(self._erasing)
         except (LogError, FutureFormat) as error:
             _log.error("erasure in the log goes on later", error=str(error))
         except Exception:  # a defect must neither end erasing nor pass unseen
@@ -136,7 +137,7 @@ class Eraser:
         await first(self._news.wait(), *due)
 
 
-class _Watch:
+class _ErasureObserver:
     """Passes everything on, and tells of the customers who were erased."""
 
     def __init__(self, observer: Observer, erased: Callable[[int, str], None]) -> None:

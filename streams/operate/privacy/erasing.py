@@ -30,7 +30,7 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from agents.customer.ownership import Belonging
+from agents.customer.ownership import RecordOwnership
 from agents.mail.queue.queued_mail import QueuedMail
 from agents.partition.held_back import waits_for
 from agents.workflows.notifications import SHOP
@@ -64,7 +64,7 @@ from streams.operate.privacy.record_contents import (
 )
 from streams.partitioner import partition_of
 from streams.runtime.logs.embedded import EmbeddedLog
-from streams.runtime.logs.embedded.redaction import Editor
+from streams.runtime.logs.embedded.redaction import Redaction
 from streams.topology import (
     CUSTOMER_EVENTS,
     CUSTOMER_SIGNALS,
@@ -108,7 +108,7 @@ class Erasure(NamedTuple):
     customer's id the bare one, under which release 0.1 knew it."""
 
 
-class _Kept(NamedTuple):
+class _KeptMail(NamedTuple):
     """A state of a mail, and where it is in the changelog."""
 
     partition: int
@@ -119,14 +119,14 @@ class _Kept(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Traces:
+class _PersonRecords:
     """What is in the log of one person."""
 
     partition: int
     events: list[Record]
     commands: list[Record]
     states: list[Record]
-    mails: dict[str, list[_Kept]] = field(default_factory=dict)
+    mails: dict[str, list[_KeptMail]] = field(default_factory=dict)
     """What the changelog has of each of the person's mails, and of those to the shop about them."""
     boundary: int = -1
     """Offset of the last event that erased; what comes after it is somebody new."""
@@ -158,7 +158,7 @@ class Erasing:
     async def rewrite(self) -> None:
         """Write the file anew, where nobody is in the way. Raises LogError."""
         carried_out = await self._log.committed(GROUP)
-        if await self._log.editor().rewrite():
+        if await self._log.redaction().rewrite():
             await self._log.commit(REWRITTEN, carried_out)
 
     async def is_done(self, customer: str) -> bool:
@@ -189,43 +189,43 @@ class Erasing:
 
     async def _erase(self, erasure: Erasure) -> bool:
         """Remove all traces; return False when something still needs them."""
-        editor = self._log.editor()
+        redaction = self._log.redaction()
         progress = await self._progress(erasure)  # before the states that it vouches for
-        erasure = erasure._replace(names=await self._names(erasure, editor))
-        traces = await self._traces(erasure, editor)
-        if progress <= traces.boundary or not await self._is_settled(traces):
+        erasure = erasure._replace(names=await self._names(erasure, redaction))
+        traces = await self._traces(erasure, redaction)
+        if progress <= traces.boundary or not await self._is_dealt_with(traces):
             return False
         # Once more: what became of a mail is told before the mailer says that it was told, so an
         # outcome may have come since the events were read, and it is the last one.
-        traces.events = await self._events(erasure, editor, traces.partition)
-        await self._blank_events(traces, editor)
-        await self._blank_controls(erasure, editor)
-        await self._remove_what_waited(erasure, editor)
-        await _remove(editor, SEND_COMMANDS, traces.commands)
+        traces.events = await self._events(erasure, redaction, traces.partition)
+        await self._blank_events(traces, redaction)
+        await self._blank_controls(erasure, redaction)
+        await self._remove_what_waited(erasure, redaction)
+        await _remove(redaction, SEND_COMMANDS, traces.commands)
         for key in _keys(erasure):
-            states = await editor.with_key(CUSTOMERS_CHANGELOG, traces.partition, key)
-            await _remove(editor, CUSTOMERS_CHANGELOG, superseded(states))
+            states = await redaction.with_key(CUSTOMERS_CHANGELOG, traces.partition, key)
+            await _remove(redaction, CUSTOMERS_CHANGELOG, superseded(states))
         older = [kept for states in traces.mails.values() for kept in states[:-1]]
-        await _remove(editor, MAILER_CHANGELOG, older)
-        await self._remove_signals(erasure, editor)
-        await self._remove_letters(erasure, editor)
-        await self._anonymise_facts(erasure, editor)
-        await self._anonymise_pools(erasure, editor)
+        await _remove(redaction, MAILER_CHANGELOG, older)
+        await self._remove_signals(erasure, redaction)
+        await self._remove_letters(erasure, redaction)
+        await self._anonymise_facts(erasure, redaction)
+        await self._anonymise_pools(erasure, redaction)
         return True
 
     # What there is.
 
-    async def _traces(self, erasure: Erasure, editor: Editor) -> _Traces:
+    async def _traces(self, erasure: Erasure, redaction: Redaction) -> _PersonRecords:
         key = erasure.customer.encode()
         partition = partition_of(key, await self._log.partitions(CUSTOMER_EVENTS))
-        events = await self._events(erasure, editor, partition)
-        commands = await _named(editor, SEND_COMMANDS, partition, erasure.names)
-        alerts = await self._alerts(erasure, editor)
-        traces = _Traces(
+        events = await self._events(erasure, redaction, partition)
+        commands = await _named(redaction, SEND_COMMANDS, partition, erasure.names)
+        alerts = await self._alerts(erasure, redaction)
+        traces = _PersonRecords(
             partition=partition,
             events=events,
             commands=[e for e in (*commands, *alerts) if decided_at(e.value) <= erasure.time],
-            states=await editor.with_key(CUSTOMERS_CHANGELOG, partition, key),
+            states=await redaction.with_key(CUSTOMERS_CHANGELOG, partition, key),
         )
         theirs = _belonging(erasure)
         erasing = [
@@ -241,45 +241,45 @@ class Erasing:
             if each.offset <= traces.boundary and is_of_mail(each)
         } - {""}
         for each in {partition, *(alert.partition for alert in alerts)}:
-            for kept in await self._entries(erasure, editor, each, ids):
+            for kept in await self._entries(erasure, redaction, each, ids):
                 traces.mails.setdefault(kept.id, []).append(kept)
         return traces
 
-    async def _names(self, erasure: Erasure, editor: Editor) -> tuple[str, ...]:
+    async def _names(self, erasure: Erasure, redaction: Redaction) -> tuple[str, ...]:
         """Return the names of a person, as `Erasure.names` says."""
         if not is_visitors(erasure.customer):
             return (erasure.customer,)
         key = id_of(erasure.customer).encode()
         partition = partition_of(key, await self._log.partitions(CUSTOMERS_CHANGELOG))
-        states = await editor.with_key(CUSTOMERS_CHANGELOG, partition, key)
+        states = await redaction.with_key(CUSTOMERS_CHANGELOG, partition, key)
         state = states[-1].value if states else None
         is_free = state is None or is_erased(state)
         return (erasure.customer, id_of(erasure.customer)) if is_free else (erasure.customer,)
 
-    async def _events(self, erasure: Erasure, editor: Editor, partition: int) -> list[Record]:
+    async def _events(self, erasure: Erasure, redaction: Redaction, partition: int) -> list[Record]:
         """Return the person's events. With a customer all is erased that has the id, as the visitor
         is who has it, too; with a visitor nothing that is the customer's who has it."""
-        events = await _named(editor, CUSTOMER_EVENTS, partition, both(erasure.customer))
+        events = await _named(redaction, CUSTOMER_EVENTS, partition, both(erasure.customer))
         if not is_visitors(erasure.customer):
             return events
         theirs = _belonging(erasure)
         return [each for each in events if theirs.has(each)]
 
-    async def _alerts(self, erasure: Erasure, editor: Editor) -> list[Record]:
+    async def _alerts(self, erasure: Erasure, redaction: Redaction) -> list[Record]:
         """Return the mails to the shop's own people about the person, which go under its key."""
         shop = SHOP.encode()
         partition = partition_of(shop, await self._log.partitions(SEND_COMMANDS))
-        found = await editor.holding(SEND_COMMANDS, partition, spellings(*erasure.names))
+        found = await redaction.holding(SEND_COMMANDS, partition, spellings(*erasure.names))
         return [each for each in found
                 if each.key == shop and whom_about(each.value) in erasure.names]  # fmt: skip
 
     async def _entries(
-        self, erasure: Erasure, editor: Editor, partition: int, ids: Set[str]
-    ) -> list[_Kept]:
+        self, erasure: Erasure, redaction: Redaction, partition: int, ids: Set[str]
+    ) -> list[_KeptMail]:
         """Return the states of the person's mails, by offset, those known by id and others."""
         words = [*spellings(*erasure.names), *(each.encode() for each in sorted(ids))]
         found, theirs = [], set(ids)
-        for record in await editor.holding(MAILER_CHANGELOG, partition, words):
+        for record in await redaction.holding(MAILER_CHANGELOG, partition, words):
             if not record.value or (record.key or b"").startswith(OWN_PREFIX):
                 continue
             entry = entry_of(record)
@@ -289,7 +289,7 @@ class Erasing:
             ):
                 theirs.add(entry.id)
             id_ = (record.key or b"").decode("utf-8", "replace") if entry is None else entry.id
-            found.append(_Kept(partition, record.offset, id_, entry))
+            found.append(_KeptMail(partition, record.offset, id_, entry))
         return [each for each in found if each.id in theirs]
 
     async def _progress(self, erasure: Erasure) -> int:
@@ -300,7 +300,7 @@ class Erasing:
         progress = await latest_progress(self._log, partition)
         return 0 if progress is None else progress.next_offset
 
-    async def _is_settled(self, traces: _Traces) -> bool:
+    async def _is_dealt_with(self, traces: _PersonRecords) -> bool:
         state = traces.states[-1].value if traces.states else None
         is_whole = state is not None and len(state) >= HEAD_SIZE
         if is_whole and head(state or b"").applied < traces.boundary:
@@ -317,19 +317,19 @@ class Erasing:
 
     # What becomes of it.
 
-    async def _blank_events(self, traces: _Traces, editor: Editor) -> None:
+    async def _blank_events(self, traces: _PersonRecords, redaction: Redaction) -> None:
         theirs = [
             each.offset
             for each in traces.events
             if each.offset <= traces.boundary
             or (is_of_mail(each) and text_of(each.value, "command_id") in traces.mails)
         ]
-        await editor.change(CUSTOMER_EVENTS, traces.partition, dict.fromkeys(theirs, BLANK))
+        await redaction.change(CUSTOMER_EVENTS, traces.partition, dict.fromkeys(theirs, BLANK))
 
-    async def _blank_controls(self, erasure: Erasure, editor: Editor) -> None:
+    async def _blank_controls(self, erasure: Erasure, redaction: Redaction) -> None:
         """What names the person's places: whoever was erased has nothing that is due there."""
         for partition in range(await self._log.partitions(CUSTOMER_EVENTS)):
-            found = await editor.holding(CUSTOMER_EVENTS, partition, spellings(*erasure.names))
+            found = await redaction.holding(CUSTOMER_EVENTS, partition, spellings(*erasure.names))
             theirs = [
                 each.offset
                 for each in found
@@ -337,18 +337,18 @@ class Erasing:
                 and any(text_of(each.value, name) in erasure.names for name in _NAMING)
                 and each.timestamp <= erasure.stamp
             ]
-            await editor.change(CUSTOMER_EVENTS, partition, dict.fromkeys(theirs, BLANK))
+            await redaction.change(CUSTOMER_EVENTS, partition, dict.fromkeys(theirs, BLANK))
 
-    async def _remove_what_waited(self, erasure: Erasure, editor: Editor) -> None:
+    async def _remove_what_waited(self, erasure: Erasure, redaction: Redaction) -> None:
         """Events that waited while the person was held back, and that they did. What waited under
         the bare id of somebody else is removed as far as it doesn't wait any more."""
         topic = CUSTOMERS_CHANGELOG
         partition = partition_of(erasure.customer.encode(), await self._log.partitions(topic))
         for key in _keys(erasure):
-            held = await editor.with_key(topic, partition, HELD_BACK_PREFIX + key)
-            await _remove(editor, topic, superseded(held))
+            held = await redaction.with_key(topic, partition, HELD_BACK_PREFIX + key)
+            await _remove(redaction, topic, superseded(held))
         waited, theirs = [], [name.encode() for name in erasure.names]
-        for each in await editor.holding(topic, partition, spellings(erasure.customer)):
+        for each in await redaction.holding(topic, partition, spellings(erasure.customer)):
             key = each.key or b""
             if not key.startswith(WAITING_PREFIX) or each.timestamp > erasure.stamp:
                 continue
@@ -356,47 +356,47 @@ class Erasing:
             if whom is None or whom in theirs:
                 waited.append(each)
             elif whom in _keys(erasure):
-                same = await editor.with_key(topic, partition, key)
+                same = await redaction.with_key(topic, partition, key)
                 waited += [old for old in superseded(same) if old.offset == each.offset]
-        await _remove(editor, topic, waited)
+        await _remove(redaction, topic, waited)
 
-    async def _remove_signals(self, erasure: Erasure, editor: Editor) -> None:
-        signals = await _named(editor, CUSTOMER_SIGNALS, erasure.partition, erasure.names)
+    async def _remove_signals(self, erasure: Erasure, redaction: Redaction) -> None:
+        signals = await _named(redaction, CUSTOMER_SIGNALS, erasure.partition, erasure.names)
         before = [s for s in signals if s.offset <= erasure.offset and erased_of(s) is None]
-        await _remove(editor, CUSTOMER_SIGNALS, before)
+        await _remove(redaction, CUSTOMER_SIGNALS, before)
 
-    async def _remove_letters(self, erasure: Erasure, editor: Editor) -> None:
+    async def _remove_letters(self, erasure: Erasure, redaction: Redaction) -> None:
         for partition in range(await self._log.partitions(DEAD_LETTERS)):
-            letters = await _named(editor, DEAD_LETTERS, partition, both(erasure.customer))
+            letters = await _named(redaction, DEAD_LETTERS, partition, both(erasure.customer))
             before = [each for each in letters if each.timestamp <= erasure.stamp]
             if is_visitors(erasure.customer):
                 before = [each for each in before if _belonging(erasure).has(each)]
-            await _remove(editor, DEAD_LETTERS, before)
+            await _remove(redaction, DEAD_LETTERS, before)
 
-    async def _anonymise_facts(self, erasure: Erasure, editor: Editor) -> None:
+    async def _anonymise_facts(self, erasure: Erasure, redaction: Redaction) -> None:
         words = spellings(*erasure.names)
         for partition in range(await self._log.partitions(FACTS)):
             changes = {
                 record.offset: without_customer(record, decision)
-                for record in await editor.holding(FACTS, partition, words)
+                for record in await redaction.holding(FACTS, partition, words)
                 if (decision := decision_of(record)) is not None
                 and decision.customer in erasure.names
                 and decision.time <= erasure.time
             }
-            await editor.change(FACTS, partition, changes)
+            await redaction.change(FACTS, partition, changes)
 
-    async def _anonymise_pools(self, erasure: Erasure, editor: Editor) -> None:
+    async def _anonymise_pools(self, erasure: Erasure, redaction: Redaction) -> None:
         """What the person's actor has asked of a coupon pool lies under the pool's own key."""
         words = spellings(*erasure.names)
         for partition in range(await self._log.partitions(CUSTOMER_EVENTS)):
             changes = {
                 record.offset: self._anonymous_request(record)
-                for record in await editor.holding(CUSTOMER_EVENTS, partition, words)
+                for record in await redaction.holding(CUSTOMER_EVENTS, partition, words)
                 if record.header("ce_type") == b"coupon.requested"
                 and text_of(record.value, "customer_id") in erasure.names
                 and record.timestamp <= erasure.stamp
             }
-            await editor.change(CUSTOMER_EVENTS, partition, changes)
+            await redaction.change(CUSTOMER_EVENTS, partition, changes)
 
     def _anonymous_request(self, record: Record) -> OutRecord:
         request = {**json_of(record.value), "customer_id": "erased", "run": ""}
@@ -406,9 +406,9 @@ class Erasing:
         return self._signer.sign(CUSTOMER_EVENTS, changed)
 
 
-def _belonging(erasure: Erasure) -> Belonging:
+def _belonging(erasure: Erasure) -> RecordOwnership:
     id_ = id_of(erasure.customer)
-    return Belonging([erasure.customer], () if id_ in erasure.names else (id_,))
+    return RecordOwnership([erasure.customer], () if id_ in erasure.names else (id_,))
 
 
 def _keys(erasure: Erasure) -> list[bytes]:
@@ -416,17 +416,19 @@ def _keys(erasure: Erasure) -> list[bytes]:
     return [name.encode() for name in dict.fromkeys((erasure.customer, id_of(erasure.customer)))]
 
 
-async def _named(editor: Editor, topic: str, partition: int, names: Iterable[str]) -> list[Record]:
+async def _named(
+    redaction: Redaction, topic: str, partition: int, names: Iterable[str]
+) -> list[Record]:
     """Return the records under the keys of these names, in the order of the topic."""
     found: list[Record] = []
     for name in names:
-        found += await editor.with_key(topic, partition, name.encode())
+        found += await redaction.with_key(topic, partition, name.encode())
     return sorted(found, key=lambda record: record.offset)
 
 
-async def _remove(editor: Editor, topic: str, records: Iterable[Record | _Kept]) -> None:
+async def _remove(redaction: Redaction, topic: str, records: Iterable[Record | _KeptMail]) -> None:
     by_partition: dict[int, dict[int, None]] = {}
     for record in records:
         by_partition.setdefault(record.partition, {})[record.offset] = None
     for partition, changes in by_partition.items():
-        await editor.change(topic, partition, changes)
+        await redaction.change(topic, partition, changes)

@@ -16,19 +16,19 @@ from streams.settings import Settings
 from streams.settings.values import Address
 
 
-class Started(NamedTuple):
+class ChildStarted(NamedTuple):
     """The worker consumes."""
 
     admin: Address
 
 
-class Gave(NamedTuple):
+class ChildFailed(NamedTuple):
     """The worker has given up; the text says why."""
 
     reason: str
 
 
-Word = Started | Gave
+Word = ChildStarted | ChildFailed
 
 
 def run_child(settings: Settings, parent: Connection) -> None:
@@ -42,12 +42,12 @@ def run_child(settings: Settings, parent: Connection) -> None:
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()
 
     def started(worker: Worker) -> None:
-        parent.send(Started(worker.admin.address))
+        parent.send(ChildStarted(worker.admin.address))
 
     try:
         run_worker(settings, started=started, shares_public_port=True)
     except (Failure, InputError) as error:
-        parent.send(Gave(str(error)))
+        parent.send(ChildFailed(str(error)))
         raise SystemExit(1) from None
 
 

@@ -17,7 +17,7 @@ from streams.logging import get_logger
 from streams.runtime.backoff import Backoff
 from streams.runtime.failures import WorkerFailed
 from streams.runtime.processes import board
-from streams.runtime.processes.child import Gave, Started, Word, run_child
+from streams.runtime.processes.child import ChildFailed, ChildStarted, Word, run_child
 from streams.runtime.processes.shares import shares
 from streams.settings import Settings
 from streams.settings.values import Address
@@ -42,7 +42,7 @@ def run_processes(settings: Settings, processes: int) -> None:
 
     Raises WorkerFailed when one can't start the first time; later ones are started again for ever.
     """
-    with _held(settings) as public_port:
+    with _ReservedPort(settings) as public_port:
         asyncio.run(Supervisor(settings, shares(settings, processes, public_port)).run())
 
 
@@ -170,12 +170,12 @@ class _Member:
         while True:
             word = await _heard(self._pipe)
             match word:
-                case Started(admin):
+                case ChildStarted(admin):
                     self._admin, self._state = admin, "it runs"
                     _log.info("a process runs", process=self._number, admin=str(admin))
                     if until_started:
                         return
-                case Gave(reason):
+                case ChildFailed(reason):
                     self._reason = reason
 
     async def _ended(self) -> None:
@@ -228,7 +228,7 @@ async def _ends(process: SpawnProcess) -> None:
     process.join()
 
 
-class _held:  # noqa: N801  # a context manager, used as one
+class _ReservedPort:
     """Reserves the public port, so that a taken one is told once and port 0 is one for all.
 
     It doesn't listen there, so the kernel gives it no connection.

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from schemas.records import OutRecord
-from schemas.stored import FIRST_TERM, NEVER, OWNER_KEY, head, is_newer, pack
+from schemas.stored import FENCING_EPOCH_KEY, FIRST_FENCING_EPOCH, NEVER, head, is_newer, pack
 from streams.log import Log, OnProgress, no_progress, scan
 from streams.logging import get_logger
 from streams.runtime.state.recovery import Recovered, recover
@@ -56,7 +56,7 @@ class Changelog:
         return recovered
 
     async def take_over(self) -> Recovered:
-        """Catch up, leave a mark right behind what was read, and tell which term begins.
+        """Catch up, leave a record right behind what was read, and tell which fencing epoch begins.
 
         Raises LogError, StateError, FutureFormat.
 
@@ -64,24 +64,28 @@ class Changelog:
         read here; at its next write it finds the mark, is Overtaken, and acts on nothing that it
         wrote behind it.
 
-        The number of the term is one above that of the last mark. Two that take over at once may
-        both write the same: the one whose mark lies where it has read up to has the term.
+        The fencing epoch is one above the last one left there. Two that take over at once may
+        both write the same: the one whose record lies where it has read up to has the partition.
         """
         while True:
             recovered = await self.recover()
-            start, last = self.store.position(), self.store.get(OWNER_KEY)
-            recovered.term = FIRST_TERM if last is None else head(last).applied + 1
-            mark = pack(recovered.term, NEVER, b"")
-            place = await self._log.append(self.topic, self.partition, [OutRecord(OWNER_KEY, mark)])
-            if place == start:
-                self.store.write([(OWNER_KEY, mark)], place + 1)
+            start, last = self.store.position(), self.store.get(FENCING_EPOCH_KEY)
+            recovered.fencing_epoch = (
+                FIRST_FENCING_EPOCH if last is None else head(last).applied + 1
+            )
+            mark = pack(recovered.fencing_epoch, NEVER, b"")
+            offset = await self._log.append(
+                self.topic, self.partition, [OutRecord(FENCING_EPOCH_KEY, mark)]
+            )
+            if offset == start:
+                self.store.write([(FENCING_EPOCH_KEY, mark)], offset + 1)
                 return recovered
             # Somebody has written meanwhile: an owner before can do so only once more.
 
     async def write(self, items: Sequence[Item], check: Callable[[], None]) -> None:
         """Append `items` in order, await the acknowledgement, then write the store.
 
-        `check` is called right before appending (`Turn.check`). Raises what `check` raises,
+        `check` is called right before appending (`BatchLease.check`). Raises what `check` raises,
         LogError, StateError, and Overtaken; after any of them the partition must be opened again.
         """
         check()

@@ -6,17 +6,17 @@ is set aside or put together again by itself (products, customers who are held b
 
 from __future__ import annotations
 
-from agents.partition.origins import check_mark
-from schemas.pending_work import LAYOUT_KEY, TELLING_PREFIX, unpack_layout, unpack_telling
+from agents.partition.origins import check_high_water_mark
+from schemas.pending_work import BROADCAST_PREFIX, LAYOUT_KEY, unpack_broadcast, unpack_layout
 from schemas.stored import (
     ARRIVALS_KEY,
+    NAMESPACE_DECISIONS_KEY,
     ORIGIN_PREFIX,
     OWN_PREFIX,
-    TURNS_KEY,
     Damaged,
     check_format,
     unpack_arrivals,
-    unpack_turns,
+    unpack_namespace_decisions,
 )
 
 
@@ -28,15 +28,15 @@ def check_own(key: bytes, stored: bytes) -> None:
         return
     try:
         if key.startswith(ORIGIN_PREFIX):
-            check_mark(stored)
-        elif key.startswith(TELLING_PREFIX):
-            unpack_telling(stored)
+            check_high_water_mark(stored)
+        elif key.startswith(BROADCAST_PREFIX):
+            unpack_broadcast(stored)
         elif key == LAYOUT_KEY:
             unpack_layout(stored)
         elif key == ARRIVALS_KEY:
             unpack_arrivals(stored)
-        elif key == TURNS_KEY:
-            unpack_turns(stored)
+        elif key == NAMESPACE_DECISIONS_KEY:
+            unpack_namespace_decisions(stored)
     except Damaged as error:
         name = key.removeprefix(OWN_PREFIX).decode("utf-8", "backslashreplace")
         raise Damaged(f"The record {name!r}") from error

@@ -32,12 +32,13 @@ from schemas.stored import (
     is_readable_progress,
     unpack_progress,
 )
+from schemas.time_units import HOUR_MS
 from streams.log import Log, OnProgress, no_progress, within
 from streams.logging import get_logger
 from streams.runtime.state.memory import MemoryStore
 from streams.runtime.state.store import StateError, Store
 
-STALE_MS = 24 * 3_600_000
+STALE_MS = 24 * HOUR_MS
 """A store that lags by more starts again from nothing: Kafka keeps tombstones for
 `delete.retention.ms`, a day by default, so later than that it may have missed a deletion."""
 
@@ -53,8 +54,8 @@ class Recovered:
     records: int = 0
     """Changelog records read."""
     seconds: float = 0.0
-    term: int = 0
-    """Number of the term that begins with it; see `Changelog.take_over`."""
+    fencing_epoch: int = 0
+    """Fencing epoch that begins with it; see `Changelog.take_over`."""
     overtaken: set[bytes] = field(default_factory=set)
     """Keys whose last record in the changelog is older than the one that is kept."""
 

@@ -13,29 +13,29 @@ from streams.runtime.state.store import Store, StoreFactory
 from streams.runtime.transports.batch import TopicPartition
 
 
-class Parking:
-    """Opens, parks and drops the stores of one changelog."""
+class RetainedStores:
+    """Opens, retains and drops the stores of one changelog."""
 
     def __init__(self, open_store: StoreFactory) -> None:
         self._open_store = open_store
-        self._parked: dict[TopicPartition, Store] = {}
+        self._retained: dict[TopicPartition, Store] = {}
 
     def take(self, tp: TopicPartition) -> Store:
-        """Return the parked store of `tp`, or open it. Raises StateError."""
-        parked = self._parked.pop(tp, None)
-        return self._open_store(tp) if parked is None else parked
+        """Return the retained store of `tp`, or open it. Raises StateError."""
+        retained = self._retained.pop(tp, None)
+        return self._open_store(tp) if retained is None else retained
 
-    def park(self, tp: TopicPartition, store: Store) -> None:
-        """Keep the store until `settle` or `take`."""
-        self._parked[tp] = store
+    def retain(self, tp: TopicPartition, store: Store) -> None:
+        """Keep the store until `drop_unassigned` or `take`."""
+        self._retained[tp] = store
 
-    def settle(self, owned: Container[TopicPartition]) -> None:
-        """Drop what is parked and not `owned` by this process any more."""
-        for tp in [each for each in self._parked if each not in owned]:
-            self._parked.pop(tp).drop()
+    def drop_unassigned(self, owned: Container[TopicPartition]) -> None:
+        """Drop what is retained and not `owned` by this process any more."""
+        for tp in [each for each in self._retained if each not in owned]:
+            self._retained.pop(tp).drop()
 
     def close(self) -> None:
-        """Close what is parked and leave it on disk: this process ends, and may start again."""
-        for store in self._parked.values():
+        """Close what is retained and leave it on disk: this process ends, and may start again."""
+        for store in self._retained.values():
             store.close()
-        self._parked.clear()
+        self._retained.clear()

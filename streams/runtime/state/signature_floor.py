@@ -32,12 +32,13 @@ async def decide(
     *,
     accept_unsigned: bool,
     signer: RecordSigner | None = None,
-    term: int = 0,
+    fencing_epoch: int = 0,
 ) -> Progress:
     """Return the progress of a partition of `topic` that has been recovered, decided for good.
 
     Without a `signer` nothing is believed where nothing is kept, as is right for commands: what was
-    lost with the changelog is that they were carried out. `term` is that of `pack_progress`.
+    lost with the changelog is that they were carried out. `fencing_epoch` is that of
+    `pack_progress`.
 
     Raises LogError, StateError.
     """
@@ -61,7 +62,9 @@ async def decide(
             return progress
         decided = msgspec.structs.replace(progress, insists_from=end)
         try:
-            await changelog.write([(PROGRESS_KEY, pack_progress(decided, term))], lambda: None)
+            await changelog.write(
+                [(PROGRESS_KEY, pack_progress(decided, fencing_epoch))], lambda: None
+            )
         except Overtaken:  # the owner before has written meanwhile
             await changelog.recover()
             continue

@@ -1,11 +1,12 @@
 """Deleting a customer so that a late writer can't bring the customer back.
 
 A tombstone has no `applied`, so an older state that a paused worker writes after it would win. A
-deleted customer therefore becomes a grave first: a kept record with a head and no body, which wins
-by its `applied` like any other. Once no late writer is conceivable any more, the tombstone follows
-and nothing is left.
+deleted customer therefore gets a delete marker first: a kept record with a head and no body, which
+wins by its `applied` like any other. Once no late writer is conceivable any more, the tombstone
+follows and nothing is left.
 
-Until then a grave keeps the customer's id and two numbers; the head's `due` says when it ends.
+Until then a delete marker keeps the customer's id and two numbers; the head's `due` says when it
+ends.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import heapq
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from schemas.pending_work import TELLING_PREFIX
+from schemas.pending_work import BROADCAST_PREFIX
 from schemas.stored import (
     HEAD_SIZE,
     HELD_BACK_PREFIX,
@@ -37,26 +38,29 @@ PAUSE = 2_000
 """Kept records looked at between two pauses: some milliseconds."""
 
 
-class Graves:
-    """The graves of one partition, by the time they end (log time, ms since the epoch)."""
+class DeleteMarkers:
+    """The delete markers of one partition, by the time they end (log time, ms since the epoch)."""
 
     def __init__(self) -> None:
         self._ends: list[tuple[int, bytes]] = []
 
-    def bury(self, items: Sequence[Item], progress: Progress) -> list[Item]:
-        """Return `items` with each deletion, and each record without a body, made a grave."""
+    def mark_deletions(self, items: Sequence[Item], progress: Progress) -> list[Item]:
+        """Return `items` with each deletion, and each record without a body, made a delete
+        marker."""
         end = progress.log_time + KEPT_MS
-        buried: list[Item] = []
+        marked: list[Item] = []
         for key, stored in items:
             if stored is None or is_erased(stored):
                 applied = progress.next_offset - 1 if stored is None else head(stored).applied
                 self.remember(key, end)
-                buried.append((key, pack(applied, end, b"")))
+                marked.append((key, pack(applied, end, b"")))
             else:
-                buried.append((key, stored))
-        return buried
+                marked.append((key, stored))
+        return marked
 
-    def expired(self, changelog: Changelog, log_time: int, changed: Collection[Item]) -> list[Item]:
+    def tombstones_due(
+        self, changelog: Changelog, log_time: int, changed: Collection[Item]
+    ) -> list[Item]:
         """Return the tombstones that are due; a customer who has come back, or does so among the
         `changed`, gets none."""
         tombstones: list[Item] = []
@@ -71,12 +75,12 @@ class Graves:
         return tombstones
 
     def remember(self, key: bytes, end: int) -> None:
-        """Take note of a grave found in the store."""
+        """Take note of a delete marker found in the store."""
         heapq.heappush(self._ends, (end, key))
 
 
 @dataclass(slots=True)
-class Survey:
+class RecoveryScan:
     """What a scan of a recovered partition finds."""
 
     timers: list[tuple[int, bytes]] = field(default_factory=list)
@@ -85,13 +89,15 @@ class Survey:
     """Kept products, by key."""
     held_back: list[tuple[bytes, bytes]] = field(default_factory=list)
     """What is known of customers who are held back, by key."""
-    tellings: list[bytes] = field(default_factory=list)
+    broadcasts: list[bytes] = field(default_factory=list)
     """Keys of what customers are, or were, to be told of."""
 
 
-def survey(changelog: Changelog, graves: Graves, found: Survey) -> Iterator[None]:
-    """Scan a recovered partition into `found`, and note its graves; pauses now and then, and
-    nothing may be written meanwhile. Raises FutureFormat, Damaged."""
+def scan_recovered(
+    changelog: Changelog, delete_markers: DeleteMarkers, found: RecoveryScan
+) -> Iterator[None]:
+    """Scan a recovered partition into `found`, and note its delete markers; pauses now and then,
+    and nothing may be written meanwhile. Raises FutureFormat, Damaged."""
     for number, (key, stored) in enumerate(changelog.scan(), start=1):
         if number % PAUSE == 0:
             yield
@@ -100,12 +106,12 @@ def survey(changelog: Changelog, graves: Graves, found: Survey) -> Iterator[None
         due = due_of(stored) if len(stored) >= HEAD_SIZE else NEVER
         if is_erased(stored):
             if due != NEVER:
-                graves.remember(key, due)
+                delete_markers.remember(key, due)
         elif due != NEVER:
             found.timers.append((due, key))
         elif key.startswith(PRODUCT_PREFIX):
             found.products.append((key, stored))
         elif key.startswith(HELD_BACK_PREFIX):
             found.held_back.append((key, stored))
-        elif key.startswith(TELLING_PREFIX):
-            found.tellings.append(key)
+        elif key.startswith(BROADCAST_PREFIX):
+            found.broadcasts.append(key)

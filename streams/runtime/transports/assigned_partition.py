@@ -1,4 +1,5 @@
-"""One partition given to this process: what the gate knows of it, and the turn of one batch."""
+"""One partition given to this process: what the partition manager knows of it, and the lease of one
+batch."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from streams.runtime.transports.batch import Fenced, PartitionBatch, PartitionOw
 
 
 class FetchSource(Protocol):
-    """What the gate asks of the transport it is attached to."""
+    """What the partition manager asks of the transport it is attached to."""
 
     @property
     def session_timeout(self) -> float:
@@ -29,24 +30,24 @@ class FetchSource(Protocol):
 class FetchPosition(NamedTuple):
     """What may be fetched from a partition now."""
 
-    epoch: int
+    fetch_epoch: int
     offset: int
 
     @classmethod
     def of(cls, batch: PartitionBatch) -> FetchPosition:
         """Return the epoch of a batch that was delivered, and where it begins."""
-        return cls(batch.epoch, batch.records[0].offset)
+        return cls(batch.fetch_epoch, batch.records[0].offset)
 
 
 class AssignmentStatus(Enum):
-    """Only an open partition is read, and gives its batches a turn."""
+    """Only an open partition is read, and leases itself to its batches."""
 
     OPENING = "opening"
     OPEN = "open"
     CLOSED = "closed"
 
 
-class Standing(NamedTuple):
+class PartitionHealth(NamedTuple):
     """How a partition fares in the process that it is given to."""
 
     is_open: bool
@@ -64,58 +65,58 @@ class AssignedPartition:
 
     tp: TopicPartition
     owner: PartitionOwner
-    epoch: int
+    fetch_epoch: int
     status: AssignmentStatus = AssignmentStatus.OPENING
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     task: asyncio.Task[None] | None = None
-    held: bool = False
+    is_opened: bool = False
     """`owner.opened` has returned and `owner.closed` has not been called since."""
     closing: asyncio.Task[None] | None = None
     """The last call of `owner.closed`."""
     next_offset: int = 0
     waiting: deque[FetchPosition] = field(default_factory=deque)
-    """Epoch and first offset of the batches handed out that have not had their turn yet."""
-    turn: BatchTurn | None = None
+    """Epoch and first offset of the batches handed out that have not had their lease yet."""
+    lease: ActiveLease | None = None
     watermark: int | None = None
     committed: int | None = None
     failures: int = 0
-    failed_turns: int = 0
+    failed_batches: int = 0
     """Of the failures."""
     reason: str = ""
     """Of the last failure."""
     problem: str = ""
     """Why it could not be opened the last time; empty once it is open."""
 
-    def standing(self, reopened: int) -> Standing:
+    def health(self, reopened: int) -> PartitionHealth:
         """Return how it fares; `reopened`: how often it was."""
         is_open = self.status is AssignmentStatus.OPEN
-        failures = self.failed_turns if is_open else self.failures
-        return Standing(is_open, failures, reopened, self.reason)
+        failures = self.failed_batches if is_open else self.failures
+        return PartitionHealth(is_open, failures, reopened, self.reason)
 
     def uncommitted(self) -> int | None:
         """Return the watermark if it has moved since it was committed last."""
         return None if self.watermark == self.committed else self.watermark
 
 
-class BatchTurn:
-    """One batch's turn; see `streams.runtime.transports.batch.BatchLease`."""
+class ActiveLease:
+    """One batch's lease; see `streams.runtime.transports.batch.BatchLease`."""
 
     def __init__(self, partition: AssignedPartition, source: FetchSource) -> None:
         self._partition = partition
         self._source = source
 
     def check(self) -> None:
-        """Raise Fenced when the turn is over or the last heartbeat is too old."""
-        if self._partition.turn is not self:
-            raise Fenced("the batch's turn is over")
+        """Raise Fenced when the lease is over or the last heartbeat is too old."""
+        if self._partition.lease is not self:
+            raise Fenced("the batch's lease is over")
         age = self._source.heartbeat_age()
         if age >= self._source.session_timeout:
             raise Fenced(f"no heartbeat for {age:.1f} s: another worker may own the partition")
 
     def done(self, next_offset: int) -> None:
-        """Move the commit watermark, never backwards. Raises Fenced when the turn is over."""
-        if self._partition.turn is not self:
-            raise Fenced("the batch's turn is over")
+        """Move the commit watermark, never backwards. Raises Fenced when the lease is over."""
+        if self._partition.lease is not self:
+            raise Fenced("the batch's lease is over")
         self._partition.watermark = max(next_offset, self._partition.watermark or 0)
 
 

@@ -2,7 +2,7 @@
 
 A stock Faust consumer delivers one event per record, which is slow, and acknowledges by event,
 which loses some. Ours deliver everything fetched from one partition as one event whose value is a
-`PartitionBatch`, and commit only what was marked as done through the `Gate` of that partition.
+`PartitionBatch`, and commit only what was marked as done through its lease.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PartitionBatch:
     """Records fetched from one partition, in order, with the ownership they were fetched under."""
 
     tp: TopicPartition
-    epoch: int
+    fetch_epoch: int
     """Grows each time this process is given the partition; a batch of an older epoch is stale."""
     records: Sequence[Record]
 
@@ -52,7 +52,7 @@ class PartitionOwner(Protocol):
 
 
 class BatchLease(Protocol):
-    """One batch's turn to change its partition; see `Gate.enter`."""
+    """One batch's lease of its partition; see `PartitionManager.enter`."""
 
     def check(self) -> None:
         """Raise Fenced when the last heartbeat is older than the session timeout."""
@@ -61,8 +61,8 @@ class BatchLease(Protocol):
         """Move the commit watermark: everything below `next_offset` is dealt with for good."""
 
 
-class Gate(Protocol):
-    """Guards the partitions of this process; offered by both transports as `consumer.gate`."""
+class PartitionLeases(Protocol):
+    """Leases partitions of this process to one batch at a time; `PartitionManager` does it."""
 
     def own(self, topic: str, owner: PartitionOwner) -> None:
         """Register who keeps the state of `topic`. Its records are delivered as batches."""

@@ -3,10 +3,10 @@
 Faust keeps what it is good at: the app, the agents, the group. Of its consumer it loses fetching,
 acknowledging, committing and seeking, which the `PartitionManager` decides:
 
-- each fetch says where it begins (`Gate.wanted`), so nothing depends on where Faust or the client
-  believe to have stopped;
+- each fetch says where it begins (`PartitionManager.wanted`), so nothing depends on where Faust or
+  the client believe to have stopped;
 - all records fetched from a partition become one Faust event whose value is a `PartitionBatch`;
-- only the gate's watermarks are committed, whatever Faust acknowledges;
+- only the partition manager's watermarks are committed, whatever Faust acknowledges;
 - a revocation first waits for the batch in flight, then commits, then lets go.
 """
 
@@ -57,20 +57,20 @@ def app_settings() -> dict[str, Any]:
     }
 
 
-def attach_gate(app: faust.App, gate: PartitionManager) -> None:
-    """Give `app` the gate of its partitions. Call it before the app starts.
+def attach_manager(app: faust.App, partition_manager: PartitionManager) -> None:
+    """Give `app` the manager of its partitions. Call it before the app starts.
 
     `app.published` may then be set: what the process tells whoever looks at its consumer group.
     """
-    app.gate = gate
+    app.partition_manager = partition_manager
     app.published = b""
-    app.sensors.add(_EndOfEvents(gate))
+    app.sensors.add(_EndOfEvents(partition_manager))
 
 
 def batch_topic(app: faust.App, name: str) -> Any:
     """Return the Faust topic `name` whose events' values are `PartitionBatch`es.
 
-    For `@app.agent(batch_topic(app, name))`; the gate keeps order at any concurrency.
+    For `@app.agent(batch_topic(app, name))`; the partition manager keeps order at any concurrency.
     """
     return app.topic(name, schema=_BatchSchema(), acks=False)
 
@@ -78,12 +78,12 @@ def batch_topic(app: faust.App, name: str) -> Any:
 class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
     """Faust's consumer without its bookkeeping. A driver adds `fetch`, `_commit` and a Source."""
 
-    gate: PartitionManager
+    partition_manager: PartitionManager
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.gate = self.app.gate
-        self.gate.attach(self)
+        self.partition_manager = self.app.partition_manager
+        self.partition_manager.attach(self)
 
     # To be provided by the driver.
 
@@ -123,10 +123,10 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
                 await self.sleep(PAUSE_AFTER_ERROR)
 
     async def _fetch_wanted(self) -> list[PartitionBatch]:
-        wanted = self.gate.wanted()
+        wanted = self.partition_manager.wanted()
         fetching = asyncio.ensure_future(self.fetch(wanted, FETCH_TIMEOUT))
         # A partition that has become free must not wait until the idle ones have news.
-        more = asyncio.ensure_future(self.gate.until(lambda: self._wants_more(wanted)))
+        more = asyncio.ensure_future(self.partition_manager.until(lambda: self._wants_more(wanted)))
         try:
             await asyncio.wait({fetching, more}, return_when=asyncio.FIRST_COMPLETED)
             if not fetching.done():
@@ -135,11 +135,14 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
         finally:
             more.cancel()
             fetching.cancel()
-        batches = (self.gate.deliver(tp, wanted[tp], records) for tp, records in fetched.items())
+        batches = (
+            self.partition_manager.deliver(tp, wanted[tp], records)
+            for tp, records in fetched.items()
+        )
         return [batch for batch in batches if batch is not None]
 
     def _wants_more(self, wanted: Mapping[TopicPartition, FetchPosition]) -> bool:
-        return any(wanted.get(tp) != want for tp, want in self.gate.wanted().items())
+        return any(wanted.get(tp) != want for tp, want in self.partition_manager.wanted().items())
 
     async def _deliver(self, batches: Iterable[PartitionBatch]) -> None:
         for batch in batches:
@@ -165,7 +168,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
     def resume_flow(self) -> None:
         """Let records flow after a rebalance; Faust has just emptied the agents' queues."""
         super().resume_flow()
-        self.gate.rewind()
+        self.partition_manager.rewind()
 
     # Partitions coming and going.
 
@@ -178,18 +181,20 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
         """Tell Faust, then open the partitions in the background."""
         await super().on_partitions_assigned(assigned, generation_id)
         if not self.app.should_stop:
-            self.gate.assigned(TopicPartition(*tp) for tp in assigned)
+            self.partition_manager.assigned(TopicPartition(*tp) for tp in assigned)
 
     async def wait_empty(self) -> None:
         """Finish the batches in flight, commit and let go. Called when the app stops."""
-        await self._let_go(self.gate.owned())
+        await self._let_go(self.partition_manager.owned())
 
     async def on_stop(self) -> None:
         """Do the same where Faust had no reason to call `wait_empty`."""
-        await self._let_go(self.gate.owned())
+        await self._let_go(self.partition_manager.owned())
 
     async def _let_go(self, tps: Iterable[tuple[str, int]]) -> None:
-        await self._commit_watermarks(await self.gate.revoked(TopicPartition(*tp) for tp in tps))
+        await self._commit_watermarks(
+            await self.partition_manager.revoked(TopicPartition(*tp) for tp in tps)
+        )
 
     async def perform_seek(self) -> None:
         """Do nothing: each fetch says where it begins."""
@@ -197,8 +202,8 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
     # Committing.
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
-        """Commit the gate's watermarks, and nothing that Faust believes to be done."""
-        return await self._commit_watermarks(self.gate.committable())
+        """Commit the partition manager's watermarks, and nothing that Faust believes to be done."""
+        return await self._commit_watermarks(self.partition_manager.committable())
 
     async def _commit_watermarks(self, offsets: Mapping[TopicPartition, int]) -> bool:
         if not offsets:
@@ -210,9 +215,9 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
             done = False
             _log.warning("commit failed", error=repr(error))
         if done:
-            self.gate.committed(offsets)
+            self.partition_manager.committed(offsets)
         else:
-            self.gate.counts.failed_commits += 1
+            self.partition_manager.counts.failed_commits += 1
         return done
 
     # What Faust would watch over.
@@ -234,19 +239,19 @@ class _BatchSchema(faust.Schema):  # type: ignore[misc]  # Faust is untyped
 
 
 class _EndOfEvents(faust.Sensor):  # type: ignore[misc]  # Faust is untyped
-    """Tells the gate when Faust is through with an event.
+    """Tells the partition manager when Faust is through with an event.
 
-    An agent that was cancelled or that raised outside the gate drops its event, and Faust goes on
-    with the next one as if nothing had happened.
+    An agent that was cancelled or that raised outside the partition manager drops its event, and
+    Faust goes on with the next one as if nothing had happened.
     """
 
-    def __init__(self, gate: PartitionManager, **kwargs: Any) -> None:
+    def __init__(self, partition_manager: PartitionManager, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._gate = gate
+        self._partition_manager = partition_manager
 
     def on_stream_event_out(
         self, tp: Any, offset: int, stream: Any, event: Any, state: Any = None
     ) -> None:
         """Called after the agent's body, however it ended."""
         if isinstance(event.value, PartitionBatch):
-            self._gate.dropped(event.value)
+            self._partition_manager.dropped(event.value)

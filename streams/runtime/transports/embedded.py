@@ -1,9 +1,10 @@
 """The embedded Faust transport: one process consumes all partitions of an `EmbeddedLog`.
 
-The app brings the log and the gate (`app.record_log`, `app.gate`), so that an append of this
-process wakes the consumer at once. What is delivered, in which order and what is committed is
-decided by the same `Gate` as on Kafka. A "group" is only the name under which offsets are kept, and
-a rebalance happens at the start, when Faust subscribes to other topics, and in `rebalance`.
+The app brings the log and the partition manager (`app.record_log`, `app.partition_manager`), so
+that an append of this process wakes the consumer at once. What is delivered, in which order and
+what is committed is decided by the same `PartitionManager` as on Kafka. A "group" is only the name
+under which offsets are kept, and a rebalance happens at the start, when Faust subscribes to other
+topics, and in `rebalance`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from streams.runtime.transports.consumer import BatchConsumer
 
 
 class Consumer(BatchConsumer):
-    """Reads the partitions that the gate wants from the log; the gate's `Source`."""
+    """Reads the partitions that the partition manager wants from the log; the manager's
+    `FetchSource`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -133,7 +135,7 @@ class Consumer(BatchConsumer):
         await self._records.commit(self.app.conf.id, offsets)
         return True
 
-    # Positions belong to the gate: Faust has nothing to seek.
+    # Positions belong to the partition manager: Faust has nothing to seek.
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Do nothing; see perform_seek."""
@@ -142,18 +144,20 @@ class Consumer(BatchConsumer):
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Refuse: only changelogs of Faust tables are sought, and there are none."""
         if partitions:
-            raise NotImplementedError("the gate decides where partitions are read from")
+            raise NotImplementedError(
+                "the partition manager decides where partitions are read from"
+            )
 
     async def _seek(self, partition: TP, offset: int) -> None:
         await self.seek_wait({partition: offset})
 
     async def position(self, tp: TP) -> int | None:
         """Return the next offset to be delivered, None while the partition is not wanted."""
-        want = self.gate.wanted().get(TopicPartition(*tp))
+        want = self.partition_manager.wanted().get(TopicPartition(*tp))
         return None if want is None else want.offset
 
     async def _getmany(self, *_: Any, **__: Any) -> Any:
-        raise NotImplementedError("records are fetched as the gate wants them")
+        raise NotImplementedError("records are fetched as the partition manager wants them")
 
     def _to_message(self, tp: TP, record: Any) -> Any:
         raise NotImplementedError("records are delivered in batches")

@@ -3,25 +3,25 @@
 On real Kafka the stock driver lost events in six ways. What cures each of them here:
 
 1. A partition without a committed offset went on from its fetch position after a rebalance had
-   emptied the buffers. → Each fetch begins at the offset the gate wants; where nothing is committed
-   that is the earliest (`KafkaConsumer.first_offset`, `_Thread.fetch`).
+   emptied the buffers. → Each fetch begins at the offset the partition manager wants; where nothing
+   is committed that is the earliest (`KafkaConsumer.first_offset`, `_Thread.fetch`).
 2. Partitions were opened before they had been sought, and records fetched again were dropped as
-   old. → Only what the gate wants is fetched, the rest is paused from the assignment on, and there
-   is no second idea of the read position.
-3. Faust acknowledges an event whose agent failed. → Only the gate's watermarks are committed, and
-   a dropped batch is read again (`streams/runtime/transports/consumer.py`).
+   old. → Only what the partition manager wants is fetched, the rest is paused from the assignment
+   on, and there is no second idea of the read position.
+3. Faust acknowledges an event whose agent failed. → Only the partition manager's watermarks are
+   committed, and a dropped batch is read again (`streams/runtime/transports/consumer.py`).
 4. A batch in flight outlived the revocation of its partition. → The revocation waits for it, and
-   later ones are stale (`Gate.revoked`, `Gate.enter`).
+   later ones are stale (`PartitionManager.revoked`, `PartitionManager.enter`).
 5. The offsets between two batch events counted as a gap, acknowledged at once. → Faust tracks no
    offsets of these topics at all.
 6. As a guard, a fetch that begins elsewhere than wanted is repeated once, and believed only when
    the broker shows the same again (`KafkaConsumer._as_wanted`).
 
-Against a paused process that wakes up after others have taken over: `heartbeat_age`, which a turn
+Against a paused process that wakes up after others have taken over: `heartbeat_age`, which a lease
 checks before it writes.
 
 The aiokafka consumer runs on a thread with its own event loop, so that heartbeats don't wait for
-agents. `_Thread` lives there, `KafkaConsumer` and the gate on the app's loop.
+agents. `_Thread` lives there, `KafkaConsumer` and the partition manager on the app's loop.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
         coordinator._do_heartbeat = watched
 
     def joined(self, assigned: Iterable[Any]) -> None:
-        """Begin a generation: nothing is read until the gate says from where."""
+        """Begin a generation: nothing is read until the partition manager says from where."""
         self._last_beat = _now()
         self._reads.clear()
         self._consumer.pause(*assigned)
@@ -261,7 +261,7 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
 
 
 class KafkaConsumer(BatchConsumer, stock.Consumer):  # type: ignore[misc]  # Faust is untyped
-    """Faust's consumer on Kafka; the gate's `Source`."""
+    """Faust's consumer on Kafka; the manager's `FetchSource`."""
 
     RebalanceListener = _RebalanceListener
 
@@ -272,7 +272,7 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):  # type: ignore[misc]  # Fau
     def _new_consumer_thread(self) -> _Thread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
 
-    # The gate's Source.
+    # The manager's `FetchSource`.
 
     @property
     def session_timeout(self) -> float:
@@ -313,11 +313,11 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):  # type: ignore[misc]  # Fau
             return True
         where = {"topic": tp.topic, "partition": tp.partition, "wanted": wanted, "got": first}
         if self._suspects.pop(tp, None) == (wanted, first):
-            self.gate.counts.gaps += 1
+            self.partition_manager.counts.gaps += 1
             _log.error("the broker has no records in between, going on after them", **where)
             return True
         self._suspects[tp] = (wanted, first)
-        self.gate.counts.refetches += 1
+        self.partition_manager.counts.refetches += 1
         _log.warning("a fetch began elsewhere than wanted, repeating it", **where)
         self._thread.forget(_theirs(tp))
         return False

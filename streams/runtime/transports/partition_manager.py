@@ -1,4 +1,5 @@
-"""The gate of this process's partitions: who may change one, where it is read from, what is done.
+"""The manager of this process's partitions: who may change one, where it is read from, what is
+done.
 
 Faust's own bookkeeping loses events when a process is killed, when partitions move and when an
 agent's body fails (see `streams/runtime/transports/kafka.py`). So both transports leave all of it
@@ -32,12 +33,12 @@ from streams.logging import get_logger
 from streams.runtime.backoff import Backoff
 from streams.runtime.state.store import StateError
 from streams.runtime.transports.assigned_partition import (
+    ActiveLease,
     AssignedPartition,
     AssignmentStatus,
-    BatchTurn,
     FetchPosition,
     FetchSource,
-    Standing,
+    PartitionHealth,
     to_commit,
 )
 from streams.runtime.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
@@ -46,11 +47,11 @@ BACKOFF = Backoff(0.1, 30.0)
 """Seconds before a partition that failed is opened again: 0.1, 0.2, 0.4 … 30. A broker that
 restarts is met again at once, a defect doesn't burn a processor."""
 
-TELL_EVERY = 60.0
+LOG_EVERY = 60.0
 """Seconds of pauses after which it is said again that a partition can't be opened, and why."""
 
 AHEAD = 1
-"""Batches of one partition that wait for their turn. One: the next is there when a batch is done,
+"""Batches of one partition that wait for their lease. One: the next is there when a batch is done,
 and at most two batches of each partition are held in memory."""
 
 _log = get_logger(__name__)
@@ -61,7 +62,7 @@ class PartitionCounts:
     """What has happened so far in this process; read by the metrics and the tests."""
 
     batches: int = 0
-    """Turns that ended well."""
+    """Leases that ended well."""
     records: int = 0
     """Records in them."""
     stale_batches: int = 0
@@ -89,7 +90,7 @@ class PartitionManager:
         self._owners: dict[str, PartitionOwner] = {}
         self._partitions: dict[TopicPartition, AssignedPartition] = {}
         self._reopened: Counter[TopicPartition] = Counter()
-        self._epochs = itertools.count(1)
+        self._fetch_epochs = itertools.count(1)
         self._source: FetchSource | None = None
         self._changed = asyncio.Event()
 
@@ -100,7 +101,7 @@ class PartitionManager:
         self._owners[topic] = owner
 
     @asynccontextmanager
-    async def enter(self, batch: PartitionBatch) -> AsyncIterator[BatchTurn | None]:
+    async def enter(self, batch: PartitionBatch) -> AsyncIterator[ActiveLease | None]:
         """Take the partition's lock for one batch; yields None when the batch is stale.
 
         An exception leaves the context as it is, and has the partition closed and opened again.
@@ -111,22 +112,22 @@ class PartitionManager:
             yield None
             return
         async with partition.lock:
-            if not self._has_turn(partition, batch):
+            if not self._is_next(partition, batch):
                 self._stale(batch)
                 yield None
                 return
-            partition.turn = turn = BatchTurn(partition, self._attached())
+            partition.lease = lease = ActiveLease(partition, self._attached())
             try:
-                yield turn
+                yield lease
             except BaseException as error:
                 self._reopen(partition, error)
                 raise
             else:
-                partition.failures = partition.failed_turns = 0
+                partition.failures = partition.failed_batches = 0
                 self.counts.batches += 1
                 self.counts.records += len(batch.records)
             finally:
-                partition.turn = None
+                partition.lease = None
                 self._notify()
 
     # For whoever waits or measures.
@@ -143,9 +144,9 @@ class PartitionManager:
         """Return why partitions are not open, of those that could not be opened."""
         return {tp: each.problem for tp, each in self._partitions.items() if each.problem}
 
-    def standing(self) -> dict[TopicPartition, Standing]:
+    def health(self) -> dict[TopicPartition, PartitionHealth]:
         """Return how the partitions given to this process fare."""
-        return {tp: each.standing(self._reopened[tp]) for tp, each in self._partitions.items()}
+        return {tp: each.health(self._reopened[tp]) for tp, each in self._partitions.items()}
 
     def reopened(self) -> Mapping[TopicPartition, int]:
         """Return how often partitions were closed after a failure: those that are ours, and those
@@ -178,7 +179,7 @@ class PartitionManager:
             if tp not in self._partitions:
                 if tp.topic not in self._owners:
                     raise LookupError(f"nobody has registered as owner of {tp.topic}")
-                partition = AssignedPartition(tp, self._owners[tp.topic], next(self._epochs))
+                partition = AssignedPartition(tp, self._owners[tp.topic], next(self._fetch_epochs))
                 self._partitions[tp] = partition
                 partition.task = asyncio.create_task(self._open(partition))
         self._notify()
@@ -190,7 +191,7 @@ class PartitionManager:
         """
         leaving = [self._partitions[tp] for tp in set(tps) if tp in self._partitions]
         for partition in leaving:
-            partition.status = AssignmentStatus.CLOSED  # nothing more is fetched or gets a turn
+            partition.status = AssignmentStatus.CLOSED  # nothing more is fetched or gets a lease
         await asyncio.gather(*(self._close(partition) for partition in leaving))
         for partition in leaving:
             self._partitions.pop(partition.tp, None)
@@ -204,7 +205,7 @@ class PartitionManager:
     def wanted(self) -> dict[TopicPartition, FetchPosition]:
         """Return the partitions to be fetched now, each with the offset the fetch begins at."""
         return {
-            tp: FetchPosition(each.epoch, each.next_offset)
+            tp: FetchPosition(each.fetch_epoch, each.next_offset)
             for tp, each in self._partitions.items()
             if each.status is AssignmentStatus.OPEN and len(each.waiting) < AHEAD
         }
@@ -218,21 +219,21 @@ class PartitionManager:
             not records
             or partition is None
             or partition.status is not AssignmentStatus.OPEN
-            or want != (partition.epoch, partition.next_offset)
+            or want != (partition.fetch_epoch, partition.next_offset)
         ):
             return None
-        partition.waiting.append(FetchPosition(want.epoch, records[0].offset))
+        partition.waiting.append(FetchPosition(want.fetch_epoch, records[0].offset))
         partition.next_offset = records[-1].offset + 1
-        return PartitionBatch(tp=partition.tp, epoch=want.epoch, records=records)
+        return PartitionBatch(tp=partition.tp, fetch_epoch=want.fetch_epoch, records=records)
 
     def dropped(self, batch: PartitionBatch) -> None:
-        """Tell that Faust is through with a batch. One that had no turn counts as failed."""
+        """Tell that Faust is through with a batch. One that had no lease counts as failed."""
         partition = self._partitions.get(batch.tp)
         if partition is not None and FetchPosition.of(batch) in partition.waiting:
             self._reopen(partition, RuntimeError("the agent dropped a batch without processing it"))
 
     def rewind(self) -> None:
-        """Read again all that was delivered and has not had its turn: Faust emptied its queues."""
+        """Read again all that was delivered and has not had its lease: Faust emptied its queues."""
         for partition in self._partitions.values():
             if partition.waiting:
                 self._rewind(partition)
@@ -265,7 +266,7 @@ class PartitionManager:
                 await self._pause(pause)
             try:
                 start = await partition.owner.opened(partition.tp)
-                partition.held = True
+                partition.is_opened = True
                 if start is not None:
                     partition.watermark = max(start, partition.watermark or 0)
                 else:
@@ -274,8 +275,8 @@ class PartitionManager:
                     start = await self._attached().first_offset(partition.tp)
                 break
             except Exception as error:
-                if _reason(error) != partition.problem or silence >= TELL_EVERY:
-                    _tell(partition, error)
+                if _reason(error) != partition.problem or silence >= LOG_EVERY:
+                    _log_failure(partition, error)
                     silence = 0.0
                 partition.problem = partition.reason = _reason(error)
                 partition.failures += 1
@@ -290,9 +291,9 @@ class PartitionManager:
         self._notify()
 
     def _reopen(self, partition: AssignedPartition, error: BaseException) -> None:
-        """Close and open again. Called with the lock, so the closing begins after the turn."""
+        """Close and open again. Called with the lock, so the closing begins after the lease."""
         partition.failures += 1
-        partition.failed_turns += 1
+        partition.failed_batches += 1
         partition.reason = _reason(error)
         self._reopened[partition.tp] += 1
         self.counts.reopened += 1
@@ -301,7 +302,7 @@ class PartitionManager:
         _log.warning("partition is closed and opened again", topic=partition.tp.topic,
                      partition=partition.tp.partition, error=repr(error))  # fmt: skip
         partition.status = AssignmentStatus.OPENING
-        partition.epoch = next(self._epochs)
+        partition.fetch_epoch = next(self._fetch_epochs)
         partition.waiting.clear()
         partition.task = asyncio.create_task(self._close_and_open(partition))
 
@@ -325,8 +326,8 @@ class PartitionManager:
 
         A revocation that came in the middle of a closing once left a store open for ever.
         """
-        if partition.held:
-            partition.held = False
+        if partition.is_opened:
+            partition.is_opened = False
             partition.closing = asyncio.create_task(self._closed(partition))
         if partition.closing is not None:
             await asyncio.shield(partition.closing)
@@ -340,8 +341,11 @@ class PartitionManager:
 
     # Batches.
 
-    def _has_turn(self, partition: AssignedPartition, batch: PartitionBatch) -> bool:
-        if partition.status is not AssignmentStatus.OPEN or batch.epoch != partition.epoch:
+    def _is_next(self, partition: AssignedPartition, batch: PartitionBatch) -> bool:
+        if (
+            partition.status is not AssignmentStatus.OPEN
+            or batch.fetch_epoch != partition.fetch_epoch
+        ):
             return False
         if not partition.waiting or partition.waiting[0] != FetchPosition.of(batch):
             # One before it never arrived, or it arrives a second time.
@@ -354,7 +358,7 @@ class PartitionManager:
         if partition.waiting:
             partition.next_offset = partition.waiting[0].offset
             partition.waiting.clear()
-        partition.epoch = next(self._epochs)
+        partition.fetch_epoch = next(self._fetch_epochs)
         self.counts.rewound += 1
         _log.warning("batches were lost on their way to the agent and are read again",
                      topic=partition.tp.topic, partition=partition.tp.partition,
@@ -369,7 +373,7 @@ class PartitionManager:
 
     def _attached(self) -> FetchSource:
         if self._source is None:
-            raise RuntimeError("the gate is not attached to a transport")
+            raise RuntimeError("the partition manager is not attached to a transport")
         return self._source
 
     def _notify(self) -> None:
@@ -377,7 +381,7 @@ class PartitionManager:
         changed.set()
 
 
-def _tell(partition: AssignedPartition, error: Exception) -> None:
+def _log_failure(partition: AssignedPartition, error: Exception) -> None:
     """Say why a partition could not be opened: for a person, or with the place in our code."""
     if isinstance(error, FutureFormat | Damaged | StateError):
         _log.error("partition stays closed", topic=partition.tp.topic,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schemas.time_units import DAY_MS, MINUTE_MS
 from streams.tools.cli.console import (
     OUTPUT,
     JsonFlag,
@@ -24,12 +25,11 @@ from streams.tools.cli.console import (
 from streams.tools.cli.files import opened
 
 if TYPE_CHECKING:
-    from streams.tools.demo.driver_events import Happening
+    from streams.tools.demo.driver_events import DriverEvent
     from streams.tools.demo.play import DemoPlan
 
-DAY_MS = 86_400_000
 SHOP_DAYS = 35
-SHOP_STEP_MS = 10 * 60_000
+SHOP_STEP_MS = 10 * MINUTE_MS
 """Nobody sees at this speed whether a mail went ten minutes later."""
 SHOP_SECONDS = 60.0
 """How long the shop's weeks take in a terminal: as long as one likes to watch."""
@@ -130,7 +130,7 @@ def _shop(seed: int, days: int) -> DemoPlan:
     from streams.tools.demo.play import DemoPlan, shop_verdict  # noqa: PLC0415  # see demo
 
     return DemoPlan(
-        happenings=shop.story(seed, days),
+        driver_events=shop.scenario(seed, days),
         start=shop.START,
         end=shop.START + days * DAY_MS,
         step=SHOP_STEP_MS,
@@ -143,24 +143,24 @@ def _recorded(path: Path, until: str | None) -> DemoPlan:
     from streams.tools.cli.replay import parse_until  # noqa: PLC0415  # only here
     from streams.tools.demo.play import DemoPlan  # noqa: PLC0415  # see demo
 
-    happenings = _read(path)
-    if not happenings:
+    driver_events = _read(path)
+    if not driver_events:
         raise UserError(f"{path}: there are no events in it")
-    start, last = happenings[0].time, happenings[-1].time
+    start, last = driver_events[0].time, driver_events[-1].time
     end = last + AFTERWARDS_MS if until is None else parse_until(until)
     if end < start:
         raise UserError(f"--until {until}: the first event is later")
-    return DemoPlan(happenings=happenings, start=start, end=end, step=_step(happenings))
+    return DemoPlan(driver_events=driver_events, start=start, end=end, step=_step(driver_events))
 
 
-def _step(happenings: list[Happening]) -> int:
-    if len(happenings) <= EXACT_EVENTS:
+def _step(driver_events: list[DriverEvent]) -> int:
+    if len(driver_events) <= EXACT_EVENTS:
         return STEPS_MS[0]
-    span = happenings[-1].time - happenings[0].time
+    span = driver_events[-1].time - driver_events[0].time
     return next((step for step in STEPS_MS if step * MOMENTS >= span), STEPS_MS[-1])
 
 
-def _read(path: Path) -> list[Happening]:
+def _read(path: Path) -> list[DriverEvent]:
     from streams.tools.demo.driver_events import NoTime, recorded  # noqa: PLC0415  # see demo
     from streams.tools.publisher import read_lines  # noqa: PLC0415  # see demo
 

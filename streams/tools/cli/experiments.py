@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from schemas.instant import parse_instant, to_rfc3339
+from schemas.time_units import DAY_MS
 from streams.settings import Settings
 from streams.tools.cli.console import (
     JsonFlag,
@@ -50,14 +51,14 @@ def experiments(
     """Compare the variants of experiments: rates with their uncertainty, winner, holdout lift."""
     settings = settings_of(context, workflows_dir=workflows_dir)
     from agents.insights import experiment_results  # noqa: PLC0415  # pydantic models take a moment
-    from streams.operate.timeline import StoryError  # noqa: PLC0415  # as above
+    from streams.operate.timeline import TimelineError  # noqa: PLC0415  # as above
 
     try:
         if source == "log":
             designs, decisions, happened, until = run(_of_log(settings))
         else:
             designs, decisions, happened, until = _of_replay(settings, Path(source))
-    except StoryError as error:
+    except TimelineError as error:
         raise UserError(str(error)) from None
     names = experiment_results.experiments_in(decisions)
     if name is not None and name not in names:
@@ -146,7 +147,7 @@ def _data(result: Result) -> dict[str, Any]:
         "experiment": design.experiment,
         "workflow": design.workflow,
         "measure": design.measure,
-        "window_days": design.within / 86_400_000,
+        "window_days": design.within / DAY_MS,
         "begun": to_rfc3339(result.begun),
         "until": to_rfc3339(result.until),
         "control": result.control,
@@ -174,7 +175,7 @@ def _data(result: Result) -> dict[str, Any]:
 
 def _show(result: Result) -> None:
     design, out = result.design, stdout()
-    days = f"{design.within / 86_400_000:g}"
+    days = f"{design.within / DAY_MS:g}"
     out.print(f"{design.experiment} ({design.workflow}): {design.measure} within {days} days")
     table = Table(box=None, pad_edge=False, padding=(0, 2))
     for column in ("variant", "customers", "mails", "converted", "rate", "95 %", "to control",

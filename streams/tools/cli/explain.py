@@ -1,4 +1,4 @@
-"""`ritorno explain`: a customer's story in words."""
+"""`ritorno explain`: a customer's timeline in words."""
 
 from __future__ import annotations
 
@@ -60,16 +60,16 @@ def explain(
     if events is not None and source is None:
         raise UserError("--events belongs to --from; the log has its own")
     settings = settings_of(context, workflows_dir=workflows_dir)
-    from streams.operate.timeline import StoryError, tell  # noqa: PLC0415  # pydantic models take a moment
+    from streams.operate.timeline import TimelineError, describe  # noqa: PLC0415  # pydantic models take a moment
 
     try:
         if source is None:
             known, titles = run(_of_log(settings, customer, language))
         else:
             known, titles = _of_replay(settings, source, events, customer, language)
-    except StoryError as error:
+    except TimelineError as error:
         raise UserError(str(error)) from None
-    lines = tell(known, titles, language)
+    lines = describe(known, titles, language)
     if not lines and not known.waiting:
         raise UserError(f"nothing is known about {customer!r}")
     if as_json:

@@ -44,7 +44,7 @@ from streams.tools.cli.console import (
 from streams.tools.order_import.event_lines import to_line
 from streams.tools.order_import.import_report import ImportReport, Refusal
 from streams.tools.order_import.importer import Importer, ImportOptions
-from streams.tools.order_import.order_columns import ColumnError, guess, parse_map, places
+from streams.tools.order_import.order_columns import ColumnError, columns, guess, parse_map
 from streams.tools.order_import.order_file import OrderFile, OrderFileError, opened
 from streams.tools.order_import.order_values import Notation
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS
@@ -116,7 +116,7 @@ def import_orders(
     try:
         with opened(file, encoding=encoding, delimiter=_delimiter(delimiter)) as orders:
             options = ImportOptions(
-                places=_places(orders, mapping or []),
+                columns=_columns(orders, mapping or []),
                 width=len(orders.header),
                 notation=notation,
                 currency=_currency(currency),
@@ -152,20 +152,20 @@ def _delimiter(given: str | None) -> str | None:
     return named
 
 
-def _places(orders: OrderFile, mapping: list[str]) -> dict[str, int]:
+def _columns(orders: OrderFile, mapping: list[str]) -> dict[str, int]:
     given = parse_map(mapping)
     guessed = guess(orders.header, given)
     if guessed:
         shown = " ".join(f"--map {name}={column!r}" for name, column in guessed.items())
         say(f"guessed from the header: {printable(shown)}")
-    return places(orders.header, {**given, **guessed})
+    return columns(orders.header, {**given, **guessed})
 
 
 def _read(orders: OrderFile, importer: Importer) -> Iterator[Event]:
     """Read the whole file, showing how far it is, and yield its events."""
     with progress("reading", orders.size) as bar:
         for row in orders.rows:
-            importer.take(row)
+            importer.add(row)
             if importer.report.lines % STEP == 0 and orders.size is not None:
                 bar.at(orders.read.tell())
     yield from importer.finish()

@@ -23,8 +23,8 @@ from schemas.instant import to_rfc3339
 from schemas.reference import shown
 from streams.clock import SystemClock
 from streams.log import Log
-from streams.mail.history import Life, MailTransition, find_life
-from streams.mail.inspection import Overview, control, overview
+from streams.mail.history import MailHistory, MailTransition, find_history
+from streams.mail.inspection import QueueOverview, control, read_queues
 from streams.runtime.definitions import read
 from streams.runtime.factories import record_signer
 from streams.settings import Settings
@@ -82,7 +82,7 @@ def list_mails(
         _one_of("--state", state, get_args(State))
     if delivery is not None:
         _one_of("--class", delivery, get_args(DeliveryClass))
-    found = run(_overview(settings_of(context)))
+    found = run(_read_queues(settings_of(context)))
     states = WAITING if state is None else (state,)
     mails = sorted(
         (
@@ -118,19 +118,19 @@ def show(
     """Tell one mail's life; works while workers run."""
     settings = settings_of(context)
 
-    async def look_up() -> Life | None:
+    async def look_up() -> MailHistory | None:
         with progress("reading the log") as bar:
             async with open_log(settings) as log:
-                return await find_life(log, wanted, customer=customer or "", on_progress=bar.at)
+                return await find_history(log, wanted, customer=customer or "", on_progress=bar.at)
 
-    life = run(look_up())
-    if life is None:
+    history = run(look_up())
+    if history is None:
         raise UserError(f"no trace of a mail {wanted!r}")
     if as_json:
-        print_json(_life_as_dict(life))
+        print_json(_history_as_dict(history))
     else:
-        stdout().print(_view(life))
-        stdout().print(_timeline(life))
+        stdout().print(_view(history))
+        stdout().print(_timeline(history))
 
 
 # Holding back and letting go.
@@ -183,7 +183,7 @@ def release(
         raise UserError("say which: a command id, or --held for all")
     settings = settings_of(context)
     if command_id is not None:
-        entry = run(_overview(settings)).find(command_id)
+        entry = run(_read_queues(settings)).find(command_id)
         if entry is None or entry.state not in WAITING:
             state = "" if entry is None else f"; this one is {entry.state}"
             raise UserError(f"no mail {command_id!r} waits{state}")
@@ -237,13 +237,13 @@ def _scope(paused_class: PausedClass | None, workflow: str | None) -> str:
 # How it looks.
 
 
-async def _overview(settings: Settings) -> Overview:
+async def _read_queues(settings: Settings) -> QueueOverview:
     with progress("reading the changelog") as bar:
         async with open_log(settings) as log:
-            return await overview(log, bar.at)
+            return await read_queues(log, bar.at)
 
 
-def _say_what_holds(found: Overview) -> None:
+def _say_what_holds(found: QueueOverview) -> None:
     out = stdout()
     for each in found.pauses:
         why = f" ({printable(each.reason)})" if each.reason else ""
@@ -302,18 +302,20 @@ def _as_dict(entry: QueuedMail) -> dict[str, Any]:
     }
 
 
-def _life_as_dict(life: Life) -> dict[str, Any]:
-    command = life.command
+def _history_as_dict(history: MailHistory) -> dict[str, Any]:
+    command = history.command
     return {
-        "id": life.id,
-        "customer": shown(life.customer),
+        "id": history.id,
+        "customer": shown(history.customer),
         **({} if command is None else _said(command)),
-        "message_id": life.message_id or None,
-        "state": life.state,
-        "held": life.entry.held if life.entry is not None and life.state == "held" else None,
+        "message_id": history.message_id or None,
+        "state": history.state,
+        "held": history.entry.held
+        if history.entry is not None and history.state == "held"
+        else None,
         "expires": None if command is None else to_rfc3339(command.expires),
-        "attempts": max((change.attempt or 0 for change in life.changes), default=0),
-        "changes": [_change_as_dict(change) for change in life.changes],
+        "attempts": max((change.attempt or 0 for change in history.changes), default=0),
+        "changes": [_change_as_dict(change) for change in history.changes],
     }
 
 
@@ -332,17 +334,17 @@ def _change_as_dict(change: MailTransition) -> dict[str, Any]:
     }
 
 
-def _view(life: Life) -> Table:
-    about = {} if life.command is None else _said(life.command)
-    rows = {"mail": life.id, "customer": shown(life.customer), **about,
-            "Message-ID": life.message_id, "state": life.state}  # fmt: skip
-    if life.command is not None:
-        rows["expires"] = to_rfc3339(life.command.expires)
+def _view(history: MailHistory) -> Table:
+    about = {} if history.command is None else _said(history.command)
+    rows = {"mail": history.id, "customer": shown(history.customer), **about,
+            "Message-ID": history.message_id, "state": history.state}  # fmt: skip
+    if history.command is not None:
+        rows["expires"] = to_rfc3339(history.command.expires)
     return facts((name, value) for name, value in rows.items() if value)
 
 
-def _timeline(life: Life) -> Table:
-    return listing(("time", "what", "attempt", "remark"), map(_change_row, life.changes))
+def _timeline(history: MailHistory) -> Table:
+    return listing(("time", "what", "attempt", "remark"), map(_change_row, history.changes))
 
 
 def _change_row(change: MailTransition) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from schemas.records import OutRecord, Record
 from schemas.reference import of_visitor, shown
 from schemas.signals import SIGNAL, DataExported, DataRequested
 from schemas.stored import head, is_erased
+from schemas.time_units import DAY_MS
 from schemas.wire import to_record
 from streams.clock import SystemClock
 from streams.log import Log, scan
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 SOURCE = "/ritorno/command-line"
 
-ANSWER_MS = 30 * 86_400_000
+ANSWER_MS = 30 * DAY_MS
 """Within "one month" (GDPR art. 12(3)); the shortest month but one has thirty days."""
 
 POLL_SECONDS = 0.2

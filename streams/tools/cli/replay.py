@@ -14,6 +14,7 @@ import typer
 from rich.table import Table
 
 from schemas.instant import parse_instant, to_rfc3339
+from schemas.time_units import DAY_MS
 from streams.settings import Settings
 from streams.tools.cli.console import (
     OUTPUT,
@@ -104,7 +105,7 @@ def parse_until(text: str) -> int:
         day = len(text) == len("2026-03-31") and datetime.fromisoformat(text).replace(tzinfo=UTC)
     except ValueError as error:
         raise UserError(f"--until {text}: {error}") from None
-    return instant + 86_400_000 - 1 if day else instant
+    return instant + DAY_MS - 1 if day else instant
 
 
 def _looks_like_file(source: str) -> bool:
@@ -116,7 +117,7 @@ def _of_file(
 ) -> Outcome:
     from streams.runtime.definitions import read_files  # noqa: PLC0415  # as above
     from streams.runtime.factories import (  # noqa: PLC0415  # as above
-        recognition,
+        deduplication_rules,
         visitor_limits,
     )
     from streams.tools.replay import prepared, replay_file  # noqa: PLC0415  # as above
@@ -124,7 +125,7 @@ def _of_file(
     files = read_files(settings.workflows_dir, everything=everything)
     # A file is one partition, whatever the worker has: as many visitors arrive as there are.
     limits = visitor_limits(settings)._replace(per_second=None)
-    definitions, live = prepared(files, recognition(settings), limits)
+    definitions, live = prepared(files, deduplication_rules(settings), limits)
     if jobs is not None:
         return _side_by_side(path, until, jobs, definitions, live)
     with opened(path) as source, progress(f"replaying {path.name}", source.size) as bar:
@@ -167,8 +168,8 @@ async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
     from streams.runtime.definitions import DefinitionLoader  # noqa: PLC0415  # as above
     from streams.runtime.factories import (  # noqa: PLC0415  # as above
         coupon_key,
+        deduplication_rules,
         has_signing_keys,
-        recognition,
         record_signer,
         visitor_limits,
     )
@@ -180,7 +181,7 @@ async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
             "the topic is believed, and generated coupon codes are others")  # fmt: skip
     definitions = Definitions(
         coupon_key=b"" if keyless else coupon_key(settings),
-        recognition=recognition(settings),
+        deduplication_rules=deduplication_rules(settings),
         limits=visitor_limits(settings),
     )
     signer = None if keyless else record_signer(settings)

@@ -39,8 +39,8 @@ def list_templates(
     context: typer.Context, directory: Directory = None, as_json: JsonFlag = False
 ) -> None:
     """Say which mails there are: languages, class, what they can't do without."""
-    desk = _Desk(context, directory)
-    rows = [desk.row(name) for name in sorted(desk.renderer.templates)]
+    opened = _TemplateDirectory(context, directory)
+    rows = [opened.row(name) for name in sorted(opened.renderer.templates)]
     if as_json:
         for row in rows:
             print_json(row)
@@ -57,8 +57,8 @@ def lint_templates(
     """Say what is wrong with the mails of DIR; warnings are no failure."""
     from agents.mail.templates.lint import lint  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
-    desk = _Desk(context, directory)
-    findings = lint(desk.renderer, desk.shop, desk.uses)
+    opened = _TemplateDirectory(context, directory)
+    findings = lint(opened.renderer, opened.shop, opened.uses)
     errors = sum(finding.level == "error" for finding in findings)
     if as_json:
         for finding in findings:
@@ -71,7 +71,7 @@ def lint_templates(
         raise CommandFailed(f"{errors} of {len(findings)} findings are errors")
     if not as_json:
         warnings = f", {len(findings)} warnings" if findings else ""
-        stdout().print(f"{len(desk.renderer.pages)} mails are right{warnings}.")
+        stdout().print(f"{len(opened.renderer.pages)} mails are right{warnings}.")
 
 
 def preview(
@@ -94,12 +94,12 @@ def preview(
     from agents.mail.templates.sample import FULL, with_pictures  # noqa: PLC0415
     from streams.mail.previews import Samples  # noqa: PLC0415
 
-    desk = _Desk(context, directory)
-    uses = desk.uses.get(name)
-    given = Samples(desk.definitions).fill(uses[0].variables) if uses else {}
+    opened = _TemplateDirectory(context, directory)
+    uses = opened.uses.get(name)
+    given = Samples(opened.definitions).fill(uses[0].variables) if uses else {}
     try:
-        words = desk.renderer.render(
-            name, locale, {**FULL, **given, **_variables(data), "shop": desk.shop}
+        words = opened.renderer.render(
+            name, locale, {**FULL, **given, **_variables(data), "shop": opened.shop}
         )
     except RenderError as error:
         raise UserError(str(error)) from None
@@ -131,7 +131,7 @@ def _variables(data: str | None) -> dict[str, Any]:
     return value
 
 
-class _Desk:
+class _TemplateDirectory:
     """The templates of a directory, and the workflows beside them."""
 
     def __init__(self, context: typer.Context, directory: Path | None) -> None:
@@ -152,12 +152,14 @@ class _Desk:
 
     def row(self, name: str) -> dict[str, Any]:
         """Return what is to be said of one mail."""
-        from agents.mail.templates.lint import Trial  # noqa: PLC0415  # as above
+        from agents.mail.templates.lint import SampleMail  # noqa: PLC0415  # as above
 
         languages = sorted(language for mail, language in self.renderer.pages if mail == name)
         uses = self.uses.get(name, [])
         given = uses[0].variables if uses else {}
-        needs = [Trial(self.renderer, self.shop, name, one, given).needs() for one in languages]
+        needs = [
+            SampleMail(self.renderer, self.shop, name, one, given).needs() for one in languages
+        ]
         return {
             "name": name,
             "languages": languages,

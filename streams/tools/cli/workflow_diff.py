@@ -25,7 +25,7 @@ from streams.tools.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from streams.tools.publish_plan import Prospect
+    from streams.tools.publish_plan import PublishPlan
 
 _STYLES = {"title": "bold", "added": "green", "removed": "red", "changed": "yellow",
            "runs": "cyan", "held": "magenta", "note": "dim"}  # fmt: skip
@@ -47,40 +47,40 @@ def diff(
     settings = settings_of(context)
     files = read_files(directory or settings.workflows_dir, everything=everything)
 
-    async def look() -> Prospect:
-        from streams.tools.publish_plan import foresee_runs  # noqa: PLC0415  # see streams/tools/cli/__init__.py
+    async def look() -> PublishPlan:
+        from streams.tools.publish_plan import plan_publication_with_runs  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
         with progress("reading the customers") as bar:
             async with open_log(settings) as log:
-                return await foresee_runs(log, files, language, bar.at)
+                return await plan_publication_with_runs(log, files, language, bar.at)
 
-    prospect = run(look())
+    plan = run(look())
     if as_json:
-        print_json(_data(prospect))
+        print_json(_data(plan))
     else:
-        _show(prospect, language)
+        _show(plan, language)
 
 
-def _show(prospect: Prospect, language: Language) -> None:
-    from streams.tools.workflow_files.changes.telling import overview, told  # noqa: PLC0415  # as above
+def _show(plan: PublishPlan, language: Language) -> None:
+    from streams.tools.workflow_files.changes.report import overview, report_lines  # noqa: PLC0415  # as above
 
     out = stdout()
-    out.print(overview(prospect.changes, prospect.unchanged, prospect.first, language))
-    for change in prospect.changes:
-        fates = prospect.fates.get(change.id, [])
-        for kind, text in told(change, prospect.flights, fates, language):
+    out.print(overview(plan.changes, plan.unchanged, plan.first, language))
+    for change in plan.changes:
+        outcomes = plan.outcomes.get(change.id, [])
+        for kind, text in report_lines(change, plan.in_flight, outcomes, language):
             indent = "" if kind == "title" else "    " if kind == "held" else "  "
             line = f"{indent}{_MARKS.get(kind, '')}{printable(text)}"
             out.print(Text(line, style=_STYLES[kind]), soft_wrap=True)
 
 
-def _data(prospect: Prospect) -> dict[str, Any]:
-    flights = prospect.flights
+def _data(plan: PublishPlan) -> dict[str, Any]:
+    in_flight = plan.in_flight
     return {
-        "published": not prospect.first,
-        "unchanged": prospect.unchanged,
-        "customers": flights.customers,
-        "held": sum(flights.held.values()),
+        "published": not plan.first,
+        "unchanged": plan.unchanged,
+        "customers": in_flight.customers,
+        "held": sum(in_flight.held.values()),
         "changes": [
             {
                 "id": change.id,
@@ -91,16 +91,16 @@ def _data(prospect: Prospect) -> dict[str, Any]:
                 "new": change.new or None,
                 "alterations": [each._asdict() for each in change.alterations],
                 "runs": [
-                    {**fate._asdict(), "mail": [each._asdict() for each in fate.mail]}
-                    for fate in prospect.fates.get(change.id, [])
+                    {**outcome._asdict(), "mail": [each._asdict() for each in outcome.mail]}
+                    for outcome in plan.outcomes.get(change.id, [])
                 ],
                 "due": {
                     version: [to_rfc3339(first), to_rfc3339(last)]
-                    for (name, version), (first, last) in flights.due.items()
+                    for (name, version), (first, last) in in_flight.due.items()
                     if name == change.id
                 },
             }
-            for change in prospect.changes
+            for change in plan.changes
         ],
-        "segments": dict(flights.segments),
+        "segments": dict(in_flight.segments),
     }

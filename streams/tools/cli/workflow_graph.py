@@ -74,11 +74,11 @@ def _chosen(which: Sequence[str], directory: Path, *, everything: bool) -> list[
         raise UserError("say which workflows, or --all for all of them")
     found: dict[str, Workflow] = {}
     for each in which or [str(directory)]:
-        place = Path(each)
-        if place.is_dir():
-            found |= _all_of(place)
+        location = Path(each)
+        if location.is_dir():
+            found |= _all_of(location)
         else:
-            workflow = _of_file(place) if place.suffix else _by_id(each, directory)
+            workflow = _of_file(location) if location.suffix else _by_id(each, directory)
             found[workflow.id] = workflow
     return list(found.values())
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.durations import duration_text
+from schemas.time_units import DAY_MS
 from streams.runtime.definition_files import read_directory
 from streams.runtime.definitions import right
 from streams.settings import Settings
@@ -22,9 +23,7 @@ from streams.tools.cli.console import (
 )
 
 if TYPE_CHECKING:
-    from streams.tools.workflow_files.testing import Bench, Tried
-
-DAY_MS = 86_400_000
+    from streams.tools.workflow_files.testing import WorkflowTestResult, WorkflowTestRunner
 
 
 def test_files(
@@ -40,38 +39,38 @@ def test_files(
 ) -> None:
     """Run the tests that the workflow files of DIR carry; needs no broker and no time."""
     settings = settings_of(context)
-    bench = _bench(directory or settings.workflows_dir, settings)
-    unknown = [id_ for id_ in only or () if id_ not in bench.workflows]
+    runner = _runner(directory or settings.workflows_dir, settings)
+    unknown = [id_ for id_ in only or () if id_ not in runner.workflows]
     if unknown:
         raise UserError(f"--only {unknown[0]}: there is no such workflow in the directory")
     began = perf_counter()
     tests = failed = virtual_ms = 0
-    for tried in bench.try_out(only or list(bench.workflows)):
+    for result in runner.try_out(only or list(runner.workflows)):
         tests += 1
-        failed += bool(tried.problems)
-        virtual_ms += tried.virtual_ms
+        failed += bool(result.problems)
+        virtual_ms += result.virtual_ms
         if as_json:
-            print_json(_described(tried))
+            print_json(_described(result))
         else:
-            _tell(tried, story=story or bool(tried.problems))
+            _tell(result, story=story or bool(result.problems))
     if failed:
         raise CommandFailed(f"{failed} of {tests} tests failed")
-    untested = [id_ for id_ in only or bench.workflows if not bench.workflows[id_].tests]
+    untested = [id_ for id_ in only or runner.workflows if not runner.workflows[id_].tests]
     if not as_json:
         if untested:
             stdout().print(f"without tests: {', '.join(untested)}", soft_wrap=True)
         took = f"{duration_text(virtual_ms // DAY_MS * DAY_MS)} in {perf_counter() - began:.1f} s"
-        stdout().print(f"{tests} tests of {len(only or bench.workflows)} workflows passed: {took}")
+        stdout().print(f"{tests} tests of {len(only or runner.workflows)} workflows passed: {took}")
 
 
-def _bench(directory: Path, settings: Settings) -> Bench:
+def _runner(directory: Path, settings: Settings) -> WorkflowTestRunner:
     """Raises DefinitionError, UserError."""
     from agents.mail.message.compose import Composer  # noqa: PLC0415  # see streams/tools/cli/__init__.py
     from agents.mail.message.render import TemplateProblem  # noqa: PLC0415
     from agents.mail.settings import MailSettings, SigningKey  # noqa: PLC0415
     from streams.mail.templates import load_renderer  # noqa: PLC0415
     from streams.runtime.factories import shop_of  # noqa: PLC0415
-    from streams.tools.workflow_files.testing import Bench  # noqa: PLC0415
+    from streams.tools.workflow_files.testing import WorkflowTestRunner  # noqa: PLC0415
 
     reading = right(read_directory(directory))
     try:
@@ -85,25 +84,25 @@ def _bench(directory: Path, settings: Settings) -> Bench:
         public_url=settings.public_url,
         signing_keys=(SigningKey("test", "nobody follows these links"),),
     )
-    return Bench(reading, Composer(mail, renderer).view)
+    return WorkflowTestRunner(reading, Composer(mail, renderer).view)
 
 
-def _described(tried: Tried) -> dict[str, object]:
+def _described(result: WorkflowTestResult) -> dict[str, object]:
     return {
-        "workflow": tried.workflow,
-        "test": tried.name,
-        "place": tried.place,
-        "passed": not tried.problems,
-        "mails": tried.mails,
-        "problems": tried.problems,
-        "story": tried.story,
+        "workflow": result.workflow,
+        "test": result.name,
+        "place": result.location,
+        "passed": not result.problems,
+        "mails": result.mails,
+        "problems": result.problems,
+        "story": result.timeline,
     }
 
 
-def _tell(tried: Tried, *, story: bool) -> None:
-    verdict = "FAILED" if tried.problems else "passed"
-    lines = [f"{verdict}  {tried.workflow}: {tried.name} ({tried.mails} mails)"]
-    lines += [f"  {problem}" for problem in tried.problems]
+def _tell(result: WorkflowTestResult, *, story: bool) -> None:
+    verdict = "FAILED" if result.problems else "passed"
+    lines = [f"{verdict}  {result.workflow}: {result.name} ({result.mails} mails)"]
+    lines += [f"  {problem}" for problem in result.problems]
     if story:
-        lines += tried.story
+        lines += result.timeline
     stdout().print("\n".join(lines), markup=False, soft_wrap=True)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agents.rules.comparisons import possible
-from agents.rules.fields import Field, Vocabulary
+from agents.rules.fields import Field, FieldRegistry
 from agents.rules.fields.dependencies import events_of
 from schemas.events import PAYLOADS
 from schemas.suggestions import did_you_mean
@@ -33,10 +33,10 @@ from streams.tools.cli.workflow_diff import diff
 from streams.tools.cli.workflow_graph import draw
 from streams.tools.cli.workflow_lint import lint_files
 from streams.tools.cli.workflow_tests import test_files
-from streams.tools.reevaluation import ReviewReport, review
+from streams.tools.reevaluation import ReevaluationReport, reevaluate
 
 if TYPE_CHECKING:
-    from streams.tools.publish_plan import Prospect
+    from streams.tools.publish_plan import PublishPlan
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
     group.command("lint")(lint_files)
     group.command("test")(test_files)
     group.command("fields")(list_fields)
-    group.command("review")(review_customers)
+    group.command("review")(reevaluate_customers)
     group.command("graph")(draw)
     group.command("diff")(diff)
     app.add_typer(group, name="workflows")
@@ -70,16 +70,18 @@ def publish_files(
     definitions = read_files(directory or settings.workflows_dir, everything=everything)
     signer = record_signer(settings)
 
-    async def publish_all() -> tuple[Prospect, PublicationReport]:
-        from streams.tools.publish_plan import foresee  # noqa: PLC0415  # see streams/tools/cli/__init__.py
+    async def publish_all() -> tuple[PublishPlan, PublicationReport]:
+        from streams.tools.publish_plan import plan_publication  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
         async with open_log(settings) as log:
-            return await foresee(log, definitions, ENGLISH), await publish(log, definitions, signer)
+            return await plan_publication(log, definitions, ENGLISH), await publish(
+                log, definitions, signer
+            )
 
-    prospect, report = run(publish_all())
+    plan, report = run(publish_all())
     if as_json:
         added = [f"{name}@{version}" for name, version in report.added]
-        changes = {change.id: change.kind for change in prospect.changes}
+        changes = {change.id: change.kind for change in plan.changes}
         print_json({"live": dict(report.live), "added": added, "changed": report.activated,
                     "changes": changes})  # fmt: skip
         return
@@ -89,15 +91,15 @@ def publish_files(
         out.print(f"{name:32} {version}{news}")
     if not report.activated:
         out.print("These were live already.")
-    elif not prospect.first:
-        _tell_changes(prospect)
+    elif not plan.first:
+        _tell_changes(plan)
 
 
-def _tell_changes(prospect: Prospect) -> None:
-    from streams.tools.workflow_files.changes.telling import brief, overview  # noqa: PLC0415  # as above
+def _tell_changes(plan: PublishPlan) -> None:
+    from streams.tools.workflow_files.changes.report import brief, overview  # noqa: PLC0415  # as above
 
-    stdout().print(overview(prospect.changes, prospect.unchanged, prospect.first, ENGLISH))
-    for change in prospect.changes:
+    stdout().print(overview(plan.changes, plan.unchanged, plan.first, ENGLISH))
+    for change in plan.changes:
         stdout().print(Text(f"  {printable(brief(change, ENGLISH))}"), soft_wrap=True)
 
 
@@ -115,8 +117,8 @@ def list_fields(
 ) -> None:
     """List every field that a condition may name, with the shop's own of the files in DIR."""
     reading = read_directory(directory or settings_of(context).workflows_dir)
-    vocabulary = Vocabulary(reading.definitions.values())
-    known = vocabulary.fields(event)
+    registry = FieldRegistry(reading.definitions.values())
+    known = registry.fields(event)
     if event and not any(name.startswith("event.") for name in known):
         near = did_you_mean(event, PAYLOADS) or f"; events: {', '.join(sorted(PAYLOADS))}"
         raise UserError(f"--event {event}: no event type{near}")
@@ -134,7 +136,7 @@ def list_fields(
     stdout().print(table)
 
 
-def review_customers(context: typer.Context, as_json: JsonFlag = False) -> None:
+def reevaluate_customers(context: typer.Context, as_json: JsonFlag = False) -> None:
     """Look at all known customers by the definitions that are live, also at silent ones.
 
     After an import, or when segments, dates or silences were published that concern customers who
@@ -142,9 +144,9 @@ def review_customers(context: typer.Context, as_json: JsonFlag = False) -> None:
     """
     settings = settings_of(context)
 
-    async def review_all() -> ReviewReport:
+    async def review_all() -> ReevaluationReport:
         async with open_log(settings) as log:
-            return await review(log, record_signer(settings))
+            return await reevaluate(log, record_signer(settings))
 
     report = run(review_all())
     if as_json:

@@ -96,7 +96,7 @@ FEED: Mapping[str, Mapping[str, Any]] = {
 """What goes with what, how long it lasts, and what people say: the shop's own word."""
 
 NOVELTY = Article("CAF-033", "Moka in alluminio, 6 tazze, edizione 2026", "Caffè", "36.90")
-"""New in the shop while the story is told, and the new version of CAF-031."""
+"""New in the shop while the demo goes on, and the new version of CAF-031."""
 
 FIRST_NAMES = (
     "Giulia", "Francesca", "Chiara", "Sara", "Martina", "Elena", "Valentina", "Alessia", "Federica",

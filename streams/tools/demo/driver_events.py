@@ -15,7 +15,7 @@ from schemas.wire import ProductUpdate, parse_line, to_record
 from streams.tools.publisher import NumberedLine
 
 
-class Happening(NamedTuple):
+class DriverEvent(NamedTuple):
     """One record, and when it reaches the log."""
 
     time: int
@@ -28,18 +28,18 @@ class NoTime(Exception):
     """A recorded log whose first event does not say when it happened; the text is for a person."""
 
 
-def happening(event: Event, *, delay: int = 0) -> Happening:
+def driver_event(event: Event, *, delay: int = 0) -> DriverEvent:
     """Return an event that reaches the log `delay` ms after its own time."""
-    return Happening((event.time or 0) + delay, to_record(event))
+    return DriverEvent((event.time or 0) + delay, to_record(event))
 
 
-def restocked(product: Product, time: int) -> Happening:
+def restocked(product: Product, time: int) -> DriverEvent:
     """Return what the shop's feed says of a product from `time` (ms) on."""
     value = product.model_dump_json(exclude_defaults=True).encode()
-    return Happening(time, OutRecord(product.sku.encode(), value), PRODUCTS)
+    return DriverEvent(time, OutRecord(product.sku.encode(), value), PRODUCTS)
 
 
-def recorded(lines: Iterable[NumberedLine]) -> Iterator[Happening]:
+def recorded(lines: Iterable[NumberedLine]) -> Iterator[DriverEvent]:
     """Yield what a recorded log says as it came: a late event comes when it is read.
 
     Lines that can't be read become dead letters, as `ritorno publish` makes them. Raises NoTime.
@@ -60,11 +60,11 @@ def recorded(lines: Iterable[NumberedLine]) -> Iterator[Happening]:
         if isinstance(told, ProductUpdate):
             yield restocked(told.product, now)
         else:
-            yield Happening(now, to_record(told))
+            yield DriverEvent(now, to_record(told))
     yield from (_letter(refused, why, now) for refused, why in early if now)
 
 
-def _letter(line: NumberedLine, why: Unreadable, now: int) -> Happening:
+def _letter(line: NumberedLine, why: Unreadable, now: int) -> DriverEvent:
     letter = refuse_line(line.content, topic=CUSTOMER_EVENTS, number=line.number,
                          reason=why.reason, detail=why.detail, time=now)  # fmt: skip
-    return Happening(now, letter, DEAD_LETTERS)
+    return DriverEvent(now, letter, DEAD_LETTERS)

@@ -15,6 +15,7 @@ from schemas.events import TICK
 from schemas.outcomes import MailBounced, MailSkipped
 from schemas.records import Record
 from schemas.stored import OWN_PREFIX, is_erased
+from schemas.time_units import MINUTE_MS
 from schemas.validation import Unreadable
 from schemas.wire import parse_record
 from streams.log import Log, scan
@@ -29,7 +30,7 @@ from streams.topology import (
 LAST = 14
 """Decisions remembered for the view."""
 
-DELAYED_MS = 15 * 60_000
+DELAYED_MS = 15 * MINUTE_MS
 """A mail that leaves later than this after its decision has waited for the relay."""
 
 _ENDS = frozenset({"completed", "converted", "exited", "cancelled"})

@@ -32,7 +32,7 @@ from streams.runtime.ticks import TICK
 from streams.runtime.transports.batch import TopicPartition
 from streams.runtime.worker import Worker
 from streams.settings import Settings
-from streams.tools.demo.driver_events import Happening
+from streams.tools.demo.driver_events import DriverEvent
 from streams.topology import CUSTOMER_EVENTS, PRODUCTS
 
 MOST_TICKS = 10_000
@@ -60,17 +60,17 @@ class Machine:
         self.clock.advance(until)
         for _ in range(MOST_TICKS):  # a record has a budget, and may leave some over
             is_due = await self._tick(until)
-            await self.worker.mailer.settled()
+            await self.worker.mailer.until_idle()
             await self.rest()
             if not is_due:
                 return
         raise RuntimeError(f"what was due at {until} is not done after {MOST_TICKS} ticks")
 
-    async def append(self, happenings: Iterable[Happening]) -> None:
+    async def append(self, driver_events: Iterable[DriverEvent]) -> None:
         """Append records in order, as of now, and come to rest."""
         groups: dict[TopicPartition, list[OutRecord]] = defaultdict(list)
         news: list[Product] = []
-        for happened in happenings:
+        for happened in driver_events:
             if happened.topic == PRODUCTS:
                 news.append(Product.model_validate_json(happened.record.value or b""))
                 continue
@@ -93,8 +93,8 @@ class Machine:
     async def rest(self) -> None:
         """Wait until all is processed, nothing is due and nothing on its way."""
         while not self._is_through():
-            await self.worker.gate.until(self._is_through)
-            await self.worker.mailer.settled()
+            await self.worker.partition_manager.until(self._is_through)
+            await self.worker.mailer.until_idle()
 
     async def _tick(self, now: int) -> bool:
         """Tick where something is due; return whether it was so anywhere."""
@@ -104,8 +104,11 @@ class Machine:
         return len(due) > 0
 
     def _is_through(self) -> bool:
-        gate = self.worker.gate
-        return all((gate.watermark(tp) or 0) >= self._log.end(*tp) for tp in gate.owned())
+        partition_manager = self.worker.partition_manager
+        return all(
+            (partition_manager.watermark(tp) or 0) >= self._log.end(*tp)
+            for tp in partition_manager.owned()
+        )
 
 
 @asynccontextmanager
@@ -134,13 +137,13 @@ async def running(settings: Settings, clock: VirtualClock) -> AsyncIterator[Mach
 
 
 async def drive(
-    machine: Machine, happenings: Iterable[Happening], *, until: int, step: int, moment: Moment
+    machine: Machine, driver_events: Iterable[DriverEvent], *, until: int, step: int, moment: Moment
 ) -> None:
-    """Live through `happenings` and everything that follows from them, up to `until` (ms).
+    """Live through `driver_events` and everything that follows from them, up to `until` (ms).
 
     Times are rounded up to whole `step`s (ms). `moment` is called before each of them.
     """
-    for time, group in _moments(happenings, step):
+    for time, group in _moments(driver_events, step):
         if time > until:
             break
         await _pass(machine, time, step, moment)
@@ -161,11 +164,13 @@ async def _pass(machine: Machine, until: int, step: int, moment: Moment) -> None
     await machine.advance(until)
 
 
-def _moments(happenings: Iterable[Happening], step: int) -> Iterator[tuple[int, list[Happening]]]:
+def _moments(
+    driver_events: Iterable[DriverEvent], step: int
+) -> Iterator[tuple[int, list[DriverEvent]]]:
     """Group what falls into the same step; the records of one customer keep their order."""
-    group: list[Happening] = []
+    group: list[DriverEvent] = []
     time = 0
-    for happened in happenings:
+    for happened in driver_events:
         whole = _whole(happened.time, step)
         if group and whole > time:
             yield time, group

@@ -15,20 +15,19 @@ from rich.console import Console
 
 from schemas.definitions import DEFINITION
 from schemas.definitions.workflow import Workflow
+from schemas.time_units import DAY_MS
 from streams.clock import VirtualClock
 from streams.runtime.definitions import publish, read_files
 from streams.runtime.factories import record_signer
 from streams.settings import Settings
 from streams.settings.loading import load_settings
-from streams.tools.demo.driver_events import Happening
+from streams.tools.demo.driver_events import DriverEvent
 from streams.tools.demo.ledger import Ledger
 from streams.tools.demo.machine import Machine, drive, running
 from streams.tools.demo.shop import FULL_DOMAIN, GONE_DOMAIN
 from streams.tools.demo.sink import LOOPBACK, Sink, Verdict
 from streams.tools.demo.summary import Summary, summarize
 from streams.tools.demo.view import shown
-
-DAY_MS = 86_400_000
 
 LOG_TICKS = 3_600.0
 """Seconds between the worker's own ticks, the most there is: the driver ticks where it matters."""
@@ -46,7 +45,7 @@ class DemoError(Exception):
 class DemoPlan:
     """What is to be played."""
 
-    happenings: Sequence[Happening]
+    driver_events: Sequence[DriverEvent]
     start: int
     """ms since the epoch, like all instants here."""
     end: int
@@ -98,7 +97,7 @@ async def play(plan: DemoPlan, stage: Stage) -> tuple[Summary, Path]:
             )
         )
         async with showing:
-            await drive(machine, plan.happenings, until=plan.end, step=plan.step,
+            await drive(machine, plan.driver_events, until=plan.end, step=plan.step,
                         moment=director.moment)  # fmt: skip
         await ledger.refresh()
         summary = await summarize(ledger, sink, start=plan.start, end=plan.end, step=plan.step)
@@ -115,7 +114,7 @@ def titles(directory: Path) -> dict[str, str]:
 
 
 def shop_verdict(address: str, tried: int) -> str:
-    """Refuse the addresses of the shop's story that are meant to be refused."""
+    """Refuse the addresses of the shop's customers that are meant to be refused."""
     domain = address.rpartition("@")[2]
     if domain == GONE_DOMAIN:
         return "550 5.1.1 no such user here"

@@ -10,6 +10,7 @@ from typing import Any
 
 from schemas.events import PAYLOADS, Event
 from schemas.instant import to_datetime
+from schemas.time_units import DAY_MS, HOUR_MS
 from streams.tools.demo.catalogue import (
     ARTICLES,
     CITIES,
@@ -19,40 +20,37 @@ from streams.tools.demo.catalogue import (
     SHOP_URL,
     Article,
 )
-from streams.tools.demo.driver_events import Happening, happening, restocked
-
-HOUR = 3_600_000
-DAY = 24 * HOUR
+from streams.tools.demo.driver_events import DriverEvent, driver_event, restocked
 
 REGULARS = 60
 BIRTHDAYS_WITHIN = 45
-"""Days after the story's beginning; it is about them, so most have their birthday in it."""
+"""Days after the demo's beginning; it is about them, so most have their birthday in it."""
 
 IMPORTED = "/ritorno/import"
 
 CHANGING = ("TES-052", "CER-040", "LEG-060", "CAF-031")
-"""What the feed has news of while the story is told."""
+"""What the feed has news of while the demo goes on."""
 
 
-def regulars(lots: random.Random, start: int) -> Iterator[Happening]:
+def regulars(lots: random.Random, start: int) -> Iterator[DriverEvent]:
     """Yield what the shop imports at `start` (ms), and what these people do from then on."""
     for number in range(REGULARS):
         yield from _Regular(lots, number, start).live()
 
 
-def feed(start: int) -> Iterator[Happening]:
+def feed(start: int) -> Iterator[DriverEvent]:
     """Yield what the shop's feed says: all of it at `start` (ms), then what changes."""
     articles = {article.sku: article for article in ARTICLES}
     for article in ARTICLES:
         stock = 0 if article.sku == "CER-040" else 40
         yield restocked(article.in_feed(stock=stock), start)
     yield restocked(
-        articles["TES-052"].in_feed(price="69.00", list_price="95.00"), start + 12 * DAY
+        articles["TES-052"].in_feed(price="69.00", list_price="95.00"), start + 12 * DAY_MS
     )
-    yield restocked(articles["CER-040"].in_feed(stock=12), start + 15 * DAY)
-    yield restocked(articles["LEG-060"].in_feed(stock=2), start + 18 * DAY)
+    yield restocked(articles["CER-040"].in_feed(stock=12), start + 15 * DAY_MS)
+    yield restocked(articles["LEG-060"].in_feed(stock=2), start + 18 * DAY_MS)
     novelty = NOVELTY.in_feed(replaces="CAF-031", announce=True, accessories=["CAF-032"])
-    yield restocked(novelty, start + 20 * DAY)
+    yield restocked(novelty, start + 20 * DAY_MS)
 
 
 class _Regular:
@@ -66,11 +64,11 @@ class _Regular:
         self._id = f"{plain}-r{number:02d}"
         self._count = 0
 
-    def live(self) -> Iterator[Happening]:
+    def live(self) -> Iterator[DriverEvent]:
         """Yield everything, in order of time."""
         lots, start = self._lots, self._start
         orders, silent = lots.choice((1, 1, 2, 3, 4, 9)), lots.randint(20, 100)
-        joined = start - (silent + orders * 35 + 3) * DAY
+        joined = start - (silent + orders * 35 + 3) * DAY_MS
         birthday = to_datetime(start) + timedelta(days=lots.randint(0, BIRTHDAYS_WITHIN))
         first, last = self._name
         traits = {"email": f"{self._id}@posta.example", "first_name": first, "last_name": last,
@@ -80,30 +78,30 @@ class _Regular:
         subscribed = {"list": "newsletter", "confirmed": True, "source": "site footer"}
         yield self._before("list.subscribed", joined, subscribed)
         for number in range(orders, 0, -1):
-            time = start - (silent + (number - 1) * 35) * DAY - lots.randrange(DAY)
+            time = start - (silent + (number - 1) * 35) * DAY_MS - lots.randrange(DAY_MS)
             yield self._before("order.completed", time, self._order(f"{number}"))
         yield from self._goes_on()
 
-    def _goes_on(self) -> Iterator[Happening]:
-        now = self._start + self._lots.randrange(2 * DAY, 25 * DAY, 1_000)
-        fate = self._lots.random()
-        if fate < 0.25:  # comes back and buys
+    def _goes_on(self) -> Iterator[DriverEvent]:
+        now = self._start + self._lots.randrange(2 * DAY_MS, 25 * DAY_MS, 1_000)
+        draw = self._lots.random()
+        if draw < 0.25:  # comes back and buys
             yield self._now("page.viewed", now, {"url": f"{SHOP_URL}/"})
-            yield self._now("order.completed", now + HOUR, self._order("0"))
-        elif fate < 0.45:  # looks at the same thing again and again
+            yield self._now("order.completed", now + HOUR_MS, self._order("0"))
+        elif draw < 0.45:  # looks at the same thing again and again
             article = self._lots.choice(ARTICLES)
             for again in range(3):
-                yield self._now("product.viewed", now + again * 5 * HOUR, article.properties(1))
-        elif fate < 0.55:
+                yield self._now("product.viewed", now + again * 5 * HOUR_MS, article.properties(1))
+        elif draw < 0.55:
             wish = self._lots.choice([each for each in ARTICLES if each.sku in CHANGING])
-            yield self._now("wishlist.added", self._start + 8 * DAY, wish.properties(1))
-        elif fate < 0.65:
+            yield self._now("wishlist.added", self._start + 8 * DAY_MS, wish.properties(1))
+        elif draw < 0.65:
             topic = self._lots.choice(("shipping", "returns", "product"))
             yield self._now("support.requested", now, {"topic": topic})
-        elif fate < 0.72:
+        elif draw < 0.72:
             yield self._now("call.logged", now, {"topic": "wedding list"})
-            yield self._now("deal.stage_changed", now + 4 * DAY, {"stage": "proposal"})
-        elif fate < 0.78:
+            yield self._now("deal.stage_changed", now + 4 * DAY_MS, {"stage": "proposal"})
+        elif draw < 0.78:
             answer = {"survey": "why-silent", "answer": self._lots.choice(("price", "time"))}
             yield self._now("survey.answered", now, answer)
 
@@ -114,12 +112,12 @@ class _Regular:
                 "total": f"{cents // 100}.{cents % 100:02d}",
                 "products": [article.properties(1) for article in articles]}  # fmt: skip
 
-    def _before(self, type_: str, time: int, data: dict[str, Any]) -> Happening:
+    def _before(self, type_: str, time: int, data: dict[str, Any]) -> DriverEvent:
         event = self._event(type_, time, data, source=IMPORTED)
-        return happening(event._replace(backfill=True), delay=self._start - time)
+        return driver_event(event._replace(backfill=True), delay=self._start - time)
 
-    def _now(self, type_: str, time: int, data: dict[str, Any]) -> Happening:
-        return happening(self._event(type_, time, data, source=f"{SHOP_URL}/"))
+    def _now(self, type_: str, time: int, data: dict[str, Any]) -> DriverEvent:
+        return driver_event(self._event(type_, time, data, source=f"{SHOP_URL}/"))
 
     def _event(self, type_: str, time: int, data: dict[str, Any], *, source: str) -> Event:
         self._count += 1

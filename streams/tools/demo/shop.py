@@ -13,8 +13,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from schemas.events import PAYLOADS, Event
-from schemas.instant import EPOCH, MILLISECOND
+from schemas.instant import MILLISECOND, UNIX_EPOCH
 from schemas.records import OutRecord
+from schemas.time_units import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from streams.tools.demo.catalogue import (
     ARTICLES,
     CITIES,
@@ -24,13 +25,8 @@ from streams.tools.demo.catalogue import (
     SHOP_URL,
     Article,
 )
-from streams.tools.demo.driver_events import Happening, happening
+from streams.tools.demo.driver_events import DriverEvent, driver_event
 from streams.tools.demo.regulars import feed, regulars
-
-SECOND = 1_000
-MINUTE = 60 * SECOND
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
 
 START = 1_772_406_000_000
 """2026-03-02, midnight in Rome: a Monday, with the change to summer time four weeks later."""
@@ -43,7 +39,7 @@ PEOPLE_A_DAY = 12
 BUSY_HOURS = (9, 10, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 20, 21, 21, 21, 22, 22, 23)
 """Hours of the day at which somebody comes, the frequent ones more often."""
 
-OUTAGES = ((START + 8 * DAY + 14 * HOUR, START + 8 * DAY + 22 * HOUR),)
+OUTAGES = ((START + 8 * DAY_MS + 14 * HOUR_MS, START + 8 * DAY_MS + 22 * HOUR_MS),)
 """When the relay is away: a Tuesday, from 14 to 22 h."""
 
 GONE_DOMAIN = "indirizzo-chiuso.example"
@@ -53,16 +49,16 @@ FULL_DOMAIN = "casella-piena.example"
 DOMAINS = ("posta.example", "posta.example", "mail.example", "libero.example", "corriere.example")
 
 
-def story(seed: int, days: int) -> list[Happening]:
+def scenario(seed: int, days: int) -> list[DriverEvent]:
     """Return all that reaches the log, in order of time, from START over `days` days."""
     lots = random.Random(seed)
     told = [*feed(START), *regulars(lots, START)]
     for day in range(days):
         for place in range(lots.randint(PEOPLE_A_DAY - 3, PEOPLE_A_DAY + 3)):
-            told += _Person(lots, f"{day:02d}{place:02d}", START + day * DAY).live()
-    end = START + days * DAY
+            told += _Person(lots, f"{day:02d}{place:02d}", START + day * DAY_MS).live()
+    end = START + days * DAY_MS
     told = [happened for happened in told if happened.time < end]
-    told += _mistakes(lots, days)
+    told += _broken_records(lots, days)
     return sorted(told, key=lambda happened: happened.time)
 
 
@@ -71,7 +67,7 @@ class _Person:
 
     def __init__(self, lots: random.Random, number: str, day: int) -> None:
         self._lots = lots
-        self._told: list[Happening] = []
+        self._told: list[DriverEvent] = []
         self._now = _moment(lots, day)
         self._foreign = lots.random() < 0.04
         self._first, self._last = (
@@ -90,7 +86,7 @@ class _Person:
         self._count = 0
         self._orders = 0
 
-    def live(self) -> list[Happening]:
+    def live(self) -> list[DriverEvent]:
         """Return everything this person does."""
         lives: tuple[tuple[int, Callable[[], None]], ...] = (
             (26, self._only_looks),
@@ -109,22 +105,22 @@ class _Person:
     def _only_looks(self) -> None:
         for _ in range(self._lots.randint(1, 2)):
             self._looks_around(self._lots.randint(1, 5))
-            self._wait(1 * DAY, 6 * DAY)
+            self._wait(1 * DAY_MS, 6 * DAY_MS)
 
     def _joins_newsletter(self) -> None:
         self._looks_around(self._lots.randint(1, 3))
         self._identifies()
         self._subscribes()
-        fate = self._lots.random()
-        if fate < 0.35:
-            self._wait(6 * HOUR, 8 * DAY)
+        draw = self._lots.random()
+        if draw < 0.35:
+            self._wait(6 * HOUR_MS, 8 * DAY_MS)
             self._looks_around(2)
             self._orders_something()
-        elif fate < 0.45:
-            self._wait(2 * DAY, 6 * DAY)
+        elif draw < 0.45:
+            self._wait(2 * DAY_MS, 6 * DAY_MS)
             self._happens("list.unsubscribed", {"list": "newsletter", "source": "link in a mail"})
-        elif fate < 0.47:
-            self._wait(1 * DAY, 4 * DAY)
+        elif draw < 0.47:
+            self._wait(1 * DAY_MS, 4 * DAY_MS)
             self._happens("customer.erasure_requested", {"message": "via modulo privacy"})
 
     def _leaves_a_cart(self) -> None:
@@ -133,24 +129,24 @@ class _Person:
         if self._lots.random() < 0.75:
             self._consents()
         cart = self._fills_cart()
-        fate = self._lots.random()
-        if fate < 0.15:  # back before anybody could remind
-            self._wait(10 * MINUTE, 50 * MINUTE)
+        draw = self._lots.random()
+        if draw < 0.15:  # back before anybody could remind
+            self._wait(10 * MINUTE_MS, 50 * MINUTE_MS)
             self._checks_out(cart)
-        elif fate < 0.40:  # after the first reminder
-            self._wait(70 * MINUTE, 6 * HOUR)
+        elif draw < 0.40:  # after the first reminder
+            self._wait(70 * MINUTE_MS, 6 * HOUR_MS)
             self._checks_out(cart)
-        elif fate < 0.55:  # after the second
-            self._wait(25 * HOUR, 40 * HOUR)
+        elif draw < 0.55:  # after the second
+            self._wait(25 * HOUR_MS, 40 * HOUR_MS)
             self._checks_out(cart)
-        elif fate < 0.70:  # changes the cart again, then forgets it
-            self._wait(30 * MINUTE, 20 * HOUR)
+        elif draw < 0.70:  # changes the cart again, then forgets it
+            self._wait(30 * MINUTE_MS, 20 * HOUR_MS)
             self._adds(self._lots.choice(ARTICLES), 1)
-        elif fate < 0.78:  # thinks better of it
-            self._wait(30 * MINUTE, 30 * HOUR)
+        elif draw < 0.78:  # thinks better of it
+            self._wait(30 * MINUTE_MS, 30 * HOUR_MS)
             for article, quantity in cart:
                 self._happens("cart.product_removed", article.properties(quantity))
-                self._wait(SECOND, 20 * SECOND)
+                self._wait(SECOND_MS, 20 * SECOND_MS)
 
     def _buys(self) -> None:
         self._looks_around(self._lots.randint(1, 4))
@@ -160,7 +156,7 @@ class _Person:
         self._orders_something()
 
     def _comes_back(self) -> None:
-        self._wait(3 * DAY, 12 * DAY)
+        self._wait(3 * DAY_MS, 12 * DAY_MS)
         self._looks_around(self._lots.randint(1, 4))
         if self._lots.random() < 0.5:
             cart = self._fills_cart()
@@ -172,7 +168,7 @@ class _Person:
     def _looks_around(self, count: int) -> None:
         self._happens("page.viewed", {"url": f"{SHOP_URL}/", "title": "Bottega del Colle"})
         for _ in range(count):
-            self._wait(10 * SECOND, 3 * MINUTE)
+            self._wait(10 * SECOND_MS, 3 * MINUTE_MS)
             chance = self._lots.random()
             article = self._lots.choice(ARTICLES)
             if chance < 0.1:
@@ -187,7 +183,7 @@ class _Person:
     def _identifies(self) -> None:
         if self._known:
             return
-        self._wait(20 * SECOND, 2 * MINUTE)
+        self._wait(20 * SECOND_MS, 2 * MINUTE_MS)
         self._known = True
         self._happens(
             "customer.identified",
@@ -203,14 +199,14 @@ class _Person:
         )
 
     def _subscribes(self) -> None:
-        self._wait(10 * SECOND, MINUTE)
+        self._wait(10 * SECOND_MS, MINUTE_MS)
         confirmed = self._lots.random() < 0.85
         data = {"list": "newsletter", "source": "site footer", "confirmed": confirmed,
                 "email": self._email, "first_name": self._first}  # fmt: skip
         self._happens("list.subscribed", data)
 
     def _consents(self) -> None:
-        self._wait(5 * SECOND, 30 * SECOND)
+        self._wait(5 * SECOND_MS, 30 * SECOND_MS)
         self._happens("consent.given", {"purpose": "marketing", "source": "checkout"})
 
     def _fills_cart(self) -> list[tuple[Article, int]]:
@@ -222,13 +218,13 @@ class _Person:
         return cart
 
     def _adds(self, article: Article, quantity: int) -> None:
-        self._wait(20 * SECOND, 4 * MINUTE)
+        self._wait(20 * SECOND_MS, 4 * MINUTE_MS)
         basket = {"cart_id": f"cart-{self._id}", "cart_url": f"{SHOP_URL}/carrello"}
         self._happens("cart.product_added", {**article.properties(quantity), **basket})
 
     def _orders_something(self) -> None:
         cart = self._fills_cart()
-        self._wait(MINUTE, 6 * MINUTE)
+        self._wait(MINUTE_MS, 6 * MINUTE_MS)
         self._checks_out(cart)
 
     def _checks_out(self, cart: list[tuple[Article, int]]) -> None:
@@ -238,7 +234,7 @@ class _Person:
         self._orders += 1
         order_id = f"{self._id.rsplit('-', 1)[1]}-{self._orders}"
         self._happens("checkout.started", {"checkout_id": order_id, "products": products})
-        self._wait(MINUTE, 5 * MINUTE)
+        self._wait(MINUTE_MS, 5 * MINUTE_MS)
         self._happens(
             "order.completed",
             {
@@ -255,33 +251,33 @@ class _Person:
     def _follows_up(self, order_id: str, cart: list[tuple[Article, int]]) -> None:
         ordered = self._now
         if self._lots.random() < 0.04:
-            self._wait(2 * HOUR, 20 * HOUR)
+            self._wait(2 * HOUR_MS, 20 * HOUR_MS)
             self._happens("order.cancelled", {"order_id": order_id, "reason": "ripensamento"})
             return
-        self._wait(14 * HOUR, 2 * DAY)
+        self._wait(14 * HOUR_MS, 2 * DAY_MS)
         tracking = {
             "order_id": order_id,
             "tracking_number": f"IT{self._lots.randrange(10**9):09d}",
             "tracking_url": f"{SHOP_URL}/spedizioni/{order_id}",
         }
         self._happens("order.shipped", tracking)
-        self._wait(20 * HOUR, 3 * DAY)
+        self._wait(20 * HOUR_MS, 3 * DAY_MS)
         self._happens("order.delivered", tracking)
-        fate = self._lots.random()
-        if fate < 0.2:
-            self._wait(1 * DAY, 8 * DAY)
+        draw = self._lots.random()
+        if draw < 0.2:
+            self._wait(1 * DAY_MS, 8 * DAY_MS)
             review = {"product_id": cart[0][0].sku, "order_id": order_id,
                       "rating": self._lots.choice((3, 4, 5, 5))}  # fmt: skip
             self._happens("product.reviewed", review)
-        elif fate < 0.26:
-            self._wait(2 * DAY, 7 * DAY)
+        elif draw < 0.26:
+            self._wait(2 * DAY_MS, 7 * DAY_MS)
             self._happens("order.refunded", {"order_id": order_id, "reason": "reso"})
-        self._now = max(ordered, self._now - 6 * DAY)  # life goes on while the parcel travels
+        self._now = max(ordered, self._now - 6 * DAY_MS)  # life goes on while the parcel travels
 
-    # Telling.
+    # Events.
 
     def _wait(self, least: int, most: int) -> None:
-        self._now += self._lots.randrange(least, most, SECOND)
+        self._now += self._lots.randrange(least, most, SECOND_MS)
 
     def _happens(self, type_: str, data: dict[str, Any]) -> None:
         self._count += 1
@@ -297,14 +293,16 @@ class _Person:
         )
         chance = self._lots.random()
         if chance < 0.01:
-            self._told.append(happening(event, delay=self._lots.randrange(HOUR, 9 * HOUR, SECOND)))
+            self._told.append(
+                driver_event(event, delay=self._lots.randrange(HOUR_MS, 9 * HOUR_MS, SECOND_MS))
+            )
             return
-        self._told.append(happening(event))
+        self._told.append(driver_event(event))
         if chance > 0.99:  # the site didn't get its answer and sends it again
-            self._told.append(happening(event, delay=2 * MINUTE))
+            self._told.append(driver_event(event, delay=2 * MINUTE_MS))
 
 
-def _mistakes(lots: random.Random, days: int) -> list[Happening]:
+def _broken_records(lots: random.Random, days: int) -> list[DriverEvent]:
     """Records that no reader can understand, as sites do send them."""
     broken = (
         OutRecord(b"visitor-broken", b'{"event": "Product Viewed", ', ()),
@@ -316,15 +314,16 @@ def _mistakes(lots: random.Random, days: int) -> list[Happening]:
         ),
     )
     return [
-        Happening(_moment(lots, START + lots.randrange(days) * DAY), record) for record in broken
+        DriverEvent(_moment(lots, START + lots.randrange(days) * DAY_MS), record)
+        for record in broken
     ]
 
 
 def _moment(lots: random.Random, day: int) -> int:
     """Return a moment of a day (given by its midnight) at which people are awake, in Rome."""
-    clock = lots.choice(BUSY_HOURS) * HOUR + lots.randrange(0, HOUR, SECOND)
-    offset = (EPOCH + (day + clock) * MILLISECOND).astimezone(ZONE).utcoffset()
-    first = (EPOCH + START * MILLISECOND).astimezone(ZONE).utcoffset()
+    clock = lots.choice(BUSY_HOURS) * HOUR_MS + lots.randrange(0, HOUR_MS, SECOND_MS)
+    offset = (UNIX_EPOCH + (day + clock) * MILLISECOND).astimezone(ZONE).utcoffset()
+    first = (UNIX_EPOCH + START * MILLISECOND).astimezone(ZONE).utcoffset()
     assert offset is not None
     assert first is not None
     return day + clock - (offset - first) // MILLISECOND

@@ -34,7 +34,7 @@ Verdict = Callable[[str, int], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class SinkMail:
     """One mail that was accepted."""
 
     name: str
@@ -49,7 +49,7 @@ class Sink:
 
     def __init__(self, directory: Path, clock: Clock, verdict: Verdict) -> None:
         self.directory = directory
-        self.taken: list[Taken] = []
+        self.taken: list[SinkMail] = []
         self.refused = 0
         self._clock = clock
         self._verdict = verdict
@@ -102,7 +102,7 @@ class Sink:
         """Keep one mail. Raises OSError."""
         message = email.message_from_bytes(content, policy=policy.default)
         now = self._clock.now()
-        mail = Taken(self._name(message, now), now, recipient, str(message["Subject"]))
+        mail = SinkMail(self._name(message, now), now, recipient, str(message["Subject"]))
         (self.directory / f"{mail.name}.eml").write_bytes(content)
         page = _page(mail, message)
         (self.directory / f"{mail.name}.html").write_text(page, encoding="utf-8")
@@ -172,7 +172,7 @@ pre{white-space:pre-wrap;background:#fff;border:1px solid #ddd;padding:16px}
 """
 
 
-def _index(mails: list[Taken]) -> str:
+def _index(mails: list[SinkMail]) -> str:
     items = "\n".join(
         f'<li><a href="{html.escape(mail.name)}.html" target="mail">{html.escape(mail.subject)}</a>'
         f"<small>{_when(mail.arrived)} · {html.escape(mail.recipient)}</small></li>"
@@ -186,7 +186,7 @@ def _index(mails: list[Taken]) -> str:
     )
 
 
-def _page(mail: Taken, message: EmailMessage) -> str:
+def _page(mail: SinkMail, message: EmailMessage) -> str:
     rows = "".join(
         f"<dt>{name}</dt><dd>{html.escape(str(message[name]))}</dd>"
         for name in ("From", "To", "Subject", "List-Unsubscribe")

@@ -90,7 +90,7 @@ def _rows(summary: Summary) -> Iterator[tuple[str, int, str]]:
     yield "customers and visitors", summary["customers"], ""
     for name, workflow in summary["workflows"].items():
         if workflow["entered"]:
-            yield f"runs of {name}", workflow["entered"], _fates(workflow)
+            yield f"runs of {name}", workflow["entered"], _outcomes(workflow)
     yield "decisions", summary["decisions"]["total"], ""
     for text, count in summary["decisions"]["by_reason"].items():
         decided, _, why = text.partition(": ")
@@ -111,7 +111,7 @@ def _rows(summary: Summary) -> Iterator[tuple[str, int, str]]:
     yield "records refused", sum(summary["refused"].values()), _list(summary["refused"])
 
 
-def _fates(workflow: Mapping[str, Any]) -> str:
+def _outcomes(workflow: Mapping[str, Any]) -> str:
     ended = {reason(why, ENGLISH): count for why, count in workflow["exited"].items()}
     first = max(ended, key=lambda why: ended[why], default="")
     parts = {

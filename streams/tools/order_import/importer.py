@@ -1,6 +1,6 @@
 """A shop's order history becomes events: builds state, mails nobody.
 
-Pure over rows: `Importer.take` each row, then `finish`. Every row is accounted for, as one of
+Pure over rows: `Importer.add` each row, then `finish`. Every row is accounted for, as one of
 
 - applied     a line of a customer's order, which becomes part of an `order.completed`;
 - cancelled   a line of a customer's reversal (its order id begins with the shop's prefix), which
@@ -54,7 +54,7 @@ MAX_ID = 200
 class ImportOptions:
     """How to understand a file."""
 
-    places: Mapping[str, int]
+    columns: Mapping[str, int]
     """Position of the column of each mapped field (`streams/tools/order_import/order_columns.py`).
     """
     width: int
@@ -114,7 +114,7 @@ class Importer:
         self._orders: dict[str, _Order] = {}
         self._traits: defaultdict[str, dict[str, str]] = defaultdict(dict)
 
-    def take(self, row: Row) -> None:
+    def add(self, row: Row) -> None:
         """Take one row in, or refuse it."""
         self.report.lines += 1
         try:
@@ -146,7 +146,7 @@ class Importer:
 
     def _take(self, row: Row) -> None:
         self._check(row)
-        given = {name: row.fields[at].strip() for name, at in self._options.places.items()}
+        given = {name: row.fields[at].strip() for name, at in self._options.columns.items()}
         id_ = self._values.id("order_id", given["order_id"])
         order = self._orders.get(id_) or _Order(id_, self._is_reversal(id_))
         time = self._time(given["time"], order)
@@ -189,8 +189,8 @@ class Importer:
 
     def _named(self, text: str) -> str:
         """Whoever is known by the address alone is the same in capitals."""
-        places = self._options.places
-        return text.lower() if places["customer_id"] == places.get("email") else text
+        columns = self._options.columns
+        return text.lower() if columns["customer_id"] == columns.get("email") else text
 
     def _customer(self, text: str, order: _Order) -> str:
         customer = self._values.id("customer_id", text) if text else order.customer

@@ -85,7 +85,7 @@ def guess(header: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     return guessed
 
 
-def places(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int]:
+def columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int]:
     """Return the position of each mapped field's column.
 
     Raises ColumnError naming what is missing and the columns that there are.

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class LineRefused(Exception):
-    """A line that can't be used. `reason` is from a closed vocabulary."""
+    """A line that can't be used. `reason` is from a closed set."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from schemas.definitions.steps import CouponStep, NotifyStep, SendStep, Step, places, walk
+from schemas.definitions.steps import CouponStep, NotifyStep, SendStep, Step, steps_with_paths, walk
 from schemas.definitions.workflow import Workflow
 from streams.runtime.definition_files import FileFinding, Reading, parts
 
@@ -77,7 +77,7 @@ def _prefix(name: str) -> str:
 def _unwritten(workflow: Workflow, mails: Mails) -> Iterator[tuple[str, str]]:
     """Yield the mails that aren't there, or not in each language."""
     told: set[str] = set()
-    for path, step in places(workflow.steps):
+    for path, step in steps_with_paths(workflow.steps):
         name = step.mail
         if not name or name in told:
             continue
@@ -90,7 +90,7 @@ def _unwritten(workflow: Workflow, mails: Mails) -> Iterator[tuple[str, str]]:
 
 def _hidden_coupons(workflow: Workflow, mails: Mails) -> Iterator[tuple[str, str]]:
     """Yield the coupons that are issued and never shown."""
-    where = {step.id: path for path, step in places(workflow.steps)}
+    where = {step.id: path for path, step in steps_with_paths(workflow.steps)}
     for step, later in _with_later(workflow.steps, ()):
         if isinstance(step, CouponStep) and not any(_shows_coupon(each, mails) for each in later):
             problem = "no mail after it shows the code: none of their templates names `coupon`"
@@ -104,8 +104,8 @@ def _with_later(
     for number, step in enumerate(steps):
         later = [*walk(steps[number + 1 :]), *after]
         yield step, later
-        for way in step.ways():
-            yield from _with_later(way.steps, later)
+        for arm in step.arms():
+            yield from _with_later(arm.steps, later)
 
 
 def _shows_coupon(step: Step, mails: Mails) -> bool:

@@ -54,7 +54,7 @@ def differences(
 
 
 def told(decision: Decision, start: int) -> str:
-    """Return a decision as a line of a test's story."""
+    """Return a decision as a line of a test's timeline."""
     parts = (decision.step, decision.decision, decision.template, decision.reason, decision.detail)
     return f"{moment_text(decision.time, start):>10}  {' '.join(filter(None, parts))}"
 

@@ -21,6 +21,7 @@ from schemas.definitions.steps import CallStep
 from schemas.definitions.tests import GivenEvent, WorkflowTest, moment, moment_text
 from schemas.definitions.workflow import Workflow
 from schemas.instant import to_rfc3339
+from schemas.time_units import DAY_MS
 from schemas.wire import PRODUCT_UPDATED
 from streams.runtime.definition_files import Reading
 from streams.tools.replay import replay_file
@@ -28,29 +29,28 @@ from streams.tools.workflow_files.expecting import differences, told
 
 CUSTOMER = "giulia"
 """Whom a test is about."""
-DAY_MS = 86_400_000
 AFTERWARDS = 30 * DAY_MS
 """For how long a test goes on when it does not say: nothing may come later than expected."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class WorkflowTestResult:
     """What came of one test."""
 
     workflow: str
     name: str
-    place: str
+    location: str
     """`FILE:LINE`."""
     mails: int
     virtual_ms: int
     """Time that passed in it."""
     problems: list[str] = field(default_factory=list)
     """Each begins with its own `FILE:LINE`; none: the test has passed."""
-    story: list[str] = field(default_factory=list)
+    timeline: list[str] = field(default_factory=list)
     """All that the workflow decided, a line each."""
 
 
-class Bench:
+class WorkflowTestRunner:
     """The workflow files of a directory, ready to be tried."""
 
     def __init__(self, reading: Reading, render: Callable[[SendCommand], Rendered]) -> None:
@@ -67,13 +67,13 @@ class Bench:
             if isinstance(definition, Workflow):
                 self.workflows[id_] = definition
 
-    def try_out(self, ids: Collection[str]) -> Iterator[Tried]:
+    def try_out(self, ids: Collection[str]) -> Iterator[WorkflowTestResult]:
         """Run the tests of these workflows, one after the other."""
         for id_ in ids:
             for number, test in enumerate(self.workflows[id_].tests):
                 yield self._try(self.workflows[id_], number, test)
 
-    def _try(self, workflow: Workflow, number: int, test: WorkflowTest) -> Tried:
+    def _try(self, workflow: Workflow, number: int, test: WorkflowTest) -> WorkflowTestResult:
         mails: list[SendCommand] = []
         decisions: list[Decision] = []
 
@@ -93,17 +93,19 @@ class Bench:
             live=self._live(workflow, test),
             watch=watch,
         )
-        here = self._place(workflow, number)
+        here = self._location(workflow, number)
         problems = [f"{here}: given, {where}: {detail}" for where, _, detail in outcome.refusals]
         for expectation, text in differences(test, mails, decisions, self._render):
-            problems.append(f"{self._place(workflow, number, expectation)}: {text}")
+            problems.append(f"{self._location(workflow, number, expectation)}: {text}")
         begun = [each.time for each in decisions if each.decision == "entered"]
         if begun and not test.begins:
             when = moment_text(begun[0], test.start)
             problems.append(f"{here}: at {when} it begins, which it should not")
-        story = [told(decision, test.start) for decision in decisions]
+        timeline = [told(decision, test.start) for decision in decisions]
         virtual_ms = until - test.start
-        return Tried(workflow.id, test.name, here, len(mails), virtual_ms, problems, story)
+        return WorkflowTestResult(
+            workflow.id, test.name, here, len(mails), virtual_ms, problems, timeline
+        )
 
     def _live(self, workflow: Workflow, test: WorkflowTest) -> Mapping[str, str]:
         """Return what is live in a test: see `WorkflowTest`."""
@@ -120,11 +122,11 @@ class Bench:
         }
         return {id_: version for id_, version in self._versions.items() if id_ in live}
 
-    def _place(self, workflow: Workflow, number: int, expectation: int | None = None) -> str:
+    def _location(self, workflow: Workflow, number: int, expectation: int | None = None) -> str:
         path: list[str | int] = ["tests", number]
         if expectation is not None:
             path += ["expect", expectation]
-        return self._reading.place(workflow.id, path)
+        return self._reading.location(workflow.id, path)
 
 
 def _until(test: WorkflowTest) -> int:

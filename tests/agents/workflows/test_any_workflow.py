@@ -20,7 +20,7 @@ from schemas.decisions import Decision
 from schemas.definitions import DEFINITION, canonical
 from schemas.stored import NEVER, Progress
 from streams.runtime.yaml_text import read_yaml
-from tests.agents.world import DAY, HOUR, MINUTE, SHIPPED, World
+from tests.agents.harness import DAY, HOUR, MINUTE, SHIPPED, Harness
 from tests.examples import examples
 from tests.states.audit import audited
 
@@ -201,101 +201,101 @@ happened = st.lists(
 History = Sequence[tuple[float, tuple[str, dict[str, Any]]]]
 
 
-def play(versions: Sequence[bytes], history: History) -> World:
+def play(versions: Sequence[bytes], history: History) -> Harness:
     """Let it happen, then let two years pass."""
-    world = World(FILES | {"flow": versions[0]}).subscribed()
+    harness = Harness(FILES | {"flow": versions[0]}).subscribed()
     now, orders = 0.0, 0
     begins: History = [(0, ("support.requested", {"topic": "size"}))]
     for pause, (type_, data) in (*begins, *history):
         now += pause
         if type_ == "absence":
-            world.sleep_until(now)
+            harness.sleep_until(now)
             continue
-        world.at(now)
+        harness.at(now)
         if type_ == "order":
             orders += 1
-            world.order(f"o{orders}")
+            harness.order(f"o{orders}")
         elif type_ == "another version":
-            world.activate(world.live | {"flow": world.publish(versions[1])})
+            harness.activate(harness.live | {"flow": harness.publish(versions[1])})
         else:
-            world.tell(type_, **data)
-    return world.at(now + 800 * DAY)
+            harness.tell(type_, **data)
+    return harness.at(now + 800 * DAY)
 
 
-def restarted(world: World) -> World:
+def restarted(harness: Harness) -> Harness:
     """Return a world with the same records, in which the worker starts anew before each."""
-    other = World(FILES)
-    other.definitions, other.live = world.definitions, world.live
-    other._progress = Progress(live=world.first)
-    for record in world.records:
+    other = Harness(FILES)
+    other.definitions, other.live = harness.definitions, harness.live
+    other._progress = Progress(live=harness.first)
+    for record in harness.records:
         other.build()
         other.records.append(record)
         other._receive(record)
     return other
 
 
-def decisions(world: World) -> list[Decision]:
+def decisions(harness: Harness) -> list[Decision]:
     """Return all decisions."""
-    return [e.content for e in world.effects if isinstance(e.content, Decision)]
+    return [e.content for e in harness.effects if isinstance(e.content, Decision)]
 
 
 @examples(120)
 @given(st.tuples(workflows(), workflows()), happened)
 def test_whatever_a_workflow_says(versions: tuple[bytes, bytes], history: History) -> None:
     with audited():
-        world = play(versions, history)
-    assert world.aside == []
-    _no_run_is_stuck(world)
-    _no_step_twice(world)
-    _no_mail_after_its_stop(world)
-    other = restarted(world)
-    assert other.store == world.store
-    assert [e.record for e in other.effects] == [e.record for e in world.effects]
+        harness = play(versions, history)
+    assert harness.set_aside == []
+    _no_run_is_stuck(harness)
+    _no_step_twice(harness)
+    _no_mail_after_its_stop(harness)
+    other = restarted(harness)
+    assert other.store == harness.store
+    assert [e.record for e in other.effects] == [e.record for e in harness.effects]
 
 
-def _no_run_is_stuck(world: World) -> None:
-    customer: Customer = world.customer()
+def _no_run_is_stuck(harness: Harness) -> None:
+    customer: Customer = harness.customer()
     assert customer.runs == []
-    assert all(due > world.now for due in customer.watches.values())
-    entered = Counter(d.run for d in decisions(world) if d.decision == "entered")
+    assert all(due > harness.now for due in customer.watches.values())
+    entered = Counter(d.run for d in decisions(harness) if d.decision == "entered")
     ended = Counter(
         d.run
-        for d in decisions(world)
+        for d in decisions(harness)
         if d.decision in ("exited", "completed")
-        or (d.decision == "converted" and _is_end(d, world))
+        or (d.decision == "converted" and _is_end(d, harness))
     )
     assert entered == ended
-    assert all(d.due != NEVER for d in decisions(world))
+    assert all(d.due != NEVER for d in decisions(harness))
 
 
-def _is_end(decision: Decision, world: World) -> bool:
+def _is_end(decision: Decision, harness: Harness) -> bool:
     """Whether it is the first end of its run; a goal may also be reached after that."""
-    ends = (d for d in decisions(world)
+    ends = (d for d in decisions(harness)
             if d.run == decision.run and d.decision in ENDS)  # fmt: skip
     return decision is next(ends)
 
 
-def _no_step_twice(world: World) -> None:
+def _no_step_twice(harness: Harness) -> None:
     done = Counter(
         (d.run, d.step, d.decision, "" if d.decision == "sent" else d.version)
-        for d in decisions(world)
+        for d in decisions(harness)
         if d.decision in ("sent", "acted", "branched", "assigned")
     )
     assert all(count == 1 for count in done.values())
-    sent = Counter(c.id for c in (e.content for e in world.effects) if isinstance(c, SendCommand))
+    sent = Counter(c.id for c in (e.content for e in harness.effects) if isinstance(c, SendCommand))
     assert all(count == 1 for count in sent.values())
 
 
-def _no_mail_after_its_stop(world: World) -> None:
+def _no_mail_after_its_stop(harness: Harness) -> None:
     """After its run's end none at all, after a withdrawal no marketing."""
     over: set[str] = set()
-    for decision in decisions(world):
+    for decision in decisions(harness):
         if decision.decision == "sent":
             assert decision.run not in over
         if decision.decision in ENDS:
             over.add(decision.run)
-    marketing = [c for c in world.commands if c.mail_class == "marketing"]
-    customer = world.customer()
+    marketing = [c for c in harness.commands if c.mail_class == "marketing"]
+    customer = harness.customer()
     if not customer.consented("marketing"):
         withdrawn = customer.consents["marketing"].time
         assert all(command.time <= withdrawn for command in marketing)

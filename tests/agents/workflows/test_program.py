@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agents.rules.conditions import Subject
-from agents.rules.fields import Vocabulary
-from agents.rules.validation_errors import Mistakes
+from agents.rules.evaluation import EvaluationContext
+from agents.rules.fields import FieldRegistry
+from agents.rules.validation_errors import InvalidDefinition
 from agents.workflows.call_cycles import circles
 from agents.workflows.definitions import Definitions
 from agents.workflows.program import Program, compile_program
@@ -15,7 +15,7 @@ from schemas.customer.shopping import OrderStatistics
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.workflow import Workflow
 from streams.runtime.yaml_text import read_yaml
-from tests.agents.world import START
+from tests.agents.harness import START
 
 MAIL = "send: welcome-thanks, kind: informative"
 
@@ -37,7 +37,7 @@ steps:
 
 
 def program(*steps: str) -> Program:
-    return compile_program(read(*steps), Vocabulary())
+    return compile_program(read(*steps), FieldRegistry())
 
 
 def test_branches_and_splits_are_laid_out_flat_and_no_way_leads_back() -> None:
@@ -46,11 +46,11 @@ def test_branches_and_splits_are_laid_out_flat_and_no_way_leads_back() -> None:
         f"{{if: {{views: 2}}}}], else: [{{id: e, {MAIL}}}]}}"
     )
     laid = program(f"{{id: a, {MAIL}}}", branch, f"{{id: f, {MAIL}}}")
-    assert list(laid.places) == ["a", "b", "c", "d", "e", "f"]
+    assert list(laid.positions) == ["a", "b", "c", "d", "e", "f"]
     assert [each.after for each in laid.instructions] == [1, 5, 3, 5, 5, 6]
-    assert [way.target for way in laid.instructions[1].ways] == [2, 5, 4]
-    for place, each in enumerate(laid.instructions):
-        assert all(target > place for target in (each.after, *(way[1] for way in each.ways)))
+    assert [arm.position for arm in laid.instructions[1].arms] == [2, 5, 4]
+    for position, each in enumerate(laid.instructions):
+        assert all(target > position for target in (each.after, *(arm[1] for arm in each.arms)))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_from_where_on_there_is_only_marketing(rest: str, only: bool) -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_named_with_its_place(step: str, path: str, problem: str) -> None:
-    with pytest.raises(Mistakes) as raised:
+    with pytest.raises(InvalidDefinition) as raised:
         program(step)
     assert [mistake.path for mistake in raised.value.found] == [path]
     assert problem in raised.value.found[0].problem
@@ -99,7 +99,7 @@ def test_what_cannot_be_meant_is_named_with_its_place(step: str, path: str, prob
 
 def test_all_mistakes_are_found_at_once() -> None:
     wait = "wait: {for: 1d, since: order.shipped}"
-    with pytest.raises(Mistakes) as raised:
+    with pytest.raises(InvalidDefinition) as raised:
         program(f"{{id: a, {wait}, {MAIL}}}", f"{{id: b, {wait}, if: {{x: 1}}, {MAIL}}}")
     assert len(raised.value.found) == 3
 
@@ -116,8 +116,10 @@ def test_a_version_from_before_there_were_conditions_is_still_read() -> None:
     laid = definitions.workflow("w11-welcome", "1f6bc1b0a2f4").program
     check = laid.instructions[0].check
     assert check is not None
-    assert check(Subject(Customer("anna"), START))
-    assert not check(Subject(Customer("anna", statistics=OrderStatistics(count=1)), START))
+    assert check(EvaluationContext(Customer("anna"), START))
+    assert not check(
+        EvaluationContext(Customer("anna", statistics=OrderStatistics(count=1)), START)
+    )
 
 
 def test_calls_that_lead_back() -> None:

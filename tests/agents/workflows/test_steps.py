@@ -9,7 +9,7 @@ import pytest
 from schemas.commands import NotifyCommand, SendCommand
 from schemas.customer import Customer
 from schemas.signals import SalesAlert
-from tests.agents.world import DAY, HOUR, START, World
+from tests.agents.harness import DAY, HOUR, START, Harness
 
 MAIL = "send: welcome-thanks, class: transactional, kind: transactional"
 OFFER = "send: welcome-thanks, kind: promotional"
@@ -50,15 +50,15 @@ steps:
 """
 
 
-def begun(*steps: str, more: str = "", **event: str) -> World:
+def begun(*steps: str, more: str = "", **event: str) -> Harness:
     """Return a world in which the workflow has begun."""
-    world = World.of(flow(*steps, more=more), FIELDS, SCORES, LOYALTY).subscribed()
-    return world.tell("support.requested", **event)
+    harness = Harness.of(flow(*steps, more=more), FIELDS, SCORES, LOYALTY).subscribed()
+    return harness.tell("support.requested", **event)
 
 
-def done(world: World) -> list[str]:
+def done(harness: Harness) -> list[str]:
     """Return the steps that did something or sent a mail."""
-    return [said.step for said in world.said() if said.decision in ("sent", "acted")]
+    return [said.step for said in harness.said() if said.decision in ("sent", "acted")]
 
 
 # Ways.
@@ -80,12 +80,12 @@ BRANCH = f"""{{id: which, branch: [
 def test_a_branch_goes_the_first_way_whose_condition_holds(
     topic: str, orders: int, ways: list[str]
 ) -> None:
-    world = World.of(flow(BRANCH, f"{{id: end, {MAIL}}}")).subscribed()
+    harness = Harness.of(flow(BRANCH, f"{{id: end, {MAIL}}}")).subscribed()
     for number in range(orders):
-        world.order(f"o{number}")
-    world.tell("support.requested", topic=topic)
-    assert done(world) == ways
-    branched = [said for said in world.said() if said.decision == "branched"]
+        harness.order(f"o{number}")
+    harness.tell("support.requested", topic=topic)
+    assert done(harness) == ways
+    branched = [said for said in harness.said() if said.decision == "branched"]
     assert [said.reason for said in branched] == [
         "otherwise" if ways[0] == "other" else "condition_holds"
     ]
@@ -115,17 +115,17 @@ SPLIT = f"""{{id: test, experiment: subject, split: [
 
 @pytest.mark.row("R07")
 def test_a_split_is_for_ever_and_by_share() -> None:
-    world = World.of(flow(SPLIT))
+    harness = Harness.of(flow(SPLIT))
     for number in range(300):
-        world.subscribed(f"c{number}").tell("support.requested", f"c{number}")
-    first = {mail.customer: mail.step for mail in world.mails}
+        harness.subscribed(f"c{number}").tell("support.requested", f"c{number}")
+    first = {mail.customer: mail.step for mail in harness.mails}
     counts = [sum(step == wanted for step in first.values()) for wanted in ("first", "second")]
     assert len(first) == sum(counts)
     assert all(90 < count < 150 for count in counts)
-    world.at(DAY)
+    harness.at(DAY)
     for number in range(300):
-        world.tell("support.requested", f"c{number}")
-    again = {mail.customer: mail.step for mail in world.mails if mail.at == DAY}
+        harness.tell("support.requested", f"c{number}")
+    again = {mail.customer: mail.step for mail in harness.mails if mail.at == DAY}
     assert again == first
 
 
@@ -134,16 +134,16 @@ def test_the_control_group_gets_nothing_but_what_it_is_owed() -> None:
         SPLIT, f"{{id: offer, {OFFER}}}", "{id: points, points: 5}", "{id: alert, notify: sales}",
         f"{{id: receipt, {MAIL}}}", "{id: tag, tag: seen}",
     )  # fmt: skip
-    world = World.of(flow(*steps))
+    harness = Harness.of(flow(*steps))
     for number in range(40):
-        world.subscribed(f"c{number}").tell("support.requested", f"c{number}")
-    held = {e.content.customer for e in world.effects
+        harness.subscribed(f"c{number}").tell("support.requested", f"c{number}")
+    held = {e.content.customer for e in harness.effects
             if getattr(e.content, "reason", "") == "holdout"}  # fmt: skip
     assert 0 < len(held) < 20
     for key in held:
-        assert [mail.step for mail in world.mails if mail.customer == key] == ["receipt"]
-        assert world.customer(key).points == []
-        assert "seen" in world.customer(key).tags
+        assert [mail.step for mail in harness.mails if mail.customer == key] == ["receipt"]
+        assert harness.customer(key).points == []
+        assert "seen" in harness.customer(key).tags
 
 
 # Changes of the customer.
@@ -181,11 +181,11 @@ steps: [{id: rest, wait: 9d}]
         "{id: on, list: vip, action: subscribe}",
         "{id: off, wait: 1d, list: vip, action: unsubscribe}",
     )
-    world = World.of(flow(*steps), welcome).subscribed().tell("support.requested").at(2 * DAY)
-    assert [(said.at, said.decision) for said in world.said("welcome")] == [
+    harness = Harness.of(flow(*steps), welcome).subscribed().tell("support.requested").at(2 * DAY)
+    assert [(said.at, said.decision) for said in harness.said("welcome")] == [
         (0, "entered"), (DAY, "exited")
     ]  # fmt: skip
-    assert world.customer().consented("marketing")
+    assert harness.customer().consented("marketing")
 
 
 def test_a_score_and_its_band() -> None:
@@ -199,10 +199,10 @@ def test_points() -> None:
 
 
 def test_each_change_is_recorded_in_words() -> None:
-    world = begun(
+    harness = begun(
         "{id: a, tag: vip}", "{id: b, list: news, action: subscribe}", "{id: c, points: 3}"
     )
-    assert [each for each in world.details() if each[1] == "acted"] == [
+    assert [each for each in harness.details() if each[1] == "acted"] == [
         ("a", "acted", "tag vip"), ("b", "acted", "subscribe news"), ("c", "acted", "points +3"),
     ]  # fmt: skip
 
@@ -212,15 +212,15 @@ def test_each_change_is_recorded_in_words() -> None:
 NOTIFY = '{id: alert, notify: TARGET, message: {it: "Scrive {profile.email} di {event.topic}"}}'
 
 
-def notified(target: str, *definitions: str) -> World:
-    world = World.of(flow(NOTIFY.replace("TARGET", target)), *definitions).subscribed()
-    return world.tell("support.requested", topic="size")
+def notified(target: str, *definitions: str) -> Harness:
+    harness = Harness.of(flow(NOTIFY.replace("TARGET", target)), *definitions).subscribed()
+    return harness.tell("support.requested", topic="size")
 
 
 def test_a_webhook_and_a_signal() -> None:
-    world = notified("https://crm.example/hook")
-    hook = next(e.content for e in world.effects if isinstance(e.content, NotifyCommand))
-    alert = next(e.content for e in world.effects if isinstance(e.content, SalesAlert))
+    harness = notified("https://crm.example/hook")
+    hook = next(e.content for e in harness.effects if isinstance(e.content, NotifyCommand))
+    alert = next(e.content for e in harness.effects if isinstance(e.content, SalesAlert))
     assert (hook.url, hook.customer) == ("https://crm.example/hook", "anna")
     assert hook.body["message"] == {"it": "Scrive anna@example.com di size"} == alert.message
     assert hook.id == alert.id
@@ -240,39 +240,39 @@ POLICY = "{id: policy, definition: policy, sales: ADDRESS}"
     ],
 )
 def test_sales_are_told_where_the_policy_says(target: str, policy: str, told: str) -> None:
-    world = notified(target, POLICY.replace("ADDRESS", policy or '""'))
-    hooks = [e.content.url for e in world.effects if isinstance(e.content, NotifyCommand)]
-    mails = [(c.email, c.template) for c in world.commands]
+    harness = notified(target, POLICY.replace("ADDRESS", policy or '""'))
+    hooks = [e.content.url for e in harness.effects if isinstance(e.content, NotifyCommand)]
+    mails = [(c.email, c.template) for c in harness.commands]
     assert hooks == ([told] if told.startswith("https") else [])
     assert mails == ([(told, "sales-alert")] if "@" in told else [])
-    assert sum(isinstance(e.content, SalesAlert) for e in world.effects) == 1
+    assert sum(isinstance(e.content, SalesAlert) for e in harness.effects) == 1
 
 
 def test_the_shop_reads_amounts_in_its_own_language() -> None:
     words = '{it: "{cart.total} {cart.currency}", en: "{cart.total} {cart.currency}"}'
     notify = f"{{id: alert, notify: 'mailto:vendite@example.com', message: {words}}}"
-    world = World.of(flow(notify)).tell("cart.product_added", product_id="tv", price="1250.00")
-    world.tell("support.requested")
-    assert world.commands[0].variables["message"] == {"it": "1.250,00 EUR", "en": "1,250.00 EUR"}
+    harness = Harness.of(flow(notify)).tell("cart.product_added", product_id="tv", price="1250.00")
+    harness.tell("support.requested")
+    assert harness.commands[0].variables["message"] == {"it": "1.250,00 EUR", "en": "1,250.00 EUR"}
 
 
 def test_a_mail_to_the_shop_that_bounces_is_no_news_of_the_customer() -> None:
-    world = notified("mailto:vendite@example.com")
-    sent = world.commands[0]
-    world.tell("mail.bounced", sent.customer, command_id=sent.id, code=550, kind="hard", reason="x",
+    harness = notified("mailto:vendite@example.com")
+    sent = harness.commands[0]
+    harness.tell("mail.bounced", sent.customer, command_id=sent.id, code=550, kind="hard", reason="x",
                **{"class": "transactional"})  # fmt: skip
-    assert world.customer().suppressed == ""
-    assert [each.command_id for each in world.customer().pending] == [sent.id]  # until it expires
+    assert harness.customer().suppressed == ""
+    assert [each.command_id for each in harness.customer().pending] == [sent.id]  # until it expires
 
 
 @pytest.mark.parametrize("target", ["mailto:vendite@example.com", "https://crm.example/hook"])
 @pytest.mark.row("R04")
 def test_the_shop_is_told_nothing_more_of_who_is_forgotten(target: str) -> None:
-    world = notified(target)
-    (told,) = (e.content for e in world.effects
+    harness = notified(target)
+    (told,) = (e.content for e in harness.effects
                if isinstance(e.content, NotifyCommand | SendCommand))  # fmt: skip
-    world.tell("customer.erasure_requested", source="letter")
-    assert [(id_, customer) for id_, customer, _ in world.cancels] == [(told.id, told.customer)]
+    harness.tell("customer.erasure_requested", source="letter")
+    assert [(id_, customer) for id_, customer, _ in harness.cancels] == [(told.id, told.customer)]
 
 
 # Calls.
@@ -285,9 +285,9 @@ CALLED = flow(f"{{id: hello, wait: 2d, {MAIL}}}", id_="called").replace(
 @pytest.mark.parametrize(("waits", "when"), [("true", 2 * DAY), ("false", 0)])
 def test_a_call_and_whether_its_end_is_waited_for(waits: str, when: float) -> None:
     call = f"{{id: call, call: called, wait_for_end: {waits}}}"
-    world = World.of(flow(call, f"{{id: then, {MAIL}}}"), CALLED).subscribed()
-    world.tell("support.requested").at(10 * DAY)
-    assert [(mail.at, mail.step) for mail in world.mails] == sorted(
+    harness = Harness.of(flow(call, f"{{id: then, {MAIL}}}"), CALLED).subscribed()
+    harness.tell("support.requested").at(10 * DAY)
+    assert [(mail.at, mail.step) for mail in harness.mails] == sorted(
         [(2 * DAY, "hello"), (when, "then")], key=lambda mail: (mail[0], mail[1] == "then")
     )
 
@@ -297,45 +297,52 @@ def test_what_was_waited_for_is_over_when_the_call_is() -> None:
     waits = "{condition: {event.topic: size}, timeout: 2d}"
     call = f"{{id: call, wait: {waits}, call: called, wait_for_end: true}}"
     last = f"{{id: last, stop_on: [survey.answered], {MAIL}}}"
-    world = World.of(flow(call, f"{{id: then, {MAIL}}}", last), CALLED).subscribed()
-    world.tell("support.requested", topic="size").at(HOUR).tell("survey.answered").at(10 * DAY)
-    assert [(mail.at, mail.step) for mail in world.mails] == [(2 * DAY, "hello"), (2 * DAY, "then")]
-    assert [said.decision for said in world.said("called")].count("entered") == 1
-    assert done(world).count("call") == 1
+    harness = Harness.of(flow(call, f"{{id: then, {MAIL}}}", last), CALLED).subscribed()
+    harness.tell("support.requested", topic="size").at(HOUR).tell("survey.answered").at(10 * DAY)
+    assert [(mail.at, mail.step) for mail in harness.mails] == [
+        (2 * DAY, "hello"),
+        (2 * DAY, "then"),
+    ]
+    assert [said.decision for said in harness.said("called")].count("entered") == 1
+    assert done(harness).count("call") == 1
 
 
 def test_a_call_of_what_is_not_live_is_left_out() -> None:
-    world = World.of(flow("{id: call, call: called, wait_for_end: true}")).tell("support.requested")
-    assert world.said()[-2:][0].reason == "not_live"
-    assert world.said()[-1].decision == "completed"
+    harness = Harness.of(flow("{id: call, call: called, wait_for_end: true}")).tell(
+        "support.requested"
+    )
+    assert harness.said()[-2:][0].reason == "not_live"
+    assert harness.said()[-1].decision == "completed"
 
 
 def test_who_called_waits_a_year_at_most() -> None:
     slow = CALLED.replace("wait: 2d", "wait: 700d")
-    world = World.of(flow("{id: call, call: called, wait_for_end: true}"), slow).subscribed()
-    world.tell("support.requested").at(366 * DAY)
-    assert (365 * DAY, "", "completed", "last_step") in world.said("flow")
+    harness = Harness.of(flow("{id: call, call: called, wait_for_end: true}"), slow).subscribed()
+    harness.tell("support.requested").at(366 * DAY)
+    assert (365 * DAY, "", "completed", "last_step") in harness.said("flow")
 
 
 # Ends.
 
 
 def test_a_goal_and_an_exit_on_the_way() -> None:
-    world = begun("{id: won, goal: won the day}", f"{{id: never, {MAIL}}}")
-    assert world.said()[-1][2:] == ("converted", "goal")
-    assert world.details()[-1] == ("", "converted", "won the day")
-    world = begun("{id: out, exit: no use}", f"{{id: never, {MAIL}}}")
-    assert world.said()[-1][2:] == ("exited", "exit_step")
-    assert world.mails == []
+    harness = begun("{id: won, goal: won the day}", f"{{id: never, {MAIL}}}")
+    assert harness.said()[-1][2:] == ("converted", "goal")
+    assert harness.details()[-1] == ("", "converted", "won the day")
+    harness = begun("{id: out, exit: no use}", f"{{id: never, {MAIL}}}")
+    assert harness.said()[-1][2:] == ("exited", "exit_step")
+    assert harness.mails == []
 
 
 # Left out.
 
 
 def test_a_step_whose_condition_does_not_hold() -> None:
-    world = begun(f"{{id: a, if: {{event.topic: size}}, {MAIL}}}", f"{{id: b, {MAIL}}}", topic="x")
-    assert [mail.step for mail in world.mails] == ["b"]
-    assert (0, "a", "skipped", "condition") in world.said()
+    harness = begun(
+        f"{{id: a, if: {{event.topic: size}}, {MAIL}}}", f"{{id: b, {MAIL}}}", topic="x"
+    )
+    assert [mail.step for mail in harness.mails] == ["b"]
+    assert (0, "a", "skipped", "condition") in harness.said()
 
 
 def test_a_whole_branch_may_be_left_out() -> None:
@@ -345,18 +352,18 @@ def test_a_whole_branch_may_be_left_out() -> None:
 
 def test_a_step_is_left_out_when_what_stops_it_has_happened() -> None:
     step = f"{{id: ask, wait: 5d, stop_on: [survey.answered, support.requested], {MAIL}}}"
-    world = begun(step).at(DAY)
-    assert world.mails == []
+    harness = begun(step).at(DAY)
+    assert harness.mails == []
     assert (DAY, "ask", "skipped", "stopped") in begun(step).at(DAY).tell("survey.answered").said()
-    again = world.tell("support.requested").said()  # again: the first one has begun it
+    again = harness.tell("support.requested").said()  # again: the first one has begun it
     assert (DAY, "ask", "skipped", "stopped") in again
     assert (5 * DAY, "ask", "sent", "due") in begun(step).at(6 * DAY).said()
 
 
 def test_words_of_the_event_in_a_mail() -> None:
     words = '{what: "di {event.topic}", list: ["{event.topic}", 3]}'
-    world = begun(f"{{id: a, {MAIL}, with: {words}}}", topic="x" * 900)
+    harness = begun(f"{{id: a, {MAIL}, with: {words}}}", topic="x" * 900)
     kept = "x" * 200
-    assert world.commands[0].variables["what"] == f"di {kept}"
-    assert world.commands[0].variables["list"] == [kept, 3]
-    assert world.commands[0].variables["event"] == {"topic": kept}
+    assert harness.commands[0].variables["what"] == f"di {kept}"
+    assert harness.commands[0].variables["list"] == [kept, 3]
+    assert harness.commands[0].variables["event"] == {"topic": kept}

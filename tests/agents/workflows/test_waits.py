@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.instant import parse_instant
-from tests.agents.world import DAY, HOUR, MINUTE, START, World
+from tests.agents.harness import DAY, HOUR, MINUTE, START, Harness
 
 
 def flow(wait: str, *, trigger: str = "support.requested", more: str = "") -> str:
@@ -21,12 +21,12 @@ steps:
 """
 
 
-def begun(text: str, zone: str = "", *, at: str = "2026-03-02T10:00:00Z") -> World:
+def begun(text: str, zone: str = "", *, at: str = "2026-03-02T10:00:00Z") -> Harness:
     """Return a world in which the workflow has begun at that time."""
-    world = World.of(text).at(seconds(at)).subscribed()
+    harness = Harness.of(text).at(seconds(at)).subscribed()
     if zone:
-        world.tell("customer.updated", zone=zone)
-    return world.tell("support.requested")
+        harness.tell("customer.updated", zone=zone)
+    return harness.tell("support.requested")
 
 
 def seconds(text: str) -> float:
@@ -34,9 +34,9 @@ def seconds(text: str) -> float:
     return (parse_instant(text) - START) / 1000
 
 
-def sent(world: World, until: float = 800 * DAY) -> list[float]:
+def sent(harness: Harness, until: float = 800 * DAY) -> list[float]:
     """Let time pass; return when mails were sent."""
-    return [mail.at for mail in world.at(until).mails]
+    return [mail.at for mail in harness.at(until).mails]
 
 
 # By the clock.
@@ -65,9 +65,9 @@ def test_the_first_alternative_that_is_known_counts() -> None:
 
 
 def test_what_becomes_known_too_late_makes_it_due_at_once() -> None:
-    world = begun(flow("[{for: 2d, since: order.delivered}, {for: 10d}]")).at(9 * DAY)
-    world.tell("order.delivered", order_id="o1", happened=DAY)
-    assert sent(world) == [9 * DAY]
+    harness = begun(flow("[{for: 2d, since: order.delivered}, {for: 10d}]")).at(9 * DAY)
+    harness.tell("order.delivered", order_id="o1", happened=DAY)
+    assert sent(harness) == [9 * DAY]
 
 
 # By the calendar. Rome is an hour ahead of UTC in winter, two in summer (from 29 March 2026).
@@ -109,10 +109,10 @@ def test_daylight_saving(wait: str, begins: str, when: str) -> None:
 
 
 def test_who_moves_gets_it_at_the_new_local_time() -> None:
-    world = begun(flow('{until: "18:00"}')).at(HOUR).tell("customer.updated", zone="Asia/Tokyo")
-    assert sent(world) == [seconds("2026-03-03T09:00:00Z")]
-    world = begun(flow('{until: "18:00"}'), "Asia/Tokyo").at(HOUR)
-    assert sent(world.tell("customer.updated", zone="Europe/Rome")) == [
+    harness = begun(flow('{until: "18:00"}')).at(HOUR).tell("customer.updated", zone="Asia/Tokyo")
+    assert sent(harness) == [seconds("2026-03-03T09:00:00Z")]
+    harness = begun(flow('{until: "18:00"}'), "Asia/Tokyo").at(HOUR)
+    assert sent(harness.tell("customer.updated", zone="Europe/Rome")) == [
         seconds("2026-03-02T17:00:00Z")
     ]
 
@@ -133,14 +133,14 @@ BIRTHDAY = '[{date: profile.birthday, before: 2d, at: "08:00"}, {for: 30d}]'
     ],
 )
 def test_the_next_birthday(birthday: str, when: str) -> None:
-    world = World.of(flow(BIRTHDAY)).subscribed().tell("customer.updated", birthday=birthday)
-    assert sent(world.tell("support.requested")) == [seconds(when)]
+    harness = Harness.of(flow(BIRTHDAY)).subscribed().tell("customer.updated", birthday=birthday)
+    assert sent(harness.tell("support.requested")) == [seconds(when)]
 
 
 def test_a_29_february_comes_as_such_where_there_is_one() -> None:
-    world = World.of(flow(BIRTHDAY)).at(seconds("2028-01-10T10:00:00Z")).subscribed()
-    world.tell("customer.updated", birthday="1992-02-29").tell("support.requested")
-    assert sent(world) == [seconds("2028-02-27T07:00:00Z")]
+    harness = Harness.of(flow(BIRTHDAY)).at(seconds("2028-01-10T10:00:00Z")).subscribed()
+    harness.tell("customer.updated", birthday="1992-02-29").tell("support.requested")
+    assert sent(harness) == [seconds("2028-02-27T07:00:00Z")]
 
 
 DELIVERY = '[{date: order.estimated_delivery, after: 1d, at: "10:00"}, {for: 20d}]'
@@ -148,17 +148,17 @@ DELIVERY = '[{date: order.estimated_delivery, after: 1d, at: "10:00"}, {for: 20d
 
 def test_a_date_of_the_order_also_when_it_changes() -> None:
     text = flow(DELIVERY, trigger="order.completed").replace("once_per: event", "once_per: order")
-    world = World.of(text).subscribed().order(estimated_delivery="2026-03-10").at(DAY)
-    world.tell("order.updated", order_id="o1", estimated_delivery="2026-03-12")
-    assert sent(world) == [seconds("2026-03-13T09:00:00Z")]
+    harness = Harness.of(text).subscribed().order(estimated_delivery="2026-03-10").at(DAY)
+    harness.tell("order.updated", order_id="o1", estimated_delivery="2026-03-12")
+    assert sent(harness) == [seconds("2026-03-13T09:00:00Z")]
 
 
 @pytest.mark.parametrize(("late", "count"), [("{then: fire}", 1), ("{after: 1d, then: skip}", 0)])
 def test_a_date_that_is_over_is_due_at_once_or_too_late(late: str, count: int) -> None:
     text = flow(DELIVERY, trigger="order.completed").replace("once_per: event", "once_per: order")
     text = text.replace("send:", f"late: {late}, send:")
-    world = World.of(text).subscribed().order(estimated_delivery="2026-02-10")
-    assert sent(world) == [0] * count
+    harness = Harness.of(text).subscribed().order(estimated_delivery="2026-02-10")
+    assert sent(harness) == [0] * count
 
 
 # When something happens.
@@ -168,25 +168,25 @@ EVENT = "{event: survey.answered, timeout: 3d, where: {event.topic: size}}"
 
 
 def test_an_event_or_its_timeout() -> None:
-    world = begun(flow(EVENT)).at(HOUR).tell("survey.answered", topic="colour").at(2 * HOUR)
-    world.tell("survey.answered", topic="size").tell("survey.answered", topic="size")
-    assert sent(world) == [2 * HOUR]
+    harness = begun(flow(EVENT)).at(HOUR).tell("survey.answered", topic="colour").at(2 * HOUR)
+    harness.tell("survey.answered", topic="size").tell("survey.answered", topic="size")
+    assert sent(harness) == [2 * HOUR]
     assert sent(begun(flow(EVENT))) == [3 * DAY]
 
 
 def test_what_happened_before_it_waited_does_not_count() -> None:
     later = flow("1d", more=f"  - {{id: then, wait: {EVENT}, send: x, class: transactional, "
                  "kind: transactional}")  # fmt: skip
-    world = begun(later).at(HOUR).tell("survey.answered", topic="size")
-    assert sent(world) == [DAY, 4 * DAY]
+    harness = begun(later).at(HOUR).tell("survey.answered", topic="size")
+    assert sent(harness) == [DAY, 4 * DAY]
 
 
 def test_a_click_in_another_workflows_mail_is_not_meant() -> None:
-    world = begun(flow("{event: mail.clicked, timeout: 3d}")).at(HOUR)
-    world.tell("mail.clicked", command_id="c", workflow="other", verdict="human")
-    world.tell("mail.clicked", command_id="c", workflow="flow", verdict="machine").at(2 * HOUR)
-    world.tell("mail.clicked", command_id="c", workflow="flow", verdict="human")
-    assert sent(world) == [2 * HOUR]
+    harness = begun(flow("{event: mail.clicked, timeout: 3d}")).at(HOUR)
+    harness.tell("mail.clicked", command_id="c", workflow="other", verdict="human")
+    harness.tell("mail.clicked", command_id="c", workflow="flow", verdict="machine").at(2 * HOUR)
+    harness.tell("mail.clicked", command_id="c", workflow="flow", verdict="human")
+    assert sent(harness) == [2 * HOUR]
 
 
 # When something is true.
@@ -196,14 +196,14 @@ TRUE = "{condition: {orders.count: {at_least: 2}}, timeout: 3d}"
 
 
 def test_until_it_is_true_or_the_timeout() -> None:
-    world = begun(flow(TRUE)).at(HOUR).order("o1").at(2 * HOUR).order("o2").at(3 * HOUR)
-    assert sent(world.order("o3")) == [2 * HOUR]
+    harness = begun(flow(TRUE)).at(HOUR).order("o1").at(2 * HOUR).order("o2").at(3 * HOUR)
+    assert sent(harness.order("o3")) == [2 * HOUR]
     assert sent(begun(flow(TRUE))) == [3 * DAY]
 
 
 def test_what_is_true_already_is_not_waited_for() -> None:
-    world = World.of(flow(TRUE)).subscribed().order("o1").order("o2").at(MINUTE)
-    assert sent(world.tell("support.requested")) == [MINUTE]
+    harness = Harness.of(flow(TRUE)).subscribed().order("o1").order("o2").at(MINUTE)
+    assert sent(harness.tell("support.requested")) == [MINUTE]
 
 
 def test_what_another_workflow_does_may_make_it_true() -> None:
@@ -215,8 +215,8 @@ entry: {once_per: event}
 steps: [{id: tag, wait: 2h, tag: vip}]
 """
     text = flow("{condition: {tags: {contains: vip}}, timeout: 3d}")
-    world = World.of(text, tagger).subscribed().tell("support.requested")
-    assert sent(world) == [2 * HOUR]
+    harness = Harness.of(text, tagger).subscribed().tell("support.requested")
+    assert sent(harness) == [2 * HOUR]
 
 
 # Nobody was there.
@@ -226,8 +226,8 @@ def test_a_window_holds_also_after_a_second_absence() -> None:
     text = flow("1h").replace(
         "send:", 'late: {then: window, window: {from: "09:00", to: "20:00"}}, send:'
     )
-    world = begun(text).sleep_until(11 * HOUR)  # 22:00 in Rome
-    assert world.said()[-1].decision == "postponed"
-    world.sleep_until(36 * HOUR)  # 23:00 of the next day
-    assert world.mails == []
-    assert sent(world) == [seconds("2026-03-04T08:00:00Z")]
+    harness = begun(text).sleep_until(11 * HOUR)  # 22:00 in Rome
+    assert harness.said()[-1].decision == "postponed"
+    harness.sleep_until(36 * HOUR)  # 23:00 of the next day
+    assert harness.mails == []
+    assert sent(harness) == [seconds("2026-03-04T08:00:00Z")]

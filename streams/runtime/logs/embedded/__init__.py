@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from schemas.records import OutRecord, Record
+from schemas.time_units import HOUR_MS
 from streams.clock import Clock
 from streams.log import (
     LogError,
@@ -37,8 +38,8 @@ from streams.log import (
 from streams.logging import get_logger
 from streams.runtime.background import kept_up, watched
 from streams.runtime.logs.embedded import file, tables
-from streams.runtime.logs.embedded.compaction import MIN_DIRTY, Upkeep
-from streams.runtime.logs.embedded.redaction import Editor
+from streams.runtime.logs.embedded.compaction import MIN_DIRTY, Compaction
+from streams.runtime.logs.embedded.redaction import Redaction
 from streams.runtime.logs.embedded.tables import Append, Commit, Extent, Topic
 from streams.runtime.logs.embedded.writer import Writer
 
@@ -50,7 +51,7 @@ MAX_RECORD_BYTES = 1_048_576
 """Key, value and headers of one record together: what Kafka takes by default, so that a shop that
 moves to Kafka finds nothing in its log that does not fit."""
 
-RETENTION_EVERY = 3_600_000
+RETENTION_EVERY = HOUR_MS
 """Look for expired records once an hour of the clock; retention is counted in days."""
 
 
@@ -70,9 +71,9 @@ class EmbeddedLog:
         self._version = 0
         self._news = asyncio.Event()
         self._worker_lock: int | None = None
-        self._upkeep: asyncio.Task[None] | None = None
-        self._since_upkeep: dict[int, int] = {}
-        self._due_upkeep: set[int] = set()
+        self._compaction: asyncio.Task[None] | None = None
+        self._since_compaction: dict[int, int] = {}
+        self._due_compaction: set[int] = set()
         self._refreshing: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -208,17 +209,17 @@ class EmbeddedLog:
         if self._worker_lock is not None:
             return
         self._worker_lock = file.claim(self.directory)
-        self._due_upkeep.update(self._ends)
-        self._upkeep = asyncio.create_task(
+        self._due_compaction.update(self._ends)
+        self._compaction = asyncio.create_task(
             kept_up("compaction", self._look_after), name="embedded-log-upkeep"
         )
 
     async def release(self) -> None:
         """Let another process consume. Safe to call twice."""
-        upkeep, self._upkeep = self._upkeep, None
-        if upkeep is not None:
-            upkeep.cancel()
-            await asyncio.gather(upkeep, return_exceptions=True)
+        compaction, self._compaction = self._compaction, None
+        if compaction is not None:
+            compaction.cancel()
+            await asyncio.gather(compaction, return_exceptions=True)
         handle, self._worker_lock = self._worker_lock, None
         if handle is not None:
             os.close(handle)
@@ -266,9 +267,9 @@ class EmbeddedLog:
         }
         await asyncio.shield(self._open().submit(Commit(group, by_id)))
 
-    def editor(self) -> Editor:
+    def redaction(self) -> Redaction:
         """Return who can change records in place, for erasures. Raises LogError."""
-        return Editor(self.directory, self._open())
+        return Redaction(self.directory, self._open())
 
     # Inside.
 
@@ -333,11 +334,11 @@ class EmbeddedLog:
         if written.cancelled() or written.exception() is not None:
             return
         self._ends[partition_id] = max(written.result() + 1, self._ends[partition_id])
-        since = self._since_upkeep.get(partition_id, 0) + count
+        since = self._since_compaction.get(partition_id, 0) + count
         if since >= MIN_DIRTY:
-            self._due_upkeep.add(partition_id)
+            self._due_compaction.add(partition_id)
             since = 0
-        self._since_upkeep[partition_id] = since
+        self._since_compaction[partition_id] = since
         self._wake()
 
     def _wake(self) -> None:
@@ -347,20 +348,20 @@ class EmbeddedLog:
 
     async def _look_after(self) -> None:
         """Compact and trim while this process is the consumer."""
-        upkeep = Upkeep(self.directory, self._open())
+        compaction = Compaction(self.directory, self._open())
         hourly = self._clock.now() + RETENTION_EVERY
         while True:
-            while self._due_upkeep:
-                partition_id = self._due_upkeep.pop()
+            while self._due_compaction:
+                partition_id = self._due_compaction.pop()
                 topic = self._topic_of(partition_id)
                 try:
-                    await upkeep.look_after(topic, partition_id, self._clock.now())
+                    await compaction.look_after(topic, partition_id, self._clock.now())
                 except LogError as error:
                     log.error("log not compacted", topic=topic.name, reason=str(error))
                 self._wake()
             if self._clock.now() >= hourly:
                 hourly = self._clock.now() + RETENTION_EVERY
-                self._due_upkeep.update(self._ends)
+                self._due_compaction.update(self._ends)
             else:
                 await self.wait_beyond(self._version)
 

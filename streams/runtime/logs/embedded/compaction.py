@@ -14,6 +14,7 @@ from array import array
 from functools import partial
 from pathlib import Path
 
+from schemas.time_units import DAY_MS
 from streams.logging import get_logger
 from streams.runtime.logs.embedded import file, tables
 from streams.runtime.logs.embedded.tables import OFFSET_BITS, OFFSET_MASK, Extent, Topic
@@ -29,11 +30,11 @@ SLICE = 500_000
 """New records one pass looks at; bounds its temporary table to some tens of megabytes."""
 DELETE_RECORDS = 2_000
 """Records removed per transaction: some milliseconds."""
-DELETE_RETENTION = 86_400_000
+DELETE_RETENTION = DAY_MS
 """Kafka's default of `delete.retention.ms`: one day."""
 
 
-class Upkeep:
+class Compaction:
     """Looks after one partition at a time."""
 
     def __init__(self, directory: Path, writer: Writer) -> None:

@@ -24,7 +24,7 @@ AT_ONCE = 500
 """Records changed per transaction: some milliseconds, so that appends need not wait."""
 
 
-class Editor:
+class Redaction:
     """Finds and changes single records."""
 
     def __init__(self, directory: Path, writer: Writer) -> None:

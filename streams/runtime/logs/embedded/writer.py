@@ -33,7 +33,7 @@ GROUP_RECORDS = 20_000
 """Bounds a transaction to a fraction of a second, and with it the wait of other processes."""
 
 Changed = Callable[[], None]
-_Waiting = tuple["asyncio.Future[Any]", "Append | Commit | Callable[[sqlite3.Connection], Any]"]
+_LazyLogger = tuple["asyncio.Future[Any]", "Append | Commit | Callable[[sqlite3.Connection], Any]"]
 
 
 class Writer:
@@ -44,7 +44,7 @@ class Writer:
         self._directory = directory
         self._loop = loop
         self._changed = changed
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_LazyLogger | None] = queue.SimpleQueue()
         self._opened: asyncio.Future[None] = loop.create_future()
         self._closed: asyncio.Future[None] = loop.create_future()
         self._thread = threading.Thread(target=self._run, name="embedded-log", daemon=True)
@@ -73,7 +73,7 @@ class Writer:
         self._enqueue((future, function))
         return future
 
-    def _enqueue(self, waiting: _Waiting) -> None:
+    def _enqueue(self, waiting: _LazyLogger) -> None:
         if self._closed.done():
             waiting[0].set_exception(LogError(f"The log in {self._directory} is closed."))
         else:
@@ -84,10 +84,10 @@ class Writer:
             db = file.connect(self._directory)
             self._data_version = _data_version(db)
         except Exception as error:
-            self._tell([(self._opened, error)])
+            self._resolve_on_loop([(self._opened, error)])
             self._on_loop(self._on_closed)
             return
-        self._tell([(self._opened, None)])
+        self._resolve_on_loop([(self._opened, None)])
         try:
             self._serve(db)
         except sqlite3.Error as error:
@@ -106,11 +106,11 @@ class Writer:
                 continue
             open_ = waiting is not None and self._handle(db, waiting)
 
-    def _handle(self, db: sqlite3.Connection, first: _Waiting) -> bool:
+    def _handle(self, db: sqlite3.Connection, first: _LazyLogger) -> bool:
         """Serve `first` and what has queued behind it; return False when `stop` was among them."""
         group: list[tuple[asyncio.Future[Any], Append | Commit]] = []
         records = 0
-        waiting: _Waiting | None = first
+        waiting: _LazyLogger | None = first
         while waiting is not None:
             future, request = waiting
             if isinstance(request, Append | Commit):
@@ -140,7 +140,9 @@ class Writer:
                 results = tables.write(db, [request for _, request in group])
         except LogError as error:
             results = [error] * len(group)
-        self._tell([(future, result) for (future, _), result in zip(group, results, strict=True)])
+        self._resolve_on_loop(
+            [(future, result) for (future, _), result in zip(group, results, strict=True)]
+        )
 
     def _call(
         self,
@@ -153,7 +155,7 @@ class Writer:
                 result = function(db)
         except Exception as error:
             result = error
-        self._tell([(future, result)])
+        self._resolve_on_loop([(future, result)])
 
     def _look_for_others(self, db: sqlite3.Connection) -> None:
         now = time.monotonic()
@@ -175,7 +177,7 @@ class Writer:
             if waiting is not None:
                 _resolve([(waiting[0], error)])
 
-    def _tell(self, outcomes: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
+    def _resolve_on_loop(self, outcomes: Sequence[tuple[asyncio.Future[Any], Any]]) -> None:
         self._on_loop(lambda: _resolve(outcomes))
 
     def _on_loop(self, function: Callable[[], None]) -> None:

@@ -39,7 +39,7 @@ from streams.log import (
 )
 from streams.runtime.logs.kafka import batches
 from streams.runtime.logs.kafka.producer import KafkaProducer
-from streams.runtime.logs.kafka.retry import PATIENCE, Patience, raise_for, started
+from streams.runtime.logs.kafka.retry import PATIENCE, RetryPolicy, raise_for, started
 from streams.runtime.logs.kafka.security import KafkaSecurity
 
 batches.install()
@@ -66,17 +66,17 @@ class KafkaLog:
     ) -> None:
         self._servers = list(servers)
         self._security = security or KafkaSecurity()
-        self._patience = Patience(servers, patience)
+        self._retry_policy = RetryPolicy(servers, patience)
         self._partitions: dict[str, int] = {}
         self._admin: AIOKafkaAdminClient | None = None
         self._offsets: AIOKafkaConsumer | None = None
-        self._producer = KafkaProducer(self._client_settings, self._patience)
+        self._producer = KafkaProducer(self._client_settings, self._retry_policy)
 
     # Connecting.
 
     async def start(self) -> None:
         """Connect. Raises LogUnavailable when no broker answers at once, LogError for bad files."""
-        with self._patience.errors():
+        with self._retry_policy.errors():
             await self._connected_admin()
             await self._connected_offsets()
             await self._producer.connected()
@@ -134,11 +134,11 @@ class KafkaLog:
         ]
         if not wanted:
             return []
-        with self._patience.errors():
-            response = await self._patience.tried(lambda: self._create(wanted))
+        with self._retry_policy.errors():
+            response = await self._retry_policy.tried(lambda: self._create(wanted))
             created = list(_created(response.topic_errors))
             for name in created:
-                await self._patience.tried(partial(self._led, name))
+                await self._retry_policy.tried(partial(self._led, name))
         return created
 
     async def _create(self, topics: list[NewTopic]) -> Any:
@@ -156,9 +156,9 @@ class KafkaLog:
 
     async def describe(self, topic: str) -> TopicDescription | None:
         """Return the topic as the broker has it, None when it does not exist."""
-        with self._patience.errors():
+        with self._retry_policy.errors():
             try:
-                metadata = await self._patience.tried(lambda: self._metadata(topic))
+                metadata = await self._retry_policy.tried(lambda: self._metadata(topic))
             except UnknownTopic:
                 return None
             partitions = metadata["partitions"]
@@ -166,7 +166,7 @@ class KafkaLog:
                 name=topic,
                 partitions=len(partitions),
                 replication=min(len(partition["replicas"]) for partition in partitions),
-                config=await self._patience.tried(lambda: self._config(topic)),
+                config=await self._retry_policy.tried(lambda: self._config(topic)),
             )
 
     async def _metadata(self, topic: str) -> Mapping[str, Any]:
@@ -188,16 +188,16 @@ class KafkaLog:
     async def partitions(self, topic: str) -> int:
         """Return how many partitions the topic has (cached). Raises UnknownTopic."""
         if topic not in self._partitions:
-            with self._patience.errors():
-                metadata = await self._patience.tried(lambda: self._metadata(topic))
+            with self._retry_policy.errors():
+                metadata = await self._retry_policy.tried(lambda: self._metadata(topic))
                 self._partitions[topic] = len(metadata["partitions"])
         return self._partitions[topic]
 
     async def offsets(self, topic: str) -> Mapping[int, OffsetRange]:
         """Return the offset range of each partition. Raises UnknownTopic."""
         tps = [TopicPartition(topic, number) for number in range(await self.partitions(topic))]
-        with self._patience.errors():
-            starts, ends = await self._patience.tried(lambda: self._ranges(tps))
+        with self._retry_policy.errors():
+            starts, ends = await self._retry_policy.tried(lambda: self._ranges(tps))
         return {tp.partition: OffsetRange(starts[tp], ends[tp]) for tp in tps}
 
     async def _ranges(self, tps: list[TopicPartition]) -> tuple[Any, Any]:
@@ -207,8 +207,8 @@ class KafkaLog:
     async def offset_at(self, topic: str, partition: int, instant: int) -> int:
         """Return the lowest offset that was appended at `instant` or later; the end if none was."""
         tp = TopicPartition(topic, partition)
-        with self._patience.errors():
-            found = await self._patience.tried(lambda: self._found_at(tp, instant))
+        with self._retry_policy.errors():
+            found = await self._retry_policy.tried(lambda: self._found_at(tp, instant))
         if found is not None:
             return int(found.offset)
         return (await self.offsets(topic))[partition].end
@@ -221,8 +221,8 @@ class KafkaLog:
 
     async def members(self, group: str) -> list[GroupMember]:
         """Return the consumer group as the broker has it, empty while it is being formed."""
-        with self._patience.errors():
-            return await self._patience.tried(lambda: self._described(group))
+        with self._retry_policy.errors():
+            return await self._retry_policy.tried(lambda: self._described(group))
 
     async def _described(self, group: str) -> list[GroupMember]:
         admin = await self._connected_admin()
@@ -242,7 +242,7 @@ class KafkaLog:
             raise ValueError("nothing to append")
         if partition >= await self.partitions(topic):
             raise UnknownTopic(f"topic {topic} has no partition {partition}")
-        with self._patience.errors():
+        with self._retry_policy.errors():
             return await self._producer.append(topic, partition, records)
 
     # Reading.
@@ -258,8 +258,8 @@ class KafkaLog:
         async with self._reader(tp, start) as reader:
             position = start
             while position < stop:
-                with self._patience.errors():
-                    async with asyncio.timeout(self._patience.seconds):
+                with self._retry_policy.errors():
+                    async with asyncio.timeout(self._retry_policy.seconds):
                         found, position = await _advance(reader, tp, position)
                 chunk = [record_of(record) for record in found if record.offset < stop]
                 if chunk:
@@ -277,8 +277,8 @@ class KafkaLog:
             waiting = deque(offset for offset in offsets if kept.start <= offset < kept.end)
             while waiting:
                 reader.seek(tp, waiting[0])
-                with self._patience.errors():
-                    async with asyncio.timeout(self._patience.seconds):
+                with self._retry_policy.errors():
+                    async with asyncio.timeout(self._retry_policy.seconds):
                         found, position = await _advance(reader, tp, waiting[0])
                 chunk = []
                 for record in found:  # the next ones may have come along
@@ -296,8 +296,8 @@ class KafkaLog:
     async def _reader(
         self, tp: TopicPartition, start: int, fetch_bytes: int = READ_BYTES
     ) -> AsyncIterator[AIOKafkaConsumer]:
-        with self._patience.errors():
-            reader = await self._patience.tried(partial(self._new_consumer, fetch_bytes))
+        with self._retry_policy.errors():
+            reader = await self._retry_policy.tried(partial(self._new_consumer, fetch_bytes))
         try:
             reader.assign([tp])
             reader.seek(tp, start)

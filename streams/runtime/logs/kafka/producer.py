@@ -17,7 +17,7 @@ from schemas.dead_letters import MAX_LETTER_BYTES
 from schemas.records import OutRecord
 from streams.log import LogUnavailable, RecordTooLarge
 from streams.logging import get_logger
-from streams.runtime.logs.kafka.retry import Patience, started
+from streams.runtime.logs.kafka.retry import RetryPolicy, started
 from streams.topology import DEAD_LETTERS, RECORD_BYTES
 
 BATCH_BYTES = 512 * 1024
@@ -29,9 +29,11 @@ _log = get_logger(__name__)
 class KafkaProducer:
     """Connects at the first use, and anew after a failure that leaves its numbering in doubt."""
 
-    def __init__(self, client_settings: Callable[[], dict[str, Any]], patience: Patience) -> None:
+    def __init__(
+        self, client_settings: Callable[[], dict[str, Any]], patience: RetryPolicy
+    ) -> None:
         self._client_settings = client_settings
-        self._patience = patience
+        self._retry_policy = patience
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
         self._discarded: set[asyncio.Task[None]] = set()
@@ -55,16 +57,16 @@ class KafkaProducer:
         producer, self._producer = self._producer, None
         if producer is not None:
             with suppress(TimeoutError, KafkaError):
-                await asyncio.wait_for(producer.stop(), self._patience.seconds)
+                await asyncio.wait_for(producer.stop(), self._retry_policy.seconds)
         if self._discarded:
             await asyncio.wait(self._discarded)
 
     async def append(self, topic: str, partition: int, records: Sequence[OutRecord]) -> int:
         """Append in order; return the last offset. Raises RecordTooLarge, with nothing written."""
-        producer = await self._patience.tried(self.connected)
+        producer = await self._retry_policy.tried(self.connected)
         batches = list(_batches(producer, topic, records))
         try:
-            async with asyncio.timeout(self._patience.seconds):
+            async with asyncio.timeout(self._retry_policy.seconds):
                 return await _send(producer, topic, partition, batches)
         except (KafkaError, OSError):  # also TimeoutError; not a cancellation by our caller
             # What was in flight used up sequence numbers: this producer would only be refused.

@@ -26,7 +26,7 @@ RETRY_SECONDS = 0.1
 _Result = TypeVar("_Result")
 
 
-class Patience:
+class RetryPolicy:
     """How long to try, and what to say of a failure. `servers` are HOST:PORT."""
 
     def __init__(self, servers: Sequence[str], seconds: float = PATIENCE) -> None:

@@ -21,7 +21,7 @@ moves_on: at another of its steps. ends: none of its steps is left. lost: its ve
 
 
 @dataclass(slots=True)
-class Flights:
+class RunsInFlight:
     """All customers' runs, counted."""
 
     customers: int = 0
@@ -39,19 +39,19 @@ class Flights:
         self.customers += 1
         self.segments.update(customer.segments)
         for run in customer.runs:
-            place = (run.workflow, run.version, run.step)
-            self.runs[place] += 1
-            self.held[place] += lifecycle.state(run) == "held"
+            position = (run.workflow, run.version, run.step)
+            self.runs[position] += 1
+            self.held[position] += lifecycle.state(run) == "held"
             if run.due < NEVER:
-                first, last = self.due.get(place[:2], (run.due, run.due))
-                self.due[place[:2]] = min(first, run.due), max(last, run.due)
+                first, last = self.due.get(position[:2], (run.due, run.due))
+                self.due[position[:2]] = min(first, run.due), max(last, run.due)
 
     def of(self, workflow: str) -> int:
         """Return how many runs of a workflow there are."""
         return sum(count for (name, _, _), count in self.runs.items() if name == workflow)
 
 
-class Fate(NamedTuple):
+class RunOutcome(NamedTuple):
     """What would become of the runs at one step of one version."""
 
     version: str
@@ -66,45 +66,51 @@ class Fate(NamedTuple):
     """What would be otherwise of the mails that are held back."""
 
 
-def fates(
+def outcomes(
     workflow: str,
-    flights: Flights,
+    in_flight: RunsInFlight,
     definitions: Definitions,
     coming: str | None,
     language: Language,
-) -> Iterator[Fate]:
+) -> Iterator[RunOutcome]:
     """Yield what would become of a workflow's runs if `coming` were its live version; None: if none
     were. `definitions` hold every version that was or would be published."""
     live = None if coming is None else definitions.find(workflow, coming)
-    for (name, version, place), count in sorted(flights.runs.items()):
+    for (name, version, position), count in sorted(in_flight.runs.items()):
         if name == workflow:
             published = definitions.find(name, version)
-            fate = Fate(version, f"#{place + 1}", count, flights.held[name, version, place], "lost")
-            yield fate if published is None else _fate(fate, place, published, live, language)
+            outcome = RunOutcome(
+                version, f"#{position + 1}", count, in_flight.held[name, version, position], "lost"
+            )
+            yield (
+                outcome
+                if published is None
+                else _outcome(outcome, position, published, live, language)
+            )
 
 
-def _fate(
-    fate: Fate,
-    place: int,
+def _outcome(
+    outcome: RunOutcome,
+    position: int,
     published: WorkflowVersion,
     live: WorkflowVersion | None,
     language: Language,
-) -> Fate:
+) -> RunOutcome:
     instructions = published.program.instructions
-    if place >= len(instructions):
-        return fate._replace(then="ends")
-    step = instructions[place].step
-    fate = fate._replace(step=step.id)
+    if position >= len(instructions):
+        return outcome._replace(then="ends")
+    step = instructions[position].step
+    outcome = outcome._replace(step=step.id)
     if live is None or live.version == published.version or not _follows(published):
-        return fate._replace(then="stays")
-    to = versioning.place(place, published, live)
+        return outcome._replace(then="stays")
+    to = versioning.position(position, published, live)
     if to is None:
-        return fate._replace(then="ends")
+        return outcome._replace(then="ends")
     new = live.program.instructions[to].step
     if new.id != step.id or type(new) is not type(step):
-        return fate._replace(then="moves_on", to=new.id)
-    mail = tuple(altered_step(step, new, language)) if fate.held else ()
-    return fate._replace(then="goes_on", to=new.id, mail=mail)
+        return outcome._replace(then="moves_on", to=new.id)
+    mail = tuple(altered_step(step, new, language)) if outcome.held else ()
+    return outcome._replace(then="goes_on", to=new.id, mail=mail)
 
 
 def _follows(published: WorkflowVersion) -> bool:

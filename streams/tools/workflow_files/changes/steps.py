@@ -26,7 +26,7 @@ class _StepPosition(NamedTuple):
     step: Step
     sequence: tuple[str, int]
     """The step whose way it is on, and which way; nothing and 0 outside."""
-    way: str
+    arm: str
     """That way, in words."""
     before: str
     """Id of the step before it in the sequence; empty for the first."""
@@ -42,22 +42,22 @@ def altered_steps(
     old: Sequence[Step], new: Sequence[Step], language: Language
 ) -> Iterator[Alteration]:
     """Yield what differs between the steps, in the order of the new ones."""
-    before = {place.step.id: place for place in _places(old, language)}
-    after = {place.step.id: place for place in _places(new, language)}
+    before = {position.step.id: position for position in _positions(old, language)}
+    after = {position.step.id: position for position in _positions(new, language)}
     moved = _moved(before, after)
-    for id_, place in before.items():
+    for id_, position in before.items():
         if id_ not in after:
-            yield Alteration("removed", id_, "", old=_said(place.step, language))
-    for id_, place in after.items():
+            yield Alteration("removed", id_, "", old=_said(position.step, language))
+    for id_, position in after.items():
         was = before.get(id_)
         if was is None:
-            said = f"{_said(place.step, language)} ({_where(place, language)})"
+            said = f"{_said(position.step, language)} ({_where(position, language)})"
             yield Alteration("added", id_, "", new=said)
             continue
         if id_ in moved:
-            old_place, new_place = _where(was, language), _where(place, language)
-            yield Alteration("moved", id_, "", old_place, new_place)
-        yield from altered_step(was.step, place.step, language)
+            old_position, new_position = _where(was, language), _where(position, language)
+            yield Alteration("moved", id_, "", old_position, new_position)
+        yield from altered_step(was.step, position.step, language)
 
 
 def altered_step(old: Step, new: Step, language: Language) -> Iterator[Alteration]:
@@ -71,9 +71,9 @@ def altered_step(old: Step, new: Step, language: Language) -> Iterator[Alteratio
         if before != after:
             key = type(old).model_fields[name].alias or name
             yield Alteration("changed", old.id, key, say(before), say(after))
-    ways = _ways(old, language), _ways(new, language)
-    if ways[0] != ways[1]:
-        yield Alteration("changed", old.id, old.verb, *("; ".join(each) for each in ways))
+    arms = _arms(old, language), _arms(new, language)
+    if arms[0] != arms[1]:
+        yield Alteration("changed", old.id, old.verb, *("; ".join(each) for each in arms))
     without = {*worded, "branch", "otherwise", "split"}
     yield from altered(old, new, language, step=old.id, without=without)
 
@@ -109,32 +109,34 @@ def _occurrences(names: Sequence[str], language: Language) -> str:
     return either([reason(name, language) for name in names], language) or NOTHING
 
 
-def _places(
+def _positions(
     steps: Sequence[Step],
     language: Language,
     sequence: tuple[str, int] = ("", 0),
-    way: str = "",
+    arm: str = "",
 ) -> Iterator[_StepPosition]:
     before = ""
     for step in steps:
-        yield _StepPosition(step, sequence, way, before)
+        yield _StepPosition(step, sequence, arm, before)
         before = step.id
         for number, (label, inside) in enumerate(_inside(step, language)):
-            yield from _places(inside, language, (step.id, number), label)
+            yield from _positions(inside, language, (step.id, number), label)
 
 
 def _inside(step: Step, language: Language) -> Iterator[tuple[str, Sequence[Step]]]:
-    yield from ((step_words.way(way, language), way.steps) for way in step.ways())
+    yield from ((step_words.arm(arm, language), arm.steps) for arm in step.arms())
 
 
-def _ways(step: Step, language: Language) -> list[str]:
+def _arms(step: Step, language: Language) -> list[str]:
     return [label for label, _ in _inside(step, language)]
 
 
 def _moved(before: Mapping[str, _StepPosition], after: Mapping[str, _StepPosition]) -> set[str]:
     """Return which steps stand on another way, or in another order among those that stayed."""
     moved = {
-        id_ for id_, place in after.items() if id_ in before and not _same_way(before[id_], place)
+        id_
+        for id_, position in after.items()
+        if id_ in before and not _same_arm(before[id_], position)
     }
     stayed = [id_ for id_ in before if id_ in after and id_ not in moved]
     now = [id_ for id_ in after if id_ in before and id_ not in moved]
@@ -143,10 +145,10 @@ def _moved(before: Mapping[str, _StepPosition], after: Mapping[str, _StepPositio
     return moved | (set(stayed) - in_order)
 
 
-def _same_way(old: _StepPosition, new: _StepPosition) -> bool:
+def _same_arm(old: _StepPosition, new: _StepPosition) -> bool:
     """A way is the same as long as either its words or its place among the others stay."""
     return old.sequence[0] == new.sequence[0] and (
-        old.way == new.way or old.sequence[1] == new.sequence[1]
+        old.arm == new.arm or old.sequence[1] == new.sequence[1]
     )
 
 
@@ -160,12 +162,12 @@ def _said(step: Step, language: Language) -> str:
     return ", ".join((f"{said.kind} {said.about}", *when, *said.more))
 
 
-def _where(place: _StepPosition, language: Language) -> str:
-    if place.before:
-        here = message(language, "change.place.after", step=place.before)
+def _where(position: _StepPosition, language: Language) -> str:
+    if position.before:
+        here = message(language, "change.place.after", step=position.before)
     else:
         here = message(language, "change.place.first")
-    if not place.sequence[0]:
+    if not position.sequence[0]:
         return here
-    way = message(language, "change.place.way", way=place.way, step=place.sequence[0])
-    return f"{way}, {here}" if place.before else way
+    arm = message(language, "change.place.way", arm=position.arm, step=position.sequence[0])
+    return f"{arm}, {here}" if position.before else arm

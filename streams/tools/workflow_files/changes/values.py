@@ -82,54 +82,50 @@ class _Side:
         return _words(self.shown, language)
 
 
-def _differing(
-    place: _ValuePath, old: _Side, new: _Side, language: Language
-) -> Iterator[Alteration]:
+def _differing(at: _ValuePath, old: _Side, new: _Side, language: Language) -> Iterator[Alteration]:
     if old.value == new.value:
         return
     if _is_part(old.value) and type(old.value) is type(new.value):
-        yield from altered(old.value, new.value, language, step=place.step, path=place.path)
+        yield from altered(old.value, new.value, language, step=at.step, path=at.path)
     elif _is_named(old.value) and _is_named(new.value) and (old.value or new.value):
-        yield from _members(place, old, new, language)
+        yield from _members(at, old, new, language)
     elif _are_parts(old.value) and _are_parts(new.value):
-        yield from _nameless(place, old, new, language)
+        yield from _nameless(at, old, new, language)
     elif isinstance(old.value, Mapping) and isinstance(new.value, Mapping):
         for key in dict.fromkeys((*old.value, *new.value)):
-            yield from _differing(place.below(key), old.of(key), new.of(key), language)
+            yield from _differing(at.below(key), old.of(key), new.of(key), language)
     else:
-        yield place.changed(old.words(language), new.words(language))
+        yield at.changed(old.words(language), new.words(language))
 
 
-def _members(place: _ValuePath, old: _Side, new: _Side, language: Language) -> Iterator[Alteration]:
+def _members(at: _ValuePath, old: _Side, new: _Side, language: Language) -> Iterator[Alteration]:
     """Compare lists whose members have names."""
     before, after = _by_name(old), _by_name(new)
     for name in dict.fromkeys((*before, *after)):
-        here = place.below(name)
+        here = at.below(name)
         if name not in before:
-            yield Alteration("added", place.step, here.path, new=_member(after[name], language))
+            yield Alteration("added", at.step, here.path, new=_member(after[name], language))
         elif name not in after:
-            yield Alteration("removed", place.step, here.path, old=_member(before[name], language))
+            yield Alteration("removed", at.step, here.path, old=_member(before[name], language))
         else:
             yield from _differing(here, before[name], after[name], language)
     orders = [
         [name for name in side if name in before and name in after] for side in (before, after)
     ]
     if orders[0] != orders[1]:
-        yield place.changed(*(", ".join(order) for order in orders))
+        yield at.changed(*(", ".join(order) for order in orders))
 
 
-def _nameless(
-    place: _ValuePath, old: _Side, new: _Side, language: Language
-) -> Iterator[Alteration]:
+def _nameless(at: _ValuePath, old: _Side, new: _Side, language: Language) -> Iterator[Alteration]:
     """Compare lists whose members have no names: a member is another one or the same."""
     gone = [each for each in old.members() if each.value not in new.value]
     come = [each for each in new.members() if each.value not in old.value]
     for each in gone:
-        yield Alteration("removed", place.step, place.path, old=_member(each, language))
+        yield Alteration("removed", at.step, at.path, old=_member(each, language))
     for each in come:
-        yield Alteration("added", place.step, place.path, new=_member(each, language))
+        yield Alteration("added", at.step, at.path, new=_member(each, language))
     if not gone and not come:
-        yield place.changed(old.words(language), new.words(language))
+        yield at.changed(old.words(language), new.words(language))
 
 
 def _member(side: _Side, language: Language) -> str:

@@ -22,7 +22,7 @@ TITLE, LINE, LABEL, NOTE, HEAD = 15, 12.5, 10, 12, 22
 SPACED = 0.6
 """Room between the letters of a label."""
 _LEADING = 1.42
-_WAY_GAP = 32
+_ARM_GAP = 32
 _STEM = 18
 """An arrow's length where nothing stands at it, half of one where something does."""
 _BUS = 20
@@ -149,8 +149,8 @@ def _sequence(drawing: Drawing, boxes: Sequence[Box], axis: float, y: float) -> 
     """Place boxes below each other from `y` on, where something leads to; return where it ends."""
     for box in boxes:
         y = _box(drawing, box, axis - BOX / 2, _arrow(drawing, axis, y, box.due))
-        if box.ways:
-            y = _ways(drawing, box, axis, y)
+        if box.arms:
+            y = _arms(drawing, box, axis, y)
     return y
 
 
@@ -206,17 +206,17 @@ def _labels(label: str, room: float) -> list[str]:
     return [line.lower() for line in wrapped(label.upper(), room / spread, LABEL, bold=True)]
 
 
-def _ways(drawing: Drawing, box: Box, axis: float, y: float) -> float:
+def _arms(drawing: Drawing, box: Box, axis: float, y: float) -> float:
     """Place the ways side by side and let those that lead on meet; return where that is."""
     bus, starts = y + _BUS, list(_axes(box, axis))
     tails: list[tuple[float, float]] = []
     bottom = bus
-    for way, start in zip(box.ways, starts, strict=True):
-        room = sum(_way_reach(way.boxes, way.label))
-        end = _words(drawing, "choice", way.label, start, bus + _STEM, room)
+    for arm, start in zip(box.arms, starts, strict=True):
+        room = sum(_arm_reach(arm.boxes, arm.label))
+        end = _words(drawing, "choice", arm.label, start, bus + _STEM, room)
         drawing.lines.append(Arrow(((axis, y), (axis, bus), (start, bus), (start, end))))
-        end = _sequence(drawing, way.boxes, start, end)
-        if leads_on(way.boxes):
+        end = _sequence(drawing, arm.boxes, start, end)
+        if leads_on(arm.boxes):
             tails.append((start, end))
         bottom = max(bottom, end)
     if not tails:
@@ -242,17 +242,17 @@ def _finish(drawing: Drawing, done: Box, axis: float, y: float) -> float:
 def _reach(boxes: Sequence[Box]) -> _Reach:
     left = right = BOX / 2
     for box in boxes:
-        if box.ways:
-            half = sum(_wide(box)) / 2 + _WAY_GAP * (len(box.ways) - 1) / 2
+        if box.arms:
+            half = sum(_wide(box)) / 2 + _ARM_GAP * (len(box.arms) - 1) / 2
             left, right = max(left, half), max(right, half)
     return _Reach(left, right)
 
 
 def _wide(box: Box) -> Iterator[float]:
-    return (sum(_way_reach(way.boxes, way.label)) for way in box.ways)
+    return (sum(_arm_reach(arm.boxes, arm.label)) for arm in box.arms)
 
 
-def _way_reach(boxes: Sequence[Box], label: str) -> _Reach:
+def _arm_reach(boxes: Sequence[Box], label: str) -> _Reach:
     """A way without steps needs only the room of its words."""
     if boxes:
         return _reach(boxes)
@@ -262,8 +262,8 @@ def _way_reach(boxes: Sequence[Box], label: str) -> _Reach:
 
 def _axes(box: Box, axis: float) -> Iterator[float]:
     """Yield the axis of each way: all of them together stand in the middle below the box."""
-    left = axis - (sum(_wide(box)) + _WAY_GAP * (len(box.ways) - 1)) / 2
-    for way in box.ways:
-        reach = _way_reach(way.boxes, way.label)
+    left = axis - (sum(_wide(box)) + _ARM_GAP * (len(box.arms) - 1)) / 2
+    for arm in box.arms:
+        reach = _arm_reach(arm.boxes, arm.label)
         yield left + reach.left
-        left += sum(reach) + _WAY_GAP
+        left += sum(reach) + _ARM_GAP

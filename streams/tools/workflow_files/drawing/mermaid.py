@@ -61,9 +61,9 @@ class _Writer:
         return tails
 
     def _after(self, box: Box, node: str) -> list[_Tail]:
-        if box.ways:
+        if box.arms:
             return [
-                tail for way in box.ways for tail in self._sequence(way.boxes, [(node, way.label)])
+                tail for arm in box.arms for tail in self._sequence(arm.boxes, [(node, arm.label)])
             ]
         return [(node, "")] if box.leads_on else []
 

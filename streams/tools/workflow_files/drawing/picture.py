@@ -18,7 +18,7 @@ Kind = Literal[Drawn, "begins", "ends", "done"]
 """How a box looks."""
 
 
-class DrawnBranch(NamedTuple):
+class DrawnArm(NamedTuple):
     """One way from a branch or a split."""
 
     label: str
@@ -39,14 +39,14 @@ class Box:
     """Id of the step."""
     due: str = ""
     """When, counted from something before; empty when at once."""
-    ways: tuple[DrawnBranch, ...] = ()
+    arms: tuple[DrawnArm, ...] = ()
 
     @property
     def leads_on(self) -> bool:
         """Whether anything may follow it."""
         if self.kind in ("goal", "exit"):
             return False
-        return not self.ways or any(leads_on(way.boxes) for way in self.ways)
+        return not self.arms or any(leads_on(arm.boxes) for arm in self.arms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def leads_on(boxes: Sequence[Box]) -> bool:
 def picture(workflow: Workflow, language: Language) -> Picture:
     """Return what is to be drawn of a workflow."""
     title = workflow.title.get(language) or next(iter(workflow.title.values()), workflow.id)
-    notes = list(triggers.standing(workflow, language))
+    notes = list(triggers.relations(workflow, language))
     if not workflow.enabled:
         notes.insert(0, message(language, "drawing.off"))
     return Picture(
@@ -124,13 +124,13 @@ def _box(step: Step, language: Language) -> Box:
         lines=said.more,
         step=step.id,
         due=waits(step.wait, language) if waits_first else "",
-        ways=tuple(_ways(step, language)),
+        arms=tuple(_arms(step, language)),
     )
 
 
-def _ways(step: Step, language: Language) -> Iterator[DrawnBranch]:
-    for way in step.ways():
-        yield DrawnBranch(step_words.way(way, language), _boxes(way.steps, language))
+def _arms(step: Step, language: Language) -> Iterator[DrawnArm]:
+    for arm in step.arms():
+        yield DrawnArm(step_words.arm(arm, language), _boxes(arm.steps, language))
 
 
 def _told(boxes: Sequence[Box]) -> Iterator[str]:
@@ -139,6 +139,6 @@ def _told(boxes: Sequence[Box]) -> Iterator[str]:
         timed = f"{box.due}: {what}" if box.due else what
         said = "; ".join((timed, *box.lines))
         yield f"{said[:1].upper()}{said[1:]}."
-        for way in box.ways:
-            yield f"→ {way.label}:"
-            yield from _told(way.boxes)
+        for arm in box.arms:
+            yield f"→ {arm.label}:"
+            yield from _told(arm.boxes)
