@@ -1,4 +1,5 @@
-"""Who is believed: what only Ritorno itself may say has to be signed, from a place in the log on.
+"""Authentication of records: what only Ritorno itself may write has to be signed, from one offset
+of the partition's log on.
 
 Release 0.1 signed nothing. What a partition then held is believed, up to the offset at which an
 owner of this release first opened it; that offset is kept in the partition's progress, so that it

@@ -1,4 +1,5 @@
-"""What an actor knows of the world while it receives: the time of the log and the definitions."""
+"""The context of an actor while it handles an event or a timer: the log's time, the definitions
+that are live, and what is collected meanwhile (effects, domain events, counts)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What an actor asks the world to do. Effects are data: the commit protocol writes them to topics,
-replay writes them to files."""
+"""Effects: the records that an actor asks to have written, as data. The commit protocol writes them
+to topics, replay to files."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.machine import Machine
 from benchmarks.results import Result, result
 from benchmarks.say import Say
+from schemas.time_units import DAY_MS
 from streams.clock import VirtualClock
 from streams.log import Log
 from streams.runtime.logs.embedded.file import FILE_NAME
@@ -27,7 +28,6 @@ START = 1_772_355_600_000
 OPENING_SECONDS = 30.0
 """From a partition's opening to its first tick: the first ones fall into the minute watched."""
 
-DAY_MS = 86_400_000
 STEP_MS = 15_000
 TICKS_A_DAY = KAFKA_PARTITIONS * DAY_MS // SILENCE_MS
 

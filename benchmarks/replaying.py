@@ -12,12 +12,12 @@ from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SEED
 from benchmarks.workload import NOON, Workload, as_line
+from schemas.time_units import DAY_MS
 from streams.runtime import gc_tuning
 from streams.tools.parallel_replay import ReplayFile, replay_side_by_side
 from streams.tools.replay import replay_file, write
 
 EVENTS = 100_000
-DAY_MS = 86_400_000
 
 
 def measure(directory: Path, say: Say) -> list[Result]:

@@ -1,4 +1,4 @@
-"""What a run tells while it goes: one changing line on a terminal, plain lines elsewhere."""
+"""The output of a run while it goes: one changing line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How what a person asked for can fail: everything else that is raised is a defect of ours.
+"""Base classes of expected failures: whatever else is raised is a defect of ours.
 
 Each part has its own exceptions below these two, so that the command line tells them apart without
 importing the part: a broker, a worker and pydantic's models take a second together.

@@ -1,4 +1,4 @@
-"""Models that our own code makes, several for some events, of values that are right already.
+"""Makes pydantic models of values that are known to be valid, without looking at each again.
 
 To see of each value that it is of its type costs three times as much as the model itself. What is
 made here is read again by whoever reads the topic, and looked at there; and mypy sees that the

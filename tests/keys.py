@@ -1,4 +1,4 @@
-"""The key that signs in tests what Ritorno itself writes."""
+"""The signing key of the tests, for what Ritorno itself writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which codes of a coupon pool are gone: known by what they are, not by where they stand.
+"""Coupon pools: which codes of a pool's lists have been given away.
 
 A shop edits the list of its codes: appends to it, sorts it, takes some out, puts others in front. A
 published list never changes, though, and is named by its version. So a pool's actor keeps, for each

@@ -97,7 +97,7 @@ def _ask_pool(
     """Ask the campaign's pool for a code; the answer is an event `coupon.issued`."""
     data = CouponRequested(campaign=campaign.id, customer_id=customer.key, run=run.id, step=step)
     _send_event(POOL_PREFIX + campaign.id, "coupon.requested", data, context,
-          customer.key, run.id, step)  # fmt: skip
+                customer.key, run.id, step)  # fmt: skip
 
 
 def requested(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:

@@ -1,4 +1,4 @@
-"""Activity: what a customer's doings say of the customer, whatever they are about.
+"""A customer's activity: first and last seen, the number of visits, and where it all began.
 
 When there was any at all, how many visits, and where it all began.
 """

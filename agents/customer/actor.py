@@ -1,7 +1,7 @@
 """The customer actor: the only code that changes a customer.
 
 `receive` takes one event, `wake` one due timer. Both change the customer and leave what is to be
-sent in `context.effects`. They read no clock and draw no lots, so the same log gives the same.
+sent in `context.effects`. They read no clock and use no chance, so the same log gives the same.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def products_changed(
             cause = f"{change.kind}/{change.product_id}/{time}"
             occurred.append(
                 DomainEvent(f"product:{change.kind}", context.now, product_ids=(change.product_id,),
-                         data=data, id=cause)
+                            data=data, id=cause)
             )  # fmt: skip
     if occurred:
         context.begin_change()

@@ -1,4 +1,4 @@
-"""How an event that comes again is known: by source and id, for a span of the log's time.
+"""Deduplication of events, by source and id, for a span of the log's time.
 
 Each id is kept as a hash of eight bytes in the bucket of the day on which it came, and a bucket
 goes when even its last one is older than the span. There is a room for them; who fills it is

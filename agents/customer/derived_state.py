@@ -1,4 +1,4 @@
-"""Standing: what follows from what is known of a customer, kept right at every instant.
+"""Derived state: what follows from what is known of a customer, kept right at every instant.
 
 Which segments the customer is in, which tags have not expired, and when to look next. Whoever
 changes a customer says here which parts of what is known have changed (`changed`); the partition

@@ -1,4 +1,4 @@
-"""Occurrences: what an event means for runs, beside what the actor concludes from it.
+"""Domain events: what an event means for workflow runs, beside what the actor concludes from it.
 
 Every event that was applied is one, named like its type, so that any can begin, end or move a run.
 Most concern nobody: they are made only when a live workflow or a run of the customer listens. An

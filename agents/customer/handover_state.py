@@ -1,4 +1,4 @@
-"""How what a visitor's actor knows travels to the customer's actor: whole, in one message.
+"""The state that a visitor's actor hands over to the customer's actor: whole, in one message.
 
 It always fits into one. A record comes to `RECORD_BYTES` at most (`schemas/bounds.py`), and as
 msgpack in base64 that is two thirds of what an event may have; so a merge is taken over at once or

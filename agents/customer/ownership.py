@@ -1,4 +1,4 @@
-"""Whose a record of the log is, of those under an id that a customer and a visitor have in common.
+"""Whose record it is where a customer and a visitor have the same id: for exports and erasures.
 
 What shops publish lies under the bare id, whoever it is about; what our own actors, the mailer and
 its links say, under the reference (`schemas/reference.py`). Who asks for all that there is of one

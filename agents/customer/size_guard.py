@@ -1,4 +1,5 @@
-"""Fullness: the guard beside the bounds of a record (`schemas/bounds.py`).
+"""The size guard: refuses what would let a customer's record outgrow its budget, beside the bounds
+of its fields (`schemas/bounds.py`).
 
 The bounds add up to less than `RECORD_BYTES`; this is for the day on which one of them is not kept
 to. Whoever would outgrow the budget all the same stays as it was: the event is refused, a timer is

@@ -1,4 +1,5 @@
-"""Who speaks of whom: a visitor of itself, or the shop of a customer.
+"""Who speaks in an event, a visitor about itself or the shop about a customer, and what each may
+say.
 
 A record is a customer's once the shop has spoken of it as one, and stays that for ever: it never
 becomes somebody else's because an `anonymousId`, a `previousId` or a link names it, and nothing

@@ -1,4 +1,4 @@
-"""Visitors of whom nothing is known, and how many of them there may be.
+"""Anonymous visitors: when they are forgotten, and how many may be new in an hour.
 
 Whoever opens a shop's page is a visitor with an actor, and most never come back: a bot makes ten
 thousand of them a second. So a visitor is *forgotten* who has been silent for some time and has

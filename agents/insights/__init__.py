@@ -1,1 +1,1 @@
-"""What it came to: results of experiments and how sure they are, how mails were received."""
+"""Insights: results of experiments and how sure they are, and how mails were received."""

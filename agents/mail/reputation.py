@@ -65,7 +65,7 @@ class SenderStatistics(msgspec.Struct, array_like=True):
     held_since: int = 0
     """0: marketing is not held."""
     day: int = 0
-    """Local day (`windows.day_of`) that `begun` counts."""
+    """Local day (`local_time.day_number`) that `begun` counts."""
     begun: int = 0
     """Marketing mails begun that day."""
     first_day: int = 0

@@ -1,4 +1,4 @@
-"""What customers are still to be told of, in the order in which it came.
+"""Broadcasts: news for many customers of a partition, told one after the other.
 
 Each broadcast goes through the customers whom it may concern in the order of their keys. Who takes
 part in a record before it has come to them, by an event or by a timer, is told right before that.

@@ -1,4 +1,4 @@
-"""The budget of a record: how many customers are visited at it for what waits, and for no more.
+"""The budget of a record: how many customers may be visited at it for work that waits.
 
 Counted, never timed: so the work of a log lies over its records in the same way whoever reads it. A
 batch may have been written in part before a crash, and some customers are then ahead of the log;

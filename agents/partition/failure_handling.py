@@ -1,9 +1,10 @@
-"""What the actors of a partition do about their own defects: pass over, hold back, try again.
+"""Failure handling of a partition's actors: what fails twice is passed over or held back, reported,
+and can be tried again.
 
-Whatever failed twice stands in the progress as a place (`schemas/set_aside.py`). There it is passed
-over, and a dead letter says so. The letter of a place that isn't a record of its own holds a
-`ritorno.retry` record: sent again, it has what was passed over tried at its own place in the log.
-Live and replay know the same places, and so decide the same.
+Whatever failed twice stands in the progress as a failure site (`schemas/set_aside.py`). There it is
+passed over, and a dead letter says so. The letter of a site that isn't a record of its own holds a
+`ritorno.retry` record: sent again, it has what was passed over tried at its own offset in the log.
+Live and replay know the same sites, and so decide the same.
 
     record       refused                                     again: as the record that it is
     timer        the runs whose step it was are ended        again: they go on as they were

@@ -1,4 +1,5 @@
-"""Which customer, timer or record it was, when something that was decided can't be written."""
+"""Tracks which customer, timer or record each effect and state of a record came from, to name the
+failure site when one can't be written."""
 
 from __future__ import annotations
 

@@ -65,7 +65,8 @@ class Namespaces:
     ) -> None:
         """`peek` returns what is kept under a key, None for nothing; `held_back` are the keys of
         who is held back, `visited` of those at whom the current record has come by already;
-        `decisions` is what `take` has returned last, of which those from `next_offset` on count."""
+        `decisions` is what `take` has returned last, of which those from `next_offset` on
+        count."""
         self._peek = peek
         self._held_back = held_back
         self._visited = visited

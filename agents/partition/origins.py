@@ -1,4 +1,5 @@
-"""What our own actors tell each other counts once, whatever its number and however often it comes.
+"""Deduplication of messages between our own actors, by their origin: each counts once, whatever its
+number and however often it comes.
 
 The partition that tells gives each message its origin (`schemas/origin.py`). The partition that
 hears keeps one high-water mark for each partition that has told it anything, and drops what is not

@@ -22,8 +22,8 @@ broadcasts, in records up to its own `applied`: what it did at those is in its s
 Customers who were due there wait in `_ahead`. And how far the work of each record went is written
 in front of the customers, and followed when it is read again.
 
-Places that were set aside (`schemas/set_aside.py`) stand in the progress that the actors begin
-with, and are passed over there; what that means is in `agents/partition/failure_handling.py`.
+Failure sites that were set aside (`schemas/set_aside.py`) stand in the progress that the actors
+begin with, and are passed over there; what that means is in `agents/partition/failure_handling.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The places of one partition that are passed over; what they are is in `schemas/set_aside.py`."""
+"""The failure sites of one partition that are passed over; what they are is in
+`schemas/set_aside.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be asked of a field, by its type, and the answer as a function.
+"""Comparisons of a field's value with what a condition wants, by the field's type, as functions.
 
 Nothing that is known or not known of a customer makes an answer fail: of what isn't known only
 `is_not`, `not_in`, `lacks` and `known: false` are true, and a flag is false. A time test turns at

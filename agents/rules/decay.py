@@ -1,6 +1,6 @@
-"""What a score is worth: points that halve with time, and points that end after a time.
+"""Decay of scores: points that halve with time, and points that end after a time.
 
-The worth at time t is the sum of points · 2^(−(t − tᵢ) / half-life) over all scored events. Kept as
+The value at time t is the sum of points · 2^(−(t − tᵢ) / half-life) over all scored events. Kept as
 the value at the time of the latest one, it comes out the same in whatever order they arrive, up to
 the rounding. Rules with `within` add their points besides, whole, until their time is over.
 """

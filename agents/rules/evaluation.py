@@ -1,4 +1,5 @@
-"""Whom and what a condition is asked about."""
+"""The evaluation context of a condition: the customer, the instant, and the run, event and
+definitions at hand."""
 
 from __future__ import annotations
 

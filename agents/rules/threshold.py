@@ -1,4 +1,5 @@
-"""When a number that flows with time passes a threshold, to the millisecond."""
+"""Finds the instant, to the millisecond, at which a value that changes with time passes a
+threshold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a definition, for whoever has written it."""
+"""Validation errors of a definition: where each is, and what is wrong."""
 
 from __future__ import annotations
 

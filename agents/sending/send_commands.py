@@ -16,7 +16,7 @@ from agents.customer import derived_state, profile, tracking
 from agents.digests import derived_id
 from agents.effects import command
 from agents.rules import conditions
-from agents.rules.conditions import EvaluationContext
+from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields import Part
 from agents.rules.local_time import DEFAULT_ZONE
 from agents.sending import arbitration, template_variables

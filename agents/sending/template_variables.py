@@ -1,4 +1,4 @@
-"""What a mail knows of a cart, an order and what lies in them.
+"""The template variables of a cart, an order and the products in them.
 
 What the shop's events have said comes first; what they have left out, the feed says. A picture, a
 price or a link is therefore there when either of them knows it.

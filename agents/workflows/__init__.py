@@ -1,10 +1,10 @@
-"""The workflow engine: a customer's ways through workflows. Read this first.
+"""The workflow engine: a customer's runs through workflows. Read this first.
 
-A workflow is laid out as a flat program when it is read (`program`). A run is one way through it
-and waits at one step at a time; that wait is its timer. What happens within one state change, in
-the order of the rooms:
+A workflow is laid out as a flat program when it is read (`program`). A run is one passage through
+it and waits at one step at a time; that wait is its timer. What happens within one state change, in
+the order of the modules:
 
-    engine      the doors: something has occurred, or a timer is due
+    engine      the entry points: something has occurred, or a timer is due
     dispatch    what that means for the runs there are
     enrollment  which runs it begins; `occurrence_counts` where several occurrences are asked for
     versioning  by which version a run goes

@@ -1,4 +1,5 @@
-"""Calls: a workflow that by its calls begins itself again would never come to an end."""
+"""Finds cycles of calls: a workflow that begins itself again by its calls would never come to an
+end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room: how many runs there may be of a customer, by what they take in the record.
+"""Capacity: how many runs a customer may have, by the bytes that they take in the record.
 
 A run grows on its way: its steps come to something, what it counts from happens. So each one counts
 with what its definition may still add to it. What does not fit does not begin; what comes with a

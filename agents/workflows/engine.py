@@ -1,4 +1,4 @@
-"""A turn: all that follows within one state change of a customer.
+"""The engine's entry points: all that follows within one state change of a customer.
 
 Something has occurred, or a timer is due, or the customer is simply another than before. Runs are
 told, begin, do what is due, which may cause more; what they wait for may be true now; and marketing

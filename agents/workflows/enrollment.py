@@ -1,4 +1,4 @@
-"""Entering: which runs something begins.
+"""Enrollment: which runs a domain event begins, and what keeps a customer out.
 
 By what the workflow's file says, in this order: its trigger's own conditions, the season, the
 conversation that the customer is in already or has had, the cool-down, the group, `entry.if`.

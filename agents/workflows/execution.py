@@ -1,4 +1,4 @@
-"""Advancing: doing every step that is due, then waiting for the next."""
+"""Execution of a run: does every step that is due, then waits for the next."""
 
 from __future__ import annotations
 

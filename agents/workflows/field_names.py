@@ -1,4 +1,4 @@
-"""Naming: the fields that a workflow names besides its conditions: in texts, as dates, to be set.
+"""Checks the fields that a workflow names outside its conditions: in texts, as dates, to be set.
 
 Only whoever publishes checks this: a worker takes what was published, and a field that isn't there
 any more is not known.

@@ -1,4 +1,4 @@
-"""Adopting: the runs of a visitor who turned out to be this customer go on here."""
+"""Merging: the runs of a visitor who turned out to be this customer go on here."""
 
 from __future__ import annotations
 

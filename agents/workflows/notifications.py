@@ -1,4 +1,4 @@
-"""Telling the shop: a webhook or a mail to the people who sell, and always a signal."""
+"""Notifications of the shop: a webhook or a mail to the people who sell, and always a signal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Holding: marketing mails that are due, all of a customer's, before the arbitration.
+"""A customer's send queue: marketing mails that are due or held, before the arbitration.
 
 A mail that may not go now stays its run's current step. It is looked at again when time may have
 changed the verdict, at the latest when it expires, and whenever another mail of the customer is

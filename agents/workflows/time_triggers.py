@@ -1,4 +1,4 @@
-"""Watches: workflows that begin when time alone has come to something.
+"""Time triggers: workflows that begin when time alone has come to something.
 
 A date that comes round each year, a silence that has lasted, a score that has faded below a
 threshold. Each is a timer of the customer's, counted anew whenever what it depends on has changed.

@@ -1,4 +1,4 @@
-"""Names of triggers: under which an occurrence is told that may begin runs."""
+"""Names of triggers: the keys under which live workflows are found for a domain event."""
 
 from __future__ import annotations
 

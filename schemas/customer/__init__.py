@@ -9,7 +9,7 @@ readable. Instants are ms since the epoch; money is Decimal.
     shopping   looked at, in the cart, ordered; coupons and points
     consent    what was agreed to, with the evidence
     mail       what was sent, and what came of it
-    runs       the ways through workflows
+    runs       runs through workflows
 
 What each field may hold at most stands with it (`schemas/bounds.py`).
 """

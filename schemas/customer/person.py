@@ -1,4 +1,4 @@
-"""Who the customer is, and what is thought of it."""
+"""Who the customer is: profile, tags and scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ways through workflows: those that go on, and what is remembered of the others."""
+"""Runs through workflows: those that go on, and what is remembered of the others."""
 
 from __future__ import annotations
 

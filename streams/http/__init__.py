@@ -1,1 +1,1 @@
-"""What answers over HTTP: the admin port, the public pages, the internal door."""
+"""The HTTP servers of a worker: the admin port, the public pages, the internal port."""

@@ -1,1 +1,1 @@
-"""The mailer: its queue on the log, deliveries, the relay, and the way out of the list."""
+"""The mailer: its queue on the log, deliveries, relays, suppressions and returned mail."""

@@ -211,7 +211,8 @@ class Attempts:
         if isinstance(result, RelayRefused) and throttles(result) and permit.throttled():
             self._metrics.throttled(permit.route.name, permit.lane.provider)
             _log.info("a provider asks for less", relay=permit.route.name,
-                      provider=permit.lane.provider, mails=permit.lane.delivery, code=result.code)  # fmt: skip
+                      provider=permit.lane.provider, mails=permit.lane.delivery,
+                      code=result.code)  # fmt: skip
         self._submit_result(ended)
 
     def _refused_by_relay(self, ended: AttemptResult, down: RelayDown) -> None:

@@ -1,4 +1,5 @@
-"""A mail's life, told from the topics: what was commanded, each change, what became of it.
+"""The history of a mail, put together from the topics: what was commanded, each change, what became
+of it.
 
     send-commands      the command, when it was taken over, whether it was taken back     (7 days)
     mailer-changelog   attempts, and where it stands now    (until a day after its expiry)

@@ -1,4 +1,4 @@
-"""What a step's own variables are in a preview: where they name a field, a sample of its type."""
+"""Values for a step's own variables in a preview: where they name a field, a sample of its type."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def step(given: Step, language: Language) -> Said:
 
 
 def arm(given: StepArm, language: Language) -> str:
-    """Return when this way is gone, or who goes it."""
+    """Return when this arm is taken, or who goes it."""
     if isinstance(given.given, Arm):
         return _arm(given.given, language)
     if isinstance(given.given, Variant):

@@ -1,4 +1,4 @@
-"""What a check of `ritorno doctor` comes to."""
+"""The outcome of one check of `ritorno doctor`."""
 
 from __future__ import annotations
 

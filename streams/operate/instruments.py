@@ -58,10 +58,10 @@ class Instruments:
         *labels: str,
         shown: Iterable[Line],
         kind: Literal["counter", "gauge"] = "counter",
-    ) -> Reading:
+    ) -> ScrapedMetrics:
         """Return a metric of counts that somebody keeps anyway, read at each scrape."""
         self._show(name, kind, shown)
-        reading = Reading(name, about, labels, kind)
+        reading = ScrapedMetrics(name, about, labels, kind)
         self._registry.register(reading)
         return reading
 
@@ -69,7 +69,7 @@ class Instruments:
         self.shown += [Shown(f"{NAMESPACE}_{name}", kind, line) for line in lines]
 
 
-class Reading(Collector):
+class ScrapedMetrics(Collector):
     """Hands counts over as they are at the moment; nothing, not even its name, before `of` says
     whose."""
 

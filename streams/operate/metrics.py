@@ -1,4 +1,4 @@
-"""What a worker says of itself: one registry per process, the product's own names.
+"""The metrics of a worker: one registry per process, the product's own names.
 
 Base units, no personal data, and every label from a closed set: what is not in the set counts as
 `unknown` or `other`, so that a producer that invents event types can't fill a Prometheus. Series

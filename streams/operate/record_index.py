@@ -1,11 +1,11 @@
 """Where a person's records lie in a topic: an index that is made when somebody asks for it.
 
-A story needs the few decisions about one customer, which lie among everybody's in `facts`, and the
-events of one key among those of its partition. Nothing is noted of them when they are written: that
-would make each event dearer for the sake of questions that are rarely asked. The first question
-reads a partition once, notes the offsets of each person under a hash of 8 bytes, and the next ones
-read on from there. The file can be thrown away; it holds no names and nothing of what was said.
-It takes some 25 bytes a record, and what the log has let go of goes from it as well.
+A timeline needs the few decisions about one customer, which lie among everybody's in `facts`, and
+the events of one key among those of its partition. Nothing is noted of them when they are written:
+that would make each event dearer for the sake of questions that are rarely asked. The first
+question reads a partition once, notes the offsets of each person under a hash of 8 bytes, and the
+next ones read on from there. The file can be thrown away; it holds no names and nothing of what was
+said. It takes some 25 bytes a record, and what the log has let go of goes from it as well.
 """
 
 from __future__ import annotations

@@ -39,8 +39,8 @@ async def _picked(
 ) -> list[Record]:
     offsets: dict[int, set[int]] = {}
     for key in sorted(keys):
-        for partition, offsets in (await lookups.record_offsets(topic, key, on_progress)).items():
-            offsets.setdefault(partition, set()).update(places)
+        for partition, ones in (await lookups.record_offsets(topic, key, on_progress)).items():
+            offsets.setdefault(partition, set()).update(ones)
     of, found = sum(map(len, offsets.values())), list[Record]()
     for partition in sorted(offsets):
         async for chunk in log.pick(topic, partition, sorted(offsets[partition])):

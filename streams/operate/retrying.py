@@ -1,4 +1,4 @@
-"""What is set aside: what of it is open, and having a customer who is held back tried again.
+"""Lists what is set aside and still open, and has a customer who is held back tried again.
 
 All of it is told from the dead letters: each place has one, and who sends it again resolves it.
 """

@@ -1,4 +1,5 @@
-"""Checks of the way back: do bounces and complaints find it, and is somebody there to read them?
+"""Checks of returned mail for `ritorno doctor`: do bounces and complaints reach us, and is somebody
+there to read them?
 
 What is wrong here is seen by nobody: mails go out as ever, and dead addresses are mailed for ever.
 """

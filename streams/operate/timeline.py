@@ -1,4 +1,4 @@
-"""A customer's story: what the customer did, what was decided and why, what became of the mails.
+"""A customer's timeline: what the customer did, what was decided and why, what became of the mails.
 
 Put together from the log (the customer's events, also those from before it was known who the
 visitor was, and the decisions in `facts`), or from what a replay has written. Whatever stands twice

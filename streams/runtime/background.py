@@ -1,4 +1,4 @@
-"""Work beside everything else, which must not end unseen.
+"""Background tasks: begun again when they fail, counted and logged.
 
 A task of asyncio that dies tells nobody: compaction stopped, or suppressions were no longer read,
 and the worker looked healthy. What is to go on for ever is begun again after a growing pause

@@ -19,10 +19,11 @@ already moved on.
 Where the actors fail (a defect of ours) they are built again, and what fails twice is set aside, so
 that it neither stops the partition nor passes in silence (`agents/partition/failure_handling.py`):
 
-a. The place is written into the partition's progress: whoever opens the partition passes it over.
+a. The failure site is written into the partition's progress: whoever opens the partition passes it
+   over.
 b. A control record in the log names it, for replay. After a crash before that, the next owner
-   writes it: as long as the place stands in the progress, each opening does.
-c. The actors are built again from the progress, and pass the place over.
+   writes it: as long as the site stands in the progress, each opening does.
+c. The actors are built again from the progress, and pass the site over.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Settings in the forms in which the parts want them."""
+"""Factories: make of the settings what the parts of a worker need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Python's search for cycles of objects, which stops everything while it lasts.
+"""Tuning of Python's garbage collector, whose search for cycles stops everything while it lasts.
 
 A decoded customer is some 25 lists, and thousands of them are held. By itself Python counts what is
 made against what goes: a cache that is full makes as much as it lets go, so that the next search

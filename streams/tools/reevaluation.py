@@ -1,8 +1,10 @@
-"""Reviewing: letting newly published segments, dates and silences reach customers who are silent.
+"""Re-evaluation (`ritorno workflows review`): newly published segments, dates and silences reach
+customers who are silent.
 
-A customer's standing is brought up to date at the next event. For those who send none, an event of
-our own is appended for each known customer: nothing has happened but that other definitions are
-live. Known are those who have a state in the changelog; that an event comes twice changes nothing.
+A customer's derived state is brought up to date at the next event. For those who send none, an
+event of our own is appended for each known customer: nothing has happened but that other
+definitions are live. Known are those who have a state in the changelog; that an event comes twice
+changes nothing.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""A partition with its log, for tests of the actors: tell it what happens and when, ask what came
-of it. Times are given and answered in seconds since `START`; ticks come at due seconds only."""
+"""A harness for tests of the actors: a partition with its log; tell it what happens and when, ask
+what came of it. Times are given and answered in seconds since `START`; ticks come at due seconds
+only."""
 
 from __future__ import annotations
 

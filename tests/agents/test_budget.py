@@ -389,7 +389,7 @@ def test_one_feed_too_many_is_refused_and_can_be_had_told_later(
     for _ in range(60):
         partition.shop.records.append(
             harness.records[-1]._replace(offset=len(harness.records), value=b"",
-                                       headers=(("ce_type", TICK.encode()),))
+                                         headers=(("ce_type", TICK.encode()),))
         )  # fmt: skip
     partition.run()
     assert all(len(partition.decided(who)) > before[who] for who in CUSTOMERS)

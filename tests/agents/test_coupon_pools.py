@@ -158,7 +158,7 @@ def test_never_twice_and_none_passed_over(steps: list[tuple[list[str], int]]) ->
 def test_a_pool_gives_codes_of_its_own_campaign_only() -> None:
     harness = world_of("A", "B")
     harness.tell("coupon.requested", "ritorno/coupons/other", campaign="pool", customer_id="anna",
-               run="r", step="s")  # fmt: skip
+                 run="r", step="s")  # fmt: skip
     harness.tell("coupon.requested", "anna", campaign="pool", customer_id="anna", run="r", step="s")
     issued = [event.data.code for event in harness.told if event.type == "coupon.issued"]
     assert issued == ["", ""]

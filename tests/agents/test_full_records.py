@@ -137,7 +137,7 @@ def test_a_parcels_longest_links_take_no_more_than_there_is() -> None:
     assert len(before) == 20
     for number in range(20):
         harness.tell("order.shipped", order_id=f"o{number}", tracking_url="u" * 1000,
-                   order_url="u" * 500, tracking_number="n" * 900)  # fmt: skip
+                     order_url="u" * 500, tracking_number="n" * 900)  # fmt: skip
     kept = harness.customer().orders
     assert [order.id for order in kept] == before[-len(kept) :]
     assert kept[-1].tracking_url == "u" * 1000
@@ -209,7 +209,7 @@ def test_a_proof_survives_whoever_says_yes_and_no_without_end() -> None:
         for purpose in ("marketing", "tracking"):
             kind = "given" if number % 2 else "withdrawn"
             harness.tell(f"consent.{kind}", purpose=purpose, source=EMOJI * 99, wording=EMOJI * 99,
-                       mail=EMOJI * 49, ip=EMOJI * 20)  # fmt: skip
+                         mail=EMOJI * 49, ip=EMOJI * 20)  # fmt: skip
         kind = "subscribed" if number % 2 else "unsubscribed"
         harness.tell(f"list.{kind}", list="news", source=EMOJI * 99, wording=EMOJI * 99)
     evidence = harness.customer().evidence

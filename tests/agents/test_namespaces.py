@@ -105,7 +105,7 @@ def test_undeclared_events_are_the_visitors_until_the_shop_speaks_of_a_customer(
 def test_a_visitor_and_a_customer_of_one_id_live_side_by_side() -> None:
     harness = Harness().order("o1", "x")
     said(harness, segment("track", "t", anonymousId="x", event="Product Added",
-                        properties={"product_id": "moka", "price": "9.90"}))  # fmt: skip
+                          properties={"product_id": "moka", "price": "9.90"}))  # fmt: skip
     assert kept(harness, "x").cart.lines == []
     assert [line.product_id for line in kept(harness, of_visitor("x")).cart.lines] == ["moka"]
     harness.tell("customer.identified", "rosa", anonymous_id="x")
@@ -116,7 +116,7 @@ def test_a_visitor_and_a_customer_of_one_id_live_side_by_side() -> None:
 def test_who_uses_one_id_before_and_after_registering_is_one_person() -> None:
     harness = Harness().add("moka", "x", visitor="x")
     said(harness, segment("track", "t", userId="x", anonymousId="x", event="Order Completed",
-                        properties={"order_id": "o1", "total": "5.00"}))  # fmt: skip
+                          properties={"order_id": "o1", "total": "5.00"}))  # fmt: skip
     assert [line.product_id for line in kept(harness, "x").cart.lines] == ["moka"]
     assert kept(harness, of_visitor("x")).became == "x"
 
@@ -514,7 +514,7 @@ def test_what_a_visitor_has_waited_with_under_a_customers_id_is_the_visitors() -
         harness.tell("page.viewed", "x", named=True)
         said(harness, segment("page", "b", anonymousId="x"))
         said(harness, segment("track", "t", anonymousId="x", event="Product Added",
-                            properties={"product_id": "moka", "price": "9.90"}))  # fmt: skip
+                              properties={"product_id": "moka", "price": "9.90"}))  # fmt: skip
         harness.tell("customer.identified", "mallory", anonymous_id="x")
         said(harness, RELEASE)
         said(harness, segment("page", "c", anonymousId="x"))

@@ -294,7 +294,7 @@ EVENTS = st.one_of(
     st.builds(lambda p: ("cart.product_added", {"product_id": p, "price": "9.90"}),
               st.sampled_from("ab")),
     st.builds(lambda n, t: ("order.completed", {"order_id": f"o{n}", "total": t,
-                            "products": [{"product_id": "a", "price": t}]}),
+                                                "products": [{"product_id": "a", "price": t}]}),
               st.integers(0, 9), st.sampled_from(["10", "20", "160"])),
     st.builds(lambda n: ("order.refunded", {"order_id": f"o{n}"}), st.integers(0, 9)),
     st.just(("page.viewed", {"url": "https://shop.example/prezzi"})),

@@ -173,7 +173,7 @@ def test_the_public_speaks_of_itself_only() -> None:
     before = hers(harness)
     said(harness, segment("identify", "a", userId="anna", traits={"email": "m@x.it"}), public=True)
     said(harness, segment("track", "b", userId="anna", event="Consent Withdrawn",
-                        properties={"purpose": "marketing"}), public=True)  # fmt: skip
+                          properties={"purpose": "marketing"}), public=True)  # fmt: skip
     said(harness, segment("identify", "c", userId="mallory", anonymousId="w"), public=True)
     harness.tell("customer.identified", "w", visitor="w", customer_id="anna")
     assert harness.customer("w").became == "anna"

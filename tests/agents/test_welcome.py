@@ -22,8 +22,8 @@ def test_a_confirmed_subscription_is_consent_and_starts_the_series() -> None:
     assert steps(harness) == W11
     consent = harness.customer().consents["marketing"]
     assert (consent.given, consent.event_id) == (True, "e1")
-    assert [said.decision for said in harness.said()] == ["entered", "sent", "sent", "acted", "sent",
-                                                       "completed"]  # fmt: skip
+    assert [said.decision for said in harness.said()] == ["entered", "sent", "sent", "acted",
+                                                          "sent", "completed"]  # fmt: skip
 
 
 @pytest.mark.parametrize("consent_first", [False, True])

@@ -121,7 +121,7 @@ def test_soft_opt_in_is_a_basis_only_where_the_shop_allows_it() -> None:
         policy = json.loads(SHIPPED["policy"]) | {"soft_opt_in": allowed}
         files = {"w05-post-purchase": data, "policy": policy}
         told = Harness(SHIPPED | {name: canonical(DEFINITION.validate_python(each))
-                                for name, each in files.items()})  # fmt: skip
+                                  for name, each in files.items()})  # fmt: skip
         told.tell("customer.updated", email="anna@example.com")
         return told.at(TEN).order().at(TEN + 14 * DAY)
 

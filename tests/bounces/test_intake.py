@@ -62,7 +62,9 @@ async def test_the_same_message_has_the_same_id_another_one_another(at: IntakeHa
     assert first == again != other
 
 
-async def test_the_envelope_says_whose_it_is_when_the_headers_do_not(at: IntakeHarness) -> None:
+async def test_the_envelope_says_whose_it_is_when_the_headers_do_not(
+    at: IntakeHarness,
+) -> None:
     await at.intake.accept(bounce("someone@else.example"), "smtp", [ANNA])
     assert at.told[0]["customer"] == "anna"
 

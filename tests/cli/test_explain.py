@@ -106,7 +106,7 @@ def test_the_story_from_the_log(ritorno: Ritorno) -> None:
     harness.add().at(DAY)
     [reminder] = harness.commands
     harness.tell("mail.sent", command_id=reminder.id, workflow=reminder.workflow,
-               step=reminder.step, message_id="m")  # fmt: skip
+                 step=reminder.step, message_id="m")  # fmt: skip
     facts = [each.record for each in harness.effects if each.topic == FACTS]
     ritorno("topics", "create")
     events = [OutRecord(r.key, r.value, r.headers) for r in harness.records if r.key is not None]

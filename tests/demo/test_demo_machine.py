@@ -107,7 +107,7 @@ async def test_the_mails_of_all_partitions_wait_for_it(tmp_path: Path) -> None:
     everybody = [
         DriverEvent(START, record("1", "list.subscribed", json.dumps(
             {"confirmed": True, "email": f"c{n}@posta.example"}).encode())
-            ._replace(key=f"c{n}".encode()))
+                    ._replace(key=f"c{n}".encode()))
         for n in range(12)
     ]  # fmt: skip
 
@@ -162,7 +162,7 @@ async def test_more_is_due_at_once_than_one_record_does(tmp_path: Path) -> None:
     number = 3 * VISITS
     everybody = [
         DriverEvent(START, record(f"{n}", "cart.product_added", IN_CART.value or b"")
-                  ._replace(key=f"c{n}".encode()))
+                    ._replace(key=f"c{n}".encode()))
         for n in range(number)
     ]  # fmt: skip
     moments: list[int] = []

@@ -87,7 +87,7 @@ def test_a_mail_that_was_claimed_in_the_last_minute_is_not_claimed_in_the_first_
     evening = parse_instant("2026-03-02T20:59:59+01:00")
     harness = QueueHarness()
     harness.read(send("m1", time=evening, expires=evening + DAY,
-                    quiet={"from": "21:00", "to": "09:00"}))  # fmt: skip
+                      quiet={"from": "21:00", "to": "09:00"}))  # fmt: skip
     entry = harness.pick(evening)
     assert entry is not None
     assert harness.queue.claim("m1", evening + 1_000) is None
@@ -102,7 +102,7 @@ def test_held_for_two_reasons_it_goes_when_both_are_gone(order: tuple[int, ...])
     harness = QueueHarness()
     bounce_some(harness, 150, 50, start=night)
     harness.read(send("m1", time=night, expires=night + 3 * DAY,
-                    quiet={"from": "21:00", "to": "09:00"}), pause(), at=night)  # fmt: skip
+                      quiet={"from": "21:00", "to": "09:00"}), pause(), at=night)  # fmt: skip
     steps = [(pause, {}), (resume, {}), (None, {})]
     assert harness.send_all(night) == []
     for number in order:

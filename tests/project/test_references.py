@@ -13,15 +13,17 @@ from tests.cli.test_all_commands import COMMANDS
 ROOT = Path(__file__).parents[2]
 TEXTS = (".py", ".md", ".yaml", ".yml", ".toml", "Makefile", "Dockerfile")
 
-ROOMS = "streams|agents|schemas|tests|benchmarks|deploy|docs|workflows"
-NAMED = re.compile(rf"(?<![\w./~<{{-])(?:{ROOMS})/[\w./-]+\.(?:py|md|ya?ml|json|svg)\b(?![/{{*])")
+DIRECTORIES = "streams|agents|schemas|tests|benchmarks|deploy|docs|workflows"
+NAMED = re.compile(
+    rf"(?<![\w./~<{{-])(?:{DIRECTORIES})/[\w./-]+\.(?:py|md|ya?ml|json|svg)\b(?![/{{*])"
+)
 """A path from the root to a file."""
-ALL_CUSTOMERS_BYTES = re.compile(rf"`((?:{ROOMS})/[\w/-]*)`")
+DIRECTORY = re.compile(rf"`((?:{DIRECTORIES})/[\w/-]*)`")
 """A directory, as text marks it."""
 
 
 def texts() -> list[Path]:
-    below = (each for room in ROOMS.split("|") for each in (ROOT / room).rglob("*"))
+    below = (each for name in DIRECTORIES.split("|") for each in (ROOT / name).rglob("*"))
     return [each for each in (*ROOT.iterdir(), *below) if each.name.endswith(TEXTS)]
 
 
@@ -30,7 +32,7 @@ def test_files_that_are_named_are_there() -> None:
         f"{path.relative_to(ROOT)}: {named}"
         for path in texts()
         for text in [path.read_text(encoding="utf-8")]
-        for named in [*NAMED.findall(text), *ALL_CUSTOMERS_BYTES.findall(text)]
+        for named in [*NAMED.findall(text), *DIRECTORY.findall(text)]
         if not any((base / named).exists() for base in (ROOT, ROOT / "tests", path.parent))
     }
     assert gone == set()

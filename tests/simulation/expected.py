@@ -1,4 +1,4 @@
-"""What must have come of each customer, reckoned from the log by plain arithmetic.
+"""The expected end of each customer, worked out from the log by plain arithmetic.
 
 It shares no code with the actors: `tests/simulation/naive.py` adds up what happened,
 `tests/simulation/probe.py` says when timers fire, `tests/simulation/waiting.py` who had to wait.

@@ -1,4 +1,4 @@
-"""What must hold at the end of every story."""
+"""What must hold at the end of every scenario."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The story of a partition that begins anew: its log and all that was kept of it are lost.
+"""A scenario of a partition that begins anew: its log and all that was kept of it are lost.
 
 Its visitors have told customers of another partition who they are, and its customers have asked a
 pool there for codes. From now on its log counts from 0 again. What is told by the new one must be

@@ -1,9 +1,9 @@
 """A whole Ritorno in one event loop: the real runtimes on a log in memory, mortal.
 
-A `Lifetime` is one process. Whatever it does to the world outside (an append, a mail handed over)
-is a step; at a chosen one it is killed, having written a part, or paused. From its death on nothing
-it does has any effect. A paused life comes back after another has taken over: what it was about to
-write then arrives late, and the next thing it does is to learn that it is fenced.
+A `Lifetime` is one process. Whatever it does to the world outside (an append, a mail handed
+over) is a step; at a chosen one it is killed, having written a part, or paused. From its death on
+nothing it does has any effect. A paused life comes back after another has taken over: what it was
+about to write then arrives late, and the next thing it does is to learn that it is fenced.
 """
 
 from __future__ import annotations

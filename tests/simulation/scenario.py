@@ -1,4 +1,5 @@
-"""One seed's story: weeks of a shop, with everything going wrong on the way, then a quiet end."""
+"""One seed's scenario: weeks of a shop, with everything going wrong on the way, then a quiet
+end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Who may use a relay next: classes in their order, within their budgets, each lane in its pace.
+"""Concurrency limits of a relay: which mail may use it next, by delivery class, budget and
+provider.
 
 | class         | connections of ten                   | order                                 |
 |---------------|--------------------------------------|---------------------------------------|

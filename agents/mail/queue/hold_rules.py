@@ -1,4 +1,4 @@
-"""Why a mail that is due may not go now. Asked when its turn comes, and again before it is claimed:
+"""Why a mail that is due may not go now. Asked when it is next, and again before it is claimed:
 what was allowed when it was queued may not be any more.
 
 | reason        | holds                        | until                                        |

@@ -1,4 +1,4 @@
-"""Where the mails of one partition wait: in their lane, for a time, or for a person.
+"""The scheduler of one partition's mails: which wait in their lane, for a time, or for a person.
 
 Knows ids and nothing else: three small objects a mail. An id is in one place only, and nothing is
 ever searched or removed: whoever takes an id looks at what has become of its mail.

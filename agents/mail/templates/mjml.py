@@ -151,9 +151,8 @@ def _written(node: Node, placeholders: Placeholders, parent: str = "") -> str:
     if isinstance(node, MarkupText):
         if structural or node.text.strip():
             return node.text
-        return placeholders.put(
-            TemplateText(" ", node.line)
-        )  # mrml drops a space between two elements
+        # mrml drops a space between two elements.
+        return placeholders.put(TemplateText(" ", node.line))
     if isinstance(node, TemplateTag):
         placeholder = placeholders.put(node)
         as_comment = node.kind == "statement" or structural

@@ -1,4 +1,4 @@
-"""What a template may do: nothing but words, and only so many of them.
+"""The sandbox of templates: no way to Python, and bounds on time and output.
 
 Jinja's immutable sandbox keeps templates from reaching Python, undefined variables are errors and
 HTML is escaped. It bounds no resources, so there are few filters and no way to make long text of

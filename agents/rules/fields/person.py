@@ -1,4 +1,5 @@
-"""Fields that say who the customer is, what was agreed, and how the two of us get on."""
+"""Fields that say who the customer is, what was agreed, and what scores, tags and mails there
+are."""
 
 from __future__ import annotations
 

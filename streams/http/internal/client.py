@@ -84,10 +84,7 @@ class Lookups:
                 break
             found = json.loads(answer.body)
             if answer.status == 200:
-                return {
-                    int(number): record_offsets
-                    for number, record_offsets in found["places"].items()
-                }
+                return {int(number): offsets for number, offsets in found["places"].items()}
             on_progress(found["done"], found["of"])
         raise NoAnswer("the worker's index of places doesn't get ready")
 

@@ -5,7 +5,7 @@
     /partitions                  how the partitions of this worker fare
 
 200 with the answer, 404 when nothing is kept, 421 when the key's partition is another worker's, 401
-without a valid signature. `/record_index` (`streams/operate/record_index.py`) answers 202 with how
+without a valid signature. `/places` (`streams/operate/record_index.py`) answers 202 with how
 far it is while it still reads.
 """
 
@@ -141,6 +141,6 @@ class InternalServer:
             *(self._record_index.find(topic, number, key, PATIENCE) for number in theirs)
         )
         done, of = sum(each.done for each in found), sum(each.of for each in found)
-        record_index = {n: each.record_index for n, each in zip(theirs, found, strict=True)}
-        body = {"done": done, "of": of, "places": record_index}
+        offsets = {n: each.offsets for n, each in zip(theirs, found, strict=True)}
+        body = {"done": done, "of": of, "places": offsets}
         return (200 if done >= of else 202), json.dumps(body).encode()

@@ -1,4 +1,4 @@
-"""What is known of the person who opens a page."""
+"""Looks up the customer whom a page's link is about."""
 
 from __future__ import annotations
 

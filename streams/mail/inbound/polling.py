@@ -1,4 +1,4 @@
-"""Looks into a mailbox again and again."""
+"""Polls a mailbox."""
 
 from __future__ import annotations
 

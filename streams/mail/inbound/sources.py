@@ -1,4 +1,4 @@
-"""The ways in that are set, opened and closed together."""
+"""The inbound channels that are set, opened and closed together."""
 
 from __future__ import annotations
 

@@ -85,8 +85,9 @@ class Changelog:
     async def write(self, items: Sequence[Item], check: Callable[[], None]) -> None:
         """Append `items` in order, await the acknowledgement, then write the store.
 
-        `check` is called right before appending (`BatchLease.check`). Raises what `check` raises,
-        LogError, StateError, and Overtaken; after any of them the partition must be opened again.
+        `check` is called right before appending (`BatchLease.check`). Raises what `check`
+        raises, LogError, StateError, and Overtaken; after any of them the partition must be opened
+        again.
         """
         check()
         start = self.store.position()

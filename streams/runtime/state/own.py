@@ -1,4 +1,4 @@
-"""What a partition keeps of its own, beside its customers: can it be read?
+"""Checks that a partition's own records, beside those of its customers, can be read.
 
 Without it nothing can be decided, so its partition stays closed when something of it can't be. What
 is set aside or put together again by itself (products, customers who are held back) isn't asked.

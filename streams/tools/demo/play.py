@@ -1,4 +1,4 @@
-"""Plays a demo from beginning to end: a shop's story, or a recorded log, on the whole machine."""
+"""Plays a demo from beginning to end, simulated or recorded, on the whole machine."""
 
 from __future__ import annotations
 

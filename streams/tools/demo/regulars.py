@@ -1,5 +1,5 @@
-"""Those who knew the demo's shop before the story begins: what they bought is imported as history,
-then they live on: some come back, some stay silent, and time does the rest."""
+"""The demo's regular customers: what they bought before is imported as history, then they live on:
+some come back, some stay silent, and time does the rest."""
 
 from __future__ import annotations
 

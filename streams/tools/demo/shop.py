@@ -1,4 +1,5 @@
-"""The demo's shop: what happens there in some weeks. Pure; the same seed is the same story.
+"""The demo's shop: a seeded simulation of what happens there in some weeks. Pure; the same seed
+gives the same events.
 
 Each person lives through one or more visits, told in the order in which they happen to that person.
 Most records reach the log at once; a few come late (a phone that was offline), twice (a retry of

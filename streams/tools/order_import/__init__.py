@@ -1,1 +1,1 @@
-"""A shop's past: order files become events."""
+"""Import of order history: a shop's order files become events."""

@@ -1,1 +1,1 @@
-"""The files of `workflows/` at a marketer's desk, before anything is published."""
+"""Tools for the files of `workflows/`, before anything is published."""

@@ -1,4 +1,4 @@
-"""What a workflow's test expects, beside what came of it."""
+"""Compares what a workflow's test expects with what came of it."""
 
 from __future__ import annotations
 

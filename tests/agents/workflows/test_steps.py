@@ -259,8 +259,8 @@ def test_the_shop_reads_amounts_in_its_own_language() -> None:
 def test_a_mail_to_the_shop_that_bounces_is_no_news_of_the_customer() -> None:
     harness = notified("mailto:vendite@example.com")
     sent = harness.commands[0]
-    harness.tell("mail.bounced", sent.customer, command_id=sent.id, code=550, kind="hard", reason="x",
-               **{"class": "transactional"})  # fmt: skip
+    harness.tell("mail.bounced", sent.customer, command_id=sent.id, code=550, kind="hard",
+                 reason="x", **{"class": "transactional"})  # fmt: skip
     assert harness.customer().suppressed == ""
     assert [each.command_id for each in harness.customer().pending] == [sent.id]  # until it expires
 

@@ -5,7 +5,7 @@
     steps        the steps of two versions of a workflow: added, removed, moved, otherwise
     comparing    all definitions that are live against all that would be
     in_flight    the runs that there are, and what would become of each
-    telling      all of it in lines for a person
+    report       all of it in lines for a person
 
 Nothing here reads or writes: `streams/tools/publish_plan.py` brings what the log holds.
 """

@@ -1,4 +1,4 @@
-"""One thing that would be otherwise."""
+"""One difference between two versions of a definition, with its old and its new words."""
 
 from __future__ import annotations
 

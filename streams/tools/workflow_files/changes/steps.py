@@ -25,9 +25,9 @@ class _StepPosition(NamedTuple):
 
     step: Step
     sequence: tuple[str, int]
-    """The step whose way it is on, and which way; nothing and 0 outside."""
+    """The step whose arm it is on, and which arm; nothing and 0 outside."""
     arm: str
-    """That way, in words."""
+    """That arm, in words."""
     before: str
     """Id of the step before it in the sequence; empty for the first."""
 
@@ -61,7 +61,7 @@ def altered_steps(
 
 
 def altered_step(old: Step, new: Step, language: Language) -> Iterator[Alteration]:
-    """Yield what differs between two versions of a step, but not the steps on its ways."""
+    """Yield what differs between two versions of a step, but not the steps on its arms."""
     if type(old) is not type(new):
         yield Alteration("changed", old.id, "", _said(old, language), _said(new, language))
         return
@@ -132,7 +132,7 @@ def _arms(step: Step, language: Language) -> list[str]:
 
 
 def _moved(before: Mapping[str, _StepPosition], after: Mapping[str, _StepPosition]) -> set[str]:
-    """Return which steps stand on another way, or in another order among those that stayed."""
+    """Return which steps stand on another arm, or in another order among those that stayed."""
     moved = {
         id_
         for id_, position in after.items()
@@ -146,7 +146,7 @@ def _moved(before: Mapping[str, _StepPosition], after: Mapping[str, _StepPositio
 
 
 def _same_arm(old: _StepPosition, new: _StepPosition) -> bool:
-    """A way is the same as long as either its words or its place among the others stay."""
+    """An arm is the same as long as either its words or its place among the others stay."""
     return old.sequence[0] == new.sequence[0] and (
         old.arm == new.arm or old.sequence[1] == new.sequence[1]
     )

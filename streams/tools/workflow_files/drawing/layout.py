@@ -1,7 +1,7 @@
-"""Where everything stands: steps below each other, the ways of a branch side by side.
+"""Where everything stands: steps below each other, the arms of a branch side by side.
 
 Every sequence has an axis, on which its boxes stand, and reaches so far to both sides of it. A
-branch's ways stand side by side, the branch itself above the middle of them, and those that lead on
+branch's arms stand side by side, the branch itself above the middle of them, and those that lead on
 meet again below. All lengths are pixels.
 """
 
@@ -26,7 +26,7 @@ _ARM_GAP = 32
 _STEM = 18
 """An arrow's length where nothing stands at it, half of one where something does."""
 _BUS = 20
-"""From a box to the line that its ways hang on."""
+"""From a box to the line that its arms hang on."""
 _PILL = 8
 """Around the words at an arrow."""
 _MARGIN = 32
@@ -207,7 +207,7 @@ def _labels(label: str, room: float) -> list[str]:
 
 
 def _arms(drawing: Drawing, box: Box, axis: float, y: float) -> float:
-    """Place the ways side by side and let those that lead on meet; return where that is."""
+    """Place the arms side by side and let those that lead on meet; return where that is."""
     bus, starts = y + _BUS, list(_axes(box, axis))
     tails: list[tuple[float, float]] = []
     bottom = bus
@@ -253,7 +253,7 @@ def _wide(box: Box) -> Iterator[float]:
 
 
 def _arm_reach(boxes: Sequence[Box], label: str) -> _Reach:
-    """A way without steps needs only the room of its words."""
+    """An arm without steps needs only the room of its words."""
     if boxes:
         return _reach(boxes)
     half = min(BOX, width(label, LINE, bold=True) + 4 * _PILL) / 2
@@ -261,7 +261,7 @@ def _arm_reach(boxes: Sequence[Box], label: str) -> _Reach:
 
 
 def _axes(box: Box, axis: float) -> Iterator[float]:
-    """Yield the axis of each way: all of them together stand in the middle below the box."""
+    """Yield the axis of each arm: all of them together stand in the middle below the box."""
     left = axis - (sum(_wide(box)) + _ARM_GAP * (len(box.arms) - 1)) / 2
     for arm in box.arms:
         reach = _arm_reach(arm.boxes, arm.label)

@@ -1,4 +1,4 @@
-"""A workflow as boxes and ways, in words."""
+"""A workflow as boxes and the arms of its branches, in words."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Kind = Literal[Drawn, "begins", "ends", "done"]
 
 
 class DrawnArm(NamedTuple):
-    """One way from a branch or a split."""
+    """One arm of a branch or a split."""
 
     label: str
     boxes: tuple[Box, ...]
