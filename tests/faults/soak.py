@@ -20,12 +20,24 @@ from tests.broker import KafkaBroker, jars
 from tests.faults.run import Run
 
 
-async def soak(faults: list[str], seed: int, events: int, directory: Path) -> Counter[str]:
-    """Run `faults` against a broker of its own and return the verified counts."""
+async def on_a_broker_of_its_own(
+    faults: list[str], seed: int, events: int, directory: Path
+) -> Counter[str]:
+    """Run `faults` and return the verified counts."""
     broker = KafkaBroker(jars(), directory)
-    log = KafkaLog([broker.bootstrap])
     try:
         await asyncio.to_thread(broker.start)
+        return await soak(broker, faults, seed, events, directory)
+    finally:
+        await asyncio.to_thread(broker.kill)
+
+
+async def soak(
+    broker: KafkaBroker, faults: list[str], seed: int, events: int, directory: Path
+) -> Counter[str]:
+    """Run `faults` against a broker without our topics and return the verified counts."""
+    log = KafkaLog([broker.bootstrap])
+    try:
         await log.start()
         run = Run(
             log=log,
@@ -38,7 +50,6 @@ async def soak(faults: list[str], seed: int, events: int, directory: Path) -> Co
         return await run.go(faults, events)
     finally:
         await log.stop()
-        await asyncio.to_thread(broker.kill)
 
 
 def main() -> None:
@@ -53,7 +64,9 @@ def main() -> None:
     directory = Path(tempfile.mkdtemp(prefix="ritorno-soak-"))
     began = time.monotonic()
     try:
-        tally = asyncio.run(soak(order[: options.faults], options.seed, options.events, directory))
+        tally = asyncio.run(
+            on_a_broker_of_its_own(order[: options.faults], options.seed, options.events, directory)
+        )
     except BaseException:
         print(f"FAILED. Seed {options.seed}; logs and data are kept in {directory}", flush=True)
         raise

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.broker import KafkaBroker
 from tests.faults.run import Run
 from tests.faults.soak import soak
 
 pytestmark = [pytest.mark.kafka, pytest.mark.processes]
 
 
-async def test_nothing_is_lost_and_nothing_is_twice(kafka_jars: Path) -> None:
+async def test_nothing_is_lost_and_nothing_is_twice(fresh_broker: KafkaBroker) -> None:
     directory = Path(tempfile.mkdtemp(prefix="ritorno-faults-"))
-    tally = await soak(list(Run.FAULTS), seed=1, events=500, directory=directory)
+    tally = await soak(fresh_broker, list(Run.FAULTS), seed=1, events=500, directory=directory)
     assert tally["commands"] > 0
     assert tally["marketing"] > 0
     assert tally["transactional"] > 0

@@ -29,6 +29,7 @@ from streams.settings import Settings
 from streams.topology import topics
 from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
+from tests.faults.run import SESSION_SECONDS
 from tests.frozen.copies import KEYS
 from tests.frozen.make import event
 from tests.runtime.test_worker import LOOPBACK
@@ -53,7 +54,8 @@ async def next_release(settings: Settings, directory: Path) -> AsyncIterator[Non
         sys.executable, "-c", NEXT, "worker",
         env=os.environ | {
             "RITORNO_BROKER": settings.broker, "RITORNO_DATA_DIR": str(directory),
-            "RITORNO_WORKER_ID": "next", "RITORNO_TOKEN_KEYS": KEYS,
+            "RITORNO_WORKER_ID": "next",
+            "RITORNO_KAFKA_SESSION_SECONDS": str(SESSION_SECONDS), "RITORNO_TOKEN_KEYS": KEYS,
             "RITORNO_ADMIN_BIND": "127.0.0.1:0", "RITORNO_PUBLIC_BIND": "127.0.0.1:0",
             "RITORNO_WORKFLOWS_DIR": str(settings.workflows_dir),
             "RITORNO_SMTP_URL": "smtp://127.0.0.1:9",
@@ -111,7 +113,8 @@ async def test_the_older_worker_never_writes_over_what_the_newer_knows(
 ) -> None:
     settings = Settings(
         broker=f"kafka://{fresh_broker.bootstrap}", data_dir=tmp_path / "data", store="memory",
-        worker_id="this", token_keys=KEYS, admin_bind=LOOPBACK, public_bind=LOOPBACK,
+        worker_id="this", kafka_session_seconds=SESSION_SECONDS, token_keys=KEYS,
+        admin_bind=LOOPBACK, public_bind=LOOPBACK,
         smtp_url="smtp://127.0.0.1:9", workflows_dir=without_policy(tmp_path / "workflows"),
     )  # fmt: skip
     log = log_from(settings, SystemClock())

@@ -13,6 +13,7 @@ from schemas.topics import CUSTOMER_EVENTS
 from streams.runtime.logs.kafka import KafkaLog
 from tests.broker import KafkaBroker
 from tests.faults.fleet import Fleet, free_port
+from tests.faults.run import SESSION_SECONDS
 from tests.faults.verify import Follower
 from tests.importer.online_retail import FILE, check_states, first_lines, rows_of, tally
 
@@ -33,6 +34,7 @@ async def test_every_line_is_accounted_for_and_the_totals_are_the_files(
         tmp_path,
         RITORNO_BROKER=f"kafka://{fresh_broker.bootstrap}",
         RITORNO_SMTP_URL=f"smtp://127.0.0.1:{free_port()}",
+        RITORNO_KAFKA_SESSION_SECONDS=str(SESSION_SECONDS),
         RITORNO_PARTITIONS="4",
         RITORNO_TOKEN_KEYS="a:0123456789abcdef0123456789abcdef",
     )

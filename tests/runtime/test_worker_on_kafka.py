@@ -22,6 +22,7 @@ from streams.settings import Settings
 from streams.topology import topics
 from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
+from tests.faults.run import SESSION_SECONDS
 from tests.keys import SIGNER, TOKEN_KEYS
 from tests.runtime.test_ugly_customers import letters, ugly
 from tests.runtime.test_worker import (
@@ -50,6 +51,7 @@ async def settings(
         broker=f"kafka://{fresh_broker.bootstrap}",
         data_dir=tmp_path / "data",
         worker_id="worker-of-the-runtime-tests",
+        kafka_session_seconds=SESSION_SECONDS,
         admin_bind=LOOPBACK,
         public_bind=LOOPBACK,
         smtp_url=inbox[1],
