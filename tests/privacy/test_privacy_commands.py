@@ -165,6 +165,30 @@ def look_at_the_copy(copy: Path, done: Done) -> None:
     assert counts["events.ndjson"] == len(events)
 
 
+def test_whatever_lies_under_a_key_is_part_of_the_copy(ritorno: Ritorno, tmp_path: Path) -> None:
+    """Others may have written it: then it must not stand in the way of the person's right."""
+    odd = [
+        OutRecord(b"anna", b"{}", (("ce_type", b"mail.sent\xff"), ("ce_id", b"\xff"))),
+        OutRecord(b"anna", b'{"command_id": ["x"]}', (("ce_type", b"mail.sent"), ("ce_id", b"1"))),
+        OutRecord(b"anna", b"\xff", (("ce_type", b"\xff"), ("x", b""))),
+        OutRecord(b"anna", None),
+    ]
+
+    async def append() -> None:
+        log = log_from(Settings(data_dir=tmp_path / "data"))
+        await log.start()
+        count = await log.partitions(topics.CUSTOMER_EVENTS)
+        await log.append(topics.CUSTOMER_EVENTS, partition_of(b"anna", count), odd)
+        await log.stop()
+
+    assert ritorno("topics", "create").code == 0
+    asyncio.run(append())
+    done = ritorno("privacy", "export", "anna", "--out", "copy", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["events.ndjson"] == len(odd)
+    assert json.loads(done.out)["mails.ndjson"] == 1
+
+
 @pytest.mark.parametrize("answer", ["", "n\n", "\n"])
 def test_nobody_is_erased_without_a_yes(
     ritorno: Ritorno, monkeypatch: pytest.MonkeyPatch, answer: str

@@ -115,11 +115,12 @@ def _write_mails(
     }
     outcomes: dict[str, list[Any]] = {}
     for record in collected.events:
-        kind = (record.header("ce_type") or b"").decode()
+        kind = _text(record.header("ce_type")) or ""
         if kind.startswith("mail."):
             about = _value(record)
-            id_ = about.get("command_id", "") if isinstance(about, dict) else ""
-            outcomes.setdefault(id_, []).append({"type": kind, **_event(record)})
+            id_ = about.get("command_id") if isinstance(about, dict) else None
+            known = id_ if isinstance(id_, str) else ""  # anybody may have written anything
+            outcomes.setdefault(known, []).append({"type": kind, **_event(record)})
     lines = []
     for number, id_ in enumerate(dict.fromkeys([*commands, *outcomes]), 1):
         command = commands.get(id_)
