@@ -5,16 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from agents.commerce.catalogue import Catalogue
+from agents.definitions.published import Live
 from agents.effects import Effect
+from agents.products.catalogue import Catalogue
 from agents.rules.evaluation import EvaluationContext
 from schemas.customer import Customer
 from schemas.customer.runs import Run
-
-if TYPE_CHECKING:  # definitions are compiled with what needs a context
-    from agents.workflows.definitions import Live
 
 
 @dataclass(slots=True)

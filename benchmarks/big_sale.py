@@ -29,8 +29,8 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 
+from agents.definitions.published import Definitions
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from benchmarks import machine, results
 from benchmarks.machine import SIGNER, Machine, Worker
 from benchmarks.recovery import as_read

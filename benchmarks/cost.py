@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from agents.definitions.published import Definitions
 from agents.partition.batch import BatchChanges
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.throughput import SEED

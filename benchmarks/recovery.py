@@ -13,9 +13,9 @@ from statistics import median
 import aiokafka
 from aiokafka import AIOKafkaConsumer
 
+from agents.definitions.published import Definitions
 from agents.partition.partition import PartitionActors
 from agents.partition.reference_index import ReferenceIndex
-from agents.workflows.definitions import Definitions
 from benchmarks import machine
 from benchmarks.machine import Machine, Worker
 from benchmarks.resident import resident

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.definitions.published import Definitions
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from benchmarks.resident import resident
 from benchmarks.results import Result, result
 from benchmarks.say import Say

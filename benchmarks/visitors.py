@@ -11,11 +11,11 @@ import asyncio
 import time
 from pathlib import Path
 
-from agents.customer.visitors import VisitorLimits
+from agents.definitions.published import Definitions
+from agents.definitions.settings import VisitorLimits
 from agents.partition.batch import BatchChanges
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from benchmarks.results import Result, result
 from benchmarks.say import Say
 from benchmarks.workload import NOON

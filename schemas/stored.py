@@ -49,7 +49,7 @@ _OFFSET_BITS = 40
 with."""
 
 PRODUCT_PREFIX = b"\x00product/"
-"""Begins the changelog keys of products (`agents/commerce/catalogue.py`)."""
+"""Begins the changelog keys of products (`agents/products/catalogue.py`)."""
 
 ORIGIN_PREFIX = b"\x00origin/"
 """Begins the keys of how far other partitions have been heard (`agents/partition/origins.py`)."""

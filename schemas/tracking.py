@@ -22,6 +22,9 @@ MODES: tuple[TrackingMode, ...] = get_args(TrackingMode)
 
 HitKind = Literal["open", "click"]
 
+HITS = frozenset({"mail.opened", "mail.clicked"})
+"""The types of events that a pixel or a link has told."""
+
 Verdict = Literal["human", "machine", "unknown"]
 
 Why = Literal[

@@ -1,1 +1,1 @@
-"""What a shop does: carts, orders, products, coupons, loyalty."""
+"""What a customer does in the shop: carts, orders, coupons, loyalty."""

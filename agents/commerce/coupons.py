@@ -3,7 +3,7 @@
 Generated codes are a keyed hash of (customer, campaign, run, step), so that deciding again gives
 the same code and nobody without the key can guess one. Codes of a pool are used up in order by an
 actor of the campaign's own: a customer's step asks it and waits for the answer, so that two
-partitions never give the same code away. Which are gone is in `agents/commerce/coupon_pools.py`.
+partitions never give the same code away. Which are gone is in `agents/definitions/coupon_pools.py`.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from agents import digests
-from agents.commerce import cart, coupons, loyalty, purchases, replenishment
+from agents.commerce import cart, coupons, loyalty, purchases
 from agents.context import Context, DomainEvent, EventRefused, Repeated
+from agents.products import replenishment
 from schemas.bounds import fits, kept_bytes, largest
 from schemas.customer import ORDER_IDS_BYTES, SEEN_BYTES, Customer
 from schemas.customer.shopping import (

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from agents.commerce import cart, coupons, orders
-from agents.commerce.catalogue import concerns
 from agents.context import Context, DomainEvent, Repeated
 from agents.customer import (
     activity,
@@ -22,11 +21,12 @@ from agents.customer import (
     interests,
     mail_outcomes,
     profile,
+    scores,
     speaker,
     tracking,
 )
 from agents.effects import signal
-from agents.rules import scores
+from agents.products.catalogue import concerns
 from agents.sending import arbitration
 from agents.workflows import engine, steps
 from schemas.customer import Customer

@@ -13,22 +13,15 @@ setting names several.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 from xxhash import xxh3_64_digest
 
 from agents import digests
 from agents.context import Context, EventRefused
-from agents.customer.tracking import HITS
 from agents.customer.tracking import SOURCE as PAGES
 from schemas.customer import MEMORY_BYTES, SEEN_BYTES, Customer
 from schemas.events import EVENT_TYPES, INTERNAL_TYPES, Event
 from schemas.time_units import DAY_MS
-
-REMEMBERED_MS = 7 * DAY_MS
-"""A week: a queue that was stuck over the holidays, or a file that is published again after
-somebody has looked at what failed."""
+from schemas.tracking import HITS
 
 _BUCKET_BYTES = 16
 """What msgpack puts around a bucket at most: its day and its size."""
@@ -45,37 +38,6 @@ _HEARD_ANYWAY = frozenset(each.name for each in EVENT_TYPES.values() if each.hea
 _OURS = "/ritorno/"
 
 _ANSWERS = frozenset(each.name for each in EVENT_TYPES.values() if each.counts_again)
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Which sources of events are one shop's."""
-
-    shops: Mapping[str, str] = field(default_factory=dict)
-    """What a source begins with → the shop; of several that fit the longest counts."""
-
-    def of(self, source: str) -> str:
-        """Return the name under which a source's ids are known: the shop's, else its own."""
-        return self._named(source) or source
-
-    def shop(self, source: str) -> str:
-        """Return the shop to which the order numbers of a source belong; empty: the only one."""
-        if not self.shops:
-            return ""
-        return self._named(source) if len(set(self.shops.values())) > 1 else ""
-
-    def _named(self, source: str) -> str:
-        fitting = [prefix for prefix in self.shops if source.startswith(prefix)]
-        return self.shops[max(fitting, key=len)] if fitting else ""
-
-
-@dataclass(frozen=True, slots=True)
-class DeduplicationRules:
-    """What is set about it. The same for every worker and in replay, or they decide otherwise."""
-
-    remembered: int = REMEMBERED_MS
-    """How long an id is remembered, ms of the log's time."""
-    sources: Sources = field(default_factory=Sources)
 
 
 def digest(event: Event, context: Context) -> bytes:

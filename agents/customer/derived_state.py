@@ -11,18 +11,13 @@ customer, for those who are silent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
-
 from agents.commerce import loyalty
 from agents.commerce.coupons import POOL_PREFIX
 from agents.context import Context
-from agents.customer import tags
-from agents.rules import segments
+from agents.customer import segments, tags
+from agents.definitions.derived_state import Affected
 from agents.rules.fields import Part
-from agents.rules.segments import NO_SEGMENTS, CompiledSegment, Segmentation
 from agents.workflows import time_triggers
-from agents.workflows.time_triggers import TimeTrigger, TimeTriggers
 from schemas.customer import Customer
 from schemas.stored import NEVER
 
@@ -30,32 +25,6 @@ SEGMENTS = ":segments"
 """Key of their timer among the watches; no workflow's id has a colon."""
 _TAGS_CHANGED: frozenset[Part] = frozenset({"tags"})
 _POINTS_CHANGED: frozenset[Part] = frozenset({"points", "tier"})
-
-
-class Affected(NamedTuple):
-    """What may be another one when something has changed."""
-
-    segments: tuple[CompiledSegment, ...]
-    time_triggers: tuple[TimeTrigger, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DerivedState:
-    """What to look at, by the definitions that are live."""
-
-    version: str = ""
-    """Other definitions, another version; empty when there is nothing to look at."""
-    segmentation: Segmentation = NO_SEGMENTS
-    time_triggers: TimeTriggers = field(default_factory=TimeTriggers)
-    _looks: dict[frozenset[Part], Affected] = field(default_factory=dict, repr=False, compare=False)
-
-    def reading(self, parts: frozenset[Part]) -> Affected:
-        """Return what has to be looked at when these parts have changed."""
-        found = self._looks.get(parts)
-        if found is None:
-            found = Affected(self.segmentation.reading(parts), self.time_triggers.reading(parts))
-            self._looks[parts] = found
-        return found
 
 
 def changed(customer: Customer, parts: frozenset[Part], context: Context) -> None:

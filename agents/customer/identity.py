@@ -18,12 +18,12 @@ from agents.customer import (
     handover_state,
     interests,
     profile,
+    scores,
     speaker,
     tags,
 )
 from agents.digests import derived_id
 from agents.effects import event_effect
-from agents.rules import scores
 from agents.sending import arbitration, send_commands
 from agents.workflows import engine, merging
 from schemas import stored

@@ -14,13 +14,10 @@ from agents.context import Context, DomainEvent
 from schemas.commands import TrackingMode
 from schemas.customer import Customer
 from schemas.events import Event
-from schemas.tracking import HitKind, Verdict, Why, strictest
+from schemas.tracking import HITS, HitKind, Verdict, Why, strictest
 
 SOURCE = "/ritorno/public"
 """Source of the events that our own public pages write."""
-
-HITS = frozenset({"mail.opened", "mail.clicked"})
-"""The types of what was told by a pixel or a link."""
 
 TOO_FAST_MS = 5_000
 """From the decision to the hit. The mail has to be sent, delivered, noticed and opened: nobody is

@@ -21,10 +21,10 @@ behind. Customers, visitors who are known and history that is loaded afterwards 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 import msgspec
 
+from agents.definitions.settings import VisitorLimits
 from schemas.customer import Customer, decode_customer
 from schemas.events import EVENT_TYPES, Event
 from schemas.failures import Failure
@@ -33,18 +33,6 @@ from schemas.time_units import DAY_MS, HOUR_MS
 
 HOURS_KEPT = 24
 """What happened longer ago counts as if it had happened then. Nobody's outage lasts for a day."""
-
-
-class VisitorLimits(NamedTuple):
-    """For how long visitors are kept, and how many may arrive."""
-
-    days: int | None = None
-    """Silent for longer than these days, they are forgotten; None: never."""
-    per_second: float | None = None
-    """New ones per second and partition, on the average of an hour; None: as many as come."""
-
-
-NO_LIMITS = VisitorLimits()
 
 
 def utc_day(time: int) -> int:

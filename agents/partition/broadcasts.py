@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
-from agents.commerce.catalogue import mentioned
+from agents.products.catalogue import mentioned
 from schemas.customer.named import RUN_PREFIX
 from schemas.pending_work import (
     BROADCAST_PREFIX,

@@ -21,10 +21,10 @@ from collections.abc import Callable, Container, Iterable, Sequence
 
 from msgspec.structs import replace
 
-from agents.commerce.catalogue import Catalogue, UnreadableProduct
 from agents.context import Context, EventRefused
 from agents.customer import actor, identity, size_guard, speaker
 from agents.customer.visitors import VisitorExpiry
+from agents.definitions.published import Definitions, Live
 from agents.effects import Effect, refused, reported
 from agents.partition.batch import BatchCounts, FailureSite, Poisoned
 from agents.partition.budget import NO_BUDGET, Budget
@@ -34,7 +34,7 @@ from agents.partition.held_back import ERASURES, VISITORS, HeldBackCustomers
 from agents.partition.namespaces import Namespaces, addressed_to
 from agents.partition.set_aside import SetAsideSites
 from agents.partition.timers import Timers
-from agents.workflows.definitions import Definitions, Live
+from agents.products.catalogue import Catalogue, UnreadableProduct
 from schemas.controls import control_record
 from schemas.customer import Customer
 from schemas.dead_letters import refuse

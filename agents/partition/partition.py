@@ -37,10 +37,10 @@ import msgspec
 
 from agents.authentication import OBEYED, Trust
 from agents.commerce import coupons
-from agents.commerce.catalogue import mentioned
 from agents.context import Context, EventRefused
 from agents.customer import actor, size_guard, speaker
 from agents.customer.visitors import Arrivals, VisitorExpiry, is_nobody, may_be_refused
+from agents.definitions.published import Definitions, UnknownVersion
 from agents.effects import Effect, move
 from agents.partition import control_records
 from agents.partition.batch import BatchChanges, BatchCounts, FailureSite, Poisoned, Unwritable
@@ -55,7 +55,7 @@ from agents.partition.namespaces import Namespaces
 from agents.partition.origins import Origins
 from agents.partition.set_aside import SetAsideSites
 from agents.partition.timers import Timers
-from agents.workflows.definitions import Definitions, UnknownVersion
+from agents.products.catalogue import mentioned
 from schemas.customer import Customer
 from schemas.customer.named import RUN_PREFIX, named
 from schemas.events import PRODUCTS, RETRY, WORKFLOWS, Event
@@ -308,7 +308,7 @@ class PartitionActors(FailureHandling):
         begun, ended = self._broadcasts.take()
         states += begun
         states += customers
-        # Behind the customers, and so never there without them; see agents/commerce/catalogue.py.
+        # Behind the customers, and so never there without them; see agents/products/catalogue.py.
         # The same holds for the marks: whoever has heard a message has it in a state that is there.
         states += products
         states += self._held_back.take()

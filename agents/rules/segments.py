@@ -8,21 +8,14 @@ is entered at 60 days, and nobody polls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from agents.context import Context, DomainEvent
-from agents.digests import derived_id
-from agents.effects import signal
 from agents.rules.conditions import CompiledCondition, ConditionError, compile_condition
 from agents.rules.fields import FieldRegistry, Part
 from agents.rules.validation_errors import InvalidDefinition, ValidationIssue
-from schemas.customer import Customer
-from schemas.customer.person import SEGMENTS_KEPT
 from schemas.definitions.conditions import Condition
 from schemas.definitions.shop import Segments
-from schemas.signals import SegmentChanged
-from schemas.stored import NEVER
 
 _NOT_HERE: Mapping[Part, str] = {
     "event": "a segment isn't about one event",
@@ -96,56 +89,6 @@ def compile_segments(definition: Segments, registry: FieldRegistry) -> Segmentat
     if issues or order is None:
         raise InvalidDefinition(issues)
     return Segmentation([compiled[id_] for id_ in order], needs)
-
-
-def follow(
-    customer: Customer, candidates: Iterable[CompiledSegment], time: int, context: Context
-) -> int:
-    """Enter and leave those of the candidates whose answer is another one since `time` (ms).
-
-    Returns the first instant (ms) at which time may turn one of their answers.
-    """
-    evaluation, next_change = context.evaluation(customer), NEVER
-    for id_, check in candidates:
-        within = id_ in customer.segments
-        if check.matches(evaluation) != within and (
-            within or len(customer.segments) < SEGMENTS_KEPT
-        ):
-            _move(customer, id_, time, context)
-        if check.changes:
-            next_change = min(next_change, check.changes_at(evaluation))
-    return next_change
-
-
-def leave_unknown(customer: Customer, segmentation: Segmentation, context: Context) -> None:
-    """Leave the segments that there aren't any more."""
-    known = {each.id for each in segmentation.all}
-    for id_ in [id_ for id_ in customer.segments if id_ not in known]:
-        _move(customer, id_, context.now, context)
-
-
-def _move(customer: Customer, id_: str, time: int, context: Context) -> None:
-    if id_ in customer.segments:
-        customer.segments.remove(id_)
-        change = "left"
-    else:
-        customer.segments = sorted([*customer.segments, id_])
-        change = "entered"
-    key = f"segment:{id_}:{change}"
-    context.effects.append(
-        signal(
-            SegmentChanged(
-                id=derived_id(customer.key, key, context.cause, str(context.now)),
-                time=context.now,
-                customer=customer.key,
-                segment=id_,
-                change="left" if change == "left" else "entered",
-            )
-        )
-    )
-    if key in context.live.by_trigger and key not in context.told:
-        context.told.add(key)  # workflows that send a customer to and fro do so once at a time
-        context.caused.append(DomainEvent(key, time, data={"segment": id_}))
 
 
 def _problems(condition: Condition, check: CompiledCondition) -> Iterator[str]:

@@ -10,17 +10,19 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from agents.commerce import loyalty, recommendations
+from agents.commerce import loyalty
 from agents.context import Context
 from agents.customer import derived_state, profile, tracking
+from agents.definitions import template_variables
+from agents.definitions.published import WorkflowVersion
 from agents.digests import derived_id
 from agents.effects import command
+from agents.products import recommendations
 from agents.rules import conditions
 from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields import Part
 from agents.rules.local_time import DEFAULT_ZONE
-from agents.sending import arbitration, template_variables
-from agents.workflows.definitions import WorkflowVersion
+from agents.sending import arbitration
 from schemas.bounds import kept_bytes, largest
 from schemas.commands import LegalBasis, MailClass, NotifyCommand, QuietHours, SendCommand
 from schemas.customer import Customer

@@ -1,8 +1,8 @@
 """The workflow engine: a customer's runs through workflows. Read this first.
 
-A workflow is laid out as a flat program when it is read (`program`). A run is one passage through
-it and waits at one step at a time; that wait is its timer. What happens within one state change, in
-the order of the modules:
+A workflow is laid out as a flat program when it is read (`agents/definitions/program.py`). A run is
+one passage through it and waits at one step at a time; that wait is its timer. What happens within
+one state change, in the order of the modules:
 
     engine      the entry points: something has occurred, or a timer is due
     dispatch    what that means for the runs there are
@@ -18,5 +18,5 @@ the order of the modules:
     lifecycle   every change of a run: the only one that writes it
 
 Every run ends: a program has no way back, each wait has a last alternative whose time is known
-(`program` refuses others), and a mail is held no longer than until it expires.
+(others are refused when it is read), and a mail is held no longer than until it expires.
 """

@@ -8,7 +8,7 @@ visitor and does not fit any more ends.
 from __future__ import annotations
 
 from agents.context import Context
-from agents.workflows.definitions import WorkflowVersion
+from agents.definitions.published import WorkflowVersion
 from schemas.bounds import kept_bytes, largest
 from schemas.customer import Customer
 from schemas.customer.runs import FINISHED_TOTAL_BYTES, RUNS_TOTAL_BYTES, Run

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from agents.context import Context, DomainEvent
+from agents.definitions.program import Instruction
+from agents.definitions.published import WorkflowVersion
 from agents.rules.evaluation import EvaluationContext
 from agents.workflows import execution, exits, lifecycle, versioning, waits
 from agents.workflows.audit import decide
-from agents.workflows.definitions import WorkflowVersion
-from agents.workflows.program import Instruction
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.definitions.waits import WaitForEvent

@@ -13,15 +13,15 @@ from datetime import date
 from typing import Any
 
 from agents.commerce import orders
-from agents.commerce.catalogue import concerns
 from agents.context import Context, DomainEvent
+from agents.definitions.published import WorkflowVersion
 from agents.digests import derived_id
+from agents.products.catalogue import concerns
 from agents.rules import local_time
 from agents.rules.fields.event import event_value
 from agents.rules.values import to_number
 from agents.workflows import capacity, lifecycle, occurrence_counts
 from agents.workflows.audit import decide
-from agents.workflows.definitions import WorkflowVersion
 from schemas.bounds import KEY_BYTES, cut, fits, kept_bytes, largest, shed
 from schemas.customer import Customer
 from schemas.customer.mail import RUN_ID_BYTES

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from agents.commerce import recommendations
 from agents.context import Context
+from agents.definitions.program import Instruction, Program
+from agents.definitions.published import WorkflowVersion
+from agents.products import recommendations
 from agents.rules import local_time
 from agents.workflows import lifecycle, steps, waits
 from agents.workflows.audit import decide
-from agents.workflows.definitions import WorkflowVersion
 from agents.workflows.exits import definition, end
-from agents.workflows.program import Instruction, Program
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.definitions.steps import SendStep, Step

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agents.context import Context
+from agents.definitions.published import WorkflowVersion
 from agents.effects import command
 from agents.workflows import capacity, lifecycle
 from agents.workflows.audit import decide
-from agents.workflows.definitions import WorkflowVersion
 from schemas.commands import CancelCommand
 from schemas.customer import Customer
 from schemas.customer.mail import Pending

@@ -6,8 +6,8 @@ Only what a live workflow counts is remembered, and for as long as it may count.
 from __future__ import annotations
 
 from agents.context import DomainEvent
+from agents.definitions.published import WorkflowVersion
 from agents.digests import derived_id
-from agents.workflows.definitions import WorkflowVersion
 from schemas.bounds import fits
 from schemas.customer import Customer
 from schemas.customer.runs import COUNTED_ABOUT_BYTES, COUNTED_KEPT, COUNTED_TIMES

@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from agents.context import Context
+from agents.definitions.program import Instruction
+from agents.definitions.published import WorkflowVersion
 from agents.sending import arbitration, send_commands
 from agents.sending.arbitration import Candidate, PolicyDecision
 from agents.workflows import execution, lifecycle
 from agents.workflows.audit import decide
-from agents.workflows.definitions import WorkflowVersion
-from agents.workflows.program import Instruction
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.definitions.steps import SendStep

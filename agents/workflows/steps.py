@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 from agents.commerce import coupons, loyalty
 from agents.context import Context, DomainEvent
-from agents.customer import consent, derived_state, profile, tags
-from agents.rules import conditions, scores
+from agents.customer import consent, derived_state, profile, scores, tags
+from agents.definitions.program import Instruction
+from agents.definitions.published import WorkflowVersion
+from agents.rules import conditions
 from agents.sending import arbitration, send_commands
 from agents.workflows import enrollment, lifecycle, notifications, variants
 from agents.workflows.audit import decide
-from agents.workflows.definitions import WorkflowVersion
 from agents.workflows.exits import end
-from agents.workflows.program import Instruction
 from schemas.bounds import cut
 from schemas.customer import Customer
 from schemas.customer.person import TAG_BYTES

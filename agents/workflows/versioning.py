@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agents.context import Context
+from agents.definitions.published import WorkflowVersion
 from agents.workflows import capacity, execution, lifecycle
-from agents.workflows.definitions import WorkflowVersion
 from agents.workflows.exits import definition, end
 from schemas.customer import Customer
 from schemas.customer.runs import Run

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
+from agents.definitions.program import Instruction
 from agents.rules import local_time
 from agents.rules.conditions import read_field
 from agents.rules.evaluation import EvaluationContext
 from agents.rules.local_time import instant_of
-from agents.workflows.program import Instruction
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.definitions.waits import (

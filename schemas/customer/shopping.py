@@ -115,7 +115,7 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
 
 
 class PoolPosition(msgspec.Struct, array_like=True, gc=False):
-    """How far a list of a pool's codes is used up (`agents/commerce/coupon_pools.py`)."""
+    """How far a list of a pool's codes is used up (`agents/definitions/coupon_pools.py`)."""
 
     version: Word
     """Of the campaigns' definition that holds it."""

@@ -35,7 +35,7 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from agents.customer.visitors import NO_LIMITS, VisitorLimits
+from agents.definitions.settings import NO_LIMITS, VisitorLimits
 from agents.effects import Effect
 from agents.partition.batch import BatchChanges, FailureSite, Poisoned, Unwritable
 from agents.partition.partition import PartitionActors

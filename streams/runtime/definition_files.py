@@ -10,10 +10,10 @@ from typing import Any, Literal, NamedTuple
 import yaml
 from pydantic import ValidationError
 
+from agents.definitions.call_cycles import circles
+from agents.definitions.validation import issues_in
 from agents.rules.fields import FieldRegistry
 from agents.rules.validation_errors import ValidationIssue
-from agents.workflows.call_cycles import circles
-from agents.workflows.validation import issues_in
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.workflow import Workflow
 from schemas.validation import all_errors

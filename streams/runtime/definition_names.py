@@ -1,6 +1,6 @@
 """What workflow files name of each other: segments, campaigns, scores, workflows.
 
-(The fields that a file names: `agents/workflows/field_names.py`.)
+(The fields that a file names: `agents/definitions/field_names.py`.)
 """
 
 from __future__ import annotations

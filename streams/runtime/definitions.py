@@ -46,7 +46,7 @@ from streams.runtime.skipped_records import SkippedRecords
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
 
 if TYPE_CHECKING:
-    from agents.workflows.definitions import Definitions
+    from agents.definitions.published import Definitions
     from streams.runtime.definition_files import Reading
 
 CONTROL_TYPE = events.WORKFLOWS.encode()

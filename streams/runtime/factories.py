@@ -8,6 +8,7 @@ import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agents.definitions.settings import DeduplicationRules, Sources, VisitorLimits
 from agents.mail.addresses import read_recipient
 from agents.mail.settings import MailSettings, Shop, SigningKey
 from schemas.signing import RecordSigner
@@ -19,8 +20,6 @@ from streams.settings import Settings
 from streams.settings.sources import PREFIX, SettingsError
 
 if TYPE_CHECKING:
-    from agents.customer.deduplication import DeduplicationRules
-    from agents.customer.visitors import VisitorLimits
     from agents.mail.message.dkim import DkimKey
     from agents.mail.reputation import WarmUp
     from streams.http.internal.client import Lookups
@@ -148,19 +147,12 @@ def record_signer(settings: Settings) -> RecordSigner:
 
 def deduplication_rules(settings: Settings) -> DeduplicationRules:
     """Return how an event that comes again is known."""
-    from agents.customer.deduplication import (  # noqa: PLC0415  # few commands decide
-        DeduplicationRules,
-        Sources,
-    )
-
     sources = Sources(settings.shop_sources)
     return DeduplicationRules(settings.event_memory_days * DAY_MS, sources)
 
 
 def visitor_limits(settings: Settings) -> VisitorLimits:
     """Return for how long visitors are kept, and how many may arrive in a partition."""
-    from agents.customer.visitors import VisitorLimits  # noqa: PLC0415  # few commands decide
-
     return VisitorLimits(settings.visitor_days, settings.visitor_limit)
 
 

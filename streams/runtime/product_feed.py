@@ -3,7 +3,7 @@
 In this order, so that a crash in between is mended by publishing again: `products` says what every
 partition has been told. So is one that has not ended by any other feed, also by the one
 before, which is told whole then. Control records that are told twice change nothing
-(`agents/commerce/catalogue.py`).
+(`agents/products/catalogue.py`).
 """
 
 from __future__ import annotations

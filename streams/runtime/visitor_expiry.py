@@ -16,7 +16,8 @@ import asyncio
 from collections import deque
 from collections.abc import Collection, Generator
 
-from agents.customer.visitors import VisitorExpiry, VisitorLimits
+from agents.customer.visitors import VisitorExpiry
+from agents.definitions.settings import VisitorLimits
 from schemas.stored import OWN_PREFIX
 from schemas.time_units import DAY_MS, HOUR_MS
 from streams.runtime.background import watched

@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from typing import Protocol
 
+from agents.definitions.published import Definitions
 from agents.mail.message.compose import Composer
 from agents.mail.message.render import TemplateProblem
 from agents.mail.providers import Providers
@@ -26,7 +27,6 @@ from agents.mail.settings import MailSettings
 from agents.mail.suppression import AddressHashes
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from streams.clock import Clock, SystemClock
 from streams.http.admin import AdminServer, Check, Readiness, log_reachable
 from streams.http.internal.owners import published, reached_at, remove_address, write_address

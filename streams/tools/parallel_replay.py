@@ -18,7 +18,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wai
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from agents.workflows.definitions import Definitions
+from agents.definitions.published import Definitions
 from schemas.events import Event
 from schemas.validation import Unreadable, checked_time
 from streams.runtime import gc_tuning

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agents.workflows.definitions import Definitions
+from agents.definitions.published import Definitions
 from schemas.customer import UnreadableRecord, decode_customer
 from schemas.definitions import DEFINITION, version_of
 from schemas.stored import is_erased

@@ -18,13 +18,13 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from agents.customer.deduplication import DeduplicationRules
-from agents.customer.visitors import NO_LIMITS, VisitorExpiry, VisitorLimits
+from agents.customer.visitors import VisitorExpiry
+from agents.definitions.published import Definitions
+from agents.definitions.settings import NO_LIMITS, DeduplicationRules, VisitorLimits
 from agents.effects import Effect
 from agents.partition.batch import FailureSite, Poisoned, Unwritable
 from agents.partition.budget import VISITS
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from schemas.commands import SendCommand
 from schemas.customer import decode_customer
 from schemas.dead_letters import OWN_HEADERS

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from agents.customer.visitors import NO_LIMITS, VisitorLimits
+from agents.definitions.published import Definitions
+from agents.definitions.settings import NO_LIMITS, VisitorLimits
 from agents.effects import Effect
 from agents.partition.batch import BatchCounts, Poisoned
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from schemas.commands import CancelCommand, SendCommand
 from schemas.customer import Customer, decode_customer
 from schemas.decisions import Decision

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.definitions.published import Definitions
 from agents.effects import Effect
 from agents.partition import budget
 from agents.partition.batch import BatchChanges
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from schemas.customer import decode_customer
 from schemas.decisions import Decision
 from schemas.definitions import DEFINITION, canonical, version_of

@@ -8,9 +8,9 @@ import tracemalloc
 
 import pytest
 
+from agents.definitions.published import Definitions
 from agents.partition.cache import EMPTY, PER_KEPT_BYTE, CacheMemory
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from schemas.customer import Customer, decode_customer
 from schemas.records import Record
 from schemas.stored import Progress

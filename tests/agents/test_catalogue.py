@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agents.commerce.catalogue import Catalogue, concerns
+from agents.products.catalogue import Catalogue, concerns
 from schemas.customer import Customer
 from schemas.customer.person import CustomerTag
 from schemas.customer.shopping import Bought, Cart, Interest, LineItem, Order, Purchases

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.commerce.coupon_pools import Pool, Pools
+from agents.definitions.coupon_pools import Pool, Pools
 from schemas.customer import Customer, encode_customer
 from schemas.customer.shopping import LISTS_OF_CODES, PoolPosition
 from tests.agents.harness import Harness

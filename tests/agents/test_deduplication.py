@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import pytest
 
 from agents import digests
-from agents.customer.deduplication import REMEMBERED_MS, DeduplicationRules, Sources
 from agents.customer.tracking import SOURCE as PAGES
+from agents.definitions.settings import REMEMBERED_MS, DeduplicationRules, Sources
 from schemas.customer import (
     MEMORY_BYTES,
     ORDER_IDS_BYTES,

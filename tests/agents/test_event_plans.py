@@ -7,12 +7,12 @@ from typing import get_args
 
 import pytest
 
-from agents.customer.derived_state import Affected
+from agents.definitions.derived_state import Affected
+from agents.definitions.event_plans import EventPlan
+from agents.definitions.published import Live
 from agents.effects import Effect
 from agents.partition.partition import PartitionActors
 from agents.rules.fields import Part
-from agents.workflows.definitions import Live
-from agents.workflows.event_plans import EventPlan
 from schemas.definitions import DEFINITION, canonical, version_of
 from schemas.events import PAYLOADS, TICK
 from schemas.records import Record

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agents.workflows.incentives import review_incentive_depends_on_rating
+from agents.definitions.incentives import review_incentive_depends_on_rating
 from schemas.definitions import DEFINITION
 from schemas.definitions.workflow import Workflow
 from tests.agents.harness import SHIPPED

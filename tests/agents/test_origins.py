@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.definitions.published import Definitions
 from agents.effects import Effect
 from agents.partition.origins import Origins
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from schemas.events import TICK, Event
 from schemas.origin import Origin, parse_origin
 from schemas.records import OutRecord, Record

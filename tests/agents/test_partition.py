@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.customer import actor
+from agents.definitions.published import Definitions
 from agents.partition.batch import BatchChanges, FailureSite, Poisoned
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
 from agents.sending import send_commands
 from agents.workflows import engine
-from agents.workflows.definitions import Definitions
 from schemas.controls import control_record
 from schemas.customer import Customer, encode_customer, encode_erased
 from schemas.decisions import REASONS, Reason

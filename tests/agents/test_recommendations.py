@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from agents.commerce.catalogue import Catalogue
-from agents.commerce.recommendations import choose, describe
-from agents.commerce.replenishment import first_ones, runs_out, together
+from agents.products.catalogue import Catalogue
+from agents.products.recommendations import choose, describe
+from agents.products.replenishment import first_ones, runs_out, together
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.customer.shopping import Bought, Cart, Interest, LineItem, Order, Purchases

@@ -7,14 +7,15 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.commerce import catalogue as catalogue_room
-from agents.commerce.bestsellers import Ranking
-from agents.commerce.catalogue import Catalogue, concerns
-from agents.customer.visitors import NO_LIMITS, VisitorExpiry
+from agents.customer.visitors import VisitorExpiry
+from agents.definitions.settings import NO_LIMITS
 from agents.partition.cache import CacheMemory
 from agents.partition.customers import Customers
 from agents.partition.reference_index import CAUGHT_UP, ReferenceIndex
 from agents.partition.timers import Timers
+from agents.products import catalogue as catalogue_room
+from agents.products.bestsellers import Ranking
+from agents.products.catalogue import Catalogue, concerns
 from schemas.customer import Customer, decode_customer, encode_customer
 from schemas.customer.named import named, named_in
 from schemas.customer.shopping import Cart, Interest, LineItem

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.customer.visitors import HOURS_KEPT, NO_LIMITS, VisitorExpiry, VisitorLimits
+from agents.customer.visitors import HOURS_KEPT, VisitorExpiry
+from agents.definitions.settings import NO_LIMITS, VisitorLimits
 from agents.partition.partition import PartitionActors
 from schemas.customer import Customer, decode_customer
 from schemas.decisions import Decision

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from agents.commerce.coupons import POOL_PREFIX
-from agents.workflows.definitions import Definitions
+from agents.definitions.published import Definitions
 from schemas import topics
 from schemas.commands import COMMAND, SendCommand
 from schemas.customer import Customer, decode_customer

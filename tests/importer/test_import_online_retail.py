@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from agents.definitions.published import Definitions
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from schemas.customer import Customer, decode_customer
 from schemas.records import Record
 from schemas.stored import Progress

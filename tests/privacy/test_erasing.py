@@ -15,8 +15,8 @@ from typing import Any, Literal
 import pytest
 import structlog
 
+from agents.definitions.published import Definitions
 from agents.partition import customers
-from agents.workflows.definitions import Definitions
 from schemas import topics
 from schemas.decisions import DECISION
 from schemas.records import OutRecord, Record

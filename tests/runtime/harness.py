@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agents.definitions.published import Definitions
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from schemas.customer import Customer, decode_customer
 from schemas.dead_letters import DeadLetter, read_letter
 from schemas.definitions import DEFINITION, canonical

@@ -9,9 +9,9 @@ import pytest
 
 from agents.context import Context, DomainEvent
 from agents.customer import actor
+from agents.definitions.published import Definitions
 from agents.partition.batch import BatchChanges
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from schemas.customer import Customer, decode_customer
 from schemas.dead_letters import DeadLetter, read_letter
 from schemas.events import Event

@@ -175,7 +175,7 @@ async def test_who_cannot_follow_a_workflow_follows_it_later(
 async def test_a_control_record_is_refused(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from agents.commerce.catalogue import Catalogue  # noqa: PLC0415  # what fails in this test only
+    from agents.products.catalogue import Catalogue  # noqa: PLC0415  # what fails in this test only
 
     def fail(*_: Any) -> Any:
         raise ZeroDivisionError

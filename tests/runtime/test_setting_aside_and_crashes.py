@@ -11,7 +11,7 @@ import pytest
 import rocksdict
 
 from agents.customer import actor
-from agents.workflows.definitions import Definitions
+from agents.definitions.published import Definitions
 from schemas.events import SET_ASIDE
 from schemas.pending_work import BROADCAST_PREFIX, LAYOUT_KEY
 from schemas.products import Product
@@ -236,7 +236,7 @@ async def test_a_product_that_cannot_be_read_is_known_no_more(
             return read(text)
 
         patch.setattr(Product, "model_validate_json", fail)
-        patch.setattr("agents.commerce.catalogue._PRODUCTS", {})  # as in another process
+        patch.setattr("agents.products.catalogue._PRODUCTS", {})  # as in another process
         await harness.start()
         await harness.told("anna")
         await harness.catch_up()

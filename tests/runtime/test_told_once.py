@@ -13,8 +13,8 @@ from functools import partial
 
 import pytest
 
+from agents.definitions.published import Definitions
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from schemas.customer import Customer, decode_customer
 from schemas.dead_letters import refuse, signed_letter
 from schemas.definitions import DEFINITION, canonical

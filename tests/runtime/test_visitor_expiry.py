@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agents.customer.visitors import VisitorLimits
+from agents.definitions.published import Definitions
+from agents.definitions.settings import VisitorLimits
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from schemas.customer import decode_customer
 from schemas.records import OutRecord
 from schemas.stored import OWN_PREFIX

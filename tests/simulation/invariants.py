@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from agents.definitions.published import Definitions
 from agents.effects import Effect
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from schemas.commands import COMMAND, SendCommand
 from schemas.dead_letters import DeadLetter, read_letter
 from schemas.decisions import Decision

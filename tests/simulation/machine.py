@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, cast
 
 from prometheus_client import CollectorRegistry
 
+from agents.definitions.published import Definitions
 from agents.mail.addresses import EnvelopeRecipient
 from agents.mail.message.compose import ComposedMail
 from agents.mail.replies import Dropped, RelayAccepted, RelayRefused, Result, Unknown
@@ -26,7 +27,6 @@ from agents.mail.settings import SigningKey
 from agents.mail.suppression import AddressHashes
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
-from agents.workflows.definitions import Definitions
 from schemas.commands import SendCommand
 from schemas.records import OutRecord, Record
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS

@@ -10,9 +10,9 @@ import pytest
 from msgspec.structs import replace as replaced
 
 from agents import digests
-from agents.commerce.coupon_pools import Pools
 from agents.context import Context
 from agents.customer import deduplication, identity, size_guard
+from agents.definitions.coupon_pools import Pools
 from agents.mail.queue import lifecycle
 from agents.mail.queue.queue_changes import AttemptResult
 from agents.mail.queue.queued_mail import QueuedMail

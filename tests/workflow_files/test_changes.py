@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from agents.definitions.published import Definitions
 from agents.workflows import versioning
-from agents.workflows.definitions import Definitions
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.definitions import DEFINITION, AnyDefinition, canonical, version_of

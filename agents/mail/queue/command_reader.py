@@ -14,7 +14,7 @@ MAX_COMMAND_ID = 160
 
 MAX_COMMAND_BYTES = 800_000
 """Of a command: what is kept of a mail holds it, with what becomes of the mail. Ours are smaller
-(`agents/sending/template_variables.py`)."""
+(`agents/definitions/template_variables.py`)."""
 
 _TEXTS = ("customer", "workflow", "step", "template")
 """Stand in every outcome of a mail, or beside others in one record."""

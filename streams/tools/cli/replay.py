@@ -33,7 +33,7 @@ from streams.tools.cli.files import opened
 from streams.tools.publisher import read_lines
 
 if TYPE_CHECKING:
-    from agents.workflows.definitions import Definitions
+    from agents.definitions.published import Definitions
     from streams.tools.replay import Outcome
 
 SHOWN = 5
@@ -164,7 +164,7 @@ def _side_by_side(
 
 
 async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
-    from agents.workflows.definitions import Definitions  # noqa: PLC0415  # as above
+    from agents.definitions.published import Definitions  # noqa: PLC0415  # as above
     from streams.runtime.definitions import DefinitionLoader  # noqa: PLC0415  # as above
     from streams.runtime.factories import (  # noqa: PLC0415  # as above
         coupon_key,

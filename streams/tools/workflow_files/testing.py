@@ -11,8 +11,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.definitions.published import Definitions
 from agents.mail.message.render import Rendered
-from agents.workflows.definitions import Definitions
 from schemas.commands import SendCommand
 from schemas.decisions import Decision
 from schemas.definitions import canonical, version_of

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from agents.definitions.call_cycles import circles
+from agents.definitions.program import Program, compile_program
+from agents.definitions.published import Definitions
 from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields import FieldRegistry
 from agents.rules.validation_errors import InvalidDefinition
-from agents.workflows.call_cycles import circles
-from agents.workflows.definitions import Definitions
-from agents.workflows.program import Program, compile_program
 from schemas.customer import Customer
 from schemas.customer.shopping import OrderStatistics
 from schemas.definitions import DEFINITION, AnyDefinition

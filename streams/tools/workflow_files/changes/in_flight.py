@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from agents.definitions.published import Definitions, WorkflowVersion
 from agents.workflows import lifecycle, versioning
-from agents.workflows.definitions import Definitions, WorkflowVersion
 from schemas.customer import Customer
 from schemas.stored import NEVER
 from streams.messages.translations import Language

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from typing import NamedTuple
 
-from agents.customer.derived_state import Affected, DerivedState
-from agents.customer.tracking import HITS
+from agents.definitions.derived_state import Affected, DerivedState
 from agents.rules.fields import Part
 from agents.rules.fields.dependencies import CHANGED_BY
 from agents.rules.scores import Scored
 from schemas.events import ACTIVE, PAYLOADS
+from schemas.tracking import HITS
 
 _SCORES: frozenset[Part] = frozenset({"scores"})
 _ACQUIRED: frozenset[Part] = frozenset({"acquired"})

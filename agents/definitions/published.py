@@ -6,19 +6,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from agents.commerce.coupon_pools import Pool, Pools
-from agents.customer.deduplication import DeduplicationRules
-from agents.customer.derived_state import DerivedState
-from agents.customer.visitors import NO_LIMITS, VisitorLimits
+from agents.definitions import event_plans, triggers
+from agents.definitions.coupon_pools import Pool, Pools
+from agents.definitions.derived_state import DerivedState
+from agents.definitions.event_plans import EventPlan
+from agents.definitions.program import Program, compile_program
+from agents.definitions.settings import NO_LIMITS, DeduplicationRules, VisitorLimits
+from agents.definitions.time_triggers import compile_time_triggers
 from agents.digests import derived_id
 from agents.rules import scores
 from agents.rules.fields import FieldRegistry
 from agents.rules.scores import Scored
 from agents.rules.segments import NO_SEGMENTS, Segmentation, compile_segments
-from agents.workflows import event_plans, triggers
-from agents.workflows.event_plans import EventPlan
-from agents.workflows.program import Program, compile_program
-from agents.workflows.time_triggers import compile_time_triggers
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import (
@@ -92,7 +91,7 @@ class Definitions:
 
         Its conditions may name any custom field: those that a shop has change with time, and a run
         goes on with what it began with. Whoever publishes checks them:
-        `agents/workflows/validation.py`.
+        `agents/definitions/validation.py`.
         """
         definition = DEFINITION.validate_json(content)
         key = (definition.id, version)

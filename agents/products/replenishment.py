@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from agents.commerce.catalogue import Catalogue
+from agents.products.catalogue import Catalogue
 from schemas.customer import Customer
 from schemas.customer.shopping import Order
 from schemas.time_units import DAY_MS

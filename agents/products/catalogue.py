@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 import xxhash
 
-from agents.commerce.bestsellers import Ranking
+from agents.products.bestsellers import Ranking
 from schemas.customer import Customer
 from schemas.definitions.triggers import ProductChange, ProductConcern
 from schemas.pending_work import CatalogueChange

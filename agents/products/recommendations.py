@@ -13,8 +13,8 @@ from itertools import chain
 
 from pydantic import JsonValue
 
-from agents.commerce import replenishment
-from agents.commerce.catalogue import Catalogue
+from agents.products import replenishment
+from agents.products.catalogue import Catalogue
 from schemas.bounds import cut, fits
 from schemas.customer import Customer
 from schemas.customer.runs import Run

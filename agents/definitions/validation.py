@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agents.definitions.incentives import review_incentive_depends_on_rating
+from agents.definitions.program import compile_program
 from agents.rules.fields import FieldRegistry
 from agents.rules.scores import compile_scoring
 from agents.rules.segments import compile_segments
 from agents.rules.validation_errors import InvalidDefinition, ValidationIssue
-from agents.workflows.incentives import review_incentive_depends_on_rating
-from agents.workflows.program import compile_program
 from schemas.definitions import AnyDefinition
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Segments

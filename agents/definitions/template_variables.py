@@ -11,8 +11,8 @@ from decimal import Decimal
 
 from pydantic import JsonValue
 
-from agents.commerce.catalogue import Catalogue
-from agents.commerce.recommendations import WORDS_BYTES, describe, url_of
+from agents.products.catalogue import Catalogue
+from agents.products.recommendations import WORDS_BYTES, describe, url_of
 from schemas.bounds import cut, kept_bytes
 from schemas.customer.shopping import Cart, LineItem, Order
 from schemas.instant import to_rfc3339

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from agents.definitions import template_variables
+from agents.definitions.field_names import check_names
+from agents.definitions.triggers import trigger_key
 from agents.rules.conditions import CompiledCondition, ConditionError, compile_condition
 from agents.rules.fields import FieldRegistry
 from agents.rules.validation_errors import InvalidDefinition, ValidationIssue
-from agents.sending import template_variables
-from agents.workflows.field_names import check_names
-from agents.workflows.triggers import trigger_key
 from schemas.customer.shopping import CODE_BYTES
 from schemas.definitions.conditions import Condition
 from schemas.definitions.steps import Arm, SendStep, SplitStep, Step, walk

@@ -1,0 +1,1 @@
+"""The shop's products as a partition knows them, and what is recommended of them."""
