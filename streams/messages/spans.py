@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
-
-from babel.dates import format_skeleton, get_day_names
-from babel.lists import format_list
-from babel.numbers import format_currency, format_decimal
+from typing import Literal
 
 from schemas.time_units import DAY_MS, HOUR_MS, MINUTE_MS
 from streams.messages.translations import Language, locale_of, message
@@ -38,16 +35,18 @@ def counted(milliseconds: int) -> list[tuple[str, int]]:
 
 def both(parts: Sequence[str], language: Language) -> str:
     """Return `a, b and c`."""
-    return format_list(parts, "standard", locale_of(language))
+    return _listed(parts, "standard", language)
 
 
 def either(parts: Sequence[str], language: Language) -> str:
     """Return `a, b or c`."""
-    return format_list(parts, "or", locale_of(language))
+    return _listed(parts, "or", language)
 
 
 def weekdays(days: Sequence[str], language: Language) -> str:
     """Return `Monday to Friday` for days that follow each other, else each by name."""
+    from babel.dates import get_day_names  # noqa: PLC0415  # as below
+
     names = get_day_names("wide", locale=locale_of(language))
     places = sorted({_WEEKDAYS.index(day) for day in days})
     if len(places) > 2 and places[-1] - places[0] == len(places) - 1:
@@ -58,6 +57,8 @@ def weekdays(days: Sequence[str], language: Language) -> str:
 
 def day_of_year(day: str, language: Language) -> str:
     """Return `20 November` for `11-20`."""
+    from babel.dates import format_skeleton  # noqa: PLC0415  # as below
+
     leap_day = date.fromisoformat(f"2000-{day}")
     return str(format_skeleton("MMMMd", leap_day, locale=locale_of(language)))
 
@@ -67,6 +68,8 @@ def number(value: float | Decimal, language: Language) -> str:
 
     Thousands are not set apart, as CLDR would: a value may be the number of an order, or a year.
     """
+    from babel.numbers import format_decimal  # noqa: PLC0415  # as below
+
     return format_decimal(
         Decimal(str(value)), "0.#", locale_of(language), decimal_quantization=False
     )
@@ -74,8 +77,16 @@ def number(value: float | Decimal, language: Language) -> str:
 
 def money(amount: Decimal, currency: str | None, language: Language) -> str:
     """Return `52,00 €`; without a currency the amount alone."""
+    from babel.numbers import format_currency, format_decimal  # noqa: PLC0415  # as below
+
     locale = locale_of(language)
     if not currency:
         return format_decimal(amount, "#,##0.00", locale)
     text = format_currency(amount, currency, locale=locale)
     return text.replace("\N{NO-BREAK SPACE}", " ")  # a terminal breaks no line there
+
+
+def _listed(parts: Sequence[str], style: Literal["standard", "or"], language: Language) -> str:
+    from babel.lists import format_list  # noqa: PLC0415  # commands import this and may say nothing
+
+    return format_list(parts, style, locale_of(language))

@@ -55,19 +55,19 @@ def arm(given: StepArm, language: Language) -> str:
         return _arm(given.given, language)
     if isinstance(given.given, Variant):
         return _variant(given.given, language)
-    return message(language, "way.otherwise")
+    return message(language, "arm.otherwise")
 
 
 def _arm(given: Arm, language: Language) -> str:
     if given.if_ is not None:
         return condition(given.if_, language)
-    known = known_message(language, f"way.result.{given.result}")
-    return known or message(language, "way.other_result", name=given.result)
+    known = known_message(language, f"arm.result.{given.result}")
+    return known or message(language, "arm.other_result", name=given.result)
 
 
 def _variant(given: Variant, language: Language) -> str:
-    named = message(language, "way.variant", name=given.name, share=given.share)
-    return message(language, "way.holdout", variant=named) if given.holdout else named
+    named = message(language, "arm.variant", name=given.name, share=given.share)
+    return message(language, "arm.holdout", variant=named) if given.holdout else named
 
 
 def products(given: Products, language: Language) -> Iterator[str]:

@@ -37,6 +37,7 @@ def _choices(model: Any, field: str) -> set[str]:
 FAMILIES: Mapping[str, Iterable[str]] = {
     "acted.": ("tag", "untag", "subscribe", "unsubscribe", "set", "score", "points", "notify",
                "call", "coupon"),  # what `agents/workflows/steps.py` says it did
+    "arm.result.": ("event", "timeout", "condition", "issued", "none", "begun", "ended"),
     "change.": ("changed", "added", "withdrawn"),
     "change.all.": ("changed", "added", "withdrawn"),
     "change.runs.": get_args(Then),
@@ -65,7 +66,6 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "trigger.tag.": _choices(triggers.OnTag, "when"),
     "trigger.tier.": _choices(triggers.OnTier, "tier"),
     "wait.date.": ("before", "after"),
-    "way.result.": ("event", "timeout", "condition", "issued", "none", "begun", "ended"),
 }  # fmt: skip
 """How ids begin that code puts together, and how they go on."""
 

@@ -169,5 +169,5 @@ def _where(position: _StepPosition, language: Language) -> str:
         here = message(language, "change.place.first")
     if not position.sequence[0]:
         return here
-    arm = message(language, "change.place.way", arm=position.arm, step=position.sequence[0])
+    arm = message(language, "change.place.arm", arm=position.arm, step=position.sequence[0])
     return f"{arm}, {here}" if position.before else arm
