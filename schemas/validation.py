@@ -202,10 +202,10 @@ def invalid(error: ValidationError) -> Unreadable:
     return Unreadable("invalid_event", first_error(error))
 
 
-def first_error(error: ValidationError, prefix: str = "") -> str:
+def first_error(error: ValidationError) -> str:
     """Return `field: what is wrong (value)` for the first error of a validation."""
     place, problem = all_errors(error)[0]
-    return f"{prefix}{'.'.join(str(part) for part in place) or 'value'}: {problem}"
+    return f"{'.'.join(str(part) for part in place) or 'value'}: {problem}"
 
 
 def all_errors(error: ValidationError) -> list[tuple[tuple[int | str, ...], str]]:

@@ -7,7 +7,7 @@ Consumption in a group belongs to the Faust transports in `streams/runtime/trans
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -164,6 +164,15 @@ async def scan(
             if chunk:
                 on_progress(before + chunk[-1].offset + 1 - span.start, total)
         before += span.end - span.start
+
+
+def backwards(span: OffsetRange, tail: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of offsets from the end to the start: `tail` long, each longer than the last."""
+    start = span.end
+    while start > span.start:
+        stop, start = start, max(span.start, span.end - tail)
+        yield start, stop
+        tail *= 8
 
 
 def within(on_progress: OnProgress, before: int, total: int) -> OnProgress:

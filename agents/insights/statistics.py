@@ -46,7 +46,7 @@ def wilson(successes: int, trials: int, level: float = LEVEL) -> Interval:
     return Interval(low, 1.0 if successes == trials else middle + half)
 
 
-def difference(one: tuple[int, int], other: tuple[int, int], level: float = LEVEL) -> Interval:
+def difference(one: tuple[int, int], other: tuple[int, int]) -> Interval:
     """Return Newcombe's interval of the rate of `one` less that of the `other`.
 
     Each is (successes, trials).
@@ -54,7 +54,7 @@ def difference(one: tuple[int, int], other: tuple[int, int], level: float = LEVE
     if not one[1] or not other[1]:
         return ANY_DIFFERENCE
     mine, theirs = one[0] / one[1], other[0] / other[1]
-    my, their = wilson(*one, level), wilson(*other, level)
+    my, their = wilson(*one), wilson(*other)
     gap = mine - theirs
     return Interval(
         gap - sqrt((mine - my.low) ** 2 + (their.high - theirs) ** 2),

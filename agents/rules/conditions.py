@@ -92,11 +92,11 @@ def read_field(name: str, evaluation: EvaluationContext) -> Any:
     return None if field is None else field.read(evaluation)
 
 
-def find_date(name: str, registry: FieldRegistry, *, about: str = "", path: str = "date") -> Field:
+def find_date(name: str, registry: FieldRegistry, *, about: str = "") -> Field:
     """Return a field that is a date or an instant. Raises ConditionMistake."""
-    field = _find(name, registry, about, path)
+    field = _find(name, registry, about, "date")
     if field.type not in ("date", "instant", "any"):
-        raise ConditionError(path, f"{name} is neither a date nor a point in time")
+        raise ConditionError("date", f"{name} is neither a date nor a point in time")
     return field
 
 
@@ -124,10 +124,10 @@ def fill(
     return cut(_NAMED.sub(lambda match: values[match[1]], text), FILLED_BYTES)
 
 
-def check_text(text: str, registry: FieldRegistry, *, about: str = "", path: str = "") -> None:
+def check_text(text: str, registry: FieldRegistry, *, about: str = "") -> None:
     """See that the fields that a text names exist. Raises ConditionMistake."""
     for name in _NAMED.findall(text):
-        _find(name, registry, about, path)
+        _find(name, registry, about, "")
 
 
 def _written(name: str, evaluation: EvaluationContext, language: str) -> str:

@@ -27,7 +27,7 @@ from schemas.stored import (
 from schemas.time_units import MINUTE_MS
 from schemas.validation import Unreadable
 from streams.http.internal.client import Lookups, NoAnswer
-from streams.log import Log, OnProgress, no_progress, scan
+from streams.log import Log, OnProgress, backwards, no_progress, scan
 from streams.partitioner import partition_of
 from streams.topology import CUSTOMERS_CHANGELOG, SEND_COMMANDS
 
@@ -84,25 +84,20 @@ def known_customers(states: Mapping[str, bytes]) -> dict[str, Customer]:
     }
 
 
-async def latest_progress(
-    log: Log, partition: int, changelog: str = CUSTOMERS_CHANGELOG
-) -> Progress | None:
-    """Return the progress in a partition of a changelog, None when there is none that can be read:
-    as in a recovery, an older one says as well where to go on.
+async def latest_progress(log: Log, partition: int) -> Progress | None:
+    """Return the customers' progress in a partition, None when there is none that can be read: as
+    in a recovery, an older one says as well where to go on.
 
     Raises LogError, FutureFormat.
     """
-    span = (await log.offsets(changelog))[partition]
-    tail, start = TAIL, span.end
-    while start > span.start:
-        stop, start = start, max(span.start, span.end - tail)
+    span = (await log.offsets(CUSTOMERS_CHANGELOG))[partition]
+    for start, stop in backwards(span, TAIL):
         latest: bytes | None = None
-        async for record in scan(log, changelog, [partition], start=start, stop=stop):
+        async for record in scan(log, CUSTOMERS_CHANGELOG, [partition], start=start, stop=stop):
             if record.key == PROGRESS_KEY and _is_progress(record.value):
                 latest = record.value
         if latest is not None:
             return unpack_progress(latest)
-        tail *= 8
     return None
 
 

@@ -49,15 +49,14 @@ OTHER = "other"
 class BoundedLabel:
     """Closes a set of label values by its size."""
 
-    def __init__(self, size: int = MAX_VALUES) -> None:
-        self._size = size
+    def __init__(self) -> None:
         self._seen: set[str] = set()
 
     def __call__(self, value: str) -> str:
         """Return `value`, or `other` once there are too many different ones."""
         if value in self._seen:
             return value
-        if len(self._seen) >= self._size:
+        if len(self._seen) >= MAX_VALUES:
             return OTHER
         self._seen.add(value)
         return value

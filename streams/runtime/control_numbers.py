@@ -12,13 +12,13 @@ missing, some partitions may know what the topic does not say, and it has to be 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from schemas.records import OutRecord, Record
 from schemas.signing import NUMBER, parse_number
 from schemas.stored import OWN_PREFIX
-from streams.log import Log, LogError, OffsetRange, scan
+from streams.log import Log, LogError, backwards, scan
 
 RESERVATION = OWN_PREFIX + b"number"
 """Key of a reservation; no product and no definition has one like it."""
@@ -90,7 +90,7 @@ async def publish_as_latest(
 
 async def is_unfinished(log: Log, topic: str) -> bool:
     """Return whether the last publication has begun and not ended. Raises LogError."""
-    for start, stop in _backwards((await log.offsets(topic))[0]):
+    for start, stop in backwards((await log.offsets(topic))[0], _TAIL):
         highest = {BEGUN: -1, ENDED: -1}
         async for record in scan(log, topic, [0], start=start, stop=stop):
             if record.key in (BEGUN, ENDED):
@@ -104,22 +104,13 @@ async def is_unfinished(log: Log, topic: str) -> bool:
 async def _latest(log: Log, topic: str) -> tuple[int, int]:
     """Return the highest number, 0 if there is none, and the end of what was looked through."""
     span = (await log.offsets(topic))[0]
-    for start, stop in _backwards(span):
+    for start, stop in backwards(span, _TAIL):
         highest = 0
         async for record in scan(log, topic, [0], start=start, stop=stop):
             highest = _follow(record, highest)
         if highest:
             return highest, span.end
     return 0, span.end
-
-
-def _backwards(span: OffsetRange) -> Iterator[tuple[int, int]]:
-    """Yield ranges of offsets from the end to the start, each longer than the one before."""
-    start, tail = span.end, _TAIL
-    while start > span.start:
-        stop, start = start, max(span.start, span.end - tail)
-        yield start, stop
-        tail *= 8
 
 
 def _follow(record: Record, highest: int) -> int:

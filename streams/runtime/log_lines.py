@@ -35,9 +35,8 @@ class LineGroup:
 class BoundedLines(logging.Filter):
     """Lets through what is to be written; for the handler, behind all loggers."""
 
-    def __init__(self, left_out: Counter[str] = LEFT_OUT) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._left_out = left_out
         self._kinds: dict[tuple[str, str], LineGroup] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -54,7 +53,7 @@ class BoundedLines(logging.Filter):
             kind.written += 1
             return True
         kind.left_out += 1
-        self._left_out["error" if record.levelno >= logging.ERROR else "warning"] += 1
+        LEFT_OUT["error" if record.levelno >= logging.ERROR else "warning"] += 1
         return False
 
     def _kind(self, record: logging.LogRecord) -> LineGroup:

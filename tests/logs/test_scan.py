@@ -8,7 +8,7 @@ import pytest
 
 from schemas.records import OutRecord, Record
 from streams.clock import VirtualClock
-from streams.log import TopicSpec, scan, within
+from streams.log import OffsetRange, TopicSpec, backwards, scan, within
 from tests.runtime.doubles import MemoryLog
 
 START = 1_770_000_000_000
@@ -71,3 +71,8 @@ async def test_a_part_whose_ends_are_given_asks_for_none(log: MemoryLog) -> None
 
     log.offsets = refused  # type: ignore[assignment,method-assign]  # a broker that counts requests
     assert await places(scan(log, "t", [0], start=1, stop=2)) == [(0, 1)]
+
+
+def test_backwards_is_longer_each_time_and_leaves_nothing_out() -> None:
+    assert list(backwards(OffsetRange(5, 100), 3)) == [(97, 100), (76, 97), (5, 76)]
+    assert list(backwards(OffsetRange(7, 7), 3)) == []

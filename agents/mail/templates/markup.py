@@ -122,7 +122,7 @@ def _open(
     inside = match["attributes"].rstrip()
     closed = inside.endswith("/")
     try:
-        attributes = _attributes(inside.removesuffix("/"), placeholders, file, line)
+        attributes = _attributes(inside.removesuffix("/"), placeholders)
     except ValueError as error:
         raise problem(file, line, f"<{match['name']}>: {error}") from None
     element = Element(match["name"], attributes, line)
@@ -131,7 +131,7 @@ def _open(
         open_elements.append(element)
 
 
-def _attributes(inside: str, placeholders: Placeholders, file: str, line: int) -> dict[str, str]:
+def _attributes(inside: str, placeholders: Placeholders) -> dict[str, str]:
     attributes: dict[str, str] = {}
     position = 0
     while position < len(inside.rstrip()):

@@ -7,13 +7,9 @@ property tests of `tests/agents/test_segments.py` compare with looking at everyt
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import get_args
 
 from agents.rules.fields.field import Part
-from schemas.customer_parts import CustomerPart
 from schemas.events import EVENT_TYPES
-
-EVERYTHING: frozenset[Part] = frozenset(get_args(CustomerPart))
 
 CHANGED_BY: Mapping[str, frozenset[Part]] = {
     name: frozenset((*each.changes, "activity") if each.active else each.changes)

@@ -133,9 +133,9 @@ class RocksStore:
 class RocksStores:
     """The StoreFactory of RocksDB stores: one directory per partition, one cache for all."""
 
-    def __init__(self, data_dir: Path, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, data_dir: Path) -> None:
         self._root = data_dir / "state"
-        self._cache = Cache(cache_bytes)
+        self._cache = Cache(CACHE_BYTES)
 
     def __call__(self, tp: TopicPartition) -> RocksStore:
         """Open (or create) the store of `tp`. Raises StateError."""

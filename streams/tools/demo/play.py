@@ -83,7 +83,7 @@ async def play(plan: DemoPlan, stage: Stage) -> tuple[Summary, Path]:
     async with AsyncExitStack() as opened:
         home = opened.enter_context(_home(stage.keep))
         machine, sink, ledger = await _build(plan, stage, home, opened)
-        director = _Director(plan, stage, machine, sink, ledger)
+        director = _Director(plan, stage, sink, ledger)
         showing = (
             nullcontext()
             if stage.console is None
@@ -126,12 +126,9 @@ def shop_verdict(address: str, tried: int) -> str:
 class _Director:
     """Does at each moment what is not the machine's business."""
 
-    def __init__(
-        self, plan: DemoPlan, stage: Stage, machine: Machine, sink: Sink, ledger: Ledger
-    ) -> None:
+    def __init__(self, plan: DemoPlan, stage: Stage, sink: Sink, ledger: Ledger) -> None:
         self._plan = plan
         self._pace = stage.pace
-        self._machine = machine
         self._sink = sink
         self._ledger = ledger
         self._began = time.monotonic()

@@ -25,10 +25,10 @@ BOLD = 1.1
 """A bold letter against a plain one."""
 
 
-def width(text: str, size: float, *, bold: bool = False, spaced: float = 0) -> float:
-    """Return how wide a text is at most; `spaced`: extra room per letter."""
+def width(text: str, size: float, *, bold: bool = False) -> float:
+    """Return how wide a text is at most."""
     plain = sum(_letter(letter) for letter in text) * size
-    return plain * (BOLD if bold else 1) + spaced * len(text)
+    return plain * (BOLD if bold else 1)
 
 
 def wrapped(text: str, room: float, size: float, *, bold: bool = False) -> list[str]:
