@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from agents.mail.bounces.message import LARGEST
 from streams.log import LogError
 from streams.mail.inbound.imap import ImapError, ImapPoller, Mailbox, parse_imap
 from streams.mail.inbound.maildir import Maildir
@@ -127,6 +128,32 @@ def parsed(server: Dovecot, scheme: str = "imaps", done: str = "") -> Mailbox:
     port = server.tls if scheme == "imaps" else server.plain
     url = f"{scheme}://shop:{quote(PASSWORD, safe='')}@localhost:{port}/INBOX"
     return parse_imap(url, done=done, ca_file=CERTIFICATE)
+
+
+async def test_imap_reads_no_more_than_it_asks_for(at: Bench) -> None:
+    """A server that announces more is hung up on, whatever it would send."""
+    announced = LARGEST + 1
+
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"* OK ready\r\n")
+        while line := await reader.readline():
+            tag, command, *rest = line.split()
+            if command == b"CAPABILITY":
+                writer.write(b"* CAPABILITY IMAP4rev1\r\n")
+            elif rest and rest[0] == b"SEARCH":
+                writer.write(b"* SEARCH 7\r\n")
+            elif rest and rest[0] == b"FETCH":
+                writer.write(b"* 1 FETCH (UID 7 BODY[]<0> {%d}\r\n" % announced)
+                continue
+            writer.write(tag + b" OK done\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answers, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        mailbox = parse_imap(f"imap://shop:secret@127.0.0.1:{port}")
+        with pytest.raises(ImapError, match=f"{announced} bytes"):
+            await ImapPoller(mailbox, at.intake).poll()
+    assert at.counted.seen == {}
 
 
 @pytest.mark.parametrize("scheme", ["imaps", "imap"])

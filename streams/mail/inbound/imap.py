@@ -129,6 +129,24 @@ async def _in_thread(step: Any, *arguments: Any) -> Any:
         raise ImapError(str(error) or type(error).__name__) from error
 
 
+def _asked_for(size: int) -> int:
+    """Return the size of a literal. Raises IMAP4.abort for one that nobody has asked for: imaplib
+    reads whatever a server announces."""
+    if size > LARGEST:
+        raise imaplib.IMAP4.abort(f"the server sends {size} bytes, {LARGEST} were asked for")
+    return size
+
+
+class _Plain(imaplib.IMAP4):
+    def read(self, size: int) -> bytes:
+        return super().read(_asked_for(size))
+
+
+class _Tls(imaplib.IMAP4_SSL):
+    def read(self, size: int) -> bytes:
+        return super().read(_asked_for(size))
+
+
 class _Session:
     """One connection; its methods block."""
 
@@ -143,11 +161,9 @@ class _Session:
         box = self._mailbox
         context = ssl.create_default_context(cafile=box.ca_file)
         if box.tls:
-            self._client = imaplib.IMAP4_SSL(
-                box.host, box.port, ssl_context=context, timeout=TIMEOUT
-            )
+            self._client = _Tls(box.host, box.port, ssl_context=context, timeout=TIMEOUT)
         else:
-            self._client = imaplib.IMAP4(box.host, box.port, timeout=TIMEOUT)
+            self._client = _Plain(box.host, box.port, timeout=TIMEOUT)
             self._start_tls(self._client, context)
         if self._over:  # nobody waits any more, and hanging up came before there was anything
             self.hang_up()
