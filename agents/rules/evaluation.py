@@ -14,7 +14,7 @@ from schemas.definitions.shop import Loyalty
 
 
 class Rules(Protocol):
-    """The definitions by which fields are read: those that are live."""
+    """The definitions by which fields are read: those that are live, of a room above this one."""
 
     @property
     def scorings(self) -> Mapping[str, Scoring]:

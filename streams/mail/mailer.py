@@ -59,13 +59,13 @@ from streams.runtime.state.recovery import read_progress
 from streams.runtime.state.retained_stores import RetainedStores
 from streams.runtime.state.signature_floor import decide
 from streams.runtime.state.store import Store, StoreFactory
+from streams.runtime.transports.assigned_partition import BatchLease
 from streams.runtime.transports.batch import (
-    BatchLease,
     Fenced,
     PartitionBatch,
-    PartitionLeases,
     TopicPartition,
 )
+from streams.runtime.transports.partition_manager import PartitionManager
 
 SLICE = 500
 """Commands taken over before the event loop goes on: some 25 ms."""
@@ -89,7 +89,7 @@ class MailerRuntime:
         self,
         *,
         log: Log,
-        partition_manager: PartitionLeases,
+        partition_manager: PartitionManager,
         open_store: StoreFactory,
         check: Callable[[TopicPartition], None],
         relays: Sequence[SmtpPool],

@@ -57,13 +57,13 @@ from streams.runtime.state.signature_floor import decide
 from streams.runtime.state.store import Item, Store, StoreFactory
 from streams.runtime.state.tombstones import DeleteMarkers, RecoveryScan, scan_recovered
 from streams.runtime.ticks import Ticks
+from streams.runtime.transports.assigned_partition import BatchLease
 from streams.runtime.transports.batch import (
-    BatchLease,
     Fenced,
     PartitionBatch,
-    PartitionLeases,
     TopicPartition,
 )
+from streams.runtime.transports.partition_manager import PartitionManager
 from streams.runtime.visitor_expiry import VisitorRemoval
 from streams.topology import CUSTOMERS
 
@@ -109,7 +109,7 @@ class CustomersRuntime:
         self,
         *,
         log: Log,
-        partition_manager: PartitionLeases,
+        partition_manager: PartitionManager,
         open_store: StoreFactory,
         actors: ActorsFactory,
         loader: DefinitionLoader,

@@ -130,7 +130,7 @@ def parsed(server: Dovecot, scheme: str = "imaps", done: str = "") -> Mailbox:
     return parse_imap(url, done=done, ca_file=CERTIFICATE)
 
 
-async def test_imap_reads_no_more_than_it_asks_for(at: Bench) -> None:
+async def test_imap_reads_no_more_than_it_asks_for(at: IntakeHarness) -> None:
     """A server that announces more is hung up on, whatever it would send."""
     announced = LARGEST + 1
 

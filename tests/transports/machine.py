@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from schemas.records import OutRecord, Record
 from streams.log import Log, TopicSpec
-from streams.runtime.transports.batch import BatchLease, PartitionBatch, TopicPartition
+from streams.runtime.transports.assigned_partition import BatchLease
+from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 
 APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}

@@ -9,7 +9,8 @@ import pytest
 
 from schemas.records import OutRecord, Record
 from streams.log import Log
-from streams.runtime.transports.batch import BatchLease, Fenced, PartitionBatch, TopicPartition
+from streams.runtime.transports.assigned_partition import BatchLease
+from streams.runtime.transports.batch import Fenced, PartitionBatch, TopicPartition
 from tests.transports.machine import (
     PARTITIONS,
     TIMEOUT,

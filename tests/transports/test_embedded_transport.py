@@ -11,7 +11,8 @@ from schemas.records import OutRecord
 from streams.clock import SystemClock, VirtualClock
 from streams.log import LogError, TopicSpec
 from streams.runtime.logs.embedded import EmbeddedLog
-from streams.runtime.transports.batch import BatchLease, PartitionBatch, TopicPartition
+from streams.runtime.transports.assigned_partition import BatchLease
+from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from tests.transports.backends import EmbeddedBackend
 from tests.transports.machine import TIMEOUT, CountingOwner, append_numbers, numbers, running
 

@@ -16,7 +16,8 @@ from aiokafka import TopicPartition as KafkaTopicPartition
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from streams.log import Log, TopicSpec
-from streams.runtime.transports.batch import BatchLease, PartitionBatch, TopicPartition
+from streams.runtime.transports.assigned_partition import BatchLease
+from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.runtime.transports.kafka import BATCH_RECORDS
 from tests.broker import KafkaBroker
 from tests.transports.kafka_backend import KafkaWorkers, eventually, unique

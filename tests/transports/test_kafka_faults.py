@@ -13,7 +13,8 @@ from schemas.records import OutRecord
 from streams.log import Log, LogError, LogUnavailable, TopicSpec
 from streams.runtime.logs.kafka import KafkaLog
 from streams.runtime.logs.kafka.security import KafkaSecurity, Mechanism
-from streams.runtime.transports.batch import BatchLease, Fenced, PartitionBatch, TopicPartition
+from streams.runtime.transports.assigned_partition import BatchLease
+from streams.runtime.transports.batch import Fenced, PartitionBatch, TopicPartition
 from tests.broker import KafkaBroker
 from tests.transports.kafka_backend import KafkaWorkers, eventually, unique
 from tests.transports.machine import CountingOwner, append_numbers, numbers, running

@@ -14,7 +14,8 @@ from streams.runtime.transports.batch import Fenced, PartitionBatch, PartitionOw
 
 
 class FetchSource(Protocol):
-    """What the partition manager asks of the transport it is attached to."""
+    """What the partition manager asks of the transport it is attached to: the consumer of Kafka or
+    of the embedded log, which both import the manager."""
 
     @property
     def session_timeout(self) -> float:
@@ -76,7 +77,7 @@ class AssignedPartition:
     next_offset: int = 0
     waiting: deque[FetchPosition] = field(default_factory=deque)
     """Epoch and first offset of the batches handed out that have not had their lease yet."""
-    lease: ActiveLease | None = None
+    lease: BatchLease | None = None
     watermark: int | None = None
     committed: int | None = None
     failures: int = 0
@@ -98,8 +99,8 @@ class AssignedPartition:
         return None if self.watermark == self.committed else self.watermark
 
 
-class ActiveLease:
-    """One batch's lease; see `streams.runtime.transports.batch.BatchLease`."""
+class BatchLease:
+    """One batch's lease of its partition; see `PartitionManager.enter`."""
 
     def __init__(self, partition: AssignedPartition, source: FetchSource) -> None:
         self._partition = partition

@@ -8,7 +8,6 @@ which loses some. Ours deliver everything fetched from one partition as one even
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -49,28 +48,3 @@ class PartitionOwner(Protocol):
 
     async def closed(self, tp: TopicPartition) -> None:
         """Let the partition's state go. No batch of it is in flight, none will follow."""
-
-
-class BatchLease(Protocol):
-    """One batch's lease of its partition; see `PartitionManager.enter`."""
-
-    def check(self) -> None:
-        """Raise Fenced when the last heartbeat is older than the session timeout."""
-
-    def done(self, next_offset: int) -> None:
-        """Move the commit watermark: everything below `next_offset` is dealt with for good."""
-
-
-class PartitionLeases(Protocol):
-    """Leases partitions of this process to one batch at a time; `PartitionManager` does it."""
-
-    def own(self, topic: str, owner: PartitionOwner) -> None:
-        """Register who keeps the state of `topic`. Its records are delivered as batches."""
-
-    def enter(self, batch: PartitionBatch) -> AbstractAsyncContextManager[BatchLease | None]:
-        """Take the partition's lock for one batch; yields None when the batch is stale.
-
-        Revocation takes the same lock, so it waits for the batch in flight. Leaving the context by
-        an exception closes the partition and opens it again (owner.closed, owner.opened), so that
-        the records are read again from the last known good state.
-        """

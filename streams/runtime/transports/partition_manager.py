@@ -33,9 +33,9 @@ from streams.logging import get_logger
 from streams.runtime.backoff import Backoff
 from streams.runtime.state.store import StateError
 from streams.runtime.transports.assigned_partition import (
-    ActiveLease,
     AssignedPartition,
     AssignmentStatus,
+    BatchLease,
     FetchPosition,
     FetchSource,
     PartitionHealth,
@@ -101,10 +101,12 @@ class PartitionManager:
         self._owners[topic] = owner
 
     @asynccontextmanager
-    async def enter(self, batch: PartitionBatch) -> AsyncIterator[ActiveLease | None]:
+    async def enter(self, batch: PartitionBatch) -> AsyncIterator[BatchLease | None]:
         """Take the partition's lock for one batch; yields None when the batch is stale.
 
-        An exception leaves the context as it is, and has the partition closed and opened again.
+        Revocation takes the same lock, so it waits for the batch in flight. An exception leaves the
+        context as it is and has the partition closed and opened again (owner.closed, owner.opened),
+        so that the records are read again from the last known good state.
         """
         partition = self._partitions.get(batch.tp)
         if partition is None:
@@ -116,7 +118,7 @@ class PartitionManager:
                 self._stale(batch)
                 yield None
                 return
-            partition.lease = lease = ActiveLease(partition, self._attached())
+            partition.lease = lease = BatchLease(partition, self._attached())
             try:
                 yield lease
             except BaseException as error:
