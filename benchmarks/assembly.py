@@ -176,20 +176,20 @@ class _Peer:
 
     def compose(self, command: SendCommand) -> bytes:
         """Return one mail."""
-        words = _rendered(self._renderer, command)
+        rendered = _rendered(self._renderer, command)
         recipient = read_recipient(command.email, command.name)
         local, _, domain = recipient.address.partition("@")
         message = EmailMessage(policy=SMTP)
         message["From"] = Address(SETTINGS.from_name, addr_spec=SETTINGS.from_address)
         message["Reply-To"] = SETTINGS.reply_to
         message["To"] = Address(recipient.name, local, domain)
-        message["Subject"] = words.subject
+        message["Subject"] = rendered.subject
         message["Date"] = format_datetime(to_datetime(command.time))
         message["Message-ID"] = f"<{command.id}@shop.example>"
         message["List-Unsubscribe"] = f"<https://mail.shop.example/u/{command.id}>"
         message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-        message.set_content(words.text)
-        message.add_alternative(words.html, subtype="html")
+        message.set_content(rendered.text)
+        message.add_alternative(rendered.html, subtype="html")
         content = message.as_bytes()
         signature: bytes = dkim.sign(
             content,

@@ -45,7 +45,7 @@ def own_variables(mail: str) -> dict[str, Any]:
     return {key: value for use in USES.get(mail, ()) for key, value in use.variables.items()}
 
 
-def words_of(content: str, **variables: Any) -> Rendered:
+def rendered_of(content: str, **variables: Any) -> Rendered:
     """That mail, rendered."""
     return renderer_of(content).render("x", "it", {**KNOWN, **variables})
 

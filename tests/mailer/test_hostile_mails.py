@@ -19,8 +19,8 @@ from tests.mailer.pages import (
     STYLE,
     Tags,
     own_variables,
+    rendered_of,
     renderer_of,
-    words_of,
 )
 from tests.mailer.samples import CART, SETTINGS, VARIABLES, send
 from tests.mailer.servers import parse
@@ -73,7 +73,7 @@ def test_a_template_can_not_run_away(content: str, problem: str) -> None:
 def test_there_is_no_way_around_the_escaping() -> None:
     for filter_ in ("safe", "forceescape", "xmlattr", "urlize", "map('safe')"):
         with pytest.raises(Exception, match=r"[Nn]o filter|'safe'"):
-            words_of(f"<p>{{{{ [customer.first_name] | {filter_} | list }}}}</p>")
+            rendered_of(f"<p>{{{{ [customer.first_name] | {filter_} | list }}}}</p>")
 
 
 def test_a_slow_template_is_stopped() -> None:
@@ -163,16 +163,16 @@ def test_hostile_text_in_every_field(text: str) -> None:
         own = own_variables(name)
         plain = with_amounts(spoiled(FULL, "text"), FULL)
         good = renderer.render(name, "it", {**spoiled(own, "text"), **plain, **KNOWN})
-        words = renderer.render(name, "it", {**spoiled(own, text), **known, **KNOWN})
-        tags, expected = Tags(words.html), Tags(good.html)
+        rendered = renderer.render(name, "it", {**spoiled(own, text), **known, **KNOWN})
+        tags, expected = Tags(rendered.html), Tags(good.html)
         assert tags.names == expected.names  # nothing of it became an element
         assert tags.attributes == expected.attributes
         assert all(url(link) or not link for link in tags.links)
         assert "alert(1)" not in "".join(tags.links)
-        assert not re.search(r"[\x00-\x08\x0b-\x1f\u2028\u202e]", words.subject + words.text)
-        assert "\nBcc:" not in words.text
-        assert "49" not in words.subject
-        assert "display:none}" not in "".join(STYLE.findall(words.html))
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\u2028\u202e]", rendered.subject + rendered.text)
+        assert "\nBcc:" not in rendered.text
+        assert "49" not in rendered.subject
+        assert "display:none}" not in "".join(STYLE.findall(rendered.html))
 
 
 def test_lines_in_every_field_add_no_header() -> None:
@@ -197,7 +197,7 @@ def test_a_price_that_is_none_is_this_mails_reason() -> None:
 def test_links_lead_only_where_they_may_even_when_an_author_forgets() -> None:
     content = '<p><a href="{{ event.page }}">a</a><img src="{{ event.page }}" alt="" width="1"></p>'
     for bad in ("javascript:alert(1)", "data:text/html,x", "vbscript:x", " java\nscript:x"):
-        words = words_of(content, event={"page": bad})
-        assert 'href=""' in words.html
-        assert 'src=""' in words.html
-        assert "script:" not in words.html + words.text
+        rendered = rendered_of(content, event={"page": bad})
+        assert 'href=""' in rendered.html
+        assert 'src=""' in rendered.html
+        assert "script:" not in rendered.html + rendered.text

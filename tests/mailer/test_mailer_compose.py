@@ -99,13 +99,13 @@ def test_the_body_is_text_and_html() -> None:
     text, html = parsed.iter_parts()
     assert [text.get_content_type(), html.get_content_type()] == ["text/plain", "text/html"]
     links = MailLinks(SETTINGS, Tokens(SETTINGS.signing_keys)).variables(send(urgent=True), "")
-    words = render("order-confirmation", **links)
-    assert text.get_content() == words.text.replace("\n", "\r\n")
-    assert html.get_content() == words.html.replace("\n", "\r\n")
+    rendered = render("order-confirmation", **links)
+    assert text.get_content() == rendered.text.replace("\n", "\r\n")
+    assert html.get_content() == rendered.html.replace("\n", "\r\n")
     assert not parsed.defects + text.defects + html.defects
     assert b"\n" not in message.replace(b"\r\n", b"")
     strict = BytesParser(policy=policy.strict).parsebytes(message)  # raises on any defect
-    assert strict["Subject"] == words.subject
+    assert strict["Subject"] == rendered.subject
 
 
 @pytest.mark.parametrize("bad", ["Giulia\r\nBcc: x@example.com", "a\x00b\nc", "x\u2028y", "\r\n"])

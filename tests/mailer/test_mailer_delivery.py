@@ -344,10 +344,10 @@ async def test_a_connection_whose_check_is_given_up_is_closed(
     async with scripted({"rset": [SILENCE]}) as relay, shop(relay.url) as here:
         async with here.pool.connection() as kept:
             pass
-        asking = asyncio.create_task(_borrow(here.pool))
+        seal_asked_lists = asyncio.create_task(_borrow(here.pool))
         await relay.until(lambda: "RSET" in relay.commands)
-        asking.cancel()
-        await asyncio.wait([asking])
+        seal_asked_lists.cancel()
+        await asyncio.wait([seal_asked_lists])
         assert not kept.connected
         async with here.pool.connection() as another:
             assert another is not kept

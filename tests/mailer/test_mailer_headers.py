@@ -49,7 +49,7 @@ def assert_lines(line: bytes) -> None:
 @example("=?utf-8?q?x?=")
 @example("x" * 2_000)
 def test_a_subject_is_read_back(text: str) -> None:
-    line = headers.words("Subject", text)
+    line = headers.unstructured("Subject", text)
     assert_lines(line) if text else None
     assert parse(line + b"\r\n")["Subject"] == text
 
@@ -98,7 +98,7 @@ def test_an_international_address_stands_in_utf8() -> None:
 
 
 def test_an_encoded_word_never_ends_inside_a_character() -> None:
-    line = headers.words("Subject", "x" + "👩" * 40)
+    line = headers.unstructured("Subject", "x" + "👩" * 40)
     for word in line.replace(b"\r\n", b"").split(b" ")[1:]:
         ((content, charset),) = decode_header(word.decode())
         assert charset == "utf-8"
@@ -108,7 +108,7 @@ def test_an_encoded_word_never_ends_inside_a_character() -> None:
 @given(st.lists(st.text("abcdefg", min_size=1, max_size=30), min_size=1, max_size=12))
 def test_ascii_is_folded_at_spaces(pieces: list[str]) -> None:
     text = " ".join(pieces)
-    line = headers.words("Subject", text)
+    line = headers.unstructured("Subject", text)
     assert max(map(len, line.split(b"\r\n"))) <= headers.LINE
     assert line.replace(b"\r\n", b"") == f"Subject: {text}".encode()
 

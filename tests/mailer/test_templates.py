@@ -16,7 +16,7 @@ import pytest
 from agents.mail.message.render import Renderer, TemplateProblem
 from agents.mail.templates.mjml import MjmlCompiler
 from streams.mail.templates import load_renderer
-from tests.mailer.pages import KNOWN, OURS, STYLE, WHY, Tags, renderer_of, words_of
+from tests.mailer.pages import KNOWN, OURS, STYLE, WHY, Tags, rendered_of, renderer_of
 from tests.mailer.samples import COUPON, ORDER, VARIABLES
 
 RENDERER = load_renderer(Path("workflows"))
@@ -28,12 +28,12 @@ def render(template: str, locale: str = "it", **variables: Any) -> Any:
 
 @pytest.mark.parametrize(("template", "locale"), list(itertools.product(VARIABLES, ["it", "en"])))
 def test_every_template_in_both_languages(template: str, locale: str) -> None:
-    words = render(template, locale)
-    assert words.locale == locale
-    tags = Tags(words.html)
+    rendered = render(template, locale)
+    assert rendered.locale == locale
+    tags = Tags(rendered.html)
     assert all(re.match(r"https://|mailto:", link) for link in tags.links)
-    assert "https://mail.shop.example/u/t" in words.text
-    for text in (words.subject, words.html, words.text):
+    assert "https://mail.shop.example/u/t" in rendered.text
+    for text in (rendered.subject, rendered.html, rendered.text):
         assert "None" not in text
         assert not re.search(r"\{[{%#]|[%#}]\}|jinja\d+x", STYLE.sub("", text))
 
@@ -50,9 +50,9 @@ def test_every_template_with_as_little_as_the_contract_allows(template: str) -> 
                 "currency": "EUR",
                 "id": "x1",
             }
-    words = render(template, **variables)
-    assert "None" not in words.subject + words.html + words.text
-    Tags(words.html)
+    rendered = render(template, **variables)
+    assert "None" not in rendered.subject + rendered.html + rendered.text
+    Tags(rendered.html)
 
 
 def test_all_templates_are_in_both_languages() -> None:
@@ -93,23 +93,25 @@ def test_points_are_counted_as_people_say_it(
     balance, missing = points
     known = {"balance": balance, "tier": None, "next_tier": "Oro", "missing": missing}
     text = RENDERER.render("tier-down", language, {**KNOWN, "points": known}).text
-    assert all(re.search(rf"{re.escape(words)}\b", text) for words in said)
+    assert all(re.search(rf"{re.escape(rendered)}\b", text) for rendered in said)
 
 
 @pytest.mark.row("R09")
 def test_cart_mails_offer_and_do_not_push() -> None:
     for template in ("cart-reminder", "cart-free-shipping", "cart-last-call"):
-        words = render(template)
-        assert "Riprendi il carrello" in words.html
-        assert not re.search(r"acquista|paga\b|compra\b", words.html + words.text, re.IGNORECASE)
-        assert "https://shop.example/p1.jpg" in words.html
+        rendered = render(template)
+        assert "Riprendi il carrello" in rendered.html
+        assert not re.search(
+            r"acquista|paga\b|compra\b", rendered.html + rendered.text, re.IGNORECASE
+        )
+        assert "https://shop.example/p1.jpg" in rendered.html
 
 
 def test_the_confirmation_names_order_product_and_thanks() -> None:
-    words = render("order-confirmation", order={**ORDER, "tracking_number": "IT123"})
+    rendered = render("order-confirmation", order={**ORDER, "tracking_number": "IT123"})
     for part in ("2026-0042", "Giulia", "grazie", "Tè verde & zenzero", "IT123"):
-        assert part in words.text
-    assert "Tè verde &amp; zenzero" in words.html
+        assert part in rendered.text
+    assert "Tè verde &amp; zenzero" in rendered.html
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,7 @@ def test_text_is_written_from_the_same_content() -> None:
         <mj-image src="https://a.example/i.png" alt="niente" width="100px" />
         {{ button("Via", "javascript:alert(1)") }}
     """
-    lines = words_of(content).text.split("\n\n--\n")[0].splitlines()[2:]
+    lines = rendered_of(content).text.split("\n\n--\n")[0].splitlines()[2:]
     assert lines == [
         "Titolo & altro", "", "Uno due", "tre quattro, qui (https://a.example/x) e là "
         "(https://shop.example) a@b.it.", "", "- primo", "- secondo", "", "Vai: https://shop.example",
@@ -194,28 +196,28 @@ def test_the_end_of_a_line_is_a_space_between_words() -> None:
         tre
         {% endif %}
         quattro</p>"""
-    words = words_of(content)
-    assert "uno e due tre quattro" in words.text
-    shown = re.sub(r"<[^>]*>", "", words.html)
+    rendered = rendered_of(content)
+    assert "uno e due tre quattro" in rendered.text
+    shown = re.sub(r"<[^>]*>", "", rendered.html)
     assert "uno e due tre quattro" in " ".join(shown.split())
 
 
 def test_braces_written_as_entities_are_no_tags() -> None:
-    words = words_of("<p>&#123;&#123; nobody }} &#123;% if %} &#123;# no #}</p>")
-    assert "{{ nobody }} {% if %} {# no #}" in words.text
+    rendered = rendered_of("<p>&#123;&#123; nobody }} &#123;% if %} &#123;# no #}</p>")
+    assert "{{ nobody }} {% if %} {# no #}" in rendered.text
 
 
 def test_a_text_block_replaces_it() -> None:
     mail = WHY + "{% block content %}<p>a</p>{% endblock %}{% block text %}solo testo{% endblock %}"
-    words = Renderer({**OURS, "x.it.j2": mail}, fallback_locale="it", monotonic=lambda: 0.0).render(
-        "x", "it", KNOWN
-    )
-    assert "solo testo" in words.text
-    assert "solo testo" not in words.html
+    rendered = Renderer(
+        {**OURS, "x.it.j2": mail}, fallback_locale="it", monotonic=lambda: 0.0
+    ).render("x", "it", KNOWN)
+    assert "solo testo" in rendered.text
+    assert "solo testo" not in rendered.html
 
 
 def test_styles_are_in_the_elements_and_nothing_is_fetched() -> None:
-    html = words_of("<h1>a</h1>{{ button('b', shop.url) }}").html
+    html = rendered_of("<h1>a</h1>{{ button('b', shop.url) }}").html
     assert re.search(r'<h1 style="[^"]*font-size: ?27px', html)
     assert "prefers-color-scheme: dark" in html
     assert 'name="color-scheme" content="light dark"' in html
@@ -237,12 +239,12 @@ def test_a_stylesheet_from_elsewhere_is_not_fetched() -> None:
         with suppress(css_inline.InlineError):  # when it asked, and the server hung up
             mjml.inline(f"{link}<p>a</p>")
         with pytest.raises(TemplateProblem, match="MJML"):
-            words_of(f"<p>a</p><mj-raw>{link}</link></mj-raw>")
+            rendered_of(f"<p>a</p><mj-raw>{link}</link></mj-raw>")
     assert asked == []
 
 
 def test_a_font_that_mjml_would_load_is_not_loaded() -> None:
-    html = words_of('<mj-text font-family="Roboto">a</mj-text>').html
+    html = rendered_of('<mj-text font-family="Roboto">a</mj-text>').html
     assert "Roboto" in html
     assert not re.search(r"<link|@import|googleapis", html)
 
@@ -261,9 +263,9 @@ def test_a_code_says_what_an_order_must_come_to() -> None:
         ("it", "Per ordini di almeno 30,00"),
         ("en", "For orders of at least €30"),
     ):
-        words = render("welcome-thanks", locale, coupon=coupon)
-        assert said in words.html
-        assert said in words.text
+        rendered = render("welcome-thanks", locale, coupon=coupon)
+        assert said in rendered.html
+        assert said in rendered.text
     assert "almeno" not in render("welcome-thanks", coupon=COUPON).text
 
 
@@ -283,10 +285,10 @@ def test_a_steps_own_address_that_begins_with_a_slash_is_on_the_shops_site() -> 
 
 def test_footer_links_are_there_when_they_are_known() -> None:
     links = {f"{name}_url": f"https://a.example/{name}" for name in ("preferences", "browser")}
-    words = render("cart-reminder", **links)
-    for part in (words.html, words.text):
+    rendered = render("cart-reminder", **links)
+    for part in (rendered.html, rendered.text):
         assert "https://a.example/preferences" in part
         assert "https://a.example/browser" in part
         assert "https://mail.shop.example/u/t" in part
-    words = render("cart-reminder", unsubscribe_url=None)
-    assert "Annulla" not in words.html + words.text
+    rendered = render("cart-reminder", unsubscribe_url=None)
+    assert "Annulla" not in rendered.html + rendered.text

@@ -83,7 +83,7 @@ async def test_the_shops_own_name_is_text(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "header", "words"),
+    ("query", "header", "messages"),
     [
         ("?lang=en", "it", ENGLISH),
         ("?lang=it", "en", ITALIAN),
@@ -94,11 +94,11 @@ async def test_the_shops_own_name_is_text(name: str) -> None:
         ("", "x" * 5_000, ITALIAN),
     ],
 )
-async def test_the_language(query: str, header: str, words: PageMessages) -> None:
+async def test_the_language(query: str, header: str, messages: PageMessages) -> None:
     async with visit() as here:
         url = here.url("u", Unsubscribe("u1", "m1"), query)
         _, page = await here.get(url, headers={"Accept-Language": header})
-    assert words["unsubscribe"] in page
+    assert messages["unsubscribe"] in page
     assert "<script>" not in page
 
 

@@ -73,11 +73,11 @@ class Composer:
         """Render, build and sign one mail. Raises InvalidAddress, RenderError."""
         recipient = read_recipient(command.email, command.name)
         unsubscribe = self._links.unsubscribe(command)
-        words = self._words(command, unsubscribe)
-        words = words._replace(html=self._tracking.instrument(words.html, command))
+        rendered = self._render(command, unsubscribe)
+        rendered = rendered._replace(html=self._tracking.instrument(rendered.html, command))
         boundary = _boundary(command.id)
-        head = self._headers(command, recipient, words, unsubscribe, boundary)
-        body = _body(words, boundary)
+        head = self._headers(command, recipient, rendered, unsubscribe, boundary)
+        body = _body(rendered, boundary)
         message = b"".join((self._signed(command, head, body), head, b"\r\n", body))
         sender = self._envelope_sender(command)
         return ComposedMail(command.id, sender, recipient, message, self.message_id(command.id))
@@ -89,9 +89,9 @@ class Composer:
 
     def view(self, command: SendCommand) -> Rendered:
         """Render one mail for the browser, where nothing of it is tracked. Raises RenderError."""
-        return self._words(command, self._links.unsubscribe(command), browser_url=None)
+        return self._render(command, self._links.unsubscribe(command), browser_url=None)
 
-    def _words(self, command: SendCommand, unsubscribe: str, **instead: None) -> Rendered:
+    def _render(self, command: SendCommand, unsubscribe: str, **instead: None) -> Rendered:
         """Render with what templates know: the command's variables, and ours, which win."""
         known: dict[str, Any] = {
             **command.variables,
@@ -100,25 +100,25 @@ class Composer:
             **self._links.variables(command, unsubscribe),
             **instead,
         }
-        words = self._renderer.render(command.template, command.locale, known)
-        return self._links.asking(words, command)
+        rendered = self._renderer.render(command.template, command.locale, known)
+        return self._links.seal_asked_lists(rendered, command)
 
     def _headers(
         self,
         command: SendCommand,
         recipient: EnvelopeRecipient,
-        words: Rendered,
+        rendered: Rendered,
         unsubscribe: str,
         boundary: str,
     ) -> bytes:
         lines = [
             self._sender_lines,
             headers.mailbox("To", recipient),
-            headers.words("Subject", words.subject[:MAX_SUBJECT].rstrip()),
+            headers.unstructured("Subject", rendered.subject[:MAX_SUBJECT].rstrip()),
         ]
         lines += [
             headers.plain(name, *values)
-            for name, *values in self._plain_headers(command, words, unsubscribe)
+            for name, *values in self._plain_headers(command, rendered, unsubscribe)
         ]
         lines.append(headers.plain("MIME-Version", "1.0"))
         content_type = f'multipart/alternative; boundary="{boundary}"'
@@ -126,13 +126,13 @@ class Composer:
         return b"".join(lines)
 
     def _plain_headers(
-        self, command: SendCommand, words: Rendered, unsubscribe: str
+        self, command: SendCommand, rendered: Rendered, unsubscribe: str
     ) -> Iterator[tuple[str, ...]]:
         yield "Date", format_datetime(to_datetime(command.time))
         yield "Message-ID", self.message_id(command.id)
         if token := self._returns.token(command.id, command.customer):
             yield HEADER, token
-        yield "Content-Language", words.locale
+        yield "Content-Language", rendered.locale
         if _transactional(command):
             yield "Auto-Submitted", "auto-generated"
         else:
@@ -166,14 +166,14 @@ def _feedback_field(text: str) -> str:
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in text)
 
 
-def _body(words: Rendered, boundary: str) -> bytes:
+def _body(rendered: Rendered, boundary: str) -> bytes:
     separator = b"--" + boundary.encode()
     return b"\r\n".join(
         (
             separator,
-            _part("plain", words.text),
+            _part("plain", rendered.text),
             separator,
-            _part("html", words.html),
+            _part("html", rendered.html),
             separator + b"--",
             b"",
         )

@@ -1,8 +1,8 @@
 """Header lines of a mail, as bytes.
 
-Ids and URLs are written as they are (`plain`). People's words (`words`, `mailbox`) stay as they are
-while they are ASCII, folded at spaces; anything else becomes base64 words of RFC 2047, all of it,
-so that no space stands between an encoded word and a plain one.
+Ids and URLs are written as they are (`plain`). People's words (`unstructured`, `mailbox`) stay as
+they are while they are ASCII, folded at spaces; anything else becomes base64 words of RFC 2047, all
+of it, so that no space stands between an encoded word and a plain one.
 
 The standard library's folding is not used, only its parser, as the judge of the tests. On Python
 3.11 it turns a `List-Unsubscribe` of 78 characters and more into encoded words, and one-click ends
@@ -40,7 +40,7 @@ def plain(name: str, *values: str) -> bytes:
     return (f"{name}: " + ",\r\n ".join(values) + "\r\n").encode("ascii")
 
 
-def words(name: str, text: str) -> bytes:
+def unstructured(name: str, text: str) -> bytes:
     """Return a header of free text, such as the subject. `text` is one line without control
     characters (`addresses.clean`)."""
     lines = _encoded(text, len(name)) if _to_encode(text) else _folded(text, len(name))

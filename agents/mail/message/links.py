@@ -67,23 +67,25 @@ class MailLinks:
             **self._survey(command),
         }
 
-    def asking(self, words: Rendered, command: SendCommand) -> Rendered:
+    def seal_asked_lists(self, rendered: Rendered, command: SendCommand) -> Rendered:
         """Seal the lists that a rendered mail asks about into its links to the preferences.
 
         `preferences_url ~ "?list=NAME"` in a template is such a question. A name that stands only
         in the address could be any, and whoever has a mail could make up a thousand.
         """
-        if _ASKED not in words.html and _ASKED not in words.text:
-            return words
+        if _ASKED not in rendered.html and _ASKED not in rendered.text:
+            return rendered
         address = self._preferences(command)
         asked = re.compile(re.escape(address + _ASKED) + LIST_NAME)
-        found = {match[0] for part in (words.html, words.text) for match in asked.finditer(part)}
+        found = {
+            match[0] for part in (rendered.html, rendered.text) for match in asked.finditer(part)
+        }
         names = sorted(each.removeprefix(address + _ASKED) for each in found)
         if not names:
-            return words
+            return rendered
         sealed = self._preferences(command, tuple(names[:MAX_LISTS]))
-        return words._replace(
-            html=words.html.replace(address, sealed), text=words.text.replace(address, sealed)
+        return rendered._replace(
+            html=rendered.html.replace(address, sealed), text=rendered.text.replace(address, sealed)
         )
 
     def _preferences(self, command: SendCommand, lists: tuple[str, ...] = ()) -> str:
@@ -114,9 +116,9 @@ class MailLinks:
     def _answer(
         self, command: SendCommand, survey: Mapping[str, Any], answer: Mapping[str, Any]
     ) -> str:
-        words = (survey.get("question"), answer.get("label"))
+        texts = (survey.get("question"), answer.get("label"))
         question, label = (
-            str(spoken(each, command.locale) or "")[:MAX_WORDS].strip() for each in words
+            str(spoken(each, command.locale) or "")[:MAX_WORDS].strip() for each in texts
         )
         meant = Answer(
             command.customer,

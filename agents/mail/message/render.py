@@ -34,7 +34,7 @@ class RenderError(Exception):
 
 
 class Rendered(NamedTuple):
-    """The words of one mail."""
+    """One mail, rendered."""
 
     subject: str
     html: str

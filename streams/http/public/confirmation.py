@@ -30,47 +30,47 @@ class ConfirmationPage(ABC, Generic[ContentT]):
 
     async def ask(self, request: web.Request) -> web.Response:
         """Ask whether it is meant."""
-        words = self._context.pages.words(request)
+        messages = self._context.pages.messages(request)
         content = self._context.read(request, self._opened_by)
         if content is None:
-            return self._context.pages.unknown(words)
-        refusal = self._too_late(words, content)
-        return self._question(request, words, content) if refusal is None else refusal
+            return self._context.pages.unknown(messages)
+        refusal = self._too_late(messages, content)
+        return self._question(request, messages, content) if refusal is None else refusal
 
     async def take(self, request: web.Request) -> web.Response:
         """Write the answer down, and say so."""
         context = self._context
-        words = context.pages.words(request)
+        messages = context.pages.messages(request)
         content = context.read(request, self._opened_by)
         if content is None:
-            return context.pages.unknown(words)
-        if (refusal := self._too_late(words, content)) is not None:
+            return context.pages.unknown(messages)
+        if (refusal := self._too_late(messages, content)) is not None:
             return refusal
         form = await _form(request)
-        event = self._event(request, words, content, form)
+        event = self._event(request, messages, content, form)
         if event is None:
-            return self._question(request, words, content)
+            return self._question(request, messages, content)
         try:
             await context.append([event])
         except LogError as error:
             _log.error("an answer could not be written", type=event.type, error=str(error))
-            return context.pages.later(words)
+            return context.pages.later(messages)
         self._count(event)
-        return self._answer(words, content)
+        return self._answer(messages, content)
 
-    def _too_late(self, words: PageMessages, content: ContentT) -> web.Response | None:
+    def _too_late(self, messages: PageMessages, content: ContentT) -> web.Response | None:
         """Return what to say when the link does not hold any more; by default it does for ever."""
         return None
 
     @abstractmethod
     def _question(
-        self, request: web.Request, words: PageMessages, content: ContentT
+        self, request: web.Request, messages: PageMessages, content: ContentT
     ) -> web.Response:
         """Return the page that asks."""
 
     @abstractmethod
     def _event(
-        self, request: web.Request, words: PageMessages, content: ContentT, form: dict[str, str]
+        self, request: web.Request, messages: PageMessages, content: ContentT, form: dict[str, str]
     ) -> Event | None:
         """Return what the answer means, with its proof; None: it is not complete, ask again."""
 
@@ -79,7 +79,7 @@ class ConfirmationPage(ABC, Generic[ContentT]):
         """The answer is durable."""
 
     @abstractmethod
-    def _answer(self, words: PageMessages, content: ContentT) -> web.Response:
+    def _answer(self, messages: PageMessages, content: ContentT) -> web.Response:
         """Return the page that says what was done."""
 
 

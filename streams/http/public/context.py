@@ -45,10 +45,10 @@ class PageContext:
             return None
 
     def proof(
-        self, request: web.Request, words: PageMessages, *, source: str, mail: str
+        self, request: web.Request, messages: PageMessages, *, source: str, mail: str
     ) -> dict[str, str]:
         """Return the fields of an event that prove what was said on a page, and how."""
-        proof = {"source": source, "wording": words.version, "mail": mail}
+        proof = {"source": source, "wording": messages.version, "mail": mail}
         if self.keep_ip:
             proof["ip"] = _address(request)
         return proof

@@ -74,7 +74,7 @@ class Hits:
         """Return the pixel."""
         content = self._context.read(request, OpenToken)
         if content is None:
-            return self._context.pages.unknown(self._context.pages.words(request))
+            return self._context.pages.unknown(self._context.pages.messages(request))
         self._note(request, "open", content.source)
         response = web.Response(body=PIXEL, content_type="image/gif")
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # webmail shows it
@@ -82,13 +82,13 @@ class Hits:
 
     async def clicked(self, request: web.Request) -> web.Response:
         """Lead to where the link in the mail led."""
-        words = self._context.pages.words(request)
+        messages = self._context.pages.messages(request)
         content = self._context.read(request, Click)
         if content is None:
-            return self._context.pages.unknown(words)
+            return self._context.pages.unknown(messages)
         if content.target not in self._hosts:
             return self._context.pages.to_the_shop(
-                words, words["link_gone"], words["link_gone_text"]
+                messages, messages["link_gone"], messages["link_gone_text"]
             )
         self._note(request, "click", content.source, content)
         return web.Response(status=302, headers={"Location": content.target})

@@ -12,7 +12,7 @@ VERSION_DIGITS = 10
 
 
 class PageMessages:
-    """All pages' words in one language: `words["help"]`, in templates `words.help`."""
+    """All pages' words in one language: `messages["help"]`, in templates `messages.help`."""
 
     def __init__(self, language: Language) -> None:
         self.language = language

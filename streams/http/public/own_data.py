@@ -23,17 +23,17 @@ SOURCE = "preferences_page"
 class _OwnData(ConfirmationPage[Preferences]):
     """What both requests have in common."""
 
-    def _too_late(self, words: PageMessages, content: Preferences) -> web.Response | None:
+    def _too_late(self, messages: PageMessages, content: Preferences) -> web.Response | None:
         if self._context.clock.now() - content.time <= RECENT_MS:
             return None
         return self._context.pages.message(
-            words, words["too_old"], words["too_old_text"], status=410
+            messages, messages["too_old"], messages["too_old_text"], status=410
         )
 
     def _request(
-        self, type_: str, request: web.Request, words: PageMessages, content: Preferences
+        self, type_: str, request: web.Request, messages: PageMessages, content: Preferences
     ) -> Event:
-        proof = self._context.proof(request, words, source=SOURCE, mail=content.command_id)
+        proof = self._context.proof(request, messages, source=SOURCE, mail=content.command_id)
         return self._context.event(type_, content.customer, proof)
 
 
@@ -41,56 +41,64 @@ class CopyPage(_OwnData):
     """Asks for a copy."""
 
     def _question(
-        self, request: web.Request, words: PageMessages, content: Preferences
+        self, request: web.Request, messages: PageMessages, content: Preferences
     ) -> web.Response:
         return self._context.pages.message(
-            words,
-            words["copy"],
-            words["copy_text"],
-            button=words["copy_button"],
-            links=[_back(request, words)],
+            messages,
+            messages["copy"],
+            messages["copy_text"],
+            button=messages["copy_button"],
+            links=[_back(request, messages)],
         )
 
     def _event(
-        self, request: web.Request, words: PageMessages, content: Preferences, form: dict[str, str]
+        self,
+        request: web.Request,
+        messages: PageMessages,
+        content: Preferences,
+        form: dict[str, str],
     ) -> Event:
-        return self._request("customer.data_requested", request, words, content)
+        return self._request("customer.data_requested", request, messages, content)
 
     def _count(self, event: Event) -> None:
         self._context.metrics.privacy_request("copy")
 
-    def _answer(self, words: PageMessages, content: Preferences) -> web.Response:
-        return self._context.pages.message(words, words["copied"], words["copied_text"])
+    def _answer(self, messages: PageMessages, content: Preferences) -> web.Response:
+        return self._context.pages.message(messages, messages["copied"], messages["copied_text"])
 
 
 class ErasurePage(_OwnData):
     """Erases, once it is understood what that means."""
 
     def _question(
-        self, request: web.Request, words: PageMessages, content: Preferences
+        self, request: web.Request, messages: PageMessages, content: Preferences
     ) -> web.Response:
         return self._context.pages.message(
-            words,
-            words["erase"],
-            words["erase_text"],
-            button=words["erase_button"],
-            understood=words["erase_understood"],
-            links=[_back(request, words)],
+            messages,
+            messages["erase"],
+            messages["erase_text"],
+            button=messages["erase_button"],
+            understood=messages["erase_understood"],
+            links=[_back(request, messages)],
         )
 
     def _event(
-        self, request: web.Request, words: PageMessages, content: Preferences, form: dict[str, str]
+        self,
+        request: web.Request,
+        messages: PageMessages,
+        content: Preferences,
+        form: dict[str, str],
     ) -> Event | None:
         if form.get("understood") != "yes":
             return None
-        return self._request("customer.erasure_requested", request, words, content)
+        return self._request("customer.erasure_requested", request, messages, content)
 
     def _count(self, event: Event) -> None:
         self._context.metrics.privacy_request("erase")
 
-    def _answer(self, words: PageMessages, content: Preferences) -> web.Response:
-        return self._context.pages.message(words, words["erased"], words["erased_text"])
+    def _answer(self, messages: PageMessages, content: Preferences) -> web.Response:
+        return self._context.pages.message(messages, messages["erased"], messages["erased_text"])
 
 
-def _back(request: web.Request, words: PageMessages) -> tuple[str, str]:
-    return f"../{request.match_info['token']}?lang={words.language}", words["back"]
+def _back(request: web.Request, messages: PageMessages) -> tuple[str, str]:
+    return f"../{request.match_info['token']}?lang={messages.language}", messages["back"]

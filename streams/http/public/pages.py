@@ -58,8 +58,8 @@ class Pages:
 
     def __init__(self, shop: Shop, fallback_locale: str) -> None:
         self._shop = shop
-        self._words: dict[str, PageMessages] = {each: PageMessages(each) for each in languages()}
-        self._fallback = self._words[language_of(fallback_locale)]
+        self._messages: dict[str, PageMessages] = {each: PageMessages(each) for each in languages()}
+        self._fallback = self._messages[language_of(fallback_locale)]
         self._environment = Environment(
             loader=FileSystemLoader(_TEMPLATES),
             undefined=StrictUndefined,
@@ -68,32 +68,32 @@ class Pages:
             lstrip_blocks=True,
         )
 
-    def words(self, request: web.Request) -> PageMessages:
+    def messages(self, request: web.Request) -> PageMessages:
         """Return the words in the language that was chosen, or that the browser prefers."""
         accepted = request.headers.get("Accept-Language", "").lower()[:200]
         wanted = re.findall(r"(?:^|,)\s*([a-z]+)", accepted)
         for language in (request.query.get("lang", ""), *wanted):
-            if language in self._words:
-                return self._words[language]
+            if language in self._messages:
+                return self._messages[language]
         return self._fallback
 
     def page(
-        self, words: PageMessages, template: str, title: str, *, status: int = 200, **known: Any
+        self, messages: PageMessages, template: str, title: str, *, status: int = 200, **known: Any
     ) -> web.Response:
         """Return a page made of a template."""
         html = self._environment.get_template(f"{template}.html.j2").render(
-            words=words,
+            messages=messages,
             title=title,
             shop=self._shop,
             style=Markup(_STYLE),  # our own file
-            others=[each for each in self._words.values() if each is not words],
+            others=[each for each in self._messages.values() if each is not messages],
             **known,
         )
         return web.Response(status=status, text=html, content_type="text/html", charset="utf-8")
 
     def message(
         self,
-        words: PageMessages,
+        messages: PageMessages,
         title: str,
         text: str,
         *,
@@ -104,7 +104,7 @@ class Pages:
     ) -> web.Response:
         """Return a page that says one thing, or asks one."""
         return self.page(
-            words,
+            messages,
             "message",
             title,
             status=status,
@@ -116,23 +116,23 @@ class Pages:
 
     # What may go wrong on every page.
 
-    def unknown(self, words: PageMessages) -> web.Response:
+    def unknown(self, messages: PageMessages) -> web.Response:
         """The link is none of ours."""
-        return self.message(words, words["unknown"], words["unknown_text"], status=404)
+        return self.message(messages, messages["unknown"], messages["unknown_text"], status=404)
 
-    def not_understood(self, words: PageMessages, status: int = 400) -> web.Response:
+    def not_understood(self, messages: PageMessages, status: int = 400) -> web.Response:
         """What was sent is not what the page sends."""
-        title, text = words["not_understood"], words["not_understood_text"]
-        return self.message(words, title, text, status=status)
+        title, text = messages["not_understood"], messages["not_understood_text"]
+        return self.message(messages, title, text, status=status)
 
-    def later(self, words: PageMessages) -> web.Response:
+    def later(self, messages: PageMessages) -> web.Response:
         """The log does not answer."""
-        response = self.message(words, words["later"], words["later_text"], status=503)
+        response = self.message(messages, messages["later"], messages["later_text"], status=503)
         response.headers["Retry-After"] = "120"
         return response
 
-    def to_the_shop(self, words: PageMessages, title: str, text: str) -> web.Response:
+    def to_the_shop(self, messages: PageMessages, title: str, text: str) -> web.Response:
         """Something is gone; the shop isn't."""
         return self.message(
-            words, title, text, status=410, links=[(self._shop.url, words["to_the_shop"])]
+            messages, title, text, status=410, links=[(self._shop.url, messages["to_the_shop"])]
         )

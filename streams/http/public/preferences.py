@@ -84,45 +84,49 @@ class PreferencesPage:
 
     async def show(self, request: web.Request) -> web.Response:
         """Show what holds now."""
-        words = self._context.pages.words(request)
+        messages = self._context.pages.messages(request)
         content = self._context.read(request, Preferences)
         if content is None:
-            return self._context.pages.unknown(words)
+            return self._context.pages.unknown(messages)
         current = await self._current(content)
         if current is None:
-            return self._nobody(words)
-        return self._page(request, words, _with(current, _asked(request, content, current)))
+            return self._nobody(messages)
+        return self._page(request, messages, _with(current, _asked(request, content, current)))
 
     async def save(self, request: web.Request) -> web.Response:
         """Write down what is different."""
         context = self._context
-        words = context.pages.words(request)
+        messages = context.pages.messages(request)
         content = context.read(request, Preferences)
         if content is None:
-            return context.pages.unknown(words)
+            return context.pages.unknown(messages)
         current = await self._current(content)
         if current is None:
-            return self._nobody(words)
+            return self._nobody(messages)
         asked = _asked(request, content, current)
         current = _with(current, asked)
         try:
             wanted = read_form(await request.post(), current)
         except (ValueError, web.HTTPException):
-            return context.pages.not_understood(words)
-        proof = context.proof(request, words, source=SOURCE, mail=content.command_id)
+            return context.pages.not_understood(messages)
+        proof = context.proof(request, messages, source=SOURCE, mail=content.command_id)
         changes = list(differences(current, wanted, proof, asked))
         try:
             if changes:
                 await context.append([self._event(content, change) for change in changes])
         except LogError as error:
             _log.error("preferences could not be written", error=str(error))
-            return context.pages.later(words)
+            return context.pages.later(messages)
         for change in changes:
             if change.purpose:
                 action = "given" if change.given else "withdrawn"
                 context.metrics.consent(change.purpose, action, SOURCE)
-        said = (words["saved"], words["saved_text"]) if changes else ("", words["nothing_changed"])
-        return self._page(request, words, resulting(current, wanted), said)
+        said = (
+            (messages["saved"], messages["saved_text"])
+            if changes
+            else ("", messages["nothing_changed"])
+        )
+        return self._page(request, messages, resulting(current, wanted), said)
 
     async def _current(self, content: Preferences) -> Choices | None:
         try:
@@ -134,20 +138,20 @@ class PreferencesPage:
     def _event(self, content: Preferences, change: PreferenceChange) -> Event:
         return self._context.event(change.type, content.customer, change.data)
 
-    def _nobody(self, words: PageMessages) -> web.Response:
-        return self._context.pages.message(words, words["nobody"], words["nobody_text"])
+    def _nobody(self, messages: PageMessages) -> web.Response:
+        return self._context.pages.message(messages, messages["nobody"], messages["nobody_text"])
 
     def _page(
         self,
         request: web.Request,
-        words: PageMessages,
+        messages: PageMessages,
         chosen: Choices,
         said: tuple[str, str] | None = None,
     ) -> web.Response:
         return self._context.pages.page(
-            words,
+            messages,
             "preferences",
-            words["preferences"],
+            messages["preferences"],
             chosen=chosen,
             said=said,
             languages=self._mail_languages,

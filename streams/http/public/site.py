@@ -107,7 +107,7 @@ class PublicSite:
         return application
 
     async def _unknown(self, request: web.Request) -> web.Response:
-        return self._context.pages.unknown(self._context.pages.words(request))
+        return self._context.pages.unknown(self._context.pages.messages(request))
 
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -116,14 +116,14 @@ class PublicSite:
         try:
             return await handler(request)
         except web.HTTPException as error:
-            return pages.not_understood(pages.words(request), status=error.status)
+            return pages.not_understood(pages.messages(request), status=error.status)
         except Exception as error:
             if (broken := request.content.exception()) is not None:  # whoever asked has gone
                 broken.__traceback__ = None  # its frames hold the body, and the body holds it
                 return web.Response(status=400)
             # A defect of ours: somebody waits, and must not see it.
             _log.exception("public page failed", path=request.path[:3], error=repr(error))
-            return pages.later(pages.words(request))
+            return pages.later(pages.messages(request))
 
 
 async def _with_headers(_request: web.Request, response: web.StreamResponse) -> None:

@@ -14,16 +14,18 @@ class SurveyPage(ConfirmationPage[Answer]):
     """`/a/TOKEN`: the answer that was pressed in the mail, to be sent off. The link never expires;
     who answers again has thought better of it."""
 
-    def _question(self, request: web.Request, words: PageMessages, content: Answer) -> web.Response:
+    def _question(
+        self, request: web.Request, messages: PageMessages, content: Answer
+    ) -> web.Response:
         return self._context.pages.message(
-            words,
-            content.question or words["your_answer"],
-            f"{words['your_answer']}: {content.label or content.answer}",
-            button=words["answer_button"],
+            messages,
+            content.question or messages["your_answer"],
+            f"{messages['your_answer']}: {content.label or content.answer}",
+            button=messages["answer_button"],
         )
 
     def _event(
-        self, request: web.Request, words: PageMessages, content: Answer, form: dict[str, str]
+        self, request: web.Request, messages: PageMessages, content: Answer, form: dict[str, str]
     ) -> Event:
         data = {name: getattr(content, name) for name in ("survey", "question", "answer")}
         return self._context.event("survey.answered", content.customer, data)
@@ -31,5 +33,7 @@ class SurveyPage(ConfirmationPage[Answer]):
     def _count(self, event: Event) -> None:
         """It is counted where every event is; nothing was agreed to."""
 
-    def _answer(self, words: PageMessages, content: Answer) -> web.Response:
-        return self._context.pages.message(words, words["answered"], words["answered_text"])
+    def _answer(self, messages: PageMessages, content: Answer) -> web.Response:
+        return self._context.pages.message(
+            messages, messages["answered"], messages["answered_text"]
+        )

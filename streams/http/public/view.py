@@ -36,10 +36,10 @@ class MailView:
     async def show(self, request: web.Request) -> web.Response:
         """Show the mail. Nothing in it is tracked here, and opening it counts for nothing."""
         pages = self._context.pages
-        words = pages.words(request)
+        messages = pages.messages(request)
         content = self._context.read(request, View)
         if content is None:
-            return pages.unknown(words)
+            return pages.unknown(messages)
         try:
             async with self._looking, asyncio.timeout(SECONDS):
                 command = await find_command(
@@ -47,14 +47,18 @@ class MailView:
                 )
         except (LogError, TimeoutError) as error:
             _log.warning("a mail can't be shown", error=repr(error))
-            return pages.later(words)
+            return pages.later(messages)
         if command is None:
-            return pages.message(words, words["view_gone"], words["view_gone_text"], status=410)
+            return pages.message(
+                messages, messages["view_gone"], messages["view_gone_text"], status=410
+            )
         try:
             rendered = self._render(command)
         except RenderError as error:
             _log.error("a mail can't be shown", template=command.template, error=str(error))
-            return pages.message(words, words["view_gone"], words["view_gone_text"], status=410)
+            return pages.message(
+                messages, messages["view_gone"], messages["view_gone_text"], status=410
+            )
         response = web.Response(text=rendered.html, content_type="text/html", charset="utf-8")
         response.headers["Content-Security-Policy"] = MAIL_POLICY
         return response

@@ -98,21 +98,21 @@ def preview(
     uses = opened.uses.get(name)
     given = Samples(opened.definitions).fill(uses[0].variables) if uses else {}
     try:
-        words = opened.renderer.render(
+        rendered = opened.renderer.render(
             name, locale, {**FULL, **given, **_variables(data), "shop": opened.shop}
         )
     except RenderError as error:
         raise UserError(str(error)) from None
-    path = out or Path(f"{name}.{words.locale}.html")
+    path = out or Path(f"{name}.{rendered.locale}.html")
     try:
-        path.write_text(with_pictures(words.html), encoding="utf-8")
+        path.write_text(with_pictures(rendered.html), encoding="utf-8")
     except OSError as error:
         raise CommandFailed(f"--out: {error}") from None
     if as_json:
-        found = {"mail": name, "language": words.locale, "file": str(path)}
-        print_json({**found, "subject": words.subject, "text": words.text})
+        found = {"mail": name, "language": rendered.locale, "file": str(path)}
+        print_json({**found, "subject": rendered.subject, "text": rendered.text})
     else:
-        parts = [f"{words.subject}\n{path}", *([f"\n{words.text}"] if text else [])]
+        parts = [f"{rendered.subject}\n{path}", *([f"\n{rendered.text}"] if text else [])]
         stdout().print("\n".join(parts), markup=False, soft_wrap=True)
     if show and not webbrowser.open(path.resolve().as_uri()):
         say("no browser could be opened")
