@@ -15,7 +15,8 @@ from benchmarks.workload import NOON, Workload, as_line
 from schemas.time_units import DAY_MS
 from streams.runtime import gc_tuning
 from streams.tools.parallel_replay import ReplayFile, replay_side_by_side
-from streams.tools.replay import replay_file, write
+from streams.tools.replay import replay_file
+from streams.tools.replayed_partition import write
 
 EVENTS = 100_000
 

@@ -23,7 +23,8 @@ from types import FrameType
 from typing import Any
 
 from streams.logging import configure_logging
-from streams.runtime.worker import Worker, run_worker
+from streams.runtime.worker import Worker
+from streams.runtime.worker_process import run_worker
 from streams.settings.loading import load_settings
 
 BETWEEN = 0.01

@@ -15,9 +15,9 @@ customer's events, commands and state all have the customer's partition number, 
 all there is to know about a customer, and a partition moves as a whole.
 
 Two agents (`AGENTS`) are handed batches of records of one partition and take each batch through the
-commit protocol (`streams/runtime/customers.py`, `streams/mail/mailer.py`): effects first, then the
-changelog, then the acknowledgement. What an agent keeps is a local store per partition and a
-compacted changelog topic from which any other worker can recover it
+commit protocol (`streams/runtime/commit_protocol.py`, `streams/mail/mailer.py`): effects first,
+then the changelog, then the acknowledgement. What an agent keeps is a local store per partition and
+a compacted changelog topic from which any other worker can recover it
 (`streams/runtime/state/changelog.py`).
 
 Doors (`DOORS`) lead in and out beside the log. What decides comes in by records alone: a workflow,

@@ -15,6 +15,7 @@ same wherever a batch ends, a crash falls or a cache is full.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -40,6 +41,7 @@ _TAKES_AWAY = frozenset(each.name for each in EVENT_TYPES.values() if each.takes
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Customer)
+_NEVER: Final = object()
 
 
 def receive(customer: Customer, event: Event, context: Context) -> bool:
@@ -49,7 +51,8 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
     """
     weight = customer.weight + context.size * _GROWTH + _AT_LEAST
     if weight > RECORD_BYTES or not (customer.weight or not customer.first_seen):
-        return _receive_measured(customer, event, context)
+        most = LAST_RESORT if event.type in _TAKES_AWAY else RECORD_BYTES
+        return _measured(customer, context, lambda: actor.receive(customer, event, context), most)
     new = actor.receive(customer, event, context)
     if customer.first_seen:  # of whom nothing is known there is nothing to weigh
         customer.weight = weight
@@ -63,15 +66,11 @@ def wake(customer: Customer, context: Context) -> None:
         actor.wake(customer, context)
         customer.weight = weight
         return
-    before, effects = _ENCODER.encode(customer), len(context.effects)
-    _bring_within(customer, before)
-    actor.wake(customer, context)
-    after = kept_bytes(customer)
-    if after > max(RECORD_BYTES, len(before)):
-        _undo(customer, before, effects, context)
+    try:
+        _measured(customer, context, lambda: actor.wake(customer, context))
+    except EventRefused:
         actor.give_up(customer, context)
-        after = kept_bytes(customer)
-    customer.weight = after
+        customer.weight = kept_bytes(customer)
 
 
 def take_in(customer: Customer, size: int, context: Context, taking: Callable[[], bool]) -> bool:
@@ -82,22 +81,13 @@ def take_in(customer: Customer, size: int, context: Context, taking: Callable[[]
     Raises EventRefused, having changed nothing, when the record would outgrow its budget.
     """
     weight = customer.weight + size * _GROWTH + _AT_LEAST
-    if weight <= RECORD_BYTES and customer.weight:
-        changed = taking()
-        if changed:
-            customer.weight = weight
-        return changed
-    before, effects = _ENCODER.encode(customer), len(context.effects)
-    _bring_within(customer, before)
-    if not taking():  # nor is it brought within its bounds: who isn't changed isn't written
-        _undo(customer, before, effects, context)
-        return False
-    after = kept_bytes(customer)
-    if after > max(RECORD_BYTES, len(before)):
-        _undo(customer, before, effects, context)
-        raise EventRefused(REASON, _too_much(after, RECORD_BYTES))
-    customer.weight = after
-    return True
+    if weight > RECORD_BYTES or not customer.weight:
+        # Nor is it brought within its bounds: who isn't changed isn't written.
+        return _measured(customer, context, taking, undone=False)
+    changed = taking()
+    if changed:
+        customer.weight = weight
+    return changed
 
 
 def size_of(changes: Iterable[CatalogueChange]) -> int:
@@ -109,25 +99,40 @@ def size_of(changes: Iterable[CatalogueChange]) -> int:
     )
 
 
-def _too_much(bytes_: int, most: int) -> str:
-    return f"{bytes_} bytes to be kept of one customer, at most {most}"
+_Result = TypeVar("_Result")
 
 
-def _receive_measured(customer: Customer, event: Event, context: Context) -> bool:
+def _measured(
+    customer: Customer,
+    context: Context,
+    doing: Callable[[], _Result],
+    most: int = RECORD_BYTES,
+    *,
+    undone: object = _NEVER,
+) -> _Result:
+    """Do something to a record of which it isn't known that there is room, and measure it before
+    and after. What returns `undone` has done nothing, and leaves the record as it was.
+
+    Raises EventRefused, having changed nothing, when the record has come to more than `most` bytes
+    and to more than before.
+    """
     before, effects = _ENCODER.encode(customer), len(context.effects)
     _bring_within(customer, before)
     try:
-        new = actor.receive(customer, event, context)
+        result = doing()
+        if result is undone:
+            _undo(customer, before, effects, context)
+            return result
         after = kept_bytes(customer)
-        most = LAST_RESORT if event.type in _TAKES_AWAY else RECORD_BYTES
         if after > max(most, len(before)):
-            raise EventRefused(REASON, _too_much(after, most))
+            text = f"{after} bytes to be kept of one customer, at most {most}"
+            raise EventRefused(REASON, text)
     except EventRefused:
         _undo(customer, before, effects, context)
         raise
     if customer.first_seen:
         customer.weight = after
-    return new
+    return result
 
 
 def _bring_within(customer: Customer, stored: bytes) -> None:

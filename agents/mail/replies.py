@@ -84,6 +84,21 @@ class ReplyMeaning(NamedTuple):
     enhanced_code: str | None
 
 
+def label(result: Result) -> str:
+    """Return what the metrics call the end of an attempt; empty where its outcome says it all."""
+    match result:
+        case RelayRefused():
+            return classify(result).kind
+        case Dropped():
+            return "dropped"
+        case Unknown():
+            return "ambiguous"
+        case RelayAccepted():
+            return ""
+        case Answered():
+            return f"{result.status // 100}xx"
+
+
 def classify(refusal: RelayRefused) -> ReplyMeaning:
     """Return what a refusal means; see the table in `_kind`."""
     match = _ENHANCED.search(refusal.text)

@@ -16,7 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
+from agents.context import Context
+from agents.customer import actor
 from agents.products.catalogue import mentioned
+from schemas.customer import Customer
 from schemas.customer.named import RUN_PREFIX
 from schemas.pending_work import (
     BROADCAST_PREFIX,
@@ -208,3 +211,14 @@ class Broadcasts:
     def progress(self) -> list[tuple[int, bytes]]:
         """Return how far each has come, as `Progress` has it."""
         return [(each.offset, each.reached) for each in self._waiting]
+
+
+def take_in(
+    customer: Customer, time: int, news: Sequence[CatalogueChange], follows: bool, context: Context
+) -> bool:
+    """Tell a customer of changes that the feed brought at `time` (ms), and of other versions if it
+    `follows`; return whether any was its business."""
+    changed = follows and actor.follow(customer, context)
+    if news:
+        changed |= actor.products_changed(customer, news, time, context)
+    return changed

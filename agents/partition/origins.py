@@ -5,7 +5,7 @@ The partition that tells gives each message its origin (`schemas/origin.py`). Th
 hears keeps one high-water mark for each partition that has told it anything, and drops what is not
 above it. Both are exact because of two laws:
 
-- effects are appended whole and in order per partition (`CustomersRuntime._send`), so the messages
+- effects are appended whole and in order per partition (`CommitProtocol._send`), so the messages
   that came from there until a crash are the first ones of those that should have come;
 - state is written only when all effects of its batch are in the log. A customer that is ahead of
   the log, and so tells nothing again, has told at records all of whose messages are there; those of

@@ -73,7 +73,7 @@ class Metrics(CustomerMetrics):
         self.shown = make.shown
         self._template = BoundedLabel()
 
-    # The customers' runtime (streams/runtime/customers.py, Observer).
+    # The customers' runtime (streams/runtime/commit_protocol.py, Observer).
 
     def committed(self, partition: int, changes: BatchChanges) -> None:
         """One slice of a batch is done for good."""

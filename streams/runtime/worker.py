@@ -10,11 +10,8 @@ are dealt with, state is closed and stays on disk for the next start.
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
-import signal
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Protocol
 
@@ -48,11 +45,10 @@ from streams.operate.metrics import Metrics
 from streams.operate.privacy.eraser import Eraser
 from streams.operate.record_index import RecordIndex
 from streams.partitioner import partition_of
-from streams.runtime import gc_tuning
 from streams.runtime.app import App
-from streams.runtime.background import kept_up
 from streams.runtime.bootstrap import prepare_topics, prepare_workflows
 from streams.runtime.customers import CustomersRuntime
+from streams.runtime.data_directory import sole_worker
 from streams.runtime.definitions import DefinitionLoader
 from streams.runtime.factories import (
     coupon_key,
@@ -157,7 +153,7 @@ class Worker:
     # In the order in which a worker starts.
 
     async def _start(self) -> None:
-        self._running.enter_context(_sole_worker(self.settings))
+        self._running.enter_context(sole_worker(self.settings))
         record_signer(self.settings)  # before anything is written that others would have to believe
         if self.settings.accept_unsigned:
             _log.warning("whoever may write to the topics is believed (RITORNO_ACCEPT_UNSIGNED); "
@@ -354,50 +350,6 @@ class Worker:
             raise WorkerFailed(f"Consumption can't be started: {app.crash_reason!r}")
 
 
-def run_worker(
-    settings: Settings,
-    *,
-    started: Callable[[Worker], None] = lambda _: None,
-    shares_public_port: bool = False,
-) -> None:
-    """Run a worker until SIGTERM or SIGINT. Raises what `Worker.start` and `wait_stopped` raise.
-
-    `started` is called once it consumes.
-    """
-    worker = Worker(settings, shares_public_port=shares_public_port)
-    gc_tuning.search_less()
-    asyncio.run(_run(worker, started))
-
-
-async def _run(worker: Worker, started: Callable[[Worker], None]) -> None:
-    told_to_stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told_to_stop.set)
-    searching = kept_up("garbage", partial(gc_tuning.search_often, worker.memory))
-    garbage_collecting = asyncio.ensure_future(searching)
-    starting = asyncio.ensure_future(worker.start())
-    stopping = asyncio.ensure_future(told_to_stop.wait())
-    try:
-        await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if told_to_stop.is_set():
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
-            return
-        await starting
-        started(worker)
-        running = asyncio.ensure_future(worker.wait_stopped())
-        await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
-        if running.done():
-            await running
-        running.cancel()
-        _log.info("worker told to stop")
-    finally:
-        stopping.cancel()
-        garbage_collecting.cancel()
-        await worker.stop()
-
-
 def _stores(settings: Settings) -> tuple[StoreFactory, ClearLeftovers]:
     if settings.store == "memory":
         return open_memory, lambda _topic, _owned: None
@@ -405,34 +357,6 @@ def _stores(settings: Settings) -> tuple[StoreFactory, ClearLeftovers]:
 
     stores = RocksStores(settings.data_dir)
     return stores, stores.clear
-
-
-@contextmanager
-def _sole_worker(settings: Settings) -> Iterator[None]:
-    """Hold the data directory for this process. Raises WorkerFailed."""
-    path = settings.data_dir / "worker.lock"
-    try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise WorkerFailed(
-            f"{settings.data_dir} can't be written: {error.strerror}. Set RITORNO_DATA_DIR."
-        ) from None
-    try:
-        _take_lock(handle, settings)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _take_lock(handle: int, settings: Settings) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise WorkerFailed(
-            f"Another worker uses the data directory {settings.data_dir}. Each needs its own: "
-            "set RITORNO_DATA_DIR (and RITORNO_WORKER_ID)."
-        ) from None
 
 
 def _partitions_open(partition_manager: PartitionManager) -> Check:

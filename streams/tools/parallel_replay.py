@@ -22,8 +22,10 @@ from agents.definitions.published import Definitions
 from schemas.events import Event
 from schemas.validation import Unreadable, checked_time
 from streams.runtime import gc_tuning
-from streams.tools.replay import SLICE, FileLog, Outcome, replay_file
+from streams.tools.replay import replay_file
 from streams.tools.replay_dealing import EVERYBODY, PARTITIONS, Dealer
+from streams.tools.replayed_file import FileLog
+from streams.tools.replayed_partition import SLICE, Outcome
 
 SECONDS = 0.2
 """Between two looks at how far the processes are."""

@@ -190,7 +190,7 @@ bands: [{name: cold, from: 0}]
 @given(st.lists(st.tuples(EVENTS, st.integers(0, 5 * 24)), max_size=25))
 def test_membership_is_always_what_the_conditions_say(story: list[tuple[object, int]]) -> None:
     harness = Harness(files(MANY, POINTS))
-    live, now, orders = harness.actors._live, 0.0, 0
+    live, now, orders = harness.actors._state.live, 0.0, 0
     for (type_, data), hours in story:  # type: ignore[misc]  # pairs of EVENTS
         orders += type_ == "order.completed"
         extra = {"order_id": f"o{orders}"} if type_.startswith("order.") else {}

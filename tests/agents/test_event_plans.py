@@ -127,7 +127,7 @@ def written(records: list[Record], change: Callable[[Live], None]) -> list[Effec
     actors = PartitionActors(
         partition=0, load=store.get, definitions=definitions, progress=Progress(live=versions)
     )
-    change(actors._live)
+    change(actors._state.live)
     actors.absorb(records)
     return list(actors.effects)
 

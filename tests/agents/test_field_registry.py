@@ -29,7 +29,9 @@ REGISTRY = FieldRegistry(DEFINITIONS)
 
 def true_of(there: Harness, condition: dict[str, Any], customer: str = "anna") -> bool:
     check = compile_condition(Condition.model_validate(condition), REGISTRY)
-    return check(EvaluationContext(there.customer(customer), there.now, rules=there.actors._live))
+    return check(
+        EvaluationContext(there.customer(customer), there.now, rules=there.actors._state.live)
+    )
 
 
 def a_customer() -> Harness:

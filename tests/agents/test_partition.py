@@ -116,7 +116,7 @@ def test_a_customer_has_one_entry_in_the_heap() -> None:
     harness = Harness({W06: FILES[W06]}).subscribed()
     for minute in range(50):
         harness.at(minute * MINUTE).add(f"p{minute}")
-    assert len(harness.actors._timers) == 1
+    assert len(harness.actors._state.timers) == 1
     assert harness.actors.timers_pending == 1
 
 

@@ -119,7 +119,7 @@ def test_segments_of_segments_follow_in_the_same_record() -> None:
 
 def test_only_what_can_have_changed_is_looked_at() -> None:
     there = harness(dear={"orders.spent": {"above": 100}}, roman={"profile.city": "Roma"})
-    segmentation = there.actors._live.derived_state.segmentation
+    segmentation = there.actors._state.live.derived_state.segmentation
     looked_at = {
         type_: [each.id for each in segmentation.reading(parts)]
         for type_, parts in CHANGED_BY.items()
@@ -325,7 +325,7 @@ def differences(harness: Harness, now: int, keys: Iterable[str]) -> list[str]:
         customer = decode_customer(key, stored)
         if customer.became or not customer.reviewed:
             continue
-        live = harness.actors._live
+        live = harness.actors._state.live
         for id_, check in live.derived_state.segmentation.all:
             holds = check(EvaluationContext(customer, now, rules=live))
             if holds != (id_ in customer.segments):

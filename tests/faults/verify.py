@@ -18,7 +18,7 @@ from schemas.records import Record
 from schemas.stored import OWN_PREFIX, PROGRESS_KEY, Progress, head, is_erased, unpack_progress
 from streams.log import Log
 from streams.runtime.definitions import load
-from streams.tools.replay import Outcome, ReplayedPartition
+from streams.tools.replayed_partition import Outcome, ReplayedPartition
 from tests.faults.fleet import Inbox, poll_pause
 from tests.faults.load import Load
 

@@ -21,7 +21,8 @@ from schemas.customer import decode_customer
 from schemas.instant import parse_instant
 from schemas.stored import HEAD_SIZE
 from streams.runtime.definitions import read_files
-from streams.tools.replay import Outcome, prepared, replay_file
+from streams.tools.replay import prepared, replay_file
+from streams.tools.replayed_partition import Outcome
 from tests.arbitration.mails import DAY, clock, most_in_any, worst_share
 from tests.histories.life import lines
 from tests.histories.orders import HISTORIES, Shopper

@@ -26,7 +26,7 @@ from schemas.time_units import DAY_MS
 from streams.clock import VirtualClock
 from streams.log import Log
 from streams.operate.lookup import latest_states
-from streams.operate.privacy.eraser import LONGEST_RETRY_MS
+from streams.operate.privacy.eraser import BACKOFF
 from streams.operate.privacy.erasing import Erasing
 from streams.partitioner import partition_of
 from streams.runtime.definitions import load
@@ -101,7 +101,7 @@ class Shop:
         async with asyncio.timeout(LIMIT):
             while not (await erasing.is_done(customer) and eraser.idle):
                 passed = asyncio.ensure_future(eraser.passed())
-                self.clock.advance(self.clock.now() + LONGEST_RETRY_MS)
+                self.clock.advance(self.clock.now() + round(BACKOFF.longest * 1_000))
                 await passed
 
     async def carry_out(self) -> None:

@@ -14,7 +14,8 @@ from schemas.customer import decode_customer
 from schemas.definitions import version_of
 from schemas.instant import parse_instant, to_rfc3339
 from schemas.reference import of_visitor
-from streams.tools.replay import Outcome, ReplayError, replay_file, write
+from streams.tools.replay import replay_file
+from streams.tools.replayed_partition import Outcome, ReplayError, write
 from tests.agents.harness import DAY, FILES, HOUR, MINUTE, START, Harness
 
 LIVE = {name: version_of(content) for name, content in FILES.items()}

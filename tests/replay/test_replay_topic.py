@@ -20,7 +20,8 @@ from streams.clock import VirtualClock
 from streams.partitioner import partition_of
 from streams.runtime.definitions import control_record
 from streams.runtime.ticks import TICK
-from streams.tools.replay import Outcome, ReplayError, replay_topic
+from streams.tools.replay import replay_topic
+from streams.tools.replayed_partition import Outcome, ReplayError
 from tests.agents.harness import DAY, HOUR, START, Harness
 from tests.keys import SIGNER
 from tests.runtime.doubles import MemoryLog, memory_log

@@ -18,8 +18,9 @@ from schemas.description import describe
 from schemas.validation import Unreadable
 from schemas.wire import ProductUpdate, parse_line
 from streams.tools.parallel_replay import ReplayFile, replay_side_by_side
-from streams.tools.replay import Outcome, ReplayError, replay_file, write
+from streams.tools.replay import replay_file
 from streams.tools.replay_dealing import EVERYBODY, Dealer
+from streams.tools.replayed_partition import Outcome, ReplayError, write
 from tests.agents.harness import DAY, HOUR, MINUTE, START, Harness
 from tests.replay.test_replay_file import LIVE, line
 

@@ -34,7 +34,8 @@ from streams.runtime.ticks import TICK, Ticks
 from streams.runtime.transports.batch import TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 from streams.runtime.yaml_text import read_yaml
-from streams.tools.replay import Outcome, replay_topic
+from streams.tools.replay import replay_topic
+from streams.tools.replayed_partition import Outcome
 from streams.topology import WORKFLOWS, topics
 from tests.keys import SIGNER
 from tests.runtime.doubles import START, MemoryLog, Seen

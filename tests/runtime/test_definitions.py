@@ -16,8 +16,8 @@ from schemas.records import OutRecord, Record
 from schemas.signing import number_of
 from streams.clock import VirtualClock
 from streams.log import Log
+from streams.runtime.commit_protocol import is_believed
 from streams.runtime.control_numbers import RESERVATION, Reserved, reserve
-from streams.runtime.customers import is_believed
 from streams.runtime.definitions import (
     CONTROL_TYPE,
     LIVE_KEY,

@@ -19,6 +19,7 @@ from schemas.stored import Progress
 from schemas.topics import CUSTOMER_EVENTS, FACTS, SEND_COMMANDS
 from streams.clock import VirtualClock
 from streams.partitioner import partition_of
+from streams.runtime.commit_protocol import CommitProtocol
 from streams.runtime.customers import CustomersRuntime
 from streams.runtime.definitions import DefinitionLoader
 from streams.runtime.state.memory import open_memory
@@ -170,13 +171,13 @@ async def last_first(self: Any, effects: Sequence[Any], fenced: Any) -> None:
     await SEND(self, effects, fenced)
 
 
-SEND = CustomersRuntime._send
+SEND = CommitProtocol._send
 
 
 @pytest.mark.parametrize("broken", [reversed_order, skipping, sorted_by_key, last_first])
 async def test_who_breaks_it_is_found(
     broken: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CustomersRuntime, "_send", broken)
+    monkeypatch.setattr(CommitProtocol, "_send", broken)
     with pytest.raises(AssertionError, match=r"out of order|not the whole"):
         await check()

@@ -290,7 +290,7 @@ async def forge(worker: Worker) -> list[bytes | None]:
         await worker.log.append(CUSTOMER_EVENTS, partition, FORGED)
     await all_done(worker)
     for tp, open_ in worker.customers._open.items():
-        assert open_.actors._versions == published.live, tp  # type: ignore[attr-defined]  # no door
+        assert open_.actors._state.versions == published.live, tp  # type: ignore[attr-defined]  # no door
     letters = await everything(worker.log, DEAD_LETTERS)
     return [letter.header("dl_reason") for letter in letters]
 

@@ -18,19 +18,25 @@ from agents.mail.queue.queue_changes import AttemptResult
 from agents.mail.queue.queued_mail import QueuedMail
 from agents.partition.broadcasts import Broadcasts
 from agents.partition.budget import Budget, WorkLayout
+from agents.partition.due_work import DueWork
+from agents.partition.event_delivery import EventDelivery
 from agents.partition.held_back import HeldBackCustomers
+from agents.partition.late_events import LateEvents
 from agents.partition.namespaces import AddressedEvent, Namespaces
 from agents.partition.origins import HighWaterMark, Origins
 from agents.partition.partition import PartitionActors
+from agents.partition.state import PartitionState
 from agents.sending import send_commands
 from schemas.customer import Customer
 from schemas.events import Event
 from schemas.records import Record
 from schemas.reference import of_visitor
 from schemas.stored import PROGRESS_KEY, pack_progress
+from streams.log import LogError
 from streams.mail.attempt import Attempts
-from streams.runtime import customers
-from streams.runtime.customers import CustomersRuntime
+from streams.runtime import open_partition
+from streams.runtime.commit_protocol import CommitProtocol
+from streams.runtime.open_partition import OpenPartition
 from streams.runtime.state import recovery
 from streams.runtime.state.changelog import Changelog
 from streams.runtime.state.store import Store
@@ -47,7 +53,7 @@ Patch = pytest.MonkeyPatch
 
 
 def repeated_records_count_again(patch: Patch) -> None:
-    apply = PartitionActors._apply
+    apply = EventDelivery._apply
 
     def unchecked(self: Any, event: Any, key: bytes, offset: int, context: Context) -> None:
         someone = self._customers.get(key)
@@ -56,7 +62,7 @@ def repeated_records_count_again(patch: Patch) -> None:
         self._visited.add(key)
         apply(self, event, key, offset, context)
 
-    patch.setattr(PartitionActors, "_apply", unchecked)
+    patch.setattr(EventDelivery, "_apply", unchecked)
 
 
 def repeated_events_count_again(patch: Patch) -> None:
@@ -94,46 +100,46 @@ def no_record_names_a_place(patch: Patch) -> None:
     async def silent(*_: Any) -> None:
         return
 
-    patch.setattr(CustomersRuntime, "_name", silent)
+    patch.setattr(CommitProtocol, "_name", silent)
 
 
 def timers_fire_a_record_late(patch: Patch) -> None:
-    fire = PartitionActors._fire_timers
+    fire = DueWork._fire
 
     def every_other_time(self: Any, offset: int, *rest: Any) -> Iterator[bool]:
         if offset % 2:
             yield from fire(self, offset, *rest)
 
-    patch.setattr(PartitionActors, "_fire_timers", every_other_time)
+    patch.setattr(DueWork, "_fire", every_other_time)
 
 
 def timers_fire_after_the_record(patch: Patch) -> None:
-    fire = PartitionActors._fire_timers
+    fire = DueWork._fire
 
     def put_off(self: Any, *args: Any) -> Iterator[bool]:
-        self.put_off = args
+        self._state.put_off = (self, *args)
         yield from ()
 
     def at_last(self: Any) -> None:
         if args := self.__dict__.pop("put_off", None):
-            list(fire(self, *args))
+            list(fire(*args))
 
-    patch.setattr(PartitionActors, "_fire_timers", put_off)
-    patch.setattr(PartitionActors, "_verify_writable", at_last)
+    patch.setattr(DueWork, "_fire", put_off)
+    patch.setattr(PartitionState, "verify_writable", at_last)
 
 
 def an_event_at_the_time_of_a_timer_is_lost(patch: Patch) -> None:
-    wake = PartitionActors._wake
+    wake = DueWork._wake
 
     def forgetful(self: Any, *args: Any) -> None:
         wake(self, *args)
         self._visited.clear()
 
-    patch.setattr(PartitionActors, "_wake", forgetful)
+    patch.setattr(DueWork, "_wake", forgetful)
 
 
 def timers_are_not_recovered(patch: Patch) -> None:
-    scan_recovered = customers.scan_recovered
+    scan_recovered = open_partition.scan_recovered
 
     def without_timers(
         changelog: Changelog, delete_markers: DeleteMarkers, found: RecoveryScan
@@ -141,7 +147,7 @@ def timers_are_not_recovered(patch: Patch) -> None:
         yield from scan_recovered(changelog, delete_markers, found)
         found.timers.clear()
 
-    patch.setattr(customers, "scan_recovered", without_timers)
+    patch.setattr(open_partition, "scan_recovered", without_timers)
 
 
 def recovery_takes_the_last_record(patch: Patch) -> None:
@@ -161,7 +167,7 @@ def progress_is_written_before_the_states(patch: Patch) -> None:
         items = self._delete_markers.mark_deletions(changes.states, changes.progress)
         await self.changelog.write([*items, (PROGRESS_KEY, pack_progress(changes.progress))], check)
 
-    patch.setattr(customers._Partition, "keep", keep)
+    patch.setattr(OpenPartition, "keep", keep)
 
 
 def effects_are_written_after_the_states(patch: Patch) -> None:
@@ -172,7 +178,7 @@ def effects_are_written_after_the_states(patch: Patch) -> None:
         await self._send(changes.effects, turn.check)
         turn.done(changes.progress.next_offset)
 
-    patch.setattr(CustomersRuntime, "_commit", commit)
+    patch.setattr(CommitProtocol, "_commit", commit)
 
 
 def a_failed_batch_goes_on_with_the_same_actors(patch: Patch) -> None:
@@ -183,10 +189,10 @@ def a_failed_batch_goes_on_with_the_same_actors(patch: Patch) -> None:
         try:
             await self._send(changes.effects, turn.check)
             await partition.keep(changes, turn.check)
-        except customers.LogError:
+        except LogError:
             return
 
-    patch.setattr(CustomersRuntime, "_commit", commit)
+    patch.setattr(CommitProtocol, "_commit", commit)
 
 
 def mails_go_before_their_claim_is_durable(patch: Patch) -> None:
@@ -232,7 +238,7 @@ def time_is_the_last_append_time(patch: Patch) -> None:
 
     def absorbed(self: Any, records: Sequence[Record]) -> Iterator[bool]:
         for record in records:
-            self._now = min(self._now, record.timestamp)
+            self._state.now = min(self._state.now, record.timestamp)
             yield from absorb(self, [record])
 
     patch.setattr(PartitionActors, "absorbing", absorbed)
@@ -318,12 +324,12 @@ def a_mail_has_another_id_each_time(patch: Patch) -> None:
 
 
 def messages_are_told_in_another_order(patch: Patch) -> None:
-    send = CustomersRuntime._send
+    send = CommitProtocol._send
 
     async def backwards(self: Any, effects: Sequence[Any], *rest: Any) -> None:
         await send(self, list(reversed(effects)), *rest)
 
-    patch.setattr(CustomersRuntime, "_send", backwards)
+    patch.setattr(CommitProtocol, "_send", backwards)
 
 
 def orders_are_not_passed_on(patch: Patch) -> None:
@@ -337,12 +343,12 @@ def orders_are_not_passed_on(patch: Patch) -> None:
 
 
 def the_progress_is_a_record_behind(patch: Patch) -> None:
-    write = customers._Partition._write
+    write = OpenPartition._write
 
     async def behind(self: Any, items: Any, progress: Any, check: Callable[[], None]) -> None:
         await write(self, items, replaced(progress, next_offset=progress.next_offset - 1), check)
 
-    patch.setattr(customers._Partition, "_write", behind)
+    patch.setattr(OpenPartition, "_write", behind)
 
 
 def what_waits_is_lost(patch: Patch) -> None:
@@ -366,7 +372,7 @@ def what_waits_is_applied_backwards(patch: Patch) -> None:
 
 def who_was_held_back_begins_anew(patch: Patch) -> None:
     patch.setattr(
-        PartitionActors, "_fresh_or_kept", lambda self, key, *_: self._customers.begin_anew(key)
+        LateEvents, "_fresh_or_kept", lambda self, key, *_: self._state.customers.begin_anew(key)
     )
 
 

@@ -33,6 +33,7 @@ from agents.mail.replies import (
     Result,
     Unknown,
     classify,
+    label,
 )
 from agents.mail.reputation import Reputation
 from schemas.commands import DeliveryClass
@@ -368,7 +369,7 @@ class Queue:
     def _record_result(
         self, entry: QueuedMail, result: Result, now: int, changes: QueueChanges
     ) -> None:
-        self._index.conclude(self._after(entry, result, now), entry, _label(result), now, changes)
+        self._index.conclude(self._after(entry, result, now), entry, label(result), now, changes)
         if isinstance(result, Unknown):
             changes.notes[-1] = changes.notes[-1]._replace(ambiguous=True)
 
@@ -394,17 +395,3 @@ class Queue:
                 return mail.lost(entry, result, now)
             case Answered():
                 return mail.answered(entry, result, now)
-
-
-def _label(result: Result) -> str:
-    match result:
-        case RelayRefused():
-            return classify(result).kind
-        case Dropped():
-            return "dropped"
-        case Unknown():
-            return "ambiguous"
-        case RelayAccepted():
-            return ""
-        case Answered():
-            return f"{result.status // 100}xx"

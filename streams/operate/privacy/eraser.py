@@ -16,16 +16,16 @@ from streams.log import Log, LogError
 from streams.logging import get_logger
 from streams.operate.privacy.erasing import Erasing
 from streams.runtime.background import kept_up
-from streams.runtime.customers import Observer
+from streams.runtime.backoff import Backoff
+from streams.runtime.commit_protocol import Observer
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.state.recovery import Recovered
 from streams.runtime.state.store import StateError
 from streams.runtime.waiting import first
 
-RETRY_MS = 5_000
-LONGEST_RETRY_MS = 300_000
-"""Until what was in the way is looked at again, a mail that is being handed to the relay: 5 s, 10 s
-… 5 min. Each look goes through the person's partitions."""
+BACKOFF = Backoff(5.0, 300.0)
+"""Seconds until what was in the way is looked at again, a mail that is being handed to the relay:
+5, 10 … 300. Each look goes through the person's partitions."""
 
 SCRUB_AFTER_MS = MINUTE_MS
 """After an erasure: its mails are taken back and told of by then, and the stores rewritten once."""
@@ -83,7 +83,7 @@ class Eraser:
         self._news.set()
 
     async def _run(self) -> None:
-        pause = RETRY_MS
+        failures = 0
         while True:
             self._news.clear()
             self._all_done = False
@@ -92,9 +92,9 @@ class Eraser:
             self._passed.set()
             self._passed = asyncio.Event()
             times = list(self._noted.values())
+            failures = 0 if all_done else failures + 1
             if not all_done:
-                times.append(self._clock.now() + pause)
-            pause = RETRY_MS if all_done else min(2 * pause, LONGEST_RETRY_MS)
+                times.append(self._clock.now() + round(BACKOFF.after(failures) * 1_000))
             await self._wait(min(times, default=None))
 
     async def _carry_out(self) -> bool:

@@ -26,41 +26,34 @@ process's own log, an event that waited is removed where it holds the id.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Set
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Iterable
 
-from agents.customer.ownership import RecordOwnership
-from agents.mail.queue.queued_mail import QueuedMail
 from agents.partition.held_back import waits_for
-from agents.workflows.notifications import SHOP
-from schemas.events import ERASED, EVENT_TYPES, RETRY, SET_ASIDE
+from schemas.events import ERASED, RETRY, SET_ASIDE
 from schemas.records import OutRecord, Record
-from schemas.reference import both, id_of, is_visitors
+from schemas.reference import both, is_visitors
 from schemas.signing import SIGNATURE, RecordSigner
-from schemas.stored import (
-    HEAD_SIZE,
-    HELD_BACK_PREFIX,
-    OWN_PREFIX,
-    WAITING_PREFIX,
-    head,
-    is_erased,
-)
+from schemas.stored import HELD_BACK_PREFIX, WAITING_PREFIX
 from streams.log import scan
 from streams.logging import get_logger
-from streams.operate.lookup import latest_progress
 from streams.operate.privacy.record_contents import (
-    decided_at,
     decision_of,
-    entry_of,
     erased_of,
     is_of_mail,
     json_of,
     spellings,
     superseded,
     text_of,
-    whom_about,
     without_customer,
+)
+from streams.operate.privacy.traces import (
+    Erasure,
+    KeptMail,
+    TraceFinder,
+    Traces,
+    belonging,
+    keys,
+    named,
 )
 from streams.partitioner import partition_of
 from streams.runtime.logs.embedded import EmbeddedLog
@@ -74,7 +67,6 @@ from streams.topology import (
     MAILER_CHANGELOG,
     SEND_COMMANDS,
 )
-from streams.topology import GROUP as READERS
 
 GROUP = "ritorno-erasing"
 """Under this name the offsets of the signals that were carried out are committed."""
@@ -88,48 +80,7 @@ _ABOUT = (SET_ASIDE.encode(), RETRY.encode())
 
 _NAMING = ("name", "customer")
 
-_ERASING = frozenset(each.name.encode() for each in EVENT_TYPES.values() if each.erases)
-
 _log = get_logger(__name__)
-
-
-class Erasure(NamedTuple):
-    """One erasure to be carried out, as its signal says."""
-
-    customer: str
-    time: int
-    """Time of the log at which the actor forgot, ms."""
-    partition: int
-    offset: int
-    stamp: int
-    """Where the signal is, and when it was appended."""
-    names: tuple[str, ...] = ()
-    """Under which actors and mailer speak of the person: the reference, and of a visitor who has no
-    customer's id the bare one, under which release 0.1 knew it."""
-
-
-class _KeptMail(NamedTuple):
-    """A state of a mail, and where it is in the changelog."""
-
-    partition: int
-    offset: int
-    id: str
-    entry: QueuedMail | None
-    """None when it can't be read."""
-
-
-@dataclass(slots=True)
-class _PersonRecords:
-    """What is in the log of one person."""
-
-    partition: int
-    events: list[Record]
-    commands: list[Record]
-    states: list[Record]
-    mails: dict[str, list[_KeptMail]] = field(default_factory=dict)
-    """What the changelog has of each of the person's mails, and of those to the shop about them."""
-    boundary: int = -1
-    """Offset of the last event that erased; what comes after it is somebody new."""
 
 
 class Erasing:
@@ -139,6 +90,7 @@ class Erasing:
         """`signer` signs what is changed of a signed record; who only looks needs none."""
         self._log = log
         self._signer = signer
+        self._finder = TraceFinder(log)
 
     async def carry_out(self) -> bool:
         """Carry out what is open; return whether nothing has to wait. Raises LogError."""
@@ -190,19 +142,19 @@ class Erasing:
     async def _erase(self, erasure: Erasure) -> bool:
         """Remove all traces; return False when something still needs them."""
         redaction = self._log.redaction()
-        progress = await self._progress(erasure)  # before the states that it vouches for
-        erasure = erasure._replace(names=await self._names(erasure, redaction))
-        traces = await self._traces(erasure, redaction)
-        if progress <= traces.boundary or not await self._is_dealt_with(traces):
+        progress = await self._finder.progress(erasure)  # before the states that it vouches for
+        erasure = erasure._replace(names=await self._finder.names(erasure, redaction))
+        traces = await self._finder.traces(erasure, redaction)
+        if progress <= traces.boundary or not await self._finder.is_dealt_with(traces):
             return False
         # Once more: what became of a mail is told before the mailer says that it was told, so an
         # outcome may have come since the events were read, and it is the last one.
-        traces.events = await self._events(erasure, redaction, traces.partition)
+        traces.events = await self._finder.events(erasure, redaction, traces.partition)
         await self._blank_events(traces, redaction)
         await self._blank_controls(erasure, redaction)
         await self._remove_what_waited(erasure, redaction)
         await _remove(redaction, SEND_COMMANDS, traces.commands)
-        for key in _keys(erasure):
+        for key in keys(erasure):
             states = await redaction.with_key(CUSTOMERS_CHANGELOG, traces.partition, key)
             await _remove(redaction, CUSTOMERS_CHANGELOG, superseded(states))
         older = [kept for states in traces.mails.values() for kept in states[:-1]]
@@ -213,111 +165,9 @@ class Erasing:
         await self._anonymise_pools(erasure, redaction)
         return True
 
-    # What there is.
+    # What becomes of the traces.
 
-    async def _traces(self, erasure: Erasure, redaction: Redaction) -> _PersonRecords:
-        key = erasure.customer.encode()
-        partition = partition_of(key, await self._log.partitions(CUSTOMER_EVENTS))
-        events = await self._events(erasure, redaction, partition)
-        commands = await _named(redaction, SEND_COMMANDS, partition, erasure.names)
-        alerts = await self._alerts(erasure, redaction)
-        traces = _PersonRecords(
-            partition=partition,
-            events=events,
-            commands=[e for e in (*commands, *alerts) if decided_at(e.value) <= erasure.time],
-            states=await redaction.with_key(CUSTOMERS_CHANGELOG, partition, key),
-        )
-        theirs = _belonging(erasure)
-        erasing = [
-            each.offset
-            for each in events
-            if each.header("ce_type") in _ERASING and theirs.has(each)
-        ]
-        traces.boundary = max(erasing, default=-1)
-        ids = {text_of(each.value, "id") for each in traces.commands} - {""}
-        ids |= {
-            text_of(each.value, "command_id")
-            for each in events
-            if each.offset <= traces.boundary and is_of_mail(each)
-        } - {""}
-        for each in {partition, *(alert.partition for alert in alerts)}:
-            for kept in await self._entries(erasure, redaction, each, ids):
-                traces.mails.setdefault(kept.id, []).append(kept)
-        return traces
-
-    async def _names(self, erasure: Erasure, redaction: Redaction) -> tuple[str, ...]:
-        """Return the names of a person, as `Erasure.names` says."""
-        if not is_visitors(erasure.customer):
-            return (erasure.customer,)
-        key = id_of(erasure.customer).encode()
-        partition = partition_of(key, await self._log.partitions(CUSTOMERS_CHANGELOG))
-        states = await redaction.with_key(CUSTOMERS_CHANGELOG, partition, key)
-        state = states[-1].value if states else None
-        is_free = state is None or is_erased(state)
-        return (erasure.customer, id_of(erasure.customer)) if is_free else (erasure.customer,)
-
-    async def _events(self, erasure: Erasure, redaction: Redaction, partition: int) -> list[Record]:
-        """Return the person's events. With a customer all is erased that has the id, as the visitor
-        is who has it, too; with a visitor nothing that is the customer's who has it."""
-        events = await _named(redaction, CUSTOMER_EVENTS, partition, both(erasure.customer))
-        if not is_visitors(erasure.customer):
-            return events
-        theirs = _belonging(erasure)
-        return [each for each in events if theirs.has(each)]
-
-    async def _alerts(self, erasure: Erasure, redaction: Redaction) -> list[Record]:
-        """Return the mails to the shop's own people about the person, which go under its key."""
-        shop = SHOP.encode()
-        partition = partition_of(shop, await self._log.partitions(SEND_COMMANDS))
-        found = await redaction.holding(SEND_COMMANDS, partition, spellings(*erasure.names))
-        return [each for each in found
-                if each.key == shop and whom_about(each.value) in erasure.names]  # fmt: skip
-
-    async def _entries(
-        self, erasure: Erasure, redaction: Redaction, partition: int, ids: Set[str]
-    ) -> list[_KeptMail]:
-        """Return the states of the person's mails, by offset, those known by id and others."""
-        words = [*spellings(*erasure.names), *(each.encode() for each in sorted(ids))]
-        found, theirs = [], set(ids)
-        for record in await redaction.holding(MAILER_CHANGELOG, partition, words):
-            if not record.value or (record.key or b"").startswith(OWN_PREFIX):
-                continue
-            entry = entry_of(record)
-            if entry is not None and (
-                whom_about(entry.command) in erasure.names
-                and decided_at(entry.command) <= erasure.time
-            ):
-                theirs.add(entry.id)
-            id_ = (record.key or b"").decode("utf-8", "replace") if entry is None else entry.id
-            found.append(_KeptMail(partition, record.offset, id_, entry))
-        return [each for each in found if each.id in theirs]
-
-    async def _progress(self, erasure: Erasure) -> int:
-        """Return up to which record all states of the person's partition are in the changelog. One
-        that has taken another over is there before what is left of that one."""
-        key = erasure.customer.encode()
-        partition = partition_of(key, await self._log.partitions(CUSTOMERS_CHANGELOG))
-        progress = await latest_progress(self._log, partition)
-        return 0 if progress is None else progress.next_offset
-
-    async def _is_dealt_with(self, traces: _PersonRecords) -> bool:
-        state = traces.states[-1].value if traces.states else None
-        is_whole = state is not None and len(state) >= HEAD_SIZE
-        if is_whole and head(state or b"").applied < traces.boundary:
-            return False
-        read = await self._log.committed(READERS)
-        if any(each.offset >= read.get((SEND_COMMANDS, each.partition), 0)
-               for each in traces.commands):  # fmt: skip
-            return False
-        latest = (states[-1].entry for states in traces.mails.values())
-        return all(
-            each is None or (each.finished and not each.command and not each.pending)
-            for each in latest
-        )
-
-    # What becomes of it.
-
-    async def _blank_events(self, traces: _PersonRecords, redaction: Redaction) -> None:
+    async def _blank_events(self, traces: Traces, redaction: Redaction) -> None:
         theirs = [
             each.offset
             for each in traces.events
@@ -344,7 +194,7 @@ class Erasing:
         the bare id of somebody else is removed as far as it doesn't wait any more."""
         topic = CUSTOMERS_CHANGELOG
         partition = partition_of(erasure.customer.encode(), await self._log.partitions(topic))
-        for key in _keys(erasure):
+        for key in keys(erasure):
             held = await redaction.with_key(topic, partition, HELD_BACK_PREFIX + key)
             await _remove(redaction, topic, superseded(held))
         waited, theirs = [], [name.encode() for name in erasure.names]
@@ -355,22 +205,22 @@ class Erasing:
             whom = waits_for(each.value or b"")
             if whom is None or whom in theirs:
                 waited.append(each)
-            elif whom in _keys(erasure):
+            elif whom in keys(erasure):
                 same = await redaction.with_key(topic, partition, key)
                 waited += [old for old in superseded(same) if old.offset == each.offset]
         await _remove(redaction, topic, waited)
 
     async def _remove_signals(self, erasure: Erasure, redaction: Redaction) -> None:
-        signals = await _named(redaction, CUSTOMER_SIGNALS, erasure.partition, erasure.names)
+        signals = await named(redaction, CUSTOMER_SIGNALS, erasure.partition, erasure.names)
         before = [s for s in signals if s.offset <= erasure.offset and erased_of(s) is None]
         await _remove(redaction, CUSTOMER_SIGNALS, before)
 
     async def _remove_letters(self, erasure: Erasure, redaction: Redaction) -> None:
         for partition in range(await self._log.partitions(DEAD_LETTERS)):
-            letters = await _named(redaction, DEAD_LETTERS, partition, both(erasure.customer))
+            letters = await named(redaction, DEAD_LETTERS, partition, both(erasure.customer))
             before = [each for each in letters if each.timestamp <= erasure.stamp]
             if is_visitors(erasure.customer):
-                before = [each for each in before if _belonging(erasure).has(each)]
+                before = [each for each in before if belonging(erasure).has(each)]
             await _remove(redaction, DEAD_LETTERS, before)
 
     async def _anonymise_facts(self, erasure: Erasure, redaction: Redaction) -> None:
@@ -406,27 +256,7 @@ class Erasing:
         return self._signer.sign(CUSTOMER_EVENTS, changed)
 
 
-def _belonging(erasure: Erasure) -> RecordOwnership:
-    id_ = id_of(erasure.customer)
-    return RecordOwnership([erasure.customer], () if id_ in erasure.names else (id_,))
-
-
-def _keys(erasure: Erasure) -> list[bytes]:
-    """The keys under which the changelog has, or once had, what is kept of the person."""
-    return [name.encode() for name in dict.fromkeys((erasure.customer, id_of(erasure.customer)))]
-
-
-async def _named(
-    redaction: Redaction, topic: str, partition: int, names: Iterable[str]
-) -> list[Record]:
-    """Return the records under the keys of these names, in the order of the topic."""
-    found: list[Record] = []
-    for name in names:
-        found += await redaction.with_key(topic, partition, name.encode())
-    return sorted(found, key=lambda record: record.offset)
-
-
-async def _remove(redaction: Redaction, topic: str, records: Iterable[Record | _KeptMail]) -> None:
+async def _remove(redaction: Redaction, topic: str, records: Iterable[Record | KeptMail]) -> None:
     by_partition: dict[int, dict[int, None]] = {}
     for record in records:
         by_partition.setdefault(record.partition, {})[record.offset] = None

@@ -36,7 +36,8 @@ def run_child(settings: Settings, parent: Connection) -> None:
     # A terminal interrupts all processes at once; one that still imports has nothing to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from streams.logging import configure_logging  # noqa: PLC0415  # in this process only
-    from streams.runtime.worker import Worker, run_worker  # noqa: PLC0415  # Faust takes a second
+    from streams.runtime.worker import Worker  # noqa: PLC0415  # Faust takes a second
+    from streams.runtime.worker_process import run_worker  # noqa: PLC0415  # Faust takes a second
 
     configure_logging(level=settings.log_level, style=settings.log_format)
     threading.Thread(target=_follow, args=(parent,), daemon=True).start()

@@ -34,7 +34,7 @@ from streams.tools.publisher import read_lines
 
 if TYPE_CHECKING:
     from agents.definitions.published import Definitions
-    from streams.tools.replay import Outcome
+    from streams.tools.replayed_partition import Outcome
 
 SHOWN = 5
 """Examples printed of each reason for a refusal."""
@@ -76,7 +76,7 @@ def replay(
     settings = settings_of(context, workflows_dir=workflows_dir)
     end = parse_until(until)
     from streams.runtime import gc_tuning  # noqa: PLC0415  # as the next one
-    from streams.tools import replay as replaying  # noqa: PLC0415  # pydantic models take a moment
+    from streams.tools import replayed_partition as replaying  # noqa: PLC0415  # pydantic models take a moment
 
     gc_tuning.search_less()
     path = Path(source)

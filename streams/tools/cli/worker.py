@@ -44,6 +44,6 @@ def worker(
 
         run_processes(settings, processes)
         return
-    from streams.runtime.worker import run_worker  # noqa: PLC0415  # Faust takes a second to import
+    from streams.runtime.worker_process import run_worker  # noqa: PLC0415  # Faust takes a second to import
 
     run_worker(settings)
