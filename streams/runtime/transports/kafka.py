@@ -42,7 +42,7 @@ from faust.types import TP
 
 from schemas.records import Record
 from streams.logging import get_logger
-from streams.runtime.logs.kafka import record_of
+from streams.runtime.logs.kafka import ISOLATION, record_of
 from streams.runtime.logs.kafka.security import KafkaSecurity
 from streams.runtime.transports.assigned_partition import FetchPosition
 from streams.runtime.transports.batch import TopicPartition
@@ -140,6 +140,7 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
             partition_assignment_strategy=[_publishing(self.app.published)],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level=ISOLATION,
             max_poll_records=conf.broker_max_poll_records,
             max_poll_interval_ms=_ms(conf.broker_max_poll_interval),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
@@ -189,8 +190,11 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
         """End the wait of the fetch under way. Any thread."""
         self.thread_loop.call_soon_threadsafe(self._interrupted.set)
 
-    async def fetch(self, wanted: Mapping[Any, int], patience: float) -> dict[Any, list[Record]]:
-        """Return records of the `wanted` partitions (partition → offset)."""
+    async def fetch(
+        self, wanted: Mapping[Any, int], patience: float
+    ) -> dict[Any, tuple[int, list[Record]]]:
+        """Return records of the `wanted` partitions (partition → offset), and from which offset on
+        they were asked for."""
         consumer = self._ensure_consumer()
         if consumer._coordinator._coordination_task.done():
             raise ConsumerStoppedError("the group's coordination has ended")  # ends the worker
@@ -211,7 +215,7 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
             )
         for tp, records in found.items():
             self._reads[tp] = records[-1].offset + 1
-        return {tp: list(map(record_of, records)) for tp, records in found.items()}
+        return {tp: (records.begin, list(map(record_of, records))) for tp, records in found.items()}
 
     def _read_from(self, consumer: aiokafka.AIOKafkaConsumer, tp: Any, offset: int) -> None:
         if self._reads.get(tp) != offset:
@@ -292,23 +296,24 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):  # type: ignore[misc]  # Fau
     async def fetch(
         self, wanted: Mapping[TopicPartition, FetchPosition], patience: float
     ) -> Mapping[TopicPartition, Sequence[Record]]:
-        """Return records of `wanted` partitions, each beginning at the wanted offset."""
+        """Return records of `wanted` partitions, each beginning at the wanted offset, or at the
+        first one behind it that isn't a transaction's end or was aborted."""
         offsets = {_theirs(tp): want.offset for tp, want in wanted.items()}
         found = await self._on_thread(self._thread.fetch(offsets, patience))
-        fetched = {TopicPartition(*tp): records for tp, records in found.items()}
+        fetched = {TopicPartition(*tp): each for tp, each in found.items()}
         return {
             tp: records
-            for tp, records in fetched.items()
-            if self._as_wanted(tp, wanted[tp].offset, records[0].offset)
+            for tp, (begin, records) in fetched.items()
+            if self._as_wanted(tp, wanted[tp].offset, begin, records[0].offset)
         }
 
     def interrupt(self) -> None:
         """End the current wait of `fetch`."""
         self._thread.interrupt()
 
-    def _as_wanted(self, tp: TopicPartition, wanted: int, first: int) -> bool:
+    def _as_wanted(self, tp: TopicPartition, wanted: int, begin: int, first: int) -> bool:
         """Tell whether a fetch may be delivered; one that begins elsewhere must do so twice."""
-        if first == wanted:
+        if wanted in (begin, first):
             self._suspects.pop(tp, None)
             return True
         where = {"topic": tp.topic, "partition": tp.partition, "wanted": wanted, "got": first}

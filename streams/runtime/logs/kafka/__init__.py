@@ -53,6 +53,9 @@ PICK_BYTES = 64 * 1024
 
 POLL_MS = 500
 
+ISOLATION = "read_committed"
+"""What a producer has taken back never was: not for workers, and so not for replays and copies."""
+
 
 class KafkaLog:
     """Implements `streams.log.Log`. `servers` are HOST:PORT."""
@@ -113,6 +116,7 @@ class KafkaLog:
         consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level=ISOLATION,
             fetch_max_wait_ms=POLL_MS,
             max_partition_fetch_bytes=fetch_bytes,
             **self._client_settings(),

@@ -240,11 +240,23 @@ def _decompressed(codec: int, body: bytes) -> bytes:
 # aiokafka's.
 
 
+class Fetched(list[Any]):
+    """Records of one partition, and from which offset on they were asked for. What lies between
+    that and the first one isn't missing: a transaction's end, or one that was aborted."""
+
+    begin: int = -1
+
+
 def _getall(self: Any, max_records: int | None = None) -> list[Any]:
-    """In place of FetchResult.getall: ends at MAX_FETCHED_BYTES, too."""
+    """In place of FetchResult.getall: ends at MAX_FETCHED_BYTES, too, and returns Fetched."""
+    found, size = Fetched(), 0
     if not self.check_assignment(self._topic_partition) or not self.has_more():
-        return []
-    found, size = [], 0
+        return found
+    found.begin = self._partition_records.next_fetch_offset
+    state = self._assignment.state_value(self._topic_partition)
+    since, reached = getattr(state, "passed_over", (-1, -1))
+    if reached == found.begin:
+        found.begin = since
     for record in self._partition_records:
         found.append(record)
         size += record.serialized_key_size + record.serialized_value_size
@@ -254,6 +266,8 @@ def _getall(self: Any, max_records: int | None = None) -> list[Any]:
     else:
         self._update_position()
         self._partition_records = None
+    # What isn't given out may also lie behind the last one: who asks next asks for it, too.
+    state.passed_over = (found[-1].offset + 1 if found else found.begin, state.position)
     return found
 
 
