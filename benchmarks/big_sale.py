@@ -51,7 +51,7 @@ from streams.partitioner import partition_of
 from streams.runtime import product_feed
 from streams.runtime.definitions import publish
 from streams.runtime.transports.kafka import SESSION_TIMEOUT
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 from streams.tools.replay import prepared
 
 
@@ -259,7 +259,7 @@ def _shop(ahead: int) -> Shop:
 
 
 def _files(*texts: str) -> dict[str, bytes]:
-    definitions = [DEFINITION.validate_python(read_yaml(text)) for text in texts]
+    definitions = [DEFINITION.validate_python(Document(text).content) for text in texts]
     return {each.id: canonical(each) for each in definitions}
 
 

@@ -39,11 +39,6 @@ for _loader in (Loader, FastLoader):
         _loader.add_implicit_resolver(_tag, _pattern, _first)
 
 
-def read_yaml(text: str) -> Any:
-    """Return the content of a YAML text. Raises yaml.YAMLError."""
-    return Document(text).content
-
-
 class Document:
     """A YAML text with the lines on which its parts stand. Raises yaml.YAMLError."""
 

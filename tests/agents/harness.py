@@ -32,7 +32,7 @@ from schemas.signing import RecordSigner
 from schemas.stored import HELD_BACK_PREFIX, PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from streams.runtime.definitions import read_files
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 
 START = 1_772_445_600_000
 """2026-03-02T10:00:00Z, a Monday, 11:00 in Rome."""
@@ -93,7 +93,7 @@ class Harness:
     @classmethod
     def of(cls, *texts: str, limits: VisitorLimits = NO_LIMITS) -> Harness:
         """Return one in which only these definitions are live, written as in their files."""
-        definitions = [DEFINITION.validate_python(read_yaml(text)) for text in texts]
+        definitions = [DEFINITION.validate_python(Document(text).content) for text in texts]
         return cls({each.id: canonical(each) for each in definitions}, limits=limits)
 
     def publish(self, content: bytes) -> str:
@@ -179,7 +179,7 @@ class Harness:
 
     def publish_live(self, text: str) -> Harness:
         """Publish another version, written as in its file, and make it live at once."""
-        definition = DEFINITION.validate_python(read_yaml(text))
+        definition = DEFINITION.validate_python(Document(text).content)
         self.live = {**self.live, definition.id: self.publish(canonical(definition))}
         return self.activate(self.live)
 

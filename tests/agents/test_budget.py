@@ -29,7 +29,7 @@ from schemas.retry import decode_retry
 from schemas.stored import OWN_PREFIX, PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
 from streams.runtime.product_feed import control_record
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 from tests.examples import examples
 
 START = 1_772_445_600_000
@@ -58,9 +58,9 @@ trigger: product.viewed
 entry: {once_per: event}
 steps: [{id: wait, wait: WAIT, tag: followed}, {id: more, wait: 5s, untag: followed}]
 """
-BOTH = [canonical(DEFINITION.validate_python(read_yaml(text))) for text in (CHEAPER, SEEN)]
+BOTH = [canonical(DEFINITION.validate_python(Document(text).content)) for text in (CHEAPER, SEEN)]
 VERSIONS = [
-    canonical(DEFINITION.validate_python(read_yaml(FOLLOWED.replace("WAIT", wait))))
+    canonical(DEFINITION.validate_python(Document(FOLLOWED.replace("WAIT", wait)).content))
     for wait in ("60s", "20s", "90s")
 ]
 CUSTOMERS = [f"c{number}" for number in range(7)]
@@ -429,9 +429,9 @@ def test_what_others_have_published_changes_nothing_about_what_waits(
     """Replay knows each version from the beginning, a worker those that were published until then;
     and whoever is told of nothing takes no place away."""
     harness = shop([("publish", "", "", 0), *script])
-    pinned = canonical(DEFINITION.validate_python(read_yaml(
+    pinned = canonical(DEFINITION.validate_python(Document(
         FOLLOWED.replace("versions: live", "versions: pinned").replace("WAIT", "60s")
-    )))  # fmt: skip
+    ).content))  # fmt: skip
     named = {**harness.live, "w3-followed": version_of(pinned)}
     found = []
     for known in ([], [VERSIONS[1]]):
@@ -465,7 +465,7 @@ def test_a_normal_record_leaves_nothing_over() -> None:
 def test_a_version_that_is_published_later_changes_nothing_of_what_was_before() -> None:
     """Replay knows from the beginning what a worker had not heard of yet."""
     pinned, other = (
-        canonical(DEFINITION.validate_python(read_yaml(text)))
+        canonical(DEFINITION.validate_python(Document(text).content))
         for text in (
             FOLLOWED.replace("versions: live\n", "").replace("WAIT", wait)
             for wait in ("60s", "20s")

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from agents.rules.conditions import ConditionError, check_text, compile_condition, fill, find_date
 from agents.rules.days import Day, parse_day
 from agents.rules.evaluation import EvaluationContext
+from agents.rules.event_properties import Properties
 from agents.rules.fields import FieldRegistry
 from agents.rules.local_time import DEFAULT_ZONE, day_begins
 from agents.rules.values import spoken_amount
@@ -23,6 +24,7 @@ from schemas.customer.runs import Run
 from schemas.customer.shopping import Cart, LineItem, Order, OrderStatistics
 from schemas.definitions import DEFINITION
 from schemas.definitions.conditions import Condition
+from schemas.events.shopping import CouponApplied, ProductReviewed
 from tests.agents.harness import FILES
 from tests.examples import examples
 
@@ -186,6 +188,19 @@ def test_a_worker_takes_custom_fields_that_it_does_not_know() -> None:
         compile_condition(Condition.model_validate({"orders.cout": 1}), worker)
 
 
+def test_every_property_of_an_event_can_be_asked_for() -> None:
+    """Also those that only conditions read, under whatever name a shop sends them."""
+    applied = Properties(CouponApplied.model_validate({"coupon": "ESTATE"}))
+    reviewed = Properties(ProductReviewed.model_validate({"product_id": "p", "review_id": 7}))
+    for about, name, value, event in (
+        ("coupon.applied", "coupon_id", "ESTATE", applied),
+        ("product.reviewed", "review_id", "7", reviewed),
+    ):
+        asked = check({f"event.{name}": value}, about)
+        assert asked(EvaluationContext(anna(), NOW, None, event))
+        assert not asked(EvaluationContext(anna(), NOW, None, {name: "other"}))
+
+
 def test_texts_name_fields() -> None:
     run = Run("r", "w", "v", NOW, 0, NOW, order_id="o1")
     evaluation = EvaluationContext(anna(), NOW, run, {"category": "tè", "price": "12.5"})
@@ -259,7 +274,7 @@ ASKED = {
 def leaves(draw: st.DrawFn) -> dict[str, Any]:
     name = draw(st.sampled_from(sorted(WANTED)))
     asked = {}
-    type_ = REGISTRY.types("product.viewed")[name]
+    type_ = REGISTRY.fields("product.viewed")[name].type
     for key in draw(st.lists(st.sampled_from(ASKED[type_]), min_size=1, max_size=2, unique=True)):
         if key == "known":
             asked[key] = draw(st.booleans())
@@ -356,7 +371,7 @@ def naive(given: dict[str, Any], evaluation: EvaluationContext) -> bool:
         elif key == "not":
             answers.append(not naive(part, evaluation))
         else:
-            type_ = REGISTRY.types("product.viewed")[key]
+            type_ = REGISTRY.fields("product.viewed")[key].type
             value = known_of(key, evaluation)
             answers += [
                 naive_test(type_, value, ask, wanted, evaluation) for ask, wanted in part.items()

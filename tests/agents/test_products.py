@@ -9,12 +9,12 @@ import pytest
 from schemas.definitions import DEFINITION, canonical
 from schemas.products import Product
 from streams.runtime.product_feed import control_record
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 from tests.agents.harness import DAY, HOUR, Harness
 
 
 def files(*texts: str) -> dict[str, bytes]:
-    definitions = [DEFINITION.validate_python(read_yaml(text)) for text in texts]
+    definitions = [DEFINITION.validate_python(Document(text).content) for text in texts]
     return {definition.id: canonical(definition) for definition in definitions}
 
 

@@ -11,11 +11,11 @@ from agents.rules.fields import FieldRegistry
 from agents.rules.segments import compile_segments
 from schemas.definitions import DEFINITION
 from schemas.definitions.shop import Segment, Segments
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 from tests.agents.harness import FILES
 
 TEXT = (Path(__file__).parents[2] / "workflows" / "segments.yaml").read_text(encoding="utf-8")
-EXAMPLES = [read_yaml(line[1:])[0] for line in TEXT.splitlines() if line.startswith("#  - ")]
+EXAMPLES = [Document(line[1:]).content[0] for line in TEXT.splitlines() if line.startswith("#  - ")]
 
 
 def test_the_examples_are_there() -> None:

@@ -19,7 +19,7 @@ from schemas.definitions.steps import SendStep
 from schemas.definitions.workflow import Workflow
 from schemas.instant import to_datetime
 from streams.runtime.definitions import read_files
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -40,7 +40,7 @@ def shipped() -> Policy:
 
 def policy(text: str = "") -> Policy:
     """A policy of nothing but these lines of YAML."""
-    return Policy.model_validate({"definition": "policy", **(read_yaml(text) or {})})
+    return Policy.model_validate({"definition": "policy", **(Document(text).content or {})})
 
 
 def anna(zone: str = "", sent: Sequence[Sent] = ()) -> Customer:

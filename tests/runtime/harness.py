@@ -33,7 +33,7 @@ from streams.runtime.state.store import StoreFactory
 from streams.runtime.ticks import TICK, Ticks
 from streams.runtime.transports.batch import TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 from streams.tools.replay import replay_topic
 from streams.tools.replayed_partition import Outcome
 from streams.topology import WORKFLOWS, topics
@@ -128,7 +128,7 @@ class Harness:
         await self.append(SIGNER.sign(CUSTOMER_EVENTS, numbered))
 
     async def publish(self, *texts: str) -> None:
-        files = (DEFINITION.validate_python(read_yaml(text)) for text in texts)
+        files = (DEFINITION.validate_python(Document(text).content) for text in texts)
         await publish(self.log, {each.id: canonical(each) for each in files}, SIGNER)
 
     async def catch_up(self) -> None:

@@ -35,7 +35,7 @@ from streams.runtime.definitions import DefinitionLoader, publish
 from streams.runtime.state.memory import open_memory
 from streams.runtime.ticks import Ticks
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 from streams.topology import WORKFLOWS
 from tests.keys import SIGNER
 from tests.runtime.doubles import START, FakeLeases, MemoryLog, Seen, memory_log
@@ -140,7 +140,7 @@ class Machine:
 
 async def machine(*texts: str) -> Machine:
     log = await memory_log(PARTITIONS)
-    files = [DEFINITION.validate_python(read_yaml(text)) for text in texts]
+    files = [DEFINITION.validate_python(Document(text).content) for text in texts]
     await publish(log, {each.id: canonical(each) for each in files}, SIGNER)
     built = Machine(log)
     built.boot()

@@ -15,7 +15,7 @@ from schemas.export import DIALECT, export
 from schemas.validation import Unreadable
 from schemas.wire import parse_published
 from streams.runtime.definitions import read_files
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 from tests.agents.harness import HOUR, Harness
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
@@ -88,6 +88,6 @@ ALL_FILES = read_files(WORKFLOWS, everything=True)
 
 @pytest.mark.parametrize("path", sorted(WORKFLOWS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_our_workflows_are_as_exported(path: Path) -> None:
-    written = read_yaml(path.read_text(encoding="utf-8"))
+    written = Document(path.read_text(encoding="utf-8")).content
     validator("workflow.schema.json").validate(written)
     validator("workflow.schema.json").validate(json.loads(ALL_FILES[written["id"]]))

@@ -19,7 +19,7 @@ from streams.operate.retrying import try_again
 from streams.partitioner import partition_of
 from streams.runtime.definitions import publish, read_files
 from streams.runtime.product_feed import publish as feed
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 from streams.topology import topics
 from tests.keys import SIGNER
 from tests.simulation import probe
@@ -79,7 +79,7 @@ steps:
 
 def definition(text: str) -> tuple[str, bytes]:
     """Return id and content of a definition as it is published."""
-    read = DEFINITION.validate_python(read_yaml(text))
+    read = DEFINITION.validate_python(Document(text).content)
     return read.id, canonical(read)
 
 

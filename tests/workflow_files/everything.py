@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.definitions.workflow import Workflow
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 
 EVERYTHING = r"""
 id: x-everything
@@ -60,4 +60,4 @@ steps:
 
 def everything() -> Workflow:
     """Return it."""
-    return Workflow.model_validate(read_yaml(EVERYTHING))
+    return Workflow.model_validate(Document(EVERYTHING).content)

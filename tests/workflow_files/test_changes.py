@@ -16,7 +16,7 @@ from schemas.definitions import DEFINITION, AnyDefinition, canonical, version_of
 from schemas.definitions.workflow import Workflow
 from schemas.stored import NEVER
 from streams.runtime.definition_files import read_directory
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 from streams.tools.workflow_files.changes.alteration import Alteration
 from streams.tools.workflow_files.changes.comparing import Versioned, compare
 from streams.tools.workflow_files.changes.in_flight import RunsInFlight, outcomes
@@ -42,7 +42,7 @@ steps:
 
 
 def definition(text: str) -> AnyDefinition:
-    return DEFINITION.validate_python(read_yaml(text))
+    return DEFINITION.validate_python(Document(text).content)
 
 
 def workflow(text: str) -> Workflow:

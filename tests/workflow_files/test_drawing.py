@@ -14,7 +14,7 @@ from schemas.definitions.steps import SendStep
 from schemas.definitions.workflow import Workflow
 from streams.messages.translations import Language, languages
 from streams.runtime.definition_files import read_directory
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 from streams.tools.workflow_files.drawing.layout import Frame, lay_out
 from streams.tools.workflow_files.drawing.letters import width, wrapped
 from streams.tools.workflow_files.drawing.mermaid import mermaid
@@ -45,7 +45,7 @@ def test_mermaid_is_nodes_and_arrows_between_them(workflow: Workflow) -> None:
     for language in LANGUAGES:
         head, title, end, kind, *lines = mermaid(picture(workflow, language)).splitlines()
         assert (head, end, kind) == ("---", "---", "flowchart TD")
-        assert workflow.id in read_yaml(title)["title"]
+        assert workflow.id in Document(title).content["title"]
         nodes, arrows, classes = {}, [], set()
         for line in lines:
             if node := _NODE.fullmatch(line):
@@ -148,7 +148,7 @@ def test_the_picture_in_the_guide_is_that_of_its_example(tmp_path: Path) -> None
     guide = (ROOT / "workflows" / "README.md").read_text(encoding="utf-8")
     examples = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
     [example] = [each for each in examples if each.startswith("id: example-review")]
-    drawn = svg(picture(Workflow.model_validate(read_yaml(example)), "en"))
+    drawn = svg(picture(Workflow.model_validate(Document(example).content), "en"))
     kept = ROOT / "docs" / "example-review.svg"
     fresh = tmp_path / kept.name
     fresh.write_text(drawn, encoding="utf-8")

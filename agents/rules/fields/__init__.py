@@ -83,10 +83,6 @@ class FieldRegistry:
             self._about[about] = found
         return found
 
-    def types(self, about: str = "") -> Mapping[str, FieldType]:
-        """Return the type of each field."""
-        return {name: field.type for name, field in self.fields(about).items()}
-
     def find(self, name: str, about: str = "") -> Field | None:
         """Return a field; None when there is none of that name."""
         field = self.fields(about).get(name)

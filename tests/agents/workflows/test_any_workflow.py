@@ -19,7 +19,7 @@ from schemas.customer import Customer
 from schemas.decisions import Decision
 from schemas.definitions import DEFINITION, canonical
 from schemas.stored import NEVER, Progress
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 from tests.agents.harness import DAY, HOUR, MINUTE, SHIPPED, Harness
 from tests.examples import examples
 from tests.states.audit import audited
@@ -54,7 +54,9 @@ campaigns: [{id: gift, kind: gift, description: {it: regalo}, lasts: 3d}]
 """
 FILES = {"policy": SHIPPED["policy"]} | {
     each.id: canonical(each)
-    for each in map(DEFINITION.validate_python, map(read_yaml, OTHERS.split("---")))
+    for each in map(
+        DEFINITION.validate_python, (Document(text).content for text in OTHERS.split("---"))
+    )
 }
 STOPS = ("survey.answered", "page.viewed", "order.completed", "support.requested")
 ENDS = ("exited", "completed", "converted")

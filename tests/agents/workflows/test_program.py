@@ -14,7 +14,7 @@ from schemas.customer import Customer
 from schemas.customer.shopping import OrderStatistics
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.workflow import Workflow
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 from tests.agents.harness import START
 
 MAIL = "send: welcome-thanks, kind: informative"
@@ -31,7 +31,7 @@ entry: {{once_per: order}}
 steps:
 {lines}
 """
-    workflow = DEFINITION.validate_python(read_yaml(text))
+    workflow = DEFINITION.validate_python(Document(text).content)
     assert isinstance(workflow, Workflow)
     return workflow
 
