@@ -3,7 +3,7 @@ that are live, and what is collected meanwhile (effects, domain events, counts).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from agents.products.catalogue import Catalogue
 from agents.rules.evaluation import EvaluationContext
 from schemas.customer import Customer
 from schemas.customer.runs import Run
+from schemas.events import Event
 
 
 @dataclass(slots=True)
@@ -120,3 +121,8 @@ class EventRefused(Exception):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
+
+
+Handler = Callable[[Customer, Event, Context], list[DomainEvent]]
+"""Does what an event of one type means: changes the customer, and returns what its runs may be
+waiting for. Each module lists those that it has, `HANDLERS`; the actor has them all."""

@@ -2,7 +2,7 @@
 
 The rows stand beside the models of what such events say (`schemas/events/`, for mails
 `schemas/outcomes.py`); `EVENT_TYPES` of `schemas/events/__init__.py` has them all. What an event
-does to a customer is its handler's business: `_HANDLERS` in `agents/customer/actor.py`.
+does to a customer is its handler's business: the `HANDLERS` of the module that it concerns.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from agents.context import Context, DomainEvent
+from agents.context import Context, DomainEvent, Handler
 from schemas.bounds import cut, fits, largest, shed
 from schemas.customer import Customer
 from schemas.customer.shopping import (
@@ -178,3 +178,11 @@ def _describe(cart: Cart, id_: str | None, url: str | None, currency: str | None
 
 def _contents(lines: Iterable[LineItem]) -> list[tuple[str, int]]:
     return sorted((line.product_id, line.quantity) for line in lines)
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "cart.product_added": product_added,
+    "cart.product_removed": product_removed,
+    "checkout.started": checkout,
+    "checkout.step_completed": checkout,
+}

@@ -9,8 +9,9 @@ partitions never give the same code away. Which are gone is in `agents/definitio
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 
-from agents.context import Context, DomainEvent
+from agents.context import Context, DomainEvent, Handler
 from agents.digests import derived_id
 from agents.effects import event_effect, signal
 from schemas.bounds import fits, largest, shed
@@ -227,3 +228,8 @@ def _send_event(
         data=data,
     )
     context.effects.append(event_effect(message))
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "coupon.requested": requested,
+}

@@ -5,11 +5,12 @@ An order is known by its shop and number, on whichever way and under whichever i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from agents import digests
 from agents.commerce import cart, coupons, loyalty, purchases
-from agents.context import Context, DomainEvent, EventRefused, Repeated
+from agents.context import Context, DomainEvent, EventRefused, Handler, Repeated
 from agents.products import replenishment
 from schemas.bounds import fits, kept_bytes, largest
 from schemas.customer import ORDER_IDS_BYTES, SEEN_BYTES, Customer
@@ -373,3 +374,14 @@ def _shop(event: Event, context: Context) -> str:
 def is_noted(customer: Customer, token: str) -> bool:
     """Return whether `note` was told this before."""
     return digests.contains(customer.order_ids, digests.digest(token))
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "order.completed": completed,
+    "order.updated": updated,
+    "order.shipped": shipped,
+    "order.delivered": delivered,
+    "order.cancelled": cancelled,
+    "order.refunded": refunded,
+    "product.reviewed": reviewed,
+}

@@ -6,10 +6,10 @@ sent in `context.effects`. They read no clock and use no chance, so the same log
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from agents.commerce import cart, coupons, orders
-from agents.context import Context, DomainEvent, Repeated
+from agents.context import Context, DomainEvent, Handler, Repeated
 from agents.customer import (
     activity,
     consent,
@@ -37,8 +37,6 @@ from schemas.retry import Retry
 from schemas.signals import CustomerErased, DataRequested
 
 REEVALUATED = "customer.reviewed"
-
-Handler = Callable[[Customer, Event, Context], list[DomainEvent]]
 
 
 def receive(customer: Customer, event: Event, context: Context) -> bool:
@@ -260,51 +258,30 @@ _ANSWERS = _AFTERWARDS | {"survey.answered"}
 
 _OWN = frozenset(each.name for each in EVENT_TYPES.values() if each.stays_with_visitor)
 
-_HANDLERS: Mapping[str, Handler] = {
-    "product.viewed": interests.viewed,
+_OWN_HANDLERS: Mapping[str, Handler] = {
     "product_list.viewed": _viewed,
     "products.searched": _viewed,
     "page.viewed": _viewed,
-    "cart.product_added": cart.product_added,
-    "cart.product_removed": cart.product_removed,
-    "checkout.started": cart.checkout,
-    "checkout.step_completed": cart.checkout,
-    "order.completed": orders.completed,
-    "order.updated": orders.updated,
-    "order.shipped": orders.shipped,
-    "order.delivered": orders.delivered,
-    "order.cancelled": orders.cancelled,
-    "order.refunded": orders.refunded,
     "coupon.applied": _noted,
-    "wishlist.added": interests.wished,
-    "product.reviewed": orders.reviewed,
-    "customer.created": profile.updated,
-    "customer.updated": profile.updated,
-    "customer.identified": identity.identified,
     "customer.data_requested": _asked_for_data,
-    "list.subscribed": consent.subscribed,
-    "list.unsubscribed": consent.unsubscribed,
-    "consent.given": consent.given,
-    "consent.withdrawn": consent.withdrawn,
     "support.requested": _noted,
     "survey.answered": _noted,
     "call.logged": _noted,
     "deal.stage_changed": _noted,
-    "mail.sent": mail_outcomes.sent,
-    "mail.delivered": mail_outcomes.delivered,
     "mail.deferred": _noted,
-    "mail.bounced": mail_outcomes.bounced,
-    "mail.failed": mail_outcomes.finished,
-    "mail.rejected": mail_outcomes.finished,
     "mail.held": _noted,
-    "mail.skipped": mail_outcomes.skipped,
-    "mail.opened": tracking.hit,
-    "mail.clicked": tracking.hit,
-    "mail.complained": mail_outcomes.complained,
-    "mail.unsubscribed": mail_outcomes.objected,
-    "address.released": deliverability.released,
-    "visitor.linked": identity.linked,
-    "visitor.merged": identity.merged,
-    "coupon.requested": coupons.requested,
-    "coupon.issued": steps.code_issued,
+}
+_HANDLERS: Mapping[str, Handler] = {
+    **_OWN_HANDLERS,
+    **interests.HANDLERS,
+    **cart.HANDLERS,
+    **orders.HANDLERS,
+    **profile.HANDLERS,
+    **identity.HANDLERS,
+    **consent.HANDLERS,
+    **mail_outcomes.HANDLERS,
+    **tracking.HANDLERS,
+    **deliverability.HANDLERS,
+    **coupons.HANDLERS,
+    **steps.HANDLERS,
 }

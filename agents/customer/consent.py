@@ -6,11 +6,11 @@ carries the link. Until the link's page is confirmed, the list waits, and market
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from agents.context import Context, DomainEvent, EventRefused
+from agents.context import Context, DomainEvent, EventRefused, Handler
 from agents.customer import deliverability
 from schemas.bounds import brought_within, cut, kept_bytes, largest
 from schemas.customer import Customer
@@ -282,3 +282,11 @@ def _join(customer: Customer) -> list[DomainEvent]:
             time = max(subscription.time, consented.time)
             occurred.append(DomainEvent("list.joined", time, list=name, data={"list": name}))
     return occurred
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "list.subscribed": subscribed,
+    "list.unsubscribed": unsubscribed,
+    "consent.given": given,
+    "consent.withdrawn": withdrawn,
+}

@@ -7,7 +7,9 @@ days. A mail is delivered when a receipt says so, or when no report has come for
 
 from __future__ import annotations
 
-from agents.context import Context, DomainEvent
+from collections.abc import Mapping
+
+from agents.context import Context, DomainEvent, Handler
 from agents.digests import address_digest, contains, derived_id, digest
 from agents.effects import command
 from schemas.commands import SuppressCommand
@@ -114,3 +116,8 @@ def _suppress(
         reason=reason,
     )
     context.effects.append(command(suppress))
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "address.released": released,
+}

@@ -9,8 +9,10 @@ derived from what caused them, so a crash in between repeats and changes nothing
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from agents.commerce import cart, coupons, loyalty, orders
-from agents.context import Context, DomainEvent, EventRefused
+from agents.context import Context, DomainEvent, EventRefused, Handler
 from agents.customer import (
     activity,
     consent,
@@ -266,3 +268,10 @@ def _send_event(
         data=data,
     )
     context.effects.append(event_effect(message))
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "customer.identified": identified,
+    "visitor.linked": linked,
+    "visitor.merged": merged,
+}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agents.context import Context, DomainEvent
+from collections.abc import Mapping
+
+from agents.context import Context, DomainEvent, Handler
 from schemas.bounds import cut
 from schemas.customer import Customer
 from schemas.customer.shopping import INTERESTS_KEPT, NAME_BYTES, VIEWS_KEPT, Interest
@@ -52,3 +54,9 @@ def _interest(customer: Customer, product: ProductProperties) -> Interest:
 
 def _latest(interest: Interest) -> int:
     return max(interest.times[-1] if interest.times else 0, interest.wished)
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "product.viewed": viewed,
+    "wishlist.added": wished,
+}

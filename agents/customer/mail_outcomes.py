@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
-from agents.context import Context, DomainEvent
+from agents.context import Context, DomainEvent, Handler
 from agents.customer import deliverability
 from agents.customer.consent import withdraw
 from agents.effects import command
@@ -98,3 +99,15 @@ def _report_to_mailer(
             )
         )
     )
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "mail.sent": sent,
+    "mail.delivered": delivered,
+    "mail.bounced": bounced,
+    "mail.failed": finished,
+    "mail.rejected": finished,
+    "mail.skipped": skipped,
+    "mail.complained": complained,
+    "mail.unsubscribed": objected,
+}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from agents.context import Context, DomainEvent
+from collections.abc import Mapping
+
+from agents.context import Context, DomainEvent, Handler
 from agents.customer import custom_fields, deliverability
 from schemas.bounds import ADDRESS_BYTES, cut, fits
 from schemas.customer import Customer
@@ -65,3 +67,9 @@ def first_name(profile: Profile) -> str:
 def full_name(profile: Profile) -> str:
     """Return the customer's name for the To header, empty when nothing is known."""
     return profile.name or f"{profile.first_name} {profile.last_name}".strip()
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "customer.created": updated,
+    "customer.updated": updated,
+}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from agents.context import Context, DomainEvent
+from agents.context import Context, DomainEvent, Handler
 from schemas.commands import TrackingMode
 from schemas.customer import Customer
 from schemas.events import Event
@@ -154,3 +154,9 @@ _PROGRAMS = re.compile(
     re.IGNORECASE,
 )
 """Libraries, crawlers and link previews."""
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "mail.opened": hit,
+    "mail.clicked": hit,
+}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from agents.commerce import coupons, loyalty
-from agents.context import Context, DomainEvent
+from agents.context import Context, DomainEvent, Handler
 from agents.customer import consent, derived_state, profile, scores, tags
 from agents.definitions.program import Instruction
 from agents.definitions.published import WorkflowVersion
@@ -263,4 +263,9 @@ _VERBS: Mapping[type[StepCommon], Verb] = {
     GoalStep: Verb(_reach),
     ExitStep: Verb(_leave),
     WaitStep: Verb(_only_wait),
+}
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "coupon.issued": code_issued,
 }

@@ -23,8 +23,15 @@ def test_an_event_type_has_one_row() -> None:
 
 def test_an_event_type_has_a_handler() -> None:
     handled = actor._HANDLERS.keys() | actor.ERASES | {actor.REEVALUATED}
-    assert EVENT_TYPES.keys() - handled == set(), "add it to _HANDLERS in agents/customer/actor.py"
+    assert EVENT_TYPES.keys() - handled == set(), (
+        "add it to the HANDLERS of a module, or of the actor"
+    )
     assert handled - EVENT_TYPES.keys() == set(), "add its row beside its model in schemas/events"
+    tables = [
+        actor._OWN_HANDLERS,
+        *(getattr(each, "HANDLERS", {}) for each in vars(actor).values()),
+    ]
+    assert sum(map(len, tables)) == len(actor._HANDLERS), "two modules handle one type"
 
 
 def test_a_verb_has_something_to_do() -> None:
