@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from schemas.definitions.products import Products
@@ -103,16 +103,28 @@ def _about(given: Step, language: Language) -> str:
             to_sales = given.notify == "sales"
             about = message(language, "step.sales") if to_sales else given.notify
         case _:
-            about = str(getattr(given, given.verb))
+            about = _own_value(getattr(given, given.verb), language)
     return about
+
+
+def _own_value(given: Any, language: Language) -> str:
+    """Return what a verb without words of its own names: a text, or numbers by fields."""
+    if isinstance(given, Mapping):
+        named = [f"{_field(name, language)} {_signed(by, language)}" for name, by in given.items()]
+        return both(named, language)
+    return str(given)
 
 
 def _signed(added: float, language: Language) -> str:
     return f"{'+' if added >= 0 else '−'}{number(abs(added), language)}"
 
 
+def _field(name: str, language: Language) -> str:
+    return field_name(name if "." in name else f"fields.{name}", language)
+
+
 def _set(name: str, new: Any, language: Language) -> str:
-    called = field_name(name if "." in name else f"fields.{name}", language)
+    called = _field(name, language)
     if new is None:
         return message(language, "step.unset", field=called)
     return message(language, "step.set", field=called, value=value(new, language))

@@ -15,7 +15,7 @@ from schemas.decisions import REASONS, DecisionKind
 from schemas.definitions import triggers
 from schemas.definitions.conditions import Test
 from schemas.definitions.products import ProductSource
-from schemas.definitions.steps import STEPS, ListStep
+from schemas.definitions.steps import STEPS, VERBS, ListStep
 from schemas.definitions.workflow import EntryRule
 from schemas.outcomes import ReturnReason
 from streams.messages.fields import ROOMS
@@ -35,8 +35,8 @@ def _choices(model: Any, field: str) -> set[str]:
 
 
 FAMILIES: Mapping[str, Iterable[str]] = {
-    "acted.": ("tag", "untag", "subscribe", "unsubscribe", "set", "score", "points", "notify",
-               "call", "coupon"),  # what `agents/workflows/steps.py` says it did
+    "acted.": {*VERBS, *_choices(ListStep, "action")}
+    - {"send", "branch", "split", "list", "goal", "exit"},  # these have decisions of other kinds
     "arm.result.": ("event", "timeout", "condition", "issued", "none", "begun", "ended"),
     "change.": ("changed", "added", "withdrawn"),
     "change.all.": ("changed", "added", "withdrawn"),
