@@ -30,6 +30,14 @@ def wished(customer: Customer, event: Event, context: Context) -> list[DomainEve
     return []
 
 
+def no_longer_wished(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """A product was taken off the wish list, unless it was put there again later."""
+    interest = customer.interests.get(event.data.product_id)
+    if interest is not None and interest.wished <= context.when(event.time):
+        interest.wished = 0
+    return []
+
+
 def adopt(customer: Customer, visitor: Customer) -> None:
     """Add what a visitor looked at who turned out to be this customer."""
     for product_id, other in visitor.interests.items():
@@ -59,4 +67,5 @@ def _latest(interest: Interest) -> int:
 HANDLERS: Mapping[str, Handler] = {
     "product.viewed": viewed,
     "wishlist.added": wished,
+    "wishlist.removed": no_longer_wished,
 }

@@ -272,6 +272,14 @@ EVENT_TYPES = (
         looking=True,
     ),
     EventType(
+        "wishlist.removed",
+        ProductProperties,
+        segment="Product Removed from Wishlist",
+        changes=("interests",),
+        active=True,
+        looking=True,
+    ),
+    EventType(
         "product.reviewed",
         ProductReviewed,
         segment="Product Reviewed",

@@ -44,6 +44,7 @@ TOLD: dict[str, dict[str, Any]] = {
     "cart.product_added": {"product_id": "tazza"},
     "cart.product_removed": {"product_id": "moka"},
     "wishlist.added": {"product_id": "moka"},
+    "wishlist.removed": {"product_id": "moka"},
     "product.reviewed": {"product_id": "moka"},
     "consent.given": {"purpose": "tracking"},
     "consent.withdrawn": {"purpose": "tracking"},
