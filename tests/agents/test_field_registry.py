@@ -109,6 +109,16 @@ def test_lists_tags_and_fields(anna: Harness) -> None:  # S01
     assert true_of(anna, {"consents.marketing": True, "interests.wished": {"contains": "tazza"}})
 
 
+def test_who_sends_back_much_can_be_told_from_who_keeps_what_was_bought() -> None:
+    harness = Harness().tell("order.completed", order_id="o1", total="80.00")
+    assert true_of(harness, {"orders.refund_share": 0})
+    harness.tell("order.completed", order_id="o2", total="20.00")
+    harness.tell("order.refunded", order_id="o1", total="40.00")
+    assert true_of(harness, {"orders.refund_share": 0.4})
+    harness.tell("page.viewed", "berta")
+    assert true_of(harness, {"orders.refund_share": {"known": False}}, "berta")
+
+
 def test_size_colour_category_and_price_can_become_tags() -> None:  # S07
     fields = REGISTRY.fields("product.viewed")
     texts = ("size", "color", "category", "brand")

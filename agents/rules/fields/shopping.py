@@ -83,6 +83,12 @@ def _orders_in_numbers() -> Iterator[Field]:
     yield of(
         "net", "money", lambda s: spent(s.customer) - _refunded(s.customer), "spent less refunded"
     )
+    yield of(
+        "refund_share",
+        "number",
+        _refund_share,
+        "share of what was spent that was refunded, 0 to 1",
+    )
     yield of("average", "money", _average, "average order value")
     yield of("largest", "money", _largest, "value of the largest order")
     yield of("refunds", "number", lambda s: s.customer.statistics.refunds, "how many refunds")
@@ -259,6 +265,11 @@ def _currency(customer: Customer) -> str:
 
 def _refunded(customer: Customer) -> Decimal:
     return customer.statistics.refunded.get(_currency(customer), Decimal(0))
+
+
+def _refund_share(evaluation: EvaluationContext) -> float | None:
+    total = spent(evaluation.customer)
+    return min(1.0, float(_refunded(evaluation.customer) / total)) if total > 0 else None
 
 
 def _average(evaluation: EvaluationContext) -> Decimal | None:
