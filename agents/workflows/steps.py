@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from agents.commerce import coupons, loyalty
 from agents.context import Context, DomainEvent, Handler
-from agents.customer import consent, derived_state, profile, scores, tags
+from agents.customer import consent, custom_fields, derived_state, profile, scores, tags
 from agents.definitions.program import Instruction
 from agents.definitions.published import WorkflowVersion
 from agents.rules import conditions
+from agents.rules.values import to_number
 from agents.sending import arbitration, send_commands
 from agents.workflows import enrollment, lifecycle, notifications, variants
 from agents.workflows.audit import decide
@@ -27,6 +28,7 @@ from schemas.definitions.steps import (
     CouponStep,
     ExitStep,
     GoalStep,
+    IncreaseStep,
     ListStep,
     NotifyStep,
     PointsStep,
@@ -232,6 +234,14 @@ def _set(customer: Customer, run: Run, step: SetStep, context: Context) -> str:
     return f"set {', '.join(step.set)}"
 
 
+def _increase(customer: Customer, run: Run, step: IncreaseStep, context: Context) -> str:
+    for name, added in step.increase.items():
+        field = name.removeprefix("fields.")
+        before = to_number(customer.fields.get(field)) or 0
+        custom_fields.put(customer, field, before + added, context)
+    return f"increase {', '.join(f'{name} {by:+g}' for name, by in step.increase.items())}"
+
+
 def _score(customer: Customer, run: Run, step: ScoreStep, context: Context) -> str:
     cause = send_commands.command_id(customer, run, step)
     scores.give(customer, step.score, step.add, cause, context)
@@ -255,6 +265,7 @@ _VERBS: Mapping[type[StepCommon], Verb] = {
     UntagStep: Verb(_then_on(_untag), frozenset({"tags"})),
     ListStep: Verb(_then_on(_list), frozenset({"lists", "consents"})),
     SetStep: Verb(_then_on(_set), frozenset({"profile", "fields"})),
+    IncreaseStep: Verb(_then_on(_increase), frozenset({"fields"})),
     ScoreStep: Verb(_then_on(_score), frozenset({"scores"})),
     CouponStep: Verb(_issue, frozenset({"coupons"})),
     PointsStep: Verb(_then_on(_points), frozenset({"points", "tier"})),

@@ -228,6 +228,20 @@ class SetStep(StepCommon):
         return [name.removeprefix("fields.") for name in self.set]
 
 
+class IncreaseStep(StepCommon):
+    """Add to custom fields that are numbers, or take away; one that is not known counts from 0."""
+
+    verb = "increase"
+
+    increase: dict[str, Annotated[int | float, Field(ge=-1e9, le=1e9)]] = Field(min_length=1)
+
+    def sets(self) -> Mapping[str, str]:
+        return dict.fromkeys(self.increase, "number")
+
+    def carries(self) -> Iterable[str]:
+        return [name.removeprefix("fields.") for name in self.increase]
+
+
 class ScoreStep(StepCommon):
     """Add to a score."""
 
@@ -344,6 +358,7 @@ Step = Annotated[
     | Annotated[UntagStep, Tag(UntagStep.verb)]
     | Annotated[ListStep, Tag(ListStep.verb)]
     | Annotated[SetStep, Tag(SetStep.verb)]
+    | Annotated[IncreaseStep, Tag(IncreaseStep.verb)]
     | Annotated[ScoreStep, Tag(ScoreStep.verb)]
     | Annotated[CouponStep, Tag(CouponStep.verb)]
     | Annotated[PointsStep, Tag(PointsStep.verb)]

@@ -46,6 +46,7 @@ steps:
           - {id: hook, notify: "https://shop.example/a-very-long-address/that-has-to-be-broken/somewhere"}
           - {id: list, list: newsletter, action: subscribe}
           - {id: set, set: {first_purchase: null, profile.city: "Napoli"}}
+          - {id: count, increase: {milestone: 1, fields.milestone: -0.5}}
           - {id: score, score: lead, add: -2.5}
           - {id: points, points: 50}
       - {name: control, share: 10, holdout: true}

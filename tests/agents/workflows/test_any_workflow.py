@@ -46,7 +46,7 @@ bands: [{name: cold, from: 0}]
 ---
 id: fields
 definition: fields
-fields: [{id: when, type: date}]
+fields: [{id: when, type: date}, {id: times, type: number}]
 ---
 id: coupons
 definition: coupons
@@ -111,6 +111,7 @@ verbs = st.sampled_from(
         {"list": "news", "action": "subscribe"},
         {"list": "news", "action": "unsubscribe"},
         {"set": {"when": "2026-04-01", "profile.city": "Torino"}},
+        {"increase": {"times": 1}},
         {"score": "engagement", "add": 5},
         {"coupon": "gift"},
         {"notify": "mailto:shop@example.com"},

@@ -6,9 +6,14 @@ import json
 
 import pytest
 
+from agents.definitions.program import compile_program
+from agents.rules.fields import FieldRegistry
+from agents.rules.validation_errors import InvalidDefinition
 from schemas.commands import NotifyCommand, SendCommand
 from schemas.customer import Customer
+from schemas.definitions import DEFINITION
 from schemas.signals import SalesAlert
+from streams.runtime.yaml_text import read_yaml
 from tests.agents.harness import DAY, HOUR, START, Harness
 
 MAIL = "send: welcome-thanks, class: transactional, kind: transactional"
@@ -166,6 +171,33 @@ def test_fields_of_the_shop_and_of_the_profile() -> None:
     assert customer.fields == {"size": "size", "asked": 1}
     assert customer.profile.city == "Torino"
     assert changed("{id: a, set: {asked: 1}}", "{id: b, set: {asked: null}}").fields == {}
+
+
+def test_a_number_is_counted_up_and_down_from_nothing_on() -> None:
+    up = "{id: a, increase: {asked: 1}}"
+    assert changed(up).fields == {"asked": 1}
+    assert changed(up, "{id: b, increase: {fields.asked: 2}}").fields == {"asked": 3}
+    assert changed(up, "{id: b, increase: {asked: -1.5}}").fields == {"asked": -0.5}
+    assert changed("{id: b, set: {asked: 40}}", up).fields == {"asked": 41}
+    harness = begun("{id: a, increase: {asked: 1, missing: 1}}")
+    assert ("a", "acted", "increase asked +1, missing +1") in harness.details()
+    assert harness.customer("anna").fields == {"asked": 1}
+    assert harness.counts[-1].refused_fields == {"missing": 1}
+
+
+def test_only_numbers_that_are_declared_are_increased() -> None:
+    definitions = [DEFINITION.validate_python(read_yaml(FIELDS))]
+    names = ("asked", "size", "aked", "profile.city", "profile.age")
+    step = ", ".join(f"{name}: 1" for name in names)
+    workflow = DEFINITION.validate_python(read_yaml(flow(f"{{id: a, increase: {{{step}}}}}")))
+    with pytest.raises(InvalidDefinition) as wrong:
+        compile_program(workflow, FieldRegistry(definitions))
+    assert [(each.path, each.problem) for each in wrong.value.found] == [
+        ("steps.0.increase.size", "fields.size is a text, and must be a number here"),
+        ("steps.0.increase.aked", "no such field: fields.aked; did you mean fields.asked?"),
+        ("steps.0.increase.profile.city", "profile.city is a text, and must be a number here"),
+        ("steps.0.increase.profile.age", "profile.age follows from other fields and can't be set"),
+    ]
 
 
 def test_a_list_is_joined_with_consent_and_left() -> None:
