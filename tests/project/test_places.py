@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
 from collections import Counter
+from pathlib import Path
+
+import pytest
 
 from agents.customer import actor
 from agents.workflows import steps
@@ -42,3 +48,48 @@ def test_a_verb_has_something_to_do() -> None:
         "add it to Step in schemas/definitions/steps.py"
     )
     assert len({each.verb for each in STEPS}) == len(STEPS)
+
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+EXAMPLES = dict(re.findall(r"^## …(.+)\n\nExample: «([^»]+)»", GUIDE, re.MULTILINE))
+"""What is added → subject of the commit that the guide shows it on."""
+NOT_COUNTED = ("tests/", "docs/", "deploy/grafana/dashboards/")
+CATALOGUE = "streams/messages/locale/"
+
+
+def git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def commits() -> dict[str, str]:
+    """Hash of each commit by its subject."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("the history is not here")
+    if git("rev-parse", "--is-shallow-repository").strip() == "true":
+        pytest.skip("the history is not here as a whole")
+    lines = (line.partition(" ") for line in git("log", "--format=%H %s").splitlines())
+    return {subject: hash_ for hash_, _, subject in lines}
+
+
+def test_the_guide_has_an_example_of_each() -> None:
+    assert len(EXAMPLES) == len(re.findall(r"^## …", GUIDE, re.MULTILINE)) == 5
+
+
+@pytest.mark.parametrize("what", EXAMPLES)
+def test_each_example_is_a_commit_that_touched_three_places_at_most(
+    commits: dict[str, str], what: str
+) -> None:
+    subject = " ".join(EXAMPLES[what].split())
+    assert subject in commits
+    files = git("show", "--format=", "--name-only", commits[subject]).split()
+    places = {
+        CATALOGUE if file.startswith(CATALOGUE) else file
+        for file in files
+        if not file.startswith(NOT_COUNTED) and not file.endswith(".md")
+    }
+    assert 1 <= len(places) <= 3, sorted(places)
