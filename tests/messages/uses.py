@@ -93,10 +93,10 @@ def page_words() -> set[str]:
     """Return the words that the public pages and their templates ask for."""
     public = STREAMS / "http" / "public"
     code = "".join(file.read_text(encoding="utf-8") for file in public.glob("*.py"))
-    asked = set(re.findall(r"""(?:words|PageMessages\(.*\))\[['"](\w+)['"]\]""", code))
+    asked = set(re.findall(r"""(?:messages|PageMessages\(.*\))\[\s*['"](\w+)['"]\s*\]""", code))
     for template in public.glob("templates/*.j2"):
         text = template.read_text(encoding="utf-8")
-        asked.update(re.findall(r"\b(?:words|other)\.(\w+)", text))
+        asked.update(re.findall(r"\b(?:messages|other)\.(\w+)", text))
     return asked - {"language", "version"}
 
 
