@@ -1,8 +1,8 @@
 """R08: a reward for a review must not depend on how good the review is.
 
 `review_incentive_depends_on_rating` finds where in a workflow it would: coupons, points and codes
-given on a way that is gone, or not gone, by the rating. A tag or a field that is set on such a way
-carries the rating on, so a condition about it counts like one about the rating itself.
+given in an arm that is taken, or not taken, by the rating. A tag or a field that is set in such an
+arm carries the rating on, so a condition about it counts like one about the rating itself.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class _StepWalk:
             if step.gives_reward():
                 self.found.append(step.id)
         for each in step.arms():
-            if isinstance(each.given, Arm):  # the ways after one are gone since that one was not
+            if isinstance(each.given, Arm):  # those after one are taken since that one was not
                 arm = each.given
                 asked = self._result if arm.result else self.is_about_rating(arm.if_)
                 depends = depends or asked

@@ -1,8 +1,8 @@
 """Programs: a workflow laid out flat, with its conditions compiled.
 
 The steps stand in the order of `schemas.definitions.steps.walk`: those inside a branch or a split
-follow it, and each knows where the run goes on after it. Kept runs name their step by its place in
-this order, so it must never change. No way leads back.
+follow it, and each knows where the run goes on after it. Kept runs name their step by its position
+in this order, so it must never change. Nothing leads back.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _EVENT_FIELD = re.compile(r"\bevent\.([a-z_]+)")
 
 
 class ArmTarget(NamedTuple):
-    """One way of a branch or a split, and the place it leads to."""
+    """One arm of a branch or a split, and the position it leads to."""
 
     name: str
     position: int
@@ -54,7 +54,7 @@ class ArmTarget(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One step in its place."""
+    """One step at its position."""
 
     step: Step
     after: int
@@ -88,7 +88,7 @@ class Program:
 
     instructions: tuple[Instruction, ...]
     positions: Mapping[str, int]
-    """Step id → place."""
+    """Step id → position."""
     anchors: frozenset[str]
     """Occurrences that waits count from."""
     stops: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Telling: what an occurrence, or any change of the customer, means for the runs there are."""
+"""Dispatch: what a domain event, or any change of the customer, means for the runs there are."""
 
 from __future__ import annotations
 

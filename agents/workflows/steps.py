@@ -61,8 +61,8 @@ class Due(NamedTuple):
 
 
 Act = Callable[[Due, Any], int]
-"""Does a step and returns the place at which the run goes on, or STAY. The second argument is the
-step; its type is that of the row."""
+"""Does a step and returns the position at which the run goes on, or STAY. The second argument is
+the step; its type is that of the row."""
 Change = Callable[[Customer, Run, Any, Context], str]
 """Changes the customer, or tells the shop; returns what was done in a few words, none if nothing
 was."""

@@ -1,4 +1,4 @@
-"""The words of the public pages, and the version by which evidence names them."""
+"""The messages of the public pages, and the version by which evidence names them."""
 
 from __future__ import annotations
 
