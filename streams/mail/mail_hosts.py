@@ -27,7 +27,7 @@ from streams.runtime.background import watched
 AT_ONCE = 50
 """Questions under way; a small name server answers thousands a second."""
 
-PATIENCE = 2.0
+MAX_WAIT = 2.0
 """Seconds that a batch waits for its answers."""
 
 KNOWN_MS = DAY_MS
@@ -57,13 +57,13 @@ class MailHosts:
         clock: Clock,
         *,
         resolver: Resolver | None = None,
-        patience: float = PATIENCE,
+        max_wait: float = MAX_WAIT,
     ) -> None:
-        """`resolver`: the machine's own, by default. `patience` is in seconds."""
+        """`resolver`: the machine's own, by default. `max_wait` is in seconds."""
         self._providers = providers
         self._clock = clock
         self._resolver = resolver or _machines_own()
-        self._patience = patience
+        self._max_wait = max_wait
         self._ask_again: dict[str, int] = {}
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -77,7 +77,7 @@ class MailHosts:
         asked = [self._ask(domain) for domain in self._unknown(_domains(records), now)]
         if not asked:
             return
-        _, late = await asyncio.wait(asked, timeout=self._patience)
+        _, late = await asyncio.wait(asked, timeout=self._max_wait)
         if late:
             self._paused_until = self._clock.now() + PAUSE_MS
             _log.warning("the DNS is slow; whose mailboxes these are stays unknown for now",

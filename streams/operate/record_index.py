@@ -91,8 +91,8 @@ class RecordIndex:
         self._thread = ThreadPoolExecutor(1, "places")
         self._reading: dict[tuple[str, int], asyncio.Task[None]] = {}
 
-    async def find(self, topic: str, partition: int, person: bytes, patience: float) -> Found:
-        """Return where `person` is found, having read on for `patience` seconds at most.
+    async def find(self, topic: str, partition: int, person: bytes, max_wait: float) -> Found:
+        """Return where `person` is found, having read on for `max_wait` seconds at most.
 
         Reading goes on behind it, so that a later question finds more. Raises LogError, StateError.
         """
@@ -101,7 +101,7 @@ class RecordIndex:
         if reading is None or reading.done():
             reading = asyncio.ensure_future(self._catch_up(topic, partition))
             self._reading[tp] = reading
-        finished, _ = await asyncio.wait([reading], timeout=patience)
+        finished, _ = await asyncio.wait([reading], timeout=max_wait)
         if finished:
             await reading
         span = (await self._log.offsets(topic))[partition]

@@ -109,7 +109,7 @@ class CustomersRuntime:
         """Take one batch through the commit protocol. Never raises, except when cancelled.
 
         Faust acknowledges an event whose agent body has raised, and restarts the agent; here the
-        gate opens the partition again and the records are delivered once more.
+        partition manager opens the partition again and the records are delivered once more.
         """
         try:
             async with self._partition_manager.enter(batch) as lease:

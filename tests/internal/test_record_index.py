@@ -17,7 +17,7 @@ from streams.operate.record_index import CLEARED, RecordIndex
 from streams.topology import CUSTOMER_EVENTS, FACTS
 from tests.mailer.doubles import MemoryLog
 
-PATIENCE = 30.0
+MAX_WAIT = 30.0
 
 
 class CountingLog(MemoryLog):
@@ -62,12 +62,12 @@ async def test_a_second_question_reads_only_what_is_new(
     log: CountingLog, offsets: RecordIndex
 ) -> None:
     await log.append(FACTS, 0, [fact(name) for name in ("anna", "bruno", "anna", "carla")])
-    assert await offsets.find(FACTS, 0, b"anna", PATIENCE) == ([0, 2], 4, 4)
-    assert (await offsets.find(FACTS, 0, b"bruno", PATIENCE)).offsets == [1]
-    assert (await offsets.find(FACTS, 0, b"dino", PATIENCE)).offsets == []
+    assert await offsets.find(FACTS, 0, b"anna", MAX_WAIT) == ([0, 2], 4, 4)
+    assert (await offsets.find(FACTS, 0, b"bruno", MAX_WAIT)).offsets == [1]
+    assert (await offsets.find(FACTS, 0, b"dino", MAX_WAIT)).offsets == []
     assert log.read_records == 4
     await log.append(FACTS, 0, [fact("anna")])
-    assert (await offsets.find(FACTS, 0, b"anna", PATIENCE)).offsets == [0, 2, 4]
+    assert (await offsets.find(FACTS, 0, b"anna", MAX_WAIT)).offsets == [0, 2, 4]
     assert log.read_records == 5
 
 
@@ -75,7 +75,7 @@ async def test_it_outlives_its_process(log: CountingLog, tmp_path: Path) -> None
     await log.append(FACTS, 0, [fact("anna")])
     for _ in range(2):
         offsets = RecordIndex(log, tmp_path / "places.sqlite")
-        assert (await offsets.find(FACTS, 0, b"anna", PATIENCE)).offsets == [0]
+        assert (await offsets.find(FACTS, 0, b"anna", MAX_WAIT)).offsets == [0]
         await offsets.close()
     assert log.read_records == 1
 
@@ -85,27 +85,27 @@ async def test_each_topic_says_in_its_own_way_whom_a_record_is_about(
 ) -> None:
     await log.append(FACTS, 0, [OutRecord(b"anna", b'{"hit": "open"}'), OutRecord(b"w", b"{")])
     await log.append(CUSTOMER_EVENTS, 0, [OutRecord(None, b"{}"), OutRecord(b"anna", b"{}")])
-    assert (await offsets.find(FACTS, 0, b"anna", PATIENCE)).offsets == []
-    assert (await offsets.find(CUSTOMER_EVENTS, 0, b"anna", PATIENCE)).offsets == [1]
+    assert (await offsets.find(FACTS, 0, b"anna", MAX_WAIT)).offsets == []
+    assert (await offsets.find(CUSTOMER_EVENTS, 0, b"anna", MAX_WAIT)).offsets == [1]
 
 
 async def test_what_the_log_has_let_go_of_is_forgotten(
     log: CountingLog, offsets: RecordIndex
 ) -> None:
     await log.append(FACTS, 0, [fact("anna")] * (CLEARED + 3))
-    assert len((await offsets.find(FACTS, 0, b"anna", PATIENCE)).offsets) == 20_000
+    assert len((await offsets.find(FACTS, 0, b"anna", MAX_WAIT)).offsets) == 20_000
     log.start_at = CLEARED + 1
-    assert (await offsets.find(FACTS, 0, b"anna", PATIENCE)).offsets == [CLEARED + 1, CLEARED + 2]
+    assert (await offsets.find(FACTS, 0, b"anna", MAX_WAIT)).offsets == [CLEARED + 1, CLEARED + 2]
 
 
 async def test_another_topic_of_the_same_name_is_read_anew(
     log: CountingLog, offsets: RecordIndex
 ) -> None:
     await log.append(FACTS, 0, [fact("anna")] * 5)
-    await offsets.find(FACTS, 0, b"anna", PATIENCE)
+    await offsets.find(FACTS, 0, b"anna", MAX_WAIT)
     log.kept.clear()
     await log.append(FACTS, 0, [fact("bruno"), fact("anna")])
-    assert (await offsets.find(FACTS, 0, b"anna", PATIENCE)).offsets == [1]
+    assert (await offsets.find(FACTS, 0, b"anna", MAX_WAIT)).offsets == [1]
 
 
 async def test_who_does_not_wait_is_told_how_far_it_is(
@@ -114,7 +114,7 @@ async def test_who_does_not_wait_is_told_how_far_it_is(
     await log.append(FACTS, 0, [fact("anna")] * 9)
     found = await offsets.find(FACTS, 0, b"anna", 0)
     assert found.done < found.of == 9
-    assert (await offsets.find(FACTS, 0, b"anna", PATIENCE)).offsets == list(range(9))
+    assert (await offsets.find(FACTS, 0, b"anna", MAX_WAIT)).offsets == list(range(9))
 
 
 @given(st.lists(st.sampled_from(["anna", "bruno", "carla", ""]), max_size=30))
@@ -125,6 +125,6 @@ async def test_it_finds_what_reading_all_finds(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         offsets = RecordIndex(log, Path(directory) / "places.sqlite")
         for name in ("anna", "bruno", "dino"):
-            found = await offsets.find(FACTS, 0, name.encode(), PATIENCE)
+            found = await offsets.find(FACTS, 0, name.encode(), MAX_WAIT)
             assert found.offsets == [at for at, each in enumerate(names) if each == name]
         await offsets.close()

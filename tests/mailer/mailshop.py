@@ -92,10 +92,10 @@ async def shop(
     webhooks: Webhooks | None = None,
     reputation: Reputation | None = None,
     resolver: Resolver | None = None,
-    patience: float = 5.0,
+    max_wait: float = 5.0,
 ) -> AsyncIterator[Shop]:
     """Run a mailer with these relays on a clock of its own. `resolver`: whom it asks about domains,
-    nobody by default, and `patience` how long a batch waits for that."""
+    nobody by default, and `max_wait` how long a batch waits for that."""
     clock = VirtualClock(START)
     log = log or MemoryLog(clock)
     metrics = CountingMetrics()
@@ -105,7 +105,7 @@ async def shop(
     ]
     partition_manager = SimpleLeases()
     providers = Providers()
-    hosts = MailHosts(providers, clock, resolver=resolver, patience=patience) if resolver else None
+    hosts = MailHosts(providers, clock, resolver=resolver, max_wait=max_wait) if resolver else None
     runtime = MailerRuntime(
         log=log,
         partition_manager=partition_manager,

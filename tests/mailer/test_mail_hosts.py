@@ -57,7 +57,7 @@ def commands(*addresses: str) -> list[Record]:
 
 async def taught(server: NameServer, *addresses: str) -> list[str]:
     providers = Providers()
-    hosts = MailHosts(providers, VirtualClock(START), resolver=server.resolver(), patience=5)
+    hosts = MailHosts(providers, VirtualClock(START), resolver=server.resolver(), max_wait=5)
     await hosts.learn(commands(*addresses))
     await hosts.close()
     return [providers.of(each) for each in addresses]
@@ -94,7 +94,7 @@ async def test_each_domain_is_asked_about_once_a_day() -> None:
     clock, providers = VirtualClock(START), Providers()
     zone = dict(ZONE)
     async with nameserver(zone) as server:
-        hosts = MailHosts(providers, clock, resolver=server.resolver(), patience=5)
+        hosts = MailHosts(providers, clock, resolver=server.resolver(), max_wait=5)
         for _ in range(3):
             await hosts.learn(commands("a@officina.it", "b@officina.it"))
         assert server.asked["officina.it", "MX"] == 1
@@ -113,7 +113,7 @@ async def test_a_name_server_that_can_not_say_is_asked_again_soon() -> None:
         server.broken = True
         resolver = server.resolver()
         resolver.lifetime = 0.3  # it goes on trying for so long
-        hosts = MailHosts(providers, clock, resolver=resolver, patience=5)
+        hosts = MailHosts(providers, clock, resolver=resolver, max_wait=5)
         await hosts.learn(commands("a@officina.it"))
         assert providers.of("a@officina.it") == "other"
         server.broken = False
@@ -126,7 +126,7 @@ async def test_a_dns_that_is_away_holds_mails_back_once_a_minute() -> None:
     clock, providers = VirtualClock(START), Providers()
     async with nameserver(ZONE) as server:
         server.silent = True
-        hosts = MailHosts(providers, clock, resolver=server.resolver(), patience=0.05)
+        hosts = MailHosts(providers, clock, resolver=server.resolver(), max_wait=0.05)
         await hosts.learn(commands("a@officina.it"))
         asked = server.asked.total()
         await hosts.learn(commands("b@studio.it"))
@@ -151,7 +151,7 @@ async def test_an_answer_that_comes_late_is_of_use_to_the_next_mails() -> None:
     providers = Listening()
     async with nameserver(ZONE) as server:
         clock = VirtualClock(START)
-        hosts = MailHosts(providers, clock, resolver=server.resolver(), patience=0)
+        hosts = MailHosts(providers, clock, resolver=server.resolver(), max_wait=0)
         await hosts.learn(commands("a@officina.it"))
         assert providers.of("a@officina.it") == "other"
         await asyncio.wait_for(there.wait(), 10)

@@ -164,7 +164,7 @@ async def test_a_fenced_worker_delivers_nothing() -> None:
         assert here.partition_manager.failures
         assert not relay.connections
         fenced = False
-        await here.runtime.closed(TP)  # as the gate does after a failure
+        await here.runtime.closed(TP)  # as the partition manager does after a failure
         assert await here.runtime.opened(TP) is None
         await here.runtime.process(batch([record(send())]))
         await here.until("mail.sent")

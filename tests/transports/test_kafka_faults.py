@@ -113,7 +113,7 @@ async def test_a_broker_that_stays_away_is_reported_and_the_log_recovers(
     backend: KafkaWorkers, log: Log, topic: str, kafka_broker: KafkaBroker
 ) -> None:
     """Appends end in LogUnavailable, and the next one after the broker's return succeeds."""
-    impatient = KafkaLog([kafka_broker.bootstrap], patience=0.5)
+    impatient = KafkaLog([kafka_broker.bootstrap], max_wait=0.5)
     await impatient.start()
     await append_numbers(impatient, topic, 0, 0, 1)
     kafka_broker.pause()
@@ -132,7 +132,7 @@ async def test_a_broker_that_stays_away_is_reported_and_the_log_recovers(
 
 
 async def test_no_broker_at_all_is_said_in_words() -> None:
-    log = KafkaLog(["127.0.0.1:1"], patience=0.5)
+    log = KafkaLog(["127.0.0.1:1"], max_wait=0.5)
     with pytest.raises(LogUnavailable, match="check that it runs"):
         await log.start()
     await log.stop()
@@ -179,7 +179,7 @@ async def test_a_wrong_password_is_refused_and_not_told(kafka_broker: KafkaBroke
         username=kafka_broker.username,
         password="not this one",
     )
-    log = KafkaLog([kafka_broker.sasl_bootstrap], security=wrong, patience=1)
+    log = KafkaLog([kafka_broker.sasl_bootstrap], security=wrong, max_wait=1)
     with pytest.raises(LogUnavailable) as refused:
         await log.start()
     assert "security settings" in str(refused.value)
@@ -188,7 +188,7 @@ async def test_a_wrong_password_is_refused_and_not_told(kafka_broker: KafkaBroke
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_refused(kafka_broker: KafkaBroker) -> None:
-    log = KafkaLog([kafka_broker.tls_bootstrap], security=KafkaSecurity(tls=True), patience=1)
+    log = KafkaLog([kafka_broker.tls_bootstrap], security=KafkaSecurity(tls=True), max_wait=1)
     with pytest.raises(LogUnavailable):
         await log.start()
     await log.stop()

@@ -109,7 +109,7 @@ class Lookups:
         return found
 
     async def _ask_owner(
-        self, key: bytes, path: str, query: Mapping[str, str], patience: float
+        self, key: bytes, path: str, query: Mapping[str, str], max_wait: float
     ) -> _Answer:
         partition = partition_of(key, await self._log.partitions(CUSTOMER_EVENTS))
         problem = "no worker tells where it can be asked"
@@ -119,7 +119,7 @@ class Lookups:
                 self._owners.forget()
                 continue
             try:
-                answer = await self._ask(address, f"{path}?{urlencode(query)}", patience)
+                answer = await self._ask(address, f"{path}?{urlencode(query)}", max_wait)
             except (OSError, TimeoutError, http.client.HTTPException, Unsigned) as error:
                 problem = f"{address} does not answer: {error or type(error).__name__}"
             else:
@@ -129,18 +129,18 @@ class Lookups:
             self._owners.forget()
         raise NoAnswer(problem)
 
-    async def _ask(self, address: Address, path: str, patience: float) -> _Answer:
+    async def _ask(self, address: Address, path: str, max_wait: float) -> _Answer:
         signature = self._signer.request(path, self._clock.now())
         async with self._room:
-            answer, header = await asyncio.to_thread(_get, address, path, str(signature), patience)
+            answer, header = await asyncio.to_thread(_get, address, path, str(signature), max_wait)
         if answer.status == 401:  # by one that doesn't know our key, and so can't sign
             raise Unsigned("it has other keys (RITORNO_TOKEN_KEYS)")
         self._signer.check_answer(header, signature, answer.status, answer.body)
         return answer
 
 
-def _get(address: Address, path: str, signature: str, patience: float) -> tuple[_Answer, str]:
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=patience)
+def _get(address: Address, path: str, signature: str, max_wait: float) -> tuple[_Answer, str]:
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=max_wait)
     try:
         connection.request("GET", path, headers={HEADER: signature})
         response = connection.getresponse()

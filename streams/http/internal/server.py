@@ -34,7 +34,7 @@ from streams.topology import PER_CUSTOMER
 AT_ONCE = 32
 """Questions answered at the same time; more are sent away, since customers come first."""
 
-PATIENCE = 2.0
+MAX_WAIT = 2.0
 """Seconds for which a question waits for the index of places; then it is to be asked again."""
 
 _log = get_logger(__name__)
@@ -138,7 +138,7 @@ class InternalServer:
         count = await self._log.partitions(topic)
         theirs = [partition_of(key, count)] if topic in PER_CUSTOMER else range(count)
         found = await asyncio.gather(
-            *(self._record_index.find(topic, number, key, PATIENCE) for number in theirs)
+            *(self._record_index.find(topic, number, key, MAX_WAIT) for number in theirs)
         )
         done, of = sum(each.done for each in found), sum(each.of for each in found)
         offsets = {n: each.offsets for n, each in zip(theirs, found, strict=True)}

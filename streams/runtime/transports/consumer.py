@@ -88,11 +88,11 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
     # To be provided by the driver.
 
     async def fetch(
-        self, wanted: Mapping[TopicPartition, FetchPosition], patience: float
+        self, wanted: Mapping[TopicPartition, FetchPosition], max_wait: float
     ) -> Mapping[TopicPartition, Sequence[Record]]:
         """Return records of `wanted` partitions, each beginning at the wanted offset.
 
-        Waits at most `patience` seconds for the first of them, less when `interrupt` is called.
+        Waits at most `max_wait` seconds for the first of them, less when `interrupt` is called.
         """
         raise NotImplementedError
 

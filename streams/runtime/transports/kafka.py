@@ -165,7 +165,7 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
             sent = _now()
             accepted = await beat()
             if accepted:
-                # From when it was sent: the broker's patience begins no earlier.
+                # From when it was sent: the broker's timeout begins no earlier.
                 self._last_beat = sent
             elif not coordinator.member_id:
                 self._last_beat = _NEVER
@@ -191,7 +191,7 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
         self.thread_loop.call_soon_threadsafe(self._interrupted.set)
 
     async def fetch(
-        self, wanted: Mapping[Any, int], patience: float
+        self, wanted: Mapping[Any, int], max_wait: float
     ) -> dict[Any, tuple[int, list[Record]]]:
         """Return records of the `wanted` partitions (partition → offset), and from which offset on
         they were asked for."""
@@ -205,13 +205,13 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
             self._read_from(consumer, tp, wanted[tp])
         with consumer._subscription.fetch_context():  # or idle openings count as a dead consumer
             if not ready:
-                await self._waited(self._interrupted.wait(), patience)
+                await self._waited(self._interrupted.wait(), max_wait)
                 return {}
             found = await self._waited(
                 consumer._fetcher.fetched_records(
-                    ready, timeout=patience, max_records=consumer._max_poll_records
+                    ready, timeout=max_wait, max_records=consumer._max_poll_records
                 ),
-                patience,
+                max_wait,
             )
         for tp, records in found.items():
             self._reads[tp] = records[-1].offset + 1
@@ -223,13 +223,13 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
             consumer.resume(tp)
             self._reads[tp] = offset
 
-    async def _waited(self, waiting: Any, patience: float) -> Any:
+    async def _waited(self, waiting: Any, max_wait: float) -> Any:
         """Await `waiting` until somebody interrupts; it holds no records while it waits."""
         task = asyncio.ensure_future(waiting)
         interrupted = asyncio.ensure_future(self._interrupted.wait())
         try:
             await asyncio.wait(
-                {task, interrupted}, timeout=patience, return_when=asyncio.FIRST_COMPLETED
+                {task, interrupted}, timeout=max_wait, return_when=asyncio.FIRST_COMPLETED
             )
             return task.result() if task.done() else {}
         finally:
@@ -294,12 +294,12 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):  # type: ignore[misc]  # Fau
     # Fetching.
 
     async def fetch(
-        self, wanted: Mapping[TopicPartition, FetchPosition], patience: float
+        self, wanted: Mapping[TopicPartition, FetchPosition], max_wait: float
     ) -> Mapping[TopicPartition, Sequence[Record]]:
         """Return records of `wanted` partitions, each beginning at the wanted offset, or at the
         first one behind it that isn't a transaction's end or was aborted."""
         offsets = {_theirs(tp): want.offset for tp, want in wanted.items()}
-        found = await self._on_thread(self._thread.fetch(offsets, patience))
+        found = await self._on_thread(self._thread.fetch(offsets, max_wait))
         fetched = {TopicPartition(*tp): each for tp, each in found.items()}
         return {
             tp: records

@@ -39,7 +39,7 @@ from streams.log import (
 )
 from streams.runtime.logs.kafka import batches
 from streams.runtime.logs.kafka.producer import KafkaProducer
-from streams.runtime.logs.kafka.retry import PATIENCE, RetryPolicy, raise_for, started
+from streams.runtime.logs.kafka.retry import MAX_WAIT, RetryPolicy, raise_for, started
 from streams.runtime.logs.kafka.security import KafkaSecurity
 
 batches.install()
@@ -65,11 +65,11 @@ class KafkaLog:
         servers: Sequence[str],
         *,
         security: KafkaSecurity | None = None,
-        patience: float = PATIENCE,
+        max_wait: float = MAX_WAIT,
     ) -> None:
         self._servers = list(servers)
         self._security = security or KafkaSecurity()
-        self._retry_policy = RetryPolicy(servers, patience)
+        self._retry_policy = RetryPolicy(servers, max_wait)
         self._partitions: dict[str, int] = {}
         self._admin: AIOKafkaAdminClient | None = None
         self._offsets: AIOKafkaConsumer | None = None

@@ -30,10 +30,10 @@ class KafkaProducer:
     """Connects at the first use, and anew after a failure that leaves its numbering in doubt."""
 
     def __init__(
-        self, client_settings: Callable[[], dict[str, Any]], patience: RetryPolicy
+        self, client_settings: Callable[[], dict[str, Any]], retry_policy: RetryPolicy
     ) -> None:
         self._client_settings = client_settings
-        self._retry_policy = patience
+        self._retry_policy = retry_policy
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
         self._discarded: set[asyncio.Task[None]] = set()

@@ -18,7 +18,7 @@ from aiokafka.errors import (
 
 from streams.log import LogError, LogUnavailable, RecordTooLarge
 
-PATIENCE = 60.0
+MAX_WAIT = 60.0
 """Seconds to wait for a broker that is away: a restart takes 5 to 20."""
 
 RETRY_SECONDS = 0.1
@@ -29,12 +29,12 @@ _Result = TypeVar("_Result")
 class RetryPolicy:
     """How long to try, and what to say of a failure. `servers` are HOST:PORT."""
 
-    def __init__(self, servers: Sequence[str], seconds: float = PATIENCE) -> None:
+    def __init__(self, servers: Sequence[str], seconds: float = MAX_WAIT) -> None:
         self._servers = ", ".join(servers)
         self.seconds = seconds
 
     async def tried(self, attempt: Callable[[], Awaitable[_Result]]) -> _Result:
-        """Try until it works or the patience is at an end."""
+        """Try until it works or has taken too long."""
         deadline = asyncio.get_running_loop().time() + self.seconds
         while True:
             try:
