@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from pydantic_core import from_json
@@ -17,52 +18,24 @@ from agents.mail.message.render import Rendered, RenderError
 from schemas.commands import COMMAND, SendCommand
 from schemas.description import describe
 from schemas.instant import to_rfc3339
+from schemas.languages import MAIL_LANGUAGES
 from schemas.records import Record
 from schemas.reference import shown
+from streams.messages.translations import language_of, message
 from streams.operate.privacy.collecting import Collected
 
-README = """\
-I TUOI DATI / YOUR DATA
-{shop}, {time}
-
-Questa è la copia dei dati che ti riguardano nel sistema con cui il negozio gestisce le
-comunicazioni ai clienti (GDPR, articoli 15 e 20). Altri sistemi del negozio, come la contabilità,
-possono conservarne altri.
-This is the copy of the data about you in the system with which the shop looks after its mails to
-customers (GDPR, articles 15 and 20). Other systems of the shop, such as its accounts, may hold
-more.
-
-customer.json
-    Ciò che sappiamo di te adesso: profilo, consensi con le loro prove, ordini, punteggi.
-    What we know of you now: profile, consents with their evidence, orders, scores.
-visitors.json
-    Solo se c'è: un visitatore con lo stesso identificativo, che nessuno ha collegato a te.
-    Only where there is one: a visitor with the same id, whom nobody has linked to you.
-events.ndjson
-    Ciò che hai fatto e ciò che è successo: visite, carrello, ordini, consensi, email.
-    What you did and what happened: visits, cart, orders, consents, mails.
-mails.ndjson
-    Le email decise per te: quando, perché, su quale base giuridica, con quale esito.
-    The mails decided for you: when, why, on which legal basis, with which outcome.
-mails/
-    Quelle email che si possono ancora mostrare, così come apparivano.
-    Those mails that can still be shown, as they looked.
-decisions.ndjson
-    Le decisioni automatiche prese sulle comunicazioni, con il motivo di ognuna.
-    The automated decisions about your mails, each with its reason.
-signals.ndjson
-    Ciò che abbiamo comunicato ad altri sistemi del negozio.
-    What we told other systems of the shop.
-refused.ndjson
-    Ciò che è arrivato su di te e non si è potuto leggere.
-    What came about you and could not be read.
-
-Le righe dei file .ndjson sono oggetti JSON, una per riga, per data. Gli orari sono UTC.
-The lines of the .ndjson files are JSON objects, one a line, by date. Times are UTC.
-
-Identificativi / Ids: {ids}
-Domande / Questions: {email}
-"""
+_FILES = {
+    "customer.json": "copy.customer",
+    "visitors.json": "copy.visitors",
+    "events.ndjson": "copy.events",
+    "mails.ndjson": "copy.mails",
+    "mails/": "copy.views",
+    "decisions.ndjson": "copy.decisions",
+    "signals.ndjson": "copy.signals",
+    "refused.ndjson": "copy.refused",
+}
+"""What a copy may hold, each with the message that says what it is."""
+_WIDTH = 98
 
 
 def write_copy(
@@ -101,9 +74,34 @@ def write_copy(
         "mails.ndjson": _write_mails(collected, directory, view),
     }
     ids = ", ".join(map(shown, collected.ids))
-    readme = README.format(shop=shop, time=to_rfc3339(time), ids=ids, email=email)
-    _write(directory / "README.txt", [readme])
+    _write(directory / "README.txt", [_readme(shop, to_rfc3339(time), ids, email)])
     return counts
+
+
+def _readme(shop: str, time: str, ids: str, email: str) -> str:
+    """Say what each file is, in every language of mails, since it goes where those go."""
+    files = [
+        "\n".join([name, *(f"    {words}" for words in _said(about))])
+        for name, about in _FILES.items()
+    ]
+    return "\n".join([
+        " / ".join(_said("copy.title")),
+        f"{shop}, {time}",
+        "",
+        *(fill(words, _WIDTH) for words in _said("copy.about")),
+        "",
+        *files,
+        "",
+        *_said("copy.form"),
+        "",
+        f"{' / '.join(_said('copy.ids'))}: {ids}",
+        f"{' / '.join(_said('copy.questions'))}: {email}",
+        "",
+    ])  # fmt: skip
+
+
+def _said(id_: str) -> list[str]:
+    return [message(language_of(each), id_) for each in MAIL_LANGUAGES]
 
 
 def _write_mails(
