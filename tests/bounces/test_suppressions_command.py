@@ -35,7 +35,7 @@ def test_add_list_show_release(shop: Ritorno) -> None:
     assert listed["note"] == "asked by phone"
     assert "anna" not in shop("suppressions", "list").out
     done = shop("suppressions", "release", ADDRESS.upper(), "--reason", "she wrote", "--by", "lia")
-    assert (done.code, done.out) == (0, "released; 0 customers are told\n")
+    assert (done.code, done.out) == (0, "released; told: 0 customers\n")
     assert shop("suppressions", "list", "--json").json == []
     assert len(shop("suppressions", "list", "--all", "--json").json) == 1
     history = shop("suppressions", "show", ADDRESS, "--json").json

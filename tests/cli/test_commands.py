@@ -129,7 +129,7 @@ def test_publish_tells_a_person_line_field_and_value(ritorno: Ritorno) -> None:
     done = ritorno("publish", write("e.ndjson", NEGATIVE))
     assert "line 1: total: " in done.err
     assert "'-5'" in done.err
-    assert "1 lines refused (1 invalid_event)" in done.err
+    assert "1 line refused (1 invalid_event)" in done.err
 
 
 def test_publish_without_dead_letters(ritorno: Ritorno) -> None:

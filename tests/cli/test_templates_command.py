@@ -86,7 +86,7 @@ def test_lint_names_what_is_wrong_and_fails(ritorno: Ritorno, own: Path) -> None
     assert done.out == (
         "cart-reminder.it.j2: error: a cart mail's call to action presses: 'Acquista ora' (pushy)\n"
     )
-    assert "1 of 1 findings are errors" in done.err
+    assert "1 error among 1 finding" in done.err
     found = ritorno("templates", "lint", str(own), "--json").json
     assert found[0]["rule"] == "pushy"
 

@@ -47,7 +47,7 @@ def test_a_review_is_for_every_known_customer(ritorno: Ritorno) -> None:
     pool = f"{POOL_PREFIX}welcome"
     append(CUSTOMERS_CHANGELOG, pool.encode(), encode_customer(Customer(key=pool, views=1)))
     assert ritorno("workflows", "review", "--json").json == [{"customers": 1, "partitions": 4}]
-    assert "1 customers" in ritorno("workflows", "review").out
+    assert "1 customer will" in ritorno("workflows", "review").out
     events = [parse_record(each) for each in stored(CUSTOMER_EVENTS)[before:] if each.key]
     assert [(each.type, each.customer) for each in events] == [("customer.reviewed", "anna")] * 2
     assert len({each.id for each in events}) == 2

@@ -45,7 +45,7 @@ def test_the_command_prints_warnings_and_is_content(ritorno: Ritorno, files: Pat
     assert (done.code, done.err) == (0, "")
     first, last = done.out.splitlines()
     assert first == f"{path}:1: warning: w1-a has no tests: nothing says what it is meant to do"
-    assert last == "2 workflow files are right (1 warnings): coupons, w1-a"
+    assert last == "2 workflow files are right (1 warning): coupons, w1-a"
     done = ritorno("workflows", "lint", str(files), "--json")
     (told,) = done.json
     assert (done.code, told["level"], told["line"]) == (0, "warning", 1)

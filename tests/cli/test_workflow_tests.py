@@ -63,8 +63,8 @@ def test_a_test_that_is_right_passes_and_says_how_much_time_went_by(
     done = ritorno("workflows", "test", str(files))
     assert (done.code, done.err) == (0, "")
     first, last = done.out.splitlines()
-    assert first == "passed  x-reminder: once (1 mails)"
-    assert last.startswith("1 tests of 1 workflows passed: 1w3d in ")
+    assert first == "passed  x-reminder: once (1 mail)"
+    assert last.startswith("1 test of 1 workflow passed: 1w3d in ")
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_what_is_not_as_expected_is_told_with_its_line(
     path = write(files, f"name: wrong\n    given: [{CART}]\n    expect:\n      - {expectation}")
     done = ritorno("workflows", "test", str(files))
     assert done.code == 1
-    assert done.err == "ritorno: 1 of 1 tests failed\n"
+    assert done.err == "ritorno: 1 of 1 test failed\n"
     line = len(path.read_text("utf-8").splitlines())
     told = [each for each in done.out.splitlines() if f"{path}:{line}: " in each]
     assert problem in told[0]

@@ -38,7 +38,7 @@ def test_prints_what_was_decided_and_what_was_refused(ritorno: Ritorno, events: 
     assert "sent: due" in done.out
     assert "REFUSED: 1 × invalid_json" in done.err
     assert "line 3" in done.err
-    assert "1 events lie after --until" in done.err
+    assert "left out, after --until: 1 event" in done.err
 
 
 def test_a_day_includes_its_evening(ritorno: Ritorno, events: str) -> None:

@@ -12,7 +12,7 @@ import typer
 from agents.mail.bounces.reading import classify
 from agents.mail.bounces.verdict import BounceVerdict
 from streams.mail.inbound.files import StoredMessage, read_messages
-from streams.tools.cli.console import JsonFlag, UserError, print_json, say, stdout
+from streams.tools.cli.console import JsonFlag, UserError, print_json, say, several, stdout
 from streams.tools.cli.tables import listing
 
 SHOWN = 80
@@ -95,4 +95,4 @@ def _summary(kinds: Counter[str]) -> str:
     if not kinds:
         return "No messages."
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-    return f"{kinds.total()} messages: {counts}"
+    return f"{several(kinds.total(), 'message')}: {counts}"

@@ -39,6 +39,7 @@ from streams.tools.cli.console import (
     run,
     say,
     settings_of,
+    several,
     stdout,
 )
 from streams.tools.order_import.event_lines import to_line
@@ -292,9 +293,9 @@ def _show(report: ImportReport, *, as_json: bool, output: Path | None) -> None:
         say(f"… and {refused - SHOWN} more")
     if refused:
         where = "dead-letters (ritorno dead-letters list)" if output is None else _dead_path(output)
-        say(f"{refused} lines could not be used; they are in {where}")
+        say(f"{several(refused, 'line')} could not be used: in {where}")
     for name, count in sorted(report.ignored.items()):
-        say(f"{count} lines have an unusable {name}, which was left out; the orders count")
+        say(f"an unusable {name} was left out in {several(count, 'line')}; the orders count")
 
 
 def _rows(report: ImportReport) -> Iterator[tuple[str, int, str]]:

@@ -20,6 +20,7 @@ from streams.tools.cli.console import (
     run,
     say,
     settings_of,
+    several,
     stdout,
 )
 from streams.tools.cli.files import opened
@@ -85,8 +86,8 @@ def _show(report: PublishReport, *, as_json: bool, dead_letter: bool) -> None:
         say(f"line {example.line}: {printable(example.detail)}")
     if report.refused > SHOWN:
         say(f"… and {report.refused - SHOWN} more")
-    stdout().print(f"{report.events} events published")
+    stdout().print(f"{several(report.events, 'event')} published")
     if report.refused:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report.by_reason.items())
         where = "in dead-letters (ritorno dead-letters list)" if dead_letter else "left out"
-        say(f"{report.refused} lines refused ({reasons}); they are {where}")
+        say(f"{several(report.refused, 'line')} refused ({reasons}): {where}")

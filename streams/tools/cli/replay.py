@@ -27,6 +27,7 @@ from streams.tools.cli.console import (
     run,
     say,
     settings_of,
+    several,
     stdout,
 )
 from streams.tools.cli.files import opened
@@ -225,7 +226,7 @@ def _show(outcome: Outcome, out: Path, *, as_json: bool) -> None:
     if outcome.believed:
         say(f"{outcome.believed} records that only Ritorno may write were believed unsigned")
     if summary["events_after_until"]:
-        say(f"{summary['events_after_until']} events lie after --until and were left out")
+        say(f"left out, after --until: {several(summary['events_after_until'], 'event')}")
     say(f"written: {out}/commands.ndjson, decisions.ndjson, customers.ndjson")
 
 

@@ -25,6 +25,7 @@ from streams.tools.cli.console import (
     progress,
     run,
     settings_of,
+    several,
     stdout,
 )
 from streams.tools.cli.tables import listing
@@ -125,7 +126,7 @@ def release_address(
     if as_json:
         print_json({"state": "released", "customers": customers})
     else:
-        stdout().print(f"released; {customers} customers are told", markup=False)
+        stdout().print(f"released; told: {several(customers, 'customer')}", markup=False)
 
 
 async def _read(settings: Settings) -> Listed:

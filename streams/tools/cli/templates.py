@@ -18,6 +18,7 @@ from streams.tools.cli.console import (
     print_json,
     say,
     settings_of,
+    several,
     stdout,
 )
 
@@ -68,9 +69,9 @@ def lint_templates(
             text = f"{finding.file}: {finding.level}: {finding.message} ({finding.rule})"
             stdout().print(text, markup=False, soft_wrap=True)
     if errors:
-        raise CommandFailed(f"{errors} of {len(findings)} findings are errors")
+        raise CommandFailed(f"{several(errors, 'error')} among {several(len(findings), 'finding')}")
     if not as_json:
-        warnings = f", {len(findings)} warnings" if findings else ""
+        warnings = f", {several(len(findings), 'warning')}" if findings else ""
         stdout().print(f"{len(opened.renderer.pages)} mails are right{warnings}.")
 
 

@@ -9,7 +9,7 @@ import typer
 
 from streams.runtime.definition_files import FileFinding, read_directory
 from streams.runtime.definitions import right
-from streams.tools.cli.console import JsonFlag, UserError, print_json, settings_of, stdout
+from streams.tools.cli.console import JsonFlag, UserError, print_json, settings_of, several, stdout
 from streams.tools.workflow_files.advising import Mails, advice
 
 
@@ -42,8 +42,9 @@ def lint_files(
         stdout().print(str(each), markup=False, soft_wrap=True)
     right(reading)
     names = ", ".join(reading.definitions)
-    also = f" ({len(warnings)} warnings)" if warnings else ""
-    stdout().print(f"{len(reading.definitions)} workflow files are right{also}: {names}")
+    also = f" ({several(len(warnings), 'warning')})" if warnings else ""
+    files, verb = len(reading.definitions), "is" if len(reading.definitions) == 1 else "are"
+    stdout().print(f"{several(files, 'workflow file')} {verb} right{also}: {names}")
 
 
 def _described(finding: FileFinding) -> dict[str, object]:

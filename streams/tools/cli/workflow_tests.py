@@ -19,6 +19,7 @@ from streams.tools.cli.console import (
     UserError,
     print_json,
     settings_of,
+    several,
     stdout,
 )
 
@@ -54,13 +55,14 @@ def test_files(
         else:
             _tell(result, story=story or bool(result.problems))
     if failed:
-        raise CommandFailed(f"{failed} of {tests} tests failed")
+        raise CommandFailed(f"{failed} of {several(tests, 'test')} failed")
     untested = [id_ for id_ in only or runner.workflows if not runner.workflows[id_].tests]
     if not as_json:
         if untested:
             stdout().print(f"without tests: {', '.join(untested)}", soft_wrap=True)
         took = f"{duration_text(virtual_ms // DAY_MS * DAY_MS)} in {perf_counter() - began:.1f} s"
-        stdout().print(f"{tests} tests of {len(only or runner.workflows)} workflows passed: {took}")
+        workflows = several(len(only or runner.workflows), "workflow")
+        stdout().print(f"{several(tests, 'test')} of {workflows} passed: {took}")
 
 
 def _runner(directory: Path, settings: Settings) -> WorkflowTestRunner:
@@ -101,7 +103,7 @@ def _described(result: WorkflowTestResult) -> dict[str, object]:
 
 def _tell(result: WorkflowTestResult, *, story: bool) -> None:
     verdict = "FAILED" if result.problems else "passed"
-    lines = [f"{verdict}  {result.workflow}: {result.name} ({result.mails} mails)"]
+    lines = [f"{verdict}  {result.workflow}: {result.name} ({several(result.mails, 'mail')})"]
     lines += [f"  {problem}" for problem in result.problems]
     if story:
         lines += result.timeline

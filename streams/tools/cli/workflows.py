@@ -27,6 +27,7 @@ from streams.tools.cli.console import (
     printable,
     run,
     settings_of,
+    several,
     stdout,
 )
 from streams.tools.cli.workflow_diff import diff
@@ -152,7 +153,7 @@ def reevaluate_customers(context: typer.Context, as_json: JsonFlag = False) -> N
     if as_json:
         print_json({"customers": report.customers, "partitions": report.partitions})
     else:
-        stdout().print(f"{report.customers} customers will be looked at.")
+        stdout().print(f"{several(report.customers, 'customer')} will be looked at.")
 
 
 def described(field: Field) -> dict[str, Any]:
