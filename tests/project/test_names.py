@@ -9,6 +9,7 @@ import ast
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -78,17 +79,19 @@ def words(name: str) -> set[str]:
     return {word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
 
 
-MODULES = {
-    path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
-    for room in PRODUCT
-    for path in sorted((ROOT / room).rglob("*.py"))
-}
+@cache
+def modules() -> dict[str, ast.Module]:
+    return {
+        path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for room in PRODUCT
+        for path in sorted((ROOT / room).rglob("*.py"))
+    }
 
 
 def test_a_class_name_is_one_class() -> None:
     names = Counter(
         node.name
-        for module in MODULES.values()
+        for module in modules().values()
         for node in ast.walk(module)
         if isinstance(node, ast.ClassDef)
     )
@@ -98,7 +101,7 @@ def test_a_class_name_is_one_class() -> None:
 def test_retired_words_stay_away() -> None:
     met = {
         (path, name): [RETIRED[word] for word in words(name) & RETIRED.keys()]
-        for path, module in MODULES.items()
+        for path, module in modules().items()
         for name in {*defined(module), *path.removesuffix(".py").split("/")}
         if words(name) & RETIRED.keys()
     }
