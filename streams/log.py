@@ -7,6 +7,7 @@ Consumption in a group belongs to the Faust transports in `streams/runtime/trans
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -118,6 +119,18 @@ class Log(Protocol):
         """Return a group as the broker has it, empty while it is being formed; None of a log that
         only one process consumes. Raises LogError.
         """
+
+
+async def append_all(log: Log, records: Mapping[tuple[str, int], Sequence[OutRecord]]) -> None:
+    """Append to several partitions, by topic and number, at once.
+
+    All are awaited even when one fails: none may still be in flight when that is told. Raises what
+    the first of them has raised.
+    """
+    appends = (log.append(*partition, group) for partition, group in records.items())
+    for outcome in await asyncio.gather(*appends, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
 
 
 OnProgress = Callable[[int, int], None]

@@ -38,7 +38,7 @@ from schemas.records import OutRecord, Record
 from schemas.set_aside import SetAside, encode_set_aside
 from schemas.signing import NotSigned, RecordSigner
 from schemas.stored import Damaged, FutureFormat
-from streams.log import Log, RecordTooLarge
+from streams.log import Log, RecordTooLarge, append_all
 from streams.logging import get_logger
 from streams.partitioner import partition_of
 from streams.runtime.defects import is_ours
@@ -243,11 +243,7 @@ class CommitProtocol:
         for effect, record in zip(effects, records, strict=True):
             number = partition_of(effect.key, counts[effect.topic])
             groups[effect.topic, number].append(record)
-        appends = (self._log.append(*tp, group) for tp, group in groups.items())
-        # All are awaited even when one fails: none may be in flight when the partition is reopened.
-        for outcome in await asyncio.gather(*appends, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
+        await append_all(self._log, groups)
 
     def _recording(self, effects: Sequence[Effect], records: list[OutRecord]) -> Iterator[None]:
         """Add the effects' records, pausing now and then."""

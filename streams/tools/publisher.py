@@ -32,7 +32,7 @@ from schemas.signing import RecordSigner
 from schemas.validation import Unreadable
 from schemas.wire import MAX_EVENT_BYTES, ProductUpdate, parse_line, to_record
 from streams.clock import Clock
-from streams.log import Log, LogError
+from streams.log import Log, LogError, append_all
 from streams.partitioner import partition_of
 from streams.runtime import product_feed
 from streams.tools.event_types import suggestion
@@ -145,7 +145,9 @@ async def publish(
             outgoing = _records(batch, partitions)
             refused = [(line, why) for line, why in batch if isinstance(why, Unreadable)]
             letters = [_letter(line, why, clock.now()) for line, why in refused if dead_letter]
-            await _append(log, outgoing, letters)
+            if letters:
+                outgoing[DEAD_LETTERS, 0] = letters
+            await append_all(log, outgoing)
             _count(report, batch, refused)
             on_progress(report)
             await asyncio.sleep(0)
@@ -178,25 +180,14 @@ def _batches(lines: Iterable[Told]) -> Iterator[list[Told]]:
             yield batch
 
 
-def _records(batch: list[Told], partitions: int) -> dict[int, list[OutRecord]]:
-    outgoing: dict[int, list[OutRecord]] = defaultdict(list)
+def _records(batch: list[Told], partitions: int) -> dict[tuple[str, int], list[OutRecord]]:
+    outgoing: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
     for _, told in batch:
         if isinstance(told, Event):
             record = to_record(told)
-            outgoing[partition_of(record.key or b"", partitions)].append(record)
+            number = partition_of(record.key or b"", partitions)
+            outgoing[CUSTOMER_EVENTS, number].append(record)
     return outgoing
-
-
-async def _append(log: Log, outgoing: dict[int, list[OutRecord]], letters: list[OutRecord]) -> None:
-    appends = [
-        log.append(CUSTOMER_EVENTS, partition, records) for partition, records in outgoing.items()
-    ]
-    if letters:
-        appends.append(log.append(DEAD_LETTERS, 0, letters))
-    # All are awaited even when one fails: none may still be in flight when the failure is reported.
-    for outcome in await asyncio.gather(*appends, return_exceptions=True):
-        if isinstance(outcome, BaseException):
-            raise outcome
 
 
 def _letter(line: NumberedLine, why: Unreadable, now: int) -> OutRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import itertools
 import json
@@ -23,7 +22,7 @@ from schemas.money import amount_text
 from schemas.records import OutRecord
 from schemas.wire import to_record
 from streams.clock import SystemClock
-from streams.log import Log, LogError
+from streams.log import Log, LogError, append_all
 from streams.partitioner import partition_of
 from streams.runtime.bootstrap import provide_topics
 from streams.settings import Settings
@@ -203,15 +202,11 @@ async def _append_all(log: Log, events: Iterator[Event], report: Callable[[int],
     try:
         count = await log.partitions(CUSTOMER_EVENTS)
         while batch := list(itertools.islice(events, BATCH)):
-            groups: dict[int, list[OutRecord]] = defaultdict(list)
+            groups: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
             for event in batch:
-                groups[partition_of(event.customer.encode(), count)].append(to_record(event))
-            appends = (
-                log.append(CUSTOMER_EVENTS, number, group) for number, group in groups.items()
-            )
-            for outcome in await asyncio.gather(*appends, return_exceptions=True):
-                if isinstance(outcome, BaseException):
-                    raise outcome
+                number = partition_of(event.customer.encode(), count)
+                groups[CUSTOMER_EVENTS, number].append(to_record(event))
+            await append_all(log, groups)
             done += len(batch)
             report(done)
     except LogError as error:

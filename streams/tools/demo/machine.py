@@ -23,13 +23,13 @@ from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.stored import NEVER
 from streams.clock import VirtualClock
+from streams.log import append_all
 from streams.partitioner import partition_of
 from streams.runtime import product_feed
 from streams.runtime.factories import record_signer
 from streams.runtime.failures import WorkerFailed
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.ticks import TICK
-from streams.runtime.transports.batch import TopicPartition
 from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.tools.demo.driver_events import DriverEvent
@@ -68,7 +68,7 @@ class Machine:
 
     async def append(self, driver_events: Iterable[DriverEvent]) -> None:
         """Append records in order, as of now, and come to rest."""
-        groups: dict[TopicPartition, list[OutRecord]] = defaultdict(list)
+        groups: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
         news: list[Product] = []
         for happened in driver_events:
             if happened.topic == PRODUCTS:
@@ -77,11 +77,11 @@ class Machine:
             self.records += happened.topic == CUSTOMER_EVENTS
             count = await self._log.partitions(happened.topic)
             number = partition_of(happened.record.key or b"", count)
-            groups[TopicPartition(happened.topic, number)].append(happened.record)
+            groups[happened.topic, number].append(happened.record)
         log = self._log
         if news:
             await product_feed.publish(log, news, self._signer, self._feed)
-        await asyncio.gather(*(log.append(*tp, records) for tp, records in groups.items()))
+        await append_all(log, groups)
         await self.rest()
 
     def next_time(self, step: int) -> int | None:

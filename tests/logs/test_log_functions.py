@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from schemas.records import OutRecord, Record
 from streams.clock import VirtualClock
-from streams.log import OffsetRange, TopicSpec, backwards, scan, within
-from tests.runtime.doubles import MemoryLog
+from streams.log import OffsetRange, TopicSpec, append_all, backwards, scan, within
+from tests.runtime.doubles import Crash, MemoryLog
 
 START = 1_770_000_000_000
 
@@ -76,3 +77,23 @@ async def test_a_part_whose_ends_are_given_asks_for_none(log: MemoryLog) -> None
 def test_backwards_is_longer_each_time_and_leaves_nothing_out() -> None:
     assert list(backwards(OffsetRange(5, 100), 3)) == [(97, 100), (76, 97), (5, 76)]
     assert list(backwards(OffsetRange(7, 7), 3)) == []
+
+
+async def test_all_appends_are_over_when_one_has_failed(
+    log: MemoryLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is still in flight when a failure is told may arrive behind what is done about it."""
+    slowly = log.append
+
+    async def append(topic: str, partition: int, records: Sequence[OutRecord]) -> int:
+        if partition == 0:
+            raise Crash("at once")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return await slowly(topic, partition, records)
+
+    monkeypatch.setattr(log, "append", append)
+    record = OutRecord(b"new", None)
+    with pytest.raises(Crash):
+        await append_all(log, {("t", 0): [record], ("t", 1): [record], ("t", 2): [record]})
+    assert [len(part) for part in log.topics["t"]] == [5, 1, 5]
