@@ -34,6 +34,8 @@ def test_an_event_that_there_is_not_is_a_mistake(ritorno: Ritorno) -> None:
     done = ritorno("workflows", "fields", SHIPPED, "--event", "product.seen")
     assert done.code == 2
     assert "product.seen" in done.err
+    near = ritorno("workflows", "fields", SHIPPED, "--event", "product.view")
+    assert "did you mean product.viewed?" in near.err
 
 
 def test_a_review_is_for_every_known_customer(ritorno: Ritorno) -> None:

@@ -133,6 +133,10 @@ def test_an_event_that_cannot_be_read_is_told(ritorno: Ritorno, files: Path) -> 
     ("test", "problem"),
     [
         ("{name: x, given: [{at: 0m, event: cart.full}]}", "cart.full: there is no such event"),
+        (
+            "{name: x, given: [{at: 0m, event: wishlist.add}]}",
+            "there is no such event; did you mean wishlist.added?",
+        ),
         ("{name: x, given: [{at: noon, event: order.completed}]}", "not a duration"),
         ("{name: x, given: [{at: 0m}]}", "either an event or a product"),
         ("{name: x, given: []}", "at least 1 item"),

@@ -66,10 +66,24 @@ def test_an_unknown_custom_field_is_told(tmp_path: Path) -> None:
     assert "fields.nowhere" in finding.path + finding.problem
 
 
+def test_an_occurrence_that_there_is_not_is_compared_with_those_that_there_are(
+    tmp_path: Path,
+) -> None:
+    text = (SHIPPED / "w05-thank-you.yaml").read_text(encoding="utf-8")
+    spoilt = text.replace("trigger: order.delivered", "trigger: order.deliverd")
+    assert spoilt != text
+    (tmp_path / "a.yaml").write_text(spoilt, encoding="utf-8")
+
+    finding, _ = read_directory(tmp_path).findings
+
+    assert "'order.deliverd'; did you mean order.delivered?" in finding.problem
+
+
 @pytest.mark.parametrize(
     ("step", "problem"),
     [
         ("coupon: welcom", "there is no campaign welcom; did you mean welcome?"),
+        ("increase: {milestoned: 1}", "no such field: fields.milestoned; did you mean fields.mile"),
         ("{score: leed, add: 1}", "there is no score leed; did you mean lead?"),
         ("call: w99-nothing", "there is no workflow w99-nothing"),
         (
