@@ -44,14 +44,14 @@ class RelayRefused(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """The conversation ended before the final dot was sent: the relay can't have the mail."""
+    """The session ended before the final dot was sent: the relay can't have the mail."""
 
     stage: Stage
     reason: str
 
 
 class Unknown(NamedTuple):
-    """The conversation ended after the final dot and before the reply: nobody can know."""
+    """The session ended after the final dot and before the reply: nobody can know."""
 
     reason: str
 

@@ -243,18 +243,18 @@ class SmtpPool:
     async def _connect(self) -> Connection:
         if not self._breaker.closed(self._clock.now()):
             raise RelayDown(*self._why_down, self._breaker.until)
-        conversation = Opening(self.relay, self._limits)
+        session = Opening(self.relay, self._limits)
         try:
             async with asyncio.timeout(self._limits.connect):
-                client = await conversation.run(await self._tls(), await self._hello())
+                client = await session.run(await self._tls(), await self._hello())
         except (SMTPException, OSError) as error:
-            conversation.close()
-            reason = conversation.blame(error)
+            session.close()
+            reason = session.blame(error)
             if reason == "connect" and self._opened:
                 raise self._full(_detail(error)) from error
             raise self.down(reason, _detail(error)) from error
         except BaseException:
-            conversation.close()
+            session.close()
             raise
         self.answers()
         return Connection(client, self._limits)

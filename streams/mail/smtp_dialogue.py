@@ -2,7 +2,7 @@
 
 aiosmtplib reads one reply per command and throws away what comes behind it, so with it commands
 can't be sent together (PIPELINING, RFC 2920). From login on the transport is ours: every reply
-that is owed is counted, and one that nobody owes ends the conversation, because from there on each
+that is owed is counted, and one that nobody owes ends the session, because from there on each
 reply would be taken for another command's.
 """
 
@@ -82,7 +82,7 @@ class Dialogue(asyncio.Protocol):
         """All has gone to the kernel."""
         self._written.set()
 
-    # What a conversation does.
+    # What a session does.
 
     @property
     def open(self) -> bool:

@@ -1,4 +1,4 @@
-"""One conversation with a relay: aiosmtplib begins it (TLS, login), mails are handed over here.
+"""One SMTP session with a relay: aiosmtplib begins it (TLS, login), mails are handed over here.
 
 What the promise "never twice" depends on is whether the relay can have got the final dot. So the
 text is written and drained first, then comes the dot: until then a lost connection means that the
@@ -67,7 +67,7 @@ class Opening:
         self._client: SMTP | None = None
 
     async def run(self, context: ssl.SSLContext | None, helo: str) -> SMTP:
-        """Open a conversation. Raises SMTPException, OSError."""
+        """Open a session. Raises SMTPException, OSError."""
         relay = self._relay
         client = self._client = SMTP(
             hostname=relay.host,
@@ -117,7 +117,7 @@ class _RefusedError(Exception):
 
 
 class Connection:
-    """One conversation with the relay, from login to goodbye."""
+    """One session with the relay, from login to goodbye."""
 
     def __init__(self, client: SMTP, limits: SmtpLimits) -> None:
         """Take over the transport of `client`, which `Opening` has just brought here."""

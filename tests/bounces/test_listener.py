@@ -1,4 +1,4 @@
-"""The SMTP listener, in real conversations."""
+"""The SMTP listener, in real sessions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def test_a_bounce_is_taken_and_told(client: SMTP, at: IntakeHarness) -> No
     assert at.counted.seen["smtp", "hard", "told"] == 1
 
 
-async def test_several_messages_in_one_conversation(client: SMTP, at: IntakeHarness) -> None:
+async def test_several_messages_in_one_session(client: SMTP, at: IntakeHarness) -> None:
     for status in ("5.1.1", "5.1.0", "5.2.2"):
         await client.sendmail("", [ANNA], bounce(status=status))
     assert len({each["id"] for each in at.told}) == 3
@@ -57,7 +57,7 @@ async def test_others_get_a_550(client: SMTP, at: IntakeHarness, recipient: str)
     assert refused.value.code == 550
     assert at.counted.seen["refused",] == 1
     assert at.told == []
-    await client.rset()  # and the conversation goes on
+    await client.rset()  # and the session goes on
     await client.sendmail("", [ANNA], bounce())
     assert len(at.told) == 1
 

@@ -189,7 +189,7 @@ def refused(entry: QueuedMail, result: RelayRefused, now: int) -> QueuedMail:
 
 @transition(TRANSITIONS, "attempting", "deferred", sets="state due pending")
 def dropped(entry: QueuedMail, result: Dropped, now: int) -> QueuedMail:
-    """The conversation broke off while the relay could not have the mail yet."""
+    """The session broke off while the relay could not have the mail yet."""
     return _defer(entry, now, reason=result.reason)
 
 

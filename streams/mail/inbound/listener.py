@@ -45,7 +45,7 @@ class Listener:
     async def start(self, host: str, port: int) -> int:
         """Listen and return the port (useful with port 0). Raises OSError."""
         loop = asyncio.get_running_loop()
-        make = partial(_Conversation, self._handler, loop)
+        make = partial(_SmtpSession, self._handler, loop)
         self._server = await loop.create_server(make, host, port)
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -54,13 +54,13 @@ class Listener:
         if self._server is None:
             return
         self._server.close()
-        for conversation in list(self._handler.conversations):
-            conversation.hang_up()
+        for session in list(self._handler.sessions):
+            session.hang_up()
         await self._server.wait_closed()
         self._server = None
 
 
-class _Conversation(SMTP):  # type: ignore[misc]  # aiosmtpd ships without type information
+class _SmtpSession(SMTP):  # type: ignore[misc]  # aiosmtpd ships without type information
     """One connection."""
 
     def __init__(self, handler: _Handler, loop: asyncio.AbstractEventLoop) -> None:
@@ -73,21 +73,21 @@ class _Conversation(SMTP):  # type: ignore[misc]  # aiosmtpd ships without type 
             timeout=SILENCE,
             loop=loop,
         )
-        self._conversations = handler.conversations
+        self._sessions = handler.sessions
 
     def connection_made(self, transport: Any) -> None:
         """Take the connection, unless there are too many."""
-        if len(self._conversations) >= CONNECTIONS:
+        if len(self._sessions) >= CONNECTIONS:
             transport.write(b"421 4.3.2 Too many connections\r\n")
             transport.close()
             return
-        self._conversations.add(self)
+        self._sessions.add(self)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client has gone."""
-        if self in self._conversations:
-            self._conversations.discard(self)
+        if self in self._sessions:
+            self._sessions.discard(self)
             super().connection_lost(error)
 
     def hang_up(self) -> None:
@@ -101,7 +101,7 @@ class _Handler:
 
     def __init__(self, intake: ReturnIntake) -> None:
         self._intake = intake
-        self.conversations: set[_Conversation] = set()
+        self.sessions: set[_SmtpSession] = set()
 
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
