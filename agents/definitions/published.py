@@ -51,11 +51,6 @@ class WorkflowVersion:
     version: str
     program: Program
 
-    @property
-    def cause(self) -> str:
-        """What it begins with, in a word or two, for the recipient of a mail who asks why."""
-        return triggers.cause(self.workflow.trigger)
-
 
 class Definitions:
     """All published versions. Grows while it is in use: a version never changes and never goes."""

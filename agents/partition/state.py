@@ -17,10 +17,9 @@ from agents.effects import Effect, refused, reported
 from agents.partition.batch import BatchCounts, FailureSite, Poisoned
 from agents.partition.cache import CacheMemory
 from agents.partition.customers import Customers, stored_form
-from agents.partition.failure_site import RECORD, WorkItem, WorkTrace
+from agents.partition.failure_site import RECORD, SetAsideSites, WorkItem, WorkTrace
 from agents.partition.held_back import HeldBackCustomers
 from agents.partition.namespaces import Namespaces
-from agents.partition.set_aside import SetAsideSites
 from agents.partition.timers import Timers
 from agents.products.catalogue import Catalogue, UnreadableProduct
 from schemas.controls import control_record

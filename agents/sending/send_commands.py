@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from agents.commerce import loyalty
 from agents.context import Context
 from agents.customer import derived_state, profile, tracking
-from agents.definitions import template_variables
+from agents.definitions import template_variables, triggers
 from agents.definitions.published import WorkflowVersion
 from agents.digests import derived_id
 from agents.effects import command
@@ -127,7 +127,7 @@ def _command(
         template=step.send,
         variables=_variables(customer, run, step, context),
         legal_basis=basis,
-        reason=published.cause,
+        reason=triggers.cause(published.workflow.trigger),
         bulk=step.bulk,
         quiet=_quiet(step, context),
         tracking=tracking.most_allowed(customer, step.tracking),

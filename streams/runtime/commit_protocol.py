@@ -247,13 +247,11 @@ class CommitProtocol:
 
     def _recording(self, effects: Sequence[Effect], records: list[OutRecord]) -> Iterator[None]:
         """Add the effects' records, pausing now and then."""
+        signer = self._signer
         for number, effect in enumerate(effects, start=1):
-            records.append(self._record(effect))
+            records.append(effect.record if signer is None else effect.signed(signer))
             if number % EFFECTS_AT_ONCE == 0:
                 yield
-
-    def _record(self, effect: Effect) -> OutRecord:
-        return effect.record if self._signer is None else effect.signed(self._signer)
 
 
 def is_believed(signer: RecordSigner | None, record: Record, insists_from: int) -> bool:

@@ -33,7 +33,7 @@ GROUP_RECORDS = 20_000
 """Bounds a transaction to a fraction of a second, and with it the wait of other processes."""
 
 Changed = Callable[[], None]
-_LazyLogger = tuple["asyncio.Future[Any]", "Append | Commit | Callable[[sqlite3.Connection], Any]"]
+_Request = tuple["asyncio.Future[Any]", "Append | Commit | Callable[[sqlite3.Connection], Any]"]
 
 
 class Writer:
@@ -44,7 +44,7 @@ class Writer:
         self._directory = directory
         self._loop = loop
         self._changed = changed
-        self._queue: queue.SimpleQueue[_LazyLogger | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._opened: asyncio.Future[None] = loop.create_future()
         self._closed: asyncio.Future[None] = loop.create_future()
         self._thread = threading.Thread(target=self._run, name="embedded-log", daemon=True)
@@ -73,7 +73,7 @@ class Writer:
         self._enqueue((future, function))
         return future
 
-    def _enqueue(self, waiting: _LazyLogger) -> None:
+    def _enqueue(self, waiting: _Request) -> None:
         if self._closed.done():
             waiting[0].set_exception(LogError(f"The log in {self._directory} is closed."))
         else:
@@ -106,11 +106,11 @@ class Writer:
                 continue
             open_ = waiting is not None and self._handle(db, waiting)
 
-    def _handle(self, db: sqlite3.Connection, first: _LazyLogger) -> bool:
+    def _handle(self, db: sqlite3.Connection, first: _Request) -> bool:
         """Serve `first` and what has queued behind it; return False when `stop` was among them."""
         group: list[tuple[asyncio.Future[Any], Append | Commit]] = []
         records = 0
-        waiting: _LazyLogger | None = first
+        waiting: _Request | None = first
         while waiting is not None:
             future, request = waiting
             if isinstance(request, Append | Commit):
