@@ -192,15 +192,15 @@ class DueWork:
         context: Context,
     ) -> bool:
         """Tell a customer; return whether it was its business."""
-        state, broadcast = self._state, WorkItem("told", customer.key)
+        state, item = self._state, WorkItem("told", customer.key)
         moves, changes = waiting.moves_runs(names), waiting.changes(names)
         text = "a customer was not told of a change"
-        error = state.error(offset, broadcast)
+        error = state.error(offset, item)
         if error is not None:
             missed = Retry(customer=customer.key, news=list(changes), follow=moves)
             state.report(offset, text, error, missed)
             return False
-        state.begin_item(broadcast)
+        state.begin_item(item)
         told = False
         try:
             told = size_guard.take_in(

@@ -45,7 +45,7 @@ VISIT = 5
 """What a visit of a customer costs, in events: 250 µs of 50."""
 SLICE = 200
 """Events, or as much work, between two pauses, also within a record: some 10 ms, so that whoever
-else lives in the process (metrics, mails) gets a turn."""
+else lives in the process (metrics, mails) goes on."""
 
 
 class PartitionState:
@@ -210,7 +210,7 @@ class PartitionState:
             self.trace.step(item, len(self.effects))
 
     def site(self, offset: int, item: WorkItem) -> FailureSite:
-        """Return the place to set aside when this has failed at the record at `offset`."""
+        """Return the failure site to set aside when this has failed at the record at `offset`."""
         site = FailureSite(offset, *item)
         if item.what in ("timer", "told") and self.set_aside.error(site) is not None:
             return FailureSite(offset, "customer", item.name)  # it can't even be given up
