@@ -229,6 +229,9 @@ async def check_lag(log: Log, clock: Clock) -> Check:
         number: span.end - max(span.start, known[number].next_offset if number in known else 0)
         for number, span in ends.items()
     }
+    if short := sorted(number for number, count in waiting.items() if count < 0):
+        text = f"the log of {CUSTOMER_EVENTS} ends before what was read of it: partitions {short}"
+        return Check("lag", CheckStatus.FAIL, text, "ritorno topics create fills it up")
     behind = sum(waiting.values())
     # A quiet partition's time is minutes old and nothing waits in it, not even a tick.
     still = [known[number].log_time for number in known if waiting[number]]

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from agents.definitions.settings import NO_LIMITS, VisitorLimits
+from schemas.failures import Failure
 from schemas.signing import RecordSigner
 from schemas.stored import Damaged, FutureFormat, Progress, is_erased
 from streams.log import Log, LogError
@@ -35,6 +36,16 @@ _log = get_logger(__name__)
 
 class NotOwned(Exception):
     """The customer's partition isn't open in this process."""
+
+
+class LogTooShort(Failure):
+    """The log of a partition ends before what was read of it."""
+
+    def __init__(self, tp: TopicPartition, end: int, read: int) -> None:
+        super().__init__(
+            f"the log of {tp.topic}/{tp.partition} ends at {end}, and was read up to {read}: the "
+            "topic was made anew, or comes from an older copy. ritorno topics create fills it up"
+        )
 
 
 class CustomersRuntime:
@@ -164,6 +175,7 @@ class CustomersRuntime:
         changelog = Changelog(self._log, CUSTOMERS.keeps, tp.partition, store)
         recovered = await changelog.recover()
         progress = await self._progress(changelog)
+        await self._see_that_log_reaches(tp, progress)
         await self._loader.refresh()
         removal = VisitorRemoval(changelog, self._limits)
         partition = OpenPartition(changelog, progress or Progress(), self._actors, removal)
@@ -172,6 +184,13 @@ class CustomersRuntime:
         _log.info("partition opened", partition=tp.partition, next_offset=partition.next_offset,
                   records=recovered.records, seconds=round(recovered.seconds, 3))  # fmt: skip
         return partition
+
+    async def _see_that_log_reaches(self, tp: TopicPartition, progress: Progress | None) -> None:
+        """Raise LogTooShort where the log ends before what was read of it: customers would pass
+        over all that comes, and nobody would notice."""
+        end = (await self._log.offsets(tp.topic))[tp.partition].end
+        if progress is not None and progress.next_offset > end:
+            raise LogTooShort(tp, end, progress.next_offset)
 
     async def _progress(self, changelog: Changelog) -> Progress | None:
         """Return the progress of a partition, None of a new one that believes everybody."""

@@ -10,7 +10,7 @@ from streams.log import TopicDescription
 from streams.runtime.bootstrap import prepare_workflows
 from streams.settings import Settings
 from streams.tools.cli.console import JsonFlag, open_log, print_json, run, settings_of, stdout
-from streams.topology import EMBEDDED_PARTITIONS, KAFKA_PARTITIONS, topics
+from streams.topology import CUSTOMER_EVENTS, EMBEDDED_PARTITIONS, KAFKA_PARTITIONS, topics
 
 
 def register(app: typer.Typer) -> None:
@@ -33,15 +33,22 @@ def create(
     """Create the topics that do not exist yet; the others stay as they are.
 
     The workflow files are published with them, so that the log's first event already finds them.
+    Where `customer-events` was made anew or comes from an older copy, it is filled up with empty
+    records, so that the customers who are kept hear what comes.
     `ritorno doctor` says whether the topics that exist are as they must be.
     """
+    from streams.operate.short_logs import fill_up  # noqa: PLC0415  # `topics list` starts without
+
     settings = settings_of(context)
     specs = topics(partitions or partition_count(settings), replication or settings.replication)
+
+    filled: dict[int, int] = {}
 
     async def create_all() -> list[str]:
         async with open_log(settings) as log:
             created = await log.create_topics(specs)
             await prepare_workflows(log, settings)
+            filled.update(await fill_up(log))
             return created
 
     created = set(run(create_all()))
@@ -52,6 +59,9 @@ def create(
     for spec in specs:
         state = "created" if spec.name in created else "exists already"
         out.print(f"{spec.name:22} {spec.partitions:>3} partitions   {state}")
+    for number, count in sorted(filled.items()):
+        out.print(f"{CUSTOMER_EVENTS}/{number}: filled up to where it was read; "
+                  f"{count} records that had come meanwhile follow again")  # fmt: skip
 
 
 def list_topics(context: typer.Context, as_json: JsonFlag = False) -> None:
