@@ -214,7 +214,7 @@ async def test_an_erasure_waits_for_all_that_was_written_with_it(
         async def before(*_: Any) -> Progress:
             return Progress(next_offset=1)
 
-        patch.setattr("streams.operate.privacy.erasing.latest_progress", before)
+        patch.setattr("streams.operate.privacy.traces.latest_progress", before)
         assert not await erasing.carry_out()
     assert shop.files_with(b"SEGRETO")
     await shop.carry_out()

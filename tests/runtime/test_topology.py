@@ -19,7 +19,7 @@ from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS, FACTS, SEND_COMMANDS, 
 from streams import topology
 from streams.clock import VirtualClock
 from streams.log import Log
-from streams.operate.privacy.eraser import LONGEST_RETRY_MS
+from streams.operate.privacy.eraser import BACKOFF
 from streams.runtime import worker as worker_module
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.logs.embedded.redaction import Redaction
@@ -187,7 +187,7 @@ async def test_the_eraser_changes_what_is_personal_and_appends_nothing(
     async with asyncio.timeout(LIMIT):
         while not worker.eraser.idle:
             passed = asyncio.ensure_future(worker.eraser.passed())
-            clock.advance(clock.now() + LONGEST_RETRY_MS)
+            clock.advance(clock.now() + round(BACKOFF.longest * 1_000))
             await passed
     assert changed == set(topology.PERSONAL)
     assert not appended[ERASER.name]

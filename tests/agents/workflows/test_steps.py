@@ -13,7 +13,7 @@ from schemas.commands import NotifyCommand, SendCommand
 from schemas.customer import Customer
 from schemas.definitions import DEFINITION
 from schemas.signals import SalesAlert
-from streams.runtime.yaml_text import read_yaml
+from streams.runtime.yaml_text import Document
 from tests.agents.harness import DAY, HOUR, START, Harness
 
 MAIL = "send: welcome-thanks, class: transactional, kind: transactional"
@@ -186,10 +186,12 @@ def test_a_number_is_counted_up_and_down_from_nothing_on() -> None:
 
 
 def test_only_numbers_that_are_declared_are_increased() -> None:
-    definitions = [DEFINITION.validate_python(read_yaml(FIELDS))]
+    definitions = [DEFINITION.validate_python(Document(FIELDS).content)]
     names = ("asked", "size", "aked", "profile.city", "profile.age")
     step = ", ".join(f"{name}: 1" for name in names)
-    workflow = DEFINITION.validate_python(read_yaml(flow(f"{{id: a, increase: {{{step}}}}}")))
+    workflow = DEFINITION.validate_python(
+        Document(flow(f"{{id: a, increase: {{{step}}}}}")).content
+    )
     with pytest.raises(InvalidDefinition) as wrong:
         compile_program(workflow, FieldRegistry(definitions))
     assert [(each.path, each.problem) for each in wrong.value.found] == [
