@@ -110,19 +110,6 @@ class DomainEvent(NamedTuple):
     (`agents/customer/deduplication.py`)."""
 
 
-class Repeated(Exception):
-    """What the event tells is known already, though under another event id; nothing was changed."""
-
-
-class EventRefused(Exception):
-    """An event that can be read but makes no sense; nothing was changed. Goes to dead letters."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
 Handler = Callable[[Customer, Event, Context], list[DomainEvent]]
 """Does what an event of one type means: changes the customer, and returns what its runs may be
 waiting for. Each module lists those that it has, `HANDLERS`; the actor has them all."""

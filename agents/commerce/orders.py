@@ -10,8 +10,9 @@ from decimal import Decimal
 
 from agents import digests
 from agents.commerce import cart, coupons, loyalty, purchases
-from agents.context import Context, DomainEvent, EventRefused, Handler, Repeated
+from agents.context import Context, DomainEvent, Handler
 from agents.products import replenishment
+from agents.refusals import EventRefused, Repeated
 from schemas.bounds import fits, kept_bytes, largest
 from schemas.customer import ORDER_IDS_BYTES, SEEN_BYTES, Customer
 from schemas.customer.shopping import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from agents.commerce import cart, coupons, orders
-from agents.context import Context, DomainEvent, Handler, Repeated
+from agents.context import Context, DomainEvent, Handler
 from agents.customer import (
     activity,
     consent,
@@ -27,6 +27,7 @@ from agents.customer import (
 )
 from agents.effects import signal
 from agents.products.catalogue import concerns
+from agents.refusals import Repeated
 from agents.sending import arbitration
 from agents.workflows import engine, steps
 from schemas.customer import Customer

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from agents.context import Context, DomainEvent, EventRefused, Handler
+from agents.context import Context, DomainEvent, Handler
 from agents.customer import deliverability
+from agents.refusals import EventRefused
 from schemas.bounds import brought_within, cut, kept_bytes, largest
 from schemas.customer import Customer
 from schemas.customer.consent import (

@@ -16,8 +16,9 @@ from __future__ import annotations
 from xxhash import xxh3_64_digest
 
 from agents import digests
-from agents.context import Context, EventRefused
+from agents.context import Context
 from agents.customer.tracking import SOURCE as PAGES
+from agents.refusals import EventRefused
 from schemas.customer import MEMORY_BYTES, SEEN_BYTES, Customer
 from schemas.events import EVENT_TYPES, INTERNAL_TYPES, Event
 from schemas.time_units import DAY_MS

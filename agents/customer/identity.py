@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agents.commerce import cart, coupons, loyalty, orders
-from agents.context import Context, DomainEvent, EventRefused, Handler
+from agents.context import Context, DomainEvent, Handler
 from agents.customer import (
     activity,
     consent,
@@ -26,6 +26,7 @@ from agents.customer import (
 )
 from agents.digests import derived_id
 from agents.effects import event_effect
+from agents.refusals import EventRefused
 from agents.sending import arbitration, send_commands
 from agents.workflows import engine, merging
 from schemas import stored

@@ -19,8 +19,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from agents.context import Context, EventRefused
+from agents.context import Context
 from agents.customer import actor, consent
+from agents.refusals import EventRefused
 from schemas.bounds import RECORD_BYTES, brought_within, kept_bytes
 from schemas.customer import Customer
 from schemas.events import EVENT_TYPES, Event

@@ -10,8 +10,8 @@ undeclared keys, it is in doubt until the shop speaks.
 
 from __future__ import annotations
 
-from agents.context import EventRefused
 from agents.customer.visitors import LOOKING
+from agents.refusals import EventRefused
 from schemas.customer import Customer
 from schemas.events import EVENT_TYPES, Event
 from schemas.events.person import CustomerIdentified

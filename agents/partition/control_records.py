@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from agents.authentication import OBEYED, Trust
 from agents.commerce import coupons
-from agents.context import Context, EventRefused
+from agents.context import Context
 from agents.definitions.published import UnknownVersion
 from agents.partition.broadcasts import TOO_MANY_CHANGES, Broadcasts
 from agents.partition.budget import NO_BUDGET, Budget, WorkLayout
@@ -21,6 +21,7 @@ from agents.partition.due_work import DueWork
 from agents.partition.failure_handling import FailureHandling
 from agents.partition.state import PartitionState
 from agents.products.catalogue import mentioned
+from agents.refusals import EventRefused
 from schemas.events import CONTROL_TYPES, PRODUCTS, RETRY, WORKFLOWS
 from schemas.pending_work import Broadcast, CatalogueChange
 from schemas.products import Product

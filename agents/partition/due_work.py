@@ -10,12 +10,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Generator, Iterable, Iterator, Sequence
 
-from agents.context import Context, EventRefused
+from agents.context import Context
 from agents.customer import actor, size_guard
 from agents.partition.broadcasts import Broadcasts, PendingBroadcast, take_in
 from agents.partition.budget import NO_BUDGET, Budget, WorkLayout
 from agents.partition.failure_site import RECORD, WorkItem
 from agents.partition.state import VISIT, PartitionState
+from agents.refusals import EventRefused
 from schemas.customer import Customer
 from schemas.customer.named import RUN_PREFIX, named
 from schemas.retry import Retry

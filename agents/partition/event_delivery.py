@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from agents.authentication import Trust
-from agents.context import Context, EventRefused
+from agents.context import Context
 from agents.customer import actor, size_guard, speaker
 from agents.customer.visitors import Arrivals, is_nobody, may_be_refused
 from agents.effects import move
@@ -15,6 +15,7 @@ from agents.partition.due_work import DueWork
 from agents.partition.failure_handling import FailureHandling
 from agents.partition.origins import Origins
 from agents.partition.state import PartitionState
+from agents.refusals import EventRefused
 from schemas.customer import Customer
 from schemas.events import Event
 from schemas.origin import HEADER as ORIGIN

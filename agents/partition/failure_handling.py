@@ -20,12 +20,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from agents.context import Context, EventRefused
+from agents.context import Context
 from agents.customer import actor, size_guard, speaker
 from agents.partition.broadcasts import take_in
 from agents.partition.held_back import ERASURES, VISITORS
 from agents.partition.late_events import HELD_BACK, LateEvents
 from agents.partition.state import PartitionState
+from agents.refusals import EventRefused
 from schemas.events import Event
 from schemas.pending_work import Broadcast
 from schemas.records import Record

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from agents.context import Context, EventRefused
+from agents.context import Context
 from agents.customer import actor, identity, size_guard, speaker
 from agents.effects import Effect
 from agents.partition.batch import FailureSite
@@ -16,6 +16,7 @@ from agents.partition.customers import UnreadableCustomer
 from agents.partition.failure_site import WorkItem
 from agents.partition.namespaces import addressed_to
 from agents.partition.state import INTERNAL_ERROR, PartitionState
+from agents.refusals import EventRefused
 from schemas.customer import Customer
 from schemas.events import Event
 from schemas.records import Record
