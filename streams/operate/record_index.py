@@ -130,6 +130,7 @@ class RecordIndex:
             await self._on_thread(lambda: self._forget(part, span.start))
             start = span.start
         next_ = max(next_, span.start)
+        # In chunks, not by `scan`: each is one transaction, with the offset behind it.
         async for chunk in self._log.read(topic, partition, next_, span.end):
             next_ = chunk[-1].offset + 1
             rows = _rows(part, chunk, PERSON[topic])

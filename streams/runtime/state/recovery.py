@@ -116,6 +116,7 @@ async def _catch_up(source: _Source, store: Store, recovered: Recovered) -> None
     recovered.start = start
     if start >= end:
         return
+    # In chunks, not by `scan`: each is one write of the store, with the position behind it.
     async for chunk in source.log.read(source.changelog, source.partition, start, end):
         if not chunk:
             continue
