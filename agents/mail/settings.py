@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from agents.mail.addresses import EnvelopeRecipient, InvalidAddress, read_recipient
 from agents.mail.message.colors import DARK, LIGHT, label_color, readable_on
 from schemas.commands import TrackingMode
+from schemas.languages import MAIL_LANGUAGES
 
 if TYPE_CHECKING:  # cryptography takes its time to load, and few commands sign
     from agents.mail.message.dkim import DkimKey
@@ -79,7 +80,7 @@ class MailSettings:
     """A mailbox that somebody reads; a second way to unsubscribe. Empty: none."""
     feedback_sender: str = ""
     """Last field of Feedback-ID, 5 to 15 characters that stay. Empty: made of the domain."""
-    fallback_locale: str = "it"
+    fallback_locale: str = MAIL_LANGUAGES[0]
     """For customers whose language has no template."""
     dkim_keys: Sequence[DkimKey] = ()
     """Each of them signs every mail. None: mails leave unsigned."""

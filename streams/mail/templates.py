@@ -12,6 +12,7 @@ from agents.mail.message.render import Renderer, TemplateProblem
 from agents.mail.templates.lint import SendingStep
 from schemas.commands import MailClass
 from schemas.definitions.steps import NotifyStep
+from schemas.languages import MAIL_LANGUAGES
 
 SUFFIXES = frozenset({".j2", ".css", ".mjml", ".yaml"})
 """Files of templates; others (a README) are none of our business."""
@@ -34,7 +35,7 @@ def read_sources(workflows_dir: Path) -> dict[str, str]:
     return sources
 
 
-def load_renderer(workflows_dir: Path, fallback_locale: str = "it") -> Renderer:
+def load_renderer(workflows_dir: Path, fallback_locale: str = MAIL_LANGUAGES[0]) -> Renderer:
     """Compile everything under `workflows_dir/templates`. Raises TemplateProblem."""
     sources = read_sources(workflows_dir)
     return Renderer(sources, fallback_locale=fallback_locale, monotonic=time.monotonic)

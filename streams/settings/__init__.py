@@ -32,7 +32,7 @@ from pydantic_settings import (
 )
 
 from schemas.commands import TrackingMode
-from schemas.languages import MailLanguage
+from schemas.languages import MAIL_LANGUAGES, MailLanguage
 from streams.settings.sources import PREFIX, read_file
 from streams.settings.values import (
     Address,
@@ -151,7 +151,7 @@ class Settings(BaseSettings):
     """A picture at the head of the mails, 40 px high. Empty: the shop's name."""
     shop_postal_address: Line = ""
     """In the footer of the mails. Empty: none."""
-    shop_locale: MailLanguage = "it"
+    shop_locale: MailLanguage = MAIL_LANGUAGES[0]
     shop_zone: Zone = "Europe/Rome"
 
     mail_from_address: MailAddress = "negozio@shop.example"
