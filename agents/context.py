@@ -5,15 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agents.definitions.published import Live
 from agents.effects import Effect
 from agents.products.catalogue import Catalogue
 from agents.rules.evaluation import EvaluationContext
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.events import Event
+
+if TYPE_CHECKING:  # commands that read the log need to know who speaks, and no conditions
+    from agents.definitions.published import Live
 
 
 @dataclass(slots=True)
