@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,57 @@ def test_rocks_in_use_says_what_to_do(tmp_path: Path) -> None:
     store = RocksStores(tmp_path)(TP)
     with pytest.raises(StateError, match="RITORNO_DATA_DIR"):
         RocksStores(tmp_path)(TP)
+    store.close()
+
+
+def _files(directory: Path, pattern: str) -> list[Path]:
+    return [each for each in directory.rglob(pattern) if each.stat().st_size]
+
+
+def _filled(stores: RocksStores) -> None:
+    store = stores(TP)
+    store.write([(b"anna", b"x" * 2_000), (b"carla", b"y" * 2_000)], 7)
+    store.scrub(None)  # it is in a file of its own now
+    store.close()
+
+
+def _scribble(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(bytes(range(256)) * (path.stat().st_size // 256 + 1))
+
+
+@pytest.mark.parametrize("pattern", ["*.sst", "MANIFEST*"])
+def test_damaged_files_are_removed_and_the_store_begins_anew(tmp_path: Path, pattern: str) -> None:
+    """Such a partition stayed closed for ever, although the changelog holds all that was there."""
+    _filled(RocksStores(tmp_path))
+    for path in _files(tmp_path, pattern):
+        _scribble(path)
+    store = RocksStores(tmp_path)(TP)
+    assert store.position() == 0
+    assert list(store.scan()) == []
+    store.write([(b"anna", b"1")], 3)
+    store.close()
+    assert RocksStores(tmp_path)(TP).position() == 3
+
+
+def test_damage_that_shows_itself_later_has_it_begin_anew_at_the_next_opening(
+    tmp_path: Path,
+) -> None:
+    randbytes = random.Random(1).randbytes  # which can't be compressed
+    store = RocksStores(tmp_path)(TP)
+    store.write([(b"c%d" % number, randbytes(4_000)) for number in range(99)], 7)
+    store.scrub(None)
+    store.close()
+    [path] = _files(tmp_path, "*.sst")
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2 : len(raw) // 2 + 2_000] = bytes(2_000)
+    path.write_bytes(raw)
+    store = RocksStores(tmp_path)(TP)
+    assert store.position() == 7  # it lies in another block
+    with pytest.raises(StateError, match="can't be read: Corruption"):
+        list(store.scan())
+    assert store.position() == 0
+    assert list(store.scan()) == []
     store.close()
 
 

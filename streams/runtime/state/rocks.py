@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
+from streams.logging import get_logger
 from streams.runtime.state.store import Item, StateError
 from streams.runtime.transports.batch import TopicPartition
 
@@ -25,6 +26,11 @@ CACHE_BYTES = 64 << 20
 WRITE_BUFFER_BYTES = 16 << 20
 """Two per partition: 8 partitions stay under 256 MiB while all of them are written to."""
 
+_CORRUPT = "Corruption"
+"""Begins what RocksDB says of files that aren't as it has written them."""
+
+_log = get_logger(__name__)
+
 
 class RocksStore:
     """One RocksDB directory. Only one process can have it open."""
@@ -33,6 +39,7 @@ class RocksStore:
         self._path = path
         self._cache = cache
         self._closed = False
+        self._damaged = False
         self._scrubbing = threading.Lock()
         self._db = self._open()
 
@@ -41,7 +48,7 @@ class RocksStore:
         try:
             stored: bytes | None = self._db.get(key)
         except Exception as error:  # rocksdict raises bare Exception for all I/O errors
-            raise StateError(f"The state in {self._path} can't be read: {error}") from error
+            raise self._failed("read", error) from error
         return stored
 
     def write(self, items: Sequence[Item], position: int) -> None:
@@ -56,24 +63,49 @@ class RocksStore:
         try:
             self._db.write(batch)
         except Exception as error:  # rocksdict raises bare Exception for all I/O errors
-            raise StateError(f"The state in {self._path} can't be written: {error}") from error
+            raise self._failed("written", error) from error
 
     def position(self) -> int:
-        """Return the changelog offset up to which (exclusive) this store holds everything."""
-        return int(self._db.get(POSITION_KEY) or 0)
+        """Return the changelog offset up to which (exclusive) this store holds everything; 0 once
+        something was found to be damaged, after which it is empty. Raises StateError."""
+        if not self._damaged:
+            try:
+                return int(self.get(POSITION_KEY) or 0)
+            except StateError:
+                if not self._damaged:
+                    raise
+        _log_damage(self._path)
+        self.reset()
+        return 0
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every key with what is kept under it, by key. Raises StateError."""
-        items = self._db.items()
+        items, key = self._db.items(), None
         while True:
             try:
                 key, stored = next(items)
             except StopIteration:
+                self._check_end(key)
                 return
             except Exception as error:  # rocksdict raises bare Exception for all I/O errors
-                raise StateError(f"The state in {self._path} can't be read: {error}") from error
+                raise self._failed("read", error) from error
             if key != POSITION_KEY:
                 yield key, stored
+
+    def _check_end(self, last: bytes | None) -> None:
+        """Raise StateError when a scan has ended behind `last` because of what it met there:
+        `items` ends at a damaged file as it does behind the last key."""
+        reader = self._db.iter()
+        try:
+            if last is None:
+                reader.seek_to_first()
+            else:
+                reader.seek(last)
+                if reader.valid():
+                    reader.next()
+            reader.status()
+        except Exception as error:  # rocksdict raises bare Exception for all I/O errors
+            raise self._failed("read", error) from error
 
     def look_through(self) -> Generator[tuple[bytes, bytes]]:
         """As `scan`, which goes by what was there when it began. Raises StateError."""
@@ -93,13 +125,13 @@ class RocksStore:
                 for key in [None] if keys is None else keys:
                     self._db.compact_range(key, key)
             except Exception as error:  # rocksdict raises bare Exception for all I/O errors
-                raise StateError(f"The state in {self._path} can't be written: {error}") from error
+                raise self._failed("written", error) from error
 
     def reset(self) -> None:
         """Become empty, at position 0."""
         self.drop()
         self._db = self._open()
-        self._closed = False
+        self._closed = self._damaged = False
 
     def close(self) -> None:
         """Release the files and the lock; what was written stays."""
@@ -120,6 +152,13 @@ class RocksStore:
             problem = f"The state in {self._path} can't be opened: {error.strerror or error}"
             raise StateError(f"{problem}. Set RITORNO_DATA_DIR.") from error
         try:
+            try:
+                return Rdict(str(self._path), _options(self._cache))
+            except Exception as error:  # as below
+                if _CORRUPT not in str(error):
+                    raise
+                _log_damage(self._path, error)
+            shutil.rmtree(self._path, ignore_errors=True)
             return Rdict(str(self._path), _options(self._cache))
         except Exception as error:  # rocksdict raises bare Exception for all I/O errors
             if "lock" in str(error).lower():
@@ -128,6 +167,15 @@ class RocksStore:
                     "data directory of its own: set RITORNO_DATA_DIR."
                 ) from error
             raise StateError(f"The state in {self._path} can't be opened: {error}") from error
+
+    def _failed(self, what: str, error: Exception) -> StateError:
+        self._damaged = self._damaged or _CORRUPT in str(error)
+        return StateError(f"The state in {self._path} can't be {what}: {error}")
+
+
+def _log_damage(path: Path, error: object = "") -> None:
+    _log.error("a store's files are damaged; they are removed and recovered from the changelog",
+               path=str(path), error=str(error))  # fmt: skip
 
 
 class RocksStores:
