@@ -35,6 +35,8 @@ def no_longer_wished(customer: Customer, event: Event, context: Context) -> list
     interest = customer.interests.get(event.data.product_id)
     if interest is not None and interest.wished <= context.when(event.time):
         interest.wished = 0
+        if not interest.times:  # nothing else is known of it
+            del customer.interests[event.data.product_id]
     return []
 
 

@@ -1,1 +1,1 @@
-"""What the machine says to people in sentences, Italian and English."""
+"""What the machine says to people in sentences: a file for each language in `locale/`."""

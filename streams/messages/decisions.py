@@ -60,6 +60,14 @@ def _detail(decision: Decision, language: Language) -> str:
 
 
 def _limit(detail: str, language: Language) -> str:
+    """A limit of ours in words; `detail` as it is where it is another's or of another release."""
+    try:
+        return _known_limit(detail, language)
+    except ValueError:  # no such span
+        return detail
+
+
+def _known_limit(detail: str, language: Language) -> str:
     mix = _MIX.fullmatch(detail)
     if mix is not None:
         named = mix.groupdict() | {"span": span(parse_duration(mix["span"]), language)}

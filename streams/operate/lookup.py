@@ -42,9 +42,6 @@ TAIL = 2_000
 """Changelog records searched first for the progress, which is the last one of each batch."""
 
 
-"""Called with the records read so far and those to read in all."""
-
-
 async def latest_states(
     log: Log,
     id_: str,

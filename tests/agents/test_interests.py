@@ -16,6 +16,7 @@ def test_what_is_taken_off_the_wish_list_is_not_wished_for() -> None:
     assert wished(harness) == ["moka", "tazza"]
     harness.tell("wishlist.removed", product_id="moka").at(2 * HOUR)
     assert wished(harness) == ["tazza"]
+    assert list(harness.customer("anna").interests) == ["tazza"], "nor is it anything else"
     harness.tell("wishlist.added", product_id="moka")
     assert wished(harness) == ["tazza", "moka"]
 

@@ -143,6 +143,8 @@ def test_who_was_erased_has_no_story(ritorno: Ritorno) -> None:
         ("fatigue", "left a list: 1 per 6d", "left a list: 1 per 6 days",
          "ha lasciato una lista: 1 in 6 giorni"),
         ("mix", "4 of 10 in 30d", "4 of 10 in 30 days", "4 di 10 in 30 giorni"),
+        ("frequency_cap", "3 per week", "3 per week", "3 per week"),  # no duration of ours
+        ("mix", "2 of 3 in month", "2 of 3 in month", "2 of 3 in month"),
         ("mix", "as another release says it", "as another release says it",
          "as another release says it"),
         ("outranked", "w06-abandoned-cart-a reminder", "w06-abandoned-cart-a reminder",

@@ -74,7 +74,7 @@ def test_list_says_class_and_needs(ritorno: Ritorno) -> None:
 def test_lint_is_content_with_what_is_shipped(ritorno: Ritorno) -> None:
     done = ritorno("templates", "lint")
     assert done.code == 0
-    assert done.out.endswith("mails are right.\n")
+    assert done.out.endswith("mails: all right.\n")
     assert ritorno("templates", "lint", "--json").json == []
 
 

@@ -19,7 +19,7 @@ from markupsafe import Markup
 
 from agents.mail.settings import Shop
 from streams.http.public.messages import PageMessages
-from streams.messages.translations import language_of, languages
+from streams.messages.translations import language_of, languages, message_ids
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _STYLE = (_TEMPLATES / "style.css").read_text(encoding="utf-8")
@@ -60,6 +60,8 @@ class Pages:
         self._shop = shop
         self._messages: dict[str, PageMessages] = {each: PageMessages(each) for each in languages()}
         self._fallback = self._messages[language_of(fallback_locale)]
+        for each in languages():  # read now: a third of a second that no visitor waits for
+            message_ids(each)
         self._environment = Environment(
             loader=FileSystemLoader(_TEMPLATES),
             undefined=StrictUndefined,

@@ -118,8 +118,8 @@ class PublicSite:
         except web.HTTPException as error:
             return pages.not_understood(pages.messages(request), status=error.status)
         except Exception as error:
-            if (broken := request.content.exception()) is not None:  # whoever asked has gone
-                broken.__traceback__ = None  # its frames hold the body, and the body holds it
+            if error is request.content.exception():  # whoever asked has gone
+                error.__traceback__ = None  # its frames hold the body, and the body holds it
                 return web.Response(status=400)
             # A defect of ours: somebody waits, and must not see it.
             _log.exception("public page failed", path=request.path[:3], error=repr(error))

@@ -72,7 +72,7 @@ def lint_templates(
         raise CommandFailed(f"{several(errors, 'error')} among {several(len(findings), 'finding')}")
     if not as_json:
         warnings = f", {several(len(findings), 'warning')}" if findings else ""
-        stdout().print(f"{len(opened.renderer.pages)} mails are right{warnings}.")
+        stdout().print(f"{several(len(opened.renderer.pages), 'mail')}: all right{warnings}.")
 
 
 def preview(
