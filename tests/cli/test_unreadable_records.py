@@ -64,6 +64,7 @@ READ_NO_TOPIC = {
     "templates preview",
     "bounces classify",
     "schemas export",
+    "events types",
     "dkim generate",
     "dkim show",
 }
