@@ -7,11 +7,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from schemas.records import OutRecord
+from schemas.stored import PROGRESS_KEY, Progress, pack_progress
 from streams.operate.check import CheckStatus
 from streams.operate.doctor import check_lag
 from streams.operate.short_logs import fill_up
-from streams.topology import CUSTOMER_EVENTS
-from tests.runtime.doubles import MemoryLog
+from streams.runtime.ticks import TICK
+from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
+from tests.runtime.doubles import START, MemoryLog
 from tests.runtime.harness import TP, Harness, memory_house
 
 
@@ -58,6 +61,24 @@ async def test_a_topic_that_was_made_anew_is_filled_up_and_its_customers_hear_ag
     await harness.catch_up()
     assert harness.customer("anna").views == 7
     assert harness.customer("anna").applied > applied
+
+
+async def test_where_an_owner_has_gone_on_in_the_new_log_it_is_filled_up_as_far(
+    harness: Harness,
+) -> None:
+    """So did release 0.1: the last progress lies below what an owner recovers."""
+    for _ in range(5):
+        await harness.told("anna", "product.viewed", product_id="moka")
+    await harness.catch_up()
+    await _made_anew(harness)
+    await harness.append(TICK)
+    progress = pack_progress(Progress(next_offset=1, log_time=START, log_epoch=START))
+    await harness.log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(PROGRESS_KEY, progress)])
+    assert await fill_up(harness.log) == {0: 1}
+    await harness.start()
+    await harness.told("anna", "product.viewed", product_id="moka")
+    await harness.catch_up()
+    assert harness.customer("anna").views == 6
 
 
 def _problem(harness: Harness) -> str:
