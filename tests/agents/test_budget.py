@@ -236,7 +236,7 @@ def test_neither_slices_nor_restarts_nor_the_cache_change_anything(
 crashes = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 20)), min_size=1, max_size=5)
 
 
-@examples(300)
+@examples(100)
 @given(scripts, st.integers(1, 4), crashes, st.sampled_from([1, 2, 300]))
 def test_a_batch_that_was_written_in_part_changes_nothing(
     script: list[Step], visits: int, dead: list[tuple[int, int]], broadcasts: int
