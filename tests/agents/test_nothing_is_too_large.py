@@ -193,7 +193,7 @@ def test_the_largest_orders_that_are_read() -> None:
     assert harness.customer().statistics.count == 2
 
 
-@pytest.mark.parametrize("text", TEXTS[:2])
+@pytest.mark.parametrize("text", [TEXTS[0], pytest.param(TEXTS[1], marks=pytest.mark.slow)])
 def test_whoever_does_everything_without_end_and_becomes_somebody_else_who_has(text: str) -> None:
     """The same two, always in one order: random ones seldom go so far."""
     for harness in (Harness.of(UGLY, TAGGER, COUNTER), Harness()):
