@@ -45,9 +45,9 @@ demo: setup ## Weeks of a shop's life in about a minute, without a broker or a m
 # One more than there are cores: the tests on real Kafka wait most of the time.
 PYTEST := $(BIN)/pytest --numprocesses $(shell echo $$(($$(nproc) + 1))) --maxprocesses 4 --dist loadgroup
 
-FAST := tests/schemas tests/arbitration tests/workflow_files tests/project tests/state tests/logs \
-	tests/agents/test_partition.py tests/agents/test_conditions.py tests/agents/test_segments.py \
-	tests/agents/workflows/test_steps.py
+FAST := tests/schemas tests/sending tests/tools/workflow_files tests/project tests/runtime/state tests/runtime/logs \
+	tests/partition/test_partition.py tests/rules/test_conditions.py tests/customer/test_segments.py \
+	tests/workflows/test_steps.py
 
 .PHONY: check
 check: lint types ## Before each commit: lint, types and the fast tests, in about a minute

@@ -26,7 +26,7 @@ from schemas.topics import SEND_COMMANDS
 from streams.clock import SystemClock
 from streams.partitioner import partition_of
 from tests.faults.fleet import Worker
-from tests.mailer.samples import DAY, send
+from tests.mail.samples import DAY, send
 
 MAILS = 100_000
 CUSTOMERS = 2_000

@@ -26,7 +26,7 @@ class EventType:
     """What Segment calls it; empty: the words of its name in title case."""
     changes: tuple[CustomerPart, ...] = ()
     """Parts that it may change; `activity` besides where it is `active`. Naming too many makes it a
-    little slower, one too few leaves a segment as it was: `tests/agents/test_segments.py`."""
+    little slower, one too few leaves a segment as it was: `tests/customer/test_segments.py`."""
     active: bool = False
     """People do it, in the shop or with its mails. An opened mail is none: machines open them."""
     looking: bool = False

@@ -29,7 +29,7 @@ settings.register_profile(
 )
 settings.load_profile("ci")
 
-# Workers ask no name server here; `tests/mailer/test_mail_hosts.py` has one of its own.
+# Workers ask no name server here; `tests/mail/test_mail_hosts.py` has one of its own.
 os.environ["RITORNO_MAIL_PROVIDER_LOOKUP"] = "false"
 
 SPREAD = "tests/simulation/"

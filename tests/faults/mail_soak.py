@@ -45,7 +45,7 @@ from streams.topology import topics
 from tests.faults.fleet import Worker, free_port, poll_pause
 from tests.faults.verify import FINAL
 from tests.keys import SECRET, SIGNER
-from tests.mailer.samples import DAY, notify, send
+from tests.mail.samples import DAY, notify, send
 
 REPLY_SECONDS = 0.06
 """Longest time from the final dot to its reply: with ten connections there is nearly always a mail

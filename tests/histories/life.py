@@ -12,8 +12,8 @@ from zlib import crc32
 
 from schemas.instant import to_rfc3339
 from schemas.wire import PRODUCT_UPDATED
-from tests.arbitration.mails import DAY, HOUR, MINUTE
 from tests.histories.orders import Item, Order, Shopper
+from tests.sending.mails import DAY, HOUR, MINUTE
 
 NEIGHBOURS = 3
 """Complements of each product: what was on the same orders first."""

@@ -10,8 +10,8 @@ from zlib import crc32
 from zoneinfo import ZoneInfo
 
 from schemas.instant import from_datetime
-from tests.importer.online_retail import FILE as ONLINE_RETAIL
-from tests.importer.online_retail import SETS, rows_of
+from tests.tools.order_import.online_retail import FILE as ONLINE_RETAIL
+from tests.tools.order_import.online_retail import SETS, rows_of
 
 COMPLETE_JOURNEY = SETS / "completejourney"
 

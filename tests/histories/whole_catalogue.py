@@ -23,9 +23,9 @@ from schemas.stored import HEAD_SIZE
 from streams.runtime.definitions import read_files
 from streams.tools.replay import prepared, replay_file
 from streams.tools.replayed_partition import Outcome
-from tests.arbitration.mails import DAY, clock, most_in_any, worst_share
 from tests.histories.life import lines
 from tests.histories.orders import HISTORIES, Shopper
+from tests.sending.mails import DAY, clock, most_in_any, worst_share
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 AFTERWARDS = 300 * DAY

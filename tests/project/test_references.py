@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_all_commands import COMMANDS
+from tests.tools.cli.test_all_commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 TEXTS = (".py", ".md", ".yaml", ".yml", ".toml", "Makefile", "Dockerfile")

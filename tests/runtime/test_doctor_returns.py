@@ -15,8 +15,8 @@ from streams.operate.check import CheckStatus
 from streams.operate.returns import check_bounce_domain, check_inbound_channels
 from streams.settings import Settings
 from streams.settings.values import Address
-from tests.bounces.dovecot import CERTIFICATE, PASSWORD, Dovecot, installed, running
-from tests.bounces.harness import bounce, harness
+from tests.mail.bounces.dovecot import CERTIFICATE, PASSWORD, Dovecot, installed, running
+from tests.mail.bounces.harness import bounce, harness
 from tests.nameserver import Records, nameserver
 
 DOMAIN = "rimbalzi.shop.example"

@@ -22,10 +22,10 @@ from streams.runtime.background import BACKOFF, FAILURES, Failures, Work, kept_u
 from streams.runtime.backoff import Backoff
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.logs.embedded.compaction import Compaction
-from tests.bounces.harness import Counted
 from tests.keys import SIGNER
-from tests.mailer.samples import record as command_record
-from tests.mailer.samples import send
+from tests.mail.bounces.harness import Counted
+from tests.mail.samples import record as command_record
+from tests.mail.samples import send
 from tests.runtime.doubles import START, memory_log
 from tests.simulation.machine import HASHES
 

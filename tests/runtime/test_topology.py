@@ -26,8 +26,8 @@ from streams.runtime.logs.embedded.redaction import Redaction
 from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.topology import AGENTS, CUSTOMERS, DOORS, ERASER, INBOUND_MAIL, MAILER, PUBLIC_PAGES
-from tests.bounces.harness import bounce
-from tests.public.test_site_and_actor import links
+from tests.http.public.test_site_and_actor import links
+from tests.mail.bounces.harness import bounce
 from tests.runtime.doubles import START
 from tests.runtime.test_worker import LOOPBACK, Inbox, all_done, event, everything, inbox, tell
 

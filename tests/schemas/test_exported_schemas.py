@@ -16,7 +16,7 @@ from schemas.validation import Unreadable
 from schemas.wire import parse_published
 from streams.runtime.definitions import read_files
 from streams.runtime.yaml_text import Document
-from tests.agents.harness import HOUR, Harness
+from tests.harness import HOUR, Harness
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 SCHEMAS = export()

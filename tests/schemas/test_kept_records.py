@@ -40,7 +40,7 @@ from schemas.stored import (
     unpack_progress,
 )
 from schemas.stored import body as body_of
-from tests.agents.harness import HOUR, START, Harness
+from tests.harness import HOUR, START, Harness
 
 offsets = st.integers(-1, 2**62)
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.commands import COMMAND, NotifyCommand, SendCommand
-from tests.mailer.samples import START, send
+from tests.mail.samples import START, send
 
 NOTIFY = {
     "action": "notify", "id": "n1", "time": START, "expires": START + 1, "customer": "u1",

@@ -15,7 +15,7 @@ from schemas.definitions import DEFINITION, canonical, version_of
 from schemas.durations import duration_text, parse_duration
 from schemas.instant import EARLIEST, LATEST, Instant, parse_instant, to_datetime, to_rfc3339
 from schemas.money import MAX_AMOUNT, Amount, Price, amount_text, parse_amount
-from tests.agents.harness import FILES
+from tests.harness import FILES
 
 amounts = st.decimals(-MAX_AMOUNT, MAX_AMOUNT, places=4)
 instants = st.integers(EARLIEST, LATEST - 1)

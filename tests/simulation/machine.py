@@ -46,7 +46,7 @@ from streams.runtime.ticks import Ticks
 from streams.runtime.transports.batch import Fenced, TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 from tests.keys import SIGNER
-from tests.mailer.doubles import CountingMetrics, OneWay
+from tests.mail.doubles import CountingMetrics, OneWay
 from tests.runtime.doubles import MemoryLog, Seen
 from tests.simulation.shop import HOUR
 

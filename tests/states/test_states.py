@@ -14,7 +14,7 @@ from agents.transitions import NONE
 from agents.workflows import lifecycle as runs
 from schemas.customer import Customer
 from schemas.customer.runs import Run
-from tests.agents.harness import START
+from tests.harness import START
 from tests.states.__main__ import FILE, page
 from tests.states.audit import NotInTheTable, audited, check_runs
 

@@ -1,7 +1,7 @@
 """Which events may change which parts of what is known.
 
 More than an event changes is only a little slower; less would leave a segment as it was. So the
-property tests of `tests/agents/test_segments.py` compare with looking at everything.
+property tests of `tests/customer/test_segments.py` compare with looking at everything.
 """
 
 from __future__ import annotations

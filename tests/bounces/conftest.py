@@ -1,5 +1,0 @@
-"""Fixtures of the tests of what comes back."""
-
-from tests.cli.conftest import Ritorno, ritorno
-
-__all__ = ["Ritorno", "ritorno"]

@@ -1,0 +1,165 @@
+"""Rules, alerts and the dashboard speak only of metrics that a worker has.
+
+Prometheus' own promtool checks the files and runs the rules' unit tests. Grafana can't be run here:
+the dashboard is checked as data, and its queries run against a real Prometheus in test_scrape.py.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.operate.metrics import Metrics
+from streams.runtime.processes.board import WorkerProcess, of_processes
+from streams.runtime.transports.partition_manager import PartitionManager
+from streams.tools.dashboard import text
+from tests.operate.metrics.prometheus import needs_prometheus
+
+DEPLOY = Path(__file__).parents[3] / "deploy"
+RULES = DEPLOY / "prometheus" / "rules.yml"
+GROUPS = yaml.safe_load(RULES.read_text())["groups"]
+RECORDS = [rule for group in GROUPS for rule in group["rules"] if "record" in rule]
+ALERTS = [rule for group in GROUPS for rule in group["rules"] if "alert" in rule]
+DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana/dashboards/ritorno.json").read_text())
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+
+
+def exposed() -> set[str]:
+    """Every series name that a worker can have, with what Prometheus adds."""
+    names = {"up"}
+    processes = of_processes([WorkerProcess("1", None, "", 0)], [True]) + "\n"
+    text = generate_latest(Metrics().registry).decode() + processes
+    known = [(family.name, family.type) for family in text_string_to_metric_families(text)]
+    known += [(each.name, each.kind) for each in Metrics().shown]  # some only of a worker that runs
+    for name, kind in known:
+        suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+        names |= {name + suffix for suffix in suffixes.get(kind, ("",))}
+    return names
+
+
+def of_partitions() -> set[str]:
+    """Those that a worker has of its partitions besides."""
+    metrics = Metrics()
+    metrics.watch_partitions(PartitionManager())
+    text = generate_latest(metrics.registry).decode()
+    families = text_string_to_metric_families(text)
+    return {f"{each.name}_total" for each in families if "_partition_" in each.name}
+
+
+def mentioned(expression: str) -> set[str]:
+    without_labels = re.sub(r"\{[^}]*\}", "", expression)
+    return set(re.findall(r"\b(?:ritorno|process|python)_\w+|\bup\b", without_labels))
+
+
+@needs_prometheus
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check", "config", "--syntax-only", "prometheus.yml"],
+        ["check", "rules", "rules.yml"],
+        ["test", "rules", "rules.test.yml"],
+    ],
+)
+def test_promtool_agrees(command: list[str]) -> None:
+    promtool = shutil.which("promtool")
+    assert promtool
+    done = subprocess.run(
+        [promtool, *command], cwd=DEPLOY / "prometheus", capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rules_speak_of_metrics_that_exist() -> None:
+    known = exposed() | of_partitions()
+    for rule in [*RECORDS, *ALERTS]:
+        plain = re.sub(r"\w+:\w+:\w+", "", rule["expr"])  # what other rules have recorded
+        assert mentioned(plain) <= known, rule["expr"]
+
+
+def test_records_are_named_level_metric_operations() -> None:
+    names = {rule["record"] for rule in RECORDS}
+    assert all(re.fullmatch(r"[a-z_]+:ritorno_[a-z_]+:[a-z0-9_]+", name) for name in names)
+    for rule in [*RECORDS, *ALERTS]:
+        assert set(re.findall(r"\w+:\w+:\w+", rule["expr"])) <= names
+
+
+def test_every_alert_waits_says_what_to_do_and_is_tested() -> None:
+    tests = yaml.safe_load((DEPLOY / "prometheus/rules.test.yml").read_text())["tests"]
+    fired = {
+        check["alertname"]
+        for test in tests
+        for check in test.get("alert_rule_test", [])
+        if check["exp_alerts"]
+    }
+    for alert in ALERTS:
+        assert re.fullmatch(r"Ritorno([A-Z][a-z]+)+", alert["alert"])
+        assert alert["for"]
+        assert alert["labels"]["severity"] in ("warning", "critical")
+        assert alert["annotations"]["summary"]
+        assert alert["annotations"]["runbook"]
+        assert alert["alert"] in fired
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: str(panel["title"]))
+def test_panels_explain_themselves_and_ask_for_what_exists(panel: dict[str, Any]) -> None:
+    assert panel["title"]
+    assert panel["description"].endswith(".")
+    assert panel["fieldConfig"]["defaults"]["unit"]
+    assert panel["datasource"]["uid"] == "${datasource}"
+    assert panel["targets"]
+    for target in panel["targets"]:
+        assert target["datasource"]["uid"] == "${datasource}"
+        assert mentioned(target["expr"])
+        assert mentioned(target["expr"]) <= exposed() | of_partitions()
+        assert 'job="$job"' in target["expr"]
+
+
+def test_dashboard_is_made_of_what_the_metrics_say_of_themselves() -> None:
+    file = (DEPLOY / "grafana/dashboards/ritorno.json").read_text(encoding="utf-8")
+    assert file == text(), "run `make dashboard`"
+
+
+def test_dashboard_has_its_variables_and_no_overlaps() -> None:
+    variables = {each["name"]: each["type"] for each in DASHBOARD["templating"]["list"]}
+    assert variables == {"datasource": "datasource", "job": "query"}
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
+    cells: set[tuple[int, int]] = set()
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        covered = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not covered & cells, panel["title"]
+        assert place["x"] + place["w"] <= 24
+        cells |= covered
+
+
+def test_every_metric_of_ours_is_on_the_dashboard() -> None:
+    shown = set().union(*(mentioned(t["expr"]) for panel in PANELS for t in panel["targets"]))
+    ours = {re.sub(r"_(bucket|sum|count)$", "", name) for name in exposed() if "ritorno" in name}
+    assert ours <= {re.sub(r"_bucket$", "", name) for name in shown}
+
+
+def test_grafana_finds_datasource_and_dashboard() -> None:
+    compose = yaml.safe_load((DEPLOY.parent / "docker-compose.yml").read_text())
+    mounts = dict(volume.split(":")[:2] for volume in compose["services"]["grafana"]["volumes"])
+    provisioning = DEPLOY / "grafana" / "provisioning"
+    [provider] = yaml.safe_load((provisioning / "dashboards/ritorno.yml").read_text())["providers"]
+    assert mounts["./deploy/grafana/dashboards"] == provider["options"]["path"]
+    [source] = yaml.safe_load((provisioning / "datasources/prometheus.yml").read_text())[
+        "datasources"
+    ]
+    assert source["url"] == "http://prometheus:9090"
+    [job] = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["scrape_configs"]
+    targets = job["static_configs"][0]["targets"]
+    assert {target.split(":")[0] for target in targets} <= compose["services"].keys()

@@ -1,0 +1,173 @@
+"""A real Prometheus scrapes a real worker: no panel of the dashboard is empty, all rules evaluate.
+
+Grafana can't be run here, so its part (putting a query's answer into a picture) stays unproven.
+"""
+
+import asyncio
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from email import message_from_bytes
+from pathlib import Path
+from typing import Any, cast
+
+import aiohttp
+import pytest
+import yaml
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from tests.any_hour import without_policy
+from tests.faults.fleet import Inbox, Worker, free_port, poll_pause
+from tests.http.public.visits import BROWSER
+from tests.operate.metrics.prometheus import needs_prometheus
+from tests.operate.metrics.test_rules_and_dashboard import DEPLOY, GROUPS, PANELS, RULES
+
+# What Grafana would put in their place; a minute of scrapes every second.
+VARIABLES = {"$job": "ritorno", "$__rate_interval": "1m"}
+
+EVENTS = [
+    ("list.subscribed", {"list": "newsletter"}),
+    ("consent.given", {"purpose": "marketing", "source": "checkout"}),
+    ("product.viewed", {"product_id": "p1"}),
+    ("cart.product_added", {"product_id": "p1", "quantity": 1, "price": "52.00"}),
+    ("order.completed", {
+        "order_id": "o1", "total": "1052.00", "currency": "EUR",
+        "products": [{"product_id": "p1", "name": "Olio", "quantity": 1, "price": "52.00"}],
+    }),
+]  # fmt: skip
+
+
+def ndjson() -> bytes:
+    """Return a customer's first visit, and a line that is no event; a custom field is no date."""
+    traits = {"email": "zoe@posta.example", "first_purchase": "soon"}
+    customer = {"type": "customer.created", "data": traits}
+    rest = [{"type": type_, "data": data} for type_, data in EVENTS]
+    lines = [
+        json.dumps({"specversion": "1.0", "id": f"e{n}", "source": "/t", "subject": "c-1", **each})
+        for n, each in enumerate([customer, *rest])
+    ]
+    return ("\n".join([*lines, "not json"]) + "\n").encode()
+
+
+class Mailbox(Inbox):
+    """Remembers the picture of each mail that tells of its opening."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pixels: list[str] = []
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802  # aiosmtpd calls it by this name
+        mail = message_from_bytes(cast(bytes, envelope.content))
+        html = cast(bytes, mail.get_payload(1).get_payload(decode=True)).decode()  # type: ignore[union-attr]
+        self.pixels += re.findall(r'http://[^"]+/o/[^"]+', html)
+        return await super().handle_DATA(server, session, envelope)
+
+
+@pytest.fixture
+def inbox() -> Iterator[Mailbox]:
+    inbox = Mailbox()
+    inbox.start()
+    yield inbox
+    inbox.stop()
+
+
+@pytest.fixture
+async def worker(tmp_path: Path, inbox: Mailbox) -> AsyncIterator[Worker]:
+    environment = {
+        "RITORNO_BROKER": f"embedded://{tmp_path / 'log'}",
+        "RITORNO_SMTP_URL": f"smtp://127.0.0.1:{inbox.port}",
+        "RITORNO_TICK_SECONDS": "0.2",
+        "RITORNO_WORKFLOWS_DIR": str(without_policy(tmp_path / "workflows")),
+    }
+    worker = Worker("worker-1", tmp_path / "worker-1", environment)
+    worker.start()
+    try:
+        await worker.ready()
+        yield worker
+    finally:
+        if worker.running:
+            worker.kill()
+
+
+@pytest.fixture
+def prometheus(worker: Worker, tmp_path: Path) -> Iterator[str]:
+    """Start a Prometheus with our own configuration, scraping every second; its URL."""
+    config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [str(RULES)]
+    config["scrape_configs"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{worker.admin_port}"]
+    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
+    port = free_port()
+    command = shutil.which("prometheus")
+    assert command
+    with (tmp_path / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                command,
+                f"--config.file={tmp_path / 'prometheus.yml'}",
+                f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stdout=log, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+async def ask(http: aiohttp.ClientSession, url: str, path: str, **query: str) -> Any:
+    """Return the data of an answer of Prometheus; None while it isn't there yet."""
+    try:
+        async with http.get(f"{url}/api/v1/{path}", params=query) as answer:
+            body = await answer.json(content_type=None)
+    except (aiohttp.ClientError, ValueError):
+        return None
+    assert answer.status != 400, body
+    return body.get("data") if isinstance(body, dict) else None
+
+
+async def empty_panels(http: aiohttp.ClientSession, url: str) -> list[str]:
+    """Return the titles of the panels without any sample."""
+    empty = []
+    for panel in PANELS:
+        for target in panel["targets"]:
+            expression = target["expr"]
+            for name, text in VARIABLES.items():
+                expression = expression.replace(name, text)
+            data = await ask(http, url, "query", query=expression)
+            if not data or not data["result"]:
+                empty.append(panel["title"])
+    return empty
+
+
+@needs_prometheus
+@pytest.mark.processes
+async def test_no_panel_is_empty(worker: Worker, prometheus: str, inbox: Mailbox) -> None:
+    ritorno = Path(sys.executable).parent / "ritorno"
+    published = await asyncio.create_subprocess_exec(
+        ritorno, "--broker", worker.environment["RITORNO_BROKER"], "publish", "-",
+        stdin=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    await published.communicate(ndjson())
+    assert published.returncode == 1  # the line that is no event
+    async with aiohttp.ClientSession() as http:
+        empty = ["not asked yet"]
+        try:
+            async with asyncio.timeout(40):
+                while empty := await empty_panels(http, prometheus):
+                    for pixel in inbox.pixels:
+                        await (await http.get(pixel, headers=BROWSER)).read()
+                    await poll_pause()
+        except TimeoutError:
+            pytest.fail(f"empty panels: {empty}\n{worker.last_words()}")
+        groups = (await ask(http, prometheus, "rules"))["groups"]
+        rules = [rule for group in groups for rule in group["rules"]]
+        assert len(rules) == sum(len(group["rules"]) for group in GROUPS)
+        assert [rule["name"] for rule in rules if rule["health"] == "err"] == []
+        exposed = await worker.metrics()
+    assert not any(re.search(r"zoe|posta|c-1", name) for name in exposed)
