@@ -45,6 +45,10 @@ _DECODER = msgspec.msgpack.Decoder(Customer)
 _NEVER: Final = object()
 
 
+class _Outgrown(EventRefused):
+    """The record would outgrow its budget: said here, and by nobody else."""
+
+
 def receive(customer: Customer, event: Event, context: Context) -> bool:
     """Let the actor receive an event; see `agents/customer/actor.py`.
 
@@ -61,7 +65,8 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
 
 
 def wake(customer: Customer, context: Context) -> None:
-    """Fire the timers that are due; give them up when the record would outgrow its budget."""
+    """Fire the timers that are due; give them up when the record would outgrow its budget. What
+    else one of them raises is a defect, and passes."""
     weight = customer.weight + _AT_LEAST
     if weight <= RECORD_BYTES and customer.weight:
         actor.wake(customer, context)
@@ -69,7 +74,7 @@ def wake(customer: Customer, context: Context) -> None:
         return
     try:
         _measured(customer, context, lambda: actor.wake(customer, context))
-    except EventRefused:
+    except _Outgrown:
         actor.give_up(customer, context)
         customer.weight = kept_bytes(customer)
 
@@ -127,7 +132,7 @@ def _measured(
         after = kept_bytes(customer)
         if after > max(most, len(before)):
             text = f"{after} bytes to be kept of one customer, at most {most}"
-            raise EventRefused(REASON, text)
+            raise _Outgrown(REASON, text)
     except EventRefused:
         _undo(customer, before, effects, context)
         raise

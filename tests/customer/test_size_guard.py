@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from agents.commerce import cart
-from agents.customer import size_guard
+from agents.context import Context
+from agents.customer import actor, size_guard
+from agents.definitions.published import Definitions
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
+from agents.refusals import EventRefused
 from agents.workflows import engine, lifecycle
 from schemas.bounds import RECORD_BYTES, kept_bytes
 from schemas.customer import Customer, encode_customer
@@ -142,6 +145,21 @@ def test_a_record_is_measured_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -
     for _ in range(2_000):
         harness.tell("page.viewed")
     assert 1 <= len(measured) <= 10
+
+
+def test_what_a_timer_refuses_by_mistake_is_not_taken_for_a_full_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def mistaken(*_: object) -> None:
+        raise EventRefused("invalid_event", "a verb that refuses where nobody has said anything")
+
+    given_up: list[object] = []
+    monkeypatch.setattr(actor, "wake", mistaken)
+    monkeypatch.setattr(actor, "give_up", lambda *_: given_up.append(_))
+    customer = Customer(key="anna", first_seen=START)  # not weighed yet, so it is measured
+    with pytest.raises(EventRefused, match="a verb that refuses"):
+        size_guard.wake(customer, Context(START, Definitions().live({})))
+    assert not given_up
 
 
 NEWS = """
