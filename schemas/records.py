@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 Headers = Sequence[tuple[str, bytes]]
 
+UNREADABLE = "ritorno_unreadable"
+"""The one header of what stands for a record of the log that can't be read: why."""
+
 
 class Record(NamedTuple):
     """One record as read from a partition of a log.

@@ -19,7 +19,7 @@ from schemas.events import INTERNAL_TYPES, CloudEvent, Event
 from schemas.instant import to_rfc3339
 from schemas.origin import Origin
 from schemas.products import Product
-from schemas.records import OutRecord, Record
+from schemas.records import UNREADABLE, OutRecord, Record
 from schemas.signing import FORWARDED, SIGNATURE, SPEAKER
 from schemas.validation import (
     Unreadable,
@@ -69,6 +69,10 @@ def parse_record(record: Record) -> Event:
     if "ce_type" in headers:
         event = _parse_binary(record.key, headers, record.value or b"{}")
     elif record.value is None:
+        why = headers.get(UNREADABLE)
+        if why is not None:
+            text = f"its bytes are no record: {why.decode('utf-8', 'replace')}"
+            raise Unreadable("invalid_event", text)
         raise Unreadable("invalid_event", "no value and no ce_type header")
     else:
         event = parse_published(record.value, key=record.key)

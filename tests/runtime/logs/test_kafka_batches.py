@@ -12,7 +12,7 @@ from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult, PartitionRe
 from aiokafka.record import default_records
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy as Builder
 
-from schemas.records import OutRecord, Record
+from schemas.records import UNREADABLE, OutRecord, Record
 from schemas.topics import CUSTOMER_EVENTS
 from schemas.validation import Unreadable
 from schemas.wire import parse_record
@@ -21,8 +21,8 @@ from streams.runtime.logs.kafka import KafkaLog, record_of
 from streams.runtime.logs.kafka.batches import (
     MAX_BATCH_BYTES,
     MAX_FETCHED_BYTES,
-    UNREADABLE,
     Batches,
+    read_patiently,
 )
 from tests.broker import KafkaBroker
 from tests.runtime.transports.kafka_backend import unique
@@ -91,8 +91,42 @@ def test_a_record_that_makes_no_sense_is_a_dead_letter_and_the_next_ones_are_rea
     assert (one.value, three.value) == (b"0", b"2")
     assert [two.offset, two.value] == [1, None]
     assert two.headers[0][0] == UNREADABLE
-    with pytest.raises(Unreadable, match="no value"):
+    with pytest.raises(
+        Unreadable, match=r"its bytes are no record: -?\d+ bytes, where \d+ are left"
+    ):
         parse_record(two)
+
+
+def _record(place: int, value: bytes) -> bytes:
+    """One record of a batch, at this place."""
+    content = bytes([0, 0, 2 * place, 1, 2 * len(value)]) + value + b"\0"
+    return bytes([2 * len(content)]) + content
+
+
+@pytest.mark.parametrize("lost", ["record", "rest"])
+def test_what_stands_for_a_record_is_read_also_where_compaction_has_left_gaps(lost: str) -> None:
+    whole = _batch(*(str(number).encode() for number in range(10)))
+    good, bad = _record(5, b"5"), bytes([8, 0, 0, 14, 126])  # a key longer than the record
+    if lost == "rest":
+        bad = bytes([126])  # a record longer than the batch
+    raw = bytearray(_with_body(whole, _record(2, b"2") + good + bad + _record(9, b"9")))
+    raw[57:61] = (4).to_bytes(4, "big")
+    raw[17:21] = default_records.calc_crc32c(bytes(raw[21:])).to_bytes(4, "big")
+    found = list(_read(bytes(raw), _batch(b"10", offset=10)))
+    one, two, it, *others = found
+    assert [(one.offset, one.value), (two.offset, two.value)] == [(2, b"2"), (5, b"5")]
+    assert (it.offset, it.value) == (6, None)
+    why = (it.headers[0][1] or b"").decode()
+    assert why.endswith("; 1 records behind it are lost with it") == (lost == "rest")
+    expected = [10] if lost == "rest" else [9, 10]
+    assert [each.offset for each in others] == expected
+
+
+def test_a_record_whose_place_goes_back_is_told_and_takes_no_place_of_the_next_batch() -> None:
+    places = [_record(place, b"x") for place in (1, 0, 0)]
+    found = list(read_patiently(_with_body(_batch(b"0", b"1", b"2"), b"".join(places))))
+    assert [each.offset for each in found] == [1, 2]
+    assert found[1].headers[0][0] == UNREADABLE
 
 
 def test_a_batch_whose_records_are_lost_is_passed_over() -> None:

@@ -22,10 +22,8 @@ from aiokafka.consumer import fetcher
 from aiokafka.record import default_records
 from aiokafka.record.memory_records import MemoryRecords
 
+from schemas.records import UNREADABLE
 from streams.logging import get_logger
-
-UNREADABLE = "ritorno_unreadable"
-"""The one header of what stands for a record that can't be read: why."""
 
 MAX_BATCH_BYTES = 64 * 1024 * 1024
 """Of a batch when it is decompressed. Producers fill batches up to a megabyte or two before they
@@ -104,13 +102,17 @@ class _Batch:
 
 
 def read_patiently(raw: bytes) -> Iterator[_Record]:
-    """Yield what can be read of a batch, and what stands for the rest."""
+    """Yield what can be read of a batch, and what stands for the rest.
+
+    What stands for a record is told from the place behind the one before it, whatever is left of
+    the batch by compaction: aiokafka passes over offsets that go back.
+    """
     offset, _, _, _, _, attributes, last, first_time, time, _, _, _, count = _BATCH.unpack_from(raw)
     append_time = bool(attributes & _APPEND_TIME)
 
-    def instead(number: int, why: object) -> _Record:
+    def instead(place: int, why: object) -> _Record:
         reason = ((UNREADABLE, str(why).encode("utf-8", "replace")[:200]),)
-        return _Record(offset + number, time, int(append_time), None, None, reason)
+        return _Record(offset + place, time, int(append_time), None, None, reason)
 
     try:
         body = _decompressed(attributes & _CODEC, raw[_BATCH.size :])
@@ -119,21 +121,30 @@ def read_patiently(raw: bytes) -> Iterator[_Record]:
         if last:
             yield instead(last, error)
         return
-    at = 0
+    at = following = 0
     for number in range(count):
+        if following > last:
+            # Of another batch is what would be told from here on.
+            _log.warning("more records than places in a batch", offset=offset, lost=count - number)
+            return
         try:
             size, begin = _varint(body, at)
             if not 0 < size <= len(body) - begin:
                 raise Unsound(f"a record of {size} bytes, where {len(body) - begin} are left")
         except Unsound as error:
-            yield instead(number, error)
+            left = count - number - 1
+            yield instead(following, f"{error}; {left} records behind it are lost with it")
             return
         at = begin + size
         try:
             delta, place, key, value, headers = _parts(body[begin:at])
+            if not following <= place <= last:
+                raise Unsound(f"a record at place {place}, where {following} to {last} are left")
         except Unsound as error:
-            yield instead(number, error)
+            yield instead(following, error)
+            following += 1
             continue
+        following = place + 1
         when = time if append_time else first_time + delta
         yield _Record(offset + place, when, int(append_time), key, value, headers)
 
