@@ -55,10 +55,21 @@ class TopicDescription:
 
 @dataclass(frozen=True, slots=True)
 class OffsetRange:
-    """Offsets of one partition: `start` is the earliest kept, `end` the next to be written."""
+    """Offsets of one partition: `start` is the earliest kept, `end` the next to be written.
+
+    While a foreign producer's transaction is open, `end` is where it began, and nothing behind that
+    can be read yet.
+    """
 
     start: int
     end: int
+    pending: int = 0
+    """Records that are written behind `end` and wait for a transaction to end."""
+
+    @property
+    def high_watermark(self) -> int:
+        """The next offset to be written, whoever may read what lies before it."""
+        return self.end + self.pending
 
 
 class GroupMember(NamedTuple):

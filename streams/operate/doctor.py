@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import aiosmtplib
@@ -19,7 +19,7 @@ from schemas.instant import to_rfc3339
 from schemas.reference import shown
 from schemas.stored import FutureFormat
 from streams.clock import Clock
-from streams.log import Log, LogError, TopicDescription, TopicSpec, scan
+from streams.log import Log, LogError, OffsetRange, TopicDescription, TopicSpec, scan
 from streams.operate.check import Check, CheckStatus, aligned
 from streams.operate.kept_records import ask_workers, check_kept
 from streams.operate.lookup import latest_progress
@@ -40,7 +40,7 @@ SKEW_MS = 5_000
 """More than this between broker and machine, and delivery ages in the metrics mislead."""
 
 NAMED = 5
-"""Customers who are held back that are named; the dead letters name all."""
+"""Customers who are held back that are named (the dead letters name all), and so of partitions."""
 
 
 async def examine(settings: Settings, log: Log, clock: Clock) -> list[Check]:
@@ -204,11 +204,17 @@ async def check_workflows(settings: Settings, log: Log | None) -> Check:
 
 async def check_clock(log: Log, clock: Clock) -> Check:
     """Compare the append time of one tick with the machine's clock. Raises LogError."""
+    spans = await log.offsets(CUSTOMER_EVENTS)
+    number = next((number for number, span in spans.items() if not span.pending), 0)
     before = clock.now()
-    offset = await log.append(CUSTOMER_EVENTS, 0, [TICK])
+    offset = await log.append(CUSTOMER_EVENTS, number, [TICK])
     after = clock.now()
+    span = (await log.offsets(CUSTOMER_EVENTS))[number]
+    if span.end <= offset:
+        text = f"the broker's clock can't be asked: {_open_transactions({number: span})}"
+        return Check("clock", CheckStatus.WARN, text, _end_transaction({number: span}))
     stamp = before
-    async for record in scan(log, CUSTOMER_EVENTS, [0], start=offset, stop=offset + 1):
+    async for record in scan(log, CUSTOMER_EVENTS, [number], start=offset, stop=offset + 1):
         stamp = record.timestamp
     skew = min(stamp - before, 0) + max(stamp - after, 0)
     if abs(skew) > SKEW_MS:
@@ -226,7 +232,8 @@ async def check_lag(log: Log, clock: Clock) -> Check:
     if not known:
         return Check("lag", CheckStatus.OK, "no worker has run yet")
     waiting = {
-        number: span.end - max(span.start, known[number].next_offset if number in known else 0)
+        number: span.high_watermark
+        - max(span.start, known[number].next_offset if number in known else 0)
         for number, span in ends.items()
     }
     if short := sorted(number for number, count in waiting.items() if count < 0):
@@ -235,10 +242,31 @@ async def check_lag(log: Log, clock: Clock) -> Check:
     behind = sum(waiting.values())
     # A quiet partition's time is minutes old and nothing waits in it, not even a tick.
     still = [known[number].log_time for number in known if waiting[number]]
+    pending = {number: span for number, span in ends.items() if span.pending}
+    transactions = f"; {_open_transactions(pending)}" if pending else ""
     if still and clock.now() - min(still) > STANDSTILL_MS:
         text = f"{behind} records wait, and a partition stands still since {to_rfc3339(min(still))}"
-        return Check("lag", CheckStatus.WARN, text, "Is a worker running? ritorno worker")
-    return Check("lag", CheckStatus.OK, f"workers are {behind} records behind")
+        remedy = _end_transaction(pending) if pending else "Is a worker running? ritorno worker"
+        return Check("lag", CheckStatus.WARN, text + transactions, remedy)
+    return Check("lag", CheckStatus.OK, f"workers are {behind} records behind{transactions}")
+
+
+def _open_transactions(pending: Mapping[int, OffsetRange]) -> str:
+    """Return what is said of partitions in which a producer's transaction is open."""
+    listed = ", ".join(
+        f"partition {number} from offset {span.end} ({span.pending} records)"
+        for number, span in list(pending.items())[:NAMED]
+    )
+    more = "" if len(pending) <= NAMED else f" and {len(pending) - NAMED} more"
+    return f"{CUSTOMER_EVENTS} waits for a producer to end its transaction: {listed}{more}"
+
+
+def _end_transaction(pending: Mapping[int, OffsetRange]) -> str:
+    number, span = next(iter(pending.items()))
+    return (
+        "Is the producer running? What it has left open: kafka-transactions.sh abort "
+        f"--topic {CUSTOMER_EVENTS} --partition {number} --start-offset {span.end}"
+    )
 
 
 async def check_set_asides(log: Log) -> Check:

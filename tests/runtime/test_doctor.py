@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from aiosmtpd.smtp import SMTP
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from schemas.records import OutRecord
+from schemas.records import OutRecord, Record
 from schemas.stored import (
     ARRIVALS_KEY,
     FORMAT,
@@ -29,7 +29,7 @@ from schemas.stored import (
     pack_progress,
 )
 from streams.clock import VirtualClock
-from streams.log import LogUnavailable
+from streams.log import LogUnavailable, OffsetRange
 from streams.operate.check import Check, CheckStatus
 from streams.operate.doctor import (
     check_clock,
@@ -52,6 +52,7 @@ from streams.topology import (
     DEAD_LETTERS,
     MAILER_CHANGELOG,
     SEND_COMMANDS,
+    topics,
 )
 from tests.keys import SIGNER, TOKEN_KEYS
 from tests.runtime.doubles import START, MemoryLog, memory_log
@@ -269,6 +270,69 @@ async def test_a_quiet_partition_is_no_reason_to_worry_about_a_busy_one(log: Mem
     await log.append(CUSTOMERS_CHANGELOG, 1, [OutRecord(PROGRESS_KEY, quiet)])
     check = await check_lag(log, clock)
     assert (check.status, check.text) == (CheckStatus.OK, "workers are 3 records behind")
+
+
+class PendingLog(MemoryLog):
+    """A producer's transaction is open in these partitions, from these offsets on."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.open: dict[int, int] = {}
+
+    async def offsets(self, topic: str) -> Mapping[int, OffsetRange]:
+        spans = dict(await super().offsets(topic))
+        for number, first in self.open.items() if topic == CUSTOMER_EVENTS else ():
+            spans[number] = OffsetRange(0, first, spans[number].end - first)
+        return spans
+
+    async def read(
+        self, topic: str, partition: int, start: int, stop: int
+    ) -> AsyncIterator[Sequence[Record]]:
+        assert stop <= (await self.offsets(topic))[partition].end, "waits for the transaction"
+        async for chunk in super().read(topic, partition, start, stop):
+            yield chunk
+
+
+@pytest.fixture
+async def pending() -> PendingLog:
+    log = PendingLog()
+    await log.create_topics(topics(2))
+    await log.append(CUSTOMER_EVENTS, 0, [OutRecord(b"anna", b"{}")] * 5)
+    log.open[0] = 2
+    return log
+
+
+async def test_an_open_transaction_is_no_broker_that_is_silent(pending: PendingLog) -> None:
+    clock = pending.clock
+    assert (await check_clock(pending, clock)).status is CheckStatus.OK  # by the other partition
+    pending.open[1] = 1  # begun just after it was asked
+    check = await check_clock(pending, clock)
+    assert check.status is CheckStatus.WARN
+    assert "partition 1 from offset 1 (1 records)" in check.text
+    check = await check_clock(pending, clock)
+    assert check.text == (
+        "the broker's clock can't be asked: customer-events waits for a producer to end its "
+        "transaction: partition 0 from offset 2 (4 records)"
+    )
+    assert check.remedy.endswith("--topic customer-events --partition 0 --start-offset 2")
+
+
+async def test_what_waits_for_a_transaction_counts_and_the_transaction_is_named(
+    pending: PendingLog,
+) -> None:
+    clock = VirtualClock(START)
+    progress = pack_progress(Progress(next_offset=2, log_time=START))
+    await pending.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(PROGRESS_KEY, progress)])
+    check = await check_lag(pending, clock)
+    assert (check.status, check.text) == (
+        CheckStatus.OK,
+        "workers are 3 records behind; customer-events waits for a producer to end its "
+        "transaction: partition 0 from offset 2 (3 records)",
+    )
+    clock.advance(START + STANDSTILL_MS + 1)
+    check = await check_lag(pending, clock)
+    assert check.status is CheckStatus.WARN
+    assert check.remedy.endswith("--topic customer-events --partition 0 --start-offset 2")
 
 
 def test_no_key_signs(settings: Settings) -> None:

@@ -9,7 +9,7 @@ import typer
 from streams.log import TopicDescription
 from streams.runtime.bootstrap import prepare_workflows
 from streams.settings import Settings
-from streams.tools.cli.console import JsonFlag, open_log, print_json, run, settings_of, stdout
+from streams.tools.cli.console import JsonFlag, open_log, print_json, run, say, settings_of, stdout
 from streams.topology import CUSTOMER_EVENTS, EMBEDDED_PARTITIONS, KAFKA_PARTITIONS, topics
 
 
@@ -37,21 +37,22 @@ def create(
     records, so that the customers who are kept hear what comes.
     `ritorno doctor` says whether the topics that exist are as they must be.
     """
-    from streams.operate.short_logs import fill_up  # noqa: PLC0415  # `topics list` starts without
+    # `topics list` starts without.
+    from streams.operate.dead_letters import ResendReport  # noqa: PLC0415
+    from streams.operate.short_logs import fill_up, follow_up  # noqa: PLC0415
+    from streams.runtime.factories import record_signer  # noqa: PLC0415
 
     settings = settings_of(context)
     specs = topics(partitions or partition_count(settings), replication or settings.replication)
 
-    filled: dict[int, int] = {}
-
-    async def create_all() -> list[str]:
+    async def create_all() -> tuple[list[str], dict[int, int], ResendReport]:
         async with open_log(settings) as log:
             created = await log.create_topics(specs)
             await prepare_workflows(log, settings)
-            filled.update(await fill_up(log))
-            return created
+            filled = await fill_up(log, lambda: record_signer(settings))
+            return created, filled, await follow_up(log, lambda: record_signer(settings))
 
-    created = set(run(create_all()))
+    created, filled, followed = run(create_all())
     if as_json:
         print_json({spec.name: "created" if spec.name in created else "exists" for spec in specs})
         return
@@ -61,7 +62,11 @@ def create(
         out.print(f"{spec.name:22} {spec.partitions:>3} partitions   {state}")
     for number, count in sorted(filled.items()):
         out.print(f"{CUSTOMER_EVENTS}/{number}: filled up to where it was read; "
-                  f"{count} records that had come meanwhile follow again")  # fmt: skip
+                  f"{count} records had come meanwhile")  # fmt: skip
+    if followed.resent:
+        out.print(f"{followed.resent} records that had come meanwhile follow again")
+    for letter, why in followed.kept:
+        say(f"dead letter {letter.id}: {why}")
 
 
 def list_topics(context: typer.Context, as_json: JsonFlag = False) -> None:

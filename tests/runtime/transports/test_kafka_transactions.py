@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from streams.log import Log, TopicSpec
+from streams.log import Log, OffsetRange, TopicSpec
 from streams.runtime.transports.batch import TopicPartition
 from tests.broker import KafkaBroker
 from tests.runtime.transports.kafka_backend import KafkaWorkers, unique
@@ -67,3 +67,20 @@ async def test_what_was_aborted_never_was_and_the_ends_of_transactions_are_no_ga
     span = (await log.offsets(topic))[0]
     again = [each async for chunk in log.read(topic, 0, span.start, span.end) for each in chunk]
     assert numbers(again) == list(range(55))
+
+
+async def test_what_an_open_transaction_has_written_is_pending(
+    log: Log, producer: AIOKafkaProducer
+) -> None:
+    topic = unique("pending")
+    await log.create_topics([TopicSpec(name=topic, partitions=1)])
+    await append_numbers(log, topic, 0, 0, 3)
+    assert (await log.offsets(topic))[0] == OffsetRange(0, 3)
+    await producer.begin_transaction()
+    await _say(producer, topic, 3, 2)
+    await producer.flush()
+    await append_numbers(log, topic, 0, 5, 1)
+    span = (await log.offsets(topic))[0]
+    assert (span, span.high_watermark) == (OffsetRange(0, 3, 3), 6)
+    await producer.commit_transaction()
+    assert (await log.offsets(topic))[0] == OffsetRange(0, 7)  # with the transaction's end

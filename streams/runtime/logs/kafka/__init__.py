@@ -56,6 +56,9 @@ POLL_MS = 500
 ISOLATION = "read_committed"
 """What a producer has taken back never was: not for workers, and so not for replays and copies."""
 
+WRITTEN = "read_uncommitted"
+"""Of a consumer that is asked where a log ends, and reads nothing."""
+
 
 class KafkaLog:
     """Implements `streams.log.Log`. `servers` are HOST:PORT."""
@@ -73,6 +76,7 @@ class KafkaLog:
         self._partitions: dict[str, int] = {}
         self._admin: AIOKafkaAdminClient | None = None
         self._offsets: AIOKafkaConsumer | None = None
+        self._high_watermarks: AIOKafkaConsumer | None = None
         self._producer = KafkaProducer(self._client_settings, self._retry_policy)
 
     # Connecting.
@@ -87,10 +91,12 @@ class KafkaLog:
     async def stop(self) -> None:
         """Flush and disconnect. Safe to call twice."""
         offsets, self._offsets = self._offsets, None
+        watermarks, self._high_watermarks = self._high_watermarks, None
         admin, self._admin = self._admin, None
         await self._producer.stop()
-        if offsets is not None:
-            await offsets.stop()
+        for consumer in (offsets, watermarks):
+            if consumer is not None:
+                await consumer.stop()
         if admin is not None:
             await admin.close()
 
@@ -112,11 +118,18 @@ class KafkaLog:
             self._offsets = await self._new_consumer()
         return self._offsets
 
-    async def _new_consumer(self, fetch_bytes: int = READ_BYTES) -> AIOKafkaConsumer:
+    async def _connected_high_watermarks(self) -> AIOKafkaConsumer:
+        if self._high_watermarks is None:
+            self._high_watermarks = await self._new_consumer(isolation=WRITTEN)
+        return self._high_watermarks
+
+    async def _new_consumer(
+        self, fetch_bytes: int = READ_BYTES, isolation: str = ISOLATION
+    ) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            isolation_level=ISOLATION,
+            isolation_level=isolation,
             fetch_max_wait_ms=POLL_MS,
             max_partition_fetch_bytes=fetch_bytes,
             **self._client_settings(),
@@ -201,12 +214,18 @@ class KafkaLog:
         """Return the offset range of each partition. Raises UnknownTopic."""
         tps = [TopicPartition(topic, number) for number in range(await self.partitions(topic))]
         with self._retry_policy.errors():
-            starts, ends = await self._retry_policy.tried(lambda: self._ranges(tps))
-        return {tp.partition: OffsetRange(starts[tp], ends[tp]) for tp in tps}
+            starts, written, ends = await self._retry_policy.tried(lambda: self._ranges(tps))
+        return {
+            tp.partition: OffsetRange(starts[tp], ends[tp], max(0, written[tp] - ends[tp]))
+            for tp in tps
+        }
 
-    async def _ranges(self, tps: list[TopicPartition]) -> tuple[Any, Any]:
+    async def _ranges(self, tps: list[TopicPartition]) -> tuple[Any, Any, Any]:
         consumer = await self._connected_offsets()
-        return await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
+        watermarks = await self._connected_high_watermarks()
+        # First what is written, then what may be read of it: what comes in between isn't pending.
+        written = await watermarks.end_offsets(tps)
+        return await consumer.beginning_offsets(tps), written, await consumer.end_offsets(tps)
 
     async def offset_at(self, topic: str, partition: int, instant: int) -> int:
         """Return the lowest offset that was appended at `instant` or later; the end if none was."""
