@@ -11,9 +11,6 @@ from typing import NamedTuple, TypeVar
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
-NONE = "none"
-"""Before the first state and after the last: nothing is kept."""
-
 
 class Transition(NamedTuple):
     """What one function does to a state."""
@@ -33,7 +30,8 @@ class Transition(NamedTuple):
 def transition(
     table: list[Transition], before: str, after: str = "", *, sets: str = ""
 ) -> Callable[[_Function], _Function]:
-    """Enter the decorated function into a table; states and fields are separated by blanks."""
+    """Enter the decorated function into a table; states and fields are separated by
+    blanks. The state `none` is before the first and after the last: nothing is kept."""
 
     def enter(function: _Function) -> _Function:
         meaning = (function.__doc__ or "").strip().split(".", 1)[0].replace("\n    ", " ")

@@ -44,6 +44,13 @@ class EventType:
     """Its handler says whether anything has occurred: a parcel that is told of again has not."""
     is_answer: bool = False
     """It tells what became of something that the customer's actor has asked for."""
+    is_page_answer: bool = False
+    """Such an answer when it is given on our own pages, and else an event like others."""
+    identifies: bool = False
+    """A shop says with it who somebody is: its `customer_id`, where it has one, names a customer,
+    for whose visitor it may be."""
+    visitors_own: bool = False
+    """It is told to visitors' actors only."""
     erases: bool = False
     """Nothing is left of the customer but the offset."""
     stays_with_visitor: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.events import INTERNAL_TYPES, PAYLOADS, Event
+from schemas.events import IDENTIFYING_TYPES, INTERNAL_TYPES, PAYLOADS, Event
 from schemas.events.person import CustomerIdentified
 from schemas.origin import HEADER as ORIGIN
 from schemas.outcomes import OUTCOMES
@@ -20,7 +20,7 @@ SOURCES = "/ritorno/"
 IMPORTED = "/ritorno/import"
 """The one source of them that stands for the shop: what an import says, the shop might publish."""
 
-_ANYBODYS = frozenset(PAYLOADS) - INTERNAL_TYPES - frozenset(OUTCOMES) - {"customer.identified"}
+_ANYBODYS = frozenset(PAYLOADS) - INTERNAL_TYPES - frozenset(OUTCOMES) - IDENTIFYING_TYPES
 """The types of events that anybody may tell, whatever they say."""
 
 
@@ -57,7 +57,7 @@ def reserved_id(event: Event) -> str:
     if ours and event.type not in TOLD_TO_OURS:
         return f"customer id: {event.customer[:64]!r} is Ritorno's own"
     named = [event.anonymous_id] if event.anonymous_id is not None else []
-    if event.type == "customer.identified":
+    if event.type in IDENTIFYING_TYPES:
         data: CustomerIdentified = event.data
         named += [each for each in (data.anonymous_id, data.customer_id) if each is not None]
     for each in named:

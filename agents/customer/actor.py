@@ -50,14 +50,14 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
     if deduplication.is_known(customer, event, wanted, context):
         return False
     speaker.check(customer, event)
-    if customer.became and event.type not in _OWN:
+    if customer.became and event.type not in _STAY_WITH_VISITOR:
         identity.forward(customer, event, context)
     elif event.type in ERASES:
         _erase(customer, event, context)
         return True  # neither a time nor the hash of an id is left
     elif event.type == REEVALUATED:
         _reevaluate(customer, event, context)
-    elif event.type in _ANSWERS and _is_afterwards(event) and _is_nobody(customer):
+    elif _is_answer(event) and _is_nobody(customer):
         return True  # an answer to somebody erased is no reason to know them again
     else:
         try:
@@ -225,10 +225,10 @@ def _is_nobody(customer: Customer) -> bool:
     return customer == Customer(key=customer.key, applied=customer.applied)
 
 
-def _is_afterwards(event: Event) -> bool:
+def _is_answer(event: Event) -> bool:
     """Whether it is an answer to something that the actor has asked for itself."""
-    answers = event.type == "survey.answered" and event.source == tracking.SOURCE
-    return answers or event.type in _AFTERWARDS
+    on_page = event.type in _PAGE_ANSWERS and event.source == tracking.SOURCE
+    return on_page or event.type in _ANSWERS
 
 
 def _erase(customer: Customer, event: Event, context: Context) -> None:
@@ -253,13 +253,15 @@ def forget(customer: Customer, context: Context) -> None:
 
 ERASES = frozenset(each.name for each in EVENT_TYPES.values() if each.erases)
 
-_AFTERWARDS = frozenset(each.name for each in EVENT_TYPES.values() if each.is_answer)
+_ANSWERS = frozenset(each.name for each in EVENT_TYPES.values() if each.is_answer)
 
-_ANSWERS = _AFTERWARDS | {"survey.answered"}
+_PAGE_ANSWERS = frozenset(each.name for each in EVENT_TYPES.values() if each.is_page_answer)
 
-_OWN = frozenset(each.name for each in EVENT_TYPES.values() if each.stays_with_visitor)
+_STAY_WITH_VISITOR = frozenset(
+    each.name for each in EVENT_TYPES.values() if each.stays_with_visitor
+)
 
-_OWN_HANDLERS: Mapping[str, Handler] = {
+_HANDLED_HERE: Mapping[str, Handler] = {
     "product_list.viewed": _viewed,
     "products.searched": _viewed,
     "page.viewed": _viewed,
@@ -273,7 +275,7 @@ _OWN_HANDLERS: Mapping[str, Handler] = {
     "mail.held": _noted,
 }
 _HANDLERS: Mapping[str, Handler] = {
-    **_OWN_HANDLERS,
+    **_HANDLED_HERE,
     **interests.HANDLERS,
     **cart.HANDLERS,
     **orders.HANDLERS,

@@ -38,7 +38,7 @@ _HEARD_ANYWAY = frozenset(each.name for each in EVENT_TYPES.values() if each.hea
 
 _OURS = "/ritorno/"
 
-_ANSWERS = frozenset(each.name for each in EVENT_TYPES.values() if each.counts_again)
+_COUNT_AGAIN = frozenset(each.name for each in EVENT_TYPES.values() if each.counts_again)
 
 
 def digest(event: Event, context: Context) -> bytes:
@@ -84,7 +84,7 @@ def _is_known(customer: Customer, event: Event, wanted: bytes, context: Context)
 def remember(customer: Customer, event: Event, wanted: bytes, context: Context) -> None:
     """Keep the digest of an event that the customer has had now, unless it has an origin."""
     told = event.origin is not None or event.source == PAGES
-    answers = event.type in _ANSWERS and _size(customer) < _EASY
+    answers = event.type in _COUNT_AGAIN and _size(customer) < _EASY
     if told and not answers and _needs_no_memory(event):
         return
     today = context.now // DAY_MS
@@ -107,7 +107,7 @@ def _is_heard_anyway(event: Event) -> bool:
 
 def _needs_no_memory(event: Event) -> bool:
     """Whether it is heard although it can't be remembered: it has an origin, or comes from a page
-    of ours, and said twice it changes nothing. Of what does (_ANSWERS) so much is remembered as
+    of ours, and said twice it changes nothing. Of what does (_COUNT_AGAIN) so much is remembered as
     leaves half of the room to others: who clicks ten thousand times keeps no producer out."""
     if event.origin is not None and event.type in INTERNAL_TYPES:
         return True

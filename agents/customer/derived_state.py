@@ -54,7 +54,7 @@ def reevaluate(customer: Customer, context: Context) -> None:
     _await(
         customer, segments.follow(customer, derived_state.segmentation.all, context.now, context)
     )
-    time_triggers.arm(customer, derived_state.time_triggers.all.values(), context)
+    time_triggers.reschedule(customer, derived_state.time_triggers.all.values(), context)
     customer.reviewed = derived_state.version
 
 
@@ -93,7 +93,7 @@ def _look(customer: Customer, what: Affected, time: int, context: Context) -> No
     if what.segments:
         _await(customer, segments.follow(customer, what.segments, time, context))
     if what.time_triggers:
-        time_triggers.arm(customer, what.time_triggers, context)
+        time_triggers.reschedule(customer, what.time_triggers, context)
 
 
 def _await(customer: Customer, next_change: int) -> None:

@@ -32,7 +32,7 @@ from agents.workflows import engine, merging
 from schemas import stored
 from schemas.customer import Customer
 from schemas.customer.person import LINKED_VISITORS
-from schemas.events import Event
+from schemas.events import IDENTIFYING_TYPES, Event
 from schemas.events.own import VisitorForgotten, VisitorLinked, VisitorMerged
 from schemas.events.person import CustomerIdentified
 from schemas.reference import id_of, is_visitors, of_visitor
@@ -106,7 +106,7 @@ def becomes(customer: Customer, event: Event) -> str | None:
     if event.type == "visitor.linked":
         linked_: VisitorLinked = event.data
         return linked_.customer_id
-    if event.type != "customer.identified" or not is_visitors(customer.key):
+    if event.type not in IDENTIFYING_TYPES or not is_visitors(customer.key):
         return None
     return _named_another(customer, event)
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 from agents.customer.visitors import LOOKING
 from agents.refusals import EventRefused
 from schemas.customer import Customer
-from schemas.events import EVENT_TYPES, Event
+from schemas.events import EVENT_TYPES, IDENTIFYING_TYPES, Event
 from schemas.events.person import CustomerIdentified
 from schemas.reference import id_of, is_visitors
 
 _OF_CUSTOMERS = frozenset(each.name for each in EVENT_TYPES.values() if each.of_customers)
 
-_MAY_BE_OF_CUSTOMERS = _OF_CUSTOMERS | {"customer.identified"}
+_MAY_BE_OF_CUSTOMERS = _OF_CUSTOMERS | IDENTIFYING_TYPES
 
 
 def of_itself(event: Event) -> bool:
@@ -39,7 +39,7 @@ def of_customer(event: Event) -> bool:
         return False  # as of nearly all
     if by_visitor(event) or is_visitors(event.customer):
         return False
-    if event.type == "customer.identified":
+    if event.type in IDENTIFYING_TYPES:
         data: CustomerIdentified = event.data
         if data.customer_id not in (None, event.customer):
             return False
@@ -75,7 +75,7 @@ def check(customer: Customer, event: Event) -> None:
 
 
 def _names_somebody(event: Event) -> bool:
-    return event.type == "customer.identified" and event.data.customer_id not in (
+    return event.type in IDENTIFYING_TYPES and event.data.customer_id not in (
         None,
         id_of(event.customer),
     )

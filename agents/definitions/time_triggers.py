@@ -21,7 +21,7 @@ class DateTrigger(NamedTuple):
     """A date comes round again."""
 
     key: str
-    trigger: OnDate
+    definition: OnDate
     field: Field
 
     @property
@@ -34,12 +34,12 @@ class InactivityTrigger(NamedTuple):
     """Nothing has happened for a time."""
 
     key: str
-    trigger: OnInactivity
+    definition: OnInactivity
 
     @property
     def parts(self) -> frozenset[Part]:
         """Of the orders, or of all that the customer does."""
-        orders = self.trigger.inactive == "orders"
+        orders = self.definition.inactive == "orders"
         return frozenset({"orders"}) if orders else frozenset({"activity", "mails"})
 
 

@@ -26,16 +26,16 @@ from typing import NamedTuple
 
 from agents.customer import speaker
 from schemas.customer import Customer
-from schemas.events import Event
+from schemas.events import EVENT_TYPES, IDENTIFYING_TYPES, Event
 from schemas.events.person import CustomerIdentified
 from schemas.reference import bare_key, is_visitors, of_visitor
 from schemas.reserved import IMPORTED, SOURCES
 from schemas.stored import NamespaceDecision, NamespaceEvent
 
-_VISITORS_OWN = frozenset({"visitor.linked", "visitor.forgotten"})
+_VISITORS_OWN = frozenset(each.name for each in EVENT_TYPES.values() if each.visitors_own)
 """What is told to visitors only; release 0.1 addressed it by the bare id."""
 
-_NAMING = _VISITORS_OWN | {"visitor.merged", "customer.identified"}
+_NAMING = _VISITORS_OWN | IDENTIFYING_TYPES | {"visitor.merged"}
 """What may be for another record than the one whose id it is about."""
 
 
@@ -89,7 +89,7 @@ class Namespaces:
         is_theirs = speaker.of_itself(event) or is_visitors(event.customer)
         if is_theirs or event.type in _VISITORS_OWN:
             return self._to_visitor(event, at)
-        if event.type == "customer.identified" and self._names_another(event, at):
+        if event.type in IDENTIFYING_TYPES and self._names_another(event, at):
             self._decisions[at] = NamespaceDecision.TOOK
             return self._to_visitor(event, at)
         if event.type == "visitor.merged" or (

@@ -34,7 +34,7 @@ def advance(
     """Do every step that is due by `until`, then wait for the next; end the run after the last.
 
     A timer that fires late does its own step only: the next one may come after another customer's.
-    A marketing mail that is due is left to `holding`, which looks at all of the customer's.
+    A marketing mail that is due is left to `send_queue`, which looks at all of the customer's.
     """
     instructions = published.program.instructions
     while run.step < len(instructions):
@@ -127,7 +127,7 @@ def _fire(
 ) -> int:
     """Do a step that is due; return where the run goes on, STAY when it doesn't."""
     if instruction.marketing and not run.holdout:
-        return steps.STAY  # `holding` goes on from here
+        return steps.STAY  # `send_queue` goes on from here
     if run.held_for not in lifecycle.AWAITED:
         passed = passes(customer, run, instruction, context)
         if not passed:

@@ -50,7 +50,7 @@ CALL_LASTS = 365 * DAY_MS
 """How long a run waits for the end of one that it has called: no conversation takes a year."""
 
 
-class Due(NamedTuple):
+class StepAtHand(NamedTuple):
     """A step whose time has come, and whose."""
 
     customer: Customer
@@ -60,7 +60,7 @@ class Due(NamedTuple):
     context: Context
 
 
-Act = Callable[[Due, Any], int]
+Act = Callable[[StepAtHand, Any], int]
 """Does a step and returns the position at which the run goes on, or STAY. The second argument is
 the step; its type is that of the row."""
 Change = Callable[[Customer, Run, Any, Context], str]
@@ -89,7 +89,7 @@ def act(
         decide(customer, run, "skipped", "holdout", context, step=step)
         return instruction.after
     verb = _VERBS[type(step)]
-    position = verb.act(Due(customer, run, published, instruction, context), step)
+    position = verb.act(StepAtHand(customer, run, published, instruction, context), step)
     if verb.changes:
         derived_state.changed(customer, verb.changes, context)
     return position
@@ -98,8 +98,8 @@ def act(
 def _then_on(change: Change) -> Act:
     """Return what makes a change, records it, and goes on."""
 
-    def act(due: Due, step: Any) -> int:
-        customer, run, _, instruction, context = due
+    def act(at_hand: StepAtHand, step: Any) -> int:
+        customer, run, _, instruction, context = at_hand
         detail = change(customer, run, step, context)
         if detail:
             decide(customer, run, "acted", "step", context, step=step, detail=detail)
@@ -108,13 +108,13 @@ def _then_on(change: Change) -> Act:
     return act
 
 
-def _only_wait(due: Due, step: WaitStep) -> int:
-    return due.instruction.after
+def _only_wait(at_hand: StepAtHand, step: WaitStep) -> int:
+    return at_hand.instruction.after
 
 
-def _confirm(due: Due, step: SendStep) -> int:
-    """Send a transactional mail. Marketing never comes here: see `holding`."""
-    customer, run, published, instruction, context = due
+def _confirm(at_hand: StepAtHand, step: SendStep) -> int:
+    """Send a transactional mail. Marketing never comes here: see `send_queue.py`."""
+    customer, run, published, instruction, context = at_hand
     refused = arbitration.refusal(customer)
     if refused is not None:
         decide(customer, run, "skipped", refused, context, step=step)
@@ -124,19 +124,19 @@ def _confirm(due: Due, step: SendStep) -> int:
     return instruction.after
 
 
-def _reach(due: Due, step: GoalStep) -> int:
-    end(due.customer, due.run, "converted", "goal", due.context, detail=step.goal)
+def _reach(at_hand: StepAtHand, step: GoalStep) -> int:
+    end(at_hand.customer, at_hand.run, "converted", "goal", at_hand.context, detail=step.goal)
     return STAY
 
 
-def _leave(due: Due, step: ExitStep) -> int:
-    end(due.customer, due.run, "exited", "exit_step", due.context, detail=step.exit)
+def _leave(at_hand: StepAtHand, step: ExitStep) -> int:
+    end(at_hand.customer, at_hand.run, "exited", "exit_step", at_hand.context, detail=step.exit)
     return STAY
 
 
-def _branch(due: Due, step: BranchStep) -> int:
+def _branch(at_hand: StepAtHand, step: BranchStep) -> int:
     """Take the first arm that is open, by its condition or by the last result before it."""
-    customer, run, _, instruction, context = due
+    customer, run, _, instruction, context = at_hand
     evaluation = context.evaluation(customer, run)
     last = next(reversed(run.results.values()), "")
     *arms, otherwise = instruction.arms
@@ -149,17 +149,17 @@ def _branch(due: Due, step: BranchStep) -> int:
     return otherwise.position
 
 
-def _split(due: Due, step: SplitStep) -> int:
-    customer, run, _, instruction, context = due
+def _split(at_hand: StepAtHand, step: SplitStep) -> int:
+    customer, run, _, instruction, context = at_hand
     variant = variants.assign(customer, step)
     lifecycle.assigned(run, step.id, variant.name, holdout=variant.holdout)
     decide(customer, run, "assigned", "hash", context, step=step, detail=variant.name)
     return next(arm.position for arm in instruction.arms if arm.name == variant.name)
 
 
-def _call(due: Due, step: CallStep) -> int:
+def _call(at_hand: StepAtHand, step: CallStep) -> int:
     """Begin another workflow for the same subject; wait for its end if the step says so."""
-    customer, run, _, instruction, context = due
+    customer, run, _, instruction, context = at_hand
     if run.held_for == lifecycle.CALLING:  # it has been called, and is over or takes too long
         going_on = any(other.caller == run.id for other in customer.runs)
         lifecycle.resulted(run, step.id, "timeout" if going_on else "ended")
@@ -172,9 +172,9 @@ def _call(due: Due, step: CallStep) -> int:
     return STAY
 
 
-def _issue(due: Due, step: CouponStep) -> int:
+def _issue(at_hand: StepAtHand, step: CouponStep) -> int:
     """Give a code; one of a pool comes with the answer of the pool's actor."""
-    customer, run, _, instruction, context = due
+    customer, run, _, instruction, context = at_hand
     if run.held_for == lifecycle.ASKING:  # it has answered, or takes too long
         if run.results.get(step.id) == coupons.ASKED:
             lifecycle.resulted(run, step.id, "none")

@@ -43,6 +43,9 @@ PAYLOADS: Mapping[str, type[BaseModel]] = {name: each.data for name, each in EVE
 INTERNAL_TYPES = frozenset(each.name for each in EVENT_TYPES.values() if each.internal)
 """Written by our own actors; refused from `publish`."""
 
+IDENTIFYING_TYPES = frozenset(each.name for each in EVENT_TYPES.values() if each.identifies)
+"""With them a shop says who somebody is."""
+
 ACTIVE = frozenset(each.name for each in EVENT_TYPES.values() if each.active)
 """What people do in the shop or with its mails."""
 

@@ -64,7 +64,9 @@ class CouponIssued(Payload):
 EVENT_TYPES = (
     EventType("address.released", AddressReleased, changes=("mails",), internal=True),
     EventType("customer.reviewed", CustomerReviewed, internal=True, stays_with_visitor=True),
-    EventType("visitor.linked", VisitorLinked, internal=True, stays_with_visitor=True),
+    EventType(
+        "visitor.linked", VisitorLinked, internal=True, stays_with_visitor=True, visitors_own=True
+    ),
     EventType("visitor.merged", VisitorMerged, changes=get_args(CustomerPart), internal=True),
     EventType(
         "visitor.forgotten",
@@ -73,6 +75,7 @@ EVENT_TYPES = (
         erases=True,
         internal=True,
         stays_with_visitor=True,
+        visitors_own=True,
     ),
     EventType("coupon.requested", CouponRequested, internal=True),
     EventType("coupon.issued", CouponIssued, changes=("coupons",), internal=True, is_answer=True),

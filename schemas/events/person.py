@@ -117,7 +117,13 @@ _CONSENT: tuple[CustomerPart, ...] = ("consents", "lists")
 EVENT_TYPES = (
     EventType("customer.created", Traits, changes=_TRAITS, of_customers=True),
     EventType("customer.updated", Traits, changes=_TRAITS, of_customers=True),
-    EventType("customer.identified", CustomerIdentified, changes=_TRAITS, stays_with_visitor=True),
+    EventType(
+        "customer.identified",
+        CustomerIdentified,
+        changes=_TRAITS,
+        stays_with_visitor=True,
+        identifies=True,
+    ),
     EventType(
         "customer.erasure_requested",
         PrivacyRequest,
@@ -136,7 +142,9 @@ EVENT_TYPES = (
         "consent.withdrawn", ConsentChange, changes=_CONSENT, takes_away=True, heard_anyway=True
     ),
     EventType("support.requested", SupportRequested, active=True),
-    EventType("survey.answered", SurveyAnswered, active=True, counts_again=True),
+    EventType(
+        "survey.answered", SurveyAnswered, active=True, counts_again=True, is_page_answer=True
+    ),
     EventType("call.logged", Noted),
     EventType("deal.stage_changed", Noted),
 )

@@ -110,17 +110,17 @@ class CommitProtocol:
     async def advance(
         self, partition: OpenPartition, records: Sequence[Record], lease: BatchLease
     ) -> None:
-        """Commit the records, in pieces where the actors fail."""
+        """Commit the records, in slices where the actors fail."""
         while records:
-            piece, verifying = partition.defects.next_slice(records)
+            slice_, verifying = partition.defects.next_slice(records)
             try:
-                await self._commit(partition, piece, lease, verifying=verifying)
+                await self._commit(partition, slice_, lease, verifying=verifying)
             except (Poisoned, Unwritable, RecordTooLarge) as error:
-                await self._mend(partition, error, piece, lease)
+                await self._mend(partition, error, slice_, lease)
                 # A portion of it may be committed already.
                 records = [each for each in records if each.offset >= (partition.start or 0)]
             else:
-                records = records[len(piece) :]
+                records = records[len(slice_) :]
 
     async def _commit(
         self,

@@ -34,7 +34,7 @@ def test_an_event_type_has_a_handler() -> None:
     )
     assert handled - EVENT_TYPES.keys() == set(), "add its row beside its model in schemas/events"
     tables = [
-        actor._OWN_HANDLERS,
+        actor._HANDLED_HERE,
         *(getattr(each, "HANDLERS", {}) for each in vars(actor).values()),
     ]
     assert sum(map(len, tables)) == len(actor._HANDLERS), "two modules handle one type"

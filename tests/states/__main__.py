@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from agents.mail.queue import lifecycle as mails
-from agents.transitions import NONE, Transition
+from agents.transitions import Transition
 from agents.workflows import lifecycle as runs
+from tests.states.audit import NONE
 
 FILE = Path(__file__).parents[2] / "docs" / "states.md"
 

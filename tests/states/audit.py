@@ -18,11 +18,14 @@ import pytest
 
 from agents.mail.queue import lifecycle as mails
 from agents.mail.queue.queued_mail import QueuedMail
-from agents.transitions import NONE, Transition
+from agents.transitions import Transition
 from agents.workflows import lifecycle as runs
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.stored import NEVER
+
+NONE = "none"
+"""Of a table: before the first state and after the last, nothing is kept."""
 
 
 class NotInTheTable(AssertionError):

@@ -10,13 +10,12 @@ from types import ModuleType
 import pytest
 
 from agents.mail.queue import lifecycle as mails
-from agents.transitions import NONE
 from agents.workflows import lifecycle as runs
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from tests.harness import START
 from tests.states.__main__ import FILE, page
-from tests.states.audit import NotInTheTable, audited, check_runs
+from tests.states.audit import NONE, NotInTheTable, audited, check_runs
 
 ROOT = Path(__file__).parents[2]
 RUN = set(Run.__struct_fields__)

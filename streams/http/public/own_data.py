@@ -26,7 +26,7 @@ class _OwnData(ConfirmationPage[Preferences]):
     def _too_late(self, messages: PageMessages, content: Preferences) -> web.Response | None:
         if self._context.clock.now() - content.time <= RECENT_MS:
             return None
-        return self._context.pages.message(
+        return self._context.pages.statement(
             messages, messages["too_old"], messages["too_old_text"], status=410
         )
 
@@ -43,7 +43,7 @@ class CopyPage(_OwnData):
     def _question(
         self, request: web.Request, messages: PageMessages, content: Preferences
     ) -> web.Response:
-        return self._context.pages.message(
+        return self._context.pages.statement(
             messages,
             messages["copy"],
             messages["copy_text"],
@@ -64,7 +64,7 @@ class CopyPage(_OwnData):
         self._context.metrics.privacy_request("copy")
 
     def _answer(self, messages: PageMessages, content: Preferences) -> web.Response:
-        return self._context.pages.message(messages, messages["copied"], messages["copied_text"])
+        return self._context.pages.statement(messages, messages["copied"], messages["copied_text"])
 
 
 class ErasurePage(_OwnData):
@@ -73,7 +73,7 @@ class ErasurePage(_OwnData):
     def _question(
         self, request: web.Request, messages: PageMessages, content: Preferences
     ) -> web.Response:
-        return self._context.pages.message(
+        return self._context.pages.statement(
             messages,
             messages["erase"],
             messages["erase_text"],
@@ -97,7 +97,7 @@ class ErasurePage(_OwnData):
         self._context.metrics.privacy_request("erase")
 
     def _answer(self, messages: PageMessages, content: Preferences) -> web.Response:
-        return self._context.pages.message(messages, messages["erased"], messages["erased_text"])
+        return self._context.pages.statement(messages, messages["erased"], messages["erased_text"])
 
 
 def _back(request: web.Request, messages: PageMessages) -> tuple[str, str]:

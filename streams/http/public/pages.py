@@ -93,7 +93,7 @@ class Pages:
         )
         return web.Response(status=status, text=html, content_type="text/html", charset="utf-8")
 
-    def message(
+    def statement(
         self,
         messages: PageMessages,
         title: str,
@@ -120,21 +120,21 @@ class Pages:
 
     def unknown(self, messages: PageMessages) -> web.Response:
         """The link is none of ours."""
-        return self.message(messages, messages["unknown"], messages["unknown_text"], status=404)
+        return self.statement(messages, messages["unknown"], messages["unknown_text"], status=404)
 
     def not_understood(self, messages: PageMessages, status: int = 400) -> web.Response:
         """What was sent is not what the page sends."""
         title, text = messages["not_understood"], messages["not_understood_text"]
-        return self.message(messages, title, text, status=status)
+        return self.statement(messages, title, text, status=status)
 
     def later(self, messages: PageMessages) -> web.Response:
         """The log does not answer."""
-        response = self.message(messages, messages["later"], messages["later_text"], status=503)
+        response = self.statement(messages, messages["later"], messages["later_text"], status=503)
         response.headers["Retry-After"] = "120"
         return response
 
     def to_the_shop(self, messages: PageMessages, title: str, text: str) -> web.Response:
         """Something is gone; the shop isn't."""
-        return self.message(
+        return self.statement(
             messages, title, text, status=410, links=[(self._shop.url, messages["to_the_shop"])]
         )

@@ -139,7 +139,7 @@ class PreferencesPage:
         return self._context.event(change.type, content.customer, change.data)
 
     def _nobody(self, messages: PageMessages) -> web.Response:
-        return self._context.pages.message(messages, messages["nobody"], messages["nobody_text"])
+        return self._context.pages.statement(messages, messages["nobody"], messages["nobody_text"])
 
     def _page(
         self,

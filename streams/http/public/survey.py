@@ -17,7 +17,7 @@ class SurveyPage(ConfirmationPage[Answer]):
     def _question(
         self, request: web.Request, messages: PageMessages, content: Answer
     ) -> web.Response:
-        return self._context.pages.message(
+        return self._context.pages.statement(
             messages,
             content.question or messages["your_answer"],
             f"{messages['your_answer']}: {content.label or content.answer}",
@@ -34,6 +34,6 @@ class SurveyPage(ConfirmationPage[Answer]):
         """It is counted where every event is; nothing was agreed to."""
 
     def _answer(self, messages: PageMessages, content: Answer) -> web.Response:
-        return self._context.pages.message(
+        return self._context.pages.statement(
             messages, messages["answered"], messages["answered_text"]
         )

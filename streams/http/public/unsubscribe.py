@@ -22,7 +22,7 @@ class UnsubscribePage(ConfirmationPage[Unsubscribe]):
     def _question(
         self, request: web.Request, messages: PageMessages, content: Unsubscribe
     ) -> web.Response:
-        return self._context.pages.message(
+        return self._context.pages.statement(
             messages,
             messages["unsubscribe"],
             messages["unsubscribe_text"],
@@ -51,7 +51,7 @@ class UnsubscribePage(ConfirmationPage[Unsubscribe]):
 
     def _answer(self, messages: PageMessages, content: Unsubscribe) -> web.Response:
         links = [self._choose(content, messages)]
-        return self._context.pages.message(
+        return self._context.pages.statement(
             messages, messages["unsubscribed"], messages["unsubscribed_text"], links=links
         )
 
@@ -59,9 +59,8 @@ class UnsubscribePage(ConfirmationPage[Unsubscribe]):
         """Rather less than nothing: the way to the preferences."""
         choose = Preferences(content.customer, content.command_id, content.time)
         token = self._context.tokens.make(choose)
-        return f"../{PATHS[Preferences]}/{token}?lang={messages.language}", messages[
-            "unsubscribe_choose"
-        ]
+        url = f"../{PATHS[Preferences]}/{token}?lang={messages.language}"
+        return url, messages["unsubscribe_choose"]
 
 
 class SubscriptionPage(ConfirmationPage[Confirm]):
@@ -78,7 +77,7 @@ class SubscriptionPage(ConfirmationPage[Confirm]):
     def _question(
         self, request: web.Request, messages: PageMessages, content: Confirm
     ) -> web.Response:
-        return self._context.pages.message(
+        return self._context.pages.statement(
             messages,
             messages["confirm"],
             messages["confirm_text"],
@@ -98,6 +97,6 @@ class SubscriptionPage(ConfirmationPage[Confirm]):
         self._context.metrics.consent("marketing", "given", "double_opt_in")
 
     def _answer(self, messages: PageMessages, content: Confirm) -> web.Response:
-        return self._context.pages.message(
+        return self._context.pages.statement(
             messages, messages["confirmed"], messages["confirmed_text"]
         )

@@ -49,14 +49,14 @@ class MailView:
             _log.warning("a mail can't be shown", error=repr(error))
             return pages.later(messages)
         if command is None:
-            return pages.message(
+            return pages.statement(
                 messages, messages["view_gone"], messages["view_gone_text"], status=410
             )
         try:
             rendered = self._render(command)
         except RenderError as error:
             _log.error("a mail can't be shown", template=command.template, error=str(error))
-            return pages.message(
+            return pages.statement(
                 messages, messages["view_gone"], messages["view_gone_text"], status=410
             )
         response = web.Response(text=rendered.html, content_type="text/html", charset="utf-8")
