@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from streams.log import Log, OffsetRange, TopicSpec
+from schemas.records import OutRecord
+from schemas.stored import PROGRESS_KEY, Progress, pack_progress
+from streams.clock import SystemClock
+from streams.log import Log, LogError, OffsetRange, TopicSpec
+from streams.operate.check import CheckStatus
+from streams.operate.doctor import check_clock, check_lag
+from streams.operate.short_logs import fill_up, follow_up
 from streams.runtime.transports.batch import TopicPartition
+from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, topics
 from tests.broker import KafkaBroker
+from tests.keys import SIGNER
 from tests.runtime.transports.kafka_backend import KafkaWorkers, unique
-from tests.runtime.transports.machine import CountingOwner, append_numbers, numbers, running
+from tests.runtime.transports.machine import (
+    TIMEOUT,
+    CountingOwner,
+    append_numbers,
+    numbers,
+    running,
+)
 
 pytestmark = pytest.mark.kafka
 
@@ -42,6 +57,13 @@ async def producer(kafka_broker: KafkaBroker) -> AsyncIterator[AIOKafkaProducer]
 async def _say(producer: AIOKafkaProducer, topic: str, first: int, count: int) -> None:
     for number in range(first, first + count):
         await producer.send(topic, str(number).encode(), partition=0)
+
+
+async def _commit(log: Log, producer: AIOKafkaProducer, topic: str) -> None:
+    await producer.commit_transaction()
+    async with asyncio.timeout(TIMEOUT):
+        while (await log.offsets(topic))[0].pending:  # the broker is told, and has still to do it
+            pass
 
 
 async def test_what_was_aborted_never_was_and_the_ends_of_transactions_are_no_gaps(
@@ -82,5 +104,34 @@ async def test_what_an_open_transaction_has_written_is_pending(
     await append_numbers(log, topic, 0, 5, 1)
     span = (await log.offsets(topic))[0]
     assert (span, span.high_watermark) == (OffsetRange(0, 3, 3), 6)
-    await producer.commit_transaction()
+    await _commit(log, producer, topic)
     assert (await log.offsets(topic))[0] == OffsetRange(0, 7)  # with the transaction's end
+
+
+async def test_doctor_and_topics_create_beside_an_open_transaction(
+    fresh_broker: KafkaBroker, log: Log, producer: AIOKafkaProducer
+) -> None:
+    await log.create_topics(topics(1))
+    await log.append(CUSTOMER_EVENTS, 0, [OutRecord(b"anna", b"{}")] * 3)
+    await producer.begin_transaction()
+    await _say(producer, CUSTOMER_EVENTS, 3, 2)
+    await producer.flush()
+    progress = pack_progress(Progress(next_offset=5))  # of who has read what isn't committed
+    await log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(PROGRESS_KEY, progress)])
+    clock, named = SystemClock(), "partition 0 from offset 3"
+    check = await check_clock(log, clock)
+    assert check.status is CheckStatus.WARN and f"{named} (3 records)" in check.text
+    check = await check_lag(log, clock)
+    assert "1 records wait" in check.text and f"{named} (3 records)" in check.text
+    assert await fill_up(log, lambda: SIGNER) == {}
+
+    progress = pack_progress(Progress(next_offset=20))
+    await log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(PROGRESS_KEY, progress)])
+    with pytest.raises(LogError, match="while a producer's transaction is open"):
+        await fill_up(log, lambda: SIGNER)
+    assert (await log.offsets(CUSTOMER_EVENTS))[0] == OffsetRange(0, 3, 3)
+    await _commit(log, producer, CUSTOMER_EVENTS)
+    assert await fill_up(log, lambda: SIGNER) == {0: 5}
+    assert (await log.offsets(CUSTOMER_EVENTS))[0] == OffsetRange(0, 20)
+    assert (await follow_up(log, lambda: SIGNER)).resent == 5
+    assert (await log.offsets(CUSTOMER_EVENTS))[0] == OffsetRange(0, 25)
