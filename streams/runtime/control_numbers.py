@@ -7,18 +7,22 @@ number before. For that each reservation holds the number that was the highest w
 compaction, which leaves the last of them, takes nothing away.
 
 Who tells every partition something writes before and after that it does. Where the second is
-missing, some partitions may know what the topic does not say, and it has to be told again.
+missing, some partitions may know what the topic does not say, and it has to be told again. So it
+has where a partition of `customer-events` does not hold what it was told: its topic was made anew,
+and who reads it from its beginning knows nothing of what is live.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from schemas.records import OutRecord, Record
-from schemas.signing import NUMBER, parse_number
+from schemas.signing import NUMBER, NotSigned, RecordSigner, number_of, parse_number
 from schemas.stored import OWN_PREFIX
-from streams.log import Log, LogError, backwards, scan
+from streams.log import Log, LogError, OffsetRange, backwards, scan
+from streams.topology import CUSTOMER_EVENTS
 
 RESERVATION = OWN_PREFIX + b"number"
 """Key of a reservation; no product and no definition has one like it."""
@@ -31,6 +35,9 @@ _PER_MS = 4096
 
 _TAIL = 1_000
 """Records looked through first for the last reservation: who publishes ends soon behind one."""
+
+_CLOCKS_DIFFER_MS = 60_000
+"""Between the brokers that take records of two topics, at most."""
 
 ATTEMPTS = 5
 """Whoever publishes at the same time may have a higher number and come first somewhere; what then
@@ -88,17 +95,79 @@ async def publish_as_latest(
     return False
 
 
-async def is_unfinished(log: Log, topic: str) -> bool:
-    """Return whether the last publication has begun and not ended. Raises LogError."""
+class LastPublication(NamedTuple):
+    """The one with the highest number."""
+
+    number: int
+    ended: int | None
+    """When it had told every partition, ms since the epoch; None: it may not have told some."""
+
+
+async def last_publication(log: Log, topic: str) -> LastPublication | None:
+    """Return the last publication of a topic, None where none is marked. Raises LogError."""
     for start, stop in backwards((await log.offsets(topic))[0], _TAIL):
-        highest = {BEGUN: -1, ENDED: -1}
+        begun, ended, at = -1, -1, 0
         async for record in scan(log, topic, [0], start=start, stop=stop):
-            if record.key in (BEGUN, ENDED):
-                number = parse_number(record.value)
-                highest[record.key] = max(highest[record.key], -1 if number is None else number)
-        if max(highest.values()) >= 0:
-            return highest[BEGUN] > highest[ENDED]
-    return False
+            number = parse_number(record.value)
+            if number is None:
+                continue
+            if record.key == BEGUN:
+                begun = max(begun, number)
+            elif record.key == ENDED and number >= ended:
+                ended, at = number, record.timestamp
+        if max(begun, ended) >= 0:
+            return LastPublication(max(begun, ended), at if ended >= begun else None)
+    return None
+
+
+async def untold_partitions(
+    log: Log, kind: str, last: LastPublication | None, signer: RecordSigner
+) -> list[int]:
+    """Return the partitions of `customer-events` whose log doesn't hold what `last` told them.
+
+    Their topic was made anew since. Where the log's beginning has been deleted by age, an owner
+    has read it before, and it counts as told. `kind`: type of the control records. Raises LogError.
+    """
+    if last is None or last.ended is None:
+        return []
+    spans = await log.offsets(CUSTOMER_EVENTS)
+    told = await asyncio.gather(
+        *(_was_told(log, kind, last.number, last.ended, signer, each, spans[each])
+          for each in spans)
+    )  # fmt: skip
+    return [number for number, was_told in zip(spans, told, strict=True) if not was_told]
+
+
+async def _was_told(
+    log: Log,
+    kind: str,
+    number: int,
+    ended: int,
+    signer: RecordSigner,
+    partition: int,
+    span: OffsetRange,
+) -> bool:
+    """Look for the control record at the time of the publication, then around it."""
+    for margin in (0, _CLOCKS_DIFFER_MS):
+        since = min(number // _PER_MS, ended) - margin
+        start = await log.offset_at(CUSTOMER_EVENTS, partition, since)
+        stop = await log.offset_at(CUSTOMER_EVENTS, partition, ended + margin + 1)
+        async for record in scan(log, CUSTOMER_EVENTS, [partition], start=start, stop=stop):
+            if _tells(record, kind, number, signer):
+                return True
+    return 0 < span.start == start
+
+
+def _tells(record: Record, kind: str, number: int, signer: RecordSigner) -> bool:
+    if record.key is not None or record.header("ce_type") != kind.encode():
+        return False
+    if number_of(record.headers) != number:
+        return False
+    try:
+        signer.check(CUSTOMER_EVENTS, record)
+    except NotSigned:
+        return False  # not ours, or none that workers with these keys would obey
+    return True
 
 
 async def _latest(log: Log, topic: str) -> tuple[int, int]:

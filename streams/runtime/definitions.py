@@ -8,7 +8,7 @@ with; being in the log, it takes effect at the same point in live and in replay.
 `publish` in order: the definitions, the control records, then the record `live`, which says that
 every partition has been told. A crash in between leaves the former live versions under `live`, and
 publishing again, the same or what was live before, tells every partition; all of it may be repeated
-without harm.
+without harm. So does publishing where a partition's log does not hold what it was told.
 
 Of two publications at once the one with the higher number (`streams/runtime/control_numbers.py`)
 wins in each partition, and under `live`, which has the number too. Who finds that another number
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,8 +39,9 @@ from streams.logging import get_logger
 from streams.runtime.control_numbers import (
     Reserved,
     is_overtaken,
-    is_unfinished,
+    last_publication,
     publish_as_latest,
+    untold_partitions,
 )
 from streams.runtime.skipped_records import SkippedRecords
 from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
@@ -79,6 +80,8 @@ class PublicationReport:
     activated: bool
     """Whether control records were written, i.e. other versions were live before, in some partition
     at least."""
+    untold: Sequence[int] = ()
+    """Partitions whose log did not hold what it was told: it was made anew since."""
 
 
 @dataclass(slots=True)
@@ -113,7 +116,10 @@ async def publish(
     if added:
         records = [OutRecord(_key(*item), definitions[item[0]]) for item in added]
         await log.append(WORKFLOWS, 0, records)
-    activated = published.live != live or await is_unfinished(log, WORKFLOWS)
+    last = await last_publication(log, WORKFLOWS)
+    untold = await untold_partitions(log, events.WORKFLOWS, last, signer)
+    unfinished = last is not None and last.ended is None
+    activated = published.live != live or unfinished or bool(untold)
 
     async def tell(reserved: Reserved) -> bool:
         await _activate(log, live, signer, reserved)
@@ -124,7 +130,7 @@ async def publish(
 
     if activated and not await publish_as_latest(log, WORKFLOWS, tell):
         raise LogError("Workflows are being published by others all the time. Try again.")
-    return PublicationReport(added=added, live=live, activated=activated)
+    return PublicationReport(added=added, live=live, activated=activated, untold=untold)
 
 
 async def load(log: Log) -> dict[Version, bytes]:

@@ -2,7 +2,8 @@
 
 In this order, so that a crash in between is mended by publishing again: `products` says what every
 partition has been told. So is one that has not ended by any other feed, also by the one
-before, which is told whole then. Control records that are told twice change nothing
+before, which is told whole then; and where a partition's log does not hold what it was told last,
+since its topic was made anew, all products are. Control records that are told twice change nothing
 (`agents/products/catalogue.py`).
 """
 
@@ -26,7 +27,12 @@ from schemas.stored import OWN_PREFIX
 from schemas.validation import Unreadable, first_error
 from schemas.wire import parse_product
 from streams.log import Log, LogError, scan
-from streams.runtime.control_numbers import Reserved, is_unfinished, publish_as_latest
+from streams.runtime.control_numbers import (
+    Reserved,
+    last_publication,
+    publish_as_latest,
+    untold_partitions,
+)
 from streams.runtime.skipped_records import SkippedRecords
 from streams.topology import CUSTOMER_EVENTS, PRODUCTS
 
@@ -46,6 +52,7 @@ class FeedReport:
 
     products: int
     changed: int
+    """How many were told to the partitions, since they are new or changed, or some lack them."""
 
 
 def control_record(products: Sequence[Product]) -> OutRecord:
@@ -69,8 +76,11 @@ async def publish(
     if known is None:
         known = await read(log)
     given = {product.sku: product for product in products}
-    if await is_unfinished(log, PRODUCTS):  # a feed that has not ended, and is known to some
+    last = await last_publication(log, PRODUCTS)
+    if last is not None and last.ended is None:  # a feed that has not ended, and is known to some
         changed = list(given.values())
+    elif await untold_partitions(log, events.PRODUCTS, last, signer):
+        changed = list({**known, **given}.values())
     else:
         changed = [product for sku, product in given.items() if known.get(sku) != product]
 

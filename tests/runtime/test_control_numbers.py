@@ -55,6 +55,15 @@ async def test_a_feed_is_numbered_and_signed() -> None:
     assert log.records(CUSTOMER_EVENTS) == controls
 
 
+async def test_a_partition_that_was_made_anew_is_told_of_all_products() -> None:
+    log = await memory_log()
+    await product_feed.publish(log, FEED, SIGNER)
+    log.topics[CUSTOMER_EVENTS][1].clear()
+    assert (await product_feed.publish(log, FEED[:1], SIGNER)).changed == len(FEED)
+    assert len(log.topics[CUSTOMER_EVENTS][1]) == 2
+    assert (await product_feed.publish(log, FEED[:1], SIGNER)).changed == 0
+
+
 @pytest.mark.parametrize("topic", [CUSTOMER_EVENTS, PRODUCTS])
 async def test_the_feed_before_is_told_whole_after_one_that_did_not_end(topic: str) -> None:
     log = await memory_log()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -13,9 +13,9 @@ import pytest
 
 from schemas.definitions import version_of
 from schemas.records import OutRecord, Record
-from schemas.signing import number_of
+from schemas.signing import SIGNATURE, number_of
 from streams.clock import VirtualClock
-from streams.log import Log
+from streams.log import Log, OffsetRange
 from streams.runtime.commit_protocol import is_believed
 from streams.runtime.control_numbers import RESERVATION, Reserved, reserve
 from streams.runtime.definitions import (
@@ -30,7 +30,7 @@ from streams.runtime.definitions import (
     read,
     read_files,
 )
-from streams.topology import CUSTOMER_EVENTS, WORKFLOWS
+from streams.topology import CUSTOMER_EVENTS, WORKFLOWS, topics
 from tests.keys import SIGNER
 from tests.runtime.doubles import START, Crash, MemoryLog, memory_log
 
@@ -125,6 +125,48 @@ async def test_who_goes_back_after_an_interrupted_publication_tells_everybody(
     assert (await publish(log, FIRST, SIGNER)).activated
     assert obeyed(log) == [{"w06": V1, "w11": W11}] * 3
     assert not (await publish(log, FIRST, SIGNER)).activated, "all of it was told"
+
+
+async def test_a_partition_that_was_made_anew_is_told_again(log: MemoryLog) -> None:
+    await publish(log, FIRST, SIGNER)
+    log.topics[CUSTOMER_EVENTS][1].clear()
+    report = await publish(log, FIRST, SIGNER)
+    assert (report.added, report.activated, report.untold) == ((), True, [1])
+    assert obeyed(log) == [{"w06": V1, "w11": W11}] * 3
+    assert not (await publish(log, FIRST, SIGNER)).activated, "all of it was told"
+
+
+async def test_a_copy_that_nobody_signed_does_not_pass_for_what_was_told(log: MemoryLog) -> None:
+    await publish(log, FIRST, SIGNER)
+    (told,) = log.topics[CUSTOMER_EVENTS][1]
+    unsigned = tuple(each for each in told.headers if each[0] != SIGNATURE)
+    log.topics[CUSTOMER_EVENTS][1] = [told._replace(headers=unsigned)]
+    assert (await publish(log, FIRST, SIGNER)).untold == [1]
+
+
+class Aged(MemoryLog):
+    """A log that says from where on it keeps records."""
+
+    async def offsets(self, topic: str) -> Mapping[int, OffsetRange]:
+        spans = await super().offsets(topic)
+        parts = self.topics[topic]
+        return (
+            {
+                number: OffsetRange(parts[number][0].offset, 2) if parts[number] else spans[number]
+                for number in spans
+            }
+            if topic == CUSTOMER_EVENTS
+            else spans
+        )
+
+
+async def test_what_was_deleted_by_age_was_told() -> None:
+    log = Aged()
+    await log.create_topics(topics(3))
+    await publish(log, FIRST, SIGNER)
+    await log.append(CUSTOMER_EVENTS, 1, [OutRecord(b"anna", b"{}")])
+    del log.topics[CUSTOMER_EVENTS][1][0]
+    assert not (await publish(log, FIRST, SIGNER)).activated
 
 
 def obeyed(log: MemoryLog) -> list[object]:

@@ -35,6 +35,7 @@ from streams.tools.cli.workflow_graph import draw
 from streams.tools.cli.workflow_lint import lint_files
 from streams.tools.cli.workflow_tests import test_files
 from streams.tools.reevaluation import ReevaluationReport, reevaluate
+from streams.topology import CUSTOMER_EVENTS
 
 if TYPE_CHECKING:
     from streams.tools.publish_plan import PublishPlan
@@ -94,6 +95,9 @@ def publish_files(
         out.print("These were live already.")
     elif not plan.first:
         _tell_changes(plan)
+    if report.untold:
+        partitions = several(len(report.untold), "partition")
+        out.print(f"{partitions} of {CUSTOMER_EVENTS}, made anew since, had not been told of any.")
 
 
 def _tell_changes(plan: PublishPlan) -> None:
