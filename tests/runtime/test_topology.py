@@ -37,6 +37,10 @@ ROOT = Path(__file__).parents[2]
 LIMIT = 30
 DOMAIN = "rimbalzi.negozio.example"
 
+BOOTSTRAP = "at the first start"
+UNLISTED = "another part"
+"""What else has the worker's log, and so has to append nothing."""
+
 PARTS = {
     "CustomersRuntime": CUSTOMERS.name,
     "Ticks": CUSTOMERS.name,
@@ -45,8 +49,9 @@ PARTS = {
     "PublicSite": PUBLIC_PAGES.name,
     "Inbound": INBOUND_MAIL.name,
     "Eraser": ERASER.name,
+    "prepare_workflows": BOOTSTRAP,
 }
-"""What a worker gives its log to, and whose part that is."""
+"""What a worker gives its log to so that it may append, and whose part that is."""
 
 
 class Noted:
@@ -55,15 +60,15 @@ class Noted:
     __class__ = EmbeddedLog  # type: ignore[assignment]  # the eraser looks at it
 
     def __init__(self, log: Log, topics: set[str]) -> None:
-        self._log = log
+        self.inner = log.inner if isinstance(log, Noted) else log
         self._topics = topics
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._log, name)
+        return getattr(self.inner, name)
 
     async def append(self, topic: str, partition: int, records: Any) -> int:
         self._topics.add(topic)
-        return await self._log.append(topic, partition, records)
+        return await self.inner.append(topic, partition, records)
 
 
 Appended = defaultdict[str, set[str]]
@@ -71,8 +76,9 @@ Appended = defaultdict[str, set[str]]
 
 @pytest.fixture
 def appended(monkeypatch: pytest.MonkeyPatch) -> Appended:
-    """The topics to which each agent and door has appended."""
+    """The topics to which each agent and door has appended, and what is neither."""
     found: Appended = defaultdict(set)
+    log_from = worker_module.log_from
 
     def built(part: Any, name: str, *positional: Any, **named: Any) -> Any:
         def noted(given: Any) -> Any:
@@ -85,7 +91,16 @@ def appended(monkeypatch: pytest.MonkeyPatch) -> Appended:
 
     for part, name in PARTS.items():
         monkeypatch.setattr(worker_module, part, partial(built, getattr(worker_module, part), name))
+    monkeypatch.setattr(
+        worker_module, "log_from", lambda *given: Noted(log_from(*given), found[UNLISTED])
+    )
     return found
+
+
+def log_of(worker: Worker) -> Log:
+    """The log for the tests' own records, of which nothing is noted."""
+    assert isinstance(worker.log, Noted)
+    return worker.log.inner
 
 
 @pytest.fixture
@@ -126,7 +141,7 @@ async def test_each_agent_and_door_appends_to_what_the_page_says(
     clock = worker.clock
     assert isinstance(clock, VirtualClock)
     await tell(
-        worker.log,
+        log_of(worker),
         event("customer.created", "e1", "anna", email="anna@example.it", first_name="Anna"),
         event("consent.given", "e2", "anna", purpose="tracking", source="checkout"),
         event("list.subscribed", "e3", "anna", list="newsletter", source="form", confirmed=True),
@@ -146,7 +161,7 @@ async def test_each_agent_and_door_appends_to_what_the_page_says(
     await come(worker, FACTS)
     await come(worker, CUSTOMER_EVENTS, "mail.clicked")
 
-    await worker.log.append(SEND_COMMANDS, 0, [OutRecord(b"anna", b"{broken")])
+    await log_of(worker).append(SEND_COMMANDS, 0, [OutRecord(b"anna", b"{broken")])
     await come(worker, DEAD_LETTERS)
     assert envelope.mail_from is not None
     port = worker.inbound.smtp_port
@@ -157,6 +172,7 @@ async def test_each_agent_and_door_appends_to_what_the_page_says(
 
     says = {agent.name: {*agent.writes, agent.keeps} for agent in AGENTS}
     says |= {door.name: set(door.writes) for door in DOORS if door.writes}
+    says[BOOTSTRAP] = {topology.WORKFLOWS, CUSTOMER_EVENTS}
     assert {name: topics for name, topics in appended.items() if topics} == says
 
 
@@ -173,14 +189,14 @@ async def test_the_eraser_changes_what_is_personal_and_appends_nothing(
 
     monkeypatch.setattr(Redaction, "change", noted)
     await tell(
-        worker.log,
+        log_of(worker),
         event("customer.created", "e1", "anna", email="anna@example.it", first_name="Anna"),
         event("list.subscribed", "e2", "anna", list="newsletter", confirmed=True),
         OutRecord(b"anna", b"{broken"),
     )
     await asyncio.wait_for(inbox[0].mails.get(), LIMIT)
     await come(worker, CUSTOMER_EVENTS, "mail.sent")
-    await tell(worker.log, event("customer.erasure_requested", "e3", "anna"))
+    await tell(log_of(worker), event("customer.erasure_requested", "e3", "anna"))
     await all_done(worker)
     clock = worker.clock
     assert isinstance(clock, VirtualClock)
@@ -190,7 +206,7 @@ async def test_the_eraser_changes_what_is_personal_and_appends_nothing(
             clock.advance(clock.now() + round(BACKOFF.longest * 1_000))
             await passed
     assert changed == set(topology.PERSONAL)
-    assert not appended[ERASER.name]
+    assert not appended[ERASER.name] | appended[UNLISTED]
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.name)
