@@ -145,7 +145,7 @@ class Erasing:
         progress = await self._finder.progress(erasure)  # before the states that it vouches for
         erasure = erasure._replace(names=await self._finder.names(erasure, redaction))
         traces = await self._finder.traces(erasure, redaction)
-        if progress <= traces.boundary or not await self._finder.is_dealt_with(traces):
+        if progress <= traces.asked_last or not await self._finder.is_dealt_with(traces):
             return False
         # Once more: what became of a mail is told before the mailer says that it was told, so an
         # outcome may have come since the events were read, and it is the last one.

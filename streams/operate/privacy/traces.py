@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -75,6 +75,8 @@ class Traces:
     states: list[Record]
     mails: dict[str, list[KeptMail]] = field(default_factory=dict)
     """What the changelog has of each of the person's mails, and of those to the shop about them."""
+    asked_last: int = -1
+    """Offset of the last event that asks for an erasure, be it that the actor refused it."""
     boundary: int = -1
     """Offset of the last event that erased; what comes after it is somebody new."""
 
@@ -105,7 +107,10 @@ class TraceFinder:
             for each in events
             if each.header("ce_type") in _ERASING and theirs.has(each)
         ]
-        traces.boundary = max(erasing, default=-1)
+        traces.asked_last = max(erasing, default=-1)
+        applied = _applied(traces.states)
+        heard = [each for each in erasing if applied is None or each <= applied]
+        traces.boundary = max(heard, default=-1)
         ids = {text_of(each.value, "id") for each in traces.commands} - {""}
         ids |= {
             text_of(each.value, "command_id")
@@ -173,11 +178,7 @@ class TraceFinder:
         return 0 if progress is None else progress.next_offset
 
     async def is_dealt_with(self, traces: Traces) -> bool:
-        """Whether state and mails are dealt with, so that nothing is recovered from the records."""
-        state = traces.states[-1].value if traces.states else None
-        is_whole = state is not None and len(state) >= HEAD_SIZE
-        if is_whole and head(state or b"").applied < traces.boundary:
-            return False
+        """Whether the mails are dealt with, so that nothing is recovered from the records."""
         read = await self._log.committed(READERS)
         if any(each.offset >= read.get((SEND_COMMANDS, each.partition), 0)
                for each in traces.commands):  # fmt: skip
@@ -187,6 +188,13 @@ class TraceFinder:
             each is None or (each.finished and not each.command and not each.pending)
             for each in latest
         )
+
+
+def _applied(states: Sequence[Record]) -> int | None:
+    """Return up to which event the actor has got, None where that can't be read. What erases and
+    lies behind it, though the partition has passed it, was refused: a forged one, for example."""
+    state = (states[-1].value if states else None) or b""
+    return head(state).applied if len(state) >= HEAD_SIZE else None
 
 
 def belonging(erasure: Erasure) -> RecordOwnership:

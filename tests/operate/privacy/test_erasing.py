@@ -335,6 +335,31 @@ async def test_an_erasure_survives_a_kill_before_anything_was_committed(
     assert b"anna" not in {r.key for r in await everything(shop.log, topics.CUSTOMER_EVENTS)}
 
 
+@pytest.mark.parametrize(
+    "refused",
+    [
+        event("visitor.forgotten", "forged", of_visitor("visitor-anna"), customer_id="anna"),
+        event("visitor.forgotten", "forged", "visitor-anna", customer_id="anna"),
+        event("customer.erasure_requested", "forget-again", "anna", source=["no", "text"]),
+    ],
+    ids=["forged", "forged-under-the-bare-id", "malformed"],
+)
+async def test_an_erasure_that_was_refused_holds_up_no_other(
+    shop: Shop, refused: OutRecord
+) -> None:
+    """Its actor never gets as far, and what waited for that waited for ever."""
+    await shop.tell(*ANNA, *BRUNO)
+    await shop.worker.eraser.stop()
+    await shop.tell(FORGET)
+    await shop.tell(refused, event("customer.erasure_requested", "forget-2", "bruno"))
+    letters = await everything(shop.log, topics.DEAD_LETTERS)
+    assert refused.value in [each.value for each in letters]
+    await shop.carry_out()
+    kept = [(r.key, r.header("ce_id")) for r in await everything(shop.log, topics.CUSTOMER_EVENTS)]
+    keys = {key for key, id_ in kept if id_ != refused.headers[0][1]}
+    assert not {b"anna", b"bruno", b"visitor-anna", of_visitor("visitor-anna").encode()} & keys
+
+
 async def test_an_outcome_that_comes_while_the_erasure_looks_is_blanked(shop: Shop) -> None:
     """After a restart the mailer tells again what it could not note down as told."""
     await shop.tell(*ANNA)
