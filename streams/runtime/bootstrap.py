@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from schemas.events import WORKFLOWS
 from streams.log import Log
 from streams.logging import get_logger
+from streams.runtime.control_numbers import last_publication, untold_partitions
 from streams.runtime.factories import record_signer
 from streams.runtime.failures import WorkerFailed
 from streams.settings import Settings
 from streams.topology import EMBEDDED_PARTITIONS, topics
+from streams.topology import WORKFLOWS as WORKFLOW_TOPIC
 
 _log = get_logger(__name__)
 
@@ -53,6 +56,7 @@ async def prepare_workflows(log: Log, settings: Settings) -> None:
         report = await publish(log, definitions, record_signer(settings))
         _log.info("workflows published for the first time", live=dict(report.live))
         return
+    await _warn_of_untold(log, settings)
     try:
         files = versions_of(read_files(settings.workflows_dir))
     except DefinitionError as error:
@@ -62,3 +66,20 @@ async def prepare_workflows(log: Log, settings: Settings) -> None:
         changed = sorted(id_ for id_ in {*files, *live} if files.get(id_) != live.get(id_))
         _log.warning("workflow files differ from what is live; `ritorno workflows publish` makes "
                      "them live", changed=changed)  # fmt: skip
+
+
+async def _warn_of_untold(log: Log, settings: Settings) -> None:
+    """Say when partitions hold nothing, signed by a key that is listed, of what is live."""
+    signer = record_signer(settings)
+    untold = await untold_partitions(log, WORKFLOWS, await last_publication(log, WORKFLOW_TOPIC),
+                                     signer)  # fmt: skip
+    if untold:
+        _log.warning(
+            "partitions of customer-events hold no record, signed with a key that is listed, of "
+            "the workflows that are live: the topic was made anew, or the key was replaced (in "
+            "RITORNO_TOKEN_KEYS, or data_dir/signing-key was deleted). With another key links in "
+            "sent mails don't work, suppressed addresses of erased people aren't known, and a "
+            "replay refuses what the old one has signed: put it back if you have it. "
+            "`ritorno workflows publish` tells the partitions",
+            partitions=untold,
+        )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import structlog
 from aiosmtpd.smtp import SMTP, Envelope
 
 from schemas.records import OutRecord, Record
@@ -20,6 +21,7 @@ from streams.log import Log
 from streams.partitioner import partition_of
 from streams.runtime import definitions
 from streams.runtime.bootstrap import prepare_topics, prepare_workflows
+from streams.runtime.factories import KEY_FILE, record_signer
 from streams.runtime.failures import WorkerFailed
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.state.rocks import RocksStores
@@ -333,3 +335,21 @@ async def test_workflows_are_published_only_the_first_time(
     other = settings.model_copy(update={"workflows_dir": tmp_path / "empty"})
     await prepare_workflows(log, other)
     assert len(log.records(CUSTOMER_EVENTS)) == first
+
+
+async def test_a_signing_key_that_was_deleted_is_told_of_and_what_to_do(settings: Settings) -> None:
+    log = await memory_log()
+
+    async def warnings() -> list[str]:
+        with structlog.testing.capture_logs() as lines:
+            await prepare_workflows(log, settings)
+        return [line["event"] for line in lines if line["log_level"] == "warning"]
+
+    assert await warnings() == []
+    assert await warnings() == []
+    (settings.data_dir / KEY_FILE).unlink()
+    (warning,) = await warnings()
+    assert "data_dir/signing-key was deleted" in warning
+    files = definitions.read_files(settings.workflows_dir)
+    await definitions.publish(log, files, record_signer(settings))
+    assert await warnings() == []
