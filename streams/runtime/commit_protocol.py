@@ -10,7 +10,8 @@
    store.
 6. Acknowledge the batch.
 
-A crash between any two steps repeats work and changes no outcome. A fault of the log or the machine
+A crash between any two steps changes no outcome. Until the progress is written it repeats work,
+then nothing: where to read on stands there. A fault of the log or the machine
 closes the partition and opens it again from its changelog, because the actors in memory have
 already moved on.
 
@@ -230,19 +231,19 @@ class CommitProtocol:
 
     async def _send(self, effects: Sequence[Effect], check: Callable[[], None]) -> None:
         """Append effects, in order within each partition, and await all acknowledgements; `check`
-        is called right before that."""
+        is called right before that, with nothing awaited in between."""
         records: list[OutRecord] = []
         try:
             await self._work_on(self._recording(effects, records))
         except Exception as error:
             raise Unwritable(str(error)) from error
-        check()
         names = {effect.topic for effect in effects}
         counts = {name: await self._log.partitions(name) for name in names}
         groups: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
         for effect, record in zip(effects, records, strict=True):
             number = partition_of(effect.key, counts[effect.topic])
             groups[effect.topic, number].append(record)
+        check()
         await append_all(self._log, groups)
 
     def _recording(self, effects: Sequence[Effect], records: list[OutRecord]) -> Iterator[None]:

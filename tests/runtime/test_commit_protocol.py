@@ -193,6 +193,26 @@ async def test_a_fenced_worker_writes_no_state() -> None:
     assert fenced.seen.failures == ["fenced"]
 
 
+async def test_who_is_fenced_while_partitions_are_counted_appends_no_effect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing is awaited between the check and the append: a look-up at the broker may take long
+    enough for the partition to be another's."""
+    fenced = await machine()
+    await fenced.partition_manager.open(TP)
+    lease = fenced.partition_manager.lease
+    count = fenced.log.partitions
+
+    async def slow(topic: str) -> int:
+        lease.fenced = True
+        return await count(topic)
+
+    monkeypatch.setattr(fenced.log, "partitions", slow)
+    await fenced.process(fenced.log.topics[TP.topic][0])
+    assert fenced.log.records(SEND_COMMANDS) == []
+    assert fenced.seen.failures == ["fenced"]
+
+
 async def test_a_stale_batch_changes_nothing() -> None:
     stale = await machine()
     await stale.partition_manager.open(TP)
