@@ -8,15 +8,17 @@
                                     └─────────────────────┴──────────────────────┘
     CUSTOMERS ◄─► customers-changelog, a store        MAILER ◄─► mailer-changelog, a store
     publishing ──► workflows, products: read when a record of customer-events names what is new
-    anything unreadable ──► dead-letters       ERASER ──► removes a person from all of it
+    anything unreadable ──► dead-letters       customer-signals ─► ERASER ─► a person out of it all
+    COMMANDS ──► customer-events · send-commands: hold, let go · suppressions · dead letters again
 
 One worker process runs all of it; more workers with the same group share the partitions. A
 customer's events, commands and state all have the customer's partition number, so one worker holds
 all there is to know about a customer, and a partition moves as a whole.
 
 Two agents (`AGENTS`) are handed batches of records of one partition and take each batch through the
-commit protocol (`streams/runtime/commit_protocol.py`, `streams/mail/mailer.py`): effects first,
-then the changelog, then the acknowledgement. What an agent keeps is a local store per partition and
+commit protocol. Customers (`streams/runtime/commit_protocol.py`): effects, states and progress,
+acknowledgement. Mailer (`streams/mail/mailer.py`): mails, dead letters and suppressions, progress,
+acknowledgement. What an agent keeps is a local store per partition and
 a compacted changelog topic from which any other worker can recover it
 (`streams/runtime/state/changelog.py`).
 
@@ -53,10 +55,12 @@ SEND_COMMANDS = names.SEND_COMMANDS
 without a key, in every partition, that mails are to be held or let go (`schemas/commands.py`)."""
 
 CUSTOMER_SIGNALS = names.CUSTOMER_SIGNALS
-"""Key: customer id. What changed about a customer: score, tier… for systems downstream."""
+"""Key: customer id. What changed about a customer: score, tier… for systems downstream, that a copy
+was handed out (`ritorno privacy export`), and the erasures that ERASER is to carry out."""
 
 FACTS = names.FACTS
-"""Key: workflow or cohort. Increments for key figures."""
+"""Key: workflow. Each decision, with customer and reason, and each hit on a link or an image;
+`explain` and the key figures read them."""
 
 WORKFLOWS = names.WORKFLOWS
 """Key: `id@version`. Published workflow definitions; a version, once published, never changes."""
@@ -115,11 +119,13 @@ AGENTS = (CUSTOMERS, MAILER)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorSpec:
-    """A way in or out of a worker that is no topic."""
+    """A way in or out that is no topic: of a worker, or beside the workers."""
 
     name: str
     at: str
     """The file to begin with."""
+    reads: tuple[str, ...] = ()
+    """What it follows; who merely looks something up is not meant."""
     writes: tuple[str, ...] = ()
 
 
@@ -142,9 +148,9 @@ SMTP = DoorSpec(name="SMTP relays", at="streams/mail/smtp.py")
 WEBHOOKS = DoorSpec(name="webhooks", at="streams/mail/webhooks.py")
 """Out: what a workflow tells other systems by HTTP, in the mailer's queue like a mail."""
 
-ERASER = DoorSpec(name="eraser", at="streams/operate/privacy/eraser.py")
-"""Hears of erasures that the actors have decided, and changes records of PERSONAL in place, where
-the log is ours; it appends nothing."""
+ERASER = DoorSpec(name="eraser", at="streams/operate/privacy/eraser.py", reads=(CUSTOMER_SIGNALS,))
+"""Reads of erasures that the actors have decided, commits how far it is under a group of its own,
+and changes records of PERSONAL in place, where the log is ours; it appends nothing."""
 
 ADMIN = DoorSpec(name="admin port", at="streams/http/admin.py")
 """Metrics, health and readiness."""
@@ -152,7 +158,22 @@ ADMIN = DoorSpec(name="admin port", at="streams/http/admin.py")
 INTERNAL = DoorSpec(name="internal port", at="streams/http/internal/server.py")
 """Workers and commands ask the owner of a partition what it keeps."""
 
-DOORS = (PUBLIC_PAGES, INBOUND_MAIL, SMTP, WEBHOOKS, ERASER, ADMIN, INTERNAL)
+COMMANDS = DoorSpec(
+    name="commands",
+    at="streams/tools/cli/commands.py",
+    writes=(
+        CUSTOMER_EVENTS,  # publish, customer retry, privacy, suppressions remove, doctor's tick…
+        SEND_COMMANDS,  # mail pause, mail release
+        CUSTOMER_SIGNALS,  # privacy export
+        WORKFLOWS,
+        PRODUCTS,
+        DEAD_LETTERS,  # what was sent again, or could not be taken
+        SUPPRESSIONS,
+    ),
+)
+"""What a person runs beside the workers: publishing, and looking after what runs."""
+
+DOORS = (PUBLIC_PAGES, INBOUND_MAIL, SMTP, WEBHOOKS, ERASER, ADMIN, INTERNAL, COMMANDS)
 
 PER_CUSTOMER = (
     CUSTOMER_EVENTS,
@@ -176,14 +197,14 @@ PERSONAL = (
 """Hold what is known of people: what an erasure has to reach, as far as the broker lets it."""
 
 KAFKA_PARTITIONS = 8
-"""Default on Kafka: two workers of four partitions each; 8 × 20 k events/s is enough."""
+"""Default on Kafka: two workers of four partitions each."""
 
 EMBEDDED_PARTITIONS = 4
 """Default on the embedded log, which one process reads alone."""
 
-RECORD_BYTES = 1_048_576
-"""Of any other record, as Kafka takes it by default; what we keep and send is measured against it
-(`schemas/bounds.py`)."""
+LOG_RECORD_BYTES = 1_048_576
+"""The largest record of any topic but `dead-letters`, as Kafka takes it by default. What is kept of
+one customer has less (`RECORD_BYTES` in `schemas/bounds.py`)."""
 
 _FACTS_PARTITIONS = 4
 """Summed per workflow, so it needs spreading only a little."""
@@ -217,7 +238,8 @@ _CONFIG: Mapping[str, Mapping[str, str]] = {
     CUSTOMER_SIGNALS: _kept_for(30),
     FACTS: _kept_for(30),
     # Long enough for somebody to fix the cause and send them again; not for ever, because the
-    # untouched records hold personal data that an erasure can't find.
+    # untouched records hold personal data, of which an erasure finds only what lies under the
+    # customer's key.
     # A letter is a record and its six headers more: with Kafka's usual limit the largest record
     # could be read but never refused, and its partition would stand still.
     DEAD_LETTERS: _kept_for(90) | {"max.message.bytes": str(MAX_LETTER_BYTES)},

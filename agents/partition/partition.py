@@ -16,7 +16,7 @@ and never timed. The rest goes on at the next record, in the same order. It is d
 ticks at once. What a customer sees doesn't depend on the budget but for the time: a broadcast
 stands between the same events and timers of its own as if all had been told at once.
 
-That a record is read twice (a crash before the offset was committed) must not change this, although
+That a record is read twice (a crash before the progress was written) must not change this, although
 some of the customers are then ahead of the log. So a customer takes no part, with events, timers or
 broadcasts, in records up to its own `applied`: what it did at those is in its state already.
 Customers who were due there wait in `_ahead`. And how far the work of each record went is written

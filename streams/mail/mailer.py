@@ -6,7 +6,7 @@ that a relay that is down for a day never holds the topic back. For each batch:
 1. Decode; what can't be read becomes a dead letter. Known command ids are skipped.
 2. Append the new and changed mails to `mailer-changelog`, await, write the store.
 3. Append the dead letters and the addresses to be suppressed, await.
-4. Append the partition's progress; 2 and 4 are one append where there are no dead letters.
+4. Append the partition's progress; 2 and 4 are one append where 3 has nothing to do.
 5. Acknowledge the batch.
 
 From the queue each partition's loop delivers (`streams/mail/delivery.py`), and what it decides is

@@ -31,7 +31,7 @@ from streams.runtime.ticks import STANDSTILL_MS, TICK
 from streams.settings import Settings
 from streams.settings.sources import SettingsError
 from streams.settings.values import SMTP_PORTS, split_urls
-from streams.topology import CUSTOMER_EVENTS, PER_CUSTOMER, RECORD_BYTES, topics
+from streams.topology import CUSTOMER_EVENTS, LOG_RECORD_BYTES, PER_CUSTOMER, topics
 
 SMTP_SECONDS = 10.0
 """A relay that doesn't greet within ten seconds holds back every mail."""
@@ -161,7 +161,7 @@ def _wrong_settings(spec: TopicSpec, found: TopicDescription) -> list[tuple[str,
         for name, value in needed.items()
         if found.config.get(name) != value
     ]
-    takes = int(spec.config.get("max.message.bytes", RECORD_BYTES))
+    takes = int(spec.config.get("max.message.bytes", LOG_RECORD_BYTES))
     if int(found.config.get("max.message.bytes", takes)) < takes:
         # What we keep and send is measured against this: what is larger would be refused for ever.
         wrong.append(("max.message.bytes", found.config["max.message.bytes"], str(takes)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from email import message_from_bytes
@@ -25,7 +26,16 @@ from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.logs.embedded.redaction import Redaction
 from streams.runtime.worker import Worker
 from streams.settings import Settings
-from streams.topology import AGENTS, CUSTOMERS, DOORS, ERASER, INBOUND_MAIL, MAILER, PUBLIC_PAGES
+from streams.topology import (
+    AGENTS,
+    COMMANDS,
+    CUSTOMERS,
+    DOORS,
+    ERASER,
+    INBOUND_MAIL,
+    MAILER,
+    PUBLIC_PAGES,
+)
 from tests.http.public.test_site_and_actor import links
 from tests.mail.bounces.harness import bounce
 from tests.runtime.doubles import START
@@ -171,7 +181,8 @@ async def test_each_agent_and_door_appends_to_what_the_page_says(
     await come(worker, SUPPRESSIONS)
 
     says = {agent.name: {*agent.writes, agent.keeps} for agent in AGENTS}
-    says |= {door.name: set(door.writes) for door in DOORS if door.writes}
+    doors = set(DOORS) - {COMMANDS}  # no part of a worker
+    says |= {door.name: set(door.writes) for door in doors if door.writes}
     says[BOOTSTRAP] = {topology.WORKFLOWS, CUSTOMER_EVENTS}
     assert {name: topics for name, topics in appended.items() if topics} == says
 
@@ -218,7 +229,24 @@ def test_everything_that_an_agent_touches_is_a_topic() -> None:
     there_are = {spec.name for spec in topology.topics(1)}
     for agent in AGENTS:
         assert {agent.reads, agent.keeps, *agent.writes} <= there_are
+    for door in DOORS:
+        assert {*door.reads, *door.writes} <= there_are
     written = {topic for spec in (*AGENTS, *DOORS) for topic in spec.writes}
-    assert there_are - written == {topology.WORKFLOWS, topology.PRODUCTS} | {
-        agent.keeps for agent in AGENTS
-    }
+    assert there_are - written == {agent.keeps for agent in AGENTS}
+
+
+RUN_BY_COMMANDS = (
+    *(ROOT / "streams/tools").rglob("*.py"),
+    *(ROOT / "streams/operate").rglob("*.py"),
+    *(ROOT / "streams/mail" / name for name in ("inspection.py", "suppressions.py")),
+    *(ROOT / "streams/runtime" / name for name in ("definitions.py", "product_feed.py")),
+)
+
+
+def test_commands_append_to_what_the_page_says() -> None:
+    """As their source names it: `log.append(TOPIC, partition, records)`."""
+    appended = set()
+    for path in RUN_BY_COMMANDS:
+        for topic in re.findall(r"log\.append\(\s*([A-Z_]+),", path.read_text()):
+            appended.add(getattr(topology, topic))
+    assert appended == set(COMMANDS.writes)

@@ -12,7 +12,7 @@ what `min.compaction.lag.ms` puts off. `Recovered.overtaken` names those keys, a
 them again (`streams/runtime/state/changelog.py`).
 
 A tombstone (no value) wins over all that precedes it, having no `applied` to compare. Deleting is
-therefore done in two steps, see `streams/runtime/state/changelog.py`.
+therefore done in two steps, see `streams/runtime/state/tombstones.py`.
 """
 
 from __future__ import annotations

@@ -26,8 +26,14 @@ from streams.clock import VirtualClock
 from streams.operate import dead_letters
 from streams.operate.dead_letters import open_letters, resend
 from streams.partitioner import partition_of
-from streams.runtime.logs.embedded import MAX_RECORD_BYTES, EmbeddedLog
-from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS, topics
+from streams.runtime.logs.embedded import EmbeddedLog
+from streams.topology import (
+    CUSTOMER_EVENTS,
+    CUSTOMERS_CHANGELOG,
+    DEAD_LETTERS,
+    LOG_RECORD_BYTES,
+    topics,
+)
 from tests.keys import SIGNER
 
 START = 1_772_357_400_000
@@ -169,7 +175,7 @@ async def test_a_forged_letter_can_not_reach_a_changelog(log: EmbeddedLog) -> No
 
 async def test_the_largest_record_can_be_refused(log: EmbeddedLog) -> None:
     """Otherwise its partition would stand still for ever."""
-    largest = b"y" * MAX_RECORD_BYTES
+    largest = b"y" * LOG_RECORD_BYTES
     await log.append(CUSTOMER_EVENTS, 0, [OutRecord(None, largest)])
     await refused(log, *await read_all(log, CUSTOMER_EVENTS))
     [letter] = [letter async for letter in open_letters(log)]

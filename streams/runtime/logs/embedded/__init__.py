@@ -42,14 +42,11 @@ from streams.runtime.logs.embedded.compaction import MIN_DIRTY, Compaction
 from streams.runtime.logs.embedded.redaction import Redaction
 from streams.runtime.logs.embedded.tables import Append, Commit, Extent, Topic
 from streams.runtime.logs.embedded.writer import Writer
+from streams.topology import LOG_RECORD_BYTES
 
 log = get_logger(__name__)
 
 T = TypeVar("T")
-
-MAX_RECORD_BYTES = 1_048_576
-"""Key, value and headers of one record together: what Kafka takes by default, so that a shop that
-moves to Kafka finds nothing in its log that does not fit."""
 
 RETENTION_EVERY = HOUR_MS
 """Look for expired records once an hour of the clock; retention is counted in days."""
@@ -381,7 +378,9 @@ def _chunk_of(
 
 def _check(topic: Topic, records: Sequence[OutRecord]) -> None:
     """Raise LogError for what Kafka would refuse as well, RecordTooLarge if for its size."""
-    limit = int(topic.config.get("max.message.bytes", MAX_RECORD_BYTES))
+    # Key, value and headers together; as on Kafka, so that a shop that moves there finds nothing in
+    # its log that does not fit.
+    limit = int(topic.config.get("max.message.bytes", LOG_RECORD_BYTES))
     compacted = "compact" in topic.config.get("cleanup.policy", "delete")
     for key, value, headers in records:
         size = len(key or b"") + len(value or b"")

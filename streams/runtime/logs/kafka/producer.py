@@ -18,7 +18,7 @@ from schemas.records import OutRecord
 from streams.log import LogUnavailable, RecordTooLarge
 from streams.logging import get_logger
 from streams.runtime.logs.kafka.retry import RetryPolicy, started
-from streams.topology import DEAD_LETTERS, RECORD_BYTES
+from streams.topology import DEAD_LETTERS, LOG_RECORD_BYTES
 
 BATCH_BYTES = 512 * 1024
 """Bytes of one record batch; larger ones gain nothing and delay the other partitions."""
@@ -87,7 +87,7 @@ class KafkaProducer:
 def _batches(producer: AIOKafkaProducer, topic: str, records: Sequence[OutRecord]) -> Iterator[Any]:
     """Pack records into as few record batches as their sizes allow."""
     # A letter is a record that was read, and more: it must fit even where the record just did.
-    limit = MAX_LETTER_BYTES if topic == DEAD_LETTERS else RECORD_BYTES
+    limit = MAX_LETTER_BYTES if topic == DEAD_LETTERS else LOG_RECORD_BYTES
     batch = producer.create_batch()
     for record in records:
         if not _put(batch, record):
