@@ -126,7 +126,8 @@ async def untold_partitions(
     """Return the partitions of `customer-events` whose log doesn't hold what `last` told them.
 
     Their topic was made anew since. Where the log's beginning has been deleted by age, an owner
-    has read it before, and it counts as told. `kind`: type of the control records. Raises LogError.
+    has read it before, and it counts as told; so does what release 0.1 published, which marked no
+    publication (`last` is None). `kind`: type of the control records. Raises LogError.
     """
     if last is None or last.ended is None:
         return []
