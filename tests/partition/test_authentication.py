@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from agents.commerce.coupons import POOL_PREFIX
+from agents.customer.speaker import check
+from agents.refusals import EventRefused
+from schemas.customer import Customer
 from schemas.events import INTERNAL_TYPES, PRODUCTS, RETRY, WORKFLOWS
 from schemas.origin import Origin
 from schemas.outcomes import OUTCOMES
@@ -276,6 +279,22 @@ def test_at_a_glance_nothing_reserved_is_anybodys(type_: str) -> None:
         if is_anybodys(claims):
             assert not reserved(claims) and not reserved_id(claims)
     assert is_anybodys(event) == (type_ in SHOPS)
+
+
+@pytest.mark.parametrize("name", ["customer_id", "anonymous_id"])
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_nobody_is_said_to_be_an_actor_of_ours(subject: str, name: str) -> None:
+    told = without_signature("customer.identified", **{name: f"{subject}x"})
+    event = parse_record(Record(CUSTOMER_EVENTS, 0, 0, 0, *told))
+    assert "is Ritorno's own" in reserved_id(event)
+
+
+def test_the_public_can_not_say_who_somebody_is() -> None:
+    told = without_signature("customer.identified", "v", customer_id="anna")
+    event = parse_record(Record(CUSTOMER_EVENTS, 0, 0, 0, *told))
+    said = event._replace(public=True, anonymous_id="v")
+    with pytest.raises(EventRefused, match="who somebody is"):
+        check(Customer(key="v"), said)
 
 
 SHOPS = {"order.completed", "customer.erasure_requested", "page.viewed"}
