@@ -81,7 +81,7 @@ class PublicationReport:
     """Whether control records were written, i.e. other versions were live before, in some partition
     at least."""
     untold: Sequence[int] = ()
-    """Partitions whose log did not hold what it was told: it was made anew since."""
+    """Partitions whose log did not hold what it was told, signed with a key that is listed."""
 
 
 @dataclass(slots=True)

@@ -93,11 +93,12 @@ def publish_files(
         out.print(f"{name:32} {version}{news}")
     if not report.activated:
         out.print("These were live already.")
-    elif not plan.first:
+    elif not plan.first and (plan.changes or not report.untold):
         _tell_changes(plan)
     if report.untold:
         partitions = several(len(report.untold), "partition")
-        out.print(f"{partitions} of {CUSTOMER_EVENTS}, made anew since, had not been told of any.")
+        why = "nothing of what is live, signed with a key that is listed, was there"
+        out.print(f"{partitions} of {CUSTOMER_EVENTS} told again: {why}.")
 
 
 def _tell_changes(plan: PublishPlan) -> None:
