@@ -34,7 +34,7 @@ $(READY): pyproject.toml constraints.txt
 	fi >&2
 	@echo "Preparing $(VENV) with $$("$(PYTHON)" --version) (a minute or two the first time) …"
 	@"$(PYTHON)" -m venv $(VENV)
-	@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
 	@echo "Ready: $(BIN)/ritorno"
 

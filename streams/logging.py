@@ -28,6 +28,11 @@ _ADDRESS = re.compile(r"([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-])[^\s@<>\"',;:()]*@([A-Z
 QUIETENED = ("faust", "mode", "aiokafka", "kafka", "aiohttp", "asyncio", "mail.log", "venusian")
 
 
+SILENCED = ("mode.timers",)
+"""They warn that one of Faust's own timers took longer than its interval, which is so on any slow
+machine and which nobody can mend; what is late of ours the metrics of lag tell."""
+
+
 def mask_address(text: str) -> str:
     """Return `text` with `m***@example.it` in place of each mail address."""
     return _ADDRESS.sub(r"\1***@\2", text) if "@" in text else text
@@ -106,6 +111,8 @@ def configure_logging(
         quiet.handlers.clear()
         quiet.propagate = True
         quiet.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    for name in SILENCED:
+        logging.getLogger(name).setLevel(logging.NOTSET if level == "debug" else logging.ERROR)
 
 
 class _Formatter(logging.Formatter):

@@ -19,6 +19,7 @@ from prometheus_client.exposition import choose_encoder
 from schemas.failures import Failure
 from streams.log import Log, LogError
 from streams.logging import get_logger
+from streams.messages.plurals import several
 from streams.settings.values import Address
 
 _log = get_logger(__name__)
@@ -49,7 +50,7 @@ def log_reachable(log: Log, topic: str) -> Check:
             offsets = await log.offsets(topic)
         except LogError as error:
             return Readiness(False, str(error))
-        return Readiness(True, f"{topic}: {len(offsets)} partitions")
+        return Readiness(True, f"{topic}: {several(len(offsets), 'partition')}")
 
     return check
 

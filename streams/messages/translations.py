@@ -63,6 +63,12 @@ def message_ids(language: Language) -> Sequence[str]:
     return tuple(_catalogue(language).messages)
 
 
+def title_in(given: Mapping[str, str], language: Language) -> str:
+    """Return what a file's author calls a thing: in `language`, else in English, else in the first
+    one given; empty when in none."""
+    return given.get(language) or given.get(ENGLISH) or next(iter(given.values()), "")
+
+
 def locale_of(language: Language) -> str:
     """Return by which locale (CLDR) numbers, money, days and lists are written: `en_GB`."""
     return _catalogue(language).locale

@@ -20,6 +20,7 @@ from schemas.reference import shown
 from schemas.stored import FutureFormat
 from streams.clock import Clock
 from streams.log import Log, LogError, OffsetRange, TopicDescription, TopicSpec, scan
+from streams.messages.plurals import several
 from streams.operate.check import Check, CheckStatus, aligned
 from streams.operate.kept_records import ask_workers, check_kept
 from streams.operate.lookup import latest_progress
@@ -121,13 +122,14 @@ def _check_counts(existing: Sequence[TopicDescription], settings: Settings) -> C
         return Check(
             "partitions",
             CheckStatus.FAIL,
-            f"{CUSTOMER_EVENTS} has {count} partitions, but {', '.join(odd)}",
+            f"{CUSTOMER_EVENTS} has {several(count, 'partition')}, but {', '.join(odd)}",
             "They must agree, and a topic's count can't be changed once it holds records: delete "
             "the odd ones while they are empty, then run `ritorno topics create "
             f"--partitions {count}`.",
         )
     if settings.partitions not in (None, count):
-        text = f"{count} partitions; the setting partitions = {settings.partitions} has no effect"
+        unused = f"the setting partitions = {settings.partitions} has no effect"
+        text = f"{several(count, 'partition')}; {unused}"
         return Check("partitions", CheckStatus.WARN, text, f"Set RITORNO_PARTITIONS={count}.")
     return Check(
         "partitions", CheckStatus.OK, f"{count} for each of the {len(counts)} that must agree"
@@ -193,13 +195,13 @@ async def check_workflows(settings: Settings, log: Log | None) -> Check:
         )
     live = None if log is None else (await read(log)).live
     if live is None:
-        text = f"{len(files)} files can be read; none is published yet"
+        text = f"{several(len(files), 'enabled file')} can be read; none is published yet"
         return Check("workflows", CheckStatus.OK, text, "The first worker publishes them.")
     changed = sorted(name for name in {*files, *live} if files.get(name) != live.get(name))
     if changed:
         text = f"files differ from what is live: {', '.join(changed)}"
         return Check("workflows", CheckStatus.WARN, text, "ritorno workflows publish")
-    return Check("workflows", CheckStatus.OK, f"{len(files)} files, all of them live")
+    return Check("workflows", CheckStatus.OK, f"{several(len(files), 'enabled file')}, all live")
 
 
 async def check_clock(log: Log, clock: Clock) -> Check:
@@ -245,16 +247,19 @@ async def check_lag(log: Log, clock: Clock) -> Check:
     pending = {number: span for number, span in ends.items() if span.pending}
     transactions = f"; {_open_transactions(pending)}" if pending else ""
     if still and clock.now() - min(still) > STANDSTILL_MS:
-        text = f"{behind} records wait, and a partition stands still since {to_rfc3339(min(still))}"
+        since = to_rfc3339(min(still))
+        text = f"waiting: {several(behind, 'record')}; a partition stands still since {since}"
         remedy = _end_transaction(pending) if pending else "Is a worker running? ritorno worker"
         return Check("lag", CheckStatus.WARN, text + transactions, remedy)
-    return Check("lag", CheckStatus.OK, f"workers are {behind} records behind{transactions}")
+    return Check(
+        "lag", CheckStatus.OK, f"workers are {several(behind, 'record')} behind{transactions}"
+    )
 
 
 def _open_transactions(pending: Mapping[int, OffsetRange]) -> str:
     """Return what is said of partitions in which a producer's transaction is open."""
     listed = ", ".join(
-        f"partition {number} from offset {span.end} ({span.pending} records)"
+        f"partition {number} from offset {span.end} ({several(span.pending, 'record')})"
         for number, span in list(pending.items())[:NAMED]
     )
     more = "" if len(pending) <= NAMED else f" and {len(pending) - NAMED} more"
@@ -276,7 +281,7 @@ async def check_set_asides(log: Log) -> Check:
         return Check("set aside", CheckStatus.OK, "nothing has failed twice")
     parts = [f"{number} {kind}" for kind, number in sorted(found.others.items())]
     if found.events:
-        parts.append(f"{found.events} records")
+        parts.append(several(found.events, "record"))
     if found.held_back:
         names = [
             f"{shown(each.customer)!r} (partition {each.partition})" for each in found.held_back
@@ -284,7 +289,7 @@ async def check_set_asides(log: Log) -> Check:
         more = "" if len(names) <= NAMED else f" and {len(names) - NAMED} more"
         parts.append(f"held back: {', '.join(names[:NAMED])}{more}")
     if found.overflowing:
-        parts.append(f"{found.overflowing} events that could not wait any more")
+        parts.append(f"{several(found.overflowing, 'event')} that could not wait any more")
     remedy = (
         "Report it; after the fix, ritorno dead-letters resend --reason internal_error, then "
         "--reason held_back. What is damaged for good: ritorno customer retry ID --afresh"

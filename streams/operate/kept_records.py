@@ -22,6 +22,7 @@ from schemas.stored import (
 )
 from streams.http.internal.client import Lookups, NoAnswer
 from streams.log import Log, scan
+from streams.messages.plurals import several
 from streams.operate.check import Check, CheckStatus
 from streams.runtime.state.own import check_own
 from streams.runtime.transports.assigned_partition import PartitionHealth
@@ -34,6 +35,9 @@ NAMED = 5
 TWICE = 2
 """Failures in a row after which a partition is in trouble: one may be the broker's."""
 
+_WHY_NOT = "none runs with this data directory, or RITORNO_TOKEN_KEYS is not set on Kafka"
+"""See `lookups_of`; what they keep is then read from the topics, below."""
+
 _LARGE = (PRODUCT_PREFIX, WAITING_PREFIX)
 """Many, and no reason for a partition to stay closed."""
 
@@ -44,7 +48,7 @@ async def ask_workers(
     """Return what the workers say of their partitions, and what is to be thought of it. Raises
     LogError."""
     if lookups is None:
-        return {}, Check("workers", CheckStatus.OK, "none can be asked from here")
+        return {}, Check("workers", CheckStatus.OK, f"not asked: {_WHY_NOT}")
     try:
         health = await lookups.health()
     except NoAnswer as error:
@@ -61,8 +65,12 @@ def check_health(health: Mapping[TopicPartition, PartitionHealth]) -> Check:
     }
     if not troubled:
         again = sum(each.reopened for each in health.values())
-        text = f"{len(health)} partitions are open"
-        return Check("workers", CheckStatus.OK, f"{text}, {again} times again" if again else text)
+        text = f"open: {several(len(health), 'partition')}"
+        return Check(
+            "workers",
+            CheckStatus.OK,
+            f"{text}, opened again {several(again, 'time')}" if again else text,
+        )
     parts = [f"{tp.topic}/{tp.partition} {_told(each)}" for tp, each in troubled.items()]
     remedy = (
         "Do what the reason says, or report it with the worker's log. Nothing of these partitions "
@@ -78,8 +86,8 @@ def _named(parts: Sequence[str]) -> str:
 
 def _told(each: PartitionHealth) -> str:
     if each.is_open:
-        return f"is opened again and again ({each.reopened} times): {each.reason}"
-    return f"is not open after {each.failures} failures: {each.reason}"
+        return f"is opened again and again ({several(each.reopened, 'time')}): {each.reason}"
+    return f"is not open after {several(each.failures, 'failure')}: {each.reason}"
 
 
 async def check_kept(log: Log, opened: Collection[TopicPartition] = ()) -> list[Check]:

@@ -22,6 +22,7 @@ from dns.resolver import NXDOMAIN, NoAnswer
 from streams.mail.inbound.files import is_maildir
 from streams.mail.inbound.imap import BATCH, ImapError, look
 from streams.mail.inbound.sources import imap_mailbox
+from streams.messages.plurals import several
 from streams.operate.check import Check, CheckStatus, aligned
 from streams.runtime.factories import sender_domain
 from streams.settings import Settings
@@ -169,5 +170,5 @@ async def _check_imap(settings: Settings) -> Check:
         remedy = "Is RITORNO_INBOUND_IMAP_URL right, and _DONE, and _CA_FILE?"
         return Check(name, CheckStatus.FAIL, f"{where}: {error}", remedy)
     more = " or more" if unseen >= BATCH else ""
-    text = f"{where} lets us into {mailbox.folder}, where {unseen}{more} messages wait"
+    text = f"{where} lets us into {mailbox.folder}; waiting: {several(unseen, 'message')}{more}"
     return Check(name, CheckStatus.OK, text)

@@ -33,7 +33,7 @@ from streams.http.internal.client import Lookups
 from streams.log import Log, OnProgress, scan
 from streams.messages.decisions import reason, with_detail
 from streams.messages.events import happened
-from streams.messages.translations import Language, message
+from streams.messages.translations import Language, message, title_in
 from streams.operate.lookup import known_customers, latest_states
 from streams.operate.record_search import find_records
 from streams.topology import CUSTOMER_EVENTS, FACTS
@@ -193,7 +193,7 @@ def titles_of(contents: Iterable[bytes], language: Language) -> dict[str, str]:
             continue  # of a newer Ritorno: it goes by its id
         if isinstance(definition, Workflow):
             given = definition.title
-            titles[definition.id] = given.get(language) or next(iter(given.values()), definition.id)
+            titles[definition.id] = title_in(given, language) or definition.id
     return titles
 
 

@@ -41,6 +41,7 @@ from streams.mail.smtp_transaction import SmtpLimits
 from streams.mail.suppression_list import SuppressionList
 from streams.mail.templates import load_renderer
 from streams.mail.webhooks import Webhooks
+from streams.messages.plurals import several
 from streams.operate.metrics import Metrics
 from streams.operate.privacy.eraser import Eraser
 from streams.operate.record_index import RecordIndex
@@ -362,7 +363,7 @@ def _stores(settings: Settings) -> tuple[StoreFactory, ClearLeftovers]:
 def _partitions_open(partition_manager: PartitionManager) -> Check:
     async def check() -> Readiness:
         owned, ready = partition_manager.owned(), partition_manager.open()
-        text = f"{len(ready)} of {len(owned)} partitions open"
+        text = f"{len(ready)} of {several(len(owned), 'partition')} open"
         for tp, each in sorted(partition_manager.health().items()):
             if each.failures:
                 text += f"; {tp.topic}/{tp.partition}: {each.reason}"

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.events import PAYLOADS, Event
 from streams.messages.events import happened
-from streams.messages.translations import Language
+from streams.messages.translations import Language, title_in
 
 MAIL = {"command_id": "m"}
 HARD = {**MAIL, "code": 550, "kind": "hard"}
@@ -19,7 +19,7 @@ ORDER = {"order_id": "o1", "total": "1234.5"}
     ("type_", "data", "english", "italian"),
     [
         ("mail.held", {**MAIL, "reason": "warm_up"},
-         "a mail was held back: the sender is new and begins slowly",
+         "a mail was held: the sender is new and begins slowly",
          "una mail è stata trattenuta: il mittente è nuovo e comincia piano"),
         ("mail.skipped", {**MAIL, "reason": "expired"},
          "a mail was not sent: too old when the relay was back",
@@ -53,3 +53,16 @@ def test_what_happened(type_: str, data: dict[str, Any], english: str, italian: 
     assert happened(event, Language("it"), appended=0) == italian
     late = happened(event, Language("it"), appended=600_000)
     assert late == f"{italian}, arrivato in ritardo"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"it": "Dopo", "en": "After", "de": "Nach"}, "Nach"),
+        ({"it": "Dopo", "en": "After"}, "After"),
+        ({"it": "Dopo"}, "Dopo"),
+        ({}, ""),
+    ],
+)
+def test_a_title_is_in_the_language_or_in_english(given: dict[str, str], said: str) -> None:
+    assert title_in(given, Language("de")) == said

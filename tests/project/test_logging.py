@@ -70,6 +70,7 @@ def test_libraries_are_quiet_until_something_is_wrong(stream: io.StringIO) -> No
     logging.getLogger("faust.worker").info("hello")
     logging.getLogger("aiokafka.consumer.group_coordinator").info("rebalance")
     logging.getLogger("streams.runtime.transports.kafka").info("[^-Consumer]: Starting...")
+    logging.getLogger("mode.timers").warning("Timer %s is overlapping", "livelock")
     logging.getLogger("aiokafka").error("broker gone")
     assert [line["message"] for line in lines(stream)] == ["broker gone"]
 

@@ -227,9 +227,9 @@ async def test_what_is_a_partition_s_own_is_damaged(log: MemoryLog) -> None:
 
 def test_partitions_that_workers_can_not_open_are_named_with_the_reason() -> None:
     fine, once = PartitionHealth(True, 0, 0, ""), PartitionHealth(True, 1, 1, "the broker was away")
-    assert check_health({TopicPartition("t", 0): fine}).text == "1 partitions are open"
+    assert check_health({TopicPartition("t", 0): fine}).text == "open: 1 partition"
     check = check_health({TopicPartition("t", 0): fine, TopicPartition("t", 1): once})
-    assert (check.status, check.text) == (CheckStatus.OK, "2 partitions are open, 1 times again")
+    assert (check.status, check.text) == (CheckStatus.OK, "open: 2 partitions, opened again 1 time")
     check = check_health(
         {
             TopicPartition("t", 3): PartitionHealth(False, 4, 0, "the disk is full"),
@@ -308,7 +308,7 @@ async def test_an_open_transaction_is_no_broker_that_is_silent(pending: PendingL
     pending.open[1] = 1  # begun just after it was asked
     check = await check_clock(pending, clock)
     assert check.status is CheckStatus.WARN
-    assert "partition 1 from offset 1 (1 records)" in check.text
+    assert "partition 1 from offset 1 (1 record)" in check.text
     check = await check_clock(pending, clock)
     assert check.text == (
         "the broker's clock can't be asked: customer-events waits for a producer to end its "

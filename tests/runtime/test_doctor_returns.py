@@ -132,7 +132,7 @@ async def test_an_imap_mailbox_is_looked_into_and_left_as_it_is(dovecot: Dovecot
                      inbound_imap_done="Fatti")  # fmt: skip
     (check,) = await check_inbound_channels(given)
     assert check.status is CheckStatus.OK
-    assert check.text.endswith("lets us into INBOX, where 1 messages wait")
+    assert check.text.endswith("lets us into INBOX; waiting: 1 message")
     assert dovecot.count("INBOX", "UNSEEN") == 1
 
 

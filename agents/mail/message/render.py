@@ -21,6 +21,7 @@ from agents.mail.templates.page import Page
 from agents.mail.templates.sandbox import GUARD, MAX_OUTPUT, MAX_SECONDS, Guard
 from agents.mail.templates.tags import TemplateProblem
 from agents.mail.templates.variables import complete
+from schemas.suggestions import did_you_mean
 
 __all__ = ["MAX_OUTPUT", "MAX_SECONDS", "RenderError", "Rendered", "Renderer", "TemplateProblem"]
 
@@ -86,7 +87,9 @@ class Renderer:
         for language in (wanted, self._fallback):
             if (template, language) in self._templates.mails:
                 return language
-        raise RenderError(f"{template}: there is no such template in {wanted} or {self._fallback}")
+        tried = " or ".join(dict.fromkeys((wanted, self._fallback)))
+        hint = did_you_mean(template, sorted(self.templates - {template}))
+        raise RenderError(f"{template}: there is no such template in {tried}{hint}")
 
     def watching(self) -> AbstractContextManager[set[str]]:
         """Collect the names of the variables that templates ask for in the meantime."""

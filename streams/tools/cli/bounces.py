@@ -12,7 +12,8 @@ import typer
 from agents.mail.bounces.reading import classify
 from agents.mail.bounces.verdict import BounceVerdict
 from streams.mail.inbound.files import StoredMessage, read_messages
-from streams.tools.cli.console import JsonFlag, UserError, print_json, say, several, stdout
+from streams.messages.plurals import several
+from streams.tools.cli.console import JsonFlag, UserError, print_json, say, stdout
 from streams.tools.cli.tables import listing
 
 SHOWN = 80

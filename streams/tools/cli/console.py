@@ -110,11 +110,6 @@ def say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
-def several(count: int, noun: str) -> str:
-    """Return `1 mail`, `2 mails`: commands remark in English only."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on one line."""
     print(json.dumps(value, ensure_ascii=False, default=str))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schemas.time_units import DAY_MS, MINUTE_MS
+from streams.messages.plurals import several
 from streams.tools.cli.console import (
     OUTPUT,
     JsonFlag,
@@ -115,7 +116,8 @@ def demo(
         return
     stdout().print(table(summary))
     print(where(index, keep))
-    say(f"{(plan.end - plan.start) / DAY_MS:.0f} days in {took:.0f} seconds")
+    played = several(round((plan.end - plan.start) / DAY_MS), "day")
+    say(f"{played} in {several(round(took), 'second')}")
 
 
 def _pace(speed: float | None, plan: DemoPlan, *, watched: bool) -> float:

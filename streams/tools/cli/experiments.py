@@ -11,6 +11,9 @@ from rich.table import Table
 
 from schemas.instant import parse_instant, to_rfc3339
 from schemas.time_units import DAY_MS
+from streams.messages.plurals import several
+from streams.messages.spans import span
+from streams.messages.translations import ENGLISH
 from streams.settings import Settings
 from streams.tools.cli.console import (
     JsonFlag,
@@ -175,8 +178,8 @@ def _data(result: Result) -> dict[str, Any]:
 
 def _show(result: Result) -> None:
     design, out = result.design, stdout()
-    days = f"{design.within / DAY_MS:g}"
-    out.print(f"{design.experiment} ({design.workflow}): {design.measure} within {days} days")
+    within = span(design.within, ENGLISH)
+    out.print(f"{design.experiment} ({design.workflow}): {design.measure} within {within}")
     table = Table(box=None, pad_edge=False, padding=(0, 2))
     for column in ("variant", "customers", "mails", "converted", "rate", "95 %", "to control",
                    "95 %", "best"):  # fmt: skip
@@ -196,7 +199,7 @@ def _show(result: Result) -> None:
     out.print(table)
     waiting = sum(each.waiting for each in result.variants)
     if waiting:
-        out.print(f"{waiting:,} customers still have time and are not in the rates.")
+        out.print(f"Not in the rates: {several(waiting, 'customer')} with time left.")
     if result.lift is not None:
         low, high = result.lift.interval
         relative = result.lift.relative

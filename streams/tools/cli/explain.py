@@ -125,6 +125,7 @@ def _data(customer: str, known: TimelineData, lines: list[TimelineEntry]) -> dic
 def _show(
     known: TimelineData, lines: list[TimelineEntry], titles: Mapping[str, str], language: Language
 ) -> None:
+    from agents.rules.local_time import zone_of  # noqa: PLC0415  # as above
     from streams.operate.timeline import waits  # noqa: PLC0415  # as above
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
@@ -140,7 +141,10 @@ def _show(
             Text(message(language, "timeline.now"), style="bold"),
             printable(waits(each, titles, language, due)),
         )
-    stdout().print(table)
+    out = stdout()
+    zone = zone_of(known.zone).key
+    out.print(message(language, "timeline.zone", zone=zone), style="dim", markup=False)
+    out.print(table)
 
 
 def _when(instant: int, zone: str) -> str:

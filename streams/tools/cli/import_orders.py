@@ -23,6 +23,7 @@ from schemas.records import OutRecord
 from schemas.wire import to_record
 from streams.clock import SystemClock
 from streams.log import Log, LogError, append_all
+from streams.messages.plurals import several
 from streams.partitioner import partition_of
 from streams.runtime.bootstrap import provide_topics
 from streams.settings import Settings
@@ -38,7 +39,6 @@ from streams.tools.cli.console import (
     run,
     say,
     settings_of,
-    several,
     stdout,
 )
 from streams.tools.order_import.event_lines import to_line
@@ -211,8 +211,8 @@ async def _append_all(log: Log, events: Iterator[Event], report: Callable[[int],
             report(done)
     except LogError as error:
         raise CommandFailed(
-            f"{error}\n{done} events were published. When the cause is gone, import the file "
-            "again: what is there already is recognised."
+            f"{error}\nPublished before: {several(done, 'event')}. When the cause is gone, "
+            "import the file again: what is there already is recognised."
         ) from error
 
 
@@ -298,7 +298,7 @@ def _rows(report: ImportReport) -> Iterator[tuple[str, int, str]]:
     yield "lines", report.lines, ""
     yield "  applied", report.applied, "of customers' orders"
     yield "  cancelled", report.cancelled, "of reversals"
-    anonymous = f"of {report.anonymous_orders} orders without a customer"
+    anonymous = f"of {several(report.anonymous_orders, 'order')} without a customer"
     yield "  anonymous", report.anonymous, anonymous if report.anonymous else ""
     yield "  dead-lettered", report.refused.total(), reasons
     yield "customers", report.customers, ""

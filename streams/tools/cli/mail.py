@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args
 import typer
 from rich.table import Table
 
+from agents.mail.message.verp import BadReference, Reference, ReturnAddresses
 from agents.mail.queue.queued_mail import QueuedMail, State, read_command, read_notify
 from schemas.commands import (
     Control,
@@ -26,8 +27,9 @@ from streams.log import Log
 from streams.mail.history import MailHistory, MailTransition, find_history
 from streams.mail.inspection import QueueOverview, control, read_queues
 from streams.runtime.definitions import read
-from streams.runtime.factories import record_signer
+from streams.runtime.factories import record_signer, signing_keys
 from streams.settings import Settings
+from streams.settings.sources import SettingsError
 from streams.tools.cli.console import (
     JsonFlag,
     UserError,
@@ -109,7 +111,9 @@ def list_mails(
 
 def show(
     context: typer.Context,
-    wanted: Annotated[str, typer.Argument(metavar="ID", help="Command id or Message-ID.")],
+    wanted: Annotated[
+        str, typer.Argument(metavar="ID", help="Command id, Message-ID or X-Ritorno-Mail.")
+    ],
     customer: Annotated[
         str | None, typer.Option(help="Whose mail it is, if known: much less is read then.")
     ] = None,
@@ -117,11 +121,12 @@ def show(
 ) -> None:
     """Tell one mail's life; works while workers run."""
     settings = settings_of(context)
+    id_, owner = _sealed(settings, wanted) or (wanted, "")
 
     async def look_up() -> MailHistory | None:
         with progress("reading the log") as bar:
             async with open_log(settings) as log:
-                return await find_history(log, wanted, customer=customer or "", on_progress=bar.at)
+                return await find_history(log, id_, customer=customer or owner, on_progress=bar.at)
 
     history = run(look_up())
     if history is None:
@@ -131,6 +136,15 @@ def show(
     else:
         stdout().print(_view(history))
         stdout().print(_timeline(history))
+
+
+def _sealed(settings: Settings, wanted: str) -> Reference | None:
+    """Return which mail a header X-Ritorno-Mail names; None when this is no such token, or there
+    are no keys that could have sealed it."""
+    try:
+        return ReturnAddresses(signing_keys(settings)).read(wanted.strip())
+    except (BadReference, SettingsError):
+        return None
 
 
 # Holding back and letting go.

@@ -10,6 +10,7 @@ import typer
 
 from schemas.money import amount_text
 from schemas.products import Product
+from streams.messages.plurals import several
 from streams.runtime.factories import record_signer
 from streams.runtime.product_feed import FeedError, FeedReport, publish, read, read_feed
 from streams.tools.cli.console import (
@@ -52,7 +53,8 @@ def publish_feed(
     if as_json:
         print_json({"products": report.products, "changed": report.changed})
     else:
-        stdout().print(f"{report.products} products, {report.changed} of them new or changed")
+        known = several(report.products, "product")
+        stdout().print(f"{known}, {report.changed:,} of them new or changed")
 
 
 def list_products(context: typer.Context, as_json: JsonFlag = False) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from streams.clock import SystemClock
+from streams.messages.plurals import several
 from streams.runtime.bootstrap import provide_topics
 from streams.runtime.factories import record_signer
 from streams.tools.cli.console import (
@@ -20,7 +21,6 @@ from streams.tools.cli.console import (
     run,
     say,
     settings_of,
-    several,
     stdout,
 )
 from streams.tools.cli.files import opened

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from schemas.instant import parse_instant, to_rfc3339
 from schemas.time_units import DAY_MS
+from streams.messages.plurals import several
 from streams.settings import Settings
 from streams.tools.cli.console import (
     OUTPUT,
@@ -27,7 +28,6 @@ from streams.tools.cli.console import (
     run,
     say,
     settings_of,
-    several,
     stdout,
 )
 from streams.tools.cli.files import opened
@@ -224,7 +224,8 @@ def _show(outcome: Outcome, out: Path, *, as_json: bool) -> None:
     stdout().print(table)
     _show_refusals(outcome)
     if outcome.believed:
-        say(f"{outcome.believed} records that only Ritorno may write were believed unsigned")
+        believed = several(outcome.believed, "record")
+        say(f"believed unsigned: {believed} that only Ritorno may write")
     if summary["events_after_until"]:
         say(f"left out, after --until: {several(summary['events_after_until'], 'event')}")
     say(f"written: {out}/commands.ndjson, decisions.ndjson, customers.ndjson")

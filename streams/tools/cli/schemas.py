@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from streams.messages.plurals import several
 from streams.tools.cli.console import CommandFailed, JsonFlag, print_json, stdout
 
 
@@ -39,4 +40,4 @@ def export(
     if as_json:
         print_json({"directory": str(directory), "schemas": written})
     else:
-        stdout().print(f"{len(written)} schemas in {directory}")
+        stdout().print(f"{several(len(written), 'schema')} in {directory}")

@@ -14,6 +14,7 @@ from schemas.instant import to_rfc3339
 from schemas.suppressions import Suppression, SuppressionScope
 from streams.clock import SystemClock
 from streams.mail.suppressions import Author, Listed, Released, read_list, release, suppress
+from streams.messages.plurals import several
 from streams.runtime.factories import record_signer, signing_keys
 from streams.settings import Settings
 from streams.tools.cli.console import (
@@ -25,7 +26,6 @@ from streams.tools.cli.console import (
     progress,
     run,
     settings_of,
-    several,
     stdout,
 )
 from streams.tools.cli.tables import listing

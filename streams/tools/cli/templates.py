@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from streams.messages.plurals import several
 from streams.tools.cli.console import (
     LANGUAGE,
     OUTPUT,
@@ -18,7 +19,6 @@ from streams.tools.cli.console import (
     print_json,
     say,
     settings_of,
-    several,
     stdout,
 )
 
@@ -77,11 +77,11 @@ def lint_templates(
 
 def preview(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="MAIL", help="Its name, as in the list.")],
+    name: Annotated[str, typer.Argument(metavar="TEMPLATE", help="See `templates list`.")],
     directory: Directory = None,
     locale: Annotated[str, typer.Option(*LANGUAGE, "--locale", help="Of the mail.")] = "it",
     out: Annotated[
-        Path | None, typer.Option(*OUTPUT, help="Where to write; default MAIL.LANGUAGE.html.")
+        Path | None, typer.Option(*OUTPUT, help="Where to write; default TEMPLATE.LANGUAGE.html.")
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Variables over the sample's: a JSON object or its file.")
@@ -90,7 +90,7 @@ def preview(
     text: Annotated[bool, typer.Option("--text", help="Print the text part too.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Write MAIL with sample data as a page, to be looked at."""
+    """Write TEMPLATE with sample data as a page, to be looked at."""
     from agents.mail.message.render import RenderError  # noqa: PLC0415  # as above
     from agents.mail.templates.sample import FULL, with_pictures  # noqa: PLC0415
     from streams.mail.previews import Samples  # noqa: PLC0415

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from streams.log import TopicDescription
+from streams.messages.plurals import several
 from streams.runtime.bootstrap import prepare_workflows
 from streams.settings import Settings
 from streams.tools.cli.console import JsonFlag, open_log, print_json, run, say, settings_of, stdout
@@ -59,12 +60,13 @@ def create(
     out = stdout()
     for spec in specs:
         state = "created" if spec.name in created else "exists already"
-        out.print(f"{spec.name:22} {spec.partitions:>3} partitions   {state}")
+        out.print(f"{spec.name:22} {several(spec.partitions, 'partition'):>14}   {state}")
     for number, count in sorted(filled.items()):
         out.print(f"{CUSTOMER_EVENTS}/{number}: filled up to where it was read; "
-                  f"{count} records had come meanwhile")  # fmt: skip
+                  f"{several(count, 'record')} had come meanwhile")  # fmt: skip
     if followed.resent:
-        out.print(f"{followed.resent} records that had come meanwhile follow again")
+        resent = several(followed.resent, "record")
+        out.print(f"published again: {resent} that had come meanwhile")
     for letter, why in followed.kept:
         say(f"dead letter {letter.id}: {why}")
 
@@ -85,13 +87,15 @@ def list_topics(context: typer.Context, as_json: JsonFlag = False) -> None:
 
     out = stdout()
     for name, (description, records) in zip(names, run(describe_all()), strict=True):
-        count = description.partitions if description else None
+        count = 0 if description is None else description.partitions
         if as_json:
-            print_json({"topic": name, "partitions": count, "records": records})
+            print_json({"topic": name, "partitions": count or None, "records": records})
         elif description is None:
             out.print(f"{name:22} missing: ritorno topics create")
         else:
-            out.print(f"{name:22} {count:>3} partitions {records:>12} records")
+            out.print(
+                f"{name:22} {several(count, 'partition'):>14} {several(records, 'record'):>20}"
+            )
 
 
 def partition_count(settings: Settings) -> int:

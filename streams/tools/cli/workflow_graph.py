@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.messages.plurals import several
 from streams.messages.translations import Language
 from streams.runtime.definitions import DefinitionError
 from streams.tools.cli.console import (
@@ -55,7 +56,9 @@ def draw(
     draw_one = _drawer(form, language)
     if output is None:
         if len(workflows) > 1:
-            raise UserError(f"{len(workflows)} workflows: say which directory with -o DIR")
+            raise UserError(
+                f"{several(len(workflows), 'workflow')}: say which directory with -o DIR"
+            )
         typer.echo(draw_one(workflows[0]), nl=False)
         return
     into = output.is_dir() or len(workflows) > 1 or not output.suffix

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from streams.messages.plurals import several
 from streams.runtime.definition_files import FileFinding, read_directory
 from streams.runtime.definitions import right
-from streams.tools.cli.console import JsonFlag, UserError, print_json, settings_of, several, stdout
+from streams.tools.cli.console import JsonFlag, UserError, print_json, settings_of, stdout
 from streams.tools.workflow_files.advising import Mails, advice
 
 

@@ -10,6 +10,7 @@ import typer
 
 from schemas.durations import duration_text
 from schemas.time_units import DAY_MS
+from streams.messages.plurals import several
 from streams.runtime.definition_files import read_directory
 from streams.runtime.definitions import right
 from streams.settings import Settings
@@ -19,7 +20,6 @@ from streams.tools.cli.console import (
     UserError,
     print_json,
     settings_of,
-    several,
     stdout,
 )
 

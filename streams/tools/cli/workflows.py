@@ -15,6 +15,7 @@ from agents.rules.fields import Field, FieldRegistry
 from agents.rules.fields.dependencies import events_of
 from schemas.events import PAYLOADS
 from schemas.suggestions import did_you_mean
+from streams.messages.plurals import several
 from streams.messages.translations import ENGLISH
 from streams.runtime.definition_files import read_directory
 from streams.runtime.definitions import PublicationReport, publish, read_files
@@ -27,7 +28,6 @@ from streams.tools.cli.console import (
     printable,
     run,
     settings_of,
-    several,
     stdout,
 )
 from streams.tools.cli.workflow_diff import diff

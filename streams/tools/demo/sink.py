@@ -24,6 +24,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from schemas.instant import to_datetime, to_rfc3339
 from streams.clock import Clock
+from streams.messages.plurals import several
 
 LOOPBACK = "127.0.0.1"
 
@@ -180,8 +181,8 @@ def _index(mails: list[SinkMail]) -> str:
     )
     first = f"{mails[0].name}.html" if mails else ""
     return _document(
-        f"{len(mails)} mails",
-        f'<div class="all"><nav><h1>{len(mails)} mails</h1><ol>\n{items}\n</ol></nav>'
+        several(len(mails), "mail"),
+        f'<div class="all"><nav><h1>{several(len(mails), "mail")}</h1><ol>\n{items}\n</ol></nav>'
         f'<iframe name="mail" title="mail" src="{html.escape(first)}"></iframe></div>',
     )
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from schemas.instant import to_rfc3339
 from streams.messages.decisions import kind, outcome, reason
+from streams.messages.plurals import several
 from streams.messages.translations import ENGLISH
 from streams.tools.demo.ledger import FINAL, Ledger, counts
 from streams.tools.demo.sink import Sink
@@ -95,11 +96,12 @@ def _rows(summary: Summary) -> Iterator[tuple[str, int, str]]:
     for text, count in summary["decisions"]["by_reason"].items():
         decided, _, why = text.partition(": ")
         yield f"  {kind(decided, ENGLISH)}", count, reason(why, ENGLISH)
+    delayed = mails["delayed_by_the_relay"]
     yield "mails decided", mails["commanded"], ""
     yield (
         "  sent",
         mails["sent"],
-        f"{mails['delayed_by_the_relay']} of them after the relay was back",
+        f"{delayed:,} of them after the relay was back" if delayed else "",
     )
     yield "  bounced", mails["bounced"], _list(mails["bounced_by_kind"])
     skipped = {outcome(why, ENGLISH): n for why, n in mails["skipped_by_reason"].items()}
@@ -115,13 +117,13 @@ def _outcomes(workflow: Mapping[str, Any]) -> str:
     ended = {reason(why, ENGLISH): count for why, count in workflow["exited"].items()}
     first = max(ended, key=lambda why: ended[why], default="")
     parts = {
-        "mails": workflow["mails"],
         "complete": workflow["completed"],
         "reached the goal": workflow["converted"],
         f"ended (mostly: {first})" if len(ended) > 1 else f"ended: {first}": sum(ended.values()),
         "still waiting": workflow["waiting"],
     }
-    return ", ".join(f"{count} {what}" for what, count in parts.items() if count)
+    mails = [several(workflow["mails"], "mail")] if workflow["mails"] else []
+    return ", ".join([*mails, *(f"{count:,} {what}" for what, count in parts.items() if count)])
 
 
 def _list(parts: Mapping[str, int]) -> str:

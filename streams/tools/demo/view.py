@@ -23,6 +23,7 @@ from streams.clock import Clock
 from streams.log import LogError
 from streams.logging import get_logger
 from streams.messages.decisions import sentence
+from streams.messages.plurals import several
 from streams.messages.translations import ENGLISH
 from streams.tools.demo.ledger import Ledger, latest
 
@@ -93,7 +94,7 @@ def _events(ledger: Ledger) -> Panel:
     rows.add_column(justify="right")
     for kind, count in ledger.events.most_common(8):
         rows.add_row(Text(kind), f"{count:,}")
-    return Panel(rows, title=f"{ledger.events.total():,} events")
+    return Panel(rows, title=several(ledger.events.total(), "event"))
 
 
 def _runs(ledger: Ledger, titles: Mapping[str, str]) -> Panel:
@@ -120,7 +121,7 @@ def _mails(ledger: Ledger) -> Panel:
         rows.add_row(kind, f"{mails[kind]:,}")
     rows.add_row("put off", f"{ledger.deferred:,}")
     rows.add_row("taken back", f"{ledger.taken_back:,}")
-    return Panel(rows, title=f"{len(ledger.commanded):,} mails")
+    return Panel(rows, title=several(len(ledger.commanded), "mail"))
 
 
 def _decisions(ledger: Ledger, titles: Mapping[str, str]) -> Panel:

@@ -173,7 +173,7 @@ class Importer:
             raise LineRefused("bad_csv", row.problem)
         if len(row.fields) != self._options.width:
             raise LineRefused(
-                "bad_csv", f"{len(row.fields)} fields, the header has {self._options.width}"
+                "bad_csv", f"fields: {len(row.fields)}, and in the header {self._options.width}"
             )
         if not all(map(_is_text, row.fields)):
             raise LineRefused("bad_encoding", "not text in this encoding; is --encoding right?")

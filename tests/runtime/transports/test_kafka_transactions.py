@@ -122,7 +122,7 @@ async def test_doctor_and_topics_create_beside_an_open_transaction(
     check = await check_clock(log, clock)
     assert check.status is CheckStatus.WARN and f"{named} (3 records)" in check.text
     check = await check_lag(log, clock)
-    assert "1 records wait" in check.text and f"{named} (3 records)" in check.text
+    assert "waiting: 1 record;" in check.text and f"{named} (3 records)" in check.text
     assert await fill_up(log, lambda: SIGNER) == {}
 
     progress = pack_progress(Progress(next_offset=20))

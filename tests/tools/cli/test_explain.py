@@ -65,14 +65,19 @@ def test_the_story_in_italian(replayed: Ritorno) -> None:
     ):
         assert expected in said
     assert said[-1].startswith("e adesso            Dopo l'acquisto: aspetta il 2026-03-07 04:00")
-    assert [line[:16] for line in said[:-1]] == sorted(line[:16] for line in said[:-1])
+    assert said[0] == "Gli orari sono quelli di Europe/Rome."
+    assert [line[:16] for line in said[1:-1]] == sorted(line[:16] for line in said[1:-1])
     assert "anna@posta.example" not in done.out
     assert "\x1b" not in done.out
 
 
 def test_the_story_in_english_and_for_a_program(replayed: Ritorno) -> None:
     done = replayed("explain", "anna", "--from", "out", "--lang", "en")
-    assert "Welcome holds back thanks: people rest at this hour (21:00-09:00)" in done.out
+    assert "Welcome holds thanks: people rest at this hour (21:00-09:00)" in done.out
+    assert done.out.startswith("Times are those of Europe/Rome.\n")
+    german = replayed("explain", "anna", "--from", "out", "--lang", "de").out
+    assert "Welcome hält thanks zurück" in german, "not by its Italian title"
+    assert "Benvenuto" not in german
     [told] = replayed("explain", "anna", "--from", "out", "--json").json
     assert told["customer"] == "anna"
     assert told["waiting"][0]["workflow"] == "w05-post-purchase"

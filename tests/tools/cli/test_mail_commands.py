@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from agents.mail.message.compose import Composer
+from agents.mail.message.verp import ReturnAddresses
+from agents.mail.settings import SigningKey
 from schemas.commands import Command, Control
 from schemas.events import Event
 from schemas.outcomes import MailEngaged
@@ -25,7 +27,7 @@ from streams.mail.smtp import SmtpPool
 from streams.mail.templates import load_renderer
 from streams.mail.webhooks import Webhooks
 from streams.partitioner import partition_of
-from streams.runtime.factories import log_from
+from streams.runtime.factories import log_from, signing_keys
 from streams.runtime.state.memory import MemoryStore
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.settings.loading import load_settings
@@ -157,6 +159,17 @@ def test_the_life_of_a_mail_that_was_read(ritorno: Ritorno, play: Play) -> None:
     shown = ritorno("mail", "show", "m1").out
     assert life["message_id"] in shown
     assert "complained" in shown
+
+
+def test_the_header_of_a_mail_finds_it(ritorno: Ritorno, play: Play) -> None:
+    id_ = "0" * 31 + "1"
+    play(send(id_, **TIMES))
+    token = ReturnAddresses(signing_keys(load_settings())).token(id_, "u1")
+    assert token
+    (life,) = ritorno("mail", "show", token, "--json").json
+    assert (life["id"], life["customer"], life["state"]) == (id_, "u1", "sent")
+    other = ReturnAddresses([SigningKey("k", "not ours" * 8)]).token(id_, "u1")
+    assert "no trace of a mail" in ritorno("mail", "show", other).err
 
 
 def test_a_message_id_finds_a_mail_in_doubt(ritorno: Ritorno, play: Play) -> None:

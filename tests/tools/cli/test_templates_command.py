@@ -148,7 +148,11 @@ def test_preview_opens_a_browser_when_asked(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing"], "nothing: there is no such template in it or it"),
+        (["nothing"], "nothing: there is no such template in it"),
+        (
+            ["w01-confirmation"],
+            "w01-confirmation: there is no such template in it; did you mean order-confirmation?",
+        ),
         (["cart-reminder", "--data", "[1]"], "--data: [Errno 2] No such file"),
         (["cart-reminder", "--data", "{"], "--data: Expecting property name"),
         (["cart-reminder", "--data", '{"cart": 7}'], "cart-reminder: its variables can't be read"),

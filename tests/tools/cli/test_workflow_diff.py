@@ -159,15 +159,15 @@ cart, Cart: changed (V → V)
   in flight, ending with version V: 2 at reminder; next steps due 2026-03-01T10:00:00Z
 policy: changed (V → V)
   ~ quiet.to: 12:00 → 13:00
-    mails held back that it would judge: 1
+    held mails that it would judge: 1
 segments: changed (V → V)
   ~ segments.wishers.if: wish list: known → wish list: with moka (customers in it now: 2)
 wishes, Wishes: changed (V → V)
   − later: tag later, after 5 days
   ~ held, send: cart-reminder → cart-help
   + after: tag later, after 5 days (after held)
-  in flight, going on at the same step: 1 at held (1 with a mail held back)
-    held back at held: held, send: cart-reminder → cart-help
+  in flight, going on at the same step: 1 at held (1 with a held mail)
+    held at held: held, send: cart-reminder → cart-help
   in flight, ending since no step is left for them: 1 at later
 new, Views: new (V)
 views, Views: withdrawn (V)

@@ -270,7 +270,7 @@ def test_a_mail_that_is_held_back_would_be_another() -> None:
     lines = [line.text for line in report_lines(change, in_flight, [outcome], "en")]
     assert lines[1:] == [
         "one, send: cart-reminder → cart-help",
-        "in flight, going on at the same step: 3 at one (1 with a mail held back)",
-        "held back at one: one, send: cart-reminder → cart-help",
+        "in flight, going on at the same step: 3 at one (1 with a held mail)",
+        "held at one: one, send: cart-reminder → cart-help",
     ]
     assert brief(change, "en") == "series: changed (one.send)"

@@ -11,7 +11,7 @@ from schemas.definitions.steps import Step, WaitStep
 from schemas.definitions.workflow import Workflow
 from streams.messages import steps as step_words
 from streams.messages import triggers
-from streams.messages.translations import Language, message
+from streams.messages.translations import Language, message, title_in
 from streams.messages.waits import waits
 
 Kind = Literal[Drawn, "begins", "ends", "done"]
@@ -76,7 +76,7 @@ def leads_on(boxes: Sequence[Box]) -> bool:
 
 def picture(workflow: Workflow, language: Language) -> Picture:
     """Return what is to be drawn of a workflow."""
-    title = workflow.title.get(language) or next(iter(workflow.title.values()), workflow.id)
+    title = title_in(workflow.title, language) or workflow.id
     notes = list(triggers.relations(workflow, language))
     if not workflow.enabled:
         notes.insert(0, message(language, "drawing.off"))
