@@ -28,6 +28,7 @@ from streams.log import Log
 from streams.operate.lookup import latest_states
 from streams.operate.privacy.eraser import BACKOFF
 from streams.operate.privacy.erasing import Erasing
+from streams.operate.privacy.traces import TraceFinder, Traces
 from streams.partitioner import partition_of
 from streams.runtime.definitions import load
 from streams.runtime.factories import record_signer
@@ -360,22 +361,29 @@ async def test_an_erasure_that_was_refused_holds_up_no_other(
     assert not {b"anna", b"bruno", b"visitor-anna", of_visitor("visitor-anna").encode()} & keys
 
 
-async def test_an_outcome_that_comes_while_the_erasure_looks_is_blanked(shop: Shop) -> None:
+async def test_an_outcome_that_comes_while_the_erasure_looks_is_blanked(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """After a restart the mailer tells again what it could not note down as told."""
     await shop.tell(*ANNA)
     await shop.worker.eraser.stop()
     await shop.tell(FORGET)
     found = await everything(shop.log, topics.CUSTOMER_EVENTS)
     outcome = next(each for each in found if each.header("ce_type") == b"mail.sent")
+    looked = TraceFinder.is_dealt_with
+    interrupted = 0
 
-    class Interrupted(Erasing):
-        async def _is_dealt_with(self, *what: Any) -> bool:
-            again = OutRecord(outcome.key, outcome.value, outcome.headers)
-            await shop.log.append(topics.CUSTOMER_EVENTS, outcome.partition, [again])
-            return await super()._is_dealt_with(*what)
+    async def interrupt(finder: TraceFinder, traces: Traces) -> bool:
+        nonlocal interrupted
+        interrupted += 1
+        again = OutRecord(outcome.key, outcome.value, outcome.headers)
+        await shop.log.append(topics.CUSTOMER_EVENTS, outcome.partition, [again])
+        return await looked(finder, traces)
 
-    while not await Interrupted(shop.log).carry_out():
+    monkeypatch.setattr(TraceFinder, "is_dealt_with", interrupt)
+    while not await Erasing(shop.log).carry_out():
         await shop.done()
+    assert interrupted
     assert b"anna" not in {r.key for r in await everything(shop.log, topics.CUSTOMER_EVENTS)}
 
 
