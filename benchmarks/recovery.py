@@ -14,8 +14,8 @@ import aiokafka
 from aiokafka import AIOKafkaConsumer
 
 from agents.definitions.published import Definitions
+from agents.partition.name_index import NameIndex
 from agents.partition.partition import PartitionActors
-from agents.partition.reference_index import ReferenceIndex
 from benchmarks import machine
 from benchmarks.machine import Machine, Worker
 from benchmarks.resident import resident
@@ -116,11 +116,11 @@ async def _recovered(here: Machine, store: Store) -> float:
 
 async def _index(here: Machine) -> list[Result]:
     """An owner makes the index for whose customers a workflow asks: see
-    `agents/partition/reference_index.py`."""
+    `agents/partition/name_index.py`."""
     store = open_memory(TopicPartition(CHANGELOG, 0))
     await recover(here.log, CHANGELOG, 0, store)
     before, began = resident(), time.perf_counter()
-    references = ReferenceIndex(store.scan)
+    references = NameIndex(store.scan)
     for _ in references.refresh(lambda _: set()):
         pass
     seconds, grown = time.perf_counter() - began, resident() - before

@@ -20,8 +20,8 @@ address. soft: may pass (4xx, 5.2.2). content: this mail is refused. throttled: 
 
 ReturnKind = BounceKind | Literal["complaint", "autoreply", "delayed", "delivered", "unknown"]
 """What a message that comes back says. complaint: somebody called the mail spam. autoreply: a
-person is away, or a program answers. delayed: nothing has failed yet. delivered: a receipt.
-unknown: nothing that we understand."""
+person is away, or a program answers. delayed: nothing has failed yet. delivered: a delivery
+receipt. unknown: nothing that we understand."""
 
 ReturnReason = Literal[
     # hard

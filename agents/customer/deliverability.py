@@ -2,7 +2,8 @@
 
 A hard bounce ends it at once, soft ones when there are SOFT_LIMIT without a delivery between them.
 "Sent" alone is no delivery: the relay has the mail then, and a report of its failure may come for
-days. A mail is delivered when a receipt says so, or when no report has come for SETTLED_MS.
+days. A mail is delivered when a delivery receipt says so, or when no report has come for
+SETTLED_MS.
 """
 
 from __future__ import annotations

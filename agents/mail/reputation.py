@@ -33,7 +33,7 @@ JUDGED = 200
 REMEMBERED = 2_000
 """Mails: a complaint is so rare that it takes many mails to tell a rate from an accident."""
 
-PORTION = 50
+COUNTED_TOGETHER = 50
 """Mails counted together; the last 200 are then at most 250."""
 
 OLD_MS = 7 * DAY_MS
@@ -49,7 +49,7 @@ _REPORTS = 100
 """Ids of feedback remembered, so that what is told twice counts once."""
 
 
-class Portion(msgspec.Struct, array_like=True):
+class OutcomeCount(msgspec.Struct, array_like=True):
     """Outcomes that followed one another."""
 
     since: int
@@ -61,7 +61,7 @@ class Portion(msgspec.Struct, array_like=True):
 class SenderStatistics(msgspec.Struct, array_like=True):
     """What one partition keeps."""
 
-    portions: list[Portion] = []
+    counts: list[OutcomeCount] = []
     held_since: int = 0
     """0: marketing is not held."""
     day: int = 0
@@ -79,18 +79,18 @@ class SenderStatistics(msgspec.Struct, array_like=True):
 
     def note(self, now: int, *, bounced: bool) -> None:
         """A mail was sent or has bounced."""
-        portion = self._portion(now)
-        portion.mails += 1
-        portion.bounced += bounced
+        count = self._latest(now)
+        count.mails += 1
+        count.bounced += bounced
 
     def report(self, id_: str, now: int, *, complained: bool) -> bool:
         """Feedback on a mail that counts as sent already. Returns False when it is known."""
         if id_ in self.reports:
             return False
         self.reports = [*self.reports[1 - _REPORTS :], id_]
-        portion = self._portion(now)
-        portion.complained += complained
-        portion.bounced += not complained
+        count = self._latest(now)
+        count.complained += complained
+        count.bounced += not complained
         return True
 
     def begin(self, day: int, count: int) -> None:
@@ -104,14 +104,14 @@ class SenderStatistics(msgspec.Struct, array_like=True):
         """Return how many marketing mails have begun on a day that is not over."""
         return self.begun if day == self.day else 0
 
-    def _portion(self, now: int) -> Portion:
-        last = self.portions[-1] if self.portions else None
-        if last is None or last.mails >= PORTION or now - last.since > DAY_MS:
-            self.portions.append(Portion(now))
-        mails = sum(portion.mails for portion in self.portions)
-        while mails - self.portions[0].mails >= REMEMBERED:
-            mails -= self.portions.pop(0).mails
-        return self.portions[-1]
+    def _latest(self, now: int) -> OutcomeCount:
+        last = self.counts[-1] if self.counts else None
+        if last is None or last.mails >= COUNTED_TOGETHER or now - last.since > DAY_MS:
+            self.counts.append(OutcomeCount(now))
+        mails = sum(count.mails for count in self.counts)
+        while mails - self.counts[0].mails >= REMEMBERED:
+            mails -= self.counts.pop(0).mails
+        return self.counts[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,21 +161,21 @@ class Reputation:
 
     def shares(self, now: int) -> tuple[float, float]:
         """Return the shares of bounces and complaints; 0 while there are too few mails to tell."""
-        portions = self._recent(now)
+        counts = self._recent(now)
         mails = bounced = 0
-        for portion in portions:
-            mails += portion.mails
-            bounced += portion.bounced
+        for count in counts:
+            mails += count.mails
+            bounced += count.bounced
             if mails >= JUDGED:
                 break
         else:
             return 0.0, 0.0
-        complained = sum(portion.complained for portion in portions)
-        return bounced / mails, complained / sum(portion.mails for portion in portions)
+        complained = sum(count.complained for count in counts)
+        return bounced / mails, complained / sum(count.mails for count in counts)
 
     def reset(self, partition: int) -> None:
         """A person has resumed marketing: what was is forgiven."""
-        self._statistics[partition].portions = []
+        self._statistics[partition].counts = []
         self.held_since = 0
         for statistics in self._statistics.values():
             statistics.held_since = 0
@@ -204,15 +204,15 @@ class Reputation:
         self._statistics[partition].begin(local_time.day_number(now, self._warm_up.zone), count)
         return True
 
-    def _recent(self, now: int) -> list[Portion]:
-        """Return the portions of all partitions, newest first."""
-        portions: Iterable[Portion] = (
-            portion
+    def _recent(self, now: int) -> list[OutcomeCount]:
+        """Return the counts of all partitions, newest first."""
+        counts: Iterable[OutcomeCount] = (
+            count
             for statistics in self._statistics.values()
-            for portion in reversed(statistics.portions)
-            if portion.since > now - OLD_MS
+            for count in reversed(statistics.counts)
+            if count.since > now - OLD_MS
         )
-        return sorted(portions, key=lambda portion: portion.since, reverse=True)
+        return sorted(counts, key=lambda count: count.since, reverse=True)
 
 
 _ENCODER = msgspec.msgpack.Encoder()

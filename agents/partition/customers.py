@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from agents.customer.visitors import VisitorExpiry
 from agents.partition.cache import CacheMemory
-from agents.partition.reference_index import ReferenceIndex
+from agents.partition.name_index import NameIndex
 from schemas.customer import Customer, decode_customer, encode_customer, encode_erased
 from schemas.customer.named import named, named_in
 from schemas.stored import FutureFormat, head, is_erased
@@ -42,7 +42,7 @@ class Customers:
         decoded; `forgetting` tells whose record counts as if it weren't there."""
         self._forgetting = forgetting
         self._load = load
-        self._references = ReferenceIndex(scan)
+        self._references = NameIndex(scan)
         self._read = 0
         self._cache = memory.open(self._let_go)
         self.decoded: Mapping[bytes, Customer] = self._cache.customers

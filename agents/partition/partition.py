@@ -53,7 +53,7 @@ from agents.partition.event_delivery import EventDelivery
 from agents.partition.failure_handling import FailureHandling
 from agents.partition.failure_site import RECORD, WorkTrace
 from agents.partition.origins import Origins
-from agents.partition.state import INTERNAL_ERROR, SLICE, PartitionState
+from agents.partition.state import INTERNAL_ERROR, PAUSE_EVERY, PartitionState
 from schemas.events import Event
 from schemas.pending_work import LAYOUT_KEY, pack_layout, unpack_layout
 from schemas.records import Record
@@ -189,7 +189,7 @@ class PartitionActors:
             pass
 
     def absorbing(self, records: Sequence[Record], *, verifying: bool = False) -> Iterator[bool]:
-        """Apply records, pausing after each SLICE of work; yields whether changes are to be taken.
+        """Apply records, pausing after PAUSE_EVERY of work; yields whether changes are to be taken.
         `take` returns what all of them have changed.
 
         With `verifying` it is seen to after each record that what it led to can be written. Raises
@@ -242,7 +242,7 @@ class PartitionActors:
                 state.counts.failed_expressions += len(context.failures)
                 context = state.context()
             state.work += 1
-            if state.work >= SLICE and record is not records[-1]:
+            if state.work >= PAUSE_EVERY and record is not records[-1]:
                 state.worked += state.work
                 state.work = 0
                 yield state.worked >= PORTION

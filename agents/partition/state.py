@@ -43,7 +43,7 @@ INTERNAL_ERROR = "internal_error"
 
 VISIT = 5
 """What a visit of a customer costs, in events: 250 µs of 50."""
-SLICE = 200
+PAUSE_EVERY = 200
 """Events, or as much work, between two pauses, also within a record: some 10 ms, so that whoever
 else lives in the process (metrics, mails) goes on."""
 
@@ -109,7 +109,7 @@ class PartitionState:
 
     def pause(self) -> Iterator[bool]:
         """Pause in the middle of a record, if it is time to; nothing is to be taken here."""
-        if self.work >= SLICE:
+        if self.work >= PAUSE_EVERY:
             self.worked += self.work
             self.work = 0
             yield False

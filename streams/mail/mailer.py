@@ -67,7 +67,7 @@ from streams.runtime.transports.batch import (
 )
 from streams.runtime.transports.partition_manager import PartitionManager
 
-SLICE = 500
+COMMANDS_AT_ONCE = 500
 """Commands taken over before the event loop goes on: some 25 ms."""
 
 GRACE = 10.0
@@ -215,8 +215,8 @@ class MailerRuntime:
     async def _take_over(
         self, partition: MailPartition, records: Sequence[Record], lease: BatchLease
     ) -> None:
-        for start in range(0, len(records), SLICE):
-            some = records[start : start + SLICE]
+        for start in range(0, len(records), COMMANDS_AT_ONCE):
+            some = records[start : start + COMMANDS_AT_ONCE]
             if self._mail_hosts is not None:
                 await self._mail_hosts.learn(some)
             lease.check()

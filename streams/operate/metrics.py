@@ -76,7 +76,7 @@ class Metrics(CustomerMetrics):
     # The customers' runtime (streams/runtime/commit_protocol.py, Observer).
 
     def committed(self, partition: int, changes: BatchChanges) -> None:
-        """One slice of a batch is done for good."""
+        """One batch, or a portion of it, is done for good."""
         self._count_events(changes.counts)
         self._count_decisions(
             effect.content for effect in changes.effects if isinstance(effect.content, Decision)

@@ -28,7 +28,7 @@ FIRST_MS = HOUR_MS
 """After the opening, by the log's time: a partition that is opened again and again has other
 troubles."""
 
-SLICE = 100
+PAUSE_EVERY = 100
 """Records looked at before the event loop goes on: about a millisecond."""
 
 AT_ONCE = 500
@@ -101,7 +101,7 @@ class VisitorRemoval:
 
     async def _look(self, records: Generator[tuple[bytes, bytes]]) -> None:
         for number, (key, stored) in enumerate(records):
-            if number % SLICE == 0:
+            if number % PAUSE_EVERY == 0:
                 await asyncio.sleep(0)
             if not key.startswith(OWN_PREFIX) and self._forgetting.is_of(key, stored):
                 self._found.append(key)

@@ -25,7 +25,7 @@ from streams.runtime import gc_tuning
 from streams.tools.replay import replay_file
 from streams.tools.replay_dealing import EVERYBODY, PARTITIONS, Dealer
 from streams.tools.replayed_file import FileLog
-from streams.tools.replayed_partition import SLICE, Outcome
+from streams.tools.replayed_partition import COLLECT_EVERY, Outcome
 
 SECONDS = 0.2
 """Between two looks at how far the processes are."""
@@ -101,7 +101,7 @@ class _Play(NamedTuple):
                         since = 0 if time is not None else _instant(latest)
                         logs[partition].take_line(number, line, since=since)
                     latest = latest if time is None else time
-                if number % SLICE == 0:
+                if number % COLLECT_EVERY == 0:
                     report(number)
         for log in logs.values():
             log.finish()

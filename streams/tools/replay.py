@@ -26,7 +26,7 @@ from streams.operate.lookup import latest_progress
 from streams.partitioner import partition_of
 from streams.runtime.definitions import versions_of
 from streams.tools.replayed_file import FileLog
-from streams.tools.replayed_partition import SLICE, Outcome, ReplayedPartition, ReplayError
+from streams.tools.replayed_partition import COLLECT_EVERY, Outcome, ReplayedPartition, ReplayError
 
 
 def prepared(
@@ -69,7 +69,7 @@ def replay_file(
     for number, line in enumerate(lines, start=1):
         if line.strip():
             log.take_line(number, line)
-        if report is not None and number % SLICE == 0:
+        if report is not None and number % COLLECT_EVERY == 0:
             report(number)
     log.finish()
     return outcome

@@ -15,7 +15,7 @@ from schemas.topics import CUSTOMER_EVENTS
 from schemas.validation import Unreadable
 from schemas.wire import ProductUpdate, parse_line
 from streams.runtime.product_feed import control_record
-from streams.tools.replayed_partition import SLICE, Outcome, ReplayedPartition, ReplayError
+from streams.tools.replayed_partition import COLLECT_EVERY, Outcome, ReplayedPartition, ReplayError
 
 TICK_HEADERS = (("ce_type", TICK.encode()),)
 
@@ -112,7 +112,7 @@ class FileLog:
             self._waiting.append(event)
         self._now = time
         self._offset += 1
-        if self._offset % SLICE == 0:
+        if self._offset % COLLECT_EVERY == 0:
             self._partition.collect()
             self._events.clear()
             self._lines.clear()

@@ -31,7 +31,7 @@ from schemas.stored import HELD_BACK_PREFIX, OWN_PREFIX, PRODUCT_PREFIX, Progres
 from schemas.topics import DEAD_LETTERS
 from schemas.wire import parse_record
 
-SLICE = 2_000
+COLLECT_EVERY = 2_000
 """Records between two collections of changes; only memory depends on it."""
 
 Line = tuple[int, int, int, bytes]
@@ -133,7 +133,7 @@ class ReplayedPartition:
         asked = self._actors.effects
         told = [effect.content for effect in asked[self._told :]]
         self._told = len(asked)
-        if len(self._since) >= SLICE:
+        if len(self._since) >= COLLECT_EVERY:
             self.collect()
         return [content for content in told if isinstance(content, Event)]
 

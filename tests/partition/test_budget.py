@@ -490,8 +490,8 @@ def test_a_version_that_is_published_later_changes_nothing_of_what_was_before() 
 
 
 def test_the_loop_has_its_turn_within_a_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agents.partition.partition.SLICE", 1)
-    monkeypatch.setattr("agents.partition.state.SLICE", 1)
+    monkeypatch.setattr("agents.partition.partition.PAUSE_EVERY", 1)
+    monkeypatch.setattr("agents.partition.state.PAUSE_EVERY", 1)
     harness, at = crowd(("cheaper", "", "moka", 0), ("tick", "", "", 300))
     whole, slow = Partition(harness, visits=100), Partition(harness, visits=100)
     for partition in (whole, slow):
@@ -510,8 +510,8 @@ def test_the_loop_has_its_turn_while_those_who_are_ahead_are_passed_over(
 ) -> None:
     """After a crash thousands may have to be decoded to see that they are, and again when the log
     has caught up with them."""
-    monkeypatch.setattr("agents.partition.partition.SLICE", 1)
-    monkeypatch.setattr("agents.partition.state.SLICE", 1)
+    monkeypatch.setattr("agents.partition.partition.PAUSE_EVERY", 1)
+    monkeypatch.setattr("agents.partition.state.PAUSE_EVERY", 1)
     harness, at = crowd(("publish", "", "", 30), ("tick", "", "", 0))
     dead = Partition(harness, visits=100)
     dead.write(dead.batch(at))

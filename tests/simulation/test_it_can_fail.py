@@ -151,7 +151,7 @@ def timers_are_not_recovered(patch: Patch) -> None:
 
 
 def recovery_takes_the_last_record(patch: Patch) -> None:
-    def last(chunk: Sequence[Record], store: Store, overtaken: set[bytes]) -> None:
+    def last(chunk: Sequence[Record], store: Store, stale_keys: set[bytes]) -> None:
         store.write([(r.key or b"", r.value) for r in chunk], chunk[-1].offset + 1)
 
     async def unlooked(*_: Any) -> set[bytes]:

@@ -48,11 +48,11 @@ class Changelog:
     async def recover(self, on_progress: OnProgress = no_progress) -> Recovered:
         """Catch up to the end of the changelog. Raises LogError, StateError, FutureFormat."""
         recovered = await recover(self._log, self.topic, self.partition, self.store, on_progress)
-        if recovered.overtaken:
+        if recovered.stale_keys:
             _log.warning("old states of a late writer found in the changelog, writing ours again",
                          changelog=self.topic, partition=self.partition,
-                         keys=len(recovered.overtaken))  # fmt: skip
-            await self._write_again(recovered.overtaken, recovered.start)
+                         keys=len(recovered.stale_keys))  # fmt: skip
+            await self._write_again(recovered.stale_keys, recovered.start)
         return recovered
 
     async def take_over(self) -> Recovered:

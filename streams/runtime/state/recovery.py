@@ -8,7 +8,7 @@ with every change of a key; and where what is decided isn't told by the log alon
 with every owner, be it of those that write nothing (`Changelog.take_over`).
 
 A winner that isn't the last record of its key is safe only until compaction removes it, which is
-what `min.compaction.lag.ms` puts off. `Recovered.overtaken` names those keys, and the owner writes
+what `min.compaction.lag.ms` puts off. `Recovered.stale_keys` names those keys, and the owner writes
 them again (`streams/runtime/state/changelog.py`).
 
 A tombstone (no value) wins over all that precedes it, having no `applied` to compare. Deleting is
@@ -56,7 +56,7 @@ class Recovered:
     seconds: float = 0.0
     fencing_epoch: int = 0
     """Fencing epoch that begins with it; see `Changelog.take_over`."""
-    overtaken: set[bytes] = field(default_factory=set)
+    stale_keys: set[bytes] = field(default_factory=set)
     """Keys whose last record in the changelog is older than the one that is kept."""
 
 
@@ -81,7 +81,7 @@ async def recover(
     if before is not None and (_log_time(store) or 0) - before > STALE_MS:
         source.warn("the state is more than a day old, recovering from nothing")
         store.reset()
-        recovered.overtaken.clear()
+        recovered.stale_keys.clear()
         await _catch_up(source, store, recovered)
     recovered.seconds = time.perf_counter() - began
     return recovered
@@ -120,7 +120,7 @@ async def _catch_up(source: _Source, store: Store, recovered: Recovered) -> None
     async for chunk in source.log.read(source.changelog, source.partition, start, end):
         if not chunk:
             continue
-        fold(chunk, store, recovered.overtaken)
+        fold(chunk, store, recovered.stale_keys)
         await asyncio.sleep(0)  # what was fetched ahead makes nobody wait
         recovered.records += len(chunk)
         source.on_progress(store.position() - start, end - start)
@@ -128,8 +128,8 @@ async def _catch_up(source: _Source, store: Store, recovered: Recovered) -> None
         store.write((), end)
 
 
-def fold(chunk: Sequence[Record], store: Store, overtaken: set[bytes]) -> None:
-    """Put the winners of `chunk` into `store`, and keep `overtaken` up to date.
+def fold(chunk: Sequence[Record], store: Store, stale_keys: set[bytes]) -> None:
+    """Put the winners of `chunk` into `store`, and keep `stale_keys` up to date.
 
     Raises FutureFormat, having changed nothing.
     """
@@ -144,11 +144,11 @@ def fold(chunk: Sequence[Record], store: Store, overtaken: set[bytes]) -> None:
             check_format(value)
             current = winners[key] if key in winners else store.get(key)
             if current is not None and is_newer(current, value):
-                overtaken.add(key)
+                stale_keys.add(key)
                 continue
         winners[key] = value
-        if overtaken:
-            overtaken.discard(key)
+        if stale_keys:
+            stale_keys.discard(key)
     store.write(list(winners.items()), chunk[-1].offset + 1)
 
 

@@ -174,7 +174,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compact at ten records, in slices and deletions that do not divide them evenly."""
     monkeypatch.setattr("streams.runtime.logs.embedded.MIN_DIRTY", 10)
     monkeypatch.setattr(compaction, "MIN_DIRTY", 10)
-    monkeypatch.setattr(compaction, "SLICE", 37)
+    monkeypatch.setattr(compaction, "LOOKED_AT_ONCE", 37)
     monkeypatch.setattr(compaction, "DELETE_RECORDS", 7)
 
 

@@ -43,7 +43,7 @@ async def test_the_highest_applied_wins_wherever_it_stands(log: MemoryLog) -> No
     store = MemoryStore()
     recovered = await recover(log, TOPIC, 0, store)
     assert dict(store.scan()) == {b"anna": state(5), b"bruno": state(6), b"carla": state(1)}
-    assert recovered.overtaken == {b"anna"}
+    assert recovered.stale_keys == {b"anna"}
     assert (recovered.records, store.position()) == (5, 5)
 
 

@@ -19,10 +19,10 @@ from tests.tools.order_import.online_retail import FILE, check_states, first_lin
 
 pytestmark = [pytest.mark.kafka, pytest.mark.data, pytest.mark.processes]
 
-SLICE = 25_000
+CI_LINES = 25_000
 
 
-@pytest.mark.parametrize("lines", [SLICE, pytest.param(None, id="all", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("lines", [CI_LINES, pytest.param(None, id="all", marks=pytest.mark.slow)])
 async def test_every_line_is_accounted_for_and_the_totals_are_the_files(
     fresh_broker: KafkaBroker, tmp_path: Path, lines: int | None
 ) -> None:

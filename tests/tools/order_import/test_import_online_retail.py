@@ -35,7 +35,7 @@ from tests.tools.order_import.orders import Imported, import_file
 pytestmark = pytest.mark.data
 
 OPTIONS: dict[str, Any] = {"currency": "GBP", "zone": "Europe/London", "cancelled_prefix": "C"}
-SLICE = 25_000
+CI_LINES = 25_000
 """Lines: seconds, not minutes."""
 WHOLE = 541_909
 
@@ -49,7 +49,7 @@ def _present() -> None:
 @pytest.fixture(scope="module")
 def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first lines of the file."""
-    return first_lines(SLICE, tmp_path_factory.mktemp("retail") / "orders.csv.gz")
+    return first_lines(CI_LINES, tmp_path_factory.mktemp("retail") / "orders.csv.gz")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def definitions() -> tuple[Definitions, dict[str, str]]:
     return prepared(read_files(load_settings().workflows_dir))
 
 
-@pytest.mark.parametrize("count", [SLICE, pytest.param(WHOLE, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [CI_LINES, pytest.param(WHOLE, marks=pytest.mark.slow)])
 def test_every_line_of_the_file_is_accounted_for(
     ritorno: Ritorno, part: Path, tmp_path: Path, count: int
 ) -> None:

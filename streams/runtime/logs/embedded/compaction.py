@@ -26,7 +26,7 @@ MIN_DIRTY = 10_000
 """Fewer new records than this are not worth a look at the partition."""
 DIRTY_RATIO = 0.5
 """Kafka's `min.cleanable.dirty.ratio`: a partition holds at most about twice what it needs."""
-SLICE = 500_000
+LOOKED_AT_ONCE = 500_000
 """New records one pass looks at; bounds its temporary table to some tens of megabytes."""
 DELETE_RECORDS = 2_000
 """Records removed per transaction: some milliseconds."""
@@ -69,7 +69,7 @@ class Compaction:
             )
             if stop - extent.clean < max(MIN_DIRTY, DIRTY_RATIO * extent.kept):
                 return
-            clean, stop = extent.clean, min(stop, extent.clean + SLICE)
+            clean, stop = extent.clean, min(stop, extent.clean + LOOKED_AT_ONCE)
             stale = await file.looked_through(
                 self._directory,
                 partial(_superseded, partition_id=partition_id, clean=clean, stop=stop),

@@ -11,7 +11,7 @@ from agents.customer.visitors import VisitorExpiry
 from agents.definitions.settings import NO_LIMITS
 from agents.partition.cache import CacheMemory
 from agents.partition.customers import Customers
-from agents.partition.reference_index import CAUGHT_UP, ReferenceIndex
+from agents.partition.name_index import CAUGHT_UP, NameIndex
 from agents.partition.timers import Timers
 from agents.products import catalogue as catalogue_room
 from agents.products.bestsellers import Ranking
@@ -69,7 +69,7 @@ def test_who_has_changed_is_found_whether_written_or_not() -> None:
 
 def test_it_is_made_again_when_it_is_full_of_what_is_gone() -> None:
     kept = {b"c%03d" % number: {f"p{number}"} for number in range(50)}
-    references = ReferenceIndex(lambda: [(key, b"") for key in ()])
+    references = NameIndex(lambda: [(key, b"") for key in ()])
     list(references.refresh(kept.__getitem__, kept))
     for turn in range(2 * 20_000 // 50):
         references.note(kept)
@@ -78,7 +78,7 @@ def test_it_is_made_again_when_it_is_full_of_what_is_gone() -> None:
 
 
 def test_it_catches_up_a_little_with_each_batch() -> None:
-    references = ReferenceIndex(tuple)
+    references = NameIndex(tuple)
     list(references.refresh(lambda _: set()))
     keys = [b"%d" % number for number in range(CAUGHT_UP + 5)]
     references.note(keys)

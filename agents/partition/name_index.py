@@ -27,7 +27,7 @@ NamesOf = Callable[[bytes], set[str]]
 """Returns what the record of a customer names now."""
 
 
-class ReferenceIndex:
+class NameIndex:
     """The index of one partition."""
 
     def __init__(self, scan: Scan) -> None:
