@@ -19,7 +19,7 @@ _MIX = re.compile(r"(?P<several>\d+) of (?P<mails>\d+) in (?P<span>\w+)")
 
 
 def kind(given: str, language: Language, step: str = "") -> str:
-    """Return what was decided, of a step or as such: `holds back reminder`, `holds back`."""
+    """Return what was decided, of a step or as such: `holds reminder`, `holds`."""
     return " ".join(message(language, f"decision.{given}", step=step).split())
 
 

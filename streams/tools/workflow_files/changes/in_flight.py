@@ -63,7 +63,7 @@ class RunOutcome(NamedTuple):
     to: str = ""
     """Id of the step at which they would go on."""
     mail: tuple[Alteration, ...] = ()
-    """What would be otherwise of the mails that are held back."""
+    """What would be otherwise of the mails that are held."""
 
 
 def outcomes(
