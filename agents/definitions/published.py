@@ -133,7 +133,7 @@ class Definitions:
             tried[id_] = version
             try:
                 self.live(tried)
-            except Exception:
+            except Exception:  # of whatever kind: that it fails is the answer
                 return id_, version
         return None
 

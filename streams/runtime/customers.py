@@ -131,7 +131,7 @@ class CustomersRuntime:
             self._observer.failed(batch.tp.partition, reason)
             _log.warning("batch given up, opening the partition again",
                          partition=batch.tp.partition, error=str(error))  # fmt: skip
-        except Exception:
+        except Exception:  # a defect of ours: told of, and the partition is opened again
             self._observer.failed(batch.tp.partition, "defect")
             _log.exception("batch failed, opening the partition again",
                            partition=batch.tp.partition,

@@ -118,7 +118,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
                 if not (self.app.should_stop or fetcher.should_stop):
                     raise
                 return  # Faust would take it for the cancellation by a rebalance, and crash
-            except Exception:
+            except Exception:  # Faust would end the worker; whatever it was, it may be over
                 _log.exception("fetching failed, trying again")
                 await self.sleep(PAUSE_AFTER_ERROR)
 

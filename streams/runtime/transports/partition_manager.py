@@ -337,7 +337,7 @@ class PartitionManager:
     async def _closed(self, partition: AssignedPartition) -> None:
         try:
             await partition.owner.closed(partition.tp)
-        except Exception:
+        except Exception:  # it is let go of all the same: others wait for it
             _log.exception("partition could not be closed cleanly", topic=partition.tp.topic,
                            partition=partition.tp.partition)  # fmt: skip
 
