@@ -101,6 +101,10 @@ class Lifetime:
         self.steps += 1
         if self.steps == self._ends_at:
             self.over = True
+        await self.go_on()
+
+    async def go_on(self) -> None:
+        """Return at once, unless the process is over."""
         if self.over:
             await self.rest()
 
@@ -180,12 +184,16 @@ class MortalLog:
         return last
 
     async def offsets(self, topic: str) -> Mapping[int, OffsetRange]:
+        await self._life.go_on()
         return await self._log.offsets(topic)
 
-    def read(
+    async def read(
         self, topic: str, partition: int, start: int, stop: int
     ) -> AsyncIterator[Sequence[Record]]:
-        return self._log.read(topic, partition, start, stop)
+        # What a dead process reads it would write to the disk, which is another's by then.
+        async for chunk in self._log.read(topic, partition, start, stop):
+            await self._life.go_on()
+            yield chunk
 
     def _part(self, records: Sequence[OutRecord]) -> Sequence[OutRecord]:
         return records[: self._life.chance.randint(0, len(records))]
@@ -265,8 +273,7 @@ class Process:
     async def _consume(self, tp: TopicPartition) -> None:
         runtime = self.customers if tp.topic == CUSTOMER_EVENTS else self.mailer
         while True:
-            if self.life.over:
-                await self.life.rest()
+            await self.life.go_on()
             await self.partition_manager.until(lambda: tp in self.partition_manager.wanted())
             want = self.partition_manager.wanted()[tp]
             unread = self.environment.log.topics[tp.topic][tp.partition][want.offset :]
