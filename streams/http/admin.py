@@ -2,57 +2,30 @@
 
 It has no authentication, so it is bound to loopback unless somebody decides otherwise.
 `/healthz` answers 200 while the event loop turns. `/readyz` answers 200 when each readiness check
-passes, 503 otherwise, and always says which check says what.
+passes, 503 otherwise, and always says which check says what, within a second
+(`streams/http/readiness.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from schemas.failures import Failure
-from streams.log import Log, LogError
+from streams.http.readiness import ANSWER_SECONDS, Check, PatientCheck
 from streams.logging import get_logger
-from streams.messages.plurals import several
 from streams.settings.values import Address
 
 _log = get_logger(__name__)
 
-CHECK_SECONDS = 5.0
-"""A readiness check that takes longer has failed: probes commonly give up after ten seconds."""
-
 
 class AdminError(Failure):
     """The admin port can't be opened; the text says why and what to do."""
-
-
-class Readiness(NamedTuple):
-    """The answer of one check."""
-
-    ready: bool
-    detail: str
-
-
-Check = Callable[[], Awaitable[Readiness]]
-
-
-def log_reachable(log: Log, topic: str) -> Check:
-    """Return a check that asks the broker for the offsets of `topic`."""
-
-    async def check() -> Readiness:
-        try:
-            offsets = await log.offsets(topic)
-        except LogError as error:
-            return Readiness(False, str(error))
-        return Readiness(True, f"{topic}: {several(len(offsets), 'partition')}")
-
-    return check
 
 
 class AdminServer:
@@ -64,11 +37,13 @@ class AdminServer:
         bind: Address,
         checks: Mapping[str, Check],
         registry: CollectorRegistry | None = None,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
-        """Without `registry` there are no metrics but those of who overrides `_metrics`."""
+        """Without `registry` there are no metrics but those of who overrides `_metrics`.
+        `answer_seconds`: for which `/readyz` waits for a check."""
         self._bind = bind
         self._registry = registry
-        self._checks = dict(checks)
+        self._checks = {name: PatientCheck(each, answer_seconds) for name, each in checks.items()}
         self._runner: web.AppRunner | None = None
         self.address = bind
         """Where it listens; after `start` with the real port, also when port 0 was asked for."""
@@ -96,6 +71,8 @@ class AdminServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        for check in self._checks.values():
+            await check.stop()
 
     async def _metrics(self, request: web.Request) -> web.Response:
         assert self._registry is not None
@@ -107,7 +84,7 @@ class AdminServer:
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         names = list(self._checks)
-        answers = await asyncio.gather(*(_answer(self._checks[name]) for name in names))
+        answers = await asyncio.gather(*(self._checks[name].answer() for name in names))
         ready = all(answer.ready for answer in answers)
         body = {
             "status": "ready" if ready else "not ready",
@@ -117,16 +94,6 @@ class AdminServer:
             },
         }
         return web.json_response(body, status=200 if ready else 503)
-
-
-async def _answer(check: Check) -> Readiness:
-    try:
-        return await asyncio.wait_for(check(), CHECK_SECONDS)
-    except TimeoutError:
-        return Readiness(False, f"no answer within {CHECK_SECONDS:.0f} s")
-    except Exception as error:  # whatever a check raises means "not ready", never a 500
-        _log.warning("readiness check failed", error=repr(error))
-        return Readiness(False, repr(error))
 
 
 def _explain(bind: Address, error: OSError) -> str:

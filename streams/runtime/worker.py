@@ -25,11 +25,12 @@ from agents.mail.suppression import AddressHashes
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
 from streams.clock import Clock, SystemClock
-from streams.http.admin import AdminServer, Check, Readiness, log_reachable
+from streams.http.admin import AdminServer
 from streams.http.internal.owners import published, reached_at, remove_address, write_address
 from streams.http.internal.server import InternalServer
 from streams.http.internal.signing import RequestSigner
 from streams.http.public.site import PublicSite
+from streams.http.readiness import Check, Readiness, log_reachable
 from streams.log import Log
 from streams.logging import get_logger
 from streams.mail.inbound.sources import Inbound

@@ -9,11 +9,15 @@ from typing import NamedTuple
 
 import aiohttp
 
-from streams.http.admin import Check, Readiness
+from streams.http.readiness import Check, Readiness
 from streams.settings.values import Address
 
 SECONDS = 5.0
-"""For which an answer of a process is waited, as a probe of the whole would."""
+"""For which the metrics of a process are waited for, as a scrape of the whole would."""
+
+READY_SECONDS = 0.9
+"""For which it is waited whether a process is ready: a little longer than for each of its checks
+(`streams/http/readiness.py`), so that what it says of them arrives."""
 
 TEXT = "text/plain; version=0.0.4"
 
@@ -41,7 +45,7 @@ def readiness(members: Members, name: str) -> Check:
         if member.address is None:
             return Readiness(False, member.state)
         try:
-            status, body = await _got(member.address, "/readyz")
+            status, body = await _got(member.address, "/readyz", READY_SECONDS)
         except (aiohttp.ClientError, OSError, TimeoutError):
             return Readiness(False, "it does not answer")
         checks = json.loads(body)["checks"]
@@ -71,8 +75,8 @@ async def _metrics_of(member: WorkerProcess) -> str | None:
     return body if status == 200 else None
 
 
-async def _got(address: Address, path: str) -> tuple[int, str]:
-    limit = aiohttp.ClientTimeout(total=SECONDS)
+async def _got(address: Address, path: str, seconds: float = SECONDS) -> tuple[int, str]:
+    limit = aiohttp.ClientTimeout(total=seconds)
     async with (
         aiohttp.ClientSession(timeout=limit) as session,
         session.get(f"http://{address}{path}", headers={"Accept": TEXT}) as answer,

@@ -191,7 +191,11 @@ class _Board(AdminServer):
     """The admin port, with the metrics of all processes."""
 
     def __init__(self, settings: Settings, members: board.Members) -> None:
-        super().__init__(bind=settings.admin_bind, checks=board.checks_of(members))
+        super().__init__(
+            bind=settings.admin_bind,
+            checks=board.checks_of(members),
+            answer_seconds=board.READY_SECONDS,
+        )
         self._members = members
 
     async def _metrics(self, request: web.Request) -> web.Response:

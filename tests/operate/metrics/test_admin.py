@@ -7,8 +7,9 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.http import admin
-from streams.http.admin import AdminError, AdminServer, Check, Readiness, log_reachable
+from streams.http import readiness
+from streams.http.admin import AdminError, AdminServer
+from streams.http.readiness import Check, PatientCheck, Readiness, log_reachable
 from streams.log import LogUnavailable
 from streams.operate.metrics import Metrics
 from streams.settings.values import Address
@@ -55,24 +56,69 @@ async def test_metrics_health_and_readiness(http: aiohttp.ClientSession) -> None
         await http.get(f"{url}/healthz")
 
 
-async def test_not_ready_says_which_check_and_why(
-    http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_not_ready_says_which_check_and_why(http: aiohttp.ClientSession) -> None:
     async def hangs() -> Readiness:
         await asyncio.Event().wait()
         raise AssertionError
 
-    monkeypatch.setattr(admin, "CHECK_SECONDS", 0.05)
     running = server(partitions=not_ready, other=ready, broken=broken, hangs=hangs)
     await running.start()
+    began = asyncio.get_running_loop().time()
     async with http.get(f"http://{running.address}/readyz") as answer:
         assert answer.status == 503
         checks = (await answer.json())["checks"]
+    assert asyncio.get_running_loop().time() - began < 1
     assert checks["partitions"] == {"ready": False, "detail": "2 of 8 partitions open"}
     assert checks["other"]["ready"] is True
     assert "no idea" in checks["broken"]["detail"]
     assert checks["hangs"]["ready"] is False
     await running.stop()
+
+
+class SlowBroker:
+    """A check that answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.may_answer = asyncio.Event()
+        self.says = Readiness(True, "8 partitions")
+
+    async def __call__(self) -> Readiness:
+        self.asked += 1
+        await self.may_answer.wait()
+        return self.says
+
+
+async def test_a_broker_that_is_away_is_asked_once_however_often_somebody_asks() -> None:
+    broker = SlowBroker()
+    check = PatientCheck(broker, seconds=0.01)
+    answers = await asyncio.gather(*(check.answer() for _ in range(50)))
+    assert {each.ready for each in answers} == {False}
+    assert broker.asked == 1
+    broker.may_answer.set()
+    assert await check.answer() == Readiness(True, "8 partitions")
+    await check.stop()
+
+
+async def test_a_slow_answer_is_bridged_by_the_last_good_one_and_not_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = SlowBroker()
+    broker.may_answer.set()
+    check = PatientCheck(broker, seconds=0.01)
+    assert (await check.answer()).ready
+    broker.may_answer.clear()
+    assert (await check.answer()).ready
+    monkeypatch.setattr(readiness, "KEPT_SECONDS", 0.0)
+    assert not (await check.answer()).ready
+    broker.says = Readiness(False, "refused")
+    broker.may_answer.set()
+    assert await check.answer() == Readiness(False, "refused")
+    monkeypatch.setattr(readiness, "KEPT_SECONDS", 60.0)
+    broker.may_answer.clear()
+    assert await check.answer() == Readiness(False, "refused"), "a no is bridged by no older yes"
+    await check.stop()
+    await check.stop()
 
 
 async def test_an_unreachable_log_is_not_ready() -> None:

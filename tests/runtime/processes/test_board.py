@@ -8,7 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.http.admin import AdminServer, Readiness
+from streams.http.admin import AdminServer
+from streams.http.readiness import Readiness
 from streams.runtime.processes import board
 from streams.settings.values import Address
 
