@@ -46,12 +46,12 @@ from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.stored import PROGRESS_KEY, Progress, pack_progress, unpack_progress
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS
+from schemas.yaml_text import Document
 from streams.clock import SystemClock
 from streams.partitioner import partition_of
 from streams.runtime import product_feed
 from streams.runtime.definitions import publish
 from streams.runtime.transports.kafka import SESSION_TIMEOUT
-from streams.runtime.yaml_text import Document
 from streams.tools.replay import prepared
 
 

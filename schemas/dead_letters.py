@@ -94,11 +94,13 @@ def refuse(record: Record, *, reason: str, detail: str, time: int) -> OutRecord:
 
 
 def refuse_line(
-    line: bytes, *, topic: str, number: int, reason: str, detail: str, time: int
-) -> OutRecord:
-    """Return the dead letter of line `number` (from 1) of a file meant for `topic`."""
+    line: bytes, *, topic: str, number: int, reason: str, detail: str, time: int,
+    key: bytes | None = None,
+) -> OutRecord:  # fmt: skip
+    """Return the dead letter of line `number` (from 1) of a file meant for `topic`; `key` is the id
+    of whom it is about, as far as that can be read."""
     origin = RefusedAt(topic, NO_PARTITION, number)
-    return _letter(OutRecord(None, line), origin, reason=reason, detail=detail, time=time)
+    return _letter(OutRecord(key, line), origin, reason=reason, detail=detail, time=time)
 
 
 def with_signed_original(letter: OutRecord, topic: str, signer: RecordSigner) -> OutRecord:

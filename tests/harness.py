@@ -31,8 +31,8 @@ from schemas.signals import ScoreChanged
 from schemas.signing import RecordSigner
 from schemas.stored import HELD_BACK_PREFIX, PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
+from schemas.yaml_text import Document
 from streams.runtime.definitions import read_files
-from streams.runtime.yaml_text import Document
 
 START = 1_772_445_600_000
 """2026-03-02T10:00:00Z, a Monday, 11:00 in Rome."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from agents.context import Context, DomainEvent, Handler
 from agents.customer import custom_fields, deliverability
+from agents.customer.names import MAX_FULL_NAME, greetable
 from schemas.bounds import ADDRESS_BYTES, cut, fits
 from schemas.customer import Customer
 from schemas.customer.person import PROFILE_BYTES, Profile
@@ -60,13 +61,16 @@ def adopt(profile: Profile, other: Profile) -> None:
 
 
 def first_name(profile: Profile) -> str:
-    """Return how to address the customer, empty when nothing is known."""
-    return profile.first_name or profile.name.split(" ")[0]
+    """Return how to address the customer, empty when nothing is known that looks like a name."""
+    names = (profile.first_name.strip(), profile.name.strip().split(" ")[0])
+    return next((name for name in names if greetable(name)), "")
 
 
 def full_name(profile: Profile) -> str:
-    """Return the customer's name for the To header, empty when nothing is known."""
-    return profile.name or f"{profile.first_name} {profile.last_name}".strip()
+    """Return the customer's name for the To header, empty when nothing is known that looks like
+    one."""
+    names = (profile.name.strip(), f"{profile.first_name} {profile.last_name}".strip())
+    return next((name for name in names if greetable(name, MAX_FULL_NAME)), "")
 
 
 HANDLERS: Mapping[str, Handler] = {

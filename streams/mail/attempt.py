@@ -80,7 +80,7 @@ class Attempts:
     async def webhook(self, entry: QueuedMail, permit: Permit[Webhooks]) -> None:
         """Post a picked webhook. Raises Fenced, NotWrittenError."""
         try:
-            request = webhook.request(read_notify(entry), permit.route.secret)
+            request = webhook.request(read_notify(entry), permit.route.secrets, self._clock.now())
         except webhook.InvalidUrl as error:
             _log.error("webhook can't be posted", command=entry.id, error=str(error))
             self._reject(entry, "invalid_url", str(error))

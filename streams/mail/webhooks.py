@@ -3,7 +3,7 @@ since whoever is redirected to was not named by the workflow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
@@ -27,10 +27,10 @@ class Webhooks:
     retry_at = 0
     doubtful = False
 
-    def __init__(self, *, secret: str = "", seconds: float = SECONDS) -> None:
-        """`secret` signs the bodies; empty: they go unsigned."""
+    def __init__(self, *, secrets: Sequence[bytes] = (), seconds: float = SECONDS) -> None:
+        """Each of `secrets` signs; without any, webhooks go unsigned."""
         self.concurrency = ConcurrencyLimits(AT_ONCE, {}, default=Limit(connections=AT_ONE_HOST))
-        self.secret = secret
+        self.secrets = secrets
         self._timeout = ClientTimeout(total=seconds)
         self._session: ClientSession | None = None
 

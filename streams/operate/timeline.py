@@ -337,10 +337,12 @@ def _lines(path: Path) -> Iterator[Mapping[str, Any]]:
             for number, line in enumerate(file, start=1):
                 try:
                     yield json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     raise TimelineError(f"{path}, line {number}: not JSON") from None
     except OSError as error:
         raise TimelineError(f"{path}: {error.strerror}; --from names what a replay wrote") from None
+    except UnicodeDecodeError:
+        raise TimelineError(f"{path}: not text; --from names what a replay wrote") from None
 
 
 def _instant(text: str | None) -> int:

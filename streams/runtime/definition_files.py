@@ -17,8 +17,8 @@ from agents.rules.validation_errors import ValidationIssue
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.workflow import Workflow
 from schemas.validation import all_errors
+from schemas.yaml_text import Document
 from streams.runtime.definition_names import unknown_names
-from streams.runtime.yaml_text import Document
 
 Level = Literal["error", "warning", "note"]
 

@@ -114,6 +114,13 @@ def warm_up(settings: Settings) -> WarmUp | None:
     )
 
 
+def webhook_secrets(settings: Settings) -> tuple[bytes, ...]:
+    """Return what signs webhooks, none when none is set."""
+    from agents.mail.message.webhook import read_secrets  # noqa: PLC0415  # few commands post
+
+    return read_secrets(settings.webhook_secret.get_secret_value())
+
+
 def signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
     """Return the keys of links in mails and of records; the one kept in data_dir without any set.
 

@@ -175,8 +175,11 @@ def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:
     first = text.lstrip("\ufeff").partition("\n")[0]
     delimiter = max(",;\t", key=first.count)
     rows = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), delimiter=delimiter)
-    for row in rows:
-        yield f"line {rows.line_num}", {name: value for name, value in row.items() if value}
+    try:
+        for row in rows:
+            yield f"line {rows.line_num}", {name: value for name, value in row.items() if value}
+    except csv.Error as error:
+        raise FeedError(f"line {rows.line_num}: not CSV: {error}") from None
 
 
 def _product(location: str, row: Any) -> Product:

@@ -61,6 +61,7 @@ from streams.runtime.factories import (
     record_signer,
     visitor_limits,
     warm_up,
+    webhook_secrets,
 )
 from streams.runtime.failures import WorkerFailed
 from streams.runtime.state.memory import open_memory
@@ -245,7 +246,7 @@ class Worker:
             open_store=self._open_store,
             check=app.check,
             relays=[self._pool(relay) for relay in relays],
-            webhooks=Webhooks(secret=self.settings.webhook_secret.get_secret_value()),
+            webhooks=Webhooks(secrets=webhook_secrets(self.settings)),
             compose=self.suppressions.guard(composer.compose),
             message_id=composer.message_id,
             suppress=self.suppressions.add,

@@ -55,6 +55,7 @@ from streams.settings.values import (
     ShopSources,
     SmtpUrls,
     TokenKeys,
+    WebhookSecrets,
     WebUrl,
     Zone,
     parse_address,
@@ -91,8 +92,10 @@ class Settings(BaseSettings):
     """
     smtp_connections: int = Field(default=10, ge=1, le=200)
     """To each relay; a fifth of them is kept free for receipts."""
-    webhook_secret: SecretStr = SecretStr("")
-    """Signs the bodies of webhooks that workflows send. Empty: they go unsigned."""
+    webhook_secret: WebhookSecrets = SecretStr("")
+    """`SECRET[,SECRET]`: each signs the webhooks that workflows send, with their id and time
+    (Standard Webhooks). `whsec_` and base64, as the libraries of receivers want it, or any text.
+    Empty: they go unsigned."""
     admin_bind: Bind = Address("127.0.0.1", 9464)
     """Metrics, health and readiness. Not for the public: it has no authentication."""
     public_bind: Bind = Address("127.0.0.1", 8080)

@@ -50,7 +50,9 @@ def read_file(fields: Mapping[str, Any]) -> tuple[dict[str, Any], Path | None]:
         return {}, None
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except RecursionError:
+        raise SettingsError(f"{path}: nested too deeply") from None
+    except (OSError, ValueError) as error:  # ValueError: also a number of 5,000 digits
         raise SettingsError(f"{path}: {error}") from None
     values: dict[str, Any] = {}
     for name, value in tables.items():

@@ -107,6 +107,17 @@ def _imap_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _webhook_secrets(value: SecretStr) -> SecretStr:
+    if value.get_secret_value():
+        from agents.mail.message.webhook import read_secrets  # noqa: PLC0415  # few shops have one
+
+        try:
+            read_secrets(value.get_secret_value())
+        except ValueError as error:
+            raise _InvalidValue(str(error)) from None
+    return value
+
+
 def _web_url(value: str) -> str:
     parts = urlsplit(_one_line(value))
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -246,6 +257,7 @@ Bind = Annotated[Address, BeforeValidator(parse_address)]
 InternalAddress = Annotated[Address | None, BeforeValidator(_any_port)]
 Broker = Annotated[str, AfterValidator(_broker)]
 SmtpUrls = Annotated[SecretStr, AfterValidator(_smtp_url)]
+WebhookSecrets = Annotated[SecretStr, AfterValidator(_webhook_secrets)]
 ImapUrl = Annotated[SecretStr, AfterValidator(_imap_url)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 OptionalWebUrl = Annotated[str, AfterValidator(_optional_web_url)]

@@ -9,8 +9,8 @@ source and id. They do so for a week of the log's time, unless it is set otherwi
 (`agents/customer/deduplication.py`); what is published again later than that counts again, except
 orders.
 
-A line that can't be read is reported with number, field and value, and goes to `dead-letters`; the
-others go on.
+A line that can't be read is reported with number, field and value, and goes to `dead-letters`, with
+the key of whom it is about where that can be read, so that an erasure finds it; the others go on.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import BinaryIO, NamedTuple
 from schemas.dead_letters import refuse_line
 from schemas.events import Event
 from schemas.failures import Failure
+from schemas.line_keys import key_of
 from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.reserved import reserved, reserved_id
@@ -199,6 +200,7 @@ def _letter(line: NumberedLine, why: Unreadable, now: int) -> OutRecord:
         reason=why.reason,
         detail=why.detail,
         time=now,
+        key=key_of(line.content),
     )
 
 

@@ -11,7 +11,7 @@ from agents.rules.fields import FieldRegistry
 from agents.rules.segments import compile_segments
 from schemas.definitions import DEFINITION
 from schemas.definitions.shop import Segment, Segments
-from streams.runtime.yaml_text import Document
+from schemas.yaml_text import Document
 from tests.harness import FILES
 
 TEXT = (Path(__file__).parents[2] / "workflows" / "segments.yaml").read_text(encoding="utf-8")

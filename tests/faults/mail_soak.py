@@ -117,7 +117,7 @@ class Hooks:
 
         async def take(request: web.Request) -> web.Response:
             await request.read()
-            self.copies[request.headers["X-Ritorno-Id"]] += 1
+            self.copies[request.headers["webhook-id"]] += 1
             return web.Response()
 
         app = web.Application()

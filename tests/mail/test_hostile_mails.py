@@ -10,7 +10,8 @@ import pytest
 
 from agents.mail.message.compose import Composer
 from agents.mail.message.formats import url
-from agents.mail.message.render import Renderer, RenderError
+from agents.mail.message.render import Renderer, RenderError, TemplateProblem
+from agents.mail.templates import sandbox
 from agents.mail.templates.sample import FULL
 from streams.mail.templates import load_renderer
 from tests.mail.pages import (
@@ -87,6 +88,57 @@ def test_a_loop_that_writes_nothing_is_stopped() -> None:
     loops = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
     with pytest.raises(RenderError, match=r"x.it.j2:2: takes longer than 2 s"):
         renderer_of(f"<p>{loops}</p>", ticks=0.01).render("x", "it", KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("macro", "problem"),
+    [
+        ("{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}", "calls more than 20000"),  # 2²⁰
+        ("{{ m(n + 1) }}", "recursion depth"),
+    ],
+)
+def test_macros_that_call_themselves_are_stopped(macro: str, problem: str) -> None:
+    block = f"{{% macro m(n) %}}{macro}{{% endmacro %}}"
+    mails = renderer_of("<p>{{ m(20) }}</p>", **{"_blocks/bomb.j2": block})
+    with pytest.raises(RenderError, match=f"x.it.j2:2: in _blocks/bomb.j2:1: .*{problem}"):
+        mails.render("x", "it", KNOWN)
+
+
+def test_a_call_looks_at_the_clock() -> None:
+    block = "{% macro m() %}{% endmacro %}"
+    mails = renderer_of("<p>" + "{{ m() }}" * 9 + "</p>", ticks=0.2, **{"_blocks/a.j2": block})
+    with pytest.raises(RenderError, match="takes longer than 2 s"):
+        mails.render("x", "it", KNOWN)
+
+
+def test_no_template_reaches_its_guard() -> None:
+    """It is no name: neither to be asked nor to be replaced by one that lets everything pass."""
+    with pytest.raises(RenderError, match="'_guard' is undefined"):
+        rendered_of("<p>{{ _guard }}</p>")
+    assert not sandbox.GUARD.isidentifier()
+
+
+@pytest.mark.parametrize(
+    "content", ["{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}", "{{ " + "-" * 5000 + "1 }}",
+                "{% if 1 %}" * 1000 + "{% endif %}" * 1000, "<div>" * 3000 + "</div>" * 3000],
+)  # fmt: skip
+def test_a_template_that_nests_without_end_is_named(content: str) -> None:
+    with pytest.raises(TemplateProblem, match=r"^x\.it\.j2: nested too deeply"):
+        renderer_of(f"<p>{content}</p>")
+
+
+def test_a_number_of_five_thousand_digits_is_named() -> None:
+    with pytest.raises(TemplateProblem, match=r"^x\.it\.j2: Exceeds the limit"):
+        renderer_of("<p>{{ " + "9" * 5000 + " }}</p>")
+
+
+def test_words_of_a_thousand_million_aliases_are_named() -> None:
+    words = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
+        f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]\n"
+        for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    with pytest.raises(TemplateProblem, match=r"_words/it\.yaml: more than 100000 values"):
+        renderer_of("<p>a</p>", **{"_words/it.yaml": words})
 
 
 @pytest.mark.parametrize("name", ["cart", "order", "products", "coupon", "points", "survey"])

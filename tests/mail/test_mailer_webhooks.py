@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from agents.mail.message.webhook import InvalidUrl, request
+from agents.mail.message.webhook import InvalidUrl, read_secrets, request, signature
 from agents.mail.queue.queued_mail import unpack_entry
 from streams.mail.webhooks import Webhooks
 from tests.mail.mailshop import TP, Shop, shop
@@ -22,6 +22,7 @@ from tests.mail.samples import DAY, HOUR, START, cancel, notify, pause, resume, 
 from tests.mail.servers import scripted
 
 SECRET = "a secret of the tests"
+NEWER = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOBODY = "http://127.0.0.1:1/hook"
 
 
@@ -81,7 +82,7 @@ async def receiver(*answers: int | str) -> AsyncIterator[Receiver]:
 
 @asynccontextmanager
 async def sender(*, seconds: float = 5.0) -> AsyncIterator[Shop]:
-    hooks = Webhooks(secret=SECRET, seconds=seconds)
+    hooks = Webhooks(secrets=read_secrets(f"{SECRET},{NEWER}"), seconds=seconds)
     async with scripted() as relay, shop(relay.url, webhooks=hooks) as here:
         yield here
 
@@ -102,15 +103,45 @@ async def test_it_arrives_once_signed_and_named() -> None:
     assert (incoming.method, incoming.path_qs) == ("POST", "/hook?a=1")
     assert json.loads(body) == {"customer": "u1", "score": 80, "città": "Forlì"}
     assert incoming.headers["Content-Type"] == "application/json"
-    assert incoming.headers["X-Ritorno-Id"] == "n1"
-    digest = hmac.new(SECRET.encode(), body, hashlib.sha256).digest()
-    assert incoming.headers["X-Ritorno-Signature"] == base64.b64encode(digest).decode()
+    assert incoming.headers["webhook-id"] == "n1"
+    assert int(incoming.headers["webhook-timestamp"]) == here.clock.now() // 1000
+    signed = b"n1.%b.%b" % (incoming.headers["webhook-timestamp"].encode(), body)
+    old = hmac.new(SECRET.encode(), signed, hashlib.sha256).digest()
+    new = hmac.new(base64.b64decode(NEWER[6:]), signed, hashlib.sha256).digest()
+    assert incoming.headers["webhook-signature"].split(" ") == [
+        f"v1,{base64.b64encode(each).decode()}" for each in (old, new)
+    ]
     assert here.log.events() == []  # the customer hears nothing of it
     assert not any(key[0] in ("request", "outcome") for key in here.metrics.seen)  # it is no mail
 
 
 def test_without_a_secret_it_goes_unsigned() -> None:
-    assert "X-Ritorno-Signature" not in request(notify(), "").headers
+    assert "webhook-signature" not in request(notify(), (), START).headers
+
+
+def test_what_the_libraries_verify_is_what_is_signed() -> None:
+    """The example of Standard Webhooks' own libraries."""
+    (secret,) = read_secrets(NEWER)
+    body = b'{"test": 2432232314}'
+    assert signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", body) == (
+        "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    )
+
+
+def test_another_id_or_another_time_is_another_signature() -> None:
+    secrets = read_secrets(SECRET)
+    signatures = {
+        request(notify(id_), secrets, now).headers["webhook-signature"]
+        for id_ in ("n1", "n2")
+        for now in (START, START + 1000)
+    }
+    assert len(signatures) == 4
+
+
+@pytest.mark.parametrize("text", ["whsec_not base64", "whsec_AAAA"])
+def test_a_secret_that_no_library_could_use_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="what follows whsec_"):
+        read_secrets(text)
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 410, 422])
@@ -158,7 +189,7 @@ async def test_an_impossible_url_is_rejected(url: str) -> None:
         await here.runtime.until_idle()
         assert state(here) == "rejected"
     with pytest.raises(InvalidUrl, match=r"^url: expected https"):
-        request(notify(url=url), SECRET)
+        request(notify(url=url), read_secrets(SECRET), START)
 
 
 async def test_it_can_be_cancelled_while_it_waits() -> None:

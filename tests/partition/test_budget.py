@@ -28,8 +28,8 @@ from schemas.records import OutRecord, Record
 from schemas.retry import decode_retry
 from schemas.stored import OWN_PREFIX, PRODUCT_PREFIX, Progress, head
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS
+from schemas.yaml_text import Document
 from streams.runtime.product_feed import control_record
-from streams.runtime.yaml_text import Document
 from tests.examples import examples
 
 START = 1_772_445_600_000

@@ -8,8 +8,8 @@ import pytest
 
 from schemas.definitions import DEFINITION, canonical
 from schemas.products import Product
+from schemas.yaml_text import Document
 from streams.runtime.product_feed import control_record
-from streams.runtime.yaml_text import Document
 from tests.harness import DAY, HOUR, Harness
 
 

@@ -133,6 +133,16 @@ def test_a_broken_file_is_named() -> None:
         load_settings()
 
 
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [("[" * 100_000, "nested too deeply"), ("9" * 5_000, "Exceeds the limit")],
+)
+def test_a_file_that_no_reader_can_hold_is_named(value: str, problem: str) -> None:
+    Path("ritorno.toml").write_text(f"broker = {value}")
+    with pytest.raises(SettingsError, match=rf"ritorno\.toml: .*{problem}"):
+        load_settings()
+
+
 def test_kafka_addresses() -> None:
     settings = load_settings(broker="kafka://one,two:9093,[::1]:9094")
     assert settings.on_kafka

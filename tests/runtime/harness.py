@@ -21,6 +21,7 @@ from schemas.products import Product
 from schemas.records import OutRecord, Record
 from schemas.stored import OWN_PREFIX, is_erased
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS, FACTS, SEND_COMMANDS
+from schemas.yaml_text import Document
 from streams.clock import VirtualClock
 from streams.log import Log
 from streams.runtime.control_numbers import reserve
@@ -33,7 +34,6 @@ from streams.runtime.state.store import StoreFactory
 from streams.runtime.ticks import TICK, Ticks
 from streams.runtime.transports.batch import TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
-from streams.runtime.yaml_text import Document
 from streams.tools.replay import replay_topic
 from streams.tools.replayed_partition import Outcome
 from streams.topology import WORKFLOWS, topics

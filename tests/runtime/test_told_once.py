@@ -25,6 +25,7 @@ from schemas.reference import of_visitor
 from schemas.retry import Retry
 from schemas.stored import FORMAT
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS
+from schemas.yaml_text import Document
 from streams.clock import VirtualClock
 from streams.operate.dead_letters import open_letters, resend
 from streams.operate.retrying import retry_record
@@ -35,7 +36,6 @@ from streams.runtime.definitions import DefinitionLoader, publish
 from streams.runtime.state.memory import open_memory
 from streams.runtime.ticks import Ticks
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
-from streams.runtime.yaml_text import Document
 from streams.topology import WORKFLOWS
 from tests.keys import SIGNER
 from tests.runtime.doubles import START, FakeLeases, MemoryLog, Seen, memory_log

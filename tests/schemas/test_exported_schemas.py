@@ -14,8 +14,8 @@ from schemas.events import INTERNAL_TYPES, PAYLOADS
 from schemas.export import DIALECT, export
 from schemas.validation import Unreadable
 from schemas.wire import parse_published
+from schemas.yaml_text import Document
 from streams.runtime.definitions import read_files
-from streams.runtime.yaml_text import Document
 from tests.harness import HOUR, Harness
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"

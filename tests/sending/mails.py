@@ -18,8 +18,8 @@ from schemas.definitions.shop import Policy
 from schemas.definitions.steps import SendStep
 from schemas.definitions.workflow import Workflow
 from schemas.instant import to_datetime
+from schemas.yaml_text import Document
 from streams.runtime.definitions import read_files
-from streams.runtime.yaml_text import Document
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE

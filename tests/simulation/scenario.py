@@ -14,12 +14,12 @@ from schemas.definitions.workflow import Workflow
 from schemas.events import SET_ASIDE
 from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS, SEND_COMMANDS
+from schemas.yaml_text import Document
 from streams.operate.dead_letters import resend
 from streams.operate.retrying import try_again
 from streams.partitioner import partition_of
 from streams.runtime.definitions import publish, read_files
 from streams.runtime.product_feed import publish as feed
-from streams.runtime.yaml_text import Document
 from streams.topology import topics
 from tests.keys import SIGNER
 from tests.simulation import probe

@@ -19,7 +19,7 @@ from schemas.customer import Customer
 from schemas.decisions import Decision
 from schemas.definitions import DEFINITION, canonical
 from schemas.stored import NEVER, Progress
-from streams.runtime.yaml_text import Document
+from schemas.yaml_text import Document
 from tests.examples import examples
 from tests.harness import DAY, HOUR, MINUTE, SHIPPED, Harness
 from tests.states.audit import audited

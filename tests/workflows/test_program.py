@@ -14,7 +14,7 @@ from schemas.customer import Customer
 from schemas.customer.shopping import OrderStatistics
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.workflow import Workflow
-from streams.runtime.yaml_text import Document
+from schemas.yaml_text import Document
 from tests.harness import START
 
 MAIL = "send: welcome-thanks, kind: informative"

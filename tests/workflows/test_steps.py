@@ -13,7 +13,7 @@ from schemas.commands import NotifyCommand, SendCommand
 from schemas.customer import Customer
 from schemas.definitions import DEFINITION
 from schemas.signals import SalesAlert
-from streams.runtime.yaml_text import Document
+from schemas.yaml_text import Document
 from tests.harness import DAY, HOUR, START, Harness
 
 MAIL = "send: welcome-thanks, class: transactional, kind: transactional"

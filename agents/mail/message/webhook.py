@@ -1,23 +1,33 @@
 """Webhooks: what is posted, and how the receiver can tell that it comes from us.
 
-The body is signed as Shopify and WooCommerce sign theirs, so a receiver that verifies those needs
-nothing new: base64 of the HMAC-SHA256 of the very bytes of the body.
+Signed as Standard Webhooks says (standardwebhooks.com), for which there are libraries in every
+language: `webhook-signature` is `v1,` and the base64 of the HMAC-SHA256 of `ID.TIMESTAMP.BODY`, the
+very bytes. Id and time are signed with the body, so that whoever has recorded a request can neither
+send it again under another id nor once it is old: the receiver refuses what is more than five
+minutes away, and an id that it has had.
 """
 
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from schemas.commands import NotifyCommand
 
-ID_HEADER = "X-Ritorno-Id"
-SIGNATURE_HEADER = "X-Ritorno-Signature"
+ID_HEADER = "webhook-id"
+"""The same for each repetition."""
+TIME_HEADER = "webhook-timestamp"
+"""Of this attempt, in seconds since the epoch."""
+SIGNATURE_HEADER = "webhook-signature"
+"""One for each secret, with blanks in between: while one is exchanged either verifies."""
+
+_BASE64 = "whsec_"
 
 
 class InvalidUrl(ValueError):
@@ -25,22 +35,51 @@ class InvalidUrl(ValueError):
 
 
 class Request(NamedTuple):
-    """One POST; the same bytes for the same command, however often it is sent."""
+    """One POST: of the same command always the same body and id, each time with its own time."""
 
     url: str
     headers: Mapping[str, str]
     body: bytes
 
 
-def request(command: NotifyCommand, secret: str) -> Request:
-    """Return what is posted, unsigned when there is no secret. Raises InvalidUrl."""
+def read_secrets(text: str) -> tuple[bytes, ...]:
+    """Read `SECRET[,SECRET]`; `whsec_` and base64 is those bytes, as the libraries expect, anything
+    else its own. Raises ValueError."""
+    return tuple(_secret(part.strip()) for part in text.split(",") if part.strip())
+
+
+def request(command: NotifyCommand, secrets: Sequence[bytes], now: int) -> Request:
+    """Return what is posted at `now` (ms), unsigned when there is no secret. Raises InvalidUrl."""
     _check(command.url)
     body = json.dumps(command.body, ensure_ascii=False, separators=(",", ":")).encode()
-    headers = {"Content-Type": "application/json", ID_HEADER: command.id}
-    if secret:
-        digest = hmac.new(secret.encode(), body, hashlib.sha256).digest()
-        headers[SIGNATURE_HEADER] = base64.b64encode(digest).decode()
+    seconds = str(now // 1000)
+    headers = {
+        "Content-Type": "application/json",
+        ID_HEADER: command.id,
+        TIME_HEADER: seconds,
+    }
+    if secrets:
+        each = (signature(secret, command.id, seconds, body) for secret in secrets)
+        headers[SIGNATURE_HEADER] = " ".join(each)
     return Request(command.url, headers, body)
+
+
+def signature(secret: bytes, id_: str, seconds: str, body: bytes) -> str:
+    """Return one signature, as it stands in the header."""
+    digest = hmac.digest(secret, b".".join((id_.encode(), seconds.encode(), body)), hashlib.sha256)
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+def _secret(text: str) -> bytes:
+    if not text.startswith(_BASE64):
+        return text.encode()
+    try:
+        secret = base64.b64decode(text.removeprefix(_BASE64), validate=True)
+    except binascii.Error:
+        raise ValueError(f"what follows {_BASE64} must be base64") from None
+    if len(secret) < 24:  # what Standard Webhooks asks for
+        raise ValueError(f"what follows {_BASE64} must stand for 24 bytes or more")
+    return secret
 
 
 def _check(url: str) -> None:

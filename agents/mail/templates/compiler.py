@@ -37,6 +37,7 @@ from agents.mail.templates.tags import (
     assemble,
     split,
 )
+from schemas.yaml_text import Document
 
 _CALL = re.compile(r"\b([a-z_]\w*)\s*\(")
 
@@ -139,6 +140,10 @@ class TemplateCompiler:
                 work(path)
             except TemplateProblem as error:
                 self._problems.append(str(error))
+            except RecursionError:
+                self._problems.append(f"{path}: nested too deeply")
+            except ValueError as error:  # a number of more digits than Python reads
+                self._problems.append(f"{path}: {error}")
 
     def _pieces(self, path: str, *, markup: bool = False) -> list[Piece]:
         return split(self.environment if markup else self._of_text, self._sources[path], path)
@@ -153,7 +158,7 @@ class TemplateCompiler:
 
     def _read_words(self, path: str) -> None:
         try:
-            words = yaml.safe_load(self._sources[path])
+            words = Document(self._sources[path]).content
         except yaml.YAMLError as error:
             raise TemplateProblem(f"{path}: {error}") from None
         if not isinstance(words, dict) or not all(isinstance(w, str) for w in words.values()):
@@ -276,7 +281,9 @@ class TemplateCompiler:
             except TemplateSyntaxError as error:  # a filter or a test that there isn't
                 where = self.location(error.name or name, error.lineno)
                 self._problems.append(f"{where}: {error.message}")
-            except TemplateError as error:
+            except RecursionError:
+                self._problems.append(f"{name}: nested too deeply")
+            except (TemplateError, ValueError) as error:  # as above
                 self._problems.append(f"{name}: {error}")
         if not self._problems:
             for mail, language in self.pages:

@@ -31,8 +31,11 @@ MAX_WRITTEN = 4 * MAX_OUTPUT
 MAX_SECONDS = 2.0
 """A mail takes a quarter of a millisecond."""
 
-GUARD = "_guard"
-"""The variable with the guard of this mail."""
+GUARD = "guard of this mail"
+"""Under which it lies among the variables. No template can name it: it is no identifier."""
+
+MAX_CALLS = 20_000
+"""Of macros, blocks and methods in a mail; the longest of ours makes some hundreds."""
 
 _MAX_POWER_BITS = 256
 """No price is as long as this."""
@@ -55,12 +58,13 @@ _BOUNDED, _JOINED = "_bounded", "_joined"
 class Guard:
     """Ends a mail that takes too long or writes too much."""
 
-    __slots__ = ("_end", "_iterations", "_monotonic", "_written")
+    __slots__ = ("_calls", "_end", "_iterations", "_monotonic", "_written")
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         """`monotonic` returns seconds."""
         self._monotonic = monotonic
         self._end = monotonic() + MAX_SECONDS
+        self._calls = 0
         self._iterations = 0
         self._written = 0
 
@@ -74,6 +78,13 @@ class Guard:
         self._iterations += 1
         if self._iterations % 64 == 0:
             self.check_time()
+
+    def count_call(self) -> None:
+        """Count one call: a macro that calls itself twice needs no loop. Raises SecurityError."""
+        self._calls += 1
+        if self._calls > MAX_CALLS:
+            raise SecurityError(f"calls more than {MAX_CALLS} macros and methods")
+        self.check_time()
 
     def write(self, characters: int) -> None:
         """Count what a value writes. Raises SecurityError."""
@@ -127,6 +138,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Call what a template calls. Raises SecurityError."""
+        context.parent[GUARD].count_call()
         text = getattr(getattr(obj, "__wrapped__", None), "__self__", None)  # str.format
         if isinstance(text, str) and _pads(text):
             raise SecurityError(f"a format can't pad: {text[:40]!r}")

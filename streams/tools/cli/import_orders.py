@@ -183,7 +183,8 @@ async def _publish(
     def dead_letter(refusal: Refusal) -> None:
         letters.append(
             refuse_line(refusal.row.raw, topic=name, number=refusal.row.number,
-                        reason=refusal.reason, detail=refusal.detail, time=now)
+                        reason=refusal.reason, detail=refusal.detail, time=now,
+                        key=refusal.key)
         )  # fmt: skip
 
     importer = Importer(options, dead_letter)

@@ -125,6 +125,8 @@ def _variables(data: str | None) -> dict[str, Any]:
     try:
         source = data if data.lstrip().startswith("{") else Path(data).read_text(encoding="utf-8")
         value = json.loads(source)
+    except RecursionError:
+        raise UserError("--data: nested too deeply") from None
     except (OSError, ValueError) as error:
         raise UserError(f"--data: {error}") from None
     if not isinstance(value, dict):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from schemas.dead_letters import refuse_line
 from schemas.events import Event
+from schemas.line_keys import key_of
 from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS, PRODUCTS
@@ -66,5 +67,6 @@ def recorded(lines: Iterable[NumberedLine]) -> Iterator[DriverEvent]:
 
 def _letter(line: NumberedLine, why: Unreadable, now: int) -> DriverEvent:
     letter = refuse_line(line.content, topic=CUSTOMER_EVENTS, number=line.number,
-                         reason=why.reason, detail=why.detail, time=now)  # fmt: skip
+                         reason=why.reason, detail=why.detail, time=now,
+                         key=key_of(line.content))  # fmt: skip
     return DriverEvent(now, letter, DEAD_LETTERS)

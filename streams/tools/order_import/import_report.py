@@ -22,6 +22,8 @@ class Refusal(NamedTuple):
     """bad_csv, bad_encoding, bad_currency, bad_price, bad_quantity, bad_time, missing_id,
     missing_product, negative_price, other_currency, other_customer or too_large."""
     detail: str
+    key: bytes | None = None
+    """The id of whose line it is, as far as that can be read."""
 
 
 @dataclass(slots=True)

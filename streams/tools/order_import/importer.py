@@ -28,6 +28,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
+from schemas.bounds import KEY_BYTES
 from schemas.events import Event
 from schemas.events.fields import Payload
 from schemas.events.person import Traits
@@ -123,7 +124,7 @@ class Importer:
             self.report.refused[error.reason] += 1
             if len(self.report.examples) < EXAMPLES:
                 self.report.examples.append((row.number, error.reason, error.detail))
-            self._refused(Refusal(row, error.reason, error.detail))
+            self._refused(Refusal(row, error.reason, error.detail, self._key(row)))
 
     def finish(self) -> Iterator[Event]:
         """Yield the events in the order of time, counting what they hold. Call it once."""
@@ -167,6 +168,12 @@ class Importer:
             order.bytes += piece.bytes()
         if customer:
             self._note_traits(customer, given)
+
+    def _key(self, row: Row) -> bytes | None:
+        at = self._options.columns["customer_id"]
+        id_ = self._named(row.fields[at].strip()) if at < len(row.fields) else ""
+        key = id_.encode("utf-8", "replace")
+        return key if 0 < len(key) <= KEY_BYTES else None
 
     def _check(self, row: Row) -> None:
         if row.problem:

@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,9 +38,11 @@ from streams.runtime.transports.consumer import BatchConsumer
 from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.settings.values import Address
+from streams.tools.publisher import publish, read_lines
 from streams.tools.replay import replay_topic
 from streams.topology import topics as all_topics
 from tests.any_hour import without_policy
+from tests.keys import SIGNER
 from tests.mail.servers import scripted
 from tests.runtime.doubles import START
 from tests.runtime.test_worker import all_done, event, everything, tell
@@ -68,6 +71,14 @@ def life(who: str, first_name: str, email: str, product: str, order: str) -> lis
 
 ANNA = life("anna", "Annabella", "anna.rossi@example.it", "Caffettiera Segreta", "ORDINE-ANNA-1")
 BRUNO = life("bruno", "Brunone", "bruno@example.it", "Moka", "ORDINE-BRUNO-1")
+REFUSED = (b"Via Segreta 1", b"Via Segreta 2", b"Via Bruno 3")
+BROKEN = (
+    b'{"type": "track", "event": "Odd", "userId": "anna", "properties": {"a": "Via Segreta 1"}}\n'
+    b'{"type": "track", "userId": "anna", "properties": {"a": "Via Segreta 2"\n'
+    b'{"type": "track", "userId": "bruno", "properties": {"a": "Via Bruno 3"\n'
+)
+"""Lines that `publish` refuses; whom they are about can be read all the same."""
+
 FORGET = event("customer.erasure_requested", "forget", "anna", source="letter")
 
 
@@ -162,13 +173,16 @@ async def test_nothing_is_left_in_any_file(tmp_path: Path) -> None:
         opened(tmp_path, f"smtp://127.0.0.1:{relay.port}", "rocksdict") as shop,
     ):
         await shop.tell(*ANNA, *BRUNO)
-        for word in (*SECRETS, *OTHERS):
+        await publish(
+            shop.log, read_lines(BytesIO(BROKEN)), clock=shop.clock, signer=lambda: SIGNER
+        )
+        for word in (*SECRETS, *OTHERS, *REFUSED):
             assert shop.files_with(word), word
         await shop.tell(FORGET)
         await shop.erased()
-    for word in SECRETS:
+    for word in (*SECRETS, *REFUSED[:2]):
         assert shop.files_with(word) == [], word
-    for word in OTHERS:
+    for word in (*OTHERS, *REFUSED[2:]):
         assert shop.files_with(word), word
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.definitions.workflow import Workflow
-from streams.runtime.yaml_text import Document
+from schemas.yaml_text import Document
 
 EVERYTHING = r"""
 id: x-everything

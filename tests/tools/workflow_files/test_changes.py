@@ -15,8 +15,8 @@ from schemas.customer.runs import Run
 from schemas.definitions import DEFINITION, AnyDefinition, canonical, version_of
 from schemas.definitions.workflow import Workflow
 from schemas.stored import NEVER
+from schemas.yaml_text import Document
 from streams.runtime.definition_files import read_directory
-from streams.runtime.yaml_text import Document
 from streams.tools.workflow_files.changes.alteration import Alteration
 from streams.tools.workflow_files.changes.comparing import Versioned, compare
 from streams.tools.workflow_files.changes.in_flight import RunsInFlight, outcomes

@@ -12,9 +12,9 @@ import pytest
 
 from schemas.definitions.steps import SendStep
 from schemas.definitions.workflow import Workflow
+from schemas.yaml_text import Document
 from streams.messages.translations import Language, languages
 from streams.runtime.definition_files import read_directory
-from streams.runtime.yaml_text import Document
 from streams.tools.workflow_files.drawing.layout import Frame, lay_out
 from streams.tools.workflow_files.drawing.letters import width, wrapped
 from streams.tools.workflow_files.drawing.mermaid import mermaid
