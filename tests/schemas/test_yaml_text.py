@@ -20,8 +20,8 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     [
         (LAUGHS, 5, "more than 100000 values, with its aliases written out"),
         ("a: 1\nb: &b {c: [*b]}\n", 2, "stands within &b"),
-        ("a:\n" + "[" * 100_000, 2, "nested more than 60 deep"),
-        ("a:\n" + "[" * 50_000 + "]" * 50_000, 2, "nested more than 60 deep"),
+        ("a:\n  " + "[" * 100_000, 2, "nested more than 60 deep"),
+        ("a:\n  " + "[" * 50_000 + "]" * 50_000, 2, "nested more than 60 deep"),
         ("a: 1\nb: " + "9" * 5_000, 2, "a number of 5000 digits"),
         ("a: 9223372036854775808", 1, "a number of 19 digits"),
         ("a: -1.5e400", 1, "a number too large"),
