@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from schemas.outcomes import BounceKind
+from agents.mail.bounces.reasons import Refused, meaning
+from schemas.outcomes import BounceKind, ReturnKind
 
 Stage = Literal["mail", "rcpt", "data", "dot"]
 """`data`: the command DATA and the text; `dot`: everything from the final dot on."""
-
-_ENHANCED = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 
 _ADDRESS = re.compile(r"[^\s<>\"'()]+@[^\s<>\"'()]+")
 
 MAX_REASON = 300
 """Characters of a relay's text that are kept: enough for the text and a link to its explanation."""
+
+LONGEST_REPLY = 1_000
+"""Characters of a refusal from which its meaning is read: servers explain at length first."""
 
 OURS = frozenset({500, 501, 502, 503, 504, 521, 530, 534, 535, 538})
 """Answers to MAIL that are about us and this relay, not about the mail: we must log in, we must use
@@ -100,12 +103,20 @@ def label(result: Result) -> str:
 
 
 def classify(refusal: RelayRefused) -> ReplyMeaning:
-    """Return what a refusal means; see the table in `_kind`."""
-    match = _ENHANCED.search(refusal.text)
-    enhanced = match.group(0) if match is not None and match[1] == str(refusal.code)[0] else None
-    subject, detail = (int(match[2]), int(match[3])) if match and enhanced else (0, 0)
-    final = refusal.code >= 500
-    return ReplyMeaning(final, _kind(refusal, final, subject, detail), enhanced)
+    """Return what a refusal means: the same as in a report that comes back later
+    (`agents/mail/bounces/reasons.py`). Before RCPT no relay can mean the recipient."""
+    said = meaning(f"{refusal.code} {refusal.text}", at=_AT.get(refusal.stage))
+    return ReplyMeaning(refusal.code >= 500, _KINDS.get(said.kind, "blocked"), said.enhanced_code)
+
+
+_AT: Mapping[Stage, Refused] = {"mail": "before_rcpt", "data": "with_text", "dot": "with_text"}
+_KINDS: Mapping[ReturnKind, BounceKind] = {
+    "hard": "hard",
+    "soft": "soft",
+    "blocked": "blocked",
+    "content": "content",
+    "throttled": "throttled",
+}
 
 
 def about_relay(refusal: RelayRefused) -> bool:
@@ -115,47 +126,14 @@ def about_relay(refusal: RelayRefused) -> bool:
 
 def throttles(refusal: RelayRefused) -> bool:
     """Whether a refusal says that mails come too fast, whoever they are for."""
-    meaning = classify(refusal)
-    return refusal.code in TOO_FAST or meaning.kind == "throttled"
+    return refusal.code in TOO_FAST or classify(refusal).kind == "throttled"
 
 
-def _kind(refusal: RelayRefused, final: bool, subject: int, detail: int) -> BounceKind:
-    if not final:
-        throttled = refusal.code == 454 or subject == 7
-        return "throttled" if throttled else "soft"
-    if refusal.stage == "mail" and subject not in (3, 6):
-        return "blocked"  # so far the relay knows only our own address
-    if subject:
-        return _kind_by_enhanced_code(subject, detail)
-    return _kind_by_code(refusal)
-
-
-def _kind_by_enhanced_code(subject: int, detail: int) -> BounceKind:
-    """RFC 3463. x.1.7 and x.1.8 are about the sender's address, x.2.1 is a disabled mailbox."""
-    if subject == 1:
-        return "blocked" if detail in (7, 8) else "hard"
-    if subject == 2:
-        return "hard" if detail == 1 else "soft"
-    if (subject, detail) == (3, 4) or subject == 6:
-        return "content"
-    return "blocked"
-
-
-def _kind_by_code(refusal: RelayRefused) -> BounceKind:
-    """Without an enhanced code only the plain "no such mailbox" ends an address: 550, 551, 553 to
-    RCPT (RFC 5321, 4.2.3). Anything doubtful is held to be about us, which suppresses nobody."""
-    if refusal.stage == "rcpt":
-        if refusal.code in (550, 551, 553):
-            return "hard"
-        return "soft" if refusal.code == 552 else "blocked"
-    return "content" if refusal.code in (552, 554) else "blocked"
-
-
-def reason_text(text: str) -> str:
+def reason_text(text: str, longest: int = MAX_REASON) -> str:
     """Return a relay's text as one line without control characters and addresses, cut to length.
 
     It becomes part of an outcome, which is kept longer and shown more widely than an address is.
     """
     # Cut before searching too: a relay may send 32 KB, and the search takes its square.
-    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * MAX_REASON])
-    return _ADDRESS.sub("…", " ".join(printable.split()))[:MAX_REASON]
+    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * longest])
+    return _ADDRESS.sub("…", " ".join(printable.split()))[:longest]

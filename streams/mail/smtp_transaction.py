@@ -19,9 +19,11 @@ from typing import cast
 
 from aiosmtplib import SMTP, SMTPException, SMTPServerDisconnected
 
+from agents.mail.bounces.addresses import marked
 from agents.mail.message.compose import ComposedMail
 from agents.mail.providers import LIMITS, UNLIMITED
 from agents.mail.replies import (
+    LONGEST_REPLY,
     Dropped,
     RelayAccepted,
     RelayRefused,
@@ -164,7 +166,7 @@ class Connection:
             await self._text(mail.message)
             return await self._dot()
         except _RefusedError as refused:
-            return await self._refused(refused.reply)
+            return await self._refused(refused.reply, mail)
         except (SMTPException, OSError) as error:  # TimeoutError is an OSError
             self.close()
             return self._broken(error)
@@ -236,7 +238,7 @@ class Connection:
 
     # When it does not go.
 
-    async def _refused(self, reply: Reply) -> Result:
+    async def _refused(self, reply: Reply, mail: ComposedMail) -> Result:
         if not 400 <= reply.code <= 599:  # no reply that SMTP knows here
             self.close()
             return self._broken(SMTPException(f"unexpected reply {reply.code} {reply.text}"))
@@ -244,7 +246,9 @@ class Connection:
             self.close()
         elif self._stage != "dot":
             await self._forget()
-        return RelayRefused(self._stage, reply.code, reason_text(reply.text))
+        ours = (mail.sender, mail.author)
+        said = marked(reply.text[:LONGEST_REPLY], ours, mail.recipient.address)
+        return RelayRefused(self._stage, reply.code, reason_text(said, LONGEST_REPLY))
 
     async def _forget(self) -> None:
         """Bring the relay back to where a mail can begin, or hang up.

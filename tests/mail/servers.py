@@ -54,6 +54,8 @@ class ScriptedRelay:
     """Speaks just enough SMTP. `script` maps a stage to the replies of its next occurrences."""
 
     script: dict[str, list[str]] = field(default_factory=dict)
+    by_recipient: dict[str, str] = field(default_factory=dict)
+    """Replies to RCPT for these, whatever the script says."""
     mails: list[bytes] = field(default_factory=list)
     """What was received up to a final dot, whatever was replied to it."""
     taken: list[bytes] = field(default_factory=list)
@@ -99,6 +101,9 @@ class ScriptedRelay:
             self.commands.append(command)
             if writer.get_extra_info("sslcontext") is not None:
                 self.encrypted.append(command)
+            named = self.by_recipient.get(command.partition("<")[2].partition(">")[0])
+            if verb == RCPT and named is not None:
+                self.script.setdefault(RCPT, []).insert(0, named)
             reply = await self._reply(verb, reader, writer)
             if verb in (MAIL, "rset"):
                 recipients = 0

@@ -431,7 +431,7 @@ def test_the_breaker_doubles_to_a_minute_and_counts_a_storm_once() -> None:
         (RelayRefused("dot", 552, "5.3.4 too big"), "content", True),
         (RelayRefused("dot", 554, "5.6.0 bad"), "content", True),
         (RelayRefused("rcpt", 554, "no enhanced code"), "blocked", True),
-        (RelayRefused("rcpt", 550, "see 4.7.0 elsewhere"), "hard", True),
+        (RelayRefused("rcpt", 550, "see 4.7.0 elsewhere"), "blocked", True),
         (RelayRefused("rcpt", 421, "4.7.0 too fast"), "throttled", False),
         (RelayRefused("rcpt", 454, "busy"), "throttled", False),
         (RelayRefused("rcpt", 452, "4.2.2 full"), "soft", False),

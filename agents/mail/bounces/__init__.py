@@ -7,5 +7,6 @@
 
 `classify` in `reading.py` asks them in this order. What a refusal means is decided in one place,
 `reasons.py`, by its words before its codes: servers answer 5.1.1 for a full mailbox and 5.7.1 for
-an unknown user, but few call a full mailbox "user unknown".
+an unknown user, but few call a full mailbox "user unknown". What a relay replies while a mail goes
+out (`agents/mail/replies.py`) is read there, too: the same words never mean two things.
 """

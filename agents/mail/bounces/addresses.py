@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from schemas.events.fields import is_address
 
@@ -31,6 +31,28 @@ def addresses(text: str) -> Iterator[str]:
 def same(one: str, other: str) -> bool:
     """Whether two addresses are the same mailbox, as far as anybody can tell from outside."""
     return one.lower() == other.lower()
+
+
+OUR_SENDER = "our sender"
+OUR_DOMAIN = "our domain"
+
+
+def marked(text: str, ours: Iterable[str], recipient: str) -> str:
+    """Return a server's text in which our own addresses are called ours, and their domains, too.
+
+    `ours` are addresses that the mail was from; what they share with `recipient` stays as it is.
+    """
+    domains = []
+    for address in dict.fromkeys(each.lower() for each in ours):
+        domain = address.rpartition("@")[2]
+        if address and not same(address, recipient):
+            text = re.sub(re.escape(address), OUR_SENDER, text, flags=re.IGNORECASE)
+        if domain and domain != recipient.lower().rpartition("@")[2]:
+            domains.append(re.escape(domain))
+    if domains:
+        named = rf"(?<![\w.@-])(?:{'|'.join(dict.fromkeys(domains))})(?![\w-]|\.\w)"
+        text = re.sub(named, rf"{OUR_DOMAIN} \g<0>", text, flags=re.IGNORECASE)
+    return text
 
 
 def _domain(domain: str) -> str:

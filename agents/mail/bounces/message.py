@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
@@ -118,6 +119,12 @@ class Arrived:
             senders=tuple(dict.fromkeys(self._senders())),
         )
 
+    @cached_property
+    def ours(self) -> tuple[str, ...]:
+        """Addresses that the mail was from, as far as this message tells."""
+        written = addresses(_header(self.returned_headers, "From"))
+        return tuple(dict.fromkeys((*self.returned.senders, *written)))
+
     def _senders(self) -> Iterator[str]:
         for name in ("Delivered-To", "X-Original-To", "Envelope-To", "To", "Cc"):
             for value in self.root.get_all(name, []):
@@ -162,14 +169,28 @@ def _flat(message: Message) -> Iterator[Message]:
             yield from _flat(part)
 
 
-def _header(message: Message, name: str) -> str:
-    value = message.get(name)
-    if value is None:
-        return ""
+def field(message: Message, name: str) -> str:
+    """Return a header or a report's field as it is written; empty when there is none.
+
+    Some write it in UTF-8 or Latin-1 as it is, of which the standard library makes question marks.
+    """
+    wanted = name.lower()
+    value = next((str(raw) for key, raw in message.raw_items() if key.lower() == wanted), "")
+    value = value[:LONGEST_HEADER]
+    if value.isascii():
+        return value
+    octets = value.encode("utf-8", "surrogateescape")
     try:
-        text = str(make_header(decode_header(str(value)[:LONGEST_HEADER])))
-    except (MessageError, LookupError, ValueError):  # not what it says it is
-        text = str(value)[:LONGEST_HEADER]
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")
+
+
+def _header(message: Message, name: str) -> str:
+    text = field(message, name)
+    # It may be anything but what it says it is.
+    with suppress(MessageError, LookupError, ValueError):
+        text = str(make_header(decode_header(text)))
     return " ".join(text.split())
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from flufl.bounce import all_failures
 
-from agents.mail.bounces.addresses import addresses, same, tidy
+from agents.mail.bounces.addresses import addresses, marked, same, tidy
 from agents.mail.bounces.autoreplies import from_server
 from agents.mail.bounces.message import Arrived
 from agents.mail.bounces.reasons import meaning, quoted
@@ -156,10 +156,11 @@ def _is_ours(address: str, arrived: Arrived) -> bool:
 def _recipient(address: str, others: Sequence[str], arrived: Arrived) -> BouncedRecipient:
     words, subject = arrived.words, arrived.header("Subject")
     about = _about(words, address, others)
-    said = meaning(quoted(about) or about[:CLOSE], about, words, subject)
+    reply = marked(quoted(about), arrived.ours, address)
+    said = meaning(reply or about[:CLOSE], about, words, subject)
     delayed = _DELAY.search(subject) or _DELAY.search(words)
     kind = "delayed" if delayed else said.kind
-    text = reason_text(quoted(about) or about)
+    text = reason_text(reply or about)
     return BouncedRecipient(address, kind, said.reason, said.code, said.enhanced_code, text)
 
 

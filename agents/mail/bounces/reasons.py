@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from agents.mail.bounces.phrases import CLEAR, VAGUE, Phrases
+from agents.mail.bounces.addresses import OUR_DOMAIN, OUR_SENDER
+from agents.mail.bounces.phrase_parts import CASELLA, MAILBOX, Phrases
+from agents.mail.bounces.phrases import CLEAR, VAGUE
 from schemas.outcomes import ReturnKind, ReturnReason
 
 KINDS: Mapping[ReturnReason, ReturnKind] = {
@@ -46,6 +48,9 @@ KINDS: Mapping[ReturnReason, ReturnKind] = {
     "unreadable": "unknown",
 }
 
+Refused = Literal["before_rcpt", "with_text"]
+"""before_rcpt: that server had heard of the sender alone. with_text: it had the mail itself."""
+
 LONGEST = 2_000
 """Characters of a server's text that are looked at; every pattern is searched in them."""
 
@@ -63,39 +68,65 @@ class RefusalMeaning(NamedTuple):
         return KINDS[self.reason]
 
 
-def meaning(*texts: str, status: str = "") -> RefusalMeaning:
+class _Found(NamedTuple):
+    """A phrase, and where it stands."""
+
+    reason: ReturnReason
+    around: str
+    """The phrase and what is close to it."""
+
+
+def meaning(*texts: str, status: str = "", at: Refused | None = None) -> RefusalMeaning:
     """Return what servers' words say, and `status`, the report's own verdict.
 
-    Of `texts` the first that says something counts. `status` is an enhanced code or empty.
+    Of `texts` the first that says something counts; in it our own addresses are best marked
+    (`marked` in `agents/mail/bounces/addresses.py`). `status` is an enhanced code or empty.
+    `at`: when it was refused, where that is known and the words don't say it.
     """
     cleaned = [_cleaned(text) for text in texts]
     codes = [_codes(text) for text in cleaned]
     code = next((code for code, _ in codes if code is not None), None)
     enhanced = _best([enhanced for _, enhanced in codes] + [status])
-    reason = (
+    at = at or _refused_at(cleaned)
+    found = (
         _by_words(cleaned[:1], CLEAR)
-        or _by_enhanced_code(enhanced, _CLEAR_CODES)
+        or _by_enhanced_code(enhanced, _CLEAR_CODES, cleaned)
         or _by_words(cleaned[1:], CLEAR)
-        or _by_enhanced_code(enhanced, _BROAD_CODES)
+        or _by_enhanced_code(enhanced, _BROAD_CODES, cleaned)
+        or _by_slowing(code)
         or _by_words(cleaned[:2], VAGUE)
-        or _by_enhanced_code(enhanced, _VAGUE_CODES)
-        or _by_code(code)
+        or _by_enhanced_code(enhanced, _VAGUE_CODES, cleaned)
+        or _Found(_by_code(code, at), "")
     )
+    reason = found.reason
     temporary = (code is not None and code < 500) or (enhanced or "5")[0] == "4"
     if KINDS[reason] == "hard":
-        reason = _doubted(reason, cleaned, temporary)
+        if at == "before_rcpt" or _is_about_us(found.around):
+            reason = "sender"
+        elif _may_pass(reason, cleaned[0], code, temporary):
+            reason = "unspecified"
     elif reason == "policy" and temporary:
         reason = "system"
     return RefusalMeaning(reason, code, enhanced)
 
 
-def _doubted(reason: ReturnReason, texts: list[str], temporary: bool) -> ReturnReason:
-    """A reason to suppress an address, looked at once more."""
+def _refused_at(texts: list[str]) -> Refused | None:
     if any(_BEFORE_RCPT.search(text) for text in texts):
-        return "sender"  # so far that server knew only our own address
-    if reason == "no_such_domain":
-        return reason
-    return "unspecified" if temporary or _TEMPORARY.search(texts[0]) else reason
+        return "before_rcpt"
+    return "with_text" if texts and _WITH_TEXT.search(texts[0]) else None
+
+
+def _is_about_us(text: str) -> bool:
+    """Whether the only address named there is ours: so far that server speaks of the sender."""
+    ours = OUR_SENDER in text or OUR_DOMAIN in text
+    return ours and "@" not in text and "…" not in text
+
+
+def _may_pass(reason: ReturnReason, text: str, code: int | None, temporary: bool) -> bool:
+    """Whether a refusal that ends an address is one for the time being."""
+    if reason == "no_such_domain":  # found out by whoever gave up, not said by another server
+        return code is not None and code < 500
+    return temporary or _TEMPORARY.search(text) is not None
 
 
 _BEFORE_RCPT = re.compile(
@@ -103,7 +134,12 @@ _BEFORE_RCPT = re.compile(
     r"\[mail_from\]|>>> mail from[^<]{0,20}<[^>]*>[^<]{0,60}<<< [45]",
     re.IGNORECASE,
 )
-_TEMPORARY = re.compile(r"temporar|try again later", re.IGNORECASE)
+_WITH_TEXT = re.compile(r"(?:after|in reply to) (?:the )?(?:end of )?data\b", re.IGNORECASE)
+_TEMPORARY = re.compile(
+    r"temporar|temporane|try (?:again )?(?:later|in\b|after)|(?:please|,) try again|"
+    r"at this (?:time|moment)|riprova|più tardi|momentane",
+    re.IGNORECASE,
+)
 
 
 def quoted(text: str) -> str:
@@ -131,11 +167,16 @@ def _best(codes: list[str | None]) -> str | None:
     return next((code for code in known if not code.endswith(".0.0")), known[0] if known else None)
 
 
-def _by_words(texts: list[str], table: Phrases) -> ReturnReason | None:
+BEFORE, BEHIND = 80, 60
+"""Characters around a phrase that belong to it."""
+
+
+def _by_words(texts: list[str], table: Phrases) -> _Found | None:
     for text in texts:
         for reason, pattern in table:
-            if pattern.search(text):
-                return reason
+            if match := pattern.search(text):
+                start = max(match.start() - BEFORE, 0)
+                return _Found(reason, text[start : match.end() + BEHIND])
     return None
 
 
@@ -146,17 +187,17 @@ _CODE_IN_TEXT = re.compile(r"(?<![\w.=#/-])([45][0-7]\d)(?=[\s\-:;,]|$)")
 def _codes(words: str) -> tuple[int | None, str | None]:
     code = _CODE_IN_TEXT.search(words)
     enhanced = _ENHANCED_IN_TEXT.search(words)
+    if code and enhanced and code[1][0] != enhanced[1][0]:  # it speaks of something else
+        enhanced = None
     return int(code[1]) if code else None, enhanced[1] if enhanced else None
 
 
 # By (subject, detail), then by subject alone.
 _Codes = Mapping[tuple[int, int | None], ReturnReason]
 _CLEAR_CODES: _Codes = {
-    (1, 0): "no_such_user",
     (1, 1): "no_such_user",
     (1, 2): "no_such_domain",
     (1, 3): "no_such_user",
-    (1, 4): "no_such_user",
     (1, 6): "moved",
     (1, 7): "sender",
     (1, 8): "sender",
@@ -165,38 +206,64 @@ _CLEAR_CODES: _Codes = {
     (2, 2): "mailbox_full",
     (2, 3): "too_large",
     (3, 4): "too_large",
-    (4, 4): "no_such_domain",
     (4, 6): "loop",
     (4, 7): "expired",
+    (7, 8): "authentication",
+    (7, 20): "authentication",
+    (7, 21): "authentication",
+    (7, 22): "authentication",
+    (7, 23): "authentication",
+    (7, 25): "reputation",
     (7, 26): "authentication",
+    (7, 27): "sender",
+    (7, 28): "rate",
 }
 _BROAD_CODES: _Codes = {(3, None): "system", (7, None): "policy"}
 _VAGUE_CODES: _Codes = {(4, None): "unreachable", (6, None): "malformed"}
 
 
-def _by_enhanced_code(enhanced: str | None, table: _Codes) -> ReturnReason | None:
+def _by_enhanced_code(enhanced: str | None, table: _Codes, texts: list[str]) -> _Found | None:
     if enhanced is None:
         return None
     severity, subject, detail = (int(part) for part in enhanced.split("."))
+    reason: ReturnReason | None
     if severity == 2:
-        return "delivered"
-    if severity == 4 and subject == 7:
-        return "rate"
-    return table.get((subject, detail)) or table.get((subject, None))
+        reason = "delivered"
+    elif severity == 4 and subject == 7:
+        reason = "rate"
+    else:
+        reason = table.get((subject, detail)) or table.get((subject, None))
+    if reason and KINDS[reason] == "hard" and _only_refused(texts[0]):
+        reason = "policy"
+    return _Found(reason, texts[0] if texts else "") if reason else None
 
 
-def _by_code(code: int | None) -> ReturnReason:
+def _only_refused(text: str) -> bool:
+    """Whether words of no recipient contradict a code that is about one."""
+    return bool(_REFUSED.search(text)) and not _RECIPIENT.search(text)
+
+
+_REFUSED = next(pattern for reason, pattern in VAGUE if reason == "policy")
+_RECIPIENT = re.compile(rf"{MAILBOX}|{CASELLA}|rcpt|destin|[@…]", re.IGNORECASE)
+
+
+def _by_slowing(code: int | None) -> _Found | None:
+    """454: providers use it for nothing else."""
+    return _Found("rate", "") if code == 454 else None
+
+
+def _by_code(code: int | None, at: Refused | None) -> ReturnReason:
     """A code alone ends no address: 550 is also what refuses a mail for its content."""
     match code:
-        case 550 | 551 | 553:
+        case 552 if at == "with_text":
+            return "too_large"
+        case 554 if at == "with_text":
+            return "malformed"
+        case 550 | 551 | 553 | 554 | 571 | 521 | 530 | 535:
             return "policy"
         case 552:
             return "mailbox_full"
-        case 454:
-            return "rate"
         case 421 | 450 | 451 | 452:
             return "system"
-        case 554 | 571:
-            return "policy"
         case _:
             return "unspecified"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from email.message import Message
 from email.parser import HeaderParser
 
-from agents.mail.bounces.addresses import addresses, tidy
-from agents.mail.bounces.message import Arrived
+from agents.mail.bounces.addresses import addresses, marked, tidy
+from agents.mail.bounces.message import Arrived, field
 from agents.mail.bounces.reasons import RefusalMeaning, meaning
 from agents.mail.bounces.verdict import BouncedRecipient
 from agents.mail.replies import reason_text
@@ -78,12 +78,13 @@ def _meaning(
     group: Message, arrived: Arrived, address: str, status: str
 ) -> tuple[RefusalMeaning, str]:
     """The diagnostic says most; where there is none, or an empty phrase, the words for people."""
-    diagnostic = " ".join(str(group.get("Diagnostic-Code", "")).split())
+    diagnostic = " ".join(field(group, "Diagnostic-Code").split())
     kind, separator, rest = diagnostic.partition(";")
     if separator and " " not in kind:  # `smtp; 550 …`, but some leave the type out
         diagnostic = rest.strip()
     about = _about(arrived.words, address)
-    return meaning(diagnostic, about, arrived.words, status=status), diagnostic or about
+    said = marked(diagnostic, arrived.ours, address)
+    return meaning(said, about, arrived.words, status=status), said or about
 
 
 def _about(words: str, address: str) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from agents.mail.bounces.addresses import addresses, tidy
+from agents.mail.bounces.addresses import addresses, marked, tidy
 from agents.mail.bounces.message import Arrived
 from agents.mail.bounces.reasons import KINDS, meaning
 from agents.mail.bounces.verdict import BouncedRecipient, Returned
@@ -65,15 +65,17 @@ def _complained(notice: dict[str, Any]) -> list[BouncedRecipient]:
 
 def _bounced(notice: dict[str, Any]) -> list[BouncedRecipient]:
     bounce = _dict(notice.get("bounce"))
+    ours = list(addresses(str(_dict(notice.get("mail")).get("source", ""))))
     subtype = _SUBTYPES.get(str(bounce.get("bounceSubType")))
     recipients = []
     for each in _list(bounce.get("bouncedRecipients")):
+        address = tidy(str(each.get("emailAddress")))
         diagnostic = str(each.get("diagnosticCode", "")).partition("; ")[2]
+        diagnostic = marked(diagnostic, ours, address)
         said = meaning(diagnostic, status=str(each.get("status", "")))
         reason = subtype or said.reason
         if bounce.get("bounceType") == "Transient" and KINDS[reason] == "hard":
             reason = "unspecified"
-        address = tidy(str(each.get("emailAddress")))
         recipients.append(
             BouncedRecipient(address, KINDS[reason], reason, said.code, said.enhanced_code,
                       reason_text(diagnostic))

@@ -42,6 +42,8 @@ class ComposedMail(NamedTuple):
     recipient: EnvelopeRecipient
     message: bytes
     message_id: str
+    author: str = ""
+    """The address in From."""
 
 
 class Composer:
@@ -54,6 +56,7 @@ class Composer:
         self._links = MailLinks(settings, tokens)
         self._tracking = Tracking(settings, tokens)
         self._signer = DkimSigner(settings.dkim_keys)
+        self._author = settings.sender.address
         self._sender_lines = headers.mailbox("From", settings.sender)
         if settings.reply_to:
             self._sender_lines += headers.mailbox("Reply-To", read_recipient(settings.reply_to, ""))
@@ -80,7 +83,14 @@ class Composer:
         body = _body(rendered, boundary)
         message = b"".join((self._signed(command, head, body), head, b"\r\n", body))
         sender = self._envelope_sender(command)
-        return ComposedMail(command.id, sender, recipient, message, self.message_id(command.id))
+        return ComposedMail(
+            command_id=command.id,
+            sender=sender,
+            recipient=recipient,
+            message=message,
+            message_id=self.message_id(command.id),
+            author=self._author,
+        )
 
     def _envelope_sender(self, command: SendCommand) -> str:
         if not self._settings.bounce_domain:

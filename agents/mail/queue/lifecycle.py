@@ -21,6 +21,7 @@ from agents.mail.queue.defects import INTERNAL_ERROR
 from agents.mail.queue.queued_mail import QueuedMail, State, read_command
 from agents.mail.queue.retry import retry_delay
 from agents.mail.replies import (
+    LONGEST_REPLY,
     Answered,
     Dropped,
     RelayAccepted,
@@ -53,8 +54,8 @@ LONGEST_BUDGET_MS = 2 * DAY_MS
 
 EXPIRED = "expired"
 
-REFUSAL_BYTES = 1_000
-"""Of the relay's last word: enough for its codes and for whoever reads it."""
+REFUSAL_BYTES = LONGEST_REPLY
+"""Of the relay's last word, whose meaning is asked for again when the mail expires."""
 REASON_BYTES = 500
 """Of a reason in an outcome."""
 OUTCOMES_KEPT = 64
