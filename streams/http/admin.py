@@ -18,10 +18,16 @@ from prometheus_client.exposition import choose_encoder
 
 from schemas.failures import Failure
 from streams.http.readiness import ANSWER_SECONDS, Check, PatientCheck
+from streams.http.server.counts import DoorCounts
+from streams.http.server.http_server import DoorLimits, HttpServer
 from streams.logging import get_logger
 from streams.settings.values import Address
 
 _log = get_logger(__name__)
+
+
+LIMITS = DoorLimits(connections=64, body_bytes=1_024)
+"""Probes, a Prometheus or two, and somebody with curl; they send no body."""
 
 
 class AdminError(Failure):
@@ -38,39 +44,32 @@ class AdminServer:
         checks: Mapping[str, Check],
         registry: CollectorRegistry | None = None,
         answer_seconds: float = ANSWER_SECONDS,
+        limits: DoorLimits = LIMITS,
+        counts: DoorCounts | None = None,
     ) -> None:
         """Without `registry` there are no metrics but those of who overrides `_metrics`.
         `answer_seconds`: for which `/readyz` waits for a check."""
         self._bind = bind
         self._registry = registry
         self._checks = {name: PatientCheck(each, answer_seconds) for name, each in checks.items()}
-        self._runner: web.AppRunner | None = None
+        self._server = HttpServer("admin", limits=limits, counts=counts or DoorCounts())
+        self._server.router.add_get("/metrics", self._metrics)
+        self._server.router.add_get("/healthz", self._healthz)
+        self._server.router.add_get("/readyz", self._readyz)
         self.address = bind
         """Where it listens; after `start` with the real port, also when port 0 was asked for."""
 
     async def start(self) -> None:
         """Listen. Raises AdminError."""
-        app = web.Application()
-        app.router.add_get("/metrics", self._metrics)
-        app.router.add_get("/healthz", self._healthz)
-        app.router.add_get("/readyz", self._readyz)
-        runner = self._runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, self._bind.host, self._bind.port)
         try:
-            await site.start()
+            self.address = await self._server.start(self._bind)
         except OSError as error:
-            await self.stop()
             raise AdminError(_explain(self._bind, error)) from None
-        host, port = runner.addresses[0][:2]
-        self.address = Address(host, port)
         _log.info("admin port open", address=str(self.address))
 
     async def stop(self) -> None:
         """Stop listening. Safe to call twice."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        await self._server.stop()
         for check in self._checks.values():
             await check.stop()
 

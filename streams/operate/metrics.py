@@ -25,6 +25,7 @@ from schemas.decisions import Decision
 from schemas.events import PAYLOADS
 from schemas.set_aside import What
 from schemas.signals import SegmentChanged
+from streams.http.server.counts import DoorCounts
 from streams.operate.customer_metrics import (
     EVENT_RESULTS,
     FAILURE_REASONS,
@@ -33,6 +34,7 @@ from streams.operate.customer_metrics import (
     UNKNOWN,
     CustomerMetrics,
 )
+from streams.operate.door_metrics import DoorMetrics
 from streams.operate.instruments import Instruments
 from streams.operate.mail_metrics import BoundedLabel, MailMetrics
 from streams.operate.partition_metrics import PartitionMetrics
@@ -70,6 +72,7 @@ class Metrics(CustomerMetrics):
             bounces=self.returns.bounces,
         )
         self.public = SiteMetrics(make)
+        self._doors = DoorMetrics(make)
         self.shown = make.shown
         self._template = BoundedLabel()
 
@@ -125,6 +128,10 @@ class Metrics(CustomerMetrics):
     def watch_disk(self, directory: Path) -> None:
         """Show how much room is left where the worker keeps its data."""
         self.data_free.of_one(partial(_free_bytes, directory))
+
+    def watch_doors(self, counts: DoorCounts) -> None:
+        """Show what happens at this process's ports."""
+        self._doors.of(counts)
 
     def watch_forgotten(self, forgotten: Callable[[], int]) -> None:
         """Show how many visitors were removed."""

@@ -1,15 +1,14 @@
 """Bounds of what is logged: however often something goes wrong, it fills no disk.
 
 Of the same warning or error a few lines are written each minute; how many were left out says the
-first one of a later minute, if one comes, and in any case a metric. A request that isn't HTTP is a
-stranger's mistake: a line without a traceback.
+first one of a later minute, if one comes, and in any case a metric.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import Any, Final
+from typing import Final
 
 A_MINUTE = 20
 """Lines of one kind."""
@@ -41,7 +40,6 @@ class BoundedLines(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a line is to be written; the record's own time is what counts."""
-        _without_traceback(record)
         if record.levelno < logging.WARNING:
             return True
         kind = self._kind(record)
@@ -72,14 +70,3 @@ def _add(record: logging.LogRecord, left_out: int) -> None:
         record.msg["left_out"] = left_out
     else:
         record.msg = f"{record.msg} ({left_out} such lines were left out)"
-
-
-def _without_traceback(record: logging.LogRecord) -> None:
-    """aiohttp takes what it can't read for an error of the server's."""
-    error: Any = record.exc_info[1] if record.exc_info else None
-    names = {each.__name__ for each in type(error).__mro__}
-    if record.name == "aiohttp.server" and "HttpProcessingError" in names:
-        first = str(error).partition("\n")[0].strip(" :") or type(error).__name__
-        record.msg, record.args = "a request can't be read: %s", (first[:100],)
-        record.levelno, record.levelname = logging.WARNING, "WARNING"
-        record.exc_info = record.exc_text = None

@@ -31,6 +31,8 @@ from streams.http.internal.server import InternalServer
 from streams.http.internal.signing import RequestSigner
 from streams.http.public.site import PublicSite
 from streams.http.readiness import Check, Readiness, log_reachable
+from streams.http.server.counts import DoorCounts
+from streams.http.server.proxies import NamedProxies
 from streams.log import Log
 from streams.logging import get_logger
 from streams.mail.inbound.sources import Inbound
@@ -64,6 +66,7 @@ from streams.runtime.factories import (
     webhook_secrets,
 )
 from streams.runtime.failures import WorkerFailed
+from streams.runtime.open_files import door_limits
 from streams.runtime.state.memory import open_memory
 from streams.runtime.state.store import ClearLeftovers, StoreFactory
 from streams.runtime.ticks import Ticks
@@ -104,6 +107,8 @@ class Worker:
         self.clock = clock or SystemClock()
         self.metrics = Metrics()
         self.metrics.watch_disk(settings.data_dir)
+        self.door_counts = DoorCounts()
+        self.metrics.watch_doors(self.door_counts)
         self.log: Log = log_from(settings, self.clock)
         self.partition_manager = PartitionManager()
         self.memory = CacheMemory(settings.cache_mb << 20)
@@ -165,6 +170,7 @@ class Worker:
         self._running.push_async_callback(self.log.stop)
         await prepare_topics(self.log, self.settings)
         await prepare_workflows(self.log, self.settings)
+        self._doors = door_limits(self.settings, await self.log.partitions(CUSTOMER_EVENTS))
 
         app = App(
             settings=self.settings, record_log=self.log, partition_manager=self.partition_manager
@@ -294,6 +300,8 @@ class Worker:
                 "log": log_reachable(self.log, CUSTOMER_EVENTS),
                 "partitions": _partitions_open(self.partition_manager),
             },
+            limits=self._doors.admin,
+            counts=self.door_counts,
         )
         self._running.push_async_callback(self.admin.stop)
         await self.admin.start()
@@ -308,15 +316,17 @@ class Worker:
             clock=self.clock,
             metrics=self.metrics.public,
             keep_ip=self.settings.consent_evidence_ip,
+            proxies=NamedProxies(self.settings.public_proxies),
+            limits=self._doors.public,
+            counts=self.door_counts,
         )
         self._running.push_async_callback(site.stop)
         bind = self.settings.public_bind
         try:
-            self.public_port = await site.start(
-                bind.host, bind.port, shared=self._shares_public_port
-            )
+            address = await site.start(bind, shared=self._shares_public_port)
         except OSError as error:
             raise WorkerFailed(f"RITORNO_PUBLIC_BIND = {bind}: {error.strerror}") from None
+        self.public_port = address.port
 
     async def _open_internal_port(self, mail: MailSettings) -> bytes:
         """Let others ask what this worker keeps, and return what tells them where."""
@@ -329,6 +339,8 @@ class Worker:
             customer=self.customers.read_record,
             record_index=record_index,
             health=self.partition_manager.health,
+            limits=self._doors.internal,
+            counts=self.door_counts,
         )
         self._running.push_async_callback(door.stop)
         listening = await door.start(self.settings.internal_bind)

@@ -47,6 +47,7 @@ from streams.settings.values import (
     InternalAddress,
     Line,
     MailAddress,
+    Networks,
     OptionalDomain,
     OptionalMailAddress,
     OptionalWebUrl,
@@ -100,6 +101,9 @@ class Settings(BaseSettings):
     """Metrics, health and readiness. Not for the public: it has no authentication."""
     public_bind: Bind = Address("127.0.0.1", 8080)
     """The links in mails; what stands before it (a reverse proxy) speaks TLS."""
+    public_proxies: Networks = ("127.0.0.0/8", "::1/128")
+    """`ADDRESS[/BITS][,…]` of what stands before it. Whose request it is they are believed
+    (X-Forwarded-For), nobody else. Empty: nobody."""
     internal_bind: Bind = Address("127.0.0.1", 0)
     """What workers and commands ask each other: signed with token_keys, not encrypted, not for the
     public. Port 0: any free one, since each worker tells the others in the consumer group."""

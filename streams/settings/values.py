@@ -5,6 +5,7 @@ A value comes from the environment as text and from a file also as a list or a t
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -123,6 +124,13 @@ def _web_url(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise _InvalidValue("expected https://HOST[/PATH]")
     return value.rstrip("/")
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value, strict=False))
+    except ValueError:
+        raise _InvalidValue("expected ADDRESS or ADDRESS/BITS, such as 10.0.0.0/8") from None
 
 
 def _optional_web_url(value: str) -> str:
@@ -265,6 +273,7 @@ MailAddress = Annotated[str, AfterValidator(_mail_address)]
 OptionalMailAddress = Annotated[str, AfterValidator(_optional_mail_address)]
 OptionalDomain = Annotated[str, AfterValidator(_optional_domain)]
 HostName = Annotated[str, AfterValidator(_host_name)]
+Networks = Annotated[tuple[Annotated[str, AfterValidator(_network)], ...], BeforeValidator(_listed)]
 HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_listed)]
 Selector = Annotated[str, AfterValidator(_selector)]
 Selectors = Annotated[tuple[Selector, ...], BeforeValidator(_listed)]

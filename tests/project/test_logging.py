@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from streams.http.admin import AdminServer
+from streams.http.server.counts import DoorCounts
 from streams.logging import configure_logging, mask_address
 from streams.runtime.log_lines import A_MINUTE, KINDS, LEFT_OUT
 from streams.settings.values import Address
@@ -169,10 +170,12 @@ def test_kinds_of_lines_without_end_are_one(stream: io.StringIO) -> None:
     assert len(lines(stream)) == KINDS + A_MINUTE
 
 
-async def test_what_is_no_http_is_a_line_and_no_traceback(stream: io.StringIO) -> None:
+async def test_what_is_no_http_is_counted_and_not_told(stream: io.StringIO) -> None:
     configure_logging(stream=stream)
-    server = AdminServer(bind=Address("127.0.0.1", 0), checks={})
+    counts = DoorCounts()
+    server = AdminServer(bind=Address("127.0.0.1", 0), checks={}, counts=counts)
     await server.start()
+    before = len(lines(stream))
     try:
         for _ in range(A_MINUTE + 5):
             reader, writer = await asyncio.open_connection(*server.address)
@@ -182,8 +185,5 @@ async def test_what_is_no_http_is_a_line_and_no_traceback(stream: io.StringIO) -
             await writer.wait_closed()
     finally:
         await server.stop()
-    found = [each for each in lines(stream) if each["logger"] == "aiohttp.server"]
-    assert len(found) == A_MINUTE
-    assert {each["level"] for each in found} == {"warning"}
-    assert all(str(each["message"]).startswith("a request can't be read: ") for each in found)
-    assert "Traceback" not in stream.getvalue()
+    assert len(lines(stream)) == before
+    assert counts.refused["admin", "malformed"] == A_MINUTE + 5

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import re
+import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from streams.runtime import open_files
 from streams.runtime.worker import STOP_SECONDS
 from tests.keys import SECRET
 
@@ -29,7 +34,11 @@ def free_port() -> int:
 
 
 async def launch(
-    directory: Path, admin_port: int = 0, arguments: tuple[str, ...] = (), **settings: str
+    directory: Path,
+    admin_port: int = 0,
+    arguments: tuple[str, ...] = (),
+    preexec_fn: Callable[[], None] | None = None,
+    **settings: str,
 ) -> asyncio.subprocess.Process:
     environment = {name: value for name, value in os.environ.items() if "RITORNO" not in name}
     defaults = {
@@ -43,6 +52,7 @@ async def launch(
         stderr=asyncio.subprocess.PIPE,
         cwd=directory,
         env=environment | defaults | settings,
+        preexec_fn=preexec_fn,
     )  # fmt: skip
 
 
@@ -119,3 +129,51 @@ async def test_one_line_says_why_several_processes_cannot_start(
     assert "Traceback" not in text
     (line,) = [line for line in text.splitlines() if line.startswith("ritorno: ")]
     assert complaint in line
+
+
+def with_files(limit: int) -> Callable[[], None]:
+    """Return what gives a process that is about to begin so many open files and no more."""
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+
+
+async def test_idle_connections_silence_no_worker(tmp_path: Path) -> None:
+    """960 of them took all its files: nobody was answered, and 60 MB were logged in 45 s."""
+    open_files.raised(8_000)
+    admin, public = free_port(), free_port()
+    process = await launch(
+        tmp_path,
+        admin,
+        preexec_fn=with_files(1_024),
+        RITORNO_PUBLIC_BIND=f"127.0.0.1:{public}",
+    )
+    try:
+        await ready(admin)
+        idle = [
+            await asyncio.open_connection("127.0.0.1", port)
+            for _ in range(1_100)
+            for port in (public, admin)
+        ]
+        async with asyncio.timeout(5), aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{public}/u/none") as answer:
+                assert answer.status == 404
+            async with session.get(f"http://127.0.0.1:{admin}/readyz") as answer:
+                assert answer.status == 200
+            async with session.get(f"http://127.0.0.1:{admin}/metrics") as answer:
+                shown = await answer.text()
+        for _, writer in idle:
+            writer.close()
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(STOP_SECONDS):
+            _, errors = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    for door in ("public", "admin"):
+        (pushed,) = re.findall(rf'refusals_total{{door="{door}",reason="pushed_out"}} (.+)', shown)
+        assert float(pushed) > 500
+        assert f'refusals_total{{door="{door}",reason="accept"}} 0.0' in shown
+    assert process.returncode == 0
+    told = [json.loads(line) for line in errors.splitlines()]
+    warned = [line["message"] for line in told if line["level"] != "info"]
+    assert len(warned) == 1, warned
+    assert warned[0].startswith("few files may be open")

@@ -20,6 +20,8 @@ from aiohttp import web
 from schemas.failures import Failure
 from streams.clock import Clock
 from streams.http.internal.signing import HEADER, RequestSigner, Signature, Unsigned
+from streams.http.server.counts import DoorCounts
+from streams.http.server.http_server import DoorLimits, HttpServer
 from streams.log import Log
 from streams.logging import get_logger
 from streams.operate.record_index import PERSON, RecordIndex
@@ -33,6 +35,9 @@ from streams.topology import PER_CUSTOMER
 
 AT_ONCE = 32
 """Questions answered at the same time; more are sent away, since customers come first."""
+
+LIMITS = DoorLimits(connections=2 * AT_ONCE, body_bytes=1_024)
+"""Workers and commands, one connection each; they send no body."""
 
 MAX_WAIT = 2.0
 """Seconds for which a question waits for the index of places; then it is to be asked again."""
@@ -52,6 +57,8 @@ class InternalServer:
         customer: Callable[[bytes, int], bytes | None],
         record_index: RecordIndex,
         health: Callable[[], Mapping[TopicPartition, PartitionHealth]] = dict,
+        limits: DoorLimits = LIMITS,
+        counts: DoorCounts | None = None,
     ) -> None:
         """`clock` is the machine's, whatever time the log has: signatures compare machines.
         `customer` reads what this worker keeps under a key, of how many partitions; it raises
@@ -63,32 +70,24 @@ class InternalServer:
         self._record_index = record_index
         self._health = health
         self._busy = 0
-        self._runner: web.AppRunner | None = None
-
-    async def start(self, bind: Address) -> Address:
-        """Listen and return where, also when port 0 was asked for. Raises WorkerFailed."""
-        app = web.Application()
+        self._server = HttpServer("internal", limits=limits, counts=counts or DoorCounts())
         for path, answer in (
             ("/customer", self._answer_customer),
             ("/places", self._answer_records),
             ("/partitions", self._answer_partitions),
         ):
-            app.router.add_get(path, self._signed(answer))
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
+            self._server.router.add_get(path, self._signed(answer))
+
+    async def start(self, bind: Address) -> Address:
+        """Listen and return where, also when port 0 was asked for. Raises WorkerFailed."""
         try:
-            await web.TCPSite(self._runner, bind.host, bind.port).start()
+            return await self._server.start(bind)
         except OSError as error:
-            await self.stop()
             raise WorkerFailed(f"RITORNO_INTERNAL_BIND = {bind}: {error.strerror}") from None
-        host, port = self._runner.addresses[0][:2]
-        return Address(host, port)
 
     async def stop(self) -> None:
         """Stop listening. Safe to call twice."""
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        await self._server.stop()
 
     def _signed(
         self, answer: Callable[[Mapping[str, str]], Awaitable[tuple[int, bytes]]]

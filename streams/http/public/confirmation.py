@@ -14,6 +14,7 @@ from agents.mail.message.tokens import ContentT
 from schemas.events import Event
 from streams.http.public.context import PageContext
 from streams.http.public.messages import PageMessages
+from streams.http.server.forms import read_form_fields
 from streams.log import LogError
 from streams.logging import get_logger
 
@@ -86,7 +87,6 @@ class ConfirmationPage(ABC, Generic[ContentT]):
 async def _form(request: web.Request) -> dict[str, str]:
     """Return what was sent; empty when it is no form, because the token counts, not the body."""
     try:
-        form = await request.post()
-    except (ValueError, web.HTTPException):
+        return await read_form_fields(request)
+    except web.HTTPException:
         return {}
-    return {name: value for name, value in form.items() if isinstance(value, str)}

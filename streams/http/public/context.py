@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from schemas.wire import to_record
 from streams.clock import Clock
 from streams.http.public.messages import PageMessages
 from streams.http.public.pages import Pages
+from streams.http.server.proxies import NamedProxies
 from streams.log import Log
 from streams.operate.public_metrics import SiteMetrics
 from streams.partitioner import partition_of
@@ -36,6 +36,7 @@ class PageContext:
     metrics: SiteMetrics
     keep_ip: bool
     """Whether evidence says from which address it came."""
+    proxies: NamedProxies
 
     def read(self, request: web.Request, kind: type[ContentT]) -> ContentT | None:
         """Return what the link's token says, None when it is none of ours of this kind."""
@@ -50,7 +51,7 @@ class PageContext:
         """Return the fields of an event that prove what was said on a page, and how."""
         proof = {"source": source, "wording": messages.version, "mail": mail}
         if self.keep_ip:
-            proof["ip"] = _address(request)
+            proof["ip"] = self.proxies.address(request)
         return proof
 
     def event(self, type_: str, customer: str, data: dict[str, Any]) -> Event:
@@ -76,15 +77,3 @@ class PageContext:
         partition = partition_of(key, await self.log.partitions(topics.CUSTOMER_EVENTS))
         records = [self.signer.sign(topics.CUSTOMER_EVENTS, to_record(event)) for event in events]
         await self.log.append(topics.CUSTOMER_EVENTS, partition, records)
-
-
-def _address(request: web.Request) -> str:
-    """Return where a request comes from: what our own proxy says, else who is connected."""
-    peer = request.remote or ""
-    forwarded = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    try:
-        if forwarded and not ipaddress.ip_address(peer).is_global:
-            return str(ipaddress.ip_address(forwarded))
-    except ValueError:
-        return peer
-    return peer

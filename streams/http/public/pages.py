@@ -59,7 +59,8 @@ class Pages:
     def __init__(self, shop: Shop, fallback_locale: str) -> None:
         self._shop = shop
         self._messages: dict[str, PageMessages] = {each: PageMessages(each) for each in languages()}
-        self._fallback = self._messages[language_of(fallback_locale)]
+        self.fallback = self._messages[language_of(fallback_locale)]
+        """For who can't be asked for a language."""
         for each in languages():  # read now: a third of a second that no visitor waits for
             message_ids(each)
         self._environment = Environment(
@@ -77,7 +78,7 @@ class Pages:
         for language in (request.query.get("lang", ""), *wanted):
             if language in self._messages:
                 return self._messages[language]
-        return self._fallback
+        return self.fallback
 
     def page(
         self, messages: PageMessages, template: str, title: str, *, status: int = 200, **known: Any
@@ -127,9 +128,10 @@ class Pages:
         title, text = messages["not_understood"], messages["not_understood_text"]
         return self.statement(messages, title, text, status=status)
 
-    def later(self, messages: PageMessages) -> web.Response:
-        """The log does not answer."""
-        response = self.statement(messages, messages["later"], messages["later_text"], status=503)
+    def later(self, messages: PageMessages, status: int = 503) -> web.Response:
+        """The log does not answer, or we have no time."""
+        title, text = messages["later"], messages["later_text"]
+        response = self.statement(messages, title, text, status=status)
         response.headers["Retry-After"] = "120"
         return response
 

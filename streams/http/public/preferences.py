@@ -17,7 +17,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from aiohttp import web
-from multidict import MultiDictProxy
 
 from agents.mail.message.links import LIST_NAME
 from agents.mail.message.tokens import Preferences
@@ -27,6 +26,7 @@ from schemas.languages import MAIL_LANGUAGES
 from streams.http.public.context import PageContext
 from streams.http.public.lookup import CustomerLookup, LookupUnavailable
 from streams.http.public.messages import PageMessages
+from streams.http.server.forms import read_form_fields
 from streams.log import LogError
 from streams.logging import get_logger
 from streams.messages.translations import language_of
@@ -106,8 +106,8 @@ class PreferencesPage:
         asked = _asked(request, content, current)
         current = _with(current, asked)
         try:
-            wanted = read_form(await request.post(), current)
-        except (ValueError, web.HTTPException):
+            wanted = read_form(await read_form_fields(request), current)
+        except (NotUnderstood, web.HTTPException):
             return context.pages.not_understood(messages)
         proof = context.proof(request, messages, source=SOURCE, mail=content.command_id)
         changes = list(differences(current, wanted, proof, asked))
@@ -189,9 +189,10 @@ def choices_of(customer: Customer) -> Choices:
     )
 
 
-def read_form(form: MultiDictProxy[Any], current: Choices) -> Choices:
+def read_form(form: Mapping[str, str], current: Choices) -> Choices:
     """Return what is wanted now. Raises NotUnderstood."""
-    lists, answers = dict(current.lists), {}
+    lists = dict(current.lists)
+    answers: dict[str, Any] = {}
     for name, value in form.items():
         if name.startswith(LIST) and name.removeprefix(LIST) in lists and value in _YES_NO:
             lists[name.removeprefix(LIST)] = value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -24,16 +24,19 @@ from streams.http.public.preferences import PreferencesPage
 from streams.http.public.survey import SurveyPage
 from streams.http.public.unsubscribe import SubscriptionPage, UnsubscribePage
 from streams.http.public.view import MailView
+from streams.http.server.counts import DoorCounts
+from streams.http.server.http_server import DoorLimits, HttpServer
+from streams.http.server.proxies import NamedProxies
 from streams.log import Log
-from streams.logging import get_logger
 from streams.operate.public_metrics import SiteMetrics
+from streams.settings.values import Address
 
-MAX_BODY = 65_536
-"""Bytes of a form: a hundred lists with long names."""
+LIMITS = DoorLimits(connections=1_000, body_bytes=65_536)
+"""A form of a hundred lists with long names. A page takes milliseconds, so a thousand connections
+are many thousand people; who comes then waits for a moment."""
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-_log = get_logger(__name__)
+LATER = (429, 503)
+"""What the same request may get an answer to, a while later."""
 
 
 class PublicSite:
@@ -50,9 +53,14 @@ class PublicSite:
         clock: Clock,
         metrics: SiteMetrics,
         keep_ip: bool = False,
+        proxies: NamedProxies | None = None,
+        limits: DoorLimits = LIMITS,
+        counts: DoorCounts | None = None,
     ) -> None:
         """`read_own` reads a customer of this worker (`CustomersRuntime.read_customer`), `lookups`
-        asks another worker, `view` renders a mail (`Composer.view`)."""
+        asks another worker, `view` renders a mail (`Composer.view`). What `proxies` say of
+        whose request it is counts."""
+        proxies = proxies or NamedProxies()
         self._context = PageContext(
             log=log,
             tokens=Tokens(settings.signing_keys),
@@ -61,37 +69,35 @@ class PublicSite:
             clock=clock,
             metrics=metrics,
             keep_ip=keep_ip,
+            proxies=proxies,
         )
         hosts = AllowedHosts(settings.shop.url, settings.tracking_hosts)
         self._hits = Hits(self._context, settings.tracking, hosts)
         self._lookup = CustomerLookup(log, read_own, lookups)
         self._view = MailView(self._context, view)
-        self._runner: web.AppRunner | None = None
+        self._server = HttpServer(
+            "public",
+            limits=limits,
+            counts=counts or DoorCounts(),
+            refusal=self._refusal,
+            headers=HEADERS,
+            proxies=proxies,
+        )
+        self._add_routes(self._server.router)
 
-    async def start(self, host: str, port: int, *, shared: bool = False) -> int:
-        """Listen and return the port (useful with port 0). Raises OSError.
+    async def start(self, bind: Address, *, shared: bool = False) -> Address:
+        """Listen and return where (useful with port 0). Raises OSError.
 
         `shared` with other processes: the kernel gives each connection to one of them.
         """
-        self._runner = web.AppRunner(self.application(), access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, reuse_port=shared or None)
-        await site.start()
-        address = self._runner.addresses[0]
-        return int(address[1])
+        return await self._server.start(bind, shared=shared)
 
     async def stop(self) -> None:
         """Stop listening, and note the hits that wait. Safe to call twice."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-            await self._hits.close()
+        await self._server.stop()
+        await self._hits.close()
 
-    def application(self) -> web.Application:
-        """Return the aiohttp application."""
-        application = web.Application(client_max_size=MAX_BODY, middlewares=[self._guarded])
-        application.on_response_prepare.append(_with_headers)
-        router = application.router
+    def _add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_get("/o/{token}", self._hits.opened)
         router.add_get("/c/{token}", self._hits.clicked)
         router.add_get("/v/{token}", self._view.show)
@@ -104,32 +110,17 @@ class PublicSite:
         _add(router, "/p/{token}/copy", CopyPage(self._context, Preferences))
         _add(router, "/p/{token}/erase", ErasurePage(self._context, Preferences))
         router.add_route("*", "/{rest:.*}", self._unknown)
-        return application
 
     async def _unknown(self, request: web.Request) -> web.Response:
         return self._context.pages.unknown(self._context.pages.messages(request))
 
-    @web.middleware
-    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Answer with a page whatever happens."""
+    def _refusal(self, request: web.BaseRequest | None, status: int) -> web.Response:
+        """Return the page of what isn't answered, in the language of whoever can be asked."""
         pages = self._context.pages
-        try:
-            return await handler(request)
-        except web.HTTPException as error:
-            return pages.not_understood(pages.messages(request), status=error.status)
-        except Exception as error:
-            if error is request.content.exception():  # whoever asked has gone
-                error.__traceback__ = None  # its frames hold the body, and the body holds it
-                return web.Response(status=400)
-            # A defect of ours: somebody waits, and must not see it.
-            _log.exception("public page failed", path=request.path[:3], error=repr(error))
-            return pages.later(pages.messages(request))
-
-
-async def _with_headers(_request: web.Request, response: web.StreamResponse) -> None:
-    for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
-    response.headers.pop("Server", None)  # nobody's business
+        messages = pages.messages(request) if isinstance(request, web.Request) else pages.fallback
+        if status in LATER:
+            return pages.later(messages, status=status)
+        return pages.not_understood(messages, status=status)
 
 
 def _add(router: web.UrlDispatcher, path: str, page: ConfirmationPage[ContentT]) -> None:

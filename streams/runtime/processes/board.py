@@ -54,13 +54,15 @@ def readiness(members: Members, name: str) -> Check:
     return check
 
 
-async def metrics(members: Members) -> str:
-    """Return the metrics of all processes as text, each with the label `process`."""
+async def metrics(members: Members, own: str = "") -> str:
+    """Return the metrics of all processes as text, each with the label `process`, and the parent's
+    `own` with `process="parent"`."""
     asked = list(members())
     pages = await asyncio.gather(*map(_metrics_of, asked))
     families = _Families()
     for member, page in zip(asked, pages, strict=True):
         families.add(page or "", member.name)
+    families.add(own, "parent")
     families.add(of_processes(asked, [page is not None for page in pages]), None)
     return families.text()
 

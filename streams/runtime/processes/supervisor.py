@@ -11,9 +11,13 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
 
 from streams.http.admin import AdminServer
+from streams.http.server.counts import DoorCounts
 from streams.logging import get_logger
+from streams.operate.door_metrics import DoorMetrics
+from streams.operate.instruments import Instruments
 from streams.runtime.backoff import Backoff
 from streams.runtime.failures import WorkerFailed
 from streams.runtime.processes import board
@@ -191,16 +195,20 @@ class _Board(AdminServer):
     """The admin port, with the metrics of all processes."""
 
     def __init__(self, settings: Settings, members: board.Members) -> None:
+        counts, self._registry_of_parent = DoorCounts(), CollectorRegistry()
+        DoorMetrics(Instruments(self._registry_of_parent)).of(counts)
         super().__init__(
             bind=settings.admin_bind,
             checks=board.checks_of(members),
             answer_seconds=board.READY_SECONDS,
+            counts=counts,
         )
         self._members = members
 
     async def _metrics(self, request: web.Request) -> web.Response:
         del request  # in one format only
-        text = await board.metrics(self._members)
+        own = generate_latest(self._registry_of_parent).decode()
+        text = await board.metrics(self._members, own)
         return web.Response(body=text.encode(), headers={"Content-Type": board.TEXT})
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 from streams.logging import get_logger
-from streams.runtime.state.store import Item, StateError
+from streams.runtime.state.store import STORE_FILES, Item, StateError
 from streams.runtime.transports.batch import TopicPartition
 
 POSITION_KEY = b"\x00\x00position"
@@ -25,6 +25,9 @@ CACHE_BYTES = 64 << 20
 
 WRITE_BUFFER_BYTES = 16 << 20
 """Two per partition: 8 partitions stay under 256 MiB while all of them are written to."""
+
+OTHER_FILES = 16
+"""Of a store, that are no tables."""
 
 _CORRUPT = "Corruption"
 """Begins what RocksDB says of files that aren't as it has written them."""
@@ -206,4 +209,5 @@ def _options(cache: Cache) -> Options:
     options.set_block_based_table_factory(blocks)
     options.set_write_buffer_size(WRITE_BUFFER_BYTES)
     options.set_max_write_buffer_number(2)
+    options.set_max_open_files(STORE_FILES - OTHER_FILES)
     return options

@@ -17,6 +17,11 @@ Item = tuple[bytes, bytes | None]
 """A key and what is kept under it (`schemas/stored.py`); None removes the key."""
 
 
+STORE_FILES = 64
+"""That a store of one partition has open at most: of the log of its writes, its lock and the like a
+dozen, the rest of its tables, of 64 MB each."""
+
+
 class StateError(Failure):
     """A store can't be opened or written; the text says what to do, for a shopkeeper."""
 

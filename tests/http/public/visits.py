@@ -21,10 +21,14 @@ from schemas.tracking import Hit
 from schemas.wire import parse_record
 from streams.clock import VirtualClock
 from streams.http.public.messages import PageMessages
-from streams.http.public.site import PublicSite
+from streams.http.public.site import LIMITS, PublicSite
+from streams.http.server.counts import DoorCounts
+from streams.http.server.http_server import DoorLimits
+from streams.http.server.proxies import NamedProxies
 from streams.mail.templates import load_renderer
 from streams.messages.translations import Language
 from streams.partitioner import partition_of
+from streams.settings.values import Address
 from tests.mail.doubles import MemoryLog
 from tests.mail.samples import SETTINGS, START
 
@@ -106,6 +110,9 @@ async def visit(
     lookup: Mapping[str, Customer] | None = None,
     keep_ip: bool = False,
     read_own: Any = None,
+    proxies: NamedProxies | None = NamedProxies(["127.0.0.1"]),  # noqa: B008  # never changed
+    limits: DoorLimits = LIMITS,
+    counts: DoorCounts | None = None,
     **settings: Any,
 ) -> AsyncIterator[SiteVisit]:
     """Open the site; `lookup` are those whose state this worker has."""
@@ -123,8 +130,11 @@ async def visit(
         clock=clock,
         metrics=metrics,
         keep_ip=keep_ip,
+        proxies=proxies,
+        limits=limits,
+        counts=counts,
     )
-    port = await site.start("127.0.0.1", 0)
+    address = await site.start(Address("127.0.0.1", 0))
     # Headers as they are, and no cookie is ever sent back: a scanner or a fresh browser.
     session = ClientSession(cookie_jar=DummyCookieJar(), skip_auto_headers=["User-Agent"])
     async with session:
@@ -134,7 +144,7 @@ async def visit(
             metrics,
             Tokens(mail.signing_keys),
             session,
-            f"http://127.0.0.1:{port}",
+            f"http://{address}",
             site,
         )
     await site.stop()

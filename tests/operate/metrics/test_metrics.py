@@ -28,6 +28,7 @@ COUNTS = {
     "ritorno_partitions_open", "ritorno_smtp_relay_up", "ritorno_mail_held",
     "ritorno_mail_breaker_open", "ritorno_suppressed_addresses",
     "ritorno_mails_stuck", "ritorno_customers_held_back", "ritorno_partitions_not_opening",
+    "ritorno_http_connections",
 }  # fmt: skip
 
 
