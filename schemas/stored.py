@@ -26,6 +26,7 @@ import msgspec
 
 from schemas.failures import Failure
 from schemas.set_aside import SetAside
+from schemas.time_rulings import TimeRuling
 
 NEVER = 2**63 - 1
 """The `due` of a record without timers: later than any instant."""
@@ -212,6 +213,13 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     """Type of a control record → the highest number that one of them had."""
     followed: list[str] = []
     """Workflows whose runs may go by the live version: those of which such a version was live."""
+    applied_at: int = 0
+    """Append time of the record before `next_offset`, as the log has it: another one there, and the
+    log is another one. 0: not known."""
+    partitions: int = 0
+    """How many the topic had; 0: not known. With another number customers are elsewhere."""
+    time_rulings: tuple[TimeRuling, ...] = ()
+    """What time records count as, of those from `next_offset` on (`schemas/time_rulings.py`)."""
 
 
 class NamespaceEvent(NamedTuple):

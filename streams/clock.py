@@ -6,7 +6,10 @@ import asyncio
 import heapq
 import itertools
 import time
+from collections.abc import Callable
 from typing import Protocol
+
+from schemas.time_units import HOUR_MS
 
 
 class Clock(Protocol):
@@ -35,6 +38,42 @@ class SystemClock:
         """Sleep until `instant`; at once when it has passed."""
         while (remaining := instant - self.now()) > 0:  # noqa: ASYNC110  # time gives no signal
             await asyncio.sleep(min(remaining, LONGEST_SLEEP_MS) / 1000)
+
+
+LEAP_MS = HOUR_MS
+"""What a clock is ahead by, all at once, is no drift and no correction of NTP's."""
+
+
+class SteadyClock:
+    """A clock as far as time has really passed: a leap ahead by more than `leap` ms is not
+    believed. Going back is, and so is what a clock says at first."""
+
+    def __init__(
+        self, clock: Clock, passed: Callable[[], int] | None = None, leap: int = LEAP_MS
+    ) -> None:
+        """`passed` tells ms that go on evenly, from anywhere; by default those of the machine,
+        which go on while it is suspended."""
+        self._clock = clock
+        self._passed = passed or _since_boot
+        self._leap = leap
+        self._then, self._mark = clock.now(), self._passed()
+
+    def now(self) -> int:
+        """Return the current instant."""
+        now, mark = self._clock.now(), self._passed()
+        expected = self._then + mark - self._mark
+        if now - expected > self._leap:
+            return expected
+        self._then, self._mark = now, mark
+        return now
+
+    async def wait_until(self, instant: int) -> None:
+        """Wait as the clock does."""
+        await self._clock.wait_until(instant)
+
+
+def _since_boot() -> int:
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1_000_000
 
 
 class VirtualClock:

@@ -111,7 +111,7 @@ class ControlRecords:
             return self._update_products(record, context)
         if kind == RETRY:
             return self._failures.try_again(record, context)
-        return None  # a tick has done its work by its time; what is set aside is in the progress
+        return None  # a tick has done its work by its time; the others have, in the progress
 
     def _activate(self, record: Record, context: Context) -> Broadcast:
         state = self._state

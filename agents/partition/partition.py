@@ -32,6 +32,7 @@ begin with, and are passed over there; what that means is in `agents/partition/f
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -66,6 +67,7 @@ from schemas.stored import (
     pack_namespace_decisions,
     unpack_arrivals,
 )
+from schemas.time_rulings import all_counted, left
 from schemas.topics import CUSTOMER_EVENTS
 from schemas.wire import parse_record
 
@@ -137,6 +139,8 @@ class PartitionActors:
             state, home, self._trust, self._origins, self._arrivals, self._due, self._failures
         )
         self._unfinished = len(self._broadcasts) > 0
+        self._given: Sequence[Record] = ()
+        """What is absorbed at the moment, as the log has it."""
 
     @property
     def log_time(self) -> int:
@@ -197,6 +201,7 @@ class PartitionActors:
         """
         state, due_work = self._state, self._due
         context = state.context()
+        self._given, records = records, all_counted(records, self._progress.time_rulings)
         for record in records:
             if record.timestamp > state.now:
                 state.now = context.now = record.timestamp
@@ -306,6 +311,8 @@ class PartitionActors:
             arrivals=self._arrivals.counts(state.now),
             numbers=dict(self._trust.numbers),
             followed=sorted(state.followed),
+            applied_at=self._applied_at(),
+            time_rulings=left(self._progress.time_rulings, state.offset),
         )
         state.counts.unsigned, self._trust.unsigned = self._trust.unsigned, Counter()
         changes = BatchChanges(state.effects, states, progress, state.counts)
@@ -314,3 +321,13 @@ class PartitionActors:
         state.counts = BatchCounts()
         state.work = state.worked = 0
         return changes
+
+    def _applied_at(self) -> int:
+        """Return the append time of the last record absorbed, as the log has it."""
+        given, last = self._given, self._state.offset - 1
+        if not given or last < given[0].offset:
+            return self._progress.applied_at
+        if given[-1].offset == last:
+            self._given = ()
+            return given[-1].timestamp
+        return given[bisect_left(given, last, key=lambda record: record.offset)].timestamp

@@ -55,10 +55,12 @@ PRODUCTS = "ritorno.products"
 ERASED = "ritorno.erased"
 SET_ASIDE = "ritorno.set_aside"
 RETRY = "ritorno.retry"
-CONTROL_TYPES = frozenset({TICK, WORKFLOWS, PRODUCTS, ERASED, SET_ASIDE, RETRY})
+TIME_RULING = "ritorno.time_ruling"
+CONTROL_TYPES = frozenset({TICK, WORKFLOWS, PRODUCTS, ERASED, SET_ASIDE, RETRY, TIME_RULING})
 """Control records: without a key, for the partition and not for a customer. `ERASED` is what is
 left of the record of an erased customer: a time in the log. `SET_ASIDE` names a place at which our
-own code failed (`schemas/set_aside.py`), `RETRY` what is to be tried again (`schemas/retry.py`)."""
+own code failed (`schemas/set_aside.py`), `RETRY` what is to be tried again (`schemas/retry.py`),
+`TIME_RULING` what time records count as (`schemas/time_rulings.py`)."""
 
 
 class Event(NamedTuple):

@@ -106,13 +106,15 @@ class MailerRuntime:
         accept_unsigned: bool = False,
         grace: float = GRACE,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        log_time: Callable[[int], int] | None = None,
     ) -> None:
         """`check` raises Fenced when this process may have lost the partition: deliveries write
         outside of a batch's lease. `relays` in the order
         of preference. `compose` and `message_id` are those of a `Composer`, the former may raise
         Suppressed; `suppress` makes it do so for more addresses. `mail_hosts` teaches `providers`;
         None: what they know is all. `signer` signs the outcomes and checks the commands; None:
-        nobody does. `accept_unsigned`: workers of release 0.1 still run beside this one.
+        nobody does. `accept_unsigned`: workers of release 0.1 still run beside this one. `log_time`
+        of a partition: what is not marketing has not expired before it, whatever `clock` says.
         """
         self._signer = signer
         self._accept_unsigned = accept_unsigned
@@ -132,6 +134,7 @@ class MailerRuntime:
         self._clock = clock
         self._metrics = metrics
         self._grace = grace
+        self._log_time = log_time
         self._pause = pause
         self._open: dict[TopicPartition, MailPartition] = {}
         self._watchers: dict[TopicPartition, asyncio.Task[None]] = {}
@@ -323,6 +326,7 @@ class MailerRuntime:
             defects=self._defects[tp],
             signer=self._signer,
             is_home=is_home,
+            log_time=None if self._log_time is None else partial(self._log_time, tp.partition),
         )
         outbox = OutboxWriter(
             log=self._log,

@@ -9,7 +9,7 @@ from zero and a rate over it can be seen.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from shutil import disk_usage
@@ -140,6 +140,12 @@ class Metrics(CustomerMetrics):
     def watch_partitions(self, partitions: partition_manager.PartitionManager) -> None:
         """Show what happens to this process's partitions."""
         self._partitions.of(partitions)
+
+    def watch_ahead(self, ahead: Callable[[], Mapping[int, int]]) -> None:
+        """Show the partitions that wait for a time to come, by how many ms."""
+        self._partitions.ahead.of(
+            lambda: [((str(number),), ms / 1000) for number, ms in sorted(ahead().items())]
+        )
 
     def _count_events(self, counts: BatchCounts) -> None:
         for (type_, result), count in counts.events.items():

@@ -31,6 +31,13 @@ _NOT_OPENING = Panel(
 )
 
 
+_AHEAD = Panel(
+    "Set aside",
+    "Append time ahead of the clock",
+    "Such a partition waits and decides nothing: ritorno clock show.",
+)
+
+
 class PartitionMetrics:
     """Hands the counts over as they are at the moment."""
 
@@ -61,6 +68,14 @@ class PartitionMetrics:
                     "topic", "partition", legend="{{topic}}/{{partition}} opened again", over="10m"
                 )
             ],
+        )
+
+        self.ahead = make.reading(
+            "partition_ahead_seconds",
+            "How far the record in front of which a partition waits is ahead of the clock.",
+            "partition",
+            kind="gauge",
+            shown=[_AHEAD.line("partition", how="max", legend="partition {{partition}}")],
         )
 
     def of(self, partitions: PartitionManager) -> None:

@@ -34,11 +34,12 @@ from typing import Final, Protocol
 from agents.effects import Effect
 from agents.partition.batch import BatchChanges, FailureSite, Poisoned, Unwritable
 from schemas.controls import control_record
-from schemas.events import SET_ASIDE
+from schemas.events import SET_ASIDE, TIME_RULING
 from schemas.records import OutRecord, Record
 from schemas.set_aside import SetAside, encode_set_aside
 from schemas.signing import NotSigned, RecordSigner
 from schemas.stored import Damaged, FutureFormat
+from schemas.time_rulings import encode_time_ruling
 from streams.log import Log, RecordTooLarge, append_all
 from streams.logging import get_logger
 from streams.partitioner import partition_of
@@ -106,6 +107,7 @@ class CommitProtocol:
                 await self._met(partition, error, error.site, _unfenced)
                 continue
             await self._name(partition.number, partition.progress.set_aside)
+            await self._name_time_rulings(partition)
             return
 
     async def advance(
@@ -222,12 +224,24 @@ class CommitProtocol:
 
     async def _name(self, number: int, sites: Sequence[SetAside]) -> None:
         """Name sites in the log; naming one again changes nothing."""
-        if sites:
-            values = [encode_set_aside(each, number) for each in sites]
-            records = [control_record(SET_ASIDE, value) for value in values]
-            if self._signer is not None:
-                records = [self._signer.sign(CUSTOMERS.reads, record) for record in records]
-            await self._log.append(CUSTOMERS.reads, number, records)
+        values = [encode_set_aside(each, number) for each in sites]
+        await self._say(number, [control_record(SET_ASIDE, value) for value in values])
+
+    async def _name_time_rulings(self, partition: OpenPartition) -> None:
+        """Say in the log which rulings on time are obeyed; saying it again changes nothing."""
+        progress, number = partition.progress, partition.number
+        values = [
+            encode_time_ruling(each, number, progress.log_epoch, obeyed=True)
+            for each in progress.time_rulings
+        ]
+        await self._say(number, [control_record(TIME_RULING, value) for value in values])
+
+    async def _say(self, number: int, records: Sequence[OutRecord]) -> None:
+        if not records:
+            return
+        if self._signer is not None:
+            records = [self._signer.sign(CUSTOMERS.reads, record) for record in records]
+        await self._log.append(CUSTOMERS.reads, number, records)
 
     async def _send(self, effects: Sequence[Effect], check: Callable[[], None]) -> None:
         """Append effects, in order within each partition, and await all acknowledgements; `check`

@@ -13,7 +13,14 @@ from collections.abc import Iterable, Sequence
 from agents.definitions.settings import NO_LIMITS, VisitorLimits
 from schemas.failures import Failure
 from schemas.signing import RecordSigner
-from schemas.stored import Damaged, FutureFormat, Progress, is_erased
+from schemas.stored import (
+    PROGRESS_KEY,
+    Damaged,
+    FutureFormat,
+    Progress,
+    is_erased,
+    pack_progress,
+)
 from streams.log import Log, LogError
 from streams.logging import get_logger
 from streams.partitioner import partition_of
@@ -26,6 +33,8 @@ from streams.runtime.state.retained_stores import RetainedStores
 from streams.runtime.state.signature_floor import decide
 from streams.runtime.state.store import Store, StoreFactory
 from streams.runtime.ticks import Ticks
+from streams.runtime.time_guard import AheadOfClock, TimeGuard
+from streams.runtime.transports.assigned_partition import BatchLease
 from streams.runtime.transports.batch import Fenced, PartitionBatch, TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 from streams.runtime.visitor_expiry import VisitorRemoval
@@ -64,10 +73,12 @@ class CustomersRuntime:
         limits: VisitorLimits = NO_LIMITS,
         signer: RecordSigner | None = None,
         accept_unsigned: bool = False,
+        time_guard: TimeGuard | None = None,
     ) -> None:
         """`limits` are those of visitors, as the actors have them. `signer` signs what the actors
         tell each other and the mailer; None: nobody does. `accept_unsigned`: workers of release 0.1
-        still run beside this one."""
+        still run beside this one. Without a `time_guard` every append time is believed."""
+        self._time_guard = time_guard
         self._signer = signer
         self._accept_unsigned = accept_unsigned
         self._log = log
@@ -106,7 +117,10 @@ class CustomersRuntime:
 
     def drop_unassigned(self, owned: Iterable[TopicPartition]) -> None:
         """Drop the state of partitions that did not come back; call it after each assignment."""
+        owned = list(owned)
         self._stores.drop_unassigned({_kept(tp) for tp in owned})
+        if self._time_guard is not None:
+            self._time_guard.keep_only([tp.partition for tp in owned])
 
     def close(self) -> None:
         """Close all state and leave it on disk. Call it when nothing is consumed any more."""
@@ -125,7 +139,9 @@ class CustomersRuntime:
         try:
             async with self._partition_manager.enter(batch) as lease:
                 if lease is not None:
-                    await self._protocol.advance(self._open[batch.tp], batch.records, lease)
+                    await self._advance(batch, lease)
+        except AheadOfClock:
+            pass  # it waits, and whoever opens it says why
         except (Fenced, Overtaken, LogError, FutureFormat, Damaged) as error:
             reason = "log" if isinstance(error, LogError) else "fenced"
             self._observer.failed(batch.tp.partition, reason)
@@ -136,6 +152,22 @@ class CustomersRuntime:
             _log.exception("batch failed, opening the partition again",
                            partition=batch.tp.partition,
                            offset=batch.records[0].offset)  # fmt: skip
+
+    async def _advance(self, batch: PartitionBatch, lease: BatchLease) -> None:
+        """Commit a batch as far as its time has come. Raises AheadOfClock where that is not all."""
+        partition, guard, records = self._open[batch.tp], self._time_guard, batch.records
+        if guard is not None:
+            rulings = partition.progress.time_rulings
+            records = guard.in_time(batch.tp.partition, records, rulings)
+        await self._protocol.advance(partition, records, lease)
+        if guard is not None and len(records) < len(batch.records):
+            raise guard.refusal(batch.tp.partition)
+
+    def log_time(self, partition: int) -> int:
+        """Return the highest append time that was read in a partition, as far as this process has
+        committed; 0 of one that is not open here."""
+        open_ = self._open.get(TopicPartition(CUSTOMERS.reads, partition))
+        return 0 if open_ is None else open_.progress.log_time
 
     def timers_pending(self) -> int:
         """Return how many customers of this process wait for a timer."""
@@ -176,6 +208,8 @@ class CustomersRuntime:
         recovered = await changelog.recover()
         progress = await self._progress(changelog)
         await self._see_that_log_reaches(tp, progress)
+        if self._time_guard is not None:
+            progress = await self._ruled(changelog, progress or Progress())
         await self._loader.refresh()
         removal = VisitorRemoval(changelog, self._limits)
         partition = OpenPartition(changelog, progress or Progress(), self._actors, removal)
@@ -192,6 +226,15 @@ class CustomersRuntime:
         end = (await self._log.offsets(tp.topic))[tp.partition].high_watermark
         if progress is not None and progress.next_offset > end:
             raise LogTooShort(tp, end, progress.next_offset)
+
+    async def _ruled(self, changelog: Changelog, progress: Progress) -> Progress:
+        """Return the progress with what was ruled on the time of what comes. Raises AheadOfClock
+        while that has to wait."""
+        assert self._time_guard is not None
+        ruled = await self._time_guard.ruled(changelog.partition, progress)
+        if ruled is not progress:
+            await changelog.write([(PROGRESS_KEY, pack_progress(ruled))], lambda: None)
+        return ruled
 
     async def _progress(self, changelog: Changelog) -> Progress | None:
         """Return the progress of a partition, None of a new one that believes everybody."""

@@ -24,7 +24,7 @@ from agents.mail.settings import MailSettings
 from agents.mail.suppression import AddressHashes
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
-from streams.clock import Clock, SystemClock
+from streams.clock import Clock, SteadyClock, SystemClock
 from streams.http.admin import AdminServer
 from streams.http.internal.owners import published, reached_at, remove_address, write_address
 from streams.http.internal.server import InternalServer
@@ -70,6 +70,7 @@ from streams.runtime.open_files import door_limits
 from streams.runtime.state.memory import open_memory
 from streams.runtime.state.store import ClearLeftovers, StoreFactory
 from streams.runtime.ticks import Ticks
+from streams.runtime.time_guard import TimeGuard
 from streams.runtime.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 from streams.settings import Settings
@@ -105,6 +106,7 @@ class Worker:
         self.settings = settings
         self._shares_public_port = shares_public_port
         self.clock = clock or SystemClock()
+        self._has_own_clock = clock is not None
         self.metrics = Metrics()
         self.metrics.watch_disk(settings.data_dir)
         self.door_counts = DoorCounts()
@@ -201,8 +203,14 @@ class Worker:
         partitions = await self.log.partitions(CUSTOMER_EVENTS)
         interval = int(self.settings.tick_seconds * 1000)
         self.ticks = Ticks(self.log, CUSTOMER_EVENTS, self.clock, interval)
+        # The embedded log is stamped by this machine's clock, which proves nothing of itself.
+        is_told = self.settings.on_kafka or self._has_own_clock
+        reader = self.clock if is_told else SteadyClock(self.clock)
+        guard = TimeGuard(self.log, reader, signer, self.settings.clock_limit_ms)
+        self.metrics.watch_ahead(guard.ahead)
         runtime = CustomersRuntime(
             log=self.log,
+            time_guard=guard,
             partition_manager=self.partition_manager,
             open_store=self._open_store,
             actors=partial(
@@ -267,6 +275,7 @@ class Worker:
             signer=record_signer(self.settings),
             accept_unsigned=self.settings.accept_unsigned,
             grace=GRACE_SECONDS,
+            log_time=self.customers.log_time,
         )
         self._running.push_async_callback(runtime.close)
         return runtime

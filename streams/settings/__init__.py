@@ -33,6 +33,7 @@ from pydantic_settings import (
 
 from schemas.commands import TrackingMode
 from schemas.languages import MAIL_LANGUAGES, MailLanguage
+from schemas.time_units import MINUTE_MS
 from streams.settings.sources import PREFIX, read_file
 from streams.settings.values import (
     Address,
@@ -121,6 +122,10 @@ class Settings(BaseSettings):
     tick_seconds: float = Field(default=1.0, ge=0.05, le=3600)
     """Between two of the records by which time passes when nothing else happens, at least: a timer
     is late by no more. Where none is due, one is written every five minutes."""
+
+    clock_ahead_minutes: int = Field(default=60, ge=1, le=1_000_000)
+    """A record whose append time is further ahead of a worker's own clock is not read: its
+    partition waits, until the time has come or `ritorno clock rule` says what it counts as."""
 
     event_memory_days: int = Field(default=7, ge=1, le=30)
     """For how long an event that comes again is known by its source and id, in the log's time. A
@@ -234,6 +239,11 @@ class Settings(BaseSettings):
     def broker_url(self) -> str:
         """The broker, with the default filled in."""
         return self.broker or f"embedded://{self.data_dir / 'log'}"
+
+    @property
+    def clock_limit_ms(self) -> int:
+        """By how much an append time may be ahead of the clock, in ms."""
+        return self.clock_ahead_minutes * MINUTE_MS
 
     @property
     def on_kafka(self) -> bool:

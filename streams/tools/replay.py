@@ -16,10 +16,11 @@ from agents.definitions.settings import NO_LIMITS, DeduplicationRules, VisitorLi
 from agents.partition.budget import VISITS
 from schemas.commands import SendCommand
 from schemas.decisions import Decision
-from schemas.events import SET_ASIDE
+from schemas.events import SET_ASIDE, TIME_RULING
 from schemas.set_aside import SetAside, decode_set_aside
 from schemas.signing import RecordSigner
 from schemas.stored import NEVER, UNDECIDED
+from schemas.time_rulings import TimeRuling, counted, decode_time_ruling
 from schemas.topics import CUSTOMER_EVENTS
 from streams.log import Log, OffsetRange, OnProgress, UnknownTopic, no_progress, scan, within
 from streams.operate.lookup import latest_progress
@@ -101,13 +102,15 @@ async def replay_topic(
     total = sum(span.end - span.start for span in ranges.values())
     checks = signer if topic == CUSTOMER_EVENTS else None
     for number, span in sorted(ranges.items()):
+        set_aside, time_rulings = await _read_live(log, topic, number, span, checks)
         partition = ReplayedPartition(
             number,
             definitions,
             {},
             outcome,
             home=lambda key: partition_of(key, len(ranges)),
-            set_aside=await _read_set_aside(log, topic, number, span, checks),
+            set_aside=set_aside,
+            time_rulings=time_rulings,
             signer=checks,
             insists_from=0 if checks is None else await _insists_from(log, number),
             visits=visits,
@@ -116,7 +119,7 @@ async def replay_topic(
         async for record in scan(
             log, topic, [number], start=span.start, stop=span.end, on_progress=told
         ):
-            if record.timestamp <= until:
+            if counted(record, time_rulings).timestamp <= until:
                 partition.absorb(record)
             elif record.key is not None:
                 outcome.after_until += 1
@@ -125,24 +128,31 @@ async def replay_topic(
     return outcome
 
 
-async def _read_set_aside(
+async def _read_live(
     log: Log, topic: str, partition: int, span: OffsetRange, signer: RecordSigner | None
-) -> list[SetAside]:
-    """Return the places that live has passed over; the record that names one comes after it.
+) -> tuple[list[SetAside], list[TimeRuling]]:
+    """Return the places that live has passed over, and the rulings on time that it has obeyed; the
+    records that name them come after what they are about.
 
     Raises LogError. Reading through all is a fiftieth of what deciding takes.
     """
-    found: dict[tuple[int, str, str], SetAside] = {}
+    sites: dict[tuple[int, str, str], SetAside] = {}
+    rulings: dict[TimeRuling, None] = {}
     async for record in scan(log, topic, [partition], start=span.start, stop=span.end):
-        if record.key is None and record.header("ce_type") == SET_ASIDE.encode():
-            try:
-                if signer is not None:
-                    signer.check(CUSTOMER_EVENTS, record)
+        kind = record.header("ce_type") if record.key is None else None
+        if kind not in (SET_ASIDE.encode(), TIME_RULING.encode()):
+            continue
+        try:
+            if signer is not None:
+                signer.check(CUSTOMER_EVENTS, record)
+            if kind == SET_ASIDE.encode():
                 site = decode_set_aside(record.value, partition)
-            except ValueError:
-                continue  # somebody has made it up
-            found.setdefault((site.offset, site.what, site.name), site)
-    return list(found.values())
+                sites.setdefault((site.offset, site.what, site.name), site)
+            else:
+                rulings[decode_time_ruling(record.value, partition, obeyed=True)] = None
+        except ValueError:
+            continue  # somebody has made it up, or nobody has obeyed it
+    return list(sites.values()), list(rulings)
 
 
 async def _insists_from(log: Log, partition: int) -> int:

@@ -28,6 +28,7 @@ from schemas.records import OutRecord, Record
 from schemas.set_aside import SetAside
 from schemas.signing import RecordSigner
 from schemas.stored import HELD_BACK_PREFIX, OWN_PREFIX, PRODUCT_PREFIX, Progress, head, is_erased
+from schemas.time_rulings import TimeRuling
 from schemas.topics import DEAD_LETTERS
 from schemas.wire import parse_record
 
@@ -80,16 +81,17 @@ class ReplayedPartition:
         parse: Callable[[Record], Event] = parse_record,
         home: Callable[[bytes], int] | None = None,
         set_aside: Iterable[SetAside] = (),
+        time_rulings: Iterable[TimeRuling] = (),
         signer: RecordSigner | None = None,
         insists_from: int = 0,
         location: Callable[[int], str] = "offset {}".format,
         watch: Callable[[SendCommand | Decision], None] | None = None,
         visits: int = VISITS,
     ) -> None:
-        """`set_aside` is what live has set aside. Without a `signer` everybody is believed, with
-        one whoever has signed or stands before the offset `insists_from`. `location` says where the
-        record at an offset was read, for whoever looks for it; `watch` is told of each mail and
-        each decision."""
+        """`set_aside` is what live has set aside, `time_rulings` what it has obeyed of those.
+        Without a `signer` everybody is believed, with one whoever has signed or stands before the
+        offset `insists_from`. `location` says where the record at an offset was read, for whoever
+        looks for it; `watch` is told of each mail and each decision."""
         self._number = number
         self._location = location
         self._home = home
@@ -106,7 +108,10 @@ class ReplayedPartition:
         self._failed: set[FailureSite] = set()
         self._verifying = False
         self._progress = Progress(
-            live=dict(live), set_aside=tuple(set_aside), insists_from=insists_from
+            live=dict(live),
+            set_aside=tuple(set_aside),
+            insists_from=insists_from,
+            time_rulings=tuple(time_rulings),
         )
         self._actors = self._build()
 

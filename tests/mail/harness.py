@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from agents.mail.providers import Providers
@@ -36,7 +37,10 @@ class Store(dict[bytes, bytes]):
 class QueueHarness:
     """A queue whose changes are written at once."""
 
-    def __init__(self, reputation: Reputation | None = None) -> None:
+    def __init__(
+        self, reputation: Reputation | None = None, log_time: Callable[[], int] | None = None
+    ) -> None:
+        self.log_time = log_time
         self.store = Store()
         self.reputation = reputation or Reputation()
         self.offset = 0
@@ -54,6 +58,7 @@ class QueueHarness:
             fencing_epoch=self.fencing_epochs,
             reputation=self.reputation,
             providers=Providers(),
+            log_time=self.log_time,
         )
 
     def do(self, changes: QueueChanges) -> QueueChanges:

@@ -33,6 +33,7 @@ from agents.mail.replies import (
 )
 from schemas.commands import Command
 from schemas.stored import FIRST_FENCING_EPOCH, HEAD_SIZE, head
+from schemas.time_units import MINUTE_MS
 from schemas.validation import Unreadable
 from schemas.wire import parse_record
 from tests.mail.harness import QueueHarness, Store, parse, types
@@ -192,6 +193,20 @@ def test_expired_mails_are_skipped_and_finished_ones_forgotten_a_day_later() -> 
     harness.do(harness.queue.housekeep(START + 3 * DAY + HOUR))
     assert harness.state() is None
     assert not harness.store
+
+
+def test_only_marketing_expires_by_a_machine_s_clock_that_leaps() -> None:
+    log_time = [START]
+    harness = QueueHarness(log_time=lambda: log_time[0])
+    harness.read(send("m1"), send("m2", urgent=True), send("m3", urgent=True))
+    leapt = START + 5 * DAY
+    assert types(harness.do(harness.queue.housekeep(leapt))) == ["mail.skipped"]
+    picked = harness.pick(leapt)
+    assert picked is not None and picked.id == "m2"
+    log_time[0] = START + 2 * DAY  # the log agrees
+    assert harness.pick(leapt) is None
+    changes = harness.do(harness.queue.housekeep(leapt + MINUTE_MS))
+    assert types(changes) == ["mail.skipped"] * 2
 
 
 def test_a_campaign_that_expires_at_once_does_so_in_portions() -> None:

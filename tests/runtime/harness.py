@@ -32,6 +32,7 @@ from streams.runtime.state.memory import MemoryStore
 from streams.runtime.state.recovery import recover
 from streams.runtime.state.store import StoreFactory
 from streams.runtime.ticks import TICK, Ticks
+from streams.runtime.time_guard import TimeGuard
 from streams.runtime.transports.batch import TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 from streams.tools.replay import replay_topic
@@ -90,6 +91,7 @@ class Harness:
             ticks=Ticks(self.log, CUSTOMER_EVENTS, self.clock, 10**12),
             observer=self.seen,
             signer=SIGNER,
+            time_guard=TimeGuard(self.log, self.clock, SIGNER),
         )
         self.partition_manager.own(CUSTOMER_EVENTS, self.runtime)
         self.partition_manager.assigned([TP])

@@ -78,6 +78,7 @@ class Queue:
         defects: Defects | None = None,
         signer: RecordSigner | None = None,
         is_home: Callable[[bytes], bool] = lambda _: True,
+        log_time: Callable[[], int] | None = None,
     ) -> None:
         """`load` reads the store, `kept` is all that is in it, `progress` its own record.
 
@@ -86,8 +87,10 @@ class Queue:
         which the partitions of a worker share; `defects` is what has failed in this partition
         before. Without a `signer` every command is believed. `is_home` tells whether a customer's
         commands come to this partition: ids are known in one, and a copy in another would be sent
-        again.
+        again. `log_time`: what the customers' log has come to; a mail that is not marketing has
+        expired only when that says so, too: one clock may have leapt. None: it is not asked.
         """
+        self._log_time = log_time
         self._message_id = message_id
         self._defects = defects or Defects()
         self._index = MailIndex(
@@ -312,8 +315,10 @@ class Queue:
         entry = self.get(id_)
         if entry is None:
             return
-        if entry.waiting and entry.expires <= now:
+        if entry.waiting and self._has_expired(entry, now):
             self._expire(entry, now, changes)
+        elif entry.waiting and entry.expires <= now:
+            self._index.scheduler.remind(now + MINUTE_MS, id_)
         elif entry.finished and entry.forget <= now and not entry.pending:
             self._index.forget(entry, changes)
         elif entry.state == "attempting" or entry.pending:
@@ -325,7 +330,7 @@ class Queue:
         return entry if entry is not None and self._may_go(entry, now) else None
 
     def _may_go(self, entry: QueuedMail, now: int) -> bool:
-        if not entry.waiting or entry.expires <= now:
+        if not entry.waiting or self._has_expired(entry, now):
             return False
         if entry.state != "queued" and entry.due > now:
             self._index.scheduler.go_at(entry, entry.due)
@@ -339,7 +344,7 @@ class Queue:
     def _look_at(self, id_: str, now: int, changes: QueueChanges) -> None:
         """Put a mail where it belongs by what holds it now."""
         entry = self.get(id_)
-        if entry is None or not entry.waiting or entry.expires <= now:
+        if entry is None or not entry.waiting or self._has_expired(entry, now):
             return
         if entry.state == "deferred" and entry.due > now:
             self._index.scheduler.go_at(entry, entry.due)
@@ -351,6 +356,11 @@ class Queue:
             self._index.let_go(entry, now, changes)
         else:
             self._index.scheduler.go(entry)
+
+    def _has_expired(self, entry: QueuedMail, now: int) -> bool:
+        if entry.expires > now:
+            return False
+        return entry.marketing or self._log_time is None or entry.expires <= self._log_time()
 
     def _hold(self, entry: QueuedMail, hold: MailHold, now: int, changes: QueueChanges) -> None:
         if (entry.state, entry.held) != ("held", hold.reason):

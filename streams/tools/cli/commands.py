@@ -72,6 +72,7 @@ COMMANDS = {
     "suppressions": Command("suppressions", "Addresses that get no mail."),
     "schemas": Command("schemas", "JSON Schemas."),
     "dkim": Command("dkim", "The keys that sign mails (DKIM)."),
+    "clock": Command("clock", "Records whose append time has not come yet."),
     "doctor": Command(
         "doctor", "Check the broker, topics, workflows, clock, relay and disk, and say what to do."
     ),

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.records import OutRecord, Record
+from schemas.time_units import HOUR_MS
 from streams.log import TopicSpec
 from streams.runtime.logs.embedded.file import transaction
 
@@ -119,7 +120,9 @@ def _append(db: sqlite3.Connection, request: Append) -> int:
     start, last = db.execute(
         "SELECT next, timestamp FROM partitions WHERE id = ?", (request.partition_id,)
     ).fetchone()
-    timestamp = max(last, request.timestamp)
+    # Small steps back are evened out; what an hour later was stamped by a clock that had leapt.
+    is_wrong = last - request.timestamp > HOUR_MS
+    timestamp = request.timestamp if is_wrong else max(last, request.timestamp)
     row_id = request.partition_id << OFFSET_BITS | start
     db.executemany(
         "INSERT INTO records (id, timestamp, key, headers, value) VALUES (?, ?, ?, ?, ?)",
@@ -205,7 +208,8 @@ def _record(topic: Topic, partition: int, row: tuple[Any, ...]) -> Record:
 def first_since(db: sqlite3.Connection, partition_id: int, extent: Extent, instant: int) -> int:
     """Return the lowest offset that was appended at `instant` or later; the end if there is none.
 
-    Append times never go back within a partition, hence a binary search, also across holes.
+    Append times don't go back within a partition, hence a binary search, also across holes; where
+    a clock had leapt and was set right, it finds one of several such places.
     """
     run = partition_id << OFFSET_BITS
     low, high = extent.first, extent.next
