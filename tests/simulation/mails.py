@@ -11,6 +11,10 @@ from schemas.topics import SEND_COMMANDS
 from schemas.validation import Unreadable
 from schemas.wire import parse_record
 from tests.simulation.machine import Environment
+from tests.simulation.shop import DAY, HOUR
+
+FORGOTTEN_MS = DAY - HOUR
+"""After its expiry: a day (`agents/mail/queue/queued_mail.py`), and brokers' clocks differ."""
 
 
 def check_once(environment: Environment) -> None:
@@ -44,7 +48,11 @@ def check_mails(environment: Environment) -> None:
             continue
         if event.type not in ("mail.deferred", "mail.held"):
             reason = getattr(event.data, "reason", "")
-            finals[event.data.command_id].add((event.type, reason, event.id))
+            id_ = event.data.command_id
+            # Of a command that comes again, and is cancelled again, after it was forgotten.
+            if reason == "cancelled" and record.timestamp > commands[id_].expires + FORGOTTEN_MS:
+                reason = "expired"
+            finals[id_].add((event.type, reason, event.id))
         if getattr(event.data, "ambiguous", False):
             ambiguous.add(event.data.command_id)
     for id_, command in commands.items():
