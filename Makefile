@@ -34,7 +34,8 @@ $(READY): pyproject.toml constraints.txt
 	fi >&2
 	@echo "Preparing $(VENV) with $$("$(PYTHON)" --version) (a minute or two the first time) …"
 	@"$(PYTHON)" -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement constraints.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 	@echo "Ready: $(BIN)/ritorno"
 
@@ -105,16 +106,37 @@ soak-mail: setup ## The mailer killed 50 times while 5,000 mails go to a real SM
 schemas: setup ## Export the JSON Schemas to out/schemas
 	@$(BIN)/ritorno schemas export out/schemas
 
+# All versions and their files' hashes, for any machine and Python 3.11 or newer. The other three are
+# parts of constraints.txt: what the image runs with, what builds its wheel, what asks for advisories.
+COMPILE = "$$fresh/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+
 .PHONY: constraints
-constraints: ## Resolve all dependencies anew and pin what was found in constraints.txt
+constraints: ## Resolve all dependencies anew; write versions and hashes into constraints.txt
 	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
-	"$(PYTHON)" -m venv "$$fresh/venv"; \
-	echo "Resolving in an empty environment …"; \
-	"$$fresh/venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; \
-	{ sed -n '/^#/p' constraints.txt; \
-	  "$$fresh/venv/bin/python" -m pip freeze --exclude-editable --exclude ritorno; } > "$$fresh/constraints.txt"; \
+	"$(PYTHON)" -m venv "$$fresh"; \
+	"$$fresh/bin/python" -m pip install --quiet --disable-pip-version-check uv; \
+	echo "Resolving …"; \
+	$(COMPILE) --extra dev pyproject.toml > "$$fresh/all"; \
+	for each in 'requirements pyproject.toml' 'build-requirements -' 'advisories-requirements -'; do \
+	  name="$${each% *}"; from="$${each##* }"; \
+	  case "$$name" in build*) echo 'hatchling' ;; advisories*) echo 'pip-audit' ;; esac \
+	    | $(COMPILE) --constraint "$$fresh/all" "$$from" > "$$fresh/$$name"; \
+	  { echo '# Written by `make constraints`.'; cat "$$fresh/$$name"; } > "deploy/$$name.txt"; \
+	done; \
+	{ sed -n '/^#/p' constraints.txt; cat "$$fresh/all"; } > "$$fresh/constraints.txt"; \
 	cp "$$fresh/constraints.txt" constraints.txt; \
-	wc -l constraints.txt
+	grep -c '==' constraints.txt
+
+AUDIT := $(VENV)/advisories
+
+$(AUDIT)/bin/pip-audit: deploy/advisories-requirements.txt
+	@"$(PYTHON)" -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+.PHONY: advisories
+advisories: setup $(AUDIT)/bin/pip-audit ## Which dependencies have security advisories; fails when one has, or nobody can be asked
+	@$(BIN)/python .ci/advisories.py $(AUDIT)/bin/pip-audit
 
 .PHONY: clean
 clean: ## Remove .venv and everything that was generated
