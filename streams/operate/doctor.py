@@ -11,6 +11,7 @@ import asyncio
 import ssl
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiosmtplib
@@ -22,6 +23,7 @@ from streams.clock import Clock
 from streams.log import Log, LogError, OffsetRange, TopicDescription, TopicSpec, scan
 from streams.messages.plurals import several
 from streams.operate.check import Check, CheckStatus, aligned
+from streams.operate.file_modes import check_modes
 from streams.operate.kept_records import ask_workers, check_kept
 from streams.operate.lookup import latest_progress
 from streams.operate.retrying import set_asides
@@ -44,9 +46,14 @@ NAMED = 5
 """Customers who are held back that are named (the dead letters name all), and so of partitions."""
 
 
-async def examine(settings: Settings, log: Log, clock: Clock) -> list[Check]:
-    """Run every check. `log` need not be started; it is stopped again when it was not."""
-    checks = [_check_data_dir(settings), check_keys(settings)]
+async def examine(
+    settings: Settings, log: Log, clock: Clock, settings_file: Path | None = None
+) -> list[Check]:
+    """Run every check. `log` need not be started; it is stopped again when it was not.
+    `settings_file` is where settings were read, None: in none."""
+    checks = [
+        _check_data_dir(settings), check_keys(settings), check_modes(settings, settings_file)
+    ]  # fmt: skip
     try:
         await log.start()
     except LogError as error:
@@ -302,7 +309,7 @@ async def check_set_asides(log: Log) -> Check:
 
 def _check_data_dir(settings: Settings) -> Check:
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=settings.data_dir):
             pass
     except OSError as error:

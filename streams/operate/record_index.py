@@ -147,7 +147,7 @@ class RecordIndex:
 
     def _connected(self) -> sqlite3.Connection:
         if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = sqlite3.connect(self._path, check_same_thread=False)
             # Derived: after a crash of the machine it may be gone, and is made again.
             self._file.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;" + _TABLES)

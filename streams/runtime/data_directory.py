@@ -16,8 +16,8 @@ def sole_worker(settings: Settings) -> Iterator[None]:
     """Hold the data directory for this process. Raises WorkerFailed."""
     path = settings.data_dir / "worker.lock"
     try:
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise WorkerFailed(
             f"{settings.data_dir} can't be written: {error.strerror}. Set RITORNO_DATA_DIR."

@@ -227,7 +227,7 @@ def sender_domain(settings: Settings) -> str:
 
 def _kept_key(path: Path) -> str:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             _make_key(path)
         secret = path.read_text(encoding="ascii").strip()

@@ -40,13 +40,22 @@ def refuse_misspelt_variables(fields: Iterable[str]) -> None:
             raise SettingsError(f"{name} is not a setting; did you mean {close[0]}?")
 
 
+def settings_file(flag: Path | None) -> Path | None:
+    """Return the file that is read: that of `--config`, that of RITORNO_CONFIG, `ritorno.toml`;
+    None when there is none. Raises SettingsError when the one that is named isn't there."""
+    named = os.environ.get(CONFIG_VARIABLE)
+    path = flag or (Path(named) if named else DEFAULT_FILE)
+    if path.is_file():
+        return path
+    if flag or named:
+        raise SettingsError(f"{'--config' if flag else CONFIG_VARIABLE}: no file {path}")
+    return None
+
+
 def read_file(fields: Mapping[str, Any]) -> tuple[dict[str, Any], Path | None]:
     """Return the file's values by field name, and the file. Raises SettingsError."""
-    flag, named = config_flag.get(), os.environ.get(CONFIG_VARIABLE)
-    path = flag or (Path(named) if named else DEFAULT_FILE)
-    if not path.is_file():
-        if flag or named:
-            raise SettingsError(f"{'--config' if flag else CONFIG_VARIABLE}: no file {path}")
+    path = settings_file(config_flag.get())
+    if path is None:
         return {}, None
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))

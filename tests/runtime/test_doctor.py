@@ -412,7 +412,7 @@ async def test_all_of_it(log: MemoryLog, tmp_path: Path, relay: str) -> None:
     settings = Settings(broker=KAFKA, data_dir=tmp_path, smtp_url=relay, token_keys=TOKEN_KEYS)
     checks = await examine(settings, log, VirtualClock(START))
     assert [check.name for check in checks] == [
-        "data directory", "keys", "broker", "topics", "partitions", "topic policy",
+        "data directory", "keys", "file modes", "broker", "topics", "partitions", "topic policy",
         "workflows", "clock", "workers", "format", "damage", "lag", "set aside", "dkim", "relay",
         "bounce domain", "returns",
     ]  # fmt: skip

@@ -150,7 +150,7 @@ class RocksStore:
 
     def _open(self) -> Rdict:
         try:
-            self._path.mkdir(parents=True, exist_ok=True)
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             problem = f"The state in {self._path} can't be opened: {error.strerror or error}"
             raise StateError(f"{problem}. Set RITORNO_DATA_DIR.") from error

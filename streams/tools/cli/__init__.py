@@ -6,6 +6,7 @@ starts within a moment, and a test names what it may not import.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,9 @@ import typer
 from schemas.failures import Failure, InputError
 from streams.tools.cli.commands import Commands
 from streams.tools.cli.console import FAILURE, USER_ERROR, Options, say
+
+PRIVATE = 0o077
+"""What a command writes (state, keys, mails, exports) is its user's alone."""
 
 
 def _print_version(wanted: bool) -> None:
@@ -66,6 +70,7 @@ def _options(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    os.umask(PRIVATE)
     sys.exit(run_arguments(arguments))
 
 

@@ -11,7 +11,16 @@ from streams.clock import SystemClock
 from streams.operate.check import CheckStatus
 from streams.operate.doctor import examine
 from streams.runtime.factories import log_from
-from streams.tools.cli.console import CommandFailed, JsonFlag, print_json, run, settings_of, stdout
+from streams.settings.sources import settings_file
+from streams.tools.cli.console import (
+    CommandFailed,
+    JsonFlag,
+    Options,
+    print_json,
+    run,
+    settings_of,
+    stdout,
+)
 
 _STYLES = {CheckStatus.OK: "green", CheckStatus.WARN: "yellow", CheckStatus.FAIL: "red"}
 
@@ -29,7 +38,9 @@ def doctor(
     """Check the broker, topics, workflows, clock, relay and disk, and say what to do."""
     settings = settings_of(context)
     clock = SystemClock()
-    checks = run(examine(settings, log_from(settings, clock), clock))
+    options = context.find_object(Options) or Options()
+    file = settings_file(options.config)
+    checks = run(examine(settings, log_from(settings, clock), clock, file))
     out = stdout()
     for check in checks:
         if as_json:

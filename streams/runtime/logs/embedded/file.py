@@ -56,7 +56,7 @@ CREATE TABLE committed (
 def connect(directory: Path) -> sqlite3.Connection:
     """Open the log in `directory`, creating both where they are missing. Raises LogError."""
     with explained(directory):
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _setup_lock(directory):
             db = sqlite3.connect(
                 directory / FILE_NAME,
@@ -142,7 +142,7 @@ def claim(directory: Path) -> int:
     """Become the one worker on this log, with its process id in a lock file; return the descriptor,
     which lets go when it is closed. Raises LogError naming the process that is there already."""
     with explained(directory):
-        handle = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
