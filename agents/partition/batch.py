@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from agents.effects import Effect
+from schemas.customer.named import RunInFlight
 from schemas.set_aside import SetAside, What
 from schemas.stored import Progress
 
@@ -30,6 +31,10 @@ class BatchCounts:
     """Custom fields whose value was of another type."""
     unsigned: Counter[str] = field(default_factory=Counter)
     """Records that only Ritorno may write and that are believed without a signature, by type."""
+    append_times: Counter[int] = field(default_factory=Counter)
+    """When the records were appended, ms since the epoch; those of one append have the same."""
+    runs: Counter[RunInFlight] = field(default_factory=Counter)
+    """By how much the number of runs in flight has changed."""
     failed_expressions: int = 0
     """Expressions that failed, such as a division by nothing; their conditions didn't hold."""
 

@@ -6,6 +6,7 @@ size changes nothing but speed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
@@ -13,7 +14,7 @@ from agents.customer.visitors import VisitorExpiry
 from agents.partition.cache import CacheMemory
 from agents.partition.name_index import NameIndex
 from schemas.customer import Customer, decode_customer, encode_customer, encode_erased
-from schemas.customer.named import named, named_in
+from schemas.customer.named import RunInFlight, in_flight, in_flight_in, named, named_in
 from schemas.stored import FutureFormat, head, is_erased
 
 PAUSE = 500
@@ -49,6 +50,8 @@ class Customers:
         """Those who needn't be read, by key."""
         self._changed: dict[bytes, Customer | bytes] = {}
         """Who isn't encoded is in the cache, or can't be encoded."""
+        self._runs_before: dict[bytes, list[RunInFlight]] = {}
+        """Of whoever was asked for since changes were taken: the runs in flight then."""
 
     def get(self, key: bytes) -> Customer:
         """Return a customer, a new one if nothing is kept. Raises UnreadableCustomer."""
@@ -60,6 +63,8 @@ class Customers:
             stored = self._load(key) if changed is None else changed
             customer = _read(key.decode(), stored)
             self._cache.put(key, customer, 0 if stored is None else len(stored))
+        if key not in self._runs_before:
+            self._runs_before[key] = in_flight(customer) if customer.runs else []
         forgetting = self._forgetting
         # Of nearly everybody the day is all that is asked.
         if customer.heard < forgetting.since and forgetting.has_forgotten(customer):
@@ -89,6 +94,8 @@ class Customers:
     def begin_anew(self, key: bytes) -> Customer:
         """Return a customer of whom nothing is known, whatever is kept."""
         customer = Customer(key=key.decode())
+        if key not in self._runs_before:
+            self._runs_before[key] = in_flight_in(self._load(key) or encode_erased(0))
         self._cache.drop(key)
         self._cache.put(key, customer, 0)
         return customer
@@ -117,13 +124,28 @@ class Customers:
             for key, customer in self._changed.items()
         ]
 
-    def take(self, changed: Iterable[tuple[bytes, bytes]]) -> None:
-        """What `changed` has returned goes to the store."""
+    def take(self, changed: Iterable[tuple[bytes, bytes]]) -> Counter[RunInFlight]:
+        """What `changed` has returned goes to the store. Return by how much the number of runs in
+        flight has changed."""
+        runs = self._runs_moved()
         self._cache.measured(changed)
         self._references.note(self._unread())
         self._references.catch_up(self._names_of)
         self._changed = {}
+        self._runs_before = {}
         self._cache.shrink()
+        return runs
+
+    def _runs_moved(self) -> Counter[RunInFlight]:
+        moved: Counter[RunInFlight] = Counter()
+        for key, changed in self._changed.items():
+            customer = self._cache.customers.get(key, changed)
+            now = in_flight(customer) if isinstance(customer, Customer) else in_flight_in(customer)
+            before = self._runs_before.get(key, [])
+            if now != before:
+                moved.update(now)
+                moved.subtract(before)
+        return moved
 
     # Who names something.
 

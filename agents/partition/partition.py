@@ -241,7 +241,7 @@ class PartitionActors:
             if len(state.effects) > before:
                 self._origins.give(state.effects, before, self._log_epoch, record.offset)
             self._unfinished = due and (budget.left_timers or len(self._broadcasts) > 0)
-            state.offset = record.offset + 1
+            state.done_with(record)
             if context.caused or context.moving or context.refused_fields or context.failures:
                 state.counts.refused_fields.update(context.refused_fields)
                 state.counts.failed_expressions += len(context.failures)
@@ -280,7 +280,7 @@ class PartitionActors:
             products = [state.catalogue.kept(product_id) for product_id in state.changed_products]
         except Exception as error:
             raise Unwritable(str(error)) from error
-        state.customers.take(customers)
+        state.counts.runs = state.customers.take(customers)
         states: list[tuple[bytes, bytes | None]] = []
         # In front of the customers: it says how far they went; see agents/partition/budget.py.
         layout = self._layout.take(state.offset)

@@ -103,6 +103,11 @@ class PartitionState:
         self.worked = 0
         """Work before that since changes were taken."""
 
+    def done_with(self, record: Record) -> None:
+        """Go on behind a record."""
+        self.offset = record.offset + 1
+        self.counts.append_times[record.timestamp] += 1
+
     def context(self) -> Context:
         """Return what actors know of the world from here on."""
         return Context(self.now, self.live, self.catalogue, self.effects)

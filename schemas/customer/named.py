@@ -6,7 +6,7 @@ there. 3 µs a customer to read and 5 to collect, where making a customer of it 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -47,6 +47,25 @@ def named_in(stored: bytes) -> set[str]:
         return set()
 
 
+RunState = Literal["waiting", "held"]
+"""Of a run in flight: it waits for a time or an event, or its mail is due and may not go yet."""
+RunInFlight = tuple[str, RunState]
+"""Its workflow, and its state."""
+
+
+def in_flight(customer: Customer) -> list[RunInFlight]:
+    """Return the runs that a customer is in."""
+    return [(run.workflow, "held" if run.held else "waiting") for run in customer.runs]
+
+
+def in_flight_in(stored: bytes) -> list[RunInFlight]:
+    """Return the same of a kept record; nothing of one that can't be read."""
+    try:
+        return [] if is_erased(stored) else in_flight(_RUNS_DECODER.decode(body(stored)))
+    except (msgspec.MsgspecError, UnicodeError):
+        return []
+
+
 def _lean(struct: type[msgspec.Struct], **needed: Any) -> Any:
     """Return a struct that reads these fields of `struct` and skips the others."""
     fields: list[Any] = []
@@ -76,4 +95,7 @@ _DECODER: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
         interests=dict.__class_getitem__((str, _lean(Interest, category=str))),
         purchases=_lean(Purchases, products=dict[str, msgspec.Raw]),
     )
+)
+_RUNS_DECODER: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(
+    _lean(Customer, runs=_lists(_lean(Run, workflow=str, held=int)))
 )

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import platform
-from importlib.metadata import version
 from typing import get_args
 
 from agents.sending.arbitration import HOLDS
@@ -14,13 +12,16 @@ from schemas.decisions import DecisionKind
 from schemas.set_aside import What
 from streams.operate.instruments import Instruments, begin_at_zero
 from streams.operate.mail_metrics import HELD_BACK
-from streams.operate.panels import Panel
-from streams.runtime.background import FAILURES
-from streams.runtime.log_lines import LEFT_OUT
+from streams.operate.panels import NotShown, Panel
 from streams.topology import CUSTOMER_EVENTS, SEND_COMMANDS
 
 EVENT_AGE_BUCKETS = (1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400)
 """Seconds. From "at once" to a day: a phone that was offline delivers yesterday's events."""
+
+DECIDED_BUCKETS = (
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200,
+)  # fmt: skip
+"""Seconds. A worker that keeps up needs some 10 ms; hours are those for which none was there."""
 
 LATENESS_BUCKETS = (1, 2, 5, 15, 60, 300, 3600, 86_400)
 """Seconds. Ticks a second apart make up to one of lateness; more is a worker that was away."""
@@ -65,7 +66,7 @@ _BEHIND = Panel(
     form="stat",
 )
 _DEAD_LETTERS = Panel("Events", "Dead letters by reason", "Records that could not be read.")
-_FAILURES = Panel(
+FAILURES_PANEL = Panel(
     "Events",
     "Batches given up",
     "Their partitions were opened again. log: the broker; fenced: a rebalance, harmless; defect: "
@@ -77,25 +78,9 @@ class CustomerMetrics:
     """The metrics; each has what the dashboard shows of it beside it."""
 
     def __init__(self, make: Instruments) -> None:
-        self._define_build_info(make)
         self._define_events(make)
         self._define_workflows(make)
         self._define_state(make)
-        self._define_background(make)
-
-    def _define_build_info(self, make: Instruments) -> None:
-        info = make.gauge(
-            "build_info",
-            "Version of Ritorno and Python.",
-            "version",
-            "python",
-            shown=[
-                Panel("Workers", "Versions", "What runs where.", form="table", is_wide=True).line(
-                    "instance", "version", "python", legend="{{instance}}", how="max"
-                )
-            ],
-        )
-        info.labels(version("ritorno"), platform.python_version()).set(1)
 
     def _define_events(self, make: Instruments) -> None:
         self.events = make.counter(
@@ -136,6 +121,19 @@ class CustomerMetrics:
                     "The main indicator. decided: from the event's own time to its "
                     "decision. sent: from the decision to the relay's acceptance.",
                 ).line("stage")
+            ],
+        )
+        self.append_to_decided = make.bulk_histogram(
+            "append_to_decided_seconds",
+            "From the broker's append time of a record until what it led to is durable.",
+            DECIDED_BUCKETS,
+            shown=[
+                Panel(
+                    "Events",
+                    "Append to decided, 95th percentile",
+                    "From the broker's append time until decision and state are durable, by the "
+                    "worker's clock: what a mail that is due at once waits for.",
+                ).line(legend="decided")
             ],
         )
         self.last_event_timestamp = make.gauge(
@@ -184,7 +182,7 @@ class CustomerMetrics:
             "batch_failures",
             "Batches given up, whose partition was opened again.",
             "reason",
-            shown=[_FAILURES.line("reason")],
+            shown=[FAILURES_PANEL.line("reason")],
         )
         self.places_set_aside = make.counter(
             "set_aside",
@@ -250,6 +248,27 @@ class CustomerMetrics:
                     "fatigue, the mix, or a better mail.",
                 ).line("reason", where='kind="held"'),
             ],
+        )
+        self.workflow_runs = make.reading(
+            "workflow_runs",
+            "Runs in flight: waiting for a time or an event, or held because a mail may not go.",
+            "workflow",
+            "state",
+            kind="gauge",
+            shown=[
+                Panel(
+                    "Decisions",
+                    "Runs in flight",
+                    "By workflow: waiting for a time or an event, or held because the mail of the "
+                    "current step may not go yet.",
+                    stacked=True,
+                ).line("workflow", "state")
+            ],
+        )
+        self.publication_timestamp = make.gauge(
+            "publication_timestamp_seconds",
+            "Log time at which other definitions went live; 0: not since this process runs.",
+            shown=NotShown("an annotation of the dashboard, on every panel"),
         )
         self.timers_pending = make.gauge(
             "timers_pending",
@@ -400,39 +419,3 @@ class CustomerMetrics:
                 ).line(legend="records")
             ],
         )
-        self.data_free = make.reading(
-            "data_free_bytes",
-            "Free space where this worker keeps its data; 0 when it can't be asked.",
-            kind="gauge",
-            shown=[
-                Panel(
-                    "Workers",
-                    "Disk free",
-                    "Room for the state, the embedded log and what came back. A worker that can't "
-                    "write opens its partitions again and again.",
-                ).line("instance", how="min")
-            ],
-        )
-
-    def _define_background(self, make: Instruments) -> None:
-        self.background_failures = make.reading(
-            "background_failures",
-            "Work beside the log that has failed and was begun again, or was left undone.",
-            "work",
-            shown=[_FAILURES.line("work")],
-        )
-        self.lines_left_out = make.reading(
-            "log_lines_left_out",
-            "Warnings and errors that were not logged, as too many of the same came in a minute.",
-            "level",
-            shown=[_FAILURES.line("level", legend="{{level}}s not logged")],
-        )
-        self.visitors_forgotten = make.reading(
-            "visitors_forgotten",
-            "Visitors who are forgotten and whose records were removed.",
-            shown=(),  # tells how large the store is, and no panel does that yet
-        )
-        self.background_failures.of(
-            lambda: [((work,), count) for work, count in FAILURES.counts.items()]
-        )
-        self.lines_left_out.of(lambda: [((level,), count) for level, count in LEFT_OUT.items()])

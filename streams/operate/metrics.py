@@ -10,9 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Mapping
-from functools import partial
-from pathlib import Path
-from shutil import disk_usage
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
@@ -21,10 +18,12 @@ from prometheus_client.process_collector import ProcessCollector
 
 from agents.partition.batch import BatchChanges, BatchCounts
 from schemas.commands import CancelCommand, SendCommand
+from schemas.customer.named import RunInFlight
 from schemas.decisions import Decision
 from schemas.events import PAYLOADS
 from schemas.set_aside import What
 from schemas.signals import SegmentChanged
+from streams.clock import Clock, SystemClock
 from streams.http.server.counts import DoorCounts
 from streams.operate.customer_metrics import (
     EVENT_RESULTS,
@@ -38,8 +37,10 @@ from streams.operate.door_metrics import DoorMetrics
 from streams.operate.instruments import Instruments
 from streams.operate.mail_metrics import BoundedLabel, MailMetrics
 from streams.operate.partition_metrics import PartitionMetrics
+from streams.operate.process_metrics import ProcessMetrics
 from streams.operate.public_metrics import SiteMetrics
 from streams.operate.return_metrics import ReturnCounters
+from streams.runtime.partition_lag import PartitionLag
 from streams.runtime.state.recovery import Recovered
 from streams.runtime.transports import partition_manager
 from streams.topology import CUSTOMER_EVENTS
@@ -52,17 +53,21 @@ _TYPES = frozenset(PAYLOADS)
 
 class Metrics(CustomerMetrics):
     """Everything on /metrics. It is the customers' runtime's observer; `mail` is the mailer's,
-    `public` that of the pages.
+    `public` that of the pages, `process` tells of the process itself.
 
     Attributes are the metrics themselves, so that tests and the demo can read them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        """`clock` is the broker's, as far as this machine knows it; by default the machine's."""
+        self._clock = clock or SystemClock()
+        self._live: dict[int, Mapping[str, str]] = {}
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         make = Instruments(self.registry)
         super().__init__(make)
+        self.process = ProcessMetrics(make)
         self._partitions = PartitionMetrics(make)
         self.returns = ReturnCounters(make)
         self.mail = MailMetrics(
@@ -74,6 +79,7 @@ class Metrics(CustomerMetrics):
         self.public = SiteMetrics(make)
         self._doors = DoorMetrics(make)
         self.shown = make.shown
+        self.not_shown = make.not_shown
         self._template = BoundedLabel()
 
     # The customers' runtime (streams/runtime/commit_protocol.py, Observer).
@@ -98,6 +104,11 @@ class Metrics(CustomerMetrics):
                 self.mail_cancellations.inc()
         self.last_event_timestamp.labels("decided").set(changes.progress.log_time / 1000)
         self.partition_timestamp.labels(partition).set(changes.progress.log_time / 1000)
+        # What was live before this process's first batch is nobody's news.
+        live = changes.progress.live
+        if self._live.setdefault(partition, live) != live:
+            self._live[partition] = live
+            self.publication_timestamp.set(changes.progress.log_time / 1000)
 
     def recovered(self, _partition: int, recovered: Recovered) -> None:
         """A partition has been opened."""
@@ -121,21 +132,17 @@ class Metrics(CustomerMetrics):
         """Read the number of waiting timers whenever somebody scrapes."""
         self.timers_pending.set_function(pending)
 
+    def watch_runs(self, in_flight: Callable[[], Mapping[RunInFlight, int]]) -> None:
+        """Read how many runs are in flight whenever somebody scrapes."""
+        self.workflow_runs.of(lambda: in_flight().items())
+
     def watch_held_back(self, held_back: Callable[[], float]) -> None:
         """Read the number of customers who are held back whenever somebody scrapes."""
         self.customers_held_back.set_function(held_back)
 
-    def watch_disk(self, directory: Path) -> None:
-        """Show how much room is left where the worker keeps its data."""
-        self.data_free.of_one(partial(_free_bytes, directory))
-
     def watch_doors(self, counts: DoorCounts) -> None:
         """Show what happens at this process's ports."""
         self._doors.of(counts)
-
-    def watch_forgotten(self, forgotten: Callable[[], int]) -> None:
-        """Show how many visitors were removed."""
-        self.visitors_forgotten.of_one(forgotten)
 
     def watch_partitions(self, partitions: partition_manager.PartitionManager) -> None:
         """Show what happens to this process's partitions."""
@@ -147,6 +154,10 @@ class Metrics(CustomerMetrics):
             lambda: [((str(number),), ms / 1000) for number, ms in sorted(ahead().items())]
         )
 
+    def watch_lag(self, lag: PartitionLag) -> None:
+        """Show how far this process's partitions are behind."""
+        self._partitions.behind(lag)
+
     def _count_events(self, counts: BatchCounts) -> None:
         for (type_, result), count in counts.events.items():
             kind, outcome = _among(type_, _TYPES, UNKNOWN), _among(result, EVENT_RESULTS, UNKNOWN)
@@ -155,6 +166,10 @@ class Metrics(CustomerMetrics):
             self.events.labels(CUSTOMER_EVENTS, UNKNOWN, "refused").inc(count)
             label = _among(reason, REFUSAL_REASONS, "other")
             self.dead_letters.labels(CUSTOMER_EVENTS, label).inc(count)
+        now = self._clock.now()
+        for appended, records in counts.append_times.items():
+            # The broker's clock may be ahead of ours.
+            self.append_to_decided.observe(max(0, now - appended) / 1000, records)
         decided = self.event_age.labels("decided")
         for age in counts.ages:
             decided.observe(age / 1000)
@@ -181,13 +196,6 @@ class Metrics(CustomerMetrics):
             self.decisions.labels(*reason).inc(count)
         for step, count in steps.items():
             self.workflow_transitions.labels(*step).inc(count)
-
-
-def _free_bytes(directory: Path) -> float:
-    try:
-        return float(disk_usage(directory).free)
-    except OSError:
-        return 0.0  # what is shown must not depend on what it is about
 
 
 def _among(value: str, known: Container[str], otherwise: str) -> str:

@@ -13,6 +13,7 @@ Section = Literal[
     "Decisions",
     "Mail",
     "Workers",
+    "Partitions",
     "What comes back",
     "Tracking and consent",
     "Delivery",
@@ -26,6 +27,9 @@ Section = Literal[
 
 Aggregation = Literal["sum", "max", "min"]
 MetricKind = Literal["counter", "gauge", "histogram"]
+
+SELECTED = 'job="$job",instance=~"$instance"'
+"""Of which workers a panel tells: the dashboard's variables."""
 
 EVER = "ever"
 """`over` of a counter that is shown as it stands."""
@@ -58,7 +62,8 @@ class Panel(NamedTuple):
 
         `legend` is written beside them; by default the labels' values. `where` are more labels to
         select by. Of a counter its rate is shown, or how much it has increased `over` a span. Of a
-        histogram the 95th percentile. `within` is what the query stands in: `time() - {}`.
+        histogram the 95th percentile, or how many there were `over` a span. `within` is what the
+        query stands in: `time() - {}`.
         """
         return Line(self, by, legend, where, over, how, within)
 
@@ -75,6 +80,12 @@ class Line(NamedTuple):
     within: str
 
 
+class NotShown(NamedTuple):
+    """Why a metric is on no panel."""
+
+    because: str
+
+
 class Shown(NamedTuple):
     """A metric's lines on a panel."""
 
@@ -84,9 +95,14 @@ class Shown(NamedTuple):
     line: Line
 
     def query(self) -> str:
-        """Return it in PromQL; the dashboard's variable `$job` says whose."""
+        """Return it in PromQL; the dashboard's variables `$job` and `$instance` say whose."""
         line = self.line
-        selected = f'job="$job",{line.where}' if line.where else 'job="$job"'
+        selected = f"{SELECTED},{line.where}" if line.where else SELECTED
+        if self.kind == "histogram" and line.over:
+            times = f"{line.how} by ({', '.join(line.by)}) " if line.by else line.how
+            return line.within.format(
+                f"{times}(increase({self.name}_count{{{selected}}}[{line.over}]))"
+            )
         if self.kind == "histogram":
             rate = f"rate({self.name}_bucket{{{selected}}}[$__rate_interval])"
             by = ", ".join(("le", *line.by))
@@ -110,8 +126,10 @@ class Shown(NamedTuple):
         """Return the unit of the panel, as Grafana calls it."""
         if self.line.panel.unit:
             return self.line.panel.unit
+        if self.line.over:
+            return "short"
         if self.kind == "counter":
-            return "short" if self.line.over else "ops"
+            return "ops"
         return next((unit for end, unit in _UNITS.items() if self.name.endswith(end)), "short")
 
 

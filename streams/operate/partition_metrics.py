@@ -1,11 +1,17 @@
-"""Metrics of the partition manager, read at each scrape."""
+"""Metrics of the partitions given to a process, read at each scrape.
+
+Each partition is a series of its own: seven that go on must not hide one that does not.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
-from streams.operate.instruments import Instruments
-from streams.operate.panels import Panel
+from streams.operate.instruments import Instruments, Samples
+from streams.operate.panels import NotShown, Panel
+from streams.runtime.partition_lag import PartitionLag
+from streams.runtime.transports.batch import TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 
 PLAIN = {
@@ -22,12 +28,16 @@ INCIDENTS = (
     "gaps",
     "failed_commits",
 )
-"""What is mended by itself and should be rare; each is explained at `Counts`."""
+"""What is mended by itself and should be rare; each is explained at `PartitionCounts`."""
+
+REBALANCE_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+"""Seconds. A join takes less than one; after a crash the session has to end first."""
 
 _NOT_OPENING = Panel(
-    "Set aside",
+    "Partitions",
     "Partitions that do not open, or again and again",
-    "They are tried again; the worker's log and /readyz say why.",
+    "Attempts in vain and openings after a failure, in ten minutes; the worker's log and /readyz "
+    "say why.",
 )
 
 
@@ -42,21 +52,69 @@ class PartitionMetrics:
     """Hands the counts over as they are at the moment."""
 
     def __init__(self, make: Instruments) -> None:
-        self.not_opening = make.gauge(
-            "partitions_not_opening",
-            "Partitions that could not be opened, and are tried again.",
-            shown=[_NOT_OPENING.line(legend="partitions")],
+        self.open = make.reading(
+            "partition_open",
+            "1 when a partition that is this process's is open, 0 while it is not.",
+            "topic",
+            "partition",
+            kind="gauge",
+            shown=[
+                Panel(
+                    "Partitions",
+                    "Where each partition is",
+                    "Which worker has it; 1: it is open, 0: it is being opened, or can't be.",
+                    form="table",
+                    is_wide=True,
+                ).line("topic", "partition", "instance", how="max")
+            ],
         )
-        # How much was done is for whoever looks for a defect of ours; no panel asks for it.
+        self.lag = make.reading(
+            "partition_lag",
+            "Records of a partition that are appended and not done yet.",
+            "topic",
+            "partition",
+            kind="gauge",
+            shown=[
+                Panel(
+                    "Partitions",
+                    "Lag by partition",
+                    "Records that wait, in each partition. It falls by itself after a restart; "
+                    "what does not fall is stuck.",
+                ).line("topic", "partition", legend="{{topic}}/{{partition}}", how="max")
+            ],
+        )
+        self.partitions = make.reading(
+            "topic_partitions",
+            "How many partitions a topic has.",
+            "topic",
+            kind="gauge",
+            shown=[
+                Panel(
+                    "Partitions", "Partitions by topic", "As many as the topic was created with."
+                ).line("topic", how="max")
+            ],
+        )
+        # How much was done is for whoever looks for a defect of ours.
         self.plain = {
-            name: make.reading(f"partition_{name}", about, shown=())
+            name: make.reading(
+                f"partition_{name}",
+                about,
+                shown=NotShown("for whoever looks for a defect of ours in the transport"),
+            )
             for name, about in PLAIN.items()
         }
         self.incidents = make.reading(
             "partition_incidents",
             "What went wrong between log and agents and was mended by itself.",
             "what",
-            shown=(),
+            shown=[
+                Panel(
+                    "Partitions",
+                    "Mended by itself",
+                    "Batches that were lost, stale or read again, commits and openings that "
+                    "failed; rare but for rebalances.",
+                ).line("what", over="10m")
+            ],
         )
         self.reopenings = make.reading(
             "partition_reopenings",
@@ -67,6 +125,35 @@ class PartitionMetrics:
                 _NOT_OPENING.line(
                     "topic", "partition", legend="{{topic}}/{{partition}} opened again", over="10m"
                 )
+            ],
+        )
+        self.failed_openings = make.reading(
+            "partition_failed_openings",
+            "Times that a partition could not be opened.",
+            "topic",
+            "partition",
+            shown=[
+                _NOT_OPENING.line(
+                    "topic", "partition", legend="{{topic}}/{{partition}} in vain", over="10m"
+                )
+            ],
+        )
+        self.rebalance_seconds = make.histogram(
+            "rebalance_seconds",
+            "From letting partitions go until some were given.",
+            REBALANCE_BUCKETS,
+            shown=[
+                Panel(
+                    "Partitions",
+                    "Length of rebalances, 95th percentile",
+                    "From letting partitions go until some were given; what has to be opened then "
+                    "takes its time besides (Recovery).",
+                ).line("instance"),
+                Panel(
+                    "Partitions",
+                    "Rebalances",
+                    "How often partitions were dealt out anew, by worker, in ten minutes.",
+                ).line("instance", over="10m"),
             ],
         )
 
@@ -81,13 +168,24 @@ class PartitionMetrics:
     def of(self, partitions: PartitionManager) -> None:
         """Show what happens to these partitions."""
         counts = partitions.counts
-        self.not_opening.set_function(lambda: len(partitions.problems()))
+        self.open.of(lambda: _by_partition(_open(partitions)))
         for name, reading in self.plain.items():
             reading.of_one(partial(getattr, counts, name))
         self.incidents.of(lambda: [((name,), getattr(counts, name)) for name in INCIDENTS])
-        self.reopenings.of(
-            lambda: [
-                ((topic, str(partition)), times)
-                for (topic, partition), times in sorted(partitions.reopened().items())
-            ]
-        )
+        self.reopenings.of(lambda: _by_partition(partitions.reopened()))
+        self.failed_openings.of(lambda: _by_partition(partitions.failed_openings()))
+        partitions.on_rebalance = self.rebalance_seconds.observe
+
+    def behind(self, lag: PartitionLag) -> None:
+        """Show how far they are behind."""
+        self.lag.of(lambda: _by_partition(lag.waiting()))
+        self.partitions.of(lambda: [((topic,), n) for topic, n in lag.partitions().items()])
+
+
+def _open(partitions: PartitionManager) -> Mapping[TopicPartition, int]:
+    open_ = partitions.open()
+    return {tp: int(tp in open_) for tp in partitions.owned()}
+
+
+def _by_partition(values: Mapping[TopicPartition, int]) -> Samples:
+    return [((topic, str(number)), value) for (topic, number), value in sorted(values.items())]

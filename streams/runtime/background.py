@@ -29,6 +29,8 @@ Work = Literal[
     "mail_goodbyes",  # hanging up politely
     "mail_hosts",  # asking the DNS whose mailboxes these are
     "garbage",  # the search for cycles of objects
+    "lag",  # looking how far partitions are behind
+    "loop",  # measuring how long the event loop keeps whoever is due
     "hits",  # noting that a mail was opened
 ]
 

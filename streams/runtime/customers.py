@@ -8,9 +8,11 @@ can't go on with, a fault of the log or the machine, closes the partition and op
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from agents.definitions.settings import NO_LIMITS, VisitorLimits
+from schemas.customer.named import RunInFlight
 from schemas.failures import Failure
 from schemas.signing import RecordSigner
 from schemas.stored import (
@@ -176,6 +178,13 @@ class CustomersRuntime:
     def held_back(self) -> int:
         """Return how many customers of this process are held back."""
         return sum(partition.actors.held_back for partition in self._open.values())
+
+    def runs_in_flight(self) -> Counter[RunInFlight]:
+        """Return how many runs of this process's customers are in flight."""
+        runs: Counter[RunInFlight] = Counter()
+        for partition in self._open.values():
+            runs.update(partition.runs)
+        return runs
 
     def forgotten(self) -> int:
         """Return how many visitors were removed, since this process runs."""

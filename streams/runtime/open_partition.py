@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from agents.effects import Effect
 from agents.partition.batch import BatchChanges, FailureSite
 from agents.partition.partition import PartitionActors
+from schemas.customer.named import RunInFlight
 from schemas.records import OutRecord
 from schemas.set_aside import SetAside
 from schemas.stored import PROGRESS_KEY, Progress, pack_progress
@@ -42,6 +44,8 @@ class OpenPartition:
         self.defects = DefectTracker()
         self.too_large: FailureSite | None = None
         """Where the largest of what was to be written last comes from, if that was too large."""
+        self.runs: Counter[RunInFlight] = Counter()
+        """How many are in flight."""
         self.progress = progress
         is_new = changelog.get(PROGRESS_KEY) is None
         self.start = self.next_offset = None if is_new else progress.next_offset
@@ -71,6 +75,7 @@ class OpenPartition:
             broadcasts=found.broadcasts,
             scan=self.changelog.scan,
         )
+        self.runs = found.runs
         self.too_large = None
         for _ in self.actors.prepare():
             await asyncio.sleep(0)
@@ -88,6 +93,7 @@ class OpenPartition:
             self._blame(lambda: self.actors.site_of_state(key))
             raise
         self.removal.committed(progress.log_time)
+        self.runs.update(changes.counts.runs)
 
     async def set_aside(self, site: SetAside, check: Callable[[], None]) -> None:
         """Write a site into the progress, which otherwise stays as it is."""

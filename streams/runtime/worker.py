@@ -50,6 +50,7 @@ from streams.operate.privacy.eraser import Eraser
 from streams.operate.record_index import RecordIndex
 from streams.partitioner import partition_of
 from streams.runtime.app import App
+from streams.runtime.background import kept_up
 from streams.runtime.bootstrap import prepare_topics, prepare_workflows
 from streams.runtime.customers import CustomersRuntime
 from streams.runtime.data_directory import sole_worker
@@ -66,7 +67,9 @@ from streams.runtime.factories import (
     webhook_secrets,
 )
 from streams.runtime.failures import WorkerFailed
+from streams.runtime.loop_delay import watch_loop
 from streams.runtime.open_files import door_limits
+from streams.runtime.partition_lag import PartitionLag
 from streams.runtime.state.memory import open_memory
 from streams.runtime.state.store import ClearLeftovers, StoreFactory
 from streams.runtime.ticks import Ticks
@@ -74,7 +77,7 @@ from streams.runtime.time_guard import TimeGuard
 from streams.runtime.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 from streams.settings import Settings
-from streams.topology import CUSTOMER_EVENTS, CUSTOMERS, MAILER, SEND_COMMANDS, AgentSpec
+from streams.topology import AGENTS, CUSTOMER_EVENTS, CUSTOMERS, MAILER, SEND_COMMANDS, AgentSpec
 
 STOP_SECONDS = 10.0
 """A worker leaves within this time: Docker kills after ten seconds, Kubernetes after thirty."""
@@ -107,8 +110,8 @@ class Worker:
         self._shares_public_port = shares_public_port
         self.clock = clock or SystemClock()
         self._has_own_clock = clock is not None
-        self.metrics = Metrics()
-        self.metrics.watch_disk(settings.data_dir)
+        self.metrics = Metrics(self.clock)
+        self.metrics.process.watch_disk(settings.data_dir)
         self.door_counts = DoorCounts()
         self.metrics.watch_doors(self.door_counts)
         self.log: Log = log_from(settings, self.clock)
@@ -186,6 +189,7 @@ class Worker:
         self.mailer = await self._mailer(app, composer)
         self._own(app, MAILER, self.mailer)
         await self._open_admin_port()
+        self._measure()
         await self._open_inbound(mail)
         await self._open_public_port(mail, composer)
         app.published = await self._open_internal_port(mail)
@@ -229,7 +233,8 @@ class Worker:
         )
         self.metrics.watch_partitions(self.partition_manager)
         self.metrics.watch_timers(runtime.timers_pending)
-        self.metrics.watch_forgotten(runtime.forgotten)
+        self.metrics.watch_runs(runtime.runs_in_flight)
+        self.metrics.process.watch_forgotten(runtime.forgotten)
         self.metrics.watch_held_back(runtime.held_back)
         self._running.callback(runtime.close)
         return runtime
@@ -315,6 +320,14 @@ class Worker:
         self._running.push_async_callback(self.admin.stop)
         await self.admin.start()
 
+    def _measure(self) -> None:
+        """Look now and then at what nobody tells."""
+        lag = PartitionLag(self.log, self.partition_manager, [each.reads for each in AGENTS])
+        self.metrics.watch_lag(lag)
+        loop = partial(watch_loop, self.metrics.process.loop_delayed)
+        for work in (kept_up("lag", lag.watch), kept_up("loop", loop)):
+            self._running.push_async_callback(_cancel, asyncio.create_task(work))
+
     async def _open_public_port(self, mail: MailSettings, composer: Composer) -> None:
         site = PublicSite(
             log=self.log,
@@ -395,6 +408,11 @@ def _partitions_open(partition_manager: PartitionManager) -> Check:
         return Readiness(bool(owned) and ready == owned, text)
 
     return check
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _stop_app(app: App) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from streams.operate.metrics import Metrics
-from streams.operate.panels import Panel, Section
+from streams.operate.panels import SELECTED, Panel, Section
 
 COLUMNS: dict[Section, int] = {
     "At a glance": 6,
@@ -51,16 +51,16 @@ class Drawn(NamedTuple):
 
 _WORKERS = Panel("At a glance", "Workers", "Workers that answer Prometheus.", form="stat")
 _OTHERS = (
-    Drawn(_WORKERS, "short", [Query('sum(up{job="$job"})', "up")]),
+    Drawn(_WORKERS, "short", [Query(f"sum(up{{{SELECTED}}})", "up")]),
     Drawn(
         Panel("Workers", "Processor", "Cores used by each worker."),
         "short",
-        [Query('rate(process_cpu_seconds_total{job="$job"}[$__rate_interval])', "{{instance}}")],
+        [Query(f"rate(process_cpu_seconds_total{{{SELECTED}}}[$__rate_interval])", "{{instance}}")],
     ),
     Drawn(
         Panel("Workers", "Memory", "Resident memory of each worker."),
         "bytes",
-        [Query('process_resident_memory_bytes{job="$job"}', "{{instance}}")],
+        [Query(f"process_resident_memory_bytes{{{SELECTED}}}", "{{instance}}")],
     ),
     Drawn(
         Panel(
@@ -72,8 +72,8 @@ _OTHERS = (
         "short",
         [
             Query(
-                'sum by (instance) (ritorno_process_up{job="$job"}) '
-                'or sum by (instance) (up{job="$job"})',
+                f"sum by (instance) (ritorno_process_up{{{SELECTED}}}) "
+                f"or sum by (instance) (up{{{SELECTED}}})",
                 "{{instance}}",
             )
         ],
@@ -87,10 +87,39 @@ _OTHERS = (
         "short",
         [
             Query(
-                'increase(ritorno_process_restarts_total{job="$job"}[1h]) or 0 * up{job="$job"}',
+                f"increase(ritorno_process_restarts_total{{{SELECTED}}}[1h]) "
+                f"or 0 * up{{{SELECTED}}}",
                 "{{instance}} {{process}}",
             )
         ],
+    ),
+)
+
+
+class Annotation(NamedTuple):
+    """Instants that are marked on every panel."""
+
+    name: str
+    expression: str
+    """Its values are the instants, ms since the epoch."""
+    title: str
+    colour: str
+
+
+ANNOTATIONS = (
+    Annotation(
+        "Deployments",
+        # Of `--processes N` each is one of its own; where there is no such label it is empty.
+        f"1000 * ritorno_build_info{{{SELECTED}}} * on (job, instance, process) "
+        f"group_left process_start_time_seconds{{{SELECTED}}}",
+        "{{instance}} started, {{version}}",
+        "blue",
+    ),
+    Annotation(
+        "Publications",
+        f"1000 * (max by (job) (ritorno_publication_timestamp_seconds{{{SELECTED}}}) > 0)",
+        "Other workflows went live",
+        "purple",
     ),
 )
 
@@ -108,8 +137,8 @@ def dashboard() -> dict[str, Any]:
         "refresh": "15s",
         "time": {"from": "now-1h", "to": "now"},
         "timezone": "browser",
-        "templating": {"list": [_data_source(), _job()]},
-        "annotations": {"list": []},
+        "templating": {"list": [_data_source(), _job(), _instance()]},
+        "annotations": {"list": [_annotation(each) for each in ANNOTATIONS]},
         "panels": [{"id": number, **each} for number, each in enumerate(_panels(), start=1)],
     }
 
@@ -235,6 +264,37 @@ def _job() -> dict[str, Any]:
         "refresh": 1,
         "current": {"text": "ritorno", "value": "ritorno"},
         "hide": 0,
+    }
+
+
+def _instance() -> dict[str, Any]:
+    query = 'label_values(ritorno_build_info{job="$job"}, instance)'
+    return {
+        "name": "instance",
+        "label": "Worker",
+        "type": "query",
+        "datasource": _SOURCE,
+        "query": {"query": query, "refId": "instance"},
+        "definition": query,
+        "refresh": 2,  # whenever the time changes: workers come and go
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".*",
+        "current": {"text": ["All"], "value": ["$__all"]},
+        "hide": 0,
+    }
+
+
+def _annotation(annotation: Annotation) -> dict[str, Any]:
+    return {
+        "name": annotation.name,
+        "datasource": _SOURCE,
+        "enable": True,
+        "iconColor": annotation.colour,
+        "expr": annotation.expression,
+        "step": "60s",
+        "titleFormat": annotation.title,
+        "useValueForTime": True,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 from agents.definitions.published import Definitions
 from agents.partition.partition import PartitionActors
 from schemas.customer import Customer, decode_customer
+from schemas.customer.named import RunInFlight, in_flight_in
 from schemas.dead_letters import DeadLetter, read_letter
 from schemas.definitions import DEFINITION, canonical
 from schemas.events import SET_ASIDE
@@ -179,6 +181,15 @@ class Harness:
         await recover(self.log, CUSTOMERS_CHANGELOG, 0, store)
         return dict(store.scan())
 
+    def runs_kept(self) -> Counter[RunInFlight]:
+        """The runs in flight, counted one by one where the owner keeps them."""
+        runs: Counter[RunInFlight] = Counter()
+        for open_ in self.runtime._open.values():
+            for key, stored in open_.changelog.scan():
+                if not key.startswith(OWN_PREFIX):
+                    runs.update(in_flight_in(stored))
+        return runs
+
     async def check_replay(self, *, but: Iterable[str] = ()) -> None:
         """A replay of the log by actors without the defect ends as live did, byte for byte."""
         outcome = await self.replayed()
@@ -188,6 +199,7 @@ class Harness:
         for name in but:
             live.pop(name, None), again.pop(name, None)
         assert again == live
+        assert self.runtime.runs_in_flight() == self.runs_kept(), "what the metrics say"
         facts = {record.value for number in range(4)
                  for record in await self.read(FACTS, partition=number)}  # fmt: skip
         assert {line[-1].rstrip(b"\n") for line in outcome.decisions} == facts

@@ -12,14 +12,17 @@ ends.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from schemas.customer.named import RunInFlight, in_flight_in
 from schemas.pending_work import BROADCAST_PREFIX
 from schemas.stored import (
     HEAD_SIZE,
     HELD_BACK_PREFIX,
     NEVER,
+    OWN_PREFIX,
     PRODUCT_PREFIX,
     Progress,
     due_of,
@@ -91,6 +94,8 @@ class RecoveryScan:
     """What is known of customers who are held back, by key."""
     broadcasts: list[bytes] = field(default_factory=list)
     """Keys of what customers are, or were, to be told of."""
+    runs: Counter[RunInFlight] = field(default_factory=Counter)
+    """How many runs are in flight."""
 
 
 def scan_recovered(
@@ -104,6 +109,8 @@ def scan_recovered(
         check_own(key, stored)  # some of it is looked up at some record, which would be late
         # A customer whose record is too short for a head is held back at the next event.
         due = due_of(stored) if len(stored) >= HEAD_SIZE else NEVER
+        if not key.startswith(OWN_PREFIX):
+            found.runs.update(in_flight_in(stored))
         if is_erased(stored):
             if due != NEVER:
                 delete_markers.remember(key, due)

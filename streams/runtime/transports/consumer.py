@@ -84,6 +84,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
         super().__init__(*args, **kwargs)
         self.partition_manager = self.app.partition_manager
         self.partition_manager.attach(self)
+        self._rebalancing_since: float | None = None
 
     # To be provided by the driver.
 
@@ -174,6 +175,7 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
 
     async def on_partitions_revoked(self, revoked: Iterable[TP]) -> None:
         """Wait for the batches in flight, commit, let go; then tell Faust."""
+        self._rebalancing_since = asyncio.get_running_loop().time()
         await self._let_go(revoked)
         await super().on_partitions_revoked(revoked)
 
@@ -182,6 +184,10 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
         await super().on_partitions_assigned(assigned, generation_id)
         if not self.app.should_stop:
             self.partition_manager.assigned(TopicPartition(*tp) for tp in assigned)
+            if self._rebalancing_since is not None:
+                took = asyncio.get_running_loop().time() - self._rebalancing_since
+                self._rebalancing_since = None
+                self.partition_manager.on_rebalance(took)
 
     async def wait_empty(self) -> None:
         """Finish the batches in flight, commit and let go. Called when the app stops."""

@@ -90,6 +90,9 @@ class PartitionManager:
         self._owners: dict[str, PartitionOwner] = {}
         self._partitions: dict[TopicPartition, AssignedPartition] = {}
         self._reopened: Counter[TopicPartition] = Counter()
+        self._failed_openings: Counter[TopicPartition] = Counter()
+        self.on_rebalance: Callable[[float], None] = lambda _seconds: None
+        """Told how long each rebalance took, from letting partitions go to being given some."""
         self._fetch_epochs = itertools.count(1)
         self._source: FetchSource | None = None
         self._changed = asyncio.Event()
@@ -154,6 +157,16 @@ class PartitionManager:
         """Return how often partitions were closed after a failure: those that are ours, and those
         of which any was, also when they have been let go since."""
         return {**dict.fromkeys(self._partitions, 0), **self._reopened}
+
+    def failed_openings(self) -> Mapping[TopicPartition, int]:
+        """Return how often partitions could not be opened, as `reopened` does."""
+        return {**dict.fromkeys(self._partitions, 0), **self._failed_openings}
+
+    async def position(self, tp: TopicPartition) -> int:
+        """Return up to where a partition is done: what is marked, or else what the group has
+        committed. Raises what the transport does."""
+        done = self.watermark(tp)
+        return await self._attached().first_offset(tp) if done is None else done
 
     def watermark(self, tp: TopicPartition) -> int | None:
         """Return what is marked as done since the partition was given to us, None if nothing."""
@@ -283,6 +296,7 @@ class PartitionManager:
                 partition.problem = partition.reason = _reason(error)
                 partition.failures += 1
                 self.counts.failed_openings += 1
+                self._failed_openings[partition.tp] += 1
                 self._notify()
                 await self._let_go(partition)
         partition.next_offset = start

@@ -1,6 +1,7 @@
 """Names, label sets and units of what a worker says of itself."""
 
 import re
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 from shutil import disk_usage
@@ -15,6 +16,7 @@ from schemas.commands import SendCommand
 from schemas.decisions import Decision
 from schemas.stored import Progress
 from schemas.tracking import Hit
+from streams.clock import VirtualClock
 from streams.operate.mail_metrics import MAX_VALUES, OTHER, BoundedLabel, MailMetrics
 from streams.operate.metrics import Metrics
 from streams.operate.partition_metrics import INCIDENTS, PLAIN
@@ -27,8 +29,9 @@ COUNTS = {
     "ritorno_timers_pending", "ritorno_retry_queue", "ritorno_smtp_connections",
     "ritorno_partitions_open", "ritorno_smtp_relay_up", "ritorno_mail_held",
     "ritorno_mail_breaker_open", "ritorno_suppressed_addresses",
-    "ritorno_mails_stuck", "ritorno_customers_held_back", "ritorno_partitions_not_opening",
     "ritorno_http_connections",
+    "ritorno_mails_stuck", "ritorno_customers_held_back", "ritorno_partition_open",
+    "ritorno_partition_lag", "ritorno_topic_partitions", "ritorno_workflow_runs",
 }  # fmt: skip
 
 
@@ -207,6 +210,38 @@ def test_failures_are_there_before_the_first(reason: str) -> None:
     assert value(metrics, "ritorno_batch_failures_total", reason=label) == 1
 
 
+def test_from_append_to_decided_is_counted_by_the_record() -> None:
+    now = 1_772_357_400_000
+    metrics, counts = Metrics(VirtualClock(now)), BatchCounts()
+    # One is of a broker whose clock is ahead.
+    counts.append_times.update({now - 7: 3, now - 90_000: 1, now + 50: 1})
+    metrics.committed(0, changes(counts))
+    name = "ritorno_append_to_decided_seconds"
+    assert value(metrics, f"{name}_bucket", le="0.005") == 1
+    assert value(metrics, f"{name}_bucket", le="0.01") == 4
+    assert value(metrics, f"{name}_bucket", le="60.0") == 4
+    assert value(metrics, f"{name}_bucket", le="300.0") == value(metrics, f"{name}_count") == 5
+    assert value(metrics, f"{name}_sum") == pytest.approx(90.021)
+
+
+def test_a_publication_is_when_what_is_live_changes() -> None:
+    metrics = Metrics()
+    name = "ritorno_publication_timestamp_seconds"
+    for time, live in ((1_000, {"w": "1"}), (2_000, {"w": "1"}), (3_000, {"w": "2"})):
+        batch = changes(BatchCounts())
+        batch.progress = Progress(10, time, live)
+        metrics.committed(0, batch)
+        assert value(metrics, name) == (3 if live["w"] == "2" else 0)
+
+
+def test_runs_in_flight_are_read_by_workflow() -> None:
+    metrics, runs = Metrics(), Counter({("w11", "waiting"): 2, ("w11", "held"): 1})
+    metrics.watch_runs(lambda: runs)
+    assert value(metrics, "ritorno_workflow_runs", workflow="w11", state="held") == 1
+    runs["w11", "held"] = 0
+    assert value(metrics, "ritorno_workflow_runs", workflow="w11", state="held") == 0
+
+
 def test_timers_are_read_when_somebody_asks() -> None:
     metrics, pending = Metrics(), [1]
     metrics.watch_timers(lambda: pending[0])
@@ -225,11 +260,11 @@ def test_what_is_set_aside_is_counted_from_zero() -> None:
 
 def test_the_room_that_is_left_is_read_when_somebody_asks(tmp_path: Path) -> None:
     metrics = Metrics()
-    metrics.watch_disk(tmp_path)
+    metrics.process.watch_disk(tmp_path)
     assert value(metrics, "ritorno_data_free_bytes") == pytest.approx(
         disk_usage(tmp_path).free, rel=0.05
     )
-    metrics.watch_disk(tmp_path / "gone")
+    metrics.process.watch_disk(tmp_path / "gone")
     assert value(metrics, "ritorno_data_free_bytes") == 0
 
 
@@ -237,7 +272,6 @@ def test_what_the_gate_has_mended_is_read_when_somebody_asks() -> None:
     metrics, partitions = Metrics(), partition_manager.PartitionManager()
     counts = partitions.counts
     metrics.watch_partitions(partitions)
-    assert value(metrics, "ritorno_partitions_not_opening") == 0
     assert value(metrics, "ritorno_partition_incidents_total", what="failed_openings") == 0
     counts.batches, counts.failed_openings = 3, 2
     assert value(metrics, "ritorno_partition_batches_total") == 3

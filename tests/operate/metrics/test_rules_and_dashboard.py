@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.operate.metrics import Metrics
+from streams.operate.panels import SELECTED
 from streams.runtime.processes.board import WorkerProcess, of_processes
 from streams.runtime.transports.partition_manager import PartitionManager
 from streams.tools.dashboard import text
@@ -37,20 +39,28 @@ def exposed() -> set[str]:
     processes = of_processes([WorkerProcess("1", None, "", 0)], [True]) + "\n"
     text = generate_latest(Metrics().registry).decode() + processes
     known = [(family.name, family.type) for family in text_string_to_metric_families(text)]
-    known += [(each.name, each.kind) for each in Metrics().shown]  # some only of a worker that runs
+    # Some are there only of a worker that runs.
+    metrics = Metrics()
+    metrics.watch_partitions(PartitionManager())
+    known += [(each.name, each.kind) for each in metrics.shown]
+    known += [
+        (family.name, family.type)
+        for family in text_string_to_metric_families(generate_latest(metrics.registry).decode())
+    ]
     for name, kind in known:
         suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
         names |= {name + suffix for suffix in suffixes.get(kind, ("",))}
     return names
 
 
-def of_partitions() -> set[str]:
-    """Those that a worker has of its partitions besides."""
-    metrics = Metrics()
-    metrics.watch_partitions(PartitionManager())
-    text = generate_latest(metrics.registry).decode()
-    families = text_string_to_metric_families(text)
-    return {f"{each.name}_total" for each in families if "_partition_" in each.name}
+def ours() -> set[str]:
+    """Every metric of ours, without the suffixes of its type."""
+    names = {base(name) for name in exposed() if name.startswith("ritorno_")}
+    return names | Metrics().not_shown.keys()
+
+
+def base(name: str) -> str:
+    return re.sub(r"_(total|bucket|sum|count)$", "", name)
 
 
 def mentioned(expression: str) -> set[str]:
@@ -65,6 +75,7 @@ def mentioned(expression: str) -> set[str]:
         ["check", "config", "--syntax-only", "prometheus.yml"],
         ["check", "rules", "rules.yml"],
         ["test", "rules", "rules.test.yml"],
+        ["test", "rules", "outage.test.yml"],
     ],
 )
 def test_promtool_agrees(command: list[str]) -> None:
@@ -78,7 +89,7 @@ def test_promtool_agrees(command: list[str]) -> None:
 
 
 def test_rules_speak_of_metrics_that_exist() -> None:
-    known = exposed() | of_partitions()
+    known = exposed()
     for rule in [*RECORDS, *ALERTS]:
         plain = re.sub(r"\w+:\w+:\w+", "", rule["expr"])  # what other rules have recorded
         assert mentioned(plain) <= known, rule["expr"]
@@ -91,21 +102,42 @@ def test_records_are_named_level_metric_operations() -> None:
         assert set(re.findall(r"\w+:\w+:\w+", rule["expr"])) <= names
 
 
-def test_every_alert_waits_says_what_to_do_and_is_tested() -> None:
-    tests = yaml.safe_load((DEPLOY / "prometheus/rules.test.yml").read_text())["tests"]
-    fired = {
-        check["alertname"]
-        for test in tests
-        for check in test.get("alert_rule_test", [])
-        if check["exp_alerts"]
-    }
-    for alert in ALERTS:
-        assert re.fullmatch(r"Ritorno([A-Z][a-z]+)+", alert["alert"])
-        assert alert["for"]
-        assert alert["labels"]["severity"] in ("warning", "critical")
-        assert alert["annotations"]["summary"]
-        assert alert["annotations"]["runbook"]
-        assert alert["alert"] in fired
+def checked() -> Iterator[tuple[str, bool]]:
+    """Each alert that is asked for in the rules' tests, and whether it has to fire there."""
+    for file in (DEPLOY / "prometheus").glob("*.test.yml"):
+        for test in yaml.safe_load(file.read_text())["tests"]:
+            for check in test.get("alert_rule_test", []):
+                yield check["alertname"], bool(check["exp_alerts"])
+
+
+def test_every_alert_is_tested_to_fire_and_to_be_quiet() -> None:
+    names = {alert["alert"] for alert in ALERTS}
+    assert {name for name, fires in checked() if fires} == names
+    assert {name for name, fires in checked() if not fires} == names
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert["alert"]))
+def test_an_alert_waits_and_says_what_to_do(alert: dict[str, Any]) -> None:
+    assert re.fullmatch(r"Ritorno([A-Z][a-z]+)+", alert["alert"])
+    assert alert["for"]
+    assert alert["labels"]["severity"] in ("warning", "critical")
+    assert alert["annotations"]["summary"]
+    assert alert["annotations"]["runbook"]
+    assert alert["annotations"]["runbook_url"] == f"docs/runbooks/{alert['alert']}.md"
+
+
+def test_each_alert_has_a_page_and_each_page_an_alert() -> None:
+    runbooks = DEPLOY.parent / "docs" / "runbooks"
+    pages = {page.stem: page.read_text(encoding="utf-8") for page in runbooks.glob("Ritorno*.md")}
+    assert pages.keys() == {alert["alert"] for alert in ALERTS}
+    listed = (runbooks / "README.md").read_text(encoding="utf-8")
+    panels = {panel["title"].partition(",")[0] for panel in PANELS} | {"Publications", "Targets"}
+    sections = ["What it means", "Look first", "What to do", "When it is over"]
+    for name, page in pages.items():
+        assert page.startswith(f"# {name}\n")
+        assert re.findall("^## (.+)", page, re.MULTILINE) == sections, name
+        assert f"({name}.md)" in listed
+        assert set(re.findall(r"(?<!\*)\*([A-Z][^*]+)\*(?!\*)", page)) <= panels, name
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: str(panel["title"]))
@@ -118,8 +150,8 @@ def test_panels_explain_themselves_and_ask_for_what_exists(panel: dict[str, Any]
     for target in panel["targets"]:
         assert target["datasource"]["uid"] == "${datasource}"
         assert mentioned(target["expr"])
-        assert mentioned(target["expr"]) <= exposed() | of_partitions()
-        assert 'job="$job"' in target["expr"]
+        assert mentioned(target["expr"]) <= exposed()
+        assert SELECTED in target["expr"]
 
 
 def test_dashboard_is_made_of_what_the_metrics_say_of_themselves() -> None:
@@ -129,7 +161,7 @@ def test_dashboard_is_made_of_what_the_metrics_say_of_themselves() -> None:
 
 def test_dashboard_has_its_variables_and_no_overlaps() -> None:
     variables = {each["name"]: each["type"] for each in DASHBOARD["templating"]["list"]}
-    assert variables == {"datasource": "datasource", "job": "query"}
+    assert variables == {"datasource": "datasource", "job": "query", "instance": "query"}
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
     cells: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
@@ -144,10 +176,21 @@ def test_dashboard_has_its_variables_and_no_overlaps() -> None:
         cells |= covered
 
 
-def test_every_metric_of_ours_is_on_the_dashboard() -> None:
-    shown = set().union(*(mentioned(t["expr"]) for panel in PANELS for t in panel["targets"]))
-    ours = {re.sub(r"_(bucket|sum|count)$", "", name) for name in exposed() if "ritorno" in name}
-    assert ours <= {re.sub(r"_bucket$", "", name) for name in shown}
+def test_every_metric_of_ours_is_on_a_panel_or_in_a_rule_or_says_why_not() -> None:
+    asked = [target["expr"] for panel in PANELS for target in panel["targets"]]
+    asked += [rule["expr"] for rule in [*RECORDS, *ALERTS]]
+    seen = {base(name) for expression in asked for name in mentioned(expression)}
+    reasons = Metrics().not_shown
+    assert ours() - seen == reasons.keys()
+    assert all(len(reason.because.split()) > 3 for reason in reasons.values())
+
+
+def test_annotations_ask_for_what_exists() -> None:
+    annotations = {each["name"]: each["expr"] for each in DASHBOARD["annotations"]["list"]}
+    assert annotations.keys() == {"Deployments", "Publications"}
+    for expression in annotations.values():
+        assert mentioned(expression) <= exposed()
+        assert SELECTED in expression
 
 
 def test_grafana_finds_datasource_and_dashboard() -> None:

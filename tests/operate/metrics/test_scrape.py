@@ -26,7 +26,7 @@ from tests.operate.metrics.prometheus import needs_prometheus
 from tests.operate.metrics.test_rules_and_dashboard import DEPLOY, GROUPS, PANELS, RULES
 
 # What Grafana would put in their place; a minute of scrapes every second.
-VARIABLES = {"$job": "ritorno", "$__rate_interval": "1m"}
+VARIABLES = {"$job": "ritorno", "$instance": ".*", "$__rate_interval": "1m"}
 
 EVENTS = [
     ("list.subscribed", {"list": "newsletter"}),
