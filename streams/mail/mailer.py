@@ -55,7 +55,6 @@ from streams.partitioner import partition_of
 from streams.runtime.background import kept_up
 from streams.runtime.backoff import Backoff
 from streams.runtime.state.changelog import Changelog, Overtaken
-from streams.runtime.state.recovery import read_progress
 from streams.runtime.state.retained_stores import RetainedStores
 from streams.runtime.state.signature_floor import decide
 from streams.runtime.state.store import Store, StoreFactory
@@ -99,10 +98,10 @@ class MailerRuntime:
         suppress: Callable[[Sequence[SuppressCommand]], Awaitable[None]],
         clock: Clock,
         metrics: MailMetrics,
+        signer: RecordSigner,
         providers: Providers | None = None,
         mail_hosts: MailHosts | None = None,
         reputation: Reputation | None = None,
-        signer: RecordSigner | None = None,
         accept_unsigned: bool = False,
         grace: float = GRACE,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -112,8 +111,8 @@ class MailerRuntime:
         outside of a batch's lease. `relays` in the order
         of preference. `compose` and `message_id` are those of a `Composer`, the former may raise
         Suppressed; `suppress` makes it do so for more addresses. `mail_hosts` teaches `providers`;
-        None: what they know is all. `signer` signs the outcomes and checks the commands; None:
-        nobody does. `accept_unsigned`: workers of release 0.1 still run beside this one. `log_time`
+        None: what they know is all. `signer` signs the outcomes and checks the commands.
+        `accept_unsigned`: workers of release 0.1 still run beside this one. `log_time`
         of a partition: what is not marketing has not expired before it, whatever `clock` says.
         """
         self._signer = signer
@@ -291,9 +290,6 @@ class MailerRuntime:
         return partition
 
     async def _progress(self, changelog: Changelog, fencing_epoch: int) -> Progress:
-        if self._signer is None:
-            known = read_progress(changelog.store, changelog.topic, changelog.partition)
-            return known or Progress()
         accepts = self._accept_unsigned
         return await decide(
             self._log,
@@ -312,7 +308,7 @@ class MailerRuntime:
         partitions: int,
     ) -> MailPartition:
         def is_home(key: bytes) -> bool:
-            return self._signer is None or partition_of(key, partitions) == tp.partition
+            return partition_of(key, partitions) == tp.partition
 
         queue = Queue(
             load=changelog.get,

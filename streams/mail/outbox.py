@@ -48,11 +48,11 @@ class OutboxWriter:
         queue: Queue,
         check: Callable[[], None],
         noted: Callable[[Sequence[QueueNote]], None],
-        signer: RecordSigner | None = None,
-        fencing_epoch: int = 0,
+        signer: RecordSigner,
+        fencing_epoch: int,
     ) -> None:
         """`check` raises Fenced; `noted` is told what has become durable. `signer` signs the
-        outcomes; None: nobody does. `fencing_epoch` is the number of this owner of the
+        outcomes. `fencing_epoch` is the number of this owner of the
         partition."""
         self._fencing_epoch = fencing_epoch
         self._signer = signer
@@ -153,8 +153,6 @@ class OutboxWriter:
             self._ended(len(groups))
 
     def _signed(self, outcome: OutRecord) -> OutRecord:
-        if self._signer is None:
-            return outcome
         return self._signer.sign(topics.CUSTOMER_EVENTS, outcome)
 
     def _began(self) -> None:

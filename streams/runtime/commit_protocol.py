@@ -87,7 +87,7 @@ class CommitProtocol:
         loader: DefinitionLoader,
         ticks: Ticks,
         observer: Observer,
-        signer: RecordSigner | None,
+        signer: RecordSigner,
     ) -> None:
         """As `CustomersRuntime` has it."""
         self._log = log
@@ -237,11 +237,9 @@ class CommitProtocol:
         await self._say(number, [control_record(TIME_RULING, value) for value in values])
 
     async def _say(self, number: int, records: Sequence[OutRecord]) -> None:
-        if not records:
-            return
-        if self._signer is not None:
-            records = [self._signer.sign(CUSTOMERS.reads, record) for record in records]
-        await self._log.append(CUSTOMERS.reads, number, records)
+        if records:
+            signed = [self._signer.sign(CUSTOMERS.reads, record) for record in records]
+            await self._log.append(CUSTOMERS.reads, number, signed)
 
     async def _send(self, effects: Sequence[Effect], check: Callable[[], None]) -> None:
         """Append effects, in order within each partition, and await all acknowledgements; `check`
@@ -264,14 +262,14 @@ class CommitProtocol:
         """Add the effects' records, pausing now and then."""
         signer = self._signer
         for number, effect in enumerate(effects, start=1):
-            records.append(effect.record if signer is None else effect.signed(signer))
+            records.append(effect.signed(signer))
             if number % EFFECTS_AT_ONCE == 0:
                 yield
 
 
-def is_believed(signer: RecordSigner | None, record: Record, insists_from: int) -> bool:
+def is_believed(signer: RecordSigner, record: Record, insists_from: int) -> bool:
     """Whether a record is signed, or lies where that isn't insisted on."""
-    if signer is None or record.offset < insists_from:
+    if record.offset < insists_from:
         return True
     try:
         signer.check(CUSTOMERS.reads, record)

@@ -30,7 +30,6 @@ from streams.runtime.commit_protocol import CommitProtocol, Observer
 from streams.runtime.definitions import DefinitionLoader
 from streams.runtime.open_partition import ActorsFactory, OpenPartition
 from streams.runtime.state.changelog import Changelog, Overtaken
-from streams.runtime.state.recovery import read_progress
 from streams.runtime.state.retained_stores import RetainedStores
 from streams.runtime.state.signature_floor import decide
 from streams.runtime.state.store import Store, StoreFactory
@@ -72,13 +71,13 @@ class CustomersRuntime:
         loader: DefinitionLoader,
         ticks: Ticks,
         observer: Observer,
+        signer: RecordSigner,
         limits: VisitorLimits = NO_LIMITS,
-        signer: RecordSigner | None = None,
         accept_unsigned: bool = False,
         time_guard: TimeGuard | None = None,
     ) -> None:
         """`limits` are those of visitors, as the actors have them. `signer` signs what the actors
-        tell each other and the mailer; None: nobody does. `accept_unsigned`: workers of release 0.1
+        tell each other and the mailer. `accept_unsigned`: workers of release 0.1
         still run beside this one. Without a `time_guard` every append time is believed."""
         self._time_guard = time_guard
         self._signer = signer
@@ -215,47 +214,42 @@ class CustomersRuntime:
     async def _recover(self, tp: TopicPartition, store: Store) -> OpenPartition:
         changelog = Changelog(self._log, CUSTOMERS.keeps, tp.partition, store)
         recovered = await changelog.recover()
-        progress = await self._progress(changelog)
-        await self._see_that_log_reaches(tp, progress)
-        if self._time_guard is not None:
-            progress = await self._ruled(changelog, progress or Progress())
-        await self._loader.refresh()
-        removal = VisitorRemoval(changelog, self._limits)
-        partition = OpenPartition(changelog, progress or Progress(), self._actors, removal)
-        await self._protocol.build(partition)
-        self._observer.recovered(tp.partition, recovered)
-        _log.info("partition opened", partition=tp.partition, next_offset=partition.next_offset,
-                  records=recovered.records, seconds=round(recovered.seconds, 3))  # fmt: skip
-        return partition
-
-    async def _see_that_log_reaches(self, tp: TopicPartition, progress: Progress | None) -> None:
-        """Raise LogTooShort where the log ends before what was read of it: customers would pass
-        over all that comes, and nobody would notice."""
-        # Not where reading ends: older workers have read what an open transaction wrote, too.
-        end = (await self._log.offsets(tp.topic))[tp.partition].high_watermark
-        if progress is not None and progress.next_offset > end:
-            raise LogTooShort(tp, end, progress.next_offset)
-
-    async def _ruled(self, changelog: Changelog, progress: Progress) -> Progress:
-        """Return the progress with what was ruled on the time of what comes. Raises AheadOfClock
-        while that has to wait."""
-        assert self._time_guard is not None
-        ruled = await self._time_guard.ruled(changelog.partition, progress)
-        if ruled is not progress:
-            await changelog.write([(PROGRESS_KEY, pack_progress(ruled))], lambda: None)
-        return ruled
-
-    async def _progress(self, changelog: Changelog) -> Progress | None:
-        """Return the progress of a partition, None of a new one that believes everybody."""
-        if self._signer is None:
-            return read_progress(changelog.store, changelog.topic, changelog.partition)
-        return await decide(
+        progress = await decide(
             self._log,
             CUSTOMERS.reads,
             changelog,
             accept_unsigned=self._accept_unsigned,
             signer=self._signer,
         )
+        await self._see_that_log_reaches(tp, progress)
+        if self._time_guard is not None:
+            progress = await self._ruled(self._time_guard, changelog, progress)
+        await self._loader.refresh()
+        removal = VisitorRemoval(changelog, self._limits)
+        partition = OpenPartition(changelog, progress, self._actors, removal)
+        await self._protocol.build(partition)
+        self._observer.recovered(tp.partition, recovered)
+        _log.info("partition opened", partition=tp.partition, next_offset=partition.next_offset,
+                  records=recovered.records, seconds=round(recovered.seconds, 3))  # fmt: skip
+        return partition
+
+    async def _see_that_log_reaches(self, tp: TopicPartition, progress: Progress) -> None:
+        """Raise LogTooShort where the log ends before what was read of it: customers would pass
+        over all that comes, and nobody would notice."""
+        # Not where reading ends: older workers have read what an open transaction wrote, too.
+        end = (await self._log.offsets(tp.topic))[tp.partition].high_watermark
+        if progress.next_offset > end:
+            raise LogTooShort(tp, end, progress.next_offset)
+
+    async def _ruled(
+        self, time_guard: TimeGuard, changelog: Changelog, progress: Progress
+    ) -> Progress:
+        """Return the progress with what was ruled on the time of what comes. Raises AheadOfClock
+        while that has to wait."""
+        ruled = await time_guard.ruled(changelog.partition, progress)
+        if ruled is not progress:
+            await changelog.write([(PROGRESS_KEY, pack_progress(ruled))], lambda: None)
+        return ruled
 
 
 def _kept(tp: TopicPartition) -> TopicPartition:

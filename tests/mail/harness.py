@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from agents.mail.providers import Providers
 from agents.mail.queue.concurrency import ConcurrencyLimits
+from agents.mail.queue.defects import Defects
 from agents.mail.queue.mail_queue import Queue
 from agents.mail.queue.queue_changes import QueueChanges
 from agents.mail.queue.queued_mail import QueuedMail
 from agents.mail.replies import RelayAccepted, RelayRefused, Result
 from agents.mail.reputation import Reputation
-from schemas.stored import head
+from schemas.stored import Progress, head
+from tests.keys import SIGNER
 from tests.mail.samples import DAY, START, record, send
 
 OK = RelayAccepted(250, "ok")
@@ -34,6 +36,32 @@ class Store(dict[bytes, bytes]):
         return changes
 
 
+def open_queue(
+    kept: Mapping[bytes, bytes],
+    *,
+    progress: Progress | None = None,
+    fencing_epoch: int = 1,
+    reputation: Reputation | None = None,
+    is_home: bool = True,
+    log_time: Callable[[], int] | None = None,
+) -> Queue:
+    """Return the queue of partition 0 of which this is kept."""
+    return Queue(
+        load=kept.get,
+        kept=list(kept.items()),
+        progress=progress or Progress(),
+        message_id=lambda id_: f"<{id_}>",
+        partition=0,
+        fencing_epoch=fencing_epoch,
+        reputation=reputation or Reputation(),
+        providers=Providers(),
+        defects=Defects(),
+        signer=SIGNER,
+        is_home=lambda _: is_home,
+        log_time=log_time,
+    )
+
+
 class QueueHarness:
     """A queue whose changes are written at once."""
 
@@ -51,13 +79,10 @@ class QueueHarness:
 
     def reopened(self) -> Queue:
         self.fencing_epochs += 1
-        return Queue(
-            load=self.store.get,
-            kept=list(self.store.items()),
-            message_id=lambda id_: f"<{id_}>",
+        return open_queue(
+            self.store,
             fencing_epoch=self.fencing_epochs,
             reputation=self.reputation,
-            providers=Providers(),
             log_time=self.log_time,
         )
 

@@ -27,6 +27,7 @@ from streams.mail.templates import load_renderer
 from streams.mail.webhooks import Webhooks
 from streams.runtime.state.memory import MemoryStore
 from streams.runtime.transports.batch import TopicPartition
+from tests.keys import SIGNER
 from tests.mail.doubles import CountingMetrics, MemoryLog, SimpleLeases, batch, suppress_nobody
 from tests.mail.samples import SETTINGS, START, record
 
@@ -107,6 +108,7 @@ async def shop(
     providers = Providers()
     hosts = MailHosts(providers, clock, resolver=resolver, max_wait=max_wait) if resolver else None
     runtime = MailerRuntime(
+        signer=SIGNER,
         log=log,
         partition_manager=partition_manager,
         open_store=lambda _: MemoryStore(),

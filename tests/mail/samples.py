@@ -16,7 +16,9 @@ from schemas.commands import (
     ResumeCommand,
     SendCommand,
 )
-from schemas.records import Record
+from schemas.records import OutRecord, Record
+from schemas.signing import NUMBER
+from tests.keys import SIGNER
 
 START = 1_772_357_400_000
 """2026-03-01T09:30:00Z."""
@@ -171,7 +173,15 @@ def feedback(id_: str, verdict: str = "complained", **fields: Any) -> FeedbackCo
 
 
 def record(command: Command, offset: int = 0, *, timestamp: int = START) -> Record:
-    """A command as a record of `send-commands`."""
+    """A command as a record of `send-commands`, signed, a control command numbered as well."""
+    plain = unsigned(command, offset)
+    number = ((NUMBER, b"%d" % (offset + 1)),) if isinstance(command, Control) else ()
+    ours = SIGNER.sign(TOPIC, OutRecord(plain.key, plain.value, number))
+    return Record(TOPIC, 0, offset, timestamp, *ours)
+
+
+def unsigned(command: Command, offset: int = 0) -> Record:
+    """The same as a stranger's record, or one of release 0.1."""
     value = command.model_dump_json(by_alias=True).encode()
     key = None if isinstance(command, Control) else command.customer.encode()
-    return Record(TOPIC, 0, offset, timestamp, key, value)
+    return Record(TOPIC, 0, offset, START, key, value)

@@ -33,6 +33,7 @@ from streams.mail.mailer import MailerRuntime
 from streams.mail.smtp import SmtpPool
 from streams.runtime.state.memory import MemoryStore
 from streams.runtime.transports.batch import TopicPartition
+from tests.keys import SIGNER
 from tests.mail.doubles import (
     CountingMetrics,
     MemoryLog,
@@ -144,6 +145,7 @@ class Environment:
 
     def runtime(self, life: Lifetime) -> MailerRuntime:
         return MailerRuntime(
+            signer=SIGNER,
             log=MortalLog(self.log, life, self.clock),
             partition_manager=SimpleLeases(),
             open_store=lambda _: MemoryStore(),

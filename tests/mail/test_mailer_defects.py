@@ -20,7 +20,6 @@ from agents.mail.reputation import REPUTATION_KEY
 from schemas.commands import SendCommand
 from schemas.dead_letters import DeadLetter, read_letter
 from schemas.records import OutRecord
-from schemas.signing import RecordSigner
 from schemas.stored import NEVER, pack
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS, MAILER_CHANGELOG, SEND_COMMANDS
 from streams.clock import VirtualClock
@@ -54,9 +53,8 @@ class Source:
 class Mailer:
     """One partition of the mailer, its relay, and whoever is its owner now."""
 
-    def __init__(self, log: MemoryLog, signer: RecordSigner | None = None) -> None:
+    def __init__(self, log: MemoryLog) -> None:
         self.log = log
-        self.signer = signer
         self.metrics = CountingMetrics()
         self.sent: list[str] = []
         self.fails: Callable[[str], bool] = lambda _: False
@@ -76,7 +74,7 @@ class Mailer:
             clock=self.log.clock,
             metrics=self.metrics,
             pause=_at_once,
-            signer=self.signer,
+            signer=SIGNER,
         )
         self.partition_manager.own(SEND_COMMANDS, self.runtime)
         self.partition_manager.assigned([TP])
@@ -90,9 +88,7 @@ class Mailer:
         kept = self.log.topics[SEND_COMMANDS][0]
         for command in commands:
             each = record(command, len(kept))
-            out = OutRecord(each.key, each.value)
-            signed = out if self.signer is None else self.signer.sign(SEND_COMMANDS, out)
-            await self.log.append(SEND_COMMANDS, 0, [signed])
+            await self.log.append(SEND_COMMANDS, 0, [OutRecord(each.key, each.value, each.headers)])
         await self.catch_up()
 
     async def catch_up(self) -> None:
@@ -184,7 +180,7 @@ async def test_a_command_is_refused_and_the_others_are_obeyed(
 async def test_a_command_is_carried_out_in_its_partition_and_in_no_other() -> None:
     log = MemoryLog(VirtualClock(START))
     await log.create_topics(topics(2))
-    mailer = Mailer(log, SIGNER)
+    mailer = Mailer(log)
     await mailer.start()
     names = [f"u{number}" for number in range(10)]
     await mailer.read(*(send(name, urgent=True, customer=name) for name in names))

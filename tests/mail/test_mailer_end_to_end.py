@@ -25,6 +25,7 @@ from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.state.memory import MemoryStore
 from streams.runtime.transports.batch import Fenced, TopicPartition
 from streams.topology import topics
+from tests.keys import SIGNER
 from tests.mail.doubles import CountingMetrics, MemoryLog, SimpleLeases, batch, suppress_nobody
 from tests.mail.mailshop import COMPOSER, shop
 from tests.mail.samples import START, record, send
@@ -65,6 +66,7 @@ async def inbox() -> AsyncIterator[tuple[Inbox, str]]:
 async def mailer(log: Any, clock: VirtualClock, relay: str) -> AsyncIterator[MailerRuntime]:
     metrics = CountingMetrics()
     runtime = MailerRuntime(
+        signer=SIGNER,
         log=log,
         partition_manager=SimpleLeases(),
         open_store=lambda _: MemoryStore(),

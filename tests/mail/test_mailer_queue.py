@@ -36,7 +36,7 @@ from schemas.stored import FIRST_FENCING_EPOCH, HEAD_SIZE, head
 from schemas.time_units import MINUTE_MS
 from schemas.validation import Unreadable
 from schemas.wire import parse_record
-from tests.mail.harness import QueueHarness, Store, parse, types
+from tests.mail.harness import QueueHarness, open_queue, parse, types
 from tests.mail.samples import DAY, HOUR, START, cancel, feedback, notify, pause, record, send
 
 OK = RelayAccepted(250, "ok")
@@ -369,12 +369,9 @@ def test_outcomes_are_events_that_the_customer_agent_reads() -> None:
 
 
 def test_a_hundred_thousand_mails_wait_in_modest_memory() -> None:
+    kept = {b"%d" % n: pack_entry(_entry(n)) for n in range(100_000)}
     tracemalloc.start()
-    queue = Queue(
-        load=Store().get,
-        kept=((b"%d" % n, pack_entry(_entry(n))) for n in range(100_000)),
-        message_id=str,
-    )
+    queue = open_queue(kept)
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert sum(queue.waiting.values()) == 100_000

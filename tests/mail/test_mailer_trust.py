@@ -13,20 +13,19 @@ from schemas.signing import NUMBER
 from schemas.stored import NEVER, Progress
 from schemas.topics import DEAD_LETTERS, SEND_COMMANDS
 from tests.keys import SIGNER
-from tests.mail.samples import record, send
+from tests.mail.harness import open_queue
+from tests.mail.samples import send, unsigned
 from tests.runtime.doubles import START
 
 PAUSE, RESUME = PauseCommand(time=START), ResumeCommand(time=START)
 
 
 def queue(progress: Progress | None = None) -> Queue:
-    return Queue(
-        load=lambda _: None, message_id=lambda id_: f"<{id_}>", progress=progress, signer=SIGNER
-    )
+    return open_queue({}, progress=progress)
 
 
 def signed(command: Any, offset: int, number: int | None = None) -> Record:
-    plain = record(command, offset)
+    plain = unsigned(command, offset)
     headers = () if number is None else ((NUMBER, b"%d" % number),)
     ours = SIGNER.sign(SEND_COMMANDS, OutRecord(plain.key, plain.value, headers))
     return plain._replace(headers=ours.headers)
@@ -39,7 +38,7 @@ def reasons(letters: Sequence[OutRecord]) -> list[str]:
 
 def test_nobody_else_may_have_a_mail_sent_or_held() -> None:
     mails = queue()
-    changes = mails.receive([record(send("m1"), 0), record(PAUSE, 1)])
+    changes = mails.receive([unsigned(send("m1"), 0), unsigned(PAUSE, 1)])
     assert reasons(changes.letters) == ["unsigned", "unsigned"]
     assert changes.states == []
     changes = mails.receive([signed(send("m1"), 2), signed(PAUSE, 3, 1)])
@@ -49,10 +48,7 @@ def test_nobody_else_may_have_a_mail_sent_or_held() -> None:
 
 def test_a_command_that_is_copied_into_another_partition_is_not_carried_out_there() -> None:
     """Its id isn't known there, and the mail would go a second time."""
-    mails = Queue(
-        load=lambda _: None, message_id=lambda id_: f"<{id_}>", signer=SIGNER,
-        is_home=lambda _: False,
-    )  # fmt: skip
+    mails = open_queue({}, is_home=False)
     changes = mails.receive([signed(send("m1"), 0), signed(PAUSE, 1, 1)])
     assert reasons(changes.letters) == ["misplaced"]
     assert (mails.get("m1"), mails.progress.numbers) == (None, {"pause": 1})
@@ -79,8 +75,8 @@ def test_a_pause_cannot_be_copied_behind_what_has_ended_it() -> None:
 
 def test_what_release_0_1_has_commanded_is_carried_out() -> None:
     mails = queue(Progress(insists_from=2))
-    changes = mails.receive([record(send("m1"), 0), record(PAUSE, 1), record(send("m2"), 2)])
+    changes = mails.receive([unsigned(send("m1"), 0), unsigned(PAUSE, 1), unsigned(send("m2"), 2)])
     assert reasons(changes.letters) == ["unsigned"]
     assert (mails.get("m1") is None, mails.get("m2") is None) == (False, True)
     assert mails.progress.insists_from == 2
-    assert queue(Progress(insists_from=NEVER)).receive([record(send("m3"), 9)]).letters == []
+    assert queue(Progress(insists_from=NEVER)).receive([unsigned(send("m3"), 9)]).letters == []

@@ -25,6 +25,7 @@ from streams.runtime.definitions import DefinitionLoader
 from streams.runtime.state.memory import open_memory
 from streams.runtime.ticks import Ticks
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
+from tests.keys import SIGNER
 from tests.runtime.doubles import (
     START,
     CountingChanges,
@@ -100,6 +101,7 @@ async def run(fault: FailOnce | None = None) -> MemoryLog:
     log = await memory_log()
     partition_manager = FakeLeases()
     runtime = CustomersRuntime(
+        signer=SIGNER,
         log=log,
         partition_manager=partition_manager,
         open_store=open_memory,

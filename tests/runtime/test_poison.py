@@ -25,6 +25,7 @@ from streams.runtime.state.memory import open_memory
 from streams.runtime.ticks import Ticks
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.topology import CUSTOMER_EVENTS
+from tests.keys import SIGNER
 from tests.runtime.doubles import START, FakeLeases, memory_log
 
 TP = TopicPartition(CUSTOMER_EVENTS, 0)
@@ -59,6 +60,7 @@ async def test_a_defect_costs_one_record(monkeypatch: pytest.MonkeyPatch) -> Non
     )
     partition_manager, definitions = FakeLeases(), Definitions()
     runtime = CustomersRuntime(
+        signer=SIGNER,
         log=log,
         partition_manager=partition_manager,
         open_store=open_memory,

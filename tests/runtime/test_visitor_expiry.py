@@ -26,6 +26,7 @@ from streams.runtime.state.store import StoreFactory
 from streams.runtime.ticks import TICK, Ticks
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
+from tests.keys import SIGNER
 from tests.runtime.doubles import START, FakeLeases, MemoryLog, Seen, memory_log
 
 TP = TopicPartition(CUSTOMER_EVENTS, 0)
@@ -51,6 +52,7 @@ class Shop:
         limits = VisitorLimits(days=90)
         definitions = Definitions(limits=limits)
         self.runtime = CustomersRuntime(
+            signer=SIGNER,
             log=log,
             partition_manager=self.partition_manager,
             open_store=open_store,

@@ -41,11 +41,10 @@ class CommandIntake:
         providers: Providers,
         progress: Progress,
         defects: Defects,
-        signer: RecordSigner | None,
+        signer: RecordSigner,
         is_home: Callable[[bytes], bool],
     ) -> None:
-        """Without a signer everybody is believed. `is_home`: whether a key belongs to this
-        partition."""
+        """`signer` checks them. `is_home`: whether a key belongs to this partition."""
         self._is_home = is_home
         self._trust = Trust(signer, SEND_COMMANDS, progress)
         self._index = index

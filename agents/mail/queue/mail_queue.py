@@ -68,16 +68,16 @@ class Queue:
         self,
         *,
         load: Callable[[bytes], bytes | None],
-        kept: Iterable[tuple[bytes, bytes]] = (),
-        progress: Progress | None = None,
+        kept: Iterable[tuple[bytes, bytes]],
+        progress: Progress,
         message_id: Callable[[str], str],
-        partition: int = 0,
-        fencing_epoch: int = 0,
-        reputation: Reputation | None = None,
-        providers: Providers | None = None,
-        defects: Defects | None = None,
-        signer: RecordSigner | None = None,
-        is_home: Callable[[bytes], bool] = lambda _: True,
+        partition: int,
+        fencing_epoch: int,
+        reputation: Reputation,
+        providers: Providers,
+        defects: Defects,
+        signer: RecordSigner,
+        is_home: Callable[[bytes], bool],
         log_time: Callable[[], int] | None = None,
     ) -> None:
         """`load` reads the store, `kept` is all that is in it, `progress` its own record.
@@ -85,25 +85,16 @@ class Queue:
         `message_id` gives the Message-ID of a command's id; `fencing_epoch` is the number of this
         owner of the partition, higher than those of all before; `reputation` is that of the sender,
         which the partitions of a worker share; `defects` is what has failed in this partition
-        before. Without a `signer` every command is believed. `is_home` tells whether a customer's
-        commands come to this partition: ids are known in one, and a copy in another would be sent
-        again. `log_time`: what the customers' log has come to; a mail that is not marketing has
-        expired only when that says so, too: one clock may have leapt. None: it is not asked.
+        before. `signer` checks the commands. `is_home` tells whether a customer's commands come to
+        this partition: ids are known in one, and a copy in another would be sent again. `log_time`:
+        what the customers' log has come to; a mail that is not marketing has expired only when that
+        says so, too: one clock may have leapt. None: it is not asked.
         """
         self._log_time = log_time
         self._message_id = message_id
-        self._defects = defects or Defects()
-        self._index = MailIndex(
-            load, partition, fencing_epoch, reputation or Reputation(), self._defects
-        )
-        self._intake = CommandIntake(
-            self._index,
-            providers or Providers(),
-            progress or Progress(),
-            self._defects,
-            signer,
-            is_home,
-        )
+        self._defects = defects
+        self._index = MailIndex(load, partition, fencing_epoch, reputation, defects)
+        self._intake = CommandIntake(self._index, providers, progress, defects, signer, is_home)
         self._unfinished = self._index.read(kept)
 
     @property

@@ -31,6 +31,7 @@ from streams.runtime.factories import log_from, signing_keys
 from streams.runtime.state.memory import MemoryStore
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.settings.loading import load_settings
+from tests.keys import SECRET, SIGNER
 from tests.mail.doubles import CountingMetrics, SimpleLeases, suppress_nobody
 from tests.mail.samples import DAY, HOUR, SETTINGS, cancel, notify, send
 from tests.mail.servers import DOT, RCPT, ScriptedRelay, scripted
@@ -57,7 +58,8 @@ class Mailer:
                 topic, record = CUSTOMER_EVENTS, to_record(command)
             elif not isinstance(command, Control):
                 value = command.model_dump_json(by_alias=True).encode()
-                record = OutRecord(command.customer.encode(), value)
+                plain = OutRecord(command.customer.encode(), value)
+                record = SIGNER.sign(SEND_COMMANDS, plain)
             assert record is not None
             partition = partition_of(record.key or b"", await self.log.partitions(topic))
             await self.log.append(topic, partition, [record])
@@ -65,6 +67,7 @@ class Mailer:
     async def work(self) -> None:
         """Take over what is there and deliver what is due, as one process."""
         runtime = MailerRuntime(
+            signer=SIGNER,
             log=self.log,
             partition_manager=SimpleLeases(),
             open_store=lambda _: MemoryStore(),
@@ -106,8 +109,9 @@ Play = Callable[..., None]
 
 
 @pytest.fixture
-def play(ritorno: Ritorno) -> Play:
-    """Tell a mailer some commands and let it work."""
+def play(ritorno: Ritorno, monkeypatch: pytest.MonkeyPatch) -> Play:
+    """Tell a mailer some commands and let it work; the commands of the shell sign as it does."""
+    monkeypatch.setenv("RITORNO_TOKEN_KEYS", f"k1:{SECRET}")
     assert ritorno("topics", "create", "--partitions", "2").code == 0
 
     def run(*commands: Command | Event, script: dict[str, list[str]] | None = None) -> None:
