@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from agents.partition.batch import FailureSite
+from agents.partition.batch import BatchCounts, FailureSite
 from schemas.records import OutRecord, Record
 from schemas.signing import RecordSigner
 from schemas.stored import NEVER, Progress, body, head, is_erased, pack
@@ -171,6 +171,7 @@ class CountingChanges:
     effects: list[CountingEffect]
     states: list[tuple[bytes, bytes | None]]
     progress: Progress
+    counts: BatchCounts = field(default_factory=BatchCounts)
 
 
 class CountingActors:
