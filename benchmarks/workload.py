@@ -59,9 +59,22 @@ class Workload:
     def signups(self) -> Iterator[OutRecord]:
         """Yield two events for each customer: an address, and a confirmed subscription."""
         for customer in self._customers:
-            traits = {"email": f"c{customer}@example.com", "first_name": f"Nome{customer}"}
-            yield self._record(customer, "customer.updated", traits)
+            yield self._address(customer)
             yield self._record(customer, "list.subscribed", {"confirmed": True})
+
+    def addresses(self) -> Iterator[OutRecord]:
+        """Yield one event for each customer: an address."""
+        return map(self._address, self._customers)
+
+    def views(self) -> Iterator[OutRecord]:
+        """Yield one event for each customer: a product that is looked at."""
+        for customer in self._customers:
+            product = self._random.choice(_PRODUCTS)
+            yield self._record(customer, "product.viewed", product)
+
+    def order(self, customer: int) -> OutRecord:
+        """Return an order of what the customer has in the cart."""
+        return self._order(customer, self._random.randrange(len(_PRODUCTS)))
 
     def events(self, count: int) -> Iterator[OutRecord]:
         """Yield the next `count` events."""
@@ -72,6 +85,10 @@ class Workload:
         """Yield the next `count` events, each of the next customer."""
         for _ in range(count):
             yield self._event(self._customers[self._number % len(self._customers)])
+
+    def _address(self, customer: int) -> OutRecord:
+        traits = {"email": f"c{customer}@example.com", "first_name": f"Nome{customer}"}
+        return self._record(customer, "customer.updated", traits)
 
     def _event(self, customer: int) -> OutRecord:
         kind = self._random.random()

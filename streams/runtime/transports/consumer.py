@@ -101,6 +101,10 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
         """End the current wait of `fetch`."""
         raise NotImplementedError
 
+    async def leave(self) -> None:
+        """Leave the group: others may have what this process has let go. Safe to call twice."""
+        raise NotImplementedError
+
     # Delivery.
 
     async def _drain_messages(self, fetcher: Any) -> None:
@@ -190,12 +194,16 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
                 self.partition_manager.on_rebalance(took)
 
     async def wait_empty(self) -> None:
-        """Finish the batches in flight, commit and let go. Called when the app stops."""
+        """Finish the batches in flight, commit and let go. Called at each rebalance, and when the
+        app stops: then the group is left, too."""
         await self._let_go(self.partition_manager.owned())
+        if self.app.should_stop:
+            await self.leave()
 
     async def on_stop(self) -> None:
         """Do the same where Faust had no reason to call `wait_empty`."""
         await self._let_go(self.partition_manager.owned())
+        await self.leave()
 
     async def _let_go(self, tps: Iterable[tuple[str, int]]) -> None:
         await self._commit_watermarks(

@@ -63,6 +63,9 @@ class Consumer(BatchConsumer):
         await super().on_stop()
         await self._records.release()
 
+    async def leave(self) -> None:
+        """Do nothing: there is nobody who waits for it."""
+
     # Assignment.
 
     async def subscribe(self, topics: Iterable[str]) -> None:

@@ -35,7 +35,15 @@ from typing import Any
 import aiokafka
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
-from aiokafka.errors import CommitFailedError, ConsumerStoppedError, IllegalStateError
+from aiokafka.errors import (
+    CommitFailedError,
+    ConsumerStoppedError,
+    IllegalStateError,
+    KafkaError,
+    for_code,
+)
+from aiokafka.protocol.admin import DescribeGroupsRequest
+from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
@@ -68,6 +76,11 @@ HEARTBEAT_INTERVAL = 0.3
 """Seconds. A worker that is gone is noticed after the first, and that the group is formed anew the
 others learn by their next heartbeat. Three small requests a second cost nothing. Brokers refuse
 sessions below 6 s by default."""
+
+CLOSING_SECONDS = 0.2
+"""For which the coordination with the group may go on when it is left."""
+LEAVING_SECONDS = 3.0
+"""For which a broker's answer to our leaving is waited; without it the session has to end."""
 
 _NEVER = -math.inf
 
@@ -260,6 +273,41 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
             return False
         return True
 
+    async def leave(self) -> None:
+        """Leave the group for good; a static member too, which aiokafka lets wait for the end of
+        its session.
+
+        Who is alone stays in it: nobody waits for the partitions, and a broker lets the first
+        member of an empty group wait for others (three seconds by default), while who comes back
+        under its worker id within the session has them at once.
+        """
+        consumer = self._consumer
+        coordinator = consumer and consumer._coordinator
+        if coordinator is None or coordinator._closing.done():
+            return
+        member_id, node = coordinator.member_id, coordinator.coordinator_id
+        # Ends at once, unless the group is just being formed: then it waits for all others, who
+        # wait for us. So our leaving has a connection of its own, and ends that wait.
+        closing = asyncio.create_task(coordinator.close())
+        await asyncio.wait([closing], timeout=CLOSING_SECONDS)
+        if member_id and node is not None and coordinator._group_instance_id is not None:
+            try:
+                async with asyncio.timeout(LEAVING_SECONDS):
+                    if await self._has_others(node, coordinator.group_id):
+                        leave = LeaveGroupRequest(coordinator.group_id, member_id)
+                        answer = await consumer._client.send(node, leave)
+                        if answer.error_code:
+                            raise for_code(answer.error_code)
+            except (KafkaError, TimeoutError) as error:
+                _log.warning("the group could not be left: it gives our partitions to others once "
+                             "the session is over", error=repr(error))  # fmt: skip
+        await closing
+
+    async def _has_others(self, node: int, group: str) -> bool:
+        answer = await self._consumer._client.send(node, DescribeGroupsRequest([group]))
+        ((error_code, *_, members),) = answer.groups
+        return error_code != 0 or len(members) > 1
+
     def close(self) -> None:
         """Do nothing: the consumer is stopped with its thread, not from another one."""
 
@@ -290,6 +338,10 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):  # type: ignore[misc]  # Fau
     async def first_offset(self, tp: TopicPartition) -> int:
         """Return the group's committed offset, or the earliest one where there is none."""
         return int(await self._on_thread(self._thread.first_offset(_theirs(tp))))
+
+    async def leave(self) -> None:
+        """Leave the group, so that others have the partitions at once."""
+        await self._on_thread(self._thread.leave())
 
     # Fetching.
 

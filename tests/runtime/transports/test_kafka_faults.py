@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiokafka
 import pytest
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from schemas.records import OutRecord
 from streams.log import Log, LogError, LogUnavailable, TopicSpec
@@ -16,12 +18,20 @@ from streams.runtime.logs.kafka.security import KafkaSecurity, Mechanism
 from streams.runtime.transports.assigned_partition import BatchLease
 from streams.runtime.transports.batch import Fenced, PartitionBatch, TopicPartition
 from tests.broker import KafkaBroker
-from tests.runtime.transports.kafka_backend import KafkaWorkers, eventually, unique
+from tests.runtime.transports.kafka_backend import (
+    POLL_SECONDS,
+    TIMEOUT,
+    KafkaWorkers,
+    eventually,
+    unique,
+)
 from tests.runtime.transports.machine import CountingOwner, append_numbers, numbers, running
 
 pytestmark = pytest.mark.kafka
 
 SHORT_SESSION = 1.5
+FORMING_SECONDS = 8.0
+"""Less than the session of who has not left, whom the group would wait for."""
 
 
 @pytest.fixture
@@ -32,7 +42,7 @@ async def backend(kafka_broker: KafkaBroker, tmp_path: Path) -> AsyncIterator[Ka
 
 
 @pytest.fixture
-async def log(backend: KafkaWorkers) -> Log:
+async def log(backend: KafkaWorkers) -> KafkaLog:
     return await backend.open_log()
 
 
@@ -107,6 +117,85 @@ async def test_a_worker_that_restarts_gets_its_partitions_back_without_a_rebalan
     assert generations[0] == generations[1]
     assert numbers(owner.taken[TopicPartition(topic, 0)]) == list(range(20))
     await backend.close()
+
+
+async def test_who_stops_as_planned_hands_over_at_once(
+    kafka_broker: KafkaBroker, tmp_path: Path, log: KafkaLog, topic: str
+) -> None:
+    """A static member as well: its session would let the others wait for ten seconds."""
+    group, owners, stops = unique("group"), (CountingOwner(), CountingOwner()), asyncio.Event()
+    backends = [KafkaWorkers(kafka_broker, tmp_path, worker_id=name) for name in ("one", "two")]
+
+    async def first() -> None:
+        async with running(backends[0], log, group, {topic: owners[0]}):
+            await stops.wait()
+
+    stopping = asyncio.create_task(first())
+    async with running(backends[1], log, group, {topic: owners[1]}) as app:
+        await eventually_members(log, group, 2)
+        stops.set()
+        await stopping
+        assert len(await log.members(group)) < 2  # empty while it is being formed anew
+        await app.partition_manager.until(
+            lambda: app.partition_manager.open() == {TopicPartition(topic, 0)}
+        )
+    for each in backends:
+        await each.close()
+
+
+async def test_who_stops_while_the_group_is_being_formed_leaves_it_too(
+    kafka_broker: KafkaBroker, tmp_path: Path, log: KafkaLog, topic: str
+) -> None:
+    """The others are waited for, and wait for us: for a minute, if nobody leaves."""
+    group, late = unique("group"), _Late()
+    other = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=kafka_broker.bootstrap,
+        group_id=group,
+        partition_assignment_strategy=[RangePartitionAssignor],
+        enable_auto_commit=False,
+        heartbeat_interval_ms=100,
+    )
+    await other.start()
+    backend = KafkaWorkers(kafka_broker, tmp_path, worker_id="one")
+    try:
+        async with running(backend, log, group, {topic: CountingOwner()}) as app:
+            other.subscribe([topic], listener=late)
+            await eventually(lambda: app.consumer_generation_id == 2)
+            late.holds_up = True
+            thread = app.consumer._thread
+            thread.thread_loop.call_soon_threadsafe(thread._consumer._coordinator.request_rejoin)
+            await late.revoking.wait()  # the group waits for it, and so does our worker
+        late.may_go_on.set()
+        async with asyncio.timeout(FORMING_SECONDS):
+            await late.has_all.wait()
+    finally:
+        late.may_go_on.set()
+        await other.stop()
+        await backend.close()
+
+
+async def eventually_members(log: KafkaLog, group: str, count: int) -> None:
+    """Wait until the group has so many members, as the broker has it."""
+    async with asyncio.timeout(TIMEOUT):
+        while len(await log.members(group)) != count:  # noqa: ASYNC110  # nobody sets an event for us there
+            await asyncio.sleep(POLL_SECONDS)
+
+
+class _Late(aiokafka.ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """Gives its partitions up when it is told to."""
+
+    def __init__(self) -> None:
+        self.holds_up = False
+        self.revoking, self.may_go_on, self.has_all = (asyncio.Event() for _ in range(3))
+
+    async def on_partitions_revoked(self, revoked: Any) -> None:
+        if self.holds_up:
+            self.revoking.set()
+            await self.may_go_on.wait()
+
+    async def on_partitions_assigned(self, assigned: Any) -> None:
+        if self.may_go_on.is_set() and assigned:
+            self.has_all.set()
 
 
 async def test_a_broker_that_stays_away_is_reported_and_the_log_recovers(
