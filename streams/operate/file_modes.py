@@ -17,6 +17,7 @@ from typing import NamedTuple
 from streams.operate.check import Check, CheckStatus
 from streams.runtime.factories import KEY_FILE
 from streams.settings import Settings
+from streams.settings.sources import secret_files
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -52,7 +53,7 @@ def _kept(settings: Settings, settings_file: Path | None) -> Iterator[_Kept]:
     if not settings.on_kafka:
         directories.append(settings.embedded_path)
     secret = [settings_file, settings.data_dir / KEY_FILE, settings.kafka_key_file]
-    secret += settings.mail_dkim_key_file
+    secret += [*settings.mail_dkim_key_file, *secret_files(settings_file)]
     obeyed = [settings.workflows_dir, settings.kafka_ca_file, settings.kafka_cert_file]
     for paths, closed in (
         (directories, stat.S_IRWXG | stat.S_IRWXO),

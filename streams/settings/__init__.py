@@ -8,8 +8,11 @@ the first part of the field's name, so `[kafka] username` and `RITORNO_KAFKA_USE
     [shop]
     name = "Bottega del Colle"
 
-A mistake is a `SettingsError` that names the variable, where it was set and its value, unless that
-is a secret.
+A secret may also be in a file of its own, which `RITORNO_NAME_FILE` or the file names: Docker and
+Kubernetes hand secrets out that way.
+
+A mistake, and a variable that is no setting, is a `SettingsError` that names the variable, where it
+was set and its value, unless that is a secret.
 
     values     how each kind of value is written
     sources    the names in the environment, and the file
@@ -34,7 +37,7 @@ from pydantic_settings import (
 from schemas.commands import TrackingMode
 from schemas.languages import MAIL_LANGUAGES, MailLanguage
 from schemas.time_units import MINUTE_MS
-from streams.settings.sources import PREFIX, read_file
+from streams.settings.sources import PREFIX, read_file, read_secret_variables
 from streams.settings.values import (
     Address,
     Bind,
@@ -277,10 +280,11 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Flags, environment, file. No .env file and no secrets directory: three places suffice."""
+        """Flags, environment, what it names, file. No .env file and no secrets directory."""
         file_values, _ = read_file(settings_cls.model_fields)
         return (
             init_settings,
             env_settings,
+            InitSettingsSource(settings_cls, init_kwargs=read_secret_variables()),
             InitSettingsSource(settings_cls, init_kwargs=file_values),
         )

@@ -13,13 +13,12 @@ from pydantic import ValidationError
 from streams.settings import Settings
 from streams.settings.sources import (
     PREFIX,
+    SECRETS,
     SettingsError,
     config_flag,
     read_file,
-    refuse_misspelt_variables,
+    refuse_unknown_variables,
 )
-
-_SECRETS = {"smtp_url", "inbound_imap_url", "kafka_password", "token_keys", "webhook_secret"}
 
 
 def load_settings(*, config: Path | None = None, **flags: Any) -> Settings:
@@ -28,7 +27,7 @@ def load_settings(*, config: Path | None = None, **flags: Any) -> Settings:
     `config` is the settings file, instead of the one that RITORNO_CONFIG names.
     """
     given = {name: value for name, value in flags.items() if value is not None}
-    refuse_misspelt_variables(Settings.model_fields)
+    refuse_unknown_variables(Settings.model_fields)
     token = config_flag.set(config)
     try:
         settings = Settings(**given)
@@ -81,12 +80,14 @@ def _explain(error: ValidationError, flags: Mapping[str, Any]) -> str:
             where = "--" + name.replace("_", "-")
         elif any(key.upper() == variable for key in os.environ):
             where = variable
+        elif any(key.upper() == f"{variable}_FILE" for key in os.environ):
+            where = f"{variable}_FILE"
         elif name in file_values:
             where = f"{path}: {name}"
         else:
             where = variable
         shown = re.sub(r"://.*@", "://(not shown)@", repr(problem["input"]))[:200]
-        value = "(not shown)" if name in _SECRETS else shown
+        value = "(not shown)" if name in SECRETS else shown
         message = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{where} = {value}: {message}")
     return "\n".join(lines)

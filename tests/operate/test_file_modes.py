@@ -20,8 +20,9 @@ def here(tmp_path: Path) -> Settings:
     """A directory, keys and files as they should be."""
     for name in ("data", "data/log", "workflows"):
         (tmp_path / name).mkdir(mode=0o700)
-    for name in ("ritorno.toml", "dkim.pem", "data/signing-key"):
+    for name in ("ritorno.toml", "dkim.pem", "data/signing-key", "password"):
         (tmp_path / name).touch(mode=0o600)
+    (tmp_path / "ritorno.toml").write_text(f'[kafka]\npassword_file = "{tmp_path}/password"\n')
     return Settings(
         data_dir=tmp_path / "data",
         workflows_dir=tmp_path / "workflows",
@@ -45,6 +46,7 @@ def test_what_is_closed_is_fine(here: Settings, tmp_path: Path) -> None:
         ("data/signing-key", 0o604, "warn", "can be read by", "chmod 600"),
         ("ritorno.toml", 0o644, "warn", "can be read by other users (-rw-r--r--)", "chmod 640"),
         ("ritorno.toml", 0o666, "fail", "can be written by", "chmod 640"),
+        ("password", 0o644, "warn", "can be read by other users (-rw-r--r--)", "chmod 640"),
         ("dkim.pem", 0o444, "warn", "can be read by", "chmod 440"),
         ("workflows", 0o777, "fail", "can be written by", "chmod 775"),
     ],

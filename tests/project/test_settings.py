@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from streams.runtime.factories import coupon_key, mail_settings, signing_keys
 from streams.settings import Settings
 from streams.settings.loading import load_settings
-from streams.settings.sources import SettingsError
+from streams.settings.sources import SECRETS, SettingsError
 from streams.settings.values import Address
 
 
@@ -111,6 +112,105 @@ def test_a_misspelt_name_is_not_ignored(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.delenv("RITORNO_BROKR")
     Path("ritorno.toml").write_text('[shop]\nnmae = "x"')
     with pytest.raises(SettingsError, match="shop_nmae is not a setting; did you mean shop_name"):
+        load_settings()
+
+
+def test_a_variable_that_resembles_no_setting_is_refused_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RITORNO_XYZZY", "1")
+    monkeypatch.setenv("RITORNO_KAFKA_PASWORD", "hunter2")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value).splitlines() == [
+        "RITORNO_KAFKA_PASWORD is not a setting; did you mean RITORNO_KAFKA_PASSWORD?",
+        "RITORNO_XYZZY is not a setting; unset it",
+    ]
+
+
+def test_what_kubernetes_tells_a_pod_of_its_services_is_let_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for service in ("RITORNO", "RITORNO_PUBLIC"):
+        monkeypatch.setenv(f"{service}_SERVICE_HOST", "10.0.171.239")
+        monkeypatch.setenv(f"{service}_SERVICE_PORT", "8080")
+        monkeypatch.setenv(f"{service}_SERVICE_PORT_PUBLIC_HTTP", "8080")
+        monkeypatch.setenv(f"{service}_PORT", "tcp://10.0.171.239:8080")
+        monkeypatch.setenv(f"{service}_PORT_8080_TCP", "tcp://10.0.171.239:8080")
+        for part, value in (("PROTO", "tcp"), ("PORT", "8080"), ("ADDR", "10.0.171.239")):
+            monkeypatch.setenv(f"{service}_PORT_8080_TCP_{part}", value)
+    load_settings()
+    monkeypatch.setenv("RITORNO_ADMIN_PORT", "9464")
+    with pytest.raises(SettingsError, match="RITORNO_ADMIN_PORT is not a setting; did you mean"):
+        load_settings()
+
+
+_IN_FILES = {
+    "smtp_url": "smtps://shop:hunter2@relay:465",
+    "inbound_imap_url": "imaps://shop:hunter2@mailbox",
+    "kafka_password": "hunter2 and more",
+    "token_keys": "a:0123456789abcdef,b:fedcba9876543210",
+    "webhook_secret": "hunter2hunter2hunter2hunter2hunter2",
+}
+
+
+def test_every_secret_may_come_from_a_file_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    secret = {name for name, field in Settings.model_fields.items() if _is_secret(field)}
+    assert secret == set(SECRETS) == set(_IN_FILES)
+    for name, value in _IN_FILES.items():
+        (tmp_path / name).write_text(value + "\n")
+    Path("ritorno.toml").write_text("".join(f'{name}_file = "{name}"\n' for name in SECRETS))
+    from_file = load_settings()
+    Path("ritorno.toml").write_text('[smtp]\nurl = "smtp://the-environment-wins"\n')
+    for name in SECRETS:
+        monkeypatch.setenv(f"RITORNO_{name.upper()}_FILE", str(tmp_path / name))
+    from_environment = load_settings()
+    for name, value in _IN_FILES.items():
+        expected = getattr(load_settings(**{name: value}), name)
+        assert getattr(from_file, name) == getattr(from_environment, name) == expected
+    assert from_file.kafka_password.get_secret_value() == "hunter2 and more"
+    assert [key.id for key in from_file.token_keys] == ["a", "b"]
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    shown = str(field.annotation)
+    return "SecretStr" in shown or "TokenKey" in shown
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "there is no file"),
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff\xfe", "holds no text"),
+        (b"hunter2" * 10_000, "holds more than 65,536 bytes"),
+        (b"hunter2 is no key", "expected ID:SECRET"),
+    ],
+)
+def test_a_secret_that_cannot_be_read_from_its_file_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, problem: str
+) -> None:
+    path = tmp_path / "keys"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("RITORNO_TOKEN_KEYS_FILE", str(path))
+    with pytest.raises(SettingsError, match=f"RITORNO_TOKEN_KEYS_FILE.*{problem}") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_secret_is_given_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("one")
+    Path("ritorno.toml").write_text('[kafka]\npassword = "x"\npassword_file = "password"\n')
+    with pytest.raises(SettingsError, match=r"kafka_password_file: kafka_password is set as well"):
+        load_settings()
+    Path("ritorno.toml").unlink()
+    monkeypatch.setenv("RITORNO_KAFKA_PASSWORD", "two")
+    monkeypatch.setenv("RITORNO_KAFKA_PASSWORD_FILE", str(tmp_path / "password"))
+    with pytest.raises(SettingsError, match="RITORNO_KAFKA_PASSWORD is set as well"):
         load_settings()
 
 
