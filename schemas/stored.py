@@ -216,6 +216,8 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     applied_at: int = 0
     """Append time of the record before `next_offset`, as the log has it: another one there, and the
     log is another one. 0: not known."""
+    topic_id: str = ""
+    """The broker's id of the topic; empty: not known."""
     partitions: int = 0
     """How many the topic had; 0: not known. With another number customers are elsewhere."""
     time_rulings: tuple[TimeRuling, ...] = ()

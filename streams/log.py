@@ -72,6 +72,14 @@ class OffsetRange:
         return self.end + self.pending
 
 
+class TopicIdentity(NamedTuple):
+    """What tells a topic from one of that name before or after it."""
+
+    id: str
+    """The broker's, another one whenever it is made; empty where a broker has none."""
+    partitions: int
+
+
 class GroupMember(NamedTuple):
     """A member of a consumer group."""
 
@@ -96,6 +104,10 @@ class Log(Protocol):
 
     async def describe(self, topic: str) -> TopicDescription | None:
         """Return the topic as the broker has it, None when it does not exist."""
+
+    async def identities(self, topics: Sequence[str]) -> Mapping[str, TopicIdentity]:
+        """Return what tells these topics from others, asked anew; without those that don't exist.
+        Raises LogError."""
 
     async def partitions(self, topic: str) -> int:
         """Return how many partitions the topic has (cached). Raises UnknownTopic."""

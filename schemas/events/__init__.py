@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
 
 from schemas import outcomes
+from schemas.continuation import LOG_CONTINUED
 from schemas.event_type import EventType
 from schemas.events import own, person, shopping
 from schemas.events.fields import Id, Text
@@ -56,11 +57,14 @@ ERASED = "ritorno.erased"
 SET_ASIDE = "ritorno.set_aside"
 RETRY = "ritorno.retry"
 TIME_RULING = "ritorno.time_ruling"
-CONTROL_TYPES = frozenset({TICK, WORKFLOWS, PRODUCTS, ERASED, SET_ASIDE, RETRY, TIME_RULING})
+CONTROL_TYPES = frozenset(
+    {TICK, WORKFLOWS, PRODUCTS, ERASED, SET_ASIDE, RETRY, TIME_RULING, LOG_CONTINUED}
+)
 """Control records: without a key, for the partition and not for a customer. `ERASED` is what is
 left of the record of an erased customer: a time in the log. `SET_ASIDE` names a place at which our
 own code failed (`schemas/set_aside.py`), `RETRY` what is to be tried again (`schemas/retry.py`),
-`TIME_RULING` what time records count as (`schemas/time_rulings.py`)."""
+`TIME_RULING` what time records count as (`schemas/time_rulings.py`), `LOG_CONTINUED` that a log
+which was made anew goes on here (`schemas/continuation.py`)."""
 
 
 class Event(NamedTuple):

@@ -54,6 +54,7 @@ from streams.operate.mail_metrics import MailMetrics
 from streams.partitioner import partition_of
 from streams.runtime.background import kept_up
 from streams.runtime.backoff import Backoff
+from streams.runtime.log_identity import LogIdentity
 from streams.runtime.state.changelog import Changelog, Overtaken
 from streams.runtime.state.retained_stores import RetainedStores
 from streams.runtime.state.signature_floor import decide
@@ -106,6 +107,7 @@ class MailerRuntime:
         grace: float = GRACE,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         log_time: Callable[[int], int] | None = None,
+        identity: LogIdentity | None = None,
     ) -> None:
         """`check` raises Fenced when this process may have lost the partition: deliveries write
         outside of a batch's lease. `relays` in the order
@@ -114,6 +116,7 @@ class MailerRuntime:
         None: what they know is all. `signer` signs the outcomes and checks the commands.
         `accept_unsigned`: workers of release 0.1 still run beside this one. `log_time`
         of a partition: what is not marketing has not expired before it, whatever `clock` says.
+        Without an `identity` it is believed that the log is the one that was read.
         """
         self._signer = signer
         self._accept_unsigned = accept_unsigned
@@ -134,6 +137,7 @@ class MailerRuntime:
         self._metrics = metrics
         self._grace = grace
         self._log_time = log_time
+        self._identity = identity
         self._pause = pause
         self._open: dict[TopicPartition, MailPartition] = {}
         self._watchers: dict[TopicPartition, asyncio.Task[None]] = {}
@@ -273,6 +277,8 @@ class MailerRuntime:
         fencing_epoch = recovered.fencing_epoch
         partitions = await self._log.partitions(topics.SEND_COMMANDS)
         progress = await self._progress(changelog, fencing_epoch)
+        if self._identity is not None:
+            progress = await self._identity.known(topics.SEND_COMMANDS, tp.partition, progress)
         partition = self._build(tp, changelog, progress, fencing_epoch, partitions)
         try:
             partition.start(self._ended.get(tp, []))

@@ -25,7 +25,7 @@ from streams.messages.plurals import several
 from streams.operate.check import Check, CheckStatus, aligned
 from streams.operate.file_modes import check_modes
 from streams.operate.kept_records import ask_workers, check_kept
-from streams.operate.lookup import latest_progress
+from streams.operate.lookup import known_count, latest_progress
 from streams.operate.retrying import set_asides
 from streams.operate.returns import check_bounce_domain, check_inbound_channels
 from streams.runtime.definitions import DefinitionError, read, read_files, versions_of
@@ -116,15 +116,26 @@ async def check_topics(log: Log, settings: Settings) -> list[Check]:
     existing = [found for found in described.values() if found is not None]
     return [
         Check("topics", CheckStatus.OK, f"all {len(existing)} exist"),
-        _check_counts(existing, settings),
+        _check_counts(existing, settings, await known_count(log)),
         *_check_policies(existing, settings),
     ]
 
 
-def _check_counts(existing: Sequence[TopicDescription], settings: Settings) -> Check:
+def _check_counts(existing: Sequence[TopicDescription], settings: Settings, known: int) -> Check:
+    """`known`: how many partitions there were when customers were read last; 0: nobody knows."""
     counts = {each.name: each.partitions for each in existing if each.name in PER_CUSTOMER}
     count = counts[CUSTOMER_EVENTS]
     odd = [f"{name} has {number}" for name, number in counts.items() if number != count]
+    if known not in (0, count):
+        others = f", and {', '.join(odd)}" if odd else ""
+        return Check(
+            "partitions",
+            CheckStatus.FAIL,
+            f"{CUSTOMER_EVENTS} has {several(count, 'partition')} and had {known} when its "
+            f"customers were read{others}: their events would go where nobody knows them",
+            "Stop whoever publishes, and copy the topics to others with "
+            f"{several(known, 'partition')}: docs/moving.md.",
+        )
     if odd:
         return Check(
             "partitions",

@@ -27,7 +27,7 @@ from schemas.stored import (
 from schemas.time_units import MINUTE_MS
 from schemas.validation import Unreadable
 from streams.http.internal.client import Lookups, NoAnswer
-from streams.log import Log, OnProgress, backwards, no_progress, scan
+from streams.log import Log, OffsetRange, OnProgress, backwards, no_progress, scan
 from streams.partitioner import partition_of
 from streams.topology import CUSTOMERS_CHANGELOG, SEND_COMMANDS
 
@@ -81,21 +81,34 @@ def known_customers(states: Mapping[str, bytes]) -> dict[str, Customer]:
     }
 
 
-async def latest_progress(log: Log, partition: int) -> Progress | None:
-    """Return the customers' progress in a partition, None when there is none that can be read: as
+async def latest_progress(
+    log: Log, partition: int, changelog: str = CUSTOMERS_CHANGELOG
+) -> Progress | None:
+    """Return an agent's progress in a partition, the customers' if no other `changelog` is given,
+    None when there is none that can be read: as
     in a recovery, an older one says as well where to go on.
 
     Raises LogError, FutureFormat.
     """
-    span = (await log.offsets(CUSTOMERS_CHANGELOG))[partition]
+    span = (await log.offsets(changelog)).get(partition, OffsetRange(0, 0))
     for start, stop in backwards(span, TAIL):
         latest: bytes | None = None
-        async for record in scan(log, CUSTOMERS_CHANGELOG, [partition], start=start, stop=stop):
+        async for record in scan(log, changelog, [partition], start=start, stop=stop):
             if record.key == PROGRESS_KEY and _is_progress(record.value):
                 latest = record.value
         if latest is not None:
             return unpack_progress(latest)
     return None
+
+
+async def known_count(log: Log) -> int:
+    """Return how many partitions `customer-events` had when it was read last; 0: nobody has noted
+    it. Raises LogError, FutureFormat."""
+    for number in await log.offsets(CUSTOMERS_CHANGELOG):
+        progress = await latest_progress(log, number)
+        if progress is not None and progress.partitions:
+            return progress.partitions
+    return 0
 
 
 async def find_command(

@@ -31,6 +31,7 @@ Work = Literal[
     "garbage",  # the search for cycles of objects
     "lag",  # looking how far partitions are behind
     "loop",  # measuring how long the event loop keeps whoever is due
+    "topics",  # seeing that they stay the same
     "hits",  # noting that a mail was opened
 ]
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 
 from agents.definitions.settings import NO_LIMITS, VisitorLimits
 from schemas.customer.named import RunInFlight
-from schemas.failures import Failure
 from schemas.signing import RecordSigner
 from schemas.stored import (
     PROGRESS_KEY,
@@ -28,6 +27,7 @@ from streams.logging import get_logger
 from streams.partitioner import partition_of
 from streams.runtime.commit_protocol import CommitProtocol, Observer
 from streams.runtime.definitions import DefinitionLoader
+from streams.runtime.log_identity import LogIdentity
 from streams.runtime.open_partition import ActorsFactory, OpenPartition
 from streams.runtime.state.changelog import Changelog, Overtaken
 from streams.runtime.state.retained_stores import RetainedStores
@@ -48,16 +48,6 @@ class NotOwned(Exception):
     """The customer's partition isn't open in this process."""
 
 
-class LogTooShort(Failure):
-    """The log of a partition ends before what was read of it."""
-
-    def __init__(self, tp: TopicPartition, end: int, read: int) -> None:
-        super().__init__(
-            f"the log of {tp.topic}/{tp.partition} ends at {end}, and was read up to {read}: the "
-            "topic was made anew, or comes from an older copy. ritorno topics create fills it up"
-        )
-
-
 class CustomersRuntime:
     """Owner of the partitions of `customer-events` in this process."""
 
@@ -75,10 +65,13 @@ class CustomersRuntime:
         limits: VisitorLimits = NO_LIMITS,
         accept_unsigned: bool = False,
         time_guard: TimeGuard | None = None,
+        identity: LogIdentity | None = None,
     ) -> None:
         """`limits` are those of visitors, as the actors have them. `signer` signs what the actors
         tell each other and the mailer. `accept_unsigned`: workers of release 0.1
-        still run beside this one. Without a `time_guard` every append time is believed."""
+        still run beside this one. Without a `time_guard` every append time is believed, without an
+        `identity` that the log is the one that was read."""
+        self._identity = identity
         self._time_guard = time_guard
         self._signer = signer
         self._accept_unsigned = accept_unsigned
@@ -221,7 +214,8 @@ class CustomersRuntime:
             accept_unsigned=self._accept_unsigned,
             signer=self._signer,
         )
-        await self._see_that_log_reaches(tp, progress)
+        if self._identity is not None:
+            progress = await self._identity.known(CUSTOMERS.reads, tp.partition, progress)
         if self._time_guard is not None:
             progress = await self._ruled(self._time_guard, changelog, progress)
         await self._loader.refresh()
@@ -232,14 +226,6 @@ class CustomersRuntime:
         _log.info("partition opened", partition=tp.partition, next_offset=partition.next_offset,
                   records=recovered.records, seconds=round(recovered.seconds, 3))  # fmt: skip
         return partition
-
-    async def _see_that_log_reaches(self, tp: TopicPartition, progress: Progress) -> None:
-        """Raise LogTooShort where the log ends before what was read of it: customers would pass
-        over all that comes, and nobody would notice."""
-        # Not where reading ends: older workers have read what an open transaction wrote, too.
-        end = (await self._log.offsets(tp.topic))[tp.partition].high_watermark
-        if progress.next_offset > end:
-            raise LogTooShort(tp, end, progress.next_offset)
 
     async def _ruled(
         self, time_guard: TimeGuard, changelog: Changelog, progress: Progress

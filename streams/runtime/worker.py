@@ -67,6 +67,7 @@ from streams.runtime.factories import (
     webhook_secrets,
 )
 from streams.runtime.failures import WorkerFailed
+from streams.runtime.log_identity import LogIdentity
 from streams.runtime.loop_delay import watch_loop
 from streams.runtime.open_files import door_limits
 from streams.runtime.partition_lag import PartitionLag
@@ -74,10 +75,20 @@ from streams.runtime.state.memory import open_memory
 from streams.runtime.state.store import ClearLeftovers, StoreFactory
 from streams.runtime.ticks import Ticks
 from streams.runtime.time_guard import TimeGuard
+from streams.runtime.topic_watch import TopicWatch
 from streams.runtime.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
+from streams.runtime.waiting import first
 from streams.settings import Settings
-from streams.topology import AGENTS, CUSTOMER_EVENTS, CUSTOMERS, MAILER, SEND_COMMANDS, AgentSpec
+from streams.topology import (
+    AGENTS,
+    CUSTOMER_EVENTS,
+    CUSTOMERS,
+    MAILER,
+    SEND_COMMANDS,
+    AgentSpec,
+    topics,
+)
 
 STOP_SECONDS = 10.0
 """A worker leaves within this time: Docker kills after ten seconds, Kubernetes after thirty."""
@@ -121,6 +132,8 @@ class Worker:
         self._app: App | None = None
         self._running = AsyncExitStack()
         self._stopping = False
+        self._broken = asyncio.Event()
+        self._why_broken = ""
 
     async def start(self) -> None:
         """Start everything; returns once records are consumed.
@@ -152,11 +165,19 @@ class Worker:
         if self._app is None:
             return
         app = self._app
-        await app.wait()
+        await first(app.wait(), self._broken.wait())
+        if self._why_broken:
+            raise WorkerFailed(self._why_broken)
         if app.crashed:
             raise WorkerFailed(f"The worker has broken down: {app.crash_reason!r}")
         if not self._stopping:
             raise WorkerFailed("The worker has stopped consuming, and nobody told it to.")
+
+    def give_up(self, why: str) -> None:
+        """Have `wait_stopped` raise WorkerFailed: nothing that runs on can mend what is wrong."""
+        _log.error("the worker gives up", reason=why)
+        self._why_broken = self._why_broken or why
+        self._broken.set()
 
     async def stop(self) -> None:
         """Finish what is in flight, commit, let go. Safe to call twice."""
@@ -193,6 +214,7 @@ class Worker:
         await self._open_inbound(mail)
         await self._open_public_port(mail, composer)
         app.published = await self._open_internal_port(mail)
+        await self._watch_topics()
         await self._consume(app)
         self.eraser.start()
         self._running.push_async_callback(self.eraser.stop)
@@ -215,6 +237,7 @@ class Worker:
         runtime = CustomersRuntime(
             log=self.log,
             time_guard=guard,
+            identity=LogIdentity(self.log, signer),
             partition_manager=self.partition_manager,
             open_store=self._open_store,
             actors=partial(
@@ -281,6 +304,7 @@ class Worker:
             accept_unsigned=self.settings.accept_unsigned,
             grace=GRACE_SECONDS,
             log_time=self.customers.log_time,
+            identity=LogIdentity(self.log, record_signer(self.settings)),
         )
         self._running.push_async_callback(runtime.close)
         return runtime
@@ -378,6 +402,12 @@ class Worker:
         )
         self._running.push_async_callback(self.inbound.stop)
         await self.inbound.start()
+
+    async def _watch_topics(self) -> None:
+        watch = TopicWatch(self.log, self.clock, [spec.name for spec in topics(1)], self.give_up)
+        await watch.begin()
+        watching = asyncio.create_task(kept_up("topics", watch.watch), name="watch of the topics")
+        self._running.push_async_callback(_cancel, watching)
 
     async def _consume(self, app: App) -> None:
         self._app = app

@@ -14,7 +14,14 @@ from schemas.records import OutRecord, Record
 from schemas.signing import RecordSigner
 from schemas.stored import NEVER, Progress, body, head, is_erased, pack
 from streams.clock import Clock, VirtualClock
-from streams.log import LogError, OffsetRange, TopicDescription, TopicSpec, UnknownTopic
+from streams.log import (
+    LogError,
+    OffsetRange,
+    TopicDescription,
+    TopicIdentity,
+    TopicSpec,
+    UnknownTopic,
+)
 from streams.runtime.transports.batch import Fenced, PartitionBatch, PartitionOwner, TopicPartition
 from streams.topology import SEND_COMMANDS, topics
 
@@ -36,6 +43,7 @@ class MemoryLog:
         self.clock = clock or VirtualClock(START)
         self.topics: dict[str, list[list[Record]]] = {}
         self.specs: dict[str, TopicSpec] = {}
+        self.ids: dict[str, str] = {}
         self.fault: Fault = lambda *_: None
         self.appended = asyncio.Condition()
         self._chunk = chunk
@@ -63,6 +71,13 @@ class MemoryLog:
         return TopicDescription(
             name=topic, partitions=spec.partitions, replication=1, config=spec.config
         )
+
+    async def identities(self, topics: Sequence[str]) -> Mapping[str, TopicIdentity]:
+        return {
+            name: TopicIdentity(self.ids.get(name, ""), len(self.topics[name]))
+            for name in topics
+            if name in self.topics
+        }
 
     async def partitions(self, topic: str) -> int:
         if topic not in self.topics:

@@ -29,6 +29,7 @@ from streams.log import Log
 from streams.runtime.control_numbers import reserve
 from streams.runtime.customers import CustomersRuntime
 from streams.runtime.definitions import DefinitionLoader, publish
+from streams.runtime.log_identity import LogIdentity
 from streams.runtime.product_feed import control_record as told_of
 from streams.runtime.state.memory import MemoryStore
 from streams.runtime.state.recovery import recover
@@ -94,6 +95,7 @@ class Harness:
             observer=self.seen,
             signer=SIGNER,
             time_guard=TimeGuard(self.log, self.clock, SIGNER),
+            identity=LogIdentity(self.log, SIGNER),
         )
         self.partition_manager.own(CUSTOMER_EVENTS, self.runtime)
         self.partition_manager.assigned([TP])

@@ -24,12 +24,17 @@ from schemas.commands import (
     SendCommand,
     SuppressCommand,
 )
+from schemas.continuation import LOG_CONTINUED
 from schemas.dead_letters import refuse
+from schemas.events import TICK
 from schemas.records import Record
 from schemas.signing import RecordSigner
 from schemas.stored import Progress
 from schemas.topics import SEND_COMMANDS
 from schemas.validation import Unreadable
+
+_FILLING = (TICK.encode(), LOG_CONTINUED.encode())
+"""Types of the records with which a log that was made anew is filled up; they command nothing."""
 
 
 class CommandIntake:
@@ -76,12 +81,15 @@ class CommandIntake:
                 self.progress,
                 next_offset=end,
                 log_time=log_time,
+                applied_at=records[-1].timestamp,
                 numbers=dict(self._trust.numbers),
             )
             self._defects.done(end)
         return changes
 
     def _take(self, record: Record, now: int, changes: QueueChanges) -> None:
+        if record.key is None and record.header("ce_type") in _FILLING:
+            return
         command = read_record(record)
         self._trust.check_control(command.action, record)
         if record.key is not None and not self._is_home(record.key):

@@ -14,8 +14,9 @@ On real Kafka the stock driver lost events in six ways. What cures each of them 
    later ones are stale (`PartitionManager.revoked`, `PartitionManager.enter`).
 5. The offsets between two batch events counted as a gap, acknowledged at once. → Faust tracks no
    offsets of these topics at all.
-6. As a guard, a fetch that begins elsewhere than wanted is repeated once, and believed only when
-   the broker shows the same again (`KafkaConsumer._as_wanted`).
+6. As a guard, a fetch that begins later than wanted is repeated once, and believed only when the
+   broker shows the same again; one that begins earlier is of a log that was made anew, and is not
+   believed at all (`KafkaConsumer._as_wanted`).
 
 Against a paused process that wakes up after others have taken over: `heartbeat_age`, which a lease
 checks before it writes.
@@ -369,6 +370,10 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):  # type: ignore[misc]  # Fau
             self._suspects.pop(tp, None)
             return True
         where = {"topic": tp.topic, "partition": tp.partition, "wanted": wanted, "got": first}
+        if first < wanted:  # a new log, read from its beginning; whoever opens it finds out
+            text = f"offset {wanted} was asked for, and the log shows {first}"
+            self.partition_manager.distrust(tp, RuntimeError(text))
+            return False
         if self._suspects.pop(tp, None) == (wanted, first):
             self.partition_manager.counts.gaps += 1
             _log.error("the broker has no records in between, going on after them", **where)

@@ -247,6 +247,12 @@ class PartitionManager:
         if partition is not None and FetchPosition.of(batch) in partition.waiting:
             self._reopen(partition, RuntimeError("the agent dropped a batch without processing it"))
 
+    def distrust(self, tp: TopicPartition, error: Exception) -> None:
+        """Have a partition opened again whose log isn't as it must be; the owner finds out why."""
+        partition = self._partitions.get(tp)
+        if partition is not None and partition.status is AssignmentStatus.OPEN:
+            self._reopen(partition, error)
+
     def rewind(self) -> None:
         """Read again all that was delivered and has not had its lease: Faust emptied its queues."""
         for partition in self._partitions.values():

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from streams.log import TopicDescription
+from streams.log import Log, TopicDescription
 from streams.messages.plurals import several
 from streams.runtime.bootstrap import prepare_workflows
 from streams.settings import Settings
-from streams.tools.cli.console import JsonFlag, open_log, print_json, run, say, settings_of, stdout
-from streams.topology import CUSTOMER_EVENTS, EMBEDDED_PARTITIONS, KAFKA_PARTITIONS, topics
+from streams.tools.cli.console import (
+    JsonFlag,
+    Options,
+    UserError,
+    open_log,
+    print_json,
+    run,
+    say,
+    settings_of,
+    stdout,
+)
+from streams.topology import EMBEDDED_PARTITIONS, KAFKA_PARTITIONS, topics
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="The topics of the log.", no_args_is_help=True)
     group.command("create")(create)
     group.command("list")(list_topics)
+    group.command("copy")(copy)
     app.add_typer(group, name="topics")
 
 
@@ -42,33 +54,90 @@ def create(
     from streams.operate.dead_letters import ResendReport  # noqa: PLC0415
     from streams.operate.short_logs import fill_up, follow_up  # noqa: PLC0415
     from streams.runtime.factories import record_signer  # noqa: PLC0415
+    from streams.runtime.transports.batch import TopicPartition  # noqa: PLC0415
 
     settings = settings_of(context)
     specs = topics(partitions or partition_count(settings), replication or settings.replication)
 
-    async def create_all() -> tuple[list[str], dict[int, int], ResendReport]:
+    async def create_all() -> tuple[
+        list[str], dict[str, int], dict[TopicPartition, int], ResendReport
+    ]:
         async with open_log(settings) as log:
             created = await log.create_topics(specs)
+            counts = {spec.name: await log.partitions(spec.name) for spec in specs}
             await prepare_workflows(log, settings)
             filled = await fill_up(log, lambda: record_signer(settings))
-            return created, filled, await follow_up(log, lambda: record_signer(settings))
+            followed = await follow_up(log, lambda: record_signer(settings))
+            return created, counts, filled, followed
 
-    created, filled, followed = run(create_all())
+    created, counts, filled, followed = run(create_all())
     if as_json:
         print_json({spec.name: "created" if spec.name in created else "exists" for spec in specs})
         return
     out = stdout()
     for spec in specs:
         state = "created" if spec.name in created else "exists already"
-        out.print(f"{spec.name:22} {several(spec.partitions, 'partition'):>14}   {state}")
-    for number, count in sorted(filled.items()):
-        out.print(f"{CUSTOMER_EVENTS}/{number}: filled up to where it was read; "
+        out.print(f"{spec.name:22} {several(counts[spec.name], 'partition'):>14}   {state}")
+    for tp, count in sorted(filled.items()):
+        out.print(f"{tp.topic}/{tp.partition}: filled up to where it was read; "
                   f"{several(count, 'record')} had come meanwhile")  # fmt: skip
     if followed.resent:
         resent = several(followed.resent, "record")
         out.print(f"published again: {resent} that had come meanwhile")
     for letter, why in followed.kept:
         say(f"dead letter {letter.id}: {why}")
+
+
+def copy(
+    context: typer.Context,
+    source: Annotated[
+        str, typer.Option("--from", help="The old broker: kafka://HOST:PORT or embedded://PATH.")
+    ],
+    replication: Annotated[int | None, typer.Option(min=1, max=16, help="Copies on Kafka.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Copy what Ritorno keeps from another broker to the one that is set, which must be empty.
+
+    Stop the workers first; nothing is changed at the old broker. Customers and mails go on where
+    they were, and events that nobody has read yet follow. docs/moving.md has the steps.
+    """
+    # `topics list` starts without.
+    from streams.operate import moving  # noqa: PLC0415
+    from streams.runtime.factories import record_signer  # noqa: PLC0415
+
+    settings = settings_of(context)
+    options = context.find_object(Options) or Options()
+    old = replace(options, broker=source).settings()
+    if old.broker_url == settings.broker_url:
+        raise UserError(f"--from {source}: that is the broker to which it would be copied")
+
+    async def copy_all() -> moving.CopyReport:
+        async with open_log(old) as log, open_log(settings) as target:
+            await _alone(log)
+            copies = replication or settings.replication
+            return await moving.copy(log, target, record_signer(settings), replication=copies)
+
+    report = run(copy_all())
+    if as_json:
+        print_json({"partitions": report.partitions, "kept": report.kept, "unread": report.unread,
+                    "control_records_left_out": report.left_out})  # fmt: skip
+        return
+    out = stdout()
+    for name, number in {**report.kept, **report.unread}.items():
+        unread = " that nobody has read yet" if name in report.unread else ""
+        out.print(f"{name:22} {several(number, 'record'):>20}{unread}")
+    if report.left_out:
+        left = several(report.left_out, "control record")
+        out.print(f"not copied: {left}; ritorno workflows publish and ritorno products publish "
+                  "say it anew")  # fmt: skip
+
+
+async def _alone(log: Log) -> None:
+    """See that no worker reads an embedded log. Raises LogError."""
+    from streams.runtime.logs.embedded import EmbeddedLog  # noqa: PLC0415  # only where it is used
+
+    if isinstance(log, EmbeddedLog):
+        await log.claim()
 
 
 def list_topics(context: typer.Context, as_json: JsonFlag = False) -> None:

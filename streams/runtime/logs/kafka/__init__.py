@@ -34,6 +34,7 @@ from streams.log import (
     LogError,
     OffsetRange,
     TopicDescription,
+    TopicIdentity,
     TopicSpec,
     UnknownTopic,
 )
@@ -41,6 +42,7 @@ from streams.runtime.logs.kafka import batches
 from streams.runtime.logs.kafka.producer import KafkaProducer
 from streams.runtime.logs.kafka.retry import MAX_WAIT, RetryPolicy, raise_for, started
 from streams.runtime.logs.kafka.security import KafkaSecurity
+from streams.runtime.logs.kafka.topic_ids import identities
 
 batches.install()
 
@@ -201,6 +203,14 @@ class KafkaLog:
         ((code, _, _, _, entries),) = response.resources
         raise_for(code)
         return {entry[0]: entry[1] for entry in entries if entry[1] is not None}
+
+    async def identities(self, topics: Sequence[str]) -> Mapping[str, TopicIdentity]:
+        """Return the ids and the numbers of partitions as the broker has them now."""
+        with self._retry_policy.errors():
+            return await self._retry_policy.tried(lambda: self._identified(topics))
+
+    async def _identified(self, topics: Sequence[str]) -> Mapping[str, TopicIdentity]:
+        return await identities(await self._connected_admin(), topics)
 
     async def partitions(self, topic: str) -> int:
         """Return how many partitions the topic has (cached). Raises UnknownTopic."""
