@@ -19,10 +19,11 @@ _REFUSED = Panel(
 Channel = Literal["smtp", "maildir", "imap"]
 """By which a message came."""
 
-IntakeResult = Literal["told", "noted", "unmatched", "unclear"]
+IntakeResult = Literal["told", "noted", "unmatched", "unclear", "full"]
 """told: the customer's actor was. noted: there is nothing to tell. unmatched: it is about none of
 our mails, as far as can be known. unclear: it is about a mail of ours and can't be understood. The
-last two are kept for a person to read."""
+last two are kept for a person to read; full: there was no room for such a one, and it was answered
+with 452 or stays in its mailbox."""
 
 SUPPRESSIONS = (("all", "hard"), ("all", "soft"), ("marketing", "complaint"))
 
@@ -64,7 +65,7 @@ class ReturnCounters:
                     "What comes back",
                     "Messages that came back",
                     "By what became of them; unmatched and unclear ones lie in the "
-                    "data directory for a person.",
+                    "data directory for a person, full: there was no room for one.",
                 ).line("way", "result")
             ],
         )

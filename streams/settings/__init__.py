@@ -217,6 +217,9 @@ class Settings(BaseSettings):
     """How often maildir and mailbox are looked into."""
     inbound_keep_days: int = Field(default=90, ge=1, le=3650)
     """How long messages that a person should read stay in data_dir/returned."""
+    inbound_keep_mb: int = Field(default=100, ge=1, le=1_000_000)
+    """How much room they have there, in MiB. Beyond, who sends one more by SMTP gets a 452, and in
+    a maildir or mailbox it stays there."""
     tracking_mode: TrackingMode = "anonymous"
     """The most that may be noted of openings and clicks: off, anonymous, pseudonymous, identified.
     A workflow and a person may only allow less; without consent a person is at most counted."""

@@ -211,7 +211,7 @@ async def test_old_messages_go_on_going(tmp_path: Path, monkeypatch: pytest.Monk
         return 0
 
     monkeypatch.setattr(KeptMessages, "prune", prune)
-    kept = KeptMessages(tmp_path, VirtualClock(START), days=1)
+    kept = KeptMessages(tmp_path, VirtualClock(START), days=1, most=1 << 20)
     kept.start()
     async with asyncio.timeout(10):
         await pruned.wait()

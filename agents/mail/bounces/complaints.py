@@ -5,6 +5,7 @@ from __future__ import annotations
 from email.message import Message
 
 from agents.mail.bounces.addresses import tidy
+from agents.mail.bounces.limits import MOST_RECIPIENTS
 from agents.mail.bounces.message import Arrived
 from agents.mail.bounces.reasons import KINDS
 from agents.mail.bounces.verdict import BouncedRecipient
@@ -54,6 +55,5 @@ def _returned_to(arrived: Arrived) -> str:
 
 
 def _recipients(found: list[str], reason: ReturnReason) -> tuple[BouncedRecipient, ...]:
-    return tuple(
-        BouncedRecipient(address, KINDS[reason], reason) for address in dict.fromkeys(found)
-    )
+    addresses = list(dict.fromkeys(found))[:MOST_RECIPIENTS]
+    return tuple(BouncedRecipient(address, KINDS[reason], reason) for address in addresses)

@@ -8,23 +8,16 @@ from contextlib import suppress
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from email.message import Message
-from email.parser import BytesParser, HeaderParser
 from functools import cached_property
 from html import unescape
 
 from agents.mail.bounces.addresses import addresses
+from agents.mail.bounces.limits import LONGEST_HEADER, parse, parse_headers
 from agents.mail.bounces.verdict import Returned
 from agents.mail.message.verp import HEADER as TOKEN_HEADER
 
-LARGEST = 512 * 1024
-"""Bytes that are looked at. Reports come before the mail they return, and those with pictures in
-them (Gmail's) take 15 KB."""
-
 LONGEST_WORDS = 16_000
 """Characters of the words for people that are looked at."""
-
-LONGEST_HEADER = 4_000
-"""Characters of a header that are looked at."""
 
 RETURNED_TYPES = frozenset({"message/rfc822", "text/rfc822-headers", "text/rfc822-header"})
 """The last one is wrong and common."""
@@ -46,8 +39,9 @@ class Arrived:
     """A message that came back."""
 
     def __init__(self, raw: bytes) -> None:
-        """Raises RecursionError for parts within parts within parts."""
-        self.root: Message = BytesParser().parsebytes(raw[:LARGEST])
+        """Raises TooMuchError."""
+        self.raw = raw
+        self.root: Message = parse(raw)
         self._parts = list(_flat(self.root))
 
     def header(self, name: str) -> str:
@@ -94,9 +88,9 @@ class Arrived:
                     return payload[0]
                 if part["Message-ID"]:
                     return part
-                return HeaderParser().parsestr(_text(part).lstrip())
+                return parse_headers(_text(part).lstrip())
         start = re.search(r"^(?:[A-Z][A-Za-z-]+: ?\S)", self.tail, re.MULTILINE)
-        return HeaderParser().parsestr(self.tail[start.start() :] if start else "")
+        return parse_headers(self.tail[start.start() :] if start else "")
 
     def _is_returned(self, part: Message) -> bool:
         """Some attach the mail as it is, with its headers as those of the part."""
@@ -153,7 +147,7 @@ class Arrived:
 def _parsed(group: object) -> Message:
     """Read fields that the standard library has taken for text."""
     text = group.get_payload() if isinstance(group, Message) else group
-    return HeaderParser().parsestr(str(text).lstrip())
+    return parse_headers(str(text).lstrip())
 
 
 def _flat(message: Message) -> Iterator[Message]:

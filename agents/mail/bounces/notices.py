@@ -14,6 +14,7 @@ from flufl.bounce import all_failures
 
 from agents.mail.bounces.addresses import addresses, marked, same, tidy
 from agents.mail.bounces.autoreplies import from_server
+from agents.mail.bounces.limits import MOST_RECIPIENTS, parse
 from agents.mail.bounces.message import Arrived
 from agents.mail.bounces.reasons import meaning, quoted
 from agents.mail.bounces.verdict import BouncedRecipient, Source
@@ -21,6 +22,10 @@ from agents.mail.replies import reason_text
 
 # It logs a traceback for each message that it stumbles over, and says no more by it.
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
+
+
+GUESSED_FROM = 16_000
+"""Bytes of a message that `flufl.bounce` sees: it searches each line for all that it knows."""
 
 
 def _any(*phrases: str) -> re.Pattern[str]:
@@ -90,6 +95,7 @@ def read_notice(arrived: Arrived) -> tuple[tuple[BouncedRecipient, ...], Source]
         found, source = _by_flufl(arrived), "flufl"
     if not found:
         found, source = list(_others(arrived))[:1], "notice"
+    found = found[:MOST_RECIPIENTS]
     return tuple(_recipient(address, found, arrived) for address in found or [""]), source
 
 
@@ -128,7 +134,7 @@ def _failed(arrived: Arrived) -> Iterator[str]:
 
 def _by_flufl(arrived: Arrived) -> list[str]:
     try:
-        temporary, permanent = all_failures(arrived.root)
+        temporary, permanent = all_failures(parse(arrived.raw[:GUESSED_FROM]))
     except Exception:  # over headers and charsets that are none; then we know no more
         return []
     found = sorted(tidy(each.decode("ascii", "replace")) for each in {*permanent, *temporary})

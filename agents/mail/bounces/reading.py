@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from agents.mail.bounces.autoreplies import read_autoreply
 from agents.mail.bounces.complaints import read_complaint
+from agents.mail.bounces.limits import TooMuchError
 from agents.mail.bounces.message import Arrived
 from agents.mail.bounces.notices import read_notice
 from agents.mail.bounces.reports import read_report
@@ -19,7 +20,7 @@ def classify(raw: bytes) -> BounceVerdict:
     try:
         arrived = Arrived(raw)
         return _read(arrived)
-    except RecursionError:  # parts within parts within parts, which no server writes
+    except (TooMuchError, RecursionError):  # no mail server writes such
         return UNREADABLE
 
 

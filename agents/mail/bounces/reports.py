@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from email.message import Message
-from email.parser import HeaderParser
+from itertools import islice
 
 from agents.mail.bounces.addresses import addresses, marked, tidy
+from agents.mail.bounces.limits import MOST_RECIPIENTS, parse_headers
 from agents.mail.bounces.message import Arrived, field
 from agents.mail.bounces.reasons import RefusalMeaning, meaning
 from agents.mail.bounces.verdict import BouncedRecipient
 from agents.mail.replies import reason_text
 from schemas.outcomes import ReturnKind, ReturnReason
-
-MOST_RECIPIENTS = 100
-"""A mail of ours has one recipient; a report with more is about somebody else's."""
 
 _GROUP = re.compile(r"^(?:(?:Original|Final)-Recipient|Action):", re.IGNORECASE | re.MULTILINE)
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
@@ -30,9 +28,9 @@ _SUCCESS: dict[str, ReturnReason] = {
 
 def read_report(arrived: Arrived) -> tuple[BouncedRecipient, ...]:
     """Return what a delivery report says of each recipient, failures first; empty: it is none."""
-    recipients = [_recipient(group, arrived) for group in _groups(arrived)]
+    recipients = [_recipient(group, arrived) for group in islice(_groups(arrived), MOST_RECIPIENTS)]
     ranked = sorted(recipients, key=lambda recipient: _RANK.get(recipient.kind, 0))
-    return tuple(ranked[:MOST_RECIPIENTS])
+    return tuple(ranked)
 
 
 _RANK: dict[ReturnKind, int] = {"delayed": 1, "delivered": 2}
@@ -45,7 +43,7 @@ def _groups(arrived: Arrived) -> Iterator[Message]:
         groups = [group for group in part.get_payload() if isinstance(group, Message)]
     else:
         text = f"{arrived.words}\n{arrived.tail}" if part is None else str(part.get_payload())
-        groups = [HeaderParser().parsestr(block) for block in re.split(r"\n\s*\n", text)
+        groups = [parse_headers(block) for block in re.split(r"\n\s*\n", text)
                   if _GROUP.search(block)]  # fmt: skip
     for group in groups:
         if group["Final-Recipient"] or group["Original-Recipient"]:

@@ -14,6 +14,9 @@ from agents.mail.message.verp import HEADER
 from agents.mail.replies import reason_text
 from schemas.outcomes import ReturnReason
 
+MOST_LISTED = 100
+"""Headers or recipients of a notification."""
+
 _SUBTYPES: dict[str, ReturnReason] = {
     "NoEmail": "no_such_user",
     "Suppressed": "no_such_user",
@@ -47,7 +50,8 @@ def _json(text: str) -> dict[str, Any]:
 
 
 def _list(value: Any) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    listed = value if isinstance(value, list) else []
+    return [each for each in listed[:MOST_LISTED] if isinstance(each, dict)]
 
 
 def _dict(value: Any) -> dict[str, Any]:
@@ -86,7 +90,9 @@ def _bounced(notice: dict[str, Any]) -> list[BouncedRecipient]:
 def _delivered(notice: dict[str, Any]) -> list[BouncedRecipient]:
     named = _dict(notice.get("delivery")).get("recipients")
     found = named if isinstance(named, list) else []
-    return [BouncedRecipient(tidy(str(each)), "delivered", "delivered") for each in found]
+    return [
+        BouncedRecipient(tidy(str(each)), "delivered", "delivered") for each in found[:MOST_LISTED]
+    ]
 
 
 def _returned(notice: dict[str, Any]) -> Returned:

@@ -2,7 +2,8 @@
 
 `imaplib` blocks, so each of its steps runs in a thread; between two of them the message is taken
 in. A mailbox is opened for each poll: servers hang up on idle clients, and a few seconds' delay
-does not matter to a bounce.
+does not matter to a bounce. What a server says is bounded in size and in time
+(`imap_connection.py`): it is somebody else's, and may be broken or taken over.
 """
 
 from __future__ import annotations
@@ -10,13 +11,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import imaplib
+import re
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from agents.mail.bounces.message import LARGEST
+from agents.mail.bounces.limits import LARGEST
+from streams.mail.inbound.imap_connection import (
+    LONGEST_LINES,
+    LONGEST_LIST,
+    ImapAllowance,
+    PlainConnection,
+    TlsConnection,
+)
 from streams.mail.inbound.intake import ReturnIntake
 
 PORTS = {"imap": 143, "imaps": 993}
@@ -27,6 +38,17 @@ TIMEOUT = 10.0
 
 BATCH = 200
 """Messages of one poll; the rest comes with the next one."""
+
+DEADLINE = 120.0
+"""Seconds for a whole poll, or a look, however little a server says at a time."""
+
+GOODBYE = 2.0
+"""Seconds for a polite goodbye; nothing depends on it."""
+
+ENOUGH = 60.0
+"""Seconds after which a poll leaves the rest to the next one."""
+
+_UID = re.compile(rb"[1-9][0-9]{0,9}")
 
 
 class ImapError(Exception):
@@ -76,30 +98,32 @@ def parse_imap(url: str, *, done: str = "", ca_file: Path | None = None) -> Mail
 class ImapPoller:
     """Takes in the unseen messages of a mailbox."""
 
-    def __init__(self, mailbox: Mailbox, intake: ReturnIntake) -> None:
+    def __init__(
+        self, mailbox: Mailbox, intake: ReturnIntake, *, deadline: float = DEADLINE
+    ) -> None:
+        """`deadline`: seconds for one poll."""
         self._mailbox = mailbox
         self._intake = intake
+        self._deadline = deadline
 
     async def poll(self) -> int:
         """Take in what is unseen and return how many messages that were.
 
         Raises ImapError, LogError, OSError; what is done by then is done.
         """
-        session = _Session(self._mailbox)
-        try:
-            await _in_thread(session.open)
-            uids = await _in_thread(session.unseen)
-            for uid in uids:
+        loop = asyncio.get_running_loop()
+        enough = loop.time() + ENOUGH
+        taken = 0
+        async with _opened(self._mailbox, self._deadline) as session:
+            for uid in await _in_thread(session.unseen):
                 raw = await _in_thread(session.fetch, uid)
                 if raw is not None:  # else it was deleted meanwhile
                     await self._intake.accept(raw, "imap")
                     await _in_thread(session.finish, uid)
-        except asyncio.CancelledError:
-            session.hang_up()
-            raise
-        finally:
-            await asyncio.to_thread(session.close)
-        return len(uids)
+                taken += 1
+                if loop.time() > enough:
+                    break
+        return taken
 
 
 async def look(mailbox: Mailbox) -> int:
@@ -107,16 +131,33 @@ async def look(mailbox: Mailbox) -> int:
 
     Raises ImapError.
     """
-    session = _Session(mailbox)
-    try:
-        await _in_thread(session.open, True)
+    async with _opened(mailbox, DEADLINE, readonly=True) as session:
         await _in_thread(session.find_done)
         return len(await _in_thread(session.unseen))
+
+
+@asynccontextmanager
+async def _opened(
+    mailbox: Mailbox, deadline: float, *, readonly: bool = False
+) -> AsyncIterator[_Session]:
+    """Open a mailbox for at most `deadline` seconds. Raises ImapError."""
+    session = _Session(mailbox)
+    try:
+        async with asyncio.timeout(deadline):
+            await _in_thread(session.open, readonly)
+            yield session
+    except TimeoutError:
+        session.hang_up()
+        raise ImapError(f"the mailbox takes longer than {deadline:g} s") from None
     except asyncio.CancelledError:
         session.hang_up()
         raise
     finally:
-        await asyncio.to_thread(session.close)
+        try:
+            async with asyncio.timeout(GOODBYE):
+                await asyncio.to_thread(session.close)
+        except TimeoutError:
+            session.hang_up()
 
 
 async def _in_thread(step: Any, *arguments: Any) -> Any:
@@ -129,44 +170,24 @@ async def _in_thread(step: Any, *arguments: Any) -> Any:
         raise ImapError(str(error) or type(error).__name__) from error
 
 
-def _asked_for(size: int) -> int:
-    """Return the size of a literal. Raises IMAP4.abort for one that nobody has asked for: imaplib
-    reads whatever a server announces."""
-    if size > LARGEST:
-        raise imaplib.IMAP4.abort(f"the server sends {size} bytes, {LARGEST} were asked for")
-    return size
-
-
-class _Plain(imaplib.IMAP4):
-    def read(self, size: int) -> bytes:
-        return super().read(_asked_for(size))
-
-
-class _Tls(imaplib.IMAP4_SSL):
-    def read(self, size: int) -> bytes:
-        return super().read(_asked_for(size))
-
-
 class _Session:
     """One connection; its methods block."""
 
     def __init__(self, mailbox: Mailbox) -> None:
         self._mailbox = mailbox
-        self._client: imaplib.IMAP4 | None = None
+        self._client: PlainConnection | TlsConnection | None = None
         self._can: frozenset[str] = frozenset()
-        self._over = False
+        self._allowance = ImapAllowance()
 
     def open(self, readonly: bool = False) -> None:
         """Connect, log in, open the folder."""
         box = self._mailbox
         context = ssl.create_default_context(cafile=box.ca_file)
         if box.tls:
-            self._client = _Tls(box.host, box.port, ssl_context=context, timeout=TIMEOUT)
+            self._client = TlsConnection(box.host, box.port, context, self._allowance, TIMEOUT)
         else:
-            self._client = _Plain(box.host, box.port, timeout=TIMEOUT)
+            self._client = PlainConnection(box.host, box.port, self._allowance, TIMEOUT)
             self._start_tls(self._client, context)
-        if self._over:  # nobody waits any more, and hanging up came before there was anything
-            self.hang_up()
         self._connected.login(box.username, box.password)
         # Asked again: servers say what they can do only to those they know.
         self._can = frozenset(self._connected.capability()[1][0].decode("ascii").upper().split())
@@ -181,15 +202,20 @@ class _Session:
 
     def unseen(self) -> list[bytes]:
         """Return the UIDs of unseen messages, oldest first."""
-        _, found = self._command("SEARCH", "UNSEEN", "UNDELETED")
-        return (found[0] or b"").split()[:BATCH] if found else []
+        _, found = self._command("SEARCH", "UNSEEN", "UNDELETED", lines=LONGEST_LIST)
+        uids = (found[0] or b"").split()[:BATCH] if found else []
+        for uid in uids:
+            if not _UID.fullmatch(uid):
+                raise ImapError(f"the server names a message {_plain(uid[:40])!r}, which is no UID")
+        return uids
 
     def fetch(self, uid: bytes) -> bytes | None:
         """Return as much of a message as is looked at, None when it has gone.
 
         It is not seen by that: only `finish` says so.
         """
-        _, found = self._command("FETCH", uid.decode(), f"(BODY.PEEK[]<0.{LARGEST}>)")
+        wanted = f"(BODY.PEEK[]<0.{LARGEST}>)"
+        _, found = self._command("FETCH", uid.decode(), wanted, literals=LARGEST)
         return next((part[1] for part in found if isinstance(part, tuple)), None)
 
     def finish(self, uid: bytes) -> None:
@@ -209,19 +235,18 @@ class _Session:
     def close(self) -> None:
         """Say goodbye, if anybody listens."""
         if self._client is not None:
+            self._allowance.expect(LONGEST_LINES, 0)
             with contextlib.suppress(imaplib.IMAP4.error, OSError):
                 self._client.logout()
+            with contextlib.suppress(OSError):
+                self._client.shutdown()
 
     def hang_up(self) -> None:
         """End the step that runs in a thread; it fails, and the message comes again."""
-        self._over = True
-        client, self._client = self._client, None
-        if client is not None:
-            with contextlib.suppress(OSError):
-                client.shutdown()
+        self._allowance.cut()
 
     @property
-    def _connected(self) -> imaplib.IMAP4:
+    def _connected(self) -> PlainConnection | TlsConnection:
         if self._client is None:
             raise ImapError("not connected")
         return self._client
@@ -232,7 +257,10 @@ class _Session:
         elif self._mailbox.host not in LOOPBACK:
             raise ImapError("the server offers no TLS, and a password is not sent without it")
 
-    def _command(self, *arguments: str) -> tuple[str, list[Any]]:
+    def _command(
+        self, *arguments: str, lines: int = LONGEST_LINES, literals: int = 0
+    ) -> tuple[str, list[Any]]:
+        self._allowance.expect(lines, literals)
         answer = self._connected.uid(*arguments)
         self._expect(answer, arguments[0])
         return answer

@@ -19,6 +19,8 @@ from agents.mail.message.verp import FEEDBACK, GENERIC, BadReference
 from streams.log import LogError
 from streams.logging import get_logger
 from streams.mail.inbound.intake import ReturnIntake
+from streams.mail.inbound.kept import KeptFullError
+from streams.mail.inbound.reading_process import BusyError
 
 LARGEST_MESSAGE = 5 * 1024 * 1024
 """Bytes. Our mails have some 100 KB, reports return them whole at worst, with a page around."""
@@ -26,8 +28,11 @@ LARGEST_MESSAGE = 5 * 1024 * 1024
 MOST_RECIPIENTS = 50
 """Of one message; a report has one."""
 
-SILENCE = 60.0
-"""Seconds that a client may keep silent."""
+SILENCE = 30.0
+"""Seconds that a client may keep silent, also in the middle of a message."""
+
+SESSION = 300.0
+"""Seconds that a connection may last, whatever is said: mail servers keep theirs no longer."""
 
 CONNECTIONS = 20
 """At once: the mail server before it keeps a few open."""
@@ -38,8 +43,11 @@ _log = get_logger(__name__)
 class Listener:
     """The SMTP server of a worker."""
 
-    def __init__(self, intake: ReturnIntake) -> None:
-        self._handler = _Handler(intake)
+    def __init__(
+        self, intake: ReturnIntake, *, silence: float = SILENCE, session: float = SESSION
+    ) -> None:
+        """`silence`, `session`: seconds after which a client is hung up on."""
+        self._handler = _Handler(intake, silence, session)
         self._server: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -70,10 +78,12 @@ class _SmtpSession(SMTP):  # type: ignore[misc]  # aiosmtpd ships without type i
             enable_SMTPUTF8=True,
             ident="Ritorno",
             hostname="ritorno",
-            timeout=SILENCE,
+            timeout=handler.silence,
             loop=loop,
         )
         self._sessions = handler.sessions
+        self._session_seconds = handler.session_seconds
+        self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Take the connection, unless there are too many."""
@@ -82,12 +92,21 @@ class _SmtpSession(SMTP):  # type: ignore[misc]  # aiosmtpd ships without type i
             transport.close()
             return
         self._sessions.add(self)
+        self._end = self.loop.call_later(self._session_seconds, transport.close)
         super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """The client is not silent."""
+        super().data_received(data)
+        if self._timeout_handle is not None:
+            self._reset_timeout()
 
     def connection_lost(self, error: Exception | None) -> None:
         """The client has gone."""
         if self in self._sessions:
             self._sessions.discard(self)
+            if self._end is not None:
+                self._end.cancel()
             super().connection_lost(error)
 
     def hang_up(self) -> None:
@@ -99,8 +118,10 @@ class _SmtpSession(SMTP):  # type: ignore[misc]  # aiosmtpd ships without type i
 class _Handler:
     """Decides on recipients, hands messages over. aiosmtpd knows these methods by their names."""
 
-    def __init__(self, intake: ReturnIntake) -> None:
+    def __init__(self, intake: ReturnIntake, silence: float, session_seconds: float) -> None:
         self._intake = intake
+        self.silence = silence
+        self.session_seconds = session_seconds
         self.sessions: set[_SmtpSession] = set()
 
     async def handle_RCPT(  # noqa: N802  # aiosmtpd's name
@@ -121,6 +142,11 @@ class _Handler:
         """Answer once it is durable."""
         try:
             await self._intake.accept(envelope.content, "smtp", envelope.rcpt_tos)
+        except KeptFullError:
+            return "452 4.3.1 Insufficient system storage"
+        except BusyError:
+            self._intake.metrics.failed("smtp")
+            return "451 4.3.2 Busy, try again later"
         except (LogError, OSError) as error:
             self._intake.metrics.failed("smtp")
             _log.error("a message that came back could not be written", error=str(error))

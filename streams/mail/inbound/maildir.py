@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from agents.mail.bounces.message import LARGEST
+from agents.mail.bounces.limits import LARGEST
 from streams.logging import get_logger
 from streams.mail.inbound.files import is_maildir
 from streams.mail.inbound.intake import ReturnIntake

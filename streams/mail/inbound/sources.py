@@ -17,6 +17,7 @@ from streams.mail.inbound.kept import KeptMessages
 from streams.mail.inbound.listener import Listener
 from streams.mail.inbound.maildir import Maildir
 from streams.mail.inbound.polling import MailboxPoller, Pollable
+from streams.mail.inbound.reading_process import ReadingProcess
 from streams.operate.return_metrics import Channel, ReturnCounters
 from streams.runtime.failures import WorkerFailed
 from streams.settings import Settings
@@ -44,13 +45,20 @@ class Inbound:
         self._settings = settings
         self._metrics = metrics
         self._links = UnsubscribeLinks(Tokens(mail.signing_keys))
-        self._kept = KeptMessages(settings.data_dir / KEPT, clock, days=settings.inbound_keep_days)
+        self._kept = KeptMessages(
+            settings.data_dir / KEPT,
+            clock,
+            days=settings.inbound_keep_days,
+            most=settings.inbound_keep_mb * 1024 * 1024,
+        )
+        self._reader = ReadingProcess()
         self._intake = ReturnIntake(
             log=log,
             returns=ReturnAddresses(mail.signing_keys, mail.bounce_domain),
             read_link=self._links.read,
             clock=clock,
             metrics=metrics,
+            reader=self._reader,
             kept=self._kept,
             signer=RecordSigner(mail.signing_keys),
         )
@@ -58,6 +66,7 @@ class Inbound:
 
     async def start(self) -> None:
         """Open what is set. Raises WorkerFailed."""
+        self._running.push_async_callback(self._reader.stop)
         self._kept.start()
         self._running.push_async_callback(self._kept.stop)
         if self._settings.inbound_smtp_bind is not None:

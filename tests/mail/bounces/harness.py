@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from agents.digests import derived_id
+from agents.mail.bounces.verdict import BounceVerdict
 from agents.mail.message.tokens import Tokens, Unsubscribe
 from agents.mail.message.verp import ReturnAddresses
 from agents.mail.settings import SigningKey
 from streams.clock import VirtualClock
 from streams.mail.inbound.intake import ReturnIntake
 from streams.mail.inbound.kept import KeptMessages
+from streams.mail.inbound.reading_child import answer
+from streams.mail.inbound.reading_process import ReadingProcess
 from streams.mail.inbound.sources import UnsubscribeLinks
 from streams.topology import CUSTOMER_EVENTS
 from tests.keys import SIGNER
@@ -50,18 +53,27 @@ class Counted:
 class IntakeHarness:
     """Everything that an intake needs."""
 
-    def __init__(self, log: MemoryLog, keep: Path) -> None:
+    def __init__(
+        self,
+        log: MemoryLog,
+        keep: Path,
+        *,
+        reader: ReadingProcess | None = None,
+        most: int = 1 << 20,
+    ) -> None:
         self.log = log
         self.keep = keep
         self.counted = Counted()
         self.clock = VirtualClock(START)
+        self.reader = reader or InThisProcess()
         self.intake = ReturnIntake(
             log=log,
             returns=RETURNS,
             read_link=UnsubscribeLinks(TOKENS).read,
             clock=self.clock,
             metrics=self.counted,
-            kept=KeptMessages(keep, self.clock, days=90),
+            reader=self.reader,
+            kept=KeptMessages(keep, self.clock, days=90, most=most),
             signer=SIGNER,
         )
 
@@ -84,9 +96,19 @@ class IntakeHarness:
         return sorted(self.keep.glob("*.eml"))
 
 
-async def harness(keep: Path) -> IntakeHarness:
+class InThisProcess(ReadingProcess):
+    """Reads without another process, which takes a second to start."""
+
+    async def read(self, raw: bytes, *, patient: bool = False) -> BounceVerdict:
+        """Return what a message says."""
+        return answer(raw).verdict
+
+
+async def harness(
+    keep: Path, *, reader: ReadingProcess | None = None, most: int = 1 << 20
+) -> IntakeHarness:
     """Return one on a new log."""
-    return IntakeHarness(await memory_log(), keep)
+    return IntakeHarness(await memory_log(), keep, reader=reader, most=most)
 
 
 def bounce(to: str = ANNA, *, header: str = "", status: str = "5.1.1", said: str = "") -> bytes:

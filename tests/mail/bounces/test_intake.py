@@ -163,6 +163,6 @@ async def test_a_message_that_breaks_us_is_kept(
     def broken(_: bytes) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("streams.mail.inbound.intake.classify", broken)
+    monkeypatch.setattr("streams.mail.inbound.reading_child.classify", broken)
     assert await at.intake.accept(bounce(), "smtp", [ANNA]) == "unclear"
     assert len(at.kept) == 1

@@ -11,12 +11,14 @@ import pytest
 from schemas.time_units import DAY_MS
 from streams.clock import VirtualClock
 from streams.log import Log
-from streams.mail.inbound.kept import EVERY_MS, KeptMessages
+from streams.mail.inbound.kept import EVERY_MS, LEAST_BYTES, KeptFullError, KeptMessages
 from streams.mail.inbound.sources import KEPT, Inbound
 from streams.settings import Settings
 from tests.mail.bounces.harness import Counted, IntakeHarness, bounce, harness
 from tests.mail.samples import SETTINGS
 from tests.runtime.doubles import START, memory_log
+
+MOST = 1 << 20
 
 
 def names(directory: Path) -> list[str]:
@@ -25,7 +27,7 @@ def names(directory: Path) -> list[str]:
 
 def test_old_messages_go_and_nothing_else(tmp_path: Path) -> None:
     clock = VirtualClock(START)
-    kept = KeptMessages(tmp_path, clock, days=30)
+    kept = KeptMessages(tmp_path, clock, days=30, most=MOST)
     kept.add("old", b"From: a\n\n")
     (tmp_path / "half.part").write_bytes(b"Fr")  # a crash while it was written
     os.utime(tmp_path / "half.part", (START / 1000, START / 1000))
@@ -42,7 +44,7 @@ def test_old_messages_go_and_nothing_else(tmp_path: Path) -> None:
 
 def test_what_comes_again_is_new(tmp_path: Path) -> None:
     clock = VirtualClock(START)
-    kept = KeptMessages(tmp_path, clock, days=30)
+    kept = KeptMessages(tmp_path, clock, days=30, most=MOST)
     kept.add("same", b"From: a\n\n")
     clock.advance(START + 29 * DAY_MS)
     kept.add("same", b"From: a\n\n")
@@ -50,8 +52,29 @@ def test_what_comes_again_is_new(tmp_path: Path) -> None:
     assert kept.prune() == 0
 
 
+def test_there_is_so_much_room_and_no_more(tmp_path: Path) -> None:
+    clock = VirtualClock(START)
+    kept = KeptMessages(tmp_path, clock, days=30, most=3 * LEAST_BYTES)
+    (tmp_path / "notes.txt").write_text("somebody's own takes room, too")
+    kept.add("a", b"From: a\n\n")
+    kept.add("b", b"From: b\n\n")
+    with pytest.raises(KeptFullError, match=r"12,288 bytes"):
+        kept.add("c", b"From: c\n\n")
+    kept.add("b", b"From: b\n\n")  # what comes again takes none
+    assert names(tmp_path) == ["a.eml", "b.eml", "notes.txt"]
+    (tmp_path / "notes.txt").unlink()  # by hand: seen with the next one that finds no room
+    with pytest.raises(KeptFullError):
+        KeptMessages(tmp_path, clock, days=30, most=2 * LEAST_BYTES).add("c", b"From: c\n\n")
+    kept.add("c", b"From: c\n\n")
+    clock.advance(START + 31 * DAY_MS)
+    assert kept.prune() == 3
+    kept.add("d", b"x" * 2 * LEAST_BYTES)
+    with pytest.raises(KeptFullError):
+        kept.add("e", b"x" * 2 * LEAST_BYTES)
+
+
 def test_without_the_directory_there_is_nothing_to_do(tmp_path: Path) -> None:
-    assert KeptMessages(tmp_path / "returned", VirtualClock(START), days=1).prune() == 0
+    assert KeptMessages(tmp_path / "returned", VirtualClock(START), days=1, most=MOST).prune() == 0
 
 
 async def test_the_age_is_that_of_taking_it_in(tmp_path: Path) -> None:
@@ -82,7 +105,7 @@ async def test_a_worker_looks_every_hour(tmp_path: Path, monkeypatch: pytest.Mon
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(KeptMessages, "prune", seen)
     clock = Hours(START)
-    KeptMessages(tmp_path / KEPT, clock, days=1).add("old", b"From: a\n\n")
+    KeptMessages(tmp_path / KEPT, clock, days=1, most=MOST).add("old", b"From: a\n\n")
     log: Log = await memory_log()
     settings = Settings(data_dir=tmp_path, inbound_keep_days=1)
     inbound = Inbound(settings, SETTINGS, log=log, clock=clock, metrics=Counted())

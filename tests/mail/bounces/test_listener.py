@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from aiosmtplib import SMTP, SMTPDataError, SMTPRecipientRefused, SMTPResponseException
 
-from streams.mail.inbound.listener import CONNECTIONS, LARGEST_MESSAGE, Listener
+from agents.mail.bounces.limits import LARGEST
+from agents.mail.bounces.verdict import BounceVerdict
+from streams.mail.inbound.kept import LEAST_BYTES
+from streams.mail.inbound.listener import CONNECTIONS, LARGEST_MESSAGE, SILENCE, Listener
+from streams.mail.inbound.reading_process import BusyError
 from tests.mail.bounces.harness import ANNA, DOMAIN, IntakeHarness, bounce, harness
 
 
@@ -18,15 +23,24 @@ async def at(tmp_path: Path) -> IntakeHarness:
     return await harness(tmp_path / "returned")
 
 
-@pytest.fixture
-async def client(at: IntakeHarness) -> AsyncIterator[SMTP]:
-    listener = Listener(at.intake)
+@asynccontextmanager
+async def listening(
+    at: IntakeHarness, *, silence: float = 30, session: float = 300
+) -> AsyncIterator[SMTP]:
+    """A listener, and a client of it."""
+    listener = Listener(at.intake, silence=silence, session=session)
     port = await listener.start("127.0.0.1", 0)
-    client = SMTP(hostname="127.0.0.1", port=port, start_tls=False, timeout=10)
+    client = SMTP(hostname="127.0.0.1", port=port, start_tls=False, timeout=20)
     await client.connect()
     yield client
     client.close()
     await listener.stop()
+
+
+@pytest.fixture
+async def client(at: IntakeHarness) -> AsyncIterator[SMTP]:
+    async with listening(at) as client:
+        yield client
 
 
 async def test_a_bounce_is_taken_and_told(client: SMTP, at: IntakeHarness) -> None:
@@ -87,6 +101,82 @@ async def test_while_the_log_is_away_the_message_has_to_come_again(
     await client.sendmail("", [ANNA], bounce())
     assert len(at.told) == 1
     assert at.counted.seen["smtp", "failed"] == 1
+
+
+async def test_who_floods_is_told_to_come_again(at: IntakeHarness, client: SMTP) -> None:
+    async def busy(raw: bytes, *, patient: bool = False) -> BounceVerdict:
+        raise BusyError
+
+    read, at.reader.read = at.reader.read, busy  # type: ignore[method-assign]  # a stand-in
+    with pytest.raises(SMTPDataError) as refused:
+        await client.sendmail("", [ANNA], bounce())
+    assert refused.value.code == 451
+    at.reader.read = read  # type: ignore[method-assign]  # and back
+    await client.sendmail("", [ANNA], bounce())
+    assert len(at.told) == 1
+
+
+async def test_what_a_person_should_read_has_so_much_room(tmp_path: Path) -> None:
+    at = await harness(tmp_path / "returned", most=LARGEST + 2 * LEAST_BYTES)
+    async with listening(at) as client:
+        large = bounce("someone@else.example") + b"x\r\n" * (LARGEST // 2)
+        await client.sendmail("", [f"bounce@{DOMAIN}"], large)
+        assert [path.stat().st_size for path in at.kept] == [LARGEST]  # what was read, and no more
+        for n in (1, 2, 3):
+            unknown = bounce("someone@else.example", said=f"550 5.1.1 unknown {n}")
+            if n < 3:
+                await client.sendmail("", [f"bounce@{DOMAIN}"], unknown)
+                continue
+            with pytest.raises(SMTPDataError) as refused:
+                await client.sendmail("", [f"bounce@{DOMAIN}"], unknown)
+            assert refused.value.code == 452
+        await client.sendmail("", [ANNA], bounce())  # whose mail it was is known: nothing to keep
+    assert len(at.kept) == 3
+    assert len(at.told) == 1
+    assert at.counted.seen["smtp", "failed"] == 1
+
+
+@pytest.mark.parametrize("said", [b"", b"EHLO x\r\n", b"DATA"], ids=["", "idle", "half a line"])
+async def test_who_says_nothing_is_hung_up_on(at: IntakeHarness, said: bytes) -> None:
+    assert SILENCE == 30
+    async with listening(at, silence=0.2) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(said)
+        async with asyncio.timeout(20):
+            assert (await reader.read()).startswith(b"220 ")
+        writer.close()
+
+
+async def test_who_speaks_for_ever_is_hung_up_on(at: IntakeHarness) -> None:
+    async with listening(at, silence=0.5, session=1.0) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        over = asyncio.create_task(reader.read())
+        async with asyncio.timeout(20):
+            while not over.done():
+                writer.write(b"x")
+                await asyncio.wait({over}, timeout=0.1)
+        assert b"220 " in over.result()
+        writer.close()
+
+
+async def test_who_is_in_the_middle_of_a_message_is_not_silent(at: IntakeHarness) -> None:
+    """A slow line takes longer for a message than anybody may keep silent."""
+    async with listening(at, silence=1.0) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        for said in (b"EHLO x", b"MAIL FROM:<>", f"RCPT TO:<{ANNA}>".encode(), b"DATA"):
+            writer.write(said + b"\r\n")
+        pieces = bounce().replace(b"\n", b"\r\n")
+        size = len(pieces) // 6 + 1
+        began = asyncio.get_running_loop().time()
+        answered = asyncio.create_task(reader.readuntil(b"250 2.0.0 OK\r\n"))
+        for at_ in range(0, len(pieces), size):
+            writer.write(pieces[at_ : at_ + size])
+            await asyncio.wait({answered}, timeout=0.3)
+        writer.write(b"\r\n.\r\n")
+        await asyncio.wait_for(answered, 20)
+        assert asyncio.get_running_loop().time() - began > 1.0
+        writer.close()
+    assert len(at.told) == 1
 
 
 async def test_connections_are_few(at: IntakeHarness) -> None:
