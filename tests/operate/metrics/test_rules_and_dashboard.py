@@ -23,6 +23,7 @@ from streams.runtime.processes.board import WorkerProcess, of_processes
 from streams.runtime.transports.partition_manager import PartitionManager
 from streams.tools.dashboard import text
 from tests.operate.metrics.prometheus import needs_prometheus
+from tests.operate.metrics.shorten import shortened
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 RULES = DEPLOY / "prometheus" / "rules.yml"
@@ -86,6 +87,47 @@ def test_promtool_agrees(command: list[str]) -> None:
         check=False, timeout=60,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_prometheus
+def test_amtool_agrees() -> None:
+    amtool = shutil.which("amtool")
+    assert amtool
+    done = subprocess.run(
+        [amtool, "check-config", str(DEPLOY / "alertmanager" / "alertmanager.yml")],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_hides_an_alert_is_an_alert_that_says_more() -> None:
+    names = {alert["alert"]: alert["labels"]["severity"] for alert in ALERTS}
+    config = yaml.safe_load((DEPLOY / "alertmanager" / "alertmanager.yml").read_text())
+    for rule in config["inhibit_rules"]:
+        [source], [target] = (
+            re.findall(r'alertname=~?"([A-Za-z|]+)"', " ".join(rule[f"{which}_matchers"]))
+            for which in ("source", "target")
+        )
+        assert names[source] == "critical"
+        assert set(target.split("|")) <= names.keys() - {source}
+        assert "job" in rule["equal"]
+
+
+def test_rules_are_shortened_by_one_factor() -> None:
+    group = {
+        "rules": [
+            {"alert": "A", "for": "5m", "expr": "time() - last_over_time(a_seconds[1d]) > 420"},
+            {"alert": "B", "for": "1m", "expr": "avg_over_time(b[10m] offset 1h) > 5000"},
+            {"record": "c", "expr": "rate(c_total[5m])"},
+        ]
+    }
+    [after] = shortened({"groups": [group]}, 60)["groups"]
+    assert [rule.get("for") for rule in after["rules"]] == ["5000ms", "1000ms", None]
+    assert [rule["expr"] for rule in after["rules"]] == [
+        "time() - last_over_time(a_seconds[1440000ms]) > 7",
+        "avg_over_time(b[10000ms] offset 60000ms) > 5000",
+        "rate(c_total[5000ms])",
+    ]
 
 
 def test_rules_speak_of_metrics_that_exist() -> None:

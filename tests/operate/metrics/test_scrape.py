@@ -6,13 +6,11 @@ Grafana can't be run here, so its part (putting a query's answer into a picture)
 import asyncio
 import json
 import re
-import shutil
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from email import message_from_bytes
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import aiohttp
 import pytest
@@ -20,9 +18,9 @@ import yaml
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.any_hour import without_policy
-from tests.faults.fleet import Inbox, Worker, free_port, poll_pause
+from tests.faults.fleet import Inbox, Worker, poll_pause
 from tests.http.public.visits import BROWSER
-from tests.operate.metrics.prometheus import needs_prometheus
+from tests.operate.metrics.prometheus import ask, needs_prometheus, prometheus_server
 from tests.operate.metrics.test_rules_and_dashboard import DEPLOY, GROUPS, PANELS, RULES
 
 # What Grafana would put in their place; a minute of scrapes every second.
@@ -96,39 +94,12 @@ async def worker(tmp_path: Path, inbox: Mailbox) -> AsyncIterator[Worker]:
 def prometheus(worker: Worker, tmp_path: Path) -> Iterator[str]:
     """Start a Prometheus with our own configuration, scraping every second; its URL."""
     config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
+    del config["alerting"]
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(RULES)]
     config["scrape_configs"][0]["static_configs"][0]["targets"] = [f"127.0.0.1:{worker.admin_port}"]
-    (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
-    port = free_port()
-    command = shutil.which("prometheus")
-    assert command
-    with (tmp_path / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                command,
-                f"--config.file={tmp_path / 'prometheus.yml'}",
-                f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=log, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-async def ask(http: aiohttp.ClientSession, url: str, path: str, **query: str) -> Any:
-    """Return the data of an answer of Prometheus; None while it isn't there yet."""
-    try:
-        async with http.get(f"{url}/api/v1/{path}", params=query) as answer:
-            body = await answer.json(content_type=None)
-    except (aiohttp.ClientError, ValueError):
-        return None
-    assert answer.status != 400, body
-    return body.get("data") if isinstance(body, dict) else None
+    with prometheus_server(tmp_path, config) as url:
+        yield url
 
 
 async def empty_panels(http: aiohttp.ClientSession, url: str) -> list[str]:
