@@ -16,8 +16,9 @@ import hashlib
 import hmac
 import struct
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from schemas.key_ring import follow
 from schemas.origin import HEADER as ORIGIN
 from schemas.records import Headers, OutRecord, Record
 
@@ -62,12 +63,16 @@ class RecordSigner:
 
     def __init__(self, keys: Iterable[tuple[str, str]]) -> None:
         """`keys`: id and secret, the one that signs first. Raises ValueError without any."""
-        self._keys: dict[bytes, hashlib.blake2b] = {}
+        follow(keys, self._derive)
+
+    def _derive(self, keys: Sequence[tuple[str, str]]) -> None:
+        derived: dict[bytes, hashlib.blake2b] = {}
         for id_, secret in keys:
-            self._keys.setdefault(id_.encode(), _derived(secret))
-        if not self._keys:
+            derived.setdefault(id_.encode(), _derived(secret))
+        if not derived:
             raise ValueError("keys: none to sign with")
-        self._id, self._key = next(iter(self._keys.items()))
+        self._keys = derived
+        self._id, self._key = next(iter(derived.items()))
 
     def sign(self, topic: str, record: OutRecord) -> OutRecord:
         """Return the record with a signature in place of any that it has."""

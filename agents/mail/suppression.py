@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from agents.mail.settings import SigningKey
 from schemas.commands import MailClass, SuppressCommand
+from schemas.key_ring import follow
 from schemas.suppressions import AUDIT, Suppression, SuppressionScope
 
 HASH_BYTES = 16
@@ -31,6 +32,9 @@ class AddressHashes:
 
     def __init__(self, keys: Sequence[SigningKey]) -> None:
         """The first of `keys` hashes, all of them find."""
+        follow(keys, self._derive)
+
+    def _derive(self, keys: Sequence[SigningKey]) -> None:
         self._keys = {
             key.id: hashlib.sha256(_PURPOSE + key.secret.encode()).digest() for key in keys
         }

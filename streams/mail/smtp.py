@@ -154,6 +154,18 @@ class SmtpPool:
         if self.concurrency.connections < self._limits.connections:
             self._widen()
 
+    def exchange(self, relay: Relay) -> None:
+        """Log in as `relay` says from now on, and trust what its file holds now; connections that
+        are open do their mail and are closed. If the relay was down, it is tried at once."""
+        self.relay = relay
+        self._context = None
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            self._dismiss(connection)
+        self._breaker.until = 0
+        self._count()
+        self._changed()
+
     async def close(self) -> None:
         """Say goodbye on all idle connections."""
         if self._reaper is not None:
@@ -199,7 +211,7 @@ class SmtpPool:
             self._dismiss(self._idle.pop(0))
 
     def _keep(self, connection: Connection) -> None:
-        if connection.usable:
+        if connection.usable and connection.relay is self.relay:
             loop = asyncio.get_running_loop()
             connection.idle_since = loop.time()
             self._idle.append(connection)
@@ -243,7 +255,8 @@ class SmtpPool:
     async def _connect(self) -> Connection:
         if not self._breaker.closed(self._clock.now()):
             raise RelayDown(*self._why_down, self._breaker.until)
-        session = Opening(self.relay, self._limits)
+        relay = self.relay
+        session = Opening(relay, self._limits)
         try:
             async with asyncio.timeout(self._limits.connect):
                 client = await session.run(await self._tls(), await self._hello())
@@ -257,7 +270,7 @@ class SmtpPool:
             session.close()
             raise
         self.answers()
-        return Connection(client, self._limits)
+        return Connection(client, self._limits, relay)
 
     async def _tls(self) -> ssl.SSLContext | None:
         if self.relay.tls == "off":

@@ -121,8 +121,10 @@ class _RefusedError(Exception):
 class Connection:
     """One session with the relay, from login to goodbye."""
 
-    def __init__(self, client: SMTP, limits: SmtpLimits) -> None:
-        """Take over the transport of `client`, which `Opening` has just brought here."""
+    def __init__(self, client: SMTP, limits: SmtpLimits, relay: Relay | None = None) -> None:
+        """Take over the transport of `client`, which `Opening` has just brought here; `relay` is
+        how it logged in."""
+        self.relay = relay
         # aiosmtplib says BaseTransport and means the one it writes to.
         self._dialogue = Dialogue(cast(asyncio.Transport, client.transport))
         self._limits = limits

@@ -40,6 +40,7 @@ from streams.operate.partition_metrics import PartitionMetrics
 from streams.operate.process_metrics import ProcessMetrics
 from streams.operate.public_metrics import SiteMetrics
 from streams.operate.return_metrics import ReturnCounters
+from streams.operate.secret_metrics import SecretCounts, SecretMetrics
 from streams.runtime.partition_lag import PartitionLag
 from streams.runtime.state.recovery import Recovered
 from streams.runtime.transports import partition_manager
@@ -78,6 +79,7 @@ class Metrics(CustomerMetrics):
         )
         self.public = SiteMetrics(make)
         self._doors = DoorMetrics(make)
+        self._secrets = SecretMetrics(make)
         self.shown = make.shown
         self.not_shown = make.not_shown
         self._template = BoundedLabel()
@@ -139,6 +141,10 @@ class Metrics(CustomerMetrics):
     def watch_held_back(self, held_back: Callable[[], float]) -> None:
         """Read the number of customers who are held back whenever somebody scrapes."""
         self.customers_held_back.set_function(held_back)
+
+    def watch_secrets(self, counts: SecretCounts) -> None:
+        """Show what became of secrets that were read again."""
+        self._secrets.of(counts)
 
     def watch_doors(self, counts: DoorCounts) -> None:
         """Show what happens at this process's ports."""

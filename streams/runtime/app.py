@@ -8,7 +8,7 @@ whole batches and take their commits from the `PartitionManager` (`streams/runti
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import faust
 from faust.tables.manager import TableManager
@@ -20,6 +20,9 @@ from streams.runtime.transports.batch import Fenced, PartitionBatch, TopicPartit
 from streams.runtime.transports.partition_manager import PartitionManager
 from streams.settings import Settings
 from streams.topology import GROUP, AgentSpec
+
+if TYPE_CHECKING:
+    from streams.runtime.logs.kafka import KafkaLog
 
 CONCURRENCY = 2
 """Batches of one agent under way: deciding needs the processor, writing waits for the log, so two
@@ -46,13 +49,15 @@ class App(faust.App):  # type: ignore[misc]  # Faust ships without type informat
     ) -> None:
         options = {
             **consumer.app_settings(),
-            **_broker(settings),
+            **_broker(settings, record_log),
             "datadir": str(settings.data_dir / "faust"),
             "TableManager": NoTables,
         }
         super().__init__(GROUP, **options)
         self.record_log = record_log
         consumer.attach_manager(self, partition_manager)
+        if settings.on_kafka:
+            self.logging_in = _kafka(record_log).security.watch
 
     def read(self, agent: AgentSpec, process: Process) -> None:
         """Register `agent`: each batch of the topic it reads goes to `process`."""
@@ -88,16 +93,23 @@ class App(faust.App):  # type: ignore[misc]  # Faust ships without type informat
             raise Fenced(f"no heartbeat for {age:.1f} s: another worker may own the partition")
 
 
-def _broker(settings: Settings) -> dict[str, Any]:
+def _broker(settings: Settings, log: Log) -> dict[str, Any]:
     if not settings.on_kafka:
         return {"broker": "ritorno-embedded://"}
     # aiokafka takes a third of a second to import, which the embedded log needn't wait for.
-    from streams.runtime.factories import kafka_security  # noqa: PLC0415  # see above
     from streams.runtime.transports import kafka  # noqa: PLC0415  # see above
 
     return kafka.app_settings(
         servers=settings.bootstrap_servers,
         worker_id=settings.worker_id,
-        security=kafka_security(settings),
+        # Of the log, so that both have new certificates and a new password together.
+        security=_kafka(log).security,
         session_timeout=settings.kafka_session_seconds,
     )
+
+
+def _kafka(log: Log) -> KafkaLog:
+    from streams.runtime.logs.kafka import KafkaLog  # noqa: PLC0415  # see `_broker`
+
+    assert isinstance(log, KafkaLog)
+    return log

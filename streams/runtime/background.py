@@ -32,6 +32,7 @@ Work = Literal[
     "lag",  # looking how far partitions are behind
     "loop",  # measuring how long the event loop keeps whoever is due
     "topics",  # seeing that they stay the same
+    "secrets",  # reading certificates, keys and passwords again
     "hits",  # noting that a mail was opened
 ]
 

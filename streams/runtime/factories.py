@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -173,11 +174,13 @@ def coupon_key(settings: Settings) -> bytes:
     return hashlib.blake2b(secret, digest_size=32, person=b"coupons").digest()
 
 
-def lookups_of(settings: Settings, log: Log) -> Lookups | None:
+def lookups_of(
+    settings: Settings, log: Log, keys: Sequence[SigningKey] | None = None
+) -> Lookups | None:
     """Return how to ask workers what they keep; None where no worker could know our key, and
     where none runs on the embedded log.
 
-    Raises SettingsError.
+    `keys` are those that are set, or a worker's own. Raises SettingsError.
     """
     from streams.http.internal.client import Lookups  # noqa: PLC0415  # few commands ask
     from streams.http.internal.owners import ADDRESS_FILE, Owners  # noqa: PLC0415  # as above
@@ -188,9 +191,8 @@ def lookups_of(settings: Settings, log: Log) -> Lookups | None:
         return None
     if not settings.on_kafka and not (settings.data_dir / ADDRESS_FILE).exists():
         return None
-    return Lookups(
-        log, Owners(log, GROUP, settings.data_dir), RequestSigner(signing_keys(settings))
-    )
+    keys = signing_keys(settings) if keys is None else keys
+    return Lookups(log, Owners(log, GROUP, settings.data_dir), RequestSigner(keys))
 
 
 def dkim_keys(settings: Settings) -> tuple[DkimKey, ...]:

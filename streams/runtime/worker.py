@@ -60,17 +60,15 @@ from streams.runtime.factories import (
     deduplication_rules,
     log_from,
     lookups_of,
-    mail_settings,
-    record_signer,
     visitor_limits,
     warm_up,
-    webhook_secrets,
 )
 from streams.runtime.failures import WorkerFailed
 from streams.runtime.log_identity import LogIdentity
 from streams.runtime.loop_delay import watch_loop
 from streams.runtime.open_files import door_limits
 from streams.runtime.partition_lag import PartitionLag
+from streams.runtime.rereading import Reader
 from streams.runtime.state.memory import open_memory
 from streams.runtime.state.store import ClearLeftovers, StoreFactory
 from streams.runtime.ticks import Ticks
@@ -79,6 +77,7 @@ from streams.runtime.topic_watch import TopicWatch
 from streams.runtime.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 from streams.runtime.waiting import first
+from streams.runtime.worker_secrets import WorkerSecrets
 from streams.settings import Settings
 from streams.topology import (
     AGENTS,
@@ -114,10 +113,17 @@ class Worker:
     """One worker in this process. `start`, then `wait_stopped`, then `stop`."""
 
     def __init__(
-        self, settings: Settings, *, clock: Clock | None = None, shares_public_port: bool = False
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        read: Reader | None = None,
+        shares_public_port: bool = False,
     ) -> None:
-        """`shares_public_port` with other processes of this machine."""
+        """`read` reads the settings again, for secrets that are exchanged while it runs; without
+        it they stay. `shares_public_port` with other processes of this machine."""
         self.settings = settings
+        self._read = read
         self._shares_public_port = shares_public_port
         self.clock = clock or SystemClock()
         self._has_own_clock = clock is not None
@@ -188,7 +194,7 @@ class Worker:
 
     async def _start(self) -> None:
         self._running.enter_context(sole_worker(self.settings))
-        record_signer(self.settings)  # before anything is written that others would have to believe
+        self.secrets = WorkerSecrets(self.settings)  # before anything is written and signed
         if self.settings.accept_unsigned:
             _log.warning("whoever may write to the topics is believed (RITORNO_ACCEPT_UNSIGNED); "
                          "unset it when no worker of a release before 0.2 is left")  # fmt: skip
@@ -201,12 +207,12 @@ class Worker:
         app = App(
             settings=self.settings, record_log=self.log, partition_manager=self.partition_manager
         )
-        self.eraser = Eraser(self.log, self.clock, self._scrub, record_signer(self.settings))
+        self.eraser = Eraser(self.log, self.clock, self._scrub, self.secrets.signer())
         self.customers = await self._customers()
         self._own(app, CUSTOMERS, self.customers)
-        mail = mail_settings(self.settings)
+        mail = self.secrets.mail_settings()
         await self._read_suppressions(mail)
-        composer = self._composer(mail)
+        self.composer = composer = self._composer(mail)
         self.mailer = await self._mailer(app, composer)
         self._own(app, MAILER, self.mailer)
         await self._open_admin_port()
@@ -216,6 +222,7 @@ class Worker:
         app.published = await self._open_internal_port(mail)
         await self._watch_topics()
         await self._consume(app)
+        self._read_again()
         self.eraser.start()
         self._running.push_async_callback(self.eraser.stop)
 
@@ -225,7 +232,7 @@ class Worker:
             deduplication_rules=deduplication_rules(self.settings),
             limits=visitor_limits(self.settings),
         )
-        signer = record_signer(self.settings)
+        signer = self.secrets.signer()
         partitions = await self.log.partitions(CUSTOMER_EVENTS)
         interval = int(self.settings.tick_seconds * 1000)
         self.ticks = Ticks(self.log, CUSTOMER_EVENTS, self.clock, interval)
@@ -280,6 +287,7 @@ class Worker:
             relays = parse_relays(self.settings.smtp_url.get_secret_value())
         except RelayUrlError as error:
             raise WorkerFailed(f"RITORNO_SMTP_URL: {error}") from None
+        self.pools = [self._pool(relay) for relay in relays]
         providers = Providers(self.settings.mail_providers)
         asks = self.settings.mail_provider_lookup
         runtime = MailerRuntime(
@@ -287,8 +295,8 @@ class Worker:
             partition_manager=self.partition_manager,
             open_store=self._open_store,
             check=app.check,
-            relays=[self._pool(relay) for relay in relays],
-            webhooks=Webhooks(secrets=webhook_secrets(self.settings)),
+            relays=self.pools,
+            webhooks=Webhooks(secrets=self.secrets.webhooks),
             compose=self.suppressions.guard(composer.compose),
             message_id=composer.message_id,
             suppress=self.suppressions.add,
@@ -300,11 +308,11 @@ class Worker:
                 partitions=await self.log.partitions(SEND_COMMANDS),
                 warm_up=warm_up(self.settings),
             ),
-            signer=record_signer(self.settings),
+            signer=self.secrets.signer(),
             accept_unsigned=self.settings.accept_unsigned,
             grace=GRACE_SECONDS,
             log_time=self.customers.log_time,
-            identity=LogIdentity(self.log, record_signer(self.settings)),
+            identity=LogIdentity(self.log, self.secrets.signer()),
         )
         self._running.push_async_callback(runtime.close)
         return runtime
@@ -357,7 +365,7 @@ class Worker:
             log=self.log,
             settings=mail,
             read_own=self.customers.read_customer,
-            lookups=lookups_of(self.settings, self.log),
+            lookups=lookups_of(self.settings, self.log, self.secrets.keys),
             view=composer.view,
             clock=self.clock,
             metrics=self.metrics.public,
@@ -408,6 +416,17 @@ class Worker:
         await watch.begin()
         watching = asyncio.create_task(kept_up("topics", watch.watch), name="watch of the topics")
         self._running.push_async_callback(_cancel, watching)
+
+    def _read_again(self) -> None:
+        """Take over certificates, keys and secrets that are exchanged from now on."""
+        self.metrics.watch_secrets(self.secrets.counts)
+        if self._read is None:
+            return
+        self.rereader = self.secrets.rereader(
+            self._read, log=self.log, pools=self.pools, inbound=self.inbound
+        )
+        self.rereader.start()
+        self._running.push_async_callback(self.rereader.stop)
 
     async def _consume(self, app: App) -> None:
         self._app = app

@@ -10,6 +10,7 @@ from functools import partial
 from streams.logging import get_logger
 from streams.runtime import gc_tuning
 from streams.runtime.background import kept_up
+from streams.runtime.rereading import Reader
 from streams.runtime.worker import Worker
 from streams.settings import Settings
 
@@ -19,14 +20,16 @@ _log = get_logger(__name__)
 def run_worker(
     settings: Settings,
     *,
+    read: Reader | None = None,
     started: Callable[[Worker], None] = lambda _: None,
     shares_public_port: bool = False,
 ) -> None:
     """Run a worker until SIGTERM or SIGINT. Raises what `Worker.start` and `wait_stopped` raise.
 
-    `started` is called once it consumes.
+    `read` reads the settings again, for secrets that are exchanged while it runs; `started` is
+    called once it consumes.
     """
-    worker = Worker(settings, shares_public_port=shares_public_port)
+    worker = Worker(settings, read=read, shares_public_port=shares_public_port)
     gc_tuning.search_less()
     asyncio.run(_run(worker, started))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,18 @@ def load_settings(*, config: Path | None = None, **flags: Any) -> Settings:
         config_flag.reset(token)
     _check_together(settings)
     return settings
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsReader:
+    """Reads the settings of a command again, as they are then; goes to other processes as well."""
+
+    config: Path | None = None
+    flags: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self) -> Settings:
+        """Return them. Raises SettingsError."""
+        return load_settings(config=self.config, **self.flags)
 
 
 def _check_together(settings: Settings) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from streams.clock import VirtualClock
 from streams.mail.relay import RelayUrlError, parse_relay
 from streams.mail.smtp import RelayDown, SmtpPool
 from streams.mail.smtp_transaction import Connection, SmtpLimits
+from tests.certificates import self_signed
 from tests.mail.doubles import CountingMetrics
 from tests.mail.mailshop import COMPOSER
 from tests.mail.samples import START, send
@@ -164,6 +167,53 @@ async def test_a_login_comes_before_the_mail() -> None:
         await delivers(f"smtp://u:secret@localhost:{relay.port}", relay)
     verbs = [each.split()[0] for each in relay.commands]
     assert verbs.index("AUTH") < verbs.index("MAIL")
+
+
+async def test_a_new_password_is_used_at_once_and_by_every_connection() -> None:
+    """One that is idle says goodbye, one that is busy delivers its mail first; and a relay that had
+    refused the old one is not waited for."""
+    async with scripted({EHLO: [AUTH_OFFERED] * 9}) as relay:
+        url = f"smtp://u:{{}}@localhost:{relay.port}"
+        pool = SmtpPool(parse_relay(url.format("old")), clock=VirtualClock(START),
+                        metrics=CountingMetrics(), limits=SmtpLimits(connect=2.0))  # fmt: skip
+        try:
+            async with pool.connection() as idle:
+                async with pool.connection() as busy:
+                    pass
+                pool.exchange(parse_relay(url.format("new")))
+                mail = COMPOSER.compose(send("m1"))
+                assert isinstance(await idle.deliver(mail), RelayAccepted)
+            async with pool.connection() as third:
+                assert third is not idle
+                assert third is not busy
+            pool.down("auth", "535 5.7.8 wrong password")
+            pool.exchange(parse_relay(url.format("newer")))
+            assert pool.retry_at <= START
+            async with pool.connection():
+                pass
+        finally:
+            await pool.close()
+    logins = [each.split()[-1] for each in relay.commands if each.startswith("AUTH")]
+    passwords = [b64decode(each).split(b"\0")[-1] for each in logins]
+    assert passwords == [b"old", b"old", b"new", b"newer"]
+
+
+async def test_certificates_are_trusted_as_their_file_says_now(tmp_path: Path) -> None:
+    trusted = tmp_path / "ca.pem"
+    trusted.write_bytes(self_signed("another"))
+    async with scripted(smtps=True) as relay:
+        parsed = parse_relay(f"smtps://localhost:{relay.port}?ca={trusted}")
+        pool = SmtpPool(parsed, clock=VirtualClock(START), metrics=CountingMetrics())
+        try:
+            with pytest.raises(RelayDown, match="tls"):
+                async with pool.connection():
+                    pass
+            trusted.write_bytes(CERTIFICATE.read_bytes())
+            pool.exchange(parsed)
+            async with pool.connection():
+                pass
+        finally:
+            await pool.close()
 
 
 async def test_a_password_is_not_sent_in_the_clear() -> None:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from agents.mail.settings import SigningKey
 from schemas.commands import MailClass, TrackingMode
+from schemas.key_ring import follow
 
 MAX_TOKEN = 6_000
 """A link of 2,048 characters, the longest that an event may bring, and ids of 200 each, in base64.
@@ -142,6 +143,9 @@ class Tokens:
 
     def __init__(self, keys: Sequence[SigningKey]) -> None:
         """The first of `keys` seals, all of them open."""
+        follow(keys, self._derive)
+
+    def _derive(self, keys: Sequence[SigningKey]) -> None:
         self._current = keys[0].id
         self._seals = {
             (key.id, kind): AESSIV(derive(key, b"ritorno." + purpose, _KEY_BYTES))

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from html import unescape
 from string import ascii_letters, digits, punctuation
 from urllib.parse import quote, urlsplit
 
 from agents.mail.message.tokens import Click, HitSource, OpenToken, Tokens, derive
-from agents.mail.settings import MailSettings
+from agents.mail.settings import MailSettings, SigningKey
 from schemas.commands import SendCommand, TrackingMode
+from schemas.key_ring import follow
 from schemas.time_units import DAY_MS
 from schemas.tracking import strictest
 
@@ -95,7 +96,11 @@ class Tracking:
         self._tokens = tokens
         self._shared: dict[Click | OpenToken, str] = {}
         """Tokens of mails that are tracked anonymously: the same ones for everybody."""
-        self._key = derive(settings.signing_keys[0], b"ritorno.pseudonym", 32)
+        follow(settings.signing_keys, self._derive)
+
+    def _derive(self, keys: Sequence[SigningKey]) -> None:
+        self._key = derive(keys[0], b"ritorno.pseudonym", 32)
+        self._shared.clear()
 
     def instrument(self, html: str, command: SendCommand) -> str:
         """Return the HTML as it goes into the mail."""

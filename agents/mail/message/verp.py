@@ -25,6 +25,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from agents.mail.settings import SigningKey
+from schemas.key_ring import follow
 from schemas.reference import id_of, is_visitors, of_visitor
 
 HEADER = "X-Ritorno-Mail"
@@ -69,8 +70,11 @@ class ReturnAddresses:
 
     def __init__(self, keys: Sequence[SigningKey], domain: str = "") -> None:
         """The first of `keys` seals, all of them open. Without a domain there are only headers."""
-        self._keys = [hashlib.sha256(_PURPOSE + key.secret.encode()).digest() for key in keys]
+        follow(keys, self._derive)
         self.domain = domain.lower()
+
+    def _derive(self, keys: Sequence[SigningKey]) -> None:
+        self._keys = [hashlib.sha256(_PURPOSE + key.secret.encode()).digest() for key in keys]
 
     def sender(self, command_id: str, customer: str) -> str:
         """Return the envelope sender of a mail; only with a domain."""

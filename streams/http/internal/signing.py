@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from agents.mail.settings import SigningKey
+from schemas.key_ring import follow
 from schemas.time_units import MINUTE_MS
 
 HEADER = "X-Ritorno-Signature"
@@ -42,6 +43,9 @@ class RequestSigner:
 
     def __init__(self, keys: Sequence[SigningKey]) -> None:
         """The first of `keys` signs, all of them are accepted."""
+        follow(keys, self._derive)
+
+    def _derive(self, keys: Sequence[SigningKey]) -> None:
         self._first = keys[0].id
         self._keys = {
             each.id: hashlib.blake2b(

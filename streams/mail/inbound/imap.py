@@ -102,7 +102,8 @@ class ImapPoller:
         self, mailbox: Mailbox, intake: ReturnIntake, *, deadline: float = DEADLINE
     ) -> None:
         """`deadline`: seconds for one poll."""
-        self._mailbox = mailbox
+        self.mailbox = mailbox
+        """Which one the next poll opens, and how."""
         self._intake = intake
         self._deadline = deadline
 
@@ -114,7 +115,7 @@ class ImapPoller:
         loop = asyncio.get_running_loop()
         enough = loop.time() + ENOUGH
         taken = 0
-        async with _opened(self._mailbox, self._deadline) as session:
+        async with _opened(self.mailbox, self._deadline) as session:
             for uid in await _in_thread(session.unseen):
                 raw = await _in_thread(session.fetch, uid)
                 if raw is not None:  # else it was deleted meanwhile

@@ -62,6 +62,8 @@ class Inbound:
             kept=self._kept,
             signer=RecordSigner(mail.signing_keys),
         )
+        self.mailbox: ImapPoller | None = None
+        """Who polls the IMAP mailbox, where one is set."""
         self._running = AsyncExitStack()
 
     async def start(self) -> None:
@@ -78,11 +80,19 @@ class Inbound:
             except ValueError as error:
                 raise WorkerFailed(f"{PREFIX}INBOUND_MAILDIR: {error}") from None
         if (mailbox := imap_mailbox(self._settings)) is not None:
-            self._watch(ImapPoller(mailbox, self._intake), "imap")
+            self.mailbox = ImapPoller(mailbox, self._intake)
+            self._watch(self.mailbox, "imap")
 
     async def stop(self) -> None:
         """Close everything. Safe to call twice."""
         await self._running.aclose()
+
+    def reopen_mailbox(self, settings: Settings) -> None:
+        """Log into the mailbox as `settings` say, from the next poll on; where this worker polls
+        none it stays so."""
+        opened = imap_mailbox(settings)
+        if self.mailbox is not None and opened is not None:
+            self.mailbox.mailbox = opened
 
     async def _listen(self, host: str, port: int) -> None:
         listener = Listener(self._intake)

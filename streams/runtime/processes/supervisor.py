@@ -6,7 +6,7 @@ import asyncio
 import multiprocessing
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
@@ -24,6 +24,7 @@ from streams.runtime.processes import board
 from streams.runtime.processes.child import ChildFailed, ChildStarted, Word, run_child
 from streams.runtime.processes.shares import shares
 from streams.settings import Settings
+from streams.settings.loading import SettingsReader
 from streams.settings.values import Address
 
 STOP_SECONDS = 15.0
@@ -41,21 +42,32 @@ _SPAWN = multiprocessing.get_context("spawn")
 _log = get_logger(__name__)
 
 
-def run_processes(settings: Settings, processes: int) -> None:
+def run_processes(
+    settings: Settings, processes: int, read: Callable[[], Settings] | None = None
+) -> None:
     """Run so many workers until SIGTERM or SIGINT. Raises SettingsError, WorkerFailed, AdminError.
 
     Raises WorkerFailed when one can't start the first time; later ones are started again for ever.
+    `read` reads the settings again, for secrets that are exchanged meanwhile.
     """
     with _ReservedPort(settings) as public_port:
-        asyncio.run(Supervisor(settings, shares(settings, processes, public_port)).run())
+        asyncio.run(Supervisor(settings, shares(settings, processes, public_port), read).run())
 
 
 class Supervisor:
     """The parent of the processes."""
 
-    def __init__(self, settings: Settings, configured: list[Settings]) -> None:
-        """`configured`: the settings of each process."""
-        self._members = [_Member(number, each) for number, each in enumerate(configured, start=1)]
+    def __init__(
+        self,
+        settings: Settings,
+        configured: list[Settings],
+        read: Callable[[], Settings] | None = None,
+    ) -> None:
+        """`configured`: the settings of each process; `read` reads those of all again."""
+        read = read or SettingsReader()
+        self._members = [
+            _Member(number, each, read) for number, each in enumerate(configured, start=1)
+        ]
         self._admin = _Board(settings, self._shown)
         self._told_to_stop = asyncio.Event()
 
@@ -101,7 +113,8 @@ class Supervisor:
 class _Member:
     """One process, and what became of it."""
 
-    def __init__(self, number: int, settings: Settings) -> None:
+    def __init__(self, number: int, settings: Settings, read: Callable[[], Settings]) -> None:
+        self._read = read
         self._number = number
         self._settings = settings
         self._process: SpawnProcess | None = None
@@ -162,7 +175,9 @@ class _Member:
         self._state = "it is being started"
         self._pipe, theirs = _SPAWN.Pipe()
         process = _SPAWN.Process(
-            target=run_child, args=(self._settings, theirs), name=f"ritorno-{self._number}"
+            target=run_child,
+            args=(self._settings, theirs, self._read),
+            name=f"ritorno-{self._number}",
         )
         process.start()
         theirs.close()  # so that its end is the end of the pipe

@@ -60,10 +60,12 @@ def app_settings() -> dict[str, Any]:
 def attach_manager(app: faust.App, partition_manager: PartitionManager) -> None:
     """Give `app` the manager of its partitions. Call it before the app starts.
 
-    `app.published` may then be set: what the process tells whoever looks at its consumer group.
+    `app.published` may then be set: what the process tells whoever looks at its consumer group; and
+    `app.logging_in`: who is told of a Kafka consumer before it logs in (`KafkaSecurity.watch`).
     """
     app.partition_manager = partition_manager
     app.published = b""
+    app.logging_in = lambda _: None
     app.sensors.add(_EndOfEvents(partition_manager))
 
 

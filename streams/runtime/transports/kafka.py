@@ -145,7 +145,7 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
-        return aiokafka.AIOKafkaConsumer(
+        consumer = aiokafka.AIOKafkaConsumer(
             bootstrap_servers=stock.server_list(transport.url, transport.default_port),
             client_id=conf.broker_client_id,
             group_id=conf.id,
@@ -168,6 +168,8 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
             **stock.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
+        self.app.logging_in(consumer)
+        return consumer
 
     async def on_start(self) -> None:
         """Connect, and watch the heartbeats."""

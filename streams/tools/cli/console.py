@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from streams.log import Log
     from streams.settings import Settings
+    from streams.settings.loading import SettingsReader
 
 USER_ERROR = 2
 FAILURE = 1
@@ -67,23 +68,29 @@ class Options:
     config: Path | None = None
     log_level: str | None = None
 
+    def reader(self, **flags: Any) -> SettingsReader:
+        """Return who reads what is set, a command's own `flags` on top."""
+        from streams.settings.loading import SettingsReader  # noqa: PLC0415  # see streams/tools/cli/__init__.py
+
+        given = {"broker": self.broker, "data_dir": self.data_dir, "log_level": self.log_level}
+        return SettingsReader(self.config, {**given, **flags})
+
     def settings(self, **flags: Any) -> Settings:
         """Return what is set, a command's own `flags` on top, and set up logging by it.
 
         Only when a command runs, so that its --help works whatever is set. Raises SettingsError.
         """
         from streams.logging import configure_logging  # noqa: PLC0415  # see streams/tools/cli/__init__.py
-        from streams.settings.loading import load_settings  # noqa: PLC0415  # as above
 
-        settings = load_settings(
-            config=self.config,
-            broker=self.broker,
-            data_dir=self.data_dir,
-            log_level=self.log_level,
-            **flags,
-        )
+        settings = self.reader(**flags)()
         configure_logging(level=settings.log_level, style=settings.log_format)
         return settings
+
+
+def settings_reader(context: typer.Context, **flags: Any) -> SettingsReader:
+    """Return who reads the settings of a command, its own flags on top, again and again."""
+    options: Options = context.find_object(Options) or Options()
+    return options.reader(**flags)
 
 
 def settings_of(context: typer.Context, **flags: Any) -> Settings:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from streams.tools.cli.console import settings_of
+from streams.tools.cli.console import settings_of, settings_reader
 
 
 def register(app: typer.Typer) -> None:
@@ -31,19 +31,19 @@ def worker(
     ] = 1,
 ) -> None:
     """Run a worker; more of them with the same broker share the work. Stops on SIGTERM."""
-    settings = settings_of(
-        context,
-        smtp_url=smtp_url,
-        admin_bind=admin_bind,
-        public_bind=public_bind,
-        worker_id=worker_id,
-        workflows_dir=workflows_dir,
-    )
+    flags = {
+        "smtp_url": smtp_url,
+        "admin_bind": admin_bind,
+        "public_bind": public_bind,
+        "worker_id": worker_id,
+        "workflows_dir": workflows_dir,
+    }
+    settings, read = settings_of(context, **flags), settings_reader(context, **flags)
     if processes > 1:
         from streams.runtime.processes.supervisor import run_processes  # noqa: PLC0415  # as below
 
-        run_processes(settings, processes)
+        run_processes(settings, processes, read)
         return
     from streams.runtime.worker_process import run_worker  # noqa: PLC0415  # Faust takes a second to import
 
-    run_worker(settings)
+    run_worker(settings, read=read)

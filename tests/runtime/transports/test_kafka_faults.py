@@ -276,6 +276,30 @@ async def test_a_wrong_password_is_refused_and_not_told(kafka_broker: KafkaBroke
     await log.stop()
 
 
+@pytest.mark.parametrize("mechanism", SASL)
+async def test_a_new_password_is_what_new_connections_log_in_with(
+    kafka_broker: KafkaBroker, mechanism: Mechanism
+) -> None:
+    """Of a client that runs already: aiokafka keeps the password and has no way to change it."""
+    old, other = security(kafka_broker, mechanism), security(kafka_broker, mechanism)
+    other.password = "not this one"
+    log = KafkaLog([kafka_broker.sasl_bootstrap], security=old, max_wait=1)
+    await log.start()
+    try:
+        for now, works in ((other, False), (security(kafka_broker, mechanism), True)):
+            old.exchange(now)
+            assert log._admin is not None
+            for connection in list(log._admin._client._conns.values()):
+                connection.close()
+            if works:
+                assert await log.describe(unique("nothing")) is None
+            else:
+                with pytest.raises(LogUnavailable):
+                    await log.describe(unique("nothing"))
+    finally:
+        await log.stop()
+
+
 async def test_a_certificate_that_nobody_vouches_for_is_refused(kafka_broker: KafkaBroker) -> None:
     log = KafkaLog([kafka_broker.tls_bootstrap], security=KafkaSecurity(tls=True), max_wait=1)
     with pytest.raises(LogUnavailable):

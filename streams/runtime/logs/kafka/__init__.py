@@ -73,13 +73,15 @@ class KafkaLog:
         max_wait: float = MAX_WAIT,
     ) -> None:
         self._servers = list(servers)
-        self._security = security or KafkaSecurity()
+        self.security = security or KafkaSecurity()
         self._retry_policy = RetryPolicy(servers, max_wait)
         self._partitions: dict[str, int] = {}
         self._admin: AIOKafkaAdminClient | None = None
         self._offsets: AIOKafkaConsumer | None = None
         self._high_watermarks: AIOKafkaConsumer | None = None
-        self._producer = KafkaProducer(self._client_settings, self._retry_policy)
+        self._producer = KafkaProducer(
+            self._client_settings, self._retry_policy, connecting=self.security.watch
+        )
 
     # Connecting.
 
@@ -104,7 +106,7 @@ class KafkaLog:
 
     def _client_settings(self) -> dict[str, Any]:
         try:
-            security = self._security.client_settings()
+            security = self.security.client_settings()
         except OSError as error:  # also ssl.SSLError
             raise LogError(f"the TLS files for Kafka can't be used: {error}") from error
         return {"bootstrap_servers": self._servers, **security}
@@ -112,6 +114,7 @@ class KafkaLog:
     async def _connected_admin(self) -> AIOKafkaAdminClient:
         if self._admin is None:
             admin = AIOKafkaAdminClient(**self._client_settings())
+            self.security.watch(admin)
             self._admin = await started(admin, admin.close)
         return self._admin
 
@@ -136,6 +139,7 @@ class KafkaLog:
             max_partition_fetch_bytes=fetch_bytes,
             **self._client_settings(),
         )
+        self.security.watch(consumer)
         return await started(consumer, consumer.stop)
 
     # Topics.

@@ -30,9 +30,15 @@ class KafkaProducer:
     """Connects at the first use, and anew after a failure that leaves its numbering in doubt."""
 
     def __init__(
-        self, client_settings: Callable[[], dict[str, Any]], retry_policy: RetryPolicy
+        self,
+        client_settings: Callable[[], dict[str, Any]],
+        retry_policy: RetryPolicy,
+        *,
+        connecting: Callable[[AIOKafkaProducer], None] = lambda _: None,
     ) -> None:
+        """`connecting` is told of each producer before it connects."""
         self._client_settings = client_settings
+        self._connecting_with = connecting
         self._retry_policy = retry_policy
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
@@ -49,6 +55,7 @@ class KafkaProducer:
                     max_request_size=MAX_LETTER_BYTES,
                     **self._client_settings(),
                 )
+                self._connecting_with(producer)
                 self._producer = await started(producer, producer.stop)
             return self._producer
 

@@ -6,15 +6,20 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from weakref import WeakSet
 
 from faust import SASLCredentials, SSLCredentials
 
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class KafkaSecurity:
-    """TLS and SASL settings of a Kafka client. The default is neither."""
+    """TLS and SASL settings of a Kafka client. The default is neither.
+
+    Certificates and password can be exchanged while clients run: each new connection takes the new
+    ones, and the others stay, as the broker has let them in.
+    """
 
     tls: bool = False
     ca_file: Path | None = None
@@ -25,6 +30,8 @@ class KafkaSecurity:
     mechanism: Mechanism | None = None
     username: str = ""
     password: str = field(default="", repr=False)
+    _contexts: WeakSet[ssl.SSLContext] = field(default_factory=WeakSet, init=False, repr=False)
+    _clients: WeakSet[Any] = field(default_factory=WeakSet, init=False, repr=False)
 
     @property
     def protocol(self) -> str:
@@ -55,8 +62,37 @@ class KafkaSecurity:
             )
         return None if context is None else SSLCredentials(context)
 
+    def watch(self, user: Any) -> None:
+        """Have a producer, a consumer or an admin client log in as is set, also after an
+        exchange."""
+        # aiokafka, pinned exactly, has no way to say it again: its client keeps what it was told
+        # and tells each connection that it opens.
+        self._clients.add(getattr(user, "client", None) or user._client)
+
+    def exchange(self, new: KafkaSecurity) -> None:
+        """Take certificates, user and password of `new`. Raises OSError for unusable files, and
+        nothing is changed then.
+
+        A certificate that was trusted stays trusted until a restart, which the library asks for.
+        """
+        if new.tls:
+            new._context()  # or a file that can't be used leaves half of the old ones
+        self.ca_file, self.cert_file, self.key_file = new.ca_file, new.cert_file, new.key_file
+        self.username, self.password = new.username, new.password
+        for context in self._contexts:
+            self._load(context)
+        for client in self._clients:
+            client._sasl_plain_username = self.username
+            client._sasl_plain_password = self.password
+
     def _context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.ca_file)
+        self._load(context)
+        self._contexts.add(context)
+        return context
+
+    def _load(self, context: ssl.SSLContext) -> None:
+        if self.ca_file is not None:
+            context.load_verify_locations(self.ca_file)
         if self.cert_file is not None:
             context.load_cert_chain(self.cert_file, self.key_file)
-        return context
