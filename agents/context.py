@@ -13,6 +13,7 @@ from agents.rules.evaluation import EvaluationContext
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.events import Event
+from schemas.outcomes import MailVerdict, WhyIgnored
 
 if TYPE_CHECKING:  # commands that read the log need to know who speaks, and no conditions
     from agents.definitions.published import Live
@@ -44,6 +45,8 @@ class Context:
     """Custom fields whose value was of another type, to be counted."""
     failures: list[str] = field(default_factory=list)
     """Expressions that failed, to be counted."""
+    ignored: list[tuple[MailVerdict, WhyIgnored]] = field(default_factory=list)
+    """What came back of mails and did not count, to be counted."""
     size: int = 0
     """Bytes of the event at hand as it lay in the log."""
     has_visitor: bool = False

@@ -31,5 +31,6 @@ def contains(digests: bytes, wanted: bytes) -> bool:
 
 
 def address_digest(address: str) -> str:
-    """Return the hash by which two addresses are compared, upper and lower case being one."""
-    return xxhash.xxh3_64_hexdigest(address.strip().lower().encode())
+    """Return the hash by which two addresses are compared, upper and lower case being one: 32 hex
+    digits of a kind for which nobody finds an address of his own with the hash of another's."""
+    return derived_id(address.strip().lower())

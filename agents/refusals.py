@@ -7,6 +7,10 @@ class Repeated(Exception):
     """What the event tells is known already, though under another event id; nothing was changed."""
 
 
+class Ignored(Exception):
+    """What came back of a mail says nothing of this customer's address; nothing was changed."""
+
+
 class EventRefused(Exception):
     """An event that can be read but makes no sense; nothing was changed. Goes to dead letters."""
 

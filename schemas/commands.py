@@ -117,17 +117,23 @@ class NotifyCommand(BaseModel):
 
 
 class FeedbackCommand(BaseModel):
-    """What the world said later of a mail that was sent: it counts for the sender's reputation."""
+    """What the world said later of a mail that was sent: it counts for the sender's reputation.
+
+    Of each mail there is one for each verdict, and of complaints one a day for each customer.
+    """
 
     model_config = ConfigDict(defer_build=True, frozen=True)
 
     action: Literal["feedback"] = "feedback"
     id: str
-    """Of the event that told it; twice produced counts once."""
+    """Derived from mail and verdict; twice produced counts once."""
     time: Instant
     customer: str
     command_id: str
     verdict: Literal["bounced", "complained"]
+    address: str = ""
+    """Hash of the address that the mail went to (`agents/digests.py`): several customers may have
+    the same. Workers of before this was told leave it empty."""
 
 
 class SuppressCommand(BaseModel):

@@ -14,7 +14,7 @@ from schemas.reference import id_of, is_visitors
 from schemas.stored import NEVER
 
 _HIDDEN = frozenset(
-    {"seen", "memory", "weight", "order_ids", "digest", "digests", "former"} | {"heard"}
+    {"seen", "memory", "weight", "order_ids", "digest", "digests", "former"} | {"heard", "mailed"}
 )
 _HIDDEN_WHEN_EMPTY = frozenset({"shop"})
 _INSTANTS = frozenset(
@@ -30,7 +30,7 @@ _INSTANTS = frozenset(
         "expires",
         "runs_out",
     }
-    | {"first_seen", "last_seen", "anchors"}
+    | {"first_seen", "last_seen", "anchors", "complained"}
 )
 
 

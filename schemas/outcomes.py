@@ -67,6 +67,15 @@ ReturnReason = Literal[
 """Closed, so that it can be a label in metrics."""
 
 
+MailVerdict = Literal["bounced", "complained", "delivered"]
+"""What the world says of a mail that a relay has taken; of each mail each of them counts once."""
+
+WhyIgnored = Literal["unknown_mail", "another_address", "repeated"]
+"""Why one of them changes nothing. unknown_mail: of no mail that was commanded for this customer,
+or of one of more than 90 days ago. another_address: the mail went to an address that isn't the
+customer's now. repeated: the same was heard of this mail."""
+
+
 class MailOutcome(BaseModel):
     """Fields that all mail events share; they say which decided mail this is about."""
 
@@ -112,8 +121,6 @@ class MailBounced(MailOutcome):
     reported: bool = False
     """The relay had taken the mail; a report came back later. Where it quotes no code, `code` is
     the usual one of what it says."""
-    recipient: str = ""
-    """Digest of the address that a report is about (`agents/digests.py`); empty where unknown."""
 
 
 class MailFailed(MailOutcome):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from agents.customer import mailed
 from agents.definitions.published import Definitions
 from agents.definitions.settings import NO_LIMITS, VisitorLimits
 from agents.effects import Effect
@@ -19,7 +20,7 @@ from agents.partition.batch import BatchCounts, Poisoned
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
 from schemas.commands import CancelCommand, SendCommand
-from schemas.customer import Customer, decode_customer
+from schemas.customer import Customer, decode_customer, encode_customer
 from schemas.decisions import Decision
 from schemas.definitions import DEFINITION, canonical, version_of
 from schemas.events import TICK, WORKFLOWS, Event
@@ -287,6 +288,15 @@ class Harness:
         return [e.content for e in self.effects if isinstance(e.content, Event)]
 
     # Short forms.
+
+    def mailed(self, *command_ids: str, customer: str = "anna") -> Harness:
+        """Let mails of these ids have been commanded to the customer's address just now."""
+        known = self.customer(customer)
+        for command_id in command_ids:
+            mailed.remember(known, command_id, known.profile.email, self.now)
+        self.store[known.key.encode()] = encode_customer(known)
+        self.build()
+        return self
 
     def subscribed(self, customer: str = "anna") -> Harness:
         """With address and consent, on no list."""

@@ -27,7 +27,7 @@ from agents.customer import (
 )
 from agents.effects import signal
 from agents.products.catalogue import concerns
-from agents.refusals import Repeated
+from agents.refusals import Ignored, Repeated
 from agents.sending import arbitration
 from agents.workflows import engine, steps
 from schemas.customer import Customer
@@ -62,7 +62,7 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
     else:
         try:
             _apply(customer, event, context)
-        except Repeated:
+        except (Repeated, Ignored):
             return False
     if not (customer.is_customer or customer.became) and speaker.of_customer(event):
         customer.is_customer = True

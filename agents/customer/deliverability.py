@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agents.context import Context, DomainEvent, Handler
+from agents.customer import mailed
 from agents.digests import address_digest, contains, derived_id, digest
 from agents.effects import command
 from schemas.commands import SuppressCommand
@@ -42,8 +43,6 @@ def delivered(customer: Customer) -> None:
 def bounced(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """A mail was refused for good; returns that the address is at an end, if it is."""
     data: MailBounced = event.data
-    if _is_about_former_address(customer, data):
-        return []
     if data.kind == "hard":
         return _end(customer, "hard", event, context)
     mail = data.command_id or event.id  # another mailer's has no name here
@@ -57,8 +56,9 @@ def complained(customer: Customer, event: Event, context: Context) -> None:
     _suppress(customer, "marketing", "complaint", event, context)
 
 
-def moved(customer: Customer, former: str) -> None:
-    """The customer has another address now; what bounced was the former one."""
+def moved(customer: Customer, former: str, now: int) -> None:
+    """The customer is about to have another address; what bounced was the former one."""
+    mailed.bring_up(customer, now)
     customer.suppressed = ""
     customer.bounces = Bounces(former=address_digest(former) if former else "")
 
@@ -68,12 +68,6 @@ def released(customer: Customer, event: Event, context: Context) -> list[DomainE
     customer.suppressed = ""
     delivered(customer)
     return []
-
-
-def _is_about_former_address(customer: Customer, data: MailBounced) -> bool:
-    """Reports come days later, and say whom they are about."""
-    former = customer.bounces.former
-    return bool(former) and data.recipient == former != address_digest(customer.profile.email)
 
 
 def _count(customer: Customer, command_id: str, context: Context) -> int:

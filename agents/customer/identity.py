@@ -19,6 +19,7 @@ from agents.customer import (
     custom_fields,
     handover_state,
     interests,
+    mailed,
     profile,
     scores,
     speaker,
@@ -152,6 +153,8 @@ def merged(customer: Customer, event: Event, context: Context) -> list[DomainEve
     orders.require_room_for(customer, visitor)
     for visitor_id in (*visitor.visitors, id_of(data.anonymous_id)):
         _know(customer, visitor_id)
+    mailed.adopt(customer, visitor, context.now)  # while each has its own address
+    customer.complained = max(customer.complained, visitor.complained)
     _adopt_profile(customer, visitor, context)
     scores.adopt(customer, visitor, context)
     for mail in visitor.pending:

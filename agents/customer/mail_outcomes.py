@@ -1,4 +1,7 @@
-"""What became of the mails: outcomes end the wait for them, bounces and complaints end mailing."""
+"""What became of the mails: outcomes end the wait for them, bounces and complaints end mailing.
+
+What comes back of a mail counts only if it is about the customer's address (`mailed.py`).
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ from collections.abc import Mapping
 from typing import Literal
 
 from agents.context import Context, DomainEvent, Handler
-from agents.customer import deliverability
+from agents.customer import deliverability, mailed
 from agents.customer.consent import withdraw
+from agents.digests import address_digest, derived_id
 from agents.effects import command
 from agents.sending import arbitration
 from schemas.bounds import cut
@@ -16,6 +20,7 @@ from schemas.customer import Customer
 from schemas.customer.consent import EVIDENCE_TEXT, IP_BYTES, Evidence
 from schemas.events import Event
 from schemas.outcomes import MAILER, MailObjected, MailOutcome
+from schemas.time_units import DAY_MS
 
 
 def finished(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
@@ -36,6 +41,7 @@ def sent(customer: Customer, event: Event, context: Context) -> list[DomainEvent
 
 def delivered(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """It has arrived."""
+    mailed.require(customer, event, "delivered", context)
     deliverability.delivered(customer)
     return []
 
@@ -50,15 +56,23 @@ def skipped(customer: Customer, event: Event, context: Context) -> list[DomainEv
 
 def bounced(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """Refused for good: it can't be taken back any more, and may be the address's end."""
-    finished(customer, event, context)
-    if event.source != MAILER:  # it has counted its own
-        _report_to_mailer(event, "bounced", context)
+    if event.source == MAILER:  # whom it was for is another matter; it has counted its own
+        finished(customer, event, context)
+        if not mailed.counts(customer, event, "bounced", context):
+            return []
+    else:
+        mailed.require(customer, event, "bounced", context)
+        finished(customer, event, context)
+        _report_to_mailer(customer, event, "bounced", context)
     return deliverability.bounced(customer, event, context)
 
 
 def complained(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """Somebody called it spam: no marketing from now on, and a mark against the sender."""
-    _report_to_mailer(event, "complained", context)
+    """Somebody called it spam: no marketing from now on, and a mark against the sender, one a day:
+    who empties a mailbox calls everything spam in one go."""
+    mailed.require(customer, event, "complained", context)
+    if customer.complained // DAY_MS != context.now // DAY_MS:
+        _report_to_mailer(customer, event, "complained", context)
     deliverability.complained(customer, event, context)
     return objected(customer, event, context)
 
@@ -81,21 +95,24 @@ def objected(customer: Customer, event: Event, context: Context) -> list[DomainE
 
 
 def _report_to_mailer(
-    event: Event, verdict: Literal["bounced", "complained"], context: Context
+    customer: Customer, event: Event, verdict: Literal["bounced", "complained"], context: Context
 ) -> None:
     """What came back counts for the reputation, which the mailer guards; not that of another one's
     mails."""
     data: MailOutcome = event.data
     if event.backfill or not data.command_id:
         return
+    if verdict == "complained":
+        customer.complained = context.now
     context.effects.append(
         command(
             FeedbackCommand(
-                id=event.id,
+                id=derived_id("feedback", data.command_id, verdict),
                 time=context.now,
                 customer=event.customer,
                 command_id=data.command_id,
                 verdict=verdict,
+                address=address_digest(customer.profile.email),
             )
         )
     )

@@ -153,3 +153,4 @@ def _undo(customer: Customer, before: bytes, effects: int, context: Context) -> 
     del context.effects[effects:]
     context.caused.clear()
     context.moving.clear()
+    context.ignored.clear()

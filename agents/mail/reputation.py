@@ -4,6 +4,10 @@ Providers judge a sender by the share of mails that bounce and that people call 
 is bad, every further mail makes it worse, so marketing is held until a person resumes it or the
 share is good again. Receipts go on, and their outcomes count.
 
+It is people that are counted, each once, whatever becomes of how many mails to them: anybody can
+have mails bounce and call them spam. Complaints are so rare that a few may be an accident, so there
+have to be some, and enough that the true share is bad as well, as far as one can know.
+
 Each partition keeps the outcomes of its own mails; the verdict is about all partitions of a worker
 together. Instants are ms since the epoch.
 """
@@ -13,10 +17,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
+from typing import NamedTuple
 
 import msgspec
 
+from agents.digests import digest
+from agents.insights.statistics import wilson
 from agents.rules import local_time
+from schemas.customer import SEEN_BYTES
 from schemas.stored import NEVER, body, pack
 from schemas.time_units import DAY_MS
 
@@ -26,6 +34,9 @@ REPUTATION_KEY = b"\x00reputation"
 BOUNCES = 0.05
 COMPLAINTS = 0.001
 """Shares at which providers begin to block a sender; Google and Yahoo name 0.1 % themselves."""
+
+COMPLAINANTS = 5
+"""People: fewer complaints say nothing, of however few mails."""
 
 JUDGED = 200
 """Mails: fewer say nothing."""
@@ -48,6 +59,16 @@ _REVISION_BITS = 32
 _REPORTS = 100
 """Ids of feedback remembered, so that what is told twice counts once."""
 
+_WHO_BYTES = 16
+_REPORTED_TOGETHER = 50
+"""People of whom feedback is noted beside as many mails: more would change nothing."""
+
+
+def who(customer: str, address: str) -> bytes:
+    """Return how somebody is told from others: hashes of the customer and of the address, which
+    may be several customers' (`address_digest`; empty: not known)."""
+    return digest(customer) + digest(address or customer)
+
 
 class OutcomeCount(msgspec.Struct, array_like=True):
     """Outcomes that followed one another."""
@@ -56,6 +77,11 @@ class OutcomeCount(msgspec.Struct, array_like=True):
     mails: int = 0
     bounced: int = 0
     complained: int = 0
+    bouncers: bytes = b""
+    """Whose mails have bounced (`who`), each as often as they have. Who counted before this was
+    kept was somebody, too."""
+    complainants: bytes = b""
+    """Who has complained, likewise."""
 
 
 class SenderStatistics(msgspec.Struct, array_like=True):
@@ -77,20 +103,27 @@ class SenderStatistics(msgspec.Struct, array_like=True):
         """From now on the owner of `fencing_epoch` counts, whatever one before it still writes."""
         self.revision = max(self.revision, fencing_epoch << _REVISION_BITS)
 
-    def note(self, now: int, *, bounced: bool) -> None:
-        """A mail was sent or has bounced."""
+    def note(self, now: int, bouncer: bytes = b"") -> None:
+        """A mail was sent; or it has bounced, then `bouncer` says whose it was."""
         count = self._latest(now)
         count.mails += 1
-        count.bounced += bounced
+        if bouncer:
+            count.bounced += 1
+            count.bouncers += bouncer
 
-    def report(self, id_: str, now: int, *, complained: bool) -> bool:
-        """Feedback on a mail that counts as sent already. Returns False when it is known."""
+    def report(self, id_: str, now: int, *, complained: bool, by: bytes) -> bool:
+        """Feedback on a mail that counts as sent already; `by` says whose it was. Returns False
+        when it is known."""
         if id_ in self.reports:
             return False
         self.reports = [*self.reports[1 - _REPORTS :], id_]
-        count = self._latest(now)
-        count.complained += complained
-        count.bounced += not complained
+        count, room = self._latest(now), _REPORTED_TOGETHER * _WHO_BYTES
+        if complained and len(count.complainants) < room:
+            count.complained += 1
+            count.complainants += by
+        elif not complained and len(count.bouncers) < room:
+            count.bounced += 1
+            count.bouncers += by
         return True
 
     def begin(self, day: int, count: int) -> None:
@@ -107,11 +140,43 @@ class SenderStatistics(msgspec.Struct, array_like=True):
     def _latest(self, now: int) -> OutcomeCount:
         last = self.counts[-1] if self.counts else None
         if last is None or last.mails >= COUNTED_TOGETHER or now - last.since > DAY_MS:
+            self._forget_bouncers()
             self.counts.append(OutcomeCount(now))
         mails = sum(count.mails for count in self.counts)
         while mails - self.counts[0].mails >= REMEMBERED:
             mails -= self.counts.pop(0).mails
         return self.counts[-1]
+
+    def _forget_bouncers(self) -> None:
+        """Of bounces only the last JUDGED mails are looked at; this is kept with each mail."""
+        mails = 0
+        for count in reversed(self.counts):
+            if mails >= JUDGED:
+                count.bouncers = b""
+            mails += count.mails
+
+
+class SenderShares(NamedTuple):
+    """What is known of a sender; nothing but zeros while there are too few mails to tell."""
+
+    bounces: float = 0.0
+    """People whose mails have bounced, of the last mails."""
+    complaints: float = 0.0
+    """People who have complained, of more mails."""
+    surely: float = 0.0
+    """What the true share of complaints is at least, with a probability of 97.5 %; 0 while it is
+    fewer than COMPLAINANTS who have complained."""
+
+    @property
+    def bad(self) -> bool:
+        """Whether marketing is to be held."""
+        return self.surely > COMPLAINTS or self.bounces > BOUNCES
+
+    @property
+    def good(self) -> bool:
+        """Whether marketing may go on."""
+        recovered = self.bounces <= BOUNCES * RECOVERED
+        return recovered and self.complaints <= COMPLAINTS * RECOVERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,28 +215,32 @@ class Reputation:
     def judge(self, now: int) -> bool:
         """Look at the shares again. Returns whether the verdict has changed."""
         before = self.held_since
-        bounces, complaints = self.shares(now)
-        if not before and (bounces > BOUNCES or complaints > COMPLAINTS):
+        shares = self.shares(now)
+        if not before and shares.bad:
             self.held_since = now
-        elif before and bounces <= BOUNCES * RECOVERED and complaints <= COMPLAINTS * RECOVERED:
+        elif before and shares.good:
             self.held_since = 0
         for statistics in self._statistics.values():
             statistics.held_since = self.held_since
         return self.held_since != before
 
-    def shares(self, now: int) -> tuple[float, float]:
-        """Return the shares of bounces and complaints; 0 while there are too few mails to tell."""
+    def shares(self, now: int) -> SenderShares:
+        """Return the shares of people whose mails have bounced and who have complained."""
         counts = self._recent(now)
-        mails = bounced = 0
+        last: list[OutcomeCount] = []
+        mails = 0
         for count in counts:
+            last.append(count)
             mails += count.mails
-            bounced += count.bounced
             if mails >= JUDGED:
                 break
         else:
-            return 0.0, 0.0
-        complained = sum(count.complained for count in counts)
-        return bounced / mails, complained / sum(count.mails for count in counts)
+            return SenderShares()
+        bounces = _people((count.bounced, count.bouncers) for count in last) / mails
+        mails = sum(count.mails for count in counts)
+        people = min(mails, _people((count.complained, count.complainants) for count in counts))
+        surely = wilson(people, mails).low if people >= COMPLAINANTS else 0.0
+        return SenderShares(bounces, people / mails, surely)
 
     def reset(self, partition: int) -> None:
         """A person has resumed marketing: what was is forgiven."""
@@ -213,6 +282,18 @@ class Reputation:
             if count.since > now - OLD_MS
         )
         return sorted(counts, key=lambda count: count.since, reverse=True)
+
+
+def _people(counted: Iterable[tuple[int, bytes]]) -> int:
+    """Return of how many people there are marks, a number of them with who that was: as many as
+    there are customers, and as addresses."""
+    customers, addresses, unknown = set(), set(), 0
+    for marks, people in counted:
+        unknown += marks - len(people) // _WHO_BYTES
+        for at in range(0, len(people), _WHO_BYTES):
+            customers.add(people[at : at + SEEN_BYTES])
+            addresses.add(people[at + SEEN_BYTES : at + _WHO_BYTES])
+    return min(len(customers), len(addresses)) + unknown
 
 
 _ENCODER = msgspec.msgpack.Encoder()

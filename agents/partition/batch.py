@@ -18,7 +18,9 @@ class BatchCounts:
     """What happened, for the metrics. Replaying a batch counts it again."""
 
     events: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(type, result): applied, repeated, refused, forwarded, moved."""
+    """(type, result): applied, repeated, ignored, refused, forwarded, moved."""
+    ignored: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(verdict, why): what came back of mails and did not count."""
     refused: Counter[str] = field(default_factory=Counter)
     """By reason."""
     ages: list[int] = field(default_factory=list)

@@ -129,6 +129,10 @@ class EventDelivery:
             customer.is_customer |= was_customers
         state.note_change(key, customer, offset)
         result = "repeated" if not new else "forwarded" if became else "applied"
+        if context.ignored:
+            counts.ignored.update(context.ignored)
+            context.ignored.clear()
+            result = result if new and customer.first_seen else "ignored"
         counts.events[event.type, result] += 1
         counts.ages.append(state.now - context.when(event.time))
         after = customer.engagement.value

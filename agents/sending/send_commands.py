@@ -12,7 +12,7 @@ from pydantic import JsonValue
 
 from agents.commerce import loyalty
 from agents.context import Context
-from agents.customer import derived_state, profile, tracking
+from agents.customer import derived_state, mailed, profile, tracking
 from agents.definitions import template_variables, triggers
 from agents.definitions.published import WorkflowVersion
 from agents.digests import derived_id
@@ -65,6 +65,7 @@ def send(
     """Command one mail, and remember that it was."""
     sent = _command(customer, run, published, step, basis, context)
     context.effects.append(command(sent))
+    mailed.remember(customer, sent.id, sent.email, context.now)
     remembered = Sent(context.now, sent.workflow, sent.step, sent.mail_class, sent.kind, sent.id)
     arbitration.remember(customer, remembered, context.live.policy)
     derived_state.changed(customer, _IGNORED, context)

@@ -32,10 +32,12 @@ from schemas.customer.consent import (
     Subscription,
 )
 from schemas.customer.mail import (
+    MAILED_TOTAL_BYTES,
     PENDING_TOTAL_BYTES,
     RUN_ID_BYTES,
     SENT_TOTAL_BYTES,
     Bounces,
+    MailedCommands,
     MailHabits,
     Pending,
     Sent,
@@ -198,6 +200,11 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     is_customer: bool = False
     """The shop has spoken of a customer: this record never becomes another's
     (`agents/customer/speaker.py`)."""
+    mailed: Annotated[dict[Word, MailedCommands], InBytes(MAILED_TOTAL_BYTES)] = {}
+    """By hash of the address, what was commanded to it of late; the address that was mailed last
+    is the last one (`agents/customer/mailed.py`)."""
+    complained: int = 0
+    """When a complaint last counted against the sender."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""

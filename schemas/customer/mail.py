@@ -8,6 +8,7 @@ import msgspec
 
 from schemas.bounds import InBytes, InNumber, Name, Reference, Word
 from schemas.commands import MailClass, MailKind
+from schemas.time_units import DAY_MS
 
 SENT_HISTORY = 60
 """Marketing mails remembered for caps and mix: two a day for a month, more than anybody may get."""
@@ -23,6 +24,18 @@ ACCEPTED_KEPT = 20
 """The oldest are kept: they are the first to be settled."""
 BOUNCES_COUNTED = 32
 """Soft bounces whose mails are remembered: mailing ends long before."""
+MAILED_MS = 90 * DAY_MS
+"""How long it is known to which address a mail was commanded: reports come within a week, and
+complaints may come with the holidays' end."""
+MAILED_KEPT = 1_000
+"""Mails to one address of which that is known: eleven a day."""
+MAILED_BYTES = 11
+"""Of each: eight of the hash of the command's id, two of its day, one of what was heard of it."""
+MAILED_TOTAL_BYTES = 16_000
+"""Bytes of all of them, with the hashes of a few addresses."""
+
+MailedCommands = Annotated[bytes, InBytes(MAILED_KEPT * MAILED_BYTES)]
+"""The mails that were commanded to an address, oldest first (`agents/customer/mailed.py`)."""
 
 
 class Sent(msgspec.Struct, array_like=True, gc=False):
@@ -80,4 +93,4 @@ class Bounces(msgspec.Struct, array_like=True, gc=False):
     """Of the ids of the commands that were counted, `SEEN_BYTES` each."""
     accepted: Annotated[list[AcceptedMail], InNumber(ACCEPTED_KEPT)] = []
     former: Word = ""
-    """Digest of the address before this one: reports about it may still come."""
+    """Digest of the address before this one, if there was any."""

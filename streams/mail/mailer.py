@@ -376,11 +376,11 @@ class MailerRuntime:
         """The sender's reputation has become bad, or good again: all partitions are to look."""
         self._held_since = self._reputation.held_since
         self._metrics.breaker(open_=bool(self._held_since))
-        bounces, complaints = self._reputation.shares(now)
+        shares = self._reputation.shares(now)
         say = _log.error if self._held_since else _log.info
         say("marketing is held, providers would block us" if self._held_since
             else "marketing goes on",
-            bounces=round(bounces, 4), complaints=round(complaints, 5))  # fmt: skip
+            bounces=round(shares.bounces, 4), complaints=round(shares.complaints, 5))  # fmt: skip
         for partition in self._open.values():
             partition.delivery.wake()
 

@@ -33,7 +33,8 @@ HOLD_BUCKETS = (3600, 14_400, 43_200, 86_400, 172_800, 259_200, 604_800)
 """Seconds. A night is up to twelve hours; a place that is free once a day or in a week."""
 
 HOLD_RESULTS = ("sent", "skipped")
-EVENT_RESULTS = ("applied", "dropped", "repeated", "forwarded", "moved", "waiting", "refused")
+EVENT_RESULTS = ("applied", "dropped", "repeated", "ignored", "forwarded", "moved", "waiting",
+                 "refused")  # fmt: skip
 REFUSAL_REASONS = (
     "invalid_json",
     "invalid_event",
@@ -99,7 +100,8 @@ class CustomerMetrics:
                 Panel(
                     "Events",
                     "Events by result",
-                    "repeated: seen before, changes nothing. forwarded: handed to the "
+                    "repeated: seen before, changes nothing. ignored: came back of a "
+                    "mail and is not about the customer's address. forwarded: handed to the "
                     "customer a visitor turned out to be. moved: lay in the wrong "
                     "partition.",
                     stacked=True,

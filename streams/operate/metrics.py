@@ -168,6 +168,8 @@ class Metrics(CustomerMetrics):
         for (type_, result), count in counts.events.items():
             kind, outcome = _among(type_, _TYPES, UNKNOWN), _among(result, EVENT_RESULTS, UNKNOWN)
             self.events.labels(CUSTOMER_EVENTS, kind, outcome).inc(count)
+        for ignored, count in counts.ignored.items():
+            self.returns.verdicts_ignored.labels(*ignored).inc(count)
         for reason, count in counts.refused.items():
             self.events.labels(CUSTOMER_EVENTS, UNKNOWN, "refused").inc(count)
             label = _among(reason, REFUSAL_REASONS, "other")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from schemas.outcomes import BounceKind, ReturnKind
+from schemas.outcomes import BounceKind, MailVerdict, ReturnKind, WhyIgnored
 from schemas.suppressions import SuppressionReason, SuppressionScope
 from streams.operate.instruments import Instruments, begin_at_zero
 from streams.operate.panels import Panel
@@ -75,6 +75,20 @@ class ReturnCounters:
             "way",
             shown=[_REFUSED.line("way", legend="forged {{way}}")],
         )
+        self.verdicts_ignored = make.counter(
+            "mail_verdicts_ignored",
+            "Bounces, complaints and receipts that changed nothing, by why.",
+            "verdict",
+            "why",
+            shown=[
+                Panel(
+                    "What comes back",
+                    "Ignored by customers",
+                    "unknown_mail: of no mail of the last 90 days. another_address: the mail went "
+                    "to an address that is not the customer's now. repeated: known already.",
+                ).line("verdict", "why")
+            ],
+        )
         self.recipients_refused = make.counter(
             "return_recipients_refused",
             "Recipients that our SMTP listener has answered with 550.",
@@ -114,6 +128,7 @@ class ReturnCounters:
         for scope, reason in SUPPRESSIONS:
             self.suppressions.labels(scope, reason)
         begin_at_zero(self.bounces, get_args(BounceKind))
+        begin_at_zero(self.verdicts_ignored, get_args(MailVerdict), get_args(WhyIgnored))
         begin_at_zero(self.tokens_forged, get_args(Channel))
         begin_at_zero(self.failures, get_args(Channel))
         begin_at_zero(self.messages, get_args(Channel), ["unknown"], ["unmatched"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -327,11 +328,12 @@ def test_who_fills_the_room_is_refused_and_nothing_is_forgotten() -> None:
 
 def test_what_our_mailer_says_has_room_of_its_own() -> None:
     harness = Harness()
+    later: dict[str, Any] = {"command_id": "c", "attempt": 1, "reason": "greylisted"}
     fill(harness, FULL - 512)
     for number in range(512):
-        harness.tell("mail.delivered", id_=f"m{number}", command_id="c", sender="/ritorno/mailer")
+        harness.tell("mail.deferred", id_=f"m{number}", sender="/ritorno/mailer", **later)
     assert harness.refusals == []
-    harness.tell("mail.delivered", id_="m512", command_id="c", sender="/ritorno/mailer")
+    harness.tell("mail.deferred", id_="m512", sender="/ritorno/mailer", **later)
     assert [reason for reason, _ in harness.refusals] == ["memory_full"]
 
 

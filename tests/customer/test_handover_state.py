@@ -77,6 +77,8 @@ SAMPLES: dict[str, tuple[Any, Check]] = {
     "bounces": (Bounces(soft=2), lambda c: c.bounces.soft == 2),
     "purchases": (Purchases(products={"p": Bought(1, START)}), lambda c: c.purchases.products),
     "mail": (MailHabits(opens=3), lambda c: c.mail.opens == 3),
+    "mailed": ({"a" * 32: b"12345678\x50\x00\x01"}, lambda c: c.mailed),
+    "complained": (START - 9, lambda c: c.complained == START - 9),
     "source": ("spring", lambda c: c.source == "spring"),
 }  # fmt: skip
 STAYS = frozenset(Customer.__struct_fields__) - set(identity._TOLD)

@@ -45,7 +45,7 @@ def test_it_is_off_unless_the_shop_and_the_step_say_otherwise() -> None:
 NOT: dict[str, Callable[[Harness], object]] = {
     "an objection": lambda w: w.tell("consent.withdrawn", purpose="marketing"),
     "an unsubscription": lambda w: w.tell("mail.unsubscribed", command_id="m"),
-    "a complaint": lambda w: w.tell("mail.complained", command_id="m"),
+    "a complaint": lambda w: w.tell("mail.complained"),
     "a list left": lambda w: (w.tell("list.subscribed"), w.tell("list.unsubscribed")),
     "an order cancelled": lambda w: w.tell("order.cancelled", order_id="o1"),
     "an order refunded": lambda w: w.tell("order.refunded", order_id="o1"),

@@ -154,11 +154,18 @@ def parse(out: object) -> str:
     return str(headers["ce_type"].decode())
 
 
-def bounce_some(harness: QueueHarness, good: int, bad: int, *, start: int = START) -> int:
-    """Deliver mails, the bad ones last; return when."""
+def bounce_some(
+    harness: QueueHarness, good: int, bad: int, *, start: int = START, whose: Any = None
+) -> int:
+    """Deliver mails, the bad ones last, each to somebody else, or to `whose(number)`, customer and
+    address; return when."""
+    whose = whose or (lambda number: (f"c{number}", f"c{number}@example.com"))
     for number in range(good + bad):
         id_ = f"r{start}-{number}"
-        harness.read(send(id_, urgent=True, time=start, expires=start + DAY), at=start)
+        customer, email = whose(number)
+        mail = send(id_, urgent=True, time=start, expires=start + DAY, customer=customer,
+                    email=email)  # fmt: skip
+        harness.read(mail, at=start)
         harness.pass_time(start)
         entry = harness.pick(start)
         assert entry is not None

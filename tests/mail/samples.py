@@ -167,8 +167,8 @@ def release(id_: str = "") -> ReleaseCommand:
 
 
 def feedback(id_: str, verdict: str = "complained", **fields: Any) -> FeedbackCommand:
-    """What the world says of a mail that was sent."""
-    values = {"id": id_, "time": START, "customer": "u1", "command_id": "m1", "verdict": verdict}
+    """What the world says of a mail that was sent, to somebody of the same name."""
+    values = {"id": id_, "time": START, "customer": id_, "command_id": "m1", "verdict": verdict}
     return FeedbackCommand.model_validate(values | fields)
 
 

@@ -56,7 +56,7 @@ def test_a_withdrawal_ends_what_is_left_of_it() -> None:
 @pytest.mark.parametrize("type_", ["mail.unsubscribed", "mail.complained"])
 def test_who_wants_no_more_mails_still_gets_receipts(type_: str) -> None:
     """The one that waits as well as the next one."""
-    harness = Harness().subscribed().order().at(HOUR).tell(type_, command_id="m")
+    harness = Harness().subscribed().order().at(HOUR).mailed("m").tell(type_, command_id="m")
     assert harness.cancels == []
     harness.at(DAY).tell("order.completed", order_id="o2", total="20.00", currency="EUR")
     receipts = [each.variables["order"]["id"] for each in harness.at(30 * DAY).commands]

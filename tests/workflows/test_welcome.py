@@ -94,8 +94,8 @@ def test_another_list_is_another_conversation_and_leaving_it_ends_only_that() ->
     [
         ("consent.withdrawn", {"purpose": "marketing"}),
         ("mail.unsubscribed", {"command_id": "x"}),
-        ("mail.complained", {"command_id": "x"}),
-        ("mail.bounced", {"command_id": "x", "code": 550, "kind": "hard", "reason": "unknown"}),
+        ("mail.complained", {}),
+        ("mail.bounced", {"code": 550, "kind": "hard", "reason": "unknown"}),
     ],
 )
 def test_an_objection_or_a_dead_address_acts_at_once(type_: str, data: dict[str, object]) -> None:
@@ -108,19 +108,13 @@ def test_an_objection_or_a_dead_address_acts_at_once(type_: str, data: dict[str,
 
 
 def test_a_soft_bounce_says_nothing_of_the_address() -> None:
-    harness = confirmed(Harness()).tell(
-        "mail.bounced", command_id="x", code=552, kind="soft", reason="full"
-    )
+    harness = confirmed(Harness()).tell("mail.bounced", code=552, kind="soft", reason="full")
     assert harness.at(10 * DAY).customer().suppressed == ""
     assert steps(harness) == W11
 
 
 def test_a_new_address_is_not_suppressed() -> None:
-    harness = (
-        Harness()
-        .subscribed()
-        .tell("mail.bounced", command_id="x", code=550, kind="hard", reason="unknown")
-    )
+    harness = Harness().subscribed().tell("mail.bounced", code=550, kind="hard", reason="unknown")
     harness.order()
     assert harness.said("w05")[-1][1:] == ("w01-confirmation", "skipped", "suppressed")
     harness.tell("customer.updated", email="new@example.com").order("o2")
@@ -131,7 +125,7 @@ def test_an_older_word_on_consent_does_not_overrule_a_newer_one() -> None:
     harness = Harness().at(HOUR).tell("consent.withdrawn", purpose="marketing")
     harness.tell("consent.given", purpose="marketing", happened=60)
     assert not harness.customer().consented("marketing")
-    harness.tell("mail.complained", command_id="x", happened=30)
+    harness.tell("mail.complained", happened=30)
     assert harness.customer().consents["marketing"].event_id == "e1"
 
 

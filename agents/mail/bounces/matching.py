@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-from agents.digests import address_digest
 from agents.mail.bounces.verdict import BouncedRecipient, BounceVerdict
 from agents.mail.message.verp import FEEDBACK, GENERIC, BadReference, Reference, ReturnAddresses
 from schemas.events import Event
@@ -94,7 +93,6 @@ def _told(first: BouncedRecipient, command_id: str) -> tuple[str, MailOutcome | 
                 kind=first.kind,
                 reason=first.text or first.reason,
                 reported=True,
-                recipient=address_digest(first.address) if first.address else "",
             )
         case "delayed":
             return "mail.deferred", MailDeferred(

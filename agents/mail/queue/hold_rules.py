@@ -13,10 +13,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from agents.digests import address_digest
 from agents.mail.metrics import HoldReason
 from agents.mail.queue.pauses import PAUSES_KEY, Pauses, classes_of, pack_pauses
 from agents.mail.queue.queued_mail import QueuedMail, read_command, workflow_of
-from agents.mail.reputation import REPUTATION_KEY, Reputation, SenderStatistics, pack_statistics
+from agents.mail.reputation import (
+    REPUTATION_KEY,
+    Reputation,
+    SenderStatistics,
+    pack_statistics,
+    who,
+)
 from agents.rules import local_time
 from schemas.commands import Control, FeedbackCommand, ResumeCommand
 
@@ -32,6 +39,11 @@ class MailHold(NamedTuple):
 
     reason: HoldReason
     until: int | None = None
+
+
+def _whose(entry: QueuedMail) -> bytes:
+    command = read_command(entry)
+    return who(command.customer, address_digest(command.email))
 
 
 class HoldRules:
@@ -99,13 +111,15 @@ class HoldRules:
         """A mail has its outcome."""
         if entry.webhook or entry.state not in ("sent", "bounced"):
             return []
-        self._statistics.note(now, bounced=entry.state == "bounced")
+        bounced = entry.state == "bounced"
+        self._statistics.note(now, _whose(entry) if bounced else b"")
         return self.kept_statistics()
 
     def feedback(self, command: FeedbackCommand, now: int) -> list[Item]:
         """The world says later what it thinks of a mail."""
         complained = command.verdict == "complained"
-        known = not self._statistics.report(command.id, now, complained=complained)
+        by = who(command.customer, command.address)
+        known = not self._statistics.report(command.id, now, complained=complained, by=by)
         return [] if known else self.kept_statistics()
 
     def kept_statistics(self) -> list[Item]:

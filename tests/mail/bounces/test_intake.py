@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from agents.digests import address_digest
 from agents.mail.message.verp import ReturnAddresses
 from agents.mail.settings import SigningKey
 from streams.log import LogError
@@ -42,7 +41,6 @@ async def test_a_hard_bounce_is_told(at: IntakeHarness) -> None:
     assert told["id"].startswith(f"{COMMAND}/returned/")
     assert (told["kind"], told["code"], told["enhanced_code"]) == ("hard", 550, "5.1.1")
     assert told["reported"] is True
-    assert told["recipient"] == address_digest("Anna.Verdi@cliente.example")
     assert "@" not in told["reason"]
     assert at.counted.seen["maildir", "hard", "told"] == 1
 

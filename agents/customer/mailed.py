@@ -1,0 +1,146 @@
+"""To which address each mail was commanded, and what was heard of it since.
+
+Whoever gets a mail can give the world's verdict on it, a bounce, a complaint or a receipt: its
+return address is all that it takes. So a verdict is about the address that the mail was commanded
+to, and about no other that the customer may have by then; and of each mail each counts once. What
+is said of a mail that was never commanded, or too long ago, changes nothing.
+
+For each address there is a row of bytes, MAILED_BYTES for each mail. Of the address a hash is kept.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import NamedTuple
+
+from agents.context import Context
+from agents.digests import address_digest, digest
+from agents.refusals import Ignored
+from schemas.bounds import shed
+from schemas.customer import Customer
+from schemas.customer.mail import MAILED_BYTES, MAILED_KEPT, MAILED_MS, MAILED_TOTAL_BYTES
+from schemas.events import Event
+from schemas.outcomes import MailOutcome, MailVerdict, WhyIgnored
+from schemas.reserved import IMPORTED, SOURCES
+from schemas.time_units import DAY_MS
+
+_ENTRY = Struct(">8sHB")
+"""Hash of the command's id, day of the decision, and a bit for each verdict that was heard."""
+
+_BITS: dict[MailVerdict, int] = {"bounced": 1, "complained": 2, "delivered": 4}
+
+_LAST_DAY = 0xFFFF
+"""In 2149; what is commanded later counts as of then."""
+
+_LARGEST = MAILED_KEPT * MAILED_BYTES + 40
+"""Bytes of one address with its mails."""
+
+
+class _Place(NamedTuple):
+    """Where a command is kept."""
+
+    address: str
+    """The hash."""
+    at: int
+    """Where in its row."""
+    heard: int
+
+
+def remember(customer: Customer, command_id: str, address: str, now: int) -> None:
+    """A mail is commanded to `address` at `now` (ms). Commanded again, it stays where it was: the
+    mailer sends it once."""
+    bring_up(customer, now)
+    if _find(customer, command_id) is None:
+        hashed = address_digest(address)
+        row = customer.mailed.pop(hashed, b"")  # the address that was mailed last is the last one
+        _keep(customer, hashed, row + _ENTRY.pack(digest(command_id), _day(now), 0))
+
+
+def bring_up(customer: Customer, now: int) -> None:
+    """Forget what is too old by `now` (ms).
+
+    A record of before this was kept says which mails were commanded, and not where to: to the
+    address there is, if it has never been another one. So call it also before that changes.
+    """
+    first = _day(now - MAILED_MS)
+    for address, row in list(customer.mailed.items()):
+        if int.from_bytes(row[8:10], "big") < first:  # the oldest
+            _keep(customer, address, _since(first, row))
+    if customer.mailed or not customer.sent:
+        return
+    if customer.profile.email and not customer.bounces.former:
+        row = b"".join(
+            _ENTRY.pack(digest(mail.command_id), _day(mail.time), 0)
+            for mail in customer.sent
+            if mail.command_id
+        )
+        _keep(customer, address_digest(customer.profile.email), _since(first, row))
+
+
+def adopt(customer: Customer, visitor: Customer, now: int) -> None:
+    """Take over what was commanded to a visitor who turned out to be this customer."""
+    for each in (customer, visitor):
+        bring_up(each, now)
+    for address, row in visitor.mailed.items():
+        own = customer.mailed.pop(address, b"")
+        both = sorted(_ENTRY.iter_unpack(own + row), key=lambda entry: entry[1])
+        _keep(customer, address, b"".join(_ENTRY.pack(*entry) for entry in both))
+
+
+def require(customer: Customer, event: Event, verdict: MailVerdict, context: Context) -> None:
+    """Note a verdict on a mail. Raises Ignored, having changed nothing, when it doesn't count."""
+    if not counts(customer, event, verdict, context):
+        raise Ignored
+
+
+def counts(customer: Customer, event: Event, verdict: MailVerdict, context: Context) -> bool:
+    """Return whether a verdict is about the customer's address, and note it; else it is counted as
+    ignored. Of its own mails another mailer tells for the shop, which names the customer."""
+    data: MailOutcome = event.data
+    ours = event.source.startswith(SOURCES) and event.source != IMPORTED
+    if not (data.command_id or ours):
+        return True
+    bring_up(customer, context.now)
+    place, bit = _find(customer, data.command_id), _BITS[verdict]
+    why: WhyIgnored
+    if place is None:
+        why = "unknown_mail"
+    elif place.address != address_digest(customer.profile.email):
+        why = "another_address"
+    elif place.heard & bit:
+        why = "repeated"
+    else:
+        row = bytearray(customer.mailed[place.address])
+        row[place.at + MAILED_BYTES - 1] |= bit
+        customer.mailed[place.address] = bytes(row)
+        return True
+    context.ignored.append((verdict, why))
+    return False
+
+
+def _keep(customer: Customer, address: str, row: bytes) -> None:
+    """Keep an address with its mails; without any, nothing is left of it."""
+    if row:
+        customer.mailed[address] = row[-MAILED_KEPT * MAILED_BYTES :]
+        shed(customer.mailed, MAILED_TOTAL_BYTES, _LARGEST)
+    else:
+        customer.mailed.pop(address, None)
+
+
+def _since(first: int, row: bytes) -> bytes:
+    """Return the mails of a row that are of the day `first` or later."""
+    kept = (entry for entry in _ENTRY.iter_unpack(row) if entry[1] >= first)
+    return b"".join(_ENTRY.pack(*entry) for entry in kept)
+
+
+def _find(customer: Customer, command_id: str) -> _Place | None:
+    wanted = digest(command_id)
+    for address, row in customer.mailed.items():
+        for at in range(0, len(row), MAILED_BYTES):
+            if row.startswith(wanted, at):
+                return _Place(address, at, row[at + MAILED_BYTES - 1])
+    return None
+
+
+def _day(time: int) -> int:
+    return min(max(time, 0) // DAY_MS, _LAST_DAY)
