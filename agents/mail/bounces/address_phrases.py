@@ -26,20 +26,24 @@ FULL: Phrase = (
         r"over-?quota",
         rf"(?:{MAILBOX}|mbox|maildir|storage){CLOSE}(?:full|out of (?:storage|space))\b",
         r"full mailbox|mail ?box full",
-        r"mail ?box (?:size )?limit",
+        r"mail ?box (?:(?:size )?limit|exceed)",
+        r"(?:exhausted|used up)\b.{0,20}(?:storage|space)",
         rf"messages in{NEAR}mailbox{NEAR}exceed",
         r"mail ?folder is full",
         r"disk (?:is )?full",
-        r"no space left",
+        r"no space left|out of (?:storage|space)\b",
         r"(?:not enough|insufficient) (?:disk|storage|space|mailbox)",
         r"storage (?:allocation|limit|space)",
         rf"exceeded{NEAR}storage",
         r"too much mail data",
-        r"(?:casella|mailbox)\b.{0,30}(?:pien[ao]|quota|satur)|fuori quota",
+        r"(?:casella|mailbox)\b.{0,30}(?:pien[ao]|quota|satur)",
+        r"fuori quota|limite\b.{0,20}\bcapienza",
         r"casella\b.{0,40}(?:superat|esaurit|eccedut)",
-        r"(?:spazio|quota|capacità)\b.{0,30}(?:esaurit|superat|insufficient|terminat|raggiunt)",
+        r"(?:spazio|quota|capacità|capienza)\b.{0,30}"
+        r"(?:esaurit|superat|insufficient|terminat|raggiunt)",
         r"(?:superat|raggiunt)\w+\b.{0,20}(?:quota|spazio|capacità)",
         r"bo[iî]te\b.{0,40}pleine|postfach\b.{0,20}voll|buz[oó]n\b.{0,20}lleno",
+        r"zu ?viele mails auf dem server",
     ),
 )
 
@@ -73,6 +77,8 @@ _DISABLED: Phrase = (
         r"mailbox ?disabled|account ?disabled",
         rf"{MAILBOX} (?:\w+ )?{BE} (?:temporarily )?blocked",
         rf"{CASELLA}\b.{{0,30}}{DISABILITATA}",
+        r"(?:usuario|casilla|cuenta)\b.{0,30}(?:inactiv|expirad|deshabilitad|suspendid)",
+        r"mailbox (?:deaktiviert|gesperrt)|konto\b.{0,20}(?:deaktiviert|gesperrt)",
     ),
 )
 
@@ -95,9 +101,13 @@ _NO_SUCH_USER: Phrase = (
         rf"(?:no such|bad|illegal|incorrect|not a valid|no valid) (?:\S+ )?{MAILBOX}\b",
         r"(?:invalid|unknown) (?:\w+ ){1,3}(?:user ?id|user|recipient|destination)\b",
         r"unknown local[- ]part",
-        r"no such (?:person|local|virtual|one|name)",
+        r"no such (?:mail ?drop|person|local|virtual|one|name)",
         r"unrout?e?able address",
         r"not (?:in|on) my (?:validrcptto|recipient)|badrcptto",
+        r"not a (?:known|valid) (?:\S+ )?(?:user|mail ?box|recipient|account)|userunknown",
+        r"bad destination|no one with that|for that user\b|can.t accept user",
+        r"no longer an? employee|(?:not found|not) in (?:the )?ldap",
+        r"(?:unable to|cannot|can.t|could not|couldn.t) find (?:the |an? |alias )*(?:user|mailbox)",
         r"not an active address|no active mailbox",
         rf"(?:recipient|user)? ?name{NEAR}not (?:recogni[sz]ed|listed|found)",
         r"(?:user|recipient|name)\b.{0,100}not listed in",
@@ -111,12 +121,14 @@ _NO_SUCH_USER: Phrase = (
         r"recipient not ok",
         rf"{CASELLA}\b.{{0,40}}{SCONOSCIUTA}",
         rf"(?:sconosciut[oa]|inesistente) .{{0,20}}{CASELLA}",
+        r"destinatario errato|destin\. sconosciuto",
         r"nessun[oa]? (?:utente|casella|destinatario|account|indirizzo)",
         r"non (?:esiste|è presente|abbiamo|ha)\b.{0,30}(?:utente|casella|destinatario|indirizzo)",
         r"(?:utilisateur|destinataire|adresse|bo[iî]te(?: aux lettres)?)\b"
         r".{0,20}(?:inconnu|inexist)",
-        r"(?:empfänger|benutzer|postfach|adresse)\b.{0,20}(?:unbekannt|existiert nicht)",
-        r"(?:usuario|destinatario|buz[oó]n|cuenta)\b.{0,20}(?:desconocid|no existe|inexistente)",
+        r"(?:empfänger|adressat|benutzer|postfach|adresse)\b.{0,20}(?:unbekannt|existiert nicht)",
+        r"(?:usuario|destinatario|buz[oó]n|cuenta|casilla)\b"
+        r".{0,20}(?:desconocid|no existe|inexistente)",
         r"no existe (?:ese |dich[ao] |el |la )?(?:usuario|persona|cuenta|buz[oó]n|destinatario)",
         # Exchange Online, for addresses that its customer's directory doesn't have.
         r"5\.4\.1.{0,300}recipient address(?:es)? rejected ?: access denied",
@@ -132,7 +144,7 @@ _UNAVAILABLE: Phrase = (
     any_of(
         # RFC 5321 says 550 so for many things; with a rule beside it, it is the rule.
         r"^(?!.*(?:polic|restrict|reject|refus|block|den(?:y|ied)|\bdns\b|\bmx\b))"
-        r".*mailbox (?:is )?unavai?lable",
+        r".*(?:mailbox|account) (?:is )?unavai?lable",
     ),
 )
 

@@ -34,7 +34,7 @@ def same(one: str, other: str) -> bool:
 
 
 OUR_SENDER = "our sender"
-OUR_DOMAIN = "our domain"
+OUR_DOMAIN = "our own"
 
 
 def marked(text: str, ours: Iterable[str], recipient: str) -> str:

@@ -19,6 +19,9 @@ from agents.mail.message.verp import HEADER as TOKEN_HEADER
 LONGEST_WORDS = 16_000
 """Characters of the words for people that are looked at."""
 
+MOST_OF_OURS = 10
+"""Addresses that a mail may have been from; a mail of ours names two or three."""
+
 RETURNED_TYPES = frozenset({"message/rfc822", "text/rfc822-headers", "text/rfc822-header"})
 """The last one is wrong and common."""
 
@@ -117,7 +120,7 @@ class Arrived:
     def ours(self) -> tuple[str, ...]:
         """Addresses that the mail was from, as far as this message tells."""
         written = addresses(_header(self.returned_headers, "From"))
-        return tuple(dict.fromkeys((*self.returned.senders, *written)))
+        return tuple(dict.fromkeys((*self.returned.senders, *written)))[:MOST_OF_OURS]
 
     def _senders(self) -> Iterator[str]:
         for name in ("Delivered-To", "X-Original-To", "Envelope-To", "To", "Cc"):

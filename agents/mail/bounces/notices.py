@@ -160,9 +160,9 @@ def _is_ours(address: str, arrived: Arrived) -> bool:
 
 
 def _recipient(address: str, others: Sequence[str], arrived: Arrived) -> BouncedRecipient:
-    words, subject = arrived.words, arrived.header("Subject")
+    words, subject = marked(arrived.words, arrived.ours, address), arrived.header("Subject")
     about = _about(words, address, others)
-    reply = marked(quoted(about), arrived.ours, address)
+    reply = quoted(about)
     said = meaning(reply or about[:CLOSE], about, words, subject)
     delayed = _DELAY.search(subject) or _DELAY.search(words)
     kind = "delayed" if delayed else said.kind

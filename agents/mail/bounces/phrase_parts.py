@@ -22,7 +22,7 @@ MAILBOX = (
 )
 MAIL = r"(?:message|mail|e-?mail|letter)s?"
 BE = r"(?:is|was|are|were|has been|have been)"
-NOT = r"(?:not|n.t|no longer|cannot|never) ?(?:be |in |a )?"
+NOT = r"(?:not|\w{0,8}n.t|no longer|cannot|never) ?(?:be |in |a )?"
 UNKNOWN = r"(?:unknown|invalid|undeliverable|unrecogni[sz]ed|unrout?e?able|non-?existent)"
 DISABLED = (
     r"(?:disabled|suspended|inactive|deactivated|locked|frozen|closed|not active|discontinued|"
@@ -35,8 +35,12 @@ CASELLA = (
     r"(?:destinatari[oa]|utente|utenza|indirizzo(?! ip\b)(?! (?:e-?mail )?(?:del |di )?mittente)|"
     r"casella|mailbox|account)"
 )
-SCONOSCIUTA = r"(?:sconosciut|inesistent|non (?:esist|trovat|valid|presente|riconosciut|attiv))"
-DISABILITATA = r"(?:disabilitat|disattivat|sospes|bloccat|chius|cessat|cancellat|eliminat|scadut)"
+SCONOSCIUTA = (
+    r"(?:sconosciut|inesistent|non (?:esist|trovat|valid|è presente|presente|riconosciut|attiv))"
+)
+DISABILITATA = (
+    r"(?:disabilitat|disattivat|sospes|bloccat|chius|cessat|cancellat|eliminat|rimoss|scadut)"
+)
 
 
 def any_of(*phrases: str) -> re.Pattern[str]:

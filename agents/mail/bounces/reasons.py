@@ -117,7 +117,9 @@ def _refused_at(texts: list[str]) -> Refused | None:
 
 
 def _is_about_us(text: str) -> bool:
-    """Whether the only address named there is ours: so far that server speaks of the sender."""
+    """Whether that server speaks of the sender: by its name, or our own address is the only one."""
+    if _SENDER.search(text):
+        return True
     ours = OUR_SENDER in text or OUR_DOMAIN in text
     return ours and "@" not in text and "…" not in text
 
@@ -132,6 +134,12 @@ def _may_pass(reason: ReturnReason, text: str, code: int | None, temporary: bool
 _BEFORE_RCPT = re.compile(
     r"(after|in reply to) (the )?(pipelined )?(mail from|ehlo|helo|initial connection)|"
     r"\[mail_from\]|>>> mail from[^<]{0,20}<[^>]*>[^<]{0,60}<<< [45]",
+    re.IGNORECASE,
+)
+_SENDER = re.compile(
+    r"(?<!\bto )(?<!\bto the )\bsend(?:er|ing)\b|\bauth(?:enticated|entication)?\b|"
+    r"\byour (?:user|account|mailbox|login|ip|server)\b|(?:smtp user|utente smtp)|"
+    r"mittent|provenienza|\b(?:tuo|vostro) (?:indirizzo|account|utente)",
     re.IGNORECASE,
 )
 _WITH_TEXT = re.compile(r"(?:after|in reply to) (?:the )?(?:end of )?data\b", re.IGNORECASE)

@@ -80,9 +80,10 @@ def _meaning(
     kind, separator, rest = diagnostic.partition(";")
     if separator and " " not in kind:  # `smtp; 550 …`, but some leave the type out
         diagnostic = rest.strip()
-    about = _about(arrived.words, address)
+    words = marked(arrived.words, arrived.ours, address)
+    about = _about(words, address)
     said = marked(diagnostic, arrived.ours, address)
-    return meaning(said, about, arrived.words, status=status), said or about
+    return meaning(said, about, words, status=status), said or about
 
 
 def _about(words: str, address: str) -> str:

@@ -73,7 +73,7 @@ def test_a_sender_is_known_by_its_address_alone() -> None:
 def test_our_own_addresses_are_marked_and_the_customers_are_not() -> None:
     said = "<Shop@bottega.example> of BOTTEGA.example to <anna@cliente.example>; x.bottega.example"
     assert marked(said, [SENDER], RECIPIENT) == (
-        "<our sender> of our domain BOTTEGA.example to <anna@cliente.example>; x.bottega.example"
+        "<our sender> of our own BOTTEGA.example to <anna@cliente.example>; x.bottega.example"
     )
 
 
