@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from streams.log import Log, LogError
+from streams.log import Log, LogError, OffsetRange
 from streams.runtime.transports.batch import TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 
@@ -61,6 +61,11 @@ class PartitionLag:
             self._partitions[topic] = len(spans)
             for tp in self._partition_manager.owned():
                 if tp.topic == topic and tp.partition in spans:
-                    span = spans[tp.partition]
-                    done = max(span.start, await self._partition_manager.position(tp))
-                    self._waiting[tp] = max(0, span.high_watermark - done)
+                    await self._compare(tp, spans[tp.partition])
+
+    async def _compare(self, tp: TopicPartition, span: OffsetRange) -> None:
+        try:
+            done = await self._partition_manager.position(tp)
+        except Exception:  # a client's own errors: the broker is away, and what was seen last stays
+            return
+        self._waiting[tp] = max(0, span.high_watermark - max(span.start, done))

@@ -113,6 +113,15 @@ def test_what_hides_an_alert_is_an_alert_that_says_more() -> None:
         assert "job" in rule["equal"]
 
 
+def test_no_partition_is_hidden_behind_another() -> None:
+    """Whatever is said of each partition is put together by partition, or counted."""
+    for alert in ALERTS:
+        by = re.findall(
+            r"(max|min|sum|avg) by \(([^)]*)\) \([^)]*ritorno_partition_", alert["expr"]
+        )
+        assert all("partition" in labels for _, labels in by), alert["alert"]
+
+
 def test_rules_are_shortened_by_one_factor() -> None:
     group = {
         "rules": [

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from email import message_from_bytes
+from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
@@ -21,7 +22,7 @@ from tests.any_hour import without_policy
 from tests.faults.fleet import Inbox, Worker, poll_pause
 from tests.http.public.visits import BROWSER
 from tests.operate.metrics.prometheus import ask, needs_prometheus, prometheus_server
-from tests.operate.metrics.test_rules_and_dashboard import DEPLOY, GROUPS, PANELS, RULES
+from tests.operate.metrics.test_rules_and_dashboard import DASHBOARD, DEPLOY, GROUPS, PANELS, RULES
 
 # What Grafana would put in their place; a minute of scrapes every second.
 VARIABLES = {"$job": "ritorno", "$instance": ".*", "$__rate_interval": "1m"}
@@ -102,15 +103,19 @@ def prometheus(worker: Worker, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
+def filled(expression: str) -> str:
+    """Return a query with the dashboard's variables in it."""
+    for name, text in VARIABLES.items():
+        expression = expression.replace(name, text)
+    return expression
+
+
 async def empty_panels(http: aiohttp.ClientSession, url: str) -> list[str]:
     """Return the titles of the panels without any sample."""
     empty = []
     for panel in PANELS:
         for target in panel["targets"]:
-            expression = target["expr"]
-            for name, text in VARIABLES.items():
-                expression = expression.replace(name, text)
-            data = await ask(http, url, "query", query=expression)
+            data = await ask(http, url, "query", query=filled(target["expr"]))
             if not data or not data["result"]:
                 empty.append(panel["title"])
     return empty
@@ -136,6 +141,15 @@ async def test_no_panel_is_empty(worker: Worker, prometheus: str, inbox: Mailbox
                     await poll_pause()
         except TimeoutError:
             pytest.fail(f"empty panels: {empty}\n{worker.last_words()}")
+        marks = {each["name"]: each["expr"] for each in DASHBOARD["annotations"]["list"]}
+        started, published = [
+            await ask(http, prometheus, "query", query=filled(marks[name]))
+            for name in ("Deployments", "Publications")
+        ]
+        [start] = started["result"]
+        assert start["metric"]["version"] == version("ritorno")
+        assert 0 < float(start["value"][0]) * 1000 - float(start["value"][1]) < 300_000
+        assert published["result"] == []  # nothing has been since the worker started
         groups = (await ask(http, prometheus, "rules"))["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
         assert len(rules) == sum(len(group["rules"]) for group in GROUPS)
