@@ -67,9 +67,12 @@ def in_flight_in(stored: bytes) -> list[RunInFlight]:
 
 
 def _lean(struct: type[msgspec.Struct], **needed: Any) -> Any:
-    """Return a struct that reads these fields of `struct` and skips the others."""
+    """Return a struct that reads these fields of `struct` and skips the others; what comes behind
+    the last of them is passed over without being looked at."""
     fields: list[Any] = []
     for each in msgspec.structs.fields(struct):
+        if needed.keys() <= {field[0] for field in fields}:
+            break
         type_ = needed.get(each.name, msgspec.Raw)
         if each.default_factory is not msgspec.NODEFAULT:
             fields.append((each.name, type_, msgspec.field(default_factory=each.default_factory)))
@@ -77,7 +80,7 @@ def _lean(struct: type[msgspec.Struct], **needed: Any) -> Any:
             fields.append((each.name, type_, msgspec.field(default=each.default)))
         else:
             fields.append((each.name, type_))
-    return msgspec.defstruct(f"Lean{struct.__name__}", fields, array_like=True)
+    return msgspec.defstruct(f"Lean{struct.__name__}", fields, array_like=True, gc=False)
 
 
 def _lists(struct: Any) -> Any:
