@@ -3,7 +3,8 @@
 It has no authentication, so it is bound to loopback unless somebody decides otherwise.
 `/healthz` answers 200 while the event loop turns. `/readyz` answers 200 when each readiness check
 passes, 503 otherwise, and always says which check says what, within a second
-(`streams/http/readiness.py`).
+(`streams/http/readiness.py`). `/readyz/ROLE` asks about one role of the worker
+(`streams/runtime/readiness.py`).
 """
 
 from __future__ import annotations
@@ -42,20 +43,29 @@ class AdminServer:
         *,
         bind: Address,
         checks: Mapping[str, Check],
+        roles: Mapping[str, Mapping[str, Check]] | None = None,
         registry: CollectorRegistry | None = None,
         answer_seconds: float = ANSWER_SECONDS,
         limits: DoorLimits = LIMITS,
         counts: DoorCounts | None = None,
     ) -> None:
-        """Without `registry` there are no metrics but those of who overrides `_metrics`.
+        """`roles`: checks that are asked at `/readyz/ROLE`, which may be the same ones.
+
+        Without `registry` there are no metrics but those of who overrides `_metrics`.
         `answer_seconds`: for which `/readyz` waits for a check."""
         self._bind = bind
         self._registry = registry
-        self._checks = {name: PatientCheck(each, answer_seconds) for name, each in checks.items()}
+        patient: dict[Check, PatientCheck] = {}
+        self._checks = {
+            role: {name: patient.setdefault(each, PatientCheck(each, answer_seconds))
+                   for name, each in group.items()}
+            for role, group in {"": checks, **(roles or {})}.items()
+        }  # fmt: skip
         self._server = HttpServer("admin", limits=limits, counts=counts or DoorCounts())
         self._server.router.add_get("/metrics", self._metrics)
         self._server.router.add_get("/healthz", self._healthz)
         self._server.router.add_get("/readyz", self._readyz)
+        self._server.router.add_get("/readyz/{role}", self._readyz)
         self.address = bind
         """Where it listens; after `start` with the real port, also when port 0 was asked for."""
 
@@ -70,8 +80,9 @@ class AdminServer:
     async def stop(self) -> None:
         """Stop listening. Safe to call twice."""
         await self._server.stop()
-        for check in self._checks.values():
-            await check.stop()
+        for checks in self._checks.values():
+            for check in checks.values():
+                await check.stop()
 
     async def _metrics(self, request: web.Request) -> web.Response:
         assert self._registry is not None
@@ -81,9 +92,13 @@ class AdminServer:
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
 
-    async def _readyz(self, _request: web.Request) -> web.Response:
-        names = list(self._checks)
-        answers = await asyncio.gather(*(self._checks[name].answer() for name in names))
+    async def _readyz(self, request: web.Request) -> web.Response:
+        checks = self._checks.get(request.match_info.get("role", ""))
+        if checks is None:
+            roles = ", ".join(sorted(filter(None, self._checks)))
+            return web.json_response({"status": "no such role", "roles": roles}, status=404)
+        names = list(checks)
+        answers = await asyncio.gather(*(checks[name].answer() for name in names))
         ready = all(answer.ready for answer in answers)
         body = {
             "status": "ready" if ready else "not ready",

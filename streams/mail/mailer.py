@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import get_args
 
@@ -44,6 +44,7 @@ from streams.logging import get_logger
 from streams.mail.attempt import Attempts
 from streams.mail.counts import count
 from streams.mail.delivery import Delivery
+from streams.mail.delivery_failures import BACKOFF, TWICE, DeliveryFailures
 from streams.mail.mail_hosts import MailHosts
 from streams.mail.outbox import NotWrittenError, OutboxWriter
 from streams.mail.partition import MailPartition
@@ -53,7 +54,6 @@ from streams.mail.webhooks import Webhooks
 from streams.operate.mail_metrics import MailMetrics
 from streams.partitioner import partition_of
 from streams.runtime.background import kept_up
-from streams.runtime.backoff import Backoff
 from streams.runtime.log_identity import LogIdentity
 from streams.runtime.state.changelog import Changelog, Overtaken
 from streams.runtime.state.retained_stores import RetainedStores
@@ -73,9 +73,6 @@ COMMANDS_AT_ONCE = 500
 GRACE = 10.0
 """Seconds that deliveries in flight get when a partition is let go. Most relays answer within one;
 a group's rebalance waits for us as long, and Kafka gives it 60 by default."""
-
-BACKOFF = Backoff(0.1, 30.0)
-"""Seconds before a partition that keeps failing is opened again: 0.1, 0.2, 0.4 … 30."""
 
 CLASSES: tuple[DeliveryClass, ...] = get_args(DeliveryClass)
 
@@ -140,6 +137,7 @@ class MailerRuntime:
         self._identity = identity
         self._pause = pause
         self._open: dict[TopicPartition, MailPartition] = {}
+        self._failed: dict[TopicPartition, DeliveryFailures] = {}
         self._watchers: dict[TopicPartition, asyncio.Task[None]] = {}
         self._ended: dict[TopicPartition, list[AttemptResult]] = {}
         self._defects: defaultdict[TopicPartition, Defects] = defaultdict(Defects)
@@ -162,6 +160,7 @@ class MailerRuntime:
         if watch is not None:
             watch.cancel()
             await asyncio.wait([watch])
+        self._failed.pop(tp, None)
         partition = self._open.pop(tp, None)
         if partition is not None:
             self._ended[tp] = await partition.stop(self._grace)
@@ -192,6 +191,15 @@ class MailerRuntime:
         for tp, open_ in list(self._open.items()):
             if tp.partition == partition:
                 await asyncio.to_thread(open_.changelog.store.scrub, None)
+
+    def failing(self) -> Mapping[TopicPartition, str]:
+        """Return the partitions whose deliveries have failed twice in a row or more, and why."""
+        now = self._clock.now()
+        return {
+            tp: each.reason
+            for tp, each in self._failed.items()
+            if each.failures >= TWICE and not each.is_over(now)
+        }
 
     async def until_idle(self) -> None:
         """Wait until no mail is due and none on its way, for who drives a virtual clock."""
@@ -248,27 +256,26 @@ class MailerRuntime:
 
     async def _watch(self, tp: TopicPartition) -> None:
         """Open the partition again whenever its deliveries have failed."""
-        failures = 0
+        failed = self._failed[tp] = DeliveryFailures(self._clock.now())
         while True:
-            partition, opened = self._open[tp], self._clock.now()
+            partition = self._open[tp]
             error = await partition.failed
-            # Who has delivered for longer than the longest pause has got over what was before.
-            lived = self._clock.now() - opened
-            failures = 1 if lived > BACKOFF.longest * 1000 else failures + 1
+            failed.stopped(error, self._clock.now())
             _log.warning("deliveries stopped, opening the partition again",
                          partition=tp.partition, error=str(error))  # fmt: skip
             self._defects[tp].note(error)
             self._ended[tp] = await partition.stop(self._grace)
             while self._open[tp] is partition:
-                await self._pause(BACKOFF.after(failures))
+                await self._pause(BACKOFF.after(failed.failures))
                 try:
                     self._open[tp] = await self._recover(tp, partition.changelog.store)
+                    failed.go_on(self._clock.now())
                 except FutureFormat as error:
-                    failures += 1
+                    failed.note(error)
                     _log.error("partition stays closed", topic=topics.SEND_COMMANDS,
                                partition=tp.partition, reason=str(error))  # fmt: skip
-                except Exception:  # whatever it is: mails wait, and it may pass
-                    failures += 1
+                except Exception as error:  # whatever it is: mails wait, and it may pass
+                    failed.note(error)
                     _log.exception("partition could not be opened", partition=tp.partition)
 
     async def _recover(self, tp: TopicPartition, store: Store) -> MailPartition:

@@ -30,7 +30,6 @@ from streams.http.internal.owners import published, reached_at, remove_address, 
 from streams.http.internal.server import InternalServer
 from streams.http.internal.signing import RequestSigner
 from streams.http.public.site import PublicSite
-from streams.http.readiness import Check, Readiness, log_reachable
 from streams.http.server.counts import DoorCounts
 from streams.http.server.proxies import NamedProxies
 from streams.log import Log
@@ -44,7 +43,6 @@ from streams.mail.smtp_transaction import SmtpLimits
 from streams.mail.suppression_list import SuppressionList
 from streams.mail.templates import load_renderer
 from streams.mail.webhooks import Webhooks
-from streams.messages.plurals import several
 from streams.operate.metrics import Metrics
 from streams.operate.privacy.eraser import Eraser
 from streams.operate.record_index import RecordIndex
@@ -68,6 +66,7 @@ from streams.runtime.log_identity import LogIdentity
 from streams.runtime.loop_delay import watch_loop
 from streams.runtime.open_files import door_limits
 from streams.runtime.partition_lag import PartitionLag
+from streams.runtime.readiness import checks_of
 from streams.runtime.rereading import Reader
 from streams.runtime.state.memory import open_memory
 from streams.runtime.state.store import ClearLeftovers, StoreFactory
@@ -339,13 +338,14 @@ class Worker:
         await self.mailer.scrub(partition)
 
     async def _open_admin_port(self) -> None:
+        checks, roles = checks_of(
+            self.settings, self.log, self.partition_manager, self.mailer.failing
+        )
         self.admin = AdminServer(
             bind=self.settings.admin_bind,
             registry=self.metrics.registry,
-            checks={
-                "log": log_reachable(self.log, CUSTOMER_EVENTS),
-                "partitions": _partitions_open(self.partition_manager),
-            },
+            checks=checks,
+            roles=roles,
             limits=self._doors.admin,
             counts=self.door_counts,
         )
@@ -443,20 +443,6 @@ def _stores(settings: Settings) -> tuple[StoreFactory, ClearLeftovers]:
 
     stores = RocksStores(settings.data_dir)
     return stores, stores.clear
-
-
-def _partitions_open(partition_manager: PartitionManager) -> Check:
-    async def check() -> Readiness:
-        owned, ready = partition_manager.owned(), partition_manager.open()
-        text = f"{len(ready)} of {several(len(owned), 'partition')} open"
-        for tp, each in sorted(partition_manager.health().items()):
-            if each.failures:
-                text += f"; {tp.topic}/{tp.partition}: {each.reason}"
-            if each.failures and each.reopened > 1:
-                text += f" (opened again {each.reopened} times)"
-        return Readiness(bool(owned) and ready == owned, text)
-
-    return check
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

@@ -225,6 +225,9 @@ class _Source:
     def heartbeat_age(self) -> float:
         return 0.0
 
+    def refusal(self) -> str:
+        return ""
+
     async def first_offset(self, _: TopicPartition) -> int:
         return 0
 

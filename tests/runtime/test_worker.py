@@ -246,7 +246,23 @@ async def test_ready_once_its_partitions_are_open(worker: Worker) -> None:
     ):
         body = await answer.json()
     assert answer.status == 200, body
+    assert body["checks"].keys() == {"log", "disk", "group", "partitions"}
     assert body["checks"]["partitions"]["ready"]
+
+
+async def test_each_role_is_asked_by_itself(worker: Worker) -> None:
+    await all_done(worker)
+    url = f"http://{worker.admin.address}/readyz"
+    async with aiohttp.ClientSession() as session:
+        for role in ("public", "customers", "mailer"):
+            async with session.get(f"{url}/{role}") as answer:
+                assert answer.status == 200, await answer.text()
+        async with session.get(f"{url}/nobody") as answer:
+            assert answer.status == 404
+            assert await answer.json() == {
+                "status": "no such role",
+                "roles": "customers, mailer, public",
+            }
 
 
 async def test_the_data_directory_belongs_to_one_worker(

@@ -210,6 +210,9 @@ class Group:
     def heartbeat_age(self) -> float:
         return inf if self._life.over or self._life.fenced else 0.0
 
+    def refusal(self) -> str:
+        return ""
+
     async def first_offset(self, _: TopicPartition) -> int:
         return 0
 

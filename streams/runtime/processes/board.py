@@ -10,6 +10,7 @@ from typing import NamedTuple
 import aiohttp
 
 from streams.http.readiness import Check, Readiness
+from streams.runtime.readiness import PUBLIC, ROLES
 from streams.settings.values import Address
 
 SECONDS = 5.0
@@ -37,15 +38,15 @@ class WorkerProcess(NamedTuple):
 Members = Callable[[], Iterable[WorkerProcess]]
 
 
-def readiness(members: Members, name: str) -> Check:
-    """Return a check that asks a process whether it is ready."""
+def readiness(members: Members, name: str, path: str = "/readyz") -> Check:
+    """Return a check that asks a process whether it is ready, for a role by its `path`."""
 
     async def check() -> Readiness:
         member = next(each for each in members() if each.name == name)
         if member.address is None:
             return Readiness(False, member.state)
         try:
-            status, body = await _got(member.address, "/readyz", READY_SECONDS)
+            status, body = await _got(member.address, path, READY_SECONDS)
         except (aiohttp.ClientError, OSError, TimeoutError):
             return Readiness(False, "it does not answer")
         checks = json.loads(body)["checks"]
@@ -141,6 +142,24 @@ def _labelled(sample: str, process: str) -> str:
     return f"{name}{{{label}}} {value}"
 
 
-def checks_of(members: Members) -> Mapping[str, Check]:
+def any_ready(checks: Iterable[Check]) -> Check:
+    """Return a check that one of `checks` is enough for."""
+    asked = list(checks)
+
+    async def check() -> Readiness:
+        answers = await asyncio.gather(*(each() for each in asked))
+        text = "; ".join(answer.detail for answer in answers)
+        return Readiness(any(answer.ready for answer in answers), text)
+
+    return check
+
+
+def checks_of(members: Members, path: str = "/readyz") -> Mapping[str, Check]:
     """Return a check for each process."""
-    return {f"process {each.name}": readiness(members, each.name) for each in members()}
+    return {f"process {each.name}": readiness(members, each.name, path) for each in members()}
+
+
+def roles_of(members: Members) -> Mapping[str, Mapping[str, Check]]:
+    """Return the checks of each role. The public port is shared: one process is enough there."""
+    roles = {role: checks_of(members, f"/readyz/{role}") for role in ROLES}
+    return {**roles, PUBLIC: {"processes": any_ready(roles[PUBLIC].values())}}

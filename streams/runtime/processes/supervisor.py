@@ -215,6 +215,7 @@ class _Board(AdminServer):
         super().__init__(
             bind=settings.admin_bind,
             checks=board.checks_of(members),
+            roles=board.roles_of(members),
             answer_seconds=board.READY_SECONDS,
             counts=counts,
         )

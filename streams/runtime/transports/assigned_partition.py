@@ -24,6 +24,9 @@ class FetchSource(Protocol):
     def heartbeat_age(self) -> float:
         """Return the seconds since the last heartbeat known to be accepted; inf after a refusal."""
 
+    def refusal(self) -> str:
+        """Return why the group refuses this process, empty if it doesn't."""
+
     async def first_offset(self, tp: TopicPartition) -> int:
         """Return the group's committed offset, or the earliest one where there is none."""
 

@@ -45,6 +45,10 @@ class Consumer(BatchConsumer):
         """Return 0: while this process holds the log's worker lock, nobody else consumes."""
         return 0.0
 
+    def refusal(self) -> str:
+        """Return nothing: see `heartbeat_age`."""
+        return ""
+
     async def first_offset(self, tp: TopicPartition) -> int:
         """Return the committed offset, or the earliest one where there is none."""
         committed = await self._records.committed(self.app.conf.id)

@@ -52,6 +52,7 @@ from faust.types import TP
 from schemas.records import Record
 from streams.logging import get_logger
 from streams.runtime.logs.kafka import ISOLATION, record_of
+from streams.runtime.logs.kafka.retry import explained
 from streams.runtime.logs.kafka.security import KafkaSecurity
 from streams.runtime.transports.assigned_partition import FetchPosition
 from streams.runtime.transports.batch import TopicPartition
@@ -84,6 +85,8 @@ LEAVING_SECONDS = 3.0
 """For which a broker's answer to our leaving is waited; without it the session has to end."""
 
 _NEVER = -math.inf
+
+_THROWN_OUT = "it has thrown this worker out: paused for too long, or another has the same id"
 
 _log = get_logger(__name__)
 
@@ -141,6 +144,7 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
         super().__post_init__()
         self._reads: dict[Any, int] = {}
         self._last_beat = _NEVER
+        self.refusal = ""
         self._interrupted = asyncio.Event()
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
@@ -185,6 +189,7 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
                 self._last_beat = sent
             elif not coordinator.member_id:
                 self._last_beat = _NEVER
+                self.refusal = _THROWN_OUT
                 _log.error("the group has thrown this worker out; either it was paused for too "
                            "long, or another one runs under the same worker id",
                            worker_id=self.app.conf.consumer_group_instance_id)  # fmt: skip
@@ -195,6 +200,7 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
     def joined(self, assigned: Iterable[Any]) -> None:
         """Begin a generation: nothing is read until the partition manager says from where."""
         self._last_beat = _now()
+        self.refusal = ""
         self._reads.clear()
         self._consumer.pause(*assigned)
 
@@ -215,7 +221,11 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
         if consumer._coordinator._coordination_task.done():
             raise ConsumerStoppedError("the group's coordination has ended")  # ends the worker
         # Errors of the group, such as a lack of permission, wait here until somebody looks.
-        consumer._coordinator.check_errors()
+        try:
+            consumer._coordinator.check_errors()
+        except KafkaError as error:  # and the coordinator tries again, without a word
+            self.refusal = explained(error)
+            raise
         ready = consumer.assignment() & wanted.keys()
         for tp in ready:
             self._read_from(consumer, tp, wanted[tp])
@@ -337,6 +347,10 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):  # type: ignore[misc]  # Fau
     def heartbeat_age(self) -> float:
         """Return the seconds since the last accepted heartbeat; inf after a refusal."""
         return float(self._thread.beat_age())
+
+    def refusal(self) -> str:
+        """Return why the group refuses this worker, since it was a member last; empty if not."""
+        return str(self._thread.refusal)
 
     async def first_offset(self, tp: TopicPartition) -> int:
         """Return the group's committed offset, or the earliest one where there is none."""

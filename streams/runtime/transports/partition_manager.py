@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -96,6 +97,8 @@ class PartitionManager:
         self._fetch_epochs = itertools.count(1)
         self._source: FetchSource | None = None
         self._changed = asyncio.Event()
+        self.is_assigned = False
+        """Whether the group has said which partitions are this process', be it none."""
 
     # For owners and agents.
 
@@ -177,6 +180,17 @@ class PartitionManager:
         """Return the seconds since the group has last accepted a heartbeat. Any thread."""
         return self._attached().heartbeat_age()
 
+    def refusal(self) -> str:
+        """Return why the group doesn't take this process for a member, empty if it does."""
+        if self._source is None:
+            return "it has not been asked yet"
+        if refusal := self._source.refusal():
+            return refusal
+        age = self._source.heartbeat_age()
+        if age < self._source.session_timeout:
+            return ""
+        return f"no heartbeat accepted for {age:.0f} s" if age < math.inf else "not joined yet"
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for `condition`, which is looked at after each change of a partition or a count."""
         while not condition():
@@ -197,6 +211,7 @@ class PartitionManager:
                 partition = AssignedPartition(tp, self._owners[tp.topic], next(self._fetch_epochs))
                 self._partitions[tp] = partition
                 partition.task = asyncio.create_task(self._open(partition))
+        self.is_assigned = True
         self._notify()
 
     async def revoked(self, tps: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
@@ -210,6 +225,7 @@ class PartitionManager:
         await asyncio.gather(*(self._close(partition) for partition in leaving))
         for partition in leaving:
             self._partitions.pop(partition.tp, None)
+        self.is_assigned = self.is_assigned and len(self._partitions) > 0
         self._notify()
         return to_commit(leaving)
 

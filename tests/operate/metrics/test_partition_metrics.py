@@ -26,6 +26,9 @@ class Source:
     def heartbeat_age(self) -> float:
         return 0.0
 
+    def refusal(self) -> str:
+        return ""
+
     async def first_offset(self, tp: TopicPartition) -> int:
         return 3
 

@@ -21,9 +21,13 @@ class Source:
     def __init__(self) -> None:
         self.age = 0.0
         self.offset = 0
+        self.refused = ""
 
     def heartbeat_age(self) -> float:
         return self.age
+
+    def refusal(self) -> str:
+        return self.refused
 
     async def first_offset(self, tp: TopicPartition) -> int:
         return self.offset

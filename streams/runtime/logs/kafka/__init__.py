@@ -197,7 +197,7 @@ class KafkaLog:
         (metadata,) = await admin.describe_topics([topic])
         if for_code(metadata["error_code"]) is UnknownTopicOrPartitionError:
             raise UnknownTopic(f"there is no topic {topic}; `ritorno topics create` makes it")
-        raise_for(metadata["error_code"])
+        raise_for(metadata["error_code"], topic)
         return dict(metadata)
 
     async def _config(self, topic: str) -> dict[str, str]:
@@ -205,7 +205,7 @@ class KafkaLog:
         resource = ConfigResource(ConfigResourceType.TOPIC, topic)
         (response,) = await admin.describe_configs([resource])
         ((code, _, _, _, entries),) = response.resources
-        raise_for(code)
+        raise_for(code, topic)
         return {entry[0]: entry[1] for entry in entries if entry[1] is not None}
 
     async def identities(self, topics: Sequence[str]) -> Mapping[str, TopicIdentity]:
@@ -265,7 +265,7 @@ class KafkaLog:
         admin = await self._connected_admin()
         (response,) = await admin.describe_consumer_groups([group])
         (described,) = response.groups
-        raise_for(described[0])
+        raise_for(described[0], group)
         return [_member(metadata, assignment) for _, _, _, metadata, assignment in described[5]]
 
     # Appending.

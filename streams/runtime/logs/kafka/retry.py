@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from aiokafka.errors import (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
     KafkaConnectionError,
     KafkaError,
     KafkaTimeoutError,
     MessageSizeTooLargeError,
     NoError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
     for_code,
 )
 
@@ -60,7 +65,7 @@ class RetryPolicy:
             raise RecordTooLarge(f"Kafka refused a record batch as too large: {error}") from error
         except KafkaError as error:
             kind = LogUnavailable if _passes(error) else LogError
-            raise kind(f"Kafka at {self._servers} refused: {error!r}") from error
+            raise kind(f"Kafka at {self._servers} refused: {explained(error)}") from error
 
 
 def _passes(error: Exception) -> bool:
@@ -70,10 +75,36 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, KafkaError) and bool(error.retriable)
 
 
-def raise_for(code: int) -> None:
-    """Raise what a code in a broker's answer stands for, if it is an error."""
+_PASSWORD = "wrong password, or no such user (RITORNO_KAFKA_USERNAME, RITORNO_KAFKA_PASSWORD)"
+_PERMISSIONS: Mapping[type[KafkaError], str] = {
+    TopicAuthorizationFailedError: "topic",
+    GroupAuthorizationFailedError: "consumer group",
+    ClusterAuthorizationFailedError: "cluster",
+}
+
+
+def explained(error: KafkaError) -> str:
+    """Say for people what a broker refuses."""
+    if isinstance(error, AuthenticationFailedError | SaslAuthenticationFailed):
+        return _PASSWORD
+    for kind, what in _PERMISSIONS.items():
+        if isinstance(error, kind):
+            names = [name for each in error.args for name in _names(each)]
+            return f"no permission for {' '.join([what, ', '.join(sorted(names))]).strip()}"
+    return repr(error)
+
+
+def _names(told: object) -> list[str]:
+    if isinstance(told, str):
+        return [told]
+    return [str(each) for each in told] if isinstance(told, Iterable) else []
+
+
+def raise_for(code: int, name: str = "") -> None:
+    """Raise what a code in a broker's answer stands for, if it is an error; `name` is what was
+    asked for."""
     if (error := for_code(code)) is not NoError:
-        raise error()
+        raise error(name) if name else error()
 
 
 async def started(client: Any, stop: Callable[[], Awaitable[None]]) -> Any:

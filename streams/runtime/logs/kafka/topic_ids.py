@@ -134,7 +134,7 @@ async def identities(
     for each in found:
         if for_code(each["error_code"]) is UnknownTopicOrPartitionError:
             continue
-        raise_for(each["error_code"])
+        raise_for(each["error_code"], each["name"])
         topic_id = each.get("topic_id")
         text = "" if topic_id is None else str(topic_id)
         known[each["name"]] = TopicIdentity(text, len(each["partitions"]))
