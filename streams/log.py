@@ -24,6 +24,10 @@ class LogUnavailable(LogError):
     """The broker does not answer. Nothing is known about what was in flight."""
 
 
+class LogDamaged(LogError):
+    """What holds the log can't be read any more; trying again is of no use."""
+
+
 class RecordTooLarge(LogError):
     """The topic takes no record of that size."""
 
@@ -137,6 +141,10 @@ class Log(Protocol):
 
         Ends when `stop` is reached, also when compaction has left holes before it.
         """
+
+    async def readers(self, topic: str) -> list[str]:
+        """Return the consumer groups that have read a topic, as far as their offsets are kept.
+        Raises LogError."""
 
     async def members(self, group: str) -> list[GroupMember] | None:
         """Return a group as the broker has it, empty while it is being formed; None of a log that

@@ -1,40 +1,51 @@
 """Checks: is everything there that a worker needs, and as it must be?
 
-`check_topics` is also what a worker asks before it starts: on a topic without append time timers
-would follow producers' clocks, and with different partition counts a customer's command would be
-read by a worker that doesn't know the customer. Neither can be put right afterwards.
+One check that fails hides none of the others, and none ends in a traceback.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiosmtplib
 
+from schemas.failures import Failure
 from schemas.instant import to_rfc3339
 from schemas.reference import shown
-from schemas.stored import FutureFormat
+from schemas.stored import Progress
 from streams.clock import Clock
-from streams.log import Log, LogError, OffsetRange, TopicDescription, TopicSpec, scan
+from streams.log import Log, LogError, OffsetRange, scan
+from streams.logging import get_logger
 from streams.messages.plurals import several
 from streams.operate.check import Check, CheckStatus, aligned
 from streams.operate.file_modes import check_modes
 from streams.operate.kept_records import ask_workers, check_kept
-from streams.operate.lookup import known_count, latest_progress
+from streams.operate.lookup import latest_progress
+from streams.operate.privacy.erasing import GROUP as ERASING
 from streams.operate.retrying import set_asides
 from streams.operate.returns import check_bounce_domain, check_inbound_channels
+from streams.operate.shop_checks import (
+    check_coupons,
+    check_postal_address,
+    check_public_url,
+    check_sender,
+)
+from streams.operate.topic_checks import check_topics
 from streams.runtime.definitions import DefinitionError, read, read_files, versions_of
 from streams.runtime.factories import dkim_keys, lookups_of, record_signer, sender_domain
+from streams.runtime.log_identity import LogIdentity, LogReplaced, LogTooShort, PartitionsChanged
+from streams.runtime.readiness import DiskProbe, worker_directories
 from streams.runtime.ticks import STANDSTILL_MS, TICK
 from streams.settings import Settings
 from streams.settings.sources import SettingsError
 from streams.settings.values import SMTP_PORTS, split_urls
-from streams.topology import CUSTOMER_EVENTS, LOG_RECORD_BYTES, PER_CUSTOMER, topics
+from streams.topology import AGENTS, CUSTOMER_EVENTS, GROUP
+
+_log = get_logger(__name__)
 
 SMTP_SECONDS = 10.0
 """A relay that doesn't greet within ten seconds holds back every mail."""
@@ -52,8 +63,10 @@ async def examine(
     """Run every check. `log` need not be started; it is stopped again when it was not.
     `settings_file` is where settings were read, None: in none."""
     checks = [
-        _check_data_dir(settings), check_keys(settings), check_modes(settings, settings_file)
-    ]  # fmt: skip
+        *await _guarded("data directory", lambda: check_data_dir(settings)),
+        *await _guarded("keys", lambda: check_keys(settings)),
+        *await _guarded("file modes", lambda: check_modes(settings, settings_file)),
+    ]
     try:
         await log.start()
     except LogError as error:
@@ -67,137 +80,53 @@ async def examine(
             await log.stop()
     return [
         *checks,
-        check_dkim(settings),
-        await check_smtp(settings),
-        await check_bounce_domain(settings),
-        *await check_inbound_channels(settings),
+        *await _guarded("dkim", lambda: check_dkim(settings)),
+        *await _guarded("relay", lambda: check_smtp(settings)),
+        *await _guarded("sender", lambda: check_sender(settings)),
+        *await _guarded("public URL", lambda: check_public_url(settings)),
+        *await _guarded("postal address", lambda: check_postal_address(settings)),
+        *await _guarded("bounce domain", lambda: check_bounce_domain(settings)),
+        *await _guarded("returns", lambda: check_inbound_channels(settings)),
     ]
 
 
 async def _examine_log(settings: Settings, log: Log, clock: Clock) -> list[Check]:
-    found = await check_topics(log, settings)
+    found = await _guarded("topics", lambda: check_topics(log, settings))
     if any(check.name == "topics" and check.status is CheckStatus.FAIL for check in found):
-        return [*found, await _guarded("workflows", lambda: check_workflows(settings, None))]
+        return [*found, *await _guarded("workflows", lambda: check_workflows(settings, None))]
     return [
         *found,
-        await _guarded("workflows", lambda: check_workflows(settings, log)),
-        await _guarded("clock", lambda: check_clock(log, clock)),
-        *await _examine_kept(settings, log),
-        await _guarded("lag", lambda: check_lag(log, clock)),
-        await _guarded("set aside", lambda: check_set_asides(log)),
+        *await _guarded("workflows", lambda: check_workflows(settings, log)),
+        *await _guarded("coupons", lambda: check_coupons(settings, log, [GROUP, ERASING])),
+        *await _guarded("clock", lambda: check_clock(log, clock)),
+        *await _guarded("logs", lambda: check_logs(settings, log)),
+        *await _guarded("workers", lambda: _examine_kept(settings, log)),
+        *await _guarded("lag", lambda: check_lag(log, clock)),
+        *await _guarded("set aside", lambda: check_set_asides(log)),
     ]
 
 
 async def _examine_kept(settings: Settings, log: Log) -> list[Check]:
+    health, workers = await ask_workers(lookups_of(settings, log))
+    return [workers, *await check_kept(log, {tp for tp, e in health.items() if e.is_open})]
+
+
+Found = Check | list[Check]
+
+
+async def _guarded(name: str, check: Callable[[], Found | Awaitable[Found]]) -> list[Check]:
+    """Run a check; whatever becomes of it, the others say what they have to say."""
     try:
-        health, workers = await ask_workers(lookups_of(settings, log))
-        return [workers, *await check_kept(log, {tp for tp, e in health.items() if e.is_open})]
-    except (LogError, SettingsError) as error:
-        return [Check("workers", CheckStatus.FAIL, str(error))]
-
-
-async def _guarded(name: str, check: Callable[[], Awaitable[Check]]) -> Check:
-    try:
-        return await check()
-    except (LogError, FutureFormat) as error:
-        return Check(name, CheckStatus.FAIL, str(error))
-
-
-# Topics.
-
-
-async def check_topics(log: Log, settings: Settings) -> list[Check]:
-    """Compare the topics with the topology. Raises LogError."""
-    described = {spec.name: await log.describe(spec.name) for spec in topics(1)}
-    missing = [name for name, found in described.items() if found is None]
-    if missing:
-        text = f"missing: {', '.join(missing)}"
-        return [Check("topics", CheckStatus.FAIL, text, "ritorno topics create")]
-    existing = [found for found in described.values() if found is not None]
-    return [
-        Check("topics", CheckStatus.OK, f"all {len(existing)} exist"),
-        _check_counts(existing, settings, await known_count(log)),
-        *_check_policies(existing, settings),
-    ]
-
-
-def _check_counts(existing: Sequence[TopicDescription], settings: Settings, known: int) -> Check:
-    """`known`: how many partitions there were when customers were read last; 0: nobody knows."""
-    counts = {each.name: each.partitions for each in existing if each.name in PER_CUSTOMER}
-    count = counts[CUSTOMER_EVENTS]
-    odd = [f"{name} has {number}" for name, number in counts.items() if number != count]
-    if known not in (0, count):
-        others = f", and {', '.join(odd)}" if odd else ""
-        return Check(
-            "partitions",
-            CheckStatus.FAIL,
-            f"{CUSTOMER_EVENTS} has {several(count, 'partition')} and had {known} when its "
-            f"customers were read{others}: their events would go where nobody knows them",
-            "Stop whoever publishes, and copy the topics to others with "
-            f"{several(known, 'partition')}: docs/moving.md.",
-        )
-    if odd:
-        return Check(
-            "partitions",
-            CheckStatus.FAIL,
-            f"{CUSTOMER_EVENTS} has {several(count, 'partition')}, but {', '.join(odd)}",
-            "They must agree, and a topic's count can't be changed once it holds records: delete "
-            "the odd ones while they are empty, then run `ritorno topics create "
-            f"--partitions {count}`.",
-        )
-    if settings.partitions not in (None, count):
-        unused = f"the setting partitions = {settings.partitions} has no effect"
-        text = f"{several(count, 'partition')}; {unused}"
-        return Check("partitions", CheckStatus.WARN, text, f"Set RITORNO_PARTITIONS={count}.")
-    return Check(
-        "partitions", CheckStatus.OK, f"{count} for each of the {len(counts)} that must agree"
-    )
-
-
-def _check_policies(existing: Sequence[TopicDescription], settings: Settings) -> list[Check]:
-    wanted = {spec.name: spec for spec in topics(1)}
-    checks: list[Check] = []
-    for found in existing:
-        wrong = _wrong_settings(wanted[found.name], found)
-        if wrong:
-            listed = ", ".join(f"{name} is {is_}, not {want}" for name, is_, want in wrong)
-            name = "append time" if wrong[0][0] == "message.timestamp.type" else "topic policy"
-            changes = ",".join(f"{name}={want}" for name, _, want in wrong)
-            remedy = _alter_command(settings, found.name, changes)
-            checks.append(Check(name, CheckStatus.FAIL, f"{found.name}: {listed}", remedy))
-    if not checks:
-        checks.append(Check("topic policy", CheckStatus.OK, "append time and compaction as needed"))
-    return checks
-
-
-def _wrong_settings(spec: TopicSpec, found: TopicDescription) -> list[tuple[str, str, str]]:
-    """Return (setting, value, needed value) of what would lose data, falsify time or refuse
-    records."""
-    needed = {"cleanup.policy": spec.config["cleanup.policy"]}
-    if spec.name == CUSTOMER_EVENTS:
-        needed = {"message.timestamp.type": "LogAppendTime", **needed}
-    wrong = [
-        (name, found.config.get(name, "not set"), value)
-        for name, value in needed.items()
-        if found.config.get(name) != value
-    ]
-    takes = int(spec.config.get("max.message.bytes", LOG_RECORD_BYTES))
-    if int(found.config.get("max.message.bytes", takes)) < takes:
-        # What we keep and send is measured against this: what is larger would be refused for ever.
-        wrong.append(("max.message.bytes", found.config["max.message.bytes"], str(takes)))
-    lag = spec.config.get("min.compaction.lag.ms")
-    if lag is not None and int(found.config.get("min.compaction.lag.ms", "0")) < int(lag):
-        value = found.config.get("min.compaction.lag.ms", "0")
-        wrong.append(("min.compaction.lag.ms", value, lag))
-    return wrong
-
-
-def _alter_command(settings: Settings, topic: str, changes: str) -> str:
-    servers = ",".join(settings.bootstrap_servers) or "HOST:PORT"
-    return (
-        f"kafka-configs.sh --bootstrap-server {servers} --alter --entity-type topics "
-        f"--entity-name {topic} --add-config {changes}"
-    )
+        found = check()
+        if isinstance(found, Awaitable):
+            found = await found
+    except Failure as error:
+        return [Check(name, CheckStatus.FAIL, str(error))]
+    except Exception as error:  # a defect of ours in one check must not hide what the others say
+        _log.debug("a check has failed itself", check=name, exc_info=error)
+        text = f"this check has failed itself: {type(error).__name__}: {error}"
+        return [Check(name, CheckStatus.FAIL, text, "Report it with this line.")]
+    return found if isinstance(found, list) else [found]
 
 
 # Definitions, time, progress.
@@ -244,6 +173,24 @@ async def check_clock(log: Log, clock: Clock) -> Check:
     return Check("clock", CheckStatus.OK, "the broker's clock and this machine's agree")
 
 
+async def check_logs(settings: Settings, log: Log) -> Check:
+    """See that the logs are those that were read. Raises LogError, SettingsError."""
+    identity = LogIdentity(log, record_signer(settings))
+    problems = []
+    for agent in AGENTS:
+        for number in await log.offsets(agent.reads):
+            progress = await latest_progress(log, number, agent.keeps)
+            try:
+                await identity.known(agent.reads, number, progress or Progress())
+            except (LogTooShort, LogReplaced, PartitionsChanged) as error:
+                problems.append(str(error))
+    if not problems:
+        return Check("logs", CheckStatus.OK, "they are those that were read")
+    more = f"; and {len(problems) - NAMED} more" if len(problems) > NAMED else ""
+    remedy = "Stop whoever publishes, until what is said here is done."
+    return Check("logs", CheckStatus.FAIL, "; ".join(problems[:NAMED]) + more, remedy)
+
+
 async def check_lag(log: Log, clock: Clock) -> Check:
     """Say how far the workers are behind, by the progress in the changelog. Raises LogError."""
     ends = await log.offsets(CUSTOMER_EVENTS)
@@ -257,7 +204,10 @@ async def check_lag(log: Log, clock: Clock) -> Check:
         for number, span in ends.items()
     }
     if short := sorted(number for number, count in waiting.items() if count < 0):
-        text = f"the log of {CUSTOMER_EVENTS} ends before what was read of it: partitions {short}"
+        text = (
+            f"negative lag: {CUSTOMER_EVENTS} was made anew, and its log ends before what was read "
+            f"of it: partitions {short}"
+        )
         return Check("lag", CheckStatus.FAIL, text, "ritorno topics create fills it up")
     behind = sum(waiting.values())
     # A quiet partition's time is minutes old and nothing waits in it, not even a tick.
@@ -318,14 +268,18 @@ async def check_set_asides(log: Log) -> Check:
 # The machine and the relay.
 
 
-def _check_data_dir(settings: Settings) -> Check:
+async def check_data_dir(settings: Settings) -> Check:
+    """Write where a worker does, to the disk's end."""
+    directories = worker_directories(settings)
     try:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=settings.data_dir):
-            pass
+        for each in directories:
+            each.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        text = f"{settings.data_dir} can't be written: {error.strerror}"
+        text = f"{each} can't be written: {error.strerror}"
         return Check("data directory", CheckStatus.FAIL, text, "Set RITORNO_DATA_DIR.")
+    ready, problem = await DiskProbe(directories)()
+    if not ready:
+        return Check("data directory", CheckStatus.FAIL, problem, "Set RITORNO_DATA_DIR.")
     return Check("data directory", CheckStatus.OK, f"{settings.data_dir} can be written")
 
 

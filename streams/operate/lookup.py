@@ -18,6 +18,7 @@ from schemas.records import Record
 from schemas.reference import both, is_visitors
 from schemas.stored import (
     PROGRESS_KEY,
+    FutureFormat,
     Progress,
     is_erased,
     is_newer,
@@ -103,9 +104,12 @@ async def latest_progress(
 
 async def known_count(log: Log) -> int:
     """Return how many partitions `customer-events` had when it was read last; 0: nobody has noted
-    it. Raises LogError, FutureFormat."""
+    it. Raises LogError."""
     for number in await log.offsets(CUSTOMERS_CHANGELOG):
-        progress = await latest_progress(log, number)
+        try:
+            progress = await latest_progress(log, number)
+        except FutureFormat:
+            continue  # whoever opens the partition says so
         if progress is not None and progress.partitions:
             return progress.partitions
     return 0

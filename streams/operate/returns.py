@@ -50,7 +50,7 @@ async def check_bounce_domain(settings: Settings, resolver: Resolver | None = No
     try:
         asked = resolver or Resolver()
         asked.lifetime = DNS_SECONDS
-        hosts = await _mail_hosts(asked, domain)
+        hosts = await mail_hosts(asked, domain)
         if not hosts:
             text = f"the DNS knows no mail server of {domain}, so bounces can't come back"
             return Check(name, CheckStatus.FAIL, text, f"Publish an MX record for {domain}.")
@@ -64,7 +64,7 @@ async def check_bounce_domain(settings: Settings, resolver: Resolver | None = No
     return Check(name, CheckStatus.OK, f"bounces to {domain} go to {', '.join(hosts)}")
 
 
-async def _mail_hosts(resolver: Resolver, domain: str) -> list[str]:
+async def mail_hosts(resolver: Resolver, domain: str) -> list[str]:
     """Return who takes a domain's mail, best first; without an MX record the domain itself does
     (RFC 5321, 5.1), and with a null one (RFC 7505) nobody."""
     try:

@@ -26,7 +26,7 @@ async def provide_topics(log: Log, settings: Settings) -> None:
 async def prepare_topics(log: Log, settings: Settings) -> None:
     """Make sure that the topics are as they must be. Raises WorkerFailed saying what to do."""
     from streams.operate.check import CheckStatus  # noqa: PLC0415  # publishing asks no doctor
-    from streams.operate.doctor import check_topics  # noqa: PLC0415  # as above
+    from streams.operate.topic_checks import check_topics  # noqa: PLC0415  # as above
 
     await provide_topics(log, settings)
     failures = [c for c in await check_topics(log, settings) if c.status is CheckStatus.FAIL]

@@ -43,10 +43,7 @@ def checks_of(
     """Return the checks of a worker, and those of each role. `failing` tells the partitions whose
     mails can't be delivered by a fault of our own or of the log, and why."""
     reachable = log_reachable(log, CUSTOMER_EVENTS)
-    directories = [settings.data_dir]
-    if not settings.on_kafka:
-        directories.append(settings.embedded_path)
-    disk = DiskProbe(directories)
+    disk = DiskProbe(worker_directories(settings))
     member = _accepted(partition_manager)
 
     def work_on(*topics: str) -> Checks:
@@ -60,6 +57,12 @@ def checks_of(
         **{agent.name: work_on(agent.reads) for agent in AGENTS},
     }
     return work_on(*(agent.reads for agent in AGENTS)), roles
+
+
+def worker_directories(settings: Settings) -> list[Path]:
+    """Return where a worker writes."""
+    embedded = [] if settings.on_kafka else [settings.embedded_path]
+    return [settings.data_dir, *embedded]
 
 
 class DiskProbe:

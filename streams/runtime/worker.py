@@ -63,6 +63,7 @@ from streams.runtime.factories import (
 )
 from streams.runtime.failures import WorkerFailed
 from streams.runtime.log_identity import LogIdentity
+from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.loop_delay import watch_loop
 from streams.runtime.open_files import door_limits
 from streams.runtime.partition_lag import PartitionLag
@@ -197,6 +198,8 @@ class Worker:
         if self.settings.accept_unsigned:
             _log.warning("whoever may write to the topics is believed (RITORNO_ACCEPT_UNSIGNED); "
                          "unset it when no worker of a release before 0.2 is left")  # fmt: skip
+        if isinstance(self.log, EmbeddedLog):
+            self.log.on_damage = self.give_up
         await self.log.start()
         self._running.push_async_callback(self.log.stop)
         await prepare_topics(self.log, self.settings)

@@ -44,6 +44,7 @@ class MemoryLog:
         self.topics: dict[str, list[list[Record]]] = {}
         self.specs: dict[str, TopicSpec] = {}
         self.ids: dict[str, str] = {}
+        self.read_by: dict[str, list[str]] = {}
         self.fault: Fault = lambda *_: None
         self.appended = asyncio.Condition()
         self._chunk = chunk
@@ -60,6 +61,9 @@ class MemoryLog:
             self.topics[spec.name] = [[] for _ in range(spec.partitions)]
             self.specs[spec.name] = spec
         return [spec.name for spec in new]
+
+    async def readers(self, topic: str) -> list[str]:
+        return self.read_by.get(topic, [])
 
     async def members(self, group: str) -> None:
         pass

@@ -35,12 +35,13 @@ from streams.operate.doctor import (
     check_clock,
     check_dkim,
     check_lag,
+    check_logs,
     check_smtp,
-    check_topics,
     check_workflows,
     examine,
 )
 from streams.operate.kept_records import check_health, check_kept
+from streams.operate.topic_checks import check_topics
 from streams.runtime.definitions import publish, read_files
 from streams.runtime.ticks import STANDSTILL_MS
 from streams.runtime.transports.assigned_partition import PartitionHealth
@@ -413,10 +414,72 @@ async def test_all_of_it(log: MemoryLog, tmp_path: Path, relay: str) -> None:
     checks = await examine(settings, log, VirtualClock(START))
     assert [check.name for check in checks] == [
         "data directory", "keys", "file modes", "broker", "topics", "partitions", "topic policy",
-        "workflows", "clock", "workers", "format", "damage", "lag", "set aside", "dkim", "relay",
-        "bounce domain", "returns",
+        "workflows", "coupons", "clock", "logs", "workers", "format", "damage", "lag", "set aside",
+        "dkim", "relay", "sender", "public URL", "postal address", "bounce domain", "returns",
     ]  # fmt: skip
-    assert {check.status for check in checks} == {CheckStatus.OK}
+    of_the_shop = {"coupons", "sender", "public URL", "postal address"}  # which is an example
+    assert {check.name for check in checks if check.status is CheckStatus.WARN} == of_the_shop
+    assert failures(checks) == []
+
+
+async def test_twelve_partitions_instead_of_eight_are_told_and_nothing_else_is_hidden(
+    log: MemoryLog, tmp_path: Path, relay: str
+) -> None:
+    """Somebody has given one topic more of them: it ended in a traceback."""
+    for number in (0, 1):
+        kept = pack_progress(Progress(next_offset=0, log_time=START, partitions=2))
+        await log.append(CUSTOMERS_CHANGELOG, number, [OutRecord(PROGRESS_KEY, kept)])
+    log.topics[CUSTOMER_EVENTS] += [[], []]
+    log.specs[CUSTOMER_EVENTS] = replace(log.specs[CUSTOMER_EVENTS], partitions=4)
+    await log.append(CUSTOMER_EVENTS, 3, [OutRecord(b"anna", b"{}")])
+    settings = Settings(broker=KAFKA, data_dir=tmp_path, smtp_url=relay, token_keys=TOKEN_KEYS)
+    checks = {each.name: each for each in await examine(settings, log, VirtualClock(START))}
+    assert {each.name for each in failures(list(checks.values()))} == {"partitions", "logs"}
+    assert checks["partitions"].text == (
+        "customer-events has 4 partitions and had 2 when its customers were read, and "
+        "send-commands has 2, customer-signals has 2, customers-changelog has 2, mailer-changelog "
+        "has 2: their events would go where nobody knows them"
+    )
+    assert "docs/moving.md" in checks["partitions"].remedy
+
+
+async def test_real_partition_counts(log: MemoryLog, settings: Settings) -> None:
+    (check,) = [each for each in await check_topics(log, settings) if each.name == "partitions"]
+    assert check.text == (
+        "2 for each of the 5 that must agree; facts has 4, dead-letters has 1, workflows has 1, "
+        "products has 1, suppressions has 1"
+    )
+
+
+async def test_a_check_that_fails_itself_is_told_and_hides_no_other(
+    log: MemoryLog, tmp_path: Path, relay: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> Check:
+        raise ZeroDivisionError("division by zero")
+
+    for name in ("check_lag", "check_topics", "check_smtp", "ask_workers"):
+        monkeypatch.setattr(f"streams.operate.doctor.{name}", broken)
+    settings = Settings(broker=KAFKA, data_dir=tmp_path, smtp_url=relay, token_keys=TOKEN_KEYS)
+    checks = {each.name: each for each in await examine(settings, log, VirtualClock(START))}
+    assert checks["relay"].status is CheckStatus.FAIL
+    assert checks["relay"].text == (
+        "this check has failed itself: ZeroDivisionError: division by zero"
+    )
+    assert checks["returns"].status is CheckStatus.OK
+
+
+async def test_a_topic_made_anew_is_a_negative_lag(log: MemoryLog, settings: Settings) -> None:
+    kept = pack_progress(Progress(next_offset=7, log_time=START))
+    await log.append(CUSTOMERS_CHANGELOG, 1, [OutRecord(PROGRESS_KEY, kept)])
+    check = await check_lag(log, VirtualClock(START))
+    assert check.text == (
+        "negative lag: customer-events was made anew, and its log ends before what was read of "
+        "it: partitions [1]"
+    )
+    given = settings.model_copy(update={"token_keys": TOKEN_KEYS})
+    check = await check_logs(given, log)
+    assert check.status is CheckStatus.FAIL
+    assert check.text.startswith("the log of customer-events/1 ends at 0, and was read up to 7: ")
 
 
 async def test_no_broker_there(tmp_path: Path, relay: str) -> None:

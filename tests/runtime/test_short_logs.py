@@ -17,8 +17,9 @@ from schemas.stored import PROGRESS_KEY, Progress, pack_progress
 from streams.clock import VirtualClock
 from streams.log import Log, LogError, OffsetRange
 from streams.operate.check import CheckStatus
-from streams.operate.doctor import check_lag, check_topics
+from streams.operate.doctor import check_lag
 from streams.operate.short_logs import MADE_ANEW, fill_up, follow_up
+from streams.operate.topic_checks import check_topics
 from streams.runtime.log_identity import LogIdentity, LogTooShort
 from streams.runtime.ticks import TICK
 from streams.runtime.topic_watch import EVERY_MS, TopicWatch

@@ -14,7 +14,7 @@ from schemas.topics import CUSTOMERS_CHANGELOG
 from streams.clock import SystemClock
 from streams.log import Log
 from streams.operate.check import CheckStatus
-from streams.operate.doctor import check_topics
+from streams.operate.topic_checks import check_topics
 from streams.runtime.definitions import publish, read_files
 from streams.runtime.factories import log_from
 from streams.runtime.worker import Worker

@@ -28,6 +28,7 @@ from schemas.records import OutRecord, Record
 from schemas.time_units import HOUR_MS
 from streams.clock import Clock
 from streams.log import (
+    LogDamaged,
     LogError,
     OffsetRange,
     RecordTooLarge,
@@ -73,6 +74,8 @@ class EmbeddedLog:
         self._since_compaction: dict[int, int] = {}
         self._due_compaction: set[int] = set()
         self._refreshing: set[asyncio.Task[None]] = set()
+        self.on_damage: Callable[[str], None] = lambda _: None
+        """Called when the file turns out to be damaged, with what is wrong and what to do."""
 
     async def start(self) -> None:
         """Open the file, creating it where it is missing. Raises LogError."""
@@ -200,6 +203,11 @@ class EmbeddedLog:
             async for chunk in self.read(topic, partition, offset, offset + 1):
                 yield chunk
 
+    async def readers(self, topic: str) -> list[str]:
+        """Return the groups that have committed offsets of a topic."""
+        found = await self._topic(topic)
+        return await self._read(lambda db: tables.readers(db, found.partition_ids))
+
     async def members(self, group: str) -> None:
         """Say that there is no group: one process consumes, whatever it is called."""
 
@@ -310,7 +318,11 @@ class EmbeddedLog:
             with file.explained(self.directory):
                 return function(reading)
 
-        return await self._on_reader(run)
+        try:
+            return await self._on_reader(run)
+        except LogDamaged as damage:
+            self.on_damage(str(damage))
+            raise
 
     async def _on_reader(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reader, function)
@@ -335,7 +347,11 @@ class EmbeddedLog:
             log.error("records of another process not seen", reason=str(error))
 
     def _appended(self, partition_id: int, count: int, written: asyncio.Future[int]) -> None:
-        if written.cancelled() or written.exception() is not None:
+        if written.cancelled():
+            return
+        if (error := written.exception()) is not None:
+            if isinstance(error, LogDamaged):
+                self.on_damage(str(error))
             return
         self._ends[partition_id] = max(written.result() + 1, self._ends[partition_id])
         since = self._since_compaction.get(partition_id, 0) + count

@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from streams.log import LogError, LogUnavailable
+import msgspec
+
+from streams.log import LogDamaged, LogError, LogUnavailable
 
 T = TypeVar("T")
 
@@ -106,6 +108,11 @@ def explained(directory: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _explain(str(error), directory) from error
+    except (
+        msgspec.MsgspecError,
+        UnicodeError,
+    ) as error:  # a page with other bytes than were written
+        raise _explain(f"malformed record: {error}", directory) from error
     except (NotADirectoryError, FileExistsError) as error:
         raise LogError(
             f"The embedded log needs a directory, but {directory} is a file or lies below one. "
@@ -122,7 +129,7 @@ def _explain(message: str, directory: Path) -> LogError:
     if "full" in message:
         return LogError(f"The disk that holds the log in {directory} is full. Free some space.")
     if "malformed" in message or "not a database" in message:
-        return LogError(
+        return LogDamaged(
             f"The log file {directory / FILE_NAME} is damaged or is not a log ({message}). "
             "Restore the directory from a copy, or move it away to begin a new log."
         )

@@ -153,6 +153,13 @@ def committed(db: sqlite3.Connection, group: str) -> dict[int, int]:
     return dict(rows.fetchall())
 
 
+def readers(db: sqlite3.Connection, partition_ids: Iterable[int]) -> list[str]:
+    """Return the groups that have committed offsets of any of these partitions."""
+    rows = db.execute("SELECT consumer_group, partition_id FROM committed")
+    wanted = set(partition_ids)
+    return sorted({group for group, partition_id in rows if partition_id in wanted})
+
+
 def pack_headers(headers: Sequence[tuple[str, bytes]]) -> bytes | None:
     """Return headers as the file has them."""
     return _encode_headers(headers) if headers else None

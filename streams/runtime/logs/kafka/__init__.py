@@ -32,13 +32,14 @@ from schemas.records import OutRecord, Record
 from streams.log import (
     GroupMember,
     LogError,
+    LogUnavailable,
     OffsetRange,
     TopicDescription,
     TopicIdentity,
     TopicSpec,
     UnknownTopic,
 )
-from streams.runtime.logs.kafka import batches
+from streams.runtime.logs.kafka import batches, login
 from streams.runtime.logs.kafka.producer import KafkaProducer
 from streams.runtime.logs.kafka.retry import MAX_WAIT, RetryPolicy, raise_for, started
 from streams.runtime.logs.kafka.security import KafkaSecurity
@@ -86,11 +87,19 @@ class KafkaLog:
     # Connecting.
 
     async def start(self) -> None:
-        """Connect. Raises LogUnavailable when no broker answers at once, LogError for bad files."""
-        with self._retry_policy.errors():
-            await self._connected_admin()
-            await self._connected_offsets()
-            await self._producer.connected()
+        """Connect. Raises LogUnavailable when no broker answers at once, LogError for bad files and
+        for a login that is refused."""
+        try:
+            with self._retry_policy.errors():
+                await self._connected_admin()
+                await self._connected_offsets()
+                await self._producer.connected()
+        except LogUnavailable as error:
+            security = self._security.client_settings()
+            if refused := await login.refusal(self._servers, security):
+                where = ", ".join(self._servers)
+                raise LogError(f"Kafka at {where} refused: {refused}") from error
+            raise
 
     async def stop(self) -> None:
         """Flush and disconnect. Safe to call twice."""
@@ -255,6 +264,17 @@ class KafkaLog:
         return (await consumer.offsets_for_times({tp: max(instant, 0)}))[tp]
 
     # Who reads.
+
+    async def readers(self, topic: str) -> list[str]:
+        """Return the groups that have committed offsets of a topic."""
+        with self._retry_policy.errors():
+            return await self._retry_policy.tried(lambda: self._reading(topic))
+
+    async def _reading(self, topic: str) -> list[str]:
+        admin = await self._connected_admin()
+        names = sorted(str(group[0]) for group in await admin.list_consumer_groups())
+        offsets = {name: await admin.list_consumer_group_offsets(name) for name in names}
+        return [name for name in names if any(tp.topic == topic for tp in offsets[name])]
 
     async def members(self, group: str) -> list[GroupMember]:
         """Return the consumer group as the broker has it, empty while it is being formed."""
