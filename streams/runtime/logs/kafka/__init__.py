@@ -95,7 +95,7 @@ class KafkaLog:
                 await self._connected_offsets()
                 await self._producer.connected()
         except LogUnavailable as error:
-            security = self._security.client_settings()
+            security = self.security.client_settings()
             if refused := await login.refusal(self._servers, security):
                 where = ", ".join(self._servers)
                 raise LogError(f"Kafka at {where} refused: {refused}") from error
