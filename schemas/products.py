@@ -46,7 +46,7 @@ class Product(BaseModel):
     guide_url: Url | None = None
     """Use and care: a page, a PDF or a video."""
     review_url: Url | None = None
-    stock: int | None = None
+    stock: int | None = Field(default=None, ge=-1_000_000_000, le=1_000_000_000)
     """Pieces left; None when the shop does not say."""
     availability: Literal["in_stock", "out_of_stock", "preorder"] = "in_stock"
     complements: Ids = []

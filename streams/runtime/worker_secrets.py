@@ -35,6 +35,9 @@ _TOKEN_KEYS = ("token_keys",)
 _WEBHOOKS = ("webhook_secret",)
 _MAILBOX = ("inbound_imap_url", "inbound_imap_ca_file")
 
+REREAD = frozenset({*_RELAY, *_KAFKA, *_DKIM, *_TOKEN_KEYS, *_WEBHOOKS, *_MAILBOX})
+"""The settings that are taken over while a worker runs."""
+
 
 class WorkerSecrets:
     """What a worker signs and logs in with. Raises SettingsError."""
@@ -108,11 +111,11 @@ class WorkerSecrets:
 
 def with_secrets_of(settings: Settings, fresh: Settings) -> Settings:
     """Return `settings` with the secrets as they are now: of a process that is started again."""
-    names = {*_RELAY, *_KAFKA, *_DKIM, *_WEBHOOKS}
-    if fresh.token_keys:
-        names |= {*_TOKEN_KEYS}
-    if settings.inbound_imap_url.get_secret_value():
-        names |= {*_MAILBOX}
+    names = REREAD
+    if not fresh.token_keys:
+        names -= {*_TOKEN_KEYS}
+    if not settings.inbound_imap_url.get_secret_value():  # another process polls it
+        names -= {*_MAILBOX}
     return settings.model_copy(update={name: getattr(fresh, name) for name in names})
 
 

@@ -28,10 +28,10 @@ from streams.mail.inbound.imap import ImapPoller
 from streams.operate.secret_metrics import SecretCounts
 from streams.runtime.rereading import EVERY, Part, Rereader
 from streams.runtime.worker import Worker
-from streams.runtime.worker_secrets import with_secrets_of
+from streams.runtime.worker_secrets import REREAD, with_secrets_of
 from streams.settings import Settings
 from streams.settings.loading import SettingsReader, load_settings
-from streams.settings.sources import SettingsError
+from streams.settings.sources import SECRETS, SettingsError
 from tests.mail.samples import send
 from tests.mail.servers import CERTIFICATE, scripted
 from tests.runtime.doubles import START
@@ -358,6 +358,11 @@ async def test_the_mailbox_is_opened_with_the_new_password(tmp_path: Path) -> No
         assert (poller.mailbox.password, poller.mailbox.ca_file) == ("two", CERTIFICATE)
     finally:
         await here.worker.stop()
+
+
+def test_every_secret_and_every_certificate_is_read_again() -> None:
+    files = {name for name in Settings.model_fields if name.endswith("_file")}
+    assert {*SECRETS, *files} <= REREAD
 
 
 def test_a_process_that_is_started_again_has_the_secrets_of_now() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -60,6 +61,9 @@ def test_what_a_csv_leaves_empty_is_not_known_and_a_cell_holds_several(
         ("sku,name\nmoka,Moka\n", "line 2: price"),
         ('{"sku": "moka"\n', "line 1: not JSON"),
         ("[1]", "product 1: not a product"),
+        ("[" * 100_000, "not JSON: maximum recursion depth"),
+        ('{"sku": "moka", "stock": ' + "9" * 5_000 + "}", "line 1: not JSON: Exceeds the limit"),
+        ('{"sku": "moka", "name": "M", "price": 1, "stock": ' + "9" * 99 + "}", "line 1: stock"),
         ('{"type": "product.updated", "data": {"sku": "moka"}}', "line 1: name"),
     ],
 )
@@ -85,3 +89,14 @@ def test_lines_about_products_go_the_feeds_way(ritorno: Ritorno, tmp_path: Path)
     assert done.json[0]["refused"] == 1
     listed = ritorno("products", "list", "--json").json
     assert [(product["sku"], product["price"]) for product in listed] == [("moka", "29.90")]
+
+
+def test_a_field_that_no_reader_of_csv_holds_is_named(ritorno: Ritorno, tmp_path: Path) -> None:
+    (tmp_path / "feed").write_text('sku,name,price\nmoka,"' + "x" * 2_000, encoding="utf-8")
+    before = csv.field_size_limit(1_000)  # of the whole process, in which imports want more
+    try:
+        done = ritorno("products", "publish", "feed")
+    finally:
+        csv.field_size_limit(before)
+    assert done.code == 2
+    assert "not CSV: field larger than field limit" in done.err

@@ -155,6 +155,7 @@ def test_preview_opens_a_browser_when_asked(
         ),
         (["cart-reminder", "--data", "[1]"], "--data: [Errno 2] No such file"),
         (["cart-reminder", "--data", "{"], "--data: Expecting property name"),
+        (["cart-reminder", "--data", '{"cart": ' + "[" * 99_999], "--data: nested too deeply"),
         (["cart-reminder", "--data", '{"cart": 7}'], "cart-reminder: its variables can't be read"),
         (["cart-reminder", "--data", '{"cart": null}'], "cart-reminder.it.j2:11: 'None' has no"),
     ],
