@@ -8,7 +8,7 @@
     backlog    100,000 mails wait for a relay 20 ms away, and receipts overtake them
     recovery   kept records/s, and the first event after a kill -9
     takeover   one of two workers is killed with -9: when the other goes on with its events
-    handover   two workers are updated one after the other: for how long each partition pauses
+    rolling    two workers are updated one after the other: for how long each partition pauses
     explain    one customer's decisions among a million, on real Kafka
     replay     events/s of a file
     standing   the same with fifteen segments and five time triggers, and without any
@@ -46,13 +46,13 @@ from benchmarks import (
     distance,
     explaining,
     footprint,
-    handover,
     idle,
     machine,
     million,
     recovery,
     replaying,
     results,
+    rolling,
     standing,
     takeover,
     throughput,
@@ -65,7 +65,7 @@ from benchmarks.results import Result
 from benchmarks.say import Say, progress_output
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
-          "takeover", "handover", "explain", "replay", "standing", "catalogue", "cost", "memory",
+          "takeover", "rolling", "explain", "replay", "standing", "catalogue", "cost", "memory",
           "visitors", "idle", "timers", "million", "sale")  # fmt: skip
 
 IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
@@ -91,7 +91,7 @@ ON_KAFKA: Mapping[str, Callable[[machine.Machine, Say], Awaitable[list[Result]]]
     "mails": throughput.mails,
     "recovery": recovery.measure,
     "takeover": takeover.measure,
-    "handover": handover.measure,
+    "rolling": rolling.measure,
     "explain": explaining.measure,
     "sale": big_sale.measure,
 }

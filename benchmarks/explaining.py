@@ -63,6 +63,11 @@ class _Here(Owners):
         return self.address
 
 
+async def _nothing(_: object) -> bool:
+    """Nobody hands over."""
+    return True
+
+
 async def measure(here: Machine, say: Say) -> list[Result]:
     """Fill `facts`, then look for one customer in it: as before, for the first time, again."""
     say(f"filling facts with {DECISIONS:,} decisions of {CUSTOMERS:,} customers")
@@ -78,6 +83,7 @@ async def measure(here: Machine, say: Say) -> list[Result]:
         clock=clock,
         customer=lambda *_: None,
         record_index=record_index,
+        prepare=_nothing,
     )
     owners = _Here(here.log, "none", here.directory)
     owners.address = await door.start(Address("127.0.0.1", 0))

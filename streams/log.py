@@ -91,6 +91,8 @@ class GroupMember(NamedTuple):
     """What it has put into its metadata for others to see."""
     partitions: Mapping[str, frozenset[int]]
     """Those that it has, by topic."""
+    id: str
+    """The broker has made it of the worker's id and a UUID."""
 
 
 @runtime_checkable

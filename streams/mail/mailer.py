@@ -173,6 +173,12 @@ class MailerRuntime:
             self._metrics.oldest(tp.partition, 0)
             self._metrics.stuck(tp.partition, 0)
 
+    async def prepare(self, partition: int) -> None:
+        """Have the state of a partition ready that this process may be given soon."""
+        tp = TopicPartition(topics.SEND_COMMANDS, partition)
+        if tp not in self._partition_manager.owned():
+            await self._stores.prepare(self._log, _kept(tp))
+
     def drop_unassigned(self, owned: Iterable[TopicPartition]) -> None:
         """Drop the state of partitions that did not come back; call it after each assignment."""
         self._stores.drop_unassigned({_kept(tp) for tp in owned})

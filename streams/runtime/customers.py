@@ -109,6 +109,12 @@ class CustomersRuntime:
             self._stores.retain(_kept(tp), partition.changelog.store)
             self._observer.closed(tp.partition)
 
+    async def prepare(self, partition: int) -> None:
+        """Have the state of a partition ready that this process may be given soon."""
+        tp = TopicPartition(CUSTOMERS.reads, partition)
+        if tp not in self._partition_manager.owned():
+            await self._stores.prepare(self._log, _kept(tp))
+
     def drop_unassigned(self, owned: Iterable[TopicPartition]) -> None:
         """Drop the state of partitions that did not come back; call it after each assignment."""
         owned = list(owned)

@@ -69,6 +69,7 @@ from streams.runtime.open_files import door_limits
 from streams.runtime.partition_lag import PartitionLag
 from streams.runtime.readiness import checks_of
 from streams.runtime.rereading import Reader
+from streams.runtime.standby import LEAVING_SECONDS, Standby
 from streams.runtime.state.memory import open_memory
 from streams.runtime.state.store import ClearLeftovers, StoreFactory
 from streams.runtime.ticks import Ticks
@@ -83,6 +84,7 @@ from streams.topology import (
     AGENTS,
     CUSTOMER_EVENTS,
     CUSTOMERS,
+    GROUP,
     MAILER,
     SEND_COMMANDS,
     AgentSpec,
@@ -92,9 +94,10 @@ from streams.topology import (
 STOP_SECONDS = 10.0
 """A worker leaves within this time: Docker kills after ten seconds, Kubernetes after thirty."""
 
-GRACE_SECONDS = 6.0
-"""What mails on their way to the relay get of that; the rest is for writing down what became of
-them. A mail that takes longer is in doubt, and its class decides at the next start."""
+GRACE_SECONDS = 4.5
+"""What mails on their way to the relay get of that; the rest is for handing over, and for writing
+down what became of them. A mail that takes longer is in doubt, and its class decides at the next
+start."""
 
 _log = get_logger(__name__)
 
@@ -187,7 +190,9 @@ class Worker:
 
     async def stop(self) -> None:
         """Finish what is in flight, commit, let go. Safe to call twice."""
-        self._stopping = True
+        is_first, self._stopping = not self._stopping, True
+        if is_first and self._app is not None and not self._app.should_stop:
+            await self.standby.before_leaving()
         await self._running.aclose()
 
     # In the order in which a worker starts.
@@ -217,12 +222,20 @@ class Worker:
         self.composer = composer = self._composer(mail)
         self.mailer = await self._mailer(app, composer)
         self._own(app, MAILER, self.mailer)
+        self.standby = Standby(
+            log=self.log,
+            group=GROUP,
+            worker_id=self.settings.worker_id,
+            lookups=lookups_of(self.settings, self.log),
+            runtimes=[self.customers, self.mailer],
+        )
         await self._open_admin_port()
         self._measure()
         await self._open_inbound(mail)
         await self._open_public_port(mail, composer)
         app.published = await self._open_internal_port(mail)
         await self._watch_topics()
+        await self.standby.before_joining()
         await self._consume(app)
         self._read_again()
         self.eraser.start()
@@ -396,6 +409,7 @@ class Worker:
             customer=self.customers.read_record,
             record_index=record_index,
             health=self.partition_manager.health,
+            prepare=self.standby.prepare,
             limits=self._doors.internal,
             counts=self.door_counts,
         )
@@ -455,8 +469,8 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 
 async def _stop_app(app: App) -> None:
     try:
-        async with asyncio.timeout(STOP_SECONDS):
+        async with asyncio.timeout(STOP_SECONDS - LEAVING_SECONDS):
             await app.stop()
     except TimeoutError:
         # Nothing is lost: what is not committed is read again from the recovered state.
-        _log.error("consumption did not stop in time, leaving without it", seconds=STOP_SECONDS)
+        _log.error("consumption did not stop in time, leaving without it")

@@ -32,6 +32,8 @@ SESSION_SECONDS = 4.0
 PAUSED_SECONDS = SESSION_SECONDS + 2
 """Longer than the session: the others have taken over when the paused one wakes."""
 
+LEAVING_SECONDS = 1.0
+"""Some of it: from SIGTERM until the others have the partitions."""
 
 MESSAGES_BEHIND = 3
 """Messages between actors that one event leads to at most: a visitor forwards an order, its
@@ -67,7 +69,14 @@ class Broker(Protocol):
 class Run:
     """One run. `faults` are names of methods without the underscore."""
 
-    FAULTS = ("kill", "terminate", "join_and_leave", "pause", "restart_broker")
+    FAULTS = (
+        "kill",
+        "terminate",
+        "kill_while_leaving",
+        "join_and_leave",
+        "pause",
+        "restart_broker",
+    )
 
     def __init__(
         self,
@@ -175,6 +184,19 @@ class Run:
         code = await asyncio.to_thread(worker.wait)
         assert code == 0, worker.last_words()
         await self._fleet.start(worker.name)
+
+    async def _kill_while_leaving(self) -> None:
+        """Kill who leaves, or who is about to get its partitions, at any moment of it."""
+        leaving = self._one()
+        staying = self._fleet.worker("two" if leaving.name == "one" else "one")
+        await self._progressing(leaving)
+        leaving.signal(signal.SIGTERM)
+        await asyncio.sleep(self._random.random() * LEAVING_SECONDS)  # the moment of the fault
+        killed = self._random.choice((leaving, staying))
+        if killed.running:
+            killed.kill()
+        await asyncio.to_thread(leaving.wait)
+        await self._fleet.start(*(each.name for each in (leaving, staying) if not each.running))
 
     async def _join_and_leave(self) -> None:
         await self._fleet.start("three")

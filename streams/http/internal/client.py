@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import urlencode
@@ -107,6 +107,18 @@ class Lookups:
         if not found:
             raise NoAnswer("; ".join(problems) or "no worker tells where it can be asked")
         return found
+
+    async def prepare(self, address: Address, partitions: Iterable[int], max_wait: float) -> bool:
+        """Have a worker get partitions ready that it will be given, and wait for it; return False
+        when it leaves itself. Raises NoAnswer."""
+        numbers = ",".join(map(str, partitions))
+        try:
+            answer = await self._ask(address, f"/prepare?partitions={numbers}", max_wait)
+        except (OSError, TimeoutError, http.client.HTTPException, Unsigned) as error:
+            raise NoAnswer(f"it does not answer: {error or type(error).__name__}") from None
+        if answer.status not in (HTTPStatus.OK, HTTPStatus.GONE):
+            raise NoAnswer(f"it answers {answer.status}")
+        return answer.status == HTTPStatus.OK
 
     async def _ask_owner(
         self, key: bytes, path: str, query: Mapping[str, str], max_wait: float

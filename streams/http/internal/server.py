@@ -3,17 +3,19 @@
     /customer?key=KEY            the kept record, as it stands in the changelog
     /places?topic=T&key=KEY      where a topic has the records about somebody
     /partitions                  how the partitions of this worker fare
+    /prepare?partitions=0,1      get partitions ready that this worker will be given; see
+                                 `streams/runtime/standby.py`
 
 200 with the answer, 404 when nothing is kept, 421 when the key's partition is another worker's, 401
 without a valid signature. `/places` (`streams/operate/record_index.py`) answers 202 with how
-far it is while it still reads.
+far it is while it still reads, `/prepare` 410 when this worker leaves itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from aiohttp import web
 
@@ -57,24 +59,27 @@ class InternalServer:
         customer: Callable[[bytes, int], bytes | None],
         record_index: RecordIndex,
         health: Callable[[], Mapping[TopicPartition, PartitionHealth]] = dict,
+        prepare: Callable[[Collection[int]], Awaitable[bool]],
         limits: DoorLimits = LIMITS,
         counts: DoorCounts | None = None,
     ) -> None:
         """`clock` is the machine's, whatever time the log has: signatures compare machines.
         `customer` reads what this worker keeps under a key, of how many partitions; it raises
-        NotOwned."""
+        NotOwned. `prepare` is that of a `Standby`."""
         self._log = log
         self._signer = signer
         self._clock = clock
         self._customer = customer
         self._record_index = record_index
         self._health = health
+        self._prepare = prepare
         self._busy = 0
         self._server = HttpServer("internal", limits=limits, counts=counts or DoorCounts())
         for path, answer in (
             ("/customer", self._answer_customer),
             ("/places", self._answer_records),
             ("/partitions", self._answer_partitions),
+            ("/prepare", self._answer_prepare),
         ):
             self._server.router.add_get(path, self._signed(answer))
 
@@ -129,6 +134,13 @@ class InternalServer:
     async def _answer_partitions(self, _query: Mapping[str, str]) -> tuple[int, bytes]:
         found = [[*tp, *health] for tp, health in sorted(self._health().items())]
         return 200, json.dumps(found).encode()
+
+    async def _answer_prepare(self, query: Mapping[str, str]) -> tuple[int, bytes]:
+        count = await self._log.partitions(PER_CUSTOMER[0])
+        named = query["partitions"].split(",")
+        if not all(each in map(str, range(count)) for each in named):
+            return 400, b""
+        return (200 if await self._prepare({int(each) for each in named}) else 410), b""
 
     async def _answer_records(self, query: Mapping[str, str]) -> tuple[int, bytes]:
         topic, key = query["topic"], query["key"].encode()

@@ -77,12 +77,17 @@ async def recover(
         store.reset()
     before = _log_time(store)  # also looks at the format, before anything else
     recovered = Recovered()
-    await _catch_up(source, store, recovered)
-    if before is not None and (_log_time(store) or 0) - before > STALE_MS:
-        source.warn("the state is more than a day old, recovering from nothing")
-        store.reset()
-        recovered.stale_keys.clear()
+    try:
         await _catch_up(source, store, recovered)
+        if before is not None and (_log_time(store) or 0) - before > STALE_MS:
+            source.warn("the state is more than a day old, recovering from nothing")
+            store.reset()
+            recovered.stale_keys.clear()
+            await _catch_up(source, store, recovered)
+    except BaseException:
+        if recovered.stale_keys:  # whoever goes on from here is to find them, too
+            store.write((), recovered.start)
+        raise
     recovered.seconds = time.perf_counter() - began
     return recovered
 

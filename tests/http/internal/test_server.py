@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -51,6 +51,12 @@ class Shop:
     address: Address
     kept: dict[bytes, bytes]
     owned: bool = True
+    prepared: list[set[int]] = field(default_factory=list)
+    leaves: bool = False
+
+    async def prepare(self, partitions: Collection[int]) -> bool:
+        self.prepared.append(set(partitions))
+        return not self.leaves
 
     def lookups(self, secret: str = KEYS[0].secret) -> Lookups:
         owners = Owners(self.log, "ritorno", self.directory)
@@ -87,6 +93,7 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
         customer=read,
         record_index=record_index,
         health=lambda: HEALTH,
+        prepare=shop.prepare,
     )
     shop.address = await door.start(Address("127.0.0.1", 0))
     write_address(tmp_path, shop.address)
@@ -98,6 +105,19 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
 async def test_a_kept_record_is_told(shop: Shop) -> None:
     assert await shop.lookups().record(b"anna") == RECORD
     assert await shop.lookups().record("città".encode()) is None
+
+
+async def test_a_worker_is_told_which_partitions_it_will_be_given(shop: Shop) -> None:
+    assert await shop.lookups().prepare(shop.address, [3, 0], 5.0)
+    shop.leaves = True
+    assert not await shop.lookups().prepare(shop.address, [1], 5.0)
+    assert shop.prepared == [{0, 3}, {1}]
+    for refused in ([4], ["x"], ["-1"], []):
+        with pytest.raises(NoAnswer, match="answers 400"):
+            await shop.lookups().prepare(shop.address, refused, 5.0)
+    with pytest.raises(NoAnswer, match="other keys"):
+        await shop.lookups("another secret").prepare(shop.address, [1], 5.0)
+    assert len(shop.prepared) == 2
 
 
 async def test_workers_tell_how_their_partitions_fare(shop: Shop) -> None:

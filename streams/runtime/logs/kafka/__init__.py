@@ -286,7 +286,7 @@ class KafkaLog:
         (response,) = await admin.describe_consumer_groups([group])
         (described,) = response.groups
         raise_for(described[0], group)
-        return [_member(metadata, assignment) for _, _, _, metadata, assignment in described[5]]
+        return [_member(id_, *told) for id_, _, _, *told in described[5]]
 
     # Appending.
 
@@ -383,13 +383,14 @@ async def _advance(
             return found.get(tp, ()), reached
 
 
-def _member(metadata: bytes, assignment: bytes) -> GroupMember:
+def _member(id_: str, metadata: bytes, assignment: bytes) -> GroupMember:
     partitions: dict[str, set[int]] = defaultdict(set)
     if assignment:
         for topic, numbers in ConsumerProtocolMemberAssignment.decode(assignment).assignment:
             partitions[topic].update(numbers)
     told = ConsumerProtocolMemberMetadata.decode(metadata).user_data if metadata else b""
-    return GroupMember(told or b"", {topic: frozenset(each) for topic, each in partitions.items()})
+    has = {topic: frozenset(each) for topic, each in partitions.items()}
+    return GroupMember(told or b"", has, id_)
 
 
 def record_of(record: Any) -> Record:

@@ -132,7 +132,7 @@ async def _updated(
         for worker in (first, second):
             await asyncio.to_thread(worker.wait)
     return [
-        result(f"handover.{name}.{what}", max(each[what] for each in found), "s at worst")
+        result(f"rolling.{name}.{what}", max(each[what] for each in found), "s at worst")
         for what in (COMMAND, MAIL)
     ]
 
