@@ -37,6 +37,8 @@ class Context:
     """How many runs of the customer have been begun within this state change."""
     cause: str = ""
     """Id of the event at hand, empty when a timer is."""
+    traceparent: str = ""
+    """Of the event at hand; empty when it has none, or a timer is."""
     begins: bool = True
     """Whether what happens may begin runs; history that is loaded afterwards begins none."""
     told: set[str] = field(default_factory=set)
@@ -52,9 +54,9 @@ class Context:
     has_visitor: bool = False
     """Whether a visitor of the same id is known, where the event at hand erases a customer."""
 
-    def begin_change(self, cause: str = "", *, begins: bool = True) -> None:
+    def begin_change(self, cause: str = "", *, begins: bool = True, traceparent: str = "") -> None:
         """Begin another state change."""
-        self.begun, self.cause, self.begins = 0, cause, begins
+        self.begun, self.cause, self.begins, self.traceparent = 0, cause, begins, traceparent
         self.told.clear()
 
     def evaluation(

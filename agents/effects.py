@@ -19,6 +19,7 @@ from schemas.events import Event
 from schemas.records import OutRecord
 from schemas.signals import Signal
 from schemas.signing import RecordSigner
+from schemas.trace import TRACEPARENT
 from schemas.wire import to_record
 
 Content = (
@@ -56,6 +57,9 @@ class Effect(NamedTuple):
         # What `model_dump_json` does, without what it does around it.
         to_json = content.__pydantic_serializer__.to_json
         value = to_json(content, by_alias=True, exclude_none=True)
+        if isinstance(content, SendCommand | NotifyCommand) and content.traceparent:
+            trace = (TRACEPARENT, content.traceparent.encode())
+            return OutRecord(self.key, value, (*_JSON_HEADERS, trace))
         return OutRecord(self.key, value, _JSON_HEADERS)
 
     def signed(self, signer: RecordSigner) -> OutRecord:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
 
 from schemas.instant import Instant, LocalTime
 from schemas.suppressions import SuppressionReason, SuppressionScope
+from schemas.trace import TraceParent
 
 MailClass = Literal["transactional", "marketing"]
 """Decides what is promised: marketing is sent at most once, transactional at least once."""
@@ -77,6 +78,8 @@ class SendCommand(BaseModel):
     tracking: TrackingMode = "off"
     """The most that workflow and person allow. The shop's own setting may lower it when the mail
     is made and when a hit comes in, and can never raise it."""
+    traceparent: TraceParent | None = None
+    """Of the event that led to it; of a later step, of the event that began the run."""
 
 
 class CancelCommand(BaseModel):
@@ -114,6 +117,8 @@ class NotifyCommand(BaseModel):
     """`http://` or `https://`; the mailer rejects any other."""
     body: dict[str, JsonValue]
     """Sent as JSON."""
+    traceparent: TraceParent | None = None
+    """As in `SendCommand`."""
 
 
 class FeedbackCommand(BaseModel):

@@ -16,7 +16,7 @@ from schemas.stored import NEVER
 _HIDDEN = frozenset(
     {"seen", "memory", "weight", "order_ids", "digest", "digests", "former"} | {"heard", "mailed"}
 )
-_HIDDEN_WHEN_EMPTY = frozenset({"shop"})
+_HIDDEN_WHEN_EMPTY = frozenset({"shop", "traceparent"})
 _INSTANTS = frozenset(
     {
         "time",

@@ -21,6 +21,7 @@ from schemas.origin import Origin
 from schemas.products import Product
 from schemas.records import UNREADABLE, OutRecord, Record
 from schemas.signing import FORWARDED, SIGNATURE, SPEAKER
+from schemas.trace import TRACEPARENT, of_headers, traceparent
 from schemas.validation import (
     Unreadable,
     check_bytes,
@@ -76,6 +77,8 @@ def parse_record(record: Record) -> Event:
         raise Unreadable("invalid_event", "no value and no ce_type header")
     else:
         event = parse_published(record.value, key=record.key)
+    if not event.traceparent and (trace := of_headers(headers)):
+        event = event._replace(traceparent=trace)
     origin = headers.get(origins.HEADER)
     return event if origin is None else event._replace(origin=_origin(origin))
 
@@ -182,6 +185,8 @@ def to_record(event: Event) -> OutRecord:
         headers.append((SPEAKER, FORWARDED))
     if event.signature:
         headers.append((SIGNATURE, event.signature))
+    if event.traceparent:
+        headers.append((TRACEPARENT, event.traceparent.encode()))
     value = data.model_dump_json(exclude_none=True, by_alias=True).encode()
     return OutRecord(event.customer.encode(), value, headers)
 
@@ -254,6 +259,7 @@ def _parse_structured(body: dict[str, Any], key: bytes | None) -> Event:
             anonymous_id=None,
             backfill=envelope.backfill,
             data=data,
+            traceparent=traceparent(envelope.traceparent),
         ),
     )
 
@@ -267,7 +273,8 @@ def _parse_recorded(body: dict[str, Any]) -> Event:
     encoded = {name: text.encode() for name, text in headers.items()}
     if "ce_type" not in encoded:
         raise Unreadable("invalid_event", "headers.ce_type: missing")
-    return _parse_binary(None if key is None else key.encode(), encoded, to_json(value))
+    event = _parse_binary(None if key is None else key.encode(), encoded, to_json(value))
+    return event._replace(traceparent=of_headers(encoded))
 
 
 def _parse_segment(body: dict[str, Any]) -> Event:
@@ -275,7 +282,7 @@ def _parse_segment(body: dict[str, Any]) -> Event:
         raise Unreadable("missing_id", "messageId: missing")
     type_, data = segment.translated(body)
     context = body.get("context")
-    backfill = isinstance(context, dict) and context.get("backfill") is True
+    context = context if isinstance(context, dict) else {}
     time = body.get("timestamp")
     return _about(
         body.get("userId"),
@@ -289,7 +296,8 @@ def _parse_segment(body: dict[str, Any]) -> Event:
             time=None if time is None else checked_time("timestamp", time),
             customer="",
             anonymous_id=None,
-            backfill=backfill,
+            backfill=context.get("backfill") is True,
+            traceparent=traceparent(context.get(TRACEPARENT)),
             data=validated(payload_model(type_), data),
         ),
     )

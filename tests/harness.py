@@ -160,6 +160,7 @@ class Harness:
         backfill: bool = False,
         named: bool = False,
         sender: str = "/shop",
+        traceparent: str = "",
         **data: Any,
     ) -> Harness:
         """Append an event now, in binary mode; `happened` is its own time, now if absent."""
@@ -174,6 +175,8 @@ class Harness:
             headers["ce_backfill"] = "true"
         if named:
             headers["ce_subject"] = customer
+        if traceparent:
+            headers["traceparent"] = traceparent
         raw = tuple((name, value.encode()) for name, value in headers.items())
         self.append(OutRecord(customer.encode(), json.dumps(data).encode(), raw))
         return self

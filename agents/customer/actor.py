@@ -155,7 +155,7 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     number = customer.cart.number
     waits = customer.runs and arbitration.is_waiting(customer)
     held = arbitration.situation(customer) if waits else None
-    context.begin_change(event.id, begins=not event.backfill)
+    context.begin_change(event.id, begins=not event.backfill, traceparent=event.traceparent)
     occurred = _HANDLERS[event.type](customer, event, context)
     acquired = _see(customer, time)
     counts = plan.counts or tracking.counts(customer, event)

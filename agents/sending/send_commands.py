@@ -53,6 +53,11 @@ def command_id(customer: Customer, run: Run, step: Step) -> str:
     return derived_id(customer.key, run.id, step.id)
 
 
+def trace_of(run: Run, context: Context) -> str | None:
+    """Return the trace of what a run does now: of the event at hand, or of that which began it."""
+    return context.traceparent or run.traceparent or None
+
+
 def send(
     customer: Customer,
     run: Run,
@@ -132,6 +137,7 @@ def _command(
         bulk=step.bulk,
         quiet=_quiet(step, context),
         tracking=tracking.most_allowed(customer, step.tracking),
+        traceparent=trace_of(run, context),
     )
 
 

@@ -151,6 +151,7 @@ def _begin(
     if reason is not None and _is_said(customer, published, reason, conversation):
         return None
     run = _run(published, occurrence, f"{id_}{occurrence.time}", caller)
+    run.traceparent = context.traceparent or ("" if caller is None else caller.traceparent)
     check = published.program.entry
     if reason is None and check is not None:
         reason = None if check(context.evaluation(customer, run, occurrence.data)) else "condition"

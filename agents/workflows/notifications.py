@@ -75,6 +75,7 @@ def _webhook(
         step=step.id,
         url=url,
         body=_about(customer, run, message),
+        traceparent=send_commands.trace_of(run, context),
     )
 
 
@@ -102,6 +103,7 @@ def _mail(
         variables=_about(customer, run, message),
         legal_basis="contract",
         reason="sales.alert",
+        traceparent=send_commands.trace_of(run, context),
     )
 
 

@@ -10,6 +10,7 @@ from schemas.bounds import InBytes, Key, Name, Word
 from schemas.customer.consent import ListName
 from schemas.customer.mail import RUN_ID_BYTES
 from schemas.customer.shopping import CODE_BYTES
+from schemas.trace import TRACEPARENT_BYTES
 
 RUNS_TOTAL_BYTES = 56_000
 """Bytes of all runs that a customer is in, with what their steps may still add: two hundred of
@@ -81,6 +82,8 @@ class Run(msgspec.Struct, array_like=True, gc=False):
     """Why its current step is put off until `due`, as it was last decided; empty when it isn't."""
     shop: Name = ""
     """Whose order number `order_id` is; empty where there is but one shop, or was when it began."""
+    traceparent: Annotated[str, InBytes(TRACEPARENT_BYTES)] = ""
+    """Of the event that began it, for what it does later by itself."""
 
 
 class Entered(msgspec.Struct, array_like=True, gc=False):

@@ -94,6 +94,8 @@ class Event(NamedTuple):
     """Somebody in public has said it (`ritorno_speaker`); where that is absent the shop has."""
     forwarded: bool = False
     """A visitor's actor passes it on, to a customer."""
+    traceparent: str = ""
+    """Which trace it belongs to (`schemas/trace.py`); empty where the sender gives none."""
 
 
 class CloudEvent(BaseModel):
@@ -112,6 +114,8 @@ class CloudEvent(BaseModel):
     """The customer id. While the customer is unknown: absent, or the same as anonymousid."""
     anonymousid: Id | None = None
     backfill: bool = False
+    traceparent: str | None = None
+    """The trace that it belongs to, as in W3C's Trace Context; of another form it is left out."""
     data: dict[str, JsonValue] = {}
 
     @field_validator("data", mode="before")

@@ -192,6 +192,31 @@ async def test_an_event_becomes_a_command_and_a_mail(
     ) == 1  # fmt: skip
 
 
+async def test_a_trace_goes_on_to_the_mail_and_to_what_became_of_it(
+    worker: Worker, inbox: tuple[Inbox, str]
+) -> None:
+    trace = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    joined = SIGNED_UP[1]
+    traced = joined._replace(headers=(*joined.headers, ("traceparent", trace)))
+    await tell(worker.log, SIGNED_UP[0], traced)
+    mail = await inbox[0].next()
+    assert mail["Traceparent"] == trace.decode()
+    (command,) = await everything(worker.log, SEND_COMMANDS)
+    assert command.header("traceparent") == trace
+    assert isinstance(worker.log, EmbeddedLog)
+    async with asyncio.timeout(20):
+        version = worker.log.version
+        while not (sent := await outcomes(worker)):
+            await worker.log.wait_beyond(version)
+            version = worker.log.version
+    assert [each.header("traceparent") for each in sent] == [trace]
+
+
+async def outcomes(worker: Worker) -> list[Record]:
+    found = await everything(worker.log, CUSTOMER_EVENTS)
+    return [each for each in found if each.header("ce_type") == b"mail.sent"]
+
+
 async def test_time_passes_by_ticks_alone(worker: Worker, clock: VirtualClock) -> None:
     product = {"product_id": "p1", "name": "Olio", "price": "12.00", "quantity": 1}
     await tell(

@@ -25,6 +25,7 @@ from agents.mail.settings import MailSettings
 from schemas.commands import SendCommand
 from schemas.instant import to_datetime
 from schemas.time_units import DAY_MS
+from schemas.trace import TRACEPARENT
 
 BASE64_LINE = 76
 """The longest line MIME allows."""
@@ -142,6 +143,8 @@ class Composer:
         yield "Message-ID", self.message_id(command.id)
         if token := self._returns.token(command.id, command.customer):
             yield HEADER, token
+        if command.traceparent:
+            yield TRACEPARENT.capitalize(), command.traceparent
         yield "Content-Language", rendered.locale
         if _transactional(command):
             yield "Auto-Submitted", "auto-generated"

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from schemas.commands import NotifyCommand
+from schemas.trace import TRACEPARENT
 
 ID_HEADER = "webhook-id"
 """The same for each repetition."""
@@ -58,6 +59,8 @@ def request(command: NotifyCommand, secrets: Sequence[bytes], now: int) -> Reque
         ID_HEADER: command.id,
         TIME_HEADER: seconds,
     }
+    if command.traceparent:
+        headers[TRACEPARENT] = command.traceparent
     if secrets:
         each = (signature(secret, command.id, seconds, body) for secret in secrets)
         headers[SIGNATURE_HEADER] = " ".join(each)

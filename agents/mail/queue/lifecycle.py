@@ -316,6 +316,7 @@ def _add_outcome(
         anonymous_id=None,
         backfill=False,
         data=model(**_shared(entry), **_shortened(data)),
+        traceparent=read_command(entry).traceparent or "",
     )
     record = to_record(event)
     outcome: OutRecord = record._replace(headers=tuple(record.headers))
