@@ -30,7 +30,7 @@ from streams.partitioner import partition_of
 from streams.runtime.logs.kafka import KafkaLog
 from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
-from tests.faults.fleet import Fleet, Inbox, Worker, poll_pause
+from tests.faults.fleet import Fleet, Inbox, Worker, counts_of, poll_pause
 from tests.faults.run import SESSION_SECONDS
 from tests.operate.metrics.prometheus import (
     alertmanager_server,
@@ -279,6 +279,7 @@ async def test_what_is_broken_is_told(
         # Three at once: the relay, one of two workers, and the state of one of its partitions.
         stuck = min(await partitions_of(two))
         going = min(await partitions_of(one))
+        rebalances = counts_of(await one.metrics(), "ritorno_rebalance_seconds_count")
         await log.append(CUSTOMERS_CHANGELOG, stuck, [OutRecord(LAYOUT_KEY, DAMAGED)])
         inbox.stop()
         two.kill()
@@ -299,6 +300,13 @@ async def test_what_is_broken_is_told(
             alert("RelayDown", relay=f"127.0.0.1:{inbox.port}"),
             alert("SetAside"),
             alert("DeadLetters"),
+        )
+        # What one sees then on the dashboard: who has taken the partitions over, and how fast.
+        metrics = await one.metrics()
+        assert counts_of(metrics, "ritorno_rebalance_seconds_count") > rebalances
+        assert await partitions_of(one) == set(range(PARTITIONS))
+        assert (
+            metrics[f'ritorno_partition_lag{{partition="{stuck}",topic="{CUSTOMER_EVENTS}"}}'] > 0
         )
         if disk.is_mounted:
             disk.fill()
