@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pytest
 from agents.mail.bounces.limits import LARGEST
 from streams.mail.inbound import imap
 from streams.mail.inbound.imap import BATCH, ImapError, ImapPoller, parse_imap
-from streams.mail.inbound.imap_connection import LONGEST_LINES
+from streams.mail.inbound.imap_connection import LONGEST_LINES, ImapAllowance
 from tests.mail.bounces.harness import IntakeHarness, bounce, harness
 
 MESSAGE = bounce().replace(b"\n", b"\r\n")
@@ -30,16 +30,24 @@ async def at(tmp_path: Path) -> IntakeHarness:
     return await harness(tmp_path / "returned")
 
 
+class Heard(list[bytes]):
+    """What a client says, line by line, and whether it has hung up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gone = asyncio.Event()
+
+
 @asynccontextmanager
 async def serving(
     at: IntakeHarness, answers: dict[bytes, bytes | None], *, deadline: float = 20
-) -> AsyncIterator[tuple[ImapPoller, list[bytes]]]:
+) -> AsyncIterator[tuple[ImapPoller, Heard]]:
     """A poller of a server that says `answers`, and what it has heard.
 
     None: one byte after the other, for ever.
     """
     said = ANSWERS | answers
-    heard: list[bytes] = []
+    heard = Heard()
 
     async def drip(writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> None:
         gone = asyncio.create_task(reader.read())
@@ -66,6 +74,7 @@ async def serving(
         except OSError:
             pass  # the client has hung up, as it should
         finally:
+            heard.gone.set()
             writer.close()
 
     async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
@@ -113,27 +122,27 @@ async def test_uids_are_digits(at: IntakeHarness, uid: bytes) -> None:
 @pytest.mark.parametrize("command", [b"GREETING", b"CAPABILITY", b"SEARCH", b"FETCH", b"STORE"])
 async def test_a_poll_has_a_deadline(at: IntakeHarness, command: bytes) -> None:
     """However little it says at a time; and nobody is left waiting for the rest."""
-    async with serving(at, {command: None}, deadline=1) as (poller, _):
+    async with serving(at, {command: None}, deadline=1) as (poller, heard):
         with pytest.raises(ImapError, match="takes longer than 1 s"):
             await poller.poll()
-        await asyncio.get_running_loop().run_in_executor(None, lambda: None)
-    await no_thread_reads()
+        await asyncio.wait_for(heard.gone.wait(), 5)
 
 
 async def test_a_goodbye_has_one_too(at: IntakeHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imap, "GOODBYE", 0.2)
-    async with serving(at, {b"LOGOUT": None}) as (poller, _):
+    async with serving(at, {b"LOGOUT": None}) as (poller, heard):
         assert await poller.poll() == 1
-    await no_thread_reads()
+        await asyncio.wait_for(heard.gone.wait(), 5)
 
 
-async def no_thread_reads() -> None:
-    """The executor has a thread free at once for each that it has: none waits for a server."""
-    loop = asyncio.get_running_loop()
-    together = threading.Barrier(2)
-    wait: Callable[[], int] = together.wait
-    async with asyncio.timeout(5):
-        await asyncio.gather(*(loop.run_in_executor(None, wait) for _ in range(2)))
+def test_a_connection_that_was_given_up_before_it_was_there_is_cut() -> None:
+    one, other = socket.socketpair()
+    allowance = ImapAllowance()
+    allowance.cut()
+    allowance.opened(one)
+    assert other.recv(1) == b""
+    one.close()
+    other.close()
 
 
 async def test_a_long_poll_leaves_the_rest_to_the_next_one(
