@@ -207,7 +207,7 @@ async def _followed(here: Machine) -> AsyncIterator[_Answers]:
         while True:
             for records in (await consumer.getmany(timeout_ms=100)).values():
                 for record in records:
-                    answers.take(record_of(record))
+                    answers.take(record_of(record, record.topic))
 
     following = asyncio.create_task(follow())
     try:

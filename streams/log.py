@@ -108,6 +108,9 @@ class Log(Protocol):
     async def create_topics(self, specs: Sequence[TopicSpec]) -> list[str]:
         """Create those that do not exist and return their names. Existing ones stay untouched."""
 
+    def named(self, topic: str) -> str:
+        """Return what the topic is called where it is kept: what a person has to call it there."""
+
     async def describe(self, topic: str) -> TopicDescription | None:
         """Return the topic as the broker has it, None when it does not exist."""
 

@@ -1,8 +1,10 @@
 """A real Kafka broker for the tests: Apache Kafka in KRaft mode from Maven's jars, without Docker.
 
 The jars (44 MB) are fetched once into the user's cache. The broker listens in the clear, over TLS
-and over TLS with a user and password; one serves a whole test session. Each test uses topics and
-groups of its own; where it runs whole workers, whose topics have their names, those are made anew.
+and over TLS with a user and password or a token; one serves a whole test session. Who says no name
+may do everything, and so may `KafkaBroker.username`; all others only what an ACL allows. Each test
+uses topics and groups of its own; where it runs whole workers, whose topics have their names, those
+are made anew.
 """
 
 from __future__ import annotations
@@ -52,6 +54,8 @@ class KafkaBroker:
 
     username = "ritorno"
     password = "a secret of the tests"
+    limited = "shop-limited"
+    """A user (PLAIN, with the same password) who may do nothing that no ACL allows."""
 
     def __init__(self, jars: Path, directory: Path) -> None:
         self._jars = jars
@@ -173,11 +177,15 @@ PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,TLS:SSL,SASL:SASL_SSL
 ssl.keystore.type=PKCS12
 ssl.keystore.location={self._directory / "broker.p12"}
 ssl.keystore.password=keystore
-sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
 listener.name.sasl.plain.sasl.jaas.config={security}.plain.PlainLoginModule required \
-user_{self.username}="{self.password}";
+user_{self.username}="{self.password}" user_{self.limited}="{self.password}";
 listener.name.sasl.scram-sha-256.sasl.jaas.config={security}.scram.ScramLoginModule required;
 listener.name.sasl.scram-sha-512.sasl.jaas.config={security}.scram.ScramLoginModule required;
+listener.name.sasl.oauthbearer.sasl.jaas.config=\
+{security}.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:{self.username}
 log.dirs={self._directory / "data"}
 auto.create.topics.enable=false
 offsets.topic.replication.factor=1

@@ -36,14 +36,20 @@ from streams.operate.shop_checks import (
 )
 from streams.operate.topic_checks import check_topics
 from streams.runtime.definitions import DefinitionError, read, read_files, versions_of
-from streams.runtime.factories import dkim_keys, lookups_of, record_signer, sender_domain
+from streams.runtime.factories import (
+    consumer_group,
+    dkim_keys,
+    lookups_of,
+    record_signer,
+    sender_domain,
+)
 from streams.runtime.log_identity import LogIdentity, LogReplaced, LogTooShort, PartitionsChanged
 from streams.runtime.readiness import DiskProbe, worker_directories
 from streams.runtime.ticks import STANDSTILL_MS, TICK
 from streams.settings import Settings
 from streams.settings.sources import SettingsError
 from streams.settings.values import SMTP_PORTS, split_urls
-from streams.topology import AGENTS, CUSTOMER_EVENTS, GROUP
+from streams.topology import AGENTS, CUSTOMER_EVENTS
 
 _log = get_logger(__name__)
 
@@ -94,10 +100,11 @@ async def _examine_log(settings: Settings, log: Log, clock: Clock) -> list[Check
     found = await _guarded("topics", lambda: check_topics(log, settings))
     if any(check.name == "topics" and check.status is CheckStatus.FAIL for check in found):
         return [*found, *await _guarded("workflows", lambda: check_workflows(settings, None))]
+    ours = [consumer_group(settings), ERASING]
     return [
         *found,
         *await _guarded("workflows", lambda: check_workflows(settings, log)),
-        *await _guarded("coupons", lambda: check_coupons(settings, log, [GROUP, ERASING])),
+        *await _guarded("coupons", lambda: check_coupons(settings, log, ours)),
         *await _guarded("clock", lambda: check_clock(log, clock)),
         *await _guarded("logs", lambda: check_logs(settings, log)),
         *await _guarded("workers", lambda: _examine_kept(settings, log)),
@@ -161,7 +168,7 @@ async def check_clock(log: Log, clock: Clock) -> Check:
     span = (await log.offsets(CUSTOMER_EVENTS))[number]
     if span.end <= offset:
         text = f"the broker's clock can't be asked: {_open_transactions({number: span})}"
-        return Check("clock", CheckStatus.WARN, text, _end_transaction({number: span}))
+        return Check("clock", CheckStatus.WARN, text, _end_transaction({number: span}, log))
     stamp = before
     async for record in scan(log, CUSTOMER_EVENTS, [number], start=offset, stop=offset + 1):
         stamp = record.timestamp
@@ -217,7 +224,9 @@ async def check_lag(log: Log, clock: Clock) -> Check:
     if still and clock.now() - min(still) > STANDSTILL_MS:
         since = to_rfc3339(min(still))
         text = f"waiting: {several(behind, 'record')}; a partition stands still since {since}"
-        remedy = _end_transaction(pending) if pending else "Is a worker running? ritorno worker"
+        remedy = (
+            _end_transaction(pending, log) if pending else "Is a worker running? ritorno worker"
+        )
         return Check("lag", CheckStatus.WARN, text + transactions, remedy)
     return Check(
         "lag", CheckStatus.OK, f"workers are {several(behind, 'record')} behind{transactions}"
@@ -234,11 +243,11 @@ def _open_transactions(pending: Mapping[int, OffsetRange]) -> str:
     return f"{CUSTOMER_EVENTS} waits for a producer to end its transaction: {listed}{more}"
 
 
-def _end_transaction(pending: Mapping[int, OffsetRange]) -> str:
+def _end_transaction(pending: Mapping[int, OffsetRange], log: Log) -> str:
     number, span = next(iter(pending.items()))
     return (
         "Is the producer running? What it has left open: kafka-transactions.sh abort "
-        f"--topic {CUSTOMER_EVENTS} --partition {number} --start-offset {span.end}"
+        f"--topic {log.named(CUSTOMER_EVENTS)} --partition {number} --start-offset {span.end}"
     )
 
 

@@ -81,13 +81,15 @@ async def copy(
     signer: RecordSigner,
     *,
     replication: int = 1,
+    group: str = GROUP,
     on_progress: OnProgress = no_progress,
 ) -> CopyReport:
     """Copy everything to `target`, whose topics are made where they are missing.
 
-    `on_progress` is told of each topic that is copied whole. Raises NotCopied, LogError.
+    `group` is that of the old workers. `on_progress` is told of each topic that is copied whole.
+    Raises NotCopied, LogError.
     """
-    count = await _check(source, target)
+    count = await _check(source, target, group)
     await target.create_topics(topics(count, replication))
     report = CopyReport(count)
     for name in WHOLE:
@@ -98,13 +100,13 @@ async def copy(
     return report
 
 
-async def _check(source: Log, target: Log) -> int:
+async def _check(source: Log, target: Log, group: str) -> int:
     """Return how many partitions the per-customer topics are to have. Raises NotCopied."""
     missing = [name for name in [*WHOLE, *(a.reads for a in AGENTS)]
                if await source.describe(name) is None]  # fmt: skip
     if missing:
         raise NotCopied(f"the old broker lacks {', '.join(missing)}")
-    if await source.members(GROUP):
+    if await source.members(group):
         raise NotCopied("workers are still reading from the old broker: stop them first")
     count = await known_count(source) or await source.partitions(CUSTOMERS_CHANGELOG)
     for spec in topics(count):

@@ -20,16 +20,22 @@ from streams.topology import CUSTOMER_EVENTS, LOG_RECORD_BYTES, PER_CUSTOMER, to
 async def check_topics(log: Log, settings: Settings) -> list[Check]:
     """Compare the topics with the topology. Raises LogError."""
     described = {spec.name: await log.describe(spec.name) for spec in topics(1)}
-    missing = [name for name, found in described.items() if found is None]
+    missing = [log.named(name) for name, found in described.items() if found is None]
     if missing:
         text = f"missing: {', '.join(missing)}"
         return [Check("topics", CheckStatus.FAIL, text, "ritorno topics create")]
     existing = [found for found in described.values() if found is not None]
     return [
-        Check("topics", CheckStatus.OK, f"all {len(existing)} exist"),
+        Check("topics", CheckStatus.OK, f"all {len(existing)} exist{_called(log)}"),
         _check_counts(existing, settings, await known_count(log)),
-        *_check_policies(existing, settings),
+        *_check_policies(existing, settings, log),
     ]
+
+
+def _called(log: Log) -> str:
+    """Return how topics are called that have a prefix."""
+    name = log.named(CUSTOMER_EVENTS)
+    return "" if name == CUSTOMER_EVENTS else f", as {name} and so on"
 
 
 def _check_counts(existing: Sequence[TopicDescription], settings: Settings, known: int) -> Check:
@@ -65,7 +71,9 @@ def _check_counts(existing: Sequence[TopicDescription], settings: Settings, know
     return Check("partitions", CheckStatus.OK, text)
 
 
-def _check_policies(existing: Sequence[TopicDescription], settings: Settings) -> list[Check]:
+def _check_policies(
+    existing: Sequence[TopicDescription], settings: Settings, log: Log
+) -> list[Check]:
     wanted = {spec.name: spec for spec in topics(1)}
     checks: list[Check] = []
     for found in existing:
@@ -74,7 +82,7 @@ def _check_policies(existing: Sequence[TopicDescription], settings: Settings) ->
             listed = ", ".join(f"{name} is {is_}, not {want}" for name, is_, want in wrong)
             name = "append time" if wrong[0][0] == "message.timestamp.type" else "topic policy"
             changes = ",".join(f"{name}={want}" for name, _, want in wrong)
-            remedy = _alter_command(settings, found.name, changes)
+            remedy = _alter_command(settings, log.named(found.name), changes)
             checks.append(Check(name, CheckStatus.FAIL, f"{found.name}: {listed}", remedy))
     if not checks:
         checks.append(Check("topic policy", CheckStatus.OK, "append time and compaction as needed"))

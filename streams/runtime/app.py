@@ -15,11 +15,12 @@ from faust.tables.manager import TableManager
 from faust.types import TP
 
 from streams.log import Log
+from streams.runtime.factories import consumer_group
 from streams.runtime.transports import consumer
 from streams.runtime.transports.batch import Fenced, PartitionBatch, TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 from streams.settings import Settings
-from streams.topology import GROUP, AgentSpec
+from streams.topology import AgentSpec
 
 if TYPE_CHECKING:
     from streams.runtime.logs.kafka import KafkaLog
@@ -53,7 +54,7 @@ class App(faust.App):  # type: ignore[misc]  # Faust ships without type informat
             "datadir": str(settings.data_dir / "faust"),
             "TableManager": NoTables,
         }
-        super().__init__(GROUP, **options)
+        super().__init__(consumer_group(settings), **options)
         self.record_log = record_log
         consumer.attach_manager(self, partition_manager)
         if settings.on_kafka:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import Sequence
@@ -19,6 +20,8 @@ from streams.log import Log
 from streams.logging import get_logger
 from streams.settings import Settings
 from streams.settings.sources import PREFIX, SettingsError
+from streams.topic_names import TopicNames
+from streams.topology import GROUP
 
 if TYPE_CHECKING:
     from agents.mail.message.dkim import DkimKey
@@ -39,10 +42,18 @@ def log_from(settings: Settings, clock: Clock | None = None) -> Log:
         # aiokafka and Faust take a second to import, which the embedded log needn't wait for.
         from streams.runtime.logs.kafka import KafkaLog  # noqa: PLC0415  # see above
 
-        return KafkaLog(settings.bootstrap_servers, security=kafka_security(settings))
+        names = TopicNames(settings.topic_prefix)
+        return KafkaLog(settings.bootstrap_servers, security=kafka_security(settings), names=names)
     from streams.runtime.logs.embedded import EmbeddedLog  # noqa: PLC0415  # only the one that is used
 
     return EmbeddedLog(settings.embedded_path, clock or SystemClock())
+
+
+def consumer_group(settings: Settings) -> str:
+    """Return the consumer group of the workers. Shops whose topics differ have different ones."""
+    if not settings.on_kafka:
+        return GROUP
+    return settings.group_id or settings.topic_prefix + GROUP
 
 
 def kafka_security(settings: Settings) -> KafkaSecurity:
@@ -130,7 +141,8 @@ def signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
     """
     if settings.token_keys:
         return tuple(
-            SigningKey(key.id, key.secret.get_secret_value()) for key in settings.token_keys
+            SigningKey(key.id, _of_shop(settings, key.secret.get_secret_value()))
+            for key in settings.token_keys
         )
     if settings.on_kafka:
         raise SettingsError(
@@ -138,7 +150,16 @@ def signing_keys(settings: Settings) -> tuple[SigningKey, ...]:
             "sign what they write. ID:SECRET, the secret by `openssl rand -hex 32`"
         )
     secret = _kept_key(settings.data_dir / KEY_FILE)
-    return (SigningKey(hashlib.sha256(secret.encode()).hexdigest()[:8], secret),)
+    id_ = hashlib.sha256(secret.encode()).hexdigest()[:8]
+    return (SigningKey(id_, _of_shop(settings, secret)),)
+
+
+def _of_shop(settings: Settings, secret: str) -> str:
+    """Return the shop's own secret. Where shops share a cluster and by mistake the keys as well,
+    what one has signed (records, links, requests) is nothing to the other."""
+    if not settings.topic_prefix:
+        return secret
+    return hmac.new(secret.encode(), settings.topic_prefix.encode(), "sha256").hexdigest()
 
 
 def has_signing_keys(settings: Settings) -> bool:
@@ -185,14 +206,14 @@ def lookups_of(
     from streams.http.internal.client import Lookups  # noqa: PLC0415  # few commands ask
     from streams.http.internal.owners import ADDRESS_FILE, Owners  # noqa: PLC0415  # as above
     from streams.http.internal.signing import RequestSigner  # noqa: PLC0415  # as above
-    from streams.topology import GROUP  # noqa: PLC0415  # as above
 
     if settings.on_kafka and not settings.token_keys:
         return None
     if not settings.on_kafka and not (settings.data_dir / ADDRESS_FILE).exists():
         return None
     keys = signing_keys(settings) if keys is None else keys
-    return Lookups(log, Owners(log, GROUP, settings.data_dir), RequestSigner(keys))
+    owners = Owners(log, consumer_group(settings), settings.data_dir)
+    return Lookups(log, owners, RequestSigner(keys))
 
 
 def dkim_keys(settings: Settings) -> tuple[DkimKey, ...]:

@@ -53,6 +53,7 @@ from streams.settings.values import (
     MailAddress,
     Networks,
     OptionalDomain,
+    OptionalIdentifier,
     OptionalMailAddress,
     OptionalWebUrl,
     Providers,
@@ -60,6 +61,7 @@ from streams.settings.values import (
     ShopSources,
     SmtpUrls,
     TokenKeys,
+    TopicPrefix,
     WebhookSecrets,
     WebUrl,
     Zone,
@@ -146,6 +148,15 @@ class Settings(BaseSettings):
     visitor_limit: float = Field(default=10.0, gt=0, le=100_000)
     """New visitors per second and partition, on the average of an hour; more are counted and
     dropped. 10 of them in eight partitions are seven million a day. Replay it with the same."""
+
+    topic_prefix: TopicPrefix = ""
+    """What the names of all topics begin with on Kafka, such as `shop-it.`, so that several shops
+    share a cluster. It belongs to the shop as its keys do, on the embedded log too, and never
+    changes: what was signed with another one is not believed. Each shop has its own data_dir and
+    token_keys."""
+    group_id: OptionalIdentifier = ""
+    """On Kafka: the consumer group of the workers, the same for all of a shop's and none of
+    another's. Empty: topic_prefix and `ritorno`."""
 
     kafka_security: Literal["plaintext", "tls", "sasl_plaintext", "sasl_tls"] = "plaintext"
     kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"

@@ -199,6 +199,19 @@ def _identifier(value: str) -> str:
     return value
 
 
+def _optional_identifier(value: str) -> str:
+    return _identifier(value) if value else value
+
+
+def _topic_prefix(value: str) -> str:
+    if value and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,98}[._-]", value):
+        raise _InvalidValue(
+            "expected letters, digits, dots, dashes and underscores, one of the last three at the "
+            "end, such as shop-it.; at most 100"
+        )
+    return value
+
+
 def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
@@ -281,6 +294,8 @@ Files = Annotated[tuple[Path, ...], BeforeValidator(_listed)]
 FeedbackSender = Annotated[str, AfterValidator(_feedback_sender)]
 Line = Annotated[str, AfterValidator(_one_line)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
+OptionalIdentifier = Annotated[str, AfterValidator(_optional_identifier)]
+TopicPrefix = Annotated[str, AfterValidator(_topic_prefix)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 Providers = Annotated[dict[str, str], BeforeValidator(_providers)]

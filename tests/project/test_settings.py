@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 from pydantic.fields import FieldInfo
 
-from streams.runtime.factories import coupon_key, mail_settings, signing_keys
+from schemas.records import OutRecord, Record
+from schemas.signing import NotSigned
+from streams.runtime.factories import (
+    consumer_group,
+    coupon_key,
+    mail_settings,
+    record_signer,
+    signing_keys,
+)
 from streams.settings import Settings
 from streams.settings.loading import load_settings
 from streams.settings.sources import SECRETS, SettingsError
@@ -268,6 +276,38 @@ def test_given_keys_are_used_in_order() -> None:
     keys = signing_keys(load_settings(token_keys="new:0123456789abcdef,old:fedcba9876543210"))
     assert [key.id for key in keys] == ["new", "old"]
     assert keys[0].secret == "0123456789abcdef"
+
+
+def test_shops_with_the_same_keys_believe_nothing_of_each_other() -> None:
+    given = {"broker": "kafka://one", "token_keys": "a:0123456789abcdef0123456789abcdef"}
+    alone, italian, german = (
+        load_settings(**given, topic_prefix=prefix) for prefix in ("", "shop-it.", "shop-de.")
+    )
+    signed = record_signer(italian).sign("facts", OutRecord(b"key", b"value"))
+    record = Record("facts", 0, 0, 0, *signed)
+    record_signer(italian).check("facts", record)
+    for other in (german, alone):
+        with pytest.raises(NotSigned, match="not as it was signed"):
+            record_signer(other).check("facts", record)
+    assert len({coupon_key(each) for each in (alone, italian, german)}) == 3
+    # What was signed before there were prefixes goes on being believed where there is none.
+    assert signing_keys(alone)[0].secret == "0123456789abcdef0123456789abcdef"
+
+
+def test_each_shop_has_a_group_of_its_own() -> None:
+    def group(**given: str) -> str:
+        return consumer_group(load_settings(**given))
+
+    assert group(broker="kafka://one") == "ritorno"
+    assert group(broker="kafka://one", topic_prefix="shop-it.") == "shop-it.ritorno"
+    assert group(broker="kafka://one", topic_prefix="shop-it.", group_id="mine") == "mine"
+    assert group(topic_prefix="shop-it.", group_id="mine") == "ritorno"
+
+
+@pytest.mark.parametrize("prefix", ["shop-it", ".it.", "shop it.", "shop/it.", "a" * 100 + "."])
+def test_a_prefix_that_no_topic_can_have_is_refused(prefix: str) -> None:
+    with pytest.raises(SettingsError, match=r"--topic-prefix = .*expected letters, digits"):
+        load_settings(topic_prefix=prefix)
 
 
 def test_mail_settings_fall_back_to_the_shop() -> None:

@@ -68,6 +68,10 @@ class MemoryLog:
     async def members(self, group: str) -> None:
         pass
 
+    def named(self, topic: str) -> str:
+        """Return the topic's name."""
+        return topic
+
     async def describe(self, topic: str) -> TopicDescription | None:
         spec = self.specs.get(topic)
         if spec is None:

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from streams.runtime.factories import signing_keys
 from streams.settings import Settings
 from streams.settings.sources import SettingsError
-from streams.settings.values import Address, TokenKey
+from streams.settings.values import Address
 
 _NO_RETURNS = {
     "inbound_smtp_bind": None,
@@ -26,13 +26,12 @@ def shares(settings: Settings, processes: int, public_port: int) -> list[Setting
             f"--processes {processes}: the embedded log is read by one process; "
             "set RITORNO_BROKER to kafka://HOST:PORT, or leave it out"
         )
-    keys = tuple(TokenKey(key.id, SecretStr(key.secret)) for key in signing_keys(settings))
+    signing_keys(settings)  # or each process would say that there are none
     return [
         settings.model_copy(
             update={
                 "worker_id": f"{settings.worker_id[:90]}-{number}",
                 "data_dir": settings.data_dir / str(number),
-                "token_keys": keys,
                 "admin_bind": Address("127.0.0.1", 0),
                 "public_bind": Address(settings.public_bind.host, public_port),
                 "internal_bind": _own(settings.internal_bind, number),

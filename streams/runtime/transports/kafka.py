@@ -30,7 +30,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Any
 
 import aiokafka
@@ -57,6 +57,7 @@ from streams.runtime.logs.kafka.security import KafkaSecurity
 from streams.runtime.transports.assigned_partition import FetchPosition
 from streams.runtime.transports.batch import TopicPartition
 from streams.runtime.transports.consumer import BatchConsumer
+from streams.topic_names import TopicNames
 
 SCHEME = "ritorno-kafka"
 
@@ -132,9 +133,14 @@ def _publishing(content: bytes) -> type[RangePartitionAssignor]:
 class _RebalanceListener(stock.ConsumerRebalanceListener):  # type: ignore[misc]  # Faust is untyped
     """Called on the thread, by aiokafka's coordinator."""
 
+    def on_partitions_revoked(self, revoked: Iterable[Any]) -> Awaitable[None]:
+        # No coroutine: Faust counts on being called before anybody awaits.
+        told: Awaitable[None] = super().on_partitions_revoked(self._thread.plain(revoked))
+        return told
+
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
         self._thread.joined(assigned)
-        await super().on_partitions_assigned(assigned)
+        await super().on_partitions_assigned(self._thread.plain(assigned))
 
 
 class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped
@@ -197,6 +203,23 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
 
         coordinator._do_heartbeat = watched
 
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Subscribe to our `topics`, by the names that they have on the broker. Any thread."""
+        await super().subscribe([self._names.on_broker(topic) for topic in topics])
+
+    def assignment(self) -> set[TP]:
+        """Return the partitions that we have, by our names."""
+        return self.plain(self._ensure_consumer().assignment())
+
+    def plain(self, tps: Iterable[Any]) -> set[TP]:
+        """Return the broker's partitions by our names."""
+        return {TP(self._names.plain(tp.topic), tp.partition) for tp in tps}
+
+    @property
+    def _names(self) -> TopicNames:
+        names: TopicNames = self.app.record_log.names
+        return names
+
     def joined(self, assigned: Iterable[Any]) -> None:
         """Begin a generation: nothing is read until the partition manager says from where."""
         self._last_beat = _now()
@@ -241,7 +264,11 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
             )
         for tp, records in found.items():
             self._reads[tp] = records[-1].offset + 1
-        return {tp: (records.begin, list(map(record_of, records))) for tp, records in found.items()}
+        return {
+            tp: (records.begin, [record_of(record, topic) for record in records])
+            for tp, records in found.items()
+            for topic in (self._names.plain(tp.topic),)
+        }
 
     def _read_from(self, consumer: aiokafka.AIOKafkaConsumer, tp: Any, offset: int) -> None:
         if self._reads.get(tp) != offset:
@@ -354,7 +381,7 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):  # type: ignore[misc]  # Fau
 
     async def first_offset(self, tp: TopicPartition) -> int:
         """Return the group's committed offset, or the earliest one where there is none."""
-        return int(await self._on_thread(self._thread.first_offset(_theirs(tp))))
+        return int(await self._on_thread(self._thread.first_offset(self._theirs(tp))))
 
     async def leave(self) -> None:
         """Leave the group, so that others have the partitions at once."""
@@ -367,9 +394,12 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):  # type: ignore[misc]  # Fau
     ) -> Mapping[TopicPartition, Sequence[Record]]:
         """Return records of `wanted` partitions, each beginning at the wanted offset, or at the
         first one behind it that isn't a transaction's end or was aborted."""
-        offsets = {_theirs(tp): want.offset for tp, want in wanted.items()}
+        offsets = {self._theirs(tp): want.offset for tp, want in wanted.items()}
         found = await self._on_thread(self._thread.fetch(offsets, max_wait))
-        fetched = {TopicPartition(*tp): each for tp, each in found.items()}
+        names = self.app.record_log.names
+        fetched = {
+            TopicPartition(names.plain(tp.topic), tp.partition): each for tp, each in found.items()
+        }
         return {
             tp: records
             for tp, (begin, records) in fetched.items()
@@ -397,14 +427,18 @@ class KafkaConsumer(BatchConsumer, stock.Consumer):  # type: ignore[misc]  # Fau
         self._suspects[tp] = (wanted, first)
         self.partition_manager.counts.refetches += 1
         _log.warning("a fetch began elsewhere than wanted, repeating it", **where)
-        self._thread.forget(_theirs(tp))
+        self._thread.forget(self._theirs(tp))
         return False
 
     # Committing.
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        theirs = {_theirs(tp): offset for tp, offset in offsets.items()}
+        theirs = {self._theirs(tp): offset for tp, offset in offsets.items()}
         return bool(await self._on_thread(self._thread.commit_offsets(theirs)))
+
+    def _theirs(self, tp: tuple[str, int]) -> Any:
+        topic, partition = tp
+        return aiokafka.TopicPartition(self.app.record_log.named(topic), partition)
 
     async def _on_thread(self, work: Any) -> Any:
         return await asyncio.wrap_future(
@@ -430,10 +464,6 @@ class KafkaTransport(stock.Transport):  # type: ignore[misc]  # Faust is untyped
 
     Consumer = KafkaConsumer
     Producer = _Producer
-
-
-def _theirs(tp: tuple[str, int]) -> Any:
-    return aiokafka.TopicPartition(*tp)
 
 
 def _ms(seconds: float | None) -> int:

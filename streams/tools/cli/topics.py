@@ -24,6 +24,9 @@ from streams.tools.cli.console import (
 )
 from streams.topology import EMBEDDED_PARTITIONS, KAFKA_PARTITIONS, topics
 
+WIDTH = 22
+"""Of the names, at least; with a prefix they are longer."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
@@ -60,11 +63,12 @@ def create(
     specs = topics(partitions or partition_count(settings), replication or settings.replication)
 
     async def create_all() -> tuple[
-        list[str], dict[str, int], dict[TopicPartition, int], ResendReport
+        dict[str, bool], dict[str, int], dict[TopicPartition, int], ResendReport
     ]:
         async with open_log(settings) as log:
-            created = await log.create_topics(specs)
-            counts = {spec.name: await log.partitions(spec.name) for spec in specs}
+            made = await log.create_topics(specs)
+            created = {log.named(spec.name): spec.name in made for spec in specs}
+            counts = {log.named(spec.name): await log.partitions(spec.name) for spec in specs}
             await prepare_workflows(log, settings)
             filled = await fill_up(log, lambda: record_signer(settings))
             followed = await follow_up(log, lambda: record_signer(settings))
@@ -72,12 +76,13 @@ def create(
 
     created, counts, filled, followed = run(create_all())
     if as_json:
-        print_json({spec.name: "created" if spec.name in created else "exists" for spec in specs})
+        print_json({name: "created" if new else "exists" for name, new in created.items()})
         return
     out = stdout()
-    for spec in specs:
-        state = "created" if spec.name in created else "exists already"
-        out.print(f"{spec.name:22} {several(counts[spec.name], 'partition'):>14}   {state}")
+    width = max(WIDTH, *map(len, created))
+    for name, new in created.items():
+        state = "created" if new else "exists already"
+        out.print(f"{name:{width}} {several(counts[name], 'partition'):>14}   {state}")
     for tp, count in sorted(filled.items()):
         out.print(f"{tp.topic}/{tp.partition}: filled up to where it was read; "
                   f"{several(count, 'record')} had come meanwhile")  # fmt: skip
@@ -103,7 +108,7 @@ def copy(
     """
     # `topics list` starts without.
     from streams.operate import moving  # noqa: PLC0415
-    from streams.runtime.factories import record_signer  # noqa: PLC0415
+    from streams.runtime.factories import consumer_group, record_signer  # noqa: PLC0415
 
     settings = settings_of(context)
     options = context.find_object(Options) or Options()
@@ -115,7 +120,9 @@ def copy(
         async with open_log(old) as log, open_log(settings) as target:
             await _alone(log)
             copies = replication or settings.replication
-            return await moving.copy(log, target, record_signer(settings), replication=copies)
+            return await moving.copy(
+                log, target, record_signer(settings), replication=copies, group=consumer_group(old)
+            )
 
     report = run(copy_all())
     if as_json:
@@ -145,25 +152,28 @@ def list_topics(context: typer.Context, as_json: JsonFlag = False) -> None:
     settings = settings_of(context)
     names = [spec.name for spec in topics(1)]
 
-    async def describe_all() -> list[tuple[TopicDescription | None, int]]:
+    async def describe_all() -> list[tuple[str, TopicDescription | None, int]]:
         async with open_log(settings) as log:
             found = []
             for name in names:
                 description = await log.describe(name)
                 spans = await log.offsets(name) if description else {}
-                found.append((description, sum(s.end - s.start for s in spans.values())))
+                records = sum(span.end - span.start for span in spans.values())
+                found.append((log.named(name), description, records))
             return found
 
     out = stdout()
-    for name, (description, records) in zip(names, run(describe_all()), strict=True):
+    described = run(describe_all())
+    width = max(WIDTH, *(len(name) for name, _, _ in described))
+    for name, description, records in described:
         count = 0 if description is None else description.partitions
         if as_json:
             print_json({"topic": name, "partitions": count or None, "records": records})
         elif description is None:
-            out.print(f"{name:22} missing: ritorno topics create")
+            out.print(f"{name:{width}} missing: ritorno topics create")
         else:
             out.print(
-                f"{name:22} {several(count, 'partition'):>14} {several(records, 'record'):>20}"
+                f"{name:{width}} {several(count, 'partition'):>14} {several(records, 'record'):>20}"
             )
 
 

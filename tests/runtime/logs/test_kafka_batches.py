@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import cramjam
@@ -55,12 +54,12 @@ def _with_body(batch: bytes, body: bytes, codec: int = NONE) -> bytes:
     return bytes(raw)
 
 
-def _read(*batches: bytes) -> Iterator[Record]:
+def _read(*batches: bytes) -> list[Record]:
     """Read them as aiokafka's consumer does."""
     records = PartitionRecords(
         TP, Batches(b"".join(batches)), [], 0, None, None, True, READ_UNCOMMITTED
     )
-    return map(record_of, records)
+    return [record_of(record, record.topic) for record in records]
 
 
 GOOD = b'{"product_id": "moka"}'

@@ -18,6 +18,7 @@ from streams.runtime.logs.kafka import KafkaLog
 from streams.runtime.transports import kafka
 from streams.runtime.transports.consumer import app_settings, attach_manager, batch_topic
 from streams.runtime.transports.partition_manager import PartitionManager
+from streams.topic_names import TopicNames
 
 
 class EmbeddedBackend:
@@ -51,12 +52,14 @@ class EmbeddedBackend:
 
 
 class KafkaBackend:
-    """The session's broker; topics and groups have names of their own."""
+    """The session's broker; topics and groups have names of their own, and topics a prefix."""
+
+    names = TopicNames("shop_of-tests.")
 
     def __init__(self, broker: Any, directory: Path) -> None:
         self._servers = [broker.bootstrap]
         self._directory = directory
-        self._log = KafkaLog(self._servers)
+        self._log = KafkaLog(self._servers, names=self.names)
 
     async def open_log(self) -> Log:
         await self._log.start()
@@ -86,7 +89,8 @@ class KafkaBackend:
         )
         await intruder.start()
         try:
-            intruder.subscribe({tp.topic for tp in owned}, listener=_Assigned(joined))
+            topics = {self.names.on_broker(tp.topic) for tp in owned}
+            intruder.subscribe(topics, listener=_Assigned(joined))
             await joined.wait()
         finally:
             await intruder.stop()

@@ -53,6 +53,7 @@ class KafkaWorkers(KafkaBackend):
             session_timeout=self._session_timeout,
         )
         app = faust.App(group, datadir=str(self._directory), **app_settings(), **settings)
+        app.record_log = log
         attach_manager(app, partition_manager)
         return app
 

@@ -121,6 +121,10 @@ class EmbeddedLog:
         await self._refresh()
         return created
 
+    def named(self, topic: str) -> str:
+        """Return the topic's name: a file is one shop's."""
+        return topic
+
     async def describe(self, topic: str) -> TopicDescription | None:
         """Return the topic, None when it does not exist."""
         try:

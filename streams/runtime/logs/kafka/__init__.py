@@ -44,6 +44,7 @@ from streams.runtime.logs.kafka.producer import KafkaProducer
 from streams.runtime.logs.kafka.retry import MAX_WAIT, RetryPolicy, raise_for, started
 from streams.runtime.logs.kafka.security import KafkaSecurity
 from streams.runtime.logs.kafka.topic_ids import identities
+from streams.topic_names import TopicNames
 
 batches.install()
 
@@ -64,16 +65,18 @@ WRITTEN = "read_uncommitted"
 
 
 class KafkaLog:
-    """Implements `streams.log.Log`. `servers` are HOST:PORT."""
+    """Implements `streams.log.Log`. `servers` are HOST:PORT; `names`: of the topics there."""
 
     def __init__(
         self,
         servers: Sequence[str],
         *,
         security: KafkaSecurity | None = None,
+        names: TopicNames = TopicNames(),  # noqa: B008  # it can't be changed
         max_wait: float = MAX_WAIT,
     ) -> None:
         self._servers = list(servers)
+        self.names = names
         self.security = security or KafkaSecurity()
         self._retry_policy = RetryPolicy(servers, max_wait)
         self._partitions: dict[str, int] = {}
@@ -81,7 +84,7 @@ class KafkaLog:
         self._offsets: AIOKafkaConsumer | None = None
         self._high_watermarks: AIOKafkaConsumer | None = None
         self._producer = KafkaProducer(
-            self._client_settings, self._retry_policy, connecting=self.security.watch
+            self._client_settings, self._retry_policy, names, connecting=self.security.watch
         )
 
     # Connecting.
@@ -157,7 +160,7 @@ class KafkaLog:
         """Create those that do not exist and return their names. Existing ones stay untouched."""
         wanted = [
             NewTopic(
-                spec.name,
+                self.named(spec.name),
                 num_partitions=spec.partitions,
                 replication_factor=spec.replication,
                 topic_configs=dict(spec.config),
@@ -168,7 +171,7 @@ class KafkaLog:
             return []
         with self._retry_policy.errors():
             response = await self._retry_policy.tried(lambda: self._create(wanted))
-            created = list(_created(response.topic_errors))
+            created = [self.names.plain(name) for name in _created(response.topic_errors)]
             for name in created:
                 await self._retry_policy.tried(partial(self._led, name))
         return created
@@ -185,6 +188,13 @@ class KafkaLog:
             raise UnknownTopicOrPartitionError from error
         for partition in metadata["partitions"]:
             raise_for(partition["error_code"])
+
+    def named(self, topic: str) -> str:
+        """Return what the broker calls the topic."""
+        return self.names.on_broker(topic)
+
+    def _tp(self, topic: str, partition: int) -> TopicPartition:
+        return TopicPartition(self.named(topic), partition)
 
     async def describe(self, topic: str) -> TopicDescription | None:
         """Return the topic as the broker has it, None when it does not exist."""
@@ -203,18 +213,19 @@ class KafkaLog:
 
     async def _metadata(self, topic: str) -> Mapping[str, Any]:
         admin = await self._connected_admin()
-        (metadata,) = await admin.describe_topics([topic])
+        name = self.named(topic)
+        (metadata,) = await admin.describe_topics([name])
         if for_code(metadata["error_code"]) is UnknownTopicOrPartitionError:
-            raise UnknownTopic(f"there is no topic {topic}; `ritorno topics create` makes it")
-        raise_for(metadata["error_code"], topic)
+            raise UnknownTopic(f"there is no topic {name}; `ritorno topics create` makes it")
+        raise_for(metadata["error_code"], name)
         return dict(metadata)
 
     async def _config(self, topic: str) -> dict[str, str]:
         admin = await self._connected_admin()
-        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-        (response,) = await admin.describe_configs([resource])
+        name = self.named(topic)
+        (response,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
         ((code, _, _, _, entries),) = response.resources
-        raise_for(code, topic)
+        raise_for(code, name)
         return {entry[0]: entry[1] for entry in entries if entry[1] is not None}
 
     async def identities(self, topics: Sequence[str]) -> Mapping[str, TopicIdentity]:
@@ -223,7 +234,9 @@ class KafkaLog:
             return await self._retry_policy.tried(lambda: self._identified(topics))
 
     async def _identified(self, topics: Sequence[str]) -> Mapping[str, TopicIdentity]:
-        return await identities(await self._connected_admin(), topics)
+        admin = await self._connected_admin()
+        found = await identities(admin, [self.named(topic) for topic in topics])
+        return {self.names.plain(name): identity for name, identity in found.items()}
 
     async def partitions(self, topic: str) -> int:
         """Return how many partitions the topic has (cached). Raises UnknownTopic."""
@@ -235,7 +248,7 @@ class KafkaLog:
 
     async def offsets(self, topic: str) -> Mapping[int, OffsetRange]:
         """Return the offset range of each partition. Raises UnknownTopic."""
-        tps = [TopicPartition(topic, number) for number in range(await self.partitions(topic))]
+        tps = [self._tp(topic, number) for number in range(await self.partitions(topic))]
         with self._retry_policy.errors():
             starts, written, ends = await self._retry_policy.tried(lambda: self._ranges(tps))
         return {
@@ -252,7 +265,7 @@ class KafkaLog:
 
     async def offset_at(self, topic: str, partition: int, instant: int) -> int:
         """Return the lowest offset that was appended at `instant` or later; the end if none was."""
-        tp = TopicPartition(topic, partition)
+        tp = self._tp(topic, partition)
         with self._retry_policy.errors():
             found = await self._retry_policy.tried(lambda: self._found_at(tp, instant))
         if found is not None:
@@ -274,7 +287,9 @@ class KafkaLog:
         admin = await self._connected_admin()
         names = sorted(str(group[0]) for group in await admin.list_consumer_groups())
         offsets = {name: await admin.list_consumer_group_offsets(name) for name in names}
-        return [name for name in names if any(tp.topic == topic for tp in offsets[name])]
+        return [
+            name for name in names if any(tp.topic == self.named(topic) for tp in offsets[name])
+        ]
 
     async def members(self, group: str) -> list[GroupMember]:
         """Return the consumer group as the broker has it, empty while it is being formed."""
@@ -286,7 +301,17 @@ class KafkaLog:
         (response,) = await admin.describe_consumer_groups([group])
         (described,) = response.groups
         raise_for(described[0], group)
-        return [_member(id_, *told) for id_, _, _, *told in described[5]]
+        return [self._member(id_, *told) for id_, _, _, *told in described[5]]
+
+    def _member(self, id_: str, metadata: bytes, assignment: bytes) -> GroupMember:
+        partitions: dict[str, set[int]] = defaultdict(set)
+        if assignment:
+            for name, numbers in ConsumerProtocolMemberAssignment.decode(assignment).assignment:
+                if self.names.has(name):
+                    partitions[self.names.plain(name)].update(numbers)
+        told = ConsumerProtocolMemberMetadata.decode(metadata).user_data if metadata else b""
+        has = {topic: frozenset(each) for topic, each in partitions.items()}
+        return GroupMember(told or b"", has, id_)
 
     # Appending.
 
@@ -298,7 +323,7 @@ class KafkaLog:
         if not records:
             raise ValueError("nothing to append")
         if partition >= await self.partitions(topic):
-            raise UnknownTopic(f"topic {topic} has no partition {partition}")
+            raise UnknownTopic(f"topic {self.named(topic)} has no partition {partition}")
         with self._retry_policy.errors():
             return await self._producer.append(topic, partition, records)
 
@@ -311,14 +336,14 @@ class KafkaLog:
         if start >= stop:
             return
         await self.partitions(topic)
-        tp = TopicPartition(topic, partition)
+        tp = self._tp(topic, partition)
         async with self._reader(tp, start) as reader:
             position = start
             while position < stop:
                 with self._retry_policy.errors():
                     async with asyncio.timeout(self._retry_policy.seconds):
                         found, position = await _advance(reader, tp, position)
-                chunk = [record_of(record) for record in found if record.offset < stop]
+                chunk = [record_of(record, topic) for record in found if record.offset < stop]
                 if chunk:
                     yield chunk
 
@@ -329,7 +354,7 @@ class KafkaLog:
         if not offsets:
             return
         kept = (await self.offsets(topic))[partition]
-        tp = TopicPartition(topic, partition)
+        tp = self._tp(topic, partition)
         async with self._reader(tp, offsets[0], fetch_bytes=PICK_BYTES) as reader:
             waiting = deque(offset for offset in offsets if kept.start <= offset < kept.end)
             while waiting:
@@ -342,7 +367,7 @@ class KafkaLog:
                     while waiting and waiting[0] < record.offset:
                         waiting.popleft()
                     if waiting and waiting[0] == record.offset:
-                        chunk.append(record_of(record))
+                        chunk.append(record_of(record, topic))
                         waiting.popleft()
                 while waiting and waiting[0] < position:
                     waiting.popleft()
@@ -383,22 +408,12 @@ async def _advance(
             return found.get(tp, ()), reached
 
 
-def _member(id_: str, metadata: bytes, assignment: bytes) -> GroupMember:
-    partitions: dict[str, set[int]] = defaultdict(set)
-    if assignment:
-        for topic, numbers in ConsumerProtocolMemberAssignment.decode(assignment).assignment:
-            partitions[topic].update(numbers)
-    told = ConsumerProtocolMemberMetadata.decode(metadata).user_data if metadata else b""
-    has = {topic: frozenset(each) for topic, each in partitions.items()}
-    return GroupMember(told or b"", has, id_)
-
-
-def record_of(record: Any) -> Record:
-    """Return what aiokafka has fetched as a record of ours."""
+def record_of(record: Any, topic: str) -> Record:
+    """Return what aiokafka has fetched as a record of our `topic`."""
     return _new(
         Record,
         (
-            record.topic,
+            topic,
             record.partition,
             record.offset,
             record.timestamp,

@@ -18,6 +18,7 @@ from schemas.records import OutRecord
 from streams.log import LogUnavailable, RecordTooLarge
 from streams.logging import get_logger
 from streams.runtime.logs.kafka.retry import RetryPolicy, started
+from streams.topic_names import TopicNames
 from streams.topology import DEAD_LETTERS, LOG_RECORD_BYTES
 
 BATCH_BYTES = 512 * 1024
@@ -33,6 +34,7 @@ class KafkaProducer:
         self,
         client_settings: Callable[[], dict[str, Any]],
         retry_policy: RetryPolicy,
+        names: TopicNames,
         *,
         connecting: Callable[[AIOKafkaProducer], None] = lambda _: None,
     ) -> None:
@@ -40,6 +42,7 @@ class KafkaProducer:
         self._client_settings = client_settings
         self._connecting_with = connecting
         self._retry_policy = retry_policy
+        self._names = names
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
         self._discarded: set[asyncio.Task[None]] = set()
@@ -74,7 +77,7 @@ class KafkaProducer:
         batches = list(_batches(producer, topic, records))
         try:
             async with asyncio.timeout(self._retry_policy.seconds):
-                return await _send(producer, topic, partition, batches)
+                return await _send(producer, self._names.on_broker(topic), partition, batches)
         except (KafkaError, OSError):  # also TimeoutError; not a cancellation by our caller
             # What was in flight used up sequence numbers: this producer would only be refused.
             self._discard(producer)
