@@ -88,7 +88,7 @@ async def test_what_would_not_be_whole_is_not_begun(harness: Harness) -> None:
 
     class InUse(MemoryLog):
         async def members(self, group: str) -> list[GroupMember]:  # type: ignore[override]
-            return [GroupMember(b"", {})]
+            return [GroupMember(b"", {}, "worker-1")]
 
     used = InUse()
     used.topics, used.specs = source.topics, source.specs
