@@ -27,11 +27,14 @@ from schemas.stored import NEVER, pack
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
 from streams.log import Log
 from streams.partitioner import partition_of
+from streams.runtime.definitions import publish, read_files
 from streams.runtime.logs.kafka import KafkaLog
+from streams.topology import topics
 from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
 from tests.faults.fleet import Fleet, Inbox, Worker, counts_of, poll_pause
 from tests.faults.run import SESSION_SECONDS
+from tests.keys import SECRET, SIGNER
 from tests.operate.metrics.prometheus import (
     alertmanager_server,
     ask,
@@ -167,20 +170,22 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 async def fleet(
-    fresh_broker: KafkaBroker, inbox: Inbox, disk: Disk, tmp_path: Path
+    fresh_broker: KafkaBroker, log: Log, inbox: Inbox, disk: Disk, tmp_path: Path
 ) -> AsyncIterator[Fleet]:
     """Two workers that are ready."""
+    workflows = without_policy(tmp_path / "workflows")
+    await log.create_topics(topics(PARTITIONS))
+    await publish(log, read_files(workflows), SIGNER)
     fleet = Fleet(
         tmp_path,
         RITORNO_BROKER=f"kafka://{fresh_broker.bootstrap}",
         RITORNO_SMTP_URL=f"smtp://127.0.0.1:{inbox.port}",
         RITORNO_PARTITIONS=str(PARTITIONS),
         RITORNO_KAFKA_SESSION_SECONDS=str(SESSION_SECONDS),
-        RITORNO_TOKEN_KEYS="a:0123456789abcdef0123456789abcdef",
-        RITORNO_WORKFLOWS_DIR=str(without_policy(tmp_path / "workflows")),
+        RITORNO_TOKEN_KEYS=f"k1:{SECRET}",
+        RITORNO_WORKFLOWS_DIR=str(workflows),
         PYTHONPATH=str(DEPLOY.parent),
     )
-    fleet.command("topics", "create")
     for name in ("one", "two"):
         fleet.worker(name).command = (sys.executable, "-m", DEFECTIVE)
     try:
