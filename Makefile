@@ -108,7 +108,7 @@ schemas: setup ## Export the JSON Schemas to out/schemas
 
 # All versions and their files' hashes, for any machine and Python 3.11 or newer. The other three are
 # parts of constraints.txt: what the image runs with, what builds its wheel, what asks for advisories.
-COMPILE = "$$fresh/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+COMPILE = "$$fresh/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate $${PIP_INDEX_URL:+--default-index "$$PIP_INDEX_URL"}
 
 .PHONY: constraints
 constraints: ## Resolve all dependencies anew; write versions and hashes into constraints.txt

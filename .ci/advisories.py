@@ -24,7 +24,8 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ("pypi", "osv")
-SECONDS = 300
+SECONDS = 90
+"""For a source to answer about a list; it takes ten where it is there."""
 FOUND, NOT_ASKED = 1, 3
 
 
@@ -63,11 +64,12 @@ def floors(project: dict[str, Any]) -> Iterator[str]:
             yield f"{requirement.name}=={lowest[0]}"
 
 
-def ask(pip_audit: str, arguments: list[str], what: str) -> Answer:
-    """Ask one source after the other, until one answers."""
-    reasons = []
-    answer = Answer([], 0, [])
+def ask(pip_audit: str, arguments: list[str], what: str, gone: dict[str, str]) -> Answer:
+    """Ask one source after the other, until one answers; those that don't, and why, join `gone` and
+    are not asked again."""
     for source in SOURCES:
+        if source in gone:
+            continue
         command = [pip_audit, "--vulnerability-service", source, "--format", "json",
                    "--desc", "off", "--progress-spinner", "off", "--disable-pip",
                    *arguments]  # fmt: skip
@@ -77,27 +79,31 @@ def ask(pip_audit: str, arguments: list[str], what: str) -> Answer:
             )
             answer = read(json.loads(done.stdout), what)
         except subprocess.TimeoutExpired:
-            reasons.append(f"{source}: no answer within {SECONDS} s")
+            gone[source] = f"{source}: no answer within {SECONDS} s"
         except ValueError:  # a traceback in place of a report
             last = (done.stderr.strip().splitlines() or ["no report"])[-1]
-            reasons.append(f"{source}: {last[:200]}")
+            gone[source] = f"{source}: {last[:200]}"
         else:
             if answer.asked:
                 return answer
-            reasons.append(f"{source}: knows none of them")
-    return Answer([], 0, reasons)
+            gone[source] = f"{source}: knows none of them"
+    return Answer([], 0, list(gone.values()))
 
 
 def main() -> int:
     """Ask about both lists and print what is known."""
     (pip_audit,) = sys.argv[1:]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    gone: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as directory:
         lowest = Path(directory) / "floors.txt"
         lowest.write_text("\n".join(floors(project)) + "\n", encoding="utf-8")
         answers = [
-            ask(pip_audit, ["--require-hashes", "-r", str(ROOT / "constraints.txt")], "pinned"),
-            ask(pip_audit, ["--no-deps", "-r", str(lowest)], "lowest accepted"),
+            ask(pip_audit, arguments, what, gone)
+            for what, arguments in (
+                ("pinned", ["--require-hashes", "-r", str(ROOT / "constraints.txt")]),
+                ("lowest accepted", ["--no-deps", "-r", str(lowest)]),
+            )
         ]
     advisories = [line for answer in answers for line in answer.advisories]
     for line in advisories:

@@ -111,10 +111,13 @@ def test_what_is_known_of_advisories_is_said(
 
 def test_the_lowest_accepted_versions_are_asked_about(tmp_path: Path) -> None:
     audit = tmp_path / "pip-audit"
-    audit.write_text(f'#!/bin/sh\nfor each; do :; done\ncp "$each" {tmp_path}/asked\n')
+    audit.write_text(
+        f'#!/bin/sh\nfor each; do :; done\ncp "$each" {tmp_path}/asked\ncat {tmp_path}/report\n'
+    )
+    (tmp_path / "report").write_text(report(vulns=[]), encoding="utf-8")
     audit.chmod(0o700)
     script = [sys.executable, ROOT / ".ci" / "advisories.py", audit]
-    assert subprocess.run(script, capture_output=True, check=False).returncode == 3
+    assert subprocess.run(script, capture_output=True, check=False).returncode == 0
     asked = (tmp_path / "asked").read_text(encoding="utf-8").split()
     assert "aiokafka==0.14.0" in asked
     lowest = next(each for each in PROJECT["dependencies"] if each.startswith("aiohttp>="))
