@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+import threading
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
@@ -102,10 +103,14 @@ def configure_logging(
     handler.setFormatter(_Formatter(as_json=as_json, colours=out.isatty()))
     if level != "debug":
         handler.addFilter(_no_service_banner)
-        handler.addFilter(BoundedLines())
+        handler.addFilter(BoundedLines(handler))
     root = logging.getLogger()
+    for bounded in (each for old in root.handlers for each in old.filters):
+        if isinstance(bounded, BoundedLines):
+            bounded.stop()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    threading.excepthook = _thread_failed
     for name in QUIETENED:
         quiet = logging.getLogger(name)
         quiet.handlers.clear()
@@ -113,6 +118,16 @@ def configure_logging(
         quiet.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
     for name in SILENCED:
         logging.getLogger(name).setLevel(logging.NOTSET if level == "debug" else logging.ERROR)
+
+
+def _thread_failed(failure: threading.ExceptHookArgs) -> None:
+    """A line instead of a traceback past the log."""
+    error = failure.exc_value
+    logging.getLogger(__name__).error(
+        "a thread has broken down: %s",
+        failure.thread.name if failure.thread else "?",
+        exc_info=(failure.exc_type, error, failure.exc_traceback) if error is not None else None,
+    )
 
 
 class _Formatter(logging.Formatter):

@@ -143,6 +143,8 @@ class Worker:
         self._stopping = False
         self._broken = asyncio.Event()
         self._why_broken = ""
+        self.is_abandoned = False
+        """Whether `stop` has left tasks and a thread behind that did not end in time."""
 
     async def start(self) -> None:
         """Start everything; returns once records are consumed.
@@ -447,10 +449,19 @@ class Worker:
 
     async def _consume(self, app: App) -> None:
         self._app = app
-        self._running.push_async_callback(_stop_app, app)
+        self._running.push_async_callback(self._stop_app, app)
         await app.start()
         if app.crashed:
             raise WorkerFailed(f"Consumption can't be started: {app.crash_reason!r}")
+
+    async def _stop_app(self, app: App) -> None:
+        try:
+            async with asyncio.timeout(STOP_SECONDS - LEAVING_SECONDS):
+                await app.stop()
+        except TimeoutError:
+            # Nothing is lost: what is not committed is read again from the recovered state.
+            self.is_abandoned = True
+            _log.error("consumption did not stop in time, leaving without it")
 
 
 def _stores(settings: Settings) -> tuple[StoreFactory, ClearLeftovers]:
@@ -465,12 +476,3 @@ def _stores(settings: Settings) -> tuple[StoreFactory, ClearLeftovers]:
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.wait([task])
-
-
-async def _stop_app(app: App) -> None:
-    try:
-        async with asyncio.timeout(STOP_SECONDS - LEAVING_SECONDS):
-            await app.stop()
-    except TimeoutError:
-        # Nothing is lost: what is not committed is read again from the recovered state.
-        _log.error("consumption did not stop in time, leaving without it")

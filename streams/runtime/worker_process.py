@@ -31,7 +31,17 @@ def run_worker(
     """
     worker = Worker(settings, read=read, shares_public_port=shares_public_port)
     gc_tuning.search_less()
-    asyncio.run(_run(worker, started))
+    runner = asyncio.Runner()
+    loop = runner.get_loop()
+    try:
+        runner.run(_run(worker, started))
+    finally:
+        if worker.is_abandoned:
+            # Closing would wait for what did not end in time. It ends with the process, and that it
+            # was still at work is told already.
+            loop.set_exception_handler(lambda _loop, _context: None)
+        else:
+            runner.close()
 
 
 async def _run(worker: Worker, started: Callable[[Worker], None]) -> None:

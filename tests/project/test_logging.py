@@ -6,6 +6,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,8 @@ import structlog
 from streams.http.admin import AdminServer
 from streams.http.server.counts import DoorCounts
 from streams.logging import configure_logging, mask_address
-from streams.runtime.log_lines import A_MINUTE, KINDS, LEFT_OUT
+from streams.runtime import log_lines
+from streams.runtime.log_lines import AT_FIRST, KINDS, LEFT_OUT, QUIET, BoundedLines
 from streams.settings.values import Address
 
 
@@ -136,16 +138,16 @@ def test_of_the_same_mistake_a_few_lines_a_minute_are_written(
         log.info("a step of many", number=number)
     log.error("another one")
     texts = [line["message"] for line in lines(stream)]
-    assert texts.count("a suppression can't be read") == A_MINUTE
-    assert sum(str(text).endswith(" is bad") for text in texts) == A_MINUTE
+    assert texts.count("a suppression can't be read") == AT_FIRST
+    assert sum(str(text).endswith(" is bad") for text in texts) == AT_FIRST
     assert (texts.count("a step of many"), texts.count("another one")) == (100, 1)
-    assert LEFT_OUT["error"] - before == 100 - A_MINUTE
+    assert LEFT_OUT["error"] - before == 100 - AT_FIRST
     now[0] += 60
     log.error("a suppression can't be read", key="k")
     logging.getLogger("other").warning("%s is bad", "x")
     last = lines(stream)[-2:]
-    assert last[0]["left_out"] == 100 - A_MINUTE
-    assert last[1]["message"] == f"x is bad ({100 - A_MINUTE} such lines were left out)"
+    assert last[0]["left_out"] == 100 - AT_FIRST
+    assert last[1]["message"] == f"x is bad ({100 - AT_FIRST} such lines were left out)"
 
 
 def test_a_clock_that_was_put_back_keeps_nothing_silent(
@@ -155,11 +157,11 @@ def test_a_clock_that_was_put_back_keeps_nothing_silent(
     monkeypatch.setattr("logging.time.time", lambda: now[0])
     configure_logging(stream=stream)
     log = structlog.get_logger("streams.mail.suppression_list")
-    for _ in range(A_MINUTE + 3):
+    for _ in range(AT_FIRST + 3):
         log.error("a suppression can't be read")
     now[0] -= 3_600
     log.error("a suppression can't be read")
-    assert len(lines(stream)) == A_MINUTE + 1
+    assert len(lines(stream)) == AT_FIRST + 1
     assert lines(stream)[-1]["left_out"] == 3
 
 
@@ -167,7 +169,106 @@ def test_kinds_of_lines_without_end_are_one(stream: io.StringIO) -> None:
     configure_logging(stream=stream)
     for number in range(KINDS + 100):
         structlog.get_logger("x").warning(f"kind {number}")
-    assert len(lines(stream)) == KINDS + A_MINUTE
+    assert len(lines(stream)) == KINDS + AT_FIRST
+
+
+class Storm:
+    """A complaint that is made again and again, on a clock of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, logger: str) -> None:
+        self.now = 1_000_000.0
+        self._logger = logging.getLogger(logger)
+        monkeypatch.setattr("logging.time.time", lambda: self.now)
+
+    def rages(self, seconds: int) -> None:
+        """Ten lines a second."""
+        for _ in range(seconds * 10):
+            self.now += 0.1
+            self._logger.warning("%s can't be reached", "it")
+
+
+def bounded() -> BoundedLines:
+    (found,) = [
+        each
+        for handler in logging.getLogger().handlers
+        for each in handler.filters
+        if isinstance(each, BoundedLines)
+    ]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("logger", "at_first", "ending"),
+    [
+        ("streams.x", AT_FIRST, "over: %s can't be reached"),
+        ("aiokafka.x", 1, "the Kafka client complains no more"),
+        ("faust.x", 1, "Faust complains no more"),
+    ],
+)
+def test_a_storm_begins_goes_on_each_minute_and_ends(
+    stream: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+    logger: str,
+    at_first: int,
+    ending: str,
+) -> None:
+    configure_logging(stream=stream, level="error")  # that it is over is told at any level
+    logging.getLogger(logger.partition(".")[0]).setLevel(logging.WARNING)
+    monkeypatch.setattr(logging.getLogger(logger), "level", logging.WARNING)
+    storm = Storm(monkeypatch, logger)
+    storm.rages(200)
+    told = [str(line["message"]) for line in lines(stream)]
+    assert told[:at_first] == ["it can't be reached"] * at_first
+    assert len(told) == at_first + 3
+    assert all(each.endswith("such lines were left out)") for each in told[at_first:])
+    storm.now += QUIET - 1
+    bounded().tell_what_ended(storm.now)
+    assert len(lines(stream)) == at_first + 3
+    storm.now += 1
+    bounded().tell_what_ended(storm.now)
+    bounded().tell_what_ended(storm.now)
+    (last,) = lines(stream)[at_first + 3 :]
+    assert last["message"] == f"{ending} (lines=2000, seconds=200)"
+    storm.rages(1)
+    assert lines(stream)[-1]["message"] == "it can't be reached", "it begins anew"
+
+
+def test_what_was_no_storm_has_no_end(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure_logging(stream=stream)
+    storm = Storm(monkeypatch, "aiokafka")
+    logging.getLogger("aiokafka").warning("once")
+    storm.now += 100
+    bounded().tell_what_ended(storm.now)
+    assert [line["message"] for line in lines(stream)] == ["once"]
+
+
+def test_that_it_is_over_is_told_though_nothing_else_is(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_lines, "QUIET", 0.05)
+    configure_logging(stream=stream)
+    is_told = threading.Event()
+    handler = logging.getLogger().handlers[0]
+    monkeypatch.setattr(handler, "flush", lambda: is_told.set() if "no more" in
+                        stream.getvalue() else None)  # fmt: skip
+    for _ in range(3):
+        logging.getLogger("mode").warning("it crashed")
+    assert is_told.wait(10)
+    assert bounded()._timer is None or not bounded()._groups
+
+
+def test_a_thread_that_breaks_down_is_a_line(stream: io.StringIO) -> None:
+    configure_logging(stream=stream)
+
+    def breaks() -> None:
+        raise RuntimeError("no more")
+
+    thread = threading.Thread(target=breaks, name="a-thread")
+    thread.start()
+    thread.join()
+    (line,) = lines(stream)
+    assert line["message"] == "a thread has broken down: a-thread"
+    assert "RuntimeError: no more" in str(line["exception"])
 
 
 async def test_what_is_no_http_is_counted_and_not_told(stream: io.StringIO) -> None:
@@ -177,7 +278,7 @@ async def test_what_is_no_http_is_counted_and_not_told(stream: io.StringIO) -> N
     await server.start()
     before = len(lines(stream))
     try:
-        for _ in range(A_MINUTE + 5):
+        for _ in range(AT_FIRST + 5):
             reader, writer = await asyncio.open_connection(*server.address)
             writer.write(b"GET /healthz HTTP/1.1\r\nthis is no header\r\n\r\n")
             assert b" 400 " in await reader.readline()
@@ -186,4 +287,4 @@ async def test_what_is_no_http_is_counted_and_not_told(stream: io.StringIO) -> N
     finally:
         await server.stop()
     assert len(lines(stream)) == before
-    assert counts.refused["admin", "malformed"] == A_MINUTE + 5
+    assert counts.refused["admin", "malformed"] == AT_FIRST + 5

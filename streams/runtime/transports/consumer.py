@@ -37,6 +37,9 @@ COMMIT_TIMEOUT = 10.0
 """Seconds after which a commit is given up: it must not hold a revocation while a broker is away.
 A watermark that isn't committed costs a repetition, never an event."""
 
+LAST_COMMIT_TIMEOUT = 2.0
+"""The same when the app stops, and all of it has STOP_SECONDS (`streams/runtime/worker.py`)."""
+
 PAUSE_AFTER_ERROR = 1.0
 """Seconds before the next fetch after one that failed."""
 
@@ -225,7 +228,8 @@ class BatchConsumer(Consumer):  # type: ignore[misc]  # Faust is untyped
         if not offsets:
             return False
         try:
-            async with asyncio.timeout(COMMIT_TIMEOUT):
+            seconds = LAST_COMMIT_TIMEOUT if self.app.should_stop else COMMIT_TIMEOUT
+            async with asyncio.timeout(seconds):
                 done = bool(await self._commit({TP(*tp): offset for tp, offset in offsets.items()}))
         except Exception as error:
             done = False

@@ -31,6 +31,7 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import aiokafka
@@ -48,6 +49,7 @@ from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as stock
 from faust.types import TP
+from mode.threads import WorkerThread
 
 from schemas.records import Record
 from streams.logging import get_logger
@@ -84,6 +86,8 @@ CLOSING_SECONDS = 0.2
 """For which the coordination with the group may go on when it is left."""
 LEAVING_SECONDS = 3.0
 """For which a broker's answer to our leaving is waited; without it the session has to end."""
+HANGING_UP_SECONDS = 1.0
+"""For what then remains to be closed; a worker has ten for everything."""
 
 _NEVER = -math.inf
 
@@ -143,8 +147,18 @@ class _RebalanceListener(stock.ConsumerRebalanceListener):  # type: ignore[misc]
         await super().on_partitions_assigned(self._thread.plain(assigned))
 
 
+class _DaemonThread(WorkerThread):  # type: ignore[misc]  # mode is untyped
+    """A process may end without it, should it hang: it holds nothing that must be written."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.daemon = True
+
+
 class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is untyped
     """Owns the aiokafka consumer. All methods but `beat_age` and `interrupt` run on the thread."""
+
+    Worker = _DaemonThread
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -219,6 +233,23 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
     def _names(self) -> TopicNames:
         names: TopicNames = self.app.record_log.names
         return names
+
+    async def on_thread_stop(self) -> None:
+        """Hang up. In order if that is possible in time: while the broker is away aiokafka waits
+        for it without an end, and the process for this thread."""
+        try:
+            async with asyncio.timeout(HANGING_UP_SECONDS):
+                await super().on_thread_stop()
+        except (Exception, asyncio.CancelledError) as error:  # whatever it is, this is the end
+            # A cancellation is one of aiokafka's own requests, which its fetcher passes on.
+            _log.info("the consumer could not leave in order", error=repr(error))
+            if self._consumer is not None:
+                with suppress(Exception, asyncio.CancelledError):
+                    await self._consumer._client.close()
+
+    def on_crash(self, msg: str, *fmt: Any, **_: Any) -> None:
+        """Say so in the log; mode would print it."""
+        _log.error("the consumer's thread has broken down", exc_info=True)
 
     def joined(self, assigned: Iterable[Any]) -> None:
         """Begin a generation: nothing is read until the partition manager says from where."""
@@ -341,7 +372,9 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
             except (KafkaError, TimeoutError) as error:
                 _log.warning("the group could not be left: it gives our partitions to others once "
                              "the session is over", error=repr(error))  # fmt: skip
-        await closing
+        # It waits for a broker that is away without an end.
+        await asyncio.wait([closing], timeout=HANGING_UP_SECONDS)
+        closing.cancel()
 
     async def _has_others(self, node: int, group: str) -> bool:
         answer = await self._consumer._client.send(node, DescribeGroupsRequest([group]))
