@@ -77,8 +77,10 @@ async def reading(bootstrap: str, topic: str) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        with suppress(asyncio.CancelledError):  # its fetcher passes on that it cancels requests
-            await consumer.stop()
+        # Its fetcher passes on that it cancels requests, and its group waits for a broker for ever.
+        with suppress(asyncio.CancelledError, TimeoutError):
+            async with asyncio.timeout(5):
+                await consumer.stop()
 
 
 @pytest.mark.kafka
@@ -142,7 +144,7 @@ async def test_a_worker_without_its_broker_says_so_and_leaves_when_told_to(
         assert await readiness_within_a_second(worker.admin_port) == 503
         assert len(log.read_text()[known:].splitlines()) < 12, log.read_text()[known:]
         worker.signal(signal.SIGTERM)
-        assert await asyncio.to_thread(worker.wait, STOP_SECONDS) == 0
+        assert await asyncio.to_thread(worker.wait, STOP_SECONDS + 5) == 0
     finally:
         fleet.kill()
         await asyncio.to_thread(fresh_broker.launch)
