@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.commands import MailClass, TrackingMode
 from schemas.instant import Instant
@@ -55,7 +55,7 @@ def strictest(*modes: TrackingMode) -> TrackingMode:
 
 
 class Hit(BaseModel):
-    """One opening or click, for the key figures. Whoever it was is not in it."""
+    """One opening or click, or some alike, for the key figures. Whoever it was is not in it."""
 
     model_config = ConfigDict(defer_build=True, frozen=True)
 
@@ -76,3 +76,5 @@ class Hit(BaseModel):
     only counted."""
     person: str = ""
     """A hash that stands for the recipient and is another one every 30 days; empty likewise."""
+    count: int = Field(default=1, ge=1)
+    """How many there were within a second, where they are only counted; else one."""

@@ -54,15 +54,16 @@ class EngagementStatistics:
     def noted(self, hit: Hit) -> None:
         """A mail was opened or a link followed."""
         engagement = self._steps[MailStep(hit.workflow, hit.step)]
+        times = 1 if hit.mail else hit.count
         if not hit.mail:
-            engagement.anonymous += 1
+            engagement.anonymous += times
         elif (key := (hit.mail, hit.kind, hit.link, hit.verdict)) in self._known:
             return  # another worker, or an earlier life of this one, has seen it too
         else:
             self._known.add(key)
-        engagement.hits[hit.kind, hit.verdict] += 1
+        engagement.hits[hit.kind, hit.verdict] += times
         if hit.kind == "click" and hit.verdict == "human":
-            engagement.links[hit.link] += 1
+            engagement.links[hit.link] += times
 
     def __iter__(self) -> Iterator[tuple[MailStep, StepEngagement]]:
         """Yield the steps, by workflow and name."""

@@ -44,6 +44,14 @@ def test_whoever_it_was_each_anonymous_hit_counts() -> None:
     assert (found[CART].links, found[CART].anonymous) == ({2: 1}, 4)
 
 
+def test_a_sum_counts_as_many_and_of_a_mail_as_one() -> None:
+    found = engagement(hit(count=3_000), hit(kind="click", link=2, count=7), hit())
+    assert found[CART].hits == {("open", "human"): 3_001, ("click", "human"): 7}
+    assert (found[CART].links, found[CART].anonymous) == ({2: 7}, 3_008)
+    one = engagement(hit(mode="pseudonymous", mail="aa", person="bb", count=9))
+    assert one[CART].hits == {("open", "human"): 1}
+
+
 def test_where_mails_can_be_told_apart_each_counts_once() -> None:
     pseudonymous = {"mode": "pseudonymous", "mail": "aa", "person": "bb"}
     click = {"kind": "click", "link": 1, **pseudonymous}

@@ -3,7 +3,9 @@
 A click is answered at once and judged a second later, when it is known which other links of the
 same mail were followed meanwhile. What is noted depends on the token and on what the shop allows
 now, whichever is less: a count in the metrics and a fact without a person; in identified mode an
-event for the customer's actor as well. Address and program are looked at and forgotten.
+event for the customer's actor as well. Address and program are looked at and forgotten. Where
+hits are only counted, those alike within a second are one fact with their number: whoever loads a
+picture a thousand times fills no log.
 
 Hits wait in memory, for a second: a process that is killed loses those, and nothing else.
 """
@@ -35,6 +37,12 @@ MOST_WAITING = 10_000
 
 MOST_KNOWN = 50_000
 """Hits remembered, so that a picture that is loaded a thousand times is one opening."""
+
+SUM_MS = 1_000
+"""For which hits that are only counted are added up."""
+
+MOST_SUMS = 1_000
+"""Kinds of them in a second: steps, links and verdicts, which our own mails name."""
 
 PIXEL = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
@@ -68,6 +76,7 @@ class Hits:
         self._waiting: set[asyncio.Task[None]] = set()
         self._bursts: dict[str, list[_PendingHit]] = {}
         self._known: OrderedDict[tuple[str, str, int, str], None] = OrderedDict()
+        self._sums: dict[Hit, int] = {}
         self._closing = asyncio.Event()
 
     async def opened(self, request: web.Request) -> web.Response:
@@ -149,12 +158,36 @@ class Hits:
             person=source.person,
         )
         self._context.metrics.hit(hit)
+        if not source.mail:
+            self._add(hit)
+            return
         try:
             await self._write(hit)
             if source.mode == "identified":
                 await self._append_hit(seen, hit)
         except LogError as error:
             _log.error("hit could not be written", kind=seen.kind, error=str(error))
+
+    def _add(self, hit: Hit) -> None:
+        """Add it to those that are like it. All of a second have the time at which it is over."""
+        alike = hit.model_copy(update={"time": 0})
+        if alike not in self._sums and len(self._sums) >= MOST_SUMS:
+            _log.warning("hit not noted: too many kinds in a second", kinds=len(self._sums))
+            return
+        if not self._sums:
+            self._start(self._write_sums())
+        self._sums[alike] = self._sums.get(alike, 0) + 1
+
+    async def _write_sums(self) -> None:
+        await self._pass(SUM_MS)
+        sums, self._sums = self._sums, {}
+        now = self._context.clock.now()
+        for alike, count in sums.items():
+            try:
+                await self._write(alike.model_copy(update={"time": now, "count": count}))
+            except LogError as error:
+                _log.error("hits could not be written", kind=alike.kind, count=count,
+                           error=str(error))  # fmt: skip
 
     async def _burst(self, seen: _PendingHit) -> int:
         """Return how many links of the same mail were followed within BURST_MS of this one."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from agents.customer.tracking import BURST_MS, TOO_FAST_MS
 from agents.mail.message.tokens import Click, Content, HitSource, OpenToken
@@ -14,6 +15,7 @@ from schemas.commands import TrackingMode
 from schemas.topics import CUSTOMER_EVENTS, FACTS
 from schemas.tracking import MODES, Hit
 from streams.clock import VirtualClock
+from streams.http.public.hits import SUM_MS
 from streams.log import LogUnavailable
 from tests.http.public.visits import BROWSER, ITALIAN, PARTITIONS, SiteVisit, visit
 from tests.mail.doubles import MemoryLog
@@ -52,7 +54,7 @@ async def follow(here: SiteVisit, content: Content, **options: Any) -> int:
 
 async def noted(here: SiteVisit, count: int) -> None:
     """Wait for so many hits."""
-    await eventually(lambda: len(here.hits()) >= count, here)
+    await eventually(lambda: sum(hit.count for hit in here.hits()) >= count, here)
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
@@ -84,7 +86,7 @@ async def test_anonymous_hits_are_counted_and_that_is_all() -> None:
             await follow(here, click("anonymous"))
             await follow(here, OpenToken(source("anonymous")))
         await noted(here, 4)
-    hits = {hit.model_copy(update={"time": START}) for hit in here.hits()}
+    hits = {hit.model_copy(update={"time": START, "count": 1}) for hit in here.hits()}
     assert hits == {
         Hit(
             time=START, kind=kind, mode="anonymous", verdict="human", why="browser", workflow="w06",
@@ -94,6 +96,42 @@ async def test_anonymous_hits_are_counted_and_that_is_all() -> None:
     }  # fmt: skip
     assert {topic for topic, _ in here.log.kept} == {FACTS}
     assert here.metrics.seen["hit", "click", "anonymous", "human"] == 2
+
+
+async def test_a_picture_that_is_loaded_3000_times_is_a_sum_a_second() -> None:
+    async with visit(tracking="identified") as here:
+        pixel = here.url("o", OpenToken(source("anonymous")))
+        link = here.url("c", click("anonymous"))
+        for _ in range(2):
+            for _ in range(30):
+                await asyncio.gather(*(here.get(pixel) for _ in range(50)))
+            for _ in range(5):
+                await here.get(link)
+            known = len(here.hits())
+            here.clock.advance(here.clock.now() + SUM_MS)
+            await eventually(lambda known=known: len(here.hits()) >= known + 2, here)
+    assert [(hit.kind, hit.count, hit.time - START) for hit in here.hits()] == [
+        ("open", 1_500, SUM_MS), ("click", 5, SUM_MS),
+        ("open", 1_500, 2 * SUM_MS), ("click", 5, 2 * SUM_MS),
+    ]  # fmt: skip
+    assert here.metrics.seen["hit", "open", "anonymous", "human"] == 3_000
+
+
+async def test_a_site_that_closes_notes_the_sums_that_wait() -> None:
+    async with visit(tracking="identified") as here:
+        for _ in range(3):
+            await here.get(here.url("o", OpenToken(source("anonymous"))))
+    assert [hit.count for hit in here.hits()] == [3]
+
+
+async def test_kinds_of_hits_without_end_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.http.public.hits.MOST_SUMS", 2)
+    with capture_logs() as logs:
+        async with visit(tracking="identified") as here:
+            for link in (1, 2, 3, 1):
+                await here.get(here.url("c", click("anonymous", link)))
+    assert sorted((hit.link, hit.count) for hit in here.hits()) == [(1, 2), (2, 1)]
+    assert [line["kinds"] for line in logs] == [2]
 
 
 @pytest.mark.row("R05")
