@@ -373,8 +373,11 @@ class _Thread(stock.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust is u
                 _log.warning("the group could not be left: it gives our partitions to others once "
                              "the session is over", error=repr(error))  # fmt: skip
         # It waits for a broker that is away without an end.
-        await asyncio.wait([closing], timeout=HANGING_UP_SECONDS)
-        closing.cancel()
+        done, _ = await asyncio.wait([closing], timeout=HANGING_UP_SECONDS)
+        if done:
+            await closing
+        else:
+            closing.cancel()
 
     async def _has_others(self, node: int, group: str) -> bool:
         answer = await self._consumer._client.send(node, DescribeGroupsRequest([group]))
