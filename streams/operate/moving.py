@@ -23,7 +23,7 @@ from schemas.stored import Progress
 from streams.log import Log, OnProgress, append_all, no_progress, scan
 from streams.messages.plurals import several
 from streams.operate.lookup import known_count, latest_progress
-from streams.operate.short_logs import go_on
+from streams.operate.short_logs import furthest, go_on
 from streams.partitioner import partition_of
 from streams.runtime.log_identity import topic_id_of
 from streams.runtime.transports.batch import TopicPartition
@@ -156,9 +156,8 @@ async def _copy_read(
     for number in range(report.partitions):
         progress = await latest_progress(source, number, agent.keeps) or Progress()
         starts[number] = progress.next_offset
-        if progress.next_offset:
-            tp = TopicPartition(topic, number)
-            await go_on(target, tp, progress.next_offset, topic_id, signer)
+        if read := await furthest(source, agent, number):
+            await go_on(target, TopicPartition(topic, number), read, topic_id, signer)
     for number, span in sorted(spans.items()):
         start = max(span.start, starts.get(number, 0))
         unread: list[Record] = []

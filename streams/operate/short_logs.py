@@ -27,7 +27,15 @@ from schemas.controls import control_record
 from schemas.dead_letters import DeadLetter, is_signed, refuse, signed_letter
 from schemas.records import OutRecord, Record
 from schemas.signing import RecordSigner
-from schemas.stored import NEVER, PROGRESS_KEY, Progress, is_readable_progress, unpack_progress
+from schemas.stored import (
+    HEAD_SIZE,
+    NEVER,
+    PROGRESS_KEY,
+    Progress,
+    head,
+    is_readable_progress,
+    unpack_progress,
+)
 from streams.log import Log, LogError, OffsetRange, append_all, scan
 from streams.operate.dead_letters import ResendReport, resend
 from streams.operate.lookup import latest_progress
@@ -35,7 +43,7 @@ from streams.partitioner import partition_of
 from streams.runtime.log_identity import LogIdentity, LogReplaced, is_same, topic_id_of
 from streams.runtime.ticks import TICK, TICK_TYPE
 from streams.runtime.transports.batch import TopicPartition
-from streams.topology import AGENTS, DEAD_LETTERS, AgentSpec
+from streams.topology import AGENTS, CUSTOMERS_CHANGELOG, DEAD_LETTERS, AgentSpec
 
 MADE_ANEW = "made_anew"
 """The reason of those dead letters."""
@@ -128,11 +136,22 @@ async def _read_up_to(
     async for record in scan(log, agent.reads, [partition], start=0, stop=first):
         if record.timestamp == progress.log_epoch:
             return progress.next_offset
-    furthest = progress.next_offset
+    return max(progress.next_offset, await furthest(log, agent, partition))
+
+
+async def furthest(log: Log, agent: AgentSpec, partition: int) -> int:
+    """Return what nothing that is kept of a partition lies behind: its progresses, and customers
+    who were ahead of the log when a worker was killed. Raises LogError, FutureFormat."""
+    found = 0
     async for record in scan(log, agent.keeps, [partition]):
-        if record.key == PROGRESS_KEY and record.value and is_readable_progress(record.value):
-            furthest = max(furthest, unpack_progress(record.value).next_offset)
-    return furthest
+        if not record.value:
+            continue
+        if record.key == PROGRESS_KEY:
+            if is_readable_progress(record.value):
+                found = max(found, unpack_progress(record.value).next_offset)
+        elif agent.keeps == CUSTOMERS_CHANGELOG and len(record.value) >= HEAD_SIZE:
+            found = max(found, head(record.value).applied + 1)
+    return found
 
 
 async def go_on(

@@ -92,6 +92,8 @@ class LogIdentity:
             if not continued:
                 raise LogReplaced(topic, partition, progress.next_offset)
             _log.warning("the log was made anew and goes on here", topic=topic, partition=partition)
+            # These are places in the log before.
+            progress = replace(progress, set_aside=(), time_rulings=())
         return replace(progress, topic_id=topic_id, partitions=count)
 
     async def _continued(

@@ -13,7 +13,8 @@ from schemas.continuation import LOG_CONTINUED, Continuation, encode_continuatio
 from schemas.controls import control_record
 from schemas.dead_letters import refuse
 from schemas.records import OutRecord, Record
-from schemas.stored import PROGRESS_KEY, Progress, pack_progress
+from schemas.set_aside import SetAside
+from schemas.stored import NEVER, PROGRESS_KEY, Progress, pack, pack_progress
 from streams.clock import VirtualClock
 from streams.log import Log, LogError, OffsetRange
 from streams.operate.check import CheckStatus
@@ -289,6 +290,28 @@ async def test_a_new_log_that_is_longer_than_the_old_is_not_read_on_where_that_e
     await harness.told("anna", "product.viewed", product_id="moka")
     await harness.catch_up()
     assert harness.customer("anna").views == 15
+
+
+async def test_who_was_ahead_of_the_log_when_the_worker_was_killed_hears_what_comes(
+    harness: Harness,
+) -> None:
+    """And what was set aside in the log before is a place in that one."""
+    log = await _deaf(harness, 0)
+    (kept,) = [each for each in log.topics[CUSTOMERS_CHANGELOG][0][-9:]
+               if each.key == b"anna" and (each.value or b"")][-1:]  # fmt: skip
+    stored = kept.value or b""
+    ahead = pack(20, NEVER, b"")[:8] + stored[8:]
+    progress = Progress(
+        6, START, log_epoch=START, set_aside=(SetAside(22, "record"),), applied_at=START - 1
+    )
+    await log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(b"anna", ahead)])
+    await log.append(CUSTOMERS_CHANGELOG, 0, [OutRecord(PROGRESS_KEY, pack_progress(progress))])
+    assert await _repair(log) == ({TP: 0}, 0)
+    assert len(log.records(CUSTOMER_EVENTS)) == 21 + 1
+    await harness.start()
+    await harness.told("anna", "product.viewed", product_id="moka")
+    await harness.catch_up()
+    assert harness.customer("anna").views == 6
 
 
 @pytest.mark.parametrize("forged", ["unsigned", "other partition", "other topic", "too low"])
