@@ -132,6 +132,6 @@ async def test_doctor_and_topics_create_beside_an_open_transaction(
     assert (await log.offsets(CUSTOMER_EVENTS))[0] == OffsetRange(0, 3, 3)
     await _commit(log, producer, CUSTOMER_EVENTS)
     assert await fill_up(log, lambda: SIGNER) == {TopicPartition(CUSTOMER_EVENTS, 0): 5}
-    assert (await log.offsets(CUSTOMER_EVENTS))[0] == OffsetRange(0, 20)
+    assert (await log.offsets(CUSTOMER_EVENTS))[0] == OffsetRange(0, 21)
     assert (await follow_up(log, lambda: SIGNER)).resent == 5
-    assert (await log.offsets(CUSTOMER_EVENTS))[0] == OffsetRange(0, 25)
+    assert (await log.offsets(CUSTOMER_EVENTS))[0] == OffsetRange(0, 26)
