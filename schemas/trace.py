@@ -2,8 +2,8 @@
 what became of it.
 
 What a sender gives as `traceparent` is passed on as it is, to the last: it is data of the log like
-any other, so that live and replay write the same bytes. Whoever draws spans makes them
-children of it. What has another form is no trace
+any other, so that live and replay write the same bytes. Whoever draws spans (the shop's own
+services, `streams/operate/tracing.py`) makes them children of it. What has another form is no trace
 and is left out, as the recommendation says; an event is never refused on account of it.
 """
 

@@ -13,6 +13,16 @@ from schemas.set_aside import SetAside, What
 from schemas.stored import Progress
 
 
+class TracedEvent(NamedTuple):
+    """An event that belongs to a trace, and was applied."""
+
+    traceparent: str
+    type: str
+    offset: int
+    appended: int
+    """ms since the epoch."""
+
+
 @dataclass(slots=True)
 class BatchCounts:
     """What happened, for the metrics. Replaying a batch counts it again."""
@@ -37,6 +47,7 @@ class BatchCounts:
     """When the records were appended, ms since the epoch; those of one append have the same."""
     runs: Counter[RunInFlight] = field(default_factory=Counter)
     """By how much the number of runs in flight has changed."""
+    traced: list[TracedEvent] = field(default_factory=list)
     failed_expressions: int = 0
     """Expressions that failed, such as a division by nothing; their conditions didn't hold."""
 

@@ -10,6 +10,7 @@ from agents.context import Context
 from agents.customer import actor, size_guard, speaker
 from agents.customer.visitors import Arrivals, is_nobody, may_be_refused
 from agents.effects import move
+from agents.partition.batch import TracedEvent
 from agents.partition.budget import Budget
 from agents.partition.due_work import DueWork
 from agents.partition.failure_handling import FailureHandling
@@ -95,6 +96,9 @@ class EventDelivery:
             if event.type in actor.ERASES:
                 context.has_visitor = self._namespaces.has_visitor(key, record.offset)
             self._apply(event, key, record.offset, budget, context)
+            if event.traceparent:
+                traced = TracedEvent(event.traceparent, event.type, *record[2:4])
+                state.counts.traced.append(traced)
         except (Unreadable, EventRefused) as error:
             state.refuse(record, error.reason, error.detail)
 

@@ -52,6 +52,7 @@ from streams.mail.relay_dispatcher import RelayDispatcher
 from streams.mail.smtp import SmtpPool
 from streams.mail.webhooks import Webhooks
 from streams.operate.mail_metrics import MailMetrics
+from streams.operate.tracing import Tracing
 from streams.partitioner import partition_of
 from streams.runtime.background import kept_up
 from streams.runtime.log_identity import LogIdentity
@@ -101,6 +102,7 @@ class MailerRuntime:
         mail_hosts: MailHosts | None = None,
         reputation: Reputation | None = None,
         accept_unsigned: bool = False,
+        tracing: Tracing | None = None,
         grace: float = GRACE,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         log_time: Callable[[int], int] | None = None,
@@ -132,6 +134,7 @@ class MailerRuntime:
         self._suppress = suppress
         self._clock = clock
         self._metrics = metrics
+        self._tracing = tracing
         self._grace = grace
         self._log_time = log_time
         self._identity = identity
@@ -378,6 +381,8 @@ class MailerRuntime:
         now = self._clock.now()
         for note in notes:
             count(self._metrics, note, now)
+            if self._tracing is not None:
+                self._tracing.noted(note)
         for delivery, mails in queue.waiting.items():
             self._metrics.waiting(tp.partition, delivery, mails)
         for reason, mails in queue.held.items():

@@ -46,6 +46,7 @@ from streams.mail.webhooks import Webhooks
 from streams.operate.metrics import Metrics
 from streams.operate.privacy.eraser import Eraser
 from streams.operate.record_index import RecordIndex
+from streams.operate.tracing import Tracing
 from streams.partitioner import partition_of
 from streams.runtime.app import App
 from streams.runtime.background import kept_up
@@ -217,6 +218,7 @@ class Worker:
             settings=self.settings, record_log=self.log, partition_manager=self.partition_manager
         )
         self.eraser = Eraser(self.log, self.clock, self._scrub, self.secrets.signer())
+        self.tracing = self._tracing()
         self.customers = await self._customers()
         self._own(app, CUSTOMERS, self.customers)
         mail = self.secrets.mail_settings()
@@ -242,6 +244,13 @@ class Worker:
         self._read_again()
         self.eraser.start()
         self._running.push_async_callback(self.eraser.stop)
+
+    def _tracing(self) -> Tracing | None:
+        if not self.settings.tracing_url:
+            return None
+        tracing = Tracing(self.settings.tracing_url, self.settings.worker_id, self.clock)
+        self._running.push_async_callback(tracing.stop)
+        return tracing
 
     async def _customers(self) -> CustomersRuntime:
         definitions = Definitions(
@@ -274,7 +283,9 @@ class Worker:
             loader=DefinitionLoader(self.log, definitions),
             ticks=self.ticks,
             limits=definitions.limits,
-            observer=self.eraser.watching(self.metrics),
+            observer=self.eraser.watching(
+                self.metrics if self.tracing is None else self.tracing.watching(self.metrics)
+            ),
             signer=signer,
             accept_unsigned=self.settings.accept_unsigned,
         )
@@ -327,6 +338,7 @@ class Worker:
             ),
             signer=self.secrets.signer(),
             accept_unsigned=self.settings.accept_unsigned,
+            tracing=self.tracing,
             grace=GRACE_SECONDS,
             log_time=self.customers.log_time,
             identity=LogIdentity(self.log, self.secrets.signer()),

@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     """`SECRET[,SECRET]`: each signs the webhooks that workflows send, with their id and time
     (Standard Webhooks). `whsec_` and base64, as the libraries of receivers want it, or any text.
     Empty: they go unsigned."""
+    tracing_url: OptionalWebUrl = ""
+    """Where spans of events and mails that belong to a trace are sent (OTLP over HTTP), as
+    `http://collector:4318/v1/traces`; needs the extra `tracing`. Empty: none are drawn."""
     admin_bind: Bind = Address("127.0.0.1", 9464)
     """Metrics, health and readiness. Not for the public: it has no authentication."""
     public_bind: Bind = Address("127.0.0.1", 8080)

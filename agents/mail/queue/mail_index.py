@@ -186,4 +186,5 @@ def _note(after: QueuedMail, label: str) -> QueueNote:
         label,
         provider=after.provider,
         decided=command.time,
+        traceparent=command.traceparent or "",
     )

@@ -44,6 +44,8 @@ class QueueNote(NamedTuple):
     """This very attempt ended without anybody knowing how."""
     decided: int = 0
     """Time of the command, ms since the epoch; only with outcomes."""
+    traceparent: str = ""
+    """Of the command; only with outcomes of mails."""
 
 
 @dataclass(slots=True)
