@@ -68,6 +68,7 @@ class Rereader:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`settings` are those that the parts have begun with."""
+        self._settings = settings
         self._parts = parts
         self._read = read
         self._counts = counts
@@ -77,6 +78,7 @@ class Rereader:
         self._secret = {field for part in parts for field in part.fields}
         self._first: dict[str, object] | None = None
         self._restart_for: frozenset[str] = frozenset()
+        self._looking = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -92,6 +94,10 @@ class Rereader:
 
     async def look(self) -> None:
         """Read everything once more, and take over what has changed and can be used."""
+        async with self._looking:  # or who read before a change takes it back behind who read after
+            await self._look()
+
+    async def _look(self) -> None:
         try:
             settings = await asyncio.to_thread(self._read)
         except InputError as error:
@@ -99,8 +105,11 @@ class Rereader:
             return
         self._usable("settings")
         self._name_what_needs_a_restart(settings)
+        # With the rest as it was at the start: keys are derived for a shop, a domain signs.
+        secrets = {name: getattr(settings, name) for name in self._secret}
+        merged = self._settings.model_copy(update=secrets)
         for part in self._parts:
-            await self._look_at(part, settings)
+            await self._look_at(part, merged)
 
     async def _run(self) -> None:
         while True:

@@ -51,6 +51,7 @@ class Shop:
         self.file.write_text("first")
         self.settings = Settings(kafka_password="one")
         self.taken: list[str] = []
+        self.shop_names: list[str] = []
         self.error: Exception | None = None
         self.counts = SecretCounts()
         self.pauses: list[float] = []
@@ -66,6 +67,7 @@ class Shop:
     async def take(self, settings: Settings) -> None:
         if self.error is not None:
             raise self.error
+        self.shop_names.append(settings.shop_name)
         self.taken.append(settings.kafka_password.get_secret_value() + self.file.read_text())
 
     async def pause(self, seconds: float) -> None:
@@ -138,6 +140,10 @@ async def test_other_settings_are_named_once_and_not_taken(tmp_path: Path) -> No
         await shop.rereader.look()
         await shop.rereader.look()
     assert [line["settings"] for line in lines] == [["shop_name"]]
+    shop.settings = Settings(kafka_password="two", shop_name="Altro")
+    await shop.rereader.look()
+    assert shop.taken == ["twofirst"]
+    assert shop.shop_names == ["Il negozio"]
 
 
 async def test_it_looks_every_ten_seconds(tmp_path: Path) -> None:
