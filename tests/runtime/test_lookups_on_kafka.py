@@ -169,6 +169,31 @@ async def test_the_page_is_right_on_the_worker_that_has_not_the_customer(shop: S
         await shop.workers[1].stop()
 
 
+async def test_who_stays_has_ready_what_it_is_given(shop: Shop) -> None:
+    """Who is told to stop lets the others read the changelog first, and leaves the group then: what
+    is read once the partition is theirs is what came in between, here next to nothing."""
+    names = [f"{number}-of-standby" for number in range(40)]
+    for name in names:
+        await tell(shop.log, event("customer.created", f"{name}-1", name, email=f"{name}@a.it"))
+    await shop.settled()
+    leaving, staying = shop.workers
+    theirs = {tp for tp in leaving.partition_manager.owned() if tp.topic == CUSTOMER_EVENTS}
+    assert theirs
+    before = _read_in_openings(staying)
+    await leaving.stop()
+    async with asyncio.timeout(60):
+        await staying.partition_manager.until(
+            lambda: theirs <= staying.partition_manager.open() and _is_open(staying)
+        )
+    kept = [name for name in names if shop.owner(name, 2) is staying]
+    assert kept == names
+    assert _read_in_openings(staying) - before < len(names) // 4
+
+
+def _read_in_openings(worker: Worker) -> float:
+    return worker.metrics.registry.get_sample_value("ritorno_recovery_records_total") or 0.0
+
+
 async def test_a_story_is_told_without_reading_everybodys(shop: Shop) -> None:
     names = [f"{name}-of-stories" for name in ("anna", "bruno", "carla", "dino", "emma")]
     for name in names:
