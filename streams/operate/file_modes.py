@@ -52,7 +52,12 @@ def _kept(settings: Settings, settings_file: Path | None) -> Iterator[_Kept]:
     directories = [settings.data_dir]
     if not settings.on_kafka:
         directories.append(settings.embedded_path)
-    secret = [settings_file, settings.data_dir / KEY_FILE, settings.kafka_key_file]
+    secret = [
+        settings_file,
+        settings.data_dir / KEY_FILE,
+        settings.kafka_key_file,
+        settings.kafka_token_file,
+    ]
     secret += [*settings.mail_dkim_key_file, *secret_files(settings_file)]
     obeyed = [settings.workflows_dir, settings.kafka_ca_file, settings.kafka_cert_file]
     for paths, closed in (

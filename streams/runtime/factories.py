@@ -58,7 +58,8 @@ def consumer_group(settings: Settings) -> str:
 
 def kafka_security(settings: Settings) -> KafkaSecurity:
     """Return how to reach the Kafka brokers; for `KafkaLog` and for Faust's consumers."""
-    from streams.runtime.logs.kafka.security import KafkaSecurity  # noqa: PLC0415  # see log_from
+    from streams.runtime.logs.kafka.bearer import TokenSource  # noqa: PLC0415  # see log_from
+    from streams.runtime.logs.kafka.security import KafkaSecurity  # noqa: PLC0415  # as above
 
     return KafkaSecurity(
         tls=settings.kafka_security.endswith("tls"),
@@ -70,6 +71,9 @@ def kafka_security(settings: Settings) -> KafkaSecurity:
         ),
         username=settings.kafka_username,
         password=settings.kafka_password.get_secret_value(),
+        token_source=TokenSource(
+            settings.kafka_token_file, settings.kafka_token_url, settings.kafka_token_scope
+        ),
     )
 
 

@@ -55,6 +55,7 @@ from streams.runtime.customers import CustomersRuntime
 from streams.runtime.data_directory import sole_worker
 from streams.runtime.definitions import DefinitionLoader
 from streams.runtime.factories import (
+    consumer_group,
     coupon_key,
     deduplication_rules,
     log_from,
@@ -85,7 +86,6 @@ from streams.topology import (
     AGENTS,
     CUSTOMER_EVENTS,
     CUSTOMERS,
-    GROUP,
     MAILER,
     SEND_COMMANDS,
     AgentSpec,
@@ -228,7 +228,7 @@ class Worker:
         self._own(app, MAILER, self.mailer)
         self.standby = Standby(
             log=self.log,
-            group=GROUP,
+            group=consumer_group(self.settings),
             worker_id=self.settings.worker_id,
             lookups=lookups_of(self.settings, self.log),
             runtimes=[self.customers, self.mailer],

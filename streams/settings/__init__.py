@@ -61,6 +61,7 @@ from streams.settings.values import (
     ShopSources,
     SmtpUrls,
     TokenKeys,
+    TokenUrl,
     TopicPrefix,
     WebhookSecrets,
     WebUrl,
@@ -162,9 +163,19 @@ class Settings(BaseSettings):
     another's. Empty: topic_prefix and `ritorno`."""
 
     kafka_security: Literal["plaintext", "tls", "sasl_plaintext", "sasl_tls"] = "plaintext"
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = (
+        "SCRAM-SHA-512"
+    )
     kafka_username: str = ""
+    """With OAUTHBEARER and kafka_token_url: the client's id, and its secret in kafka_password."""
     kafka_password: SecretStr = SecretStr("")
+    kafka_token_url: TokenUrl = ""
+    """Where OAUTHBEARER asks for tokens, as client credentials are asked for (OAuth 2.0)."""
+    kafka_token_scope: Line = ""
+    """Which scope it asks for. Empty: none, and the server decides."""
+    kafka_token_file: Path | None = None
+    """A file with the token instead, which somebody else keeps fresh: it is read for each
+    connection."""
     kafka_session_seconds: float = Field(default=10.0, ge=1, le=300)
     """A worker that is gone for this long is replaced. Brokers accept 6 to 1800 by default."""
     kafka_ca_file: Path | None = None

@@ -54,13 +54,8 @@ class SettingsReader:
 
 def _check_together(settings: Settings) -> None:
     """Refuse what is right one by one and wrong together."""
-    if settings.kafka_security.startswith("sasl") and not (
-        settings.kafka_username and settings.kafka_password.get_secret_value()
-    ):
-        raise SettingsError(
-            f"{PREFIX}KAFKA_SECURITY is {settings.kafka_security}, "
-            f"so {PREFIX}KAFKA_USERNAME and {PREFIX}KAFKA_PASSWORD must be set"
-        )
+    if settings.kafka_security.startswith("sasl"):
+        _check_login(settings)
     if settings.kafka_key_file and not settings.kafka_cert_file:
         raise SettingsError(f"{PREFIX}KAFKA_KEY_FILE needs {PREFIX}KAFKA_CERT_FILE as well")
     selectors, keys = settings.mail_dkim_selector, settings.mail_dkim_key_file
@@ -76,10 +71,38 @@ def _check_together(settings: Settings) -> None:
         )
     if settings.inbound_smtp_bind and not settings.mail_bounce_domain:
         raise SettingsError(f"{PREFIX}INBOUND_SMTP_BIND needs {PREFIX}MAIL_BOUNCE_DOMAIN as well")
-    for name in ("kafka_ca_file", "kafka_cert_file", "kafka_key_file", "inbound_imap_ca_file"):
+    for name in (
+        "kafka_ca_file",
+        "kafka_cert_file",
+        "kafka_key_file",
+        "kafka_token_file",
+        "inbound_imap_ca_file",
+    ):
         path: Path | None = getattr(settings, name)
         if path is not None and not path.is_file():
             raise SettingsError(f"{PREFIX}{name.upper()}: there is no file {path}")
+
+
+def _check_login(settings: Settings) -> None:
+    """Refuse to log in to Kafka with half of what that needs. Raises SettingsError."""
+    named = settings.kafka_username and settings.kafka_password.get_secret_value()
+    if settings.kafka_sasl_mechanism != "OAUTHBEARER":
+        if not named:
+            raise SettingsError(
+                f"{PREFIX}KAFKA_SECURITY is {settings.kafka_security}, "
+                f"so {PREFIX}KAFKA_USERNAME and {PREFIX}KAFKA_PASSWORD must be set"
+            )
+        return
+    if bool(settings.kafka_token_url) == bool(settings.kafka_token_file):
+        raise SettingsError(
+            f"{PREFIX}KAFKA_SASL_MECHANISM is OAUTHBEARER, so either {PREFIX}KAFKA_TOKEN_URL or "
+            f"{PREFIX}KAFKA_TOKEN_FILE must be set"
+        )
+    if settings.kafka_token_url and not named:
+        raise SettingsError(
+            f"{PREFIX}KAFKA_TOKEN_URL is set, so {PREFIX}KAFKA_USERNAME and {PREFIX}KAFKA_PASSWORD "
+            "must be: the client's id and secret"
+        )
 
 
 def _explain(error: ValidationError, flags: Mapping[str, Any]) -> str:

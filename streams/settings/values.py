@@ -126,6 +126,17 @@ def _web_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _token_url(value: str) -> str:
+    if not value:
+        return value
+    parts = urlsplit(_web_url(value))
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise _InvalidValue("must be https, or the client's secret is sent in the clear")
+    if parts.username is not None:
+        raise _InvalidValue("a client's id and secret go into kafka_username and kafka_password")
+    return value
+
+
 def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value, strict=False))
@@ -295,6 +306,7 @@ FeedbackSender = Annotated[str, AfterValidator(_feedback_sender)]
 Line = Annotated[str, AfterValidator(_one_line)]
 Identifier = Annotated[str, AfterValidator(_identifier)]
 OptionalIdentifier = Annotated[str, AfterValidator(_optional_identifier)]
+TokenUrl = Annotated[str, AfterValidator(_token_url)]
 TopicPrefix = Annotated[str, AfterValidator(_topic_prefix)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]

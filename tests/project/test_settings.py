@@ -264,6 +264,25 @@ def test_sasl_needs_a_user(tmp_path: Path) -> None:
         load_settings(kafka_security="tls", kafka_ca_file=tmp_path / "missing.pem")
 
 
+def test_a_login_by_token_needs_where_tokens_come_from(tmp_path: Path) -> None:
+    given = {"kafka_security": "sasl_tls", "kafka_sasl_mechanism": "OAUTHBEARER"}
+    url, file = "https://login.example/token", tmp_path / "token"
+    file.write_text("token")
+    for more, problem in (
+        ({}, "either RITORNO_KAFKA_TOKEN_URL or RITORNO_KAFKA_TOKEN_FILE"),
+        ({"kafka_token_url": url, "kafka_token_file": file}, "either RITORNO_KAFKA_TOKEN_URL or"),
+        ({"kafka_token_url": url}, "the client's id and secret"),
+        ({"kafka_token_file": tmp_path / "none"}, "RITORNO_KAFKA_TOKEN_FILE: there is no file"),
+        ({"kafka_token_url": "http://login.example/token"}, "must be https"),
+        ({"kafka_token_url": "https://id:hunter2@login.example/"}, "a client's id and secret go"),
+    ):
+        with pytest.raises(SettingsError, match=problem) as caught:
+            load_settings(**given, **more)
+        assert "hunter2" not in str(caught.value)
+    load_settings(**given, kafka_token_file=file)
+    load_settings(**given, kafka_token_url=url, kafka_username="id", kafka_password="secret")
+
+
 def test_the_signing_key_is_made_once_and_kept_private(tmp_path: Path) -> None:
     settings = load_settings(data_dir=tmp_path / "data")
     first = signing_keys(settings)

@@ -39,7 +39,7 @@ from streams.log import (
     TopicSpec,
     UnknownTopic,
 )
-from streams.runtime.logs.kafka import batches, login
+from streams.runtime.logs.kafka import batches, bearer, login
 from streams.runtime.logs.kafka.producer import KafkaProducer
 from streams.runtime.logs.kafka.retry import MAX_WAIT, RetryPolicy, raise_for, started
 from streams.runtime.logs.kafka.security import KafkaSecurity
@@ -47,6 +47,7 @@ from streams.runtime.logs.kafka.topic_ids import identities
 from streams.topic_names import TopicNames
 
 batches.install()
+bearer.install()
 
 READ_BYTES = 4 * 1024 * 1024
 READ_RECORDS = 2_000

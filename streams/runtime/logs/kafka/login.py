@@ -11,6 +11,7 @@ from typing import Any
 from aiokafka.conn import create_conn
 from aiokafka.errors import AuthenticationFailedError, KafkaError, SaslAuthenticationFailed
 
+from streams.runtime.logs.kafka.bearer import NoToken
 from streams.runtime.logs.kafka.retry import explained
 
 SECONDS = 10.0
@@ -28,7 +29,7 @@ async def refusal(servers: Sequence[str], security: Mapping[str, Any]) -> str:
             async with asyncio.timeout(SECONDS):
                 try:
                     conn = await create_conn(host.strip("[]"), int(port), **security)
-                except (AuthenticationFailedError, SaslAuthenticationFailed) as error:
+                except (AuthenticationFailedError, SaslAuthenticationFailed, NoToken) as error:
                     return explained(error)
                 conn.close()
                 return ""

@@ -22,6 +22,7 @@ from aiokafka.errors import (
 )
 
 from streams.log import LogError, LogUnavailable, RecordTooLarge
+from streams.runtime.logs.kafka.bearer import NoToken, TokenRefused
 
 MAX_WAIT = 60.0
 """Seconds to wait for a broker that is away: a restart takes 5 to 20."""
@@ -85,6 +86,8 @@ _PERMISSIONS: Mapping[type[KafkaError], str] = {
 
 def explained(error: KafkaError) -> str:
     """Say for people what a broker refuses."""
+    if isinstance(error, NoToken | TokenRefused):
+        return str(error.args[0])
     if isinstance(error, AuthenticationFailedError | SaslAuthenticationFailed):
         return _PASSWORD
     for kind, what in _PERMISSIONS.items():

@@ -1,4 +1,4 @@
-"""How to reach a Kafka broker: in the clear, over TLS, with a user and password."""
+"""How to reach a Kafka broker: in the clear, over TLS, with a user and password or a token."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import Any, Literal
 from weakref import WeakSet
 
 from faust import SASLCredentials, SSLCredentials
+from faust.auth import OAuthCredentials
 
-Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
+from streams.runtime.logs.kafka.bearer import BearerTokens, TokenSource
+
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -30,8 +33,14 @@ class KafkaSecurity:
     mechanism: Mechanism | None = None
     username: str = ""
     password: str = field(default="", repr=False)
+    token_source: TokenSource = field(default_factory=TokenSource)
+    """Of OAUTHBEARER; user and password are the client's id and secret there."""
+    _tokens: BearerTokens = field(init=False, repr=False)
     _contexts: WeakSet[ssl.SSLContext] = field(default_factory=WeakSet, init=False, repr=False)
     _clients: WeakSet[Any] = field(default_factory=WeakSet, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._tokens = BearerTokens(self.token_source, self.username, self.password)
 
     @property
     def protocol(self) -> str:
@@ -46,13 +55,18 @@ class KafkaSecurity:
             settings["ssl_context"] = self._context()
         if self.mechanism is not None:
             settings["sasl_mechanism"] = self.mechanism
+        if self.mechanism == "OAUTHBEARER":
+            settings["sasl_oauth_token_provider"] = self._tokens
+        elif self.mechanism is not None:
             settings["sasl_plain_username"] = self.username
             settings["sasl_plain_password"] = self.password
         return settings
 
-    def faust_credentials(self) -> SASLCredentials | SSLCredentials | None:
+    def faust_credentials(self) -> SASLCredentials | OAuthCredentials | SSLCredentials | None:
         """Return Faust's `broker_credentials`. Raises OSError for unusable files."""
         context = self._context() if self.tls else None
+        if self.mechanism == "OAUTHBEARER":
+            return OAuthCredentials(oauth_cb=self._tokens, ssl_context=context)
         if self.mechanism is not None:
             return SASLCredentials(
                 username=self.username,
@@ -79,6 +93,7 @@ class KafkaSecurity:
             new._context()  # or a file that can't be used leaves half of the old ones
         self.ca_file, self.cert_file, self.key_file = new.ca_file, new.cert_file, new.key_file
         self.username, self.password = new.username, new.password
+        self._tokens.exchange(self.username, self.password)
         for context in self._contexts:
             self._load(context)
         for client in self._clients:
