@@ -54,8 +54,8 @@ class KafkaBroker:
 
     username = "ritorno"
     password = "a secret of the tests"
-    limited = "shop-limited"
-    """A user (PLAIN, with the same password) who may do nothing that no ACL allows."""
+    limited = ("shop-worker", "shop-operator", "shop-publisher")
+    """Users (PLAIN, with the same password) who may do nothing that no ACL allows."""
 
     def __init__(self, jars: Path, directory: Path) -> None:
         self._jars = jars
@@ -165,6 +165,8 @@ class KafkaBroker:
             f"PLAINTEXT://{self.bootstrap},TLS://{self.tls_bootstrap},SASL://{self.sasl_bootstrap}"
         )
         security = "org.apache.kafka.common.security"
+        names = (self.username, *self.limited)
+        users = " ".join(f'user_{name}="{self.password}"' for name in names)
         return f"""\
 process.roles=broker,controller
 node.id=1
@@ -179,7 +181,7 @@ ssl.keystore.location={self._directory / "broker.p12"}
 ssl.keystore.password=keystore
 sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER
 listener.name.sasl.plain.sasl.jaas.config={security}.plain.PlainLoginModule required \
-user_{self.username}="{self.password}" user_{self.limited}="{self.password}";
+{users};
 listener.name.sasl.scram-sha-256.sasl.jaas.config={security}.scram.ScramLoginModule required;
 listener.name.sasl.scram-sha-512.sasl.jaas.config={security}.scram.ScramLoginModule required;
 listener.name.sasl.oauthbearer.sasl.jaas.config=\
