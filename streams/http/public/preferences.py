@@ -107,7 +107,7 @@ class PreferencesPage:
         current = _with(current, asked)
         try:
             wanted = read_form(await read_form_fields(request), current)
-        except (NotUnderstood, web.HTTPException):
+        except NotUnderstood:
             return context.pages.not_understood(messages)
         proof = context.proof(request, messages, source=SOURCE, mail=content.command_id)
         changes = list(differences(current, wanted, proof, asked))
