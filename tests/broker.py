@@ -219,8 +219,14 @@ def kafka_broker(kafka_jars: Path) -> Iterator[KafkaBroker]:
 async def fresh_broker(kafka_broker: KafkaBroker) -> KafkaBroker:
     """The session's broker, on which no test before has left anything in our topics: they are gone,
     and with them what the group has committed."""
+    await delete_topics(kafka_broker)
+    return kafka_broker
+
+
+async def delete_topics(broker: KafkaBroker) -> None:
+    """Return when none of our topics is left."""
     names = {spec.name for spec in topics(1)}
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_broker.bootstrap)
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
     await admin.start()
     try:
         async with asyncio.timeout(START_SECONDS):
@@ -228,7 +234,6 @@ async def fresh_broker(kafka_broker: KafkaBroker) -> KafkaBroker:
                 await admin.delete_topics(sorted(left))
     finally:
         await admin.close()
-    return kafka_broker
 
 
 @pytest.fixture(scope="session")

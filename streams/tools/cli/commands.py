@@ -73,6 +73,13 @@ COMMANDS = {
     "schemas": Command("schemas", "JSON Schemas."),
     "dkim": Command("dkim", "The keys that sign mails (DKIM)."),
     "clock": Command("clock", "Records whose append time has not come yet."),
+    "backup": Command(
+        "backup",
+        "Copy the whole log into a directory, as it is at one moment; workers go on meanwhile.",
+    ),
+    "restore": Command(
+        "backup", "Bring a backup back into the log that is set, which must hold nothing yet."
+    ),
     "doctor": Command(
         "doctor", "Check the broker, topics, workflows, clock, relay and disk, and say what to do."
     ),

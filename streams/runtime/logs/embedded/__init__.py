@@ -168,6 +168,16 @@ class EmbeddedLog:
         written.add_done_callback(lambda done: self._appended(partition_id, len(records), done))
         return await asyncio.shield(written)
 
+    async def copy(
+        self, topic: str, partition: int, span: OffsetRange, records: Sequence[Record]
+    ) -> None:
+        """Take records of another log over as they were there, with their offsets and append times;
+        the partition then reaches over `span`. Raises LogError."""
+        partition_id = self._partition_id(await self._topic(topic), partition)
+        await asyncio.shield(
+            self._open().call(lambda db: tables.copy(db, partition_id, span, records))
+        )
+
     async def offsets(self, topic: str) -> Mapping[int, OffsetRange]:
         """Return the offset range of each partition. Raises UnknownTopic."""
         found = await self._topic(topic)

@@ -17,7 +17,7 @@ import msgspec
 
 from schemas.records import OutRecord, Record
 from schemas.time_units import HOUR_MS
-from streams.log import TopicSpec
+from streams.log import OffsetRange, TopicSpec
 from streams.runtime.logs.embedded.file import transaction
 
 OFFSET_BITS = 40
@@ -231,6 +231,28 @@ def first_since(db: sqlite3.Connection, partition_id: int, extent: Extent, insta
         else:
             low = middle + 1
     return low
+
+
+def copy(
+    db: sqlite3.Connection, partition_id: int, span: OffsetRange, records: Sequence[Record]
+) -> None:
+    """Write records of another log as they were there, with their offsets and append times, into a
+    partition that then reaches over `span`."""
+    run = partition_id << OFFSET_BITS
+    with transaction(db):
+        db.executemany(
+            "INSERT INTO records (id, timestamp, key, headers, value) VALUES (?, ?, ?, ?, ?)",
+            [
+                (run | offset, timestamp, key, pack_headers(headers), value)
+                for _, _, offset, timestamp, key, value, headers in records
+            ],
+        )
+        db.execute(
+            "UPDATE partitions SET first = ?, next = ?, kept = kept + ?, "
+            "timestamp = max(timestamp, ?) WHERE id = ?",
+            (span.start, span.end, len(records),
+             records[-1].timestamp if records else 0, partition_id),
+        )  # fmt: skip
 
 
 def delete(db: sqlite3.Connection, partition_id: int, offsets: Iterable[int]) -> None:
