@@ -13,6 +13,7 @@ from schemas.stored import PROGRESS_KEY, Progress
 from streams.mail.outbox import OutboxWriter
 from streams.runtime.state.changelog import Changelog
 from streams.runtime.state.store import Item
+from tests.keys import SIGNER
 
 
 class Paper:
@@ -42,6 +43,8 @@ async def test_the_progress_comes_behind_all_that_it_says_was_taken_over() -> No
         queue=cast(Queue, Listening()),
         check=lambda: None,
         noted=lambda notes: None,
+        signer=SIGNER,
+        fencing_epoch=1,
     )
     outbox.submit(QueueChanges(states=[(b"m1", b"queued")]), Progress(next_offset=1))
     outbox.submit(QueueChanges(states=[(b"m2", b"queued")]), Progress(next_offset=2))

@@ -90,10 +90,10 @@ def a_pool_begins_anew(patch: Patch) -> None:
 
 
 def a_replay_knows_of_no_place(patch: Patch) -> None:
-    async def none(*_: Any) -> list[Any]:
-        return []
+    async def none(*_: Any) -> tuple[list[Any], list[Any]]:
+        return [], []
 
-    patch.setattr(replay, "_read_set_aside", none)
+    patch.setattr(replay, "_read_live", none)
 
 
 def no_record_names_a_place(patch: Patch) -> None:

@@ -70,12 +70,17 @@ READ_NO_TOPIC = {
 }
 ELSEWHERE = {
     "worker": "tests/runtime and tests/simulation",
+    "restore": "copies as `topics copy` does, tests/operate/test_backup.py",
     "privacy erase": "waits for a worker; what it reads is read by `privacy export` as well",
 }
 
 READING = {
     "topics create": (),
     "topics list": (),
+    "topics copy": ("--from", "embedded://data/log"),
+    "clock show": (),
+    "clock rule": (),
+    "backup": ("saved",),
     "publish": ("-",),
     "products publish": ("feed.csv",),
     "products list": (),
@@ -188,7 +193,8 @@ def filled(ritorno: Ritorno, tmp_path: Path, garbage_dump: Path) -> Ritorno:
 @pytest.mark.parametrize("command", READING)
 def test_it_goes_on(filled: Ritorno, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(EVENT)))
-    done = filled(*command.split(), *READING[command])
+    broker = ("--broker", "embedded://elsewhere") if command == "topics copy" else ()
+    done = filled(*broker, *command.split(), *READING[command])
     assert (command, done.code) == (command, EXIT_CODES.get(command, 0)), done.err
     assert "Traceback" not in done.err + done.out
 
