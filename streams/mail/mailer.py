@@ -201,6 +201,10 @@ class MailerRuntime:
             if tp.partition == partition:
                 await asyncio.to_thread(open_.changelog.store.scrub, None)
 
+    def stores(self) -> Mapping[TopicPartition, Store]:
+        """Return what holds the state of each open partition."""
+        return {tp: partition.changelog.store for tp, partition in self._open.items()}
+
     def failing(self) -> Mapping[TopicPartition, str]:
         """Return the partitions whose deliveries have failed twice in a row or more, and why."""
         now = self._clock.now()

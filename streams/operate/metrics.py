@@ -43,7 +43,9 @@ from streams.operate.return_metrics import ReturnCounters
 from streams.operate.secret_metrics import SecretCounts, SecretMetrics
 from streams.runtime.partition_lag import PartitionLag
 from streams.runtime.state.recovery import Recovered
+from streams.runtime.state.store import Store
 from streams.runtime.transports import partition_manager
+from streams.runtime.transports.batch import TopicPartition
 from streams.topology import CUSTOMER_EVENTS
 
 # A second series per counter with the time it was created, which no query of ours reads.
@@ -163,6 +165,10 @@ class Metrics(CustomerMetrics):
     def watch_lag(self, lag: PartitionLag) -> None:
         """Show how far this process's partitions are behind."""
         self._partitions.behind(lag)
+
+    def watch_state(self, stores: Callable[[], Mapping[TopicPartition, Store]]) -> None:
+        """Show how much is kept of this process's open partitions."""
+        self._partitions.keeping(stores)
 
     def _count_events(self, counts: BatchCounts) -> None:
         for (type_, result), count in counts.events.items():

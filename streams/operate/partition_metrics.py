@@ -5,12 +5,14 @@ Each partition is a series of its own: seven that go on must not hide one that d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 
 from streams.operate.instruments import Instruments, Samples
 from streams.operate.panels import NotShown, Panel
 from streams.runtime.partition_lag import PartitionLag
+from streams.runtime.state.store import StateError, Store, StoreSize
 from streams.runtime.transports.batch import TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 
@@ -80,6 +82,36 @@ class PartitionMetrics:
                     "Lag by partition",
                     "Records that wait, in each partition. It falls by itself after a restart; "
                     "what does not fall is stuck.",
+                ).line("topic", "partition", legend="{{topic}}/{{partition}}", how="max")
+            ],
+        )
+        self.state_bytes = make.reading(
+            "partition_state_bytes",
+            "What is kept of an open partition; on disk with RocksDB, compressed.",
+            "topic",
+            "partition",
+            kind="gauge",
+            shown=[
+                Panel(
+                    "Partitions",
+                    "State by partition",
+                    "What is kept of each partition. It grows with the customers and never by "
+                    "leaps; whoever has to do without a copy reads all of it from the changelog.",
+                ).line("topic", "partition", legend="{{topic}}/{{partition}}", how="max")
+            ],
+        )
+        self.state_records = make.reading(
+            "partition_state_records",
+            "Records that are kept of an open partition; RocksDB's estimate.",
+            "topic",
+            "partition",
+            kind="gauge",
+            shown=[
+                Panel(
+                    "Partitions",
+                    "Kept records by partition",
+                    "Customers, visitors and products, or mails; what was written over lately "
+                    "counts twice until RocksDB merges it.",
                 ).line("topic", "partition", legend="{{topic}}/{{partition}}", how="max")
             ],
         )
@@ -176,10 +208,29 @@ class PartitionMetrics:
         self.failed_openings.of(lambda: _by_partition(partitions.failed_openings()))
         partitions.on_rebalance = self.rebalance_seconds.observe
 
+    def keeping(self, stores: Callable[[], Mapping[TopicPartition, Store]]) -> None:
+        """Show how much is kept."""
+        self.state_bytes.of(
+            lambda: _by_partition({tp: each.bytes for tp, each in _sizes(stores()).items()})
+        )
+        self.state_records.of(
+            lambda: _by_partition({tp: each.records for tp, each in _sizes(stores()).items()})
+        )
+
     def behind(self, lag: PartitionLag) -> None:
         """Show how far they are behind."""
         self.lag.of(lambda: _by_partition(lag.waiting()))
         self.partitions.of(lambda: [((topic,), n) for topic, n in lag.partitions().items()])
+
+
+def _sizes(stores: Mapping[TopicPartition, Store]) -> Mapping[TopicPartition, StoreSize]:
+    """Without those that can't say: a store that fails is told of by whoever works with it, and
+    the other metrics are wanted then."""
+    sizes = {}
+    for tp, store in stores.items():
+        with suppress(StateError):
+            sizes[tp] = store.size()
+    return sizes
 
 
 def _open(partitions: PartitionManager) -> Mapping[TopicPartition, int]:

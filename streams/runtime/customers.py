@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from agents.definitions.settings import NO_LIMITS, VisitorLimits
 from schemas.customer.named import RunInFlight
@@ -172,6 +172,10 @@ class CustomersRuntime:
     def timers_pending(self) -> int:
         """Return how many customers of this process wait for a timer."""
         return sum(partition.actors.timers_pending for partition in self._open.values())
+
+    def stores(self) -> Mapping[TopicPartition, Store]:
+        """Return what holds the state of each open partition."""
+        return {tp: partition.changelog.store for tp, partition in self._open.items()}
 
     def held_back(self) -> int:
         """Return how many customers of this process are held back."""

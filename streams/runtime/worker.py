@@ -386,6 +386,7 @@ class Worker:
         """Look now and then at what nobody tells."""
         lag = PartitionLag(self.log, self.partition_manager, [each.reads for each in AGENTS])
         self.metrics.watch_lag(lag)
+        self.metrics.watch_state(lambda: {**self.customers.stores(), **self.mailer.stores()})
         loop = partial(watch_loop, self.metrics.process.loop_delayed)
         for work in (kept_up("lag", lag.watch), kept_up("loop", loop)):
             self._running.push_async_callback(_cancel, asyncio.create_task(work))

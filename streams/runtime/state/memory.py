@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 
-from streams.runtime.state.store import Item
+from streams.runtime.state.store import Item, StoreSize
 from streams.runtime.transports.batch import TopicPartition
 
 
@@ -14,6 +14,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._kept: dict[bytes, bytes] = {}
         self._position = 0
+        self._bytes = 0
 
     def get(self, key: bytes) -> bytes | None:
         """Return what is kept under `key`, or None."""
@@ -23,15 +24,21 @@ class MemoryStore:
         """Apply `items` and move to `position`; nothing here can fail half-way."""
         kept = self._kept
         for key, stored in items:
-            if stored is None:
-                kept.pop(key, None)
-            else:
+            before = kept.pop(key, None) if stored is None else kept.get(key)
+            if before is not None:
+                self._bytes -= len(key) + len(before)
+            if stored is not None:
+                self._bytes += len(key) + len(stored)
                 kept[key] = stored
         self._position = position
 
     def position(self) -> int:
         """Return the changelog offset up to which (exclusive) this store holds everything."""
         return self._position
+
+    def size(self) -> StoreSize:
+        """Return how much it keeps."""
+        return StoreSize(len(self._kept), self._bytes)
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every key with what is kept under it; don't write meanwhile."""
@@ -50,7 +57,7 @@ class MemoryStore:
     def reset(self) -> None:
         """Become empty, at position 0."""
         self._kept.clear()
-        self._position = 0
+        self._position = self._bytes = 0
 
     def close(self) -> None:
         """Keep everything: a partition that comes back to this process catches up from here."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from rocksdict import BlockBasedOptions, Cache, Options, Rdict, WriteBatch
 
 from streams.logging import get_logger
-from streams.runtime.state.store import STORE_FILES, Item, StateError
+from streams.runtime.state.store import STORE_FILES, Item, StateError, StoreSize
 from streams.runtime.transports.batch import TopicPartition
 
 POSITION_KEY = b"\x00\x00position"
@@ -80,6 +80,20 @@ class RocksStore:
         _log_damage(self._path)
         self.reset()
         return 0
+
+    def size(self) -> StoreSize:
+        """Return how much it keeps, as RocksDB knows it without looking. Raises StateError."""
+        return StoreSize(
+            # The store's own record, the position, is none of anybody's.
+            max(0, self._property("estimate-num-keys") - 1),
+            self._property("live-sst-files-size") + self._property("cur-size-all-mem-tables"),
+        )
+
+    def _property(self, name: str) -> int:
+        try:
+            return self._db.property_int_value(f"rocksdb.{name}") or 0
+        except Exception as error:  # rocksdict raises bare Exception for all I/O errors
+            raise self._failed("read", error) from error
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every key with what is kept under it, by key. Raises StateError."""

@@ -8,7 +8,7 @@ a revoked partition is dropped whole and a scan never meets another partition's 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from schemas.failures import Failure
 from streams.runtime.transports.batch import TopicPartition
@@ -26,6 +26,16 @@ class StateError(Failure):
     """A store can't be opened or written; the text says what to do, for a shopkeeper."""
 
 
+class StoreSize(NamedTuple):
+    """How much a store keeps."""
+
+    records: int
+    """By RocksDB's estimate: what was written over lately is counted twice until it is merged."""
+    bytes: int
+    """On disk, compressed, with the tables in memory that were not written there yet; of a store in
+    memory keys and values."""
+
+
 class Store(Protocol):
     """Bytes under keys for one partition. Keys that begin with two NULs belong to the store."""
 
@@ -37,6 +47,9 @@ class Store(Protocol):
 
     def position(self) -> int:
         """Return the changelog offset up to which (exclusive) this store holds everything."""
+
+    def size(self) -> StoreSize:
+        """Return how much it keeps, in microseconds. Raises StateError."""
 
     def scan(self) -> Iterator[tuple[bytes, bytes]]:
         """Yield every key with what is kept under it, in no promised order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,8 @@ from streams.operate.metrics import Metrics
 from streams.operate.partition_metrics import REBALANCE_BUCKETS
 from streams.runtime.loop_delay import EVERY, watch_loop
 from streams.runtime.partition_lag import PartitionLag
+from streams.runtime.state.memory import open_memory
+from streams.runtime.state.rocks import RocksStores
 from streams.runtime.transports.batch import TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 from streams.topology import CUSTOMER_EVENTS
@@ -149,6 +152,20 @@ async def test_rebalances_are_counted_with_their_length(partitions: PartitionMan
     partitions.on_rebalance(REBALANCE_BUCKETS[1])
     count, seconds = "ritorno_rebalance_seconds_count", "ritorno_rebalance_seconds_sum"
     assert (value(metrics, count), value(metrics, seconds)) == (1, REBALANCE_BUCKETS[1])
+
+
+async def test_each_partition_says_how_much_it_keeps(tmp_path: Path) -> None:
+    metrics, stores = Metrics(), RocksStores(tmp_path)
+    kept = {FIRST: open_memory(FIRST), SECOND: stores(SECOND)}
+    metrics.watch_state(lambda: kept)
+    for number, store in enumerate(kept.values()):
+        store.write([(b"%d" % each, bytes(100)) for each in range(10 + number)], 20)
+    records, size = "ritorno_partition_state_records", "ritorno_partition_state_bytes"
+    assert [value(metrics, records, tp) for tp in kept] == [10, 11]
+    assert value(metrics, size, FIRST) == 10 * 101
+    assert (value(metrics, size, SECOND) or 0) > 11 * 101
+    kept[SECOND].close()  # a store that fails hides no other
+    assert [value(metrics, records, tp) for tp in kept] == [10, None]
 
 
 async def test_whoever_keeps_the_event_loop_is_seen() -> None:

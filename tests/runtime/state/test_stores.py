@@ -52,6 +52,33 @@ def test_reset_empties_and_the_store_stays_usable(open_store: StoreFactory) -> N
     assert dict(store.scan()) == {b"bruno": b"2"}
 
 
+def test_a_store_says_how_much_it_keeps(open_store: StoreFactory) -> None:
+    store = open_store(TP)
+    assert store.size().records == 0
+    empty = store.size().bytes
+    store.write([(b"%d" % number, bytes(1_000)) for number in range(200)], 200)
+    store.scrub(None)  # RocksDB knows of what it has written to a file
+    assert store.size().records == 200
+    full = store.size().bytes
+    assert full > empty
+    store.write([(b"%d" % number, None) for number in range(150)], 350)
+    store.write([(b"199", b"shorter")], 351)
+    store.scrub(None)
+    assert store.size().records == 50
+    assert store.size().bytes < full
+    store.reset()
+    assert store.size() == (0, empty)
+    store.drop()
+
+
+def test_a_store_in_memory_knows_its_bytes() -> None:
+    store = open_memory(TP)
+    store.write([(b"anna", b"12"), (b"bruno", b"3"), (b"anna", b"1"), (b"carla", None)], 4)
+    assert store.size() == (2, len(b"anna1bruno3"))
+    store.write([(b"anna", None), (b"bruno", None)], 6)
+    assert store.size() == (0, 0)
+
+
 def test_drop_and_close_may_be_repeated(open_store: StoreFactory) -> None:
     store = open_store(TP)
     store.close()
