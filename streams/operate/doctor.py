@@ -18,7 +18,7 @@ from schemas.instant import to_rfc3339
 from schemas.reference import shown
 from schemas.stored import Progress
 from streams.clock import Clock
-from streams.log import Log, LogError, OffsetRange, scan
+from streams.log import Log, LogError, OffsetRange, OnProgress, scan
 from streams.logging import get_logger
 from streams.messages.plurals import several
 from streams.operate.check import Check, CheckStatus, aligned
@@ -44,6 +44,7 @@ from streams.runtime.factories import (
     sender_domain,
 )
 from streams.runtime.log_identity import LogIdentity, LogReplaced, LogTooShort, PartitionsChanged
+from streams.runtime.logs.embedded.file import faults
 from streams.runtime.readiness import DiskProbe, worker_directories
 from streams.runtime.ticks import STANDSTILL_MS, TICK
 from streams.settings import Settings
@@ -64,15 +65,23 @@ NAMED = 5
 
 
 async def examine(
-    settings: Settings, log: Log, clock: Clock, settings_file: Path | None = None
+    settings: Settings,
+    log: Log,
+    clock: Clock,
+    settings_file: Path | None = None,
+    *,
+    deep: OnProgress | None = None,
 ) -> list[Check]:
     """Run every check. `log` need not be started; it is stopped again when it was not.
-    `settings_file` is where settings were read, None: in none."""
+    `settings_file` is where settings were read, None: in none. `deep`: all that is kept is read and
+    compared as well, and it is told how far that is."""
     checks = [
         *await _guarded("data directory", lambda: check_data_dir(settings)),
         *await _guarded("keys", lambda: check_keys(settings)),
         *await _guarded("file modes", lambda: check_modes(settings, settings_file)),
     ]
+    if deep is not None and not settings.on_kafka:
+        checks += await _guarded("log file", lambda: check_log_file(settings))
     try:
         await log.start()
     except LogError as error:
@@ -81,7 +90,7 @@ async def examine(
     else:
         try:
             checks.append(Check("broker", CheckStatus.OK, f"{settings.broker_url} answers"))
-            checks += await _examine_log(settings, log, clock)
+            checks += await _examine_log(settings, log, clock, deep)
         finally:
             await log.stop()
     return [
@@ -96,7 +105,9 @@ async def examine(
     ]
 
 
-async def _examine_log(settings: Settings, log: Log, clock: Clock) -> list[Check]:
+async def _examine_log(
+    settings: Settings, log: Log, clock: Clock, deep: OnProgress | None
+) -> list[Check]:
     found = await _guarded("topics", lambda: check_topics(log, settings))
     if any(check.name == "topics" and check.status is CheckStatus.FAIL for check in found):
         return [*found, *await _guarded("workflows", lambda: check_workflows(settings, None))]
@@ -110,7 +121,17 @@ async def _examine_log(settings: Settings, log: Log, clock: Clock) -> list[Check
         *await _guarded("workers", lambda: _examine_kept(settings, log)),
         *await _guarded("lag", lambda: check_lag(log, clock)),
         *await _guarded("set aside", lambda: check_set_asides(log)),
+        *await _guarded("stores", lambda: _examine_deeply(settings, log, deep)),
     ]
+
+
+async def _examine_deeply(settings: Settings, log: Log, deep: OnProgress | None) -> list[Check]:
+    if deep is None:
+        return []
+    # RocksDB takes 20 MB that the other checks don't need.
+    from streams.operate.consistency import check_consistency  # noqa: PLC0415  # see above
+
+    return await check_consistency(settings, log, deep)
 
 
 async def _examine_kept(settings: Settings, log: Log) -> list[Check]:
@@ -275,6 +296,16 @@ async def check_set_asides(log: Log) -> Check:
 
 
 # The machine and the relay.
+
+
+async def check_log_file(settings: Settings) -> Check:
+    """Have SQLite look at every page of the embedded log. Raises LogError."""
+    path = settings.embedded_path
+    wrong = await faults(path)
+    if not wrong:
+        return Check("log file", CheckStatus.OK, f"SQLite finds nothing wrong in {path}")
+    remedy = "Stop the worker, keep a copy of the directory, and restore a backup."
+    return Check("log file", CheckStatus.FAIL, f"{path}: {'; '.join(wrong)}", remedy)
 
 
 async def check_data_dir(settings: Settings) -> Check:

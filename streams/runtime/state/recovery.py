@@ -61,16 +61,23 @@ class Recovered:
 
 
 async def recover(
-    log: Log, changelog: str, partition: int, store: Store, on_progress: OnProgress = no_progress
+    log: Log,
+    changelog: str,
+    partition: int,
+    store: Store,
+    on_progress: OnProgress = no_progress,
+    *,
+    end: int | None = None,
 ) -> Recovered:
-    """Read `changelog` from `store.position()` to its end into `store`.
+    """Read `changelog` from `store.position()` to its end, or to `end`, into `store`.
 
     Each chunk moves the store's position with it, so a cancelled recovery goes on where it was.
     Raises LogError, StateError, and FutureFormat when a newer release has written here, having
     written nothing of it.
     """
     began = time.perf_counter()
-    end = (await log.offsets(changelog))[partition].end
+    if end is None:
+        end = (await log.offsets(changelog))[partition].end
     source = _Source(log, changelog, partition, end, on_progress)
     if store.position() > end:
         source.warn("the state is ahead of its changelog, recovering from nothing")

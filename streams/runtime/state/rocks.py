@@ -38,8 +38,11 @@ _log = get_logger(__name__)
 class RocksStore:
     """One RocksDB directory. Only one process can have it open."""
 
-    def __init__(self, path: Path, cache: Cache) -> None:
+    def __init__(self, path: Path, cache: Cache, *, mends: bool = True) -> None:
+        """Damaged files are removed, to be recovered from the changelog; StateError is raised
+        instead where it `mends` nothing."""
         self._path = path
+        self._mends = mends
         self._cache = cache
         self._closed = False
         self._damaged = False
@@ -75,7 +78,7 @@ class RocksStore:
             try:
                 return int(self.get(POSITION_KEY) or 0)
             except StateError:
-                if not self._damaged:
+                if not self._damaged or not self._mends:
                     raise
         _log_damage(self._path)
         self.reset()
@@ -172,7 +175,7 @@ class RocksStore:
             try:
                 return Rdict(str(self._path), _options(self._cache))
             except Exception as error:  # as below
-                if _CORRUPT not in str(error):
+                if _CORRUPT not in str(error) or not self._mends:
                     raise
                 _log_damage(self._path, error)
             shutil.rmtree(self._path, ignore_errors=True)
@@ -205,6 +208,11 @@ class RocksStores:
     def __call__(self, tp: TopicPartition) -> RocksStore:
         """Open (or create) the store of `tp`. Raises StateError."""
         return RocksStore(self._root / f"{tp.topic}-{tp.partition}", self._cache)
+
+    def as_it_is(self, path: Path) -> RocksStore:
+        """Open a store that lies somewhere else, and leave it as it is where it is damaged. Raises
+        StateError."""
+        return RocksStore(path, self._cache, mends=False)
 
     def clear(self, topic: str, owned: Iterable[TopicPartition]) -> None:
         """Remove what an earlier process has left of partitions that are another worker's now."""

@@ -17,6 +17,7 @@ from streams.tools.cli.console import (
     JsonFlag,
     Options,
     print_json,
+    progress,
     run,
     settings_of,
     stdout,
@@ -33,14 +34,27 @@ def register(app: typer.Typer) -> None:
 def doctor(
     context: typer.Context,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are failures.")] = False,
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Also compare all that is kept; reads each changelog."),
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Check the broker, topics, workflows, clock, relay and disk, and say what to do."""
+    """Check the broker, topics, workflows, clock, relay and disk, and say what to do.
+
+    With --deep, all that is kept of customers and mails is read and compared with this machine's
+    stores of it; stop its worker before, or those are left out.
+    """
     settings = settings_of(context)
     clock = SystemClock()
     options = context.find_object(Options) or Options()
     file = settings_file(options.config)
-    checks = run(examine(settings, log_from(settings, clock), clock, file))
+    log = log_from(settings, clock)
+    if deep:
+        with progress("Comparing what is kept") as bar:
+            checks = run(examine(settings, log, clock, file, deep=bar.at))
+    else:
+        checks = run(examine(settings, log, clock, file))
     out = stdout()
     for check in checks:
         if as_json:

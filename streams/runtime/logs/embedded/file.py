@@ -177,6 +177,23 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+async def faults(directory: Path) -> list[str]:
+    """Return what SQLite finds wrong in the file, at most five things; it reads all of it, and
+    changes nothing. Nothing where there is none yet. Raises LogError, LogDamaged when it can't
+    even be looked at."""
+
+    def run() -> list[str]:
+        with explained(directory):
+            db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+            try:
+                return [row for (row,) in db.execute("PRAGMA integrity_check(5)") if row != "ok"]
+            finally:
+                db.close()
+
+    path = directory / FILE_NAME
+    return await asyncio.to_thread(run) if path.exists() else []
+
+
 async def looked_through(directory: Path, search: Callable[[sqlite3.Connection], T]) -> T:
     """Return what `search` finds, on a connection and a thread of its own: it may look through a
     whole partition. Raises LogError."""
