@@ -88,9 +88,10 @@ states: setup ## Write docs/states.md anew, from the tables of transitions
 	@$(BIN)/python -m tests.states
 
 .PHONY: bench
-bench: setup ## Measure; writes benchmarks/results.json and README's table
+bench: setup ## Measure; writes benchmarks/results.json, README's table and the sizes in docs/operations.md
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.table README.md
+	@$(BIN)/python -m benchmarks.sizing docs/operations.md
 
 FAULTS ?= 100
 
@@ -105,6 +106,18 @@ soak-mail: setup ## The mailer killed 50 times while 5,000 mails go to a real SM
 .PHONY: schemas
 schemas: setup ## Export the JSON Schemas to out/schemas
 	@$(BIN)/ritorno schemas export out/schemas
+
+MANIFESTS := deploy/kubernetes/ritorno.yaml
+KUBE_VERSION := 1.34.0
+
+# For who has no helm: what the chart says with its own values.
+.PHONY: manifests
+manifests: ## Write deploy/kubernetes/ritorno.yaml anew, of the Helm chart (needs helm 3)
+	@helm lint --strict --quiet --kube-version $(KUBE_VERSION) deploy/helm/ritorno
+	@fresh=$$(mktemp); trap 'rm -f "$$fresh"' EXIT; \
+	{ echo '# Written by `make manifests`, of deploy/helm/ritorno. Needs a Secret `ritorno`: see docs/operations.md.'; \
+	  helm template ritorno deploy/helm/ritorno --kube-version $(KUBE_VERSION); } > "$$fresh"; \
+	cp "$$fresh" $(MANIFESTS); chmod 644 $(MANIFESTS)
 
 # All versions and their files' hashes, for any machine and Python 3.11 or newer. The other three are
 # parts of constraints.txt: what the image runs with, what builds its wheel, what asks for advisories.

@@ -15,6 +15,7 @@
     catalogue  the same with every shipped workflow live, and with the first three
     cost       processor time an event, stage by stage, and json.loads of the same records
     memory     bytes per customer
+    written    bytes that an event writes, by topic
     timers     a million customers whose step is due within ten minutes: how late it is done
     million    a million customers come back to a worker with an empty data directory
     visitors   what visitors cost of whom nothing is known, and how they are forgotten
@@ -58,6 +59,7 @@ from benchmarks import (
     throughput,
     timers,
     visitors,
+    written,
 )
 from benchmarks.machine import NoBroker
 from benchmarks.pace import Measured
@@ -66,7 +68,7 @@ from benchmarks.say import Say, progress_output
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
           "takeover", "rolling", "explain", "replay", "standing", "catalogue", "cost", "memory",
-          "visitors", "idle", "timers", "million", "sale")  # fmt: skip
+          "written", "visitors", "idle", "timers", "million", "sale")  # fmt: skip
 
 IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "assembly": lambda _, say: assembly.measure(say),
@@ -75,6 +77,7 @@ IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "catalogue": catalogue.measure,
     "cost": lambda _, say: cost.measure(say),
     "timers": lambda _, say: timers.measure(say),
+    "written": lambda _, say: written.measure(say),
 }
 """Suites without a log, by name."""
 

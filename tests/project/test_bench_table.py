@@ -1,15 +1,19 @@
-"""README's table is what a run has found, and nothing else."""
+"""README's table and the sizes in docs/operations.md are what a run has found, and nothing else."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.results import result
+from benchmarks import sizing
+from benchmarks.results import read, result
 from benchmarks.table import lines, put_into
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+OPERATIONS = ROOT / "docs" / "operations.md"
 
 
 def test_a_line_says_number_unit_and_peers() -> None:
@@ -36,3 +40,16 @@ def test_the_table_takes_the_place_of_the_one_before() -> None:
 def test_a_page_without_a_table_is_refused() -> None:
     with pytest.raises(ValueError, match="there is no table"):
         put_into("no table", "one line\n")
+
+
+def test_the_sizes_to_plan_with_are_those_of_the_last_run() -> None:
+    page = OPERATIONS.read_text(encoding="utf-8")
+    assert put_into(page, "".join(f"{line}\n" for line in sizing.lines(read()))) == page, (
+        "python -m benchmarks.sizing docs/operations.md"
+    )
+
+
+def test_a_size_goes_by_what_was_measured() -> None:
+    twice = [replace(each, value=2 * each.value) for each in read()]
+    both = zip(sizing.lines(read()), sizing.lines(twice), strict=True)
+    assert all(one != other for one, other in both)

@@ -6,6 +6,7 @@ ships it (Apache-2.0); it is older than today's Compose, so a file that passes i
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,13 @@ def test_services_have_a_health_check_and_a_fixed_image(name: str) -> None:
     assert service["healthcheck"].get("test") or service["healthcheck"].get("disable")
     assert "build" in service or ":" in service["image"]
     assert not service.get("image", "").endswith(":latest")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_services_have_limits_of_memory_and_processors(name: str) -> None:
+    limits = SERVICES[name]["deploy"]["resources"]["limits"]
+    assert re.fullmatch(r"\d+M", limits["memory"])
+    assert 0 < float(limits["cpus"]) <= 2
 
 
 @pytest.mark.parametrize("name", ["topics", "worker-1", "worker-2"])

@@ -1,0 +1,46 @@
+{{- define "ritorno.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "ritorno.labels" -}}
+app.kubernetes.io/name: ritorno
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{/* What a worker is told, and `topics create` as well. */}}
+{{- define "ritorno.environment" -}}
+{{- range $name, $value := .Values.settings }}
+- name: RITORNO_{{ upper $name }}
+  {{- /* A number of YAML is a float here, and 10000000 would be 1e+07. */}}
+  value: {{ if kindIs "float64" $value }}{{ if eq $value (floor $value) }}{{ printf "%.0f" $value | quote }}{{ else }}{{ $value | toString | quote }}{{ end }}{{ else }}{{ $value | toString | quote }}{{ end }}
+{{- end }}
+{{- range .Values.secrets }}
+- name: RITORNO_{{ upper . }}_FILE
+  value: /run/secrets/ritorno/{{ . }}
+{{- end }}
+{{- end }}
+
+{{- define "ritorno.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+fsGroup: 10001
+# Else each mount makes all that is kept writable for the group.
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "ritorno.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: ["ALL"]
+{{- end }}
+
+{{- define "ritorno.secretVolume" -}}
+name: secrets
+secret:
+  secretName: {{ .Values.secret }}
+  defaultMode: 0440
+{{- end }}
