@@ -298,6 +298,14 @@ def test_doctor_says_what_is_missing(ritorno: Ritorno, monkeypatch: pytest.Monke
     assert found["relay"]["status"] == "fail"
 
 
+def test_doctor_compares_all_that_is_kept_when_asked_to(ritorno: Ritorno) -> None:
+    assert ritorno("topics", "create").code == 0
+    plain = {line["check"] for line in ritorno("doctor", "--json").json}
+    deep = {line["check"]: line["status"] for line in ritorno("doctor", "--deep", "--json").json}
+    assert deep.keys() - plain == {"log file", "changelogs", "stores"}
+    assert {deep[name] for name in deep.keys() - plain} == {"ok"}
+
+
 def test_the_installed_command(tmp_path: Path) -> None:
     command = Path(sys.executable).parent / "ritorno"
     done = subprocess.run(
