@@ -139,6 +139,12 @@ def test_a_shop_of_its_own(tmp_path: Path) -> None:
 
 
 @needs_helm
+def test_workers_whose_user_may_create_no_topics() -> None:
+    manifests = of(rendered("--set", "topics.create=false"))
+    assert [each for each in written() if each["kind"] != "Job"] == manifests
+
+
+@needs_helm
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
