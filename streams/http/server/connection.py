@@ -181,8 +181,13 @@ class HttpConnection(web.RequestHandler):
         raise ConnectionResetError
 
     def log_exception(self, *args: Any, exc_info: Any = None, **_: Any) -> None:
-        """A defect of ours; who has met it is nobody's business."""
-        if not isinstance(exc_info, ConnectionResetError):
+        """A defect of ours; who has met it is nobody's business.
+
+        A body that can't be read, behind a request whose answer needed none of it, is none.
+        """
+        if isinstance(exc_info, web.RequestPayloadError):
+            self._door.count("malformed")
+        elif not isinstance(exc_info, ConnectionResetError):
             _log.error("a connection has failed", door=self._door.name, exc_info=exc_info)
 
     # What the server says.

@@ -285,6 +285,27 @@ async def test_a_form_that_can_not_be_read_is_the_askers_mistake(parts: bytes) -
     assert logs == []
 
 
+UNREADABLE = [
+    b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nabcde",
+    b"Content-Encoding: deflate\r\nContent-Length: 5\r\n\r\nabcde",
+    b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("body", UNREADABLE)
+async def test_a_body_that_nobody_asked_for_and_can_not_be_read_leaves_no_line(
+    body: bytes,
+) -> None:
+    with capture_logs() as logs:
+        async with knocking() as here:
+            answer = await here.ask(b"POST /nowhere HTTP/1.1\r\nHost: x\r\n" + body)
+            assert answer.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 400 ")), answer[:80]
+            assert is_ours(answer)
+            assert here.refused("malformed") == 1
+            assert (await here.gets()).endswith(b"here you are")
+    assert logs == []
+
+
 async def test_a_form_is_read() -> None:
     async with knocking() as here:
         head = POST[:-2] + b"; charset=ISO-8859-1\r\nConnection: close\r\nContent-Length: 6\r\n\r\n"
