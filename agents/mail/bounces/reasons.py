@@ -101,7 +101,7 @@ def meaning(*texts: str, status: str = "", at: Refused | None = None) -> Refusal
     reason = found.reason
     temporary = (code is not None and code < 500) or (enhanced or "5")[0] == "4"
     if KINDS[reason] == "hard":
-        if at == "before_rcpt" or _is_about_us(found.around):
+        if at == "before_rcpt" or _names_us(code, enhanced) or _is_about_us(found.around):
             reason = "sender"
         elif _may_pass(reason, cleaned[0], code, temporary):
             reason = "unspecified"
@@ -114,6 +114,11 @@ def _refused_at(texts: list[str]) -> Refused | None:
     if any(_BEFORE_RCPT.search(text) for text in texts):
         return "before_rcpt"
     return "with_text" if texts and _WITH_TEXT.search(texts[0]) else None
+
+
+def _names_us(code: int | None, enhanced: str | None) -> bool:
+    """Whether a code speaks of the sender, whatever the words beside it are about."""
+    return code in _LOG_IN or (enhanced or "").endswith(_OF_SENDER)
 
 
 def _is_about_us(text: str) -> bool:
@@ -136,10 +141,13 @@ _BEFORE_RCPT = re.compile(
     r"\[mail_from\]|>>> mail from[^<]{0,20}<[^>]*>[^<]{0,60}<<< [45]",
     re.IGNORECASE,
 )
+_LOG_IN = frozenset({530, 534, 535, 538})
+_OF_SENDER = (".1.7", ".1.8")
 _SENDER = re.compile(
     r"(?<!\bto )(?<!\bto the )\bsend(?:er|ing)\b|\bauth(?:enticated|entication)?\b|"
-    r"\byour (?:user|account|mailbox|login|ip|server)\b|(?:smtp user|utente smtp)|"
-    r"mittent|provenienza|\b(?:tuo|vostro) (?:indirizzo|account|utente)",
+    r"\byour (?:user|account|mailbox|login|ip|server|domain)\b|(?:smtp user|utente smtp)|"
+    r"\bfrom (?:an? |the )?(?:non-?existent|unknown|invalid|unresolvable) (?:\w+ )?(?:domain|host)|"
+    r"mittent|provenienza|\b(?:tuo|vostro) (?:indirizzo|account|utente|dominio)",
     re.IGNORECASE,
 )
 _WITH_TEXT = re.compile(r"(?:after|in reply to) (?:the )?(?:end of )?data\b", re.IGNORECASE)
