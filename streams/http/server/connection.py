@@ -131,11 +131,12 @@ class HttpConnection(web.RequestHandler):
             self._unanswered += self._request_count - known
             self._body = self._messages[-1][1]
             self._head_bytes = 0
-            self._door.answers(self)
         elif is_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES:
                 self.refuse(431, "large")
+        if self._unanswered > 0 and self._has_all():
+            self._door.answers(self)
 
     def pause_writing(self) -> None:
         """Who asked does not take what we say: a stream has no other end."""
@@ -219,6 +220,10 @@ class HttpConnection(web.RequestHandler):
         if isinstance(self._wire, asyncio.Transport):
             self._wire.abort()
 
+    def _has_all(self) -> bool:
+        """Whether the last request is here with its body: until then we wait for who sends it."""
+        return self._body is not None and self._body.is_eof()
+
     # Time.
 
     def _begin(self) -> None:
@@ -238,6 +243,8 @@ class HttpConnection(web.RequestHandler):
         self.limit = None
         if self._unanswered > 0:  # the next one was sent along
             self._restart()
+            if not self._has_all():
+                self._door.waits(self)
             return
         self._is_begun = False
         self._set_timer(KEPT_SECONDS, self.hang_up)

@@ -73,6 +73,25 @@ async def test_who_is_being_answered_is_not_pushed_out() -> None:
         assert (await here.gets()).endswith(b"here you are")
 
 
+@pytest.mark.parametrize("before", [b"", GET])
+async def test_bodies_that_do_not_come_keep_nobody_out(before: bytes) -> None:
+    async with knocking(DoorLimits(connections=4, body_bytes=1_000)) as here:
+        holding = [await here.connect() for _ in range(4)]
+        for each in holding:
+            await each.say(before + POST + b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\nx=")
+            async with asyncio.timeout(PATIENCE):
+                await each.reader.readuntil(b" 100 Continue\r\n")
+        for _ in range(2):
+            assert (await here.gets()).endswith(b"here you are")
+        assert here.refused("full") == 0
+        assert here.refused("pushed_out") > 0
+        await holding[-1].say(b"1234567")  # which has waited for the shortest time
+        async with asyncio.timeout(PATIENCE):
+            await holding[-1].reader.readuntil(b'{"x": "1234567"}')
+        for each in holding:
+            each.close()
+
+
 @pytest.mark.usefixtures("hurried")
 async def test_a_request_that_comes_in_drops_ends_in_time() -> None:
     async def drip(client: Client) -> bytes:
