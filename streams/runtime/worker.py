@@ -52,7 +52,7 @@ from streams.runtime.app import App
 from streams.runtime.background import kept_up
 from streams.runtime.bootstrap import prepare_topics, prepare_workflows
 from streams.runtime.customers import CustomersRuntime
-from streams.runtime.data_directory import sole_worker
+from streams.runtime.data_directory import drop_foreign, sole_worker
 from streams.runtime.definitions import DefinitionLoader
 from streams.runtime.factories import (
     consumer_group,
@@ -211,6 +211,7 @@ class Worker:
         await self.log.start()
         self._running.push_async_callback(self.log.stop)
         await prepare_topics(self.log, self.settings)
+        await drop_foreign(self.log, self.settings.data_dir)
         await prepare_workflows(self.log, self.settings)
         self._doors = door_limits(self.settings, await self.log.partitions(CUSTOMER_EVENTS))
 

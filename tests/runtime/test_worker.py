@@ -21,6 +21,7 @@ from streams.log import Log
 from streams.partitioner import partition_of
 from streams.runtime import definitions
 from streams.runtime.bootstrap import prepare_topics, prepare_workflows
+from streams.runtime.data_directory import TOPICS_FILE
 from streams.runtime.factories import KEY_FILE, record_signer
 from streams.runtime.failures import WorkerFailed
 from streams.runtime.logs.embedded import EmbeddedLog
@@ -30,7 +31,13 @@ from streams.runtime.transports.batch import TopicPartition
 from streams.runtime.worker import Worker
 from streams.settings import Settings
 from streams.settings.values import Address
-from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, SEND_COMMANDS, topics
+from streams.topology import (
+    CUSTOMER_EVENTS,
+    CUSTOMERS_CHANGELOG,
+    DEAD_LETTERS,
+    SEND_COMMANDS,
+    topics,
+)
 from tests.runtime.doubles import START, MemoryLog, memory_log
 
 HOUR = 3_600_000
@@ -315,6 +322,32 @@ def test_state_that_can_not_be_opened_is_named(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
     with pytest.raises(StateError, match=r"state/t-0 can't be opened: .*RITORNO_DATA_DIR"):
         RocksStores(tmp_path)(TopicPartition("t", 0))
+
+
+async def test_what_is_of_other_topics_is_read_anew(start: Start, settings: Settings) -> None:
+    """A store that stopped before others did must not read on in a copy of its changelog, in which
+    other records have these offsets."""
+    worker = await start()
+    await tell(worker.log, event("product.viewed", "v1", "anna", product_id="moka"))
+    await all_done(worker)
+    partition = partition_of(b"anna", 2)
+    kept = worker.customers.read_customer(b"anna", 2)
+    assert kept is not None
+    await worker.stop()
+    known = settings.data_dir / TOPICS_FILE
+    ids = json.loads(known.read_text())
+    for of_another in (False, True):
+        store = RocksStores(settings.data_dir)(TopicPartition(CUSTOMERS_CHANGELOG, partition))
+        store.write([(b"anna", None)], store.position())
+        store.close()
+        if of_another:
+            known.write_text(json.dumps({**ids, CUSTOMERS_CHANGELOG: "another"}))
+        worker = await start()
+        await all_done(worker)
+        found = worker.customers.read_customer(b"anna", 2)
+        assert found == (kept if of_another else None)
+        await worker.stop()
+    assert json.loads(known.read_text()) == ids
 
 
 FORGED = (
