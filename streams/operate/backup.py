@@ -143,15 +143,18 @@ async def _put_in_place(directory: Path, target: EmbeddedLog) -> None:
         raise NoBackup(f"the log in {target.directory} is not empty: move it away first")
     await target.stop()
 
-    def replace() -> None:
+    def put() -> None:
         for each in target.directory.glob(f"{FILE_NAME}*"):  # the empty one, and its journal
             each.unlink()
-        shutil.copyfile(directory / FILE_NAME, target.directory / FILE_NAME)
-        with (target.directory / FILE_NAME).open("rb") as file:
+        # Under its name once it is whole: an interrupted copy leaves no log that anybody opens.
+        copied = target.directory / f"{FILE_NAME}.restoring"
+        shutil.copyfile(directory / FILE_NAME, copied)
+        with copied.open("rb") as file:
             os.fsync(file.fileno())
+        copied.replace(target.directory / FILE_NAME)
 
     with explained(target.directory):
-        await asyncio.to_thread(replace)
+        await asyncio.to_thread(put)
     await target.start()
 
 

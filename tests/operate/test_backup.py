@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from schemas.records import OutRecord
 from streams.clock import SystemClock, VirtualClock
-from streams.log import Log, OffsetRange
+from streams.log import Log, LogError, OffsetRange
 from streams.operate.backup import DESCRIPTION, NoBackup, back_up, read_backup, restore
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.logs.kafka import KafkaLog
@@ -126,6 +128,35 @@ async def test_what_was_interrupted_is_no_backup(tmp_path: Path) -> None:
     (tmp_path / DESCRIPTION).write_text("[]")
     with pytest.raises(NoBackup, match="can't be read"):
         read_backup(tmp_path)
+
+
+async def test_a_restore_that_was_interrupted_leaves_no_half_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = VirtualClock(START)
+    source, target = EmbeddedLog(tmp_path / "log", clock), EmbeddedLog(tmp_path / "new", clock)
+    await source.start()
+    await source.create_topics(topics(1))
+    await source.append(DEAD_LETTERS, 0, [OutRecord(b"anna", bytes(100_000))])
+    await back_up(source, tmp_path / "copy", clock)
+    await source.stop()
+    whole = shutil.copyfile
+
+    def half(source: Path, to: Path) -> None:
+        to.write_bytes(source.read_bytes()[: source.stat().st_size // 2])
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(shutil, "copyfile", half)
+    await target.start()
+    with pytest.raises(LogError):
+        await restore(tmp_path / "copy", target, SIGNER, clock)
+    monkeypatch.setattr(shutil, "copyfile", whole)
+    again = EmbeddedLog(tmp_path / "new", clock)
+    await again.start()
+    await restore(tmp_path / "copy", again, SIGNER, clock)
+    assert (await again.offsets(DEAD_LETTERS))[0].end == 1
+    await again.stop()
+    assert [each.name for each in (tmp_path / "new").glob("*.restoring")] == []
 
 
 async def test_nothing_is_put_over_something(tmp_path: Path) -> None:
