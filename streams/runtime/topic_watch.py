@@ -8,7 +8,7 @@ between two looks is found when its partitions are opened again (`streams/runtim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from schemas.time_units import SECOND_MS
 from streams.clock import Clock
@@ -38,12 +38,12 @@ class TopicWatch:
         self._clock = clock
         self._topics = topics
         self._give_up = give_up
-        self._known: Mapping[str, TopicIdentity] = {}
+        self._known: dict[str, TopicIdentity] = {}
         self._missing: set[str] = set()
 
     async def begin(self) -> None:
         """Take note of the topics as they are. Raises LogError."""
-        self._known = await self._log.identities(self._topics)
+        self._known = {**await self._log.identities(self._topics)}
 
     async def watch(self) -> None:
         """Look for ever, or until something is wrong."""
@@ -65,13 +65,16 @@ class TopicWatch:
         gone, self._missing = self._missing & missing, missing
         problems = [f"{name} {_GONE}" for name in sorted(gone)]
         for name, now in found.items():
-            problems += changes(name, self._known.get(name, now), now)
+            before = self._known.get(name, now)
+            problems += changes(name, before, now)
+            if not before.id:  # brokers give ids once all of them are of a release that does
+                self._known[name] = now
         return "; ".join(problems)
 
 
 def changes(topic: str, before: TopicIdentity, now: TopicIdentity) -> list[str]:
     """Return in words what has become of a topic; nothing if it is the same."""
-    if before.id != now.id:
+    if before.id and now.id and before.id != now.id:
         return [
             f"{topic} was deleted and made anew while the worker ran. Start it again and do what "
             "ritorno doctor says: ritorno topics create lets the new topic go on where the old "

@@ -376,9 +376,13 @@ async def test_a_topic_with_more_partitions_is_not_read(harness: Harness) -> Non
 async def test_the_watch_tells_a_topic_that_changes_under_a_worker() -> None:
     log, told = await memory_log(partitions=2), list[str]()
     watch = TopicWatch(log, log.clock, [CUSTOMER_EVENTS, SEND_COMMANDS], told.append)
-    log.ids[CUSTOMER_EVENTS] = "one"
     await watch.begin()
     assert await watch.look() == ""
+    log.ids[CUSTOMER_EVENTS] = "one"
+    assert await watch.look() == "", "its brokers are of a release that gives ids from now on"
+    log.ids[CUSTOMER_EVENTS] = ""
+    assert await watch.look() == "", "or not all of them yet"
+    log.ids[CUSTOMER_EVENTS] = "one"
     commands = log.topics.pop(SEND_COMMANDS)
     assert await watch.look() == "", "a broker that has just started may not know it yet"
     log.topics[SEND_COMMANDS] = commands
