@@ -65,6 +65,7 @@ async def back_up(
     Raises NoBackup, LogError. What an interruption leaves is no backup, and says so.
     """
     _see_that_it_is_new(directory)
+    await _see_that_there_is_something(log)
     taken, same_log = clock.now(), isinstance(log, EmbeddedLog)
     if isinstance(log, EmbeddedLog):
         await asyncio.to_thread(_snapshot, log.directory, directory)
@@ -126,12 +127,25 @@ def _see_that_it_is_new(directory: Path) -> None:
         raise NoBackup(f"{directory} is not empty: each backup has a directory of its own")
 
 
+async def _see_that_there_is_something(log: Log) -> None:
+    for spec in topics(1):
+        if await log.describe(spec.name) is not None:
+            return
+    raise NoBackup("the log that is set has none of our topics: is RITORNO_BROKER what was meant?")
+
+
 def _snapshot(source: Path, directory: Path) -> None:
     """Copy an embedded log as it is at one moment, without what was deleted from it."""
     with explained(source):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with closing(sqlite3.connect(source / FILE_NAME, isolation_level=None)) as db:
-            db.execute("VACUUM INTO ?", (str(directory / FILE_NAME),))
+            try:
+                db.execute("VACUUM INTO ?", (str(directory / FILE_NAME),))
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                    raise
+                with explained(directory):  # only the copy is written to
+                    raise
     with explained(directory), (directory / FILE_NAME).open("rb") as file:
         os.fsync(file.fileno())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -148,7 +149,7 @@ async def test_a_restore_that_was_interrupted_leaves_no_half_log(
 
     monkeypatch.setattr(shutil, "copyfile", half)
     await target.start()
-    with pytest.raises(LogError):
+    with pytest.raises(LogError, match=f"{tmp_path}/new is full"):
         await restore(tmp_path / "copy", target, SIGNER, clock)
     monkeypatch.setattr(shutil, "copyfile", whole)
     again = EmbeddedLog(tmp_path / "new", clock)
@@ -169,6 +170,37 @@ async def test_nothing_is_put_over_something(tmp_path: Path) -> None:
     await target.append(DEAD_LETTERS, 0, [OutRecord(None, b"")])
     with pytest.raises(NoBackup, match="dead-letters is not empty"):
         await restore(tmp_path, target, SIGNER, clock)
+
+
+async def test_a_full_disk_is_that_of_the_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def execute(self, *_: object) -> None:
+            error = sqlite3.OperationalError("database or disk is full")
+            error.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise error
+
+        def close(self) -> None:
+            """It is one that can't be used."""
+
+    log = EmbeddedLog(tmp_path / "log", VirtualClock(START))
+    await log.start()
+    await log.create_topics(topics(1))
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", lambda *_, **__: Full())
+        with pytest.raises(LogError, match=f"{tmp_path}/backup is full"):
+            await back_up(log, tmp_path / "backup", VirtualClock(START))
+    await log.stop()
+
+
+async def test_a_log_that_is_none_is_not_backed_up(tmp_path: Path) -> None:
+    log = EmbeddedLog(tmp_path / "misspelt", VirtualClock(START))
+    await log.start()
+    with pytest.raises(NoBackup, match="has none of our topics"):
+        await back_up(log, tmp_path / "backup", VirtualClock(START))
+    assert not (tmp_path / "backup").exists()
+    await log.stop()
 
 
 async def test_copying_that_takes_longer_than_compaction_waits_is_none(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ since the kernel keeps the written pages, but may forget acknowledged records wh
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import sqlite3
@@ -119,6 +120,8 @@ def explained(directory: Path) -> Iterator[None]:
             "Name another place in RITORNO_BROKER=embedded://PATH."
         ) from error
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise _explain("full", directory) from error
         raise LogError(
             f"The embedded log in {directory} can't be used: {error.strerror}. "
             "Check the path and its permissions."
