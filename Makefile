@@ -46,7 +46,7 @@ demo: setup ## Weeks of a shop's life in about a minute, without a broker or a m
 # One more than there are cores: the tests on real Kafka wait most of the time.
 PYTEST := $(BIN)/pytest --numprocesses $(shell echo $$(($$(nproc) + 1))) --maxprocesses 4 --dist loadgroup
 
-FAST := tests/schemas tests/sending tests/tools/workflow_files tests/project tests/runtime/state tests/runtime/logs \
+FAST := tests/schemas tests/sending tests/tools/workflow_files tests/project tests/runtime/state tests/runtime/logs/test_embedded.py tests/runtime/logs/test_embedded_redaction.py \
 	tests/partition/test_partition.py tests/rules/test_conditions.py tests/customer/test_segments.py \
 	tests/workflows/test_steps.py
 

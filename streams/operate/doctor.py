@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import aiosmtplib
 
+from schemas import events
 from schemas.failures import Failure
 from schemas.instant import to_rfc3339
 from schemas.reference import shown
@@ -35,6 +36,7 @@ from streams.operate.shop_checks import (
     check_sender,
 )
 from streams.operate.topic_checks import check_topics
+from streams.runtime.control_numbers import last_publication, untold_partitions
 from streams.runtime.definitions import DefinitionError, read, read_files, versions_of
 from streams.runtime.factories import (
     consumer_group,
@@ -50,7 +52,7 @@ from streams.runtime.ticks import STANDSTILL_MS, TICK
 from streams.settings import Settings
 from streams.settings.sources import SettingsError
 from streams.settings.values import SMTP_PORTS, split_urls
-from streams.topology import AGENTS, CUSTOMER_EVENTS
+from streams.topology import AGENTS, CUSTOMER_EVENTS, WORKFLOWS
 
 _log = get_logger(__name__)
 
@@ -115,6 +117,7 @@ async def _examine_log(
     return [
         *found,
         *await _guarded("workflows", lambda: check_workflows(settings, log)),
+        *await _guarded("keys in use", lambda: check_keys_in_use(settings, log)),
         *await _guarded("coupons", lambda: check_coupons(settings, log, ours)),
         *await _guarded("clock", lambda: check_clock(log, clock)),
         *await _guarded("logs", lambda: check_logs(settings, log)),
@@ -337,6 +340,26 @@ def check_keys(settings: Settings) -> Check:
     return Check(
         "keys", CheckStatus.OK, "what Ritorno writes into its topics is signed and checked"
     )
+
+
+async def check_keys_in_use(settings: Settings, log: Log) -> list[Check]:
+    """Say whether what is live was signed with a key that is listed; nothing where nothing is live.
+    Raises LogError, SettingsError."""
+    last = await last_publication(log, WORKFLOWS)
+    if last is None:
+        return []
+    untold = await untold_partitions(log, events.WORKFLOWS, last, record_signer(settings))
+    if not untold:
+        return [Check("keys in use", CheckStatus.OK, "what is live is signed with a listed key")]
+    where = "any partition" if len(untold) == await log.partitions(CUSTOMER_EVENTS) else (
+        f"partitions {', '.join(map(str, untold))}"
+    )  # fmt: skip
+    text = f"nothing of what is live, signed with a listed key, is in {where} of {CUSTOMER_EVENTS}"
+    remedy = (
+        "After a move or a restore: ritorno workflows publish. Else the key was replaced: put the "
+        "old one back (RITORNO_TOKEN_KEYS, data_dir/signing-key), links and replays need it."
+    )
+    return [Check("keys in use", CheckStatus.WARN, text, remedy)]
 
 
 def check_dkim(settings: Settings) -> Check:

@@ -137,10 +137,13 @@ async def _copy_whole(source: Log, target: Log, topic: str, on_progress: OnProgr
             copied += len(waiting)
             waiting.clear()
 
-    async for record in scan(source, topic, range(count), on_progress=on_progress):
-        if record.partition != number or len(waiting) == AT_ONCE:
+    async for record in scan(source, topic, on_progress=on_progress):
+        # Somebody may have given the old topic more partitions than there are to be.
+        place = record.partition
+        place = place if place < count else partition_of(record.key or b"", count)
+        if place != number or len(waiting) == AT_ONCE:
             await write()
-            number = record.partition
+            number = place
         waiting.append(_as_it_was(record))
     await write()
     return copied

@@ -13,6 +13,7 @@ from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import SecretStr
 
 from schemas.records import OutRecord, Record
 from schemas.stored import (
@@ -34,6 +35,7 @@ from streams.operate.check import Check, CheckStatus
 from streams.operate.doctor import (
     check_clock,
     check_dkim,
+    check_keys_in_use,
     check_lag,
     check_logs,
     check_smtp,
@@ -43,10 +45,12 @@ from streams.operate.doctor import (
 from streams.operate.kept_records import check_health, check_kept
 from streams.operate.topic_checks import check_topics
 from streams.runtime.definitions import publish, read_files
+from streams.runtime.factories import record_signer
 from streams.runtime.ticks import STANDSTILL_MS
 from streams.runtime.transports.assigned_partition import PartitionHealth
 from streams.runtime.transports.batch import TopicPartition
 from streams.settings import Settings
+from streams.settings.values import TokenKey
 from streams.topology import (
     CUSTOMER_EVENTS,
     CUSTOMERS_CHANGELOG,
@@ -499,3 +503,18 @@ async def test_a_data_directory_that_is_a_file(log: MemoryLog, tmp_path: Path, r
     )
     checks = await examine(settings, log, VirtualClock(START))
     assert [check.name for check in failures(checks)] == ["data directory"]
+
+
+async def test_a_key_that_is_not_that_of_the_log_is_named(log: MemoryLog) -> None:
+    assert await check_keys_in_use(with_key("k1"), log) == [], "nothing is live"
+    await publish(log, {"coupons": b"{}"}, record_signer(with_key("k1")))
+    (check,) = await check_keys_in_use(with_key("k1"), log)
+    assert check.status is CheckStatus.OK
+    (check,) = await check_keys_in_use(with_key("k2"), log)
+    assert check.status is CheckStatus.WARN
+    assert "in any partition of customer-events" in check.text
+
+
+def with_key(secret: str) -> Settings:
+    key = TokenKey("k", SecretStr(secret * 20))
+    return Settings(broker=KAFKA, token_keys=(key,))
