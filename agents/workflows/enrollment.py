@@ -150,8 +150,8 @@ def _begin(
     reason = _kept_out(customer, published, conversations, len(going_on), context)
     if reason is not None and _is_said(customer, published, reason, conversation):
         return None
-    run = _run(published, occurrence, f"{id_}{occurrence.time}", caller)
-    run.traceparent = context.traceparent or ("" if caller is None else caller.traceparent)
+    trace = context.traceparent or ("" if caller is None else caller.traceparent)
+    run = _run(published, occurrence, f"{id_}{occurrence.time}", caller, trace)
     check = published.program.entry
     if reason is None and check is not None:
         reason = None if check(context.evaluation(customer, run, occurrence.data)) else "condition"
@@ -213,7 +213,9 @@ def _conversation_before(published: WorkflowVersion, occurrence: DomainEvent) ->
     return occurrence.order_id if by_order else ""
 
 
-def _run(published: WorkflowVersion, occurrence: DomainEvent, id_: str, caller: Run | None) -> Run:
+def _run(
+    published: WorkflowVersion, occurrence: DomainEvent, id_: str, caller: Run | None, trace: str
+) -> Run:
     workflow = published.workflow
     once_per, products = workflow.entry.once_per, occurrence.product_ids
     product = products[0] if len(products) == 1 or (products and once_per == "product") else ""
@@ -234,6 +236,7 @@ def _run(published: WorkflowVersion, occurrence: DomainEvent, id_: str, caller: 
         caller="" if caller is None else caller.id,
         event=_kept(published, occurrence),
         shop=occurrence.shop,
+        traceparent=trace,
     )
 
 

@@ -90,13 +90,14 @@ async def copy(
     Raises NotCopied, LogError.
     """
     count = await _check(source, target, group)
+    reached = {agent: await _reached(source, agent, count) for agent in AGENTS}
     await target.create_topics(topics(count, replication))
     report = CopyReport(count)
     for name in WHOLE:
         report.kept[name] = await _copy_whole(source, target, name, on_progress)
     for agent in AGENTS:
         report.unread[agent.reads] = 0
-        await _copy_read(source, target, agent, signer, report)
+        await _copy_read(source, target, agent, reached[agent], signer, report)
     return report
 
 
@@ -125,6 +126,21 @@ async def _check(source: Log, target: Log, group: str) -> int:
     return count
 
 
+async def _reached(source: Log, agent: AgentSpec, count: int) -> list[int]:
+    """Return behind what each partition was read, and nothing that is kept of it lies. Raises
+    NotCopied where its log doesn't reach so far: the new one would be filled up to anywhere."""
+    spans = await source.offsets(agent.reads)
+    reached = [await furthest(source, agent, number) for number in range(count)]
+    for number, read in enumerate(reached):
+        end = spans[number].high_watermark if number in spans else 0
+        if read > end:
+            raise NotCopied(
+                f"{agent.reads}/{number} of the old broker ends at {end}, and was read up to "
+                f"{read}: ritorno topics create mends that there"
+            )
+    return reached
+
+
 async def _copy_whole(source: Log, target: Log, topic: str, on_progress: OnProgress) -> int:
     waiting: list[OutRecord] = []
     number = copied = 0
@@ -150,16 +166,21 @@ async def _copy_whole(source: Log, target: Log, topic: str, on_progress: OnProgr
 
 
 async def _copy_read(
-    source: Log, target: Log, agent: AgentSpec, signer: RecordSigner, report: CopyReport
+    source: Log,
+    target: Log,
+    agent: AgentSpec,
+    reached: Sequence[int],
+    signer: RecordSigner,
+    report: CopyReport,
 ) -> None:
     """Let the new log go on where each partition was read, then have follow what nobody has."""
     topic, topic_id = agent.reads, await topic_id_of(target, agent.reads)
     spans = await source.offsets(topic)
     starts = {}
-    for number in range(report.partitions):
+    for number, read in enumerate(reached):
         progress = await latest_progress(source, number, agent.keeps) or Progress()
         starts[number] = progress.next_offset
-        if read := await furthest(source, agent, number):
+        if read:
             await go_on(target, TopicPartition(topic, number), read, topic_id, signer)
     for number, span in sorted(spans.items()):
         start = max(span.start, starts.get(number, 0))

@@ -347,7 +347,8 @@ async def test_a_pause_stops_a_campaign_between_two_mails() -> None:
 async def test_a_bad_share_of_bounces_stops_marketing_and_is_reported() -> None:
     script = {RCPT: ["250 ok"] * 180 + ["550 5.1.1 no"] * 20}
     async with scripted(script) as relay, shop(relay.url) as here:
-        await here.take(*(send(f"m{n}") for n in range(230)))
+        people = ((f"m{n}", f"u{n}", f"u{n}@example.com") for n in range(230))
+        await here.take(*(send(id_, customer=who, email=to) for id_, who, to in people))
         await here.metrics.until_gauge("held", 0, "reputation", at_least=1)
         await here.runtime.until_idle()
         assert here.metrics.gauges["breaker",] == 1

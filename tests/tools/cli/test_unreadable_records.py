@@ -123,6 +123,7 @@ EXIT_CODES = {
     "dead-letters show": 2,
     "dead-letters resend": 1,
     "doctor": 1,
+    "topics copy": 1,
 }
 """Of those that don't find what they are asked for, or have to say that something is wrong."""
 
