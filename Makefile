@@ -63,6 +63,12 @@ test-slow: setup ## Before an issue is called resolved: what does not fit CI, ot
 	@$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=night --durations=15
 	@$(MAKE) soak soak-mail FAULTS=20
 
+.PHONY: coverage
+coverage: setup ## Before an issue is called resolved: how much of each room the tests run, and its floor
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m coverage run $(PYTEST) -q
+	@$(BIN)/python -m tests.coverage_floors
+
 .PHONY: lint
 lint: setup ## ruff: style and likely mistakes; import-linter: who may import whom
 	@$(BIN)/ruff check .
@@ -153,5 +159,5 @@ advisories: setup $(AUDIT)/bin/pip-audit ## Which dependencies have security adv
 
 .PHONY: clean
 clean: ## Remove .venv and everything that was generated
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage out demo-output
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* out demo-output
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
