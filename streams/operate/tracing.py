@@ -19,9 +19,8 @@ from agents.mail.queue.queue_changes import QueueNote
 from agents.partition.batch import BatchChanges
 from schemas.topics import CUSTOMER_EVENTS
 from streams.clock import Clock
-from streams.runtime.commit_protocol import Observer
+from streams.runtime.commit_protocol import Observer, ObserverInFront
 from streams.runtime.failures import WorkerFailed
-from streams.runtime.state.recovery import Recovered
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -144,30 +143,14 @@ def _parent(traceparent: str) -> Context:
     return trace.set_span_in_context(trace.NonRecordingSpan(parent))
 
 
-class _TracingObserver:
+class _TracingObserver(ObserverInFront):
     """Passes everything on, and draws what is committed."""
 
     def __init__(self, observer: Observer, tracing: Tracing) -> None:
+        super().__init__(observer)
         self._tracing = tracing
-        self._observer = observer
 
     def committed(self, partition: int, changes: BatchChanges) -> None:
         """One batch is done for good."""
-        self._observer.committed(partition, changes)
+        super().committed(partition, changes)
         self._tracing.committed(partition, changes)
-
-    def recovered(self, partition: int, recovered: Recovered) -> None:
-        """A partition has been opened."""
-        self._observer.recovered(partition, recovered)
-
-    def failed(self, partition: int, reason: str) -> None:
-        """A batch was given up."""
-        self._observer.failed(partition, reason)
-
-    def set_aside(self, partition: int, what: str) -> None:
-        """Something is passed over from now on."""
-        self._observer.set_aside(partition, what)
-
-    def closed(self, partition: int) -> None:
-        """A partition has been let go."""
-        self._observer.closed(partition)

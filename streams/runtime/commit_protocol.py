@@ -78,6 +78,33 @@ class Observer(Protocol):
         """A partition has been let go."""
 
 
+class ObserverInFront:
+    """Passes everything on to another observer; for who listens in on some of it."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+
+    def committed(self, partition: int, changes: BatchChanges) -> None:
+        """One batch is done for good."""
+        self._observer.committed(partition, changes)
+
+    def recovered(self, partition: int, recovered: Recovered) -> None:
+        """A partition has been opened."""
+        self._observer.recovered(partition, recovered)
+
+    def failed(self, partition: int, reason: str) -> None:
+        """A batch was given up."""
+        self._observer.failed(partition, reason)
+
+    def set_aside(self, partition: int, what: str) -> None:
+        """Something is passed over from now on."""
+        self._observer.set_aside(partition, what)
+
+    def closed(self, partition: int) -> None:
+        """A partition has been let go."""
+        self._observer.closed(partition)
+
+
 class CommitProtocol:
     """Moves the open partitions of this process on."""
 

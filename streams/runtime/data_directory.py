@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from streams.log import Log
@@ -46,24 +46,26 @@ class NotTaken(Exception):
 @contextmanager
 def sole_worker(settings: Settings) -> Iterator[None]:
     """Hold the data directory for this process. Raises WorkerFailed."""
-    try:
-        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = _open(settings.data_dir)
-    except OSError as error:
-        raise WorkerFailed(
-            f"{settings.data_dir} can't be written: {error.strerror}. Set RITORNO_DATA_DIR."
-        ) from None
-    try:
-        _take_lock(handle, settings)
+    with ExitStack() as held:
+        try:
+            settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            held.enter_context(taken(settings.data_dir))
+        except OSError as error:
+            raise WorkerFailed(
+                f"{settings.data_dir} can't be written: {error.strerror}. Set RITORNO_DATA_DIR."
+            ) from None
+        except NotTaken:
+            raise WorkerFailed(
+                f"Another worker uses the data directory {settings.data_dir}. Each needs its own: "
+                "set RITORNO_DATA_DIR (and RITORNO_WORKER_ID)."
+            ) from None
         yield
-    finally:
-        os.close(handle)
 
 
 @contextmanager
 def taken(directory: Path) -> Iterator[None]:
     """Hold a directory as a worker does, for a moment. Raises NotTaken, OSError."""
-    handle = _open(directory)
+    handle = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -72,20 +74,6 @@ def taken(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _open(directory: Path) -> int:
-    return os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
-
-
-def _take_lock(handle: int, settings: Settings) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise WorkerFailed(
-            f"Another worker uses the data directory {settings.data_dir}. Each needs its own: "
-            "set RITORNO_DATA_DIR (and RITORNO_WORKER_ID)."
-        ) from None
 
 
 async def drop_foreign(log: Log, data_dir: Path) -> None:

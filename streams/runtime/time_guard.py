@@ -61,9 +61,9 @@ class TimeGuard:
     """Watches the partitions of `customer-events` that this process reads."""
 
     def __init__(
-        self, log: Log, clock: Clock, signer: RecordSigner | None, limit_ms: int = LIMIT_MS
+        self, log: Log, clock: Clock, signer: RecordSigner, limit_ms: int = LIMIT_MS
     ) -> None:
-        """`clock` is this process' own. Without a `signer` every ruling is believed."""
+        """`clock` is this process' own; `signer` tells whose rulings are believed."""
         self._log = log
         self._clock = clock
         self._signer = signer
@@ -133,8 +133,7 @@ class TimeGuard:
 
     def _read(self, partition: int, record: Record, progress: Progress) -> TimeRuling | None:
         try:
-            if self._signer is not None:
-                self._signer.check(CUSTOMER_EVENTS, record)
+            self._signer.check(CUSTOMER_EVENTS, record)
             ruling = decode_time_ruling(record.value, partition, progress.log_epoch)
         except (NotSigned, ValueError) as error:
             _log.warning("a ruling on time is not believed", partition=partition,

@@ -10,7 +10,7 @@ are dealt with, state is closed and stays on disk for the next start.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Protocol
@@ -49,7 +49,7 @@ from streams.operate.record_index import RecordIndex
 from streams.operate.tracing import Tracing
 from streams.partitioner import partition_of
 from streams.runtime.app import App
-from streams.runtime.background import kept_up
+from streams.runtime.background import Work, kept_up
 from streams.runtime.bootstrap import prepare_topics, prepare_workflows
 from streams.runtime.customers import CustomersRuntime
 from streams.runtime.data_directory import drop_foreign, sole_worker
@@ -389,8 +389,8 @@ class Worker:
         self.metrics.watch_lag(lag)
         self.metrics.watch_state(lambda: {**self.customers.stores(), **self.mailer.stores()})
         loop = partial(watch_loop, self.metrics.process.loop_delayed)
-        for work in (kept_up("lag", lag.watch), kept_up("loop", loop)):
-            self._running.push_async_callback(_cancel, asyncio.create_task(work))
+        self._keep_up("lag", lag.watch)
+        self._keep_up("loop", loop)
 
     async def _open_public_port(self, mail: MailSettings, composer: Composer) -> None:
         site = PublicSite(
@@ -447,8 +447,12 @@ class Worker:
     async def _watch_topics(self) -> None:
         watch = TopicWatch(self.log, self.clock, [spec.name for spec in topics(1)], self.give_up)
         await watch.begin()
-        watching = asyncio.create_task(kept_up("topics", watch.watch), name="watch of the topics")
-        self._running.push_async_callback(_cancel, watching)
+        self._keep_up("topics", watch.watch)
+
+    def _keep_up(self, name: Work, work: Callable[[], Awaitable[None]]) -> None:
+        """Have it done beside the log until the worker stops."""
+        task = asyncio.create_task(kept_up(name, work), name=name)
+        self._running.push_async_callback(_cancel, task)
 
     def _read_again(self) -> None:
         """Take over certificates, keys and secrets that are exchanged from now on."""

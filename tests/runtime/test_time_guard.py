@@ -191,7 +191,7 @@ async def test_a_clock_that_goes_back_or_a_quiet_night_is_let_pass(harness: Harn
 
 
 def test_what_is_within_the_limit_is_read_and_the_rest_is_told() -> None:
-    guard = TimeGuard(MemoryLog(), VirtualClock(START), None)
+    guard = TimeGuard(MemoryLog(), VirtualClock(START), SIGNER)
     stamps = (START, START + LIMIT_MS, START + LIMIT_MS + 1, START)
     records = [Record(CUSTOMER_EVENTS, 3, 7 + n, t, None, b"", ()) for n, t in enumerate(stamps)]
     assert guard.in_time(3, records, ()) == records[:2]

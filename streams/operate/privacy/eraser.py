@@ -17,9 +17,8 @@ from streams.logging import get_logger
 from streams.operate.privacy.erasing import Erasing
 from streams.runtime.background import kept_up
 from streams.runtime.backoff import Backoff
-from streams.runtime.commit_protocol import Observer
+from streams.runtime.commit_protocol import Observer, ObserverInFront
 from streams.runtime.logs.embedded import EmbeddedLog
-from streams.runtime.state.recovery import Recovered
 from streams.runtime.state.store import StateError
 from streams.runtime.waiting import first
 
@@ -137,32 +136,16 @@ class Eraser:
         await first(self._news.wait(), *due)
 
 
-class _ErasureObserver:
+class _ErasureObserver(ObserverInFront):
     """Passes everything on, and tells of the customers who were erased."""
 
     def __init__(self, observer: Observer, erased: Callable[[int, str], None]) -> None:
-        self._observer = observer
+        super().__init__(observer)
         self._erased = erased
 
     def committed(self, partition: int, changes: BatchChanges) -> None:
         """One batch is done for good."""
-        self._observer.committed(partition, changes)
+        super().committed(partition, changes)
         for effect in changes.effects:
             if isinstance(effect.content, CustomerErased):
                 self._erased(partition, effect.content.customer)
-
-    def recovered(self, partition: int, recovered: Recovered) -> None:
-        """A partition has been opened."""
-        self._observer.recovered(partition, recovered)
-
-    def failed(self, partition: int, reason: str) -> None:
-        """A batch was given up."""
-        self._observer.failed(partition, reason)
-
-    def set_aside(self, partition: int, what: str) -> None:
-        """Something is passed over from now on."""
-        self._observer.set_aside(partition, what)
-
-    def closed(self, partition: int) -> None:
-        """A partition has been let go."""
-        self._observer.closed(partition)
