@@ -28,6 +28,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.topology import topics
+from tests.ports import free_port
 
 VERSION = "4.3.1"
 REQUIRED = "RITORNO_REQUIRE_KAFKA"
@@ -61,7 +62,7 @@ class KafkaBroker:
         self._jars = jars
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
-        ports = _free_ports(4)
+        ports = [free_port() for _ in range(4)]
         self.bootstrap, self.tls_bootstrap, self.sasl_bootstrap = (
             f"127.0.0.1:{port}" for port in ports[:3]
         )
@@ -282,17 +283,6 @@ def _run(*command: str, limit: float = START_SECONDS) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
     if done.returncode != 0:
         raise OSError(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 def _listens(address: str) -> bool:

@@ -42,10 +42,11 @@ from streams.mail.inspection import read_queues
 from streams.partitioner import partition_of
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.topology import topics
-from tests.faults.fleet import Worker, free_port, poll_pause
+from tests.faults.fleet import Worker, poll_pause
 from tests.faults.verify import FINAL
 from tests.keys import SECRET, SIGNER
 from tests.mail.samples import DAY, notify, send
+from tests.ports import free_port
 
 REPLY_SECONDS = 0.06
 """Longest time from the final dot to its reply: with ten connections there is nearly always a mail

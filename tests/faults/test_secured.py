@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.broker import KafkaBroker
-from tests.faults.fleet import Fleet, free_port
+from tests.faults.fleet import Fleet
 from tests.faults.run import SESSION_SECONDS
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.kafka, pytest.mark.processes]
 

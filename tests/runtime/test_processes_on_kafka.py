@@ -23,7 +23,8 @@ from streams.settings import Settings
 from streams.topology import topics
 from tests.any_hour import without_policy
 from tests.broker import KafkaBroker
-from tests.faults.fleet import free_port, poll_pause
+from tests.faults.fleet import poll_pause
+from tests.ports import free_port
 from tests.runtime.test_worker import event, tell
 
 pytestmark = [pytest.mark.kafka, pytest.mark.processes]

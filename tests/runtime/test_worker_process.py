@@ -8,7 +8,6 @@ import os
 import re
 import resource
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,18 +18,12 @@ import pytest
 from streams.runtime import open_files
 from streams.runtime.worker import STOP_SECONDS
 from tests.keys import SECRET
+from tests.ports import free_port
 
 pytestmark = pytest.mark.processes
 
 READY_SECONDS = 30
 POLL_SECONDS = 0.1
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def launch(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from imaplib import IMAP4_SSL
 from pathlib import Path
 from ssl import create_default_context
 from tempfile import TemporaryDirectory
+
+from tests.ports import free_port
 
 TLS = Path(__file__).parents[1] / "tls"
 CERTIFICATE = TLS / "relay.pem"
@@ -72,7 +73,7 @@ class Dovecot:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.plain, self.tls = _free_port(), _free_port()
+        self.plain, self.tls = free_port(), free_port()
 
     def client(self) -> IMAP4_SSL:
         """Log in, as the person does who reads the mailbox too."""
@@ -160,9 +161,3 @@ def _wait_for(server: Dovecot, process: subprocess.Popen[bytes]) -> None:
             time.sleep(0.05)  # Dovecot has no way to say that it listens
         else:
             return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

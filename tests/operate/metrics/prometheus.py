@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 import yaml
 
-from tests.faults.fleet import free_port
+from tests.ports import free_port
 
 COMMANDS = ("promtool", "prometheus", "prometheus-alertmanager", "amtool")
 MISSING = [command for command in COMMANDS if shutil.which(command) is None]

@@ -12,9 +12,10 @@ from schemas.description import describe
 from schemas.topics import CUSTOMER_EVENTS
 from streams.runtime.logs.kafka import KafkaLog
 from tests.broker import KafkaBroker
-from tests.faults.fleet import Fleet, free_port
+from tests.faults.fleet import Fleet
 from tests.faults.run import SESSION_SECONDS
 from tests.faults.verify import Follower
+from tests.ports import free_port
 from tests.tools.order_import.online_retail import FILE, check_states, first_lines, rows_of, tally
 
 pytestmark = [pytest.mark.kafka, pytest.mark.data, pytest.mark.processes]
