@@ -98,6 +98,8 @@ class MailerRuntime:
         clock: Clock,
         metrics: MailMetrics,
         signer: RecordSigner,
+        log_time: Callable[[int], int],
+        identity: LogIdentity,
         providers: Providers | None = None,
         mail_hosts: MailHosts | None = None,
         reputation: Reputation | None = None,
@@ -105,8 +107,6 @@ class MailerRuntime:
         tracing: Tracing | None = None,
         grace: float = GRACE,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
-        log_time: Callable[[int], int] | None = None,
-        identity: LogIdentity | None = None,
     ) -> None:
         """`check` raises Fenced when this process may have lost the partition: deliveries write
         outside of a batch's lease. `relays` in the order
@@ -115,7 +115,6 @@ class MailerRuntime:
         None: what they know is all. `signer` signs the outcomes and checks the commands.
         `accept_unsigned`: workers of release 0.1 still run beside this one. `log_time`
         of a partition: what is not marketing has not expired before it, whatever `clock` says.
-        Without an `identity` it is believed that the log is the one that was read.
         """
         self._signer = signer
         self._accept_unsigned = accept_unsigned
@@ -297,8 +296,7 @@ class MailerRuntime:
         fencing_epoch = recovered.fencing_epoch
         partitions = await self._log.partitions(topics.SEND_COMMANDS)
         progress = await self._progress(changelog, fencing_epoch)
-        if self._identity is not None:
-            progress = await self._identity.known(topics.SEND_COMMANDS, tp.partition, progress)
+        progress = await self._identity.known(topics.SEND_COMMANDS, tp.partition, progress)
         partition = self._build(tp, changelog, progress, fencing_epoch, partitions)
         try:
             partition.start(self._ended.get(tp, []))
@@ -348,7 +346,7 @@ class MailerRuntime:
             defects=self._defects[tp],
             signer=self._signer,
             is_home=is_home,
-            log_time=None if self._log_time is None else partial(self._log_time, tp.partition),
+            log_time=partial(self._log_time, tp.partition),
         )
         outbox = OutboxWriter(
             log=self._log,

@@ -62,15 +62,14 @@ class CustomersRuntime:
         ticks: Ticks,
         observer: Observer,
         signer: RecordSigner,
+        time_guard: TimeGuard,
+        identity: LogIdentity,
         limits: VisitorLimits = NO_LIMITS,
         accept_unsigned: bool = False,
-        time_guard: TimeGuard | None = None,
-        identity: LogIdentity | None = None,
     ) -> None:
         """`limits` are those of visitors, as the actors have them. `signer` signs what the actors
         tell each other and the mailer. `accept_unsigned`: workers of release 0.1
-        still run beside this one. Without a `time_guard` every append time is believed, without an
-        `identity` that the log is the one that was read."""
+        still run beside this one."""
         self._identity = identity
         self._time_guard = time_guard
         self._signer = signer
@@ -119,8 +118,7 @@ class CustomersRuntime:
         """Drop the state of partitions that did not come back; call it after each assignment."""
         owned = list(owned)
         self._stores.drop_unassigned({_kept(tp) for tp in owned})
-        if self._time_guard is not None:
-            self._time_guard.keep_only([tp.partition for tp in owned])
+        self._time_guard.keep_only([tp.partition for tp in owned])
 
     def close(self) -> None:
         """Close all state and leave it on disk. Call it when nothing is consumed any more."""
@@ -156,11 +154,10 @@ class CustomersRuntime:
     async def _advance(self, batch: PartitionBatch, lease: BatchLease) -> None:
         """Commit a batch as far as its time has come. Raises AheadOfClock where that is not all."""
         partition, guard, records = self._open[batch.tp], self._time_guard, batch.records
-        if guard is not None:
-            rulings = partition.progress.time_rulings
-            records = guard.in_time(batch.tp.partition, records, rulings)
+        rulings = partition.progress.time_rulings
+        records = guard.in_time(batch.tp.partition, records, rulings)
         await self._protocol.advance(partition, records, lease)
-        if guard is not None and len(records) < len(batch.records):
+        if len(records) < len(batch.records):
             raise guard.refusal(batch.tp.partition)
 
     def log_time(self, partition: int) -> int:
@@ -224,10 +221,8 @@ class CustomersRuntime:
             accept_unsigned=self._accept_unsigned,
             signer=self._signer,
         )
-        if self._identity is not None:
-            progress = await self._identity.known(CUSTOMERS.reads, tp.partition, progress)
-        if self._time_guard is not None:
-            progress = await self._ruled(self._time_guard, changelog, progress)
+        progress = await self._identity.known(CUSTOMERS.reads, tp.partition, progress)
+        progress = await self._ruled(changelog, progress)
         await self._loader.refresh()
         removal = VisitorRemoval(changelog, self._limits)
         partition = OpenPartition(changelog, progress, self._actors, removal)
@@ -237,12 +232,10 @@ class CustomersRuntime:
                   records=recovered.records, seconds=round(recovered.seconds, 3))  # fmt: skip
         return partition
 
-    async def _ruled(
-        self, time_guard: TimeGuard, changelog: Changelog, progress: Progress
-    ) -> Progress:
+    async def _ruled(self, changelog: Changelog, progress: Progress) -> Progress:
         """Return the progress with what was ruled on the time of what comes. Raises AheadOfClock
         while that has to wait."""
-        ruled = await time_guard.ruled(changelog.partition, progress)
+        ruled = await self._time_guard.ruled(changelog.partition, progress)
         if ruled is not progress:
             await changelog.write([(PROGRESS_KEY, pack_progress(ruled))], lambda: None)
         return ruled

@@ -11,8 +11,10 @@ from typing import Any
 from agents.mail.queue.concurrency import ConcurrencyLimits
 from schemas.commands import SuppressCommand
 from schemas.records import OutRecord, Record
+from schemas.stored import NEVER, Progress
 from streams.clock import Clock
 from streams.log import OffsetRange, TopicDescription, TopicSpec, UnknownTopic
+from streams.runtime.log_identity import LogIdentity
 from streams.runtime.transports.batch import PartitionBatch, PartitionOwner, TopicPartition
 
 PARTITIONS = {"dead-letters": 1}
@@ -116,6 +118,21 @@ class OneWay:
     def answers(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+class AnyLog(LogIdentity):
+    """For batches that a test hands over itself: no log holds them."""
+
+    def __init__(self) -> None:
+        """Nothing is asked."""
+
+    async def known(self, topic: str, partition: int, progress: Progress) -> Progress:
+        return progress
+
+
+def expired_everywhere(partition: int) -> int:
+    """A time of the customers' log, later than any."""
+    return NEVER
 
 
 async def suppress_nobody(commands: Sequence[SuppressCommand]) -> None:

@@ -14,7 +14,7 @@ from agents.mail.queue.queue_changes import QueueChanges
 from agents.mail.queue.queued_mail import QueuedMail
 from agents.mail.replies import RelayAccepted, RelayRefused, Result
 from agents.mail.reputation import Reputation
-from schemas.stored import Progress, head
+from schemas.stored import NEVER, Progress, head
 from tests.keys import SIGNER
 from tests.mail.samples import DAY, START, record, send
 
@@ -43,7 +43,7 @@ def open_queue(
     fencing_epoch: int = 1,
     reputation: Reputation | None = None,
     is_home: bool = True,
-    log_time: Callable[[], int] | None = None,
+    log_time: Callable[[], int] = lambda: NEVER,
 ) -> Queue:
     """Return the queue of partition 0 of which this is kept."""
     return Queue(
@@ -66,7 +66,7 @@ class QueueHarness:
     """A queue whose changes are written at once."""
 
     def __init__(
-        self, reputation: Reputation | None = None, log_time: Callable[[], int] | None = None
+        self, reputation: Reputation | None = None, log_time: Callable[[], int] = lambda: NEVER
     ) -> None:
         self.log_time = log_time
         self.store = Store()

@@ -28,7 +28,15 @@ from streams.mail.webhooks import Webhooks
 from streams.runtime.state.memory import MemoryStore
 from streams.runtime.transports.batch import TopicPartition
 from tests.keys import SIGNER
-from tests.mail.doubles import CountingMetrics, MemoryLog, SimpleLeases, batch, suppress_nobody
+from tests.mail.doubles import (
+    AnyLog,
+    CountingMetrics,
+    MemoryLog,
+    SimpleLeases,
+    batch,
+    expired_everywhere,
+    suppress_nobody,
+)
 from tests.mail.samples import SETTINGS, START, record
 
 COMPOSER = Composer(SETTINGS, load_renderer(Path("workflows")))
@@ -117,6 +125,8 @@ async def shop(
         compose=COMPOSER.compose,
         message_id=COMPOSER.message_id,
         suppress=suppress_nobody,
+        log_time=expired_everywhere,
+        identity=AnyLog(),
         clock=clock,
         metrics=metrics,
         webhooks=webhooks,

@@ -35,11 +35,13 @@ from streams.runtime.state.memory import MemoryStore
 from streams.runtime.transports.batch import TopicPartition
 from tests.keys import SIGNER
 from tests.mail.doubles import (
+    AnyLog,
     CountingMetrics,
     MemoryLog,
     OneWay,
     SimpleLeases,
     batch,
+    expired_everywhere,
     suppress_nobody,
 )
 from tests.mail.samples import DAY, START, cancel, record, send
@@ -154,6 +156,8 @@ class Environment:
             compose=_compose,
             message_id=lambda id_: f"<{id_}@test>",
             suppress=suppress_nobody,
+            log_time=expired_everywhere,
+            identity=AnyLog(),
             clock=self.clock,
             metrics=CountingMetrics(),
             grace=0,

@@ -32,7 +32,7 @@ from streams.runtime.transports.batch import TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 from streams.topology import topics
 from tests.keys import SIGNER
-from tests.mail.doubles import CountingMetrics, OneWay, suppress_nobody
+from tests.mail.doubles import AnyLog, CountingMetrics, OneWay, expired_everywhere, suppress_nobody
 from tests.mail.samples import START, cancel, record, resume, send
 from tests.runtime.doubles import MemoryLog
 
@@ -74,6 +74,8 @@ class Mailer:
             compose=_compose,
             message_id=lambda id_: f"<{id_}@test>",
             suppress=suppress_nobody,
+            log_time=expired_everywhere,
+            identity=AnyLog(),
             clock=self.log.clock,
             metrics=self.metrics,
             pause=_at_once,

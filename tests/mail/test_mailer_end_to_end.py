@@ -26,7 +26,15 @@ from streams.runtime.state.memory import MemoryStore
 from streams.runtime.transports.batch import Fenced, TopicPartition
 from streams.topology import topics
 from tests.keys import SIGNER
-from tests.mail.doubles import CountingMetrics, MemoryLog, SimpleLeases, batch, suppress_nobody
+from tests.mail.doubles import (
+    AnyLog,
+    CountingMetrics,
+    MemoryLog,
+    SimpleLeases,
+    batch,
+    expired_everywhere,
+    suppress_nobody,
+)
 from tests.mail.mailshop import COMPOSER, shop
 from tests.mail.samples import START, record, send
 from tests.mail.servers import parse, scripted
@@ -75,6 +83,8 @@ async def mailer(log: Any, clock: VirtualClock, relay: str) -> AsyncIterator[Mai
         compose=COMPOSER.compose,
         message_id=COMPOSER.message_id,
         suppress=suppress_nobody,
+        log_time=expired_everywhere,
+        identity=AnyLog(),
         clock=clock,
         metrics=metrics,
     )

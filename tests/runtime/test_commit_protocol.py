@@ -19,11 +19,13 @@ from streams.clock import VirtualClock
 from streams.partitioner import partition_of
 from streams.runtime.customers import CustomersRuntime, NotOwned
 from streams.runtime.definitions import DefinitionLoader
+from streams.runtime.log_identity import LogIdentity
 from streams.runtime.state.memory import MemoryStore, open_memory
 from streams.runtime.state.retained_stores import RetainedStores
 from streams.runtime.state.store import Store
 from streams.runtime.state.tombstones import KEPT_MS
 from streams.runtime.ticks import Ticks
+from streams.runtime.time_guard import TimeGuard
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS
 from tests.keys import SIGNER
@@ -65,6 +67,8 @@ class Machine:
             loader=DefinitionLoader(self.log, NoDefinitions()),
             ticks=Ticks(self.log, CUSTOMER_EVENTS, VirtualClock(START)),
             observer=self.seen,
+            time_guard=TimeGuard(self.log, self.log.clock, SIGNER),
+            identity=LogIdentity(self.log, SIGNER),
         )
         self.partition_manager.own(CUSTOMER_EVENTS, self.runtime)
 

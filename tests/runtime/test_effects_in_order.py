@@ -22,8 +22,10 @@ from streams.partitioner import partition_of
 from streams.runtime.commit_protocol import CommitProtocol
 from streams.runtime.customers import CustomersRuntime
 from streams.runtime.definitions import DefinitionLoader
+from streams.runtime.log_identity import LogIdentity
 from streams.runtime.state.memory import open_memory
 from streams.runtime.ticks import Ticks
+from streams.runtime.time_guard import TimeGuard
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from tests.keys import SIGNER
 from tests.runtime.doubles import (
@@ -109,6 +111,8 @@ async def run(fault: FailOnce | None = None) -> MemoryLog:
         loader=DefinitionLoader(log, NoDefinitions()),
         ticks=Ticks(log, CUSTOMER_EVENTS, VirtualClock(START)),
         observer=Seen(),
+        time_guard=TimeGuard(log, log.clock, SIGNER),
+        identity=LogIdentity(log, SIGNER),
     )
     partition_manager.own(CUSTOMER_EVENTS, runtime)
     await log.append(CUSTOMER_EVENTS, 0, [OutRecord(b"x", b"")] * RECORDS)

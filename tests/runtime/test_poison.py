@@ -21,8 +21,10 @@ from streams.clock import VirtualClock
 from streams.partitioner import partition_of
 from streams.runtime.customers import CustomersRuntime
 from streams.runtime.definitions import DefinitionLoader
+from streams.runtime.log_identity import LogIdentity
 from streams.runtime.state.memory import open_memory
 from streams.runtime.ticks import Ticks
+from streams.runtime.time_guard import TimeGuard
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.topology import CUSTOMER_EVENTS
 from tests.keys import SIGNER
@@ -68,6 +70,8 @@ async def test_a_defect_costs_one_record(monkeypatch: pytest.MonkeyPatch) -> Non
         loader=DefinitionLoader(log, definitions),
         ticks=Ticks(log, CUSTOMER_EVENTS, VirtualClock(START)),
         observer=Uncounted(),
+        time_guard=TimeGuard(log, log.clock, SIGNER),
+        identity=LogIdentity(log, SIGNER),
     )
     partition_manager.own(CUSTOMER_EVENTS, runtime)
     await partition_manager.open(TP)

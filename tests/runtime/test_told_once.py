@@ -33,8 +33,10 @@ from streams.partitioner import partition_of
 from streams.runtime.control_numbers import Reserved, reserve
 from streams.runtime.customers import CustomersRuntime
 from streams.runtime.definitions import DefinitionLoader, publish
+from streams.runtime.log_identity import LogIdentity
 from streams.runtime.state.memory import open_memory
 from streams.runtime.ticks import Ticks
+from streams.runtime.time_guard import TimeGuard
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.topology import WORKFLOWS
 from tests.keys import SIGNER
@@ -109,6 +111,8 @@ class Machine:
                 loader=DefinitionLoader(self.log, definitions),
                 ticks=Ticks(self.log, CUSTOMER_EVENTS, VirtualClock(START)),
                 observer=self.seen,
+                time_guard=TimeGuard(self.log, self.log.clock, SIGNER),
+                identity=LogIdentity(self.log, SIGNER),
                 signer=SIGNER,
             )
             partition_manager.own(CUSTOMER_EVENTS, runtime)

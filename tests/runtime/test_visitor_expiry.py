@@ -20,10 +20,12 @@ from streams.partitioner import partition_of
 from streams.runtime import visitor_expiry
 from streams.runtime.customers import CustomersRuntime
 from streams.runtime.definitions import DefinitionLoader
+from streams.runtime.log_identity import LogIdentity
 from streams.runtime.state.memory import open_memory
 from streams.runtime.state.rocks import RocksStores
 from streams.runtime.state.store import StoreFactory
 from streams.runtime.ticks import TICK, Ticks
+from streams.runtime.time_guard import TimeGuard
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
 from tests.keys import SIGNER
@@ -60,6 +62,8 @@ class Shop:
             loader=DefinitionLoader(log, definitions),
             ticks=Ticks(log, CUSTOMER_EVENTS, VirtualClock(START)),
             observer=Seen(),
+            time_guard=TimeGuard(log, clock, SIGNER),
+            identity=LogIdentity(log, SIGNER),
             limits=limits,
         )
         self.partition_manager.own(CUSTOMER_EVENTS, self.runtime)

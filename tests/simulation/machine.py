@@ -29,6 +29,7 @@ from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
 from schemas.commands import SendCommand
 from schemas.records import OutRecord, Record
+from schemas.stored import NEVER
 from schemas.topics import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG, SEND_COMMANDS
 from streams.clock import VirtualClock
 from streams.log import LogUnavailable, OffsetRange, TopicDescription, TopicSpec
@@ -43,10 +44,11 @@ from streams.runtime.definitions import DefinitionLoader
 from streams.runtime.state.memory import MemoryStore
 from streams.runtime.state.store import Store
 from streams.runtime.ticks import Ticks
+from streams.runtime.time_guard import TimeGuard
 from streams.runtime.transports.batch import Fenced, TopicPartition
 from streams.runtime.transports.partition_manager import PartitionManager
 from tests.keys import SIGNER
-from tests.mail.doubles import CountingMetrics, OneWay
+from tests.mail.doubles import AnyLog, CountingMetrics, OneWay
 from tests.runtime.doubles import MemoryLog, Seen
 from tests.simulation.shop import HOUR
 
@@ -229,7 +231,7 @@ class Process:
         self.partition_manager.attach(Group(life))
         self.seen = Seen()
         log = MortalLog(environment.log, life)
-        definitions = Definitions()
+        definitions, identity = Definitions(), AnyLog()
         self.customers = CustomersRuntime(
             log=log,
             partition_manager=self.partition_manager,
@@ -246,6 +248,8 @@ class Process:
             ticks=Ticks(log, CUSTOMER_EVENTS, environment.clock, HOUR),
             observer=self.seen,
             signer=SIGNER,
+            time_guard=TimeGuard(log, environment.clock, SIGNER, limit_ms=NEVER),
+            identity=identity,
         )
         counters = ReturnCounters(Instruments(CollectorRegistry()))
         suppressions = self.suppressions = SuppressionList(log, HASHES, counters)
@@ -261,6 +265,8 @@ class Process:
             clock=environment.clock,
             metrics=CountingMetrics(),
             signer=SIGNER,
+            log_time=self.customers.log_time,
+            identity=identity,
             grace=0,
             pause=life.pause,
         )

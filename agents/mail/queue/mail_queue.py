@@ -78,7 +78,7 @@ class Queue:
         defects: Defects,
         signer: RecordSigner,
         is_home: Callable[[bytes], bool],
-        log_time: Callable[[], int] | None = None,
+        log_time: Callable[[], int],
     ) -> None:
         """`load` reads the store, `kept` is all that is in it, `progress` its own record.
 
@@ -88,7 +88,7 @@ class Queue:
         before. `signer` checks the commands. `is_home` tells whether a customer's commands come to
         this partition: ids are known in one, and a copy in another would be sent again. `log_time`:
         what the customers' log has come to; a mail that is not marketing has expired only when that
-        says so, too: one clock may have leapt. None: it is not asked.
+        says so, too: one clock may have leapt.
         """
         self._log_time = log_time
         self._message_id = message_id
@@ -351,7 +351,7 @@ class Queue:
     def _has_expired(self, entry: QueuedMail, now: int) -> bool:
         if entry.expires > now:
             return False
-        return entry.marketing or self._log_time is None or entry.expires <= self._log_time()
+        return entry.marketing or entry.expires <= self._log_time()
 
     def _hold(self, entry: QueuedMail, hold: MailHold, now: int, changes: QueueChanges) -> None:
         if (entry.state, entry.held) != ("held", hold.reason):

@@ -32,7 +32,13 @@ from streams.runtime.state.memory import MemoryStore
 from streams.runtime.transports.batch import PartitionBatch, TopicPartition
 from streams.settings.loading import load_settings
 from tests.keys import SECRET, SIGNER
-from tests.mail.doubles import CountingMetrics, SimpleLeases, suppress_nobody
+from tests.mail.doubles import (
+    AnyLog,
+    CountingMetrics,
+    SimpleLeases,
+    expired_everywhere,
+    suppress_nobody,
+)
 from tests.mail.samples import DAY, HOUR, SETTINGS, cancel, notify, send
 from tests.mail.servers import DOT, RCPT, ScriptedRelay, scripted
 from tests.tools.cli.conftest import Ritorno
@@ -81,6 +87,8 @@ class Mailer:
             compose=self.composer.compose,
             message_id=self.composer.message_id,
             suppress=suppress_nobody,
+            log_time=expired_everywhere,
+            identity=AnyLog(),
             clock=SystemClock(),
             metrics=CountingMetrics(),
         )
