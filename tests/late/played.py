@@ -1,0 +1,152 @@
+"""What a history of events leads to, in whichever order it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from random import Random
+from typing import Any
+
+import msgspec
+
+from agents.definitions.published import Definitions
+from schemas.customer import Customer, decode_customer
+from schemas.reference import of_visitor
+from streams.tools.replay import prepared, replay_file
+from tests.late.true_histories import MINUTE, START, Told
+
+WINDOW = 2 * 24 * 60 * MINUTE
+"""How late an event may come."""
+UNTIL = START + 90 * 24 * 60 * MINUTE
+
+State = dict[str, Any]
+
+
+@cache
+def _definitions() -> tuple[Definitions, dict[str, str]]:
+    return prepared({})
+
+
+def state(told: Iterable[Told]) -> State:
+    """Play the events in the given order and return what is known then, part by part."""
+    definitions, live = _definitions()
+    told = list(told)
+    outcome = replay_file(
+        [each.line() for each in told], until=UNTIL, definitions=definitions, live=live
+    )
+    assert outcome.refusals == [], outcome.refusals
+    customers = {key: decode_customer(key, stored) for key, stored in outcome.customers.items()}
+    visitor = customers.get(of_visitor(next((e.visitor for e in told if e.visitor), "")))
+    rosa = customers.get("rosa")
+    found: State = {"customers": sorted(customers)}
+    if visitor is not None:
+        found["became"] = visitor.became
+        if not visitor.became:
+            found |= _known(visitor)
+    return found if rosa is None else found | _known(rosa)
+
+
+def _known(customer: Customer) -> State:
+    numbers = customer.statistics
+    return {
+        "visitors": sorted(customer.visitors),
+        "profile": msgspec.structs.asdict(customer.profile),
+        "consents": {name: (c.given, c.time) for name, c in sorted(customer.consents.items())},
+        "lists": {name: (s.subscribed, s.joined) for name, s in sorted(customer.lists.items())},
+        "orders": {order.id: _order(order) for order in customer.orders},
+        "sums": {
+            "count": numbers.count,
+            "spent": _amounts(numbers.spent),
+            "refunded": _amounts(numbers.refunded),
+            "items": numbers.items,
+            "first": numbers.first,
+            "last": numbers.last,
+        },
+        "bought": sorted(customer.purchases.products.items()),
+        "cart": (
+            sorted((_line(line) for line in customer.cart.lines), key=str),
+            customer.cart.id if customer.cart.lines else "",
+        ),
+    }
+
+
+def _order(order: Any) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.structs.asdict(order)
+    return {name: value for name, value in found.items() if name not in _AFTERTHOUGHTS} | {
+        "lines": sorted((_line(line) for line in order.lines), key=str)
+    }
+
+
+_AFTERTHOUGHTS = frozenset({"runs_out", "accessories"})
+
+
+def _line(line: Any) -> tuple[Any, ...]:
+    return (line.product_id, getattr(line, "variant", ""), line.quantity, line.price)
+
+
+def _amounts(amounts: dict[str, Any]) -> dict[str, Any]:
+    return {currency: amount for currency, amount in sorted(amounts.items()) if amount}
+
+
+Arrival = Callable[[Sequence[Told], Random], list[Told]]
+
+
+def twice(told: Sequence[Told], chance: Random) -> list[Told]:
+    """In order, and some of them a second time, later."""
+    return [each for _, each in sorted(_again(told, chance), key=lambda pair: pair[0])]
+
+
+def late(*kinds: str) -> Arrival:
+    """Return an arrival in which events of these kinds come late, and some twice."""
+
+    def arrive(told: Sequence[Told], chance: Random) -> list[Told]:
+        def delayed(each: Told) -> int:
+            is_late = each.kind in kinds and chance.random() < 0.5
+            return each.time + (chance.randint(0, WINDOW) if is_late else 0)
+
+        arrived = [(delayed(each), each) for each in told]
+        arrived += [(at, each) for at, each in _again(told, chance) if at > each.time]
+        return [each for _, each in sorted(arrived, key=lambda pair: pair[0])]
+
+    return arrive
+
+
+def _again(told: Sequence[Told], chance: Random) -> list[tuple[int, Told]]:
+    again = [each for each in told if chance.random() < 0.3]
+    return [(each.time, each) for each in told] + [
+        (each.time + chance.randint(1, WINDOW), each) for each in again
+    ]
+
+
+def differences(wanted: State, found: State) -> list[str]:
+    """Return the parts that are not the same."""
+    return sorted(
+        name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
+    )
+
+
+def smallest(
+    told: Sequence[Told], arrived: Sequence[Told], parts: Sequence[str]
+) -> tuple[list[Told], list[Told]]:
+    """Return as few of the events as possible, in order and as they arrive, of which those parts
+    still differ."""
+    told, arrived = list(told), list(arrived)
+    for each in [*reversed(arrived), *reversed(told)]:
+        fewer = [other for other in told if other.id != each.id]
+        fewer_arrived = [other for other in arrived if other.id != each.id]
+        if len(fewer) < len(told) and _still(fewer, fewer_arrived, parts):
+            told, arrived = fewer, fewer_arrived
+    for number in reversed(range(len(arrived))):  # what comes twice, once
+        once = arrived[:number] + arrived[number + 1 :]
+        if {e.id for e in once} == {e.id for e in told} and _still(told, once, parts):
+            arrived = once
+    return told, arrived
+
+
+def _still(told: list[Told], arrived: list[Told], parts: Sequence[str]) -> bool:
+    if not told:
+        return False
+    try:
+        return any(part in parts for part in differences(state(told), state(arrived)))
+    except AssertionError:
+        return False
