@@ -10,13 +10,16 @@ import msgspec
 from schemas.customer import Customer
 from schemas.instant import to_rfc3339
 from schemas.money import amount_text
+from schemas.quantity import as_number
 from schemas.reference import id_of, is_visitors
 from schemas.stored import NEVER
 
 _HIDDEN = frozenset(
-    {"seen", "memory", "weight", "order_ids", "digest", "digests", "former"} | {"heard", "mailed"}
+    {"seen", "memory", "weight", "order_ids", "digest", "digests", "former"}
+    | {"heard", "mailed", "updated"}
 )
-_HIDDEN_WHEN_EMPTY = frozenset({"shop", "traceparent"})
+_HIDDEN_WHEN_EMPTY = frozenset({"shop", "traceparent", "sku", "variant", "currency"})
+_QUANTITIES = frozenset({"quantity", "items"})
 _INSTANTS = frozenset(
     {
         "time",
@@ -53,7 +56,11 @@ def _without_key(described: dict[str, Any]) -> dict[str, Any]:
 def _plain(value: Any, *, is_instant: bool) -> Any:
     if isinstance(value, msgspec.Struct):
         return {
-            name: _plain(getattr(value, name), is_instant=name in _INSTANTS)
+            name: (
+                as_number(getattr(value, name))
+                if name in _QUANTITIES
+                else _plain(getattr(value, name), is_instant=name in _INSTANTS)
+            )
             for name in value.__struct_fields__
             if name not in _HIDDEN and (name not in _HIDDEN_WHEN_EMPTY or getattr(value, name))
         }

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 
+from agents.commerce import line_items
 from agents.context import Context, DomainEvent, Handler
-from schemas.bounds import cut, fits, largest, shed
+from schemas.bounds import fits, largest, shed
 from schemas.customer import Customer
 from schemas.customer.shopping import (
-    BRAND_BYTES,
     CART_LINES_KEPT,
     CART_TOTAL_BYTES,
     CART_URL_BYTES,
-    NAME_BYTES,
-    URL_BYTES,
     Cart,
     LineItem,
 )
 from schemas.events import Event
 from schemas.events.fields import is_address
 from schemas.events.shopping import CartChange, CheckoutProgress, ProductProperties
+from schemas.quantity import exact
 
 _LARGEST_LINE = largest(LineItem)
 _FIT_ANYWAY = min(CART_LINES_KEPT, CART_TOTAL_BYTES // _LARGEST_LINE - 1)
@@ -32,26 +32,27 @@ def product_added(customer: Customer, event: Event, context: Context) -> list[Do
     cart, time = customer.cart, context.when(event.time)
     if time < cart.cleared or not data.quantity:
         return []
-    present = _find(cart.lines, data.product_id)
+    added = line_items.to_line(data)
+    present = line_items.same(cart.lines, added)
     if present is None:
-        cart.lines.append(to_line(data))
+        cart.lines.append(added)
     else:
-        _refresh(present, data)
-        present.quantity += data.quantity
+        line_items.refresh(present, data)
+        present.quantity = exact(present.quantity + added.quantity)
     _fit(cart)
     _describe(cart, data.cart_id, data.cart_url, data.currency)
     return _changed(cart, time)
 
 
 def product_removed(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """Take a product out of the cart; all of it when no quantity was given."""
+    """Take a product out of the cart; all of a line when no quantity was given."""
     data: CartChange = event.data
     cart, time = customer.cart, context.when(event.time)
-    present = _find(cart.lines, data.product_id)
+    present = line_items.meant(cart.lines, line_items.to_line(data))
     if time < cart.cleared or present is None:
         return []
     if "quantity" in data.model_fields_set:
-        present.quantity -= data.quantity
+        present.quantity = exact(present.quantity - data.quantity)
     if "quantity" not in data.model_fields_set or present.quantity <= 0:
         cart.lines.remove(present)
     return _changed(cart, time)
@@ -65,13 +66,12 @@ def checkout(customer: Customer, event: Event, context: Context) -> list[DomainE
         customer.profile.email = data.email
     if time < cart.cleared:
         return []
-    cart.step = name_text(data.step) or "started"
+    cart.step = line_items.name_text(data.step) or "started"
     _describe(cart, data.cart_id, data.cart_url, data.currency)
     if data.products is None:
         return []
     before = _contents(cart.lines)
-    lines = [to_line(product) for product in data.products if product.quantity]
-    seen = Cart(lines=lines[:CART_LINES_KEPT])
+    seen = Cart(lines=_merged(data.products))
     _fit(seen)
     if _contents(seen.lines) == before:
         return []
@@ -103,7 +103,7 @@ def adopt(cart: Cart, other: Cart) -> list[DomainEvent]:
     if not other.lines or other.changed < cart.cleared:
         return []
     for line in other.lines:
-        present = _find(cart.lines, line.product_id)
+        present = line_items.same(cart.lines, line)
         if present is None:
             cart.lines.append(line)
         else:
@@ -113,18 +113,17 @@ def adopt(cart: Cart, other: Cart) -> list[DomainEvent]:
     return _changed(cart, other.changed)
 
 
-def to_line(product: ProductProperties) -> LineItem:
-    """Return what is kept of a product in a cart or an order."""
-    return LineItem(
-        product_id=product.product_id,
-        quantity=product.quantity,
-        price=product.price,
-        name=name_text(product.name),
-        category=name_text(product.category),
-        url=url_text(product.url),
-        image_url=url_text(product.image_url),
-        brand=cut(product.brand or "", BRAND_BYTES),
-    )
+def _merged(products: Sequence[ProductProperties]) -> list[LineItem]:
+    """Return a line for each product and variant; what a shop lists twice is one line."""
+    lines: list[LineItem] = []
+    for product in products:
+        line = line_items.to_line(product)
+        present = line_items.same(lines, line)
+        if present is not None:
+            present.quantity = exact(present.quantity + line.quantity)
+        elif line.quantity and len(lines) < CART_LINES_KEPT:
+            lines.append(line)
+    return lines
 
 
 def _fit(cart: Cart) -> None:
@@ -145,30 +144,6 @@ def _changed(cart: Cart, time: int) -> list[DomainEvent]:
     return [emptied]
 
 
-def _find(lines: Iterable[LineItem], product_id: str) -> LineItem | None:
-    return next((line for line in lines if line.product_id == product_id), None)
-
-
-def _refresh(line: LineItem, product: ProductProperties) -> None:
-    """The latest price, name and picture count; what isn't said stays."""
-    line.price = line.price if product.price is None else product.price
-    line.name = name_text(product.name) or line.name
-    line.category = name_text(product.category) or line.category
-    line.brand = cut(product.brand or "", BRAND_BYTES) or line.brand
-    line.url = url_text(product.url) or line.url
-    line.image_url = url_text(product.image_url) or line.image_url
-
-
-def name_text(text: str | None) -> str:
-    """Return a name as far as it is kept."""
-    return cut(text, NAME_BYTES) if text else ""
-
-
-def url_text(text: str | None) -> str:
-    """Return an address as far as it is kept: whole, or not at all."""
-    return text if text and fits(text, URL_BYTES) else ""
-
-
 def _describe(cart: Cart, id_: str | None, url: str | None, currency: str | None) -> None:
     cart.id = id_ or cart.id
     if url and fits(url, CART_URL_BYTES):
@@ -176,8 +151,8 @@ def _describe(cart: Cart, id_: str | None, url: str | None, currency: str | None
     cart.currency = currency or cart.currency
 
 
-def _contents(lines: Iterable[LineItem]) -> list[tuple[str, int]]:
-    return sorted((line.product_id, line.quantity) for line in lines)
+def _contents(lines: Iterable[LineItem]) -> list[tuple[str, str, str, int | Decimal]]:
+    return sorted((line.product_id, line.sku, line.variant, line.quantity) for line in lines)
 
 
 HANDLERS: Mapping[str, Handler] = {

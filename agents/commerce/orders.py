@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from agents import digests
-from agents.commerce import cart, coupons, loyalty, purchases
+from agents.commerce import cart, coupons, line_items, loyalty, purchases
 from agents.context import Context, DomainEvent, Handler
 from agents.products import replenishment
 from agents.refusals import EventRefused, Repeated
@@ -76,12 +76,12 @@ def updated(customer: Customer, event: Event, context: Context) -> list[DomainEv
     data: OrderProgress = event.data
     order = customer.order(data.order_id, _shop(event, context))
     if order is not None:
-        order.carrier = cart.name_text(data.carrier) or order.carrier
-        order.url = cart.url_text(data.order_url) or order.url
-        order.tracking_number = cart.name_text(data.tracking_number) or order.tracking_number
+        order.carrier = line_items.name_text(data.carrier) or order.carrier
+        order.url = line_items.url_text(data.order_url) or order.url
+        order.tracking_number = line_items.name_text(data.tracking_number) or order.tracking_number
         order.tracking_url = _tracking_url(data.tracking_url) or order.tracking_url
         order.estimated_delivery = (
-            cart.name_text(data.estimated_delivery) or order.estimated_delivery
+            line_items.name_text(data.estimated_delivery) or order.estimated_delivery
         )
         _fit(customer, _lines(customer))
     return []
@@ -171,18 +171,18 @@ def _to_order(data: OrderCompleted, time: int, amount: Decimal, shop: str) -> Or
         time=time,
         total=amount,
         currency=data.currency,
-        lines=[cart.to_line(product) for product in data.products],
+        lines=[line_items.to_line(product) for product in data.products],
         subtotal=data.subtotal,
         shipping=data.shipping,
         discount=data.discount,
         tax=data.tax,
-        estimated_delivery=cart.name_text(data.estimated_delivery),
-        tracking_number=cart.name_text(data.tracking_number),
+        estimated_delivery=line_items.name_text(data.estimated_delivery),
+        tracking_number=line_items.name_text(data.tracking_number),
         tracking_url=_tracking_url(data.tracking_url),
-        payment_method=cart.name_text(data.payment_method),
-        coupon=cart.name_text(data.coupon),
-        carrier=cart.name_text(data.carrier),
-        url=cart.url_text(data.order_url),
+        payment_method=line_items.name_text(data.payment_method),
+        coupon=line_items.name_text(data.coupon),
+        carrier=line_items.name_text(data.carrier),
+        url=line_items.url_text(data.order_url),
         shop=shop,
     )
 

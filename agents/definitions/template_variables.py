@@ -18,6 +18,7 @@ from schemas.customer.shopping import Cart, LineItem, Order
 from schemas.instant import to_rfc3339
 from schemas.money import amount_text
 from schemas.products import Product
+from schemas.quantity import as_number
 
 SHOWN_TOTAL_BYTES = 200_000
 """Bytes of all lines of a cart or an order in one mail: 300 lines of six hundred. No mail program
@@ -104,7 +105,7 @@ def _line(line: LineItem, currency: str, catalogue: Catalogue) -> dict[str, Json
         "product_id": line.product_id,
         "name": line.name or (cut(product.name, WORDS_BYTES) if product else line.product_id),
         "price": _amount(_price(line, currency, product)),
-        "quantity": line.quantity,
+        "quantity": as_number(line.quantity),
         "url": line.url or url_of(product.url if product else None),
         "image_url": line.image_url or url_of(product.image_url if product else None),
         "guide_url": url_of(product.guide_url if product else None),

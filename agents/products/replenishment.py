@@ -7,6 +7,7 @@ RHYTHM_PURCHASES of them among the orders kept: predicted dates come later, behi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 
 from agents.products.catalogue import Catalogue
 from schemas.customer import Customer
@@ -57,15 +58,16 @@ def together(customer: Customer, order: Order, product_id: str, catalogue: Catal
 
 def _ends(customer: Customer, order: Order, catalogue: Catalogue) -> Mapping[str, int]:
     """Return when each of the order's products runs out of which that is known."""
-    pieces: dict[str, int] = {}
+    pieces: dict[str, int | Decimal] = {}
     for line in order.lines:
-        pieces[line.product_id] = pieces.get(line.product_id, 0) + max(line.quantity, 1)
+        if line.quantity >= 0:  # else it was returned
+            pieces[line.product_id] = pieces.get(line.product_id, 0) + max(line.quantity, 1)
     ends = ((each, _end(customer, order, each, pieces[each], catalogue)) for each in pieces)
     return {each: end for each, end in ends if end is not None and end - order.time <= FARTHEST}
 
 
 def _end(
-    customer: Customer, order: Order, product_id: str, pieces: int, catalogue: Catalogue
+    customer: Customer, order: Order, product_id: str, pieces: int | Decimal, catalogue: Catalogue
 ) -> int | None:
     product = catalogue.get(product_id)
     if product is None or product.lasts is None:
@@ -79,4 +81,4 @@ def _end(
     )
     if len(times) >= RHYTHM_PURCHASES:
         return order.time + (times[-1] - times[0]) // (len(times) - 1)
-    return order.time + product.lasts * pieces
+    return order.time + int(product.lasts * pieces)

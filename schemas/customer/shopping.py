@@ -29,6 +29,9 @@ give way."""
 NAME_BYTES = 200
 """Of a name or a category; of a longer one its beginning is kept."""
 BRAND_BYTES = 60
+SKU_BYTES = 100
+VARIANT_BYTES = 100
+"""Of what tells a product's variants apart; of longer ones the beginning is kept."""
 URL_BYTES = 500
 """Of an address; a longer one is left out, as a cut one is none."""
 TRACKING_BYTES = 1_000
@@ -78,16 +81,25 @@ class Interest(msgspec.Struct, array_like=True, gc=False):
 
 
 class LineItem(msgspec.Struct, array_like=True, gc=False):
-    """One product in a cart or an order."""
+    """One product, in one variant, in a cart or an order."""
 
     product_id: Key
-    quantity: int
+    quantity: int | Decimal
+    """Whole pieces as an int. Of a returned line in an order negative."""
     price: Decimal | None = None
     name: _NameText = ""
     category: _NameText = ""
     url: _Url = ""
     image_url: _Url = ""
     brand: Annotated[str, InBytes(BRAND_BYTES)] = ""
+    sku: Annotated[str, InBytes(SKU_BYTES)] = ""
+    """The variant's stock keeping unit; empty where that is the product's id, or not known."""
+    variant: Annotated[str, InBytes(VARIANT_BYTES)] = ""
+    """What the variant is called: `S`, or `S / red`."""
+    currency: Currency = ""
+    """Of its price, where that is not the currency of the cart or the order."""
+    updated: int = 0
+    """In a cart: when it was put in or changed last; 0 in records of before there were times."""
 
 
 class Cart(msgspec.Struct, array_like=True, gc=False):
@@ -165,7 +177,7 @@ class OrderStatistics(msgspec.Struct, array_like=True, gc=False):
     """By currency, before refunds."""
     refunded: Amounts = {}
     refunds: int = 0
-    items: int = 0
+    items: int | Decimal = 0
     first: int = 0
     last: int = 0
 

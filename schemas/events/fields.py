@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from schemas.bounds import ADDRESS_BYTES, KEY_BYTES, LIST_BYTES, REFERENCE_BYTES, InBytes, fits
 
@@ -49,7 +49,6 @@ Email = Annotated[
 ]
 """An address by its shape, or empty."""
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{3}$", to_upper=True)]
-Quantity = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 def is_address(text: str) -> bool:

@@ -8,8 +8,9 @@ from pydantic import AliasChoices, Field
 
 from schemas.customer_parts import CustomerPart
 from schemas.event_type import EventType
-from schemas.events.fields import Currency, Id, Payload, Quantity, Text, Url
+from schemas.events.fields import Currency, Id, Payload, Text, Url
 from schemas.money import Amount, Price
+from schemas.quantity import LineQuantity, Quantity
 
 _ORDER_URL = AliasChoices("order_url", "order_status_url")
 """The second is Shopify's name for it."""
@@ -23,7 +24,9 @@ class ProductProperties(Payload):
     name: Text | None = None
     category: Text | None = None
     brand: Text | None = None
-    variant: Text | None = None
+    variant: Text | None = Field(
+        default=None, validation_alias=AliasChoices("variant", "variant_title", "variant_id")
+    )
     price: Price | None = None
     quantity: Quantity = 1
     coupon: Text | None = None
@@ -32,6 +35,13 @@ class ProductProperties(Payload):
     currency: Currency | None = None
     size: Text | None = None
     color: Text | None = Field(default=None, validation_alias=AliasChoices("color", "colour"))
+
+
+class OrderedProduct(ProductProperties):
+    """A line of an order: also one that takes away, a voucher's or a returned product's."""
+
+    price: Amount | None = None
+    quantity: LineQuantity = 1
 
 
 class ProductViewed(ProductProperties):
@@ -104,7 +114,7 @@ class OrderCompleted(Payload):
     tracking_url: Url | None = None
     order_url: Url | None = Field(default=None, validation_alias=_ORDER_URL)
     """Where the customer sees the order in the shop."""
-    products: list[ProductProperties] = Field(default=[], max_length=2000)
+    products: list[OrderedProduct] = Field(default=[], max_length=2000)
 
     def amount(self) -> Decimal:
         """Return what the customer paid: total, else revenue, else the sum of the lines."""

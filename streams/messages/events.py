@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from schemas.events import Event
+from schemas.quantity import exact
 from schemas.time_units import MINUTE_MS
 from streams.messages.decisions import outcome, reason
 from streams.messages.spans import money
@@ -38,7 +39,7 @@ def _details(event: Event, language: Language) -> Iterator[str]:
     product = name or getattr(data, "product_id", None)
     if product:
         quantity = getattr(data, "quantity", 1)
-        yield f"{quantity} × {product}" if event.type.startswith("cart.") else str(product)
+        yield f"{exact(quantity)} × {product}" if event.type.startswith("cart.") else str(product)
     for field in _ABOUT:
         value = getattr(data, field, None)
         if value:

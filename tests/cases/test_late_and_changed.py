@@ -69,7 +69,6 @@ def test_the_status_cancelled_cancels() -> None:
 # 08: lines are told apart by product and variant.
 
 
-@not_yet("D: variants")
 def test_the_other_size_stays_in_the_cart() -> None:
     found = played(VARIANTS)
     lines = found.customers["rosa"].cart.lines

@@ -19,7 +19,11 @@ ORDERS = (
     "long-url", "data-image", "long-name", "coupon-list", "coupon-false", "payment-bool",
     "tracking-url-list", "total-comma", "total-currency", "variant-object", "category-list",
 )  # fmt: skip
-READ = {"control", "quantity-2.0", "products-null", "email-text", "email-two"}
+READ = {"control", "quantity-2.0", "products-null", "email-text", "email-two"} | {
+    "quantity-1.5",
+    "quantity-neg",
+    "price-neg",
+}
 
 
 def order(name: str) -> Order:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from agents.rules.days import parse_day
 from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields.field import Changes, Field, FieldType, Read
-from agents.rules.fields.shopping import texts_of
+from agents.rules.fields.shopping import pieces, texts_of
 from agents.rules.local_time import instant_of, local_day, zone_of
 from agents.rules.values import READERS
 from schemas.customer.shopping import Coupon, Order
@@ -122,7 +122,8 @@ def _plain(annotation: Any) -> Any:
         return _plain(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
         parts = [part for part in get_args(annotation) if part is not type(None)]
-        return _plain(parts[0]) if len(parts) == 1 else None
+        kinds = {_plain(part) for part in parts}
+        return next(iter(kinds)) if len(kinds) == 1 else int if kinds == {int, Decimal} else None
     return annotation
 
 
@@ -165,7 +166,7 @@ def _order() -> Iterator[Field]:
     yield of("time", "instant", lambda o: o.time, "when it was placed")
     yield of("total", "money", lambda o: o.total, "its value")
     yield of("currency", "text", lambda o: o.currency, "its currency")
-    yield of("items", "number", lambda o: sum(line.quantity for line in o.lines), "its pieces")
+    yield of("items", "number", lambda o: pieces(o.lines), "its pieces")
     yield of("products", "texts", partial(texts_of, "product_id"), "ids of its products")
     yield of("categories", "texts", partial(texts_of, "category"), "their categories")
     yield of("brands", "texts", partial(texts_of, "brand"), "their brands")

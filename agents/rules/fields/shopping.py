@@ -13,6 +13,7 @@ from agents.rules.fields.field import Field, FieldType, Read
 from agents.rules.threshold import early, exact
 from schemas.customer import Customer
 from schemas.customer.shopping import Bought, LineItem, Order
+from schemas.quantity import as_number
 from schemas.stored import NEVER
 from schemas.time_units import DAY_MS
 
@@ -38,7 +39,7 @@ def _cart() -> Iterator[Field]:
     yield of(
         "items",
         "number",
-        lambda s: sum(line.quantity for line in s.customer.cart.lines),
+        lambda s: pieces(s.customer.cart.lines),
         "pieces in the cart",
     )
     yield of("total", "money", lambda s: s.customer.cart.total(), "value of what lies in it")
@@ -71,7 +72,9 @@ def _orders_in_numbers() -> Iterator[Field]:
         return Field(f"orders.{name}", type_, "orders", read, about)
 
     yield of("count", "number", lambda s: s.customer.statistics.count, "orders ever")
-    yield of("items", "number", lambda s: s.customer.statistics.items, "pieces bought ever")
+    yield of(
+        "items", "number", lambda s: as_number(s.customer.statistics.items), "pieces bought ever"
+    )
     yield of(
         "currency",
         "text",
@@ -235,6 +238,11 @@ def _interests() -> Iterator[Field]:
     yield of("wished", "texts", _wished, "products on the wish list")
     # Reads what was bought as well: orders say that they change interests too.
     yield of("not_bought", "texts", _not_bought, "products looked at and never bought")
+
+
+def pieces(lines: Iterable[LineItem]) -> int | float:
+    """Return how many pieces lines are together."""
+    return as_number(sum(line.quantity for line in lines))
 
 
 def texts_of(name: str, about: Order | Iterable[LineItem]) -> list[str]:
