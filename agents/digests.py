@@ -9,6 +9,7 @@ import hashlib
 
 import xxhash
 
+from schemas.addresses import normalized_address
 from schemas.customer import SEEN_BYTES
 
 
@@ -31,6 +32,14 @@ def contains(digests: bytes, wanted: bytes) -> bool:
 
 
 def address_digest(address: str) -> str:
-    """Return the hash by which two addresses are compared, upper and lower case being one: 32 hex
-    digits of a kind for which nobody finds an address of his own with the hash of another's."""
-    return derived_id(address.strip().lower())
+    """Return the hash by which two addresses are compared, in whichever spelling: 32 hex digits of
+    a kind for which nobody finds an address of his own with the hash of another's."""
+    return derived_id(normalized_address(address))
+
+
+def is_digest_of(hashed: str, address: str) -> bool:
+    """Return whether `hashed` is an address's hash, also as releases made it that did not write
+    international domains in ASCII."""
+    if hashed == address_digest(address):
+        return True
+    return not address.isascii() and hashed == derived_id(address.strip().lower())

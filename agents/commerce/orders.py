@@ -26,7 +26,6 @@ from schemas.customer.shopping import (
     OrderStatus,
 )
 from schemas.events import Event
-from schemas.events.fields import is_address
 from schemas.events.shopping import OrderCompleted, OrderProgress, OrderReversed, ProductReviewed
 from schemas.instant import to_rfc3339
 
@@ -56,8 +55,8 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Domain
     _count(customer, order)
     _keep(customer, order)
     _look_ahead(customer, order, context)
-    if data.email and not customer.profile.email and is_address(data.email):
-        customer.profile.email = data.email
+    if order.email and not customer.profile.email:
+        customer.profile.email = order.email
     occurred = [_about("order.completed", order, time)]
     if _is_noted(customer, "reversed", data.order_id, shop):  # the refund overtook its order
         order.status = "refunded"
@@ -184,6 +183,7 @@ def _to_order(data: OrderCompleted, time: int, amount: Decimal, shop: str) -> Or
         carrier=line_items.name_text(data.carrier),
         url=line_items.url_text(data.order_url),
         shop=shop,
+        email=data.address(),
     )
 
 

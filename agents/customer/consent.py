@@ -63,7 +63,7 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Domai
         )
     if data.email:
         if data.email != customer.profile.email:
-            deliverability.moved(customer, customer.profile.email, context.now)
+            deliverability.moved(customer, customer.profile.email, data.email, context.now)
         customer.profile.email = data.email
     customer.profile.first_name = _profile_text(data.first_name) or customer.profile.first_name
     customer.profile.locale = _profile_text(data.locale) or customer.profile.locale

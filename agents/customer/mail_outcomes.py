@@ -1,6 +1,7 @@
 """What became of the mails: outcomes end the wait for them, bounces and complaints end mailing.
 
-What comes back of a mail counts only if it is about the customer's address (`mailed.py`).
+What comes back of a mail counts only for the address that it was commanded to (`mailed.py`): what
+is said of an order's own address says nothing of the profile's.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ def sent(customer: Customer, event: Event, context: Context) -> list[DomainEvent
 
 def delivered(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """It has arrived."""
-    mailed.require(customer, event, "delivered", context)
-    deliverability.delivered(customer)
+    address = mailed.require(customer, event, "delivered", context)
+    if address == customer.profile.email:
+        deliverability.delivered(customer)
     return []
 
 
@@ -58,23 +60,25 @@ def bounced(customer: Customer, event: Event, context: Context) -> list[DomainEv
     """Refused for good: it can't be taken back any more, and may be the address's end."""
     if event.source == MAILER:  # whom it was for is another matter; it has counted its own
         finished(customer, event, context)
-        if not mailed.counts(customer, event, "bounced", context):
+        address = mailed.concerned(customer, event, "bounced", context)
+        if address is None:
             return []
     else:
-        mailed.require(customer, event, "bounced", context)
+        address = mailed.require(customer, event, "bounced", context)
         finished(customer, event, context)
-        _report_to_mailer(customer, event, "bounced", context)
-    return deliverability.bounced(customer, event, context)
+        _report_to_mailer(customer, event, "bounced", address, context)
+    return deliverability.bounced(customer, event, address, context)
 
 
 def complained(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """Somebody called it spam: no marketing from now on, and a mark against the sender, one a day:
-    who empties a mailbox calls everything spam in one go."""
-    mailed.require(customer, event, "complained", context)
+    """Somebody called it spam: no marketing to that address from now on, and a mark against the
+    sender, one a day: who empties a mailbox calls everything spam in one go. It is the customer's
+    objection where the address is the profile's."""
+    address = mailed.require(customer, event, "complained", context)
     if customer.complained // DAY_MS != context.now // DAY_MS:
-        _report_to_mailer(customer, event, "complained", context)
-    deliverability.complained(customer, event, context)
-    return objected(customer, event, context)
+        _report_to_mailer(customer, event, "complained", address, context)
+    deliverability.complained(customer, event, address, context)
+    return objected(customer, event, context) if address == customer.profile.email else []
 
 
 def objected(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
@@ -95,7 +99,11 @@ def objected(customer: Customer, event: Event, context: Context) -> list[DomainE
 
 
 def _report_to_mailer(
-    customer: Customer, event: Event, verdict: Literal["bounced", "complained"], context: Context
+    customer: Customer,
+    event: Event,
+    verdict: Literal["bounced", "complained"],
+    address: str,
+    context: Context,
 ) -> None:
     """What came back counts for the reputation, which the mailer guards; not that of another one's
     mails."""
@@ -112,7 +120,7 @@ def _report_to_mailer(
                 customer=event.customer,
                 command_id=data.command_id,
                 verdict=verdict,
-                address=address_digest(customer.profile.email),
+                address=address_digest(address),
             )
         )
     )

@@ -2,8 +2,9 @@
 
 Whoever gets a mail can give the world's verdict on it, a bounce, a complaint or a receipt: its
 return address is all that it takes. So a verdict is about the address that the mail was commanded
-to, and about no other that the customer may have by then; and of each mail each counts once. What
-is said of a mail that was never commanded, or too long ago, changes nothing.
+to, the profile's or an order's own, and about no other that the customer may have by then; and of
+each mail each counts once. What is said of a mail that was never commanded, or too long ago, or to
+an address that is nowhere in the record any more, changes nothing.
 
 For each address there is a row of bytes, MAILED_BYTES for each mail. Of the address a hash is kept.
 """
@@ -14,7 +15,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from agents.context import Context
-from agents.digests import address_digest, digest
+from agents.digests import address_digest, digest, is_digest_of
 from agents.refusals import Ignored
 from schemas.bounds import shed
 from schemas.customer import Customer
@@ -28,6 +29,10 @@ _ENTRY = Struct(">8sHB")
 """Hash of the command's id, day of the decision, and a bit for each verdict that was heard."""
 
 _BITS: dict[MailVerdict, int] = {"bounced": 1, "complained": 2, "delivered": 4}
+
+_ENDED = 8
+"""With a verdict that was the end of the address: of one that isn't the profile's nothing else
+says so."""
 
 _LAST_DAY = 0xFFFF
 """In 2149; what is commanded later counts as of then."""
@@ -51,7 +56,7 @@ def remember(customer: Customer, command_id: str, address: str, now: int) -> Non
     mailer sends it once."""
     bring_up(customer, now)
     if _find(customer, command_id) is None:
-        hashed = address_digest(address)
+        hashed = _hash(customer, address)
         row = customer.mailed.pop(hashed, b"")  # the address that was mailed last is the last one
         _keep(customer, hashed, row + _ENTRY.pack(digest(command_id), _day(now), 0))
 
@@ -87,35 +92,95 @@ def adopt(customer: Customer, visitor: Customer, now: int) -> None:
         _keep(customer, address, b"".join(_ENTRY.pack(*entry) for entry in both))
 
 
-def require(customer: Customer, event: Event, verdict: MailVerdict, context: Context) -> None:
-    """Note a verdict on a mail. Raises Ignored, having changed nothing, when it doesn't count."""
-    if not counts(customer, event, verdict, context):
+def require(customer: Customer, event: Event, verdict: MailVerdict, context: Context) -> str:
+    """Note a verdict on a mail; return the address that it is about. Raises Ignored, having changed
+    nothing, when it doesn't count."""
+    address = concerned(customer, event, verdict, context)
+    if address is None:
         raise Ignored
+    return address
 
 
-def counts(customer: Customer, event: Event, verdict: MailVerdict, context: Context) -> bool:
-    """Return whether a verdict is about the customer's address, and note it; else it is counted as
-    ignored. Of its own mails another mailer tells for the shop, which names the customer."""
+def concerned(
+    customer: Customer, event: Event, verdict: MailVerdict, context: Context
+) -> str | None:
+    """Return which of the customer's addresses a verdict is about, and note it; None, and it is
+    counted as ignored, when it is about none. Of its own mails another mailer tells for the shop,
+    which names the customer: they went to the profile's address."""
     data: MailOutcome = event.data
     ours = event.source.startswith(SOURCES) and event.source != IMPORTED
     if not (data.command_id or ours):
-        return True
+        return customer.profile.email
     bring_up(customer, context.now)
     place, bit = _find(customer, data.command_id), _BITS[verdict]
+    address = None if place is None else _spelled(customer, place.address)
     why: WhyIgnored
     if place is None:
         why = "unknown_mail"
-    elif place.address != address_digest(customer.profile.email):
+    elif address is None:
         why = "another_address"
     elif place.heard & bit:
         why = "repeated"
     else:
-        row = bytearray(customer.mailed[place.address])
-        row[place.at + MAILED_BYTES - 1] |= bit
-        customer.mailed[place.address] = bytes(row)
-        return True
+        _mark(customer, place.address, place.at, bit)
+        return address
     context.ignored.append((verdict, why))
-    return False
+    return None
+
+
+def end(customer: Customer, address: str) -> None:
+    """An address to which something was commanded takes no mail any more."""
+    for hashed, row in customer.mailed.items():
+        if is_digest_of(hashed, address):
+            _mark(customer, hashed, len(row) - MAILED_BYTES, _ENDED)  # the last one stays longest
+
+
+def has_ended(customer: Customer, address: str) -> bool:
+    """Return whether an address has come to its end, as far as that is remembered here; the
+    mailer's list has it for good."""
+    return any(
+        any(heard & _ENDED for heard in row[MAILED_BYTES - 1 :: MAILED_BYTES])
+        for hashed, row in customer.mailed.items()
+        if is_digest_of(hashed, address)
+    )
+
+
+def released(customer: Customer, hashed: str) -> None:
+    """A person has decided that the address with this hash gets mails again."""
+    row = customer.mailed.get(hashed, b"")
+    for at in range(0, len(row), MAILED_BYTES):
+        if row[at + MAILED_BYTES - 1] & _ENDED:
+            _mark(customer, hashed, at, 0)
+
+
+def is_of_profile(customer: Customer, command_id: str) -> bool:
+    """Return whether a mail was commanded to the profile's address, or none knows where to."""
+    place = _find(customer, command_id)
+    return place is None or is_digest_of(place.address, customer.profile.email)
+
+
+def _spelled(customer: Customer, hashed: str) -> str | None:
+    """Return the customer's address that has a hash: the profile's, else that of an order."""
+    if is_digest_of(hashed, customer.profile.email):
+        return customer.profile.email
+    own = {order.email: None for order in reversed(customer.orders) if order.email}
+    return next((address for address in own if is_digest_of(hashed, address)), None)
+
+
+def _mark(customer: Customer, hashed: str, at: int, bit: int) -> None:
+    """Set a bit of a mail in an address's row; 0 takes away that the address has ended."""
+    row = bytearray(customer.mailed[hashed])
+    heard = row[at + MAILED_BYTES - 1]
+    row[at + MAILED_BYTES - 1] = heard | bit if bit else heard & ~_ENDED
+    customer.mailed[hashed] = bytes(row)
+
+
+def _hash(customer: Customer, address: str) -> str:
+    """Return the hash under which an address is kept, or is to be."""
+    if address.isascii():
+        return address_digest(address)
+    kept = (hashed for hashed in customer.mailed if is_digest_of(hashed, address))
+    return next(kept, address_digest(address))
 
 
 def _keep(customer: Customer, address: str, row: bytes) -> None:

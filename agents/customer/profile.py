@@ -27,7 +27,7 @@ def apply_traits(customer: Customer, traits: Traits, context: Context) -> None:
     """Take over the traits that are given, those too that are custom fields."""
     custom_fields.apply_traits(customer, traits, context)
     if traits.email and traits.email != customer.profile.email:
-        deliverability.moved(customer, customer.profile.email, context.now)
+        deliverability.moved(customer, customer.profile.email, traits.email, context.now)
     for name in _FIELDS:
         value = getattr(traits, name)
         if value:

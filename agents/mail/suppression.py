@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from contextlib import suppress
 
 from agents.mail.settings import SigningKey
+from schemas.addresses import normalized_address
 from schemas.commands import MailClass, SuppressCommand
 from schemas.key_ring import follow
 from schemas.suppressions import AUDIT, Suppression, SuppressionScope
@@ -45,7 +45,7 @@ class AddressHashes:
 
     def all(self, address: str) -> list[str]:
         """Return all the hashes under which it may be suppressed."""
-        plain = normal(address).encode()
+        plain = normalized_address(address).encode()
         return [
             f"{key_id}.{hmac.digest(key, plain, 'sha256')[:HASH_BYTES].hex()}"
             for key_id, key in self._keys.items()
@@ -54,14 +54,6 @@ class AddressHashes:
     def knows(self, hashed: str) -> bool:
         """Whether a hash was made with one of the keys."""
         return hashed.partition(".")[0] in self._keys
-
-
-def normal(address: str) -> str:
-    """Return an address as it is hashed: providers do not tell upper from lower case."""
-    local, _, domain = address.strip().rpartition("@")
-    with suppress(UnicodeError):  # what has no such form is no domain that a mail could go to
-        domain = domain.encode("idna").decode("ascii")
-    return f"{local}@{domain}".lower()
 
 
 class Suppressions:

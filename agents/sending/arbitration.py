@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from agents.sending import limits
+from agents.sending import limits, recipient
 from agents.sending.legal_basis import SoftOptIn, legal_basis
 from agents.workflows import lifecycle
 from schemas.bounds import largest, shed
@@ -68,13 +68,6 @@ def expiry(step: SendStep, since: int, policy: Policy | None) -> int:
     return since + (hold if step.expires is None else step.expires)
 
 
-def refusal(customer: Customer) -> Reason | None:
-    """Return why no mail at all may go to this customer; None when one may."""
-    if not customer.profile.email:
-        return "no_address"
-    return "suppressed" if customer.suppressed else None
-
-
 def judge(
     customer: Customer, candidate: Candidate, now: int, policy: Policy | None
 ) -> PolicyDecision:
@@ -82,7 +75,7 @@ def judge(
 
     Of several rules that hold it the one that does so longest is the reason.
     """
-    refused = refusal(customer)
+    refused = recipient.refusal(customer, customer.profile.email)
     if refused is not None:
         return PolicyDecision("skip", refused)
     basis = _basis(customer, candidate.step, now, policy)

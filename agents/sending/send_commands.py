@@ -23,6 +23,7 @@ from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields import Part
 from agents.rules.local_time import DEFAULT_ZONE
 from agents.sending import arbitration
+from agents.sending.recipient import recipient
 from schemas.bounds import kept_bytes, largest
 from schemas.commands import LegalBasis, MailClass, NotifyCommand, QuietHours, SendCommand
 from schemas.customer import Customer
@@ -120,7 +121,7 @@ def _command(
         time=context.now,
         expires=_expires(run, step, context.now),
         customer=customer.key,
-        email=customer.profile.email,
+        email=recipient(customer, run, step.mail_class),
         name=profile.full_name(customer.profile),
         locale=customer.profile.language,
         zone=customer.profile.zone or DEFAULT_ZONE,

@@ -12,7 +12,7 @@ from agents.definitions.program import Instruction
 from agents.definitions.published import WorkflowVersion
 from agents.rules import conditions
 from agents.rules.values import to_number
-from agents.sending import arbitration, send_commands
+from agents.sending import recipient, send_commands
 from agents.workflows import enrollment, lifecycle, notifications, variants
 from agents.workflows.audit import decide
 from agents.workflows.exits import end
@@ -115,7 +115,7 @@ def _only_wait(at_hand: StepAtHand, step: WaitStep) -> int:
 def _confirm(at_hand: StepAtHand, step: SendStep) -> int:
     """Send a transactional mail. Marketing never comes here: see `send_queue.py`."""
     customer, run, published, instruction, context = at_hand
-    refused = arbitration.refusal(customer)
+    refused = recipient.refusal(customer, recipient.recipient(customer, run, step.mail_class))
     if refused is not None:
         decide(customer, run, "skipped", refused, context, step=step)
     else:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from schemas.bounds import InBytes, InNumber, Key, Name, Word
+from schemas.bounds import ADDRESS_BYTES, InBytes, InNumber, Key, Name, Word
 from schemas.stored import NEVER
 
 INTERESTS_KEPT = 50
@@ -167,6 +167,9 @@ class Order(msgspec.Struct, array_like=True, gc=False):
     shop: Name = ""
     """Whose order number it is; empty where there is but one shop
     (`agents/customer/deduplication.py`)."""
+    email: Annotated[str, InBytes(ADDRESS_BYTES)] = ""
+    """The order's own address, to which its confirmation and status go
+    (`agents/sending/recipient.py`); empty where the shop names none with the order."""
 
 
 class OrderStatistics(msgspec.Struct, array_like=True, gc=False):

@@ -12,6 +12,8 @@ from schemas.events.fields import Id, Payload, Reference, Text
 class AddressReleased(Payload):
     """Ours: a person has decided that a suppressed address gets mails again."""
 
+    address: Text = ""
+    """Its hash (`agents/digests.py`); empty, as releases wrote that knew only the profile's."""
     reason: Text = ""
     by: Text = ""
 

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, AliasPath, Field
 
 from schemas.customer_parts import CustomerPart
 from schemas.event_type import EventType
-from schemas.events.fields import Currency, Id, Payload, Text, Url
+from schemas.events.fields import Currency, Id, Payload, Text, Url, is_address
 from schemas.money import Amount, Price
 from schemas.quantity import LineQuantity, Quantity
 
 _ORDER_URL = AliasChoices("order_url", "order_status_url")
 """The second is Shopify's name for it."""
+
+_CONTACT = AliasChoices(
+    "contact_email",
+    "customer_email",
+    AliasPath("customer", "email"),
+    AliasPath("billing", "email"),
+    AliasPath("billing_address", "email"),
+)
+"""Where Shopify, Magento and WooCommerce have an order's address besides `email`."""
 
 
 class ProductProperties(Payload):
@@ -108,6 +117,7 @@ class OrderCompleted(Payload):
     currency: Currency = "EUR"
     payment_method: Text | None = None
     email: Text | None = None
+    contact_email: Text | None = Field(default=None, validation_alias=_CONTACT)
     estimated_delivery: Text | None = None
     carrier: Text | None = None
     tracking_number: Text | None = None
@@ -123,6 +133,11 @@ class OrderCompleted(Payload):
         if self.revenue is not None:
             return self.revenue
         return sum(((p.price or Decimal(0)) * p.quantity for p in self.products), Decimal(0))
+
+    def address(self) -> str:
+        """Return the order's own address, empty when none that is one is given."""
+        given = (self.email, self.contact_email)
+        return next((each for each in given if each and is_address(each)), "")
 
 
 class OrderProgress(Payload):

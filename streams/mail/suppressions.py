@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from agents.digests import derived_id
-from agents.mail.suppression import AddressHashes, normal
+from agents.customer import mailed
+from agents.digests import address_digest, derived_id
+from agents.mail.suppression import AddressHashes
+from schemas.addresses import normalized_address, same_address
 from schemas.customer import UnreadableRecord, decode_customer
 from schemas.events import Event
 from schemas.events.own import AddressReleased
@@ -110,7 +112,7 @@ async def release(
     }
     customers = await _suppressed_customers(log, address, on_progress)
     await _write(log, on_list)
-    await _tell(log, customers, author, signer)
+    await _tell(log, customers, address, author, signer)
     return Released(len(on_list), customers)
 
 
@@ -130,7 +132,7 @@ async def _suppressed_customers(log: Log, address: str, on_progress: OnProgress)
     skipped = SkippedRecords("a customer's record")
     async for record in scan(log, CUSTOMERS_CHANGELOG, on_progress=on_progress):
         try:
-            _follow(record.key or b"", record.value, normal(address), latest, found)
+            _follow(record.key or b"", record.value, normalized_address(address), latest, found)
         except (UnreadableRecord, UnicodeDecodeError, Damaged) as error:
             skipped.note(record, error)
     skipped.tell()
@@ -165,10 +167,17 @@ def _matches(key: bytes, value: bytes, wanted: str) -> bool:
     if local.isascii() and local.encode() not in value.lower():
         return False  # a twentieth of the time that decoding takes
     customer = decode_customer(key.decode(), value)
-    return bool(customer.suppressed) and normal(customer.profile.email) == wanted
+    if same_address(wanted, customer.profile.email):
+        return bool(customer.suppressed)
+    own = (order.email for order in customer.orders if order.email)
+    return any(same_address(wanted, address) for address in own) and mailed.has_ended(
+        customer, wanted
+    )
 
 
-async def _tell(log: Log, customers: list[str], author: Author, signer: RecordSigner) -> None:
+async def _tell(
+    log: Log, customers: list[str], address: str, author: Author, signer: RecordSigner
+) -> None:
     partitions = await log.partitions(CUSTOMER_EVENTS)
     for customer in customers:
         event = Event(
@@ -179,7 +188,7 @@ async def _tell(log: Log, customers: list[str], author: Author, signer: RecordSi
             customer=customer,
             anonymous_id=None,
             backfill=False,
-            data=AddressReleased(reason=author.note, by=author.by),
+            data=AddressReleased(reason=author.note, by=author.by, address=address_digest(address)),
         )
         partition = partition_of(customer.encode(), partitions)
         record = signer.sign(CUSTOMER_EVENTS, to_record(event))

@@ -103,8 +103,9 @@ def test_nor_as_a_visitor_who_becomes_the_victim() -> None:
     verdict(harness, "mail.bounced", mail.id)
     harness.tell("mail.bounced", "v", sender=RETURNS, command_id=mail.id, **BOUNCE)
     assert harness.customer().suppressed == ""
-    assert told_to_the_mailer(harness) == []
-    assert ignored(harness) == {("bounced", "another_address"): 2}
+    suppressed = [each.email for each in told_to_the_mailer(harness) if each.action == "suppress"]
+    assert suppressed == ["chi@attacker.example"], "the order's own address, and nobody else's"
+    assert ignored(harness) == {("bounced", "repeated"): 1}
 
 
 def test_nor_by_ordering_the_same_mail_again_at_the_other_address() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from agents.partition.partition import PartitionActors
-from agents.sending import arbitration
+from agents.sending import arbitration, recipient
 from schemas.stored import Progress
 from tests.sending.crowd import Crowd, check, decisions
 from tests.sending.test_rules_can_fail import (
@@ -62,7 +62,7 @@ def places_are_given_back_twice(patch: Patch) -> None:
 
 
 def confirmations_are_marketing(patch: Patch) -> None:
-    patch.setattr(arbitration, "refusal", lambda _: "suppressed")
+    patch.setattr(recipient, "refusal", lambda *_: "suppressed")
 
 
 def the_lowest_priority_first(patch: Patch) -> None:
