@@ -59,6 +59,10 @@ OWN_REASONS = (
     "step",
     "no_coupon",
     "no_products",
+    # a reminder, a code or a product's mail with nothing behind it
+    "empty_cart",
+    "sold_out",
+    "no_value",
     "not_live",
     # postponed
     "outside_window",

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pydantic import JsonValue
 
 from agents.products.catalogue import Catalogue
+from agents.products.prices import price_of
 from agents.products.recommendations import WORDS_BYTES, describe, url_of
 from schemas.bounds import cut, kept_bytes
 from schemas.customer.shopping import Cart, LineItem, Order
@@ -32,7 +33,9 @@ PROGRESS = ("carrier", "tracking_number", "tracking_url", "order_url", "estimate
 
 def cart(shown: Cart, catalogue: Catalogue) -> JsonValue:
     """Return the cart with what is left of its products; no total while a price is not known."""
-    prices = [_price(line, shown.currency, catalogue.get(line.product_id)) for line in shown.lines]
+    prices = [
+        price_of(line, shown.currency, catalogue.get(line.product_id)) for line in shown.lines
+    ]
     total: Decimal | None = Decimal(0)
     for line, price in zip(shown.lines, prices, strict=True):
         total = None if total is None or price is None else total + price * line.quantity
@@ -104,7 +107,7 @@ def _line(line: LineItem, currency: str, catalogue: Catalogue) -> dict[str, Json
     return {
         "product_id": line.product_id,
         "name": line.name or (cut(product.name, WORDS_BYTES) if product else line.product_id),
-        "price": _amount(_price(line, currency, product)),
+        "price": _amount(price_of(line, currency, product)),
         "quantity": as_number(line.quantity),
         "url": line.url or url_of(product.url if product else None),
         "image_url": line.image_url or url_of(product.image_url if product else None),
@@ -118,12 +121,6 @@ def _for_sale(product: Product | None) -> dict[str, JsonValue]:
     if product is None:
         return {}
     return {"stock": product.stock if product.available else 0, "rating": product.rating}
-
-
-def _price(line: LineItem, currency: str, product: Product | None) -> Decimal | None:
-    if line.price is None and product is not None and product.currency == currency:
-        return product.price
-    return line.price
 
 
 def _amount(amount: Decimal | None) -> str | None:

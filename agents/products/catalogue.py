@@ -135,6 +135,8 @@ def _read(content: bytes) -> Product:
 
 
 def _changes(before: Product | None, after: Product) -> Iterator[CatalogueChange]:
+    if after.price <= 0:
+        return  # not priced yet, or by mistake: whatever became of it, nobody is told
     if after.replaces and (before is None or before.replaces != after.replaces):
         yield _change("new_version", after, after.replaces)
     if after.announce and (before is None or not before.announce):
@@ -143,7 +145,7 @@ def _changes(before: Product | None, after: Product) -> Iterator[CatalogueChange
         return
     if not before.available and after.available:
         yield _change("back_in_stock", after, after.id)
-    if before.currency == after.currency and _fell(before, after):
+    if after.available and before.currency == after.currency and _fell(before, after):
         yield _change("price_drop", after, after.id)
     if _runs_low(before, after):
         yield _change("low_stock", after, after.id)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
+from agents.commerce import worth
 from agents.context import Context
 from agents.definitions.program import Instruction, Program
 from agents.definitions.published import WorkflowVersion
@@ -12,7 +15,16 @@ from agents.workflows.audit import decide
 from agents.workflows.exits import definition, end
 from schemas.customer import Customer
 from schemas.customer.runs import Run
-from schemas.definitions.steps import SendStep, Step
+from schemas.definitions.steps import CouponStep, SendStep, Step
+from schemas.definitions.triggers import OnEvent, OnProduct, ProductChange
+
+_ABOUT_CARTS = frozenset(
+    {"cart.changed", "cart.product_added", "checkout.started", "checkout.step_completed"}
+)
+"""What begins runs that are about the cart, whatever their workflow is entered once per."""
+_ABOUT_PRICE_OR_STOCK: AbstractSet[ProductChange] = frozenset(
+    {"price_drop", "back_in_stock", "low_stock"}
+)
 
 DONE = "done"
 """Result of a step that a run has passed in a version in which it stood earlier."""
@@ -77,6 +89,10 @@ def passes(customer: Customer, run: Run, instruction: Instruction, context: Cont
     if _lacks_products(customer, run, step, context):
         decide(customer, run, "skipped", "no_products", context, step=step)
         return False
+    nothing = _urges_about_nothing(customer, run, step, context)
+    if nothing is not None:
+        decide(customer, run, "skipped", nothing, context, step=step)
+        return False
     return True
 
 
@@ -86,6 +102,25 @@ def _lacks_products(customer: Customer, run: Run, step: Step, context: Context) 
     if wanted is None or not wanted.at_least:
         return False
     return recommendations.choose(wanted, customer, run, context.catalogue) is None
+
+
+def _urges_about_nothing(
+    customer: Customer, run: Run, step: Step, context: Context
+) -> worth.Nothing | None:
+    """Return why a mail or a code about a cart or a product is left out, None when it isn't."""
+    urges = isinstance(step, CouponStep) or (
+        isinstance(step, SendStep) and step.mail_class == "marketing"
+    )
+    if not urges:
+        return None
+    published = context.live.definitions.find(run.workflow, run.version)
+    trigger = None if published is None else published.workflow.trigger
+    begun_by = trigger.on if isinstance(trigger, OnEvent) else ""
+    if begun_by in _ABOUT_CARTS or (run.cart >= 0 and begun_by != "cart.emptied"):
+        return worth.of_cart(customer.cart, context.catalogue, run.begun)
+    if isinstance(trigger, OnProduct) and trigger.product in _ABOUT_PRICE_OR_STOCK:
+        return worth.of_product(context.catalogue.get(run.product))
+    return None
 
 
 def recount(customer: Customer, run: Run, program: Program, context: Context) -> None:
