@@ -135,7 +135,6 @@ def test_an_event_that_comes_again_after_many_others_counts_once() -> None:
 # 13: a mail goes to the address of its occasion.
 
 
-@not_yet("E: the order's own address")
 def test_the_confirmation_goes_to_the_address_of_the_order() -> None:
     found = played(MISTYPED)
     assert [(m.email, m.step) for m in found.mails if m.step == "w01-confirmation"] == [
