@@ -78,6 +78,9 @@ class SendCommand(BaseModel):
     tracking: TrackingMode = "off"
     """The most that workflow and person allow. The shop's own setting may lower it when the mail
     is made and when a hit comes in, and can never raise it."""
+    elsewhere: bool | None = None
+    """It goes to another address than the customer's own: an order's, or one that is to confirm a
+    list. No link in it leads to the customer's preferences and data."""
     traceparent: TraceParent | None = None
     """Of the event that led to it; of a later step, of the event that began the run."""
 

@@ -16,9 +16,11 @@ from schemas.stored import NEVER
 
 _HIDDEN = frozenset(
     {"seen", "memory", "weight", "order_ids", "digest", "digests", "former"}
-    | {"heard", "mailed", "updated"}
+    | {"heard", "mailed", "updated", "ground", "stated"}
 )
-_HIDDEN_WHEN_EMPTY = frozenset({"shop", "traceparent", "sku", "variant", "currency"})
+_HIDDEN_WHEN_EMPTY = frozenset(
+    {"shop", "traceparent", "sku", "variant", "currency", "list_addresses"}
+)
 _QUANTITIES = frozenset({"quantity", "items"})
 _INSTANTS = frozenset(
     {

@@ -17,7 +17,6 @@ from schemas.customer.shopping import (
     LineItem,
 )
 from schemas.events import Event
-from schemas.events.fields import is_address
 from schemas.events.shopping import CartChange, CheckoutProgress, ProductProperties
 from schemas.quantity import exact
 
@@ -62,8 +61,6 @@ def checkout(customer: Customer, event: Event, context: Context) -> list[DomainE
     """Take over the cart as the checkout sees it; moving through the checkout doesn't change it."""
     data: CheckoutProgress = event.data
     cart, time = customer.cart, context.when(event.time)
-    if data.email and not customer.profile.email and is_address(data.email):
-        customer.profile.email = data.email
     if time < cart.cleared:
         return []
     cart.step = line_items.name_text(data.step) or "started"
@@ -158,6 +155,4 @@ def _contents(lines: Iterable[LineItem]) -> list[tuple[str, str, str, int | Deci
 HANDLERS: Mapping[str, Handler] = {
     "cart.product_added": product_added,
     "cart.product_removed": product_removed,
-    "checkout.started": checkout,
-    "checkout.step_completed": checkout,
 }

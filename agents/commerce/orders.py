@@ -55,8 +55,6 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Domain
     _count(customer, order)
     _keep(customer, order)
     _look_ahead(customer, order, context)
-    if order.email and not customer.profile.email:
-        customer.profile.email = order.email
     occurred = [_about("order.completed", order, time)]
     if _is_noted(customer, "reversed", data.order_id, shop):  # the refund overtook its order
         order.status = "refunded"
@@ -378,7 +376,6 @@ def is_noted(customer: Customer, token: str) -> bool:
 
 
 HANDLERS: Mapping[str, Handler] = {
-    "order.completed": completed,
     "order.updated": updated,
     "order.shipped": shipped,
     "order.delivered": delivered,

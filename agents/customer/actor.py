@@ -23,6 +23,7 @@ from agents.customer import (
     profile,
     scores,
     speaker,
+    stated_addresses,
     tracking,
 )
 from agents.effects import signal
@@ -279,6 +280,7 @@ _HANDLERS: Mapping[str, Handler] = {
     **interests.HANDLERS,
     **cart.HANDLERS,
     **orders.HANDLERS,
+    **stated_addresses.HANDLERS,
     **profile.HANDLERS,
     **identity.HANDLERS,
     **consent.HANDLERS,

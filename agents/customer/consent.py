@@ -6,43 +6,40 @@ carries the link. Until the link's page is confirmed, the list waits, and market
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 
 from agents.context import Context, DomainEvent, Handler
-from agents.customer import deliverability
-from agents.refusals import EventRefused
-from schemas.bounds import brought_within, cut, kept_bytes, largest
-from schemas.customer import Customer
-from schemas.customer.consent import (
-    EVIDENCE_KEPT,
-    EVIDENCE_TEXT,
-    EVIDENCE_TOTAL_BYTES,
-    IP_BYTES,
-    LISTS_KEPT,
-    Consent,
-    Evidence,
-    Subscription,
+from agents.customer import grounds, list_addresses, speaker
+from agents.customer.evidence import (
+    ON_LIST,
+    bring_evidence_within,
+    evidence_of,
+    keep_evidence,
 )
-from schemas.customer.person import PROFILE_BYTES
+from agents.digests import address_digest
+from agents.refusals import EventRefused
+from schemas.bounds import cut
+from schemas.customer import Customer
+from schemas.customer.consent import LISTS_KEPT, Consent, Evidence, Subscription
+from schemas.customer.person import PROFILE_BYTES, Ground
 from schemas.events import Event
-from schemas.events.person import ConsentChange, ListChange, Statement
-from schemas.time_units import HOUR_MS
-
-ON_LIST = "list"
-"""Purpose of the evidence for lists."""
-
-SAID_AGAIN_MS = HOUR_MS
-"""Within an hour the same words on a page that the same mail has led to prove nothing new."""
-
-_LARGEST = largest(Evidence)
+from schemas.events.person import ConsentChange, ListChange
 
 
 def given(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """Consent to a purpose. Lists that only waited for it are joined now."""
+    """Consent to a purpose. Lists that only waited for it are joined now.
+
+    What is said under a visitor's id of a customer's device moves no word that the customer has
+    said.
+    """
     data: ConsentChange = event.data
-    if not _agree(customer, _evidence(event, context, data.purpose, agreed=True)):
+    typed = grounds.is_of_visitor(event)
+    if typed and data.purpose in customer.consents and speaker.is_customers(customer):
+        return []
+    said = evidence_of(event, context, data.purpose, agreed=True)
+    if not _agree(customer, said, stated=not typed):
         return []
     return _join(customer) if data.purpose == "marketing" else []
 
@@ -50,44 +47,77 @@ def given(customer: Customer, event: Event, context: Context) -> list[DomainEven
 def withdrawn(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """Consent to a purpose is over."""
     data: ConsentChange = event.data
-    return withdraw(customer, _evidence(event, context, data.purpose, agreed=False))
+    return withdraw(customer, evidence_of(event, context, data.purpose, agreed=False))
 
 
 def subscribed(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """Put the customer on a list. A confirmed subscription is marketing consent too."""
+    """Put the customer on a list. A confirmed subscription is marketing consent too.
+
+    A form may name an address that isn't the customer's: then it is that address's subscription
+    (`list_addresses.py`), and nothing of the customer's moves.
+    """
     data: ListChange = event.data
     time = context.when(event.time)
     if data.list not in customer.lists and not _makes_room(customer):
         raise EventRefused(
             "too_many_lists", f"list: {data.list!r} would be one of more than {LISTS_KEPT}"
         )
+    confirmed = data.confirmed and not event.public
+    ground: Ground = "confirmed" if confirmed else "typed"
     if data.email:
-        if data.email != customer.profile.email:
-            deliverability.moved(customer, customer.profile.email, data.email, context.now)
-        customer.profile.email = data.email
-    customer.profile.first_name = _profile_text(data.first_name) or customer.profile.first_name
-    customer.profile.locale = _profile_text(data.locale) or customer.profile.locale
-    _keep(customer, _evidence(event, context, ON_LIST, agreed=True))
+        if not grounds.take(customer, data.email, ground, context.now):
+            asks = _asks(context)
+            return list_addresses.subscribed(customer, data, time, confirmed=confirmed, asks=asks)
+    elif confirmed:
+        others = list_addresses.confirmed_by(customer, data, time)
+        if others is not None:
+            return others
+        grounds.take(customer, customer.profile.email, ground, context.now)
+    _name(customer, data)
+    keep_evidence(customer, evidence_of(event, context, ON_LIST, agreed=True))
     known = customer.lists.get(data.list)
     if known is not None and known.time > time:
         return []
     if known is None or not known.subscribed:
         known = customer.lists[data.list] = Subscription(subscribed=True, time=time)
-        known.pending = _asks_for_confirmation(customer, context)
-    if data.confirmed:
+        known.pending = _asks(context) and not customer.consented("marketing")
+    if confirmed:
         known.pending = False
-        _agree(customer, _evidence(event, context, "marketing", agreed=True))
+        _agree(customer, evidence_of(event, context, "marketing", agreed=True), stated=True)
     elif known.pending:
         known.time = time
         return [DomainEvent("list.pending", time, list=data.list, data={"list": data.list})]
     return _join(customer)
 
 
+def _name(customer: Customer, data: ListChange) -> None:
+    """Take over who a form says somebody is; of a customer of the shop's only what isn't known."""
+    profile, is_customers = customer.profile, speaker.is_customers(customer)
+    first_name = cut(data.first_name or "", PROFILE_BYTES)
+    locale = cut(data.locale or "", PROFILE_BYTES)
+    if first_name and not (is_customers and profile.first_name):
+        profile.first_name = first_name
+    if locale and not (is_customers and profile.locale):
+        profile.locale = locale
+
+
+def _asks(context: Context) -> bool:
+    """Whether the shop asks whoever subscribes to prove the address, if nothing does yet."""
+    return bool(context.live.by_trigger.get("list.pending"))
+
+
 def unsubscribed(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """Take the customer off a list. Whoever is on no list any more wants no marketing either."""
     data: ListChange = event.data
     time = context.when(event.time)
-    _keep(customer, _evidence(event, context, ON_LIST, agreed=False))
+    other = customer.list_addresses.get(data.list)
+    if (
+        data.email
+        and other is not None
+        and address_digest(data.email) == address_digest(other.email)
+    ):
+        return list_addresses.leave(customer, address_digest(data.email), time)
+    keep_evidence(customer, evidence_of(event, context, ON_LIST, agreed=False))
     known = customer.lists.get(data.list)
     if known is not None and known.time > time:
         return []
@@ -96,7 +126,7 @@ def unsubscribed(customer: Customer, event: Event, context: Context) -> list[Dom
     customer.left_list = max(customer.left_list, time)
     occurred = [DomainEvent("list.left", time, list=data.list, data={"list": data.list})]
     if not any(subscription.subscribed for subscription in customer.lists.values()):
-        occurred += withdraw(customer, _evidence(event, context, "marketing", agreed=False))
+        occurred += withdraw(customer, evidence_of(event, context, "marketing", agreed=False))
     return occurred
 
 
@@ -121,15 +151,19 @@ def take_off(customer: Customer, name: str, time: int) -> list[DomainEvent]:
 
 def withdraw(customer: Customer, evidence: Evidence) -> list[DomainEvent]:
     """End a consent; ending the one for marketing also ends every list."""
-    _keep(customer, evidence)
+    keep_evidence(customer, evidence)
     said = Consent(False, evidence.time, evidence.source, evidence.event_id)
     return _end(customer, evidence.purpose, said)
 
 
 def adopt(customer: Customer, other: Customer) -> list[DomainEvent]:
-    """Take over what a visitor has agreed to, where it is the later word."""
+    """Take over what a visitor has agreed to, where it is the later word: the shop has said that it
+    was this customer."""
     occurred: list[DomainEvent] = []
+    apart = list_addresses.adopt(customer, other)
     for name, subscription in sorted(other.lists.items(), key=_objections_first):
+        if name in apart:
+            continue
         known = customer.lists.get(name)
         if known is None and len(customer.lists) >= LISTS_KEPT:
             continue
@@ -139,14 +173,14 @@ def adopt(customer: Customer, other: Customer) -> list[DomainEvent]:
                 left = DomainEvent("list.left", subscription.time, list=name, data={"list": name})
                 occurred.append(left)
     for evidence in other.evidence:
-        _keep(customer, evidence)
+        keep_evidence(customer, evidence)
     customer.evidence.sort(key=lambda evidence: evidence.time)
     for purpose, said in other.consents.items():
         mine = customer.consents.get(purpose)
         if mine is not None and mine.time >= said.time:
             continue
         if said.given:
-            customer.consents[purpose] = said
+            customer.consents[purpose] = msgspec.structs.replace(said, stated=True)
         else:
             occurred += _end(customer, purpose, said)
     return occurred + _join(customer)
@@ -164,79 +198,12 @@ def _makes_room(customer: Customer) -> bool:
     return True
 
 
-def _profile_text(text: str | None) -> str:
-    return cut(text or "", PROFILE_BYTES)
-
-
 def bring_within(customer: Customer) -> None:
     """Let lists and evidence give way that are too many since there were no bounds: of lists those
     joined last, none that was left as long as there are others."""
     kept = sorted(customer.lists.items(), key=_objections_first)[:LISTS_KEPT]
     customer.lists = dict(kept)
-    customer.evidence = [brought_within(each) for each in customer.evidence]
-    while kept_bytes(customer.evidence) > EVIDENCE_TOTAL_BYTES:
-        _drop_oldest(customer, customer.evidence)
-
-
-def _asks_for_confirmation(customer: Customer, context: Context) -> bool:
-    """Whether the address has to be proven: the shop asks for it, and nothing proves it yet."""
-    return bool(context.live.by_trigger.get("list.pending")) and not customer.consented("marketing")
-
-
-def _evidence(event: Event, context: Context, purpose: str, *, agreed: bool) -> Evidence:
-    data: Statement = event.data
-    return Evidence(
-        purpose=purpose,
-        given=agreed,
-        time=context.when(event.time),
-        source=cut(data.source or event.source, EVIDENCE_TEXT),
-        event_id=event.id,
-        list=data.list if isinstance(data, ListChange) else "",
-        wording=cut(data.wording or "", EVIDENCE_TEXT),
-        mail=cut(data.mail or "", EVIDENCE_TEXT),
-        ip=cut(data.ip or "", IP_BYTES),
-    )
-
-
-def _keep(customer: Customer, evidence: Evidence) -> None:
-    """Keep a piece of evidence, also when it comes too late to count; the oldest of many gives way.
-
-    What proves the last word on a list, or the last yes and no to a purpose, never does.
-    """
-    if evidence.mail and any(_says_again(evidence, each) for each in customer.evidence):
-        return
-    kept = customer.evidence
-    kept.append(evidence)
-    if sum(each.purpose == evidence.purpose for each in kept) > EVIDENCE_KEPT:
-        _drop_oldest(customer, [each for each in kept if each.purpose == evidence.purpose])
-    if len(kept) * _LARGEST > EVIDENCE_TOTAL_BYTES:
-        while kept_bytes(customer.evidence) > EVIDENCE_TOTAL_BYTES:
-            _drop_oldest(customer, customer.evidence)
-
-
-def _says_again(evidence: Evidence, other: Evidence) -> bool:
-    if abs(evidence.time - other.time) > SAID_AGAIN_MS:
-        return False
-    said = msgspec.structs.replace(evidence, time=other.time, event_id=other.event_id)
-    return said == other
-
-
-def _drop_oldest(customer: Customer, candidates: Sequence[Evidence]) -> None:
-    """Drop the oldest of the candidates that is no proof of what holds.
-
-    There is one: those that are, are as many at most as there are lists, and six.
-    """
-    proofs: dict[tuple[str, str, bool], Evidence] = {}
-    for each in customer.evidence:
-        about_list = each.purpose == ON_LIST
-        if about_list and each.list not in customer.lists:
-            continue
-        about = (each.purpose, each.list if about_list else "", not about_list and each.given)
-        if about not in proofs or each.time >= proofs[about].time:
-            proofs[about] = each
-    proving = {id(each) for each in proofs.values()}
-    superseded = next((each for each in candidates if id(each) not in proving), candidates[0])
-    customer.evidence = [each for each in customer.evidence if each is not superseded]
+    bring_evidence_within(customer)
 
 
 def _objections_first(item: tuple[str, Subscription]) -> tuple[bool, int, str]:
@@ -245,10 +212,10 @@ def _objections_first(item: tuple[str, Subscription]) -> tuple[bool, int, str]:
     return (subscription.subscribed, subscription.time, name)
 
 
-def _agree(customer: Customer, evidence: Evidence) -> bool:
+def _agree(customer: Customer, evidence: Evidence, *, stated: bool) -> bool:
     """Keep a yes with its evidence; return whether it is the last word."""
-    _keep(customer, evidence)
-    said = Consent(True, evidence.time, evidence.source, evidence.event_id)
+    keep_evidence(customer, evidence)
+    said = Consent(True, evidence.time, evidence.source, evidence.event_id, stated)
     return _say(customer, evidence.purpose, said)
 
 

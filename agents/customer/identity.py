@@ -86,14 +86,14 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Domai
         if customer.became:
             _pass_on(customer, event, visitor_id, context)
             return []
-        profile.apply_traits(customer, data, context)
+        profile.apply_traits(customer, event, context)
         if visitor_id is not None:
             link(customer, visitor_id, event, context, again=True)
         return []
     _see_that_it_fits(event, context)
     if not is_visitors(customer.key):
         if another in customer.visitors:  # the wrong way round, and known already
-            profile.apply_traits(customer, data, context)
+            profile.apply_traits(customer, event, context)
             return []
         problem = f"{customer.key[:64]!r} is a customer already, and becomes nobody else"
         raise EventRefused("reserved", f"customer_id: {problem}")
@@ -216,9 +216,11 @@ def _see_that_it_fits(event: Event, context: Context) -> None:
 
 
 def _pass_on(customer: Customer, event: Event, visitor_id: str | None, context: Context) -> None:
-    """Let the customer that this actor has become know the traits, as news about itself."""
+    """Let the customer that this actor has become know the traits, as news about itself; where the
+    sender has named the customer it is the shop's."""
     visitor_id = None if visitor_id is None else id_of(visitor_id)
-    data = event.data.model_copy(update={"customer_id": None, "anonymous_id": visitor_id})
+    named = None if _named_another(customer, event) is None else customer.became
+    data = event.data.model_copy(update={"customer_id": named, "anonymous_id": visitor_id})
     forward(customer, event._replace(data=data), context)
 
 

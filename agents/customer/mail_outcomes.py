@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Literal
 
 from agents.context import Context, DomainEvent, Handler
-from agents.customer import deliverability, mailed
+from agents.customer import deliverability, list_addresses, mailed
 from agents.customer.consent import withdraw
-from agents.digests import address_digest, derived_id
+from agents.digests import address_digest, derived_id, is_digest_of
 from agents.effects import command
 from agents.sending import arbitration
 from schemas.bounds import cut
@@ -78,12 +78,20 @@ def complained(customer: Customer, event: Event, context: Context) -> list[Domai
     if customer.complained // DAY_MS != context.now // DAY_MS:
         _report_to_mailer(customer, event, "complained", address, context)
     deliverability.complained(customer, event, address, context)
-    return objected(customer, event, context) if address == customer.profile.email else []
+    if address == customer.profile.email:
+        return objected(customer, event, context)
+    return list_addresses.leave(customer, address_digest(address), context.when(event.time))
 
 
 def objected(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """Unsubscribed, or complained: no marketing from now on."""
+    """Unsubscribed, or complained: no marketing from now on. Who has got the mail at an address
+    that only a form has put on a list speaks for that address and not for the customer."""
     data: MailObjected = event.data
+    hashed = mailed.address_of(customer, data.command_id)
+    if hashed is not None and not is_digest_of(hashed, customer.profile.email):
+        left = list_addresses.leave(customer, hashed, context.when(event.time))
+        if left:
+            return left
     reason = f", {data.reason}" if data.reason else ""
     said = Evidence(
         purpose="marketing",

@@ -160,10 +160,11 @@ def is_of_profile(customer: Customer, command_id: str) -> bool:
 
 
 def _spelled(customer: Customer, hashed: str) -> str | None:
-    """Return the customer's address that has a hash: the profile's, else that of an order."""
+    """Return the customer's address that has a hash: the profile's, else an order's or a list's."""
     if is_digest_of(hashed, customer.profile.email):
         return customer.profile.email
     own = {order.email: None for order in reversed(customer.orders) if order.email}
+    own |= {each.email: None for each in customer.list_addresses.values()}
     return next((address for address in own if is_digest_of(hashed, address)), None)
 
 
@@ -181,6 +182,12 @@ def _hash(customer: Customer, address: str) -> str:
         return address_digest(address)
     kept = (hashed for hashed in customer.mailed if is_digest_of(hashed, address))
     return next(kept, address_digest(address))
+
+
+def address_of(customer: Customer, command_id: str) -> str | None:
+    """Return the hash of the address that a mail was commanded to, None when it is not known."""
+    place = _find(customer, command_id)
+    return None if place is None else place.address
 
 
 def _keep(customer: Customer, address: str, row: bytes) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agents.context import Context, DomainEvent, Handler
-from agents.customer import custom_fields, deliverability
+from agents.customer import custom_fields, grounds
 from agents.customer.names import MAX_FULL_NAME, greetable
-from schemas.bounds import ADDRESS_BYTES, cut, fits
+from schemas.bounds import cut
 from schemas.customer import Customer
 from schemas.customer.person import PROFILE_BYTES, Profile
 from schemas.events import Event
@@ -19,19 +19,26 @@ _FIELDS = ("email", "name", "first_name", "last_name", "phone", "birthday", "loc
 
 def updated(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """Take over the traits that are given; what is absent stays."""
-    apply_traits(customer, event.data, context)
+    apply_traits(customer, event, context)
     return []
 
 
-def apply_traits(customer: Customer, traits: Traits, context: Context) -> None:
-    """Take over the traits that are given, those too that are custom fields."""
+def apply_traits(customer: Customer, event: Event, context: Context) -> None:
+    """Take over the traits that are given, those too that are custom fields.
+
+    What is said under a visitor's id of a customer's device only fills gaps.
+    """
+    traits: Traits = event.data
     custom_fields.apply_traits(customer, traits, context)
-    if traits.email and traits.email != customer.profile.email:
-        deliverability.moved(customer, customer.profile.email, traits.email, context.now)
+    fills_gaps = event.forwarded and grounds.is_of_visitor(event)
     for name in _FIELDS:
         value = getattr(traits, name)
-        if value:
-            _set(customer, name, value)
+        if not value or (fills_gaps and getattr(customer.profile, name)):
+            continue
+        if name == "email":
+            grounds.take(customer, value, grounds.of_statement(event), context.now)
+        else:
+            setattr(customer.profile, name, cut(value, PROFILE_BYTES))
 
 
 def set_field(
@@ -40,21 +47,25 @@ def set_field(
     """Set a profile field, `profile.city`, or a custom one; None takes it away."""
     group, _, field = name.partition(".")
     if group == "profile":
-        _set(customer, field, "" if value is None else str(value))
+        _set(customer, field, "" if value is None else str(value), context)
         return
     custom_fields.put(customer, field or name, value, context)
 
 
-def _set(customer: Customer, name: str, value: str) -> None:
-    """Keep a text as far as there is room; an address whole, or not at all."""
+def _set(customer: Customer, name: str, value: str, context: Context) -> None:
+    """Keep what a workflow's step says, which is the shop's word."""
     if name != "email":
         setattr(customer.profile, name, cut(value, PROFILE_BYTES))
-    elif fits(value, ADDRESS_BYTES):
-        customer.profile.email = value
+    elif value:
+        grounds.take(customer, value, "account", context.now)
+    else:
+        customer.profile.email, customer.profile.ground = "", ""
 
 
 def adopt(profile: Profile, other: Profile) -> None:
-    """Fill the gaps from what a visitor had told."""
+    """Fill the gaps from what a visitor had told; an address keeps its ground."""
+    if not profile.email:
+        profile.ground = other.ground
     for name in _FIELDS:
         if not getattr(profile, name):
             setattr(profile, name, getattr(other, name))

@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
+from agents.definitions import triggers
 from agents.sending import limits, recipient
-from agents.sending.legal_basis import SoftOptIn, legal_basis
+from agents.sending.legal_basis import SoftOptIn, legal_basis, reaches_its_owner
 from agents.workflows import lifecycle
 from schemas.bounds import largest, shed
 from schemas.commands import LegalBasis
@@ -81,6 +82,8 @@ def judge(
     basis = _basis(customer, candidate.step, now, policy)
     if basis is None:
         return PolicyDecision("skip", "no_consent")
+    if not _reaches_its_owner(customer, candidate, basis, policy):
+        return PolicyDecision("skip", "unproven_address")
     if candidate.expires <= now:
         return PolicyDecision("skip", "expired", detail=candidate.run.held_for)
     step, workflow = candidate.step, candidate.workflow
@@ -234,6 +237,18 @@ def situation(customer: Customer) -> tuple[object, ...]:
         consent is not None and consent.given,
         customer.left_list,
         customer.ignored,
+    )
+
+
+def _reaches_its_owner(
+    customer: Customer, candidate: Candidate, basis: LegalBasis, policy: Policy | None
+) -> bool:
+    about = triggers.cause(candidate.workflow.trigger)
+    return reaches_its_owner(
+        customer,
+        basis,
+        reminds=about.startswith(("cart.", "checkout.")),
+        remind_typed=policy is None or policy.remind_typed,
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from datetime import date
 from typing import NamedTuple
 
+from agents.customer import grounds
 from schemas.commands import LegalBasis
 from schemas.customer import Customer
 from schemas.instant import to_datetime
@@ -53,6 +54,22 @@ def legal_basis(
     ):
         return "soft_opt_in"
     return None
+
+
+def reaches_its_owner(
+    customer: Customer, basis: LegalBasis, *, reminds: bool, remind_typed: bool
+) -> bool:
+    """Return whether marketing on a basis may go to the profile's address, on the ground on which
+    it is the customer's: what somebody has only typed may be anybody's.
+
+    `reminds`: the mail is about a cart or a checkout.
+    """
+    ground = grounds.ground_of(customer)
+    if grounds.is_at_least(ground, "account") or grounds.is_consent_stated(customer):
+        return True
+    if basis == "soft_opt_in":
+        return ground == "ordered"
+    return reminds and remind_typed
 
 
 def _has_objected(customer: Customer) -> bool:

@@ -2,13 +2,15 @@
 
 A transactional mail of a run about an order goes to the address that the order itself names,
 whoever has it: who orders for somebody else, or corrects a slip at the checkout, is told there.
-Without one, and for all marketing, it is the profile's. The answer follows from what is kept alone,
+A mail that asks an address on a list to confirm goes to that address, also where it is not the
+customer's (`agents/customer/list_addresses.py`). Without either, and for all marketing, it is the
+profile's. The answer follows from what is kept alone,
 so it is the same at each look; where an order is changed, its latest statement counts.
 """
 
 from __future__ import annotations
 
-from agents.customer import mailed
+from agents.customer import list_addresses, mailed
 from schemas.addresses import same_address
 from schemas.commands import MailClass
 from schemas.customer import Customer
@@ -22,6 +24,10 @@ def recipient(customer: Customer, run: Run, mail_class: MailClass) -> str:
         order = customer.order(run.order_id, run.shop or None)
         if order is not None and order.email:
             return order.email
+    if mail_class == "transactional" and run.list:
+        asked = list_addresses.asked_by(customer, run)
+        if asked is not None:
+            return asked
     return customer.profile.email
 
 

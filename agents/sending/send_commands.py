@@ -24,6 +24,7 @@ from agents.rules.fields import Part
 from agents.rules.local_time import DEFAULT_ZONE
 from agents.sending import arbitration
 from agents.sending.recipient import recipient
+from schemas.addresses import same_address
 from schemas.bounds import kept_bytes, largest
 from schemas.commands import LegalBasis, MailClass, NotifyCommand, QuietHours, SendCommand
 from schemas.customer import Customer
@@ -116,13 +117,16 @@ def _command(
     basis: LegalBasis,
     context: Context,
 ) -> SendCommand:
+    address = recipient(customer, run, step.mail_class)
+    elsewhere = not same_address(address, customer.profile.email)
+    stranger = elsewhere and not run.order_id
     return SendCommand(
         id=command_id(customer, run, step),
         time=context.now,
         expires=_expires(run, step, context.now),
         customer=customer.key,
-        email=recipient(customer, run, step.mail_class),
-        name=profile.full_name(customer.profile),
+        email=address,
+        name="" if stranger else profile.full_name(customer.profile),
         locale=customer.profile.language,
         zone=customer.profile.zone or DEFAULT_ZONE,
         workflow=run.workflow,
@@ -132,12 +136,13 @@ def _command(
         mail_class=step.mail_class,
         kind=step.kind,
         template=step.send,
-        variables=_variables(customer, run, step, context),
+        variables=_variables(customer, run, step, context, stranger=stranger),
         legal_basis=basis,
         reason=triggers.cause(published.workflow.trigger),
         bulk=step.bulk,
         quiet=_quiet(step, context),
         tracking=tracking.most_allowed(customer, step.tracking),
+        elsewhere=elsewhere or None,
         traceparent=trace_of(run, context),
     )
 
@@ -158,12 +163,13 @@ def _expires(run: Run, step: SendStep, now: int) -> int:
 
 
 def _variables(
-    customer: Customer, run: Run, step: SendStep, context: Context
+    customer: Customer, run: Run, step: SendStep, context: Context, *, stranger: bool
 ) -> dict[str, JsonValue]:
-    """What a template may name. Every key is always there; what isn't known is null or empty."""
+    """What a template may name. Every key is always there; what isn't known is null or empty. A
+    stranger is not told the customer's name."""
     order = customer.order(run.order_id, run.shop or None) if run.order_id else None
     given: dict[str, JsonValue] = {
-        "customer": {"first_name": profile.first_name(customer.profile)},
+        "customer": {"first_name": "" if stranger else profile.first_name(customer.profile)},
         "cart": template_variables.cart(customer.cart, context.catalogue)
         if customer.cart.lines
         else None,

@@ -24,10 +24,12 @@ from msgspec import field
 from schemas.bounds import InBytes, InNumber, Key, Name, Reference, Word
 from schemas.customer.consent import (
     EVIDENCE_TOTAL_BYTES,
+    LIST_ADDRESSES_BYTES,
     LISTS_KEPT,
     PURPOSES,
     Consent,
     Evidence,
+    ListAddress,
     ListName,
     Subscription,
 )
@@ -205,6 +207,9 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     is the last one (`agents/customer/mailed.py`)."""
     complained: int = 0
     """When a complaint last counted against the sender."""
+    list_addresses: Annotated[dict[ListName, ListAddress], InBytes(LIST_ADDRESSES_BYTES)] = {}
+    """By list, the address that a form has put on it when it isn't the profile's
+    (`agents/customer/list_addresses.py`)."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""

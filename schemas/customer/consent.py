@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from schemas.bounds import LIST_BYTES, InBytes, Key
+from schemas.bounds import ADDRESS_BYTES, LIST_BYTES, InBytes, Key
 
 EVIDENCE_KEPT = 50
 """Statements remembered per purpose, and of all lists together. Whoever changes their mind twice a
@@ -25,6 +25,10 @@ were left, which is an objection."""
 PURPOSES = 3
 """Of consent: marketing, profiling, tracking."""
 
+LIST_ADDRESSES_BYTES = 800
+"""Bytes of the addresses other than the profile's that were put on lists: some ten of the usual
+size, two of the longest. The one that was put on a list longest ago gives way."""
+
 ListName = Annotated[str, InBytes(LIST_BYTES)]
 _Text = Annotated[str, InBytes(EVIDENCE_TEXT)]
 
@@ -36,6 +40,9 @@ class Consent(msgspec.Struct, array_like=True, gc=False):
     time: int
     source: _Text
     event_id: Key
+    stated: bool = False
+    """The shop has said it of this customer, or a page that one of its mails has led to: no visitor
+    of itself. Of before that was kept it is not known."""
 
 
 class Evidence(msgspec.Struct, array_like=True, gc=False):
@@ -64,3 +71,13 @@ class Subscription(msgspec.Struct, array_like=True, gc=False):
     """Subscribed and consented to: from then on the list's mails may be sent."""
     pending: bool = False
     """Not confirmed yet by whom the address belongs to (double opt-in)."""
+
+
+class ListAddress(msgspec.Struct, array_like=True, gc=False):
+    """An address on a list that isn't the profile's: a form has named it, and it moves nothing."""
+
+    email: Annotated[str, InBytes(ADDRESS_BYTES)]
+    time: int
+    """When it was put on the list; the run that asks it to confirm has begun then."""
+    confirmed: bool = False
+    """Whoever reads its mails has said yes to the list."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -35,6 +35,9 @@ SEGMENTS_KEPT = 100
 
 _Text = Annotated[str, InBytes(PROFILE_BYTES)]
 
+Ground = Literal["", "typed", "ordered", "account", "confirmed"]
+"""On what ground an address is somebody's, weakest first (`agents/customer/grounds.py`)."""
+
 
 class Profile(msgspec.Struct, array_like=True, gc=False):
     """Who the customer is."""
@@ -51,6 +54,8 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
     city: _Text = ""
     mail_frequency: _Text = ""
     """`less`: the customer has asked for fewer mails. Empty or `normal`: has not."""
+    ground: Ground = ""
+    """Of the address; empty where there is none, and of before grounds were kept."""
 
     @property
     def language(self) -> str:

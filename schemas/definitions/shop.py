@@ -75,6 +75,10 @@ class Policy(Definition):
     fatigue: Fatigue | None = None
     soft_opt_in: bool = False
     soft_opt_in_lasts: Duration = 730 * DAY_MS
+    remind_typed: bool = True
+    """Whether who has agreed to marketing is reminded of a cart or checkout at an address that was
+    only typed. Other marketing needs an address on a better ground (`agents/customer/grounds.py`)
+    or a consent that the shop states."""
     hold: Duration = 3 * DAY_MS
     """How long a mail may be held when its step does not say."""
     sales: str = ""

@@ -27,13 +27,7 @@ from streams.operate.lookup import latest_progress
 from streams.partitioner import partition_of
 from streams.runtime.definitions import versions_of
 from streams.tools.replayed_file import FileLog
-from streams.tools.replayed_partition import (
-    COLLECT_EVERY,
-    Outcome,
-    ReplayedPartition,
-    ReplayError,
-    noting_odd,
-)
+from streams.tools.replayed_partition import COLLECT_EVERY, Outcome, ReplayedPartition, ReplayError
 
 
 def prepared(
@@ -114,7 +108,6 @@ async def replay_topic(
             definitions,
             {},
             outcome,
-            parse=noting_odd(outcome),
             home=lambda key: partition_of(key, len(ranges)),
             set_aside=set_aside,
             time_rulings=time_rulings,

@@ -174,7 +174,6 @@ def test_who_leaves_and_complains_in_another_mailer_has_left() -> None:
 # 31: a form takes nobody's account.
 
 
-@not_yet("E, H: a form takes nobody's account")
 def test_a_sign_up_form_with_another_address_leaves_the_account_as_it_is() -> None:
     found = played(FORM)
     assert found.customers["rosa"].profile.email == "rosa@example.com"

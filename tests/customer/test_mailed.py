@@ -268,8 +268,7 @@ def test_a_history_without_names_says_nothing() -> None:
 def test_a_worker_of_before_passes_over_it() -> None:
     """The record is an array; what follows the last field that is known is passed over."""
     customer = Harness().subscribed().mailed("m1").customer()
-    *names, last, _ = Customer.__struct_fields__
-    assert last == "mailed"
+    names = Customer.__struct_fields__[: Customer.__struct_fields__.index("mailed")]
     before = msgspec.defstruct("Before", [(name, Any) for name in names], array_like=True)
     stored, body = encode_customer(customer), msgspec.msgpack.encode(customer)
     assert stored.endswith(body)

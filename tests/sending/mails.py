@@ -47,7 +47,7 @@ def anna(zone: str = "", sent: Sequence[Sent] = ()) -> Customer:
     """A customer with address and consent who got these mails."""
     return Customer(
         key="anna",
-        profile=Profile(email="anna@example.com", zone=zone),
+        profile=Profile(email="anna@example.com", zone=zone, ground="account"),
         consents={"marketing": Consent(True, 0, "form", "e1")},
         sent=list(sent),
     )

@@ -61,7 +61,7 @@ class MailLinks:
         marketing = command.mail_class == "marketing"
         return {
             "unsubscribe_url": unsubscribe if marketing else None,
-            "preferences_url": self._preferences(command),
+            "preferences_url": None if command.elsewhere else self._preferences(command),
             "browser_url": self._link(View(command.customer, command.id, command.time)),
             "confirm_url": self._confirm(command),
             **self._survey(command),

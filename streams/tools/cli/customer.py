@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from agents.customer import grounds
 from schemas.customer import Customer
 from schemas.description import describe
 from schemas.instant import to_rfc3339
@@ -109,6 +110,8 @@ def _rows(customer: Customer) -> Iterator[tuple[str, str]]:
         yield "turned out to be", customer.became
     known = (profile.name or f"{profile.first_name} {profile.last_name}".strip(), profile.email)
     yield "who", ", ".join(part for part in known if part) or "not known yet"
+    if profile.email:
+        yield "address", grounds.ground_of(customer)
     yield "seen", f"{_when(customer.first_seen)} to {_when(customer.last_seen)}"
     if customer.suppressed:
         yield "suppressed", customer.suppressed
@@ -120,6 +123,9 @@ def _rows(customer: Customer) -> Iterator[tuple[str, str]]:
         if membership.pending:
             state = "not confirmed yet, asked"
         yield "list", f"{name}: {state} {_when(membership.time)}"
+    for name, other in customer.list_addresses.items():
+        state = "confirmed" if other.confirmed else "not confirmed"
+        yield "list", f"{name}: for {other.email}, {state}"
     for each in customer.evidence[-EVIDENCE_SHOWN:]:
         what = f"list {each.list}" if each.purpose == "list" else each.purpose
         said, words = "yes" if each.given else "no", f", {each.wording}" if each.wording else ""

@@ -88,7 +88,6 @@ READING = {
     "explain": (WHO,),
     "experiments": (),
     "hits": ("w06-cart",),
-    "events quality": (),
     "customer show": (WHO,),
     "customer retry": (WHO,),
     "privacy evidence": (WHO,),
