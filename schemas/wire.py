@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 
 from schemas import origin as origins
 from schemas import segment
-from schemas.events import INTERNAL_TYPES, CloudEvent, Event
+from schemas.events import INTERNAL_TYPES, CloudEvent, Event, odd
 from schemas.instant import to_rfc3339
 from schemas.origin import Origin
 from schemas.products import Product
@@ -187,6 +187,8 @@ def to_record(event: Event) -> OutRecord:
         headers.append((SIGNATURE, event.signature))
     if event.traceparent:
         headers.append((TRACEPARENT, event.traceparent.encode()))
+    if event.odd:
+        headers.append(odd.header(event.odd))
     value = data.model_dump_json(exclude_none=True, by_alias=True).encode()
     return OutRecord(event.customer.encode(), value, headers)
 
@@ -214,7 +216,7 @@ def _parse_binary(key: bytes | None, headers: Mapping[str, bytes], value: bytes)
     time = headers.get("ce_time")
     anonymous = headers.get("ce_anonymousid")
     data = validated_json(model, value)
-    return Event(
+    event = Event(
         id_,
         type_,
         _text(headers, "ce_source") or "/unknown",
@@ -229,6 +231,10 @@ def _parse_binary(key: bytes | None, headers: Mapping[str, bytes], value: bytes)
         headers.get(SPEAKER) == b"public",
         headers.get(SPEAKER) == FORWARDED,
     )
+    told = headers.get(odd.HEADER)
+    if told is None:
+        return event
+    return event._replace(odd=odd.noted([*odd.of_header(told), *event.odd]))
 
 
 def _parse_structured(body: dict[str, Any], key: bytes | None) -> Event:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from agents.effects import Effect
 from schemas.customer.named import RunInFlight
+from schemas.events import Event
 from schemas.set_aside import SetAside, What
 from schemas.stored import Progress
 
@@ -41,6 +42,8 @@ class BatchCounts:
     """Engagement changes by direction: up, down."""
     refused_fields: Counter[str] = field(default_factory=Counter)
     """Custom fields whose value was of another type."""
+    odd: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """(type, field, problem): what of events was read otherwise or left out."""
     unsigned: Counter[str] = field(default_factory=Counter)
     """Records that only Ritorno may write and that are believed without a signature, by type."""
     append_times: Counter[int] = field(default_factory=Counter)
@@ -50,6 +53,10 @@ class BatchCounts:
     traced: list[TracedEvent] = field(default_factory=list)
     failed_expressions: int = 0
     """Expressions that failed, such as a division by nothing; their conditions didn't hold."""
+
+    def note_odd(self, event: Event) -> None:
+        """Count what of an applied event was odd."""
+        self.odd.update((event.type, each.name, each.problem) for each in event.odd)
 
 
 @dataclass(slots=True)

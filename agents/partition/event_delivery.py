@@ -138,6 +138,8 @@ class EventDelivery:
             context.ignored.clear()
             result = result if new and customer.first_seen else "ignored"
         counts.events[event.type, result] += 1
+        if event.odd and new and not event.forwarded:
+            counts.note_odd(event)
         counts.ages.append(state.now - context.when(event.time))
         after = customer.engagement.value
         if after != before:

@@ -133,6 +133,8 @@ class LateEvents:
             customer.is_customer |= was_customers
         state.note_change(key, customer, offset)
         state.counts.events[event.type, "applied" if new else "repeated"] += 1
+        if event.odd and new and not event.forwarded:
+            state.counts.note_odd(event)
 
     def _address(self, held: bytes, each: Record, event: Event, offset: int) -> tuple[Event, bytes]:
         """Return an event that has waited as the one that it is for its record, and its key."""

@@ -6,7 +6,9 @@ An optional field never costs its event. What became of an odd one is noted besi
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
+
+from pydantic import TypeAdapter, ValidationError
 
 Problem = Literal[
     "empty",
@@ -40,6 +42,11 @@ ODD_KEPT = 8
 """Odd fields that are noted one by one for an event; the rest is counted in one more."""
 ODD_VALUE = 64
 """Characters of a value that are noted."""
+ODD_FIELD = 200
+"""Characters of a field's path that are noted."""
+
+HEADER = "ritorno_odd"
+"""Of a record that has the event in our own words: what was odd about the sender's."""
 
 
 class OddField(NamedTuple):
@@ -53,6 +60,13 @@ class OddField(NamedTuple):
     """One of `Problem`."""
     kept: bool
     """Something else was taken for it; else it was left out."""
+
+    @property
+    def name(self) -> str:
+        """The field without places in lists: `products.price`."""
+        if "." not in self.field:
+            return self.field
+        return ".".join(part for part in self.field.split(".") if not part.isdecimal())
 
 
 def shown(given: object) -> str:
@@ -68,3 +82,26 @@ def noted(odd: list[OddField]) -> tuple[OddField, ...]:
     first = sorted(odd, key=lambda each: each.kept)  # stable: else in the order of the fields
     rest = first[ODD_KEPT:]
     return (*first[:ODD_KEPT], OddField("", str(len(rest)), "more", all(e.kept for e in rest)))
+
+
+def header(odd: tuple[OddField, ...]) -> tuple[str, bytes]:
+    """Return the header in which a record passes it on."""
+    return HEADER, _LIST.dump_json(list(odd))
+
+
+def of_header(text: bytes) -> tuple[OddField, ...]:
+    """Read such a header. Of one that is none of ours nothing is left."""
+    try:
+        found = _LIST.validate_json(text)
+    except ValidationError:
+        return ()
+    return tuple(
+        OddField(each.field[:ODD_FIELD], each.value[:ODD_VALUE], each.problem, each.kept)
+        for each in found[: ODD_KEPT + 1]
+        if each.problem in PROBLEMS
+    )
+
+
+PROBLEMS = frozenset(get_args(Problem))
+
+_LIST = TypeAdapter(list[OddField])

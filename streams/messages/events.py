@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from schemas.events import Event
+from schemas.events.odd import OddField
 from schemas.quantity import exact
 from schemas.time_units import MINUTE_MS
 from streams.messages.decisions import outcome, reason
@@ -31,6 +32,21 @@ def happened(event: Event, language: Language, *, appended: int) -> str:
         parts.append(message(language, "event.late"))
     words = reason(event.type, language)
     return f"{words}: {', '.join(parts)}" if parts else words
+
+
+def oddities(event: Event, language: Language) -> tuple[str, ...]:
+    """Return what of an event was read otherwise or left out, a line for each field."""
+    if not event.odd:
+        return ()
+    return tuple(_oddity(odd, language) for odd in event.odd)
+
+
+def _oddity(odd: OddField, language: Language) -> str:
+    if odd.problem == "more":
+        return message(language, "odd.more", value=odd.value)
+    id_ = "odd.otherwise" if odd.kept else "odd.left_out"
+    problem = message(language, f"odd.problem.{odd.problem}")
+    return message(language, id_, field=odd.field, value=odd.value, problem=problem)
 
 
 def _details(event: Event, language: Language) -> Iterator[str]:

@@ -33,7 +33,7 @@ from schemas.records import OutRecord
 from schemas.signing import RecordSigner
 from schemas.validation import Unreadable
 from schemas.wire import parse_published, to_record
-from streams.log import Log, scan
+from streams.log import Log, OnProgress, no_progress, scan
 from streams.operate.dead_letter_resend import NotResent, as_of_now
 from streams.partitioner import partition_of
 from streams.runtime.skipped_records import SkippedRecords
@@ -85,6 +85,18 @@ async def open_letters(log: Log, wanted: Wanted = lambda _: True) -> AsyncIterat
                 continue
             known.add(name)
         yield letter
+
+
+async def read_letters(
+    log: Log, *, since: int, on_progress: OnProgress = no_progress
+) -> AsyncIterator[DeadLetter]:
+    """Yield the letters that were written since then (ms), whatever has become of them.
+
+    Raises LogError.
+    """
+    async for letter in _read(log, since=since, on_progress=on_progress):
+        if isinstance(letter, DeadLetter):
+            yield letter
 
 
 async def find_letter(log: Log, letter_id: str) -> DeadLetter | None:
@@ -151,9 +163,11 @@ async def _destination(log: Log, letter: DeadLetter) -> tuple[int, OutRecord]:
     return partition_of(record.key or b"", count), record
 
 
-async def _read(log: Log) -> AsyncIterator[DeadLetter | Resolution]:
+async def _read(
+    log: Log, *, since: int | None = None, on_progress: OnProgress = no_progress
+) -> AsyncIterator[DeadLetter | Resolution]:
     skipped = SkippedRecords("a dead letter")
-    async for record in scan(log, DEAD_LETTERS):
+    async for record in scan(log, DEAD_LETTERS, since=since, on_progress=on_progress):
         try:
             yield read_letter(record)
         except ValueError as error:

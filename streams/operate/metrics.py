@@ -36,6 +36,7 @@ from streams.operate.customer_metrics import (
 from streams.operate.door_metrics import DoorMetrics
 from streams.operate.instruments import Instruments
 from streams.operate.mail_metrics import BoundedLabel, MailMetrics
+from streams.operate.odd_field_metrics import OddFieldMetrics
 from streams.operate.partition_metrics import PartitionMetrics
 from streams.operate.process_metrics import ProcessMetrics
 from streams.operate.public_metrics import SiteMetrics
@@ -82,6 +83,7 @@ class Metrics(CustomerMetrics):
         self.public = SiteMetrics(make)
         self._doors = DoorMetrics(make)
         self._secrets = SecretMetrics(make)
+        self._odd_fields = OddFieldMetrics(make)
         self.shown = make.shown
         self.not_shown = make.not_shown
         self._template = BoundedLabel()
@@ -193,6 +195,7 @@ class Metrics(CustomerMetrics):
             self.score_changes.labels("engagement", direction).inc(count)
         for name, count in counts.refused_fields.items():
             self.refused_fields.labels(name).inc(count)
+        self._odd_fields.count(counts.odd)
         self.failed_expressions.inc(counts.failed_expressions)
         self.unsigned_records.inc(sum(counts.unsigned.values()))
 

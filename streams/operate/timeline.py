@@ -32,7 +32,7 @@ from schemas.wire import parse_published, parse_record
 from streams.http.internal.client import Lookups
 from streams.log import Log, OnProgress, scan
 from streams.messages.decisions import reason, with_detail
-from streams.messages.events import happened
+from streams.messages.events import happened, oddities
 from streams.messages.translations import Language, message, title_in
 from streams.operate.lookup import known_customers, latest_states
 from streams.operate.record_search import find_records
@@ -56,6 +56,8 @@ class TimelineEntry(NamedTuple):
     workflow: str = ""
     step: str = ""
     detail: str = ""
+    odd: tuple[str, ...] = ()
+    """Of an event: what of it was read otherwise or left out, in words."""
 
 
 class PendingWait(NamedTuple):
@@ -296,7 +298,8 @@ def _event_line(
     text = happened(event, language, appended=time)
     workflow = getattr(event.data, "workflow", "") or ""
     if not event.type.startswith("mail."):
-        return TimelineEntry(time, "event", text, event.type)
+        odd = oddities(event, language)
+        return TimelineEntry(time, "event", text, event.type, odd=odd)
     if workflow:
         text = f"{titles.get(workflow, workflow)}: {text}"
     code = getattr(event.data, "reason", "") or ""

@@ -25,7 +25,7 @@ from streams.runtime import gc_tuning
 from streams.tools.replay import replay_file
 from streams.tools.replay_dealing import EVERYBODY, PARTITIONS, Dealer
 from streams.tools.replayed_file import FileLog
-from streams.tools.replayed_partition import COLLECT_EVERY, Outcome
+from streams.tools.replayed_partition import COLLECT_EVERY, ODD_SHOWN, Outcome
 
 SECONDS = 0.2
 """Between two looks at how far the processes are."""
@@ -173,6 +173,13 @@ def _joined(outcomes: Iterable[Outcome]) -> Outcome:
         whole.events += each.events
         whole.after_until += each.after_until
         whole.believed += each.believed
+        whole.odd += each.odd
+        for kind, examples in each.odd_examples.items():
+            found = whole.odd_examples.setdefault(kind, [])
+            found += examples
+    for examples in whole.odd_examples.values():
+        examples.sort(key=lambda example: _line(example[0]))
+        del examples[ODD_SHOWN:]
     whole.refusals.sort(key=lambda refusal: (_line(refusal[0]), refusal))
     return whole
 

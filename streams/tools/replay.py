@@ -27,7 +27,13 @@ from streams.operate.lookup import latest_progress
 from streams.partitioner import partition_of
 from streams.runtime.definitions import versions_of
 from streams.tools.replayed_file import FileLog
-from streams.tools.replayed_partition import COLLECT_EVERY, Outcome, ReplayedPartition, ReplayError
+from streams.tools.replayed_partition import (
+    COLLECT_EVERY,
+    Outcome,
+    ReplayedPartition,
+    ReplayError,
+    noting_odd,
+)
 
 
 def prepared(
@@ -108,6 +114,7 @@ async def replay_topic(
             definitions,
             {},
             outcome,
+            parse=noting_odd(outcome),
             home=lambda key: partition_of(key, len(ranges)),
             set_aside=set_aside,
             time_rulings=time_rulings,

@@ -79,6 +79,8 @@ class FileLog:
             self._append(time, *control_record([told.product]))
         else:
             self._outcome.believed += counts and bool(reserved(told))
+            if told.odd and counts:
+                self._outcome.note_odd(f"line {number}", told)
             self._append_event(told, time)
 
     def finish(self) -> None:

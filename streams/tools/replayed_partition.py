@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from agents.customer.visitors import VisitorExpiry
 from agents.definitions.published import Definitions
 from agents.effects import Effect
+from agents.insights.event_quality import OddKind
 from agents.partition.batch import FailureSite, Poisoned, Unwritable
 from agents.partition.budget import VISITS
 from agents.partition.partition import PartitionActors
@@ -34,6 +35,9 @@ from schemas.wire import parse_record
 
 COLLECT_EVERY = 2_000
 """Records between two collections of changes; only memory depends on it."""
+
+ODD_SHOWN = 3
+"""Examples of each kind of odd field."""
 
 Line = tuple[int, int, int, bytes]
 """(time, partition, sequence, JSON): sorted, the outputs of all partitions are one story."""
@@ -58,6 +62,19 @@ class Outcome:
     """Events later than `until`, left out."""
     believed: int = 0
     """Records that only Ritorno may write, and whose signature nobody has checked."""
+    odd: Counter[OddKind] = field(default_factory=Counter)
+    """What of events was read otherwise than it was written, or left out."""
+    odd_examples: dict[OddKind, list[tuple[str, str]]] = field(default_factory=dict)
+    """(where, value) of the first ODD_SHOWN of each kind."""
+
+    def note_odd(self, where: str, event: Event) -> None:
+        """Note what of an event was odd."""
+        for odd in event.odd:
+            kind = OddKind(event.type, odd.name, odd.problem, odd.kept)
+            self.odd[kind] += 1
+            examples = self.odd_examples.setdefault(kind, [])
+            if len(examples) < ODD_SHOWN:
+                examples.append((where, odd.value))
 
     def refuse(self, where: str, reason: str, detail: str) -> None:
         """Note a record or a line that can't be used."""
@@ -235,6 +252,22 @@ class ReplayedPartition:
     def _line(self, time: int, line: bytes) -> Line:
         self._sequence += 1
         return (time, self._number, self._sequence, line)
+
+
+def noting_odd(outcome: Outcome) -> Callable[[Record], Event]:
+    """Return a reading of one partition's records that notes what of each event was odd, once."""
+    noted = -1
+
+    def parse(record: Record) -> Event:
+        nonlocal noted
+        event = parse_record(record)
+        if event.odd and record.offset > noted:  # after a defect records are read again
+            noted = record.offset
+            if not event.forwarded:
+                outcome.note_odd(f"offset {record.offset}", event)
+        return event
+
+    return parse
 
 
 def write(outcome: Outcome, directory: Path) -> None:

@@ -17,6 +17,7 @@ from schemas.definitions.conditions import Test
 from schemas.definitions.products import ProductSource
 from schemas.definitions.steps import STEPS, VERBS, ListStep
 from schemas.definitions.workflow import EntryRule
+from schemas.events.odd import PROBLEMS
 from schemas.outcomes import ReturnReason
 from streams.messages.fields import ROOMS
 from streams.tools.workflow_files.changes.in_flight import Then
@@ -46,6 +47,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "field.": FieldRegistry().fields(),
     "field_of.": ROOMS,
     "hold.": get_args(HoldReason),
+    "odd.problem.": PROBLEMS,
     "outcome.": ("cancelled", "expired", "ambiguous", "invalid_address", "smtputf8_unsupported",
                  "relay_connect", "relay_tls", "relay_auth", "relay_refused"),
     "products.": get_args(ProductSource),

@@ -114,12 +114,19 @@ def _of_replay(
 def _data(customer: str, known: TimelineData, lines: list[TimelineEntry]) -> dict[str, object]:
     return {
         "customer": customer,
-        "story": [{**line._asdict(), "time": to_rfc3339(line.time)} for line in lines],
+        "story": [_entry(line) for line in lines],
         "waiting": [
             {**each._asdict(), "due": None if each.due >= NEVER else to_rfc3339(each.due)}
             for each in known.waiting
         ],
     }
+
+
+def _entry(line: TimelineEntry) -> dict[str, object]:
+    entry = {**line._asdict(), "time": to_rfc3339(line.time)}
+    if not line.odd:
+        del entry["odd"]
+    return entry
 
 
 def _show(
@@ -135,6 +142,8 @@ def _show(
         style = "" if line.kind != "decision" else _COLOURS.get(line.type, "cyan")
         mark = "· " if line.kind == "decision" else ""
         table.add_row(_when(line.time, known.zone), Text(mark + printable(line.text), style=style))
+        for odd in line.odd:
+            table.add_row("", Text(f"  {printable(odd)}", style="yellow"))
     for each in sorted(known.waiting, key=lambda waiting: waiting.due):
         due = _when(each.due, known.zone) if each.due < NEVER else ""
         table.add_row(

@@ -16,6 +16,7 @@ from rich.table import Table
 from schemas.instant import parse_instant, to_rfc3339
 from schemas.time_units import DAY_MS
 from streams.messages.plurals import several
+from streams.messages.translations import Language, message
 from streams.settings import Settings
 from streams.tools.cli.console import (
     OUTPUT,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 SHOWN = 5
 """Examples printed of each reason for a refusal."""
+ODD_KINDS_SHOWN = 20
+"""Kinds of odd fields that are printed, the most frequent."""
 
 
 def register(app: typer.Typer) -> None:
@@ -223,6 +226,7 @@ def _show(outcome: Outcome, out: Path, *, as_json: bool) -> None:
         table.add_row(label, f"{count:,}")
     stdout().print(table)
     _show_refusals(outcome)
+    _show_odd(outcome)
     if outcome.believed:
         believed = several(outcome.believed, "record")
         say(f"believed unsigned: {believed} that only Ritorno may write")
@@ -256,6 +260,7 @@ def summarize(outcome: Outcome) -> dict[str, Any]:
             {"where": where, "reason": reason, "detail": detail}
             for where, reason, detail in outcome.refusals[:100]
         ],
+        **({"odd_fields": _odd_fields(outcome)} if outcome.odd else {}),
         "first": to_rfc3339(min(outcome.commands)[0]) if outcome.commands else None,
         "last": to_rfc3339(max(outcome.commands)[0]) if outcome.commands else None,
     }
@@ -279,3 +284,32 @@ def _show_refusals(outcome: Outcome) -> None:
         examples = [(where, text) for where, why, text in outcome.refusals if why == reason]
         for where, text in examples[:SHOWN]:
             say(f"  {where}: {printable(text)}")
+
+
+def _odd_fields(outcome: Outcome) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": kind.type,
+            "field": kind.field,
+            "problem": kind.problem,
+            "left_out": not kind.kept,
+            "count": count,
+            "examples": [
+                {"where": where, "value": value} for where, value in outcome.odd_examples[kind]
+            ],
+        }
+        for kind, count in sorted(outcome.odd.items())
+    ]
+
+
+def _show_odd(outcome: Outcome) -> None:
+    kinds = sorted(outcome.odd.items(), key=lambda kind: (-kind[1], kind[0]))
+    for kind, count in kinds[:ODD_KINDS_SHOWN]:
+        became = "read otherwise" if kind.kept else "left out"
+        problem = message(Language("en"), f"odd.problem.{kind.problem}")
+        say(f"ODD: {count} × {kind.type} {printable(kind.field)}: {problem}, {became}")
+        for where, value in outcome.odd_examples[kind]:
+            say(f"  {where}: {printable(value)}")
+    if len(kinds) > ODD_KINDS_SHOWN:
+        more = several(len(kinds) - ODD_KINDS_SHOWN, "further kind")
+        say(f"and {more} of odd fields; ritorno events quality tells them all")

@@ -293,3 +293,17 @@ def test_hits_are_counted_by_the_step_that_sent_the_mail() -> None:
     assert value(metrics, "ritorno_mail_hits_total", **step) == 2
     by_mode = {"kind": "click", "mode": "anonymous", "verdict": "human"}
     assert value(metrics, "ritorno_tracking_hits_total", **by_mode) == 2
+
+
+def test_odd_fields_are_counted_by_the_names_of_our_models() -> None:
+    metrics, counts = Metrics(), BatchCounts()
+    counts.odd["order.completed", "products.price", "empty"] = 3
+    for number in range(1_000):
+        counts.odd["customer.updated", f"trait {number}", "kind"] = 1
+        counts.odd[f"invented {number}", "total", f"invented {number}"] = 1
+    metrics.committed(0, changes(counts))
+    price = {"type": "order.completed", "field": "products.price", "problem": "empty"}
+    assert value(metrics, "ritorno_odd_fields_total", **price) == 3
+    custom = {"type": "customer.updated", "field": "other", "problem": "kind"}
+    assert value(metrics, "ritorno_odd_fields_total", **custom) == 1_000
+    assert "invented" not in generate_latest(metrics.registry).decode()

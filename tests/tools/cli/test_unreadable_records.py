@@ -88,6 +88,7 @@ READING = {
     "explain": (WHO,),
     "experiments": (),
     "hits": ("w06-cart",),
+    "events quality": (),
     "customer show": (WHO,),
     "customer retry": (WHO,),
     "privacy evidence": (WHO,),
