@@ -13,6 +13,7 @@ from agents.rules.evaluation import EvaluationContext
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.events import Event
+from schemas.events.odd import OddField
 from schemas.outcomes import MailVerdict, WhyIgnored
 
 if TYPE_CHECKING:  # commands that read the log need to know who speaks, and no conditions
@@ -43,8 +44,8 @@ class Context:
     """Whether what happens may begin runs; history that is loaded afterwards begins none."""
     told: set[str] = field(default_factory=set)
     """Segments' changes that workflows were told of within this state change."""
-    refused_fields: list[str] = field(default_factory=list)
-    """Custom fields whose value was of another type, to be counted."""
+    odd_fields: list[OddField] = field(default_factory=list)
+    """Custom fields whose value was of another type, or had no room, to be counted."""
     failures: list[str] = field(default_factory=list)
     """Expressions that failed, to be counted."""
     ignored: list[tuple[MailVerdict, WhyIgnored]] = field(default_factory=list)

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from schemas.bounds import KEY_BYTES, InBytes, fits
 from schemas.events import PAYLOADS
-from schemas.events.fields import Id
+from schemas.events.fields import Id, Payload
 from schemas.instant import parse_instant
 from schemas.reference import VISITOR, is_visitors
 
@@ -71,6 +71,8 @@ def _parsed(value: bytes, error: ValidationError) -> Any:
 def _validated_cleaned(model: type[BaseModel], data: Any, error: ValidationError) -> BaseModel:
     """Validate again what has failed, with the mistakes mended that have only one meaning."""
     cleaned = _cleaned(data)
+    if issubclass(model, Payload) and model.keeps_nulls and isinstance(data, dict):
+        cleaned = {**{name: None for name, value in data.items() if value is None}, **cleaned}
     if cleaned == data:
         raise invalid(error) from None
     try:

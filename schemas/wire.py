@@ -16,6 +16,7 @@ from pydantic_core import from_json, to_json
 from schemas import origin as origins
 from schemas import segment
 from schemas.events import INTERNAL_TYPES, CloudEvent, Event, odd
+from schemas.events.person import Traits
 from schemas.instant import to_rfc3339
 from schemas.origin import Origin
 from schemas.products import Product
@@ -161,7 +162,7 @@ def parse_product(body: dict[str, Any]) -> ProductUpdate | None:
 
 def to_record(event: Event) -> OutRecord:
     """Write an event in CloudEvents binary mode."""
-    data: BaseModel = event.data
+    data: BaseModel = event.data.written() if isinstance(event.data, Traits) else event.data
     headers = [
         ("ce_id", event.id.encode()),
         ("ce_source", event.source.encode()),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import msgspec
 
 from agents.context import Context, DomainEvent, Handler
-from agents.customer import grounds, list_addresses, speaker
+from agents.customer import grounds, list_addresses, profile, speaker, statements
 from agents.customer.evidence import (
     ON_LIST,
     bring_evidence_within,
@@ -20,10 +20,9 @@ from agents.customer.evidence import (
 )
 from agents.digests import address_digest
 from agents.refusals import EventRefused
-from schemas.bounds import cut
 from schemas.customer import Customer
 from schemas.customer.consent import LISTS_KEPT, Consent, Evidence, Subscription
-from schemas.customer.person import PROFILE_BYTES, Ground
+from schemas.customer.person import Ground
 from schemas.events import Event
 from schemas.events.person import ConsentChange, ListChange
 
@@ -35,7 +34,7 @@ def given(customer: Customer, event: Event, context: Context) -> list[DomainEven
     said.
     """
     data: ConsentChange = event.data
-    typed = grounds.is_of_visitor(event)
+    typed = speaker.typed(event)
     if typed and data.purpose in customer.consents and speaker.is_customers(customer):
         return []
     said = evidence_of(event, context, data.purpose, agreed=True)
@@ -64,16 +63,19 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Domai
         )
     confirmed = data.confirmed and not event.public
     ground: Ground = "confirmed" if confirmed else "typed"
+    said = statements.of(event, context, typed=not confirmed)
     if data.email:
-        if not grounds.take(customer, data.email, ground, context.now):
+        if not grounds.take(customer, data.email, ground, said, context.now):
             asks = _asks(context)
             return list_addresses.subscribed(customer, data, time, confirmed=confirmed, asks=asks)
     elif confirmed:
         others = list_addresses.confirmed_by(customer, data, time)
         if others is not None:
             return others
-        grounds.take(customer, customer.profile.email, ground, context.now)
-    _name(customer, data)
+        grounds.take(customer, customer.profile.email, ground, said, context.now)
+    for name in ("first_name", "locale"):
+        if value := getattr(data, name):  # what a form leaves empty is not said
+            profile.state(customer, name, value, statements.of(event, context, typed=True), context)
     keep_evidence(customer, evidence_of(event, context, ON_LIST, agreed=True))
     known = customer.lists.get(data.list)
     if known is not None and known.time > time:
@@ -88,17 +90,6 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Domai
         known.time = time
         return [DomainEvent("list.pending", time, list=data.list, data={"list": data.list})]
     return _join(customer)
-
-
-def _name(customer: Customer, data: ListChange) -> None:
-    """Take over who a form says somebody is; of a customer of the shop's only what isn't known."""
-    profile, is_customers = customer.profile, speaker.is_customers(customer)
-    first_name = cut(data.first_name or "", PROFILE_BYTES)
-    locale = cut(data.locale or "", PROFILE_BYTES)
-    if first_name and not (is_customers and profile.first_name):
-        profile.first_name = first_name
-    if locale and not (is_customers and profile.locale):
-        profile.locale = locale
 
 
 def _asks(context: Context) -> bool:

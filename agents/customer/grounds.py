@@ -12,11 +12,11 @@ addresses change.
 
 from __future__ import annotations
 
-from agents.customer import deliverability, speaker
+from agents.customer import deliverability, speaker, statements
 from schemas.addresses import same_address
 from schemas.bounds import ADDRESS_BYTES, fits
 from schemas.customer import Customer
-from schemas.customer.person import Ground
+from schemas.customer.person import Ground, StatedAt
 from schemas.events import Event
 
 _RANK: dict[str, int] = {"": -1, "typed": 0, "ordered": 1, "account": 2, "confirmed": 3}
@@ -50,21 +50,9 @@ def is_at_least(ground: Ground, least: Ground) -> bool:
     return _RANK[ground] >= _RANK[least]
 
 
-def is_of_visitor(event: Event) -> bool:
-    """Return whether an event says what somebody typed: a visitor of itself, the public, or a
-    visitor's actor that passes on what it has heard of a device. What the shop said when it named
-    whose visitor that is names the customer."""
-    if speaker.by_visitor(event):
-        return True
-    if not event.forwarded:
-        return False
-    customer_id = getattr(event.data, "customer_id", None)
-    return customer_id is None
-
-
 def of_statement(event: Event) -> Ground:
     """Return the ground of an address that an event states as the customer's own."""
-    return "typed" if is_of_visitor(event) else "account"
+    return "typed" if speaker.typed(event) else "account"
 
 
 def may_move(customer: Customer, ground: Ground) -> bool:
@@ -74,27 +62,58 @@ def may_move(customer: Customer, ground: Ground) -> bool:
         return True
     if ground == "typed":
         return held == "" or (held == "typed" and not is_consent_stated(customer))
-    return _RANK[held] < min(_RANK[ground], _RANK["account"])
+    return _RANK[held] <= _RANK["ordered"] and _RANK[held] <= _RANK[ground]
 
 
-def take(customer: Customer, address: str, ground: Ground, now: int) -> bool:
-    """Take over an address that is stated on a ground at `now` (ms), as far as that may move the
-    one there is; return whether it is the customer's after that.
+def take(customer: Customer, address: str, ground: Ground, said: StatedAt, now: int) -> bool:
+    """Take over an address that was stated on a ground, as far as that may move the one there is
+    and is the newest statement on such a ground; return whether it is the customer's after that.
+    `now`: the time of the log, ms.
 
     Of one and the same address the stronger ground is kept; the shop's word also spells it.
     """
-    profile = customer.profile
+    profile, later = customer.profile, statements.is_later(said, customer.stated.get("email"))
     if not address or not fits(address, ADDRESS_BYTES):
         return False
+    held = ground_of(customer)
+    weight, known = _weight(ground), _weight(held)
     if profile.email and same_address(profile.email, address):
-        if ground == "account":
+        if ground == "account" and later:
             profile.email = address
-        if _RANK[ground] > _RANK[ground_of(customer)]:
+        if weight > known or (weight == known and later):
+            statements.note(customer, "email", said)
+        if _RANK[ground] > _RANK[held]:
             profile.ground = ground
         return True
-    if not may_move(customer, ground):
+    if not may_move(customer, ground) or not (later or (profile.email and weight > known)):
         return False
     if profile.email:
         deliverability.moved(customer, profile.email, address, now)
     profile.email, profile.ground = address, ground
+    statements.note(customer, "email", said)
     return True
+
+
+def take_away(customer: Customer, ground: Ground, said: StatedAt, now: int) -> None:
+    """The customer has no address any more, says somebody on a ground; see `take`."""
+    later = statements.is_later(said, customer.stated.get("email"))
+    if later and _weight(ground) >= _weight(ground_of(customer)):
+        if customer.profile.email:
+            deliverability.moved(customer, customer.profile.email, "", now)
+        customer.profile.email, customer.profile.ground = "", ""
+        statements.note(customer, "email", said)
+
+
+def adopt(customer: Customer, visitor: Customer, now: int) -> None:
+    """Take over a visitor's address on its ground, and what is known of it."""
+    theirs, mine = visitor.profile.email, customer.profile.email
+    said = visitor.stated.get("email") or StatedAt(0)
+    taken = take(customer, theirs, ground_of(visitor), said, now)
+    if not mine or (taken and not same_address(theirs, mine)):
+        customer.suppressed, customer.bounces = visitor.suppressed, visitor.bounces
+
+
+def _weight(ground: Ground) -> int:
+    """Return how much a statement on a ground weighs; of those that weigh the same the newest
+    counts. An account's address is not moved by a confirmation, and is by the shop."""
+    return min(_RANK[ground], _RANK["account"])

@@ -231,9 +231,7 @@ def _know(customer: Customer, visitor_id: str) -> None:
 
 
 def _adopt_profile(customer: Customer, visitor: Customer, context: Context) -> None:
-    if not customer.profile.email:
-        customer.suppressed, customer.bounces = visitor.suppressed, visitor.bounces
-    profile.adopt(customer.profile, visitor.profile)
+    profile.adopt(customer, visitor, context.now)
     customer.views += visitor.views
     tags.adopt(customer, visitor)
     custom_fields.adopt(customer, visitor)

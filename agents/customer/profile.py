@@ -1,20 +1,22 @@
-"""Who the customer is: traits that shops send, the last word counts."""
+"""Who the customer is: traits that shops send; of each the newest statement counts
+(`statements.py`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from agents.context import Context, DomainEvent, Handler
-from agents.customer import custom_fields, grounds
+from agents.customer import custom_fields, grounds, statements
 from agents.customer.names import MAX_FULL_NAME, greetable
 from schemas.bounds import cut
 from schemas.customer import Customer
-from schemas.customer.person import PROFILE_BYTES, Profile
+from schemas.customer.person import PROFILE_BYTES, Ground, Profile, StatedAt
 from schemas.events import Event
 from schemas.events.person import Traits
 
-_FIELDS = ("email", "name", "first_name", "last_name", "phone", "birthday", "locale", "zone",
-           "country", "city", "mail_frequency")  # fmt: skip
+_TEXTS = ("name", "first_name", "last_name", "phone", "birthday", "locale", "zone", "country",
+          "city", "mail_frequency")  # fmt: skip
+_FIELDS = ("email", *_TEXTS)
 
 
 def updated(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
@@ -24,21 +26,32 @@ def updated(customer: Customer, event: Event, context: Context) -> list[DomainEv
 
 
 def apply_traits(customer: Customer, event: Event, context: Context) -> None:
-    """Take over the traits that are given, those too that are custom fields.
-
-    What is said under a visitor's id of a customer's device only fills gaps.
-    """
+    """Take over the traits that an event states, those too that are custom fields. Null and an
+    empty text take one away. What is said under a visitor's id of a customer's device takes no
+    place of what the shop has said."""
     traits: Traits = event.data
-    custom_fields.apply_traits(customer, traits, context)
-    fills_gaps = event.forwarded and grounds.is_of_visitor(event)
+    said = statements.of(event, context)
+    custom_fields.apply_traits(customer, traits, said, context)
     for name in _FIELDS:
         value = getattr(traits, name)
-        if not value or (fills_gaps and getattr(customer.profile, name)):
-            continue
-        if name == "email":
-            grounds.take(customer, value, grounds.of_statement(event), context.now)
+        if value is not None or name in traits.model_fields_set:
+            state(customer, name, value or "", said, context)
+
+
+def state(customer: Customer, name: str, value: str, said: StatedAt, context: Context) -> None:
+    """Take over what was stated of a trait, if it is the newest statement; an empty text takes it
+    away. A text is kept as far as there is room; an address whole, or not at all."""
+    if name == "email":
+        ground: Ground = "typed" if said.typed else "account"
+        if value:
+            grounds.take(customer, value, ground, said, context.now)
         else:
-            setattr(customer.profile, name, cut(value, PROFILE_BYTES))
+            grounds.take_away(customer, ground, said, context.now)
+        return
+    known = bool(getattr(customer.profile, name))
+    if statements.is_newest(customer, name, said, known=known, gives=bool(value)):
+        statements.note(customer, name, said)
+        setattr(customer.profile, name, cut(value, PROFILE_BYTES))
 
 
 def set_field(
@@ -46,29 +59,26 @@ def set_field(
 ) -> None:
     """Set a profile field, `profile.city`, or a custom one; None takes it away."""
     group, _, field = name.partition(".")
+    said = statements.of_step(context)
     if group == "profile":
-        _set(customer, field, "" if value is None else str(value), context)
+        state(customer, field, "" if value is None else str(value), said, context)
         return
-    custom_fields.put(customer, field or name, value, context)
+    custom_fields.put(customer, field or name, value, said, context)
 
 
-def _set(customer: Customer, name: str, value: str, context: Context) -> None:
-    """Keep what a workflow's step says, which is the shop's word."""
-    if name != "email":
-        setattr(customer.profile, name, cut(value, PROFILE_BYTES))
-    elif value:
-        grounds.take(customer, value, "account", context.now)
-    else:
-        customer.profile.email, customer.profile.ground = "", ""
-
-
-def adopt(profile: Profile, other: Profile) -> None:
-    """Fill the gaps from what a visitor had told; an address keeps its ground."""
-    if not profile.email:
-        profile.ground = other.ground
-    for name in _FIELDS:
-        if not getattr(profile, name):
-            setattr(profile, name, getattr(other, name))
+def adopt(customer: Customer, visitor: Customer, now: int) -> None:
+    """Take over what a visitor had told, as far as it is newer or fills a gap; `now`: the time of
+    the log, ms."""
+    grounds.adopt(customer, visitor, now)
+    mine, theirs = customer.profile, visitor.profile
+    for name in _TEXTS:
+        known, value, said = getattr(mine, name), getattr(theirs, name), visitor.stated.get(name)
+        if said is None:
+            if not known and name not in customer.stated:
+                setattr(mine, name, value)
+        elif statements.is_newest(customer, name, said, known=bool(known), gives=bool(value)):
+            statements.note(customer, name, said)
+            setattr(mine, name, value)
 
 
 def first_name(profile: Profile) -> str:

@@ -32,6 +32,15 @@ def by_visitor(event: Event) -> bool:
     return event.public or of_itself(event)
 
 
+def typed(event: Event) -> bool:
+    """Whether an event says what somebody typed: a visitor of itself, the public, or a visitor's
+    actor that passes on what it has heard of a device. What the shop said when it named whose
+    visitor that is names the customer."""
+    if by_visitor(event):
+        return True
+    return event.forwarded and getattr(event.data, "customer_id", None) is None
+
+
 def of_customer(event: Event) -> bool:
     """Whether the shop speaks of a customer, to its actor, or to a visitor's or another partition's
     that has passed it on."""

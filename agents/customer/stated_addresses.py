@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from agents.commerce import cart, orders
 from agents.context import Context, DomainEvent, Handler
-from agents.customer import grounds
+from agents.customer import grounds, statements
 from schemas.customer import Customer
 from schemas.events import Event
 from schemas.events.fields import is_address
@@ -17,7 +17,8 @@ def checkout(customer: Customer, event: Event, context: Context) -> list[DomainE
     """Somebody moves through the checkout, and has typed an address there."""
     data: CheckoutProgress = event.data
     if data.email and is_address(data.email):
-        grounds.take(customer, data.email, "typed", context.now)
+        said = statements.of(event, context, typed=True)
+        grounds.take(customer, data.email, "typed", said, context.now)
     return cart.checkout(customer, event, context)
 
 
@@ -27,7 +28,8 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Domain
     occurred = orders.completed(customer, event, context)
     address = data.address()
     if address:
-        grounds.take(customer, address, "typed" if event.public else "ordered", context.now)
+        said = statements.of(event, context, typed=True)
+        grounds.take(customer, address, "typed" if event.public else "ordered", said, context.now)
     return occurred
 
 

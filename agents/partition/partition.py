@@ -242,8 +242,8 @@ class PartitionActors:
                 self._origins.give(state.effects, before, self._log_epoch, record.offset)
             self._unfinished = due and (budget.left_timers or len(self._broadcasts) > 0)
             state.done_with(record)
-            if context.caused or context.moving or context.refused_fields or context.failures:
-                state.counts.refused_fields.update(context.refused_fields)
+            if context.caused or context.moving or context.odd_fields or context.failures:
+                state.counts.refused_fields.update(each.field for each in context.odd_fields)
                 state.counts.failed_expressions += len(context.failures)
                 context = state.context()
             state.work += 1

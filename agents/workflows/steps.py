@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from agents.commerce import coupons, loyalty
 from agents.context import Context, DomainEvent, Handler
-from agents.customer import consent, custom_fields, derived_state, profile, scores, tags
+from agents.customer import consent, custom_fields, derived_state, profile, scores, statements, tags
 from agents.definitions.program import Instruction
 from agents.definitions.published import WorkflowVersion
 from agents.rules import conditions
@@ -238,7 +238,7 @@ def _increase(customer: Customer, run: Run, step: IncreaseStep, context: Context
     for name, added in step.increase.items():
         field = name.removeprefix("fields.")
         before = to_number(customer.fields.get(field)) or 0
-        custom_fields.put(customer, field, before + added, context)
+        custom_fields.put(customer, field, before + added, statements.of_step(context), context)
     return f"increase {', '.join(f'{name} {by:+g}' for name, by in step.increase.items())}"
 
 

@@ -50,11 +50,14 @@ from schemas.customer.person import (
     SCORES_KEPT,
     SEGMENTS_KEPT,
     SOURCE_BYTES,
+    STATED_TOTAL_BYTES,
     TAG_BYTES,
     TAGS_TOTAL_BYTES,
     CustomerTag,
     Profile,
     Score,
+    StatedAt,
+    StatedName,
 )
 from schemas.customer.runs import (
     COUNTED_BYTES,
@@ -210,6 +213,9 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     list_addresses: Annotated[dict[ListName, ListAddress], InBytes(LIST_ADDRESSES_BYTES)] = {}
     """By list, the address that a form has put on it when it isn't the profile's
     (`agents/customer/list_addresses.py`)."""
+    stated: Annotated[dict[StatedName, StatedAt], InBytes(STATED_TOTAL_BYTES)] = {}
+    """When each trait was stated, those too that were taken away
+    (`agents/customer/statements.py`)."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""

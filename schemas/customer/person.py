@@ -30,6 +30,9 @@ FIELDS_TOTAL_BYTES = 12_000
 refused and counted, as one of another type is."""
 FIELD_BYTES = 500
 """Of a custom field's text; of a longer one its beginning is kept."""
+STATED_TOTAL_BYTES = 3_000
+"""Bytes of the times at which traits were stated: those of the profile and sixty custom fields; the
+oldest give way, and any statement is newer than one whose time isn't known."""
 SEGMENTS_KEPT = 100
 """Segments that a customer is in at once; what a shop defines beyond is not entered."""
 
@@ -63,6 +66,20 @@ class Profile(msgspec.Struct, array_like=True, gc=False):
         locale = self.locale.lower()
         spoken = (each for each in MAIL_LANGUAGES if locale.startswith(each))
         return next(spoken, MAIL_LANGUAGES[0])
+
+
+StatedName = Annotated[str, InBytes(48)]
+"""Of a trait: as the profile calls it, or `fields.NAME`."""
+
+
+class StatedAt(msgspec.Struct, array_like=True, gc=False):
+    """When a trait was stated last (`agents/customer/statements.py`)."""
+
+    time: int
+    tie: int = 0
+    """Of the event's id a hash, which decides between two at the same instant."""
+    typed: bool = False
+    """Somebody has typed it; else the shop has said it."""
 
 
 class Score(msgspec.Struct, array_like=True, gc=False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
@@ -58,6 +58,9 @@ def is_address(text: str) -> bool:
 
 class Payload(BaseModel):
     """Properties of an event. Unknown fields are ignored."""
+
+    keeps_nulls: ClassVar[bool] = False
+    """A null says something else than an absent field."""
 
     # Numbers may be ids: shops send `"product_id": 4711`.
     model_config = ConfigDict(

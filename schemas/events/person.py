@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import AliasChoices, ConfigDict, Field
 
@@ -12,12 +12,14 @@ from schemas.events.fields import Email, Id, ListName, Payload, Text
 
 
 class Traits(Payload):
-    """What is known of a person. Fields that are absent stay as they were.
+    """What is known of a person. Fields that are absent stay as they were; null and an empty text
+    take a trait away.
 
     Others may be custom fields of the shop's, so they are read and looked at by the actor.
     """
 
     model_config = ConfigDict(extra="allow")
+    keeps_nulls: ClassVar[bool] = True
 
     email: Email | None = None
     name: Text | None = None
@@ -33,10 +35,17 @@ class Traits(Payload):
     zone: Text | None = Field(default=None, validation_alias=AliasChoices("zone", "timezone"))
     country: Text | None = None
     city: Text | None = None
-    mail_frequency: Literal["normal", "less"] | None = None
+    mail_frequency: Literal["normal", "less", ""] | None = None
     """How much mail the customer wants."""
     source: Text | None = None
     """Where the customer came from, as a CRM knows it."""
+
+    def written(self) -> Traits:
+        """Return them as they are written, where null is left out: a trait that is taken away is
+        an empty text."""
+        given = (*(self.model_fields_set & Traits.model_fields.keys()), *(self.model_extra or ()))
+        away = {name: "" for name in given if getattr(self, name) is None}
+        return self.model_copy(update=away) if away else self
 
 
 class CustomerIdentified(Traits):

@@ -87,21 +87,18 @@ def test_each_order_is_confirmed_to_its_address() -> None:
 # 05: the newest statement by its own time wins.
 
 
-@not_yet("E: each trait has its time")
 def test_older_news_that_arrive_later_change_nothing() -> None:
     found = played(LATE)
     assert found.customers["rosa"].profile.email == "new@example.com"
     assert {m.email for m in found.mails if m.customer == "rosa"} == {"new@example.com"}
 
 
-@not_yet("E: each trait has its time")
 def test_nor_does_history() -> None:
     found = played(LATE)
     assert found.customers["nina"].profile.email == "nina.new@example.com"
     assert {m.email for m in found.mails if m.customer == "nina"} == {"nina.new@example.com"}
 
 
-@not_yet("E: each trait has its time")
 def test_nor_does_an_import_of_old_orders(ritorno: Ritorno) -> None:
     done = ritorno(
         "import", str(CASES / LATE / "old-orders.csv"), "--output", "old.ndjson", "--zone", "UTC"
@@ -145,7 +142,6 @@ def test_the_confirmation_goes_to_the_address_of_the_order() -> None:
 # 14: null and an empty text take a trait away.
 
 
-@not_yet("E: null takes a trait away")
 def test_what_is_taken_away_is_gone() -> None:
     found = played(TAKEN_AWAY, "w25-birthday")
     rosa = found.customers["rosa"].profile

@@ -12,7 +12,7 @@ from agents.customer import identity
 from schemas.customer import Customer, encode_customer
 from schemas.customer.consent import Consent, Evidence, ListAddress, Subscription
 from schemas.customer.mail import Bounces, MailHabits, Pending, Sent
-from schemas.customer.person import CustomerTag, Profile, Score
+from schemas.customer.person import CustomerTag, Profile, Score, StatedAt
 from schemas.customer.runs import Entered, Run
 from schemas.customer.shopping import (
     Bought,
@@ -80,6 +80,7 @@ SAMPLES: dict[str, tuple[Any, Check]] = {
     "mailed": ({"a" * 32: b"12345678\x50\x00\x01"}, lambda c: c.mailed),
     "complained": (START - 9, lambda c: c.complained == START - 9),
     "list_addresses": ({"l": ListAddress("x@x.it", START)}, lambda c: "l" in c.list_addresses),
+    "stated": ({"city": StatedAt(START)}, lambda c: c.stated["city"].time == START),
     "source": ("spring", lambda c: c.source == "spring"),
 }  # fmt: skip
 STAYS = frozenset(Customer.__struct_fields__) - set(identity._TOLD)

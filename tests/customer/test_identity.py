@@ -109,9 +109,9 @@ def test_a_shared_device_changes_hands_and_back() -> None:
 
 def test_traits_told_to_the_visitor_are_the_last_word_on_the_customer() -> None:
     harness = Harness().tell("customer.updated", email="old@example.com")
-    harness.tell("customer.identified", "v", customer_id="anna", email="new@example.com")
+    harness.at(1).tell("customer.identified", "v", customer_id="anna", email="new@example.com")
     assert harness.customer().profile.email == "new@example.com"
-    harness.tell("customer.identified", "v", customer_id="anna", email="newest@example.com")
+    harness.at(2).tell("customer.identified", "v", customer_id="anna", email="newest@example.com")
     assert harness.customer().profile.email == "newest@example.com"
 
 

@@ -35,12 +35,12 @@ ARRIVALS: dict[str, Arrival] = {
     "all": late(*KINDS),
 }
 NOT_YET = {
-    "traits": "E: a trait has no time of its own",
+    "traits": "H: a confirmation overtakes the statement of the address that it proves",
     "consent": "H: an older subscription joins a list that a later withdrawal has ended",
     "cart": "D: lines have no variant, and a removal that overtakes its addition is lost",
     "orders": "C: what overtakes its order is lost",
-    "identity": "E, G: a trait has no time of its own",
-    "all": "C, D, E, G, H",
+    "identity": "G: what a visitor has told after the merge",
+    "all": "C, D, G, H",
 }
 
 

@@ -144,9 +144,9 @@ def test_a_bounce_of_the_profiles_is_not_the_orders() -> None:
 def test_who_moves_to_an_address_that_has_bounced_gets_nothing_there() -> None:
     harness = Harness().subscribed().order(email=OWN)
     harness.tell("mail.bounced", sender=RETURNS, command_id=harness.commands[0].id, **BOUNCE)
-    harness.tell("customer.updated", email=OWN.upper())
+    harness.at(1).tell("customer.updated", email=OWN.upper())
     assert harness.customer().suppressed == "bounced"
-    harness.tell("customer.updated", email=ANNA)
+    harness.at(2).tell("customer.updated", email=ANNA)
     assert harness.customer().suppressed == ""
 
 

@@ -117,7 +117,7 @@ def test_a_new_address_is_not_suppressed() -> None:
     harness = Harness().subscribed().tell("mail.bounced", code=550, kind="hard", reason="unknown")
     harness.order()
     assert harness.said("w05")[-1][1:] == ("w01-confirmation", "skipped", "suppressed")
-    harness.tell("customer.updated", email="new@example.com").order("o2")
+    harness.at(1).tell("customer.updated", email="new@example.com").order("o2")
     assert [mail.step for mail in harness.mails] == ["w01-confirmation"]
 
 
