@@ -50,6 +50,8 @@ class Context:
     """Expressions that failed, to be counted."""
     ignored: list[tuple[MailVerdict, WhyIgnored]] = field(default_factory=list)
     """What came back of mails and did not count, to be counted."""
+    shared_by_many: list[str] = field(default_factory=list)
+    """Kinds of links that so many have that they are nobody's from now on, to be counted."""
     size: int = 0
     """Bytes of the event at hand as it lay in the log."""
     has_visitor: bool = False
@@ -116,6 +118,9 @@ class DomainEvent(NamedTuple):
     shop: str = ""
     """Whose order number it is; empty where there is but one shop
     (`agents/customer/deduplication.py`)."""
+    elsewhere: bool = False
+    """Of an order: placed under another id, by who has the same cart, checkout or address. It ends
+    what an order ends, and no goal is reached by it."""
 
 
 Handler = Callable[[Customer, Event, Context], list[DomainEvent]]

@@ -80,6 +80,7 @@ OWN_REASONS = (
     "address.bounced",
     "customer.erased",
     "merged",
+    "order.placed_elsewhere",
     "definition_gone",
     "internal_error",
 )

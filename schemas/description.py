@@ -16,7 +16,7 @@ from schemas.stored import NEVER
 
 _HIDDEN = frozenset(
     {"seen", "memory", "weight", "order_ids", "digest", "digests", "former"}
-    | {"heard", "mailed", "updated", "ground", "stated"}
+    | {"heard", "mailed", "updated", "ground", "stated", "links"}
 )
 _HIDDEN_WHEN_EMPTY = frozenset(
     {"shop", "traceparent", "sku", "variant", "currency", "list_addresses"}

@@ -55,5 +55,7 @@ class EventType:
     """Nothing is left of the customer but the offset."""
     stays_with_visitor: bool = False
     """A visitor's actor takes it itself even after it has handed over: who it is may change."""
+    told_to_links: bool = False
+    """It is told to the actors of addresses, cart ids and checkout ids only (`agents/links/`)."""
     internal: bool = False
     """Only our own actors write it; `publish` refuses it."""

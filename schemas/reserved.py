@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.events import IDENTIFYING_TYPES, INTERNAL_TYPES, PAYLOADS, Event
+from schemas.events import IDENTIFYING_TYPES, INTERNAL_TYPES, PAYLOADS, TOLD_TO_LINKS, Event
 from schemas.events.person import CustomerIdentified
 from schemas.origin import HEADER as ORIGIN
 from schemas.outcomes import OUTCOMES
@@ -11,7 +11,7 @@ from schemas.reference import is_visitors
 SUBJECTS = ("ritorno/", "ritorno:")
 """Begin the keys of actors of our own. No customer's or visitor's id does."""
 
-TOLD_TO_OURS = frozenset({"coupon.requested"})
+TOLD_TO_OURS = frozenset({"coupon.requested"}) | TOLD_TO_LINKS
 """The types that such an actor obeys, and from nobody but our own actors."""
 
 SOURCES = "/ritorno/"

@@ -46,7 +46,8 @@ GROUP = "ritorno"
 
 
 CUSTOMER_EVENTS = names.CUSTOMER_EVENTS
-"""The one log. Key: customer id (or anonymous id); ticks and control records have none. Whatever
+"""The one log. Key: customer id (or anonymous id), of links and coupon pools `ritorno/…`; ticks and
+control records have none. Whatever
 changes a decision is a record in here, in the customer's partition, and the time of a decision is
 the broker's append time of these records, which no producer can forge."""
 
@@ -99,11 +100,13 @@ CUSTOMERS = AgentSpec(
     name="customers",
     reads=CUSTOMER_EVENTS,
     keeps=CUSTOMERS_CHANGELOG,
-    # customer-events as well: a visitor who becomes known hands over to the customer's actor.
+    # customer-events as well: a visitor who becomes known hands over to the customer's actor, and
+    # the actors of links (addresses, cart ids, checkout ids) tell one customer of another's order.
     writes=(SEND_COMMANDS, CUSTOMER_SIGNALS, FACTS, CUSTOMER_EVENTS, DEAD_LETTERS),
 )
-"""Decides. One actor per customer (`agents/`), run by `streams/runtime/customers.py`; its ticks
-come from `streams/runtime/ticks.py`."""
+"""Decides. One actor per customer (`agents/`), and ones like them for coupon pools and for links,
+the addresses, cart ids and checkout ids that several have (`agents/links/`), run by
+`streams/runtime/customers.py`; its ticks come from `streams/runtime/ticks.py`."""
 
 MAILER = AgentSpec(
     name="mailer",

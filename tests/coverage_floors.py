@@ -24,6 +24,7 @@ FLOORS = {
     "agents/customer": 98,
     "agents/definitions": 99,
     "agents/insights": 99,
+    "agents/links": 98,
     "agents/mail": 98,
     "agents/partition": 98,
     "agents/products": 98,

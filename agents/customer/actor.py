@@ -27,13 +27,14 @@ from agents.customer import (
     tracking,
 )
 from agents.effects import signal
+from agents.links import link_actor, orders_elsewhere, registration
 from agents.products.catalogue import concerns
 from agents.refusals import Ignored, Repeated
 from agents.sending import arbitration
 from agents.workflows import engine, steps
 from schemas.customer import Customer
 from schemas.definitions.triggers import OnProduct
-from schemas.events import EVENT_TYPES, Event
+from schemas.events import EVENT_TYPES, TOLD_TO_LINKS, Event
 from schemas.pending_work import CatalogueChange
 from schemas.retry import Retry
 from schemas.signals import CustomerErased, DataRequested
@@ -58,8 +59,13 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
         return True  # neither a time nor the hash of an id is left
     elif event.type == REEVALUATED:
         _reevaluate(customer, event, context)
+    elif event.type in TOLD_TO_LINKS:
+        link_actor.receive(customer, event, context)
+        return True
     elif _is_answer(event) and _is_nobody(customer):
         return True  # an answer to somebody erased is no reason to know them again
+    elif event.type in orders_elsewhere.HANDLERS:
+        orders_elsewhere.receive(customer, event, context)
     else:
         try:
             _apply(customer, event, context)
@@ -157,6 +163,7 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     waits = customer.runs and arbitration.is_waiting(customer)
     held = arbitration.situation(customer) if waits else None
     context.begin_change(event.id, begins=not event.backfill, traceparent=event.traceparent)
+    former = customer.profile.email
     occurred = _HANDLERS[event.type](customer, event, context)
     acquired = _see(customer, time)
     counts = plan.counts or tracking.counts(customer, event)
@@ -172,6 +179,8 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     derived_state.look(customer, plan.looks[scored][acquired], context)
     if event.anonymous_id is not None and not customer.became and not speaker.by_visitor(event):
         identity.link(customer, event.anonymous_id, event, context)
+    if event.type in registration.NAMING:
+        registration.follow(customer, event, former, context)
     runs = customer.runs or customer.finished
     if occurred or plan.begins or (runs and event.type in context.live.definitions.listens_to):
         occurred = domain_events.of(customer, event, occurred, number, context)
@@ -240,6 +249,7 @@ def _erase(customer: Customer, event: Event, context: Context) -> None:
         return
     engine.end_all(customer, "customer.erased", context)
     identity.forget_visitors(customer, event, context)
+    registration.leave_all(customer, event, context)
     erased = CustomerErased(id=f"{event.id}:erased", time=context.now, customer=customer.key)
     context.effects.append(signal(erased))
     customer.become(Customer(key=customer.key, applied=customer.applied))
@@ -288,5 +298,7 @@ _HANDLERS: Mapping[str, Handler] = {
     **tracking.HANDLERS,
     **deliverability.HANDLERS,
     **coupons.HANDLERS,
+    **link_actor.HANDLERS,
+    **orders_elsewhere.HANDLERS,
     **steps.HANDLERS,
 }

@@ -27,6 +27,7 @@ from agents.customer import (
 )
 from agents.digests import derived_id
 from agents.effects import event_effect
+from agents.links import registration
 from agents.refusals import EventRefused
 from agents.sending import arbitration, send_commands
 from agents.workflows import engine, merging
@@ -168,6 +169,7 @@ def merged(customer: Customer, event: Event, context: Context) -> list[DomainEve
     changed = cart.adopt(customer.cart, visitor.cart)
     merging.adopt(customer, visitor, context, with_cart=bool(changed))
     orders.adopt(customer, visitor)
+    registration.adopt(customer, visitor, event, context)
     customer.is_customer = True  # the shop has said so, to the visitor's actor
     return consent.adopt(customer, visitor) + changed
 

@@ -25,11 +25,15 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from agents.definitions.settings import VisitorLimits
+from agents.links.names import PREFIX, is_short_lived, kind_of
 from schemas.customer import Customer, decode_customer
+from schemas.customer.links import LINK_DAYS, Links
 from schemas.events import EVENT_TYPES, Event
 from schemas.failures import Failure
 from schemas.stored import NEVER, is_erased
 from schemas.time_units import DAY_MS, HOUR_MS
+
+_LINKS = PREFIX.encode()
 
 HOURS_KEPT = 24
 """What happened longer ago counts as if it had happened then. Nobody's outage lasts for a day."""
@@ -69,6 +73,7 @@ def is_nobody(customer: Customer) -> bool:
         or customer.given
         or customer.fields
         or customer.pending
+        or _is_linked(customer.links)
         or customer.suppressed
         or customer.bounces.soft
         or profile.email
@@ -80,29 +85,42 @@ def is_nobody(customer: Customer) -> bool:
     )
 
 
+def _is_linked(links: Links) -> bool:
+    """Whether others may be told of it, or have told it."""
+    if links.holders or links.customers_many or links.visitors_many:
+        return True
+    return any(kind_of(link) == "address" for link in links.registrations)
+
+
 class VisitorExpiry:
-    """Tells who is forgotten at a time of the log."""
+    """Tells who is forgotten at a time of the log: visitors, and links of carts and checkouts."""
 
     def __init__(self, limits: VisitorLimits) -> None:
         self._days = limits.days
         self.since = -1
         """Who was heard on that day, or later, isn't forgotten."""
+        self._visitors_since = self._links_since = -1
         self.today = 0
         """The day of the log's time, counted from the epoch."""
 
     def pass_to(self, now: int) -> None:
         """The log's time is `now`."""
         self.today = utc_day(now)
+        self._links_since = self.today - LINK_DAYS
         if self._days is not None:
-            self.since = self.today - self._days
+            self._visitors_since = self.today - self._days
+        self.since = max(self._links_since, self._visitors_since)
 
     def has_forgotten(self, customer: Customer) -> bool:
         """Whether a record counts as if it weren't there."""
-        return _last_heard(customer) < self.since and _may_be_forgotten(customer)
+        heard = _last_heard(customer)
+        if is_short_lived(customer.key):
+            return heard < self._links_since and bool(customer.first_seen)
+        return heard < self._visitors_since and _may_be_forgotten(customer)
 
     def is_of(self, key: bytes, stored: bytes) -> bool:
         """The same of a record as it is kept; of one that can't be read it is not known."""
-        if self._days is None or is_erased(stored):
+        if is_erased(stored) or (self._days is None and not key.startswith(_LINKS)):
             return False
         try:
             return self.has_forgotten(decode_customer(key.decode(), stored))

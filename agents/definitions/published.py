@@ -59,12 +59,15 @@ class Definitions:
         self,
         *,
         coupon_key: bytes = b"",
+        link_key: bytes = b"",
         deduplication_rules: DeduplicationRules | None = None,
         limits: VisitorLimits = NO_LIMITS,
     ) -> None:
-        """`coupon_key` makes generated codes unguessable, `deduplication_rules` says how an event
-        that comes again is known, `limits` are those of visitors; every worker has the same."""
+        """`coupon_key` makes generated codes unguessable, `link_key` the names of links,
+        `deduplication_rules` says how an event that comes again is known, `limits` are those of
+        visitors; every worker has the same."""
         self.coupon_key = coupon_key
+        self.link_key = link_key
         self.limits = limits
         self.deduplication_rules = deduplication_rules or DeduplicationRules()
         self.listens_to: set[str] = set()

@@ -44,6 +44,8 @@ class BatchCounts:
     """Custom fields whose value was of another type."""
     odd: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """(type, field, problem): what of events was read otherwise or left out."""
+    shared_by_many: Counter[str] = field(default_factory=Counter)
+    """Links that so many have by now that they are nobody's, by kind."""
     unsigned: Counter[str] = field(default_factory=Counter)
     """Records that only Ritorno may write and that are believed without a signature, by type."""
     append_times: Counter[int] = field(default_factory=Counter)

@@ -137,6 +137,9 @@ class EventDelivery:
             counts.ignored.update(context.ignored)
             context.ignored.clear()
             result = result if new and customer.first_seen else "ignored"
+        if context.shared_by_many:
+            counts.shared_by_many.update(context.shared_by_many)
+            context.shared_by_many.clear()
         counts.events[event.type, result] += 1
         if event.odd and new and not event.forwarded:
             counts.note_odd(event)

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from agents.customer import speaker
 from schemas.customer import Customer
-from schemas.events import EVENT_TYPES, IDENTIFYING_TYPES, Event
+from schemas.events import EVENT_TYPES, IDENTIFYING_TYPES, LINK_TYPES, Event
 from schemas.events.person import CustomerIdentified
 from schemas.reference import bare_key, is_visitors, of_visitor
 from schemas.reserved import IMPORTED, SOURCES
@@ -34,6 +34,9 @@ from schemas.stored import NamespaceDecision, NamespaceEvent
 
 _VISITORS_OWN = frozenset(each.name for each in EVENT_TYPES.values() if each.visitors_own)
 """What is told to visitors only; release 0.1 addressed it by the bare id."""
+
+_EXACT = LINK_TYPES | {"visitor.merged"}
+"""What one of our actors tells another by its reference, which needn't be there yet or any more."""
 
 _NAMING = _VISITORS_OWN | IDENTIFYING_TYPES | {"visitor.merged"}
 """What may be for another record than the one whose id it is about."""
@@ -92,9 +95,7 @@ class Namespaces:
         if event.type in IDENTIFYING_TYPES and self._names_another(event, at):
             self._decisions[at] = NamespaceDecision.TOOK
             return self._to_visitor(event, at)
-        if event.type == "visitor.merged" or (
-            event.origin is not None and (event.forwarded or event.public)
-        ):
+        if event.type in _EXACT or (event.origin is not None and (event.forwarded or event.public)):
             return self._to_either(event, at, exact=True)
         if event.named or (speaker.of_customer(event) and not _is_ours(event)):
             return self._to_customer(event, at)

@@ -28,7 +28,10 @@ def to_run(customer: Customer, run: Run, occurrence: DomainEvent, context: Conte
     bought = run.cart >= 0 and run.cart != customer.cart.number
     if occurrence.time < run.begun and not (bought and name == "order.completed"):
         return  # older than the run; but an order that took the cart ends it whatever clocks say
-    if _reaches_goal(customer, run, published, occurrence, context):
+    if occurrence.elsewhere and name in (*published.program.exits, _goal_of(published)):
+        exits.end(customer, run, "exited", "order.placed_elsewhere", context)
+        exits.take_back_marketing(customer, run, "order.placed_elsewhere", context)
+    elif _reaches_goal(customer, run, published, occurrence, context):
         exits.end(customer, run, "converted", "goal", context, detail=name)
         exits.take_back_marketing(customer, run, "goal", context)
     elif name in published.program.exits:
@@ -175,6 +178,10 @@ def _is_about_another(run: Run, occurrence: DomainEvent) -> bool:
     if run.order_id != occurrence.order_id:
         return True
     return bool(run.shop and occurrence.shop and run.shop != occurrence.shop)
+
+
+def _goal_of(published: WorkflowVersion) -> str:
+    return "" if published.workflow.goal is None else published.workflow.goal.on
 
 
 def _reaches_goal(

@@ -131,7 +131,7 @@ def _happen(customer: Customer, occurrence: DomainEvent, context: Context) -> No
     if occurrence.name in context.live.definitions.listens_to:
         for run in customer.runs.copy():
             dispatch.to_run(customer, run, occurrence, context)
-        if customer.finished:
+        if customer.finished and not occurrence.elsewhere:
             dispatch.count_goals(customer, occurrence, context)
     if context.begins and occurrence.begins:
         for published in context.live.by_trigger.get(occurrence.name, ()):

@@ -10,6 +10,7 @@ readable. Instants are ms since the epoch; money is Decimal.
     consent    what was agreed to, with the evidence
     mail       what was sent, and what came of it
     runs       runs through workflows
+    links      which addresses, cart ids and checkout ids it has in common with others
 
 What each field may hold at most stands with it (`schemas/bounds.py`).
 """
@@ -33,6 +34,7 @@ from schemas.customer.consent import (
     ListName,
     Subscription,
 )
+from schemas.customer.links import Links
 from schemas.customer.mail import (
     MAILED_TOTAL_BYTES,
     PENDING_TOTAL_BYTES,
@@ -216,6 +218,8 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     stated: Annotated[dict[StatedName, StatedAt], InBytes(STATED_TOTAL_BYTES)] = {}
     """When each trait was stated, those too that were taken away
     (`agents/customer/statements.py`)."""
+    links: Links = field(default_factory=Links)
+    """The addresses, cart ids and checkout ids that it has; of a link's own actor, who has it."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""

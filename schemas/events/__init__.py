@@ -46,6 +46,14 @@ PAYLOADS: Mapping[str, type[BaseModel]] = {name: each.data for name, each in EVE
 INTERNAL_TYPES = frozenset(each.name for each in EVENT_TYPES.values() if each.internal)
 """Written by our own actors; refused from `publish`."""
 
+TOLD_TO_LINKS = frozenset(each.name for each in EVENT_TYPES.values() if each.told_to_links)
+"""Told to link actors by customers' and visitors' actors."""
+
+LINK_TYPES = frozenset(
+    each for each in INTERNAL_TYPES if each.startswith("link.") or each == "order.placed_elsewhere"
+)
+"""All that customers' actors and links' actors tell each other of links."""
+
 IDENTIFYING_TYPES = frozenset(each.name for each in EVENT_TYPES.values() if each.identifies)
 """With them a shop says who somebody is."""
 

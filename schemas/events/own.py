@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+from schemas.customer.person import Ground
 from schemas.customer_parts import CustomerPart
 from schemas.event_type import EventType
 from schemas.events.fields import Id, Payload, Reference, Text
@@ -45,6 +46,49 @@ class VisitorMerged(Payload):
     """Of that record (`schemas/stored.py`); release 0.1 named none."""
 
 
+class LinkRegistered(Payload):
+    """Ours: a customer or visitor has an address, a cart id or a checkout id, as it tells the actor
+    of that; once, and again when the ground has become a better one or an order names it."""
+
+    customer_id: Reference
+    ground: Ground = ""
+    """Of an address: on which it is the customer's (`agents/customer/grounds.py`)."""
+    replaces: Reference | None = None
+    """The visitor who has become the customer: what it was registered for is the customer's."""
+    ordered: int = 0
+    """When an order was placed that names it, ms; 0 when it is told of for another reason."""
+    bought: str = ""
+    """What the order holds: hashes of the products, in hex; empty when it isn't known."""
+
+
+class LinkOrdered(Payload):
+    """Ours: a customer has placed an order that concerns a link which others have, too."""
+
+    customer_id: Reference
+    ordered: int
+    bought: str = ""
+
+
+class LinkLeft(Payload):
+    """Ours: a customer or visitor does not have it any more, or was erased."""
+
+    customer_id: Reference
+
+
+class LinkShared(Payload):
+    """Ours: a link's actor tells its holders that they are several."""
+
+    link: Text
+
+
+class OrderPlacedElsewhere(Payload):
+    """Ours: a link's actor tells a holder that another one has placed an order; nothing else of who
+    that is. When it was is the event's time."""
+
+    link: Text
+    bought: str = ""
+
+
 class CouponRequested(Payload):
     """Ours: a customer's step asks a coupon pool's actor for a code."""
 
@@ -78,6 +122,17 @@ EVENT_TYPES = (
         internal=True,
         stays_with_visitor=True,
         visitors_own=True,
+    ),
+    EventType("link.registered", LinkRegistered, internal=True, told_to_links=True),
+    EventType("link.ordered", LinkOrdered, internal=True, told_to_links=True),
+    EventType("link.left", LinkLeft, takes_away=True, internal=True, told_to_links=True),
+    EventType("link.shared", LinkShared, internal=True, is_answer=True),
+    EventType(
+        "order.placed_elsewhere",
+        OrderPlacedElsewhere,
+        changes=("cart",),
+        internal=True,
+        is_answer=True,
     ),
     EventType("coupon.requested", CouponRequested, internal=True),
     EventType("coupon.issued", CouponIssued, changes=("coupons",), internal=True, is_answer=True),

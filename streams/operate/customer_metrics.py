@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+from agents.links.names import Kind
 from agents.sending.arbitration import HOLDS
 from schemas.decisions import DecisionKind
 from schemas.set_aside import What
@@ -319,6 +320,20 @@ class CustomerMetrics:
                 ).line("segment", "change")
             ],
         )
+        self.links_shared_by_many = make.counter(
+            "links_shared_by_many",
+            "Addresses, cart ids and checkout ids that more than twenty have, and which therefore "
+            "link nobody: a till's, a marketplace's, a placeholder.",
+            "kind",
+            shown=[
+                Panel(
+                    "Segments, fields, conditions",
+                    "Addresses and carts of many",
+                    "What more than twenty customers, or visitors, have links none of them: one "
+                    "order would end everybody's carts.",
+                ).line("kind")
+            ],
+        )
         self.refused_fields = make.counter(
             "refused_fields",
             "Custom fields whose value was of another type.",
@@ -388,6 +403,7 @@ class CustomerMetrics:
         begin_at_zero(self.decisions, ["held"], sorted(HOLDS))
         begin_at_zero(self.mail_hold, HOLD_RESULTS)
         begin_at_zero(self.score_changes, ["engagement"], ["up", "down"])
+        begin_at_zero(self.links_shared_by_many, get_args(Kind))
 
     def _define_state(self, make: Instruments) -> None:
         self.partitions_open = make.gauge(

@@ -196,6 +196,8 @@ class Metrics(CustomerMetrics):
         for name, count in counts.refused_fields.items():
             self.refused_fields.labels(name).inc(count)
         self._odd_fields.count(counts.odd)
+        for kind, count in counts.shared_by_many.items():
+            self.links_shared_by_many.labels(kind).inc(count)
         self.failed_expressions.inc(counts.failed_expressions)
         self.unsigned_records.inc(sum(counts.unsigned.values()))
 

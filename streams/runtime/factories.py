@@ -199,6 +199,16 @@ def coupon_key(settings: Settings) -> bytes:
     return hashlib.blake2b(secret, digest_size=32, person=b"coupons").digest()
 
 
+def link_key(settings: Settings) -> bytes:
+    """Return what makes the names of links tell nobody the addresses, the same in all workers.
+
+    Derived from the oldest key of links, so that adding a new one changes no name. Raises
+    SettingsError.
+    """
+    secret = signing_keys(settings)[-1].secret.encode()
+    return hashlib.blake2b(secret, digest_size=32, person=b"links").digest()
+
+
 def lookups_of(
     settings: Settings, log: Log, keys: Sequence[SigningKey] | None = None
 ) -> Lookups | None:

@@ -81,7 +81,7 @@ class VisitorRemoval:
         if self._next is None:
             self._next = log_time + FIRST_MS
         due = log_time >= self._next and not self._found
-        if due and self._limits.days is not None and self._is_done():
+        if due and self._is_done():
             self._next = log_time + DAY_MS
             self._records = self._changelog.store.look_through()
             self._looking = watched("forgetting", asyncio.create_task(self._look(self._records)))

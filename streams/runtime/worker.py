@@ -58,6 +58,7 @@ from streams.runtime.factories import (
     consumer_group,
     coupon_key,
     deduplication_rules,
+    link_key,
     log_from,
     lookups_of,
     visitor_limits,
@@ -256,6 +257,7 @@ class Worker:
     async def _customers(self) -> CustomersRuntime:
         definitions = Definitions(
             coupon_key=coupon_key(self.settings),
+            link_key=link_key(self.settings),
             deduplication_rules=deduplication_rules(self.settings),
             limits=visitor_limits(self.settings),
         )

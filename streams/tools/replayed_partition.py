@@ -15,6 +15,7 @@ from agents.customer.visitors import VisitorExpiry
 from agents.definitions.published import Definitions
 from agents.effects import Effect
 from agents.insights.event_quality import OddKind
+from agents.links.names import PREFIX
 from agents.partition.batch import FailureSite, Poisoned, Unwritable
 from agents.partition.budget import VISITS
 from agents.partition.partition import PartitionActors
@@ -23,7 +24,7 @@ from schemas.customer import decode_customer
 from schemas.dead_letters import OWN_HEADERS
 from schemas.decisions import Decision
 from schemas.description import describe
-from schemas.events import Event
+from schemas.events import LINK_TYPES, Event
 from schemas.instant import to_rfc3339
 from schemas.records import OutRecord, Record
 from schemas.set_aside import SetAside
@@ -32,6 +33,8 @@ from schemas.stored import HELD_BACK_PREFIX, OWN_PREFIX, PRODUCT_PREFIX, Progres
 from schemas.time_rulings import TimeRuling
 from schemas.topics import DEAD_LETTERS
 from schemas.wire import parse_record
+
+_LINKS = PREFIX.encode()
 
 COLLECT_EVERY = 2_000
 """Records between two collections of changes; only memory depends on it."""
@@ -176,7 +179,11 @@ class ReplayedPartition:
                 self._store[key] = value
         for effect in changes.effects:
             self._keep(effect)
-        self._outcome.events += sum(changes.counts.events.values())
+        self._outcome.events += sum(
+            number
+            for (type_, _), number in changes.counts.events.items()
+            if type_ not in LINK_TYPES
+        )
         self._outcome.believed += sum(changes.counts.unsigned.values())
         self._since.clear()
         self._told = 0
@@ -194,7 +201,7 @@ class ReplayedPartition:
             (key.decode(), stored)
             for key, stored in self._store.items()
             # Whom the worker has forgotten it may have removed by then, or not yet.
-            if not key.startswith(OWN_PREFIX) and not forgetting.is_of(key, stored)
+            if not key.startswith((OWN_PREFIX, _LINKS)) and not forgetting.is_of(key, stored)
         )
 
     def _start_over(self, poisoned: Poisoned) -> None:

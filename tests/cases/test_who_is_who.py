@@ -62,14 +62,12 @@ def test_who_says_no_under_one_id_gets_no_marketing_under_another() -> None:
 # 03: an order ends the reminders of its cart and of its address.
 
 
-@not_yet("G: an order ends the cart under whichever id")
 def test_an_order_ends_the_series_of_its_cart_under_another_id() -> None:
     found = played(GUEST)
     assert not SERIES & {mail.step for mail in found.mails if mail.email == "rosa@example.com"}
     assert found.steps("4711") == ["w01-confirmation"]
 
 
-@not_yet("G: ids that differ in case only are one address")
 def test_an_order_ends_the_series_of_the_same_address_in_other_letters() -> None:
     found = played(GUEST)
     assert not SERIES & {

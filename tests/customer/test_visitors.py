@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from agents.customer.visitors import HOURS_KEPT, VisitorExpiry
 from agents.definitions.settings import NO_LIMITS, VisitorLimits
+from agents.links.names import PREFIX
 from agents.partition.partition import PartitionActors
 from schemas.customer import Customer, decode_customer
 from schemas.decisions import Decision
@@ -25,6 +26,7 @@ from tests.harness import DAY, HOUR, START, Harness
 from tests.products.test_products import feed
 
 NINETY = VisitorLimits(days=90)
+LINKS = PREFIX.encode()
 THREE_AN_HOUR = VisitorLimits(per_second=3 / 3600)
 
 
@@ -164,7 +166,7 @@ def test_history_customers_and_known_visitors_pass_freely() -> None:
         harness.tell("customer.created", f"c{number}", email=f"c{number}@example.com")
         harness.tell("order.completed", f"o{number}", order_id=f"o{number}", total="1", products=[])
         harness.tell("page.viewed", f"v{number % 3}")
-    kept = {key for key in harness.store if not key.startswith(OWN_PREFIX)}
+    kept = {key for key in harness.store if not key.startswith((OWN_PREFIX, LINKS))}
     assert len(kept) == 3 + 3 * 5
 
 

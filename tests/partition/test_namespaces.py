@@ -87,7 +87,7 @@ def test_whatever_the_shop_says_of_a_customer_goes_to_the_customer(spoken: Step)
     harness = spoken(claim(Harness()))
     assert kept(harness, "anna").is_customer
     assert kept(harness, "anna").became == ""
-    assert [event.customer for event in harness.told if event.type != "visitor.linked"] == [
+    assert [event.customer for event in harness.told if event.type == "visitor.merged"] == [
         "mallory"  # what was known of the visitor: nothing
     ]
 

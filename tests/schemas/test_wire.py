@@ -22,6 +22,9 @@ TIME = "2026-03-02T10:00:00Z"
 DATA = {"product_id": "p1", "name": "Caffè «Alba»", "price": "12.50", "quantity": 2}
 
 MINIMAL: dict[str, dict[str, Any]] = {
+    "order.placed_elsewhere": {"link": "cart/1"}, "link.shared": {"link": "cart/1"},
+    "link.registered": {"customer_id": "c", "ground": "typed"},
+    "link.ordered": {"customer_id": "c", "ordered": 1}, "link.left": {"customer_id": "c"},
     "order.": {"order_id": "o1"}, "product.viewed": {"product_id": "p"},
     "product.reviewed": {"product_id": "p"}, "cart.": {"product_id": "p"},
     "wishlist.": {"product_id": "p"}, "consent.": {"purpose": "marketing"},

@@ -174,6 +174,7 @@ async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
         coupon_key,
         deduplication_rules,
         has_signing_keys,
+        link_key,
         record_signer,
         visitor_limits,
     )
@@ -185,6 +186,7 @@ async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
             "the topic is believed, and generated coupon codes are others")  # fmt: skip
     definitions = Definitions(
         coupon_key=b"" if keyless else coupon_key(settings),
+        link_key=b"" if keyless else link_key(settings),
         deduplication_rules=deduplication_rules(settings),
         limits=visitor_limits(settings),
     )

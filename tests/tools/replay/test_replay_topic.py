@@ -10,6 +10,7 @@ import pytest
 
 from agents.customer import actor
 from agents.effects import Effect
+from agents.links.names import PREFIX
 from agents.partition.partition import PartitionActors
 from schemas.customer import decode_customer
 from schemas.records import OutRecord
@@ -52,7 +53,7 @@ async def recorded() -> tuple[MemoryLog, list[Effect], dict[str, bytes]]:
         effects.extend(changes.effects)
         states.update({
             key.decode(): stored for key, stored in changes.states
-            if stored and not key.startswith(OWN_PREFIX)
+            if stored and not key.startswith((OWN_PREFIX, PREFIX.encode()))
         })  # fmt: skip
         for effect in changes.effects:
             if effect.topic == CUSTOMER_EVENTS:

@@ -1,0 +1,8 @@
+"""Links: addresses, cart ids and checkout ids that customers and visitors have in common.
+
+everybodys         ids that stand for nobody in particular: `guest`, `0`, `null`
+names              how a link is named: a keyed hash of what it is
+registration       a customer's side: what it is registered at, and what it tells its links
+link_actor         a link's own side: who is registered, and what those are told
+orders_elsewhere   what an order under another id means for whoever is told of it
+"""

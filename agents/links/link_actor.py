@@ -1,0 +1,185 @@
+"""A link's own actor: who is registered at it, and what they are told.
+
+It is kept as a customer's record is, under a key that nobody can publish to. What one tells it of
+an order, the others are told: that an order was placed, when, and hashes of what it holds; never
+whose. What many have is nobody's: past MOST_HOLDERS it links none of them any more, and stays so,
+since one order would end everybody's carts else.
+
+Of an address customers and visitors are counted apart, so that no visitors, however many type it,
+keep the address's customers from being linked; visitors are then none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from agents.context import Context, DomainEvent, Handler
+from agents.digests import derived_id
+from agents.effects import event_effect
+from agents.links import names
+from agents.links.registration import GROUNDS, LINK_MS, SOURCE
+from schemas.bounds import kept_bytes
+from schemas.customer import Customer
+from schemas.customer.links import HOLDERS_BYTES, LastOrder, Links
+from schemas.events import Event
+from schemas.events.own import (
+    LinkLeft,
+    LinkOrdered,
+    LinkRegistered,
+    LinkShared,
+    OrderPlacedElsewhere,
+)
+from schemas.reference import is_visitors
+
+MOST_HOLDERS = 20
+"""An address or an id that more than these have is a till's, a marketplace's or a test's."""
+
+
+def receive(link: Customer, event: Event, context: Context) -> None:
+    """Apply what a customer or a visitor has told; to others than links it says nothing."""
+    if not names.is_link(link.key):
+        return
+    link.first_seen = link.first_seen or context.now
+    HANDLERS[event.type](link, event, context)
+    if is_empty(link):
+        link.become(Customer(key=link.key, applied=link.applied))
+
+
+def is_empty(link: Customer) -> bool:
+    """Whether nothing is left that would be missed."""
+    links = link.links
+    return not (links.holders or links.visitors_many or links.customers_many)
+
+
+def registered(link: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """Somebody has it, too; each of several is told so once."""
+    data: LinkRegistered = event.data
+    links, who = link.links, data.customer_id
+    if data.replaces is not None:
+        links.holders.pop(data.replaces, None)
+        if links.order is not None and links.order.customer == data.replaces:
+            links.order.customer = who
+    others = _linked(links, who)
+    ground = max(links.holders.pop(who, 0), GROUNDS.index(data.ground))
+    if _is_many(links, who):
+        return []
+    links.holders[who] = ground
+    _count(link, context)
+    if who not in links.holders:
+        return []
+    if data.ordered:
+        _ordered(link, who, data.ordered, data.bought, event, context)
+    elif links.order is not None and _is_news_to(links.order, who, context):
+        _tell_order(link, who, links.order, event, context)
+    if len(others) == 1:
+        _tell_shared(link, others[0], event, context)
+    if others:
+        _tell_shared(link, who, event, context)
+    return []
+
+
+def ordered(link: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """One of several has placed an order: the others are told."""
+    data: LinkOrdered = event.data
+    if data.customer_id in link.links.holders:
+        _ordered(link, data.customer_id, data.ordered, data.bought, event, context)
+    return []
+
+
+def left(link: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """Somebody does not have it any more."""
+    data: LinkLeft = event.data
+    link.links.holders.pop(data.customer_id, None)
+    if link.links.order is not None and link.links.order.customer == data.customer_id:
+        link.links.order = None
+    return []
+
+
+def _linked(links: Links, who: str) -> list[str]:
+    """Return those of whom an order of `who`'s is news."""
+    if links.customers_many:
+        return []
+    return [
+        each
+        for each in links.holders
+        if each != who and not (links.visitors_many and is_visitors(each))
+    ]
+
+
+def _is_many(links: Links, who: str) -> bool:
+    return links.customers_many or (links.visitors_many and is_visitors(who))
+
+
+def _count(link: Customer, context: Context) -> None:
+    """See whether there are so many holders by now that the link is nobody's."""
+    links, kind = link.links, names.kind_of(link.key.removeprefix(names.PREFIX))
+    visitors = [each for each in links.holders if is_visitors(each)]
+    customers = len(links.holders) - len(visitors)
+    large = len(links.holders) > 1 and kept_bytes(links.holders) > HOLDERS_BYTES
+    together = 0 if kind == "address" else len(visitors)
+    if customers + together > MOST_HOLDERS or (large and not visitors):
+        links.customers_many, links.holders, links.order = True, {}, None
+        context.shared_by_many.append(kind)
+    elif len(visitors) > MOST_HOLDERS or large:
+        links.visitors_many = True
+        for each in visitors:
+            del links.holders[each]
+        context.shared_by_many.append(kind)
+
+
+def _ordered(
+    link: Customer, who: str, time: int, bought: str, event: Event, context: Context
+) -> None:
+    links = link.links
+    if time <= context.now - LINK_MS:
+        return
+    order = LastOrder(who, time, bytes.fromhex(bought))
+    if links.order is None or links.order.time <= time:
+        links.order = order
+    for each in _linked(links, who):
+        _tell_order(link, each, order, event, context)
+
+
+def _is_news_to(order: LastOrder, who: str, context: Context) -> bool:
+    return order.customer != who and order.time > context.now - LINK_MS
+
+
+def _tell_order(
+    link: Customer, receiver: str, order: LastOrder, event: Event, context: Context
+) -> None:
+    name = link.key.removeprefix(names.PREFIX)
+    data = OrderPlacedElsewhere(link=name, bought=order.bought.hex())
+    _tell(receiver, "order.placed_elsewhere", data, order.time, event, context)
+
+
+def _tell_shared(link: Customer, receiver: str, event: Event, context: Context) -> None:
+    data = LinkShared(link=link.key.removeprefix(names.PREFIX))
+    _tell(receiver, "link.shared", data, context.now, event, context)
+
+
+def _tell(
+    receiver: str,
+    type_: str,
+    data: LinkShared | OrderPlacedElsewhere,
+    time: int,
+    cause: Event,
+    context: Context,
+) -> None:
+    message = Event(
+        id=derived_id(cause.id, type_, data.link, receiver),
+        type=type_,
+        source=SOURCE,
+        time=time,
+        customer=receiver,
+        anonymous_id=None,
+        backfill=cause.backfill,
+        data=data,
+    )
+    context.effects.append(event_effect(message))
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "link.registered": registered,
+    "link.ordered": ordered,
+    "link.left": left,
+}

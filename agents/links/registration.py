@@ -1,0 +1,291 @@
+"""A customer's side of its links: it registers at each address, cart id and checkout id that is
+named with it, once for each ground.
+
+Who is the only holder hears nothing more and tells nothing more, so that an address costs one
+message and an order none. Once a link says that it is shared, the customer tells it of its latest
+order that concerned it, and of each one from then on.
+
+The public and visitors may say whose an address is, on the ground that is worth least; what they
+are told for it is that an order was placed elsewhere, and when.
+"""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from agents.context import Context, DomainEvent
+from agents.customer import grounds
+from agents.digests import derived_id, digest
+from agents.effects import event_effect
+from agents.links import names
+from agents.links.everybodys import is_everybodys
+from schemas.addresses import same_address
+from schemas.customer import Customer
+from schemas.customer.links import (
+    BOUGHT_KEPT,
+    LINK_DAYS,
+    REGISTRATIONS_KEPT,
+    Registration,
+)
+from schemas.customer.person import Ground
+from schemas.events import EVENT_TYPES, Event
+from schemas.events.fields import is_address
+from schemas.events.own import LinkLeft, LinkOrdered, LinkRegistered, LinkShared
+from schemas.events.person import ListChange
+from schemas.events.shopping import CartChange, CheckoutProgress, OrderCompleted
+from schemas.reference import id_of, is_visitors
+from schemas.time_units import DAY_MS
+
+SOURCE = "/ritorno/links"
+
+LINK_MS = LINK_DAYS * DAY_MS
+
+_NO_CART = -1
+
+GROUNDS: tuple[Ground, ...] = get_args(Ground)
+"""Weakest first; a cart or a checkout has none, the first."""
+_TYPED, _ORDERED, _ACCOUNT = (GROUNDS.index(each) for each in ("typed", "ordered", "account"))
+
+NAMING = frozenset(
+    each.name
+    for each in EVENT_TYPES.values()
+    if not each.internal and issubclass(each.data, CartChange | CheckoutProgress | OrderCompleted)
+) | {"customer.identified", "customer.created", "customer.updated", "list.subscribed"}
+"""The types of events that may name a link."""
+
+
+def follow(customer: Customer, event: Event, former: str, context: Context) -> None:
+    """Register at what an event has named, that the customer has received; `former` is the address
+    that it had before."""
+    if customer.became or is_everybodys(customer.key):
+        return
+    data = event.data
+    if isinstance(data, OrderCompleted):
+        _ordered(customer, event, context)
+    elif isinstance(data, CartChange | CheckoutProgress):
+        _shopped(customer, event, context)
+    elif isinstance(data, ListChange) and data.email:
+        _register_address(customer, data.email, _TYPED, event, context)
+    if customer.profile.email != former:
+        _leave_former(customer, former, event, context)
+    if customer.profile.email or "@" in customer.key:
+        for address, ground in _own_addresses(customer):
+            _register_address(customer, address, ground, event, context)
+
+
+def adopt(customer: Customer, visitor: Customer, event: Event, context: Context) -> None:
+    """Register at what a visitor was registered at who turned out to be this customer."""
+    reference = event.data.anonymous_id
+    for link, theirs in visitor.links.registrations.items():
+        own = customer.links.registrations.get(link)
+        if own is None:
+            own = Registration(theirs.ground, cart_number=_NO_CART)
+            _keep(customer, link, own, event, context)
+        if theirs.cart_number == visitor.cart.number:
+            own.cart_number = customer.cart.number
+        own.ground = max(own.ground, theirs.ground)
+        own.ordered = max(own.ordered, theirs.ordered)
+        _tell_registered(customer, link, own, event, context, replaces=reference)
+
+
+def shared(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """The customer is told that others have a link, too; it tells of its order in return."""
+    data: LinkShared = event.data
+    own = customer.links.registrations.get(data.link)
+    if own is None:
+        return []
+    own.shared = True
+    if own.ordered > context.now - LINK_MS:
+        _tell_ordered(customer, data.link, own, event, context)
+    return []
+
+
+def leave_all(customer: Customer, event: Event, context: Context) -> None:
+    """Leave every link: the customer is erased."""
+    for link in customer.links.registrations:
+        _leave(customer, link, event, context)
+
+
+def address_link(address: str, context: Context) -> str:
+    """Return the name of an address's link."""
+    return names.of_address(address, context.live.definitions.link_key)
+
+
+def _ordered(customer: Customer, event: Event, context: Context) -> None:
+    """An order concerns its cart and checkout, its own address and the customer's."""
+    data: OrderCompleted = event.data
+    time = context.when(event.time)
+    if time <= context.now - LINK_MS:
+        time = 0
+    else:
+        checkout = data.checkout_id or data.order_id  # a checkout may be named by its order
+        for link in _of_ids(data.cart_id, checkout, event, context):
+            _register(customer, link, 0, event, context, ordered=time)
+    concerned = _own_addresses(customer)
+    if address := data.address():
+        concerned.append((address, _TYPED if event.public else _ORDERED))
+    for address, ground in concerned:
+        _register_address(customer, address, ground, event, context, ordered=time)
+
+
+def _shopped(customer: Customer, event: Event, context: Context) -> None:
+    """A cart or a checkout, as far as it isn't over already."""
+    data: CartChange | CheckoutProgress = event.data
+    checkout = data if isinstance(data, CheckoutProgress) else None
+    if not event.backfill and context.when(event.time) >= customer.cart.cleared:
+        checkout_id = checkout.checkout_id if checkout else None
+        for link in _of_ids(data.cart_id, checkout_id, event, context):
+            _register(customer, link, 0, event, context)
+    if checkout and checkout.email and is_address(checkout.email):
+        _register_address(customer, checkout.email, _TYPED, event, context)
+
+
+def _of_ids(
+    cart_id: str | None, checkout_id: str | None, event: Event, context: Context
+) -> list[str]:
+    definitions = context.live.definitions
+    shop = definitions.deduplication_rules.sources.shop(event.source)
+    found = []
+    if cart_id:
+        found.append(names.of_id("cart", cart_id, shop, definitions.link_key))
+    if checkout_id:
+        found.append(names.of_id("checkout", checkout_id, shop, definitions.link_key))
+    return [each for each in found if each]
+
+
+def _leave_former(customer: Customer, former: str, event: Event, context: Context) -> None:
+    """Of an address that the customer has no more it stays a holder only if it has ordered with
+    it."""
+    link = address_link(former, context)
+    own = customer.links.registrations.get(link)
+    if own is not None and not own.ordered and not same_address(former, customer.profile.email):
+        _leave(customer, link, event, context)
+        del customer.links.registrations[link]
+
+
+def _own_addresses(customer: Customer) -> list[tuple[str, int]]:
+    """Return the addresses that the customer has, each with its ground: that of the profile, and
+    the id, where that is one."""
+    found = []
+    if customer.profile.email:
+        found.append((customer.profile.email, GROUNDS.index(grounds.ground_of(customer))))
+    if "@" in customer.key and is_address(id_of(customer.key)):
+        found.append((id_of(customer.key), _TYPED if is_visitors(customer.key) else _ACCOUNT))
+    return found
+
+
+def _register_address(
+    customer: Customer,
+    address: str,
+    ground: int,
+    event: Event,
+    context: Context,
+    *,
+    ordered: int = 0,
+) -> None:
+    link = address_link(address, context)
+    _register(customer, link, ground, event, context, ordered=ordered)
+
+
+def _register(
+    customer: Customer,
+    link: str,
+    ground: int,
+    event: Event,
+    context: Context,
+    *,
+    ordered: int = 0,
+) -> None:
+    """Register at a link, unless the customer is on as good a ground; tell it of an order, if it
+    has to be told."""
+    own = customer.links.registrations.get(link)
+    known = own is not None and own.ground >= ground and not _is_forgotten(link, own, context)
+    if own is None:
+        own = Registration(ground)
+        _keep(customer, link, own, event, context)
+    own.ground = max(own.ground, ground)
+    if own.cart_number != customer.cart.number and not ordered:
+        own.cart_number = customer.cart.number
+    own.ordered = max(own.ordered, ordered)
+    if not known:
+        _tell_registered(customer, link, own, event, context)
+    elif ordered and own.shared:
+        _tell_ordered(customer, link, own, event, context)
+
+
+def _is_forgotten(link: str, own: Registration, context: Context) -> bool:
+    """Whether the link's actor has forgotten what it was told. It has kept it for some time longer
+    than the customer takes it for kept."""
+    return own.time <= context.now - LINK_MS // 2 and names.is_short_lived(names.PREFIX + link)
+
+
+def _keep(customer: Customer, link: str, own: Registration, event: Event, context: Context) -> None:
+    """Put a link to those that the customer is registered at; carts and checkouts that are long
+    over give way first, then what was told longest ago."""
+    registrations = customer.links.registrations
+    if len(registrations) >= REGISTRATIONS_KEPT:
+        over = next((each for each, old in registrations.items()
+                     if _is_forgotten(each, old, context)), None)  # fmt: skip
+        dropped = next(iter(registrations)) if over is None else over
+        _leave(customer, dropped, event, context)
+        del registrations[dropped]
+    registrations[link] = own
+
+
+def _tell_registered(
+    customer: Customer,
+    link: str,
+    own: Registration,
+    event: Event,
+    context: Context,
+    *,
+    replaces: str | None = None,
+) -> None:
+    own.time = context.now
+    data = LinkRegistered(
+        customer_id=customer.key,
+        ground=GROUNDS[own.ground],
+        replaces=replaces,
+        ordered=own.ordered,
+        bought=_bought(customer, own.ordered),
+    )
+    _tell(link, "link.registered", data, event, context)
+
+
+def _tell_ordered(
+    customer: Customer, link: str, own: Registration, event: Event, context: Context
+) -> None:
+    bought = _bought(customer, own.ordered)
+    data = LinkOrdered(customer_id=customer.key, ordered=own.ordered, bought=bought)
+    _tell(link, "link.ordered", data, event, context)
+
+
+def _leave(customer: Customer, link: str, event: Event, context: Context) -> None:
+    _tell(link, "link.left", LinkLeft(customer_id=customer.key), event, context)
+
+
+def _bought(customer: Customer, time: int) -> str:
+    """Return what the customer's order of that time holds, as others are told of it."""
+    order = next((each for each in reversed(customer.orders) if each.time == time), None)
+    lines = [] if order is None or not time else order.lines
+    return b"".join(digest(line.product_id) for line in lines[:BOUGHT_KEPT]).hex()
+
+
+def _tell(
+    link: str,
+    type_: str,
+    data: LinkRegistered | LinkOrdered | LinkLeft,
+    cause: Event,
+    context: Context,
+) -> None:
+    message = Event(
+        id=derived_id(cause.id, type_, link, data.customer_id),
+        type=type_,
+        source=SOURCE,
+        time=context.now,
+        customer=names.PREFIX + link,
+        anonymous_id=None,
+        backfill=cause.backfill,
+        data=data,
+    )
+    context.effects.append(event_effect(message))
