@@ -128,6 +128,26 @@ def test_impossible_addresses(address: str) -> None:
         read_recipient(address, "")
 
 
+@pytest.mark.parametrize("local", ["a..b", ".a", "a.", "da..vi.", "..", "no.r'eply+x..y"])
+def test_addresses_that_exist_although_the_standard_dislikes_them(local: str) -> None:
+    address = f"{local}@docomo.ne.jp"
+    assert read_recipient(address, "Rei").address == address
+    mail = COMPOSER.compose(send(email=address))
+    assert mail.recipient.address == address
+    assert parse(mail.message)["To"].addresses[0].addr_spec.endswith("@docomo.ne.jp")
+    assert not mail.recipient.smtputf8
+
+
+def test_what_cant_be_seen_of_an_address_is_no_part_of_it() -> None:
+    assert read_recipient("\u200brosa@example.com\ufeff", "").address == "rosa@example.com"
+
+
+@pytest.mark.parametrize("local", ["a..b c", "a..b\r\nRCPT", "x" * 65 + "..", "a..<b>", "à..b"])
+def test_dots_excuse_nothing_else(local: str) -> None:
+    with pytest.raises(InvalidAddress):
+        read_recipient(f"{local}@docomo.ne.jp", "")
+
+
 def test_an_international_domain_becomes_ascii() -> None:
     assert read_recipient("info@città.example", "").address == "info@xn--citt-3na.example"
 
