@@ -16,18 +16,22 @@ In a reversal the amounts count without their sign: that money went back is said
 some shops write the minus while others don't. Elsewhere less than one piece is refused (a stock
 correction, or a reversal whose prefix was not given). A price of zero is fine: a gift.
 
+What a file says about a customer (the address, the name…) was said at the time of its order, so
+newer statements stay, whenever they came; what the next order says as well is not said again. An
+empty cell says nothing.
+
 Events have ids that depend on the order alone, so importing a file twice does nothing twice.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
+from schemas.addresses import same_address
 from schemas.bounds import KEY_BYTES
 from schemas.events import Event
 from schemas.events.fields import Payload
@@ -95,6 +99,8 @@ class _Order:
     customer: str = ""
     total: Decimal | None = None
     pieces: list[_Piece] = field(default_factory=list)
+    traits: Mapping[str, str] = field(default_factory=dict)
+    """What its lines say about the customer."""
     lines: int = 0
     sum: Decimal = Decimal(0)
     bytes: int = 0
@@ -113,7 +119,8 @@ class Importer:
         self._refused = refused
         self._values = Values(options.notation)
         self._orders: dict[str, _Order] = {}
-        self._traits: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self._traits: dict[str, Mapping[str, str]] = {}
+        """Of each customer what a line has said last, which most others say as well."""
 
     def add(self, row: Row) -> None:
         """Take one row in, or refuse it."""
@@ -128,7 +135,7 @@ class Importer:
 
     def finish(self) -> Iterator[Event]:
         """Yield the events in the order of time, counting what they hold. Call it once."""
-        told: set[str] = set()
+        told: dict[str, dict[str, str]] = {}
         orders = sorted(self._orders.values(), key=lambda order: order.time)
         self._orders = {}
         for order in orders:
@@ -136,9 +143,7 @@ class Importer:
                 self.report.anonymous += order.lines
                 self.report.anonymous_orders += 1
                 continue
-            if order.customer not in told:
-                told.add(order.customer)
-                yield from self._profile(order)
+            yield from self._profile(order, told)
             self.report.events += 1
             yield self._reversal(order) if order.reversal else self._purchase(order)
         self.report.customers = len(told)
@@ -167,7 +172,7 @@ class Importer:
             order.sum += piece.amount()
             order.bytes += piece.bytes()
         if customer:
-            self._note_traits(customer, given)
+            self._note_traits(order, given)
 
     def _key(self, row: Row) -> bytes | None:
         at = self._options.columns["customer_id"]
@@ -260,30 +265,46 @@ class Importer:
     def _prefix_hint(self) -> str:
         return "" if self._options.cancelled_prefix else "; --cancelled-prefix marks reversals"
 
-    def _note_traits(self, customer: str, given: Mapping[str, str]) -> None:
+    def _note_traits(self, order: _Order, given: Mapping[str, str]) -> None:
+        """Note what a line says about the customer. An empty cell says nothing: a shop that leaves
+        one out has not taken it back."""
+        said = dict(order.traits)
+        before = self._traits.get(order.customer, {})
         for name in TRAITS:
             text = given.get(name, "")
-            if not text:
-                continue
             known_as = "name" if name == "customer_name" else name
-            known = self._traits[customer]
-            if known.get(known_as) != text:
-                if value := trait(known_as, text):
-                    known[known_as] = value
-                else:
-                    self.report.ignored[name] += 1
+            if text and before.get(known_as) == text:
+                said[known_as] = text
+            elif text and (value := trait(known_as, text)):
+                said[known_as] = value
+            elif text:
+                self.report.ignored[name] += 1
+        order.traits = before if said == before else said
+        self._traits[order.customer] = order.traits
 
     # Events.
 
-    def _profile(self, order: _Order) -> Iterator[Event]:
-        """What the file says about the customer, before the first order."""
-        traits = dict(sorted(self._traits.get(order.customer, {}).items()))
+    def _profile(self, order: _Order, told: dict[str, dict[str, str]]) -> Iterator[Event]:
+        """Yield what an order says about its customer, before it, as far as none before it has said
+        the same; `told`: what those have said, by customer."""
+        first = order.customer not in told
+        known = told.setdefault(order.customer, {})
+        traits = {
+            name: each
+            for name, each in order.traits.items()
+            if known.get(name) != each
+            and not (name == "email" and same_address(each, known.get(name, "")))
+        }
         if traits:
-            content = "\0".join(f"{name}={value}" for name, value in traits.items())
+            known.update(traits)
+            content = "\0".join(f"{name}={traits[name]}" for name in sorted(traits))
             digest = hashlib.blake2b(content.encode(), digest_size=8).hexdigest()
             id_ = f"customer:{order.customer}:{digest}"
+            if not first:  # the same may be said again
+                id_ += f":{order.time}"
             self.report.events += 1
-            yield self._event(id_, "customer.updated", order, Traits.model_validate(traits))
+            data = Traits.model_validate(dict(sorted(traits.items())))
+            yield self._event(id_, "customer.updated", order, data)
 
     def _purchase(self, order: _Order) -> Event:
         products = [

@@ -157,6 +157,24 @@ def test_what_a_file_says_of_customers_comes_before_their_orders(tmp_path: Path)
     assert done.report.ignored == {"email": 1}
 
 
+def test_what_a_file_says_of_a_customer_was_said_at_the_time_of_its_order(tmp_path: Path) -> None:
+    header = HEADER + ",email,country"
+    rows = [("4", "2026-03-04", "new@posta.example,"), ("1", "2026-03-01", "old@posta.example,IT"),
+            ("3", "2026-03-03", "new@posta.example,IT"), ("2", "2026-03-02", ","),
+            ("5", "2026-03-05", "old@posta.example,IT")]  # fmt: skip
+    lines = [f"{id_},c-1,{day} 12:00,p-1,Olio,1,1.00,{said}" for id_, day, said in rows]
+    done = import_lines(tmp_path, lines, header=header)
+    said = [event for event in done.events if event.type == "customer.updated"]
+    assert [(to_rfc3339(each.time or 0)[8:10], each.data.email, each.data.country)
+            for each in said] == [
+        ("01", "old@posta.example", "IT"), ("03", "new@posta.example", None),
+        ("05", "old@posta.example", None),
+    ]  # fmt: skip
+    assert len({each.id for each in said}) == 3, "what is said again is another statement"
+    assert import_lines(tmp_path, lines, header=header).events == done.events
+    assert all(each.data.model_fields_set for each in said), "an empty cell says nothing"
+
+
 def test_the_same_file_gives_the_same_ids(tmp_path: Path) -> None:
     lines = [GOOD, "2,c-1,2026-03-02,p-1,Olio,1,1.00"]
     first = import_lines(tmp_path, lines, header=HEADER)
