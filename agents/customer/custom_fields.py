@@ -7,6 +7,7 @@ the rest of the event is applied all the same. Of each field the newest statemen
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from agents.context import Context
@@ -37,6 +38,15 @@ def apply_traits(customer: Customer, traits: Traits, said: StatedAt, context: Co
         if name in declared:
             value = None if given == "" else given
             _state(customer, declared[name], value, said, context)
+
+
+def unfitting(traits: Traits, declared: Mapping[str, CustomField]) -> list[OddField]:
+    """Return the traits that are custom fields and of another type than theirs."""
+    return [
+        OddField(name, shown(given), "kind", kept=False)
+        for name, given in (traits.model_extra or {}).items()
+        if name in declared and given not in (None, "") and _fitting(given, declared[name]) is None
+    ]
 
 
 def put(customer: Customer, name: str, value: Any, said: StatedAt, context: Context) -> None:

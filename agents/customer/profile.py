@@ -34,7 +34,7 @@ def apply_traits(customer: Customer, event: Event, context: Context) -> None:
     custom_fields.apply_traits(customer, traits, said, context)
     for name in _FIELDS:
         value = getattr(traits, name)
-        if value is not None or name in traits.model_fields_set:
+        if value is not None or traits.says(name):
             state(customer, name, value or "", said, context)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import traceback
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from agents.effects import Effect
 from schemas.customer.named import RunInFlight
 from schemas.events import Event
+from schemas.events.odd import OddField
 from schemas.set_aside import SetAside, What
 from schemas.stored import Progress
 
@@ -56,9 +58,11 @@ class BatchCounts:
     failed_expressions: int = 0
     """Expressions that failed, such as a division by nothing; their conditions didn't hold."""
 
-    def note_odd(self, event: Event) -> None:
-        """Count what of an applied event was odd."""
-        self.odd.update((event.type, each.name, each.problem) for each in event.odd)
+    def note_odd(self, event: Event, found: Sequence[OddField] = ()) -> None:
+        """Count what of an applied event was odd, and what its actor has found to be. What is
+        passed on was counted where it came in."""
+        odd = found if event.forwarded else (*event.odd, *found)
+        self.odd.update((event.type, each.name, each.problem) for each in odd)
 
 
 @dataclass(slots=True)

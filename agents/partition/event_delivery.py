@@ -120,6 +120,7 @@ class EventDelivery:
             return
         self._due.bring_up(key, customer, offset, budget, context)
         before, became = customer.engagement.value, customer.became
+        odd_before = len(context.odd_fields)
         was_customers = customer.heard == 0 and speaker.was_customers(customer)
         if customer.first_seen or became:
             new = size_guard.receive(customer, event, context)
@@ -141,8 +142,9 @@ class EventDelivery:
             counts.shared_by_many.update(context.shared_by_many)
             context.shared_by_many.clear()
         counts.events[event.type, result] += 1
-        if event.odd and new and not event.forwarded:
-            counts.note_odd(event)
+        odd = context.odd_fields[odd_before:]
+        if (event.odd or odd) and new:
+            counts.note_odd(event, odd)
         counts.ages.append(state.now - context.when(event.time))
         after = customer.engagement.value
         if after != before:

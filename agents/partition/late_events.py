@@ -124,7 +124,7 @@ class LateEvents:
         was_customers = customer.heard == 0 and speaker.was_customers(customer)
         if identity.becomes(customer, event) in erased and not customer.became:
             actor.forget(customer, context)  # it was the one's who is erased
-        effects = len(context.effects)
+        effects, odd_before = len(context.effects), len(context.odd_fields)
         new = size_guard.receive(customer, event, context)
         told = context.effects[effects:]
         context.effects[effects:] = [each for each in told if not _tells(each, erased)]
@@ -133,8 +133,9 @@ class LateEvents:
             customer.is_customer |= was_customers
         state.note_change(key, customer, offset)
         state.counts.events[event.type, "applied" if new else "repeated"] += 1
-        if event.odd and new and not event.forwarded:
-            state.counts.note_odd(event)
+        odd = context.odd_fields[odd_before:]
+        if (event.odd or odd) and new:
+            state.counts.note_odd(event, odd)
 
     def _address(self, held: bytes, each: Record, event: Event, offset: int) -> tuple[Event, bytes]:
         """Return an event that has waited as the one that it is for its record, and its key."""

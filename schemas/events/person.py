@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import AliasChoices, ConfigDict, Field
+from pydantic import AliasChoices, AliasPath, ConfigDict, Field
 
 from schemas.customer_parts import CustomerPart
 from schemas.event_type import EventType
 from schemas.events.fields import Email, Id, ListName, Payload, Text
+
+
+def _in_address(name: str) -> AliasChoices:
+    """Return where a part of the address may stand: Segment, Shopify and WooCommerce have it in an
+    object of its own."""
+    inside = (AliasPath(each, name) for each in ("address", "default_address", "billing"))
+    return AliasChoices(name, *inside)
 
 
 class Traits(Payload):
@@ -33,12 +40,21 @@ class Traits(Payload):
     birthday: Text | None = None
     locale: Text | None = Field(default=None, validation_alias=AliasChoices("locale", "language"))
     zone: Text | None = Field(default=None, validation_alias=AliasChoices("zone", "timezone"))
-    country: Text | None = None
-    city: Text | None = None
+    country: Text | None = Field(default=None, validation_alias=_in_address("country"))
+    city: Text | None = Field(default=None, validation_alias=_in_address("city"))
     mail_frequency: Literal["normal", "less", ""] | None = None
     """How much mail the customer wants."""
     source: Text | None = None
     """Where the customer came from, as a CRM knows it."""
+
+    def says(self, name: str) -> bool:
+        """Return whether something is said of a trait, be it that there is none. Without an address
+        there is no place in it."""
+        if name in self.model_fields_set:
+            return True
+        extra = self.model_extra or {}
+        in_address = name in ("city", "country") and "address" in extra
+        return in_address and extra["address"] in (None, "")
 
     def written(self) -> Traits:
         """Return them as they are written, where null is left out: a trait that is taken away is

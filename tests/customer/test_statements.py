@@ -219,6 +219,51 @@ def test_nothing_is_written_anew_where_nothing_is_taken_away() -> None:
     assert to_record(event).value == b'{"phone":"1","size":"M"}'
 
 
+# An address in an object of its own.
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"address": {"city": "Roma", "country": "IT"}},
+        {"default_address": {"city": "Roma", "country": "IT", "zip": "00100"}},
+        {"billing": {"city": "Roma", "country": "IT"}},
+        {"city": "Roma", "address": {"city": "Lucca", "country": "IT"}},
+    ],
+    ids=str,
+)
+def test_city_and_country_may_stand_in_an_address(said: dict[str, Any]) -> None:
+    for line in ({**SEGMENT, "traits": said}, {**CLOUD, "data": said}):
+        event = parse_published(json.dumps(line))
+        again = parse_record(Record(CUSTOMER_EVENTS, 0, 0, START, *to_record(event)))
+        for each in (event, again):
+            assert (each.data.city, each.data.country) == ("Roma", "IT")
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ({"address": None}, ("", "")),
+        ({"address": ""}, ("", "")),
+        ({"address": {"city": None}}, ("", "IT")),
+        ({"address": {"country": ""}}, ("Roma", "")),
+        ({"address": {}}, ("Roma", "IT")),
+        ({"address": []}, ("Roma", "IT")),
+        ({"address": "Via Appia 1, Roma"}, ("Roma", "IT")),
+        ({"address": None, "city": "Lucca"}, ("Lucca", "")),
+    ],
+    ids=str,
+)
+def test_an_address_can_be_taken_away(said: dict[str, Any], left: tuple[str, str]) -> None:
+    event = parse_published(json.dumps({**SEGMENT, "traits": said}))
+    for _ in range(2):
+        harness = told((1, {"city": "Roma", "country": "IT"}))
+        harness.at(2 * DAY).append(to_record(event))
+        profile = harness.customer().profile
+        assert (profile.city, profile.country) == left
+        event = parse_record(Record(CUSTOMER_EVENTS, 0, 0, START, *to_record(event)))
+
+
 # Bounds.
 
 

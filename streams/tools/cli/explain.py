@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,6 +92,7 @@ async def _of_log(
             )
             published = await read(log)
     live = [published.definitions[version] for version in (published.live or {}).items()]
+    _note_unfitting(found, live)
     return found, titles_of([*published.definitions.values(), *live], language)
 
 
@@ -101,14 +102,26 @@ def _of_replay(
     from streams.operate.timeline import from_replay, titles_of  # noqa: PLC0415  # as above
     from streams.runtime.definitions import read_files  # noqa: PLC0415  # as above
 
-    titles = titles_of(read_files(settings.workflows_dir).values(), language)
+    files = read_files(settings.workflows_dir).values()
+    titles = titles_of(files, language)
     if events is None:
         return from_replay(directory, customer), titles
     try:
         with events.open("rb") as lines:
-            return from_replay(directory, customer, lines), titles
+            found = from_replay(directory, customer, lines)
     except OSError as error:
         raise UserError(f"{events}: {error.strerror}") from None
+    _note_unfitting(found, files)
+    return found, titles
+
+
+def _note_unfitting(found: TimelineData, definitions: Iterable[bytes]) -> None:
+    """Note at the events what no custom field can keep of them."""
+    from streams.operate.odd_custom_fields import declared_fields, with_unfitting  # noqa: PLC0415  # as above
+
+    declared = declared_fields(definitions)
+    if declared:
+        found.events = [(time, with_unfitting(event, declared)) for time, event in found.events]
 
 
 def _data(customer: str, known: TimelineData, lines: list[TimelineEntry]) -> dict[str, object]:
