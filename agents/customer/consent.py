@@ -11,7 +11,14 @@ from collections.abc import Mapping
 import msgspec
 
 from agents.context import Context, DomainEvent, Handler
-from agents.customer import grounds, list_addresses, profile, speaker, statements
+from agents.customer import (
+    grounds,
+    late_statements,
+    list_addresses,
+    profile,
+    speaker,
+    statements,
+)
 from agents.customer.evidence import (
     ON_LIST,
     bring_evidence_within,
@@ -38,6 +45,10 @@ def given(customer: Customer, event: Event, context: Context) -> list[DomainEven
     if typed and data.purpose in customer.consents and speaker.is_customers(customer):
         return []
     said = evidence_of(event, context, data.purpose, agreed=True)
+    if late_statements.is_late(customer, said):
+        said.stated = not typed
+        keep_evidence(customer, said)
+        return late_statements.retell(customer, said.purpose, asks=_asks(context))
     if not _agree(customer, said, stated=not typed):
         return []
     return _join(customer) if data.purpose == "marketing" else []
@@ -72,11 +83,29 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Domai
         others = list_addresses.confirmed_by(customer, data, time)
         if others is not None:
             return others
-        grounds.take(customer, customer.profile.email, ground, said, context.now)
+        if statements.is_later(said, customer.stated.get("email")):  # else of one before it
+            grounds.confirm(customer)
     for name in ("first_name", "locale"):
         if value := getattr(data, name):  # what a form leaves empty is not said
             profile.state(customer, name, value, statements.of(event, context, typed=True), context)
-    keep_evidence(customer, evidence_of(event, context, ON_LIST, agreed=True))
+    return _put_on(customer, event, context, confirmed=confirmed)
+
+
+def _put_on(
+    customer: Customer, event: Event, context: Context, *, confirmed: bool
+) -> list[DomainEvent]:
+    """Put the customer on an event's list, with the proof of it."""
+    data: ListChange = event.data
+    time = context.when(event.time)
+    proof = evidence_of(event, context, ON_LIST, agreed=True)
+    if late_statements.is_late(customer, proof):
+        keep_evidence(customer, proof)
+        if confirmed:
+            yes = evidence_of(event, context, "marketing", agreed=True)
+            yes.stated = True
+            keep_evidence(customer, yes)
+        return late_statements.retell(customer, ON_LIST, asks=_asks(context))
+    keep_evidence(customer, proof)
     known = customer.lists.get(data.list)
     if known is not None and known.time > time:
         return []
@@ -108,7 +137,12 @@ def unsubscribed(customer: Customer, event: Event, context: Context) -> list[Dom
         and address_digest(data.email) == address_digest(other.email)
     ):
         return list_addresses.leave(customer, address_digest(data.email), time)
-    keep_evidence(customer, evidence_of(event, context, ON_LIST, agreed=False))
+    said = evidence_of(event, context, ON_LIST, agreed=False)
+    late = late_statements.is_late(customer, said)
+    keep_evidence(customer, said)
+    if late and (data.list in customer.lists or _makes_room(customer)):
+        customer.left_list = max(customer.left_list, time)
+        return late_statements.retell(customer, ON_LIST, asks=_asks(context))
     known = customer.lists.get(data.list)
     if known is not None and known.time > time:
         return []
@@ -142,7 +176,10 @@ def take_off(customer: Customer, name: str, time: int) -> list[DomainEvent]:
 
 def withdraw(customer: Customer, evidence: Evidence) -> list[DomainEvent]:
     """End a consent; ending the one for marketing also ends every list."""
+    late = late_statements.is_late(customer, evidence)
     keep_evidence(customer, evidence)
+    if late:
+        return late_statements.retell(customer, evidence.purpose, asks=False)
     said = Consent(False, evidence.time, evidence.source, evidence.event_id)
     return _end(customer, evidence.purpose, said)
 
@@ -163,8 +200,11 @@ def adopt(customer: Customer, other: Customer) -> list[DomainEvent]:
             if known is not None and known.subscribed and not subscription.subscribed:
                 left = DomainEvent("list.left", subscription.time, list=name, data={"list": name})
                 occurred.append(left)
+    both = bool(customer.evidence and other.evidence)
     for evidence in other.evidence:
-        keep_evidence(customer, evidence)
+        if evidence.purpose != ON_LIST or evidence.list not in apart:
+            evidence.stated = evidence.given
+            keep_evidence(customer, evidence)
     customer.evidence.sort(key=lambda evidence: evidence.time)
     for purpose, said in other.consents.items():
         mine = customer.consents.get(purpose)
@@ -174,7 +214,8 @@ def adopt(customer: Customer, other: Customer) -> list[DomainEvent]:
             customer.consents[purpose] = msgspec.structs.replace(said, stated=True)
         else:
             occurred += _end(customer, purpose, said)
-    return occurred + _join(customer)
+    occurred += _join(customer)
+    return occurred + late_statements.retell_all(customer) if both else occurred
 
 
 def _makes_room(customer: Customer) -> bool:
@@ -205,6 +246,7 @@ def _objections_first(item: tuple[str, Subscription]) -> tuple[bool, int, str]:
 
 def _agree(customer: Customer, evidence: Evidence, *, stated: bool) -> bool:
     """Keep a yes with its evidence; return whether it is the last word."""
+    evidence.stated = stated
     keep_evidence(customer, evidence)
     said = Consent(True, evidence.time, evidence.source, evidence.event_id, stated)
     return _say(customer, evidence.purpose, said)

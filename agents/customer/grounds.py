@@ -94,6 +94,13 @@ def take(customer: Customer, address: str, ground: Ground, said: StatedAt, now: 
     return True
 
 
+def confirm(customer: Customer) -> None:
+    """Whoever reads the mails to the profile's address has said that it is the customer's. Which
+    address that is nobody has said, so an older statement of another one may still come."""
+    if customer.profile.email:
+        customer.profile.ground = "confirmed"
+
+
 def take_away(customer: Customer, ground: Ground, said: StatedAt, now: int) -> None:
     """The customer has no address any more, says somebody on a ground; see `take`."""
     later = statements.is_later(said, customer.stated.get("email"))

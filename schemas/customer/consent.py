@@ -60,6 +60,8 @@ class Evidence(msgspec.Struct, array_like=True, gc=False):
     mail: _Text = ""
     """Id of the mail whose link led there."""
     ip: Annotated[str, InBytes(IP_BYTES)] = ""
+    stated: bool = False
+    """Of a yes: see `Consent`."""
 
 
 class Subscription(msgspec.Struct, array_like=True, gc=False):

@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 
+from agents.customer import grounds
 from agents.definitions.published import Definitions
 from schemas.customer import Customer, decode_customer
 from schemas.reference import of_visitor
 from streams.tools.replay import prepared, replay_file
-from tests.late.true_histories import MINUTE, START, Told
+from tests.late.true_histories import CONSENT, IDENTITY, MINUTE, START, Told
 
 WINDOW = 2 * 24 * 60 * MINUTE
 """How late an event may come."""
@@ -47,10 +48,13 @@ def state(told: Iterable[Told]) -> State:
 
 
 def _known(customer: Customer) -> State:
+    """Return what is known. Whether an account's address is also proven is left out: a proof that
+    comes before the address that it proves is of the one before."""
     numbers = customer.statistics
     return {
         "visitors": sorted(customer.visitors),
-        "profile": msgspec.structs.asdict(customer.profile),
+        "profile": msgspec.structs.asdict(customer.profile)
+        | {"ground": grounds.is_owned(customer)},
         "consents": {name: (c.given, c.time) for name, c in sorted(customer.consents.items())},
         "lists": {name: (s.subscribed, s.joined) for name, s in sorted(customer.lists.items())},
         "orders": {order.id: _order(order) for order in customer.orders},
@@ -105,8 +109,14 @@ def late(*kinds: str) -> Arrival:
             return each.time + (chance.randint(0, WINDOW) if is_late else 0)
 
         arrived = [(delayed(each), each) for each in told]
+        known = min((at for at, each in arrived if each.kind == IDENTITY), default=UNTIL)
+        # What a visitor says of consent moves nothing of a customer's: it comes before.
+        arrived = [
+            (min(at, known) if each.kind == CONSENT and not each.who else at, each)
+            for at, each in arrived
+        ]
         arrived += [(at, each) for at, each in _again(told, chance) if at > each.time]
-        return [each for _, each in sorted(arrived, key=lambda pair: pair[0])]
+        return [each for _, each in sorted(arrived, key=lambda pair: (pair[0], pair[1].time))]
 
     return arrive
 
