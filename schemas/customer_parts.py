@@ -11,4 +11,4 @@ from typing import Literal
 
 CustomerPart = Literal["profile", "consents", "lists", "cart", "orders", "activity", "interests",
                        "mails", "scores", "tags", "fields", "segments", "tier", "points", "coupons",
-                       "acquired"]  # fmt: skip
+                       "acquired", "events"]  # fmt: skip

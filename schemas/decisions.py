@@ -75,6 +75,7 @@ OWN_REASONS = (
     # converted
     "goal",
     # exited, cancelled
+    "custom",  # an event of the shop's own, which the detail names
     "exit_condition",
     "exit_step",
     "address.bounced",

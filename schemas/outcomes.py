@@ -70,10 +70,11 @@ ReturnReason = Literal[
 MailVerdict = Literal["bounced", "complained", "delivered"]
 """What the world says of a mail that a relay has taken; of each mail each of them counts once."""
 
-WhyIgnored = Literal["unknown_mail", "another_address", "repeated"]
+WhyIgnored = Literal["unknown_mail", "another_address", "repeated", "visitor"]
 """Why one of them changes nothing. unknown_mail: of no mail that was commanded for this customer,
 or of one of more than 90 days ago. another_address: the mail went to an address that isn't the
-customer's now. repeated: the same was heard of this mail."""
+customer's now. repeated: the same was heard of this mail. visitor: of another mailer's mail,
+and it is a visitor or the public that tells it."""
 
 
 class MailOutcome(BaseModel):
@@ -82,6 +83,8 @@ class MailOutcome(BaseModel):
     model_config = ConfigDict(defer_build=True, frozen=True, populate_by_name=True)
 
     command_id: str
+    email: str = ""
+    """The address that the mail was for, where another mailer names it."""
     workflow: str = ""
     step: str = ""
     template: str = ""
@@ -114,10 +117,11 @@ class MailBounced(MailOutcome):
 
     command_id: str = ""
     """Empty where another mailer says it: it may only take away."""
-    code: int
+    code: int = 0
+    """0 where another mailer quotes none."""
     enhanced_code: str | None = None
-    kind: BounceKind
-    reason: str
+    kind: BounceKind = "soft"
+    reason: str = ""
     reported: bool = False
     """The relay had taken the mail; a report came back later. Where it quotes no code, `code` is
     the usual one of what it says."""
@@ -156,6 +160,8 @@ class MailSkipped(MailOutcome):
 class MailEngaged(MailOutcome):
     """Delivered."""
 
+    command_id: str = ""
+    """Empty where another mailer says it."""
     reason: str = ""
     wording: str = ""
     """Version of the words on the page where somebody unsubscribed."""
@@ -166,13 +172,18 @@ class MailEngaged(MailOutcome):
 class MailObjected(MailEngaged):
     """Complained of, or unsubscribed from."""
 
-    command_id: str = ""
-    """Empty where another mailer says it: it may only take away."""
+    list: str = ""
+    """Where another mailer names one: which of its lists. If it is one of ours, only that is
+    left."""
+    list_name: str = ""
+    """What that list is called there."""
 
 
 class MailOpened(MailOutcome):
     """The mail's images were fetched: by a person, by a program, or nobody can tell."""
 
+    command_id: str = ""
+    """Empty where another mailer says it."""
     verdict: Verdict = "unknown"
     why: Why = ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from schemas.events import IDENTIFYING_TYPES, INTERNAL_TYPES, PAYLOADS, TOLD_TO_LINKS, Event
+from schemas.events.custom import is_custom
 from schemas.events.person import CustomerIdentified
 from schemas.origin import HEADER as ORIGIN
 from schemas.outcomes import OUTCOMES
@@ -28,7 +29,7 @@ def is_anybodys(event: Event) -> bool:
     """Return whether it is plain at a glance that an event claims nothing of ours, as nearly all
     are: then there is neither a reserved id in it nor anything else that is."""
     return (
-        event.type in _ANYBODYS
+        (event.type in _ANYBODYS or is_custom(event.type))
         and event.origin is None
         and not event.source.startswith(SOURCES)
         and not event.customer.startswith(SUBJECTS)

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from schemas.bounds import KEY_BYTES, InBytes, fits
 from schemas.events import PAYLOADS
+from schemas.events.custom import CustomProperties, is_custom
 from schemas.events.fields import Id, Payload
 from schemas.instant import parse_instant
 from schemas.reference import VISITOR, is_visitors
@@ -36,6 +37,8 @@ def payload_model(type_: str) -> type[BaseModel]:
     """Return the model of a type's data. Raises Unreadable."""
     model = PAYLOADS.get(type_)
     if model is None:
+        if is_custom(type_):
+            return CustomProperties
         raise Unreadable("unknown_type", f"type: unknown {type_[:64]!r}")
     return model
 

@@ -16,9 +16,11 @@ from pydantic_core import from_json, to_json
 from schemas import origin as origins
 from schemas import segment
 from schemas.events import INTERNAL_TYPES, CloudEvent, Event, odd
+from schemas.events import hints as event_hints
 from schemas.events.person import Traits
 from schemas.instant import to_rfc3339
 from schemas.origin import Origin
+from schemas.outcomes import OUTCOMES
 from schemas.products import Product
 from schemas.records import UNREADABLE, OutRecord, Record
 from schemas.signing import FORWARDED, SIGNATURE, SPEAKER
@@ -80,6 +82,9 @@ def parse_record(record: Record) -> Event:
         event = parse_published(record.value, key=record.key)
     if not event.traceparent and (trace := of_headers(headers)):
         event = event._replace(traceparent=trace)
+    hints = headers.get(event_hints.HEADER)
+    if hints is not None:
+        event = event._replace(hints=event_hints.of_header(hints))
     origin = headers.get(origins.HEADER)
     return event if origin is None else event._replace(origin=_origin(origin))
 
@@ -111,10 +116,16 @@ def _parse_body(body: dict[str, Any], key: bytes | None) -> Event:
         return _parse_recorded(body)
     if segment.is_call(body):
         return _parse_segment(body)
+    if isinstance(body.get("batch"), list):
+        raise Unreadable(
+            "invalid_event",
+            f"batch: {len(body['batch'])} calls in one object, expected one call a record or line",
+        )
     raise Unreadable(
         "invalid_event",
         "neither a CloudEvent (no specversion) nor a Segment object "
-        f"(type: {str(body.get('type'))[:64]!r}, expected track, identify, page or alias)",
+        f"(type: {str(body.get('type'))[:64]!r}, expected track, identify, page, screen, group "
+        "or alias)",
     )
 
 
@@ -190,6 +201,8 @@ def to_record(event: Event) -> OutRecord:
         headers.append((TRACEPARENT, event.traceparent.encode()))
     if event.odd:
         headers.append(odd.header(event.odd))
+    if event.hints is not None:
+        headers.append(event.hints.header())
     value = data.model_dump_json(exclude_none=True, by_alias=True).encode()
     return OutRecord(event.customer.encode(), value, headers)
 
@@ -281,7 +294,11 @@ def _parse_recorded(body: dict[str, Any]) -> Event:
     if "ce_type" not in encoded:
         raise Unreadable("invalid_event", "headers.ce_type: missing")
     event = _parse_binary(None if key is None else key.encode(), encoded, to_json(value))
-    return event._replace(traceparent=of_headers(encoded))
+    hints = encoded.get(event_hints.HEADER)
+    return event._replace(
+        traceparent=of_headers(encoded),
+        hints=None if hints is None else event_hints.of_header(hints),
+    )
 
 
 def _parse_segment(body: dict[str, Any]) -> Event:
@@ -305,6 +322,8 @@ def _parse_segment(body: dict[str, Any]) -> Event:
             anonymous_id=None,
             backfill=context.get("backfill") is True,
             traceparent=traceparent(context.get(TRACEPARENT)),
+            odd=segment.odd_name(body),
+            hints=event_hints.of_context(context) if context and type_ not in OUTCOMES else None,
             data=validated(payload_model(type_), data),
         ),
     )

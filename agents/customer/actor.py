@@ -13,6 +13,7 @@ from agents.context import Context, DomainEvent, Handler
 from agents.customer import (
     activity,
     consent,
+    custom_events,
     deduplication,
     deliverability,
     derived_state,
@@ -164,7 +165,7 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     held = arbitration.situation(customer) if waits else None
     context.begin_change(event.id, begins=not event.backfill, traceparent=event.traceparent)
     former = customer.profile.email
-    occurred = _HANDLERS[event.type](customer, event, context)
+    occurred = _HANDLERS.get(event.type, custom_events.occurred)(customer, event, context)
     acquired = _see(customer, time)
     counts = plan.counts or tracking.counts(customer, event)
     if plan.active and counts:
@@ -182,7 +183,9 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     if event.type in registration.NAMING:
         registration.follow(customer, event, former, context)
     runs = customer.runs or customer.finished
-    if occurred or plan.begins or (runs and event.type in context.live.definitions.listens_to):
+    listens_to = context.live.definitions.listens_to
+    heard = runs and (event.type in listens_to or (plan.active and "customer.active" in listens_to))
+    if occurred or plan.begins or heard:
         occurred = domain_events.of(customer, event, occurred, number, context)
         engine.react(customer, occurred, context)
     elif context.caused or context.moving or (customer.runs and _may_move(customer, context)):
@@ -211,6 +214,18 @@ def _see(customer: Customer, time: int) -> bool:
 
 
 # The handlers. Each changes the customer and returns what its runs may be waiting for.
+
+
+def _page_viewed(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    if event.data.screen and "screen" in context.live.ignored_calls:
+        raise Ignored
+    return _viewed(customer, event, context)
+
+
+def _grouped(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    if "group" in context.live.ignored_calls:
+        raise Ignored
+    return profile.updated(customer, event, context)
 
 
 def _viewed(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
@@ -275,7 +290,8 @@ _STAY_WITH_VISITOR = frozenset(
 _HANDLED_HERE: Mapping[str, Handler] = {
     "product_list.viewed": _viewed,
     "products.searched": _viewed,
-    "page.viewed": _viewed,
+    "page.viewed": _page_viewed,
+    "customer.grouped": _grouped,
     "coupon.applied": _noted,
     "customer.data_requested": _asked_for_data,
     "support.requested": _noted,

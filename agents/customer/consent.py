@@ -138,20 +138,25 @@ def unsubscribed(customer: Customer, event: Event, context: Context) -> list[Dom
     ):
         return list_addresses.leave(customer, address_digest(data.email), time)
     said = evidence_of(event, context, ON_LIST, agreed=False)
+    return leave(customer, data.list, said, context)
+
+
+def leave(customer: Customer, name: str, said: Evidence, context: Context) -> list[DomainEvent]:
+    """Take the customer off a list, by the customer's own word."""
     late = late_statements.is_late(customer, said)
     keep_evidence(customer, said)
-    if late and (data.list in customer.lists or _makes_room(customer)):
-        customer.left_list = max(customer.left_list, time)
+    if late and (name in customer.lists or _makes_room(customer)):
+        customer.left_list = max(customer.left_list, said.time)
         return late_statements.retell(customer, ON_LIST, asks=_asks(context))
-    known = customer.lists.get(data.list)
-    if known is not None and known.time > time:
+    known = customer.lists.get(name)
+    if known is not None and known.time > said.time:
         return []
     if known is not None or _makes_room(customer):
-        customer.lists[data.list] = Subscription(subscribed=False, time=time)
-    customer.left_list = max(customer.left_list, time)
-    occurred = [DomainEvent("list.left", time, list=data.list, data={"list": data.list})]
+        customer.lists[name] = Subscription(subscribed=False, time=said.time)
+    customer.left_list = max(customer.left_list, said.time)
+    occurred = [DomainEvent("list.left", said.time, list=name, data={"list": name})]
     if not any(subscription.subscribed for subscription in customer.lists.values()):
-        occurred += withdraw(customer, evidence_of(event, context, "marketing", agreed=False))
+        occurred += withdraw(customer, msgspec.structs.replace(said, purpose="marketing"))
     return occurred
 
 

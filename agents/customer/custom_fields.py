@@ -12,9 +12,8 @@ from typing import Any
 
 from agents.context import Context
 from agents.customer import statements
-from agents.rules.days import parse_day
-from agents.rules.values import to_number
-from schemas.bounds import cut, kept_bytes
+from agents.rules.values import of_type
+from schemas.bounds import kept_bytes
 from schemas.customer import Customer
 from schemas.customer.person import FIELD_BYTES, FIELDS_TOTAL_BYTES, StatedAt
 from schemas.definitions.shop import CustomField
@@ -45,7 +44,9 @@ def unfitting(traits: Traits, declared: Mapping[str, CustomField]) -> list[OddFi
     return [
         OddField(name, shown(given), "kind", kept=False)
         for name, given in (traits.model_extra or {}).items()
-        if name in declared and given not in (None, "") and _fitting(given, declared[name]) is None
+        if name in declared
+        and given not in (None, "")
+        and of_type(given, declared[name].type) is None
     ]
 
 
@@ -64,7 +65,7 @@ def _state(
     customer: Customer, field: CustomField, given: Any, said: StatedAt, context: Context
 ) -> None:
     """Take over what was stated of a field, if it can be kept and is the newest statement."""
-    value = None if given is None else _fitting(given, field)
+    value = None if given is None else of_type(given, field.type)
     problem = ""
     if given is not None and value is None:
         problem = "kind"
@@ -91,20 +92,6 @@ def _has_room(customer: Customer, name: str, value: bool | int | float | str) ->
     if (len(customer.fields) + 1) * _LARGEST <= FIELDS_TOTAL_BYTES:
         return True
     return kept_bytes({**customer.fields, name: value}) <= FIELDS_TOTAL_BYTES
-
-
-def _fitting(given: Any, field: CustomField) -> bool | int | float | str | None:
-    """Return what is kept; None when it is of another type."""
-    if field.type == "flag":
-        return given if isinstance(given, bool) else {"true": True, "false": False}.get(str(given))
-    if isinstance(given, bool) or not isinstance(given, str | int | float):
-        return None
-    if field.type == "number":
-        return to_number(given)
-    if field.type == "date":
-        day = parse_day(str(given))
-        return None if day is None else str(day)
-    return cut(str(given), FIELD_BYTES)
 
 
 def adopt(customer: Customer, visitor: Customer) -> None:

@@ -12,7 +12,8 @@ from agents.customer import tracking
 from agents.rules.event_properties import Properties
 from schemas.customer import Customer
 from schemas.definitions.triggers import DERIVED
-from schemas.events import ACTIVE, EVENT_TYPES, Event
+from schemas.events import EVENT_TYPES, Event
+from schemas.events.custom import CustomProperties
 
 _CONCLUDED = frozenset(each.name for each in EVENT_TYPES.values() if each.handler_tells)
 
@@ -35,8 +36,8 @@ def of(
     listened = event.type not in _CONCLUDED and context.listens(customer, event.type)
     if listened and _is_told(customer, event):
         concluded = [_as_it_is(event, cart, context), *concluded]
-    active = event.type in ACTIVE and context.listens(customer, "customer.active")
-    if active and tracking.counts(customer, event):
+    active = context.live.plans[event.type].active
+    if active and context.listens(customer, "customer.active") and tracking.counts(customer, event):
         concluded = [*concluded, DomainEvent("customer.active", context.when(event.time))]
     return concluded
 
@@ -58,9 +59,11 @@ def _is_told(customer: Customer, event: Event) -> bool:
 
 def _as_it_is(event: Event, cart: int, context: Context) -> DomainEvent:
     said = vars(event.data)  # a model asked for what it hasn't takes its time to say so
+    if isinstance(event.data, CustomProperties):
+        said = event.data.model_extra or {}
     product_id = said.get("product_id")
     products = said.get("products") or ()
-    order_id = said.get("order_id") or ""
+    order_id = str(said.get("order_id") or "")
     about_cart = event.type.startswith(("cart.", "checkout."))
     return DomainEvent(
         event.type,
@@ -68,7 +71,9 @@ def _as_it_is(event: Event, cart: int, context: Context) -> DomainEvent:
         order_id=order_id,
         cart=cart if about_cart else 0,
         list=said.get("list") or "",
-        product_ids=(product_id,) if product_id else tuple(each.product_id for each in products),
+        product_ids=(str(product_id),)
+        if product_id
+        else tuple(each.product_id for each in products),
         data=Properties(event.data),
         shop=context.live.definitions.deduplication_rules.sources.shop(event.source)
         if order_id

@@ -16,6 +16,7 @@ from agents.context import Context, DomainEvent, Handler
 from agents.customer import (
     activity,
     consent,
+    custom_events,
     custom_fields,
     handover_state,
     interests,
@@ -237,6 +238,7 @@ def _adopt_profile(customer: Customer, visitor: Customer, context: Context) -> N
     customer.views += visitor.views
     tags.adopt(customer, visitor)
     custom_fields.adopt(customer, visitor)
+    custom_events.adopt(customer, visitor)
     activity.adopt(customer, visitor)
     interests.adopt(customer, visitor)
     coupons.adopt(customer, visitor)

@@ -11,10 +11,12 @@ from typing import Literal
 
 from agents.context import Context, DomainEvent, Handler
 from agents.customer import deliverability, list_addresses, mailed
-from agents.customer.consent import withdraw
+from agents.customer.consent import leave, withdraw
+from agents.customer.evidence import ON_LIST
 from agents.digests import address_digest, derived_id, is_digest_of
 from agents.effects import command
 from agents.sending import arbitration
+from schemas.addresses import same_address
 from schemas.bounds import cut
 from schemas.commands import FeedbackCommand
 from schemas.customer import Customer
@@ -83,6 +85,23 @@ def complained(customer: Customer, event: Event, context: Context) -> list[Domai
     return list_addresses.leave(customer, address_digest(address), context.when(event.time))
 
 
+def unsubscribed(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """Said no to mails like that one. Another mailer's list that isn't one of ours is all of them:
+    who leaves it has no other word for ours. Which address it names makes no difference, unless
+    only a form has put that one on a list: a person has said it, and no server of that address."""
+    data: MailObjected = event.data
+    if not mailed.is_foreign(event):
+        return objected(customer, event, context)
+    if data.email and not same_address(data.email, customer.profile.email):
+        hashed = address_digest(data.email)
+        if left := list_addresses.leave(customer, hashed, context.when(event.time)):
+            return left
+    for name in (data.list, data.list_name):
+        if name in customer.lists:
+            return leave(customer, name, _evidence(event, context, ON_LIST, name), context)
+    return objected(customer, event, context)
+
+
 def objected(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """Unsubscribed, or complained: no marketing from now on. Who has got the mail at an address
     that only a form has put on a list speaks for that address and not for the customer."""
@@ -92,18 +111,24 @@ def objected(customer: Customer, event: Event, context: Context) -> list[DomainE
         left = list_addresses.leave(customer, hashed, context.when(event.time))
         if left:
             return left
+    return withdraw(customer, _evidence(event, context, "marketing"))
+
+
+def _evidence(event: Event, context: Context, purpose: str, list_: str = "") -> Evidence:
+    data: MailObjected = event.data
     reason = f", {data.reason}" if data.reason else ""
-    said = Evidence(
-        purpose="marketing",
+    told_by = f", {event.source}" if mailed.is_foreign(event) else ""
+    return Evidence(
+        purpose=purpose,
         given=False,
         time=context.when(event.time),
-        source=cut(event.type.removeprefix("mail.") + reason, EVIDENCE_TEXT),
+        source=cut(event.type.removeprefix("mail.") + reason + told_by, EVIDENCE_TEXT),
         event_id=event.id,
+        list=list_,
         wording=cut(data.wording, EVIDENCE_TEXT),
         mail=cut(data.command_id, EVIDENCE_TEXT),
         ip=cut(data.ip, IP_BYTES),
     )
-    return withdraw(customer, said)
 
 
 def _report_to_mailer(
@@ -142,5 +167,5 @@ HANDLERS: Mapping[str, Handler] = {
     "mail.rejected": finished,
     "mail.skipped": skipped,
     "mail.complained": complained,
-    "mail.unsubscribed": objected,
+    "mail.unsubscribed": unsubscribed,
 }

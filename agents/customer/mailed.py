@@ -15,8 +15,10 @@ from struct import Struct
 from typing import NamedTuple
 
 from agents.context import Context
+from agents.customer import speaker
 from agents.digests import address_digest, digest, is_digest_of
 from agents.refusals import Ignored
+from schemas.addresses import same_address
 from schemas.bounds import shed
 from schemas.customer import Customer
 from schemas.customer.mail import MAILED_BYTES, MAILED_KEPT, MAILED_MS, MAILED_TOTAL_BYTES
@@ -106,15 +108,19 @@ def concerned(
 ) -> str | None:
     """Return which of the customer's addresses a verdict is about, and note it; None, and it is
     counted as ignored, when it is about none. Of its own mails another mailer tells for the shop,
-    which names the customer: they went to the profile's address."""
+    which names the customer and may name the address; else they went to the profile's. A visitor,
+    or the public, tells nothing of them."""
     data: MailOutcome = event.data
-    ours = event.source.startswith(SOURCES) and event.source != IMPORTED
-    if not (data.command_id or ours):
-        return customer.profile.email
+    why: WhyIgnored
+    if is_foreign(event):
+        if not is_shops(event):
+            context.ignored.append((verdict, "visitor"))
+            return None
+        own = not data.email or same_address(data.email, customer.profile.email)
+        return customer.profile.email if own else data.email
     bring_up(customer, context.now)
     place, bit = _find(customer, data.command_id), _BITS[verdict]
     address = None if place is None else _spelled(customer, place.address)
-    why: WhyIgnored
     if place is None:
         why = "unknown_mail"
     elif address is None:
@@ -126,6 +132,18 @@ def concerned(
         return address
     context.ignored.append((verdict, why))
     return None
+
+
+def is_foreign(event: Event) -> bool:
+    """Return whether what became of a mail is told of one that isn't ours."""
+    data: MailOutcome = event.data
+    ours = event.source.startswith(SOURCES) and event.source != IMPORTED
+    return not (data.command_id or ours)
+
+
+def is_shops(event: Event) -> bool:
+    """Return whether the shop tells it; neither a visitor nor the public knows of mails."""
+    return not (event.forwarded or speaker.by_visitor(event))
 
 
 def end(customer: Customer, address: str) -> None:

@@ -54,10 +54,15 @@ def hit(customer: Customer, event: Event, context: Context) -> list[DomainEvent]
 def counts(customer: Customer, event: Event) -> bool:
     """Whether an event may change what is thought of the customer.
 
-    Hits of machines don't, nor those of people who have withdrawn their consent since the mail.
+    Hits of machines don't, nor those of people who have withdrawn their consent since the mail. Of
+    its own mails another mailer doesn't say who it was: unless it says a machine, that counts too,
+    with the person's consent.
     """
     if event.type not in HITS:
         return True
+    if not event.data.command_id and event.source != SOURCE:
+        told = event.data.verdict != "machine" and not (event.public or event.forwarded)
+        return told and customer.consented("tracking")
     return event.data.verdict == "human" and (
         event.source != SOURCE or customer.consented("tracking")
     )

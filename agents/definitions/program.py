@@ -21,7 +21,7 @@ from agents.rules.validation_errors import InvalidDefinition, ValidationIssue
 from schemas.customer.shopping import CODE_BYTES
 from schemas.definitions.conditions import Condition
 from schemas.definitions.steps import Arm, SendStep, SplitStep, Step, walk
-from schemas.definitions.triggers import OCCURRENCES, OnEvent
+from schemas.definitions.triggers import OnEvent, is_occurrence
 from schemas.definitions.waits import (
     Wait,
     WaitFor,
@@ -154,7 +154,8 @@ class _Compiler:
             raise InvalidDefinition(self._issues)
         steps = list(walk(workflow.steps))
         waits = [wait for step in steps for wait in step.wait]
-        anchors = {wait.since for wait in waits if isinstance(wait, WaitFor)} & OCCURRENCES
+        since = {wait.since for wait in waits if isinstance(wait, WaitFor)}
+        anchors = {name for name in since if is_occurrence(name)}
         events = {wait.event for wait in waits if isinstance(wait, WaitForEvent)}
         stops = {name for step in steps for name in step.stop_on}
         exits = frozenset(workflow.exit_on)

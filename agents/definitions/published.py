@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from agents.definitions import event_plans, triggers
 from agents.definitions.coupon_pools import Pool, Pools
+from agents.definitions.custom_events import DeclaredEvent, declared_events
 from agents.definitions.derived_state import DerivedState
 from agents.definitions.event_plans import EventPlan
 from agents.definitions.program import Program, compile_program
@@ -19,6 +20,7 @@ from agents.rules.fields import FieldRegistry
 from agents.rules.scores import Scored
 from agents.rules.segments import NO_SEGMENTS, Segmentation, compile_segments
 from schemas.definitions import DEFINITION, AnyDefinition
+from schemas.definitions.custom_events import CustomEvents
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import (
     Campaign,
@@ -32,6 +34,7 @@ from schemas.definitions.shop import (
 from schemas.definitions.triggers import OnDate, OnInactivity, OnScore
 from schemas.definitions.workflow import Workflow
 from schemas.events import ACTIVE, PAYLOADS
+from schemas.events.custom import is_custom
 
 
 class UnknownVersion(LookupError):
@@ -153,10 +156,15 @@ class Definitions:
         workflows = [self._workflows[key] for key in keys if key in self._workflows]
         by_trigger, derived_state = _by_trigger(workflows), self._derived_state(keys)
         scored = scores.by_event(self._scored[key] for key in keys if key in self._scored)
+        declared = _declared_events(self._all[key] for key in keys)
+        hears = _types(by_trigger.keys())
+        if "customer.active" in by_trigger:
+            hears |= {each.type for each in declared.values() if each.active}
         live = Live(
             definitions=self,
             coupons=versions.get("coupons", ""),
-            plans=event_plans.plans(derived_state, _types(by_trigger.keys()), scored),
+            plans=event_plans.plans(derived_state, hears, scored, declared.values()),
+            custom_events=declared,
             by_trigger=by_trigger,
             thresholds=_thresholds(workflows),
             workflows={published.workflow.id: published for published in workflows},
@@ -191,6 +199,10 @@ class Live:
         default_factory=lambda: event_plans.plans(DerivedState(), frozenset(), {})
     )
     """By event type."""
+    custom_events: Mapping[str, DeclaredEvent] = field(default_factory=dict)
+    """The shop's own, by every name under which they come."""
+    ignored_calls: frozenset[str] = frozenset()
+    """Segment's calls that the shop does without: `screen`, `group`."""
     by_trigger: Mapping[str, list[WorkflowVersion]] = field(default_factory=dict)
     """What may begin a run (see `trigger_key`) → the workflows, in the order in which they may."""
     workflows: Mapping[str, WorkflowVersion] = field(default_factory=dict)
@@ -217,6 +229,11 @@ def _by_trigger(workflows: Iterable[WorkflowVersion]) -> dict[str, list[Workflow
     return dict(by_trigger)
 
 
+def _declared_events(definitions: Iterable[AnyDefinition]) -> Mapping[str, DeclaredEvent]:
+    found = (each for each in definitions if isinstance(each, CustomEvents))
+    return next((declared_events(each) for each in found), {})
+
+
 def _thresholds(workflows: Iterable[WorkflowVersion]) -> dict[str, tuple[float, ...]]:
     found: defaultdict[str, set[float]] = defaultdict(set)
     for published in workflows:
@@ -231,6 +248,7 @@ def _thresholds(workflows: Iterable[WorkflowVersion]) -> dict[str, tuple[float, 
 def _types(names: Set[str]) -> frozenset[str]:
     """Return the event types among names of occurrences, or that lead to one of them."""
     types = frozenset(names).intersection(PAYLOADS)  # with `&` and keys() it would be a set
+    types |= {name for name in names if is_custom(name)}
     return types | ACTIVE if "customer.active" in names else types
 
 
@@ -253,6 +271,9 @@ def _add_setting(live: Live, definition: AnyDefinition) -> None:
             live.scorings[definition.id] = definition
         case Policy():
             live.policy = definition
+        case CustomEvents():
+            calls = {"screen": definition.screens, "group": definition.groups}
+            live.ignored_calls = frozenset(c for c, what in calls.items() if what == "ignored")
         case Fields():
             live.fields = {field.id: field for field in definition.fields}
         case Coupons():

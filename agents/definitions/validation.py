@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agents.definitions.event_names import undeclared
 from agents.definitions.incentives import review_incentive_depends_on_rating
 from agents.definitions.program import compile_program
 from agents.rules.fields import FieldRegistry
@@ -19,20 +20,23 @@ from schemas.definitions.workflow import Workflow
 
 def issues_in(definition: AnyDefinition, registry: FieldRegistry) -> Sequence[ValidationIssue]:
     """Return what is wrong with a definition, by the fields that the shop has."""
+    found: list[ValidationIssue] = []
     try:
         match definition:
             case Workflow():
+                found = list(undeclared(definition, registry))
                 compile_program(definition, registry)
-                return _rewards_by_rating(definition)
+                return [*found, *_rewards_by_rating(definition)]
             case Segments():
                 compile_segments(definition, registry)
             case Scoring():
+                found = list(undeclared(definition, registry))
                 compile_scoring(definition, registry)
             case _:
                 pass
     except InvalidDefinition as invalid:
-        return invalid.found
-    return ()
+        return [*found, *invalid.found]
+    return found
 
 
 def _rewards_by_rating(workflow: Workflow) -> Sequence[ValidationIssue]:

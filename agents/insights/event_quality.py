@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from schemas.events import Event
+from schemas.events.custom import is_custom
 from schemas.events.odd import OddField
 
 SOURCES_KEPT = 200
@@ -21,9 +22,11 @@ EXAMPLE_CHARACTERS = 200
 OTHER = "(others)"
 UNKNOWN = "(unknown)"
 """Source or type of what was refused before it could be read."""
+OWN = "custom"
+"""Type as which all events of the shop's own are summed up."""
 
 
-_Kind = TypeVar("_Kind", "OddKind", "RefusedKind")
+_Kind = TypeVar("_Kind", "OddKind", "RefusedKind", str)
 
 
 class OddKind(NamedTuple):
@@ -59,7 +62,7 @@ class Occurrences:
         if time:
             self.first = min(self.first or time, time)
             self.last = max(self.last, time)
-        if len(self.examples) < EXAMPLES_KEPT and example not in self.examples:
+        if example and len(self.examples) < EXAMPLES_KEPT and example not in self.examples:
             self.examples.append(example[:EXAMPLE_CHARACTERS])
 
 
@@ -73,6 +76,8 @@ class SourceQuality:
     """How many of them had an odd field."""
     odd: dict[OddKind, Occurrences] = field(default_factory=dict)
     refused: dict[RefusedKind, Occurrences] = field(default_factory=dict)
+    own: dict[str, Occurrences] = field(default_factory=dict)
+    """Events of the shop's own, by type: without a declaration they change nothing."""
 
 
 class EventQuality:
@@ -81,17 +86,21 @@ class EventQuality:
     def __init__(self) -> None:
         self.sources: dict[str, SourceQuality] = {}
         self.beyond = 0
-        """Odd fields and refusals of kinds for which there was no room."""
+        """Odd fields, refusals and own events of kinds for which there was no room."""
         self._kinds = 0
 
     def read(self, event: Event, time: int) -> None:
         """An event was read at `time` (ms, 0 if unknown)."""
         source = self._source(event.source)
-        source.events[event.type] += 1
+        type_ = event.type
+        if is_custom(type_):  # there is no end of their names
+            self._note(source.own, type_[:EXAMPLE_CHARACTERS], time, "")
+            type_ = OWN
+        source.events[type_] += 1
         if event.odd:
             source.with_odd += 1
             for each in event.odd:
-                self._note(source.odd, _kind(event.type, each), time, each.value)
+                self._note(source.odd, _kind(type_, each), time, each.value)
 
     def refused(self, source: str, type_: str, reason: str, detail: str, time: int) -> None:
         """An event was refused at `time` (ms, 0 if unknown)."""

@@ -31,7 +31,7 @@ class BatchCounts:
     """What happened, for the metrics. Replaying a batch counts it again."""
 
     events: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(type, result): applied, repeated, ignored, refused, forwarded, moved."""
+    """(type, result): applied, repeated, ignored, refused, forwarded, moved, undeclared…"""
     ignored: Counter[tuple[str, str]] = field(default_factory=Counter)
     """(verdict, why): what came back of mails and did not count."""
     refused: Counter[str] = field(default_factory=Counter)
@@ -54,6 +54,8 @@ class BatchCounts:
     """When the records were appended, ms since the epoch; those of one append have the same."""
     runs: Counter[RunInFlight] = field(default_factory=Counter)
     """By how much the number of runs in flight has changed."""
+    undeclared: Counter[str] = field(default_factory=Counter)
+    """A shop's own events that what is live doesn't declare, by type: they change nothing."""
     traced: list[TracedEvent] = field(default_factory=list)
     failed_expressions: int = 0
     """Expressions that failed, such as a division by nothing; their conditions didn't hold."""

@@ -9,6 +9,7 @@ from agents.authentication import Trust
 from agents.context import Context
 from agents.customer import actor, size_guard, speaker
 from agents.customer.visitors import Arrivals, is_nobody, may_be_refused
+from agents.definitions.custom_events import as_declared
 from agents.effects import move
 from agents.partition.batch import TracedEvent
 from agents.partition.budget import Budget
@@ -82,6 +83,12 @@ class EventDelivery:
                 state.effects.append(move(OutRecord(*record[4:]), key))
                 state.counts.events[event.type, "moved"] += 1
                 return
+            declared = as_declared(event, context.live)
+            if declared is None:
+                state.counts.undeclared[event.type] += 1
+                state.counts.events[event.type, "undeclared"] += 1
+                return
+            event = declared
             whom = self._namespaces.address(event, key, record.offset)
             if whom is not None:
                 event, key = whom.event, whom.key

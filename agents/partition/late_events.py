@@ -10,6 +10,7 @@ from collections.abc import Container, Iterable
 
 from agents.context import Context
 from agents.customer import actor, identity, size_guard, speaker
+from agents.definitions.custom_events import as_declared
 from agents.effects import Effect
 from agents.partition.batch import FailureSite
 from agents.partition.customers import UnreadableCustomer
@@ -110,7 +111,11 @@ class LateEvents:
         """Apply an event at `offset` that has waited at the record `held`, of which `applied` was
         the last one. Raises EventRefused, having changed nothing."""
         state = self._state
-        event, key = self._address(held, each, event, offset)
+        declared = as_declared(event, context.live)
+        if declared is None:
+            state.counts.undeclared[event.type] += 1
+            return
+        event, key = self._address(held, each, declared, offset)
         if key == held and each.offset <= applied:
             return  # ahead of the log already when a crash came and the next could not read
         if key in state.held_back.customers:

@@ -7,18 +7,22 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from schemas.events.custom import CustomProperties
+
 
 class Properties(Mapping[str, Any]):
     """An event's properties as in JSON, read only when somebody asks for one."""
 
-    __slots__ = ("_model", "_values")
+    __slots__ = ("_model", "_said", "_values")
 
     def __init__(self, model: BaseModel) -> None:
         self._model = model
+        own = isinstance(model, CustomProperties)
+        self._said = (model.model_extra or {}) if own else vars(model)
         self._values: dict[str, Any] | None = None
 
     def __getitem__(self, name: str) -> Any:
-        said = vars(self._model).get(name)
+        said = self._said.get(name)
         if said is None:
             raise KeyError(name)
         if isinstance(said, str):
@@ -26,7 +30,7 @@ class Properties(Mapping[str, Any]):
         return self._read()[name]
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and vars(self._model).get(name) is not None
+        return isinstance(name, str) and self._said.get(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._read())

@@ -12,6 +12,8 @@ from typing import Any
 
 from agents.rules.days import Day, parse_day
 from agents.rules.local_time import zone_of
+from schemas.bounds import cut
+from schemas.customer.person import FIELD_BYTES
 from schemas.instant import parse_instant, to_datetime
 from schemas.money import amount_text
 
@@ -61,6 +63,21 @@ def to_instant(value: Any) -> int | None:
         return parse_instant(value)
     except ValueError:
         return None
+
+
+def of_type(given: Any, type_: str) -> bool | int | float | str | None:
+    """Return a value as what a shop has declared is kept: text, number, flag, or a date as ISO
+    text; None when it is of another type."""
+    if type_ == "flag":
+        return given if isinstance(given, bool) else {"true": True, "false": False}.get(str(given))
+    if isinstance(given, bool) or not isinstance(given, str | int | float):
+        return None
+    if type_ == "number":
+        return to_number(given)
+    if type_ == "date":
+        day = parse_day(str(given))
+        return None if day is None else str(day)
+    return cut(str(given), FIELD_BYTES)
 
 
 def written(value: Any, type_: str, zone: str) -> str:

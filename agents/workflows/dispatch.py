@@ -11,6 +11,7 @@ from agents.workflows.audit import decide
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.definitions.waits import WaitForEvent
+from schemas.events.custom import is_custom
 from schemas.stored import NEVER
 
 CONDITIONS = ":conditions"
@@ -36,8 +37,10 @@ def to_run(customer: Customer, run: Run, occurrence: DomainEvent, context: Conte
         exits.take_back_marketing(customer, run, "goal", context)
     elif name in published.program.exits:
         if occurrence.time > run.anchors.get(name, -1):
-            exits.end(customer, run, "exited", name, context)
-            exits.take_back_marketing(customer, run, name, context)
+            reason = "custom" if is_custom(name) else name
+            detail = name if is_custom(name) else ""
+            exits.end(customer, run, "exited", reason, context, detail=detail)
+            exits.take_back_marketing(customer, run, reason, context)
     else:
         noted = _note(run, published, occurrence)
         if _is_awaited(customer, run, published, occurrence, context) or noted:

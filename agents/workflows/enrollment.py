@@ -36,7 +36,14 @@ from schemas.customer.runs import (
 )
 from schemas.decisions import Reason
 from schemas.definitions.steps import CallStep
-from schemas.definitions.triggers import OCCURRENCES, OnEvent, OnPoints, OnProduct, OnScore, OnTier
+from schemas.definitions.triggers import (
+    OnEvent,
+    OnPoints,
+    OnProduct,
+    OnScore,
+    OnTier,
+    is_occurrence,
+)
 from schemas.definitions.workflow import Season, Workflow
 
 RUNS_OF_ONE = 200
@@ -226,7 +233,7 @@ def _run(
         begun=occurrence.time,
         step=0,
         due=occurrence.time,
-        anchors={occurrence.name: occurrence.time} if occurrence.name in OCCURRENCES else {},
+        anchors={occurrence.name: occurrence.time} if is_occurrence(occurrence.name) else {},
         order_id=occurrence.order_id,
         cart=occurrence.cart if once_per == "cart" else -1,
         list=occurrence.list,

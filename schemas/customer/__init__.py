@@ -49,6 +49,7 @@ from schemas.customer.mail import (
 from schemas.customer.person import (
     FIELDS_TOTAL_BYTES,
     LINKED_VISITORS,
+    OCCURRED_TOTAL_BYTES,
     SCORES_KEPT,
     SEGMENTS_KEPT,
     SOURCE_BYTES,
@@ -56,6 +57,7 @@ from schemas.customer.person import (
     TAG_BYTES,
     TAGS_TOTAL_BYTES,
     CustomerTag,
+    Occurred,
     Profile,
     Score,
     StatedAt,
@@ -220,6 +222,8 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     (`agents/customer/statements.py`)."""
     links: Links = field(default_factory=Links)
     """The addresses, cart ids and checkout ids that it has; of a link's own actor, who has it."""
+    occurred: Annotated[dict[Name, Occurred], InBytes(OCCURRED_TOTAL_BYTES)] = {}
+    """Events of the shop's own that are counted, by name; the latest is the last one."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""

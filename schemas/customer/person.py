@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 import msgspec
@@ -35,6 +36,11 @@ STATED_TOTAL_BYTES = 3_000
 oldest give way, and any statement is newer than one whose time isn't known."""
 SEGMENTS_KEPT = 100
 """Segments that a customer is in at once; what a shop defines beyond is not entered."""
+
+OCCURRED_TOTAL_BYTES = 480
+"""Bytes of how often events of the shop's own occurred: some fifteen of them."""
+_OCCURRED_BYTES = 32
+"""Of one of them beside its name, at most: a count, an instant and their headers."""
 
 _Text = Annotated[str, InBytes(PROFILE_BYTES)]
 
@@ -90,6 +96,19 @@ class Score(msgspec.Struct, array_like=True, gc=False):
     band: Name = ""
     last: Annotated[dict[Name, int], InNumber(RULES_KEPT)] = {}
     """When the rules last held whose points end after a time, by rule."""
+
+
+class Occurred(msgspec.Struct, array_like=True, gc=False):
+    """An event of the shop's own that is counted."""
+
+    times: int = 0
+    last: int = 0
+    """When it occurred last, ms since the epoch."""
+
+
+def occurred_bytes(names: Iterable[str]) -> int:
+    """Return how many bytes the counts of events with these names take at most."""
+    return sum(len(name) + _OCCURRED_BYTES for name in names)
 
 
 class CustomerTag(msgspec.Struct, array_like=True, gc=False):

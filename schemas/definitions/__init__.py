@@ -11,11 +11,12 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Discriminator, Tag, TypeAdapter
 
+from schemas.definitions.custom_events import CustomEvents
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Coupons, Fields, Loyalty, Policy, Segments
 from schemas.definitions.workflow import Workflow
 
-AnyDefinition = Workflow | Scoring | Policy | Segments | Fields | Coupons | Loyalty
+AnyDefinition = Workflow | Scoring | Policy | Segments | Fields | CustomEvents | Coupons | Loyalty
 
 
 def _kind(value: Any) -> str:
@@ -34,6 +35,7 @@ DEFINITION: TypeAdapter[AnyDefinition] = TypeAdapter(
         | Annotated[Policy, Tag("policy")]
         | Annotated[Segments, Tag("segments")]
         | Annotated[Fields, Tag("fields")]
+        | Annotated[CustomEvents, Tag("events")]
         | Annotated[Coupons, Tag("coupons")]
         | Annotated[Loyalty, Tag("loyalty")],
         Discriminator(_kind),

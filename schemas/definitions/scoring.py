@@ -10,6 +10,7 @@ from schemas.definitions.conditions import Condition
 from schemas.definitions.definition import Definition, Name
 from schemas.durations import Duration
 from schemas.events import INTERNAL_TYPES, PAYLOADS
+from schemas.events.custom import is_declarable
 from schemas.suggestions import did_you_mean
 
 SCORED = frozenset(PAYLOADS) - INTERNAL_TYPES
@@ -82,5 +83,5 @@ class Scoring(Definition):
 
 
 def _known_type(type_: str) -> None:
-    if type_ not in SCORED:
+    if type_ not in SCORED and not is_declarable(type_):
         raise ValueError(f"not an event type: {type_!r}{did_you_mean(type_, SCORED)}")

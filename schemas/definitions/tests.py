@@ -12,6 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validat
 from schemas.definitions.definition import Definition, Name
 from schemas.durations import duration_text, parse_duration
 from schemas.events import INTERNAL_TYPES, PAYLOADS
+from schemas.events.custom import is_declarable
 from schemas.instant import Instant, parse_instant
 from schemas.suggestions import did_you_mean
 
@@ -63,7 +64,7 @@ class GivenEvent(Definition):
     def _is_event_or_product(self) -> GivenEvent:
         if (self.product is None) == (not self.event):
             raise ValueError("either an event or a product")
-        if self.event and self.event not in GIVEN_TYPES:
+        if self.event and self.event not in GIVEN_TYPES and not is_declarable(self.event):
             near = did_you_mean(self.event, GIVEN_TYPES)
             raise ValueError(f"event {self.event}: there is no such event{near}")
         return self

@@ -18,6 +18,7 @@ from schemas.definitions.conditions import Condition
 from schemas.definitions.definition import Definition
 from schemas.durations import Duration
 from schemas.events import INTERNAL_TYPES, PAYLOADS
+from schemas.events.custom import CUSTOM, CUSTOM_NAME, is_declarable
 from schemas.instant import LocalTime
 from schemas.suggestions import did_you_mean
 
@@ -39,18 +40,33 @@ in a mail, as far as people did it. `product.stocked`: bought a product that is 
 OCCURRENCES = (frozenset(PAYLOADS) - INTERNAL_TYPES).union(DERIVED)
 
 
+def is_occurrence(name: str) -> bool:
+    """Return whether a run may be told of what has this name; of a shop's own events that is so
+    whether they are declared or not."""
+    return name in OCCURRENCES or is_declarable(name)
+
+
 def _known_occurrence(value: Any) -> Any:
-    if value not in OCCURRENCES:
+    if not (isinstance(value, str) and is_occurrence(value)):
         near = did_you_mean(str(value), OCCURRENCES)
         known = ", ".join(sorted(OCCURRENCES))
-        raise ValueError(f"not an occurrence: {value!r}{near or f'; known: {known}'}")
+        raise ValueError(
+            f"not an occurrence: {value!r}{near or f'; known: {known}, {CUSTOM}… of events.yaml'}"
+        )
     return value
 
 
 Occurrence = Annotated[
     str,
     BeforeValidator(_known_occurrence),
-    WithJsonSchema({"type": "string", "enum": sorted(OCCURRENCES)}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "enum": sorted(OCCURRENCES)},
+                {"type": "string", "pattern": f"^custom\\.{CUSTOM_NAME}$"},
+            ]
+        }
+    ),
 ]
 """What the actor tells its runs: an event after it was applied, or what it concludes from it."""
 

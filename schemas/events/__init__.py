@@ -8,6 +8,8 @@ properties; `schemas/wire.py` reads and writes the accepted forms.
     shopping    looking, cart, checkout, orders
     person      who it is, consent and lists, answers
     own         what our own actors tell each other
+    custom      what a shop declares itself
+    hints       what libraries send along with each event
     odd         what of an event was read otherwise, or left out
 
 What became of a mail is in `schemas/outcomes.py`.
@@ -25,6 +27,7 @@ from schemas.continuation import LOG_CONTINUED
 from schemas.event_type import EventType
 from schemas.events import own, person, shopping
 from schemas.events.fields import Id, Text
+from schemas.events.hints import Hints
 from schemas.events.odd import OddField
 from schemas.instant import Instant
 from schemas.origin import Origin
@@ -108,6 +111,8 @@ class Event(NamedTuple):
     """Which trace it belongs to (`schemas/trace.py`); empty where the sender gives none."""
     odd: tuple[OddField, ...] = ()
     """Fields that were read in another way than they were written, or left out."""
+    hints: Hints | None = None
+    """What a library has sent along with it."""
 
 
 class CloudEvent(BaseModel):

@@ -64,6 +64,11 @@ class Traits(Payload):
         return self.model_copy(update=away) if away else self
 
 
+class GroupTraits(Traits):
+    """Which company somebody belongs to, and what is known of it: custom fields, as far as the shop
+    has declared `group_id`, `company` or `company_…`."""
+
+
 class CustomerIdentified(Traits):
     """A visitor turns out to be a customer: `anonymous_id` is `customer_id` from now on."""
 
@@ -142,6 +147,12 @@ _CONSENT: tuple[CustomerPart, ...] = ("consents", "lists")
 EVENT_TYPES = (
     EventType("customer.created", Traits, changes=_TRAITS, of_customers=True),
     EventType("customer.updated", Traits, changes=_TRAITS, of_customers=True),
+    EventType(
+        "customer.grouped",
+        GroupTraits,
+        changes=_TRAITS,
+        of_customers=True,
+    ),
     EventType(
         "customer.identified",
         CustomerIdentified,

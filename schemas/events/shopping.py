@@ -77,7 +77,10 @@ class PageViewed(Payload):
     path: Text | None = None
     title: Text | None = None
     name: Text | None = None
+    category: Text | None = None
     referrer: Url | None = None
+    screen: bool = False
+    """Of an app, in place of a page."""
 
 
 class CartChange(ProductProperties):

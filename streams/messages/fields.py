@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from streams.messages.translations import Language, known_message, message
 
-ROOMS = ("event", "fields", "scores", "bands", "run.results")
+ROOMS = ("event", "fields", "scores", "bands", "run.results", "occurred", "last_occurred")
 """Fields that depend on the shop, the event or the workflow, by how they begin."""
 
 

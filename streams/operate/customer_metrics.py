@@ -35,7 +35,7 @@ HOLD_BUCKETS = (3600, 14_400, 43_200, 86_400, 172_800, 259_200, 604_800)
 
 HOLD_RESULTS = ("sent", "skipped")
 EVENT_RESULTS = ("applied", "dropped", "repeated", "ignored", "forwarded", "moved", "waiting",
-                 "refused")  # fmt: skip
+                 "undeclared", "refused")  # fmt: skip
 REFUSAL_REASONS = (
     "invalid_json",
     "invalid_event",
@@ -345,6 +345,19 @@ class CustomerMetrics:
                     "Values of another type than the field is declared with; the rest "
                     "of the event was applied.",
                 ).line("field")
+            ],
+        )
+        self.undeclared_events = make.counter(
+            "undeclared_events",
+            "Events of the shop's own that events.yaml doesn't declare, and so were ignored.",
+            "name",
+            shown=[
+                Panel(
+                    "Segments, fields, conditions",
+                    "Undeclared events",
+                    "`track` calls under names that nobody has declared; they changed nothing. "
+                    "The first names are told apart, the rest are `other`.",
+                ).line("name")
             ],
         )
         self.failed_expressions = make.counter(

@@ -21,6 +21,7 @@ from schemas.commands import CancelCommand, SendCommand
 from schemas.customer.named import RunInFlight
 from schemas.decisions import Decision
 from schemas.events import PAYLOADS
+from schemas.events.custom import CUSTOM, is_custom, is_declarable
 from schemas.set_aside import What
 from schemas.signals import SegmentChanged
 from streams.clock import Clock, SystemClock
@@ -87,6 +88,8 @@ class Metrics(CustomerMetrics):
         self.shown = make.shown
         self.not_shown = make.not_shown
         self._template = BoundedLabel()
+        self._undeclared = BoundedLabel()
+        self.undeclared_events.labels(self._undeclared("other"))
 
     # The customers' runtime (streams/runtime/commit_protocol.py, Observer).
 
@@ -174,7 +177,8 @@ class Metrics(CustomerMetrics):
 
     def _count_events(self, counts: BatchCounts) -> None:
         for (type_, result), count in counts.events.items():
-            kind, outcome = _among(type_, _TYPES, UNKNOWN), _among(result, EVENT_RESULTS, UNKNOWN)
+            kind = "custom" if is_custom(type_) else _among(type_, _TYPES, UNKNOWN)
+            outcome = _among(result, EVENT_RESULTS, UNKNOWN)
             self.events.labels(CUSTOMER_EVENTS, kind, outcome).inc(count)
         for ignored, count in counts.ignored.items():
             self.returns.verdicts_ignored.labels(*ignored).inc(count)
@@ -198,6 +202,9 @@ class Metrics(CustomerMetrics):
         self._odd_fields.count(counts.odd)
         for kind, count in counts.shared_by_many.items():
             self.links_shared_by_many.labels(kind).inc(count)
+        for type_, count in counts.undeclared.items():
+            name = type_.removeprefix(CUSTOM) if is_declarable(type_) else "other"
+            self.undeclared_events.labels(self._undeclared(name)).inc(count)
         self.failed_expressions.inc(counts.failed_expressions)
         self.unsigned_records.inc(sum(counts.unsigned.values()))
 

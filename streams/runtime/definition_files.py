@@ -28,6 +28,7 @@ NAMES = {
     "coupons": "campaigns",
     "scoring": "scores",
     "fields": "custom fields",
+    "events": "events of the shop's own",
     "loyalty": "tiers",
 }
 """What definitions of a kind have that others name."""

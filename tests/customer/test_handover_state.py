@@ -13,7 +13,7 @@ from schemas.customer import Customer, encode_customer
 from schemas.customer.consent import Consent, Evidence, ListAddress, Subscription
 from schemas.customer.links import Links, Registration
 from schemas.customer.mail import Bounces, MailHabits, Pending, Sent
-from schemas.customer.person import CustomerTag, Profile, Score, StatedAt
+from schemas.customer.person import CustomerTag, Occurred, Profile, Score, StatedAt
 from schemas.customer.runs import Entered, Run
 from schemas.customer.shopping import (
     Bought,
@@ -83,6 +83,7 @@ SAMPLES: dict[str, tuple[Any, Check]] = {
     "list_addresses": ({"l": ListAddress("x@x.it", START)}, lambda c: "l" in c.list_addresses),
     "stated": ({"city": StatedAt(START)}, lambda c: c.stated["city"].time == START),
     "source": ("spring", lambda c: c.source == "spring"),
+    "occurred": ({"quiz": Occurred(2, START)}, lambda c: c.occurred["quiz"].times == 2),
     "links": (Links({"cart/1": Registration()}), lambda c: "cart/1" in c.links.registrations),
 }  # fmt: skip
 STAYS = frozenset(Customer.__struct_fields__) - set(identity._TOLD)

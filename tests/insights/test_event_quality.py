@@ -6,6 +6,7 @@ from agents.insights.event_quality import (
     EXAMPLES_KEPT,
     KINDS_KEPT,
     OTHER,
+    OWN,
     SOURCES_KEPT,
     EventQuality,
     OddKind,
@@ -18,6 +19,15 @@ from schemas.events.shopping import PageViewed
 
 def event(*odd: OddField, source: str = "/shop") -> Event:
     return Event("1", "page.viewed", source, 1, "anna", None, False, PageViewed(), odd=odd)
+
+
+def test_names_of_the_shops_own_are_listed_and_summed_up() -> None:
+    quality = EventQuality()
+    for number in range(KINDS_KEPT + 3):
+        quality.read(event()._replace(type=f"custom.e{number % (KINDS_KEPT + 1)}"), number)
+    shop = quality.sources["/shop"]
+    assert shop.events == {OWN: KINDS_KEPT + 3}
+    assert (shop.own["custom.e1"].count, len(shop.own), quality.beyond) == (2, KINDS_KEPT, 1)
 
 
 def test_odd_fields_are_summed_up_by_source_and_kind() -> None:

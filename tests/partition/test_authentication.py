@@ -12,6 +12,7 @@ from agents.commerce.coupons import POOL_PREFIX
 from agents.customer.speaker import check
 from agents.refusals import EventRefused
 from schemas.customer import Customer
+from schemas.customer.mail import MailHabits
 from schemas.events import INTERNAL_TYPES, PRODUCTS, RETRY, WORKFLOWS
 from schemas.origin import Origin
 from schemas.outcomes import OUTCOMES
@@ -108,8 +109,17 @@ def test_another_mailer_may_take_away(type_: str) -> None:
     assert harness.refusals == []
 
 
-@pytest.mark.parametrize("type_", sorted(OUTCOMES.keys() - {"mail.unsubscribed", "mail.complained",
-                                                            "mail.bounced"}))  # fmt: skip
+@pytest.mark.parametrize("type_", ["mail.delivered", "mail.opened", "mail.clicked"])
+def test_what_it_tells_of_habits_is_taken_with_consent_only(type_: str) -> None:
+    said = {name: value for name, value in VALID[type_].items() if name != "command_id"}
+    harness = strict().subscribed()
+    harness.append(without_signature(type_, **said))
+    assert harness.customer().mail == MailHabits()
+    assert harness.refusals == []
+
+
+@pytest.mark.parametrize("type_", ["mail.sent", "mail.deferred", "mail.failed", "mail.held",
+                                   "mail.rejected", "mail.skipped"])  # fmt: skip
 def test_and_nothing_else(type_: str) -> None:
     said = {name: value for name, value in VALID[type_].items() if name != "command_id"}
     harness = strict().subscribed()

@@ -13,7 +13,7 @@ an open one, for workers: a workflow may be of a time when the shop had other fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import partial
 from itertools import chain
@@ -25,9 +25,11 @@ from agents.rules.fields import event, person, shopping
 from agents.rules.fields.field import Field, FieldType, Part
 from agents.rules.values import READERS
 from schemas.definitions import AnyDefinition
+from schemas.definitions.custom_events import CustomEvents
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Fields, Loyalty, Segments
 from schemas.definitions.workflow import Workflow
+from schemas.events.custom import CUSTOM, is_custom
 
 __all__ = ["Day", "Field", "FieldRegistry", "FieldType", "Part"]
 
@@ -39,11 +41,14 @@ _DECLARED = {
     "fields": "custom fields are declared in fields.yaml",
     "scores": "scores are defined in files with `definition: scoring`",
     "bands": "scores are defined in files with `definition: scoring`",
+    "occurred": "events that are counted are declared in events.yaml",
+    "last_occurred": "events that are counted are declared in events.yaml",
 }
 """Groups whose fields are a shop's own: where they come from."""
 
 
-_DEFINED_BY = {"fields": "fields", "scores": "scoring", "bands": "scoring"}
+_DEFINED_BY = {"fields": "fields", "scores": "scoring", "bands": "scoring", "occurred": "events",
+               "last_occurred": "events"}  # fmt: skip
 """The same groups of fields: by definitions of which kind."""
 
 
@@ -61,6 +66,13 @@ class FieldRegistry:
         self._steps = None if steps is None else list(steps)
         self._unread = frozenset(unread)
         own = [] if self._definitions is None else _own_fields(self._definitions, self._unread)
+        self.custom_events = {
+            CUSTOM + each.id: each
+            for definition in self._definitions or ()
+            if isinstance(definition, CustomEvents)
+            for each in definition.events
+        }
+        """The shop's own events that are declared, by type."""
         self._fields = {**_FIXED, **{field.name: field for field in own}}
         self._about: dict[str, Mapping[str, Field]] = {}
 
@@ -68,6 +80,11 @@ class FieldRegistry:
     def is_open(self) -> bool:
         """Whether it takes names that it doesn't know: they are never known of anybody."""
         return self._definitions is None
+
+    @property
+    def knows_events(self) -> bool:
+        """Whether all events of the shop's own are known that are declared."""
+        return not (self.is_open or "events" in self._unread)
 
     def of(self, workflow: Workflow) -> FieldRegistry:
         """Return the same for conditions of a workflow, whose steps have results."""
@@ -78,7 +95,8 @@ class FieldRegistry:
         """Return all fields by name; `about` is the trigger key whose properties are `event.…`."""
         found = self._about.get(about)
         if found is None:
-            extra = [*event.event_fields(about), *map(event.step_field, self._steps or ())]
+            extra = [*event.event_fields(about), *self._properties(about)]
+            extra += map(event.step_field, self._steps or ())
             found = {**self._fields, **{field.name: field for field in extra}}
             self._about[about] = found
         return found
@@ -89,10 +107,18 @@ class FieldRegistry:
         if field is None and self._steps is None and name.startswith("run.results."):
             return event.step_field(name.removeprefix("run.results."))
         called = about.startswith("called:") and name.startswith("event.")  # by any workflow
+        if is_custom(about) and name.startswith("event."):  # that it isn't declared is said already
+            called = called or about not in self.custom_events
         unread = _DEFINED_BY.get(name.partition(".")[0]) in self._unread
         if field is None and (self.is_open or called or unread):
             return _open_field(name)
         return field
+
+    def _properties(self, about: str) -> Iterator[Field]:
+        """Yield what is declared of a shop's own event."""
+        declared = self.custom_events.get(about)
+        for name, type_ in ({} if declared is None else declared.properties).items():
+            yield event.property_field(name, type_, f"`{name}` of {about}")
 
     def near(self, name: str, about: str = "") -> str:
         """Return what somebody may have meant, or what to do; a clause, or nothing."""
@@ -129,6 +155,10 @@ def _own_fields(definitions: Iterable[AnyDefinition], unread: Collection[str]) -
                 score, band = person.score_fields(definition.id)
                 yield score
                 yield band._replace(values=frozenset(each.name for each in definition.bands))
+            case CustomEvents():
+                for own in definition.events:
+                    if own.counted:
+                        yield from person.occurred_fields(own.id)
             case Segments():
                 segments = frozenset(each.id for each in definition.segments)
             case Loyalty():
@@ -159,6 +189,8 @@ def _open_field(name: str) -> Field | None:
             return custom_field(id_, "any", "")
         case "event":
             return event.property_field(id_, "any", "")
+        case "occurred" | "last_occurred":
+            return next(each for each in person.occurred_fields(id_) if each.name == name)
         case "scores" | "bands":
             return next(each for each in person.score_fields(id_) if each.name == name)
         case _:

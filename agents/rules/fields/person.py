@@ -114,6 +114,34 @@ def score_fields(name: str) -> Iterator[Field]:
     )
 
 
+def occurred_fields(name: str) -> Iterator[Field]:
+    """Yield the fields of an event of the shop's own that is counted."""
+    yield Field(
+        f"occurred.{name}",
+        "number",
+        "events",
+        partial(_occurred, name),
+        "how often it has occurred",
+    )
+    yield Field(
+        f"last_occurred.{name}",
+        "instant",
+        "events",
+        partial(_last_occurred, name),
+        "when it occurred last",
+    )
+
+
+def _occurred(name: str, evaluation: EvaluationContext) -> int:
+    counted = evaluation.customer.occurred.get(name)
+    return 0 if counted is None else counted.times
+
+
+def _last_occurred(name: str, evaluation: EvaluationContext) -> int | None:
+    counted = evaluation.customer.occurred.get(name)
+    return None if counted is None else counted.last
+
+
 def _memberships() -> Iterator[Field]:
     yield Field("tier", "text", "tier", lambda s: s.customer.tier, "loyalty tier")
     yield Field(

@@ -125,7 +125,7 @@ def _show(sources: list[tuple[str, SourceQuality]]) -> None:
         if number:
             out.print()
         out.print(Text(printable(name), style="bold").append(f"   {_summary(source)}", "not bold"))
-        rows = [*_odd_rows(source), *_refused_rows(source)]
+        rows = [*_odd_rows(source), *_refused_rows(source), *_own_rows(source)]
         if rows:
             out.print(_table(rows))
 
@@ -165,6 +165,12 @@ def _refused_rows(source: SourceQuality) -> Iterator[_Row]:
         yield _Row(kind.type, "", kind.reason, "refused", seen, share)
 
 
+def _own_rows(source: SourceQuality) -> Iterator[_Row]:
+    for name, seen in sorted(source.own.items(), key=lambda row: (-row[1].count, row[0])):
+        share = _share(seen.count, sum(source.events.values()))
+        yield _Row(name, "", "the shop's own", "ignored unless declared", seen, share)
+
+
 def _share(count: int, whole: int) -> float:
     return min(1.0, count / whole) if whole else 1.0
 
@@ -189,6 +195,7 @@ def _data(name: str, source: SourceQuality) -> dict[str, Any]:
             {"type": kind.type, "reason": kind.reason, **_seen(seen)}
             for kind, seen in sorted(source.refused.items())
         ],
+        "own_events": [{"type": name, **_seen(seen)} for name, seen in sorted(source.own.items())],
     }
 
 
