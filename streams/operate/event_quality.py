@@ -10,6 +10,7 @@ from agents.insights.event_quality import EventQuality
 from schemas.events import INTERNAL_TYPES, Event
 from schemas.records import OutRecord
 from schemas.reserved import IMPORTED, SOURCES
+from schemas.segment import SEGMENT_NAMES
 from schemas.validation import Unreadable
 from schemas.wire import MAX_EVENT_BYTES, ProductUpdate, parse_line, parse_record
 from streams.log import Log, OnProgress, scan, within
@@ -100,7 +101,8 @@ def _said_by(original: OutRecord) -> tuple[str, str]:
     if isinstance(body.get("headers"), dict):
         body = {name.removeprefix("ce_"): said for name, said in body["headers"].items()}
     elif "specversion" not in body:
-        return SEGMENT, _text(body.get("event", body.get("type")))
+        name = _text(body.get("event", body.get("type")))
+        return SEGMENT, SEGMENT_NAMES.get(name, name)
     return _text(body.get("source")) or "/unknown", _text(body.get("type"))
 
 

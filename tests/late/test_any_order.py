@@ -21,7 +21,7 @@ from tests.late.true_histories import (
     Told,
 )
 
-SEEDS = 100
+SEEDS = 60
 AT_NIGHT = 5_000
 
 ARRIVALS: dict[str, Arrival] = {

@@ -34,8 +34,8 @@ from streams.tools.publisher import read_lines
 if TYPE_CHECKING:
     from agents.insights.event_quality import EventQuality, Occurrences, SourceQuality
 
-_COLUMNS = ("event", "field", "what is odd", "what became of it", "events", "share", "first",
-            "last", "for example")  # fmt: skip
+_COLUMNS = ("event, field", "what is odd", "became", "events", "share", "first", "last",
+            "for example")  # fmt: skip
 _NUMBERS = frozenset({"events", "share"})
 
 
@@ -51,7 +51,9 @@ class _Row(NamedTuple):
 
     def cells(self) -> Iterator[str]:
         """Yield what stands in all columns but the last."""
-        yield from self[:4]
+        yield f"  {self.field}"
+        yield self.problem
+        yield self.became
         yield f"{self.seen.count:,}"
         yield f"{self.share:.1%}"
         for time in (self.seen.first, self.seen.last):
@@ -140,29 +142,35 @@ def _summary(source: SourceQuality) -> str:
 
 
 def _table(rows: list[_Row]) -> Table:
+    """Return the rows, those of one type of event together; the type that has most comes first."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in _COLUMNS:
         last = name == _COLUMNS[-1]
         table.add_column(name, justify="right" if name in _NUMBERS else "left", no_wrap=not last)
-    for row in rows:
-        examples = Text("\n".join(printable(each) for each in row.seen.examples))
-        table.add_row(*(Text(printable(cell)) for cell in row.cells()), examples)
+    by_type: dict[str, list[_Row]] = {}
+    for row in sorted(rows, key=lambda row: (-row.seen.count, row[:4])):
+        by_type.setdefault(row.type, []).append(row)
+    for type_, its in by_type.items():
+        table.add_row(Text(printable(type_)))
+        for row in its:
+            examples = Text("\n".join(printable(each) for each in row.seen.examples))
+            table.add_row(*(Text(printable(cell)) for cell in row.cells()), examples)
     return table
 
 
 def _odd_rows(source: SourceQuality) -> Iterator[_Row]:
-    for kind, seen in sorted(source.odd.items(), key=lambda row: (-row[1].count, row[0])):
+    for kind, seen in source.odd.items():
         problem = message(Language("en"), f"odd.problem.{kind.problem}")
-        became = "read otherwise" if kind.kept else "left out"
+        became = "read" if kind.kept else "left out"
         share = _share(seen.count, source.events[kind.type])
-        yield _Row(kind.type, kind.field, problem, became, seen, share)
+        yield _Row(kind.type, kind.field or "(more)", problem, became, seen, share)
 
 
 def _refused_rows(source: SourceQuality) -> Iterator[_Row]:
     refused = sum(each.count for each in source.refused.values())
-    for kind, seen in sorted(source.refused.items(), key=lambda row: (-row[1].count, row[0])):
+    for kind, seen in source.refused.items():
         share = _share(seen.count, sum(source.events.values()) + refused)
-        yield _Row(kind.type, "", kind.reason, "refused", seen, share)
+        yield _Row(kind.type, "(the event)", kind.reason, "refused", seen, share)
 
 
 def _own_rows(source: SourceQuality) -> Iterator[_Row]:

@@ -79,10 +79,8 @@ def test_as_a_person_reads_it(events: Ritorno) -> None:
     done = events("events", "quality", "events.ndjson")
     said = [" ".join(line.split()) for line in done.out.splitlines()]
     assert "/shop 3 events, 2 with something odd" in said
-    assert (
-        "order.completed products.price can't be read left out 2 66.7% 2026-03-01 2026-03-03 "
-        "'gratis'"
-    ) in said
+    assert "order.completed" in said
+    assert ("products.price can't be read left out 2 66.7% 2026-03-01 2026-03-03 'gratis'") in said
     assert "/till 1 event, nothing odd, 1 refused" in said
 
 
@@ -120,7 +118,7 @@ def test_the_timeline_shows_it_at_the_event(events: Ritorno) -> None:
     replayed = ("explain", "anna", "--from", "out", "--events", "events.ndjson")
     said = [line.strip() for line in events(*replayed, "--lang", "en").out.splitlines()]
     assert said.count("left out: products.2.price 'gratis', can't be read") == 2
-    assert said.count("read otherwise: total '10,00', written in another way") == 2
+    assert said.count("read otherwise: total '10,00', written another way") == 2
     assert "tralasciato: products.2.price 'gratis', non si può leggere" in events(*replayed).out
     story = events(*replayed, "--json").json[0]["story"]
     assert [len(each["odd"]) for each in story if "odd" in each] == [2, 2]
