@@ -26,10 +26,13 @@ def note(customer: Customer, time: int) -> None:
     arbitration.take_notice(customer, time)
 
 
-def note_source(customer: Customer, event: Event) -> None:
-    """Note where the customer came from, as far as the first event that says so does."""
-    if not customer.source:
-        customer.source = _source(event)
+def note_source(customer: Customer, event: Event) -> bool:
+    """Note where the customer came from, as far as the first event that says so does; return
+    whether it is this one."""
+    if customer.source:
+        return False
+    customer.source = _source(event)
+    return bool(customer.source)
 
 
 def adopt(customer: Customer, visitor: Customer) -> None:
@@ -51,6 +54,8 @@ def adopt(customer: Customer, visitor: Customer) -> None:
 def _source(event: Event) -> str:
     """A campaign in the address of the page, the site that led there, or what the event says."""
     data = event.data
+    if event.hints is not None and event.hints.campaign:
+        return cut(event.hints.campaign, SOURCE_BYTES)
     if isinstance(data, PageViewed):
         return cut(_campaign(data.url or "") or _host(data.referrer or ""), SOURCE_BYTES)
     return cut(vars(data).get("source") or "", SOURCE_BYTES)

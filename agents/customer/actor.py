@@ -18,6 +18,7 @@ from agents.customer import (
     deliverability,
     derived_state,
     domain_events,
+    hints,
     identity,
     interests,
     mail_outcomes,
@@ -31,6 +32,7 @@ from agents.effects import signal
 from agents.links import link_actor, orders_elsewhere, registration
 from agents.products.catalogue import concerns
 from agents.refusals import Ignored, Repeated
+from agents.rules.fields import Part
 from agents.sending import arbitration
 from agents.workflows import engine, steps
 from schemas.customer import Customer
@@ -170,17 +172,21 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     counts = plan.counts or tracking.counts(customer, event)
     if plan.active and counts:
         activity.note(customer, time)
-    if plan.tells_source:
-        activity.note_source(customer, event)
+    told = event.hints if not customer.became else None
+    if plan.tells_source or told is not None:
+        acquired |= activity.note_source(customer, event)
+    hinted = told is not None and hints.take(customer, event, told, context)
     if held is not None and held != arbitration.situation(customer):
         arbitration.look_again(customer, context.now)
     scored = counts and plan.scored != ()
     if scored:
         scores.score(customer, event, plan.scored, time, context)
     derived_state.look(customer, plan.looks[scored][acquired], context)
+    if hinted:
+        derived_state.look(customer, context.live.derived_state.reading(_HINTED), context)
     if event.anonymous_id is not None and not customer.became and not speaker.by_visitor(event):
         identity.link(customer, event.anonymous_id, event, context)
-    if event.type in registration.NAMING:
+    if event.type in registration.NAMING or (hinted and customer.profile.email != former):
         registration.follow(customer, event, former, context)
     runs = customer.runs or customer.finished
     listens_to = context.live.definitions.listens_to
@@ -276,6 +282,9 @@ def forget(customer: Customer, context: Context) -> None:
     engine.end_all(customer, "customer.erased", context)
     customer.become(Customer(key=customer.key, applied=customer.applied))
 
+
+_HINTED: frozenset[Part] = frozenset({"profile"})
+"""What hints may change, beside where the customer came from."""
 
 ERASES = frozenset(each.name for each in EVENT_TYPES.values() if each.erases)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agents.context import Context, DomainEvent, Handler
-from agents.customer import custom_fields, grounds, statements
+from agents.customer import custom_fields, grounds, statements, tags
 from agents.customer.names import MAX_FULL_NAME, greetable
 from schemas.bounds import cut
 from schemas.customer import Customer
@@ -32,6 +32,9 @@ def apply_traits(customer: Customer, event: Event, context: Context) -> None:
     traits: Traits = event.data
     said = statements.of(event, context)
     custom_fields.apply_traits(customer, traits, said, context)
+    extra = traits.model_extra or {}
+    if "tags" in extra:
+        tags.state(customer, extra["tags"], said, context)
     for name in _FIELDS:
         value = getattr(traits, name)
         if value is not None or traits.says(name):

@@ -2,19 +2,63 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from agents.context import Context, DomainEvent
-from schemas.bounds import kept_bytes
+from agents.customer import statements
+from schemas.bounds import cut, kept_bytes
 from schemas.customer import Customer
-from schemas.customer.person import TAG_BYTES, TAGS_KEPT, TAGS_TOTAL_BYTES, CustomerTag
+from schemas.customer.person import TAG_BYTES, TAGS_KEPT, TAGS_TOTAL_BYTES, CustomerTag, StatedAt
+from schemas.events.odd import OddField, shown
 from schemas.stored import NEVER
 
 EXPIRY = ":tags"
 """Key of their timer among the customer's watches; no workflow's id has a colon."""
+TAGS_LISTED = 50
+"""Tags of a shop's list that count; no shop gives a customer more."""
 _LARGEST = 32
 """Bytes of a tag's dates, and of what stands before its name."""
 
 
-def add(customer: Customer, name: str, lasts: int | None, context: Context) -> None:
+def state(customer: Customer, given: Any, said: StatedAt, context: Context) -> None:
+    """Take over the shop's list of tags, if it is the newest one: those that it no longer has are
+    taken off, none that a workflow has put on. A list, or a text with commas; null is none."""
+    names = _listed(given)
+    if names is None:
+        context.odd_fields.append(OddField("tags", shown(given), "kind", kept=False))
+        return
+    before = {name for name, tag in customer.tags.items() if tag.by_shop}
+    if not statements.is_newest(customer, "tags", said, known=bool(before), gives=bool(names)):
+        return
+    statements.note(customer, "tags", said)
+    for name in sorted(before.difference(names)):
+        del customer.tags[name]
+        context.caused.append(DomainEvent(f"tag:{name}:removed", context.now, data={"tag": name}))
+    for name in names:
+        if name not in customer.tags:
+            add(customer, name, None, context, by_shop=True)
+
+
+def _listed(given: Any) -> list[str] | None:
+    """Return the tags of a list, each once; None when it is of another kind."""
+    if given is None:
+        return []
+    if isinstance(given, str):
+        given = given.split(",")
+    if not isinstance(given, list) or not all(isinstance(each, str | int) for each in given):
+        return None
+    names = (cut(" ".join(str(each).split()), TAG_BYTES) for each in given)
+    return list(dict.fromkeys(name for name in names if name.isprintable() and name))[:TAGS_LISTED]
+
+
+def add(
+    customer: Customer,
+    name: str,
+    lasts: int | None,
+    context: Context,
+    *,
+    by_shop: bool = False,
+) -> None:
     """Put a tag on, or let it last anew."""
     present = customer.tags.get(name)
     expires = NEVER if lasts is None else context.now + lasts
@@ -24,7 +68,7 @@ def add(customer: Customer, name: str, lasts: int | None, context: Context) -> N
         return
     if len(customer.tags) >= TAGS_KEPT:
         del customer.tags[_oldest(customer)]
-    customer.tags[name] = CustomerTag(context.now, expires)
+    customer.tags[name] = CustomerTag(context.now, expires, by_shop)
     _fit(customer)
     _await(customer)
     context.caused.append(DomainEvent(f"tag:{name}:added", context.now, data={"tag": name}))

@@ -116,3 +116,5 @@ class CustomerTag(msgspec.Struct, array_like=True, gc=False):
 
     added: int
     expires: int = NEVER
+    by_shop: bool = False
+    """The shop lists it among the customer's traits; else a workflow has put it on."""

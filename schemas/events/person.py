@@ -141,7 +141,7 @@ class SurveyAnswered(Noted):
     rating: float | None = Field(default=None, ge=0, le=100)
 
 
-_TRAITS: tuple[CustomerPart, ...] = ("profile", "fields", "mails")
+_TRAITS: tuple[CustomerPart, ...] = ("profile", "fields", "mails", "tags")
 _CONSENT: tuple[CustomerPart, ...] = ("consents", "lists")
 
 EVENT_TYPES = (
