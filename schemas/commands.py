@@ -156,6 +156,8 @@ class SuppressCommand(BaseModel):
     email: str
     scope: SuppressionScope
     reason: SuppressionReason
+    ends: bool | None = None
+    """Of an objection: who owns the address has said yes to marketing since."""
 
 
 class PauseCommand(BaseModel):

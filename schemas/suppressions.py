@@ -2,7 +2,8 @@
 
 The key of a record is `KEYID.HASH` (`agents/mail/suppression.py`), and the last record of a key
 counts. What people did is written a second time under `audit.TIME.KEYID.HASH`, a key that never
-comes again, so that compaction leaves it.
+comes again, so that compaction leaves it. Objections have a key of their own,
+`objection.KEYID.HASH`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,14 @@ from schemas.records import OutRecord
 SuppressionScope = Literal["all", "marketing"]
 """marketing: confirmations and other transactional mails still go."""
 
-SuppressionReason = Literal["hard", "soft", "complaint", "manual"]
-"""hard, soft: mails bounced. complaint: a mail was called spam. manual: a person decided."""
+SuppressionReason = Literal["hard", "soft", "complaint", "manual", "objection"]
+"""hard, soft: mails bounced. complaint: a mail was called spam. manual: a person decided.
+objection: marketing was refused, for an address that several customers have."""
 
 AUDIT = "audit."
+OBJECTION = "objection."
+"""Begins the key of an objection: who owns the address may take it back, and nothing else that
+suppresses the address with it."""
 
 
 class Suppression(BaseModel):

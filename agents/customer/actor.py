@@ -29,7 +29,13 @@ from agents.customer import (
     tracking,
 )
 from agents.effects import signal
-from agents.links import link_actor, orders_elsewhere, registration
+from agents.links import (
+    address_statements,
+    link_actor,
+    orders_elsewhere,
+    registration,
+    statements_elsewhere,
+)
 from agents.products.catalogue import concerns
 from agents.refusals import Ignored, Repeated
 from agents.rules.fields import Part
@@ -69,6 +75,8 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
         return True  # an answer to somebody erased is no reason to know them again
     elif event.type in orders_elsewhere.HANDLERS:
         orders_elsewhere.receive(customer, event, context)
+    elif event.type in statements_elsewhere.HANDLERS:
+        statements_elsewhere.receive(customer, event, context)
     else:
         try:
             _apply(customer, event, context)
@@ -188,6 +196,8 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
         identity.link(customer, event.anonymous_id, event, context)
     if event.type in registration.NAMING or (hinted and customer.profile.email != former):
         registration.follow(customer, event, former, context)
+    if customer.links.address and event.type in _CONCERN_ADDRESSES:
+        address_statements.follow(customer, context)
     runs = customer.runs or customer.finished
     listens_to = context.live.definitions.listens_to
     heard = runs and (event.type in listens_to or (plan.active and "customer.active" in listens_to))
@@ -288,6 +298,13 @@ _HINTED: frozenset[Part] = frozenset({"profile"})
 
 ERASES = frozenset(each.name for each in EVENT_TYPES.values() if each.erases)
 
+_CONCERN_ADDRESSES = frozenset(
+    each.name
+    for each in EVENT_TYPES.values()
+    if {"consents", "mails", "profile"}.intersection(each.changes)
+)
+"""The types of events that may change what is said of the customer's address."""
+
 _ANSWERS = frozenset(each.name for each in EVENT_TYPES.values() if each.is_answer)
 
 _PAGE_ANSWERS = frozenset(each.name for each in EVENT_TYPES.values() if each.is_page_answer)
@@ -325,5 +342,6 @@ _HANDLERS: Mapping[str, Handler] = {
     **coupons.HANDLERS,
     **link_actor.HANDLERS,
     **orders_elsewhere.HANDLERS,
+    **statements_elsewhere.HANDLERS,
     **steps.HANDLERS,
 }

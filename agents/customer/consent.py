@@ -26,6 +26,7 @@ from agents.customer.evidence import (
     keep_evidence,
 )
 from agents.digests import address_digest
+from agents.links import confirmations
 from agents.refusals import EventRefused
 from schemas.customer import Customer
 from schemas.customer.consent import LISTS_KEPT, Consent, Evidence, Subscription
@@ -83,6 +84,8 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Domai
         others = list_addresses.confirmed_by(customer, data, time)
         if others is not None:
             return others
+        if data.mail:
+            confirmations.confirmed(customer, customer.profile.email, event.id, context)
         if statements.is_later(said, customer.stated.get("email")):  # else of one before it
             grounds.confirm(customer)
     for name in ("first_name", "locale"):

@@ -45,6 +45,18 @@ def is_consent_stated(customer: Customer) -> bool:
     return consent is not None and consent.given and consent.stated
 
 
+def has_objected_elsewhere(customer: Customer) -> bool:
+    """Return whether marketing to the customer's address was refused under another id, and nobody
+    who owns it has said yes since."""
+    elsewhere = customer.links.elsewhere
+    if elsewhere is None or not elsewhere.objected:
+        return False
+    consent = customer.consents.get("marketing")
+    says_yes = consent is not None and consent.given and (consent.stated or is_owned(customer))
+    own = consent.time if consent is not None and says_yes else 0
+    return elsewhere.objected >= max(own, elsewhere.agreed)
+
+
 def is_at_least(ground: Ground, least: Ground) -> bool:
     """Return whether a ground is as strong as another one."""
     return _RANK[ground] >= _RANK[least]

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from agents.context import Context, DomainEvent, Handler
 from agents.digests import derived_id
 from agents.effects import event_effect
-from agents.links import names
+from agents.links import address_statements, confirmations, names
 from agents.links.registration import GROUNDS, LINK_MS, SOURCE
 from schemas.bounds import kept_bytes
 from schemas.customer import Customer
@@ -48,7 +48,8 @@ def receive(link: Customer, event: Event, context: Context) -> None:
 def is_empty(link: Customer) -> bool:
     """Whether nothing is left that would be missed."""
     links = link.links
-    return not (links.holders or links.visitors_many or links.customers_many)
+    many = links.visitors_many or links.customers_many
+    return not (links.holders or many or links.asked or links.said)
 
 
 def registered(link: Customer, event: Event, context: Context) -> list[DomainEvent]:
@@ -182,4 +183,7 @@ HANDLERS: Mapping[str, Handler] = {
     "link.registered": registered,
     "link.ordered": ordered,
     "link.left": left,
+    "address.said": address_statements.said,
+    "address.confirmed": confirmations.was_confirmed,
+    "confirmation.requested": confirmations.requested,
 }

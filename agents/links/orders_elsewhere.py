@@ -13,7 +13,7 @@ from agents.commerce import cart
 from agents.context import Context, DomainEvent, Handler
 from agents.customer import derived_state
 from agents.digests import contains, digest
-from agents.links import names, registration
+from agents.links import names
 from agents.rules.fields import Part
 from agents.workflows import engine
 from schemas.customer import Customer
@@ -62,6 +62,5 @@ def _was_there(customer: Customer, time: int) -> bool:
 
 
 HANDLERS: Mapping[str, Handler] = {
-    "link.shared": registration.shared,
     "order.placed_elsewhere": placed,
 }

@@ -15,7 +15,7 @@ from agents.mail.settings import SigningKey
 from schemas.addresses import normalized_address
 from schemas.commands import MailClass, SuppressCommand
 from schemas.key_ring import follow
-from schemas.suppressions import AUDIT, Suppression, SuppressionScope
+from schemas.suppressions import AUDIT, OBJECTION, Suppression, SuppressionScope
 
 HASH_BYTES = 16
 """Of HMAC-SHA256. Two of a billion addresses share one with a chance of 1 in 10²⁰."""
@@ -63,21 +63,26 @@ class Suppressions:
         self.hashes = hashes
         self._scopes: dict[SuppressionScope, set[bytes]] = {"all": set(), "marketing": set()}
         self._released: dict[bytes, int] = {}
+        self._objections: dict[bytes, Suppression] = {}
         self.unknown_keys = 0
         """Records whose key is no longer listed: these addresses are mailed again."""
 
     def __len__(self) -> int:
         """Return how many addresses are suppressed."""
-        return sum(len(hashes) for hashes in self._scopes.values())
+        objections = sum(each.state == "suppressed" for each in self._objections.values())
+        return sum(len(hashes) for hashes in self._scopes.values()) + objections
 
     def apply(self, key: str, suppression: Suppression) -> None:
         """Take note of a record of the topic."""
         if key.startswith(AUDIT):
             return
-        if not self.hashes.knows(key):
+        if not self.hashes.knows(key.removeprefix(OBJECTION)):
             self.unknown_keys += 1
             return
         hashed = _bytes(key)
+        if key.startswith(OBJECTION):
+            self._objections[hashed] = suppression
+            return
         for hashes in self._scopes.values():
             hashes.discard(hashed)
         if suppression.state == "suppressed":
@@ -92,7 +97,11 @@ class Suppressions:
             return True
         if mail_class == "transactional":
             return False
-        return any(each in self._scopes["marketing"] for each in found)
+        return any(each in self._scopes["marketing"] or self._objects(each) for each in found)
+
+    def _objects(self, hashed: bytes) -> bool:
+        known = self._objections.get(hashed)
+        return known is not None and known.state == "suppressed"
 
     def decide(self, command: SuppressCommand) -> tuple[str, Suppression] | None:
         """Return what a command leads to; None when that is the case already, or was taken back.
@@ -101,12 +110,31 @@ class Suppressions:
         """
         key = self.hashes.current(command.email)
         hashed = _bytes(key)
+        if command.reason == "objection":
+            return self._decide_objection(key, hashed, command)
         if self._released.get(hashed, -1) >= command.time:
             return None
         if hashed in self._scopes["all"] or hashed in self._scopes[command.scope]:
             return None
         return key, Suppression(
             state="suppressed",
+            scope=command.scope,
+            reason=command.reason,
+            time=command.time,
+            by="ritorno",
+        )
+
+    def _decide_objection(
+        self, key: str, hashed: bytes, command: SuppressCommand
+    ) -> tuple[str, Suppression] | None:
+        """The later word counts, in whatever order commands come from different partitions."""
+        known = self._objections.get(hashed)
+        if known is not None and known.time > command.time:
+            return None
+        if self._objects(hashed) != bool(command.ends):
+            return None
+        return OBJECTION + key, Suppression(
+            state="released" if command.ends else "suppressed",
             scope=command.scope,
             reason=command.reason,
             time=command.time,

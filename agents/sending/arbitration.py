@@ -81,7 +81,7 @@ def judge(
         return PolicyDecision("skip", refused)
     basis = _basis(customer, candidate.step, now, policy)
     if basis is None:
-        return PolicyDecision("skip", "no_consent")
+        return PolicyDecision("skip", "objected" if customer.links.silenced else "no_consent")
     if not _reaches_its_owner(customer, candidate, basis, policy):
         return PolicyDecision("skip", "unproven_address")
     if candidate.expires <= now:

@@ -76,7 +76,8 @@ def _has_objected(customer: Customer) -> bool:
     """Whether the customer has ever said no: withdrawn, unsubscribed, complained or left a list."""
     marketing = customer.consents.get("marketing")
     return (
-        (marketing is not None and not marketing.given)
+        customer.links.silenced
+        or (marketing is not None and not marketing.given)
         or any(not each.subscribed or each.pending for each in customer.lists.values())
         or any(not each.given for each in customer.evidence if each.purpose in _NO_MARKETING)
     )

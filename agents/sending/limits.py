@@ -42,14 +42,17 @@ def rules_for(customer: Customer, workflow: Workflow, step: SendStep, policy: Po
     """Return the rules for this mail. Of two that hold it equally long the first is the reason."""
     zone = customer.profile.zone
     sent = [mail for mail in customer.sent if mail.mail_class == "marketing"]
+    told = customer.links.elsewhere
+    elsewhere = [] if told is None else told.sent
     rules: list[Rule] = []
     if policy.quiet is not None:
         rules.append(partial(_quiet, policy.quiet, zone))
     rules += [
-        partial(_cap, cap, times, zone) for cap, times in _counted(policy.caps, workflow.id, sent)
+        partial(_cap, cap, times, zone)
+        for cap, times in _counted(policy.caps, workflow.id, sent, elsewhere)
     ]
     if policy.fatigue is not None:
-        caps = _counted(policy.fatigue.caps, workflow.id, sent)
+        caps = _counted(policy.fatigue.caps, workflow.id, sent, elsewhere)
         rules.append(partial(_fatigue, policy.fatigue, caps, customer))
     if policy.mix is not None:
         rules.append(partial(_mix, policy.mix, step.kind == "promotional", sent))
@@ -83,12 +86,17 @@ _Counted = list[tuple[Cap, list[int]]]
 """Caps that concern a mail, each with the times of the mails that it counts."""
 
 
-def _counted(caps: Iterable[Cap], workflow: str, sent: Sequence[Sent]) -> _Counted:
-    return [
-        (cap, [mail.time for mail in sent if cap.workflow in ("", mail.workflow)])
-        for cap in caps
-        if cap.workflow in ("", workflow)
-    ]
+def _counted(
+    caps: Iterable[Cap], workflow: str, sent: Sequence[Sent], elsewhere: Sequence[int]
+) -> _Counted:
+    """`elsewhere`: when marketing went to the same address under other ids, of whichever
+    workflow."""
+    return [(cap, _times(cap, sent, elsewhere)) for cap in caps if cap.workflow in ("", workflow)]
+
+
+def _times(cap: Cap, sent: Sequence[Sent], elsewhere: Sequence[int]) -> list[int]:
+    times = [mail.time for mail in sent if cap.workflow in ("", mail.workflow)]
+    return sorted((*times, *elsewhere)) if elsewhere and not cap.workflow else times
 
 
 def _cap(cap: Cap, times: Sequence[int], zone: str, instant: int) -> PolicyHold | None:

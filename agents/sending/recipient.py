@@ -31,6 +31,11 @@ def recipient(customer: Customer, run: Run, mail_class: MailClass) -> str:
     return customer.profile.email
 
 
+def asks_to_confirm(run: Run) -> bool:
+    """Return whether a run's transactional mails ask an address to confirm a list."""
+    return bool(run.list) and "list.pending" in run.anchors
+
+
 def refusal(customer: Customer, address: str) -> Reason | None:
     """Return why no mail at all may go to one of the customer's addresses; None when one may."""
     if not address:

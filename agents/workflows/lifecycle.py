@@ -6,7 +6,7 @@ The state of a run follows from why its step is put off (`state`):
     postponed   late, and outside the hours in which its step may still be done
     held        its mail may not go now: quiet hours, a cap, a better mail
     calling     for the end of the workflow that its step has called
-    asking      for a code of the pool that its step has asked
+    asking      for the answer of another actor: a code of a pool, whether an address may be asked
     finished    over; its goal counts for a while, until `due`
 
 `docs/states.md` draws it from the rows that stand over the functions here.
@@ -98,6 +98,12 @@ def resulted(run: Run, step: str, result: str) -> None:
     run.results[step] = result
 
 
+@transition(TRANSITIONS, _GOES_ON, sets="results")
+def unresulted(run: Run, step: str) -> None:
+    """What its step has been told is used up: a mail comes to nothing that an arm could ask for."""
+    run.results.pop(step, None)
+
+
 @transition(TRANSITIONS, _GOES_ON, sets="results coupon")
 def issued(run: Run, step: str, code: str | None) -> None:
     """A code was issued, or there is none any more."""
@@ -138,13 +144,14 @@ def called(run: Run, until: int, now: int) -> None:
 
 @transition(TRANSITIONS, "waiting postponed", "asking", sets="due held held_for")
 def asked(run: Run, until: int, now: int) -> None:
-    """Its step has asked a pool for a code, and waits for the answer."""
+    """Its step has asked another actor, a pool for a code or an address whether it may be asked to
+    confirm, and waits for the answer."""
     run.due, run.held, run.held_for = until, now, ASKING
 
 
 @transition(TRANSITIONS, _GOES_ON, sets="due")
 def answered(run: Run, now: int) -> None:
-    """What it has called is over, or the pool that it has asked has answered."""
+    """What it has called is over, or whom it has asked has answered."""
     run.due = now
 
 

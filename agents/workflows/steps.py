@@ -10,6 +10,7 @@ from agents.context import Context, DomainEvent, Handler
 from agents.customer import consent, custom_fields, derived_state, profile, scores, statements, tags
 from agents.definitions.program import Instruction
 from agents.definitions.published import WorkflowVersion
+from agents.links import confirmations
 from agents.rules import conditions
 from agents.rules.values import to_number
 from agents.sending import recipient, send_commands
@@ -21,6 +22,7 @@ from schemas.customer import Customer
 from schemas.customer.person import TAG_BYTES
 from schemas.customer.runs import Run
 from schemas.customer_parts import CustomerPart
+from schemas.decisions import Reason
 from schemas.definitions.step import StepCommon
 from schemas.definitions.steps import (
     BranchStep,
@@ -41,7 +43,7 @@ from schemas.definitions.steps import (
     WaitStep,
 )
 from schemas.events import Event
-from schemas.events.own import CouponIssued
+from schemas.events.own import ConfirmationAnswered, CouponIssued
 from schemas.time_units import DAY_MS
 
 STAY = -1
@@ -115,13 +117,43 @@ def _only_wait(at_hand: StepAtHand, step: WaitStep) -> int:
 def _confirm(at_hand: StepAtHand, step: SendStep) -> int:
     """Send a transactional mail. Marketing never comes here: see `send_queue.py`."""
     customer, run, published, instruction, context = at_hand
-    refused = recipient.refusal(customer, recipient.recipient(customer, run, step.mail_class))
+    address = recipient.recipient(customer, run, step.mail_class)
+    refused = recipient.refusal(customer, address)
+    if refused is None and recipient.asks_to_confirm(run):
+        if run.held_for != lifecycle.ASKING:
+            confirmations.request(customer, run, step.id, address, context)
+            lifecycle.asked(run, context.now + confirmations.ANSWER_LASTS, context.now)
+            return STAY
+        refused = _answer(run, step)
     if refused is not None:
         decide(customer, run, "skipped", refused, context, step=step)
     else:
         sent = send_commands.send(customer, run, published, step, context)
         decide(customer, run, "sent", "due", context, step=step, command_id=sent.id)
     return instruction.after
+
+
+def _answer(run: Run, step: SendStep) -> Reason | None:
+    """Return why a mail that asks to confirm may not go; None when its address's actor has said
+    that it may."""
+    answer = run.results.get(step.id)
+    lifecycle.unresulted(run, step.id)
+    if answer == confirmations.ALLOWED:
+        return None
+    return "asked_enough" if answer == confirmations.REFUSED else "late"
+
+
+def confirmation_answered(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """An address's actor says whether it may be asked to confirm: the run that waits for it goes
+    on."""
+    data: ConfirmationAnswered = event.data
+    run = next((each for each in customer.runs if each.id == data.run), None)
+    if run is not None and run.held_for == lifecycle.ASKING:
+        answer = confirmations.ALLOWED if data.allowed else confirmations.REFUSED
+        lifecycle.resulted(run, data.step, answer)
+        lifecycle.answered(run, context.now)
+        context.moving.append(run)
+    return []
 
 
 def _reach(at_hand: StepAtHand, step: GoalStep) -> int:
@@ -279,4 +311,5 @@ _VERBS: Mapping[type[StepCommon], Verb] = {
 
 HANDLERS: Mapping[str, Handler] = {
     "coupon.issued": code_issued,
+    "confirmation.answered": confirmation_answered,
 }

@@ -244,12 +244,13 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     def consented(self, purpose: str) -> bool:
         """Return whether the last word on `purpose` was yes.
 
-        Marketing waits for the proof that the address is the customer's, where that is asked for.
+        Marketing waits for the proof that the address is the customer's, where that is asked for,
+        and ends when it is refused for the address under another id.
         """
         consent = self.consents.get(purpose)
         if consent is None or not consent.given:
             return False
-        return purpose != "marketing" or self.confirmed()
+        return purpose != "marketing" or (self.confirmed() and not self.links.silenced)
 
     def confirmed(self) -> bool:
         """Return whether no list waits for a confirmation, or another one doesn't have to."""

@@ -22,6 +22,11 @@ BOUGHT_KEPT = 40
 BOUGHT_BYTES = BOUGHT_KEPT * 8
 """Of each product a hash of eight bytes."""
 
+SENT_KEPT = 20
+"""Marketing mails under other ids that are remembered: more than a policy allows in a month."""
+ASKED_KEPT = 3
+"""Mails that ask an address to confirm, in any ninety days."""
+
 
 class Registration(msgspec.Struct, array_like=True, gc=False):
     """That a customer is registered at a link."""
@@ -48,6 +53,21 @@ class LastOrder(msgspec.Struct, array_like=True, gc=False):
     """Hashes of its products, empty when they aren't known."""
 
 
+class AddressStatements(msgspec.Struct, array_like=True, gc=False):
+    """What was said of an address, when (ms)."""
+
+    objected: int = 0
+    """Marketing was refused: withdrawn, unsubscribed, complained."""
+    agreed: int = 0
+    """Somebody who owns the address said yes to marketing."""
+    ended: int = 0
+    """It was found to take no mail."""
+    released: int = 0
+    """A person decided that it takes mail again."""
+    sent: Annotated[list[int], InNumber(SENT_KEPT)] = []
+    """Marketing mails of late that were commanded to it, oldest first."""
+
+
 class Links(msgspec.Struct, array_like=True, gc=False):
     """Both sides; a record has only one of them."""
 
@@ -63,3 +83,15 @@ class Links(msgspec.Struct, array_like=True, gc=False):
     customers_many: bool = False
     """So many customers have had it that it links nobody."""
     order: LastOrder | None = None
+    said: AddressStatements | None = None
+    """Of an address's own actor: what its holders have said of it. Of a customer: what it has said
+    itself of its address, once others have it, too."""
+    elsewhere: AddressStatements | None = None
+    """Of a customer: what those others have said."""
+    silenced: bool = False
+    """Of a customer: they have refused marketing, and nobody who owns the address has said yes
+    since."""
+    address: Annotated[str, InBytes(LINK_BYTES)] = ""
+    """Of a customer: the link of the address that the two are about."""
+    asked: Annotated[list[int], InNumber(ASKED_KEPT)] = []
+    """Of an address's own actor: when it was asked to confirm, oldest first."""

@@ -53,7 +53,10 @@ TOLD_TO_LINKS = frozenset(each.name for each in EVENT_TYPES.values() if each.tol
 """Told to link actors by customers' and visitors' actors."""
 
 LINK_TYPES = frozenset(
-    each for each in INTERNAL_TYPES if each.startswith("link.") or each == "order.placed_elsewhere"
+    each
+    for each in INTERNAL_TYPES
+    if each.startswith(("link.", "confirmation."))
+    or each in ("order.placed_elsewhere", "address.said", "address.told", "address.confirmed")
 )
 """All that customers' actors and links' actors tell each other of links."""
 

@@ -89,6 +89,54 @@ class OrderPlacedElsewhere(Payload):
     bought: str = ""
 
 
+class AddressSaid(Payload):
+    """Ours: a holder of an address that others have, too, tells its actor what was said of it under
+    the holder's id. Instants are ms, 0 where nothing was."""
+
+    customer_id: Reference
+    objected: int = 0
+    agreed: int = 0
+    ended: int = 0
+    released: int = 0
+    sent: tuple[int, ...] = ()
+    """Marketing mails that were commanded since the holder has told of some."""
+    asks: bool = False
+    """The holder wants to hear what others have said: it is new."""
+
+
+class AddressTold(Payload):
+    """Ours: an address's actor tells a holder what others have said of the address."""
+
+    link: Text
+    objected: int = 0
+    agreed: int = 0
+    ended: int = 0
+    released: int = 0
+    sent: tuple[int, ...] = ()
+
+
+class ConfirmationRequested(Payload):
+    """Ours: before an address is asked to confirm, its actor is asked whether it may be."""
+
+    customer_id: Reference
+    run: str
+    step: str
+
+
+class ConfirmationAnswered(Payload):
+    """Ours: the answer."""
+
+    run: str
+    step: str
+    allowed: bool
+
+
+class AddressConfirmed(Payload):
+    """Ours: somebody has confirmed an address, which may be asked anew from now on."""
+
+    customer_id: Reference
+
+
 class CouponRequested(Payload):
     """Ours: a customer's step asks a coupon pool's actor for a code."""
 
@@ -134,6 +182,17 @@ EVENT_TYPES = (
         internal=True,
         is_answer=True,
     ),
+    EventType("address.said", AddressSaid, internal=True, told_to_links=True),
+    EventType(
+        "address.told",
+        AddressTold,
+        changes=("mails", "consents"),
+        internal=True,
+        is_answer=True,
+    ),
+    EventType("confirmation.requested", ConfirmationRequested, internal=True, told_to_links=True),
+    EventType("confirmation.answered", ConfirmationAnswered, internal=True, is_answer=True),
+    EventType("address.confirmed", AddressConfirmed, internal=True, told_to_links=True),
     EventType("coupon.requested", CouponRequested, internal=True),
     EventType("coupon.issued", CouponIssued, changes=("coupons",), internal=True, is_answer=True),
 )

@@ -105,7 +105,8 @@ class SuppressionList:
         await self._log.append(topics.SUPPRESSIONS, 0, records)
         for key, suppression in decided:
             self._list.apply(key, suppression)
-            self._metrics.suppressed(suppression.scope, suppression.reason)
+            if suppression.state == "suppressed":
+                self._metrics.suppressed(suppression.scope, suppression.reason)
         self._metrics.addresses(len(self._list))
 
     def _take(self, key: bytes | None, value: bytes | None) -> None:

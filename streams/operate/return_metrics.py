@@ -25,7 +25,8 @@ our mails, as far as can be known. unclear: it is about a mail of ours and can't
 last two are kept for a person to read; full: there was no room for such a one, and it was answered
 with 452 or stays in its mailbox."""
 
-SUPPRESSIONS = (("all", "hard"), ("all", "soft"), ("marketing", "complaint"))
+SUPPRESSIONS = (("all", "hard"), ("all", "soft"), ("marketing", "complaint"),
+                ("marketing", "objection"))  # fmt: skip
 
 
 class ReturnCounters:

@@ -52,7 +52,6 @@ def test_an_empty_id_is_absent_wherever_it_stands() -> None:
 # 02: consent belongs to the address.
 
 
-@not_yet("G, H: an objection holds for the address")
 def test_who_says_no_under_one_id_gets_no_marketing_under_another() -> None:
     found = played(UNSUBSCRIBED)
     assert found.refusals == []
@@ -177,7 +176,6 @@ def test_a_sign_up_form_with_another_address_leaves_the_account_as_it_is() -> No
 # 32: an address is asked once a day, and three times in ninety days.
 
 
-@not_yet("H: limits per address of mails that ask for confirmation")
 def test_an_address_that_many_forms_name_is_asked_once() -> None:
     found = played(BOMBING, "w34-double-opt-in")
     asked = Counter(mail.email for mail in found.mails)

@@ -24,6 +24,11 @@ DATA = {"product_id": "p1", "name": "Caffè «Alba»", "price": "12.50", "quanti
 MINIMAL: dict[str, dict[str, Any]] = {
     "order.placed_elsewhere": {"link": "cart/1"}, "link.shared": {"link": "cart/1"},
     "link.registered": {"customer_id": "c", "ground": "typed"},
+    "address.said": {"customer_id": "c", "objected": 1, "sent": [1, 2]},
+    "address.told": {"link": "address/1", "agreed": 1},
+    "address.confirmed": {"customer_id": "c"},
+    "confirmation.requested": {"customer_id": "c", "run": "r", "step": "s"},
+    "confirmation.answered": {"run": "r", "step": "s", "allowed": True},
     "link.ordered": {"customer_id": "c", "ordered": 1}, "link.left": {"customer_id": "c"},
     "order.": {"order_id": "o1"}, "product.viewed": {"product_id": "p"},
     "product.reviewed": {"product_id": "p"}, "cart.": {"product_id": "p"},

@@ -1,0 +1,207 @@
+"""What holds for an address under whichever id it is: objections, the yes of who owns it, that it
+takes no mail, and how much marketing it got.
+
+As long as an address has one holder nothing is told. Once its link says that there are several,
+each tells its actor what was said under its id, and from then on what changes; the actor tells the
+others and keeps the sum for those who come later. So an objection under one id ends marketing under
+all, until somebody who owns the address says yes again, later; a mailbox that is at an end is so
+for all; and what one was sent counts in the others' limits.
+
+Of who has only typed an address nothing counts but what the page or the mailbox of a mail to that
+address has said: else anybody could silence anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from agents.context import Context, DomainEvent
+from agents.customer import derived_state, grounds
+from agents.digests import derived_id
+from agents.effects import command, event_effect
+from agents.links import names
+from agents.links.registration import SOURCE, address_link
+from schemas.commands import SuppressCommand
+from schemas.customer import Customer
+from schemas.customer.consent import Consent
+from schemas.customer.links import SENT_KEPT, AddressStatements
+from schemas.customer_parts import CustomerPart
+from schemas.events import Event
+from schemas.events.own import AddressSaid, AddressTold, LinkShared
+
+_CONSENTS: frozenset[CustomerPart] = frozenset({"consents"})
+_COMPARED = ("objected", "agreed", "ended", "released")
+
+
+def shared(customer: Customer, event: Event, context: Context) -> None:
+    """Others have one of the customer's links, too: of its address it tells all that counts."""
+    data: LinkShared = event.data
+    if customer.profile.email and data.link == address_link(customer.profile.email, context):
+        _introduce(customer, data.link, event.id, context)
+
+
+def follow(customer: Customer, context: Context) -> None:
+    """Tell what an event has changed of what was said of an address that others have, too."""
+    _follow(customer, context)
+    listen(customer, context)
+
+
+def listen(customer: Customer, context: Context) -> None:
+    """See whether what others have said leaves marketing to the customer's address allowed."""
+    silenced = grounds.has_objected_elsewhere(customer)
+    if silenced != customer.links.silenced:
+        customer.links.silenced = silenced
+        derived_state.changed(customer, _CONSENTS, context)
+
+
+def _follow(customer: Customer, context: Context) -> None:
+    links = customer.links
+    link = address_link(customer.profile.email, context) if customer.profile.email else ""
+    if link != links.address:
+        links.address, links.said, links.elsewhere = "", None, None
+        own = links.registrations.get(link)
+        if own is not None and own.shared:
+            _introduce(customer, link, context.cause, context)
+        return
+    said, now = links.said or AddressStatements(), _of(customer, context)
+    if any(getattr(said, name) != getattr(now, name) for name in _COMPARED):
+        links.said = now
+        _let_the_mailer_know(customer, said, now, context)
+        _say(customer, now, (), context.cause, context)
+
+
+def sent(customer: Customer, command_id: str, context: Context) -> None:
+    """A marketing mail is commanded to an address that others have, too."""
+    if customer.links.address:
+        now = customer.links.said or AddressStatements()
+        _say(customer, now, (context.now,), command_id, context)
+
+
+def said(link: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """As the address's actor: keep what a holder has said and tell the others; tell who is new what
+    they have said."""
+    data: AddressSaid = event.data
+    links = link.links
+    if data.customer_id not in links.holders:
+        return []
+    known = links.said or AddressStatements()
+    if data.asks and known != AddressStatements():
+        _tell(link, data.customer_id, known, known.sent, event, context)
+    links.said = added(known, data)
+    for each in links.holders:
+        if each != data.customer_id:
+            _tell(link, each, data, data.sent, event, context)
+    return []
+
+
+def _introduce(customer: Customer, link: str, cause: str, context: Context) -> None:
+    if customer.links.address == link:
+        return
+    links, now = customer.links, _of(customer, context)
+    links.address, links.said, links.elsewhere = link, now, None
+    _let_the_mailer_know(customer, AddressStatements(), now, context)
+    mails = [mail.time for mail in customer.sent if mail.mail_class == "marketing"]
+    _say(customer, now, mails[-SENT_KEPT:], cause, context, asks=True)
+
+
+def _let_the_mailer_know(
+    customer: Customer, before: AddressStatements, now: AddressStatements, context: Context
+) -> None:
+    """What other holders have at the mailer may not leave any more, or may again."""
+    if now.objected == before.objected and now.agreed == before.agreed:
+        return
+    ends = now.agreed > now.objected
+    elsewhere = customer.links.elsewhere or AddressStatements()
+    if ends and not (before.objected or elsewhere.objected):
+        return  # nobody has objected
+    suppress = SuppressCommand(
+        id=derived_id("objection", context.cause, customer.key),
+        time=context.now,
+        customer=customer.key,
+        email=customer.profile.email,
+        scope="marketing",
+        reason="objection",
+        ends=ends or None,
+    )
+    context.effects.append(command(suppress))
+
+
+def _of(customer: Customer, context: Context) -> AddressStatements:
+    """Return what was said of the customer's address under this id, as far as it counts for all."""
+    consent = customer.consents.get("marketing")
+    before = customer.links.said or AddressStatements()
+    statements = AddressStatements(
+        ended=before.ended, released=before.released, objected=before.objected, agreed=before.agreed
+    )
+    owned = grounds.is_owned(customer)
+    if consent is not None and consent.given and (owned or consent.stated):
+        statements.agreed = max(statements.agreed, consent.time)
+    if consent is not None and not consent.given and _counts_for_all(customer, consent):
+        statements.objected = max(statements.objected, consent.time)
+    is_ended = before.ended > before.released
+    if customer.suppressed == "bounced" and not is_ended and not _is_ended_elsewhere(customer):
+        statements.ended = context.now
+    elif not customer.suppressed and (is_ended or _is_ended_elsewhere(customer)):
+        statements.released = context.now
+    return statements
+
+
+def _counts_for_all(customer: Customer, no: Consent) -> bool:
+    if grounds.is_at_least(grounds.ground_of(customer), "ordered"):
+        return True
+    return any(each.mail and each.event_id == no.event_id for each in customer.evidence)
+
+
+def _is_ended_elsewhere(customer: Customer) -> bool:
+    elsewhere = customer.links.elsewhere
+    return elsewhere is not None and elsewhere.ended > elsewhere.released
+
+
+def added(statements: AddressStatements, more: AddressSaid | AddressTold) -> AddressStatements:
+    """Return what was said with what more was: of each the latest."""
+    latest = {name: max(getattr(statements, name), getattr(more, name)) for name in _COMPARED}
+    return AddressStatements(**latest, sent=sorted((*statements.sent, *more.sent))[-SENT_KEPT:])
+
+
+def _say(
+    customer: Customer,
+    statements: AddressStatements,
+    mails: Iterable[int],
+    cause: str,
+    context: Context,
+    *,
+    asks: bool = False,
+) -> None:
+    said = {name: getattr(statements, name) for name in _COMPARED}
+    data = AddressSaid(customer_id=customer.key, **said, sent=tuple(mails), asks=asks)
+    link = names.PREFIX + customer.links.address
+    _send(link, "address.said", data, derived_id(cause, "said", link, customer.key), context)
+
+
+def _tell(
+    link: Customer,
+    receiver: str,
+    statements: AddressStatements | AddressSaid,
+    mails: Iterable[int],
+    cause: Event,
+    context: Context,
+) -> None:
+    told_ = {name: getattr(statements, name) for name in _COMPARED}
+    data = AddressTold(link=link.key.removeprefix(names.PREFIX), **told_, sent=tuple(mails))
+    _send(receiver, "address.told", data, derived_id(cause.id, "told", receiver), context)
+
+
+def _send(
+    receiver: str, type_: str, data: AddressSaid | AddressTold, id_: str, context: Context
+) -> None:
+    message = Event(
+        id=id_,
+        type=type_,
+        source=SOURCE,
+        time=context.now,
+        customer=receiver,
+        anonymous_id=None,
+        backfill=False,
+        data=data,
+    )
+    context.effects.append(event_effect(message))
