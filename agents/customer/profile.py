@@ -32,13 +32,13 @@ def apply_traits(customer: Customer, event: Event, context: Context) -> None:
     traits: Traits = event.data
     said = statements.of(event, context)
     custom_fields.apply_traits(customer, traits, said, context)
-    extra = traits.model_extra or {}
-    if "tags" in extra:
+    extra = traits.model_extra
+    if extra and "tags" in extra:
         tags.state(customer, extra["tags"], said, context)
-    for name in _FIELDS:
-        value = getattr(traits, name)
-        if value is not None or traits.says(name):
-            state(customer, name, value or "", said, context)
+    given = traits.given()
+    for name in _FIELDS:  # in their order, so that the record has the same bytes everywhere
+        if name in given:
+            state(customer, name, getattr(traits, name) or "", said, context)
 
 
 def state(customer: Customer, name: str, value: str, said: StatedAt, context: Context) -> None:

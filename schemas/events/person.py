@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import ClassVar, Literal
 
 from pydantic import AliasChoices, AliasPath, ConfigDict, Field
@@ -47,14 +48,13 @@ class Traits(Payload):
     source: Text | None = None
     """Where the customer came from, as a CRM knows it."""
 
-    def says(self, name: str) -> bool:
-        """Return whether something is said of a trait, be it that there is none. Without an address
-        there is no place in it."""
-        if name in self.model_fields_set:
-            return True
-        extra = self.model_extra or {}
-        in_address = name in ("city", "country") and "address" in extra
-        return in_address and extra["address"] in (None, "")
+    def given(self) -> Set[str]:
+        """Return the traits of which something is said, be it that there is none. Without an
+        address there is no place in it."""
+        extra = self.model_extra
+        if extra and extra.get("address", extra) in (None, ""):
+            return self.model_fields_set | {"city", "country"}
+        return self.model_fields_set
 
     def written(self) -> Traits:
         """Return them as they are written, where null is left out: a trait that is taken away is

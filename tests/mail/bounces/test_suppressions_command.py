@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
+from agents.customer import mailed
 from schemas.customer import Customer, encode_customer
 from schemas.customer.person import Profile
+from schemas.customer.shopping import Order
 from streams.topology import CUSTOMER_EVENTS, CUSTOMERS_CHANGELOG
 from tests.tools.cli.conftest import Ritorno
 from tests.tools.cli.test_commands import append, stored
@@ -24,6 +28,16 @@ def kept(key: str, email: str, suppressed: str, applied: int = 1) -> bytes:
     return encode_customer(
         Customer(key=key, applied=applied, profile=profile, suppressed=suppressed)
     )
+
+
+def with_order(key: str, *, ended: bool) -> bytes:
+    """Somebody with another address, and an order that names this one."""
+    order = Order("o1", 1, Decimal(5), "EUR", email=ADDRESS.upper())
+    customer = Customer(key=key, applied=1, profile=Profile(email="z@x.example"), orders=[order])
+    mailed.remember(customer, "m1", ADDRESS, 1)
+    if ended:
+        mailed.end(customer, ADDRESS)
+    return encode_customer(customer)
 
 
 def test_add_list_show_release(shop: Ritorno) -> None:
@@ -57,12 +71,14 @@ def test_a_release_reaches_the_customers_who_have_the_address(shop: Ritorno) -> 
         kept("moved", ADDRESS, "bounced"),
         kept("moved", "y@cliente.example", "", 2),
     )
+    append(CUSTOMERS_CHANGELOG, b"guest", with_order("guest", ended=True))
+    append(CUSTOMERS_CHANGELOG, b"delivered", with_order("delivered", ended=False))
     append(CUSTOMERS_CHANGELOG, b"gone", kept("gone", ADDRESS, "bounced"), None)
     done = shop("suppressions", "release", ADDRESS, "--reason", "it was the server's mistake",
                 "--json")  # fmt: skip
-    assert done.json == [{"state": "released", "customers": 2}]
+    assert done.json == [{"state": "released", "customers": 3}]
     records = [record for record in stored(CUSTOMER_EVENTS) if record.key]
-    assert sorted(record.key or b"" for record in records) == [b"anna", b"same"]
+    assert sorted(record.key or b"" for record in records) == [b"anna", b"guest", b"same"]
     assert {record.header("ce_type") for record in records} == {b"address.released"}
 
 
