@@ -17,6 +17,7 @@ from schemas.stored import NEVER
 _HIDDEN = frozenset(
     {"seen", "memory", "weight", "order_ids", "digest", "digests", "former"}
     | {"heard", "mailed", "updated", "ground", "stated", "links"}
+    | {"changes", "checked", "described", "stepped", "priced"}
 )
 _HIDDEN_WHEN_EMPTY = frozenset(
     {"shop", "traceparent", "sku", "variant", "currency", "list_addresses"}

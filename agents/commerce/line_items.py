@@ -6,7 +6,8 @@ descriptions name one, else by the variant's name, else by size and colour.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from schemas.bounds import cut, fits
 from schemas.customer.shopping import (
@@ -19,6 +20,24 @@ from schemas.customer.shopping import (
 )
 from schemas.events.shopping import ProductProperties
 from schemas.quantity import exact
+
+_DESCRIBED = ("name", "category", "url", "image_url", "brand", "sku", "variant")
+
+
+class Named(Protocol):
+    """What says which line it is about."""
+
+    @property
+    def product_id(self) -> str:
+        """Of the product."""
+
+    @property
+    def sku(self) -> str:
+        """Of the variant, empty where it isn't said."""
+
+    @property
+    def variant(self) -> str:
+        """What the variant is called, empty where it isn't said."""
 
 
 def to_line(product: ProductProperties) -> LineItem:
@@ -52,7 +71,7 @@ def variant_of(product: ProductProperties) -> str:
     return ""
 
 
-def same(lines: Iterable[LineItem], sought: LineItem) -> LineItem | None:
+def same(lines: Iterable[LineItem], sought: Named) -> LineItem | None:
     """Return the line of the same product and variant; None when there is none.
 
     A product of which no variant is named is a line of its own.
@@ -66,21 +85,25 @@ def same(lines: Iterable[LineItem], sought: LineItem) -> LineItem | None:
     return None
 
 
-def meant(lines: Sequence[LineItem], sought: LineItem) -> LineItem | None:
+def meant(
+    lines: Sequence[LineItem], sought: Named, added: Callable[[LineItem], int]
+) -> LineItem | None:
     """Return the line that is meant when one is taken out; None when there is none.
 
-    Who names no variant means the product's only line, or of several that put in last; so does who
-    names the variant in words that the product's lines don't have.
+    Who names no variant means the product's only line, or of several the one `added` last; so does
+    who names the variant in words that the product's lines don't have.
     """
     found = same(lines, sought)
     if found is not None:
         return found
-    of_product = [line for line in lines if _is_of(line, sought)]
-    told_apart = [line for line in of_product if not _differ(line, sought)]
-    return told_apart[-1] if told_apart else None
+    of_product = [line for line in lines if _is_of(line, sought) and not _differ(line, sought)]
+    if len(of_product) > 1:
+        numbers = range(len(of_product))
+        return of_product[max(numbers, key=lambda number: (added(of_product[number]), number))]
+    return of_product[0] if of_product else None
 
 
-def _is_of(line: LineItem, sought: LineItem) -> bool:
+def _is_of(line: LineItem, sought: Named) -> bool:
     """Whether both are of one product, also where one is named by its stock keeping unit only."""
     return (
         line.product_id == sought.product_id
@@ -89,7 +112,7 @@ def _is_of(line: LineItem, sought: LineItem) -> bool:
     )
 
 
-def _agree(one: LineItem, other: LineItem) -> bool:
+def _agree(one: LineItem, other: Named) -> bool:
     """Whether what both say of the variant is the same; the unit counts for more than its name."""
     unit, others_unit = one.sku or one.product_id, other.sku or other.product_id
     if unit == others_unit and (one.sku or other.sku):
@@ -99,7 +122,7 @@ def _agree(one: LineItem, other: LineItem) -> bool:
     return one.variant != "" and one.variant.casefold() == other.variant.casefold()
 
 
-def _differ(one: LineItem, other: LineItem) -> bool:
+def _differ(one: LineItem, other: Named) -> bool:
     """Whether they can't be the same variant: both say which, in the same words."""
     if one.sku and other.sku:
         return one.sku != other.sku
@@ -108,16 +131,14 @@ def _differ(one: LineItem, other: LineItem) -> bool:
     )
 
 
-def refresh(line: LineItem, product: ProductProperties) -> None:
-    """The latest price, name and picture count; what isn't said stays."""
-    line.price = line.price if product.price is None else product.price
-    line.name = name_text(product.name) or line.name
-    line.category = name_text(product.category) or line.category
-    line.brand = cut(product.brand or "", BRAND_BYTES) or line.brand
-    line.url = url_text(product.url) or line.url
-    line.image_url = url_text(product.image_url) or line.image_url
-    line.sku = sku_of(product) or line.sku
-    line.variant = variant_of(product) or line.variant
+def describe(line: LineItem, said: LineItem, *, newest: bool) -> None:
+    """Take over what is said of a line. Of the latest statement, price, name and picture count, and
+    what it leaves out stays; an older one says only what isn't known yet."""
+    for name in _DESCRIBED:
+        if getattr(said, name) and (newest or not getattr(line, name)):
+            setattr(line, name, getattr(said, name))
+    if said.price is not None and (newest or line.price is None):
+        line.price, line.currency = said.price, said.currency
 
 
 def name_text(text: str | None) -> str:

@@ -65,7 +65,7 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Domain
     if order.status == "completed" and context.listens(customer, STOCKED):
         occurred += _stocked(customer, order, context)
     loyalty.spent(customer, amount, data.currency, time, context)
-    return occurred + cart.ordered(customer.cart, order.lines, time)
+    return occurred + cart.ordered(customer.cart, order.lines, time, data.cart_id)
 
 
 def updated(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:

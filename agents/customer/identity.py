@@ -167,7 +167,7 @@ def merged(customer: Customer, event: Event, context: Context) -> list[DomainEve
     customer.left_list = max(customer.left_list, visitor.left_list)
     customer.pending += visitor.pending
     send_commands.fit_pending(customer)
-    changed = cart.adopt(customer.cart, visitor.cart)
+    changed = cart.adopt(customer.cart, visitor.cart, context.when(event.time))
     merging.adopt(customer, visitor, context, with_cart=bool(changed))
     orders.adopt(customer, visitor)
     registration.adopt(customer, visitor, event, context)

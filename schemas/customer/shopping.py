@@ -26,6 +26,9 @@ CART_LINES_KEPT = 120
 CART_TOTAL_BYTES = 24_000
 """Bytes of all lines in the cart: a hundred of 240 bytes, each with its links. Those put in first
 give way."""
+CART_CHANGES_KEPT = 60
+CART_CHANGES_TOTAL_BYTES = 3_000
+"""Bytes of all changes of the cart among which a late one finds its place: some sixty."""
 NAME_BYTES = 200
 """Of a name or a category; of a longer one its beginning is kept."""
 BRAND_BYTES = 60
@@ -99,7 +102,23 @@ class LineItem(msgspec.Struct, array_like=True, gc=False):
     currency: Currency = ""
     """Of its price, where that is not the currency of the cart or the order."""
     updated: int = 0
-    """In a cart: when it was put in or changed last; 0 in records of before there were times."""
+    """In a cart: when it was put in (ms); 0 in records of before there were times, negative when
+    that is among the cart's changes."""
+
+
+class CartMove(msgspec.Struct, array_like=True, gc=False):
+    """Something was put into the cart or taken out of it, among which a late one finds its place
+    (`agents/commerce/cart_history.py`)."""
+
+    time: int
+    product_id: Key
+    sku: Annotated[str, InBytes(SKU_BYTES)]
+    variant: Annotated[str, InBytes(VARIANT_BYTES)]
+    quantity: int | Decimal | None
+    """How much was put in; negative: taken out; None: all of the line was."""
+    line: LineItem | None = None
+    """What was put in, where a removal that names no variant has taken it: another variant, put in
+    later and not told of yet, may be the one that was meant."""
 
 
 class Cart(msgspec.Struct, array_like=True, gc=False):
@@ -117,13 +136,27 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
     """When the last cart was ordered: changes from before then, arriving late, are history."""
     step: _NameText = ""
     """How far its checkout has come: `started`, or the step that the shop named last."""
+    changes: Annotated[list[CartMove], InBytes(CART_CHANGES_TOTAL_BYTES)] = []
+    """Of lines that were changed more than once, and of what was taken out, in order of time."""
+    checked: int = 0
+    """When a checkout has last said what lies in it: changes from before then are history."""
+    described: int = 0
+    """When its id was said last; when its step, and its currency."""
+    stepped: int = 0
+    priced: int = 0
+
+    def totals(self) -> dict[Currency, Decimal]:
+        """Return the value of the lines whose price is known, by currency."""
+        sums: dict[Currency, Decimal] = {}
+        for line in self.lines:
+            if line.price is not None:
+                currency = line.currency or self.currency
+                sums[currency] = sums.get(currency, Decimal(0)) + line.price * line.quantity
+        return sums
 
     def total(self) -> Decimal:
-        """Return the value of the lines whose price is known."""
-        return sum(
-            (line.price * line.quantity for line in self.lines if line.price is not None),
-            Decimal(0),
-        )
+        """Return the value of those in the cart's own currency."""
+        return self.totals().get(self.currency, Decimal(0))
 
 
 class PoolPosition(msgspec.Struct, array_like=True, gc=False):

@@ -57,7 +57,7 @@ def test_a_timer_due_in_the_same_instant_fires_first_and_the_order_still_counts(
 
 
 def test_a_purchase_takes_back_the_waiting_reminder_but_never_a_confirmation() -> None:
-    harness = Harness().subscribed().order("o0").add().at(HOUR)
+    harness = Harness().subscribed().order("o0").at(1).add().at(HOUR + 1)
     confirmation, reminder = harness.commands
     harness.order("o1").tell("order.cancelled", order_id="o0")
     assert harness.cancels == [(reminder.id, "anna", "order.completed")]
