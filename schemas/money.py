@@ -8,8 +8,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainSerializer, WithJsonSchema
 
+from schemas.field_kinds import Holds
+
 MAX_AMOUNT = Decimal("1000000000")
 """A shop's order above a thousand million of anything is a unit mistake."""
+
+DECIMALS = 9
+"""Behind the point, at most; what a sum has beyond is of the machine that reckoned it."""
 
 # A number as JSON or a CSV export writes it. Keeps NaN, Infinity and 1e999 away from Decimal.
 _PLAIN_NUMBER = re.compile(r"[+-]?\d{1,15}(\.\d{1,9})?")
@@ -41,22 +46,32 @@ def amount_text(amount: Decimal) -> str:
     return format(amount, "f")
 
 
+def _wire_text(amount: Decimal) -> str:
+    """Return the same for an event, with a fourth decimal where there are three: `1.234` would be
+    more than a thousand to a source that has declared its comma."""
+    text = amount_text(amount)
+    return f"{text}0" if text[-4:-3] == "." and abs(amount) >= 1 else text
+
+
 _AMOUNT_SCHEMA = {"type": "string", "pattern": r"^-?\d{1,15}(\.\d{1,9})?$", "examples": ["52.00"]}
 
 # Checked by pydantic's own engine, in the hot path of every product. A number is read through its
 # shortest text, so 52.1 becomes 52.1 and not 52.10000000000000142.
 Amount = Annotated[
     Decimal,
-    Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT, decimal_places=9),
-    PlainSerializer(amount_text, return_type=str),
+    Field(ge=-MAX_AMOUNT, le=MAX_AMOUNT, decimal_places=DECIMALS),
+    PlainSerializer(_wire_text, return_type=str),
     WithJsonSchema(_AMOUNT_SCHEMA),
 ]
 """Any amount, also a negative one (an adjustment)."""
 
 Price = Annotated[
     Decimal,
-    Field(ge=0, le=MAX_AMOUNT, decimal_places=9),
-    PlainSerializer(amount_text, return_type=str),
+    Field(ge=0, le=MAX_AMOUNT, decimal_places=DECIMALS),
+    PlainSerializer(_wire_text, return_type=str),
     WithJsonSchema(_AMOUNT_SCHEMA | {"pattern": r"^\d{1,15}(\.\d{1,9})?$"}),
 ]
 """An amount that can't be negative."""
+
+Deduction = Annotated[Price, Holds("deduction")]
+"""What is taken off or given back: its sign says nothing."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from schemas.durations import Duration
-from schemas.events.fields import Currency, Id, Text, Url
+from schemas.events.fields import AnyUrl, Currency, Id, Text, Url
 from schemas.money import Price
 
 Ids = Annotated[list[Id], Field(max_length=50)]
@@ -41,11 +41,11 @@ class Product(BaseModel):
     list_price: Price | None = None
     """Before a reduction that the shop announces."""
     currency: Currency = "EUR"
-    url: Url | None = None
-    image_url: Url | None = None
-    guide_url: Url | None = None
+    url: AnyUrl | None = None
+    image_url: AnyUrl | None = None
+    guide_url: AnyUrl | None = None
     """Use and care: a page, a PDF or a video."""
-    review_url: Url | None = None
+    review_url: AnyUrl | None = None
     stock: int | None = Field(default=None, ge=-1_000_000_000, le=1_000_000_000)
     """Pieces left; None when the shop does not say."""
     availability: Literal["in_stock", "out_of_stock", "preorder"] = "in_stock"
@@ -82,3 +82,16 @@ class Product(BaseModel):
     def available(self) -> bool:
         """Whether it can be bought now."""
         return self.availability != "out_of_stock" and self.stock != 0
+
+
+class FedProduct(Product):
+    """A product as it comes in: its links must be some, else they are mended or left out."""
+
+    url: Url | None = None
+    image_url: Url | None = None
+    guide_url: Url | None = None
+    review_url: Url | None = None
+
+    def kept(self) -> Product:
+        """Return it as it is published and kept."""
+        return Product.model_construct(_fields_set=self.model_fields_set, **dict(self))

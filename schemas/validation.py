@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-import typing
-from collections.abc import Iterator
-from functools import cache
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from schemas.bounds import KEY_BYTES, InBytes, fits
+from schemas.bounds import KEY_BYTES, fits
 from schemas.events import PAYLOADS
 from schemas.events.custom import CustomProperties, is_custom
-from schemas.events.fields import Id, Payload
-from schemas.instant import parse_instant
+from schemas.events.fields import Id
+from schemas.events.odd import OddField, shown
+from schemas.flags import read_flag
+from schemas.notation import DEFAULT_NOTATION, Notation
+from schemas.over_long import over_long
 from schemas.reference import VISITOR, is_visitors
+from schemas.written_times import read_time
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _PLAIN_ID = re.compile(r"[!-~]{1,200}")
 """What nearly every id looks like; the others are looked at closely."""
 _ID: TypeAdapter[str] = TypeAdapter(Id, config=ConfigDict(coerce_numbers_to_str=True))
@@ -33,6 +33,13 @@ class Unreadable(ValueError):
         self.detail = detail
 
 
+class Checked(NamedTuple):
+    """An event's data, and what of it was odd."""
+
+    data: BaseModel
+    odd: tuple[OddField, ...]
+
+
 def payload_model(type_: str) -> type[BaseModel]:
     """Return the model of a type's data. Raises Unreadable."""
     model = PAYLOADS.get(type_)
@@ -43,66 +50,72 @@ def payload_model(type_: str) -> type[BaseModel]:
     return model
 
 
-def validated_json(model: type[BaseModel], value: bytes) -> BaseModel:
+def validated_json(
+    model: type[BaseModel],
+    value: bytes,
+    notation: Notation = DEFAULT_NOTATION,
+    source: str = "",
+) -> Checked:
     """Read an event's data from JSON text. Raises Unreadable."""
+    if notation.decimal_marks and notation.decimal_mark(source) is not None:
+        return validated(model, _parsed(value), notation, source)
     try:
         data: BaseModel = model.__pydantic_validator__.validate_json(value)
     except ValidationError as error:
-        return _validated_cleaned(model, _parsed(value, error), error)
-    if not value.isascii() or b"\\u" in value:  # else a character is a byte
-        check_bytes(data)
-    return data
+        if error.errors()[0]["type"] == "json_invalid":
+            raise Unreadable("invalid_json", first_error(error)) from None
+        return _mended(model, _parsed(value), notation, source)
+    if (not value.isascii() or b"\\u" in value) and over_long(data):  # else a character is a byte
+        return _mended(model, _parsed(value), notation, source)
+    return Checked(data, ())
 
 
-def validated(model: type[BaseModel], data: Any) -> BaseModel:
-    """Read an event's data from parsed JSON. Raises Unreadable."""
+def validated(
+    model: type[BaseModel],
+    data: Any,
+    notation: Notation = DEFAULT_NOTATION,
+    source: str = "",
+) -> Checked:
+    """Read an event's data from parsed JSON. `source`: whose notation it may be. Raises
+    Unreadable."""
+    if notation.decimal_marks and notation.decimal_mark(source) == "comma":
+        from schemas.decimal_commas import without_points  # noqa: PLC0415  # few sources declare it
+
+        data = without_points(model, data)
     try:
         checked = model.model_validate(data)
-    except ValidationError as error:
-        return _validated_cleaned(model, data, error)
-    check_bytes(checked)
-    return checked
+    except ValidationError:
+        return _mended(model, data, notation, source)
+    return _mended(model, data, notation, source) if over_long(checked) else Checked(checked, ())
 
 
-def _parsed(value: bytes, error: ValidationError) -> Any:
+def _mended(model: type[BaseModel], data: Any, notation: Notation, source: str) -> Checked:
+    # What it takes is imported by those alone who meet an odd event.
+    from schemas.mending import Mending, Unmendable  # noqa: PLC0415  # see above
+
+    mending = Mending(model, data, (notation, notation.decimal_mark(source)))
+    try:
+        return Checked(*mending.mended())
+    except Unmendable as unmendable:
+        failure = unmendable.failure
+        what = f"{failure.what} (got {_shown(failure.given)})"
+        if failure.type != "no_sum":
+            what = f"{'.'.join(map(str, failure.path)) or 'value'}: {what}"
+        raise Unreadable("invalid_event", what) from None
+
+
+def _parsed(value: bytes) -> Any:
     try:
         return from_json(value)
-    except ValueError:
-        raise invalid(error) from None
+    except ValueError as error:
+        raise Unreadable("invalid_json", f"value: not JSON: {str(error)[:200]}") from None
 
 
-def _validated_cleaned(model: type[BaseModel], data: Any, error: ValidationError) -> BaseModel:
-    """Validate again what has failed, with the mistakes mended that have only one meaning."""
-    cleaned = _cleaned(data)
-    if issubclass(model, Payload) and model.keeps_nulls and isinstance(data, dict):
-        cleaned = {**{name: None for name, value in data.items() if value is None}, **cleaned}
-    if cleaned == data:
-        raise invalid(error) from None
-    try:
-        checked = model.model_validate(cleaned)
-    except ValidationError as still:
-        raise invalid(still) from None
-    check_bytes(checked)
-    return checked
-
-
-class _Limited(NamedTuple):
-    """Which fields of a model are limited in bytes, and which hold models of whose that is true."""
-
-    texts: tuple[tuple[str, int], ...]
-    lists: tuple[str, ...]
-
-
-def check_bytes(data: BaseModel, path: str = "") -> None:
+def check_bytes(data: BaseModel) -> None:
     """See that texts which must not be cut take no more bytes than they may. Raises Unreadable."""
-    limited = _limited(type(data))
-    for name, limit in limited.texts:
-        text = getattr(data, name)
-        if text is not None and not fits(text, limit):
-            raise too_long(path + name, text, limit)
-    for name in limited.lists:
-        for number, each in enumerate(getattr(data, name) or ()):
-            check_bytes(each, f"{path}{name}.{number}.")
+    found = over_long(data)
+    if found is not None:
+        raise too_long(".".join(map(str, found.path)), found.text, found.limit)
 
 
 def too_long(name: str, text: str, limit: int) -> Unreadable:
@@ -113,53 +126,24 @@ def too_long(name: str, text: str, limit: int) -> Unreadable:
     )
 
 
-@cache
-def _limited(model: type[BaseModel]) -> _Limited:
-    texts, lists = [], []
-    for name, annotation in typing.get_type_hints(model, include_extras=True).items():
-        for part in _parts(annotation):
-            if isinstance(part, InBytes):
-                texts.append((name, part.at_most))
-            elif isinstance(part, type) and issubclass(part, BaseModel):
-                lists.append(name)
-    return _Limited(tuple(texts), tuple(lists))
-
-
-def _parts(annotation: Any) -> Iterator[Any]:
-    """Yield what an annotation is made of: alternatives, members and what is said of them."""
-    yield annotation
-    if typing.get_origin(annotation) is not None:
-        for part in typing.get_args(annotation):
-            yield from _parts(part)
-
-
-def _cleaned(data: Any) -> Any:
-    """Return JSON data without nulls, which mean absent, with texts on one line, and with numbers
-    of at most nine decimals: 59.699999999999996 is three times 19.9 in a browser, not a price.
-
-    An id keeps its control characters, and so stays refused: another id is another customer.
-    """
-    if isinstance(data, list):
-        return [_cleaned(item) for item in data]
-    if isinstance(data, float):
-        return round(data, 9)
-    if not isinstance(data, dict):
-        return _CONTROL.sub(" ", data) if isinstance(data, str) else data
-    return {
-        name: value if name.endswith(("_id", "Id", "sku")) else _cleaned(value)
-        for name, value in data.items()
-        if value is not None
-    }
-
-
 def checked_object(body: dict[str, Any], name: str) -> dict[str, Any]:
     """Return the object `body[name]`, empty where there is none. Raises Unreadable."""
     value = body.get(name)
+    if isinstance(value, dict):
+        return value
     if value is None:
         return {}
-    if not isinstance(value, dict):
+    from schemas.value_repairs import as_object  # noqa: PLC0415  # only odd events need it
+
+    found = as_object(value)
+    if found is None:
         raise Unreadable("invalid_event", f"{name}: not an object (got {value!r})"[:200])
-    return value
+    return found
+
+
+def is_no_id(value: Any) -> bool:
+    """Whether there is no id: none is given, or an empty one."""
+    return value is None or (isinstance(value, str) and (not value or value.isspace()))
 
 
 def decoded(name: str, value: bytes) -> str:
@@ -192,12 +176,40 @@ def checked_reference(name: str, value: str) -> str:
     return checked_id(name, value)
 
 
-def checked_time(name: str, value: Any) -> int:
-    """Return a time in ms since the epoch. Raises Unreadable, with `name` as the place."""
+def checked_time(
+    name: str, value: Any, notation: Notation, odd: list[OddField], *, needed: bool
+) -> int | None:
+    """Return a time in ms since the epoch, None where there is none that can be read.
+
+    What was assumed or left out is added to `odd`. Raises Unreadable, with `name` as the place, for
+    one that can't be read where it is `needed`.
+    """
+    if is_no_id(value):
+        return None
     try:
-        return parse_instant(value)
+        read = read_time(value, notation.zone)
     except ValueError as error:
-        raise Unreadable("invalid_event", f"{name}: {error}") from None
+        if needed:
+            raise Unreadable("invalid_event", f"{name}: {error}") from None
+        problem = "range" if "outside" in str(error) else "unreadable"
+        odd.append(OddField("time", shown(value), problem, kept=False))
+        return None
+    if read.problem is not None:
+        odd.append(OddField("time", shown(value), read.problem, kept=True))
+    return read.instant
+
+
+def checked_flag(name: str, value: Any) -> bool:
+    """Return what a value says, False where it says nothing. Raises Unreadable, with `name` as the
+    place, when it can't be read."""
+    if value is None or value is False or value is True:
+        return value is True
+    if isinstance(value, str) and not value.strip():
+        return False
+    flag = read_flag(value)
+    if flag is None:
+        raise Unreadable("invalid_event", f"{name}: neither true nor false (got {_shown(value)})")
+    return flag
 
 
 def invalid(error: ValidationError) -> Unreadable:

@@ -15,25 +15,29 @@ from pydantic_core import from_json, to_json
 
 from schemas import origin as origins
 from schemas import segment
-from schemas.events import INTERNAL_TYPES, CloudEvent, Event, odd
+from schemas.events import INTERNAL_TYPES, CloudEvent, Event
 from schemas.events import hints as event_hints
+from schemas.events import odd as odd_fields
+from schemas.events.odd import OddField, noted
 from schemas.events.person import Traits
 from schemas.instant import to_rfc3339
+from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.origin import Origin
 from schemas.outcomes import OUTCOMES
-from schemas.products import Product
+from schemas.products import FedProduct, Product
 from schemas.records import UNREADABLE, OutRecord, Record
 from schemas.signing import FORWARDED, SIGNATURE, SPEAKER
 from schemas.trace import TRACEPARENT, of_headers, traceparent
 from schemas.validation import (
     Unreadable,
     check_bytes,
+    checked_flag,
     checked_id,
+    checked_object,
     checked_reference,
     checked_time,
     decoded,
-    first_error,
-    invalid,
+    is_no_id,
     payload_model,
     too_long,
     validated,
@@ -61,8 +65,8 @@ def check_headers(record: Record) -> None:
         raise Unreadable("too_large", problem)
 
 
-def parse_record(record: Record) -> Event:
-    """Read a record of the log. Raises Unreadable.
+def parse_record(record: Record, notation: Notation = DEFAULT_NOTATION) -> Event:
+    """Read a record of the log; `notation` says how the shop's systems write. Raises Unreadable.
 
     The event is about `record.key` in binary mode; in the other modes the body says whom it is
     about, and may disagree with the key.
@@ -71,7 +75,7 @@ def parse_record(record: Record) -> Event:
     if record.value is not None and len(record.value) > MAX_EVENT_BYTES:
         raise _too_large(record.value)
     if "ce_type" in headers:
-        event = _parse_binary(record.key, headers, record.value or b"{}")
+        event = _parse_binary(record.key, headers, record.value or b"{}", notation)
     elif record.value is None:
         why = headers.get(UNREADABLE)
         if why is not None:
@@ -79,7 +83,7 @@ def parse_record(record: Record) -> Event:
             raise Unreadable("invalid_event", text)
         raise Unreadable("invalid_event", "no value and no ce_type header")
     else:
-        event = parse_published(record.value, key=record.key)
+        event = parse_published(record.value, notation, key=record.key)
     if not event.traceparent and (trace := of_headers(headers)):
         event = event._replace(traceparent=trace)
     hints = headers.get(event_hints.HEADER)
@@ -89,7 +93,9 @@ def parse_record(record: Record) -> Event:
     return event if origin is None else event._replace(origin=_origin(origin))
 
 
-def parse_published(line: bytes | str, *, key: bytes | None = None) -> Event:
+def parse_published(
+    line: bytes | str, notation: Notation = DEFAULT_NOTATION, *, key: bytes | None = None
+) -> Event:
     """Read one JSON object in any accepted form. Raises Unreadable.
 
     Also for events that our own actors tell each other: who may publish can't move a customer's
@@ -103,19 +109,19 @@ def parse_published(line: bytes | str, *, key: bytes | None = None) -> Event:
         raise Unreadable("invalid_json", f"not JSON: {str(error)[:200]}") from None
     if not isinstance(body, dict):
         raise Unreadable("invalid_event", f"not a JSON object but {type(body).__name__}")
-    event = _parse_body(body, key)
+    event = _parse_body(body, key, notation)
     if event.type in INTERNAL_TYPES:
         raise Unreadable("unknown_type", f"type: {event.type!r} is Ritorno's own")
     return event
 
 
-def _parse_body(body: dict[str, Any], key: bytes | None) -> Event:
+def _parse_body(body: dict[str, Any], key: bytes | None, notation: Notation) -> Event:
     if "specversion" in body:
-        return _parse_structured(body, key)
+        return _parse_structured(body, key, notation)
     if "headers" in body and "value" in body:
-        return _parse_recorded(body)
+        return _parse_recorded(body, notation)
     if segment.is_call(body):
-        return _parse_segment(body)
+        return _parse_segment(body, notation)
     if isinstance(body.get("batch"), list):
         raise Unreadable(
             "invalid_event",
@@ -135,13 +141,15 @@ class ProductUpdate(NamedTuple):
     product: Product
     time: int | None
     """Since when, ms since the epoch; None where the line does not say."""
+    odd: tuple[OddField, ...] = ()
+    """Fields that were read in another way than they were written, or left out."""
 
 
 PRODUCT_UPDATED = "product.updated"
 """Type of such a line: a CloudEvent whose data is the product."""
 
 
-def parse_line(line: bytes | str) -> Event | ProductUpdate:
+def parse_line(line: bytes | str, notation: Notation = DEFAULT_NOTATION) -> Event | ProductUpdate:
     """Read a line of a file of events: an event in any accepted form, or a product. Raises
     Unreadable."""
     marker = PRODUCT_UPDATED if isinstance(line, str) else PRODUCT_UPDATED.encode()
@@ -150,25 +158,36 @@ def parse_line(line: bytes | str) -> Event | ProductUpdate:
             body = from_json(line)
         except ValueError:
             body = None  # whoever reads events says what is wrong
-        update = parse_product(body) if isinstance(body, dict) else None
+        update = parse_product(body, notation) if isinstance(body, dict) else None
         if update is not None:
             return update
-    return parse_published(line)
+    return parse_published(line, notation)
 
 
-def parse_product(body: dict[str, Any]) -> ProductUpdate | None:
+def parse_product(
+    body: dict[str, Any], notation: Notation = DEFAULT_NOTATION
+) -> ProductUpdate | None:
     """Return what a JSON object says of a product, None when it is about something else.
 
     Raises Unreadable.
     """
     if body.get("type") != PRODUCT_UPDATED:
         return None
-    try:
-        product = Product.model_validate(body.get("data", body.get("properties")))
-    except ValidationError as error:
-        raise invalid(error) from None
-    time = body.get("time", body.get("timestamp"))
-    return ProductUpdate(product, None if time is None else checked_time("time", time))
+    source = str(body.get("source", ""))
+    product, odd = checked_product(body.get("data", body.get("properties")), notation, source)
+    found: list[OddField] = []
+    given = body.get("time", body.get("timestamp"))
+    time = checked_time("time", given, notation, found, needed=False)
+    return ProductUpdate(product, time, noted([*found, *odd]))
+
+
+def checked_product(
+    data: Any, notation: Notation = DEFAULT_NOTATION, source: str = ""
+) -> tuple[Product, tuple[OddField, ...]]:
+    """Read what is said of a product, and what of it was odd. Raises Unreadable."""
+    checked = validated(FedProduct, data, notation, source)
+    assert isinstance(checked.data, FedProduct)
+    return checked.data.kept(), checked.odd
 
 
 def to_record(event: Event) -> OutRecord:
@@ -200,7 +219,7 @@ def to_record(event: Event) -> OutRecord:
     if event.traceparent:
         headers.append((TRACEPARENT, event.traceparent.encode()))
     if event.odd:
-        headers.append(odd.header(event.odd))
+        headers.append(odd_fields.header(event.odd))
     if event.hints is not None:
         headers.append(event.hints.header())
     value = data.model_dump_json(exclude_none=True, by_alias=True).encode()
@@ -218,50 +237,84 @@ def _too_large(text: bytes | str) -> Unreadable:
     return Unreadable("too_large", f"{len(text)} bytes, at most {MAX_EVENT_BYTES} are accepted")
 
 
-def _parse_binary(key: bytes | None, headers: Mapping[str, bytes], value: bytes) -> Event:
+def _parse_binary(
+    key: bytes | None, headers: Mapping[str, bytes], value: bytes, notation: Notation
+) -> Event:
     type_ = _text(headers, "ce_type")
     if len(headers.get("ce_source") or b"") > SOURCE_BYTES:
         raise too_long("ce_source", _text(headers, "ce_source"), SOURCE_BYTES)
     model = payload_model(type_)
     id_ = checked_id("ce_id", _text(headers, "ce_id"))
-    if key is None:
-        raise Unreadable("missing_id", "key: the customer id is missing")
-    customer = checked_reference("key", decoded("key", key))
+    customer = _customer_of(key, headers)
+    source = _text(headers, "ce_source") or "/unknown"
     time = headers.get("ce_time")
-    anonymous = headers.get("ce_anonymousid")
-    data = validated_json(model, value)
-    event = Event(
+    anonymous = _text(headers, "ce_anonymousid")
+    backfill = headers.get("ce_backfill")
+    is_history = backfill == b"true" or (
+        backfill is not None and checked_flag("ce_backfill", decoded("ce_backfill", backfill))
+    )
+    odd: list[OddField] = []
+    happened = (
+        checked_time("ce_time", decoded("ce_time", time), notation, odd, needed=is_history)
+        if time
+        else None
+    )
+    data, of_data = validated_json(model, value, notation, source)
+    return Event(
         id_,
         type_,
-        _text(headers, "ce_source") or "/unknown",
-        checked_time("ce_time", decoded("ce_time", time)) if time else None,
+        source,
+        happened,
         customer,
-        checked_id("ce_anonymousid", decoded("ce_anonymousid", anonymous)) if anonymous else None,
-        headers.get("ce_backfill") == b"true",
+        None if is_no_id(anonymous) else checked_id("ce_anonymousid", anonymous),
+        is_history,
         data,
         headers.get(SIGNATURE, b""),
         None,
         headers.get("ce_subject") == key,
         headers.get(SPEAKER) == b"public",
         headers.get(SPEAKER) == FORWARDED,
+        odd=_all_odd(odd, of_data, headers),
     )
-    told = headers.get(odd.HEADER)
-    if told is None:
-        return event
-    return event._replace(odd=odd.noted([*odd.of_header(told), *event.odd]))
 
 
-def _parse_structured(body: dict[str, Any], key: bytes | None) -> Event:
-    try:
-        envelope = CloudEvent.model_validate(body)
-    except ValidationError as error:
-        if error.errors()[0]["loc"] == ("id",):
-            raise Unreadable("missing_id", first_error(error)) from None
-        raise invalid(error) from None
-    check_bytes(envelope)
-    data = validated(payload_model(envelope.type), envelope.data)
-    customer = envelope.subject or envelope.data.get("customer_id") or envelope.data.get("user_id")
-    anonymous = envelope.anonymousid or envelope.data.get("anonymous_id")
+def _all_odd(
+    of_envelope: list[OddField], of_data: tuple[OddField, ...], headers: Mapping[str, bytes]
+) -> tuple[OddField, ...]:
+    """Return what is odd of a record, and what was of the event before it was written."""
+    before = headers.get(odd_fields.HEADER)
+    if before is None and not of_envelope and not of_data:
+        return ()
+    earlier = () if before is None else odd_fields.of_header(before)
+    return noted([*earlier, *of_envelope, *of_data])
+
+
+def _customer_of(key: bytes | None, headers: Mapping[str, bytes]) -> str:
+    """Return whom a record in binary mode is about: its key says it, else its subject, else the
+    visitor's id."""
+    told = "" if key is None else decoded("key", key)
+    if key is not None and not is_no_id(told):
+        return checked_reference("key", told)
+    for name in ("ce_subject", "ce_anonymousid"):
+        other = _text(headers, name)
+        if not is_no_id(other):
+            return checked_id(name, other)
+    given = "" if key is None else f" (got {told!r})"
+    raise Unreadable("missing_id", f"key: the customer id is missing{given}")
+
+
+def _parse_structured(body: dict[str, Any], key: bytes | None, notation: Notation) -> Event:
+    odd: list[OddField] = []
+    is_history = checked_flag("backfill", body.get("backfill"))
+    time = checked_time("time", body.get("time"), notation, odd, needed=is_history)
+    envelope, of_envelope = _envelope({**body, "time": time, "backfill": is_history})
+    odd += of_envelope
+    source = envelope.source or "/unknown"
+    model = payload_model(envelope.type)
+    data, of_data = validated(model, envelope.data, notation, source)
+    named_in_data = (envelope.data.get("customer_id"), envelope.data.get("user_id"))
+    customer = envelope.subject or _first_id(*named_in_data)
+    anonymous = envelope.anonymousid or _first_id(envelope.data.get("anonymous_id"))
     named = customer is not None and customer != anonymous
     if customer is None and key is not None:
         customer = decoded("key", key)
@@ -273,18 +326,39 @@ def _parse_structured(body: dict[str, Any], key: bytes | None) -> Event:
         event=Event(
             id=envelope.id,
             type=envelope.type,
-            source=envelope.source,
+            source=source,
             time=envelope.time,
             customer="",
             anonymous_id=None,
-            backfill=envelope.backfill,
+            backfill=is_history,
             data=data,
             traceparent=traceparent(envelope.traceparent),
+            odd=noted([*odd, *of_data]) if odd or of_data else (),
         ),
     )
 
 
-def _parse_recorded(body: dict[str, Any]) -> Event:
+def _envelope(body: dict[str, Any]) -> tuple[CloudEvent, tuple[OddField, ...]]:
+    """Read a CloudEvent in structured mode, and what of it was odd."""
+    try:
+        envelope = CloudEvent.model_validate(body)
+    except ValidationError as error:
+        if is_no_id(body.get("id")):
+            why = f"id: the event's id is missing (got {body.get('id')!r})"
+            raise Unreadable("missing_id", why) from error
+        checked = validated(CloudEvent, body)
+        assert isinstance(checked.data, CloudEvent)
+        return checked.data, checked.odd
+    check_bytes(envelope)
+    return envelope, ()
+
+
+def _first_id(*given: Any) -> Any:
+    """Return the first that is an id, or is meant as one."""
+    return next((each for each in given if not is_no_id(each)), None)
+
+
+def _parse_recorded(body: dict[str, Any], notation: Notation) -> Event:
     headers, value, key = body["headers"], body["value"], body.get("key")
     if not isinstance(headers, dict) or not all(isinstance(v, str) for v in headers.values()):
         raise Unreadable("invalid_event", "headers: not an object of texts")
@@ -293,7 +367,7 @@ def _parse_recorded(body: dict[str, Any]) -> Event:
     encoded = {name: text.encode() for name, text in headers.items()}
     if "ce_type" not in encoded:
         raise Unreadable("invalid_event", "headers.ce_type: missing")
-    event = _parse_binary(None if key is None else key.encode(), encoded, to_json(value))
+    event = _parse_binary(None if key is None else key.encode(), encoded, to_json(value), notation)
     hints = encoded.get(event_hints.HEADER)
     return event._replace(
         traceparent=of_headers(encoded),
@@ -301,13 +375,20 @@ def _parse_recorded(body: dict[str, Any]) -> Event:
     )
 
 
-def _parse_segment(body: dict[str, Any]) -> Event:
-    if "messageId" not in body:
-        raise Unreadable("missing_id", "messageId: missing")
-    type_, data = segment.translated(body)
-    context = body.get("context")
-    context = context if isinstance(context, dict) else {}
-    time = body.get("timestamp")
+def _parse_segment(body: dict[str, Any], notation: Notation) -> Event:
+    if is_no_id(body.get("messageId")):
+        raise Unreadable("missing_id", f"messageId: missing (got {body.get('messageId')!r})")
+    body = _without_empty_ids(body)
+    context = _context(body)
+    is_history = checked_flag("context.backfill", context.get("backfill"))
+    odd = [*segment.odd_name(body)]
+    time = checked_time("timestamp", body.get("timestamp"), notation, odd, needed=is_history)
+    hints = event_hints.of_context(context) if context else None
+    if "timezone" in context and not (hints and hints.zone) and not is_no_id(context["timezone"]):
+        given_zone = odd_fields.shown(context["timezone"])
+        odd.append(OddField("context.timezone", given_zone, "unreadable", kept=False))
+    type_, given = segment.translated(body)
+    data, of_data = validated(payload_model(type_), given, notation, SEGMENT_SOURCE)
     return _about(
         body.get("userId"),
         body.get("anonymousId"),
@@ -316,17 +397,41 @@ def _parse_segment(body: dict[str, Any]) -> Event:
         event=Event(
             id=checked_id("messageId", body["messageId"]),
             type=type_,
-            source="/segment",
-            time=None if time is None else checked_time("timestamp", time),
+            source=SEGMENT_SOURCE,
+            time=time,
             customer="",
             anonymous_id=None,
-            backfill=context.get("backfill") is True,
+            backfill=is_history,
             traceparent=traceparent(context.get(TRACEPARENT)),
-            odd=segment.odd_name(body),
-            hints=event_hints.of_context(context) if context and type_ not in OUTCOMES else None,
-            data=validated(payload_model(type_), data),
+            hints=None if type_ in OUTCOMES else hints,
+            data=data,
+            odd=noted([*odd, *of_data]) if odd or of_data else (),
         ),
     )
+
+
+def _context(body: dict[str, Any]) -> dict[str, Any]:
+    """Return the context of a Segment object; what is none says nothing, but for one that may say
+    that this is history. Raises Unreadable."""
+    context = body.get("context")
+    if isinstance(context, dict):
+        return context
+    try:
+        return checked_object(body, "context")
+    except Unreadable:
+        if "backfill" in str(context):
+            raise
+        return {}
+
+
+SEGMENT_SOURCE = "/segment"
+_SEGMENT_IDS = ("userId", "anonymousId", "previousId")
+
+
+def _without_empty_ids(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a Segment object in which an id that is empty is absent."""
+    empty = [name for name in _SEGMENT_IDS if name in body and is_no_id(body[name])]
+    return {name: body[name] for name in body if name not in empty} if empty else body
 
 
 def _about(customer: Any, anonymous: Any, *, named: bool, missing: str, event: Event) -> Event:

@@ -35,6 +35,7 @@ from schemas.definitions.triggers import OnDate, OnInactivity, OnScore
 from schemas.definitions.workflow import Workflow
 from schemas.events import ACTIVE, PAYLOADS
 from schemas.events.custom import is_custom
+from schemas.notation import DEFAULT_NOTATION, Notation
 
 
 class UnknownVersion(LookupError):
@@ -65,12 +66,14 @@ class Definitions:
         link_key: bytes = b"",
         deduplication_rules: DeduplicationRules | None = None,
         limits: VisitorLimits = NO_LIMITS,
+        notation: Notation = DEFAULT_NOTATION,
     ) -> None:
         """`coupon_key` makes generated codes unguessable, `link_key` the names of links,
         `deduplication_rules` says how an event that comes again is known, `limits` are those of
-        visitors; every worker has the same."""
+        visitors, `notation` is how the shop's systems write; every worker has the same."""
         self.coupon_key = coupon_key
         self.link_key = link_key
+        self.notation = notation
         self.limits = limits
         self.deduplication_rules = deduplication_rules or DeduplicationRules()
         self.listens_to: set[str] = set()

@@ -35,6 +35,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 
@@ -92,7 +93,7 @@ class PartitionActors:
         broadcasts: Iterable[bytes] = (),
         scan: Callable[[], Iterable[tuple[bytes, bytes]]] = tuple,
         home: Callable[[bytes], int] | None = None,
-        parse: Callable[[Record], Event] = parse_record,
+        parse: Callable[[Record], Event] | None = None,
         memory: CacheMemory | None = None,
         visits: int = VISITS,
         signer: RecordSigner | None = None,
@@ -103,9 +104,10 @@ class PartitionActors:
 
         `home` tells the partition a key belongs to, so that a record which a producer with another
         partitioner has put here is moved there; None trusts the producers. `parse` reads an event
-        from a record, or raises Unreadable. `memory` holds decoded customers; None gives these
-        actors one of their own. `visits` is the budget of a record, and the same for whoever reads
-        this log. Without a `signer` everybody is believed. Raises Poisoned when a live definition
+        from a record, or raises Unreadable; None: as the notation of the definitions has it.
+        `memory` holds decoded customers; None gives these actors one of their own. `visits` is the
+        budget of a record, and the same for whoever reads this log. Without a `signer` everybody is
+        believed. Raises Poisoned when a live definition
         or a product can't be read; `progress` names what is to be passed over.
         """
         state = self._state = PartitionState(
@@ -117,7 +119,7 @@ class PartitionActors:
             products=products,
             held_back=held_back,
             scan=scan,
-            parse=parse,
+            parse=parse or partial(parse_record, notation=definitions.notation),
             memory=memory or CacheMemory(),
         )
         self._progress = progress

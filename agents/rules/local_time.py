@@ -16,31 +16,28 @@ clock would show the wanted time if nobody touched it, or to where somebody does
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from agents.rules.days import LAST_YEAR, Day, parse_day
 from schemas.commands import QuietHours
 from schemas.definitions.waits import Weekday, Window
 from schemas.instant import MILLISECOND, from_datetime, to_datetime
+from schemas.notation import DEFAULT_ZONE
 from schemas.stored import NEVER
 from schemas.time_units import DAY_MS
+from schemas.zones import zone_named
 
-DEFAULT_ZONE = "Europe/Rome"
-"""Of a customer whose zone is not known, or is none."""
-
+_OURS = ZoneInfo(DEFAULT_ZONE)
 _WEEKDAYS: Sequence[Weekday] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 @lru_cache(maxsize=1024)
-def zone_of(name: str) -> ZoneInfo:
+def zone_of(name: str) -> tzinfo:
     """Return the zone of that name; ours when there is none."""
-    try:
-        return ZoneInfo(name or DEFAULT_ZONE)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo(DEFAULT_ZONE)
+    return zone_named(name) or _OURS
 
 
 def local(instant: int, zone: str) -> datetime:

@@ -22,7 +22,6 @@ from agents.products import recommendations
 from agents.rules import conditions
 from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields import Part
-from agents.rules.local_time import DEFAULT_ZONE
 from agents.sending import arbitration
 from agents.sending.recipient import recipient
 from schemas.addresses import same_address
@@ -36,6 +35,7 @@ from schemas.definitions.shop import Loyalty
 from schemas.definitions.steps import SendStep, Step
 from schemas.instant import to_rfc3339
 from schemas.money import amount_text
+from schemas.notation import DEFAULT_ZONE
 from schemas.stored import NEVER
 from schemas.time_units import HOUR_MS
 

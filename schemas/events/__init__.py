@@ -18,7 +18,7 @@ What became of a mail is in `schemas/outcomes.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, JsonValue, field_validator
 
@@ -29,6 +29,7 @@ from schemas.events import own, person, shopping
 from schemas.events.fields import Id, Text
 from schemas.events.hints import Hints
 from schemas.events.odd import OddField
+from schemas.field_kinds import Strict
 from schemas.instant import Instant
 from schemas.origin import Origin
 
@@ -125,18 +126,18 @@ class CloudEvent(BaseModel):
         defer_build=True, frozen=True, extra="ignore", coerce_numbers_to_str=True
     )
 
-    specversion: Literal["1.0"] = "1.0"
-    id: Id
+    specversion: Annotated[Literal["1.0"], Strict()] = "1.0"
+    id: Annotated[Id, Strict()]
     source: Text = "/unknown"
-    type: Text
+    type: Annotated[Text, Strict()]
     time: Instant | None = None
-    subject: Id | None = None
+    subject: Annotated[Id, Strict()] | None = None
     """The customer id. While the customer is unknown: absent, or the same as anonymousid."""
-    anonymousid: Id | None = None
-    backfill: bool = False
+    anonymousid: Annotated[Id, Strict()] | None = None
+    backfill: Annotated[bool, Strict()] = False
     traceparent: str | None = None
     """The trace that it belongs to, as in W3C's Trace Context; of another form it is left out."""
-    data: dict[str, JsonValue] = {}
+    data: Annotated[dict[str, JsonValue], Strict()] = {}
 
     @field_validator("data", mode="before")
     @classmethod

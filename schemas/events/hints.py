@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json, to_json
 
 from schemas.events.fields import is_address
+from schemas.zones import read_zone
 
 HEADER = "ritorno_hints"
 """Carries them in a record: a JSON object."""
@@ -46,7 +47,7 @@ def of_context(context: Mapping[str, Any]) -> Hints | None:
     return _checked(
         Hints(
             locale=_text(context, "locale", _LOCALE),
-            zone=_text(context, "timezone", _ZONE),
+            zone=read_zone(_text(context, "timezone", _ZONE)) or "",
             campaign=" / ".join(filter(None, named))[:_CAMPAIGN],
             email=email if is_address(email) else "",
         )
@@ -65,7 +66,7 @@ def of_header(value: bytes) -> Hints | None:
     return _checked(
         Hints(
             locale=_text(said, "locale", _LOCALE),
-            zone=_text(said, "zone", _ZONE),
+            zone=read_zone(_text(said, "zone", _ZONE)) or "",
             campaign=_text(said, "campaign", _CAMPAIGN),
             email=email if is_address(email) else "",
         )

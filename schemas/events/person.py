@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import AliasChoices, AliasPath, ConfigDict, Field
 
 from schemas.customer_parts import CustomerPart
 from schemas.event_type import EventType
-from schemas.events.fields import Email, Id, ListName, Payload, Text
+from schemas.events.fields import Code, Email, Id, ListName, Payload, Text, Zone
 
 
 def _in_address(name: str) -> AliasChoices:
@@ -27,7 +27,6 @@ class Traits(Payload):
     """
 
     model_config = ConfigDict(extra="allow")
-    keeps_nulls: ClassVar[bool] = True
 
     email: Email | None = None
     name: Text | None = None
@@ -37,11 +36,11 @@ class Traits(Payload):
     last_name: Text | None = Field(
         default=None, validation_alias=AliasChoices("last_name", "lastName")
     )
-    phone: Text | None = None
-    birthday: Text | None = None
-    locale: Text | None = Field(default=None, validation_alias=AliasChoices("locale", "language"))
-    zone: Text | None = Field(default=None, validation_alias=AliasChoices("zone", "timezone"))
-    country: Text | None = Field(default=None, validation_alias=_in_address("country"))
+    phone: Code | None = None
+    birthday: Code | None = None
+    locale: Code | None = Field(default=None, validation_alias=AliasChoices("locale", "language"))
+    zone: Zone | None = Field(default=None, validation_alias=AliasChoices("zone", "timezone"))
+    country: Code | None = Field(default=None, validation_alias=_in_address("country"))
     city: Text | None = Field(default=None, validation_alias=_in_address("city"))
     mail_frequency: Literal["normal", "less", ""] | None = None
     """How much mail the customer wants."""
@@ -104,7 +103,7 @@ class ListChange(Statement):
     first_name: Text | None = Field(
         default=None, validation_alias=AliasChoices("first_name", "firstName")
     )
-    locale: Text | None = None
+    locale: Code | None = None
 
 
 class ConsentChange(Statement):

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from typing import Any
 
-from pydantic import AliasChoices, AliasPath, Field
+from pydantic import AliasChoices, AliasPath, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from schemas.customer_parts import CustomerPart
 from schemas.event_type import EventType
-from schemas.events.fields import Currency, Id, Payload, Text, Url, is_address
-from schemas.money import Amount, Price
+from schemas.events.fields import (
+    Code,
+    Currency,
+    Email,
+    Id,
+    Location,
+    Payload,
+    Text,
+    Url,
+    is_address,
+)
+from schemas.money import Amount, Deduction, Price, amount_text
 from schemas.quantity import LineQuantity, Quantity
 
 _ORDER_URL = AliasChoices("order_url", "order_status_url")
 """The second is Shopify's name for it."""
+
+_NO_SUM = "total: nothing says what was paid, no total, no revenue, no line with a price"
 
 _CONTACT = AliasChoices(
     "contact_email",
@@ -29,7 +43,7 @@ class ProductProperties(Payload):
     """A product as Segment describes it inside other events."""
 
     product_id: Id = Field(validation_alias=AliasChoices("product_id", "sku"))
-    sku: Text | None = None
+    sku: Code | None = None
     name: Text | None = None
     category: Text | None = None
     brand: Text | None = None
@@ -38,7 +52,7 @@ class ProductProperties(Payload):
     )
     price: Price | None = None
     quantity: Quantity = 1
-    coupon: Text | None = None
+    coupon: Code | None = None
     url: Url | None = None
     image_url: Url | None = None
     currency: Currency | None = None
@@ -73,12 +87,12 @@ class ProductsSearched(Payload):
 class PageViewed(Payload):
     """Any other page."""
 
-    url: Url | None = None
+    url: Location | None = None
     path: Text | None = None
     title: Text | None = None
     name: Text | None = None
     category: Text | None = None
-    referrer: Url | None = None
+    referrer: Location | None = None
     screen: bool = False
     """Of an app, in place of a page."""
 
@@ -99,7 +113,7 @@ class CheckoutProgress(Payload):
     cart_id: Id | None = None
     cart_url: Url | None = None
     step: Text | None = None
-    email: Text | None = None
+    email: Email | None = None
     currency: Currency | None = None
     products: list[ProductProperties] | None = Field(default=None, max_length=500)
 
@@ -115,27 +129,65 @@ class OrderCompleted(Payload):
     revenue: Amount | None = None
     shipping: Price | None = None
     tax: Price | None = None
-    discount: Price | None = None
-    coupon: Text | None = None
+    discount: Deduction | None = None
+    coupon: Code | None = None
     currency: Currency = "EUR"
     payment_method: Text | None = None
-    email: Text | None = None
-    contact_email: Text | None = Field(default=None, validation_alias=_CONTACT)
+    email: Email | None = None
+    contact_email: Email | None = Field(default=None, validation_alias=_CONTACT)
     estimated_delivery: Text | None = None
     carrier: Text | None = None
-    tracking_number: Text | None = None
+    tracking_number: Code | None = None
     tracking_url: Url | None = None
     order_url: Url | None = Field(default=None, validation_alias=_ORDER_URL)
     """Where the customer sees the order in the shop."""
     products: list[OrderedProduct] = Field(default=[], max_length=2000)
 
+    unlisted: Amount | None = None
+    """What lines add to the sum that name no product, and so are none of `products`."""
+
+    @model_validator(mode="after")
+    def _has_a_sum(self) -> OrderCompleted:
+        stated = (self.total, self.revenue, self.subtotal)
+        if all(each is None for each in stated) and self._lines() is None:
+            raise PydanticCustomError("no_sum", _NO_SUM)
+        return self
+
+    @classmethod
+    def without_member(cls, order: dict[str, Any], field: str, member: Any) -> None:
+        """Keep of a line that is left out (it names no product) what it adds to the sum."""
+        if field != "products" or not isinstance(member, dict):
+            return
+        try:
+            line = OrderedProduct.model_validate({**member, "product_id": "none"})
+            before = Decimal(str(order.get("unlisted") or 0))
+        except (ValidationError, InvalidOperation):
+            return
+        if line.price is not None:
+            order["unlisted"] = amount_text(before + line.price * line.quantity)
+
     def amount(self) -> Decimal:
-        """Return what the customer paid: total, else revenue, else the sum of the lines."""
+        """Return what the customer paid: total, else revenue, else the sum of the lines with what
+        is known of shipping and discount."""
         if self.total is not None:
             return self.total
         if self.revenue is not None:
             return self.revenue
-        return sum(((p.price or Decimal(0)) * p.quantity for p in self.products), Decimal(0))
+        lines = self._lines()
+        goods = (self.subtotal or Decimal(0)) if lines is None else lines - self._taken_off()
+        return goods + (self.shipping or 0)
+
+    def _lines(self) -> Decimal | None:
+        """Return the sum of the lines, None when no price of theirs is known."""
+        priced = [p.price * p.quantity for p in self.products if p.price is not None]
+        if self.unlisted is not None:
+            priced.append(self.unlisted)
+        return sum(priced, Decimal(0)) if priced else None
+
+    def _taken_off(self) -> Decimal:
+        """Return the discount, unless it stands among the lines."""
+        in_lines = any(p.price is not None and p.price < 0 for p in self.products)
+        return Decimal(0) if in_lines or self.discount is None else self.discount
 
     def address(self) -> str:
         """Return the order's own address, empty when none that is one is given."""
@@ -149,7 +201,7 @@ class OrderProgress(Payload):
     order_id: Id
     status: Text | None = None
     carrier: Text | None = None
-    tracking_number: Text | None = None
+    tracking_number: Code | None = None
     tracking_url: Url | None = None
     order_url: Url | None = Field(default=None, validation_alias=_ORDER_URL)
     estimated_delivery: Text | None = None
@@ -160,7 +212,7 @@ class OrderReversed(Payload):
 
     order_id: Id
     refund_id: Id | None = None
-    total: Price | None = None
+    total: Deduction | None = None
     currency: Currency | None = None
     reason: Text | None = None
 
@@ -168,12 +220,12 @@ class OrderReversed(Payload):
 class CouponApplied(Payload):
     """A code was entered."""
 
-    coupon_id: Text | None = Field(
+    coupon_id: Code | None = Field(
         default=None, validation_alias=AliasChoices("coupon_id", "coupon", "coupon_name")
     )
     order_id: Id | None = None
     cart_id: Id | None = None
-    discount: Price | None = None
+    discount: Deduction | None = None
 
 
 class ProductReviewed(Payload):

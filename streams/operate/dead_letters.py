@@ -29,6 +29,7 @@ from schemas.dead_letters import (
     read_letter,
     resolve,
 )
+from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.records import OutRecord
 from schemas.signing import RecordSigner
 from schemas.validation import Unreadable
@@ -107,25 +108,35 @@ async def find_letter(log: Log, letter_id: str) -> DeadLetter | None:
     return None
 
 
-async def resend(log: Log, wanted: Wanted, signer: Callable[[], RecordSigner]) -> ResendReport:
+async def resend(
+    log: Log,
+    wanted: Wanted,
+    signer: Callable[[], RecordSigner],
+    notation: Notation = DEFAULT_NOTATION,
+) -> ResendReport:
     """Send the open letters that are `wanted` again and resolve them. Raises LogError.
 
-    `signer` is asked for when one is to be signed as what it is now.
+    `signer` is asked for when one is to be signed as what it is now; `notation` is how the shop's
+    systems write.
     """
     report = ResendReport()
     batch: list[DeadLetter] = []
     async for letter in open_letters(log, wanted):
         batch.append(letter)
         if len(batch) == RESENT_TOGETHER:
-            await _resend_batch(log, batch, report, signer)
+            await _resend_batch(log, batch, report, signer, notation)
             batch = []
     if batch:
-        await _resend_batch(log, batch, report, signer)
+        await _resend_batch(log, batch, report, signer, notation)
     return report
 
 
 async def _resend_batch(
-    log: Log, batch: list[DeadLetter], report: ResendReport, signer: Callable[[], RecordSigner]
+    log: Log,
+    batch: list[DeadLetter],
+    report: ResendReport,
+    signer: Callable[[], RecordSigner],
+    notation: Notation,
 ) -> None:
     outgoing: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
     resolutions: dict[int, list[OutRecord]] = defaultdict(list)
@@ -134,7 +145,7 @@ async def _resend_batch(
             report.kept.append((letter, f"nothing reads the topic {letter.origin.topic!r}"))
             continue
         try:
-            partition, record = await _destination(log, letter)
+            partition, record = await _destination(log, letter, notation)
             if letter.origin.topic == CUSTOMER_EVENTS:
                 record = await as_of_now(log, letter, record, signer)
         except Unreadable as error:
@@ -152,12 +163,12 @@ async def _resend_batch(
         await log.append(DEAD_LETTERS, partition, records)
 
 
-async def _destination(log: Log, letter: DeadLetter) -> tuple[int, OutRecord]:
+async def _destination(log: Log, letter: DeadLetter, notation: Notation) -> tuple[int, OutRecord]:
     """Return partition and record to send. Raises Unreadable for a line that is still no event."""
     count = await log.partitions(letter.origin.topic)
     record = letter.original
     if letter.origin.partition == NO_PARTITION:
-        record = to_record(parse_published(record.value or b""))
+        record = to_record(parse_published(record.value or b"", notation))
     elif letter.origin.partition < count:
         return letter.origin.partition, record
     return partition_of(record.key or b"", count), record

@@ -8,6 +8,7 @@ from pydantic_core import from_json
 
 from agents.insights.event_quality import EventQuality
 from schemas.events import INTERNAL_TYPES, Event
+from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.records import OutRecord
 from schemas.reserved import IMPORTED, SOURCES
 from schemas.segment import SEGMENT_NAMES
@@ -20,7 +21,13 @@ from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS
 SEGMENT = "/segment"
 
 
-async def read_event_quality(log: Log, *, since: int, on_progress: OnProgress) -> EventQuality:
+async def read_event_quality(
+    log: Log,
+    *,
+    since: int,
+    on_progress: OnProgress,
+    notation: Notation = DEFAULT_NOTATION,
+) -> EventQuality:
     """Sum up what producers have sent since then (ms), and what was refused.
 
     Raises LogError.
@@ -32,7 +39,7 @@ async def read_event_quality(log: Log, *, since: int, on_progress: OnProgress) -
         if record.key is None and record.header("ce_type") is not None:
             continue  # a control record
         try:
-            event = parse_record(record)
+            event = parse_record(record, notation)
         except Unreadable:
             continue  # it is among the dead letters
         if not _is_ours(event):
@@ -46,7 +53,11 @@ async def read_event_quality(log: Log, *, since: int, on_progress: OnProgress) -
 
 
 def quality_of_lines(
-    lines: Iterable[tuple[int, bytes]], *, since: int, report: Callable[[], None]
+    lines: Iterable[tuple[int, bytes]],
+    *,
+    since: int,
+    report: Callable[[], None],
+    notation: Notation = DEFAULT_NOTATION,
 ) -> EventQuality:
     """Sum up the numbered lines of a file. A line without a time counts as of the time of the one
     before; `report` is called now and then."""
@@ -55,7 +66,7 @@ def quality_of_lines(
         if number % REPORTED_EVERY == 0:
             report()
         try:
-            told = parse_line(line)
+            told = parse_line(line, notation)
         except Unreadable as error:
             if now >= since:
                 where = f"line {number}: {error.detail}"

@@ -24,6 +24,7 @@ from schemas.definitions import DEFINITION
 from schemas.definitions.workflow import Workflow
 from schemas.events import INTERNAL_TYPES, Event
 from schemas.instant import parse_instant
+from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.records import Record
 from schemas.reference import both, of_visitor
 from schemas.stored import NEVER
@@ -88,10 +89,12 @@ async def from_log(
     customer: str,
     on_progress: OnProgress,
     *,
+    notation: Notation = DEFAULT_NOTATION,
     lookups: Lookups | None = None,
     told: Callable[[str], None] = lambda _: None,
 ) -> TimelineData:
-    """Collect from the topics. Raises StoryError when the customer was erased, LogError.
+    """Collect from the topics; `notation` is how the shop's systems write. Raises StoryError when
+    the customer was erased, LogError.
 
     The owner is asked through `lookups` what it keeps and where the rest lies; `told` says when
     nobody answers, and then everybody's records are read.
@@ -124,7 +127,7 @@ async def from_log(
     found = partial(
         find_records, log, keys=keys, lookups=lookups, told=told, on_progress=on_progress
     )
-    _take_events(await found(CUSTOMER_EVENTS), source)
+    _take_events(await found(CUSTOMER_EVENTS), source, notation)
     decided = {record.value: _decision(record.value or b"") for record in await found(FACTS)}
     source.decisions = sorted(
         (
@@ -137,7 +140,12 @@ async def from_log(
     return source
 
 
-def from_replay(directory: Path, customer: str, events: Iterable[bytes] = ()) -> TimelineData:
+def from_replay(
+    directory: Path,
+    customer: str,
+    events: Iterable[bytes] = (),
+    notation: Notation = DEFAULT_NOTATION,
+) -> TimelineData:
     """Collect from what a replay has written, and from the lines of events that it read.
 
     Raises StoryError when the directory holds no replay.
@@ -161,7 +169,7 @@ def from_replay(directory: Path, customer: str, events: Iterable[bytes] = ()) ->
     now = 0
     for line in events:
         try:
-            event = parse_published(line)
+            event = parse_published(line, notation)
         except Unreadable:
             continue  # the replay has said so
         now = max(now, event.time or 0)  # as the replay appends them
@@ -278,11 +286,11 @@ def waits(waiting: PendingWait, titles: Mapping[str, str], language: Language, w
     return message(language, "timeline.waits_until", title=title, when=when)
 
 
-def _take_events(records: Iterable[Record], source: TimelineData) -> None:
+def _take_events(records: Iterable[Record], source: TimelineData, notation: Notation) -> None:
     seen: set[tuple[str, str]] = set()
     for record in records:
         try:
-            event = parse_record(record)
+            event = parse_record(record, notation)
         except Unreadable:
             continue  # it is among the dead letters
         if not source.ownership.is_about(event):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from agents.definitions.settings import DeduplicationRules, Sources, VisitorLimits
 from agents.mail.addresses import read_recipient
 from agents.mail.settings import MailSettings, Shop, SigningKey
+from schemas.notation import Notation
 from schemas.signing import RecordSigner
 from schemas.time_units import DAY_MS
 from streams.clock import Clock, SystemClock
@@ -182,6 +183,11 @@ def deduplication_rules(settings: Settings) -> DeduplicationRules:
     """Return how an event that comes again is known."""
     sources = Sources(settings.shop_sources)
     return DeduplicationRules(settings.event_memory_days * DAY_MS, sources)
+
+
+def notation(settings: Settings) -> Notation:
+    """Return how the shop's systems write what leaves room."""
+    return Notation(settings.shop_zone, settings.shop_url, settings.decimal_marks)
 
 
 def visitor_limits(settings: Settings) -> VisitorLimits:

@@ -61,6 +61,7 @@ from streams.runtime.factories import (
     link_key,
     log_from,
     lookups_of,
+    notation,
     visitor_limits,
     warm_up,
 )
@@ -260,6 +261,7 @@ class Worker:
             link_key=link_key(self.settings),
             deduplication_rules=deduplication_rules(self.settings),
             limits=visitor_limits(self.settings),
+            notation=notation(self.settings),
         )
         signer = self.secrets.signer()
         partitions = await self.log.partitions(CUSTOMER_EVENTS)

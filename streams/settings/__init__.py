@@ -43,6 +43,7 @@ from streams.settings.values import (
     Bind,
     Broker,
     Color,
+    DecimalMarks,
     FeedbackSender,
     Files,
     HostNames,
@@ -145,6 +146,13 @@ class Settings(BaseSettings):
     with several shops each has order numbers of its own. Empty: ids are known as each source's
     own, and there is one shop. Replay it with the same, and don't change it lightly: what was
     remembered under another name is new."""
+
+    decimal_marks: DecimalMarks = {}
+    """`PREFIX=MARK[,PREFIX=MARK]`, a mark being `comma` or `point`: what stands before the decimals
+    in the amounts of events from sources that begin so; the longest that fits counts. Segment's
+    objects come from `/segment`. Without it `1,234` says nothing certain and refuses its event,
+    as any amount that may be another one. Replay it with the same; `shop_zone` and `shop_url`,
+    too: times without a zone are the shop's, links without a host lie in it."""
 
     visitor_days: int = Field(default=90, ge=31, le=3650)
     """A visitor who has been silent for longer, in the log's time, and has left no address, name,

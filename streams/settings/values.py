@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from agents.mail.providers import PROVIDERS
+from schemas.notation import DecimalMark
 
 MAX_SELECTOR = 63
 """Characters of a DKIM selector; a name in the DNS has 253 in all, for it and the domain."""
@@ -271,6 +272,21 @@ def _shop_sources(value: object) -> object:
     return value
 
 
+def _decimal_marks(value: object) -> object:
+    """Read `PREFIX=MARK,PREFIX=MARK`; a table, in a file, is taken as it is."""
+    if isinstance(value, str):
+        pairs = [part.rpartition("=")[::2] for part in value.split(",") if part.strip()]
+        value = {prefix.strip(): mark.strip() for prefix, mark in pairs}
+    if isinstance(value, dict):
+        for prefix, mark in value.items():
+            if not prefix or mark not in ("comma", "point"):
+                raise _InvalidValue(
+                    f"expected PREFIX=comma or PREFIX=point (got {prefix}={mark}), such as "
+                    "/till=comma"
+                )
+    return value
+
+
 def _token_keys(value: object) -> object:
     """Read `ID:SECRET,ID:SECRET` or a table id → secret. The first one signs, all verify."""
     if isinstance(value, str):
@@ -312,4 +328,5 @@ Zone = Annotated[str, AfterValidator(_zone)]
 Color = Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]
 Providers = Annotated[dict[str, str], BeforeValidator(_providers)]
 ShopSources = Annotated[dict[str, str], BeforeValidator(_shop_sources)]
+DecimalMarks = Annotated[dict[str, DecimalMark], BeforeValidator(_decimal_marks)]
 TokenKeys = Annotated[tuple[TokenKey, ...], BeforeValidator(_token_keys)]

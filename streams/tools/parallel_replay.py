@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from agents.definitions.published import Definitions
 from schemas.events import Event
-from schemas.validation import Unreadable, checked_time
+from schemas.validation import checked_time
 from streams.runtime import gc_tuning
 from streams.tools.replay import replay_file
 from streams.tools.replay_dealing import EVERYBODY, PARTITIONS, Dealer
@@ -96,9 +96,11 @@ class _Play(NamedTuple):
                     partition, time = self.dealer.deal(line)
                     if partition == EVERYBODY:
                         for each, log in logs.items():
-                            log.take_line(number, line, since=_instant(latest), counts=each == 0)
+                            log.take_line(
+                                number, line, since=self._instant(latest), counts=each == 0
+                            )
                     elif partition in logs:
-                        since = 0 if time is not None else _instant(latest)
+                        since = 0 if time is not None else self._instant(latest)
                         logs[partition].take_line(number, line, since=since)
                     latest = latest if time is None else time
                 if number % COLLECT_EVERY == 0:
@@ -106,6 +108,10 @@ class _Play(NamedTuple):
         for log in logs.values():
             log.finish()
         return outcome
+
+    def _instant(self, text: Any) -> int:
+        """Return the instant of the line before, 0 when it tells none."""
+        return checked_time("time", text, self.definitions.notation, [], needed=False) or 0
 
     def _log(self, partition: int, outcome: Outcome) -> FileLog:
         def near(event: Event) -> None:
@@ -182,14 +188,6 @@ def _joined(outcomes: Iterable[Outcome]) -> Outcome:
         del examples[ODD_SHOWN:]
     whole.refusals.sort(key=lambda refusal: (_line(refusal[0]), refusal))
     return whole
-
-
-def _instant(text: Any) -> int:
-    """Return the instant of the line before, 0 when it tells none."""
-    try:
-        return 0 if text is None else checked_time("time", text)
-    except Unreadable:
-        return 0
 
 
 def _line(where: str) -> int:

@@ -26,6 +26,7 @@ from schemas.dead_letters import refuse_line
 from schemas.events import Event
 from schemas.failures import Failure
 from schemas.line_keys import key_of
+from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.products import Product
 from schemas.records import OutRecord
 from schemas.reserved import reserved, reserved_id
@@ -125,20 +126,21 @@ async def publish(
     *,
     clock: Clock,
     signer: Callable[[], RecordSigner],
+    notation: Notation = DEFAULT_NOTATION,
     dead_letter: bool = True,
     on_progress: Callable[[PublishReport], None] = lambda _: None,
 ) -> PublishReport:
     """Append every line to `customer-events`. Raises PublishInterrupted when the log fails.
 
     `signer` is asked for when a line is about a product: the feed is Ritorno's own to tell.
-    `dead_letter`: refused lines also go to `dead-letters`. `on_progress` is called after each batch
-    with the report so far.
+    `notation`: how the shop's systems write. `dead_letter`: refused lines also go to
+    `dead-letters`. `on_progress` is called after each batch with the report so far.
     """
     report = PublishReport()
     known: dict[str, Product] | None = None
     try:
         partitions = await log.partitions(CUSTOMER_EVENTS)
-        for batch in _batches(map(_read, lines)):
+        for batch in _batches(_read(line, notation) for line in lines):
             feed = [told.product for _, told in batch if isinstance(told, ProductUpdate)]
             if feed:
                 known = await product_feed.read(log) if known is None else known
@@ -157,9 +159,9 @@ async def publish(
     return report
 
 
-def _read(line: NumberedLine) -> Told:
+def _read(line: NumberedLine, notation: Notation) -> Told:
     try:
-        return line, _publishable(parse_line(line.content))
+        return line, _publishable(parse_line(line.content, notation))
     except Unreadable as error:
         return line, error
 

@@ -17,6 +17,7 @@ from agents.partition.budget import VISITS
 from schemas.commands import SendCommand
 from schemas.decisions import Decision
 from schemas.events import SET_ASIDE, TIME_RULING
+from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.set_aside import SetAside, decode_set_aside
 from schemas.signing import RecordSigner
 from schemas.stored import NEVER, UNDECIDED
@@ -40,14 +41,16 @@ def prepared(
     files: Mapping[str, bytes],
     deduplication_rules: DeduplicationRules | None = None,
     limits: VisitorLimits = NO_LIMITS,
+    notation: Notation = DEFAULT_NOTATION,
 ) -> tuple[Definitions, dict[str, str]]:
     """Return canonical definitions by id, ready to decide by, and the version of each.
 
     `deduplication_rules`: how an event that comes again is known, by default as without any
-    settings; `limits`: those of visitors. Raises ValueError when a definition can't be read.
+    settings; `limits`: those of visitors; `notation`: how the shop's systems write. Raises
+    ValueError when a definition can't be read.
     """
     definitions, live = (
-        Definitions(deduplication_rules=deduplication_rules, limits=limits),
+        Definitions(deduplication_rules=deduplication_rules, limits=limits, notation=notation),
         versions_of(files),
     )
     for name, content in files.items():
@@ -114,7 +117,7 @@ async def replay_topic(
             definitions,
             {},
             outcome,
-            parse=noting_odd(outcome),
+            parse=noting_odd(outcome, definitions.notation),
             home=lambda key: partition_of(key, len(ranges)),
             set_aside=set_aside,
             time_rulings=time_rulings,

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.reference import id_of
+from schemas.validation import is_no_id
 from schemas.wire import PRODUCT_UPDATED
 from streams.partitioner import partition_of
 
@@ -35,7 +36,12 @@ class _Headers(msgspec.Struct):
     """Of a recorded line."""
 
     ce_anonymousid: Any = None
+    ce_subject: Any = None
     ce_time: Any = None
+
+
+_NoObject = list[Any] | str | int | float | bool | None
+"""In place of an object: an empty one may arrive as `[]`, and the line names somebody anyway."""
 
 
 class _Line(msgspec.Struct, rename={"user_id": "userId", "anonymous_id": "anonymousId",
@@ -52,10 +58,10 @@ class _Line(msgspec.Struct, rename={"user_id": "userId", "anonymous_id": "anonym
     anonymousid: Any = None
     previous_id: Any = None
     headers: _Headers | None = None
-    data: _Inner | None = None
-    properties: _Inner | None = None
-    traits: _Inner | None = None
-    value: _Inner | None = None
+    data: _Inner | _NoObject = None
+    properties: _Inner | _NoObject = None
+    traits: _Inner | _NoObject = None
+    value: _Inner | _NoObject = None
 
 
 _line = msgspec.json.Decoder(_Line)
@@ -124,15 +130,15 @@ def _read(line: bytes) -> _Line:
 def _names(read: _Line) -> Iterator[str]:
     """Yield the ids that a line names, the one whom it is about first or second."""
     for each in _ids(read):
-        if each is not None and each != "" and not isinstance(each, dict | list | bool):
-            yield id_of(str(each))  # shops send numbers as ids
+        if not is_no_id(each) and not isinstance(each, dict | list | bool):
+            yield id_of(str(each).strip())  # shops send numbers as ids
 
 
 def _ids(read: _Line) -> Iterator[Any]:
     yield from (read.subject, read.user_id, read.key)
     yield from (read.anonymous_id, read.anonymousid, read.previous_id)
     if read.headers is not None:
-        yield read.headers.ce_anonymousid
+        yield from (read.headers.ce_subject, read.headers.ce_anonymousid)
     for inner in (read.data, read.properties, read.traits, read.value):
-        if inner is not None:
+        if isinstance(inner, _Inner):
             yield from (inner.customer_id, inner.user_id, inner.anonymous_id)

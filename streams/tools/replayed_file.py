@@ -38,6 +38,7 @@ class FileLog:
         self._number = partition
         self._tells = tells
         self._until = until
+        self._notation = definitions.notation
         self._outcome = outcome
         self._events: dict[int, Event] = {}
         self._lines: dict[int, int] = {}
@@ -62,7 +63,7 @@ class FileLog:
         partitions take `counts` in one of them. Raises ReplayError.
         """
         try:
-            told = parse_line(line)
+            told = parse_line(line, self._notation)
         except Unreadable as error:
             if counts:
                 self._outcome.refuse(f"line {number}", error.reason, error.detail)

@@ -26,6 +26,7 @@ from schemas.decisions import Decision
 from schemas.description import describe
 from schemas.events import LINK_TYPES, Event
 from schemas.instant import to_rfc3339
+from schemas.notation import Notation
 from schemas.records import OutRecord, Record
 from schemas.set_aside import SetAside
 from schemas.signing import RecordSigner
@@ -98,7 +99,7 @@ class ReplayedPartition:
         live: Mapping[str, str],
         outcome: Outcome,
         *,
-        parse: Callable[[Record], Event] = parse_record,
+        parse: Callable[[Record], Event] | None = None,
         home: Callable[[bytes], int] | None = None,
         set_aside: Iterable[SetAside] = (),
         time_rulings: Iterable[TimeRuling] = (),
@@ -261,13 +262,13 @@ class ReplayedPartition:
         return (time, self._number, self._sequence, line)
 
 
-def noting_odd(outcome: Outcome) -> Callable[[Record], Event]:
+def noting_odd(outcome: Outcome, notation: Notation) -> Callable[[Record], Event]:
     """Return a reading of one partition's records that notes what of each event was odd, once."""
     noted = -1
 
     def parse(record: Record) -> Event:
         nonlocal noted
-        event = parse_record(record)
+        event = parse_record(record, notation)
         if event.odd and record.offset > noted:  # after a defect records are read again
             noted = record.offset
             if not event.forwarded:

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from tests.cases.played import CASES, Played, lines_of, not_yet, played
+from tests.cases.played import CASES, Played, lines_of, played
 from tests.tools.cli.conftest import Ritorno, ritorno
 
 __all__ = ["ritorno"]
@@ -28,7 +28,6 @@ SERIES = {"reminder", "free-shipping", "last-call"}
 # 01: an empty id is an absent one.
 
 
-@not_yet("A: empty ids")
 def test_a_visitor_with_an_empty_user_id_is_a_visitor() -> None:
     found = played(EMPTY)
     assert found.refusals == []
@@ -37,7 +36,6 @@ def test_a_visitor_with_an_empty_user_id_is_a_visitor() -> None:
     assert {mail.customer for mail in found.mails} == {"rosa"}
 
 
-@not_yet("A: empty ids")
 def test_an_empty_id_is_absent_wherever_it_stands() -> None:
     found = played(EMPTY, file="more.ndjson")
     assert found.refusals == []
@@ -189,7 +187,6 @@ def test_an_address_that_many_forms_name_is_asked_once() -> None:
 # 35: what PHP calls an empty array is an empty object.
 
 
-@not_yet("A: [] for {}")
 def test_an_empty_list_is_an_empty_object() -> None:
     found = played("35-php-empty-array")
     assert found.refusals == []

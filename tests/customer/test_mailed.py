@@ -100,7 +100,7 @@ def test_nor_when_the_relay_itself_refuses_the_mail_only_after_the_move() -> Non
 
 def test_nor_as_a_visitor_who_becomes_the_victim() -> None:
     harness = Harness()
-    harness.tell("order.completed", "v", order_id="o1", email="chi@attacker.example")
+    harness.tell("order.completed", "v", order_id="o1", total="9.00", email="chi@attacker.example")
     mail = harness.commands[-1]
     assert mail.customer != "anna"
     harness.tell("customer.updated", email=VICTIM)

@@ -47,10 +47,12 @@ def test_three_events_full_of_emoji_were_two_megabytes() -> None:
     text = EMOJI * 200
     products = [
         {"product_id": longest(number), "name": text, "category": text, "brand": EMOJI * 20,
-         "url": EMOJI * 120, "price": "1.00"}
+         "url": f"https://{EMOJI * 118}", "price": "1.00"}
         for number in range(100)
     ]  # fmt: skip
-    harness.tell("checkout.started", "v1", products=products, step=text, cart_url=EMOJI * 2000)
+    harness.tell(
+        "checkout.started", "v1", products=products, step=text, cart_url=f"https://{EMOJI * 2000}"
+    )
     harness.tell("order.completed", "v1", order_id="o1", products=products, coupon=text)
     harness.tell("order.completed", "v1", order_id="o2", products=products[:80], carrier=text)
     traits = dict.fromkeys(("name", "first_name", "last_name", "phone", "city", "locale"), text)
@@ -69,12 +71,8 @@ def test_three_events_full_of_emoji_were_two_megabytes() -> None:
     ("type_", "data", "problem"),
     [
         ("product.viewed", {"product_id": EMOJI * 51}, "product_id: 204 bytes, at most 200"),
-        ("cart.product_added", {"product_id": "a", "cart_id": "è" * 101}, "cart_id: 202 bytes"),
-        ("checkout.started", {"products": [{"product_id": "a"}, {"product_id": EMOJI * 99}]},
-         "products.1.product_id: 396 bytes"),
         ("list.subscribed", {"list": EMOJI * 26}, "list: 104 bytes, at most 100"),
         ("list.subscribed", {"list": "l" * 101}, "list: String should have at most 100"),
-        ("customer.updated", {"email": f"{EMOJI * 80}@a.it"}, "email: 325 bytes, at most 254"),
     ],
 )  # fmt: skip
 def test_what_must_not_be_cut_is_refused_by_its_bytes(
@@ -108,15 +106,16 @@ def test_a_cart_has_a_limit() -> None:
 
 
 def test_a_long_address_is_left_out_and_a_long_name_cut() -> None:
-    harness = Harness().add(url="u" * (URL_BYTES + 1), image_url="u" * URL_BYTES, name="è" * 150)
+    longest = "https://u.example/".ljust(URL_BYTES, "u")
+    harness = Harness().add(url=f"{longest}u", image_url=longest, name="è" * 150)
     (line,) = harness.customer().cart.lines
-    assert (line.url, line.image_url, line.name) == ("", "u" * URL_BYTES, "è" * 100)
+    assert (line.url, line.image_url, line.name) == ("", longest, "è" * 100)
 
 
 def test_a_wholesalers_orders_without_end() -> None:
     harness = Harness()
     products = [
-        {"product_id": f"{number:0200}", "name": "n" * 1000, "url": "u" * 480,
+        {"product_id": f"{number:0200}", "name": "n" * 1000, "url": "https://" + "u" * 480,
          "category": f"{number}" + "c" * 500, "price": "1.00"}
         for number in range(250)
     ]  # fmt: skip
@@ -135,12 +134,13 @@ def test_a_parcels_longest_links_take_no_more_than_there_is() -> None:
         harness.order(f"o{number}", products=[f"p{n}" for n in range(15)])
     before = [order.id for order in harness.customer().orders]
     assert len(before) == 20
+    longest = "https://u.example/".ljust(1000, "u")
     for number in range(20):
-        harness.tell("order.shipped", order_id=f"o{number}", tracking_url="u" * 1000,
-                     order_url="u" * 500, tracking_number="n" * 900)  # fmt: skip
+        harness.tell("order.shipped", order_id=f"o{number}", tracking_url=longest,
+                     order_url=longest[:500], tracking_number="n" * 900)  # fmt: skip
     kept = harness.customer().orders
     assert [order.id for order in kept] == before[-len(kept) :]
-    assert kept[-1].tracking_url == "u" * 1000
+    assert kept[-1].tracking_url == longest
     assert keeps_to_its_bounds(harness.customer())
 
 

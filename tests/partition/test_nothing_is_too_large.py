@@ -179,7 +179,7 @@ def _check(harness: Harness) -> None:
 
 
 def test_the_largest_orders_that_are_read() -> None:
-    product = {"product_id": "🦊" * 48, "name": "🦊" * 20, "url": "🦊" * 20}
+    product = {"name": "🦊" * 20, "url": "https://🦊" + "🦊" * 17, "price": "1"}
     products = [product | {"product_id": f"{n:04}" + "🦊" * 40} for n in range(2_000)]
     value = json.dumps({"order_id": "o", "products": products}, ensure_ascii=False).encode()
     assert MAX_EVENT_BYTES * 0.6 < len(value) < MAX_EVENT_BYTES

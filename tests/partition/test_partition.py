@@ -75,7 +75,7 @@ def test_whatever_may_end_a_run_is_a_reason() -> None:
 def test_each_occurrence_can_end_a_run(name: str) -> None:
     harness = Harness(FILES | {W06: changed(W06, trigger="cart.changed", exit_on=[name])})
     harness.subscribed().mailed("c1").add().at(MINUTE)
-    harness.tell(**({"type_": name, "order_id": "o9"} | TOLD.get(name, {})))
+    harness.tell(**({"type_": name, "order_id": "o9", "total": "9.00"} | TOLD.get(name, {})))
     assert (MINUTE, "", "exited", name) in harness.said("w06")
 
 

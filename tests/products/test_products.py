@@ -158,7 +158,9 @@ steps:
 def test_the_owner_of_the_one_before_is_told_which_that_is() -> None:
     harness = Harness(files(NEW_VERSION)).subscribed()
     harness.tell(
-        "order.completed", order_id="o1", products=[{"product_id": "m1", "name": "Moka 1"}]
+        "order.completed",
+        order_id="o1",
+        products=[{"product_id": "m1", "name": "Moka 1", "price": "9.00"}],
     )
     feed(harness, sku="m2", name="Moka 2", replaces="m1")
     assert harness.commands[0].variables["previous"] == "Moka 1"

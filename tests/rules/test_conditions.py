@@ -16,7 +16,7 @@ from agents.rules.days import Day, parse_day
 from agents.rules.evaluation import EvaluationContext
 from agents.rules.event_properties import Properties
 from agents.rules.fields import FieldRegistry
-from agents.rules.local_time import DEFAULT_ZONE, day_begins
+from agents.rules.local_time import day_begins
 from agents.rules.values import spoken_amount
 from schemas.customer import Customer
 from schemas.customer.person import CustomerTag, Profile
@@ -25,6 +25,7 @@ from schemas.customer.shopping import Cart, LineItem, Order, OrderStatistics
 from schemas.definitions import DEFINITION
 from schemas.definitions.conditions import Condition
 from schemas.events.shopping import CouponApplied, ProductReviewed
+from schemas.notation import DEFAULT_ZONE
 from tests.examples import examples
 from tests.harness import FILES
 

@@ -30,7 +30,7 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "confirmation.requested": {"customer_id": "c", "run": "r", "step": "s"},
     "confirmation.answered": {"run": "r", "step": "s", "allowed": True},
     "link.ordered": {"customer_id": "c", "ordered": 1}, "link.left": {"customer_id": "c"},
-    "order.": {"order_id": "o1"}, "product.viewed": {"product_id": "p"},
+    "order.": {"order_id": "o1", "total": "9.00"}, "product.viewed": {"product_id": "p"},
     "product.reviewed": {"product_id": "p"}, "cart.": {"product_id": "p"},
     "wishlist.": {"product_id": "p"}, "consent.": {"purpose": "marketing"},
     "mail.sent": {"command_id": "c", "message_id": "<m>"},
@@ -178,7 +178,7 @@ def test_segment_identify_page_and_alias() -> None:
     assert (page.type, page.data.name, page.data.url) == ("page.viewed", "Home", "/")
     visitor = parse_published(segment(type="page", userId=None, anonymousId="v"))
     assert (visitor.customer, visitor.anonymous_id, visitor.named) == ("v", "v", False)
-    imported = segment(event="Order Completed", properties={"order_id": "o"},
+    imported = segment(event="Order Completed", properties={"order_id": "o", "total": "9.00"},
                        context={"backfill": True})  # fmt: skip
     assert parse_published(imported).backfill
 

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_time
 from babel.numbers import format_currency, format_decimal
@@ -17,6 +16,7 @@ from jinja2.runtime import Context
 
 from schemas.instant import parse_instant, to_datetime
 from schemas.money import parse_amount
+from schemas.zones import zone_named
 
 # Language → locale of numbers and dates. English for European shops: the day before the month.
 _FORMATS = {"it": "it_IT", "en": "en_GB"}
@@ -34,10 +34,7 @@ def _format(context: Context) -> str:
 
 def _zone(context: Context) -> tzinfo:
     """A zone comes from a profile and may be anything; a wrong one costs an hour, not the mail."""
-    try:
-        return ZoneInfo(str(context["zone"]))
-    except (KeyError, ValueError, OSError):
-        return UTC
+    return zone_named(str(context.get("zone"))) or UTC
 
 
 @pass_context

@@ -11,7 +11,7 @@ from schemas.dead_letters import NO_PARTITION, DeadLetter
 from schemas.instant import to_rfc3339
 from schemas.reference import shown
 from streams.operate.dead_letters import ResendReport, find_letter, open_letters, resend
-from streams.runtime.factories import record_signer
+from streams.runtime.factories import notation, record_signer
 from streams.settings import Settings
 from streams.tools.cli.console import (
     CommandFailed,
@@ -113,7 +113,7 @@ def resend_letters(
                 found = {letter.id async for letter in open_letters(log, wanted)}
                 if missing := sorted(chosen - found):
                     raise UserError(f"not open, or no such letter: {', '.join(missing)}")
-            return await resend(log, wanted, lambda: record_signer(settings))
+            return await resend(log, wanted, lambda: record_signer(settings), notation(settings))
 
     report = run(send_again())
     if as_json:

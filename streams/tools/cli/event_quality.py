@@ -76,7 +76,7 @@ def quality(
     written or left out, and events that were refused, by source."""
     settings = settings_of(context)
     start = _since(since)
-    found = run(_of_log(settings, start)) if file is None else _of_file(file, start)
+    found = run(_of_log(settings, start)) if file is None else _of_file(file, start, settings)
     sources = sorted(found.sources.items())
     if as_json:
         for name, source in sources:
@@ -103,18 +103,25 @@ def _since(text: str | None) -> int:
 
 async def _of_log(settings: Settings, since: int) -> EventQuality:
     from streams.operate.event_quality import read_event_quality  # noqa: PLC0415  # pydantic models take a moment
+    from streams.runtime.factories import notation  # noqa: PLC0415  # as above
 
     with progress("reading the log") as bar:
         async with open_log(settings) as log:
-            return await read_event_quality(log, since=since, on_progress=bar.at)
+            return await read_event_quality(
+                log, since=since, on_progress=bar.at, notation=notation(settings)
+            )
 
 
-def _of_file(path: Path, since: int) -> EventQuality:
+def _of_file(path: Path, since: int, settings: Settings) -> EventQuality:
     from streams.operate.event_quality import quality_of_lines  # noqa: PLC0415  # as above
+    from streams.runtime.factories import notation  # noqa: PLC0415  # as above
 
     with opened(path) as source, progress(f"reading {path.name}", source.size) as bar:
         return quality_of_lines(
-            read_lines(source.stream), since=since, report=lambda: bar.at(source.position())
+            read_lines(source.stream),
+            since=since,
+            report=lambda: bar.at(source.position()),
+            notation=notation(settings),
         )
 
 

@@ -83,12 +83,17 @@ async def _of_log(
 ) -> tuple[TimelineData, Mapping[str, str]]:
     from streams.operate.timeline import from_log, titles_of  # noqa: PLC0415  # as above
     from streams.runtime.definitions import read  # noqa: PLC0415  # as above
-    from streams.runtime.factories import lookups_of  # noqa: PLC0415  # as above
+    from streams.runtime.factories import lookups_of, notation  # noqa: PLC0415  # as above
 
     with progress("reading the log") as bar:
         async with open_log(settings) as log:
             found = await from_log(
-                log, customer, bar.at, lookups=lookups_of(settings, log), told=without_answer
+                log,
+                customer,
+                bar.at,
+                notation=notation(settings),
+                lookups=lookups_of(settings, log),
+                told=without_answer,
             )
             published = await read(log)
     live = [published.definitions[version] for version in (published.live or {}).items()]
@@ -101,6 +106,7 @@ def _of_replay(
 ) -> tuple[TimelineData, Mapping[str, str]]:
     from streams.operate.timeline import from_replay, titles_of  # noqa: PLC0415  # as above
     from streams.runtime.definitions import read_files  # noqa: PLC0415  # as above
+    from streams.runtime.factories import notation  # noqa: PLC0415  # as above
 
     files = read_files(settings.workflows_dir).values()
     titles = titles_of(files, language)
@@ -108,7 +114,7 @@ def _of_replay(
         return from_replay(directory, customer), titles
     try:
         with events.open("rb") as lines:
-            found = from_replay(directory, customer, lines)
+            found = from_replay(directory, customer, lines, notation(settings))
     except OSError as error:
         raise UserError(f"{events}: {error.strerror}") from None
     _note_unfitting(found, files)
@@ -164,7 +170,7 @@ def _show(
             printable(waits(each, titles, language, due)),
         )
     out = stdout()
-    zone = zone_of(known.zone).key
+    zone = str(zone_of(known.zone))
     out.print(message(language, "timeline.zone", zone=zone), style="dim", markup=False)
     out.print(table)
 

@@ -46,7 +46,7 @@ from streams.tools.order_import.import_report import ImportReport, Refusal
 from streams.tools.order_import.importer import Importer, ImportOptions
 from streams.tools.order_import.order_columns import ColumnError, columns, guess, parse_map
 from streams.tools.order_import.order_file import OrderFile, OrderFileError, opened
-from streams.tools.order_import.order_values import Notation
+from streams.tools.order_import.order_values import FileNotation
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS
 
 BATCH = 500
@@ -110,7 +110,7 @@ def import_orders(
         raise UserError(
             "--live is for --out: published, years of orders would start today's workflows"
         )
-    notation = Notation(
+    notation = FileNotation(
         zone=_zone(zone or settings.shop_zone), time_format=time_format, decimal_comma=decimal_comma
     )
     try:

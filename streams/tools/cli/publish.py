@@ -10,7 +10,7 @@ import typer
 from streams.clock import SystemClock
 from streams.messages.plurals import several
 from streams.runtime.bootstrap import provide_topics
-from streams.runtime.factories import record_signer
+from streams.runtime.factories import notation, record_signer
 from streams.tools.cli.console import (
     FAILURE,
     JsonFlag,
@@ -61,6 +61,7 @@ def publish_file(
                     read_lines(source.stream, from_line=from_line),
                     clock=SystemClock(),
                     signer=lambda: record_signer(settings),
+                    notation=notation(settings),
                     dead_letter=dead_letter,
                     on_progress=lambda _: bar.at(source.position()),
                 )

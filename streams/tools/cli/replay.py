@@ -122,6 +122,7 @@ def _of_file(
     from streams.runtime.definitions import read_files  # noqa: PLC0415  # as above
     from streams.runtime.factories import (  # noqa: PLC0415  # as above
         deduplication_rules,
+        notation,
         visitor_limits,
     )
     from streams.tools.replay import prepared, replay_file  # noqa: PLC0415  # as above
@@ -129,7 +130,7 @@ def _of_file(
     files = read_files(settings.workflows_dir, everything=everything)
     # A file is one partition, whatever the worker has: as many visitors arrive as there are.
     limits = visitor_limits(settings)._replace(per_second=None)
-    definitions, live = prepared(files, deduplication_rules(settings), limits)
+    definitions, live = prepared(files, deduplication_rules(settings), limits, notation(settings))
     if jobs is not None:
         return _side_by_side(path, until, jobs, definitions, live)
     with opened(path) as source, progress(f"replaying {path.name}", source.size) as bar:
@@ -175,6 +176,7 @@ async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
         deduplication_rules,
         has_signing_keys,
         link_key,
+        notation,
         record_signer,
         visitor_limits,
     )
@@ -189,6 +191,7 @@ async def _of_topic(topic: str, until: int, settings: Settings) -> Outcome:
         link_key=b"" if keyless else link_key(settings),
         deduplication_rules=deduplication_rules(settings),
         limits=visitor_limits(settings),
+        notation=notation(settings),
     )
     signer = None if keyless else record_signer(settings)
     with progress(f"replaying {topic}") as bar:

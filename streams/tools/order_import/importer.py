@@ -41,7 +41,7 @@ from schemas.money import MAX_AMOUNT
 from streams.tools.order_import.import_report import EXAMPLES, ImportReport, Refusal
 from streams.tools.order_import.order_columns import TRAITS
 from streams.tools.order_import.order_file import Row
-from streams.tools.order_import.order_values import LineRefused, Notation, Values, trait
+from streams.tools.order_import.order_values import FileNotation, LineRefused, Values, trait
 
 SOURCE = "/ritorno/import"
 
@@ -64,7 +64,7 @@ class ImportOptions:
     """
     width: int
     """Columns of the header."""
-    notation: Notation
+    notation: FileNotation
     currency: str = "EUR"
     """Where there is no column for it, or nothing in it."""
     cancelled_prefix: str = ""

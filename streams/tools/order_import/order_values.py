@@ -42,7 +42,7 @@ class LineRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notation:
+class FileNotation:
     """How a file writes times and numbers."""
 
     zone: ZoneInfo
@@ -59,7 +59,7 @@ class Values:
     All methods raise LineRefused.
     """
 
-    def __init__(self, notation: Notation) -> None:
+    def __init__(self, notation: FileNotation) -> None:
         self._notation = notation
         self._ids: dict[str, str] = {}
         self._texts: dict[str, str] = {}

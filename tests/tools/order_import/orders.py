@@ -12,7 +12,7 @@ from streams.tools.order_import.import_report import ImportReport, Refusal
 from streams.tools.order_import.importer import Importer, ImportOptions
 from streams.tools.order_import.order_columns import columns, guess
 from streams.tools.order_import.order_file import opened
-from streams.tools.order_import.order_values import Notation
+from streams.tools.order_import.order_values import FileNotation
 
 HEADER = "order_id,customer_id,time,sku,product_name,quantity,price"
 
@@ -29,7 +29,7 @@ class Imported(NamedTuple):
 
 def import_file(path: Path, *, encoding: str = "utf-8-sig", **options: Any) -> Imported:
     refusals: list[Refusal] = []
-    notation = Notation(
+    notation = FileNotation(
         zone=ZoneInfo(options.pop("zone", "Europe/Rome")),
         time_format=options.pop("time_format", ""),
         decimal_comma=options.pop("decimal_comma", False),

@@ -188,7 +188,9 @@ def test_lines_about_products_hold_from_where_they_stand() -> None:
     moka = {"sku": "moka", "name": "Moka", "price": "9.90", "lasts": "10d"}
     told = {"type": "product.updated", "time": to_rfc3339(START), "data": moka}
     broken = b'{"type":"product.updated","data":{"sku":"moka"}}'
-    order = line(1, "order.completed", HOUR, order_id="o1", products=[{"product_id": "moka"}])
+    order = line(
+        1, "order.completed", HOUR, order_id="o1", total="9.90", products=[{"product_id": "moka"}]
+    )
     outcome = play([json.dumps(told).encode(), broken, order])
     assert [(where, reason) for where, reason, _ in outcome.refusals] == [
         ("line 2", "invalid_event")
