@@ -42,6 +42,7 @@ OWN_REASONS = (
     "no_address",
     "suppressed",
     "unproven_address",
+    "everybodys_id",
     "objected",
     "asked_enough",
     "late",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from schemas.customer import Customer
+from schemas.customer.person import Ground
 from schemas.instant import to_rfc3339
 from schemas.money import amount_text
 from schemas.quantity import as_number
@@ -50,6 +51,21 @@ def describe(customer: Customer) -> dict[str, Any]:
     if is_visitors(customer.key):
         return {"key": id_of(customer.key), "visitor": True, **_without_key(described)}
     return described
+
+
+def links_of(customer: Customer) -> list[dict[str, Any]]:
+    """Return the links that a customer is registered at, which `describe` leaves out: their names
+    are hashes, and what they are of stands elsewhere."""
+    return [
+        {
+            "link": link,
+            "ground": get_args(Ground)[own.ground],
+            "shared": own.shared,
+            "registered": to_rfc3339(own.time) if own.time else None,
+            "ordered": to_rfc3339(own.ordered) if own.ordered else None,
+        }
+        for link, own in sorted(customer.links.registrations.items())
+    ]
 
 
 def _without_key(described: dict[str, Any]) -> dict[str, Any]:

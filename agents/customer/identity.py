@@ -29,6 +29,7 @@ from agents.customer import (
 from agents.digests import derived_id
 from agents.effects import event_effect
 from agents.links import registration
+from agents.links.everybodys import is_everybodys
 from agents.refusals import EventRefused
 from agents.sending import arbitration, send_commands
 from agents.workflows import engine, merging
@@ -36,7 +37,7 @@ from schemas import stored
 from schemas.customer import Customer
 from schemas.customer.person import LINKED_VISITORS
 from schemas.events import IDENTIFYING_TYPES, Event
-from schemas.events.own import VisitorForgotten, VisitorLinked, VisitorMerged
+from schemas.events.own import MergeGround, VisitorForgotten, VisitorLinked, VisitorMerged
 from schemas.events.person import CustomerIdentified
 from schemas.reference import id_of, is_visitors, of_visitor
 from schemas.wire import MAX_EVENT_BYTES, to_record
@@ -62,14 +63,15 @@ _LONGER = 16
 `{"sku":1}` says a quantity, too."""
 
 
-def forward(customer: Customer, event: Event, context: Context) -> None:
-    """Pass an event on to the customer that this visitor turned out to be, with the same id.
+def forward(customer: Customer, event: Event, context: Context, receiver: str = "") -> None:
+    """Pass an event on to the customer that this visitor turned out to be, with the same id, or to
+    the `receiver` that it names.
 
     Raises EventRefused, having changed nothing, when it could not be read any more.
     """
     _see_that_it_fits(event, context)
     moved = event._replace(
-        customer=customer.became,
+        customer=receiver or customer.became,
         anonymous_id=None,
         named=False,  # that was the visitor
         forwarded=True,
@@ -99,7 +101,10 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Domai
             return []
         problem = f"{customer.key[:64]!r} is a customer already, and becomes nobody else"
         raise EventRefused("reserved", f"customer_id: {problem}")
-    _become(customer, another, event, context)
+    if is_everybodys(customer.key):
+        _pass_on(customer, event, None, context, receiver=another)
+        return []
+    _become(customer, another, event, context, _ground(event))
     _pass_on(customer, event, None, context)
     return []
 
@@ -120,26 +125,22 @@ def link(
     """Tell the visitor's actor who it is, the first time that this customer is seen with it.
 
     `again`: also later, since the device may have been somebody else's in between. A visitor is
-    nobody whom another becomes.
+    nobody whom another becomes, and an id that stands for nobody is no visitor's.
     """
     visitor_id = id_of(visitor_id)
     known = visitor_id in customer.visitors
-    if is_visitors(customer.key) or (known and not again):
+    if is_visitors(customer.key) or (known and not again) or is_everybodys(visitor_id):
         return
     _know(customer, visitor_id)
-    _send_event(
-        of_visitor(visitor_id),
-        "visitor.linked",
-        VisitorLinked(customer_id=customer.key),
-        event,
-        context,
-    )
+    data = VisitorLinked(customer_id=customer.key, ground=_ground(event))
+    _send_event(of_visitor(visitor_id), "visitor.linked", data, event, context)
 
 
 def linked(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """This visitor is told who it is."""
     data: VisitorLinked = event.data
-    _become(customer, data.customer_id, event, context)
+    if not is_everybodys(customer.key):
+        _become(customer, data.customer_id, event, context, data.ground)
     return []
 
 
@@ -203,9 +204,15 @@ def _named_another(customer: Customer, event: Event) -> str | None:
     return None if customer_id == own else customer_id
 
 
-def _become(customer: Customer, customer_id: str, event: Event, context: Context) -> None:
+def _ground(event: Event) -> MergeGround:
+    return "identified" if event.type in IDENTIFYING_TYPES else "signed_in"
+
+
+def _become(
+    customer: Customer, customer_id: str, event: Event, context: Context, ground: MergeGround
+) -> None:
     if not customer.became:
-        _hand_over(customer, customer_id, event, context)
+        _hand_over(customer, customer_id, event, context, ground)
     customer.became = customer_id  # a shared device may change hands; what comes then goes there
 
 
@@ -218,13 +225,20 @@ def _see_that_it_fits(event: Event, context: Context) -> None:
             raise EventRefused("too_large", problem)
 
 
-def _pass_on(customer: Customer, event: Event, visitor_id: str | None, context: Context) -> None:
+def _pass_on(
+    customer: Customer,
+    event: Event,
+    visitor_id: str | None,
+    context: Context,
+    receiver: str = "",
+) -> None:
     """Let the customer that this actor has become know the traits, as news about itself; where the
     sender has named the customer it is the shop's."""
     visitor_id = None if visitor_id is None else id_of(visitor_id)
-    named = None if _named_another(customer, event) is None else customer.became
+    receiver = receiver or customer.became
+    named = None if _named_another(customer, event) is None else receiver
     data = event.data.model_copy(update={"customer_id": named, "anonymous_id": visitor_id})
-    forward(customer, event._replace(data=data), context)
+    forward(customer, event._replace(data=data), context, receiver)
 
 
 def _know(customer: Customer, visitor_id: str) -> None:
@@ -247,11 +261,15 @@ def _adopt_profile(customer: Customer, visitor: Customer, context: Context) -> N
         customer.first_seen = min(customer.first_seen or visitor.first_seen, visitor.first_seen)
 
 
-def _hand_over(customer: Customer, customer_id: str, event: Event, context: Context) -> None:
+def _hand_over(
+    customer: Customer, customer_id: str, event: Event, context: Context, ground: MergeGround
+) -> None:
     """Send all that is known to the customer's actor; only the way there stays here."""
     knowledge = Customer(**{name: getattr(customer, name) for name in _TOLD})
     state = handover_state.packed(knowledge)
-    handover = VisitorMerged(anonymous_id=customer.key, state=state, format=stored.FORMAT)
+    handover = VisitorMerged(
+        anonymous_id=customer.key, state=state, format=stored.FORMAT, ground=ground
+    )
     _send_event(customer_id, "visitor.merged", handover, event, context)
     engine.leave(customer, context)
     customer.become(Customer(**{name: getattr(customer, name) for name in _KEPT}))

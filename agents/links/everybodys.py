@@ -3,6 +3,7 @@ none. What is said under one of them is said of everybody who had none."""
 
 from __future__ import annotations
 
+from schemas.customer import Customer
 from schemas.reference import id_of
 
 _WORDS = frozenset(
@@ -23,6 +24,12 @@ _WORDS = frozenset(
 )  # fmt: skip
 
 _LONGEST = max(map(len, _WORDS))
+
+
+def stands_for_many(customer: Customer) -> bool:
+    """Return whether a record is nobody's in particular: by its id, or since more addresses were
+    named with it than a person has."""
+    return customer.links.customers_many or is_everybodys(customer.key)
 
 
 def is_everybodys(id_: str) -> bool:

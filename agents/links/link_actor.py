@@ -28,8 +28,11 @@ from schemas.events.own import (
     LinkRegistered,
     LinkShared,
     OrderPlacedElsewhere,
+    VisitorLinked,
 )
 from schemas.reference import is_visitors
+
+_ACCOUNT, _CONFIRMED = (GROUNDS.index(each) for each in ("account", "confirmed"))
 
 MOST_HOLDERS = 20
 """An address or an id that more than these have is a till's, a marketplace's or a test's."""
@@ -72,11 +75,26 @@ def registered(link: Customer, event: Event, context: Context) -> list[DomainEve
         _ordered(link, who, data.ordered, data.bought, event, context)
     elif links.order is not None and _is_news_to(links.order, who, context):
         _tell_order(link, who, links.order, event, context)
+    _merge_confirmed(link, who, event, context)
     if len(others) == 1:
         _tell_shared(link, others[0], event, context)
     if others:
         _tell_shared(link, who, event, context)
     return []
+
+
+def _merge_confirmed(link: Customer, who: str, event: Event, context: Context) -> None:
+    """A visitor who has confirmed an address that one account has is that account's customer."""
+    holders = link.links.holders
+    accounts = [
+        each for each, ground in holders.items() if ground >= _ACCOUNT and not is_visitors(each)
+    ]
+    if len(accounts) != 1:
+        return
+    for each, ground in holders.items():
+        if is_visitors(each) and ground == _CONFIRMED and who in (each, accounts[0]):
+            data = VisitorLinked(customer_id=accounts[0], ground="confirmed")
+            _tell(each, "visitor.linked", data, context.now, event, context)
 
 
 def ordered(link: Customer, event: Event, context: Context) -> list[DomainEvent]:
@@ -161,13 +179,13 @@ def _tell_shared(link: Customer, receiver: str, event: Event, context: Context) 
 def _tell(
     receiver: str,
     type_: str,
-    data: LinkShared | OrderPlacedElsewhere,
+    data: LinkShared | OrderPlacedElsewhere | VisitorLinked,
     time: int,
     cause: Event,
     context: Context,
 ) -> None:
     message = Event(
-        id=derived_id(cause.id, type_, data.link, receiver),
+        id=derived_id(cause.id, type_, cause.customer, receiver),
         type=type_,
         source=SOURCE,
         time=time,

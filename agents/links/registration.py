@@ -18,7 +18,7 @@ from agents.customer import grounds
 from agents.digests import derived_id, digest
 from agents.effects import event_effect
 from agents.links import names
-from agents.links.everybodys import is_everybodys
+from agents.links.everybodys import stands_for_many
 from schemas.addresses import same_address
 from schemas.customer import Customer
 from schemas.customer.links import (
@@ -42,6 +42,9 @@ LINK_MS = LINK_DAYS * DAY_MS
 
 _NO_CART = -1
 
+MOST_ADDRESSES = 20
+"""A customer with whom more are named is a till, a marketplace or whoever orders for everybody."""
+
 GROUNDS: tuple[Ground, ...] = get_args(Ground)
 """Weakest first; a cart or a checkout has none, the first."""
 _TYPED, _ORDERED, _ACCOUNT = (GROUNDS.index(each) for each in ("typed", "ordered", "account"))
@@ -57,7 +60,7 @@ NAMING = frozenset(
 def follow(customer: Customer, event: Event, former: str, context: Context) -> None:
     """Register at what an event has named, that the customer has received; `former` is the address
     that it had before."""
-    if customer.became or is_everybodys(customer.key):
+    if customer.became or stands_for_many(customer):
         return
     data = event.data
     if isinstance(data, OrderCompleted):
@@ -81,6 +84,8 @@ def adopt(customer: Customer, visitor: Customer, event: Event, context: Context)
         if own is None:
             own = Registration(theirs.ground, cart_number=_NO_CART)
             _keep(customer, link, own, event, context)
+            if customer.links.customers_many:
+                return
         if theirs.cart_number == visitor.cart.number:
             own.cart_number = customer.cart.number
         own.ground = max(own.ground, theirs.ground)
@@ -198,11 +203,15 @@ def _register(
 ) -> None:
     """Register at a link, unless the customer is on as good a ground; tell it of an order, if it
     has to be told."""
+    if customer.links.customers_many:
+        return
     own = customer.links.registrations.get(link)
     known = own is not None and own.ground >= ground and not _is_forgotten(link, own, context)
     if own is None:
         own = Registration(ground)
         _keep(customer, link, own, event, context)
+        if customer.links.customers_many:
+            return
     own.ground = max(own.ground, ground)
     if own.cart_number != customer.cart.number and not ordered:
         own.cart_number = customer.cart.number
@@ -220,16 +229,21 @@ def _is_forgotten(link: str, own: Registration, context: Context) -> bool:
 
 
 def _keep(customer: Customer, link: str, own: Registration, event: Event, context: Context) -> None:
-    """Put a link to those that the customer is registered at; carts and checkouts that are long
-    over give way first, then what was told longest ago."""
+    """Put a link to those that the customer is registered at; of carts and checkouts the oldest
+    gives way first, of addresses none as long as there is another. With too many of those the
+    customer is nobody in particular, and is registered nowhere."""
     registrations = customer.links.registrations
     if len(registrations) >= REGISTRATIONS_KEPT:
-        over = next((each for each, old in registrations.items()
-                     if _is_forgotten(each, old, context)), None)  # fmt: skip
-        dropped = next(iter(registrations)) if over is None else over
+        short_lived = (each for each in registrations if names.kind_of(each) != "address")
+        dropped = next(short_lived, next(iter(registrations)))
         _leave(customer, dropped, event, context)
         del registrations[dropped]
     registrations[link] = own
+    addresses = sum(names.kind_of(each) == "address" for each in registrations)
+    if addresses > MOST_ADDRESSES:
+        leave_all(customer, event, context)
+        customer.links.registrations, customer.links.customers_many = {}, True
+        context.shared_by_many.append("customer")
 
 
 def _tell_registered(

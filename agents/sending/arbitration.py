@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from agents.definitions import triggers
+from agents.links.everybodys import stands_for_many
 from agents.sending import limits, recipient
 from agents.sending.legal_basis import SoftOptIn, legal_basis, reaches_its_owner
 from agents.workflows import lifecycle
@@ -80,8 +81,8 @@ def judge(
     if refused is not None:
         return PolicyDecision("skip", refused)
     basis = _basis(customer, candidate.step, now, policy)
-    if basis is None:
-        return PolicyDecision("skip", "objected" if customer.links.silenced else "no_consent")
+    if basis is None or stands_for_many(customer):
+        return PolicyDecision("skip", _why_without(customer, basis))
     if not _reaches_its_owner(customer, candidate, basis, policy):
         return PolicyDecision("skip", "unproven_address")
     if candidate.expires <= now:
@@ -250,6 +251,13 @@ def _reaches_its_owner(
         reminds=about.startswith(("cart.", "checkout.")),
         remind_typed=policy is None or policy.remind_typed,
     )
+
+
+def _why_without(customer: Customer, basis: LegalBasis | None) -> Reason:
+    """Return why no marketing at all may go to a customer."""
+    if basis is not None:
+        return "everybodys_id"
+    return "objected" if customer.links.silenced else "no_consent"
 
 
 def _basis(

@@ -16,6 +16,7 @@ from agents.commerce import orders
 from agents.context import Context, DomainEvent
 from agents.definitions.published import WorkflowVersion
 from agents.digests import derived_id
+from agents.links.everybodys import stands_for_many
 from agents.products.catalogue import concerns
 from agents.rules import local_time
 from agents.rules.fields.event import event_value
@@ -154,7 +155,10 @@ def _begin(
         if is_same or (before and conversation_of(other) == before):
             return None  # it is in this very conversation already
     conversations = (conversation, before) if before else (conversation,)
-    reason = _kept_out(customer, published, conversations, len(going_on), context)
+    if _would_pester(published) and stands_for_many(customer):
+        reason: Reason | None = "everybodys_id"
+    else:
+        reason = _kept_out(customer, published, conversations, len(going_on), context)
     if reason is not None and _is_said(customer, published, reason, conversation):
         return None
     trace = context.traceparent or ("" if caller is None else caller.traceparent)
@@ -265,6 +269,12 @@ def _is_said(
     if len(refused) > REFUSED_KEPT:
         del refused[next(iter(refused))]
     return before == said
+
+
+def _would_pester(published: WorkflowVersion) -> bool:
+    """Whether a workflow's mails are marketing, and nothing else."""
+    program = published.program
+    return not program.confirms and any(each.marketing for each in program.instructions)
 
 
 def _kept_out(

@@ -81,7 +81,8 @@ class Links(msgspec.Struct, array_like=True, gc=False):
     visitors_many: bool = False
     """So many visitors have had it that it links none of them."""
     customers_many: bool = False
-    """So many customers have had it that it links nobody."""
+    """So many customers have had it that it links nobody. Of a customer: so many addresses were
+    named with it that it is nobody in particular."""
     order: LastOrder | None = None
     said: AddressStatements | None = None
     """Of an address's own actor: what its holders have said of it. Of a customer: what it has said

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 from schemas.customer.person import Ground
 from schemas.customer_parts import CustomerPart
@@ -23,10 +23,17 @@ class CustomerReviewed(Payload):
     """Ours: look at a silent customer by the definitions that are live now."""
 
 
+MergeGround = Literal["", "identified", "signed_in", "confirmed"]
+"""What proves that a visitor is a customer: the shop says so (identify, alias), it names both at
+once of what was done while signed in, or the visitor has confirmed the address that one account
+has. Empty: told by a release that didn't say."""
+
+
 class VisitorLinked(Payload):
     """Ours: tells a visitor's actor who the visitor is."""
 
     customer_id: Id
+    ground: MergeGround = ""
 
 
 class VisitorForgotten(Payload):
@@ -44,6 +51,7 @@ class VisitorMerged(Payload):
     """The visitor's kept record; `agents/customer/handover_state.py` writes and reads it."""
     format: int = 1
     """Of that record (`schemas/stored.py`); release 0.1 named none."""
+    ground: MergeGround = ""
 
 
 class LinkRegistered(Payload):

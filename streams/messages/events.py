@@ -9,6 +9,7 @@ from typing import Any
 from schemas.events import Event
 from schemas.events.odd import OddField
 from schemas.quantity import exact
+from schemas.reference import id_of
 from schemas.time_units import MINUTE_MS
 from streams.messages.decisions import outcome, reason
 from streams.messages.spans import money
@@ -30,7 +31,10 @@ def happened(event: Event, language: Language, *, appended: int) -> str:
         parts.append(message(language, "event.history"))
     elif event.time is not None and appended - event.time > LATE_MS:
         parts.append(message(language, "event.late"))
-    words = reason(event.type, language)
+    if event.type == "visitor.merged":
+        words = message(language, "event.merged")
+    else:
+        words = reason(event.type, language)
     return f"{words}: {', '.join(parts)}" if parts else words
 
 
@@ -60,6 +64,10 @@ def _details(event: Event, language: Language) -> Iterator[str]:
         value = getattr(data, field, None)
         if value:
             yield _why(str(value), event.type, language) if field == "reason" else str(value)
+    if event.type == "visitor.merged":
+        yield id_of(data.anonymous_id)
+        if data.ground:
+            yield message(language, f"merge.{data.ground}")
     total = getattr(data, "total", None)
     if isinstance(total, Decimal):  # else a property of the shop's own of that name
         yield money(total, getattr(data, "currency", None), language)

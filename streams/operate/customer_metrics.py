@@ -323,7 +323,8 @@ class CustomerMetrics:
         self.links_shared_by_many = make.counter(
             "links_shared_by_many",
             "Addresses, cart ids and checkout ids that more than twenty have, and which therefore "
-            "link nobody: a till's, a marketplace's, a placeholder.",
+            "link nobody: a till's, a marketplace's, a placeholder. Kind customer: an id with more "
+            "than twenty addresses, which gets no marketing.",
             "kind",
             shown=[
                 Panel(
@@ -416,7 +417,7 @@ class CustomerMetrics:
         begin_at_zero(self.decisions, ["held"], sorted(HOLDS))
         begin_at_zero(self.mail_hold, HOLD_RESULTS)
         begin_at_zero(self.score_changes, ["engagement"], ["up", "down"])
-        begin_at_zero(self.links_shared_by_many, get_args(Kind))
+        begin_at_zero(self.links_shared_by_many, [*get_args(Kind), "customer"])
 
     def _define_state(self, make: Instruments) -> None:
         self.partitions_open = make.gauge(

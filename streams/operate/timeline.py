@@ -39,6 +39,9 @@ from streams.operate.lookup import known_customers, latest_states
 from streams.operate.record_search import find_records
 from streams.topology import CUSTOMER_EVENTS, FACTS
 
+_TOLD = frozenset({"visitor.merged", "order.placed_elsewhere"})
+"""What our own actors tell each other and people are told, too."""
+
 
 class TimelineError(Exception):
     """The timeline can't be made; the text says why."""
@@ -295,7 +298,8 @@ def _take_events(records: Iterable[Record], source: TimelineData, notation: Nota
             continue  # it is among the dead letters
         if not source.ownership.is_about(event):
             continue
-        if (event.type, event.id) not in seen and event.type not in INTERNAL_TYPES:
+        is_told = event.type not in INTERNAL_TYPES or event.type in _TOLD
+        if (event.type, event.id) not in seen and is_told:
             seen.add((event.type, event.id))
             source.events.append((record.timestamp, event))
 

@@ -15,7 +15,7 @@ from agents.customer.visitors import VisitorExpiry
 from agents.definitions.published import Definitions
 from agents.effects import Effect
 from agents.insights.event_quality import OddKind
-from agents.links.names import PREFIX
+from agents.links.names import is_link
 from agents.partition.batch import FailureSite, Poisoned, Unwritable
 from agents.partition.budget import VISITS
 from agents.partition.partition import PartitionActors
@@ -34,8 +34,6 @@ from schemas.stored import HELD_BACK_PREFIX, OWN_PREFIX, PRODUCT_PREFIX, Progres
 from schemas.time_rulings import TimeRuling
 from schemas.topics import DEAD_LETTERS
 from schemas.wire import parse_record
-
-_LINKS = PREFIX.encode()
 
 COLLECT_EVERY = 2_000
 """Records between two collections of changes; only memory depends on it."""
@@ -202,7 +200,7 @@ class ReplayedPartition:
             (key.decode(), stored)
             for key, stored in self._store.items()
             # Whom the worker has forgotten it may have removed by then, or not yet.
-            if not key.startswith((OWN_PREFIX, _LINKS)) and not forgetting.is_of(key, stored)
+            if not key.startswith(OWN_PREFIX) and not forgetting.is_of(key, stored)
         )
 
     def _start_over(self, poisoned: Poisoned) -> None:
@@ -284,7 +282,9 @@ def write(outcome: Outcome, directory: Path) -> None:
     _write_lines(directory / "commands.ndjson", [line[-1] for line in sorted(outcome.commands)])
     _write_lines(directory / "decisions.ndjson", [line[-1] for line in sorted(outcome.decisions)])
     customers = sorted(
-        (key, stored) for key, stored in outcome.customers.items() if not is_erased(stored)
+        (key, stored)
+        for key, stored in outcome.customers.items()
+        if not (is_erased(stored) or is_link(key))
     )  # of an erased customer only the offset is left, which is nobody's business
     _write_lines(
         directory / "customers.ndjson",

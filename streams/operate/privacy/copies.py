@@ -16,7 +16,7 @@ from pydantic_core import from_json
 
 from agents.mail.message.render import Rendered, RenderError
 from schemas.commands import COMMAND, SendCommand
-from schemas.description import describe
+from schemas.description import describe, links_of
 from schemas.instant import to_rfc3339
 from schemas.languages import MAIL_LANGUAGES
 from schemas.records import Record
@@ -54,7 +54,7 @@ def write_copy(
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(directory.iterdir()):
         raise FileExistsError(f"{directory} is not empty")
-    states = list(map(describe, collected.states))
+    states = [describe(each) | {"links": links_of(each)} for each in collected.states]
     state = states[0] if states else None
     _write(directory / "customer.json", [json.dumps(state, ensure_ascii=False, indent=2)])
     if visitors := states[1:]:

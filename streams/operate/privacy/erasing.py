@@ -12,7 +12,9 @@ Then, record by record:
                           the times that records have, so a replay must find the times
                           and so does what names the person's places that were set aside
     facts                 stay as increments, without the customer, the run and the command
-    coupon pools          keep that a code was asked for, and not by whom
+    coupon pools, links   keep that a code was asked for, that an address was somebody's, and not
+                          whose; of a link's actor only the last state stays, which names nobody
+                          who was erased
     signals, commands,    are removed; of the signals `customer.erased` stays, which other systems
     dead letters          have to learn of
     changelogs            keep each key's last record: an empty one; nothing of what has waited.
@@ -25,14 +27,13 @@ process's own log, an event that waited is removed where it holds the id.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 from agents.partition.held_back import waits_for
 from schemas.events import ERASED, RETRY, SET_ASIDE
 from schemas.records import OutRecord, Record
 from schemas.reference import both, is_visitors
-from schemas.signing import SIGNATURE, RecordSigner
+from schemas.signing import RecordSigner
 from schemas.stored import HELD_BACK_PREFIX, WAITING_PREFIX
 from streams.log import scan
 from streams.logging import get_logger
@@ -40,12 +41,12 @@ from streams.operate.privacy.record_contents import (
     decision_of,
     erased_of,
     is_of_mail,
-    json_of,
     spellings,
     superseded,
     text_of,
     without_customer,
 )
+from streams.operate.privacy.told_to_ours import told_of
 from streams.operate.privacy.traces import (
     Erasure,
     KeptMail,
@@ -147,6 +148,9 @@ class Erasing:
         traces = await self._finder.traces(erasure, redaction)
         if progress <= traces.asked_last or not await self._finder.is_dealt_with(traces):
             return False
+        told = await told_of(self._log, redaction, erasure, self._signer)
+        if not await told.is_obeyed():
+            return False
         # Once more: what became of a mail is told before the mailer says that it was told, so an
         # outcome may have come since the events were read, and it is the last one.
         traces.events = await self._finder.events(erasure, redaction, traces.partition)
@@ -162,7 +166,7 @@ class Erasing:
         await self._remove_signals(erasure, redaction)
         await self._remove_letters(erasure, redaction)
         await self._anonymise_facts(erasure, redaction)
-        await self._anonymise_pools(erasure, redaction)
+        await told.anonymise(redaction)
         return True
 
     # What becomes of the traces.
@@ -234,26 +238,6 @@ class Erasing:
                 and decision.time <= erasure.time
             }
             await redaction.change(FACTS, partition, changes)
-
-    async def _anonymise_pools(self, erasure: Erasure, redaction: Redaction) -> None:
-        """What the person's actor has asked of a coupon pool lies under the pool's own key."""
-        words = spellings(*erasure.names)
-        for partition in range(await self._log.partitions(CUSTOMER_EVENTS)):
-            changes = {
-                record.offset: self._anonymous_request(record)
-                for record in await redaction.holding(CUSTOMER_EVENTS, partition, words)
-                if record.header("ce_type") == b"coupon.requested"
-                and text_of(record.value, "customer_id") in erasure.names
-                and record.timestamp <= erasure.stamp
-            }
-            await redaction.change(CUSTOMER_EVENTS, partition, changes)
-
-    def _anonymous_request(self, record: Record) -> OutRecord:
-        request = {**json_of(record.value), "customer_id": "erased", "run": ""}
-        changed = OutRecord(record.key, json.dumps(request).encode(), record.headers)
-        if self._signer is None or record.header(SIGNATURE) is None:
-            return changed
-        return self._signer.sign(CUSTOMER_EVENTS, changed)
 
 
 async def _remove(redaction: Redaction, topic: str, records: Iterable[Record | KeptMail]) -> None:

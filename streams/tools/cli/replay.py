@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 import typer
 from rich.table import Table
 
+from agents.links.names import is_link
 from schemas.instant import parse_instant, to_rfc3339
 from schemas.time_units import DAY_MS
 from streams.messages.plurals import several
@@ -253,7 +254,7 @@ def summarize(outcome: Outcome) -> dict[str, Any]:
     return {
         "events": outcome.events,
         "events_after_until": outcome.after_until,
-        "customers": len(outcome.customers),
+        "customers": sum(not is_link(each) for each in outcome.customers),
         "commands": len(outcome.commands),
         "commands_by_step": dict(sorted(commands.items())),
         "decisions": len(outcome.decisions),

@@ -65,7 +65,8 @@ async def test_a_copy_holds_nothing_of_whose_id_was_claimed(shop: Shop, first: s
     assert {each.key for each in hers.commands} == {b"anna"}
     assert all(each.key != b"anna" for each in mallorys.commands)
     story = await from_log(shop.log, "mallory", lambda _done, _all: None)
-    assert {one.id for _, one in story.events} == {"claim", "v1", "v2"}
+    said = [one for _, one in story.events if one.type != "visitor.merged"]
+    assert {one.id for one in said} == {"claim", "v1", "v2"}
 
 
 async def test_both_of_an_id_are_shown_and_told_apart(shop: Shop) -> None:
@@ -99,7 +100,8 @@ async def test_an_erasure_of_an_id_reaches_both(shop: Shop) -> None:
     assert all(map(is_erased, states.values()))
     assert not shop.files_with(b"Annabella")
     assert not shop.files_with(b"HERS-1")
-    kept = {each.key for each in await everything(shop.log, topics.CUSTOMER_EVENTS)}
+    records = await everything(shop.log, topics.CUSTOMER_EVENTS)
+    kept = {each.key for each in records if not (each.key or b"").startswith(b"ritorno/links/")}
     assert kept == {None}
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from agents.customer import actor
 from agents.effects import Effect
-from agents.links.names import PREFIX
 from agents.partition.partition import PartitionActors
 from schemas.customer import decode_customer
 from schemas.records import OutRecord
@@ -53,7 +52,7 @@ async def recorded() -> tuple[MemoryLog, list[Effect], dict[str, bytes]]:
         effects.extend(changes.effects)
         states.update({
             key.decode(): stored for key, stored in changes.states
-            if stored and not key.startswith((OWN_PREFIX, PREFIX.encode()))
+            if stored and not key.startswith(OWN_PREFIX)
         })  # fmt: skip
         for effect in changes.effects:
             if effect.topic == CUSTOMER_EVENTS:
