@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -10,6 +11,7 @@ from schemas.commands import COMMAND
 from schemas.decisions import DECISION
 from schemas.definitions import DEFINITION
 from schemas.events import INTERNAL_TYPES, PAYLOADS, CloudEvent
+from schemas.events.custom import CUSTOM
 from schemas.products import Product
 from schemas.signals import SIGNAL
 
@@ -39,7 +41,8 @@ def _event() -> dict[str, Any]:
     """Discriminated by `type`: a condition per type, as JSON Schema has no discriminator."""
     envelope = CloudEvent.model_json_schema()
     types = sorted(PAYLOADS.keys() - INTERNAL_TYPES)
-    envelope["properties"]["type"] = {"type": "string", "enum": types}
+    own = {"pattern": f"^{re.escape(CUSTOM)}"}
+    envelope["properties"]["type"] = {"type": "string", "anyOf": [{"enum": types}, own]}
     envelope["allOf"] = [
         {
             "if": {"properties": {"type": {"const": type_}}},

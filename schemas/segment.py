@@ -72,7 +72,8 @@ def _track(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _identify(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    traits = {**_traits_beside(body), **checked_object(body, "traits")}
+    beside = {name: value for name, value in _traits_beside(body).items() if value is not None}
+    traits = {**beside, **checked_object(body, "traits")}
     if body.get("userId") is not None and body.get("anonymousId") is not None:
         return "customer.identified", {
             **traits, "anonymous_id": body["anonymousId"], "customer_id": body["userId"]
@@ -92,8 +93,11 @@ def _group(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     (its name) and others of the group's traits as `company_…`."""
     traits = checked_object(body, "traits")
     named = {f"company_{name}": value for name, value in traits.items() if name != "name"}
-    about = {"group_id": body.get("groupId"), "company": traits.get("name")}
-    return "customer.grouped", {**named, **about}
+    if "name" in traits:
+        named["company"] = traits["name"]
+    if body.get("groupId") is not None:
+        named["group_id"] = body["groupId"]
+    return "customer.grouped", named
 
 
 def _page(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ from agents.rules.values import of_type
 from schemas.definitions.custom_events import CustomEvent, CustomEvents, PropertyType
 from schemas.events import Event
 from schemas.events.custom import CUSTOM, CustomProperties, is_custom
+from schemas.events.odd import OddField, noted, shown
 from schemas.spelling import spelled
 
 if TYPE_CHECKING:
@@ -46,15 +47,24 @@ def as_declared(event: Event, live: Live) -> Event | None:
     declared = live.custom_events.get(spelled(event.type.removeprefix(CUSTOM)))
     if declared is None:
         return None
-    said = _values(event.data.model_extra or {}, declared.properties)
-    return event._replace(type=declared.type, data=CustomProperties.model_validate(said))
+    given = _given(event.data.model_extra or {}, declared.properties)
+    read = {name: of_type(value, declared.properties[name]) for name, value in given.items()}
+    odd = [
+        OddField(name, shown(given[name]), "kind", kept=False)
+        for name, value in read.items()
+        if value is None
+    ]
+    said = {name: value for name, value in read.items() if value is not None}
+    return event._replace(
+        type=declared.type,
+        data=CustomProperties.model_validate(said),
+        odd=noted([*event.odd, *odd]) if odd else event.odd,
+    )
 
 
-def _values(
-    said: Mapping[str, Any], declared: Mapping[str, PropertyType]
-) -> Mapping[str, bool | int | float | str]:
+def _given(said: Mapping[str, Any], declared: Mapping[str, PropertyType]) -> Mapping[str, Any]:
+    """Return what is said under declared names, whatever their spelling; null is nothing."""
     given = {name: said[name] for name in declared if name in said}
     if len(given) < len(declared):
         given = {spelled(name): value for name, value in said.items()} | given
-    read = {name: of_type(given[name], type_) for name, type_ in declared.items() if name in given}
-    return {name: value for name, value in read.items() if value is not None}
+    return {name: given[name] for name in declared if given.get(name) is not None}

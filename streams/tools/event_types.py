@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from schemas.events import EVENT_TYPES, INTERNAL_TYPES
+from schemas.events.custom import CUSTOM
 from schemas.segment import SEGMENT_NAMES
+from schemas.spelling import spelled
 from schemas.suggestions import did_you_mean
 
 _UNKNOWN = re.compile(r"(type|event): unknown '(.*)'")
@@ -41,6 +44,14 @@ def listed() -> Iterator[ListedType]:
             tuple(fields),
             tuple(field for field, info in fields.items() if info.is_required()),
         )
+
+
+def near_own(type_: str) -> str:
+    """Return the same clause for an event of the shop's own, whose name may be a misspelt one of
+    ours."""
+    known = {spelled(name): name for name in SEGMENT_NAMES}
+    near = get_close_matches(type_.removeprefix(CUSTOM)[:64], known, n=1, cutoff=0.8)
+    return f"; did you mean {known[near[0]]}?" if near else ""
 
 
 def suggestion(detail: str) -> str:

@@ -180,6 +180,7 @@ def _joined(outcomes: Iterable[Outcome]) -> Outcome:
         whole.after_until += each.after_until
         whole.believed += each.believed
         whole.odd += each.odd
+        whole.undeclared += each.undeclared
         for kind, examples in each.odd_examples.items():
             found = whole.odd_examples.setdefault(kind, [])
             found += examples

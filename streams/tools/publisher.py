@@ -24,6 +24,7 @@ from typing import BinaryIO, NamedTuple
 
 from schemas.dead_letters import refuse_line
 from schemas.events import Event
+from schemas.events.custom import is_custom
 from schemas.failures import Failure
 from schemas.line_keys import key_of
 from schemas.notation import DEFAULT_NOTATION, Notation
@@ -78,11 +79,15 @@ class PublishReport:
     examples: list[RefusedLine] = field(default_factory=list)
     """The first `MAX_EXAMPLES` of the refused lines."""
     by_reason: dict[str, int] = field(default_factory=dict)
+    own: dict[str, int] = field(default_factory=dict)
+    """Events of the shop's own by type, the first `MAX_EXAMPLES` types."""
     through: int = 0
     """Every line up to this number is dealt with."""
 
 
 MAX_EXAMPLES = 100
+LONGEST_NAME = 100
+"""Characters of the type of a shop's own event that are told."""
 
 
 class PublishInterrupted(Failure):
@@ -213,6 +218,11 @@ def _count(
 ) -> None:
     report.events += len(batch) - len(refused)
     report.refused += len(refused)
+    for _, told in batch:
+        if isinstance(told, Event) and is_custom(told.type):
+            type_ = told.type[:LONGEST_NAME]
+            if type_ in report.own or len(report.own) < MAX_EXAMPLES:
+                report.own[type_] = report.own.get(type_, 0) + 1
     report.through = batch[-1][0].number
     for line, why in refused:
         report.by_reason[why.reason] = report.by_reason.get(why.reason, 0) + 1

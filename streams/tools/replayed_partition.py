@@ -40,6 +40,10 @@ COLLECT_EVERY = 2_000
 
 ODD_SHOWN = 3
 """Examples of each kind of odd field."""
+UNDECLARED_KEPT = 1_000
+"""Names of undeclared events that are told apart."""
+LONGEST_NAME = 100
+"""Characters of one of them that are told."""
 
 Line = tuple[int, int, int, bytes]
 """(time, partition, sequence, JSON): sorted, the outputs of all partitions are one story."""
@@ -66,8 +70,16 @@ class Outcome:
     """Records that only Ritorno may write, and whose signature nobody has checked."""
     odd: Counter[OddKind] = field(default_factory=Counter)
     """What of events was read otherwise than it was written, or left out."""
+    undeclared: Counter[str] = field(default_factory=Counter)
+    """Events of the shop's own that what was live didn't declare, by type."""
     odd_examples: dict[OddKind, list[tuple[str, str]]] = field(default_factory=dict)
     """(where, value) of the first ODD_SHOWN of each kind."""
+
+    def note_undeclared(self, counts: Mapping[str, int]) -> None:
+        """Add what was not declared; of very many names the rest is `(others)`."""
+        for type_, count in counts.items():
+            known = type_ in self.undeclared or len(self.undeclared) < UNDECLARED_KEPT
+            self.undeclared[type_[:LONGEST_NAME] if known else "(others)"] += count
 
     def note_odd(self, where: str, event: Event) -> None:
         """Note what of an event was odd."""
@@ -184,6 +196,7 @@ class ReplayedPartition:
             if type_ not in LINK_TYPES
         )
         self._outcome.believed += sum(changes.counts.unsigned.values())
+        self._outcome.note_undeclared(changes.counts.undeclared)
         self._since.clear()
         self._told = 0
 

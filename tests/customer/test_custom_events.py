@@ -133,6 +133,12 @@ def test_only_what_is_declared_is_read(said: dict[str, Any], kept: dict[str, Any
     assert dict(run.event) == kept
 
 
+def test_what_is_left_out_of_it_is_said() -> None:
+    harness = shop().tell("custom.quiz_finished", score=[7], result="x", other={})
+    odd = sum((each.odd for each in harness.counts), start=Counter())
+    assert odd == {("custom.quiz_finished", "score", "kind"): 1}
+
+
 def test_an_undeclared_one_is_counted_and_nothing_else() -> None:
     harness = shop()
     harness.tell("custom.lottery_won", amount=5).tell("custom.lottery_won", "v1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,16 @@ def test_each_is_a_valid_schema(name: str) -> None:
 def test_every_public_type_has_one_and_the_internal_ones_have_none() -> None:
     named = {name[7:-12] for name in SCHEMAS if name.startswith("events/")}
     assert named == PAYLOADS.keys() - INTERNAL_TYPES
-    assert SCHEMAS["event.schema.json"]["properties"]["type"]["enum"] == sorted(named)
+    ours, own = SCHEMAS["event.schema.json"]["properties"]["type"]["anyOf"]
+    assert ours["enum"] == sorted(named)
+    assert re.match(own["pattern"], "custom.quiz_finished")
 
 
 @pytest.mark.parametrize(
     ("event", "valid"),
     [
         (EVENT, True),
+        (EVENT | {"type": "custom.quiz_finished", "data": {"score": [1]}}, True),
         (EVENT | {"type": "consent.given", "data": {"purpose": "marketing", "more": 1}}, True),
         (EVENT | {"data": {"order_id": 5.5}}, False),
         (EVENT | {"type": "consent.given", "data": {"purpose": "spam"}}, False),

@@ -171,12 +171,15 @@ def test_a_group_is_what_custom_fields_take_of_it() -> None:
     assert event.data.name is None
     extra = {"group_id": "g1", "company": "Acme", "company_plan": "pro"}
     assert {name: event.data.model_extra[name] for name in extra} == extra
+    nameless = call("group", groupId="g1").data
+    assert nameless.model_extra == {"group_id": "g1"}  # null would take the company away
 
 
 def test_traits_may_stand_beside_an_identify() -> None:
-    beside = {"email": "a@b.it", "city": "Bari"}
+    beside = {"email": "a@b.it", "city": "Bari", "phone": None}
     event = call("identify", traits={"city": "Roma"}, context={"traits": beside})
     assert (event.data.email, event.data.city) == ("a@b.it", "Roma")
+    assert "phone" not in event.data.model_fields_set
 
 
 def test_an_alias_without_a_previous_id_is_of_the_visitor_at_hand() -> None:

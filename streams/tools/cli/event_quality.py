@@ -183,7 +183,7 @@ def _refused_rows(source: SourceQuality) -> Iterator[_Row]:
 def _own_rows(source: SourceQuality) -> Iterator[_Row]:
     for name, seen in sorted(source.own.items(), key=lambda row: (-row[1].count, row[0])):
         share = _share(seen.count, sum(source.events.values()))
-        yield _Row(name, "", "the shop's own", "ignored unless declared", seen, share)
+        yield _Row(name, "(the event)", "the shop's own", "see events.yaml", seen, share)
 
 
 def _share(count: int, whole: int) -> float:

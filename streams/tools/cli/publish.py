@@ -24,6 +24,7 @@ from streams.tools.cli.console import (
     stdout,
 )
 from streams.tools.cli.files import opened
+from streams.tools.event_types import near_own
 from streams.tools.publisher import PublishReport, publish, read_lines
 
 SHOWN = 20
@@ -79,6 +80,7 @@ def _show(report: PublishReport, *, as_json: bool, dead_letter: bool) -> None:
                 "published": report.events,
                 "refused": report.refused,
                 "by_reason": report.by_reason,
+                "own": report.own,
                 "examples": [example._asdict() for example in report.examples],
             }
         )
@@ -87,6 +89,10 @@ def _show(report: PublishReport, *, as_json: bool, dead_letter: bool) -> None:
         say(f"line {example.line}: {printable(example.detail)}")
     if report.refused > SHOWN:
         say(f"… and {report.refused - SHOWN} more")
+    for type_, count in list(report.own.items())[:SHOWN]:
+        events = several(count, "event")
+        hint = near_own(type_)
+        say(f"{printable(type_)}: {events}, counts only if events.yaml declares it{hint}")
     stdout().print(f"{several(report.events, 'event')} published")
     if report.refused:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report.by_reason.items())

@@ -33,6 +33,7 @@ from streams.tools.cli.console import (
     stdout,
 )
 from streams.tools.cli.files import opened
+from streams.tools.event_types import near_own
 from streams.tools.publisher import read_lines
 
 if TYPE_CHECKING:
@@ -233,6 +234,7 @@ def _show(outcome: Outcome, out: Path, *, as_json: bool) -> None:
     stdout().print(table)
     _show_refusals(outcome)
     _show_odd(outcome)
+    _show_undeclared(outcome)
     if outcome.believed:
         believed = several(outcome.believed, "record")
         say(f"believed unsigned: {believed} that only Ritorno may write")
@@ -267,6 +269,7 @@ def summarize(outcome: Outcome) -> dict[str, Any]:
             for where, reason, detail in outcome.refusals[:100]
         ],
         **({"odd_fields": _odd_fields(outcome)} if outcome.odd else {}),
+        **({"undeclared": dict(sorted(outcome.undeclared.items()))} if outcome.undeclared else {}),
         "first": to_rfc3339(min(outcome.commands)[0]) if outcome.commands else None,
         "last": to_rfc3339(max(outcome.commands)[0]) if outcome.commands else None,
     }
@@ -319,3 +322,11 @@ def _show_odd(outcome: Outcome) -> None:
     if len(kinds) > ODD_KINDS_SHOWN:
         more = several(len(kinds) - ODD_KINDS_SHOWN, "further kind")
         say(f"and {more} of odd fields; ritorno events quality tells them all")
+
+
+def _show_undeclared(outcome: Outcome) -> None:
+    names = sorted(outcome.undeclared.items(), key=lambda row: (-row[1], row[0]))
+    for type_, count in names[:SHOWN]:
+        say(f"UNDECLARED: {count} × {printable(type_)}, not in events.yaml{near_own(type_)}")
+    if len(names) > SHOWN:
+        say(f"and {several(len(names) - SHOWN, 'further name')}")

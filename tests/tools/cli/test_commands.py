@@ -161,7 +161,7 @@ def test_publish_reads_packed_files_and_says_when_one_is_torn(ritorno: Ritorno) 
 
 
 def test_terminal_codes_in_what_is_refused_are_not_obeyed(ritorno: Ritorno) -> None:
-    bad = {**ADDED, "event": "\x1b]0;owned\x07[red]"}
+    bad = {**ADDED, "type": "\x1b]0;owned\x07[red]"}
     done = ritorno("publish", write("e.ndjson", bad))
     listed = ritorno("dead-letters", "list")
     shown = ritorno("dead-letters", "show", "0:0")

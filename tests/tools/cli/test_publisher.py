@@ -13,6 +13,7 @@ from schemas.wire import MAX_EVENT_BYTES, parse_published, to_record
 from streams.clock import VirtualClock
 from streams.log import LogUnavailable
 from streams.runtime.logs.embedded import EmbeddedLog
+from streams.tools.event_types import near_own
 from streams.tools.publisher import BATCH, PublishInterrupted, publish, read_lines
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, topics
 from tests.keys import SIGNER
@@ -153,7 +154,7 @@ async def test_a_line_of_any_length_is_refused_and_the_next_one_read(log: Embedd
         (b"[1]", "invalid_event"),
         (b"\xff\xfe", "invalid_json"),
         (b"[" * 500_000, "invalid_json"),
-        (b'{"type":"track","event":"Invented","messageId":"m","userId":"c"}', "unknown_type"),
+        (b'{"type":"track","event":"","messageId":"m","userId":"c"}', "unknown_type"),
         (b'{"type":"identify","userId":"c"}', "missing_id"),
         (b'{"type":"identify","messageId":"m"}', "missing_id"),
     ],
@@ -185,9 +186,11 @@ async def test_who_misspells_an_event_type_is_told_which_one_is_near(log: Embedd
     )  # fmt: skip
     assert [each.detail for each in report.examples] == [
         "type: unknown 'order.complete'; did you mean order.completed?",
-        "event: unknown 'Product View'; did you mean Product Viewed?",
         "type: unknown 'visitor.link'",  # what only we may say is nobody's mistake
         "type: unknown 'zzz'",
     ]
+    assert report.own == {"custom.product_view": 1}
+    assert near_own("custom.product_view") == "; did you mean Product Viewed?"
+    assert near_own("custom.lottery_won") == ""
     letters = await records(log, DEAD_LETTERS)
     assert letters[0].header("dl_detail") == b"type: unknown 'order.complete'"

@@ -153,7 +153,7 @@ steps:
         ("wrong.yaml", "id: wrong\nsteps: []\n",
          ["no such field: fields.size", "there is no campaign nothing"], "workflows"),
         ("wrong.yaml", "id: [\n", [],
-         "workflows, segments, campaigns, scores, custom fields, tiers"),
+         "workflows, segments, campaigns, scores, custom fields, events of the shop's own, tiers"),
         ("policy.yaml", "id: policy\ndefinition: policy\ncaps: 3\n",
          ["no such field: fields.size", "there is no campaign nothing",
           "there is no workflow nobody"], ""),
