@@ -40,7 +40,7 @@ from agents.products.catalogue import concerns
 from agents.refusals import Ignored, Repeated
 from agents.rules.fields import Part
 from agents.sending import arbitration
-from agents.workflows import engine, steps
+from agents.workflows import engine, send_queue, steps
 from schemas.customer import Customer
 from schemas.definitions.triggers import OnProduct
 from schemas.events import EVENT_TYPES, TOLD_TO_LINKS, Event
@@ -344,4 +344,5 @@ _HANDLERS: Mapping[str, Handler] = {
     **orders_elsewhere.HANDLERS,
     **statements_elsewhere.HANDLERS,
     **steps.HANDLERS,
+    **send_queue.HANDLERS,
 }

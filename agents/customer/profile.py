@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from agents.context import Context, DomainEvent, Handler
 from agents.customer import custom_fields, grounds, statements, tags
 from agents.customer.names import MAX_FULL_NAME, greetable
+from schemas.addresses import same_address
 from schemas.bounds import cut
 from schemas.customer import Customer
 from schemas.customer.person import PROFILE_BYTES, Ground, Profile, StatedAt
@@ -31,6 +32,8 @@ def apply_traits(customer: Customer, event: Event, context: Context) -> None:
     place of what the shop has said."""
     traits: Traits = event.data
     said = statements.of(event, context)
+    if event.forwarded and said.typed and _is_anothers(customer, traits.email):
+        return
     custom_fields.apply_traits(customer, traits, said, context)
     extra = traits.model_extra
     if extra and "tags" in extra:
@@ -39,6 +42,12 @@ def apply_traits(customer: Customer, event: Event, context: Context) -> None:
     for name in _FIELDS:  # in their order, so that the record has the same bytes everywhere
         if name in given:
             state(customer, name, getattr(traits, name) or "", said, context)
+
+
+def _is_anothers(customer: Customer, email: str | None) -> bool:
+    """Whether who speaks on a customer's device is somebody else, by the address given."""
+    mine = customer.profile.email
+    return bool(email and mine) and not same_address(email or "", mine)
 
 
 def state(customer: Customer, name: str, value: str, said: StatedAt, context: Context) -> None:

@@ -70,13 +70,6 @@ def _follow(customer: Customer, context: Context) -> None:
         _say(customer, now, (), context.cause, context)
 
 
-def sent(customer: Customer, command_id: str, context: Context) -> None:
-    """A marketing mail is commanded to an address that others have, too."""
-    if customer.links.address:
-        now = customer.links.said or AddressStatements()
-        _say(customer, now, (context.now,), command_id, context)
-
-
 def said(link: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """As the address's actor: keep what a holder has said and tell the others; tell who is new what
     they have said."""
@@ -92,6 +85,13 @@ def said(link: Customer, event: Event, context: Context) -> list[DomainEvent]:
         if each != data.customer_id:
             _tell(link, each, data, data.sent, event, context)
     return []
+
+
+def tell_sent(link: Customer, customer_id: str, event: Event, context: Context) -> None:
+    """As the address's actor: tell the others that a holder is sent marketing now."""
+    for each in link.links.holders:
+        if each != customer_id:
+            _tell(link, each, AddressStatements(), (context.now,), event, context)
 
 
 def _introduce(customer: Customer, link: str, cause: str, context: Context) -> None:

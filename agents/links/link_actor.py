@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from agents.context import Context, DomainEvent, Handler
 from agents.digests import derived_id
 from agents.effects import event_effect
-from agents.links import address_statements, confirmations, names
+from agents.links import address_statements, confirmations, names, places
 from agents.links.registration import GROUNDS, LINK_MS, SOURCE
 from schemas.bounds import kept_bytes
 from schemas.customer import Customer
@@ -204,4 +204,5 @@ HANDLERS: Mapping[str, Handler] = {
     "address.said": address_statements.said,
     "address.confirmed": confirmations.was_confirmed,
     "confirmation.requested": confirmations.requested,
+    "marketing.requested": places.requested,
 }

@@ -59,6 +59,13 @@ def rules_for(customer: Customer, workflow: Workflow, step: SendStep, policy: Po
     return rules
 
 
+def place_from(policy: Policy | None, sent: Sequence[int], zone: str, now: int) -> int:
+    """Return from when (ms) the caps on all marketing let another mail go to an address that got
+    some at these times; `now` when it may go at once."""
+    caps = [] if policy is None else [cap for cap in policy.caps if not cap.workflow]
+    return free_from([partial(_cap, cap, sent, zone) for cap in caps], now)
+
+
 def holding(rules: Sequence[Rule], instant: int) -> list[PolicyHold]:
     """Return what holds a mail at an instant."""
     found = (rule(instant) for rule in rules)

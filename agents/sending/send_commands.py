@@ -17,7 +17,6 @@ from agents.definitions import template_variables, triggers
 from agents.definitions.published import WorkflowVersion
 from agents.digests import derived_id
 from agents.effects import command
-from agents.links import address_statements
 from agents.products import recommendations
 from agents.rules import conditions
 from agents.rules.evaluation import EvaluationContext
@@ -78,8 +77,6 @@ def send(
     arbitration.remember(customer, remembered, context.live.policy)
     derived_state.changed(customer, _IGNORED, context)
     wait_for(customer, sent, context)
-    if sent.mail_class == "marketing":
-        address_statements.sent(customer, sent.id, context)
     return sent
 
 

@@ -6,7 +6,7 @@ The state of a run follows from why its step is put off (`state`):
     postponed   late, and outside the hours in which its step may still be done
     held        its mail may not go now: quiet hours, a cap, a better mail
     calling     for the end of the workflow that its step has called
-    asking      for the answer of another actor: a code of a pool, whether an address may be asked
+    asking      for another actor: a code of a pool, whether a mail may go to an address
     finished    over; its goal counts for a while, until `due`
 
 `docs/states.md` draws it from the rows that stand over the functions here.
@@ -25,6 +25,8 @@ RunState = Literal["waiting", "postponed", "held", "calling", "asking", "finishe
 OUTSIDE_WINDOW = "outside_window"
 CALLING = "calling"
 ASKING = "asking"
+ANSWER = ":asked"
+"""Among a run's results: what the actor of an address has answered; no step's id has a colon."""
 AWAITED = frozenset({CALLING, ASKING})
 """Reasons for which a step is put off that was begun already: it waits for an answer."""
 
@@ -124,7 +126,14 @@ def postponed(run: Run, until: int, now: int) -> None:
     run.due, run.held, run.held_for = until, run.held or now, OUTSIDE_WINDOW
 
 
-@transition(TRANSITIONS, "waiting postponed held", "held", sets="due held held_for")
+@transition(TRANSITIONS, "waiting postponed held asking", "asking", sets="due held held_for")
+def reserving(run: Run, since: int, until: int) -> None:
+    """Its mail may go as far as the customer alone is concerned, and waits for a place at the
+    address, which others have, too."""
+    run.due, run.held, run.held_for = until, since, ASKING
+
+
+@transition(TRANSITIONS, "waiting postponed held asking", "held", sets="due held held_for")
 def held(run: Run, since: int, until: int, reason: str) -> None:
     """Its mail may not go before `until`, unless more than time changes."""
     run.held, run.due, run.held_for = since, until, reason

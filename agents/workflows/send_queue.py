@@ -7,11 +7,13 @@ due, since the two compete for the next free place.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from agents.context import Context
+from agents.context import Context, DomainEvent, Handler
 from agents.definitions.program import Instruction
 from agents.definitions.published import WorkflowVersion
+from agents.links import places
 from agents.sending import arbitration, send_commands
 from agents.sending.arbitration import Candidate, PolicyDecision
 from agents.workflows import execution, lifecycle
@@ -19,6 +21,8 @@ from agents.workflows.audit import decide
 from schemas.customer import Customer
 from schemas.customer.runs import Run
 from schemas.definitions.steps import SendStep
+from schemas.events import Event
+from schemas.events.own import MarketingAnswered
 
 
 class _Mail(NamedTuple):
@@ -38,7 +42,10 @@ def judge(customer: Customer, context: Context, until: int) -> bool:
     moved: list[_Mail] = []
     waiting: dict[str, _Mail] = {}
     candidates: list[Candidate] = []
+    reserved = {mail.run.id for mail in mails if _has_place(mail.run)}
     for mail in mails:
+        if _is_asking(mail.run, context):
+            continue
         passed = execution.passes(customer, mail.run, mail.instruction, context)
         if passed:
             waiting[mail.run.id] = mail
@@ -48,6 +55,10 @@ def judge(customer: Customer, context: Context, until: int) -> bool:
 
     def send(candidate: Candidate, verdict: PolicyDecision) -> None:
         mail = waiting[candidate.run.id]
+        if places.are_shared(customer) and mail.run.id not in reserved:
+            places.request(customer, mail.run, candidate.step.id, context)
+            lifecycle.reserving(mail.run, candidate.since, context.now + places.ANSWER_LASTS)
+            return
         basis = verdict.basis or "consent"
         sent = send_commands.send(
             customer, mail.run, mail.published, candidate.step, context, basis=basis
@@ -69,6 +80,35 @@ def judge(customer: Customer, context: Context, until: int) -> bool:
         lifecycle.moved(mail.run, mail.instruction.after, context.now)
         execution.advance(customer, mail.run, mail.published, until, context)
     return bool(moved)
+
+
+def _is_asking(run: Run, context: Context) -> bool:
+    """Whether its mail waits for a place at the address still."""
+    return run.held_for == lifecycle.ASKING and run.due > context.now
+
+
+def _has_place(run: Run) -> bool:
+    """Whether its mail was given a place at the address; it is asked for again, if it can't go."""
+    if lifecycle.ANSWER not in run.results:
+        return False
+    lifecycle.unresulted(run, lifecycle.ANSWER)
+    return True
+
+
+def answered(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """The actor of the customer's address has a place for a mail, or says when there may be one."""
+    data: MarketingAnswered = event.data
+    run = next((each for each in customer.runs if each.id == data.run), None)
+    mail = None if run is None or run.held_for != lifecycle.ASKING else _mail(run, context)
+    if run is None or mail is None or mail.instruction.step.id != data.step:
+        return []
+    if data.until:
+        verdict = PolicyDecision("hold", "frequency_cap", data.until, "together with other ids")
+        _hold(customer, _candidate(mail, context), verdict, context)
+    else:
+        lifecycle.resulted(run, lifecycle.ANSWER, "allowed")
+        lifecycle.answered(run, context.now)
+    return []
 
 
 def _mail(run: Run, context: Context) -> _Mail | None:
@@ -103,3 +143,8 @@ def _hold(
     if not told:
         decide(customer, run, "held", verdict.reason, context,
                step=candidate.step, detail=verdict.detail)  # fmt: skip
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "marketing.answered": answered,
+}

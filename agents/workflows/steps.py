@@ -124,7 +124,7 @@ def _confirm(at_hand: StepAtHand, step: SendStep) -> int:
             confirmations.request(customer, run, step.id, address, context)
             lifecycle.asked(run, context.now + confirmations.ANSWER_LASTS, context.now)
             return STAY
-        refused = _answer(run, step)
+        refused = _answer(run)
     if refused is not None:
         decide(customer, run, "skipped", refused, context, step=step)
     else:
@@ -133,11 +133,11 @@ def _confirm(at_hand: StepAtHand, step: SendStep) -> int:
     return instruction.after
 
 
-def _answer(run: Run, step: SendStep) -> Reason | None:
+def _answer(run: Run) -> Reason | None:
     """Return why a mail that asks to confirm may not go; None when its address's actor has said
     that it may."""
-    answer = run.results.get(step.id)
-    lifecycle.unresulted(run, step.id)
+    answer = run.results.get(lifecycle.ANSWER)
+    lifecycle.unresulted(run, lifecycle.ANSWER)
     if answer == confirmations.ALLOWED:
         return None
     return "asked_enough" if answer == confirmations.REFUSED else "late"
@@ -150,7 +150,7 @@ def confirmation_answered(customer: Customer, event: Event, context: Context) ->
     run = next((each for each in customer.runs if each.id == data.run), None)
     if run is not None and run.held_for == lifecycle.ASKING:
         answer = confirmations.ALLOWED if data.allowed else confirmations.REFUSED
-        lifecycle.resulted(run, data.step, answer)
+        lifecycle.resulted(run, lifecycle.ANSWER, answer)
         lifecycle.answered(run, context.now)
         context.moving.append(run)
     return []

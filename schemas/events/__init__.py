@@ -56,7 +56,7 @@ TOLD_TO_LINKS = frozenset(each.name for each in EVENT_TYPES.values() if each.tol
 LINK_TYPES = frozenset(
     each
     for each in INTERNAL_TYPES
-    if each.startswith(("link.", "confirmation."))
+    if each.startswith(("link.", "confirmation.", "marketing."))
     or each in ("order.placed_elsewhere", "address.said", "address.told", "address.confirmed")
 )
 """All that customers' actors and links' actors tell each other of links."""

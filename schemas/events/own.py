@@ -139,6 +139,26 @@ class ConfirmationAnswered(Payload):
     allowed: bool
 
 
+class MarketingRequested(Payload):
+    """Ours: before marketing goes to an address that several have, its actor is asked for a place
+    within the shop's caps."""
+
+    customer_id: Reference
+    run: str
+    step: str
+    zone: Text = ""
+    """The customer's, for caps of a calendar day."""
+
+
+class MarketingAnswered(Payload):
+    """Ours: the answer."""
+
+    run: str
+    step: str
+    until: int = 0
+    """When (ms) there may be a place; 0: this one has it."""
+
+
 class AddressConfirmed(Payload):
     """Ours: somebody has confirmed an address, which may be asked anew from now on."""
 
@@ -200,6 +220,8 @@ EVENT_TYPES = (
     ),
     EventType("confirmation.requested", ConfirmationRequested, internal=True, told_to_links=True),
     EventType("confirmation.answered", ConfirmationAnswered, internal=True, is_answer=True),
+    EventType("marketing.requested", MarketingRequested, internal=True, told_to_links=True),
+    EventType("marketing.answered", MarketingAnswered, internal=True, is_answer=True),
     EventType("address.confirmed", AddressConfirmed, internal=True, told_to_links=True),
     EventType("coupon.requested", CouponRequested, internal=True),
     EventType("coupon.issued", CouponIssued, changes=("coupons",), internal=True, is_answer=True),

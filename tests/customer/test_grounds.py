@@ -145,6 +145,12 @@ def test_her_own_address_in_a_form_is_hers() -> None:
     assert customer.list_addresses == {}
 
 
+def test_somebody_else_on_her_device_does_not_tell_who_she_is() -> None:
+    harness = asking().tell("customer.updated", "rosa", named=True, email="rosa@example.com")
+    linked(harness).tell("customer.identified", "v", email=STRANGER, first_name="Mallory")
+    assert harness.customer("rosa").profile.first_name == ""
+
+
 def test_who_confirms_an_address_proves_no_later_one() -> None:
     harness = asking().tell("list.subscribed", "v", email="own@example.com")
     harness.tell("list.subscribed", "v", list="other", email="victim@example.com")

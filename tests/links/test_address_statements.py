@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agents.links.confirmations import may_ask
 from agents.mail.suppression import AddressHashes, Suppressions
 from schemas.commands import SuppressCommand
+from schemas.customer import encode_customer
 from schemas.time_units import DAY_MS
 from tests.customer.test_grounds import ASKS
 from tests.harness import DAY, FILES, HOUR, MINUTE, START, Harness
@@ -147,6 +148,43 @@ def test_what_one_was_sent_counts_in_the_limits_of_the_other() -> None:
     assert steps(harness, "pos-4")[-1] == ("reminder", "frequency_cap")
     harness.at(DAY)
     assert {c.customer for c in harness.commands} == {"web", "pos-4"}
+
+
+CAPS = "caps: [{at_most: 1, per: day}, {at_most: 3, per: 7d}]"
+
+
+@pytest.mark.parametrize("quiet", ["", 'quiet: {from: "21:00", to: "09:00"}'])
+def test_several_who_are_due_at_the_same_instant_keep_to_the_caps_together(quiet: str) -> None:
+    ids = ["web", "pos-4", "app"]
+    harness = shop(Harness(), *ids)
+    harness.publish_live(f"id: policy\ndefinition: policy\n{CAPS}\n{quiet}\n")
+    for id_ in ids:
+        says(harness, id_, yes=True)
+    for day in range(0, 30, 6):
+        harness.at(day * DAY)
+        for id_ in ids:
+            harness.add(f"p{day}", id_)
+    harness.at(45 * DAY)
+    times = [m.at for m, c in zip(harness.mails, harness.commands, strict=True)
+             if c.mail_class == "marketing"]  # fmt: skip
+    assert len(times) > 3
+    days = [(time + 11 * HOUR) // DAY for time in times]  # it began at eleven in Rome
+    assert len(days) == len(set(days))
+    for first in times:
+        assert sum(first <= time <= first + 7 * DAY for time in times) <= 3
+    assert "frequency_cap" in {s.reason for s in harness.said("w06")}
+    for id_ in ids:
+        assert not [run for run in harness.customer(id_).runs if run.held_for == "asking"]
+
+
+def test_a_place_that_nobody_answers_for_is_asked_for_again() -> None:
+    harness = two().add("moka", "web").at(HOUR - MINUTE)
+    customer = harness.customer("web")
+    customer.links.address = "address/" + "0" * 32  # of an actor that knows nobody
+    harness.store[b"web"] = encode_customer(customer)
+    harness.build()
+    harness.at(2 * HOUR)
+    assert [c.step for c in harness.commands] == ["reminder"]
 
 
 def test_alone_nobody_is_told_anything_of_it() -> None:

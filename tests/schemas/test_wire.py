@@ -26,6 +26,8 @@ MINIMAL: dict[str, dict[str, Any]] = {
     "link.registered": {"customer_id": "c", "ground": "typed"},
     "address.said": {"customer_id": "c", "objected": 1, "sent": [1, 2]},
     "address.told": {"link": "address/1", "agreed": 1},
+    "marketing.requested": {"customer_id": "c", "run": "r", "step": "s", "zone": "UTC"},
+    "marketing.answered": {"run": "r", "step": "s", "until": 1},
     "address.confirmed": {"customer_id": "c"},
     "confirmation.requested": {"customer_id": "c", "run": "r", "step": "s"},
     "confirmation.answered": {"run": "r", "step": "s", "allowed": True},
