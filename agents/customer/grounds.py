@@ -84,7 +84,8 @@ def take(customer: Customer, address: str, ground: Ground, said: StatedAt, now: 
 
     Of one and the same address the stronger ground is kept; the shop's word also spells it.
     """
-    profile, later = customer.profile, statements.is_later(said, customer.stated.get("email"))
+    profile, last = customer.profile, customer.stated.get("email")
+    later = statements.is_later(said, last)
     if not address or not fits(address, ADDRESS_BYTES):
         return False
     held = ground_of(customer)
@@ -97,7 +98,11 @@ def take(customer: Customer, address: str, ground: Ground, said: StatedAt, now: 
         if _RANK[ground] > _RANK[held]:
             profile.ground = ground
         return True
-    if not may_move(customer, ground) or not (later or (profile.email and weight > known)):
+    if profile.email:
+        outweighs = weight > known
+    else:  # it was taken away by somebody who has typed that, or was never there
+        outweighs = ground == "account" and last is not None and last.typed
+    if not may_move(customer, ground) or not (later or outweighs):
         return False
     if profile.email:
         deliverability.moved(customer, profile.email, address, now)

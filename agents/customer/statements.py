@@ -43,9 +43,11 @@ def is_newest(
     last = customer.stated.get(name)
     if last is None:
         return not (known and said.typed and speaker.is_customers(customer))
-    if known and said.typed != last.typed and (gives or said.typed):
-        return last.typed
-    return is_later(said, last)
+    if said.typed == last.typed:
+        return is_later(said, last)
+    if last.typed:
+        return gives or is_later(said, last)
+    return not known and is_later(said, last)
 
 
 def is_later(said: StatedAt, last: StatedAt | None) -> bool:

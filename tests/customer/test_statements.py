@@ -149,6 +149,15 @@ def test_a_visitor_fills_gaps_and_takes_nothing_away() -> None:
     assert (profile.name, profile.city, profile.country) == ("Anna Rossi", "Lucca", "IT")
 
 
+def test_nor_does_what_a_visitor_takes_away_keep_what_the_shop_has_said() -> None:
+    harness = Harness().at(DAY)
+    harness.tell("customer.updated", "v", happened=3, city=None, email=None, phone="3")
+    harness.tell("customer.identified", happened=4, anonymous_id="v")
+    harness.tell("customer.updated", happened=1, city="Roma", email="anna@example.com", phone=None)
+    profile = harness.customer().profile
+    assert (profile.city, profile.email, profile.phone) == ("Roma", "anna@example.com", "3")
+
+
 def test_what_two_visitors_have_told_is_merged_by_its_time() -> None:
     cities = set()
     for first, second in (("v", "v1"), ("v1", "v")):
