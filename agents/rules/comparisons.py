@@ -14,11 +14,11 @@ from difflib import get_close_matches
 from functools import partial
 from typing import Any, NamedTuple
 
-from agents.rules.days import parse_day
 from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields.field import Field, FieldType, Read
 from agents.rules.local_time import day_begins
 from agents.rules.values import READERS
+from schemas.days import parse_day
 from schemas.definitions.conditions import Test
 from schemas.stored import NEVER
 

@@ -21,8 +21,8 @@ from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from agents.rules.days import LAST_YEAR, Day, parse_day
 from schemas.commands import QuietHours
+from schemas.days import LAST_YEAR, Day, parse_day
 from schemas.definitions.waits import Weekday, Window
 from schemas.instant import MILLISECOND, from_datetime, to_datetime
 from schemas.notation import DEFAULT_ZONE

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from agents.rules.days import Day, parse_day
 from agents.rules.local_time import zone_of
 from schemas.bounds import cut
 from schemas.customer.person import FIELD_BYTES
+from schemas.days import Day, parse_day
 from schemas.instant import parse_instant, to_datetime
 from schemas.money import amount_text
 

@@ -19,10 +19,10 @@ from agents.definitions.time_triggers import (
     TimeTrigger,
 )
 from agents.rules import decay
-from agents.rules.days import Day
 from agents.rules.local_time import local_day, next_yearly
 from schemas.customer import Customer
 from schemas.customer.runs import DATED_KEPT, TIME_TRIGGERS_KEPT
+from schemas.days import Day
 from schemas.stored import NEVER
 from schemas.time_units import DAY_MS
 

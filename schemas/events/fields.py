@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
+from schemas.birthdays import read_birthday
 from schemas.bounds import ADDRESS_BYTES, KEY_BYTES, LIST_BYTES, REFERENCE_BYTES, InBytes, fits
 from schemas.field_kinds import Holds, Strict
 from schemas.urls import WEB_URL
@@ -66,6 +67,8 @@ Code = Annotated[
     Holds("code"),
 ]
 """A text of which a part would be another one."""
+Birthday = Annotated[Code, AfterValidator(read_birthday)]
+"""A day as ISO 8601 writes it, with or without a year, or empty."""
 Url = Annotated[
     str,
     StringConstraints(strip_whitespace=True, max_length=2048, pattern=f"^({WEB_URL})?$"),

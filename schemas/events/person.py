@@ -9,7 +9,7 @@ from pydantic import AliasChoices, AliasPath, ConfigDict, Field
 
 from schemas.customer_parts import CustomerPart
 from schemas.event_type import EventType
-from schemas.events.fields import Code, Email, Id, ListName, Payload, Text, Zone
+from schemas.events.fields import Birthday, Code, Email, Id, ListName, Payload, Text, Zone
 
 
 def _in_address(name: str) -> AliasChoices:
@@ -37,7 +37,7 @@ class Traits(Payload):
         default=None, validation_alias=AliasChoices("last_name", "lastName")
     )
     phone: Code | None = None
-    birthday: Code | None = None
+    birthday: Birthday | None = None
     locale: Code | None = Field(default=None, validation_alias=AliasChoices("locale", "language"))
     zone: Zone | None = Field(default=None, validation_alias=AliasChoices("zone", "timezone"))
     country: Code | None = Field(default=None, validation_alias=_in_address("country"))

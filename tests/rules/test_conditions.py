@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from agents.rules.conditions import ConditionError, check_text, compile_condition, fill, find_date
-from agents.rules.days import Day, parse_day
 from agents.rules.evaluation import EvaluationContext
 from agents.rules.event_properties import Properties
 from agents.rules.fields import FieldRegistry
@@ -22,6 +21,7 @@ from schemas.customer import Customer
 from schemas.customer.person import CustomerTag, Profile
 from schemas.customer.runs import Run
 from schemas.customer.shopping import Cart, LineItem, Order, OrderStatistics
+from schemas.days import Day, parse_day
 from schemas.definitions import DEFINITION
 from schemas.definitions.conditions import Condition
 from schemas.events.shopping import CouponApplied, ProductReviewed

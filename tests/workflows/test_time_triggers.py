@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.rules.days import Day, parse_day
 from agents.rules.local_time import next_yearly
+from schemas.days import Day, parse_day
 from schemas.definitions import DEFINITION, canonical
 from tests.harness import DAY, FILES, HOUR, START, Harness
 

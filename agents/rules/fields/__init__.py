@@ -19,11 +19,11 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from agents.rules.days import Day
 from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields import event, person, shopping
 from agents.rules.fields.field import Field, FieldType, Part
 from agents.rules.values import READERS
+from schemas.days import Day
 from schemas.definitions import AnyDefinition
 from schemas.definitions.custom_events import CustomEvents
 from schemas.definitions.scoring import Scoring

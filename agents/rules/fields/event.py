@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from agents.rules.days import parse_day
 from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields.field import Changes, Field, FieldType, Read
 from agents.rules.fields.shopping import pieces, texts_of
 from agents.rules.local_time import instant_of, local_day, zone_of
 from agents.rules.values import READERS
 from schemas.customer.shopping import Coupon, Order
+from schemas.days import parse_day
 from schemas.definitions.triggers import DERIVED
 from schemas.events import PAYLOADS
 from schemas.instant import to_datetime

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from agents.rules import decay
-from agents.rules.days import Day, parse_day
 from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields.field import Field, Read
 from agents.rules.local_time import instant_of, local_day, zone_of
+from schemas.days import Day, parse_day
 from schemas.instant import to_datetime
 from schemas.languages import MAIL_LANGUAGES
 from schemas.stored import NEVER
