@@ -41,7 +41,7 @@ COMMANDS = {
         "publish",
         "Publish events: CloudEvents, Segment calls or recorded lines, one JSON object a line.",
     ),
-    "events": Command("events", "What a shop may send."),
+    "events": Command("events", "What a shop may send, and which producer sends what wrongly."),
     "products": Command("products", "The product feed."),
     "import": Command(
         "import_orders", "Import a shop's orders: one row per order line or per order."

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from agents.customer import grounds
 from schemas.customer import Customer
 from schemas.description import describe
 from schemas.instant import to_rfc3339
@@ -111,6 +110,9 @@ def _rows(customer: Customer) -> Iterator[tuple[str, str]]:
     known = (profile.name or f"{profile.first_name} {profile.last_name}".strip(), profile.email)
     yield "who", ", ".join(part for part in known if part) or "not known yet"
     if profile.email:
+        # The actor's rules take a while to import.
+        from agents.customer import grounds  # noqa: PLC0415  # see above
+
         yield "address", grounds.ground_of(customer)
     yield "seen", f"{_when(customer.first_seen)} to {_when(customer.last_seen)}"
     if customer.suppressed:
