@@ -48,6 +48,8 @@ class Context:
     """Custom fields whose value was of another type, or had no room, to be counted."""
     failures: list[str] = field(default_factory=list)
     """Expressions that failed, to be counted."""
+    missing_rates: set[str] = field(default_factory=set)
+    """Currencies that the condition at hand could not compare for want of a rate."""
     ignored: list[tuple[MailVerdict, WhyIgnored]] = field(default_factory=list)
     """What came back of mails and did not count, to be counted."""
     shared_by_many: list[str] = field(default_factory=list)
@@ -73,7 +75,13 @@ class Context:
         whose order numbers are in the event."""
         if event is None:
             event = {} if run is None else run.event
-        return EvaluationContext(customer, self.now, run, event, self.live, self.failures, shop)
+        return EvaluationContext(
+            customer, self.now, run, event, self.live, self.failures, shop, self.missing_rates
+        )
+
+    def without_rates(self) -> str:
+        """Return which currencies the last condition could not compare, in a few words."""
+        return f"no rate: {', '.join(sorted(self.missing_rates))}" if self.missing_rates else ""
 
     def listens(self, customer: Customer, name: str) -> bool:
         """Return whether any live workflow, or a run of the customer, wants to know of it."""

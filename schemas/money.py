@@ -53,6 +53,17 @@ def _wire_text(amount: Decimal) -> str:
     return f"{text}0" if text[-4:-3] == "." and abs(amount) >= 1 else text
 
 
+_WITHOUT_DECIMALS = frozenset(
+    {"BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV"}
+    | {"XAF", "XOF", "XPF"}
+)
+
+
+def decimals_of(currency: str) -> int:
+    """Return with how many decimals amounts of a currency are written."""
+    return 0 if currency in _WITHOUT_DECIMALS else 2
+
+
 _AMOUNT_SCHEMA = {"type": "string", "pattern": r"^-?\d{1,15}(\.\d{1,9})?$", "examples": ["52.00"]}
 
 # Checked by pydantic's own engine, in the hot path of every product. A number is read through its

@@ -76,7 +76,7 @@ def checkout(customer: Customer, event: Event, context: Context) -> list[DomainE
     """Take over the cart as the checkout sees it; moving through the checkout doesn't change it."""
     data: CheckoutProgress = event.data
     cart, time = customer.cart, context.when(event.time)
-    if time <= cart.cleared:
+    if time < cart.cleared or (time == cart.cleared and not cart.lines and not data.products):
         return []
     listed = _listed(customer, data, time)
     if data.products and not listed:

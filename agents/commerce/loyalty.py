@@ -12,6 +12,7 @@ from decimal import ROUND_FLOOR, Decimal
 from agents.context import Context, DomainEvent
 from agents.digests import derived_id
 from agents.effects import signal
+from agents.rules.exchange import exchanged
 from schemas.customer import Customer
 from schemas.customer.shopping import POINTS_KEPT, EarnedPoints
 from schemas.definitions.shop import Loyalty
@@ -26,9 +27,12 @@ OLDEST_MONTH_ENDS = ":loyalty"
 def spent(customer: Customer, amount: Decimal, currency: str, time: int, context: Context) -> None:
     """Give points for an order; a negative amount takes them back."""
     programme = context.live.loyalty
-    if programme is None or currency != programme.currency:
+    if programme is None:
         return
-    points = int((abs(amount) * programme.points_per_unit).to_integral_value(ROUND_FLOOR))
+    worth = exchanged(amount, currency, programme.currency, time, context.live)
+    if worth is None:
+        return  # without a rate it is worth nobody knows how many points
+    points = int((abs(worth) * programme.points_per_unit).to_integral_value(ROUND_FLOOR))
     add(customer, points if amount > 0 else -points, time, context)
 
 

@@ -40,6 +40,8 @@ _NOTED = 14
 """Bytes beside a name of a step or of an occurrence: two headers, and an instant."""
 _GROWTH = CODE_BYTES + 64
 """Bytes that every run may grow by: a code, what it is held for, instants."""
+_AMOUNTS = frozenset({"price", "subtotal", "total", "revenue", "shipping", "tax", "discount"})
+"""Properties of events that are amounts."""
 _EVENT_FIELD = re.compile(r"\bevent\.([a-z_]+)")
 
 
@@ -292,6 +294,8 @@ class _Compiler:
                 texts.append(step.model_dump_json())
         for text in texts:
             yield from _EVENT_FIELD.findall(text)
+        if any(f"event.{name}" in self._reads for name in _AMOUNTS):
+            yield "currency"  # without it nothing could be compared with them
         if self._about in _PROGRESS and any(isinstance(step, SendStep) for step in steps):
             yield from template_variables.PROGRESS  # of old orders no more is known
 

@@ -21,6 +21,7 @@ from agents.rules.scores import Scored
 from agents.rules.segments import NO_SEGMENTS, Segmentation, compile_segments
 from schemas.definitions import DEFINITION, AnyDefinition
 from schemas.definitions.custom_events import CustomEvents
+from schemas.definitions.rates import Rates
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import (
     Campaign,
@@ -180,7 +181,7 @@ class Definitions:
     def _derived_state(self, keys: Sequence[tuple[str, str]]) -> DerivedState:
         if not any(_stands(self._all[key]) for key in keys):
             return DerivedState()
-        kinds = Scoring | Loyalty  # what fields are read by
+        kinds = Scoring | Loyalty | Rates  # what fields are read by
         concerned = [
             key for key in keys if _stands(self._all[key]) or isinstance(self._all[key], kinds)
         ]
@@ -220,6 +221,7 @@ class Live:
     coupons: str = ""
     """Version of the definition with the campaigns."""
     loyalty: Loyalty | None = None
+    rates: Rates | None = None
 
 
 def _by_trigger(workflows: Iterable[WorkflowVersion]) -> dict[str, list[WorkflowVersion]]:
@@ -283,3 +285,5 @@ def _add_setting(live: Live, definition: AnyDefinition) -> None:
             live.campaigns = {campaign.id: campaign for campaign in definition.campaigns}
         case Loyalty():
             live.loyalty = definition
+        case Rates():
+            live.rates = definition

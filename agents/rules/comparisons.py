@@ -124,7 +124,7 @@ def _check_possible(field: Field, asked: Mapping[str, Any]) -> None:
 
 
 def _matches(field: Field, name: str, wanted: Any) -> Callable[[EvaluationContext], bool]:
-    read = field.read
+    read = field.compared or field.read
     if name == "known":
         return partial(_is_known, read, wanted)
     if name in _TIME:

@@ -136,7 +136,8 @@ def _written(name: str, evaluation: EvaluationContext, language: str) -> str:
         return ""
     value = field.read(evaluation)
     if language and isinstance(value, Decimal):
-        return spoken_amount(value, language)
+        currency = "" if field.currency is None else str(field.currency(evaluation))
+        return spoken_amount(value, language, currency)
     return written(value, field.type, evaluation.customer.profile.zone)
 
 

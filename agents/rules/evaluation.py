@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 from schemas.customer import Customer
 from schemas.customer.runs import Run
+from schemas.definitions.rates import Rates
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Loyalty
 
@@ -24,12 +25,17 @@ class Rules(Protocol):
     def loyalty(self) -> Loyalty | None:
         """The programme, if there is one."""
 
+    @property
+    def rates(self) -> Rates | None:
+        """What other currencies are worth, if the shop says so."""
+
 
 class NoRules:
-    """A shop without scores and loyalty."""
+    """A shop without scores, loyalty and rates."""
 
     scorings: Mapping[str, Scoring] = MappingProxyType({})
     loyalty: Loyalty | None = None
+    rates: Rates | None = None
 
 
 class EvaluationContext(NamedTuple):
@@ -46,3 +52,5 @@ class EvaluationContext(NamedTuple):
     """Where expressions that fail say so; they then don't hold."""
     shop: str = ""
     """Whose order numbers are in the event, where there are several shops."""
+    missing_rates: set[str] | None = None
+    """Currencies that could not be compared for want of a rate."""

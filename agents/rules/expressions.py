@@ -232,7 +232,7 @@ def _runner(
     program: cel.Program, fields: Sequence[Field], text: str
 ) -> Callable[[EvaluationContext], bool]:
     readers = [
-        (f"v{number}", field.read, _CEL.get(field.type, _as_it_is))
+        (f"v{number}", field.compared or field.read, _CEL.get(field.type, _as_it_is))
         for number, field in enumerate(fields)
     ]
 

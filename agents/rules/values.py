@@ -15,7 +15,7 @@ from schemas.bounds import cut
 from schemas.customer.person import FIELD_BYTES
 from schemas.days import Day, parse_day
 from schemas.instant import parse_instant, to_datetime
-from schemas.money import amount_text
+from schemas.money import amount_text, decimals_of
 
 
 def to_number(value: Any) -> int | float | None:
@@ -96,9 +96,10 @@ def written(value: Any, type_: str, zone: str) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def spoken_amount(amount: Decimal, language: str) -> str:
-    """Return an amount as it is read in a language: `1.234,50` in Italian, else `1,234.50`."""
-    text = f"{amount:,.2f}"
+def spoken_amount(amount: Decimal, language: str, currency: str = "") -> str:
+    """Return an amount as it is read in a language: `1.234,50` in Italian, else `1,234.50`; whole
+    where its currency has no smaller unit."""
+    text = f"{amount:,.{decimals_of(currency)}f}"
     return text.translate(_ITALIAN) if language == "it" else text
 
 

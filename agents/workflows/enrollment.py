@@ -131,10 +131,23 @@ def _is_meant(
 ) -> bool:
     where = published.program.where
     if where is not None:
+        context.missing_rates.clear()
         evaluation = context.evaluation(customer, event=occurrence.data, shop=occurrence.shop)
         if not where.matches(evaluation):
+            if context.missing_rates:
+                _say_without_rates(customer, published, occurrence, context)
             return False
     return occurrence_counts.reached(customer, published, trigger, occurrence, context.now)
+
+
+def _say_without_rates(
+    customer: Customer, published: WorkflowVersion, occurrence: DomainEvent, context: Context
+) -> None:
+    """Record that nothing begins because amounts can't be compared, unless that is no news."""
+    detail = context.without_rates()
+    if not _is_said(customer, published, "condition", detail):
+        run = _run(published, occurrence, f"{published.workflow.id}/{occurrence.time}", None, "")
+        decide(customer, run, "not_entered", "condition", context, detail=detail)
 
 
 def _begin(
@@ -164,6 +177,7 @@ def _begin(
     trace = context.traceparent or ("" if caller is None else caller.traceparent)
     run = _run(published, occurrence, f"{id_}{occurrence.time}", caller, trace)
     check = published.program.entry
+    context.missing_rates.clear()
     if reason is None and check is not None:
         reason = None if check(context.evaluation(customer, run, occurrence.data)) else "condition"
         if reason is not None and _is_said(customer, published, reason, conversation):
@@ -173,7 +187,7 @@ def _begin(
         if _is_said(customer, published, reason, conversation):
             return None
     if reason is not None:
-        decide(customer, run, "not_entered", reason, context)
+        decide(customer, run, "not_entered", reason, context, detail=context.without_rates())
         return None
     _remember(customer, published, occurrence, conversation, context)
     decide(customer, run, "entered", "triggered", context)

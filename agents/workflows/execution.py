@@ -82,9 +82,11 @@ def passes(customer: Customer, run: Run, instruction: Instruction, context: Cont
             decide(customer, run, "postponed", lifecycle.OUTSIDE_WINDOW, context, step=step)
             return None
     if instruction.check is not None:
+        context.missing_rates.clear()
         evaluation = context.evaluation(customer, run)
         if not instruction.check(evaluation):
-            decide(customer, run, "skipped", "condition", context, step=step)
+            decide(customer, run, "skipped", "condition", context,
+                   step=step, detail=context.without_rates())  # fmt: skip
             return False
     if _lacks_products(customer, run, step, context):
         decide(customer, run, "skipped", "no_products", context, step=step)

@@ -169,6 +169,7 @@ def _leave(at_hand: StepAtHand, step: ExitStep) -> int:
 def _branch(at_hand: StepAtHand, step: BranchStep) -> int:
     """Take the first arm that is open, by its condition or by the last result before it."""
     customer, run, _, instruction, context = at_hand
+    context.missing_rates.clear()
     evaluation = context.evaluation(customer, run)
     last = next(reversed(run.results.values()), "")
     *arms, otherwise = instruction.arms
@@ -177,7 +178,8 @@ def _branch(at_hand: StepAtHand, step: BranchStep) -> int:
             decide(customer, run, "branched", "condition_holds", context,
                    step=step, detail=arm.name)  # fmt: skip
             return arm.position
-    decide(customer, run, "branched", "otherwise", context, step=step)
+    decide(customer, run, "branched", "otherwise", context,
+           step=step, detail=context.without_rates())  # fmt: skip
     return otherwise.position
 
 

@@ -12,11 +12,14 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Discriminator, Tag, TypeAdapter
 
 from schemas.definitions.custom_events import CustomEvents
+from schemas.definitions.rates import Rates
 from schemas.definitions.scoring import Scoring
 from schemas.definitions.shop import Coupons, Fields, Loyalty, Policy, Segments
 from schemas.definitions.workflow import Workflow
 
-AnyDefinition = Workflow | Scoring | Policy | Segments | Fields | CustomEvents | Coupons | Loyalty
+AnyDefinition = (
+    Workflow | Scoring | Policy | Segments | Fields | CustomEvents | Coupons | Loyalty | Rates
+)
 
 
 def _kind(value: Any) -> str:
@@ -37,7 +40,8 @@ DEFINITION: TypeAdapter[AnyDefinition] = TypeAdapter(
         | Annotated[Fields, Tag("fields")]
         | Annotated[CustomEvents, Tag("events")]
         | Annotated[Coupons, Tag("coupons")]
-        | Annotated[Loyalty, Tag("loyalty")],
+        | Annotated[Loyalty, Tag("loyalty")]
+        | Annotated[Rates, Tag("rates")],
         Discriminator(_kind),
     ],
     config=ConfigDict(defer_build=True),

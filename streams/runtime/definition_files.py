@@ -119,7 +119,7 @@ def _read_file(path: Path, reading: Reading) -> tuple[AnyDefinition, Document] |
 def _kinds(content: Any) -> frozenset[str]:
     """Return of which kind a definition is that isn't right: any, if it doesn't say so."""
     kind = str(content.get("definition") or "workflow") if isinstance(content, dict) else ""
-    return frozenset([kind] if kind in NAMES or kind == "policy" else NAMES)
+    return frozenset([kind] if kind in NAMES or kind in ("policy", "rates") else NAMES)
 
 
 def _issues(

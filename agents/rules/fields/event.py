@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from agents.rules.evaluation import EvaluationContext
+from agents.rules.exchange import in_shops
 from agents.rules.fields.field import Changes, Field, FieldType, Read
-from agents.rules.fields.shopping import pieces, texts_of
+from agents.rules.fields.shopping import amount, pieces, texts_of
 from agents.rules.local_time import instant_of, local_day, zone_of
-from agents.rules.values import READERS
+from agents.rules.values import READERS, to_text
 from schemas.customer.shopping import Coupon, Order
 from schemas.days import parse_day
 from schemas.definitions.triggers import DERIVED
@@ -79,7 +80,19 @@ def property_field(
 ) -> Field:
     """Return the field of one property."""
     read = partial(_property, name, READERS[type_])
+    if type_ == "money":
+        return amount(f"event.{name}", "event", read, partial(_worth, read), _currency, about)
     return Field(f"event.{name}", type_, "event", read, about, values=values)
+
+
+def _worth(read: Read, evaluation: EvaluationContext) -> Decimal | None:
+    """An amount of the event in the shop's currency, at the rates of when the run began."""
+    time = evaluation.now if evaluation.run is None else evaluation.run.begun
+    return in_shops(read(evaluation), _currency(evaluation), time, evaluation)
+
+
+def _currency(evaluation: EvaluationContext) -> str:
+    return to_text(event_value(evaluation.event, "currency"))
 
 
 def step_field(step: str) -> Field:
@@ -164,7 +177,7 @@ def _order() -> Iterator[Field]:
         "status", "text", lambda o: o.status, "completed, shipped, delivered, cancelled or refunded"
     )
     yield of("time", "instant", lambda o: o.time, "when it was placed")
-    yield of("total", "money", lambda o: o.total, "its value")
+    yield _of_order_amount("total", lambda o: o.total, "its value")
     yield of("currency", "text", lambda o: o.currency, "its currency")
     yield of("items", "number", lambda o: pieces(o.lines), "its pieces")
     yield of("products", "texts", partial(texts_of, "product_id"), "ids of its products")
@@ -179,7 +192,7 @@ def _order() -> Iterator[Field]:
         lambda o: o.accessories,
         "accessories and dearer versions there were for it",
     )
-    yield of("discount", "money", lambda o: o.discount, "its discount")
+    yield _of_order_amount("discount", lambda o: o.discount, "its discount")
     yield of(
         "estimated_delivery",
         "date",
@@ -188,6 +201,23 @@ def _order() -> Iterator[Field]:
     )
     yield of("delivered", "instant", lambda o: o.delivered or None, "when it arrived")
     yield of("tracking_number", "text", lambda o: o.tracking_number, "of its parcel")
+
+
+def _of_order_amount(name: str, read: Callable[[Order], Any], about: str) -> Field:
+    def worth(evaluation: EvaluationContext) -> Decimal | None:
+        order: Order | None = _of_order(lambda o: o, None, evaluation)
+        if order is None:
+            return None
+        return in_shops(read(order), order.currency, order.time, evaluation)
+
+    return amount(
+        f"order.{name}",
+        "run",
+        partial(_of_order, read, None),
+        worth,
+        partial(_of_order, lambda o: o.currency, ""),
+        about,
+    )
 
 
 def _coupon() -> Iterator[Field]:

@@ -39,3 +39,7 @@ class Field(NamedTuple):
     a number at which it may pass one of the given thresholds; NEVER if it won't."""
     flows: bool = False
     """A number that changes at every instant: it can be compared, but is never exactly anything."""
+    compared: Read | None = None
+    """Of an amount: what is compared, in the shop's currency; `read` is in its own."""
+    currency: Read | None = None
+    """Of an amount: its own currency."""

@@ -9,7 +9,9 @@ from operator import attrgetter
 from typing import Any
 
 from agents.rules.evaluation import EvaluationContext
-from agents.rules.fields.field import Field, FieldType, Read
+from agents.rules.exchange import sum_in_shops
+from agents.rules.fields import sums
+from agents.rules.fields.field import Field, FieldType, Part, Read
 from agents.rules.threshold import early, exact
 from schemas.customer import Customer
 from schemas.customer.shopping import Bought, LineItem, Order
@@ -42,7 +44,14 @@ def _cart() -> Iterator[Field]:
         lambda s: pieces(s.customer.cart.lines),
         "pieces in the cart",
     )
-    yield of("total", "money", lambda s: s.customer.cart.total(), "value of what lies in it")
+    yield amount(
+        "cart.total",
+        "cart",
+        lambda s: s.customer.cart.total(),
+        _cart_total,
+        lambda s: s.customer.cart.currency,
+        "value of what lies in it",
+    )
     yield of("currency", "text", lambda s: s.customer.cart.currency, "its currency: EUR")
     yield of("products", "texts", _of_cart("product_id"), "ids of the products in it")
     yield of("categories", "texts", _of_cart("category"), "their categories")
@@ -79,12 +88,18 @@ def _orders_in_numbers() -> Iterator[Field]:
         "currency",
         "text",
         lambda s: _currency(s.customer),
-        "currency of the last order; all sums are of the orders in it",
+        "currency of the last order; texts name sums of the orders in it, conditions compare those "
+        "of all orders in the shop's",
     )
-    yield of("spent", "money", lambda s: spent(s.customer), "sum of all orders, before refunds")
-    yield of("refunded", "money", lambda s: _refunded(s.customer), "sum of all refunds")
-    yield of(
-        "net", "money", lambda s: spent(s.customer) - _refunded(s.customer), "spent less refunded"
+    yield _sum(
+        "spent", lambda s: spent(s.customer), sums.spent, "sum of all orders, before refunds"
+    )
+    yield _sum("refunded", lambda s: _refunded(s.customer), sums.refunded, "sum of all refunds")
+    yield _sum(
+        "net",
+        lambda s: spent(s.customer) - _refunded(s.customer),
+        sums.net,
+        "spent less refunded",
     )
     yield of(
         "refund_share",
@@ -92,8 +107,8 @@ def _orders_in_numbers() -> Iterator[Field]:
         _refund_share,
         "share of what was spent that was refunded, 0 to 1",
     )
-    yield of("average", "money", _average, "average order value")
-    yield of("largest", "money", _largest, "value of the largest order")
+    yield _sum("average", _average, sums.average, "average order value")
+    yield _sum("largest", _largest, sums.largest, "value of the largest order")
     yield of("refunds", "number", lambda s: s.customer.statistics.refunds, "how many refunds")
     yield of(
         "first",
@@ -141,19 +156,16 @@ def _orders_per_month() -> Iterator[Field]:
         changes=_spent_per_month_changes,
         flows=True,
     )
-    yield Field(
-        "orders.spent_30d",
-        "money",
-        "orders",
+    yield _sum(
+        "spent_30d",
         _spent_lately,
+        lambda s: sums.of_orders(_since(s), s),
         "spent in the last 30 days, of the last 20 orders",
-        changes=_spent_lately_changes,
-    )
-    yield Field(
-        "orders.best_month",
-        "money",
-        "orders",
+    )._replace(changes=_spent_lately_changes)
+    yield _sum(
+        "best_month",
         _best_month,
+        sums.best_month,
         "spent in the best calendar month of the last 24 with orders",
     )
     yield Field(
@@ -170,7 +182,12 @@ def _latest_order() -> Iterator[Field]:
         empty: Any = {"text": "", "texts": ()}.get(type_)
         return Field(f"orders.{name}", type_, "orders", partial(_of_last, read, empty), about)
 
-    yield of("last_total", "money", attrgetter("total"), "value of the last order")
+    yield _sum(
+        "last_total",
+        partial(_of_last, attrgetter("total"), None),
+        lambda s: sums.of_orders(s.customer.orders[-1:], s) if s.customer.orders else None,
+        "value of the last order",
+    )
     yield of(
         "last_status",
         "text",
@@ -240,6 +257,17 @@ def _interests() -> Iterator[Field]:
     yield of("not_bought", "texts", _not_bought, "products looked at and never bought")
 
 
+def amount(name: str, part: Part, read: Read, compared: Read, currency: Read, about: str) -> Field:
+    """Return the field of an amount."""
+    return Field(name, "money", part, read, about, compared=compared, currency=currency)
+
+
+def _sum(name: str, read: Read, compared: Read, about: str) -> Field:
+    return amount(
+        f"orders.{name}", "orders", read, compared, lambda s: _currency(s.customer), about
+    )
+
+
 def pieces(lines: Iterable[LineItem]) -> int | float:
     """Return how many pieces lines are together."""
     return as_number(sum(line.quantity for line in lines))
@@ -254,6 +282,12 @@ def texts_of(name: str, about: Order | Iterable[LineItem]) -> list[str]:
 def spent(customer: Customer) -> Decimal:
     """Return the sum of all orders in the currency of the last one."""
     return customer.statistics.spent.get(_currency(customer), Decimal(0))
+
+
+def _cart_total(evaluation: EvaluationContext) -> Decimal | None:
+    cart = evaluation.customer.cart
+    totals = cart.totals().items()
+    return sum_in_shops(((total, code, cart.changed) for code, total in totals), evaluation)
 
 
 def _of_cart(name: str) -> Read:
@@ -310,8 +344,9 @@ def _per_month(evaluation: EvaluationContext) -> float:
     return evaluation.customer.statistics.count / _months_since_first(evaluation)
 
 
-def _spent_per_month(evaluation: EvaluationContext) -> float:
-    return float(spent(evaluation.customer)) / _months_since_first(evaluation)
+def _spent_per_month(evaluation: EvaluationContext) -> float | None:
+    total = sums.spent(evaluation)
+    return None if total is None else float(total) / _months_since_first(evaluation)
 
 
 def _per_month_changes(evaluation: EvaluationContext, thresholds: Sequence[float]) -> int:
@@ -319,13 +354,13 @@ def _per_month_changes(evaluation: EvaluationContext, thresholds: Sequence[float
 
 
 def _spent_per_month_changes(evaluation: EvaluationContext, thresholds: Sequence[float]) -> int:
-    return _thins_out(evaluation, float(spent(evaluation.customer)), _spent_per_month, thresholds)
+    return _thins_out(evaluation, float(sums.spent(evaluation) or 0), _spent_per_month, thresholds)
 
 
 def _thins_out(
     evaluation: EvaluationContext,
     total: float,
-    read: Callable[[EvaluationContext], float],
+    read: Callable[[EvaluationContext], float | None],
     thresholds: Sequence[float],
 ) -> int:
     """Nothing comes, so what there is spreads over ever more months."""
@@ -344,15 +379,19 @@ def _thins_out(
 
 
 def _then(
-    read: Callable[[EvaluationContext], float], evaluation: EvaluationContext, time: int
+    read: Callable[[EvaluationContext], float | None], evaluation: EvaluationContext, time: int
 ) -> float:
-    return read(evaluation._replace(now=time))
+    return read(evaluation._replace(now=time)) or 0.0
+
+
+def _since(evaluation: EvaluationContext) -> list[Order]:
+    since = evaluation.now - _SPENT_SPAN
+    return [order for order in evaluation.customer.orders if order.time > since]
 
 
 def _lately(evaluation: EvaluationContext) -> list[Order]:
     currency = _currency(evaluation.customer)
-    since = evaluation.now - _SPENT_SPAN
-    return [o for o in evaluation.customer.orders if o.time > since and o.currency == currency]
+    return [order for order in _since(evaluation) if order.currency == currency]
 
 
 def _spent_lately(evaluation: EvaluationContext) -> Decimal:
@@ -360,7 +399,7 @@ def _spent_lately(evaluation: EvaluationContext) -> Decimal:
 
 
 def _spent_lately_changes(evaluation: EvaluationContext, thresholds: Sequence[float]) -> int:
-    return min((order.time + _SPENT_SPAN for order in _lately(evaluation)), default=NEVER)
+    return min((order.time + _SPENT_SPAN for order in _since(evaluation)), default=NEVER)
 
 
 def _best_month(evaluation: EvaluationContext) -> Decimal | None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.definitions.rates import Rates
+from schemas.definitions.shop import Coupons, Loyalty
 from schemas.definitions.steps import CouponStep, NotifyStep, SendStep, Step, steps_with_paths, walk
 from schemas.definitions.workflow import Workflow
 from streams.runtime.definition_files import FileFinding, Reading, parts
@@ -46,6 +48,7 @@ class Mails:
 def advice(reading: Reading, mails: Mails) -> Iterator[FileFinding]:
     """Yield a warning for each thing in the workflows of a directory that is worth a look."""
     workflows = [each for each in reading.definitions.values() if isinstance(each, Workflow)]
+    yield from without_rates(reading)
     members = Counter(each.group for each in workflows)
     all_read = all("workflow" not in kinds for kinds in reading.unread.values())
     for workflow in workflows:
@@ -53,6 +56,30 @@ def advice(reading: Reading, mails: Mails) -> Iterator[FileFinding]:
         alone = bool(workflow.group) and members[workflow.group] == 1 and all_read
         for path, problem in _about(workflow, file.stem, mails, alone=alone):
             yield FileFinding(file, document.line(parts(path)), path, problem, "warning")
+
+
+def without_rates(reading: Reading) -> Iterator[FileFinding]:
+    """Yield a warning for each amount in a currency of which no rate is given: it is never compared
+    with what the shop counts in."""
+    rates = next((each for each in reading.definitions.values() if isinstance(each, Rates)), None)
+    given = {code for table in rates.rates for code in table.worth} if rates is not None else set()
+    own = "" if rates is None else rates.currency
+    for definition in reading.definitions.values():
+        named: dict[str, str] = {}
+        if isinstance(definition, Loyalty):
+            own = own or definition.currency
+            named["currency"] = definition.currency
+        elif isinstance(definition, Coupons):
+            named = {
+                f"campaigns.{number}.currency": each.currency
+                for number, each in enumerate(definition.campaigns)
+                if each.kind in ("amount", "cash") or each.minimum is not None
+            }
+        for path, code in named.items():
+            if own and code != own and code not in given:
+                file, document = reading.files[definition.id]
+                problem = f"{code} is not the shop's currency, {own}, and no rate of it is given"
+                yield FileFinding(file, document.line(parts(path)), path, problem, "warning")
 
 
 def _about(
