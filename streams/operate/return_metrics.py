@@ -86,7 +86,8 @@ class ReturnCounters:
                     "What comes back",
                     "Ignored by customers",
                     "unknown_mail: of no mail of the last 90 days. another_address: the mail went "
-                    "to an address that is not the customer's now. repeated: known already.",
+                    "to an address that is not the customer's now. repeated: known already. "
+                    "visitor: of another mailer's mail, told by a visitor or the public.",
                 ).line("verdict", "why")
             ],
         )

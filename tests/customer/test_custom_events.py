@@ -26,6 +26,7 @@ events:
     counted: true
     properties: {result: text, score: number, day: date, won: flag, product_id: text}
   - {id: invoice_overdue, properties: {amount: number}}
+  - {id: fair_visited, active: true}
 """
 QUIZ = """
 id: quiz
@@ -101,11 +102,27 @@ def test_it_is_scored_counted_and_an_activity() -> None:
     assert changes == ["entered", "entered", "left"]
 
 
+def test_whoever_waits_for_a_sign_of_life_hears_of_it() -> None:
+    waiting = """
+id: asleep
+title: {it: D, en: D}
+trigger: customer.created
+entry: {once_per: customer}
+exit_on: [customer.active]
+steps: [{id: later, wait: 9d, tag: late}]
+"""
+    harness = shop(waiting).tell("customer.created").at(DAY).tell("custom.invoice_overdue")
+    assert [each.workflow for each in harness.customer().runs] == ["asleep"]
+    harness.tell("custom.fair_visited")
+    assert harness.said("asleep")[-1] == (DAY, "", "exited", "customer.active")
+
+
 def test_what_a_person_does_not_do_is_no_activity() -> None:
     harness = shop(ACTIVE).tell("custom.invoice_overdue", amount=5)
     anna = harness.customer()
     assert (anna.visits, anna.last_active, anna.occurred, anna.tags) == (0, 0, {}, {})
     assert anna.last_seen == START
+    assert list(harness.tell("custom.fair_visited").customer().tags) == ["awake"]
 
 
 @pytest.mark.parametrize("type_", [

@@ -45,7 +45,7 @@ def entered(harness: Harness) -> list[str]:
 
 
 def test_language_zone_and_campaign_of_an_ordinary_call() -> None:
-    harness = call(shop().tell("page.viewed"), context=HINTS)
+    harness = call(shop().tell("page.viewed"), at=DAY * 1000, context=HINTS)
     anna = harness.customer()
     assert (anna.profile.locale, anna.profile.zone) == ("it-IT", "Europe/Rome")
     assert anna.source == "newsletter / marzo"
@@ -113,6 +113,14 @@ def test_a_visitor_who_became_somebody_keeps_nothing() -> None:
     assert harness.customer().profile.locale == "it-IT"
     assert harness.customer("v1").became == "anna"
     assert harness.customer("v1").profile.locale == ""
+    body = {"type": "alias", "messageId": "a", "userId": "anna", "previousId": "v2"}
+    event = parse_published(json.dumps(body | {"context": {"locale": "de-DE"}}))
+    harness.visitors.add("v2")
+    harness.tell("page.viewed", "v2")
+    harness.append(to_record(event._replace(customer="v2", anonymous_id="v2", named=False)))
+    assert harness.customer("v2").became == "anna"
+    assert (harness.customer("v2").profile.locale, harness.customer("v2").stated) == ("", {})
+    assert harness.customer().profile.locale == "de-DE"
 
 
 # Tags of the shop's.
