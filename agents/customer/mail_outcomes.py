@@ -15,6 +15,7 @@ from agents.customer.consent import leave, withdraw
 from agents.customer.evidence import ON_LIST
 from agents.digests import address_digest, derived_id, is_digest_of
 from agents.effects import command
+from agents.links import address_statements
 from agents.sending import arbitration
 from schemas.addresses import same_address
 from schemas.bounds import cut
@@ -111,6 +112,8 @@ def objected(customer: Customer, event: Event, context: Context) -> list[DomainE
         left = list_addresses.leave(customer, hashed, context.when(event.time))
         if left:
             return left
+        time = context.when(event.time)
+        address_statements.objected_at(customer, hashed, time, event.id, context)
     return withdraw(customer, _evidence(event, context, "marketing"))
 
 

@@ -40,6 +40,15 @@ def shared(customer: Customer, event: Event, context: Context) -> None:
         _introduce(customer, data.link, event.id, context)
 
 
+def hears_of(customer: Customer, link: str, cause: str, context: Context) -> bool:
+    """Return whether a link is that of the customer's address; who has it alone hears of it only by
+    who has had it before, and tells from then on."""
+    mine = customer.profile.email
+    if not customer.links.address and mine and link == address_link(mine, context):
+        _introduce(customer, link, cause, context)
+    return link == customer.links.address
+
+
 def follow(customer: Customer, context: Context) -> None:
     """Tell what an event has changed of what was said of an address that others have, too."""
     _follow(customer, context)
@@ -70,12 +79,23 @@ def _follow(customer: Customer, context: Context) -> None:
         _say(customer, now, (), context.cause, context)
 
 
+def objected_at(customer: Customer, hashed: str, time: int, cause: str, context: Context) -> None:
+    """Whoever reads the mails of an address that the customer has had, known by its hash, has
+    refused marketing at `time` (ms): that holds for all who have it."""
+    link = customer.links.former.get(hashed)
+    if link is not None:
+        data = AddressSaid(customer_id=customer.key, objected=time, former=True)
+        receiver = names.PREFIX + link
+        id_ = derived_id(cause, "said", receiver, customer.key)
+        _send(receiver, "address.said", data, id_, context)
+
+
 def said(link: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """As the address's actor: keep what a holder has said and tell the others; tell who is new what
     they have said."""
     data: AddressSaid = event.data
     links = link.links
-    if data.customer_id not in links.holders:
+    if data.customer_id not in links.holders and not (data.former and links.holders):
         return []
     known = links.said or AddressStatements()
     if data.asks and known != AddressStatements():

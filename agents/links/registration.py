@@ -15,7 +15,7 @@ from typing import get_args
 
 from agents.context import Context, DomainEvent
 from agents.customer import grounds
-from agents.digests import derived_id, digest
+from agents.digests import address_digest, derived_id, digest
 from agents.effects import event_effect
 from agents.links import names
 from agents.links.everybodys import stands_for_many
@@ -23,6 +23,7 @@ from schemas.addresses import same_address
 from schemas.customer import Customer
 from schemas.customer.links import (
     BOUGHT_KEPT,
+    FORMER_KEPT,
     LINK_DAYS,
     REGISTRATIONS_KEPT,
     Registration,
@@ -161,7 +162,13 @@ def _of_ids(
 def _leave_former(customer: Customer, former: str, event: Event, context: Context) -> None:
     """Of an address that the customer has no more it stays a holder only if it has ordered with
     it."""
-    link = address_link(former, context)
+    if not former:
+        return
+    link, known = address_link(former, context), customer.links.former
+    known.pop(address_digest(former), None)
+    known[address_digest(former)] = link  # mails are still there
+    for oldest in list(known)[:-FORMER_KEPT]:
+        del known[oldest]
     own = customer.links.registrations.get(link)
     if own is not None and not own.ordered and not same_address(former, customer.profile.email):
         _leave(customer, link, event, context)

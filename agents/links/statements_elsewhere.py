@@ -32,7 +32,7 @@ def shared(customer: Customer, event: Event, context: Context) -> list[DomainEve
 def told(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """Others have said something of the customer's address."""
     data: AddressTold = event.data
-    if data.link != customer.links.address:
+    if not address_statements.hears_of(customer, data.link, event.id, context):
         return []  # it has another one by now
     before = customer.links.elsewhere or AddressStatements()
     customer.links.elsewhere = now = address_statements.added(before, data)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from schemas.bounds import InBytes, InNumber, Reference
+from schemas.bounds import InBytes, InNumber, Reference, Word
 
 LINK_DAYS = 30
 """For how long, by the log's time, a cart or a checkout is remembered, and an order told of."""
@@ -24,6 +24,8 @@ BOUGHT_BYTES = BOUGHT_KEPT * 8
 
 SENT_KEPT = 20
 """Marketing mails under other ids that are remembered: more than a policy allows in a month."""
+FORMER_KEPT = 2
+"""Addresses of before whose links are remembered."""
 ASKED_KEPT = 3
 """Mails that ask an address to confirm, in any ninety days."""
 
@@ -94,5 +96,8 @@ class Links(msgspec.Struct, array_like=True, gc=False):
     since."""
     address: Annotated[str, InBytes(LINK_BYTES)] = ""
     """Of a customer: the link of the address that the two are about."""
+    former: Annotated[dict[Word, Annotated[str, InBytes(LINK_BYTES)]], InNumber(FORMER_KEPT)] = {}
+    """Of a customer: the links of its addresses of before, by their hashes, for what is said in
+    mails that went there."""
     asked: Annotated[list[int], InNumber(ASKED_KEPT)] = []
     """Of an address's own actor: when it was asked to confirm, oldest first."""

@@ -108,6 +108,9 @@ class AddressSaid(Payload):
     released: int = 0
     sent: tuple[int, ...] = ()
     """Marketing mails that were commanded since the holder has told of some."""
+    former: bool = False
+    """It is said of an address that the sender has had: somebody who reads its mails has said it.
+    """
     asks: bool = False
     """The holder wants to hear what others have said: it is new."""
 

@@ -150,6 +150,19 @@ def test_what_one_was_sent_counts_in_the_limits_of_the_other() -> None:
     assert {c.customer for c in harness.commands} == {"web", "pos-4"}
 
 
+def test_who_unsubscribes_in_a_mail_to_a_former_address_objects_for_it_too() -> None:
+    harness = shop(Harness(), "web").mailed("m", customer="web").at(HOUR)
+    harness.tell("customer.updated", "web", named=True, email="new@example.com")
+    says(shop(harness.at(2 * HOUR), "pos-4"), "pos-4", yes=True)
+    says(harness, "web", yes=True)
+    harness.at(3 * HOUR).tell("mail.unsubscribed", "web", command_id="m", reason="one_click")
+    assert not harness.customer("web").consented("marketing")
+    assert not harness.customer("pos-4").consented("marketing")
+    says(harness.at(4 * HOUR), "pos-4", yes=True)
+    assert harness.customer("pos-4").consented("marketing")
+    assert not harness.customer("web").consented("marketing")
+
+
 CAPS = "caps: [{at_most: 1, per: day}, {at_most: 3, per: 7d}]"
 
 
