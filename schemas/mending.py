@@ -179,7 +179,7 @@ class Mending:
             return
         if given is not None and kind.kind != "object":
             self._note(place.path, given, "empty", kept=True)
-        if kind.nullable and not others and len(kind.keys) == 1:
+        if isinstance(given, str) and kind.nullable and len(kind.keys) == 1:
             place.holder[place.key] = None  # said to be none, which is more than not said
         else:
             place.remove()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -17,7 +17,7 @@ from schemas.flags import read_flag
 from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.over_long import over_long
 from schemas.reference import VISITOR, is_visitors
-from schemas.written_times import read_time
+from schemas.written_times import plain_instant, read_time
 
 _PLAIN_ID = re.compile(r"[!-~]{1,200}")
 """What nearly every id looks like; the others are looked at closely."""
@@ -33,11 +33,8 @@ class Unreadable(ValueError):
         self.detail = detail
 
 
-class Checked(NamedTuple):
-    """An event's data, and what of it was odd."""
-
-    data: BaseModel
-    odd: tuple[OddField, ...]
+Checked = tuple[BaseModel, tuple[OddField, ...]]
+"""An event's data, and what of it was odd."""
 
 
 def payload_model(type_: str) -> type[BaseModel]:
@@ -67,7 +64,7 @@ def validated_json(
         return _mended(model, _parsed(value), notation, source)
     if (not value.isascii() or b"\\u" in value) and over_long(data):  # else a character is a byte
         return _mended(model, _parsed(value), notation, source)
-    return Checked(data, ())
+    return data, ()
 
 
 def validated(
@@ -86,7 +83,7 @@ def validated(
         checked = model.model_validate(data)
     except ValidationError:
         return _mended(model, data, notation, source)
-    return _mended(model, data, notation, source) if over_long(checked) else Checked(checked, ())
+    return _mended(model, data, notation, source) if over_long(checked) else (checked, ())
 
 
 def _mended(model: type[BaseModel], data: Any, notation: Notation, source: str) -> Checked:
@@ -95,7 +92,7 @@ def _mended(model: type[BaseModel], data: Any, notation: Notation, source: str) 
 
     mending = Mending(model, data, (notation, notation.decimal_mark(source)))
     try:
-        return Checked(*mending.mended())
+        return mending.mended()
     except Unmendable as unmendable:
         failure = unmendable.failure
         what = f"{failure.what} (got {_shown(failure.given)})"
@@ -184,8 +181,9 @@ def checked_time(
     What was assumed or left out is added to `odd`. Raises Unreadable, with `name` as the place, for
     one that can't be read where it is `needed`.
     """
-    if is_no_id(value):
-        return None
+    instant = plain_instant(value)
+    if instant is not None or is_no_id(value):
+        return instant
     try:
         read = read_time(value, notation.zone)
     except ValueError as error:

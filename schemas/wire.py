@@ -185,9 +185,9 @@ def checked_product(
     data: Any, notation: Notation = DEFAULT_NOTATION, source: str = ""
 ) -> tuple[Product, tuple[OddField, ...]]:
     """Read what is said of a product, and what of it was odd. Raises Unreadable."""
-    checked = validated(FedProduct, data, notation, source)
-    assert isinstance(checked.data, FedProduct)
-    return checked.data.kept(), checked.odd
+    product, odd = validated(FedProduct, data, notation, source)
+    assert isinstance(product, FedProduct)
+    return product.kept(), odd
 
 
 def to_record(event: Event) -> OutRecord:
@@ -245,10 +245,13 @@ def _parse_binary(
         raise too_long("ce_source", _text(headers, "ce_source"), SOURCE_BYTES)
     model = payload_model(type_)
     id_ = checked_id("ce_id", _text(headers, "ce_id"))
-    customer = _customer_of(key, headers)
+    if key and not key.isspace():
+        customer = checked_reference("key", decoded("key", key))
+    else:
+        customer = _other_customer(key, headers)
     source = _text(headers, "ce_source") or "/unknown"
     time = headers.get("ce_time")
-    anonymous = _text(headers, "ce_anonymousid")
+    anonymous = headers.get("ce_anonymousid")
     backfill = headers.get("ce_backfill")
     is_history = backfill == b"true" or (
         backfill is not None and checked_flag("ce_backfill", decoded("ce_backfill", backfill))
@@ -266,7 +269,7 @@ def _parse_binary(
         source,
         happened,
         customer,
-        None if is_no_id(anonymous) else checked_id("ce_anonymousid", anonymous),
+        None if not anonymous or anonymous.isspace() else _id_of("ce_anonymousid", anonymous),
         is_history,
         data,
         headers.get(SIGNATURE, b""),
@@ -274,7 +277,11 @@ def _parse_binary(
         headers.get("ce_subject") == key,
         headers.get(SPEAKER) == b"public",
         headers.get(SPEAKER) == FORWARDED,
-        odd=_all_odd(odd, of_data, headers),
+        odd=(
+            _all_odd(odd, of_data, headers)
+            if odd or of_data or odd_fields.HEADER in headers
+            else ()
+        ),
     )
 
 
@@ -283,23 +290,22 @@ def _all_odd(
 ) -> tuple[OddField, ...]:
     """Return what is odd of a record, and what was of the event before it was written."""
     before = headers.get(odd_fields.HEADER)
-    if before is None and not of_envelope and not of_data:
-        return ()
     earlier = () if before is None else odd_fields.of_header(before)
     return noted([*earlier, *of_envelope, *of_data])
 
 
-def _customer_of(key: bytes | None, headers: Mapping[str, bytes]) -> str:
-    """Return whom a record in binary mode is about: its key says it, else its subject, else the
+def _id_of(name: str, value: bytes) -> str:
+    return checked_id(name, decoded(name, value))
+
+
+def _other_customer(key: bytes | None, headers: Mapping[str, bytes]) -> str:
+    """Return whom a record in binary mode is about whose key says nothing: its subject, else the
     visitor's id."""
-    told = "" if key is None else decoded("key", key)
-    if key is not None and not is_no_id(told):
-        return checked_reference("key", told)
     for name in ("ce_subject", "ce_anonymousid"):
         other = _text(headers, name)
         if not is_no_id(other):
             return checked_id(name, other)
-    given = "" if key is None else f" (got {told!r})"
+    given = "" if key is None else f" (got {decoded('key', key)!r})"
     raise Unreadable("missing_id", f"key: the customer id is missing{given}")
 
 
@@ -346,9 +352,9 @@ def _envelope(body: dict[str, Any]) -> tuple[CloudEvent, tuple[OddField, ...]]:
         if is_no_id(body.get("id")):
             why = f"id: the event's id is missing (got {body.get('id')!r})"
             raise Unreadable("missing_id", why) from error
-        checked = validated(CloudEvent, body)
-        assert isinstance(checked.data, CloudEvent)
-        return checked.data, checked.odd
+        mended, odd = validated(CloudEvent, body)
+        assert isinstance(mended, CloudEvent)
+        return mended, odd
     check_bytes(envelope)
     return envelope, ()
 

@@ -39,6 +39,16 @@ class ReadTime(NamedTuple):
     """`assumed`: it names no zone, and is the shop's. `format`: it is written otherwise."""
 
 
+def plain_instant(value: Any) -> int | None:
+    """Return the instant of a text as we write times, None for any other value."""
+    try:
+        moment = datetime.fromisoformat(value)
+        instant = None if moment.tzinfo is None else from_datetime(moment)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return instant if instant is not None and EARLIEST <= instant < LATEST else None
+
+
 def read_time(value: Any, zone: str = DEFAULT_ZONE) -> ReadTime:
     """Read a point in time; `zone` is the shop's. Raises ValueError naming the value."""
     if isinstance(value, str):

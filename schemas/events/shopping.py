@@ -148,8 +148,8 @@ class OrderCompleted(Payload):
 
     @model_validator(mode="after")
     def _has_a_sum(self) -> OrderCompleted:
-        stated = (self.total, self.revenue, self.subtotal)
-        if all(each is None for each in stated) and self._lines() is None:
+        nothing_stated = self.total is None and self.revenue is None and self.subtotal is None
+        if nothing_stated and self._lines() is None:
             raise PydanticCustomError("no_sum", _NO_SUM)
         return self
 

@@ -20,12 +20,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas import events
+from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.products import Product
 from schemas.records import OutRecord, Record
 from schemas.signing import RecordSigner
 from schemas.stored import OWN_PREFIX
 from schemas.validation import Unreadable, first_error
-from schemas.wire import parse_product
+from schemas.wire import checked_product, parse_product
 from streams.log import Log, LogError, scan
 from streams.runtime.control_numbers import (
     Reserved,
@@ -128,12 +129,12 @@ def _take(record: Record, products: dict[str, Product], skipped: SkippedRecords)
         products[product.sku] = product
 
 
-def read_feed(text: str) -> list[Product]:
-    """Read a feed: CSV with a header line, a JSON list, or one JSON object a line. Raises
-    FeedError."""
+def read_feed(text: str, notation: Notation = DEFAULT_NOTATION) -> list[Product]:
+    """Read a feed: CSV with a header line, a JSON list, or one JSON object a line; `notation`
+    is how the shop's systems write. Raises FeedError."""
     start = text.lstrip()[:1]
     rows = _json_rows(text) if start in ("[", "{") else _csv_rows(text)
-    return [_product(number, row) for number, row in rows]
+    return [_product(number, row, notation) for number, row in rows]
 
 
 def _groups(products: Iterable[Product]) -> Iterator[Sequence[Product]]:
@@ -182,13 +183,11 @@ def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:
         raise FeedError(f"line {rows.line_num}: not CSV: {error}") from None
 
 
-def _product(location: str, row: Any) -> Product:
+def _product(location: str, row: Any, notation: Notation) -> Product:
     if not isinstance(row, dict):
         raise FeedError(f"{location}: not a product but {type(row).__name__}")
     try:
-        update = parse_product(row)
-        return Product.model_validate(row) if update is None else update.product
+        update = parse_product(row, notation)
+        return checked_product(row, notation)[0] if update is None else update.product
     except Unreadable as error:
         raise FeedError(f"{location}: {error.detail}") from None
-    except ValidationError as error:
-        raise FeedError(f"{location}: {first_error(error)}") from None

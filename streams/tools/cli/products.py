@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from schemas.money import amount_text
+from schemas.notation import Notation
 from schemas.products import Product
 from streams.messages.plurals import several
-from streams.runtime.factories import record_signer
+from streams.runtime.factories import notation, record_signer
 from streams.runtime.product_feed import FeedError, FeedReport, publish, read, read_feed
 from streams.tools.cli.console import (
     JsonFlag,
@@ -43,7 +44,7 @@ def publish_feed(
     `availability: out_of_stock`.
     """
     settings = settings_of(context)
-    products = _read(file)
+    products = _read(file, notation(settings))
 
     async def publish_all() -> FeedReport:
         async with open_log(settings) as log:
@@ -78,9 +79,9 @@ def list_products(context: typer.Context, as_json: JsonFlag = False) -> None:
                   f"{product.name}{stock}", markup=False)  # fmt: skip
 
 
-def _read(file: Path) -> list[Product]:
+def _read(file: Path, notation: Notation) -> list[Product]:
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        return read_feed(text)
+        return read_feed(text, notation)
     except (OSError, UnicodeDecodeError, FeedError) as error:
         raise UserError(f"{file}: {error}") from None
