@@ -32,13 +32,17 @@ PROGRESS = ("carrier", "tracking_number", "tracking_url", "order_url", "estimate
 
 
 def cart(shown: Cart, catalogue: Catalogue) -> JsonValue:
-    """Return the cart with what is left of its products; no total while a price is not known."""
+    """Return the cart with what is left of its products; no total while a price is not known, or
+    is in another currency than the cart."""
     prices = [
         price_of(line, shown.currency, catalogue.get(line.product_id)) for line in shown.lines
     ]
     total: Decimal | None = Decimal(0)
     for line, price in zip(shown.lines, prices, strict=True):
-        total = None if total is None or price is None else total + price * line.quantity
+        if total is not None and price is not None and line.currency in ("", shown.currency):
+            total += price * line.quantity
+        else:
+            total = None
     return {
         "id": shown.id,
         "url": shown.url,
@@ -104,7 +108,8 @@ def _as_far_as_they_fit(lines: Iterable[dict[str, JsonValue]]) -> JsonValue:
 
 def _line(line: LineItem, currency: str, catalogue: Catalogue) -> dict[str, JsonValue]:
     product = catalogue.get(line.product_id)
-    return {
+    own: dict[str, JsonValue] = {"currency": line.currency} if line.currency else {}
+    return own | {
         "product_id": line.product_id,
         "name": line.name or (cut(product.name, WORDS_BYTES) if product else line.product_id),
         "price": _amount(price_of(line, currency, product)),

@@ -80,6 +80,16 @@ def test_no_total_while_a_price_is_not_known(fields: dict[str, str]) -> None:
     assert (cart["total"], cart["lines"][0]["price"]) == (None, None)
 
 
+def test_a_line_in_another_currency_says_so_and_there_is_no_total() -> None:
+    harness = fed(CART).tell("cart.product_added", product_id="tazza", price="9.00", currency="EUR")
+    cart = in_cart(harness.at(1), price="5000", currency="JPY")
+    assert (cart["currency"], cart["total"]) == ("JPY", None)
+    assert [(line["price"], line.get("currency")) for line in cart["lines"]] == [
+        ("9.00", "EUR"),
+        ("5000.00", None),
+    ]
+
+
 @pytest.mark.parametrize("fields", [{"stock": 0}, {"stock": None, "availability": "out_of_stock"}])
 def test_what_is_sold_out_has_no_pieces_left(fields: dict[str, Any]) -> None:
     harness = fed(CART, **fields).tell("cart.product_added", product_id="tazza", price="9.00")
