@@ -19,9 +19,11 @@ _HIDDEN = frozenset(
     {"seen", "memory", "weight", "order_ids", "digest", "digests", "former"}
     | {"heard", "mailed", "updated", "ground", "stated", "links"}
     | {"changes", "checked", "described", "stepped", "priced"}
+    | {"purchase", "beside_lines", "pieces"}
 )
 _HIDDEN_WHEN_EMPTY = frozenset(
     {"shop", "traceparent", "sku", "variant", "currency", "list_addresses"}
+    | {"refunds", "shipped", "returned", "unshipped", "revived", "early", "revoked"}
 )
 _QUANTITIES = frozenset({"quantity", "items"})
 _INSTANTS = frozenset(
@@ -38,6 +40,7 @@ _INSTANTS = frozenset(
         "runs_out",
     }
     | {"first_seen", "last_seen", "anchors", "complained"}
+    | {"sent_off", "revived", "revoked"}
 )
 
 

@@ -40,6 +40,12 @@ class TierChanged(BaseModel):
     points: int
 
 
+CouponChange = Literal["issued", "redeemed", "released", "revoked"]
+"""released: the order that it was redeemed with was changed, and names another. revoked: the
+loyalty tier for which it was given is gone with an order, and it was not used; it is good at the
+till until the shop takes it back there."""
+
+
 class CouponChanged(BaseModel):
     """A code was issued: the shop's till has to know it from now on. Or it was redeemed."""
 
@@ -49,7 +55,7 @@ class CouponChanged(BaseModel):
     id: str
     time: Instant
     customer: str
-    change: Literal["issued", "redeemed"]
+    change: CouponChange
     code: str
     campaign: str
     kind: CouponKind | None = None
@@ -60,6 +66,35 @@ class CouponChanged(BaseModel):
     expires: Instant | None = None
     order_id: str = ""
     """The order that it was redeemed with."""
+
+
+WhatNoticed = Literal[
+    "refund_exceeds_total",
+    "unknown_amount",
+    "unknown_status",
+    "not_kept",
+    "forgotten",
+    "shortened",
+]
+"""refund_exceeds_total: more was given back than was paid; only that counts. unknown_amount: a
+refund that doesn't say how much. unknown_status: a word for a status that is not known; it changes
+nothing. not_kept: it is about an order of which only the number is remembered, so that no sum can
+follow. forgotten: an order of which something was told has not come, and newer ones need the room.
+shortened: what was told of one is more than can wait for it."""
+
+
+class OrderNoticed(BaseModel):
+    """Something said of an order could not be taken as it stands."""
+
+    model_config = ConfigDict(defer_build=True, frozen=True)
+
+    signal: Literal["order.noticed"] = "order.noticed"
+    id: str
+    time: Instant
+    customer: str
+    order_id: str
+    what: WhatNoticed
+    detail: str = ""
 
 
 class SegmentChanged(BaseModel):
@@ -131,6 +166,7 @@ Signal = Annotated[
     | SegmentChanged
     | TierChanged
     | CouponChanged
+    | OrderNoticed
     | CustomerErased
     | DataRequested
     | DataExported

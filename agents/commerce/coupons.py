@@ -9,7 +9,7 @@ partitions never give the same code away. Which are gone is in `agents/definitio
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from agents.context import Context, DomainEvent, Handler
 from agents.digests import derived_id
@@ -22,15 +22,17 @@ from schemas.customer.shopping import (
     COUPONS_KEPT,
     COUPONS_TOTAL_BYTES,
     Coupon,
+    Order,
     PoolPosition,
 )
 from schemas.definitions.shop import Campaign
 from schemas.definitions.steps import CouponStep
+from schemas.definitions.triggers import OnTier
 from schemas.events import Event
 from schemas.events.own import CouponIssued, CouponRequested
-from schemas.events.shopping import OrderCompleted
+from schemas.events.shopping import OrderCompleted, OrderProgress
 from schemas.instant import parse_instant
-from schemas.signals import CouponChanged
+from schemas.signals import CouponChange, CouponChanged
 from schemas.stored import NEVER
 from schemas.time_units import HOUR_MS
 
@@ -63,7 +65,7 @@ def issue(customer: Customer, run: Run, step: CouponStep, context: Context) -> s
         return ASKED
     key = context.live.definitions.coupon_key
     code = generate(campaign, key, customer.key, run.id, step.id)
-    give(customer, campaign, code, context)
+    give(customer, campaign, code, run, context)
     return code
 
 
@@ -80,16 +82,25 @@ def generate(campaign: Campaign, key: bytes, *cause: str) -> str:
     return campaign.prefix + "".join(characters)
 
 
-def give(customer: Customer, campaign: Campaign, code: str, context: Context) -> Coupon:
+def give(customer: Customer, campaign: Campaign, code: str, run: Run, context: Context) -> Coupon:
     """Put an issued code into the customer's hands, and tell the shop that it is good now."""
-    coupon = Coupon(code, campaign.id, context.now, _expires(campaign, context.now))
+    expires = _expires(campaign, context.now)
+    coupon = Coupon(code, campaign.id, context.now, expires, tier=_tier(customer, run, context))
     customer.coupons = [
         each for each in customer.coupons if each.expires > context.now or each.redeemed
     ]
     customer.coupons.append(coupon)
     _fit(customer)
-    _announce("issued", customer, coupon, campaign, context)
+    _announce("issued", customer, coupon, context)
     return coupon
+
+
+def _tier(customer: Customer, run: Run, context: Context) -> str:
+    """Return the loyalty tier that a code is given for, empty when it is given for something
+    else."""
+    published = context.live.definitions.find(run.workflow, run.version)
+    for_tier = published is not None and isinstance(published.workflow.trigger, OnTier)
+    return customer.tier if for_tier else ""
 
 
 def _ask_pool(
@@ -128,36 +139,55 @@ def migrate(pool: Customer, campaign: str, version: str) -> bool:
     return True
 
 
-def receive(customer: Customer, answer: CouponIssued, context: Context) -> str | None:
-    """Give the customer the code that a pool has answered with; return it, None when there is none
-    any more."""
+def receive(customer: Customer, answer: CouponIssued, run: Run, context: Context) -> str | None:
+    """Give the customer the code that a pool has answered the run with; return it, None when there
+    is none any more."""
     campaign = context.live.campaigns.get(answer.campaign)
     if campaign is None or not answer.code or not fits(answer.code, CODE_BYTES):
         return None
-    give(customer, campaign, answer.code, context)
+    give(customer, campaign, answer.code, run, context)
     return answer.code
 
 
-def redeem(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """Recognise codes of ours on an order. A code is for one use: the first order counts.
+def redeem(customer: Customer, event: Event, order: Order, context: Context) -> list[DomainEvent]:
+    """Recognise codes of ours on an order, as its event and its latest statement name them. A code
+    is for one use: the first order counts.
 
     Whether the order comes to the campaign's minimum is not asked: a code that stands on an order
     was taken by the shop's till, and is used.
     """
-    data: OrderCompleted = event.data
-    codes = {code.strip().upper() for code in _codes(data)}
-    shop = context.live.definitions.deduplication_rules.sources.shop(event.source)
+    if not customer.coupons:
+        return []
+    data: OrderCompleted | OrderProgress = event.data
+    codes = _codes(order.coupon, *(product.coupon for product in data.products))
     occurred = []
     for coupon in customer.coupons:
         if coupon.code.upper() in codes and not coupon.redeemed:
-            coupon.redeemed, coupon.order_id = context.when(event.time), data.order_id
-            _announce(
-                "redeemed", customer, coupon, context.live.campaigns.get(coupon.campaign), context
-            )
+            coupon.redeemed, coupon.order_id = context.when(event.time), order.id
+            _announce("redeemed", customer, coupon, context)
             occurred.append(
-                DomainEvent("coupon.redeemed", coupon.redeemed, order_id=data.order_id, shop=shop)
+                DomainEvent("coupon.redeemed", coupon.redeemed, order_id=order.id, shop=order.shop)
             )
     return occurred
+
+
+def release(customer: Customer, before: Order, order: Order, context: Context) -> None:
+    """Let codes be used again with which an order was placed that names others now."""
+    gone = _codes(before.coupon) - _codes(order.coupon)
+    for coupon in customer.coupons:
+        if coupon.redeemed and coupon.order_id == order.id and coupon.code.upper() in gone:
+            _announce("released", customer, coupon, context)
+            coupon.redeemed, coupon.order_id = 0, ""
+
+
+def revoke(customer: Customer, tiers: Collection[str], context: Context) -> None:
+    """Tell the shop which unused codes were given for loyalty tiers that are gone. They are good at
+    the till until the shop takes them back."""
+    for coupon in customer.coupons:
+        unused = not coupon.redeemed and not coupon.revoked and coupon.expires > context.now
+        if unused and coupon.tier in tiers:
+            coupon.revoked = context.now
+            _announce("revoked", customer, coupon, context)
 
 
 def adopt(customer: Customer, other: Customer) -> None:
@@ -174,10 +204,9 @@ def _fit(customer: Customer) -> None:
     shed(customer.coupons, COUPONS_TOTAL_BYTES, _LARGEST)
 
 
-def _codes(data: OrderCompleted) -> list[str]:
+def _codes(*texts: str | None) -> set[str]:
     """A shop writes several codes into one field, separated by commas."""
-    lines = [product.coupon for product in data.products]
-    return [code for text in (data.coupon, *lines) if text for code in text.split(",")]
+    return {code.strip().upper() for text in texts if text for code in text.split(",")}
 
 
 def _expires(campaign: Campaign, now: int) -> int:
@@ -187,13 +216,13 @@ def _expires(campaign: Campaign, now: int) -> int:
     return min(ends, default=NEVER)
 
 
-def _announce(
-    what: str, customer: Customer, coupon: Coupon, campaign: Campaign | None, context: Context
-) -> None:
+def _announce(what: CouponChange, customer: Customer, coupon: Coupon, context: Context) -> None:
+    campaign = context.live.campaigns.get(coupon.campaign)
+    again = (coupon.order_id,) if what == "released" else ()
     context.effects.append(
         signal(
             CouponChanged(
-                id=derived_id("coupon", what, customer.key, coupon.campaign, coupon.code),
+                id=derived_id("coupon", what, customer.key, coupon.campaign, coupon.code, *again),
                 time=context.now,
                 customer=customer.key,
                 change=what,

@@ -1,20 +1,23 @@
 """The loyalty programme (W23): points on spend, tiers up and down.
 
 Points count for the tier for the programme's span; those of a calendar month (UTC) are kept as one
-sum, so a year is thirteen numbers. Gains and what refunds take go into the month in which they
-happen. The tier is looked at again whenever points change, and when the oldest month ends.
+sum, so a year is thirteen numbers. Gains go into the month of the order and what refunds take into
+their own. The tier is looked at again whenever points change, and when the oldest month ends.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from decimal import ROUND_FLOOR, Decimal
 
+from agents.commerce.refunds import Back
 from agents.context import Context, DomainEvent
 from agents.digests import derived_id
 from agents.effects import signal
 from agents.rules.exchange import exchanged
 from schemas.customer import Customer
-from schemas.customer.shopping import POINTS_KEPT, EarnedPoints
+from schemas.customer.shopping import POINTS_KEPT, EarnedPoints, Order
 from schemas.definitions.shop import Loyalty
 from schemas.instant import from_datetime, to_datetime
 from schemas.signals import TierChanged
@@ -24,38 +27,81 @@ OLDEST_MONTH_ENDS = ":loyalty"
 """The customer's watch for the end of the oldest month; no workflow's id has a colon."""
 
 
-def spent(customer: Customer, amount: Decimal, currency: str, time: int, context: Context) -> None:
-    """Give points for an order; a negative amount takes them back."""
+def points_for(amount: Decimal, currency: str, time: int, context: Context) -> int:
+    """Return the points that an amount of that time (ms) brings; without a rate it is worth nobody
+    knows how many."""
     programme = context.live.loyalty
     if programme is None:
-        return
+        return 0
     worth = exchanged(amount, currency, programme.currency, time, context.live)
     if worth is None:
-        return  # without a rate it is worth nobody knows how many points
-    points = int((abs(worth) * programme.points_per_unit).to_integral_value(ROUND_FLOOR))
-    add(customer, points if amount > 0 else -points, time, context)
+        return 0
+    return int((worth * programme.points_per_unit).to_integral_value(ROUND_FLOOR))
+
+
+def of_order(order: Order, back: Iterable[Back], context: Context) -> Counter[int]:
+    """Return what an order comes to in points, by month: those that it has brought, less those of
+    what was given `back`, which are never more."""
+    months = Counter[int]()
+    if context.live.loyalty is None:
+        return months
+    brought = order.points
+    if brought < 0:  # of a record of before
+        brought = points_for(order.total, order.currency, order.time, context)
+    if brought:
+        months[_month(order.time)] += brought
+    taken, sum_ = 0, Decimal(0)
+    for each in back:
+        if each.currency != order.currency:
+            points = points_for(each.amount, each.currency, each.time, context)
+        else:
+            sum_ += each.amount
+            by_now = brought
+            if sum_ < order.total:
+                of_sum = points_for(sum_, order.currency, order.time, context)
+                by_now = min(brought, of_sum)
+            points, taken = by_now - taken, by_now
+        if points:
+            months[_month(each.time)] -= points
+    return months
 
 
 def add(customer: Customer, points: int, time: int, context: Context) -> None:
     """Give or take points; workflows hear of the balance and of another tier."""
-    if context.live.loyalty is None or not points:
+    move(customer, {}, {_month(time): points}, context)
+
+
+def move(
+    customer: Customer, before: Mapping[int, int], after: Mapping[int, int], context: Context
+) -> None:
+    """Take points away and give others in their place, both by month; workflows hear of the balance
+    and of another tier."""
+    if context.live.loyalty is None:
         return
-    before = customer.points_balance
-    month = _month(time)
+    months = sorted({*before, *after})
+    changes = {month: after.get(month, 0) - before.get(month, 0) for month in months}
+    changes = {month: points for month, points in changes.items() if points}
+    if not changes:
+        return
+    balance = customer.points_balance
+    for month, points in changes.items():
+        _add(customer, points, month)
+    customer.points.sort(key=lambda earned: earned.time)
+    del customer.points[:-POINTS_KEPT]
+    reevaluate(customer, context)
+    now = customer.points_balance
+    if now > balance:
+        data = {"before": balance, "after": now}
+        cause = f"{balance}/{now}/{max(changes)}"
+        context.caused.append(DomainEvent("points", context.now, data=data, id=cause))
+
+
+def _add(customer: Customer, points: int, month: int) -> None:
     for earned in customer.points:
         if earned.time == month:
             earned.points += points
-            break
-    else:
-        customer.points.append(EarnedPoints(month, points))
-        customer.points.sort(key=lambda earned: earned.time)
-        del customer.points[:-POINTS_KEPT]
-    reevaluate(customer, context)
-    after = customer.points_balance
-    if after > before:
-        data = {"before": before, "after": after}
-        cause = f"{before}/{after}/{month}"
-        context.caused.append(DomainEvent("points", context.now, data=data, id=cause))
+            return
+    customer.points.append(EarnedPoints(month, points))
 
 
 def reevaluate(customer: Customer, context: Context) -> None:
@@ -101,6 +147,12 @@ def missing(customer: Customer, programme: Loyalty) -> tuple[str, int] | None:
         if tier.at_least > have:
             return tier.name, tier.at_least - have
     return None
+
+
+def missed(customer: Customer, context: Context) -> list[str]:
+    """Return the tiers for which the customer has too few points."""
+    programme, have = context.live.loyalty, customer.points_balance
+    return [] if programme is None else [t.name for t in programme.tiers if t.at_least > have]
 
 
 def adopt(customer: Customer, other: Customer, context: Context) -> None:

@@ -1,201 +1,288 @@
-"""Orders: counted once each, for ever; the last ones are kept in detail.
+"""Orders: counted once each, for ever; the last ones are kept in detail, as they were stated last.
 
-An order is known by its shop and number, on whichever way and under whichever id its events come.
+Whatever is told of an order is a statement about it (`agents/commerce/order_statements.py`). One
+that is kept takes it in, and the sums follow (`order_changes`); one that isn't there yet has it
+wait (`early_orders`); of one that was before the last ones only the number is remembered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 
-from agents import digests
-from agents.commerce import cart, coupons, line_items, loyalty, purchases
+import msgspec
+
+from agents.commerce import (
+    cart,
+    coupons,
+    early_orders,
+    kept_orders,
+    loyalty,
+    order_memory,
+    order_notices,
+    order_statements,
+    order_sums,
+    refunds,
+)
+from agents.commerce.order_changes import UNDONE, derive, look_ahead, restate
 from agents.context import Context, DomainEvent, Handler
 from agents.products import replenishment
-from agents.refusals import EventRefused, Repeated
-from schemas.bounds import fits, kept_bytes, largest
-from schemas.customer import ORDER_IDS_BYTES, SEEN_BYTES, Customer
-from schemas.customer.shopping import (
-    ORDER_LINES_KEPT,
-    ORDERS_KEPT,
-    ORDERS_TOTAL_BYTES,
-    TRACKING_BYTES,
-    LineItem,
-    Order,
-    OrderStatistics,
-    OrderStatus,
-)
+from agents.refusals import Repeated
+from schemas.customer import Customer
+from schemas.customer.shopping import EarlyOrder, Order, Refund
 from schemas.events import Event
 from schemas.events.shopping import OrderCompleted, OrderProgress, OrderReversed, ProductReviewed
 from schemas.instant import to_rfc3339
 
 STOCKED = "product.stocked"
-
-_RANK: dict[str, int] = {
-    "completed": 0,
-    "shipped": 1,
-    "delivered": 2,
-    "cancelled": 3,
-    "refunded": 3,
-}
-"""A status that arrives late doesn't overwrite a later one."""
-
-_LARGEST_LINE = largest(LineItem)
-_LARGEST_HEAD = largest(Order) - ORDER_LINES_KEPT * _LARGEST_LINE
+PARTIALLY_REFUNDED = "order.partially_refunded"
 
 
 def completed(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """Take in a purchase. The same order again is nothing, whatever its event id."""
+    """Take in a purchase. The same order again is nothing, whatever its event id; with another
+    content it is an update."""
     data: OrderCompleted = event.data
-    shop = _shop(event, context)
-    if not _note(customer, "order", data.order_id, shop):
-        raise Repeated
-    time, amount = context.when(event.time), data.amount()
-    order = _to_order(data, time, amount, shop)
-    _count(customer, order)
-    _keep(customer, order)
-    _look_ahead(customer, order, context)
-    occurred = [_about("order.completed", order, time)]
-    if _is_noted(customer, "reversed", data.order_id, shop):  # the refund overtook its order
-        order.status = "refunded"
-        if _is_noted(customer, "unpriced", data.order_id, shop):
-            _refund(customer, amount, data.currency, time, context)
+    shop, time = _shop(event, context), context.when(event.time)
+    said = order_statements.of_purchase(event, time, shop)
+    if not order_memory.note_of_shop(customer, "order", data.order_id, shop):
+        return _again(customer, said, event, context)
+    if data.status:
+        _take_status(customer, said, data.status, event, context)
+    early = early_orders.take(customer, data.order_id, shop) if customer.early else None
+    order, before = said, order_sums.Sums()
+    if early is not None:
+        order = early.order
+        before = order_sums.of(order, refunds.alone(order.refunds), context)
+        order_statements.join(order, said)
+        order.currency = order.currency or data.currency
+    if order_memory.is_noted_of_shop(customer, "reversed", data.order_id, shop):
+        before = _honour(customer, order, context)
+    reckoning = derive(order)
+    order.points = loyalty.points_for(order.total, order.currency, order.time, context)
+    order_sums.count(customer, order)
+    kept_orders.keep(customer, order)
+    look_ahead(customer, order, context)
+    occurred = [_about("order.completed", order, order.time)]
+    if order.status in UNDONE:  # that overtook its order
         occurred = [occurred[0]._replace(begins=False)]
-    occurred += coupons.redeem(customer, event, context)
-    if order.status == "completed" and context.listens(customer, STOCKED):
+    occurred += coupons.redeem(customer, event, order, context)
+    if order.status not in UNDONE and context.listens(customer, STOCKED):
         occurred += _stocked(customer, order, context)
-    loyalty.spent(customer, amount, data.currency, time, context)
-    return occurred + cart.ordered(customer.cart, order.lines, time, data.cart_id)
+    order_sums.follow(customer, before, order_sums.of(order, reckoning.refunds, context), context)
+    if reckoning.excess:
+        order_notices.tell(customer, order.id, "refund_exceeds_total", event, context)
+    if customer.early or early is not None:
+        occurred += _overtaken(customer, order, early)
+    return occurred + cart.ordered(customer.cart, said.lines, time, data.cart_id)
 
 
 def updated(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """Take in where it is."""
+    """Take in what an order is now."""
     data: OrderProgress = event.data
-    order = customer.order(data.order_id, _shop(event, context))
-    if order is not None:
-        order.carrier = line_items.name_text(data.carrier) or order.carrier
-        order.url = line_items.url_text(data.order_url) or order.url
-        order.tracking_number = line_items.name_text(data.tracking_number) or order.tracking_number
-        order.tracking_url = _tracking_url(data.tracking_url) or order.tracking_url
-        order.estimated_delivery = (
-            line_items.name_text(data.estimated_delivery) or order.estimated_delivery
-        )
-        _fit(customer, _lines(customer))
-    return []
+    time = context.when(event.time)
+    said = order_statements.of_update(event, time, _shop(event, context))
+    if data.status:
+        _take_status(customer, said, data.status, event, context)
+    order = _kept(customer, said)
+    if order is None:
+        _let_wait(customer, said, event, context)
+        return [_unseen(f"order.{each}", said, time) for each in _reversals(said)]
+    before = msgspec.structs.replace(order)
+    restate(customer, order, said, event, context)
+    return (
+        _progressed(before, order, time)
+        + _reversed(before, order, said, time)
+        + _restocked(customer, before, order, context)
+    )
 
 
-def shipped(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """The order is on its way."""
-    updated(customer, event, context)
-    return _progress(customer, event, context, "shipped")
+def sent(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """The order is on its way, or has arrived."""
+    time = context.when(event.time)
+    said = order_statements.of_parcel(event, time, _shop(event, context))
+    order = _kept(customer, said)
+    if order is None:
+        _let_wait(customer, said, event, context)
+        return [_unseen(event.type, said, time)]
+    before = msgspec.structs.replace(order)
+    restate(customer, order, said, event, context)
+    return _progressed(before, order, time)
 
 
-def delivered(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """The order has arrived."""
-    updated(customer, event, context)
-    occurred = _progress(customer, event, context, "delivered")
-    order = customer.order(event.data.order_id, _shop(event, context))
-    if order is not None and occurred:
-        order.delivered = occurred[0].time
-    return occurred
-
-
-def cancelled(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """The order will not be."""
-    return _reverse(customer, event, context, "cancelled")
-
-
-def refunded(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """Money went back, for the whole order or a part."""
-    return _reverse(customer, event, context, "refunded")
+def reversed_(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """The order will not be, or money went back, for all of it or a part."""
+    data: OrderReversed = event.data
+    shop, time = _shop(event, context), context.when(event.time)
+    said = order_statements.of_reversal(event, time, shop)
+    _remember(customer, said, data.refund_id or f"event:{event.source}\0{event.id}")
+    order = _kept(customer, said)
+    if order is None:
+        _let_wait(customer, said, event, context)
+        whole = order_statements.is_of_all(said.refunds[0])
+        return [_unseen(event.type if whole else PARTIALLY_REFUNDED, said, time)]
+    before = msgspec.structs.replace(order)
+    restate(customer, order, said, event, context)
+    return _reversed(before, order, said, time)
 
 
 def reviewed(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """A review was written; it concerns the orders that contain the product."""
     data: ProductReviewed = event.data
+    shop, id_ = _shop(event, context), data.order_id or ""
+    if id_:
+        waits = not order_memory.is_noted_of_shop(customer, "order", id_, shop)
+    else:
+        lines = (line for order in customer.orders for line in order.lines)
+        waits = data.product_id not in customer.purchases.products and not any(
+            line.product_id == data.product_id for line in lines
+        )
+    if waits:
+        early_orders.review(customer, data.product_id, id_, shop, event, context)
     return [
         DomainEvent(
             "product.reviewed",
             context.when(event.time),
-            order_id=data.order_id or "",
+            order_id=id_,
             product_ids=(data.product_id,),
-            shop=_shop(event, context) if data.order_id else "",
+            shop=shop if id_ else "",
         )
     ]
 
 
-def adopt(customer: Customer, other: Customer) -> None:
-    """Add the orders of a visitor who turned out to be this customer.
-
-    One that the shop has reported under both ids counts once.
-    """
-    mine, theirs = customer.statistics, other.statistics
-    for order in other.orders:
-        if _is_noted(customer, "order", order.id, order.shop):
-            _discount(theirs, order)
-            purchases.uncount(other.purchases, order, customer.profile.zone)
-        else:
-            _keep(customer, order)
-    customer.order_ids += b"".join(_unknown(customer, other))
-    purchases.adopt(customer.purchases, other.purchases)
-    mine.count += theirs.count
-    mine.items += theirs.items
-    mine.refunds += theirs.refunds
-    for currency, amount in theirs.spent.items():
-        purchases.add_amount(mine.spent, currency, amount)
-    for currency, amount in theirs.refunded.items():
-        purchases.add_amount(mine.refunded, currency, amount)
-    if theirs.count:
-        mine.first = min(mine.first or theirs.first, theirs.first)
-        mine.last = max(mine.last, theirs.last)
+# What is told of an order that is kept.
 
 
-def require_room_for(customer: Customer, other: Customer) -> None:
-    """Raise EventRefused when the orders of both cannot be remembered together."""
-    require_room(customer, len(_unknown(customer, other)))
-
-
-def _unknown(customer: Customer, other: Customer) -> list[bytes]:
-    """Return what only the other one remembers of orders."""
-    theirs = other.order_ids
-    each = (theirs[index : index + SEEN_BYTES] for index in range(0, len(theirs), SEEN_BYTES))
-    return [digest for digest in each if not digests.contains(customer.order_ids, digest)]
-
-
-def _to_order(data: OrderCompleted, time: int, amount: Decimal, shop: str) -> Order:
-    return Order(
-        id=data.order_id,
-        time=time,
-        total=amount,
-        currency=data.currency,
-        lines=[line_items.to_line(product) for product in data.products],
-        subtotal=data.subtotal,
-        shipping=data.shipping,
-        discount=data.discount,
-        tax=data.tax,
-        estimated_delivery=line_items.name_text(data.estimated_delivery),
-        tracking_number=line_items.name_text(data.tracking_number),
-        tracking_url=_tracking_url(data.tracking_url),
-        payment_method=line_items.name_text(data.payment_method),
-        coupon=line_items.name_text(data.coupon),
-        carrier=line_items.name_text(data.carrier),
-        url=line_items.url_text(data.order_url),
-        shop=shop,
-        email=data.address(),
+def _again(customer: Customer, said: Order, event: Event, context: Context) -> list[DomainEvent]:
+    """A purchase that was counted is told of again. Raises Repeated when it says the same."""
+    order = customer.order(said.id, said.shop)
+    if order is None or order.purchase == said.purchase:
+        raise Repeated
+    order_statements.name_before(order)
+    if event.data.status:
+        _take_status(customer, said, event.data.status, event, context)
+    before = msgspec.structs.replace(order)
+    restate(customer, order, said, event, context)
+    time = context.when(event.time)
+    return (
+        _progressed(before, order, time)
+        + _reversed(before, order, said, time)
+        + _restocked(customer, before, order, context)
     )
 
 
-def _look_ahead(customer: Customer, order: Order, context: Context) -> None:
-    """Note what the feed says of an order: when it runs out, what there is to go with it."""
-    order.runs_out = replenishment.runs_out(customer, order, context.catalogue) or 0
-    known = [context.catalogue.get(line.product_id) for line in order.lines]
-    offered = {each for one in known if one for each in (*one.accessories, *one.upgrades)}
-    found = (context.catalogue.get(each) for each in offered)
-    order.accessories = sum(product is not None and product.available for product in found)
+def _take_status(
+    customer: Customer, said: Order, word: str, event: Event, context: Context
+) -> None:
+    meaning = order_statements.with_status(said, word, context.when(event.time))
+    if meaning is None:
+        order_notices.tell(customer, said.id, "unknown_status", event, context, word)
+    elif meaning == "partly_refunded":
+        order_notices.tell(customer, said.id, "unknown_amount", event, context)
 
 
-def _stocked(customer: Customer, order: Order, context: Context) -> list[DomainEvent]:
-    """What the order holds that will be used up, one for all that runs out together."""
+# What is told of an order that isn't kept.
+
+
+def _kept(customer: Customer, said: Order) -> Order | None:
+    order = customer.order(said.id, said.shop)
+    if order is not None:
+        order_statements.name_before(order)
+    return order
+
+
+def _let_wait(customer: Customer, said: Order, event: Event, context: Context) -> None:
+    """Have a statement wait for its order. What was given back counts at once, as far as it is
+    known; an order that was counted and isn't kept in detail any more stays as it was."""
+    nothing = order_sums.Sums()
+    if order_memory.is_noted_of_shop(customer, "order", said.id, said.shop):
+        if event.type not in ("order.shipped", "order.delivered"):
+            order_notices.tell(customer, said.id, "not_kept", event, context)
+        before, after = nothing, said.refunds
+    else:
+        early = early_orders.find(customer, said.id, said.shop)
+        known = [] if early is None else early.order.refunds
+        before = order_sums.of(said, refunds.alone(known), context) if known else nothing
+        after = early_orders.hear(customer, said, event, context).order.refunds
+    if after:
+        order_sums.follow(
+            customer, before, order_sums.of(said, refunds.alone(after), context), context
+        )
+
+
+def _remember(customer: Customer, said: Order, token: str) -> None:
+    """Remember for ever that a refund was told of. Raises Repeated when it was, and isn't among
+    those of its order, where a later statement of the same one may correct it."""
+    digest = said.refunds[0].digest
+    if digest in (order_statements.CANCELLED, order_statements.REFUNDED):
+        return  # an order has one of each
+    known = customer.order(said.id, said.shop)
+    if known is None:
+        early = early_orders.find(customer, said.id, said.shop)
+        known = None if early is None else early.order
+    if known is not None and any(refund.digest == digest for refund in known.refunds):
+        return
+    if not order_memory.note_of_shop(customer, "reversal", token, said.shop):
+        raise Repeated
+
+
+def _honour(customer: Customer, order: Order, context: Context) -> order_sums.Sums:
+    """A record of before has noted that the order was given back before it came; return what of
+    that is in the sums already."""
+    refund = Refund(order_statements.REFUNDED, order.time)
+    order_statements.join(order, msgspec.structs.replace(order, refunds=[refund]))
+    reckoning = derive(order)
+    if order_memory.is_noted_of_shop(customer, "unpriced", order.id, order.shop):
+        return order_sums.Sums()
+    return order_sums.of(msgspec.structs.replace(order, points=0), reckoning.refunds, context)
+
+
+# What of it has occurred.
+
+
+def _about(name: str, order: Order, time: int) -> DomainEvent:
+    product_ids = tuple(line.product_id for line in order.lines)
+    return DomainEvent(name, time, order_id=order.id, product_ids=product_ids, shop=order.shop)
+
+
+def _unseen(name: str, said: Order, time: int) -> DomainEvent:
+    """What is told of an order that isn't kept, to the runs that are about it."""
+    return DomainEvent(name, time, order_id=said.id, shop=said.shop)
+
+
+def _reversals(said: Order) -> list[str]:
+    return ["cancelled" if refund.cancels else "refunded" for refund in said.refunds]
+
+
+def _progressed(before: Order, order: Order, time: int) -> list[DomainEvent]:
+    if order.status == before.status or order.status not in ("shipped", "delivered"):
+        return []
+    if before.status == "delivered":
+        return []
+    return [_about(f"order.{order.status}", order, time)]
+
+
+def _reversed(before: Order, order: Order, said: Order, time: int) -> list[DomainEvent]:
+    """What a refund or a cancellation has made of the order: only a whole one undoes it."""
+    if before.refunds == order.refunds or not said.refunds:
+        return []
+    refund = said.refunds[0]
+    kind = "cancelled" if refund.cancels else "refunded"
+    if order.status in UNDONE:
+        if before.status == kind:
+            return []
+        return [DomainEvent(f"order.{kind}", time, order_id=order.id, shop=order.shop)]
+    products = tuple(line.product_id for line in refund.lines)
+    return [
+        DomainEvent(
+            PARTIALLY_REFUNDED, time, order_id=order.id, product_ids=products, shop=order.shop
+        )
+    ]
+
+
+def _stocked(
+    customer: Customer, order: Order, context: Context, besides: frozenset[str] = frozenset()
+) -> list[DomainEvent]:
+    """What the order holds that will be used up, one for all that runs out together; `besides`
+    those that it held before."""
     return [
         DomainEvent(
             STOCKED,
@@ -206,163 +293,45 @@ def _stocked(customer: Customer, order: Order, context: Context) -> list[DomainE
             shop=order.shop,
         )
         for product_id, end in replenishment.first_ones(customer, order, context.catalogue)
+        if product_id not in besides
     ]
 
 
-def _count(customer: Customer, order: Order) -> None:
-    numbers = customer.statistics
-    numbers.count += 1
-    purchases.add_amount(numbers.spent, order.currency, order.total)
-    numbers.items += sum(line.quantity for line in order.lines)
-    numbers.first = min(numbers.first or order.time, order.time)
-    numbers.last = max(numbers.last, order.time)
-    purchases.count(customer.purchases, order, customer.profile.zone)
-
-
-def _discount(numbers: OrderStatistics, order: Order) -> None:
-    numbers.count -= 1
-    if order.currency in numbers.spent:
-        numbers.spent[order.currency] -= order.total
-    numbers.items -= sum(line.quantity for line in order.lines)
-
-
-def _keep(customer: Customer, order: Order) -> None:
-    """Keep the last orders in detail; the oldest go first, and of a huge one its last lines."""
-    del order.lines[ORDER_LINES_KEPT:]
-    customer.orders.append(order)
-    customer.orders.sort(key=lambda kept: (kept.time, kept.id))
-    del customer.orders[:-ORDERS_KEPT]
-    lines = _lines(customer)
-    while lines > ORDER_LINES_KEPT:
-        lines -= len(customer.orders.pop(0).lines)
-    _fit(customer, lines)
-
-
-def _lines(customer: Customer) -> int:
-    lines = 0
-    for kept in customer.orders:  # not a generator: this runs at each order
-        lines += len(kept.lines)
-    return lines
-
-
-def _fit(customer: Customer, lines: int) -> None:
-    """Let the oldest orders give way as far as there is no room; the last one its last lines.
-    `lines`: how many all of them have."""
-    if len(customer.orders) * _LARGEST_HEAD + lines * _LARGEST_LINE <= ORDERS_TOTAL_BYTES:
-        return  # nothing to measure, as for nearly everybody
-    while (surplus := kept_bytes(customer.orders) - ORDERS_TOTAL_BYTES) > 0:
-        oldest = customer.orders[0]
-        if len(customer.orders) > 1:
-            del customer.orders[0]
-        else:
-            oldest.lines = oldest.lines[: -(surplus // _LARGEST_LINE + 1)]
-
-
-def _tracking_url(text: str | None) -> str:
-    return text if text and fits(text, TRACKING_BYTES) else ""
-
-
-def _progress(
-    customer: Customer, event: Event, context: Context, status: OrderStatus
+def _restocked(
+    customer: Customer, before: Order, order: Order, context: Context
 ) -> list[DomainEvent]:
-    time = context.when(event.time)
-    shop = _shop(event, context)
-    order = customer.order(event.data.order_id, shop)
-    if order is None:
-        return [DomainEvent(f"order.{status}", time, order_id=event.data.order_id, shop=shop)]
-    if _RANK[order.status] >= _RANK[status]:
+    """What an update has added that will be used up."""
+    if before.lines == order.lines or order.status in UNDONE:
         return []
-    order.status = status
-    return [_about(f"order.{status}", order, time)]
+    if not context.listens(customer, STOCKED):
+        return []
+    held = frozenset(line.product_id for line in before.lines)
+    return _stocked(customer, order, context, held)
 
 
-def _reverse(
-    customer: Customer, event: Event, context: Context, status: OrderStatus
-) -> list[DomainEvent]:
-    data: OrderReversed = event.data
-    shop = _shop(event, context)
-    if not _note(customer, "reversal", data.refund_id or data.order_id, shop, besides=2):
-        raise Repeated
-    order = customer.order(data.order_id, shop)
-    amount = data.total if data.total is not None else (order.total if order else None)
-    whole = order is None or amount is None or amount >= order.total
-    if amount is not None and (status == "refunded" or order is not None):  # else: with its order
-        currency = data.currency or (order.currency if order else "EUR")
-        _refund(customer, amount, currency, context.when(event.time), context)
-    if order is not None and whole:
-        order.status = status
-    if order is None and (data.total is None or status == "cancelled"):
-        _note(customer, "unpriced", data.order_id, shop)
-    if whole:
-        _note(customer, "reversed", data.order_id, shop)
-    time = context.when(event.time)
-    return [DomainEvent(f"order.{status}", time, order_id=data.order_id, shop=shop)]
-
-
-def _refund(
-    customer: Customer, amount: Decimal, currency: str, time: int, context: Context
-) -> None:
-    numbers = customer.statistics
-    numbers.refunds += 1
-    purchases.add_amount(numbers.refunded, currency, amount)
-    loyalty.spent(customer, -amount, currency, time, context)
-
-
-def _about(name: str, order: Order, time: int) -> DomainEvent:
-    product_ids = tuple(line.product_id for line in order.lines)
-    return DomainEvent(name, time, order_id=order.id, product_ids=product_ids, shop=order.shop)
-
-
-def note(customer: Customer, token: str) -> bool:
-    """Remember something of an order for ever; return whether it was new.
-
-    Raises EventRefused when it is and there is no room for it.
-    """
-    digest = digests.digest(token)
-    if digests.contains(customer.order_ids, digest):
-        return False
-    require_room(customer, 1)
-    customer.order_ids += digest
-    return True
-
-
-def require_room(customer: Customer, more: int) -> None:
-    """Raise EventRefused when `more` cannot be remembered besides what is: nothing is ever
-    forgotten."""
-    if len(customer.order_ids) + more * SEEN_BYTES > ORDER_IDS_BYTES:
-        known = len(customer.order_ids) // SEEN_BYTES
-        detail = f"order_id: {known} orders and the like of this customer are remembered for ever, "
-        raise EventRefused("orders_full", detail + "and no more fit")
-
-
-def has_room(customer: Customer) -> bool:
-    """Return whether one more can be remembered."""
-    return len(customer.order_ids) + SEEN_BYTES <= ORDER_IDS_BYTES
-
-
-def _note(customer: Customer, what: str, id_: str, shop: str, *, besides: int = 0) -> bool:
-    """Remember something of a shop's order; there is room for so many `besides`. See `note`."""
-    digest = digests.digest(_token(what, id_, shop))
-    if digests.contains(customer.order_ids, digest) or _is_noted_of_all(customer, what, id_, shop):
-        return False
-    require_room(customer, 1 + besides)
-    customer.order_ids += digest
-    return True
-
-
-def _is_noted(customer: Customer, what: str, id_: str, shop: str) -> bool:
-    """Whether it was noted."""
-    token = _token(what, id_, shop)
-    return is_noted(customer, token) or _is_noted_of_all(customer, what, id_, shop)
-
-
-def _is_noted_of_all(customer: Customer, what: str, id_: str, shop: str) -> bool:
-    """Whether it was noted before the shops were told apart."""
-    return shop != "" and is_noted(customer, _token(what, id_, ""))
-
-
-def _token(what: str, id_: str, shop: str) -> str:
-    return f"{what}:{shop}\0{id_}" if shop else f"{what}:{id_}"
+def _overtaken(customer: Customer, order: Order, early: EarlyOrder | None) -> list[DomainEvent]:
+    """What was told of the order before it came, for the runs that it has begun: as they were told
+    of then, others begin nothing."""
+    told = [("order.shipped", order.sent_off), ("order.delivered", order.delivered)]
+    occurred = [
+        _about(name, order, max(time, order.time))._replace(begins=False)
+        for name, time in told
+        if time and order.status not in UNDONE
+    ]
+    reviews = early_orders.take_reviews(customer, order) if customer.early else {}
+    if early is not None:
+        reviews = early.reviewed | reviews
+    return occurred + [
+        DomainEvent(
+            "product.reviewed",
+            max(time, order.time),
+            order_id=order.id,
+            product_ids=(product_id,),
+            begins=False,
+            shop=order.shop,
+        )
+        for product_id, time in reviews.items()
+    ]
 
 
 def _shop(event: Event, context: Context) -> str:
@@ -370,16 +339,11 @@ def _shop(event: Event, context: Context) -> str:
     return context.live.definitions.deduplication_rules.sources.shop(event.source)
 
 
-def is_noted(customer: Customer, token: str) -> bool:
-    """Return whether `note` was told this before."""
-    return digests.contains(customer.order_ids, digests.digest(token))
-
-
 HANDLERS: Mapping[str, Handler] = {
     "order.updated": updated,
-    "order.shipped": shipped,
-    "order.delivered": delivered,
-    "order.cancelled": cancelled,
-    "order.refunded": refunded,
+    "order.shipped": sent,
+    "order.delivered": sent,
+    "order.cancelled": reversed_,
+    "order.refunded": reversed_,
     "product.reviewed": reviewed,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from agents.rules.local_time import local_date
@@ -46,7 +46,7 @@ def count(purchases: Purchases, order: Order, zone: str) -> None:
 
 
 def uncount(purchases: Purchases, order: Order, zone: str) -> None:
-    """Take an order out again that was counted by two actors who are one now."""
+    """Take an order out again: it is another one now, or was counted by two actors who are one."""
     for kind, names in _of(order).items():
         bought: dict[str, Bought] = getattr(purchases, kind)
         for name in names & bought.keys():
@@ -60,8 +60,27 @@ def uncount(purchases: Purchases, order: Order, zone: str) -> None:
         add_amount(month.spent, order.currency, -order.total)
         if month.orders <= 0:
             del purchases.months[name]
-    _add_money(purchases, {}, {order.currency: -1})
+    if order.currency in purchases.counts:
+        purchases.counts[order.currency] -= 1
+        if purchases.counts[order.currency] <= 0:
+            del purchases.counts[order.currency]
+            purchases.largest.pop(order.currency, None)
     purchases.with_coupon -= _had_coupon(order)
+
+
+def look_again(purchases: Purchases, before: Order, orders: Sequence[Order]) -> None:
+    """Find the latest and the largest anew where an order was that was `before`, and is no more.
+    Of orders that are not kept in detail nobody knows better than that they are older."""
+    for kind, names in _of(before).items():
+        bought: dict[str, Bought] = getattr(purchases, kind)
+        for name in names & bought.keys():
+            if bought[name].last == before.time:
+                times = [each.time for each in orders if name in _of(each)[kind]]
+                bought[name].last = max(times) if times else min(before.time, orders[0].time)
+    if purchases.largest.get(before.currency) == before.total:
+        totals = [each.total for each in orders if each.currency == before.currency]
+        if totals:
+            purchases.largest[before.currency] = max(totals)
 
 
 def adopt(purchases: Purchases, other: Purchases) -> None:
@@ -86,10 +105,11 @@ def add_amount(amounts: dict[str, Decimal], currency: str, amount: Decimal) -> N
 
 def _of(order: Order) -> dict[str, set[str]]:
     """Names by where they are kept; what isn't known has none."""
+    lines = order.kept()
     return {
-        "products": {line.product_id for line in order.lines},
-        "categories": {line.category for line in order.lines if line.category},
-        "brands": {line.brand for line in order.lines if line.brand},
+        "products": {line.product_id for line in lines},
+        "categories": {line.category for line in lines if line.category},
+        "brands": {line.brand for line in lines if line.brand},
         "payment_methods": {order.payment_method} if order.payment_method else set(),
     }
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from agents.commerce import cart, coupons, loyalty, orders
+from agents.commerce import cart, coupons, loyalty, order_merging
 from agents.context import Context, DomainEvent, Handler
 from agents.customer import (
     activity,
@@ -153,7 +153,7 @@ def merged(customer: Customer, event: Event, context: Context) -> list[DomainEve
         visitor = handover_state.unpacked(data.state)
     except ValueError as error:
         raise EventRefused("invalid_event", f"state: {error}"[:200]) from None
-    orders.require_room_for(customer, visitor)
+    order_merging.require_room_for(customer, visitor)
     for visitor_id in (*visitor.visitors, id_of(data.anonymous_id)):
         _know(customer, visitor_id)
     mailed.adopt(customer, visitor, context.now)  # while each has its own address
@@ -170,7 +170,7 @@ def merged(customer: Customer, event: Event, context: Context) -> list[DomainEve
     send_commands.fit_pending(customer)
     changed = cart.adopt(customer.cart, visitor.cart, context.when(event.time))
     merging.adopt(customer, visitor, context, with_cart=bool(changed))
-    orders.adopt(customer, visitor)
+    order_merging.adopt(customer, visitor, event, context)
     registration.adopt(customer, visitor, event, context)
     customer.is_customer = True  # the shop has said so, to the visitor's actor
     return consent.adopt(customer, visitor) + changed

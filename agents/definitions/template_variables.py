@@ -6,7 +6,7 @@ price or a link is therefore there when either of them knows it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from pydantic import JsonValue
@@ -15,6 +15,7 @@ from agents.products.catalogue import Catalogue
 from agents.products.prices import price_of
 from agents.products.recommendations import WORDS_BYTES, describe, url_of
 from schemas.bounds import cut, kept_bytes
+from schemas.commands import MailClass
 from schemas.customer.shopping import Cart, LineItem, Order
 from schemas.instant import to_rfc3339
 from schemas.money import amount_text
@@ -55,8 +56,16 @@ def cart(shown: Cart, catalogue: Catalogue) -> JsonValue:
     }
 
 
-def order(shown: Order, catalogue: Catalogue) -> JsonValue:
-    """Return the order."""
+def lines_shown(shown: Order, mail_class: MailClass) -> list[LineItem]:
+    """Return the lines of an order that a mail is about. What was given back, or has never been
+    sent, is nothing to give advice on or to ask about; a confirmation has all of it, and so has
+    what is said of an order that was undone."""
+    undone = shown.status in ("cancelled", "refunded")
+    return shown.lines if mail_class == "transactional" or undone else shown.received()
+
+
+def order(shown: Order, lines: Iterable[LineItem], catalogue: Catalogue) -> JsonValue:
+    """Return the order, of whose lines these are shown."""
     return {
         "id": shown.id,
         "time": to_rfc3339(shown.time),
@@ -71,9 +80,7 @@ def order(shown: Order, catalogue: Catalogue) -> JsonValue:
         "carrier": shown.carrier,
         "tracking_number": shown.tracking_number,
         "tracking_url": shown.tracking_url,
-        "lines": _as_far_as_they_fit(
-            _line(line, shown.currency, catalogue) for line in shown.lines
-        ),
+        "lines": _as_far_as_they_fit(_line(line, shown.currency, catalogue) for line in lines),
     }
 
 
@@ -83,15 +90,15 @@ def unknown_order(order_id: str, event: Mapping[str, JsonValue]) -> JsonValue:
     return {"id": order_id, "url": said.pop("order_url"), **said}
 
 
-def favourite(shown: Order, catalogue: Catalogue) -> JsonValue:
-    """Return the product that a mail names when it can name only one: the dearest, the first of
-    equals."""
-    if not shown.lines:
+def favourite(lines: Sequence[LineItem], currency: str, catalogue: Catalogue) -> JsonValue:
+    """Return the product that a mail names when it can name only one of an order's: the dearest,
+    the first of equals."""
+    if not lines:
         return None
-    line = max(shown.lines, key=lambda line: line.price if line.price is not None else 0)
+    line = max(lines, key=lambda line: line.price if line.price is not None else 0)
     product = catalogue.get(line.product_id)
     known = {} if product is None else describe(product)
-    return {**known, **_line(line, shown.currency, catalogue), "currency": shown.currency}
+    return {**known, **_line(line, currency, catalogue), "currency": currency}
 
 
 def _as_far_as_they_fit(lines: Iterable[dict[str, JsonValue]]) -> JsonValue:

@@ -192,7 +192,7 @@ def _owns(customer: Customer, product_id: str) -> bool:
     held = [o for o in customer.orders if any(ln.product_id == product_id for ln in o.lines)]
     if not held:
         return product_id in customer.purchases.products
-    return any(order.status not in ("cancelled", "refunded") for order in held)
+    return any(ln.product_id == product_id for order in held for ln in order.kept())
 
 
 def _interested_in_category(customer: Customer, category: str) -> bool:

@@ -87,7 +87,8 @@ def _from(
         return
     if source == "owned":
         order = _order(customer, run)
-        yield from _known((line.product_id for line in order.lines) if order else (), catalogue)
+        received = order.received() if order else ()
+        yield from _known((line.product_id for line in received), catalogue)
         return
     if source == "cart":
         yield from _known((line.product_id for line in _dearest(customer.cart.lines)), catalogue)
@@ -157,7 +158,7 @@ def _products_of_run(customer: Customer, run: Run) -> list[str]:
         lines = customer.cart.lines
     else:
         order = _order(customer, run)
-        lines = order.lines if order else customer.cart.lines
+        lines = order.kept() if order else customer.cart.lines
     return [line.product_id for line in _dearest(lines)]
 
 

@@ -48,8 +48,8 @@ def together(customer: Customer, order: Order, product_id: str, catalogue: Catal
     again = {
         line.product_id
         for each in customer.orders
-        if each.time > order.time and each.status not in ("cancelled", "refunded")
-        for line in each.lines
+        if each.time > order.time
+        for line in each.kept()
     }
     found = [each for each in ends if first <= ends[each] <= first + TOGETHER]
     found.sort(key=lambda each: (ends[each], each != product_id, each))
@@ -59,9 +59,8 @@ def together(customer: Customer, order: Order, product_id: str, catalogue: Catal
 def _ends(customer: Customer, order: Order, catalogue: Catalogue) -> Mapping[str, int]:
     """Return when each of the order's products runs out of which that is known."""
     pieces: dict[str, int | Decimal] = {}
-    for line in order.lines:
-        if line.quantity >= 0:  # else it was returned
-            pieces[line.product_id] = pieces.get(line.product_id, 0) + max(line.quantity, 1)
+    for line in order.kept():
+        pieces[line.product_id] = pieces.get(line.product_id, 0) + max(line.quantity, 1)
     ends = ((each, _end(customer, order, each, pieces[each], catalogue)) for each in pieces)
     return {each: end for each, end in ends if end is not None and end - order.time <= FARTHEST}
 
@@ -75,9 +74,7 @@ def _end(
     times = sorted(
         each.time
         for each in customer.orders
-        if each.status not in ("cancelled", "refunded")
-        and each.time <= order.time
-        and any(line.product_id == product_id for line in each.lines)
+        if each.time <= order.time and any(line.product_id == product_id for line in each.kept())
     )
     if len(times) >= RHYTHM_PURCHASES:
         return order.time + (times[-1] - times[0]) // (len(times) - 1)

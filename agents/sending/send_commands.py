@@ -29,7 +29,7 @@ from schemas.commands import LegalBasis, MailClass, NotifyCommand, QuietHours, S
 from schemas.customer import Customer
 from schemas.customer.mail import PENDING_TOTAL_BYTES, Pending, Sent
 from schemas.customer.runs import Run
-from schemas.customer.shopping import Order
+from schemas.customer.shopping import LineItem, Order
 from schemas.definitions.shop import Loyalty
 from schemas.definitions.steps import SendStep, Step
 from schemas.instant import to_rfc3339
@@ -168,15 +168,16 @@ def _variables(
     """What a template may name. Every key is always there; what isn't known is null or empty. A
     stranger is not told the customer's name."""
     order = customer.order(run.order_id, run.shop or None) if run.order_id else None
+    lines = [] if order is None else template_variables.lines_shown(order, step.mail_class)
     given: dict[str, JsonValue] = {
         "customer": {"first_name": "" if stranger else profile.first_name(customer.profile)},
         "cart": template_variables.cart(customer.cart, context.catalogue)
         if customer.cart.lines
         else None,
-        "order": _order(order, run, context),
+        "order": _order(order, lines, run, context),
         "product": None
         if order is None
-        else template_variables.favourite(order, context.catalogue),
+        else template_variables.favourite(lines, order.currency, context.catalogue),
         "coupon": _coupon(customer, run, context),
         "list": run.list,
         "reason": run.workflow,
@@ -193,9 +194,9 @@ def _variables(
     return given | own
 
 
-def _order(order: Order | None, run: Run, context: Context) -> JsonValue:
+def _order(order: Order | None, lines: list[LineItem], run: Run, context: Context) -> JsonValue:
     if order is not None:
-        return template_variables.order(order, context.catalogue)
+        return template_variables.order(order, lines, context.catalogue)
     return template_variables.unknown_order(run.order_id, run.event) if run.order_id else None
 
 

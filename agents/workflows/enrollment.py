@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from agents.commerce import orders
+from agents.commerce import order_memory
 from agents.context import Context, DomainEvent
 from agents.definitions.published import WorkflowVersion
 from agents.digests import derived_id
@@ -335,7 +335,7 @@ def _has_been_in(
 
 def _can_begin(customer: Customer, token: str) -> bool:
     """Whether it has not begun before, and that it has begun can be remembered."""
-    return orders.has_room(customer) and not orders.is_noted(customer, token)
+    return order_memory.has_room(customer) and not order_memory.is_noted(customer, token)
 
 
 def _in_season(season: Season, today: date) -> bool:
@@ -376,7 +376,7 @@ def _remember(
     key = _key(published, conversation)
     once = entry.once_per == "event" or (entry.once_per == "order" and entry.again_after is None)
     if published.program.comes_again:
-        orders.note(customer, _token(published.workflow, conversation))
+        order_memory.note(customer, _token(published.workflow, conversation))
     if not once or entry.cool_down is not None:
         customer.entered.pop(key, None)  # so that those entered latest stand last
         customer.entered[key] = Entered(conversation, context.now)

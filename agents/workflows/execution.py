@@ -8,6 +8,7 @@ from agents.commerce import worth
 from agents.context import Context
 from agents.definitions.program import Instruction, Program
 from agents.definitions.published import WorkflowVersion
+from agents.definitions.template_variables import lines_shown
 from agents.products import recommendations
 from agents.rules import local_time
 from agents.workflows import lifecycle, steps, waits
@@ -99,8 +100,15 @@ def passes(customer: Customer, run: Run, instruction: Instruction, context: Cont
 
 
 def _lacks_products(customer: Customer, run: Run, step: Step, context: Context) -> bool:
-    """Whether it is a mail that needs more products than there are to show."""
-    wanted = step.products if isinstance(step, SendStep) else None
+    """Whether it is a mail that needs more products than there are to show, or advertises by an
+    order of which nothing has come or is left."""
+    if not isinstance(step, SendStep):
+        return False
+    if run.order_id and step.mail_class == "marketing":
+        order = customer.order(run.order_id, run.shop or None)
+        if order is not None and order.lines and not lines_shown(order, step.mail_class):
+            return True
+    wanted = step.products
     if wanted is None or not wanted.at_least:
         return False
     return recommendations.choose(wanted, customer, run, context.catalogue) is None

@@ -233,7 +233,7 @@ def code_issued(customer: Customer, event: Event, context: Context) -> list[Doma
     run = next((each for each in customer.runs if each.id == data.run), None)
     if run is None or run.results.get(data.step) != coupons.ASKED:
         return []  # it is over; the code goes unused, as nobody has been told of it
-    lifecycle.issued(run, data.step, coupons.receive(customer, data, context))
+    lifecycle.issued(run, data.step, coupons.receive(customer, data, run, context))
     lifecycle.answered(run, context.now)
     context.moving.append(run)
     return []

@@ -80,12 +80,14 @@ from schemas.customer.runs import (
 )
 from schemas.customer.shopping import (
     COUPONS_TOTAL_BYTES,
+    EARLY_TOTAL_BYTES,
     INTERESTS_KEPT,
     LISTS_OF_CODES,
     ORDERS_TOTAL_BYTES,
     POINTS_KEPT,
     Cart,
     Coupon,
+    EarlyOrder,
     EarnedPoints,
     Interest,
     Order,
@@ -224,6 +226,8 @@ class Customer(msgspec.Struct, array_like=True, gc=False):
     """The addresses, cart ids and checkout ids that it has; of a link's own actor, who has it."""
     occurred: Annotated[dict[Name, Occurred], InBytes(OCCURRED_TOTAL_BYTES)] = {}
     """Events of the shop's own that are counted, by name; the latest is the last one."""
+    early: Annotated[list[EarlyOrder], InBytes(EARLY_TOTAL_BYTES)] = []
+    """What was told of orders that are not known yet (`agents/commerce/early_orders.py`)."""
 
     def become(self, other: Customer) -> None:
         """Take over every field of `other`, for whoever holds on to this one."""

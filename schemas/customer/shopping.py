@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -18,9 +19,16 @@ ORDERS_KEPT = 20
 """Orders kept in detail, for review requests and status mails; older ones stay as hashed ids."""
 ORDER_LINES_KEPT = 300
 """Lines in all of them together, so that no wholesaler's record outgrows what a log takes."""
-ORDERS_TOTAL_BYTES = 44_000
+ORDERS_TOTAL_BYTES = 40_000
 """Bytes of all of them: 300 lines of 120 bytes, and what stands over them. The oldest orders
 give way, and of one that is larger than all of it its last lines."""
+STATEMENTS_KEPT = 16
+"""Statements about an order that are the latest on some field: there are no more fields."""
+REFUNDS_KEPT = 16
+"""Refunds of an order that are told apart; of more, the two earliest are one sum."""
+EARLY_TOTAL_BYTES = 3_400
+"""Bytes of what was told of orders before they themselves were: some thirty parcels or refunds.
+What was heard of longest ago gives way."""
 CART_LINES_KEPT = 120
 """Whoever puts more into a cart is no person."""
 CART_TOTAL_BYTES = 24_000
@@ -171,8 +179,26 @@ class PoolPosition(msgspec.Struct, array_like=True, gc=False):
 OrderStatus = Literal["completed", "shipped", "delivered", "cancelled", "refunded"]
 
 
+class Refund(msgspec.Struct, array_like=True, gc=False):
+    """Money that goes back for an order, or a part of it that will not be, as it was said.
+
+    Without an amount it is for its lines, and without lines for the whole order.
+    """
+
+    digest: Annotated[bytes, InBytes(8)]
+    """Hash of what it is known by: the shop's id of it, else its event."""
+    time: int
+    amount: Decimal | None = None
+    currency: Currency = ""
+    """Where it was said."""
+    lines: Annotated[list[LineItem], InNumber(ORDER_LINES_KEPT)] = []
+    """What comes back; a quantity of 0 is all that there is of it."""
+    cancels: bool = False
+    """It was called off, and not given back."""
+
+
 class Order(msgspec.Struct, array_like=True, gc=False):
-    """One of the last orders."""
+    """One of the last orders: each of its fields as the latest statement says that has it."""
 
     id: Key
     time: int
@@ -203,6 +229,64 @@ class Order(msgspec.Struct, array_like=True, gc=False):
     email: Annotated[str, InBytes(ADDRESS_BYTES)] = ""
     """The order's own address, to which its confirmation and status go
     (`agents/sending/recipient.py`); empty where the shop names none with the order."""
+    stated: Annotated[dict[int, int], InNumber(STATEMENTS_KEPT)] = {}
+    """Statement → the fields that it is the latest on (`agents/commerce/order_statements.py`);
+    empty in records of before."""
+    purchase: Annotated[bytes, InBytes(8)] = b""
+    """Hash of what the purchase said: the same again says nothing."""
+    beside_lines: Decimal | None = None
+    """What the total that was stated last has besides its lines, where these have prices."""
+    sent_off: int = 0
+    """When it left first."""
+    revived: int = 0
+    """When the shop said last that it will be after all: what called it off before then is void."""
+    refunds: Annotated[list[Refund], InNumber(REFUNDS_KEPT)] = []
+    """In the order of time."""
+    shipped: Annotated[list[LineItem], InNumber(ORDER_LINES_KEPT)] = []
+    """What its parcels have named; empty where they named nothing, and so hold it all."""
+    returned: Annotated[dict[int, int | Decimal], InNumber(ORDER_LINES_KEPT)] = {}
+    """Place of a line → how much of it went back, as the refunds say."""
+    unshipped: Annotated[list[int], InNumber(ORDER_LINES_KEPT)] = []
+    """Places of the lines that no parcel holds, where parcels name what they hold."""
+    points: int = -1
+    """Loyalty points that it has brought; -1 in records of before."""
+    pieces: int | Decimal | None = None
+    """All that it held when it was counted, also in lines that are not kept."""
+
+    def kept(self) -> list[LineItem]:
+        """Return what the customer has bought and not given back."""
+        if self.status in ("cancelled", "refunded"):
+            return []
+        return self._without_returned(self.returned) if self.returned else self.lines
+
+    def received(self) -> list[LineItem]:
+        """Return as much of it as has been sent."""
+        if not self.unshipped:
+            return self.kept()
+        if self.status in ("cancelled", "refunded"):
+            return []
+        all_of = {place: self.lines[place].quantity for place in self.unshipped}
+        return self._without_returned({**self.returned, **all_of})
+
+    def _without_returned(self, returned: Mapping[int, int | Decimal]) -> list[LineItem]:
+        return [
+            msgspec.structs.replace(line, quantity=line.quantity - returned[place])
+            if place in returned
+            else line
+            for place, line in enumerate(self.lines)
+            if place not in returned or line.quantity > returned[place]
+        ]
+
+
+class EarlyOrder(msgspec.Struct, array_like=True, gc=False):
+    """What was told of an order before the order was."""
+
+    heard: int
+    """When, last, by the log's time."""
+    order: Order
+    """As far as it is known; without an id it is any that holds what is in `reviewed`."""
+    reviewed: Annotated[dict[Key, int], InNumber(ORDER_LINES_KEPT)] = {}
+    """When which of its products was reviewed."""
 
 
 class OrderStatistics(msgspec.Struct, array_like=True, gc=False):
@@ -260,6 +344,10 @@ class Coupon(msgspec.Struct, array_like=True, gc=False):
     redeemed: int = 0
     order_id: Key = ""
     """The order that it was redeemed with."""
+    tier: Name = ""
+    """The loyalty tier that it was given for."""
+    revoked: int = 0
+    """When the shop was told that the tier is gone with an order, and the code is not used."""
 
 
 class EarnedPoints(msgspec.Struct, array_like=True, gc=False):

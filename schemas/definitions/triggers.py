@@ -30,12 +30,14 @@ DERIVED: Mapping[str, tuple[str, ...]] = {
     "list.left": ("list.unsubscribed",),
     "customer.active": (),
     "product.stocked": (),
+    "order.partially_refunded": ("order.refunded", "order.cancelled"),
 }
 """What the actor concludes, and the events whose properties it has when it was concluded from one
 of them. `list.pending`: subscribed, the address is to be proven first. `list.joined`: subscribed to
 a list *and* consented, whichever came last. `customer.active`: did anything in the shop or clicked
 in a mail, as far as people did it. `product.stocked`: bought a product that is used up,
-`event.runs_out` says when; once for those that run out together."""
+`event.runs_out` says when; once for those that run out together. `order.partially_refunded`: a part
+of an order was refunded or cancelled; `order.refunded` and `order.cancelled` are of the whole."""
 
 OCCURRENCES = (frozenset(PAYLOADS) - INTERNAL_TYPES).union(DERIVED)
 

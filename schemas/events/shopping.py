@@ -118,8 +118,21 @@ class CheckoutProgress(Payload):
     products: list[ProductProperties] | None = Field(default=None, max_length=500)
 
 
-class OrderCompleted(Payload):
-    """A purchase. Recognised by `order_id` for ever, however often it is sent."""
+class OrderContact(Payload):
+    """To whom an order speaks."""
+
+    email: Email | None = None
+    contact_email: Email | None = Field(default=None, validation_alias=_CONTACT)
+
+    def address(self) -> str:
+        """Return the order's own address, empty when none that is one is given."""
+        given = (self.email, self.contact_email)
+        return next((each for each in given if each and is_address(each)), "")
+
+
+class OrderCompleted(OrderContact):
+    """A purchase. Recognised by `order_id` for ever, however often it is sent; sent
+    again with another content it is an update."""
 
     order_id: Id
     checkout_id: Id | None = None
@@ -133,8 +146,8 @@ class OrderCompleted(Payload):
     coupon: Code | None = None
     currency: Currency = "EUR"
     payment_method: Text | None = None
-    email: Email | None = None
-    contact_email: Email | None = Field(default=None, validation_alias=_CONTACT)
+    status: Text | None = None
+    """In the shop's own word (`agents/commerce/order_words.py`)."""
     estimated_delivery: Text | None = None
     carrier: Text | None = None
     tracking_number: Code | None = None
@@ -189,32 +202,75 @@ class OrderCompleted(Payload):
         in_lines = any(p.price is not None and p.price < 0 for p in self.products)
         return Decimal(0) if in_lines or self.discount is None else self.discount
 
-    def address(self) -> str:
-        """Return the order's own address, empty when none that is one is given."""
-        given = (self.email, self.contact_email)
-        return next((each for each in given if each and is_address(each)), "")
 
-
-class OrderProgress(Payload):
-    """An order was updated, shipped or delivered."""
+class OrderProgress(OrderContact):
+    """An order was updated, shipped or delivered. An update may have any field of the order; what
+    it leaves out stays. `products` are all lines of an updated order, and what one parcel holds."""
 
     order_id: Id
     status: Text | None = None
+    """In the shop's own word: `cancelled`, `on-hold` (`agents/commerce/order_words.py`)."""
+    subtotal: Amount | None = None
+    total: Price | None = None
+    revenue: Amount | None = None
+    shipping: Price | None = None
+    tax: Price | None = None
+    discount: Deduction | None = None
+    coupon: Code | None = None
+    currency: Currency | None = None
+    payment_method: Text | None = None
     carrier: Text | None = None
     tracking_number: Code | None = None
     tracking_url: Url | None = None
     order_url: Url | None = Field(default=None, validation_alias=_ORDER_URL)
     estimated_delivery: Text | None = None
+    products: list[OrderedProduct] = Field(default=[], max_length=2000)
+
+
+class RefundedProduct(OrderedProduct):
+    """A line that comes back; without a quantity all of it. Shopify wraps the line of the order,
+    WooCommerce writes a minus."""
+
+    product_id: Id = Field(
+        validation_alias=AliasChoices(
+            "product_id", AliasPath("line_item", "product_id"), "sku", AliasPath("line_item", "sku")
+        )
+    )
+    sku: Text | None = Field(
+        default=None, validation_alias=AliasChoices("sku", AliasPath("line_item", "sku"))
+    )
+    variant: Text | None = Field(
+        default=None,
+        validation_alias=AliasChoices(
+            "variant", "variant_title", "variant_id", AliasPath("line_item", "variant_title")
+        ),
+    )
+    price: Amount | None = Field(
+        default=None, validation_alias=AliasChoices("price", AliasPath("line_item", "price"))
+    )
 
 
 class OrderReversed(Payload):
-    """An order was cancelled or refunded, wholly or (with `total`) in part."""
+    """An order was cancelled or refunded, wholly or in part: by an amount, by lines, or both."""
 
     order_id: Id
     refund_id: Id | None = None
-    total: Deduction | None = None
+    total: Deduction | None = Field(
+        default=None, validation_alias=AliasChoices("total", AliasPath("transactions", 0, "amount"))
+    )
+    amount: Deduction | None = None
     currency: Currency | None = None
     reason: Text | None = None
+    products: list[RefundedProduct] = Field(
+        default=[],
+        max_length=2000,
+        validation_alias=AliasChoices("products", "refund_line_items", "line_items"),
+    )
+
+    def sum(self) -> Decimal | None:
+        """Return the amount that it names, without its sign; None when it names none: a total of
+        nothing is none."""
+        return next((abs(each) for each in (self.total, self.amount) if each), None)
 
 
 class CouponApplied(Payload):
@@ -307,7 +363,7 @@ EVENT_TYPES = (
         "order.updated",
         OrderProgress,
         segment="Order Updated",
-        changes=("orders",),
+        changes=_ORDER,
         of_customers=True,
     ),
     EventType(

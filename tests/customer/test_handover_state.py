@@ -19,6 +19,7 @@ from schemas.customer.shopping import (
     Bought,
     Cart,
     Coupon,
+    EarlyOrder,
     EarnedPoints,
     Interest,
     LineItem,
@@ -82,6 +83,10 @@ SAMPLES: dict[str, tuple[Any, Check]] = {
     "complained": (START - 9, lambda c: c.complained == START - 9),
     "list_addresses": ({"l": ListAddress("x@x.it", START)}, lambda c: "l" in c.list_addresses),
     "stated": ({"city": StatedAt(START)}, lambda c: c.stated["city"].time == START),
+    "early": (
+        [EarlyOrder(START, Order("o9", 0, Decimal(0), "", tracking_number="T1"))],
+        lambda c: c.early[0].order.tracking_number == "T1",
+    ),
     "source": ("spring", lambda c: c.source == "spring"),
     "occurred": ({"quiz": Occurred(2, START)}, lambda c: c.occurred["quiz"].times == 2),
     "links": (Links({"cart/1": Registration()}), lambda c: "cart/1" in c.links.registrations),

@@ -47,6 +47,7 @@ TOLD: dict[str, dict[str, Any]] = {
     "wishlist.removed": {"product_id": "moka"},
     "product.reviewed": {"product_id": "moka"},
     "consent.given": {"purpose": "tracking"},
+    "order.partially_refunded": {"type_": "order.refunded", "total": "1.00"},
     "consent.withdrawn": {"purpose": "tracking"},
     "mail.sent": MAIL | {"message_id": "m"},
     "mail.deferred": MAIL | {"attempt": 1, "reason": "later"},

@@ -16,7 +16,8 @@ class Naive:
     seen: set[tuple[str, str]] = field(default_factory=set)
     orders: set[str] = field(default_factory=set)
     spent: Decimal = Decimal(0)
-    refunded: Decimal = Decimal(0)
+    totals: dict[str, Decimal] = field(default_factory=dict)
+    back: dict[str, Decimal] = field(default_factory=dict)
     consent: tuple[int, bool] = (0, False)
     lists: set[str] = field(default_factory=set)
     cart: dict[str, int] = field(default_factory=dict)
@@ -43,16 +44,24 @@ class Naive:
             case "order.completed" if data["order_id"] not in self.orders:
                 self.orders.add(data["order_id"])
                 self.spent += Decimal(data["total"])
+                self.totals[data["order_id"]] = Decimal(data["total"])
                 bought = {line["product_id"] for line in data["products"]}
                 later = self.changed > event.time
                 left = {p: n for p, n in self.cart.items() if later and p not in bought}
                 self.cart, self.cleared = left, max(self.cleared, event.time)
             case "order.refunded":
-                self.refunded += Decimal(data["total"])
+                order = data["order_id"]
+                self.back[order] = self.back.get(order, Decimal(0)) + Decimal(data["total"])
             case "consent.given" | "consent.withdrawn":
                 self._say(event.time, event.type == "consent.given")
             case "list.subscribed":
                 self._say(event.time, True)
+
+    @property
+    def refunded(self) -> Decimal:
+        """What was given back: of no order more than it came to."""
+        each = (min(sum_, self.totals.get(order, sum_)) for order, sum_ in self.back.items())
+        return sum(each, Decimal(0))
 
     def _say(self, time: int, given: bool) -> None:
         if time >= self.consent[0]:

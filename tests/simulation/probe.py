@@ -8,7 +8,9 @@ do. Shares no code with the actors.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 from schemas.records import Record
@@ -47,7 +49,8 @@ def ends(
     due: dict[str, int] = {}
     begun: dict[str, int] = {}
     """Of what is due: time of the first record at which it could fire."""
-    orders, reversed_, seen = set[str](), set[str](), set[tuple[str, str]]()
+    orders, seen = set[str](), set[tuple[str, str]]()
+    back: defaultdict[str, Decimal] = defaultdict(Decimal)
     now = behind = 0
     for record in records:
         now = max(now, record.timestamp)
@@ -71,11 +74,11 @@ def ends(
             found |= {order: End("exited", now, now) for order in ended}
             due = {order: time for order, time in due.items() if order not in ended}
         elif event.type == "order.refunded":
-            reversed_.add(event.data["order_id"])
+            back[event.data["order_id"]] += Decimal(event.data["total"])
         elif event.type == "order.completed" and event.data["order_id"] not in orders:
             order = event.data["order_id"]
             orders.add(order)
-            if order not in reversed_:
+            if back[order] < Decimal(event.data["total"]):
                 due[order] = event.time + WAIT
                 if due[order] <= now:
                     found[order] = End("completed", now, now)
