@@ -11,6 +11,7 @@ import msgspec
 
 from agents.customer import grounds
 from agents.definitions.published import Definitions
+from agents.links.names import PREFIX
 from schemas.customer import Customer, decode_customer
 from schemas.reference import of_visitor
 from streams.tools.replay import prepared, replay_file
@@ -39,7 +40,7 @@ def state(told: Iterable[Told]) -> State:
     customers = {key: decode_customer(key, stored) for key, stored in outcome.customers.items()}
     visitor = customers.get(of_visitor(next((e.visitor for e in told if e.visitor), "")))
     rosa = customers.get("rosa")
-    found: State = {"customers": sorted(customers)}
+    found: State = {"customers": [key for key in sorted(customers) if not key.startswith(PREFIX)]}
     if visitor is not None:
         found["became"] = visitor.became
         if not visitor.became:
