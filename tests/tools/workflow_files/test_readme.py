@@ -19,7 +19,7 @@ TEXT = (WORKFLOWS / "README.md").read_text(encoding="utf-8")
 
 def test_the_examples_are_right_beside_the_shipped_files(tmp_path: Path) -> None:
     examples = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
-    assert len(examples) == 5
+    assert len(examples) == 6
     copytree(WORKFLOWS, tmp_path / "w", ignore=ignore_patterns("templates"))
     for number, example in enumerate(examples):
         (tmp_path / "w" / f"example-{number}.yaml").write_text(example, encoding="utf-8")
