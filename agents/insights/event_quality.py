@@ -38,6 +38,13 @@ class OddKind(NamedTuple):
     kept: bool
     """Something else was taken for it; else it was left out."""
 
+    @property
+    def became(self) -> str:
+        """What became of the field, in a word or two."""
+        if not self.kept:
+            return "left out"
+        return "absent" if self.problem == "empty" else "read"
+
 
 class RefusedKind(NamedTuple):
     """One reason for which a source's events are refused."""

@@ -290,7 +290,7 @@ def waits(waiting: PendingWait, titles: Mapping[str, str], language: Language, w
 
 
 def _take_events(records: Iterable[Record], source: TimelineData, notation: Notation) -> None:
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str, str]] = set()
     for record in records:
         try:
             event = parse_record(record, notation)
@@ -299,8 +299,9 @@ def _take_events(records: Iterable[Record], source: TimelineData, notation: Nota
         if not source.ownership.is_about(event):
             continue
         is_told = event.type not in INTERNAL_TYPES or event.type in _TOLD
-        if (event.type, event.id) not in seen and is_told:
-            seen.add((event.type, event.id))
+        known_by = (event.source, event.type, event.id)
+        if known_by not in seen and is_told:
+            seen.add(known_by)
             source.events.append((record.timestamp, event))
 
 

@@ -44,6 +44,11 @@ class Played:
         definitions, live = _prepared(recipes)
         outcome = replay_file(lines, until=UNTIL, definitions=definitions, live=live)
         self.refusals = outcome.refusals
+        self.odd = {
+            (where, kind.field, value)
+            for kind, examples in outcome.odd_examples.items()
+            for where, value in examples
+        }
         self.customers = {
             key: decode_customer(key, stored) for key, stored in outcome.customers.items()
         }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
 
 from schemas.customer import Customer
 from schemas.customer.shopping import Order
-from tests.cases.played import played
+from tests.cases.played import lines_of, played
 
 ODD = "09b-order-odd-fields"
 ORDERS = (
@@ -92,3 +93,27 @@ def test_a_person_keeps_what_can_be_read() -> None:
     assert person("freq").profile.mail_frequency == ""
     assert person("birthday-int").profile.email == "anna@example.com"
     assert person("birthday-int").profile.birthday == ""
+
+
+def test_each_odd_field_is_said_with_its_value() -> None:
+    lines = [json.loads(line) for line in lines_of(ODD)]
+    at = {line["messageId"]: f"line {number}" for number, line in enumerate(lines, start=1)}
+    said = {
+        ("price-empty", "products.price", "''"),
+        ("quantity-empty", "products.quantity", "''"),
+        ("total-comma", "total", "'10,00'"),
+        ("total-currency", "total", "'10.00 EUR'"),
+        ("currency-symbol", "currency", "'€'"),
+        ("shipping-text", "shipping", "'free'"),
+        ("tax-nan", "tax", "'NaN'"),
+        ("email-text", "email", "'n/a'"),
+        ("email-two", "email", "'a@example.com, b@example.com'"),
+        ("coupon-list", "coupon", "['A', 'B']"),
+        ("payment-bool", "payment_method", "False"),
+        ("t1", "email", "'anna@'"),
+        ("t2", "mail_frequency", "'weekly'"),
+        ("t3", "birthday", "{'day': 1}"),
+    }
+    assert {(at[name], field, value) for name, field, value in said} <= played(ODD).odd
+    nothing_odd = {at["control"], at["products-null"], at["quantity-2.0"]}
+    assert not nothing_odd & {where for where, *_ in played(ODD).odd}

@@ -14,7 +14,6 @@ import pytest
 from schemas.customer import decode_customer
 from schemas.instant import parse_instant
 from streams.tools.replay import prepared, replay_file
-from tests.cases.played import not_yet
 from tests.histories.damage import KINDS, damaged
 from tests.histories.life import lines
 from tests.histories.orders import HISTORIES
@@ -23,7 +22,7 @@ pytestmark = pytest.mark.data
 
 ONE_IN = 200
 """Of the customers."""
-AT_NIGHT = 15
+AT_NIGHT = 40
 UNTIL = parse_instant("2020-01-01T00:00:00Z")
 
 
@@ -54,7 +53,6 @@ def sums(told: list[bytes]) -> dict[str, Sums]:
     return found
 
 
-@not_yet("A: odd fields; C: what overtakes its order")
 @pytest.mark.parametrize("name", HISTORIES)
 def test_the_sums_are_those_of_the_undamaged_year(name: str) -> None:
     check(name, KINDS, ONE_IN)
@@ -75,6 +73,6 @@ def check(name: str, kinds: Sequence[str], one_in: int) -> None:
     arrived = damaged(told, kinds, Random(f"{name}/{kinds}"))
     assert arrived != told
     wanted, found = sums(told), sums(arrived)
-    assert sum(each.orders for each in wanted.values()) > 100
+    assert sum(each.orders for each in wanted.values()) > 50
     assert {key: each for key, each in found.items() if each != wanted.get(key)} == {}
     assert found.keys() == wanted.keys()

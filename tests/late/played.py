@@ -13,8 +13,11 @@ from agents.customer import grounds
 from agents.definitions.published import Definitions
 from agents.links.names import PREFIX
 from schemas.customer import Customer, decode_customer
+from schemas.description import describe
 from schemas.reference import of_visitor
+from streams.runtime.definitions import read_files
 from streams.tools.replay import prepared, replay_file
+from tests.cases.played import WORKFLOWS
 from tests.late.true_histories import CONSENT, IDENTITY, MINUTE, START, Told
 
 WINDOW = 2 * 24 * 60 * MINUTE
@@ -26,7 +29,8 @@ State = dict[str, Any]
 
 @cache
 def _definitions() -> tuple[Definitions, dict[str, str]]:
-    return prepared({})
+    shipped = read_files(WORKFLOWS, everything=True)
+    return prepared({name: shipped[name] for name in ("loyalty", "segments")})
 
 
 def state(told: Iterable[Told]) -> State:
@@ -58,7 +62,7 @@ def _known(customer: Customer) -> State:
         | {"ground": grounds.is_owned(customer)},
         "consents": {name: (c.given, c.time) for name, c in sorted(customer.consents.items())},
         "lists": {name: (s.subscribed, s.joined) for name, s in sorted(customer.lists.items())},
-        "orders": {order.id: _order(order) for order in customer.orders},
+        "orders": {each["id"]: _order(each) for each in describe(customer)["orders"]},
         "sums": {
             "count": numbers.count,
             "spent": _amounts(numbers.spent),
@@ -67,6 +71,8 @@ def _known(customer: Customer) -> State:
             "first": numbers.first,
             "last": numbers.last,
         },
+        "loyalty": (customer.points_balance, customer.tier),
+        "segments": customer.segments,
         "bought": sorted(customer.purchases.products.items()),
         "cart": (
             sorted((_line(line) for line in customer.cart.lines), key=str),
@@ -75,14 +81,13 @@ def _known(customer: Customer) -> State:
     }
 
 
-def _order(order: Any) -> dict[str, Any]:
-    found: dict[str, Any] = msgspec.structs.asdict(order)
-    return {name: value for name, value in found.items() if name not in _AFTERTHOUGHTS} | {
-        "lines": sorted((_line(line) for line in order.lines), key=str)
-    }
+def _order(order: dict[str, Any]) -> dict[str, Any]:
+    lines = sorted(order["lines"], key=str)
+    return {name: each for name, each in order.items() if name not in _AHEAD} | {"lines": lines}
 
 
-_AFTERTHOUGHTS = frozenset({"runs_out", "accessories"})
+_AHEAD = frozenset({"runs_out", "accessories"})
+"""What the feed has said of its products when it came."""
 
 
 def _line(line: Any) -> tuple[Any, ...]:

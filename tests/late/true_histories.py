@@ -154,11 +154,11 @@ class Life:
             return
         self.orders += 1
         lines, id_ = self._lines(), f"o{self.orders}"
-        self._tell(
-            ORDERS,
-            "order.completed",
-            {"order_id": id_, "total": _total(lines), "products": lines} | self._named(),
-        )
+        order = {"order_id": id_, "total": _total(lines), "products": lines} | self._named()
+        self._tell(ORDERS, "order.completed", order)
+        if self.chance.random() < 0.1:  # it comes another way too, under another id
+            told = self.told[-1]
+            self.told.append(told._replace(id=f"{told.id}-again"))
         self.cart = {}
         self.carts += 1
         for step in self._afterwards(id_, lines):
@@ -199,7 +199,10 @@ class Life:
         elif how == "by sums":
             for number in range(self.chance.randint(1, 2)):
                 said = {"order_id": id_, "total": f"{number + 1}.00"}
-                yield "order.refunded", said | ({"refund_id": f"{id_}-{number}"} if number else {})
+                said |= {"refund_id": f"{id_}-{number}"} if number else {}
+                yield "order.refunded", said
+                if number:
+                    yield "order.refunded", said
         else:
             yield "order.refunded", {"order_id": id_, "products": lines[:1]}
 

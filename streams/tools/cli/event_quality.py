@@ -168,9 +168,8 @@ def _table(rows: list[_Row]) -> Table:
 def _odd_rows(source: SourceQuality) -> Iterator[_Row]:
     for kind, seen in source.odd.items():
         problem = message(Language("en"), f"odd.problem.{kind.problem}")
-        became = "read" if kind.kept else "left out"
         share = _share(seen.count, source.events[kind.type])
-        yield _Row(kind.type, kind.field or "(more)", problem, became, seen, share)
+        yield _Row(kind.type, kind.field or "(more)", problem, kind.became, seen, share)
 
 
 def _refused_rows(source: SourceQuality) -> Iterator[_Row]:

@@ -314,9 +314,8 @@ def _odd_fields(outcome: Outcome) -> list[dict[str, Any]]:
 def _show_odd(outcome: Outcome) -> None:
     kinds = sorted(outcome.odd.items(), key=lambda kind: (-kind[1], kind[0]))
     for kind, count in kinds[:ODD_KINDS_SHOWN]:
-        became = "read otherwise" if kind.kept else "left out"
         problem = message(Language("en"), f"odd.problem.{kind.problem}")
-        say(f"ODD: {count} × {kind.type} {printable(kind.field)}: {problem}, {became}")
+        say(f"ODD: {count} × {kind.type} {printable(kind.field)}: {problem}, {kind.became}")
         for where, value in outcome.odd_examples[kind]:
             say(f"  {where}: {printable(value)}")
     if len(kinds) > ODD_KINDS_SHOWN:
