@@ -120,6 +120,16 @@ def ordered(
     return [DomainEvent("cart.changed", cart.changed, cart=cart.number)] if cart.lines else []
 
 
+def take_out(cart: Cart, lines: Iterable[LineItem]) -> list[DomainEvent]:
+    """Take lines out of the cart that turn out to be somebody else's."""
+    taken = [
+        history.take(cart, line, line.quantity, cart.changed)
+        for line in lines
+        if line_items.same(cart.lines, line) is not None
+    ]
+    return _changed(cart, cart.changed) if any(taken) else []
+
+
 def adopt(cart: Cart, other: Cart, time: int) -> list[DomainEvent]:
     """Add the cart of a visitor who turned out at `time` to be this customer."""
     if other.lines and other.changed < cart.cleared:

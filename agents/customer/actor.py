@@ -27,6 +27,7 @@ from agents.customer import (
     speaker,
     stated_addresses,
     tracking,
+    unlinking,
 )
 from agents.effects import signal
 from agents.links import (
@@ -336,6 +337,7 @@ _HANDLERS: Mapping[str, Handler] = {
     **profile.HANDLERS,
     **identity.HANDLERS,
     **consent.HANDLERS,
+    **unlinking.HANDLERS,
     **mail_outcomes.HANDLERS,
     **tracking.HANDLERS,
     **deliverability.HANDLERS,

@@ -26,6 +26,7 @@ from agents.customer import (
     speaker,
     tags,
 )
+from agents.customer.unlinking import are_unlinked
 from agents.digests import derived_id
 from agents.effects import event_effect
 from agents.links import registration
@@ -101,7 +102,7 @@ def identified(customer: Customer, event: Event, context: Context) -> list[Domai
             return []
         problem = f"{customer.key[:64]!r} is a customer already, and becomes nobody else"
         raise EventRefused("reserved", f"customer_id: {problem}")
-    if is_everybodys(customer.key):
+    if _is_ruled_out(customer, another):
         _pass_on(customer, event, None, context, receiver=another)
         return []
     _become(customer, another, event, context, _ground(event))
@@ -129,7 +130,7 @@ def link(
     """
     visitor_id = id_of(visitor_id)
     known = visitor_id in customer.visitors
-    if is_visitors(customer.key) or (known and not again) or is_everybodys(visitor_id):
+    if is_visitors(customer.key) or (known and not again) or _is_ruled_out(customer, visitor_id):
         return
     _know(customer, visitor_id)
     data = VisitorLinked(customer_id=customer.key, ground=_ground(event))
@@ -139,7 +140,7 @@ def link(
 def linked(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """This visitor is told who it is."""
     data: VisitorLinked = event.data
-    if not is_everybodys(customer.key):
+    if not _is_ruled_out(customer, data.customer_id):
         _become(customer, data.customer_id, event, context, data.ground)
     return []
 
@@ -202,6 +203,11 @@ def _named_another(customer: Customer, event: Event) -> str | None:
     customer_id: str | None = event.data.customer_id
     own = id_of(customer.key) if event.public else customer.key
     return None if customer_id == own else customer_id
+
+
+def _is_ruled_out(customer: Customer, other: str) -> bool:
+    """Whether two can't be one: one of them stands for nobody, or an operator has said so."""
+    return is_everybodys(customer.key) or is_everybodys(other) or are_unlinked(customer, other)
 
 
 def _ground(event: Event) -> MergeGround:

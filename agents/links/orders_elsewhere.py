@@ -47,7 +47,8 @@ def placed(customer: Customer, event: Event, context: Context) -> list[DomainEve
     occurred = [order]
     is_its_cart = not by_address or lines or not bought
     if is_its_cart and (not by_address or _was_there(customer, time)):
-        occurred += cart.ordered(customer.cart, lines, time)
+        cart_id = None if by_address else customer.cart.id
+        occurred += cart.ordered(customer.cart, lines, time, cart_id)
         derived_state.changed(customer, _CART, context)
     return occurred
 

@@ -72,7 +72,10 @@ def follow(customer: Customer, event: Event, former: str, context: Context) -> N
         _register_address(customer, data.email, _TYPED, event, context)
     if customer.profile.email != former:
         _leave_former(customer, former, event, context)
-    if customer.profile.email or "@" in customer.key:
+    # A cart's event says nothing of addresses: only what an earlier release has kept is new then.
+    if (customer.profile.email or "@" in customer.key) and not (
+        isinstance(data, CartChange) and _has_address(customer)
+    ):
         for address, ground in _own_addresses(customer):
             _register_address(customer, address, ground, event, context)
 
@@ -92,6 +95,25 @@ def adopt(customer: Customer, visitor: Customer, event: Event, context: Context)
         own.ground = max(own.ground, theirs.ground)
         own.ordered = max(own.ordered, theirs.ordered)
         _tell_registered(customer, link, own, event, context, replaces=reference)
+
+
+def take_up(customer: Customer, visitor: Customer, event: Event, context: Context) -> None:
+    """Register again, as a visitor that turned out not to be somebody, at what it had."""
+    for link, own in visitor.links.registrations.items():
+        own.shared, own.cart_number = False, _NO_CART
+        _keep(customer, link, own, event, context)
+        _tell_registered(customer, link, own, event, context)
+
+
+def hand_back(customer: Customer, visitor: Customer, event: Event, context: Context) -> None:
+    """Leave what a visitor has brought along who turned out to be somebody else, but for what the
+    customer has ordered with and its own addresses."""
+    own_links = {address_link(address, context) for address, _ in _own_addresses(customer)}
+    for link in visitor.links.registrations:
+        own = customer.links.registrations.get(link)
+        if own is not None and not own.ordered and link not in own_links:
+            _leave(customer, link, event, context)
+            del customer.links.registrations[link]
 
 
 def shared(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
@@ -138,7 +160,7 @@ def _shopped(customer: Customer, event: Event, context: Context) -> None:
     """A cart or a checkout, as far as it isn't over already."""
     data: CartChange | CheckoutProgress = event.data
     checkout = data if isinstance(data, CheckoutProgress) else None
-    if not event.backfill and context.when(event.time) >= customer.cart.cleared:
+    if not event.backfill and context.when(event.time) > customer.cart.cleared:
         checkout_id = checkout.checkout_id if checkout else None
         for link in _of_ids(data.cart_id, checkout_id, event, context):
             _register(customer, link, 0, event, context)
@@ -173,6 +195,10 @@ def _leave_former(customer: Customer, former: str, event: Event, context: Contex
     if own is not None and not own.ordered and not same_address(former, customer.profile.email):
         _leave(customer, link, event, context)
         del customer.links.registrations[link]
+
+
+def _has_address(customer: Customer) -> bool:
+    return any(link.startswith("address/") for link in customer.links.registrations)
 
 
 def _own_addresses(customer: Customer) -> list[tuple[str, int]]:

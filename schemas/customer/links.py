@@ -17,6 +17,8 @@ REGISTRATIONS_KEPT = 32
 """Links that a customer is registered at: addresses of a life, carts and checkouts of a month."""
 HOLDERS_BYTES = 2_400
 """Of all holders of a link: twenty customers and twenty visitors, whose ids are UUIDs."""
+UNLINKED_BYTES = 20 * 8
+"""Of each whom an operator has unlinked a hash of eight bytes."""
 BOUGHT_KEPT = 40
 """Products of an order that others are told of."""
 BOUGHT_BYTES = BOUGHT_KEPT * 8
@@ -101,3 +103,5 @@ class Links(msgspec.Struct, array_like=True, gc=False):
     mails that went there."""
     asked: Annotated[list[int], InNumber(ASKED_KEPT)] = []
     """Of an address's own actor: when it was asked to confirm, oldest first."""
+    unlinked: Annotated[bytes, InBytes(UNLINKED_BYTES)] = b""
+    """Of a customer or a visitor: hashes of those who an operator says it is not."""

@@ -54,6 +54,18 @@ class VisitorMerged(Payload):
     ground: MergeGround = ""
 
 
+class VisitorUnlinked(Payload):
+    """Ours: an operator says that a visitor is not a customer after all."""
+
+    customer_id: Id
+    anonymous_id: Reference
+    state: str = ""
+    """What the visitor had handed over, as `VisitorMerged` has it; empty where the log has it no
+    more."""
+    format: int = 1
+    """Of that record."""
+
+
 class LinkRegistered(Payload):
     """Ours: a customer or visitor has an address, a cart id or a checkout id, as it tells the actor
     of that; once, and again when the ground has become a better one or an order names it."""
@@ -201,6 +213,13 @@ EVENT_TYPES = (
         internal=True,
         stays_with_visitor=True,
         visitors_own=True,
+    ),
+    EventType(
+        "visitor.unlinked",
+        VisitorUnlinked,
+        changes=get_args(CustomerPart),
+        internal=True,
+        stays_with_visitor=True,
     ),
     EventType("link.registered", LinkRegistered, internal=True, told_to_links=True),
     EventType("link.ordered", LinkOrdered, internal=True, told_to_links=True),

@@ -110,6 +110,7 @@ def test_who_is_alone_tells_an_address_once_and_no_order() -> None:
     harness = Harness().subscribed()
     assert [event.type for event in to_links(harness)] == ["link.registered"]
     for number in range(5):
+        harness.at(number * MINUTE + MINUTE)
         harness.add("moka", cart_id=f"c{number}", checkout_id=f"k{number}")
         checkout(harness, "anna", checkout_id=f"o{number}")
         before = len(to_links(harness))

@@ -23,6 +23,7 @@ DATA = {"product_id": "p1", "name": "Caffè «Alba»", "price": "12.50", "quanti
 
 MINIMAL: dict[str, dict[str, Any]] = {
     "order.placed_elsewhere": {"link": "cart/1"}, "link.shared": {"link": "cart/1"},
+    "visitor.unlinked": {"customer_id": "c", "anonymous_id": "v"},
     "link.registered": {"customer_id": "c", "ground": "typed"},
     "address.said": {"customer_id": "c", "objected": 1, "sent": [1, 2]},
     "address.told": {"link": "address/1", "agreed": 1},

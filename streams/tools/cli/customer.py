@@ -13,6 +13,7 @@ from schemas.instant import to_rfc3339
 from schemas.money import amount_text
 from schemas.reference import both, id_of, is_visitors
 from schemas.stored import NEVER
+from streams.clock import SystemClock
 from streams.operate.lookup import known_customers, latest_states
 from streams.runtime.factories import lookups_of
 from streams.tools.cli.console import (
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(help="What is known about a customer.", no_args_is_help=True)
     group.command("show")(show)
     group.command("retry")(retry)
+    group.command("unlink")(unlink)
     app.add_typer(group, name="customer")
 
 
@@ -75,6 +77,52 @@ def show(
         if number:
             stdout().print()
         stdout().print(facts(_rows(customer)))
+
+
+def unlink(
+    context: typer.Context,
+    customer_id: Annotated[str, typer.Argument(metavar="CUSTOMER")],
+    visitor_id: Annotated[str, typer.Argument(metavar="VISITOR", help="Anonymous id.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Undo a wrong merge: a visitor is not this customer after all.
+
+    What the visitor does is the visitor's again, for good; it gets back what it had handed over.
+    """
+    settings = settings_of(context)
+    from streams.operate.unlinking import UnlinkReport  # noqa: PLC0415  # as above
+    from streams.operate.unlinking import unlink as append_unlink  # noqa: PLC0415  # as above
+    from streams.runtime.factories import record_signer  # noqa: PLC0415  # see streams/tools/cli/__init__.py
+
+    async def append() -> UnlinkReport:
+        with progress("reading the log") as bar:
+            async with open_log(settings) as log:
+                known = known_customers(await latest_states(log, customer_id))
+                if customer_id not in known:
+                    raise UserError(f"there is no customer {customer_id!r}")
+                return await append_unlink(
+                    log,
+                    customer_id,
+                    visitor_id,
+                    record_signer(settings),
+                    time=SystemClock().now(),
+                    lookups=lookups_of(settings, log),
+                    on_progress=bar.at,
+                )
+
+    report = run(append())
+    if as_json:
+        print_json({"customer": customer_id, "visitor": visitor_id, "merges": report.merges})
+        return
+    out = stdout()
+    out.print(f"{visitor_id} is not {customer_id} from here on.", markup=False)
+    if not report.merges:
+        out.print("The log has no handover of theirs: only the link ends, and what came of the "
+                  "visitor stays with the customer.", markup=False)  # fmt: skip
+        return
+    out.print("The visitor gets back what it had handed over, and the customer loses it. What "
+              "stays with the customer: all that came after the merge, scores, orders, points, "
+              "codes, and mails that were sent.", markup=False)  # fmt: skip
 
 
 def retry(
