@@ -79,6 +79,10 @@ def member_kind(model: type[BaseModel], name: str) -> FieldKind:
     raise LookupError(f"{model.__name__}.{name}: no list")
 
 
+_OF_A_MEMBER = 2
+"""Names that lead to a member of an object; what lies deeper is not repaired."""
+
+
 def _keys(name: str, field: FieldInfo, *, by_name: bool) -> tuple[Key, ...]:
     alias = field.validation_alias
     if alias is None:
@@ -88,7 +92,7 @@ def _keys(name: str, field: FieldInfo, *, by_name: bool) -> tuple[Key, ...]:
     for each in choices:
         if isinstance(each, str):
             keys.append(each)
-        else:
+        elif len(each.path) == _OF_A_MEMBER:
             outer, inner = each.path
             keys.append((str(outer), str(inner)))
     return (*keys, name) if by_name and name not in keys else tuple(keys)
