@@ -6,8 +6,9 @@ number of them. It differs from a replay as one partition only as any log does f
 number of partitions: a timer that is due within the same second in which another customer's event
 happens fires at that second's end, if that customer is in another partition.
 
-Coupon pools are actors that all customers speak to. Where one is asked, or anybody else speaks
-across partitions, the file is replayed as one partition, by one process.
+A link's actor is where those are who have the link in common. Coupon pools are actors that all
+customers speak to. Where one is asked, where a link turns out to be in two partitions, or anybody
+else speaks across partitions, the file is replayed as one partition, by one process.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 from agents.definitions.published import Definitions
+from agents.links.names import is_link
 from schemas.events import Event
 from schemas.validation import checked_time
 from streams.runtime import gc_tuning
@@ -67,13 +69,13 @@ def replay_side_by_side(
             outcomes = [play.partitions(range(PARTITIONS), report or (lambda _: None))]
         else:
             outcomes = _in_processes(play, min(jobs, PARTITIONS), report)
+        return _joined(outcomes)
     except CrossesPartitions as across:
         told(f"{across}: the file is replayed as one partition, by one process")
         with source.open() as lines:
             return replay_file(
                 lines, until=until, definitions=definitions, live=live, report=report
             )
-    return _joined(outcomes)
 
 
 class _Play(NamedTuple):
@@ -86,7 +88,7 @@ class _Play(NamedTuple):
     live: Mapping[str, str]
 
     def partitions(self, numbers: Iterable[int], report: OnLines) -> Outcome:
-        """Play some of the partitions. Raises Across, ReplayError."""
+        """Play some of the partitions. Raises CrossesPartitions, ReplayError."""
         outcome = Outcome()
         logs = {number: self._log(number, outcome) for number in numbers}
         latest: Any = None
@@ -115,12 +117,20 @@ class _Play(NamedTuple):
 
     def _log(self, partition: int, outcome: Outcome) -> FileLog:
         def near(event: Event) -> None:
-            if self.dealer.home(event.customer) != partition:
+            if is_link(event.customer):
+                _see_that_it_is_one(outcome.links, event.customer, partition)
+            elif self.dealer.home(event.customer) != partition:
                 raise CrossesPartitions(f"{event.type} goes from one partition to another")
 
         return FileLog(
             self.until, self.definitions, self.live, outcome, partition=partition, tells=near
         )
+
+
+def _see_that_it_is_one(links: dict[str, int], link: str, partition: int) -> None:
+    """A link's actor is in a partition; raise CrossesPartitions when it is in another one, too."""
+    if links.setdefault(link, partition) != partition:
+        raise CrossesPartitions("an address, a cart or a checkout is of several partitions")
 
 
 _play: _Play
@@ -170,8 +180,11 @@ def _part(number: int, jobs: int) -> Outcome:
 
 
 def _joined(outcomes: Iterable[Outcome]) -> Outcome:
+    """Return the outcome of all. Raises CrossesPartitions."""
     whole = Outcome()
     for each in outcomes:
+        for link, partition in each.links.items():
+            _see_that_it_is_one(whole.links, link, partition)
         whole.commands += each.commands
         whole.decisions += each.decisions
         whole.refusals += each.refusals

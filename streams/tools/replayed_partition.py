@@ -63,6 +63,8 @@ class Outcome:
     """(where, reason, detail) of what could not be read."""
     customers: dict[str, bytes] = field(default_factory=dict)
     """Kept records by key."""
+    links: dict[str, int] = field(default_factory=dict)
+    """The partition of each link's actor, by key, where a file is played as several of them."""
     events: int = 0
     after_until: int = 0
     """Events later than `until`, left out."""

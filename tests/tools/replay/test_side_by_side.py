@@ -17,9 +17,10 @@ from schemas.customer import decode_customer
 from schemas.description import describe
 from schemas.validation import Unreadable
 from schemas.wire import ProductUpdate, parse_line
+from streams.partitioner import partition_of
 from streams.tools.parallel_replay import ReplayFile, replay_side_by_side
 from streams.tools.replay import replay_file
-from streams.tools.replay_dealing import EVERYBODY, Dealer
+from streams.tools.replay_dealing import EVERYBODY, PARTITIONS, Dealer
 from streams.tools.replayed_partition import Outcome, ReplayError, write
 from tests.harness import DAY, HOUR, MINUTE, START, Harness
 from tests.tools.replay.test_replay_file import LIVE, line
@@ -87,7 +88,9 @@ def files(outcome: Outcome, directory: Path) -> list[bytes]:
 
 def test_any_number_of_processes_gives_the_same_bytes(tmp_path: Path) -> None:
     lines = life()
-    one, two, three = (play(lines, jobs) for jobs in (1, 2, 3))
+    told: list[str] = []
+    one, two, three = (play(lines, jobs, told=told.append) for jobs in (1, 2, 3))
+    assert not told
     written = [files(each, tmp_path / str(n)) for n, each in enumerate((one, two, three))]
     assert written[0] == written[1] == written[2]
     assert all(len(content) > 2_000 for content in written[0])
@@ -189,6 +192,32 @@ def test_each_form_of_an_event_names_people_in_its_own_way(
     dealer = Dealer([content], partitions=1_000_003)
     assert dealer.home(ids[0]) == dealer.home(ids[1]) == dealer.deal(content).partition
     assert dealer.home(ids[0]) != dealer.home("somebody else")
+
+
+SHARED = [
+    line(1, "customer.created", 0, "web-1", email="rosa@example.it"),
+    line(2, "consent.given", 0, "web-1", purpose="marketing"),
+    line(3, "cart.product_added", HOUR, "web-1", product_id="moka", price="9.90", cart_id="c1"),
+    line(4, "order.completed", 2 * HOUR, "till-2", order_id="o1", total="9.90",
+         email="Rosa@Example.it"),
+]  # fmt: skip
+
+
+def test_who_has_an_address_in_common_is_dealt_together() -> None:
+    assert partition_of(b"web-1", PARTITIONS) != partition_of(b"till-2", PARTITIONS)
+    told: list[str] = []
+    outcome = play(SHARED, 2, told=told.append)
+    assert not told
+    assert any(b"order.placed_elsewhere" in decision[-1] for decision in outcome.decisions)
+
+
+def test_a_link_of_two_partitions_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Dealer, "_join", lambda *_: None)  # nobody sees what they have in common
+    for jobs in (1, 2):
+        told: list[str] = []
+        outcome = play(SHARED, jobs, told=told.append)
+        assert "is of several partitions" in told[0]
+        assert sorted(outcome.decisions) == sorted(alone(SHARED).decisions)
 
 
 def test_whoever_speaks_across_partitions_is_played_as_one(
