@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import AliasChoices, AliasPath, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -21,6 +21,7 @@ from schemas.events.fields import (
     Url,
     is_address,
 )
+from schemas.field_kinds import Strict
 from schemas.money import Amount, Deduction, Price, amount_text
 from schemas.quantity import LineQuantity, Quantity
 
@@ -273,6 +274,16 @@ class OrderReversed(Payload):
         return next((abs(each) for each in (self.total, self.amount) if each), None)
 
 
+class OrderRefunded(OrderReversed):
+    """Money went back. An amount that can't be read refuses it: without one all of the order would
+    be back."""
+
+    total: Annotated[Deduction, Strict()] | None = Field(
+        default=None, validation_alias=AliasChoices("total", AliasPath("transactions", 0, "amount"))
+    )
+    amount: Annotated[Deduction, Strict()] | None = None
+
+
 class CouponApplied(Payload):
     """A code was entered."""
 
@@ -391,7 +402,7 @@ EVENT_TYPES = (
     ),
     EventType(
         "order.refunded",
-        OrderReversed,
+        OrderRefunded,
         segment="Order Refunded",
         changes=_ORDER,
         of_customers=True,

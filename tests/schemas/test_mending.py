@@ -270,6 +270,15 @@ def test_times() -> None:
     assert parse_published(track("Checkout Started", timestamp="")).odd == ()
 
 
+def test_a_refund_of_nobody_knows_how_much_is_none_of_all() -> None:
+    for name in ("total", "amount"):
+        assert validated(payload_model("order.refunded"), {"order_id": "o", name: "10,00"})[0]
+        with pytest.raises(Unreadable, match=f"{name}: .*'ten'"):
+            validated(payload_model("order.refunded"), {"order_id": "o", name: "ten"})
+    data, odd = validated(payload_model("order.cancelled"), {"order_id": "o", "total": "ten"})
+    assert (data.total, [each.problem for each in odd]) == (None, ["unreadable"])
+
+
 def test_zones() -> None:
     def zone(given: Any) -> tuple[Any, list[tuple[str, str, bool]]]:
         traits = {
