@@ -105,6 +105,8 @@ class Mending:
         """What number the members of a list had at first, by the list's identity."""
         self._going: list[_ListMember] = []
         """Members that are to be left out."""
+        self.failing: FieldFailure | None = None
+        """What is being mended, or was last."""
 
     def mended(self) -> tuple[BaseModel, tuple[OddField, ...]]:
         """Return the data and what was odd. Raises Unmendable."""
@@ -122,6 +124,7 @@ class Mending:
             for failure in failures:
                 first.setdefault(failure.path, failure)
             for failure in first.values():
+                self.failing = failure
                 self._mend(failure)
             self._let_members_go()
         raise Unmendable(failures[0])
@@ -265,7 +268,10 @@ class Mending:
         return None
 
     def _numbers_of(self, members: list[Any], *, longer_by: int = 0) -> list[int]:
-        return self._numbers.setdefault(id(members), list(range(len(members) + longer_by)))
+        known = self._numbers.get(id(members))
+        if known is None:
+            known = self._numbers[id(members)] = list(range(len(members) + longer_by))
+        return known
 
 
 def failures_of(error: ValidationError) -> list[FieldFailure]:

@@ -95,10 +95,15 @@ def _mended(model: type[BaseModel], data: Any, notation: Notation, source: str) 
         return mending.mended()
     except Unmendable as unmendable:
         failure = unmendable.failure
-        what = f"{failure.what} (got {_shown(failure.given)})"
-        if failure.type != "no_sum":
-            what = f"{'.'.join(map(str, failure.path)) or 'value'}: {what}"
-        raise Unreadable("invalid_event", what) from None
+    except (ValueError, ArithmeticError, RecursionError):
+        # Who writes values that nobody has thought of must not stop whoever reads the log.
+        if mending.failing is None:
+            raise Unreadable("invalid_event", "value: can't be read") from None
+        failure = mending.failing
+    what = f"{failure.what} (got {_shown(failure.given)})"
+    if failure.type != "no_sum":
+        what = f"{'.'.join(map(str, failure.path)) or 'value'}: {what}"
+    raise Unreadable("invalid_event", what) from None
 
 
 def _parsed(value: bytes) -> Any:
@@ -208,13 +213,6 @@ def checked_flag(name: str, value: Any) -> bool:
     if flag is None:
         raise Unreadable("invalid_event", f"{name}: neither true nor false (got {_shown(value)})")
     return flag
-
-
-def invalid(error: ValidationError) -> Unreadable:
-    """Return what is to be raised for a failed validation."""
-    if error.errors()[0]["type"] == "json_invalid":
-        return Unreadable("invalid_json", first_error(error))
-    return Unreadable("invalid_event", first_error(error))
 
 
 def first_error(error: ValidationError) -> str:

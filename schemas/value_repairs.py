@@ -262,13 +262,19 @@ def _members(given: dict[str, Any], kind: FieldKind) -> list[Any]:
     if any(name in given for name in names):
         return [given]
     if all(key.isdecimal() for key in given):
-        return [given[key] for key in sorted(given, key=int)]
+        return [given[key] for key in sorted(given, key=_as_number)]
     values = list(given.values())
     if len(values) == 1 and isinstance(values[0], list):
         return values[0]
     if kind.model is not None and not all(isinstance(each, dict) for each in values):
         raise LeftOut("kind")
     return values
+
+
+def _as_number(digits: str) -> tuple[int, str]:
+    """Sort digits, however many, by the number that they write."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def _other(kind: FieldKind, given: Any, how: How) -> Repair:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from schemas import mending
 from schemas.events import PAYLOADS, Event
 from schemas.events.odd import OddField
 from schemas.notation import Notation
@@ -113,6 +114,27 @@ def test_without_a_shop_s_url_a_link_without_a_host_is_none() -> None:
 )  # fmt: skip
 def test_lines_however_they_are_sent(given: Any, ids: list[str]) -> None:
     assert [each.product_id for each in order(products=given).data.products] == ids
+
+
+def test_members_of_a_map_are_in_the_order_of_their_numbers_however_long() -> None:
+    keys = ["1" * 5000, "10", "9", "007", "0"]
+    products = {key: LINE | {"product_id": key[:3]} for key in keys}
+    assert [each.product_id for each in order(products=products).data.products] == [
+        "0", "007", "9", "10", "111",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), OverflowError(), RecursionError()])
+def test_what_nobody_has_thought_of_refuses_and_names_the_field(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(mending, "repaired", fails)
+    with pytest.raises(Unreadable, match=r"^products\.0\.price: .*got '10,00'") as refused:
+        line(price="10,00")
+    assert refused.value.reason == "invalid_event"
 
 
 def test_places_are_those_in_which_the_sender_has_them() -> None:
