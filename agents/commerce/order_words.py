@@ -1,11 +1,13 @@
 """Words for the status of an order, as shops have them, and what they mean here.
 
-Case, blanks, hyphens and the prefix of WooCommerce (`wc-`) make no difference. A word that is not
-here changes nothing, and is told of (`agents/commerce/order_notices.py`).
+Case, blanks, hyphens and the prefix of WooCommerce (`wc-`) make no difference. A sentence that says
+an order was cancelled says so by one word, `Cancelled (out of stock)`; of no other meaning is that
+plain. A word that is not here changes nothing, and is told of (`agents/commerce/order_notices.py`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -14,7 +16,9 @@ Meaning = Literal["cancelled", "refunded", "shipped", "delivered", "alive", "par
 
 _WORDS: Mapping[Meaning, str] = {
     "cancelled": """cancelled canceled cancel voided void failed trash trashed deleted declined
-        denied expired abandoned rejected annullato annullata annulliert storniert""",
+        denied expired abandoned rejected annullato annullata annulliert storniert abgebrochen
+        annulé annulée annule annulee cancelado cancelada anulado anulada geannuleerd anulowane
+        anulowany anulowano""",
     "refunded": """refunded fully_refunded returned reversed chargeback charged_back rimborsato
         rimborsata reso erstattet""",
     "shipped": """shipped partially_shipped partly_shipped fulfilled partial partially_fulfilled
@@ -33,8 +37,25 @@ _MEANINGS: Mapping[str, Meaning] = {
     word: meaning for meaning, words in _WORDS.items() for word in words.split()
 }
 
+_NO_WORD = re.compile(r"[\W_]+")
+
+_CANCELLED = frozenset(
+    {"cancelled", "canceled", "annullato", "annullata", "annulliert", "storniert", "annulé",
+     "annulée", "cancelado", "geannuleerd"}
+)  # fmt: skip
+"""Of an order these words say one thing, whatever stands around them…"""
+_NOT_QUITE = frozenset(
+    {"not", "never", "no", "non", "nicht", "partially", "partly", "partial", "parzialmente",
+     "teilweise", "requested", "request", "richiesto", "pending"}
+)  # fmt: skip
+"""…but these."""
+
 
 def meaning(word: str) -> Meaning | None:
     """Return what a status means; None when the word is not known."""
-    plain = "_".join(word.casefold().replace("-", " ").replace("_", " ").split())
-    return _MEANINGS.get(plain.removeprefix("wc_"))
+    words = _NO_WORD.split(word.casefold())
+    plain = "_".join(filter(None, words))
+    found = _MEANINGS.get(plain.removeprefix("wc_"))
+    if found is None and _CANCELLED.intersection(words) and not _NOT_QUITE.intersection(words):
+        return "cancelled"
+    return found

@@ -209,7 +209,9 @@ class OrderProgress(OrderContact):
     it leaves out stays. `products` are all lines of an updated order, and what one parcel holds."""
 
     order_id: Id
-    status: Text | None = None
+    status: Text | None = Field(
+        default=None, validation_alias=AliasChoices("status", "order_status", "financial_status")
+    )
     """In the shop's own word: `cancelled`, `on-hold` (`agents/commerce/order_words.py`)."""
     subtotal: Amount | None = None
     total: Price | None = None
@@ -282,6 +284,12 @@ class OrderRefunded(OrderReversed):
         default=None, validation_alias=AliasChoices("total", AliasPath("transactions", 0, "amount"))
     )
     amount: Annotated[Deduction, Strict()] | None = None
+
+    def sum(self) -> Decimal | None:
+        """Return the amount that it names. Nothing, where no line is named either, is a refund of
+        nothing and not of all: goods came back and no money went."""
+        named = [abs(each) for each in (self.total, self.amount) if each is not None]
+        return super().sum() or (None if self.products or not named else Decimal(0))
 
 
 class CouponApplied(Payload):

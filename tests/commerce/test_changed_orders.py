@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agents.commerce import order_words
 from schemas.bounds import kept_bytes
 from schemas.customer.shopping import EARLY_TOTAL_BYTES, Order
 from schemas.signals import OrderNoticed
@@ -20,6 +21,24 @@ CUP = {"product_id": "tazza", "price": "40.00"}
 def bought(**more: Any) -> Harness:
     said = {"order_id": "o1", "total": "100.00", "products": [MOKA, CUP]} | more
     return Harness().subscribed().tell("order.completed", **said)
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("Cancelled (out of stock)", "cancelled"),
+        ("CANCELLED_BY_CUSTOMER", "cancelled"),
+        ("Order has been cancelled by the customer", "cancelled"),
+        ("annulée", "cancelled"),
+        ("not cancelled", None),
+        ("partially cancelled", None),
+        ("cancel requested", None),
+        ("wc-on-hold", "alive"),
+        ("Warten auf Godot", None),
+    ],
+)
+def test_words_for_a_status(word: str, said: str | None) -> None:
+    assert order_words.meaning(word) == said
 
 
 def the_order(harness: Harness) -> Order:
@@ -42,7 +61,7 @@ def noticed(harness: Harness) -> list[str]:
         ([{"total": "5.00"}], "95.00", "completed"),
         ([{"amount": "5.00"}], "95.00", "completed"),
         ([{"total": "60.00"}, {"total": "60.00"}], "0.00", "refunded"),
-        ([{"total": "0.00"}], "0.00", "refunded"),
+        ([{"total": "0.00"}], "100.00", "completed"),
         ([{"total": "0.00", "products": [CUP]}], "60.00", "completed"),
         ([{"products": [{"product_id": "tazza"}]}], "60.00", "completed"),
         ([{"products": [{"product_id": "tazza"}]}, {"products": [MOKA]}], "0.00", "refunded"),
