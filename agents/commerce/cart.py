@@ -127,6 +127,7 @@ def take_out(cart: Cart, lines: Iterable[LineItem]) -> list[DomainEvent]:
         for line in lines
         if line_items.same(cart.lines, line) is not None
     ]
+    history.forget_old(cart, cart.changed)
     return _changed(cart, cart.changed) if any(taken) else []
 
 

@@ -178,6 +178,7 @@ def release(customer: Customer, before: Order, order: Order, context: Context) -
         if coupon.redeemed and coupon.order_id == order.id and coupon.code.upper() in gone:
             _announce("released", customer, coupon, context)
             coupon.redeemed, coupon.order_id = 0, ""
+            coupon.released += 1
 
 
 def revoke(customer: Customer, tiers: Collection[str], context: Context) -> None:
@@ -218,7 +219,9 @@ def _expires(campaign: Campaign, now: int) -> int:
 
 def _announce(what: CouponChange, customer: Customer, coupon: Coupon, context: Context) -> None:
     campaign = context.live.campaigns.get(coupon.campaign)
-    again = (coupon.order_id,) if what == "released" else ()
+    again = [coupon.order_id] if what == "released" else []
+    if coupon.released:
+        again.append(str(coupon.released))
     context.effects.append(
         signal(
             CouponChanged(

@@ -58,12 +58,20 @@ def of_order(order: Order, back: Iterable[Back], context: Context) -> Counter[in
             sum_ += each.amount
             by_now = brought
             if sum_ < order.total:
-                of_sum = points_for(sum_, order.currency, order.time, context)
-                by_now = min(brought, of_sum)
+                by_now = min(brought, _of_part(sum_, brought, order, context))
             points, taken = by_now - taken, by_now
         if points:
             months[_month(each.time)] -= points
     return months
+
+
+def _of_part(amount: Decimal, brought: int, order: Order, context: Context) -> int:
+    """Return how many of the points that an order has brought are of a part of its total: its
+    share, where the programme or the rates aren't what they were."""
+    whole = points_for(order.total, order.currency, order.time, context)
+    if whole == brought or not order.total:
+        return points_for(amount, order.currency, order.time, context)
+    return int(brought * amount // order.total)
 
 
 def add(customer: Customer, points: int, time: int, context: Context) -> None:

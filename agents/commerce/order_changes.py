@@ -38,12 +38,9 @@ def restate(customer: Customer, order: Order, said: Order, event: Event, context
         order.points = loyalty.points_for(order.total, order.currency, order.time, context)
     if _counted(before) != _counted(order):
         order_sums.recount(customer, before, order)
-    order_sums.follow(
-        customer,
-        order_sums.of(before, back.refunds, context),
-        order_sums.of(order, reckoning.refunds, context),
-        context,
-    )
+    were = order_sums.booked(before, order_sums.of(before, back.refunds, context))
+    are = order_sums.book(order, order_sums.of(order, reckoning.refunds, context), context)
+    order_sums.follow(customer, were, are, context)
     if before.lines != order.lines or before.time != order.time:
         look_ahead(customer, order, context)
     if before.coupon != order.coupon:

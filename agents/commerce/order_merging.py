@@ -44,15 +44,12 @@ def adopt(customer: Customer, other: Customer, event: Event, context: Context) -
             _take_in(customer, said, event, context)
         elif (known := early_orders.find(customer, said.id, said.shop)) is not None:
             _count_no_more(customer, said, context)
-            before = refunds.alone(known.order.refunds)
-            order_statements.join(known.order, said)
+            order = known.order
+            before = order_sums.booked(order, order_sums.of_early(order, context))
+            order_statements.join(order, said)
             known.reviewed |= each.reviewed
-            order_sums.follow(
-                customer,
-                order_sums.of(said, before, context),
-                order_sums.of(said, refunds.alone(known.order.refunds), context),
-                context,
-            )
+            sums = order_sums.of_early(order, context)
+            order_sums.follow(customer, before, order_sums.book(order, sums, context), context)
         else:
             customer.early.append(each)
     early_orders.bring_within(customer, event, context)
@@ -72,7 +69,8 @@ def _take_in(customer: Customer, said: Order, event: Event, context: Context) ->
 
 def _uncount(customer: Customer, other: Customer, order: Order, context: Context) -> None:
     """Take an order out of the visitor's sums that the customer's have, too."""
-    gone = order_sums.of(order, refunds.reckon(order).refunds, context)
+    sums = order_sums.of(order, refunds.reckon(order).refunds, context)
+    gone = order_sums.booked(order, sums)
     order_sums.uncount(other, order)
     nothing = order_sums.Sums()
     order_sums.follow(other, order_sums.Sums(gone.refunded), nothing, context)
@@ -81,7 +79,7 @@ def _uncount(customer: Customer, other: Customer, order: Order, context: Context
 
 def _count_no_more(customer: Customer, said: Order, context: Context) -> None:
     """Take out of the sums what refunds came to while their order was not known."""
-    alone = order_sums.of(said, refunds.alone(said.refunds), context)
+    alone = order_sums.booked(said, order_sums.of_early(said, context))
     order_sums.follow(customer, alone, order_sums.Sums(), context)
 
 

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from agents.commerce import coupons, loyalty, purchases
+import msgspec
+
+from agents.commerce import coupons, loyalty, purchases, refunds
 from agents.commerce.refunds import Back
 from agents.context import Context
 from schemas.customer import Customer
@@ -30,6 +32,27 @@ def of(order: Order, refunded: Iterable[Back], context: Context) -> Sums:
     """Return what an order adds, of which so much was given back."""
     back = tuple(refunded)
     return Sums(back, loyalty.of_order(order, back, context))
+
+
+def of_early(early: Order, context: Context) -> Sums:
+    """Return what the refunds of an order add that hasn't come yet, whatever else is known of
+    it."""
+    nothing_brought = msgspec.structs.replace(early, points=0, currency="")
+    return of(nothing_brought, refunds.alone(early.refunds), context)
+
+
+def booked(order: Order, sums: Sums) -> Sums:
+    """Return what an order has added: the points that were booked, whatever the programme and the
+    rates are since; `sums` as they come to, for records of before."""
+    return sums if order.booked is None else sums._replace(points=order.booked)
+
+
+def book(order: Order, sums: Sums, context: Context) -> Sums:
+    """Note on an order the points that it adds, and return what it adds. Without a programme they
+    stay what they were."""
+    if context.live.loyalty is not None:
+        order.booked = dict(sums.points)
+    return booked(order, sums)
 
 
 def count(customer: Customer, order: Order) -> None:

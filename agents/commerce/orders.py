@@ -21,7 +21,6 @@ from agents.commerce import (
     order_notices,
     order_statements,
     order_sums,
-    refunds,
 )
 from agents.commerce.order_changes import UNDONE, derive, look_ahead, restate
 from agents.context import Context, DomainEvent, Handler
@@ -51,7 +50,7 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Domain
     order, before = said, order_sums.Sums()
     if early is not None:
         order = early.order
-        before = order_sums.of(order, refunds.alone(order.refunds), context)
+        before = order_sums.booked(order, order_sums.of_early(order, context))
         order_statements.join(order, said)
         order.currency = order.currency or data.currency
     if order_memory.is_noted_of_shop(customer, "reversed", data.order_id, shop):
@@ -67,7 +66,8 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Domain
     occurred += coupons.redeem(customer, event, order, context)
     if order.status not in UNDONE and context.listens(customer, STOCKED):
         occurred += _stocked(customer, order, context)
-    order_sums.follow(customer, before, order_sums.of(order, reckoning.refunds, context), context)
+    sums = order_sums.of(order, reckoning.refunds, context)
+    order_sums.follow(customer, before, order_sums.book(order, sums, context), context)
     if reckoning.excess:
         order_notices.tell(customer, order.id, "refund_exceeds_total", event, context)
     if customer.early or early is not None:
@@ -196,16 +196,17 @@ def _let_wait(customer: Customer, said: Order, event: Event, context: Context) -
     if order_memory.is_noted_of_shop(customer, "order", said.id, said.shop):
         if event.type not in ("order.shipped", "order.delivered"):
             order_notices.tell(customer, said.id, "not_kept", event, context)
-        before, after = nothing, said.refunds
-    else:
-        early = early_orders.find(customer, said.id, said.shop)
-        known = [] if early is None else early.order.refunds
-        before = order_sums.of(said, refunds.alone(known), context) if known else nothing
-        after = early_orders.hear(customer, said, event, context).order.refunds
-    if after:
-        order_sums.follow(
-            customer, before, order_sums.of(said, refunds.alone(after), context), context
-        )
+        if said.refunds:
+            order_sums.follow(customer, nothing, order_sums.of_early(said, context), context)
+        return
+    early = early_orders.find(customer, said.id, said.shop)
+    before = nothing
+    if early is not None and early.order.refunds:
+        before = order_sums.booked(early.order, order_sums.of_early(early.order, context))
+    order = early_orders.hear(customer, said, event, context).order
+    if order.refunds:
+        sums = order_sums.of_early(order, context)
+        order_sums.follow(customer, before, order_sums.book(order, sums, context), context)
 
 
 def _remember(customer: Customer, said: Order, token: str) -> None:

@@ -252,6 +252,9 @@ class Order(msgspec.Struct, array_like=True, gc=False):
     """Loyalty points that it has brought; -1 in records of before."""
     pieces: int | Decimal | None = None
     """All that it held when it was counted, also in lines that are not kept."""
+    booked: Annotated[dict[int, int], InNumber(REFUNDS_KEPT + 1)] | None = None
+    """Loyalty points that it has added, by month, less those that its refunds took; None in records
+    of before."""
 
     def kept(self) -> list[LineItem]:
         """Return what the customer has bought and not given back."""
@@ -348,6 +351,8 @@ class Coupon(msgspec.Struct, array_like=True, gc=False):
     """The loyalty tier that it was given for."""
     revoked: int = 0
     """When the shop was told that the tier is gone with an order, and the code is not used."""
+    released: int = 0
+    """How often an order gave it back that it had been redeemed with."""
 
 
 class EarnedPoints(msgspec.Struct, array_like=True, gc=False):

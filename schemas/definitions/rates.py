@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from decimal import Decimal
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -61,7 +63,19 @@ class Rates(Definition):
         rate of it was valid then."""
         if currency == self.currency:
             return Decimal(1)
-        for table in reversed(self.rates):
-            if currency in table.worth and table.begins <= time:
-                return table.worth[currency]
-        return None
+        begins, worths = self.by_currency.get(currency, ([], []))
+        place = bisect_right(begins, time)
+        return worths[place - 1] if place else None
+
+    @cached_property
+    def by_currency(self) -> dict[str, tuple[list[int], list[Decimal]]]:
+        """When each rate of a currency begins, ms since the epoch, and the rates; the oldest
+        first."""
+        found: dict[str, tuple[list[int], list[Decimal]]] = {}
+        for table in self.rates:
+            begins = table.begins
+            for currency, worth in table.worth.items():
+                times, worths = found.setdefault(currency, ([], []))
+                times.append(begins)
+                worths.append(worth)
+        return found

@@ -9,7 +9,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.customer.shopping import LineItem
+from agents.commerce.cart import take_out
+from schemas.bounds import kept_bytes
+from schemas.customer.shopping import (
+    CART_CHANGES_KEPT,
+    CART_CHANGES_TOTAL_BYTES,
+    Cart,
+    LineItem,
+)
 from schemas.events.odd import OddField
 from schemas.quantity import exact
 from schemas.validation import payload_model, validated_json
@@ -114,3 +121,12 @@ def test_whole_pieces_are_kept_as_before() -> None:
     assert (line.quantity, line.price, line.sku) == (2, Decimal("34.90"), "")
     assert msgspec.msgpack.encode(exact(Decimal("2.0"))) == msgspec.msgpack.encode(2)
     assert str(exact(Decimal("1.500"))) == "1.5"
+
+
+def test_what_is_taken_out_leaves_no_more_changes_than_there_is_room_for() -> None:
+    lines = [LineItem(f"p{number:03}" + "y" * 150, 1, updated=1) for number in range(90)]
+    found = Cart(lines=lines, changed=1)
+    take_out(found, list(lines[:80]))
+    assert len(found.lines) == 10
+    assert len(found.changes) <= CART_CHANGES_KEPT
+    assert kept_bytes(found.changes) <= CART_CHANGES_TOTAL_BYTES

@@ -117,3 +117,17 @@ def test_a_code_that_is_over_is_in_no_mail() -> None:
     late = GIVES.replace("CAMPAIGN", "welcome").replace("{id: mail,", "{id: mail, wait: 30d,")
     harness = Harness(files(COUPONS, late)).subscribed().order("o1").at(31 * DAY)
     assert codes(harness) == [None]
+
+
+def test_each_change_of_a_code_has_an_id_of_its_own() -> None:
+    harness = world_of("welcome").subscribed().order("o1")
+    code = str(codes(harness)[0])
+    for number, coupon in enumerate([code, "OTHER", code, "OTHER"]):
+        harness.at((number + 1) * HOUR).tell("order.updated", order_id="o1", coupon=coupon)
+    harness.at(5 * HOUR).order("o2", coupon=code)
+    found = [e.content for e in harness.effects if isinstance(e.content, CouponChanged)]
+    of_code = [each for each in found if each.code == code]
+    assert [each.change for each in of_code] == [
+        "issued", "redeemed", "released", "redeemed", "released", "redeemed",
+    ]  # fmt: skip
+    assert len({each.id for each in of_code}) == len(of_code)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
+import pytest
+
 from schemas.signals import TierChanged
 from tests.harness import DAY, Harness
 from tests.products.test_products import files
@@ -93,3 +97,42 @@ def test_history_makes_a_tier_and_mails_nobody() -> None:
     found = spend(harness(), "o1", "400.00", backfill=True)
     assert found.customer().tier == "gold"
     assert found.mails == []
+
+
+TOLD = {
+    "order": ("order.completed", {"total": "150", "happened": 0}),
+    "refund": ("order.refunded", {"refund_id": "r", "amount": "40"}),
+    "update": ("order.updated", {"total": "150"}),
+    "rename": ("order.updated", {"tracking_number": "1"}),
+}
+
+
+@pytest.mark.parametrize("others", [("update",), ("rename",), ("update", "rename")])
+def test_points_are_the_same_in_whatever_order_it_is_told(others: tuple[str, ...]) -> None:
+    for told in permutations(["order", "refund", *others]):
+        found = harness()
+        for number, (type_, data) in enumerate(TOLD[each] for each in told):
+            found.at((number + 1) * DAY).tell(type_, order_id="o1", currency="EUR", **data)
+        customer = found.customer()
+        assert (customer.points_balance, customer.tier) == (110, "silver"), told
+        assert dict(customer.statistics.refunded) == {"EUR": 40}, told
+
+
+def test_refunds_take_what_was_booked_whatever_the_programme_is_since() -> None:
+    found = spend(harness(), "o1", "100.00").at(DAY)
+    found.tell("order.refunded", order_id="o1", refund_id="r1", amount="40", currency="EUR")
+    assert found.customer().points_balance == 60
+    found.publish_live(LOYALTY.replace('"1"', '"2"')).at(2 * DAY)
+    found.tell("order.refunded", order_id="o1", refund_id="r2", amount="10", currency="EUR")
+    assert found.customer().points_balance == 50
+    found.at(3 * DAY).tell("order.refunded", order_id="o1")
+    assert found.customer().points_balance == 0
+
+
+def test_an_early_refund_takes_what_was_booked_whatever_the_programme_is_since() -> None:
+    found = harness()
+    found.tell("order.refunded", order_id="o1", refund_id="r1", amount="40", currency="EUR")
+    assert sum(month.points for month in found.customer().points) == -40
+    found.publish_live(LOYALTY.replace('"1"', '"2"')).at(DAY)
+    spend(found, "o1", "100.00")
+    assert found.customer().points_balance == 120

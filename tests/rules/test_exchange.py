@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields import FieldRegistry
 from schemas.definitions.conditions import Condition
 from schemas.definitions.rates import Rates
+from schemas.instant import from_datetime
 from schemas.yaml_text import Document
 from tests.harness import DAY, HOUR, SHIPPED, Harness
 from tests.products.test_products import files
@@ -160,3 +162,20 @@ def test_an_event_s_amount_is_in_the_event_s_currency() -> None:
     assert shop.said("w29-big") == []
     in_yen(shop.subscribed().at(HOUR), "60000", "tazza")
     assert [mail.step for mail in shop.mails] == ["big"]
+
+
+def test_the_tables_are_read_once_however_many_there_are() -> None:
+    first = date(2019, 1, 1)
+    tables = [
+        {"from": str(first + timedelta(days=day)), "worth": {"USD": day + 1}} for day in range(2000)
+    ]
+    content = {"definition": "rates", "currency": "EUR", "rates": tables}
+    rates = Rates.model_validate(content)
+    begins = from_datetime(datetime(2019, 1, 1, tzinfo=UTC))
+    assert [rates.worth("USD", begins + day * DAY * 1000) for day in (-1, 0, 1, 1999, 5000)] == [
+        None, 1, 2, 2000, 2000,
+    ]  # fmt: skip
+    assert rates.worth("USD", begins + DAY * 1000 - 1) == 1
+    assert rates.by_currency is rates.by_currency
+    assert rates == Rates.model_validate(content)
+    assert rates.model_dump() == Rates.model_validate(content).model_dump()
