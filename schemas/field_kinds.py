@@ -74,10 +74,13 @@ def field_kinds(model: type[BaseModel]) -> Mapping[Key, FieldKind]:
 def member_kind(model: type[BaseModel], name: str) -> FieldKind:
     """Return the kind of a list's members."""
     for part in _parts(typing.get_type_hints(model, include_extras=True)[name]):
-        if typing.get_origin(part) is list:
+        if typing.get_origin(part) in _LISTS:
             return _kind(name, typing.get_args(part)[0], (name,), required=True)
     raise LookupError(f"{model.__name__}.{name}: no list")
 
+
+_LISTS = (list, tuple)
+"""What a list of JSON is read as."""
 
 _OF_A_MEMBER = 2
 """Names that lead to a member of an object; what lies deeper is not repaired."""
@@ -100,7 +103,7 @@ def _keys(name: str, field: FieldInfo, *, by_name: bool) -> tuple[Key, ...]:
 
 def _kind(name: str, annotation: Any, keys: tuple[Key, ...], *, required: bool) -> FieldKind:
     parts = list(_parts(annotation))
-    is_list = any(typing.get_origin(each) is list for each in parts)
+    is_list = any(typing.get_origin(each) in _LISTS for each in parts)
     return FieldKind(
         name=name,
         keys=keys,

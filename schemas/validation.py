@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from schemas.bounds import KEY_BYTES, fits
 from schemas.events import PAYLOADS
 from schemas.events.custom import CustomProperties, is_custom
-from schemas.events.fields import Id
+from schemas.events.fields import INVISIBLE, Id
 from schemas.events.odd import OddField, shown
 from schemas.flags import read_flag
 from schemas.notation import DEFAULT_NOTATION, Notation
@@ -95,7 +95,7 @@ def _mended(model: type[BaseModel], data: Any, notation: Notation, source: str) 
         return mending.mended()
     except Unmendable as unmendable:
         failure = unmendable.failure
-    except (ValueError, ArithmeticError, RecursionError):
+    except (ValueError, ArithmeticError, LookupError, RecursionError):
         # Who writes values that nobody has thought of must not stop whoever reads the log.
         if mending.failing is None:
             raise Unreadable("invalid_event", "value: can't be read") from None
@@ -144,7 +144,17 @@ def checked_object(body: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def is_no_id(value: Any) -> bool:
-    """Whether there is no id: none is given, or an empty one."""
+    """Whether there is no id: none is given, or an empty one, as a text of blanks and of what
+    nobody sees, and what a program has where it has none: `false`, `[]`, `{}`."""
+    if isinstance(value, str):
+        if value.isascii():
+            return not value or value.isspace()
+        return not INVISIBLE.sub("", value).strip()
+    return value is None or value is False or (isinstance(value, list | dict) and not value)
+
+
+def is_not_said(value: Any) -> bool:
+    """Whether a field that is no id says nothing: it is absent, or an empty text."""
     return value is None or (isinstance(value, str) and (not value or value.isspace()))
 
 
@@ -187,7 +197,7 @@ def checked_time(
     one that can't be read where it is `needed`.
     """
     instant = plain_instant(value)
-    if instant is not None or is_no_id(value):
+    if instant is not None or is_not_said(value):
         return instant
     try:
         read = read_time(value, notation.zone)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
 from schemas import origin as origins
-from schemas import segment
+from schemas import segment, whom
 from schemas.events import INTERNAL_TYPES, CloudEvent, Event
 from schemas.events import hints as event_hints
 from schemas.events import odd as odd_fields
@@ -38,6 +38,7 @@ from schemas.validation import (
     checked_time,
     decoded,
     is_no_id,
+    is_not_said,
     payload_model,
     too_long,
     validated,
@@ -109,10 +110,7 @@ def parse_published(
         raise Unreadable("invalid_json", f"not JSON: {str(error)[:200]}") from None
     if not isinstance(body, dict):
         raise Unreadable("invalid_event", f"not a JSON object but {type(body).__name__}")
-    event = _parse_body(body, key, notation)
-    if event.type in INTERNAL_TYPES:
-        raise Unreadable("unknown_type", f"type: {event.type!r} is Ritorno's own")
-    return event
+    return _parse_body(body, key, notation)
 
 
 def _parse_body(body: dict[str, Any], key: bytes | None, notation: Notation) -> Event:
@@ -245,8 +243,8 @@ def _parse_binary(
         raise too_long("ce_source", _text(headers, "ce_source"), SOURCE_BYTES)
     model = payload_model(type_)
     id_ = checked_id("ce_id", _text(headers, "ce_id"))
-    if key and not key.isspace():
-        customer = checked_reference("key", decoded("key", key))
+    if key and not is_no_id(said := decoded("key", key)):
+        customer = checked_reference("key", said)
     else:
         customer = _other_customer(key, headers)
     source = _text(headers, "ce_source") or "/unknown"
@@ -257,6 +255,10 @@ def _parse_binary(
         backfill is not None and checked_flag("ce_backfill", decoded("ce_backfill", backfill))
     )
     odd: list[OddField] = []
+    visitor = _id_or_none("ce_anonymousid", anonymous)
+    is_ours = SIGNATURE in headers or origins.HEADER in headers
+    if visitor and not is_ours and whom.is_the_visitors(customer, visitor, "key", odd):
+        customer, key = visitor, None  # nobody is named
     happened = (
         checked_time("ce_time", decoded("ce_time", time), notation, odd, needed=is_history)
         if time
@@ -269,12 +271,12 @@ def _parse_binary(
         source,
         happened,
         customer,
-        None if not anonymous or anonymous.isspace() else _id_of("ce_anonymousid", anonymous),
+        visitor,
         is_history,
         data,
         headers.get(SIGNATURE, b""),
         None,
-        headers.get("ce_subject") == key,
+        key is not None and headers.get("ce_subject") == key,
         headers.get(SPEAKER) == b"public",
         headers.get(SPEAKER) == FORWARDED,
         odd=(
@@ -294,8 +296,10 @@ def _all_odd(
     return noted([*earlier, *of_envelope, *of_data])
 
 
-def _id_of(name: str, value: bytes) -> str:
-    return checked_id(name, decoded(name, value))
+def _id_or_none(name: str, value: bytes | None) -> str | None:
+    if not value or is_no_id(text := decoded(name, value)):
+        return None
+    return checked_id(name, text)
 
 
 def _other_customer(key: bytes | None, headers: Mapping[str, bytes]) -> str:
@@ -310,7 +314,8 @@ def _other_customer(key: bytes | None, headers: Mapping[str, bytes]) -> str:
 
 
 def _parse_structured(body: dict[str, Any], key: bytes | None, notation: Notation) -> Event:
-    odd: list[OddField] = []
+    _see_that_it_is_published(body.get("type"))
+    body, odd = whom.structured(body)
     is_history = checked_flag("backfill", body.get("backfill"))
     time = checked_time("time", body.get("time"), notation, odd, needed=is_history)
     envelope, of_envelope = _envelope({**body, "time": time, "backfill": is_history})
@@ -324,6 +329,8 @@ def _parse_structured(body: dict[str, Any], key: bytes | None, notation: Notatio
     named = customer is not None and customer != anonymous
     if customer is None and key is not None:
         customer = decoded("key", key)
+    if anonymous is not None and whom.is_the_visitors(customer, anonymous, "subject", odd):
+        customer, named = None, False
     return _about(
         customer,
         anonymous,
@@ -342,6 +349,12 @@ def _parse_structured(body: dict[str, Any], key: bytes | None, notation: Notatio
             odd=noted([*odd, *of_data]) if odd or of_data else (),
         ),
     )
+
+
+def _see_that_it_is_published(type_: Any) -> None:
+    """Raises Unreadable for an event that only our own actors tell each other."""
+    if isinstance(type_, str) and type_.strip() in INTERNAL_TYPES:
+        raise Unreadable("unknown_type", f"type: {type_!r} is Ritorno's own")
 
 
 def _envelope(body: dict[str, Any]) -> tuple[CloudEvent, tuple[OddField, ...]]:
@@ -365,7 +378,10 @@ def _first_id(*given: Any) -> Any:
 
 
 def _parse_recorded(body: dict[str, Any], notation: Notation) -> Event:
-    headers, value, key = body["headers"], body["value"], body.get("key")
+    headers, value = body["headers"], body["value"]
+    key = None if is_no_id(body.get("key")) else body["key"]
+    if isinstance(headers, dict):
+        headers = whom.recorded(headers)
     if not isinstance(headers, dict) or not all(isinstance(v, str) for v in headers.values()):
         raise Unreadable("invalid_event", "headers: not an object of texts")
     if key is not None and not isinstance(key, str):
@@ -373,6 +389,7 @@ def _parse_recorded(body: dict[str, Any], notation: Notation) -> Event:
     encoded = {name: text.encode() for name, text in headers.items()}
     if "ce_type" not in encoded:
         raise Unreadable("invalid_event", "headers.ce_type: missing")
+    _see_that_it_is_published(headers["ce_type"])
     event = _parse_binary(None if key is None else key.encode(), encoded, to_json(value), notation)
     hints = encoded.get(event_hints.HEADER)
     return event._replace(
@@ -384,13 +401,17 @@ def _parse_recorded(body: dict[str, Any], notation: Notation) -> Event:
 def _parse_segment(body: dict[str, Any], notation: Notation) -> Event:
     if is_no_id(body.get("messageId")):
         raise Unreadable("missing_id", f"messageId: missing (got {body.get('messageId')!r})")
-    body = _without_empty_ids(body)
+    body, odd = whom.segment(body)
     context = _context(body)
     is_history = checked_flag("context.backfill", context.get("backfill"))
-    odd = [*segment.odd_name(body)]
+    odd += segment.odd_name(body)
     time = checked_time("timestamp", body.get("timestamp"), notation, odd, needed=is_history)
     hints = event_hints.of_context(context) if context else None
-    if "timezone" in context and not (hints and hints.zone) and not is_no_id(context["timezone"]):
+    if (
+        "timezone" in context
+        and not (hints and hints.zone)
+        and not is_not_said(context["timezone"])
+    ):
         given_zone = odd_fields.shown(context["timezone"])
         odd.append(OddField("context.timezone", given_zone, "unreadable", kept=False))
     type_, given = segment.translated(body)
@@ -431,13 +452,6 @@ def _context(body: dict[str, Any]) -> dict[str, Any]:
 
 
 SEGMENT_SOURCE = "/segment"
-_SEGMENT_IDS = ("userId", "anonymousId", "previousId")
-
-
-def _without_empty_ids(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a Segment object in which an id that is empty is absent."""
-    empty = [name for name in _SEGMENT_IDS if name in body and is_no_id(body[name])]
-    return {name: body[name] for name in body if name not in empty} if empty else body
 
 
 def _about(customer: Any, anonymous: Any, *, named: bool, missing: str, event: Event) -> Event:

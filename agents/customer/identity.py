@@ -30,7 +30,6 @@ from agents.customer.unlinking import are_unlinked
 from agents.digests import derived_id
 from agents.effects import event_effect
 from agents.links import registration
-from agents.links.everybodys import is_everybodys
 from agents.refusals import EventRefused
 from agents.sending import arbitration, send_commands
 from agents.workflows import engine, merging
@@ -40,6 +39,7 @@ from schemas.customer.person import LINKED_VISITORS
 from schemas.events import IDENTIFYING_TYPES, Event
 from schemas.events.own import MergeGround, VisitorForgotten, VisitorLinked, VisitorMerged
 from schemas.events.person import CustomerIdentified
+from schemas.everybodys import is_everybodys
 from schemas.reference import id_of, is_visitors, of_visitor
 from schemas.wire import MAX_EVENT_BYTES, to_record
 

@@ -10,8 +10,8 @@ import hashlib
 from functools import lru_cache
 from typing import Literal
 
-from agents.links.everybodys import is_everybodys
 from schemas.addresses import normalized_address
+from schemas.everybodys import is_everybodys
 
 PREFIX = "ritorno/links/"
 """Keys of the links' actors."""

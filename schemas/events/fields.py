@@ -20,6 +20,7 @@ refused."""
 
 _UNSEEN = "\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff"
 """What takes no room on a screen and comes along when an address is copied."""
+INVISIBLE = re.compile(f"[{_UNSEEN}]+")
 
 _PART = rf"[^@\s<>,;:\"(){_UNSEEN}]+"
 _ADDRESS = rf"{_PART}@{_PART}\.[^@\s<>,;:\"().{_UNSEEN}]+"

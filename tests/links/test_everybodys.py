@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from agents.links.everybodys import is_everybodys, stands_for_many
+from agents.links.everybodys import stands_for_many
 from agents.links.registration import MOST_ADDRESSES
+from schemas.everybodys import is_everybodys
 from schemas.reference import of_visitor
 from tests.harness import DAY, HOUR, Harness
 from tests.links.test_orders_elsewhere import CART
