@@ -80,12 +80,16 @@ def moved(customer: Customer, former: str, address: str, now: int) -> None:
 def released(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """A person has decided that an address gets mails again."""
     data: AddressReleased = event.data
-    hashed = data.address or address_digest(customer.profile.email)
+    release(customer, data.address or address_digest(customer.profile.email))
+    return []
+
+
+def release(customer: Customer, hashed: str) -> None:
+    """The address with this hash gets mails again."""
     mailed.released(customer, hashed)
     if is_digest_of(hashed, customer.profile.email):
         customer.suppressed = ""
         delivered(customer)
-    return []
 
 
 def _count(customer: Customer, command_id: str, context: Context) -> int:

@@ -163,6 +163,19 @@ def has_ended(customer: Customer, address: str) -> bool:
     )
 
 
+def ended_since(customer: Customer, address: str) -> int:
+    """Return the day (ms) of the last mail to an address that was the end of it, 0 when none is
+    known."""
+    days = [
+        day
+        for hashed, row in customer.mailed.items()
+        if is_digest_of(hashed, address)
+        for _, day, heard in _ENTRY.iter_unpack(row)
+        if heard & _ENDED
+    ]
+    return max(days, default=0) * DAY_MS
+
+
 def released(customer: Customer, hashed: str) -> None:
     """A person has decided that the address with this hash gets mails again."""
     row = customer.mailed.get(hashed, b"")

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from agents.context import Context, DomainEvent
-from agents.customer import derived_state, grounds
-from agents.digests import derived_id
+from agents.customer import derived_state, grounds, mailed
+from agents.digests import derived_id, is_digest_of
 from agents.effects import command, event_effect
 from agents.links import names
 from agents.links.registration import SOURCE, address_link
@@ -120,7 +120,13 @@ def _introduce(customer: Customer, link: str, cause: str, context: Context) -> N
     links, now = customer.links, _of(customer, context)
     links.address, links.said, links.elsewhere = link, now, None
     _let_the_mailer_know(customer, AddressStatements(), now, context)
-    mails = [mail.time for mail in customer.sent if mail.mail_class == "marketing"]
+    mailed.bring_up(customer, context.now)
+    mails = [
+        mail.time
+        for mail in customer.sent
+        if mail.mail_class == "marketing"
+        and is_digest_of(mailed.address_of(customer, mail.command_id) or "", customer.profile.email)
+    ]
     _say(customer, now, mails[-SENT_KEPT:], cause, context, asks=True)
 
 
@@ -158,10 +164,10 @@ def _of(customer: Customer, context: Context) -> AddressStatements:
         statements.agreed = max(statements.agreed, consent.time)
     if consent is not None and not consent.given and _counts_for_all(customer, consent):
         statements.objected = max(statements.objected, consent.time)
-    is_ended = before.ended > before.released
-    if customer.suppressed == "bounced" and not is_ended and not _is_ended_elsewhere(customer):
-        statements.ended = context.now
-    elif not customer.suppressed and (is_ended or _is_ended_elsewhere(customer)):
+    if customer.suppressed == "bounced" and not has_ended(customer):
+        is_new = customer.links.said is not None
+        statements.ended = context.now if is_new else _ended_since(customer, context)
+    elif not customer.suppressed and has_ended(customer):
         statements.released = context.now
     return statements
 
@@ -172,15 +178,24 @@ def _counts_for_all(customer: Customer, no: Consent) -> bool:
     return any(each.mail and each.event_id == no.event_id for each in customer.evidence)
 
 
-def _is_ended_elsewhere(customer: Customer) -> bool:
-    elsewhere = customer.links.elsewhere
-    return elsewhere is not None and elsewhere.ended > elsewhere.released
+def has_ended(customer: Customer) -> bool:
+    """Whether the customer's address takes no mail, as all of those say who have it: the latest
+    word counts."""
+    said = [each for each in (customer.links.said, customer.links.elsewhere) if each is not None]
+    ended = max((each.ended for each in said), default=0)
+    return ended > max((each.released for each in said), default=0)
+
+
+def _ended_since(customer: Customer, context: Context) -> int:
+    """Return since when an address has ended that the customer comes along with: who has had it in
+    the meantime may know that it was released since."""
+    return mailed.ended_since(customer, customer.profile.email) or context.now
 
 
 def added(statements: AddressStatements, more: AddressSaid | AddressTold) -> AddressStatements:
     """Return what was said with what more was: of each the latest."""
     latest = {name: max(getattr(statements, name), getattr(more, name)) for name in _COMPARED}
-    return AddressStatements(**latest, sent=sorted((*statements.sent, *more.sent))[-SENT_KEPT:])
+    return AddressStatements(**latest, sent=sorted({*statements.sent, *more.sent})[-SENT_KEPT:])
 
 
 def _say(

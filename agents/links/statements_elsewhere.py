@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agents.context import Context, DomainEvent, Handler
+from agents.customer import deliverability
+from agents.digests import address_digest
 from agents.links import address_statements, registration
 from agents.sending import arbitration
 from agents.workflows import engine, exits
@@ -36,9 +38,13 @@ def told(customer: Customer, event: Event, context: Context) -> list[DomainEvent
         return []  # it has another one by now
     before = customer.links.elsewhere or AddressStatements()
     customer.links.elsewhere = now = address_statements.added(before, data)
+    is_released = now.released > before.released and customer.suppressed
+    if is_released and not address_statements.has_ended(customer):
+        deliverability.release(customer, address_digest(customer.profile.email))
     was_silenced = customer.links.silenced
     address_statements.listen(customer, context)
-    if now.ended > max(before.ended, now.released) and not customer.suppressed:
+    is_news = now.ended > before.ended and not customer.suppressed
+    if is_news and address_statements.has_ended(customer):
         customer.suppressed = "bounced"
         exits.end_marketing(customer, "address.bounced", context)
     elif customer.links.silenced and not was_silenced:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
+from typing import Literal
 
 from agents.mail.settings import SigningKey
 from schemas.addresses import normalized_address
@@ -127,14 +128,16 @@ class Suppressions:
     def _decide_objection(
         self, key: str, hashed: bytes, command: SuppressCommand
     ) -> tuple[str, Suppression] | None:
-        """The later word counts, in whatever order commands come from different partitions."""
+        """The later word counts, in whatever order commands come from different partitions: so one
+        that says the same later is kept, too."""
         known = self._objections.get(hashed)
+        state: Literal["released", "suppressed"] = "released" if command.ends else "suppressed"
         if known is not None and known.time > command.time:
             return None
-        if self._objects(hashed) != bool(command.ends):
+        if known is not None and (known.state, known.time) == (state, command.time):
             return None
         return OBJECTION + key, Suppression(
-            state="released" if command.ends else "suppressed",
+            state=state,
             scope=command.scope,
             reason=command.reason,
             time=command.time,

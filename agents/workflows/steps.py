@@ -145,15 +145,22 @@ def _answer(run: Run) -> Reason | None:
 
 def confirmation_answered(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     """An address's actor says whether it may be asked to confirm: the run that waits for it goes
-    on."""
+    on, if it still is at the step that has asked."""
     data: ConfirmationAnswered = event.data
     run = next((each for each in customer.runs if each.id == data.run), None)
-    if run is not None and run.held_for == lifecycle.ASKING:
+    if run is not None and run.held_for == lifecycle.ASKING and _is_at(run, data.step, context):
         answer = confirmations.ALLOWED if data.allowed else confirmations.REFUSED
         lifecycle.resulted(run, lifecycle.ANSWER, answer)
         lifecycle.answered(run, context.now)
         context.moving.append(run)
     return []
+
+
+def _is_at(run: Run, step: str, context: Context) -> bool:
+    published = context.live.definitions.find(run.workflow, run.version)
+    if published is None or run.step >= len(published.program.instructions):
+        return False
+    return published.program.instructions[run.step].step.id == step
 
 
 def _reach(at_hand: StepAtHand, step: GoalStep) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.links.confirmations import may_ask
+from agents.links.registration import SOURCE
 from agents.mail.suppression import AddressHashes, Suppressions
 from schemas.commands import SuppressCommand
 from schemas.customer import encode_customer
@@ -138,6 +139,55 @@ def test_a_mailbox_that_is_at_an_end_is_so_for_all_until_it_is_released() -> Non
     assert [harness.customer(id_).suppressed for id_ in ("web", "pos-4")] == ["", ""]
     shop(harness, "app")
     assert harness.customer("app").suppressed == ""
+
+
+def bounced() -> Harness:
+    """A mail to the till's customer has bounced for good."""
+    harness = two().at(MINUTE).mailed("m", customer="pos-4")
+    return harness.tell(
+        "mail.bounced", "pos-4", command_id="m", code=550, kind="hard", reason="unknown"
+    )
+
+
+def are_suppressed(harness: Harness) -> list[str]:
+    return [harness.customer(id_).suppressed for id_ in ("web", "pos-4")]
+
+
+@pytest.mark.parametrize("id_", ["web", "pos-4"])
+def test_who_releases_a_mailbox_releases_it_for_all(id_: str) -> None:
+    harness = bounced().at(HOUR).tell("address.released", id_, sender="/ritorno/suppressions")
+    assert are_suppressed(harness) == ["", ""]
+    for each in ("web", "pos-4"):
+        harness.at(2 * HOUR).tell("customer.updated", each, named=True, city="Roma")
+    assert are_suppressed(harness) == ["", ""], "and nobody says otherwise later"
+    harness.at(3 * HOUR).mailed("n", customer="web")
+    harness.tell("mail.bounced", "web", command_id="n", code=550, kind="hard", reason="unknown")
+    assert are_suppressed(harness) == ["bounced", "bounced"]
+
+
+def test_who_comes_back_to_an_address_brings_no_end_along_that_was_released() -> None:
+    harness = bounced().at(HOUR)
+    harness.tell("customer.updated", "pos-4", named=True, email="new@example.com")
+    harness.at(2 * HOUR).tell("address.released", "web", sender="/ritorno/suppressions")
+    harness.at(3 * HOUR).tell("customer.updated", "pos-4", named=True, email=ROSA)
+    assert are_suppressed(harness) == ["", ""]
+    harness.at(4 * HOUR).tell("customer.updated", "web", named=True, city="Roma")
+    assert are_suppressed(harness) == ["", ""]
+
+
+def test_each_mail_to_the_address_is_told_of_once_and_no_other() -> None:
+    harness = two().add("moka", "web").at(2 * HOUR)
+    elsewhere = harness.customer("pos-4").links.elsewhere
+    assert elsewhere is not None and len(elsewhere.sent) == 1
+    for hour in (3, 5, 7):
+        harness.at(hour * HOUR)
+        harness.tell("customer.updated", "web", named=True, email="b@example.com")
+        harness.at((hour + 1) * HOUR).tell("customer.updated", "web", named=True, email=ROSA)
+    assert harness.customer("pos-4").links.elsewhere == elsewhere
+    harness.tell("customer.updated", "app", named=True, email="b@example.com")
+    harness.tell("customer.updated", "web", named=True, email="b@example.com")
+    others = harness.customer("app").links.elsewhere
+    assert others is None or others.sent == [], "the mail went to the former address"
 
 
 def test_what_one_was_sent_counts_in_the_limits_of_the_other() -> None:
@@ -297,6 +347,21 @@ def test_who_confirms_may_be_asked_again() -> None:
     assert [c.customer for c in harness.commands if c.step == "ask"][1:] == ["ritorno:visitor/bot"]
 
 
+def test_an_answer_that_comes_too_late_answers_no_later_step() -> None:
+    harness = Harness(FILES | {"asks": ASKS}).tell("list.subscribed", "same", email=ROSA)
+    customer = harness.customer("same")
+    run = next(run for run in customer.runs if run.workflow == "asks")
+    run.held_for, run.held, run.due = "asking", harness.now, harness.now + DAY_MS
+    harness.store[b"same"] = encode_customer(customer)
+    harness.build()
+    answer = {"sender": SOURCE, "run": run.id, "allowed": True}
+    harness.tell("confirmation.answered", "same", step="ask", **answer)
+    assert next(each for each in harness.customer("same").runs if each.id == run.id) == run
+    harness.tell("confirmation.answered", "same", step="again", **answer)
+    answered = next(each for each in harness.customer("same").runs if each.id == run.id)
+    assert answered.results == {":asked": "allowed"}
+
+
 # At the mailer.
 
 
@@ -315,7 +380,8 @@ def test_the_mailer_remembers_objections_apart_and_the_later_word_counts() -> No
         return decided is not None
 
     assert decide(5)
-    assert not decide(6), "known"
+    assert not decide(5), "known"
+    assert decide(6), "that is later"
     assert list_.suppressed(ROSA.upper(), "marketing")
     assert not list_.suppressed(ROSA, "transactional")
     assert not decide(4, ends=True), "that yes was before"
@@ -326,6 +392,20 @@ def test_the_mailer_remembers_objections_apart_and_the_later_word_counts() -> No
     assert decide(9)
     assert decide(10, ends=True)
     assert list_.suppressed(ROSA, "marketing"), "a complaint is another matter"
+
+
+@pytest.mark.parametrize("words", list(permutations([(5, None), (7, True), (10, None)])))
+def test_in_whichever_order_objections_come_the_latest_word_counts(words: list[Any]) -> None:
+    list_ = Suppressions(AddressHashes([_Key("k", "secret")]))  # type: ignore[list-item]  # as above
+    for time, ends in words:
+        command = SuppressCommand(
+            id="i", time=START + time, customer="c", email=ROSA, scope="marketing",
+            reason="objection", ends=ends,
+        )  # fmt: skip
+        decided = list_.decide(command)
+        if decided is not None:
+            list_.apply(*decided)
+    assert list_.suppressed(ROSA, "marketing")
 
 
 class _Key:
