@@ -196,7 +196,7 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     if event.anonymous_id is not None and not customer.became and not speaker.by_visitor(event):
         identity.link(customer, event.anonymous_id, event, context)
     if event.type in registration.NAMING or (hinted and customer.profile.email != former):
-        registration.follow(customer, event, former, context)
+        registration.follow(customer, event, former, occurred, context)
     if customer.links.address and event.type in _CONCERN_ADDRESSES:
         address_statements.follow(customer, context)
     runs = customer.runs or customer.finished
@@ -342,9 +342,6 @@ _HANDLERS: Mapping[str, Handler] = {
     **tracking.HANDLERS,
     **deliverability.HANDLERS,
     **coupons.HANDLERS,
-    **link_actor.HANDLERS,
-    **orders_elsewhere.HANDLERS,
-    **statements_elsewhere.HANDLERS,
     **steps.HANDLERS,
     **send_queue.HANDLERS,
 }

@@ -134,16 +134,21 @@ def _count(link: Customer, context: Context) -> None:
     links, kind = link.links, names.kind_of(link.key.removeprefix(names.PREFIX))
     visitors = [each for each in links.holders if is_visitors(each)]
     customers = len(links.holders) - len(visitors)
-    large = len(links.holders) > 1 and kept_bytes(links.holders) > HOLDERS_BYTES
     together = 0 if kind == "address" else len(visitors)
-    if customers + together > MOST_HOLDERS or (large and not visitors):
-        links.customers_many, links.holders, links.order = True, {}, None
-        context.shared_by_many.append(kind)
-    elif len(visitors) > MOST_HOLDERS or large:
+    many = customers + together > MOST_HOLDERS
+    if not many and visitors and (len(visitors) > MOST_HOLDERS or _are_large(links)):
         links.visitors_many = True
         for each in visitors:
             del links.holders[each]
         context.shared_by_many.append(kind)
+    if many or _are_large(links):
+        links.customers_many, links.holders, links.order = True, {}, None
+        context.shared_by_many.append(kind)
+
+
+def _are_large(links: Links) -> bool:
+    """Whether the holders' ids are so long that fewer of them are too many already."""
+    return len(links.holders) > 1 and kept_bytes(links.holders) > HOLDERS_BYTES
 
 
 def _ordered(

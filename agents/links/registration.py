@@ -11,8 +11,10 @@ are told for it is that an order was placed elsewhere, and when.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import get_args
 
+from agents.commerce.order_changes import UNDONE
 from agents.context import Context, DomainEvent
 from agents.customer import grounds
 from agents.digests import address_digest, derived_id, digest
@@ -58,14 +60,21 @@ NAMING = frozenset(
 """The types of events that may name a link."""
 
 
-def follow(customer: Customer, event: Event, former: str, context: Context) -> None:
+def follow(
+    customer: Customer,
+    event: Event,
+    former: str,
+    occurred: Iterable[DomainEvent],
+    context: Context,
+) -> None:
     """Register at what an event has named, that the customer has received; `former` is the address
-    that it had before."""
+    that it had before, `occurred` what the event was to its runs."""
     if customer.became or stands_for_many(customer):
         return
     data = event.data
     if isinstance(data, OrderCompleted):
-        _ordered(customer, event, context)
+        is_new = any(each.name == "order.completed" for each in occurred)
+        _ordered(customer, event, context, is_new=is_new)
     elif isinstance(data, CartChange | CheckoutProgress):
         _shopped(customer, event, context)
     elif isinstance(data, ListChange) and data.email:
@@ -81,14 +90,19 @@ def follow(customer: Customer, event: Event, former: str, context: Context) -> N
 
 
 def adopt(customer: Customer, visitor: Customer, event: Event, context: Context) -> None:
-    """Register at what a visitor was registered at who turned out to be this customer."""
+    """Register at what a visitor was registered at who turned out to be this customer; where that
+    is nobody in particular the visitor only leaves."""
     reference = event.data.anonymous_id
+    if customer.links.customers_many or stands_for_many(customer):
+        _leave_each(reference, visitor, event, context)
+        return
     for link, theirs in visitor.links.registrations.items():
         own = customer.links.registrations.get(link)
         if own is None:
             own = Registration(theirs.ground, cart_number=_NO_CART)
             _keep(customer, link, own, event, context)
             if customer.links.customers_many:
+                _leave_each(reference, visitor, event, context)
                 return
         if theirs.cart_number == visitor.cart.number:
             own.cart_number = customer.cart.number
@@ -124,7 +138,7 @@ def shared(customer: Customer, event: Event, context: Context) -> list[DomainEve
         return []
     own.shared = True
     if own.ordered > context.now - LINK_MS:
-        _tell_ordered(customer, data.link, own, event, context)
+        _tell_ordered(customer, data.link, own.ordered, event, context)
     return []
 
 
@@ -139,11 +153,20 @@ def address_link(address: str, context: Context) -> str:
     return names.of_address(address, context.live.definitions.link_key)
 
 
-def _ordered(customer: Customer, event: Event, context: Context) -> None:
-    """An order concerns its cart and checkout, its own address and the customer's."""
+def _leave_each(reference: str, visitor: Customer, event: Event, context: Context) -> None:
+    for link in visitor.links.registrations:
+        _tell(link, "link.left", LinkLeft(customer_id=reference), event, context)
+
+
+def _ordered(customer: Customer, event: Event, context: Context, *, is_new: bool) -> None:
+    """An order concerns its cart and checkout, its own address and the customer's: as it is kept,
+    with what came before it. Others are told of it once, and not if it won't be; told again with
+    something else in it, it is no other order."""
     data: OrderCompleted = event.data
-    time = context.when(event.time)
-    if time <= context.now - LINK_MS:
+    shop = context.live.definitions.deduplication_rules.sources.shop(event.source)
+    order = customer.order(data.order_id, shop)
+    time = order.time if order is not None and order.status not in UNDONE else 0
+    if not is_new or time <= context.now - LINK_MS:
         time = 0
     else:
         checkout = data.checkout_id or data.order_id  # a checkout may be named by its order
@@ -252,7 +275,7 @@ def _register(
     if not known:
         _tell_registered(customer, link, own, event, context)
     elif ordered and own.shared:
-        _tell_ordered(customer, link, own, event, context)
+        _tell_ordered(customer, link, ordered, event, context)
 
 
 def _is_forgotten(link: str, own: Registration, context: Context) -> bool:
@@ -289,33 +312,41 @@ def _tell_registered(
     replaces: str | None = None,
 ) -> None:
     own.time = context.now
+    time, bought = _told_of(customer, own.ordered)
     data = LinkRegistered(
         customer_id=customer.key,
         ground=GROUNDS[own.ground],
         replaces=replaces,
-        ordered=own.ordered,
-        bought=_bought(customer, own.ordered),
+        ordered=time,
+        bought=bought,
     )
     _tell(link, "link.registered", data, event, context)
 
 
 def _tell_ordered(
-    customer: Customer, link: str, own: Registration, event: Event, context: Context
+    customer: Customer, link: str, ordered: int, event: Event, context: Context
 ) -> None:
-    bought = _bought(customer, own.ordered)
-    data = LinkOrdered(customer_id=customer.key, ordered=own.ordered, bought=bought)
-    _tell(link, "link.ordered", data, event, context)
+    time, bought = _told_of(customer, ordered)
+    if time:
+        data = LinkOrdered(customer_id=customer.key, ordered=time, bought=bought)
+        _tell(link, "link.ordered", data, event, context)
 
 
 def _leave(customer: Customer, link: str, event: Event, context: Context) -> None:
     _tell(link, "link.left", LinkLeft(customer_id=customer.key), event, context)
 
 
-def _bought(customer: Customer, time: int) -> str:
-    """Return what the customer's order of that time holds, as others are told of it."""
-    order = next((each for each in reversed(customer.orders) if each.time == time), None)
-    lines = [] if order is None or not time else order.lines
-    return b"".join(digest(line.product_id) for line in lines[:BOUGHT_KEPT]).hex()
+def _told_of(customer: Customer, time: int) -> tuple[int, str]:
+    """Return what others are told of the customer's order of that time: when it was, and what it
+    holds, nothing where that isn't kept any more; 0 when it won't be, or was at another time."""
+    orders = [each for each in reversed(customer.orders) if each.time == time]
+    if not orders:
+        is_older = not customer.orders or time <= customer.orders[0].time
+        return (time if is_older else 0), ""
+    order = next((each for each in orders if each.status not in UNDONE), None)
+    if order is None:
+        return 0, ""
+    return time, b"".join(digest(line.product_id) for line in order.lines[:BOUGHT_KEPT]).hex()
 
 
 def _tell(

@@ -10,8 +10,10 @@ import pytest
 
 from agents.links.link_actor import MOST_HOLDERS
 from agents.links.names import PREFIX, is_link, of_address, of_id
-from agents.links.registration import GROUNDS
+from agents.links.registration import GROUNDS, MOST_ADDRESSES
+from schemas.bounds import kept_bytes
 from schemas.customer import Customer, decode_customer
+from schemas.customer.links import HOLDERS_BYTES
 from schemas.events import Event
 from schemas.records import OutRecord
 from schemas.reference import of_visitor
@@ -148,6 +150,55 @@ def test_an_order_of_something_else_by_the_address_leaves_the_cart_and_ends_the_
     assert ends(harness) == [("exited", "order.placed_elsewhere")]
 
 
+def sharing() -> Harness:
+    """Two ids of one address; the till has sold a tea, and two days later a moka is in the cart."""
+    harness = Harness()
+    for id_ in ("web", "4711"):
+        harness.tell("customer.updated", id_, named=True, email="rosa@example.com")
+        harness.tell("consent.given", id_, named=True, purpose="marketing")
+    harness.order("o1", "4711", products=["tea"])
+    return harness.at(2 * DAY).add("moka", "web")
+
+
+@pytest.mark.parametrize("products", [["tea", "cup"], ["tea", "moka"]])
+def test_an_order_that_is_told_again_is_no_other_order(products: list[str]) -> None:
+    harness = sharing().at(2 * DAY + MINUTE).order("o1", "4711", products=products)
+    assert [line.product_id for line in harness.customer("web").cart.lines] == ["moka"]
+    assert [each.decision for each in harness.said(CART)] == ["entered"]
+
+
+def test_an_order_that_has_moved_is_told_of_with_what_it_holds_or_not_at_all() -> None:
+    harness = Harness().add("moka", "web").at(HOUR)
+    harness.tell("customer.updated", "4711", named=True, email="rosa@example.com")
+    harness.order("o1", "4711", products=["tea"])
+    harness.order("o1", "4711", products=["tea", "cup"], happened=HOUR - MINUTE)
+    harness.tell("customer.updated", "web", named=True, email="rosa@example.com")
+    assert [line.product_id for line in harness.customer("web").cart.lines] == ["moka"]
+
+
+@pytest.mark.parametrize("status", ["cancelled", "refunded"])
+@pytest.mark.parametrize("told_of", ["at once", "before it"])
+def test_an_order_that_will_not_be_ends_nothing(status: str, told_of: str) -> None:
+    harness = sharing().at(2 * DAY + MINUTE)
+    if told_of == "before it":
+        harness.tell(f"order.{status}", "4711", order_id="o2")
+        harness.order("o2", "4711", products=["moka"])
+    else:
+        harness.order("o2", "4711", products=["moka"], status=status)
+    assert [line.product_id for line in harness.customer("web").cart.lines] == ["moka"]
+    assert [each.decision for each in harness.said(CART)] == ["entered"]
+    harness.tell("customer.updated", "app", named=True, email="rosa@example.com")
+    assert not [e for e in harness.told if e.customer == "app" and "elsewhere" in e.type
+                and e.time > harness.now - DAY]  # fmt: skip
+
+
+def test_an_older_order_that_comes_late_is_told_of_as_what_it_is() -> None:
+    harness = sharing().at(2 * DAY + HOUR).order("o2", "4711", products=["tea"])
+    harness.at(2 * DAY + 2 * HOUR)
+    harness.order("o3", "4711", products=["moka"], happened=2 * DAY + MINUTE)
+    assert harness.customer("web").cart.lines == []
+
+
 def test_a_cart_that_is_over_is_not_ended_again() -> None:
     harness = browsing(Harness(), "anna").order("o1", cart_id="c1")
     harness.add("tazza", cart_id="c2").order("o2", "4711", cart_id="c1")
@@ -197,6 +248,34 @@ def test_visitors_who_type_an_address_unlink_no_customer() -> None:
     harness.order("o1", "4711", email="anna@example.com")
     assert harness.customer().cart.lines == [], "the customers are linked"
     assert harness.customer("u3").cart.lines, "of the visitors none is"
+
+
+def test_ids_that_are_too_long_together_leave_no_more_than_there_is_room_for() -> None:
+    harness = checkout(Harness(), "v", email="rosa@example.com")
+    for number in range(14):
+        id_ = f"{number:02}" + "z" * 190
+        harness.tell("customer.updated", id_, named=True, email="rosa@example.com")
+        kept = link(harness, of_address("rosa@example.com", b""))
+        assert kept is not None
+        assert kept_bytes(kept.links.holders) <= HOLDERS_BYTES
+    assert kept.links.customers_many
+
+
+@pytest.mark.parametrize("addresses", [MOST_ADDRESSES, MOST_ADDRESSES + 1])
+def test_a_visitor_who_becomes_nobody_in_particular_leaves_its_links(addresses: int) -> None:
+    harness = Harness()
+    for number in range(addresses):
+        harness.order(f"o{number}", "till-3", email=f"c{number}@example.com")
+    checkout(harness, "v", email="rosa@example.com", cart_id="c9")
+    checkout(harness, "v", email="rosb@example.com")
+    harness.tell("customer.identified", "till-3", anonymous_id="v")
+    assert harness.customer("till-3").links.customers_many
+    holders = [
+        decode_customer(key.decode(), kept).links.holders
+        for key, kept in harness.store.items()
+        if key.startswith(PREFIX.encode())
+    ]
+    assert not any(holders)
 
 
 def test_a_visitor_learns_nothing_but_that_and_when() -> None:
