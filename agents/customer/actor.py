@@ -73,6 +73,7 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
         link_actor.receive(customer, event, context)
         return True
     elif _is_answer(event) and _is_nobody(customer):
+        mail_outcomes.of_nobody(customer, event, context)
         return True  # an answer to somebody erased is no reason to know them again
     elif event.type in orders_elsewhere.HANDLERS:
         orders_elsewhere.receive(customer, event, context)
@@ -175,7 +176,8 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     waits = customer.runs and arbitration.is_waiting(customer)
     held = arbitration.situation(customer) if waits else None
     context.begin_change(event.id, begins=not event.backfill, traceparent=event.traceparent)
-    former = customer.profile.email
+    held_address = address_statements.held(customer)
+    former = held_address.email
     occurred = _HANDLERS.get(event.type, custom_events.occurred)(customer, event, context)
     acquired = _see(customer, time)
     counts = plan.counts or tracking.counts(customer, event)
@@ -197,6 +199,8 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
         identity.link(customer, event.anonymous_id, event, context)
     if event.type in registration.NAMING or (hinted and customer.profile.email != former):
         registration.follow(customer, event, former, occurred, context)
+    if former and customer.profile.email != former:
+        address_statements.leave(customer, held_address, context)
     if customer.links.address and event.type in _CONCERN_ADDRESSES:
         address_statements.follow(customer, context)
     runs = customer.runs or customer.finished

@@ -23,14 +23,17 @@ _RANK: dict[str, int] = {"": -1, "typed": 0, "ordered": 1, "account": 2, "confir
 
 
 def ground_of(customer: Customer) -> Ground:
-    """Return on what ground the profile's address is the customer's, empty when there is none.
+    """Return on what ground the profile's address is the customer's, empty when there is none."""
+    return of_kept(customer, customer.profile.ground) if customer.profile.email else ""
+
+
+def of_kept(customer: Customer, kept: Ground) -> Ground:
+    """Return the ground of an address with which `kept` is kept.
 
     Of what was kept before grounds were, the shop's word on the customer is all that is known.
     """
-    if not customer.profile.email:
-        return ""
-    if customer.profile.ground:
-        return customer.profile.ground
+    if kept:
+        return kept
     return "account" if speaker.is_customers(customer) else "typed"
 
 

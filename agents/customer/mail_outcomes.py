@@ -23,7 +23,7 @@ from schemas.commands import FeedbackCommand
 from schemas.customer import Customer
 from schemas.customer.consent import EVIDENCE_TEXT, IP_BYTES, Evidence
 from schemas.events import Event
-from schemas.outcomes import MAILER, MailObjected, MailOutcome
+from schemas.outcomes import MAILER, MailBounced, MailObjected, MailOutcome
 from schemas.time_units import DAY_MS
 
 
@@ -70,7 +70,21 @@ def bounced(customer: Customer, event: Event, context: Context) -> list[DomainEv
         address = mailed.require(customer, event, "bounced", context)
         finished(customer, event, context)
         _report_to_mailer(customer, event, "bounced", address, context)
+    data: MailBounced = event.data
+    if data.kind == "hard" and address != customer.profile.email:
+        ended = context.when(event.time)
+        address_statements.heard(customer, address, event.id, context, ended=ended)
     return deliverability.bounced(customer, event, address, context)
+
+
+def of_nobody(customer: Customer, event: Event, context: Context) -> None:
+    """Of whom nothing is known another mailer may tell all the same that an address it names takes
+    no mail; nothing of it is kept here."""
+    if event.type != "mail.bounced" or not (mailed.is_foreign(event) and mailed.is_shops(event)):
+        return
+    data: MailBounced = event.data
+    if data.email:
+        bounced(customer, event, context)
 
 
 def complained(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
@@ -83,7 +97,9 @@ def complained(customer: Customer, event: Event, context: Context) -> list[Domai
     deliverability.complained(customer, event, address, context)
     if address == customer.profile.email:
         return objected(customer, event, context)
-    return list_addresses.leave(customer, address_digest(address), context.when(event.time))
+    time = context.when(event.time)
+    address_statements.heard(customer, address, event.id, context, objected=time)
+    return list_addresses.leave(customer, address_digest(address), time)
 
 
 def unsubscribed(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:

@@ -1,7 +1,8 @@
 """What holds for an address under whichever id it is: objections, the yes of who owns it, that it
 takes no mail, and how much marketing it got.
 
-As long as an address has one holder nothing is told. Once its link says that there are several,
+As long as an address has one holder nothing is told; when that one has another address, what stands
+against mails to the former one is left with it. Once its link says that there are several,
 each tells its actor what was said under its id, and from then on what changes; the actor tells the
 others and keeps the sum for those who come later. So an objection under one id ends marketing under
 all, until somebody who owns the address says yes again, later; a mailbox that is at an end is so
@@ -14,6 +15,7 @@ address has said: else anybody could silence anybody.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from agents.context import Context, DomainEvent
 from agents.customer import derived_state, grounds, mailed
@@ -21,10 +23,12 @@ from agents.digests import derived_id, is_digest_of
 from agents.effects import command, event_effect
 from agents.links import names
 from agents.links.registration import SOURCE, address_link
+from schemas.addresses import same_address
 from schemas.commands import SuppressCommand
 from schemas.customer import Customer
 from schemas.customer.consent import Consent
-from schemas.customer.links import SENT_KEPT, AddressStatements
+from schemas.customer.links import SENT_KEPT, AddressStatements, Links
+from schemas.customer.person import Ground
 from schemas.customer_parts import CustomerPart
 from schemas.events import Event
 from schemas.events.own import AddressSaid, AddressTold, LinkShared
@@ -79,14 +83,69 @@ def _follow(customer: Customer, context: Context) -> None:
         _say(customer, now, (), context.cause, context)
 
 
+class Held(NamedTuple):
+    """A customer's address before an event."""
+
+    email: str
+    ground: Ground
+    suppressed: str
+
+
+def held(customer: Customer) -> Held:
+    """Return what address a customer has, and on what ground."""
+    return Held(customer.profile.email, customer.profile.ground, customer.suppressed)
+
+
+def leave(customer: Customer, before: Held, context: Context) -> None:
+    """The customer has another address, or none: what stands of the former one is left with it, for
+    whoever has it next. Of one that others have, too, it was told already."""
+    if customer.became or same_address(before.email, customer.profile.email):
+        return
+    link = address_link(before.email, context)
+    if customer.links.address == link:
+        return
+    consent, objected = customer.consents.get("marketing"), 0
+    if consent is not None and not consent.given:
+        ground = grounds.of_kept(customer, before.ground)
+        objected = consent.time if _counts_on(ground, customer, consent) else 0
+    data = AddressSaid(
+        customer_id=customer.key,
+        objected=objected,
+        ended=context.now if before.suppressed == "bounced" else 0,
+        former=True,
+    )
+    _say_of(link, data, context.cause, context)
+
+
+def heard(
+    customer: Customer,
+    address: str,
+    cause: str,
+    context: Context,
+    *,
+    objected: int = 0,
+    ended: int = 0,
+) -> None:
+    """What became of a mail to an address that need not be the customer's holds for all who have
+    it: that marketing to it was refused, or that it takes no mail (ms)."""
+    data = AddressSaid(customer_id=customer.key, objected=objected, ended=ended, former=True)
+    _say_of(address_link(address, context), data, cause, context)
+
+
 def objected_at(customer: Customer, hashed: str, time: int, cause: str, context: Context) -> None:
     """Whoever reads the mails of an address that the customer has had, known by its hash, has
     refused marketing at `time` (ms): that holds for all who have it."""
     link = customer.links.former.get(hashed)
     if link is not None:
         data = AddressSaid(customer_id=customer.key, objected=time, former=True)
+        _say_of(link, data, cause, context)
+
+
+def _say_of(link: str, data: AddressSaid, cause: str, context: Context) -> None:
+    """Tell the actor of an address that need not be the customer's, if there is anything."""
+    if data.objected or data.ended:
         receiver = names.PREFIX + link
-        id_ = derived_id(cause, "said", receiver, customer.key)
+        id_ = derived_id(cause, "said", receiver, data.customer_id)
         _send(receiver, "address.said", data, id_, context)
 
 
@@ -95,7 +154,7 @@ def said(link: Customer, event: Event, context: Context) -> list[DomainEvent]:
     they have said."""
     data: AddressSaid = event.data
     links = link.links
-    if data.customer_id not in links.holders and not (data.former and links.holders):
+    if not (data.former or data.customer_id in links.holders or _are_many(links)):
         return []
     known = links.said or AddressStatements()
     if data.asks and known != AddressStatements():
@@ -105,6 +164,23 @@ def said(link: Customer, event: Event, context: Context) -> list[DomainEvent]:
         if each != data.customer_id:
             _tell(link, each, data, data.sent, event, context)
     return []
+
+
+def _are_many(links: Links) -> bool:
+    """Whether an address has holders that are not listed."""
+    return links.customers_many or links.visitors_many
+
+
+def forbid_marketing(said: AddressStatements) -> bool:
+    """Return whether marketing to an address was refused after the last yes, or none arrives."""
+    return 0 < said.objected >= said.agreed or said.ended > said.released
+
+
+def tell_what_was_said(link: Customer, receiver: str, event: Event, context: Context) -> None:
+    """As the address's actor: tell what was said of it to one who is not told of each change."""
+    said_ = link.links.said or AddressStatements()
+    if any(getattr(said_, name) for name in _COMPARED):
+        _tell(link, receiver, said_, (), event, context)
 
 
 def tell_sent(link: Customer, customer_id: str, event: Event, context: Context) -> None:
@@ -173,7 +249,12 @@ def _of(customer: Customer, context: Context) -> AddressStatements:
 
 
 def _counts_for_all(customer: Customer, no: Consent) -> bool:
-    if grounds.is_at_least(grounds.ground_of(customer), "ordered"):
+    return _counts_on(grounds.ground_of(customer), customer, no)
+
+
+def _counts_on(ground: Ground, customer: Customer, no: Consent) -> bool:
+    """Whether a no is more than that of somebody who has typed the address."""
+    if grounds.is_at_least(ground, "ordered"):
         return True
     return any(each.mail and each.event_id == no.event_id for each in customer.evidence)
 

@@ -5,6 +5,10 @@ an order, the others are told: that an order was placed, when, and hashes of wha
 whose. What many have is nobody's: past MOST_HOLDERS it links none of them any more, and stays so,
 since one order would end everybody's carts else.
 
+An address of many still keeps what was said of it, its limits and when it was asked to confirm.
+None of the many is listed for that: who registers is told that there are others, asks what was
+said, and is answered that again with each mail it reserves.
+
 Of an address customers and visitors are counted apart, so that no visitors, however many type it,
 keep the address's customers from being linked; visitors are then none of them.
 """
@@ -56,7 +60,8 @@ def is_empty(link: Customer) -> bool:
 
 
 def registered(link: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """Somebody has it, too; each of several is told so once."""
+    """Somebody has it, too; each of several is told so once, and who comes to an address of which
+    something was said or that many have."""
     data: LinkRegistered = event.data
     links, who = link.links, data.customer_id
     if data.replaces is not None:
@@ -65,22 +70,36 @@ def registered(link: Customer, event: Event, context: Context) -> list[DomainEve
             links.order.customer = who
     others = _linked(links, who)
     ground = max(links.holders.pop(who, 0), GROUNDS.index(data.ground))
-    if _is_many(links, who):
-        return []
-    links.holders[who] = ground
-    _count(link, context)
-    if who not in links.holders:
-        return []
+    if not _is_many(links, who):
+        links.holders[who] = ground
+        _count(link, context)
+        if who in links.holders:
+            _link(link, who, data, event, context)
+    is_linked = who in links.holders
+    if len(others) == 1 and (is_linked or _is_address(link)):
+        _tell_shared(link, others[0], event, context)
+    if (others and is_linked) or (_is_address(link) and _concerns_more(links)):
+        _tell_shared(link, who, event, context)
+    return []
+
+
+def _is_address(link: Customer) -> bool:
+    return names.kind_of(link.key.removeprefix(names.PREFIX)) == "address"
+
+
+def _concerns_more(links: Links) -> bool:
+    """Whether an address is more than its listed holders' matter."""
+    return links.customers_many or links.visitors_many or links.said is not None
+
+
+def _link(link: Customer, who: str, data: LinkRegistered, event: Event, context: Context) -> None:
+    """Tell others of an order of who has registered, or that one of an order of theirs."""
+    links = link.links
     if data.ordered:
         _ordered(link, who, data.ordered, data.bought, event, context)
     elif links.order is not None and _is_news_to(links.order, who, context):
         _tell_order(link, who, links.order, event, context)
     _merge_confirmed(link, who, event, context)
-    if len(others) == 1:
-        _tell_shared(link, others[0], event, context)
-    if others:
-        _tell_shared(link, who, event, context)
-    return []
 
 
 def _merge_confirmed(link: Customer, who: str, event: Event, context: Context) -> None:

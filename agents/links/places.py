@@ -41,9 +41,14 @@ def request(customer: Customer, run: Run, step: str, context: Context) -> None:
 
 
 def requested(link: Customer, event: Event, context: Context) -> list[DomainEvent]:
-    """As an address's actor: give a place, if the caps leave one, and tell the others of it."""
+    """As an address's actor: give a place, if the caps leave one, and tell the others of it. One of
+    many is told what was said instead, if that forbids marketing: it leaves its mail out then."""
     data: MarketingRequested = event.data
     said = link.links.said or AddressStatements()
+    if data.customer_id not in link.links.holders:
+        address_statements.tell_what_was_said(link, data.customer_id, event, context)
+        if address_statements.forbid_marketing(said):
+            return []
     until = limits.place_from(context.live.policy, said.sent, data.zone, context.now)
     if until <= context.now:
         until = 0
