@@ -45,6 +45,7 @@ NAMES: Mapping[str, str] = {
     "Email Spam Reported": "mail.complained",
     "Spam Reported": "mail.complained",
     "Spam Report": "mail.complained",
+    "Spam Complaint": "mail.complained",
     "Spamreport": "mail.complained",
     "Spam": "mail.complained",
     "Email Unsubscribed": "mail.unsubscribed",

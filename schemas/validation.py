@@ -12,7 +12,7 @@ from schemas.bounds import KEY_BYTES, fits
 from schemas.events import PAYLOADS
 from schemas.events.custom import CustomProperties, is_custom
 from schemas.events.fields import INVISIBLE, Id
-from schemas.events.odd import OddField, shown
+from schemas.events.odd import OddField, noted, shown
 from schemas.flags import read_flag
 from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.over_long import over_long
@@ -60,11 +60,25 @@ def validated_json(
         data: BaseModel = model.__pydantic_validator__.validate_json(value)
     except ValidationError as error:
         if error.errors()[0]["type"] == "json_invalid":
-            raise Unreadable("invalid_json", first_error(error)) from None
+            return _of_halves(model, value, notation, source, error)
         return _mended(model, _parsed(value), notation, source)
     if (not value.isascii() or b"\\u" in value) and over_long(data):  # else a character is a byte
         return _mended(model, _parsed(value), notation, source)
     return data, ()
+
+
+def _of_halves(
+    model: type[BaseModel], value: bytes, notation: Notation, source: str, error: ValidationError
+) -> Checked:
+    """Read JSON that may be none because of halves of characters alone. Raises Unreadable."""
+    from schemas import halved  # noqa: PLC0415  # few events need it
+
+    try:
+        data, odd = halved.read(value)
+    except ValueError:
+        raise Unreadable("invalid_json", first_error(error)) from None
+    checked, of_data = validated(model, data, notation, source)
+    return checked, noted([*odd, *of_data])
 
 
 def validated(

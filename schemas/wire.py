@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
+from schemas import halved, history, segment, whom
 from schemas import origin as origins
-from schemas import segment, whom
 from schemas.events import INTERNAL_TYPES, CloudEvent, Event
 from schemas.events import hints as event_hints
 from schemas.events import odd as odd_fields
@@ -105,12 +105,18 @@ def parse_published(
     if len(line) > MAX_EVENT_BYTES:
         raise _too_large(line)
     try:
-        body = from_json(line)
+        body, odd = halved.read(line)
     except ValueError as error:
         raise Unreadable("invalid_json", f"not JSON: {str(error)[:200]}") from None
     if not isinstance(body, dict):
         raise Unreadable("invalid_event", f"not a JSON object but {type(body).__name__}")
-    return _parse_body(body, key, notation)
+    if (
+        history.MARK
+        in (line if isinstance(line, bytes) else line.encode("utf-8", "replace")).lower()
+    ):
+        body = history.placed(body)
+    event = _parse_body(body, key, notation)
+    return event._replace(odd=noted([*odd, *event.odd])) if odd else event
 
 
 def _parse_body(body: dict[str, Any], key: bytes | None, notation: Notation) -> Event:
@@ -120,6 +126,10 @@ def _parse_body(body: dict[str, Any], key: bytes | None, notation: Notation) -> 
         return _parse_recorded(body, notation)
     if segment.is_call(body):
         return _parse_segment(body, notation)
+    if isinstance(call := body.get("type"), str) and segment.is_call(
+        another := {**body, "type": call.strip().lower()}
+    ):
+        return _parse_segment(another, notation)
     if isinstance(body.get("batch"), list):
         raise Unreadable(
             "invalid_event",
@@ -153,7 +163,7 @@ def parse_line(line: bytes | str, notation: Notation = DEFAULT_NOTATION) -> Even
     marker = PRODUCT_UPDATED if isinstance(line, str) else PRODUCT_UPDATED.encode()
     if marker in line and len(line) <= MAX_EVENT_BYTES:  # type: ignore[operator]  # both are of one kind
         try:
-            body = from_json(line)
+            body, _ = halved.read(line)
         except ValueError:
             body = None  # whoever reads events says what is wrong
         update = parse_product(body, notation) if isinstance(body, dict) else None
@@ -250,10 +260,12 @@ def _parse_binary(
     source = _text(headers, "ce_source") or "/unknown"
     time = headers.get("ce_time")
     anonymous = headers.get("ce_anonymousid")
-    backfill = headers.get("ce_backfill")
+    backfill = headers.get("ce_backfill", headers.get("ce_ritornobackfill"))
     is_history = backfill == b"true" or (
         backfill is not None and checked_flag("ce_backfill", decoded("ce_backfill", backfill))
     )
+    if history.MARK in value:
+        is_history |= _said_in_data(value)
     odd: list[OddField] = []
     visitor = _id_or_none("ce_anonymousid", anonymous)
     is_ours = SIGNATURE in headers or origins.HEADER in headers
@@ -285,6 +297,14 @@ def _parse_binary(
             else ()
         ),
     )
+
+
+def _said_in_data(value: bytes) -> bool:
+    try:
+        data, _ = halved.read(value)
+    except ValueError:
+        return False  # whoever reads the data says what is wrong
+    return history.is_said(data, "value")
 
 
 def _all_odd(
@@ -403,7 +423,7 @@ def _parse_segment(body: dict[str, Any], notation: Notation) -> Event:
         raise Unreadable("missing_id", f"messageId: missing (got {body.get('messageId')!r})")
     body, odd = whom.segment(body)
     context = _context(body)
-    is_history = checked_flag("context.backfill", context.get("backfill"))
+    is_history = checked_flag("backfill", body.get("backfill"))
     odd += segment.odd_name(body)
     time = checked_time("timestamp", body.get("timestamp"), notation, odd, needed=is_history)
     hints = event_hints.of_context(context) if context else None

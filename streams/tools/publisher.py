@@ -114,8 +114,7 @@ def read_lines(stream: BinaryIO, *, from_line: int = 1) -> Iterator[NumberedLine
             return
         if len(line) == limit and not line.endswith(b"\n"):
             _skip_rest_of_line(stream)
-        if number == 1:
-            line = line.removeprefix(_BOM)
+        line = line.removeprefix(_BOM)  # in the middle where files were put together
         if number >= from_line and line.strip():
             yield NumberedLine(number, line.rstrip(b"\r\n"))
 

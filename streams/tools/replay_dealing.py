@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from schemas.halved import whole
 from schemas.reference import id_of
 from schemas.validation import is_no_id
 from schemas.wire import PRODUCT_UPDATED
@@ -143,6 +144,10 @@ _UNREADABLE = _Line()
 def _read(line: bytes) -> _Line:
     try:
         return _line.decode(line)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return _line.decode(whole(line))
     except (ValueError, RecursionError):
         return _UNREADABLE
 
