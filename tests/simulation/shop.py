@@ -1,7 +1,8 @@
 """A random shop: what its customers do, in the order in which it reaches the log.
 
 Three customers are plain: nothing happens to them that a dozen lines of arithmetic can't follow
-(`tests/simulation/naive.py`). The others are merged, erased, cancelled and unsubscribed at random.
+(`tests/simulation/naive.py`). The others are merged, erased, cancelled and unsubscribed at random,
+and have addresses, carts and checkouts in common.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ VISITORS = ("v-1", "v-2", "v-3")
 CLAIMED = "gina"
 """Known customers claim her id as a visitor's, and somebody speaks as the visitor of that id."""
 FORGED = "forged@example.com"
+ADDRESSES = ("family@example.com", "office@example.com")
+CARTS = ("c-1", "c-2", "c-3")
+CHECKOUTS = ("k-1", "k-2")
+"""What customers and visitors have in common who aren't plain."""
 PRODUCTS = ("moka", "tazza", "piatto", "grembiule")
 
 BURST = 80
@@ -210,20 +215,25 @@ class Shop:
 
     def _add(self, key: str) -> tuple[Any, ...]:
         return "cart.product_added", {
-            "product_id": self._product(), "quantity": self._chance.randint(1, 3), "price": "9.90"
+            "product_id": self._product(), "quantity": self._chance.randint(1, 3), "price": "9.90",
+            **self._cart(key),
         }  # fmt: skip
 
     def _remove(self, key: str) -> tuple[Any, ...]:
-        return "cart.product_removed", {"product_id": self._product()}
+        return "cart.product_removed", {"product_id": self._product(), **self._cart(key)}
 
     def _checkout(self, key: str) -> tuple[Any, ...]:
         lines = [{"product_id": self._product(), "price": "5"}]
-        return "checkout.started", {"email": f"{key}@example.com", "products": lines}
+        said = {"email": self._address(key), "products": lines}
+        return "checkout.started", said | self._cart(key) | self._checkout_id(key)
 
     def _order(self, key: str) -> tuple[Any, ...]:
         order_id = f"o{self._number}"
         self._orders.append((key, order_id))
-        return "order.completed", self._order_data(order_id)
+        concerned = self._cart(key) | self._checkout_id(key)
+        if key in KNOWN + VISITORS and self._chance.random() < 0.3:
+            concerned["email"] = self._address(key)
+        return "order.completed", self._order_data(order_id) | concerned
 
     def _order_again(self, key: str) -> tuple[Any, ...]:
         if key in VISITORS:
@@ -261,7 +271,7 @@ class Shop:
         return "product.reviewed", {"product_id": self._product()}
 
     def _profile(self, key: str) -> tuple[Any, ...]:
-        return "customer.updated", {"email": f"{key}@example.com", "first_name": key.title()}
+        return "customer.updated", {"email": self._address(key), "first_name": key.title()}
 
     def _consent(self, key: str) -> tuple[Any, ...]:
         kind = self._chance.choice(["consent.given"] * 3 + ["consent.withdrawn"])
@@ -270,7 +280,7 @@ class Shop:
     def _subscribe(self, key: str) -> tuple[Any, ...]:
         return "list.subscribed", {
             "list": self._chance.choice(["news", "sales"]), "confirmed": True,
-            "email": f"{key}@example.com",
+            "email": self._address(key),
         }  # fmt: skip
 
     def _unsubscribe(self, key: str) -> tuple[Any, ...]:
@@ -290,6 +300,20 @@ class Shop:
     def _erase(self, key: str) -> tuple[Any, ...]:
         self._orders.clear()  # once more, they would be new: whose they were is forgotten
         return "customer.erasure_requested", {}
+
+    def _address(self, key: str) -> str:
+        """Return the customer's own address, or one that others have, too."""
+        shared = ADDRESSES if key in KNOWN + VISITORS else ()
+        return self._chance.choice((f"{key}@example.com", *shared))
+
+    def _cart(self, key: str) -> dict[str, str]:
+        """Return what names a cart that others see, too; of who is plain nothing does."""
+        named = key in KNOWN + VISITORS and self._chance.random() < 0.5
+        return {"cart_id": self._chance.choice(CARTS)} if named else {}
+
+    def _checkout_id(self, key: str) -> dict[str, str]:
+        named = key in KNOWN + VISITORS and self._chance.random() < 0.5
+        return {"checkout_id": self._chance.choice(CHECKOUTS)} if named else {}
 
     def _product(self) -> str:
         return self._chance.choice(PRODUCTS)
