@@ -44,13 +44,19 @@ class Reckoning:
             if not self.waiting[key].spans:
                 self._check_sums(key, live)
 
-    def check_held(self, live: Mapping[bytes, bytes], refused: set[tuple[int, int]]) -> None:
+    def check_held(
+        self,
+        live: Mapping[bytes, bytes],
+        effects: Sequence[Effect],
+        refused: set[tuple[int, int]],
+    ) -> None:
         """`refused`: partition and offset of what found no room."""
         expected = set[tuple[int, int]]()
         for key, each in self.waiting.items():
             expected |= {(_home(key), offset) for offset in each.refused}
             if each.spans and key in PLAIN:
                 self._check_sums(key, live)
+                self._check_order(key, effects)
         assert refused == expected, "what found no room is refused, and nothing else"
 
     def check_timers(self, effects: Sequence[Effect]) -> None:
@@ -74,6 +80,17 @@ class Reckoning:
             for order, end in wanted.items():
                 assert end.decision == found[order].decision, f"timers first: {found[order]} {end}"
                 assert end.earliest <= found[order].time <= end.latest, f"{found[order]} {end}"
+
+    def _check_order(self, key: str, effects: Sequence[Effect]) -> None:
+        """Sums are the same in any order, but runs begin in that of the log."""
+        decisions = (e.content for e in effects if isinstance(e.content, Decision))
+        entered = [
+            each.run.split("/")[1]
+            for each in decisions
+            if (each.customer, each.workflow, each.decision) == (key, probe.ID, "entered")
+        ]
+        told = {e.data["order_id"]: 0 for e in self._delivered(key) if e.type == "order.completed"}
+        assert entered == [order for order in told if order in entered], f"in order: {key}"
 
     def _probe(self, key: str) -> dict[str, End]:
         return probe.ends(self._home_of(key), self._events, key, self._world.visits)

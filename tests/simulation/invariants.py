@@ -104,7 +104,7 @@ async def check(
         reckoning.check_plain(live)
     with court.tries(laws.HELD):
         assert not any(key.startswith((HELD_BACK_PREFIX, WAITING_PREFIX)) for key in kept)
-        reckoning.check_held(live, _refused(environment, "held_back"))
+        reckoning.check_held(live, effects, _refused(environment, "held_back"))
     with court.tries(laws.ORDERS):
         _check_orders(shop, live)
     with court.tries(laws.CLAIMS):
