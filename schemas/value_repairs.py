@@ -96,6 +96,8 @@ def _only(given: list[Any]) -> Any:
 
 
 def _text(kind: FieldKind, given: Any, how: How) -> Repair:
+    if isinstance(given, dict) and kind.name == "variant":
+        return _text(kind, _name_of(given), how)._replace(problem="kind")
     text = _plain(given)
     limit = kind.at_most
     if limit is not None and len(text) > limit:
@@ -103,6 +105,15 @@ def _text(kind: FieldKind, given: Any, how: How) -> Repair:
     if kind.in_bytes is not None and not fits(text, kind.in_bytes):
         return Repair(cut(text, kind.in_bytes), "too_long")
     return Repair(text)
+
+
+def _name_of(variant: dict[str, Any]) -> Any:
+    """Return what tells a variant from others, of an object. Raises LeftOut for nothing."""
+    names = ("title", "name", "id")
+    found = next((variant[name] for name in names if not is_empty(variant.get(name))), None)
+    if found is None:
+        raise LeftOut("kind")
+    return found
 
 
 def _code(kind: FieldKind, given: Any, how: How) -> Repair:

@@ -353,3 +353,13 @@ def test_every_model_says_what_its_fields_hold() -> None:
     for model in PAYLOADS.values():
         for kind in field_kinds(model).values():
             assert kind.kind != "other", f"{model.__name__}.{kind.name}"
+
+
+def test_a_variant_that_is_an_object_is_its_title() -> None:
+    for variant, read in (
+        ({"id": 5, "title": "S"}, "S"), ({"name": "L"}, "L"), ({"id": 5, "title": ""}, "5"),
+        ({"colour": 1}, None), ({"title": {"en": "S"}}, None),
+    ):  # fmt: skip
+        event = order(total="1", products=[{"product_id": "p", "variant": variant}])
+        assert event.data.products[0].variant == read
+        assert said(event) == [("products.0.variant", "kind", read is not None)]
