@@ -23,8 +23,10 @@ _HIDDEN = frozenset(
 )
 _HIDDEN_WHEN_EMPTY = frozenset(
     {"shop", "traceparent", "sku", "variant", "currency", "list_addresses"}
-    | {"refunds", "shipped", "returned", "unshipped", "revived", "early", "revoked"}
+    | {"shipped", "returned", "unshipped", "revived", "early", "revoked", "booked", "released"}
 )
+_HIDDEN_WITHOUT_MEMBERS = frozenset({"refunds"})
+"""A list of an order's, and a number of all orders': that is told, nought or not."""
 _QUANTITIES = frozenset({"quantity", "items"})
 _INSTANTS = frozenset(
     {
@@ -84,7 +86,7 @@ def _plain(value: Any, *, is_instant: bool) -> Any:
                 else _plain(getattr(value, name), is_instant=name in _INSTANTS)
             )
             for name in value.__struct_fields__
-            if name not in _HIDDEN and (name not in _HIDDEN_WHEN_EMPTY or getattr(value, name))
+            if name not in _HIDDEN and not _is_left_out(name, getattr(value, name))
         }
     if isinstance(value, list):
         return [_plain(item, is_instant=is_instant) for item in value]
@@ -95,3 +97,10 @@ def _plain(value: Any, *, is_instant: bool) -> Any:
     if is_instant and isinstance(value, int):
         return None if value in (0, NEVER) else to_rfc3339(value)
     return value
+
+
+def _is_left_out(name: str, value: Any) -> bool:
+    """Whether a field is not told because it is empty."""
+    return (name in _HIDDEN_WHEN_EMPTY and not value) or (
+        name in _HIDDEN_WITHOUT_MEMBERS and value == []
+    )

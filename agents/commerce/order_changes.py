@@ -39,7 +39,7 @@ def restate(customer: Customer, order: Order, said: Order, event: Event, context
     if _counted(before) != _counted(order):
         order_sums.recount(customer, before, order)
     were = order_sums.booked(before, order_sums.of(before, back.refunds, context))
-    are = order_sums.book(order, order_sums.of(order, reckoning.refunds, context), context)
+    are = order_sums.recorded(order, order_sums.of(order, reckoning.refunds, context), context)
     order_sums.follow(customer, were, are, context)
     if before.lines != order.lines or before.time != order.time:
         look_ahead(customer, order, context)

@@ -49,7 +49,7 @@ def adopt(customer: Customer, other: Customer, event: Event, context: Context) -
             order_statements.join(order, said)
             known.reviewed |= each.reviewed
             sums = order_sums.of_early(order, context)
-            order_sums.follow(customer, before, order_sums.book(order, sums, context), context)
+            order_sums.follow(customer, before, order_sums.recorded(order, sums, context), context)
         else:
             customer.early.append(each)
     early_orders.bring_within(customer, event, context)

@@ -47,7 +47,7 @@ def booked(order: Order, sums: Sums) -> Sums:
     return sums if order.booked is None else sums._replace(points=order.booked)
 
 
-def book(order: Order, sums: Sums, context: Context) -> Sums:
+def recorded(order: Order, sums: Sums, context: Context) -> Sums:
     """Note on an order the points that it adds, and return what it adds. Without a programme they
     stay what they were."""
     if context.live.loyalty is not None:

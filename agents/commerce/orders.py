@@ -67,7 +67,7 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Domain
     if order.status not in UNDONE and context.listens(customer, STOCKED):
         occurred += _stocked(customer, order, context)
     sums = order_sums.of(order, reckoning.refunds, context)
-    order_sums.follow(customer, before, order_sums.book(order, sums, context), context)
+    order_sums.follow(customer, before, order_sums.recorded(order, sums, context), context)
     if reckoning.excess:
         order_notices.tell(customer, order.id, "refund_exceeds_total", event, context)
     if customer.early or early is not None:
@@ -206,7 +206,7 @@ def _let_wait(customer: Customer, said: Order, event: Event, context: Context) -
     order = early_orders.hear(customer, said, event, context).order
     if order.refunds:
         sums = order_sums.of_early(order, context)
-        order_sums.follow(customer, before, order_sums.book(order, sums, context), context)
+        order_sums.follow(customer, before, order_sums.recorded(order, sums, context), context)
 
 
 def _remember(customer: Customer, said: Order, token: str) -> None:

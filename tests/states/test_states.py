@@ -30,7 +30,7 @@ MUTATORS = {
     "setdefault",
     "update",
 }
-OTHERS = {"self", "cart", "coupon", "context", "partition", "workflow"}
+OTHERS = {"self", "cart", "said", "coupon", "context", "partition", "workflow"}
 """Names of what has a field of the same name and is no run."""
 
 

@@ -81,7 +81,7 @@ def show(
 
 def unlink(
     context: typer.Context,
-    customer_id: Annotated[str, typer.Argument(metavar="CUSTOMER")],
+    customer_id: Annotated[str, typer.Argument(metavar="CUSTOMER", help="Customer id.")],
     visitor_id: Annotated[str, typer.Argument(metavar="VISITOR", help="Anonymous id.")],
     as_json: JsonFlag = False,
 ) -> None:
