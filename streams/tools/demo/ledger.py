@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents.links.names import PREFIX as LINKS_PREFIX
 from schemas.commands import COMMAND, CancelCommand, SendCommand
 from schemas.dead_letters import Resolution, read_letter
 from schemas.decisions import DECISION, Decision
@@ -29,6 +30,9 @@ from streams.topology import (
 
 LAST = 14
 """Decisions remembered for the view."""
+
+NOBODYS = (OWN_PREFIX, LINKS_PREFIX.encode())
+"""How keys begin that are not those of customers and visitors."""
 
 DELAYED_MS = 15 * MINUTE_MS
 """A mail that leaves later than this after its decision has waited for the relay."""
@@ -202,7 +206,7 @@ def counts(counter: Mapping[str, int]) -> dict[str, int]:
 
 
 def _note(known: set[bytes], record: Record) -> None:
-    if record.key is None or record.key.startswith(OWN_PREFIX):
+    if record.key is None or record.key.startswith(NOBODYS):
         return
     if record.value is None or is_erased(record.value):
         known.discard(record.key)

@@ -310,7 +310,7 @@ def _broken_records(lots: random.Random, days: int) -> list[DriverEvent]:
         OutRecord(b"visitor-broken", b"{}", (("ce_type", b"cart.exploded"), ("ce_id", b"1"))),
         OutRecord(
             b"visitor-broken",
-            b'{"product_id": "OLI-001", "price": "-16.90"}',
+            b'{"name": "Olio nuovo", "price": "16.90"}',
             (("ce_type", b"product.viewed"), ("ce_id", b"2")),
         ),
     )

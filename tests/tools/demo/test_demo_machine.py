@@ -66,10 +66,13 @@ async def test_timers_fire_in_their_own_second_and_mails_leave_at_once(tmp_path:
         scenario = [DriverEvent(START, SUBSCRIBED), DriverEvent(START + 5 * MINUTE + 1, IN_CART)]
         await drive(machine, scenario, until=START + 3 * HOUR, step=1_000, moment=moment)
         ledger = await ledger_of(machine)
+        customers = await ledger.customers()
     await sink.close()
     added = START + 5 * MINUTE + 1_000
     assert moments == [START, added, added + HOUR, START + 3 * HOUR]
     assert [mail.arrived for mail in sink.taken] == [START, added + HOUR]
+    assert customers == 1  # her address has an actor too, but is no customer
+    assert ledger.events.pop("link.registered") > 0  # what hers tells that of her address
     assert ledger.events == {"list.subscribed": 1, "cart.product_added": 1, "mail.sent": 2}
     assert ledger.mails() == {"sent": 2, "waiting": 0}
     last: Decision = ledger.last[-1]
