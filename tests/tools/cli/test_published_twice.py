@@ -24,7 +24,7 @@ def lines() -> list[dict[str, Any]]:
                               price="3.00", quantity=2))  # fmt: skip
         elif kind == 1:
             told.append(track("Order Completed", f"e{number}", "anna", order_id=f"o{number}",
-                              total="6.00"))  # fmt: skip
+                              total="6.00", products=[{"product_id": "p0"}]))  # fmt: skip
         else:
             told.append(track("Product Viewed", f"e{number}", "anna", product_id=f"p{kind}"))
     told += [track("Product Viewed", f"b{number}", "bruno", product_id="p") for number in range(80)]

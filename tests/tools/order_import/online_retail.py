@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
 
+from agents.links.names import PREFIX
 from schemas.customer import decode_customer
 
 SETS = Path(os.environ.get("RITORNO_DATA_SETS", Path(__file__).parents[4] / "shared" / "data"))
@@ -60,6 +61,11 @@ def first_lines(count: int, path: Path) -> Path:
     with gzip.open(FILE, "rt", encoding="utf-8", newline="") as whole:
         path.write_bytes(gzip.compress("".join(itertools.islice(whole, count + 1)).encode(), 1))
     return path
+
+
+def of_customers(states: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the states of customers among those of all actors."""
+    return {key: stored for key, stored in states.items() if not key.startswith(PREFIX)}
 
 
 def check_states(states: Mapping[str, bytes], expected: Tally) -> None:

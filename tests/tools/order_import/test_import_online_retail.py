@@ -29,7 +29,14 @@ from streams.tools.demo.machine import Machine
 from streams.tools.order_import.event_lines import to_line
 from streams.tools.replay import prepared, replay_file
 from tests.tools.order_import.conftest import Ritorno
-from tests.tools.order_import.online_retail import FILE, check_states, first_lines, rows_of, tally
+from tests.tools.order_import.online_retail import (
+    FILE,
+    check_states,
+    first_lines,
+    of_customers,
+    rows_of,
+    tally,
+)
 from tests.tools.order_import.orders import Imported, import_file
 
 pytestmark = pytest.mark.data
@@ -95,7 +102,7 @@ def test_every_line_of_the_file_is_accounted_for(
         outcome = replay_file(lines, until=1_330_000_000_000, definitions=known, live=live)
     assert not outcome.refusals
     assert not outcome.commands
-    check_states(outcome.customers, expected)
+    check_states(of_customers(outcome.customers), expected)
 
 
 def test_replay_actors_and_worker_come_to_the_same(
@@ -105,7 +112,7 @@ def test_replay_actors_and_worker_come_to_the_same(
     known, live = definitions()
     end = max(event.time or 0 for event in imported.events)
     lines = [to_line(event) for event in imported.events]
-    replayed = replay_file(lines, until=end, definitions=known, live=live).customers
+    replayed = of_customers(replay_file(lines, until=end, definitions=known, live=live).customers)
     check_states(replayed, expected)
 
     actors = PartitionActors(
