@@ -14,6 +14,7 @@ from agents.customer import (
     activity,
     consent,
     custom_events,
+    custom_fields,
     deduplication,
     deliverability,
     derived_state,
@@ -26,6 +27,7 @@ from agents.customer import (
     scores,
     speaker,
     stated_addresses,
+    statements,
     tracking,
     unlinking,
 )
@@ -246,7 +248,9 @@ def _page_viewed(customer: Customer, event: Event, context: Context) -> list[Dom
 def _grouped(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
     if "group" in context.live.ignored_calls:
         raise Ignored
-    return profile.updated(customer, event, context)
+    said = statements.of(event, context)
+    custom_fields.apply_traits(customer, event.data, said, context)
+    return []
 
 
 def _viewed(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:

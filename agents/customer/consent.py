@@ -69,7 +69,7 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Domai
     """
     data: ListChange = event.data
     time = context.when(event.time)
-    if data.list not in customer.lists and not _makes_room(customer):
+    if data.list not in customer.lists and not _has_room(customer):
         raise EventRefused(
             "too_many_lists", f"list: {data.list!r} would be one of more than {LISTS_KEPT}"
         )
@@ -81,7 +81,7 @@ def subscribed(customer: Customer, event: Event, context: Context) -> list[Domai
             asks = _asks(context)
             return list_addresses.subscribed(customer, data, time, confirmed=confirmed, asks=asks)
     elif confirmed:
-        others = list_addresses.confirmed_by(customer, data, time)
+        others = list_addresses.confirmed_by(customer, event, context)
         if others is not None:
             return others
         if data.mail:
@@ -100,6 +100,8 @@ def _put_on(
     """Put the customer on an event's list, with the proof of it."""
     data: ListChange = event.data
     time = context.when(event.time)
+    if data.list not in customer.lists:
+        _makes_room(customer)
     proof = evidence_of(event, context, ON_LIST, agreed=True)
     if late_statements.is_late(customer, proof):
         keep_evidence(customer, proof)
@@ -192,12 +194,18 @@ def withdraw(customer: Customer, evidence: Evidence) -> list[DomainEvent]:
     return _end(customer, evidence.purpose, said)
 
 
-def adopt(customer: Customer, other: Customer) -> list[DomainEvent]:
+def adopt(customer: Customer, other: Customer, *, proven: bool) -> list[DomainEvent]:
     """Take over what a visitor has agreed to, where it is the later word: the shop has said that it
-    was this customer."""
+    was this customer.
+
+    `proven`: also that who has typed the visitor's address reads its mails. A yes is one for an
+    address that the visitor has typed, and the shop's word on no other than the customer's own; so
+    it is stated of the customer only then, or if both have the same address.
+    """
+    stated = proven or grounds.is_owned_by_both(customer, other)
     occurred: list[DomainEvent] = []
     apart = list_addresses.adopt(customer, other)
-    for name, subscription in sorted(other.lists.items(), key=_objections_first):
+    for name, subscription in sorted(other.lists.items(), key=late_statements.objections_first):
         if name in apart:
             continue
         known = customer.lists.get(name)
@@ -211,7 +219,7 @@ def adopt(customer: Customer, other: Customer) -> list[DomainEvent]:
     both = bool(customer.evidence and other.evidence)
     for evidence in other.evidence:
         if evidence.purpose != ON_LIST or evidence.list not in apart:
-            evidence.stated = evidence.given
+            evidence.stated |= stated and evidence.given
             keep_evidence(customer, evidence)
     customer.evidence.sort(key=lambda evidence: evidence.time)
     for purpose, said in other.consents.items():
@@ -219,37 +227,40 @@ def adopt(customer: Customer, other: Customer) -> list[DomainEvent]:
         if mine is not None and mine.time >= said.time:
             continue
         if said.given:
-            customer.consents[purpose] = msgspec.structs.replace(said, stated=True)
+            customer.consents[purpose] = msgspec.structs.replace(said, stated=said.stated or stated)
         else:
             occurred += _end(customer, purpose, said)
     occurred += _join(customer)
     return occurred + late_statements.retell_all(customer) if both else occurred
 
 
+def _has_room(customer: Customer) -> bool:
+    """Whether one more list can be remembered, if need be instead of another."""
+    return len(customer.lists) < LISTS_KEPT or bool(_waiting(customer))
+
+
 def _makes_room(customer: Customer) -> bool:
-    """Whether one more list can be remembered, if need be instead of another: of those that still
-    wait for consent or confirmation the one that was subscribed to longest ago."""
+    """Let one more list be remembered, if need be instead of another: of those that still wait for
+    consent or confirmation the one that was subscribed to longest ago. Return whether it can be."""
     if len(customer.lists) < LISTS_KEPT:
         return True
-    waiting = [name for name, each in customer.lists.items() if each.subscribed and not each.joined]
+    waiting = _waiting(customer)
     if not waiting:
         return False
     del customer.lists[min(waiting, key=lambda name: (customer.lists[name].time, name))]
     return True
 
 
+def _waiting(customer: Customer) -> list[str]:
+    return [name for name, each in customer.lists.items() if each.subscribed and not each.joined]
+
+
 def bring_within(customer: Customer) -> None:
     """Let lists and evidence give way that are too many since there were no bounds: of lists those
     joined last, none that was left as long as there are others."""
-    kept = sorted(customer.lists.items(), key=_objections_first)[:LISTS_KEPT]
+    kept = sorted(customer.lists.items(), key=late_statements.objections_first)[:LISTS_KEPT]
     customer.lists = dict(kept)
     bring_evidence_within(customer)
-
-
-def _objections_first(item: tuple[str, Subscription]) -> tuple[bool, int, str]:
-    """Of a visitor's lists those come first that were left, then the oldest."""
-    name, subscription = item
-    return (subscription.subscribed, subscription.time, name)
 
 
 def _agree(customer: Customer, evidence: Evidence, *, stated: bool) -> bool:

@@ -52,11 +52,15 @@ def keep_evidence(customer: Customer, evidence: Evidence) -> None:
     """
     if evidence.mail and any(_says_again(evidence, each) for each in customer.evidence):
         return
-    kept = customer.evidence
-    kept.append(evidence)
-    if sum(each.purpose == evidence.purpose for each in kept) > EVIDENCE_KEPT:
-        _drop_oldest(customer, [each for each in kept if each.purpose == evidence.purpose])
-    if len(kept) * _LARGEST > EVIDENCE_TOTAL_BYTES:
+    customer.evidence.append(evidence)
+    drop_surplus(customer, evidence.purpose)
+
+
+def drop_surplus(customer: Customer, purpose: str) -> None:
+    """Let the oldest evidence give way where there is too much, of a purpose or of all."""
+    while sum(each.purpose == purpose for each in customer.evidence) > EVIDENCE_KEPT:
+        _drop_oldest(customer, [each for each in customer.evidence if each.purpose == purpose])
+    if len(customer.evidence) * _LARGEST > EVIDENCE_TOTAL_BYTES:
         while kept_bytes(customer.evidence) > EVIDENCE_TOTAL_BYTES:
             _drop_oldest(customer, customer.evidence)
 

@@ -12,14 +12,18 @@ addresses change.
 
 from __future__ import annotations
 
+from typing import get_args
+
 from agents.customer import deliverability, speaker, statements
 from schemas.addresses import same_address
 from schemas.bounds import ADDRESS_BYTES, fits
 from schemas.customer import Customer
 from schemas.customer.person import Ground, StatedAt
-from schemas.events import Event
 
-_RANK: dict[str, int] = {"": -1, "typed": 0, "ordered": 1, "account": 2, "confirmed": 3}
+GROUNDS: tuple[Ground, ...] = get_args(Ground)
+"""Weakest first; the first is of what has none: no address, a cart, a checkout."""
+RANK: dict[Ground, int] = {ground: rank for rank, ground in enumerate(GROUNDS)}
+"""The place of each among them, by which links keep it."""
 
 
 def ground_of(customer: Customer) -> Ground:
@@ -39,7 +43,13 @@ def of_kept(customer: Customer, kept: Ground) -> Ground:
 
 def is_owned(customer: Customer) -> bool:
     """Return whether the profile's address is the customer's own by the shop's word or a proof."""
-    return _RANK[ground_of(customer)] >= _RANK["account"]
+    return RANK[ground_of(customer)] >= RANK["account"]
+
+
+def is_owned_by_both(customer: Customer, visitor: Customer) -> bool:
+    """Return whether the address that a visitor has brought along is the customer's own."""
+    theirs, mine = visitor.profile.email, customer.profile.email
+    return bool(theirs) and is_owned(customer) and same_address(theirs, mine)
 
 
 def is_consent_stated(customer: Customer) -> bool:
@@ -62,12 +72,7 @@ def has_objected_elsewhere(customer: Customer) -> bool:
 
 def is_at_least(ground: Ground, least: Ground) -> bool:
     """Return whether a ground is as strong as another one."""
-    return _RANK[ground] >= _RANK[least]
-
-
-def of_statement(event: Event) -> Ground:
-    """Return the ground of an address that an event states as the customer's own."""
-    return "typed" if speaker.typed(event) else "account"
+    return RANK[ground] >= RANK[least]
 
 
 def may_move(customer: Customer, ground: Ground) -> bool:
@@ -77,7 +82,7 @@ def may_move(customer: Customer, ground: Ground) -> bool:
         return True
     if ground == "typed":
         return held == "" or (held == "typed" and not is_consent_stated(customer))
-    return _RANK[held] <= _RANK["ordered"] and _RANK[held] <= _RANK[ground]
+    return RANK[held] <= RANK["ordered"] and RANK[held] <= RANK[ground]
 
 
 def take(customer: Customer, address: str, ground: Ground, said: StatedAt, now: int) -> bool:
@@ -98,7 +103,7 @@ def take(customer: Customer, address: str, ground: Ground, said: StatedAt, now: 
             profile.email = address
         if weight > known or (weight == known and later):
             statements.note(customer, "email", said)
-        if _RANK[ground] > _RANK[held]:
+        if RANK[ground] > RANK[held]:
             profile.ground = ground
         return True
     if profile.email:
@@ -143,4 +148,4 @@ def adopt(customer: Customer, visitor: Customer, now: int) -> None:
 def _weight(ground: Ground) -> int:
     """Return how much a statement on a ground weighs; of those that weigh the same the newest
     counts. An account's address is not moved by a confirmation, and is by the shop."""
-    return min(_RANK[ground], _RANK["account"])
+    return min(RANK[ground], RANK["account"])

@@ -11,7 +11,7 @@ from agents.context import Context
 from agents.customer import grounds, speaker, statements
 from schemas.bounds import cut
 from schemas.customer import Customer
-from schemas.customer.person import PROFILE_BYTES
+from schemas.customer.person import PROFILE_BYTES, StatedAt
 from schemas.events import Event
 from schemas.events.hints import Hints
 
@@ -32,18 +32,30 @@ def take(customer: Customer, event: Event, hints: Hints, context: Context) -> bo
 
 
 def _fill(customer: Customer, name: str, hint: str, event: Event, context: Context) -> bool:
-    if not hint or name in customer.stated:
+    return bool(hint) and _take(customer, name, hint, statements.of(event, context))
+
+
+def _take(customer: Customer, name: str, hint: str, said: StatedAt) -> bool:
+    if name in customer.stated:
         return False
     last = customer.stated.get(_STATED + name)
     if last is None and getattr(customer.profile, name):
         return False  # said before there were times
-    said = statements.of(event, context)
     if not statements.is_later(said, last):
         return False
     statements.note(customer, _STATED + name, said)
     before = getattr(customer.profile, name)
     setattr(customer.profile, name, cut(hint, PROFILE_BYTES))
     return bool(before != hint)
+
+
+def adopt(customer: Customer, visitor: Customer) -> None:
+    """Take over a visitor's hints where nothing else was said, by the customer or the visitor: of
+    each the latest counts."""
+    for name in ("locale", "zone"):
+        said = visitor.stated.get(_STATED + name)
+        if said is not None and name not in visitor.stated:
+            _take(customer, name, getattr(visitor.profile, name), said)
 
 
 def _is_shops(event: Event) -> bool:

@@ -19,6 +19,7 @@ from agents.customer import (
     custom_events,
     custom_fields,
     handover_state,
+    hints,
     interests,
     mailed,
     profile,
@@ -174,7 +175,7 @@ def merged(customer: Customer, event: Event, context: Context) -> list[DomainEve
     order_merging.adopt(customer, visitor, event, context)
     registration.adopt(customer, visitor, event, context)
     customer.is_customer = True  # the shop has said so, to the visitor's actor
-    return consent.adopt(customer, visitor) + changed
+    return consent.adopt(customer, visitor, proven=data.ground == "confirmed") + changed
 
 
 def forget_visitors(customer: Customer, event: Event, context: Context) -> None:
@@ -254,6 +255,7 @@ def _know(customer: Customer, visitor_id: str) -> None:
 
 
 def _adopt_profile(customer: Customer, visitor: Customer, context: Context) -> None:
+    hints.adopt(customer, visitor)
     profile.adopt(customer, visitor, context.now)
     customer.views += visitor.views
     tags.adopt(customer, visitor)

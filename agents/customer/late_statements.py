@@ -15,7 +15,7 @@ import msgspec
 
 from agents import digests
 from agents.context import DomainEvent
-from agents.customer.evidence import ON_LIST
+from agents.customer.evidence import ON_LIST, drop_surplus
 from schemas.customer import Customer
 from schemas.customer.consent import LISTS_KEPT, Consent, Evidence, Subscription
 
@@ -158,7 +158,7 @@ class _Retelling:
         """Let the customer have it; return what is different."""
         customer, before = self._customer, self._customer.consents.get(MARKETING)
         told = {**customer.lists, **self._lists}
-        lists = dict(sorted(told.items(), key=_objections_first)[:LISTS_KEPT])
+        lists = dict(sorted(told.items(), key=objections_first)[:LISTS_KEPT])
         if self._consent is not None:
             customer.consents[MARKETING] = self._consent
         elif before is not None and any(
@@ -173,9 +173,23 @@ class _Retelling:
                 joined = DomainEvent("list.joined", since, list=name, data={"list": name})
                 occurred.append(joined)
         customer.lists = lists
-        customer.evidence = [each for each in customer.evidence if not _followed(each)]
-        customer.evidence += self._following
+        customer.evidence = list(self._evidence())
+        drop_surplus(customer, MARKETING)
         return occurred
+
+    def _evidence(self) -> Iterator[Evidence]:
+        """Yield the evidence there is, with what follows behind what it follows from."""
+        following = {(each.event_id, each.list, each.time): each for each in self._following}
+        for each in self._customer.evidence:
+            if not _followed(each):
+                yield each
+                end = each.purpose == ON_LIST and not each.given
+                follows = (
+                    following.pop((each.event_id, each.list, each.time), None) if end else None
+                )
+                if follows is not None:
+                    yield follows
+        yield from following.values()
 
     def _ended(
         self, before: Consent | None, lists: dict[str, Subscription]
@@ -189,6 +203,7 @@ class _Retelling:
                 yield DomainEvent("list.left", each.time, list=name, data={"list": name})
 
 
-def _objections_first(item: tuple[str, Subscription]) -> tuple[bool, int, str]:
+def objections_first(item: tuple[str, Subscription]) -> tuple[bool, int, str]:
+    """Of lists those come first that were left, then the oldest."""
     name, subscription = item
     return (subscription.subscribed, subscription.time, name)

@@ -9,14 +9,16 @@ knows better says so, by `customer.updated` or an event of whom the address belo
 
 from __future__ import annotations
 
-from agents.context import DomainEvent
+from agents.context import Context, DomainEvent
 from agents.customer import mailed
+from agents.customer.tracking import SOURCE as PAGES
 from agents.digests import is_digest_of
 from schemas.addresses import same_address
 from schemas.bounds import ADDRESS_BYTES, fits, largest, shed
 from schemas.customer import Customer
 from schemas.customer.consent import LIST_ADDRESSES_BYTES, ListAddress
 from schemas.customer.runs import Run
+from schemas.events import Event
 from schemas.events.person import ListChange
 
 _LARGEST = largest(ListAddress) + 105
@@ -71,16 +73,23 @@ def asked_by(customer: Customer, run: Run) -> str | None:
     return None if run.list in customer.lists else ""
 
 
-def confirmed_by(customer: Customer, data: ListChange, time: int) -> list[DomainEvent] | None:
-    """Take a confirmation that the page of a mail has led to, when the mail went to another address
-    than the profile's; None when it didn't, or nobody knows."""
-    hashed = mailed.address_of(customer, data.mail) if data.mail else None
-    if hashed is None or is_digest_of(hashed, customer.profile.email):
+def confirmed_by(customer: Customer, event: Event, context: Context) -> list[DomainEvent] | None:
+    """Take a confirmation that the page of a mail has led to, unless it is of the profile's
+    address, or the shop's own word: then None. Where a mail of ours went to that is known no more,
+    it proves no address."""
+    data: ListChange = event.data
+    if not data.mail:
+        return None
+    mailed.bring_up(customer, context.now)
+    hashed = mailed.address_of(customer, data.mail)
+    if hashed is None:
+        return [] if event.source == PAGES else None
+    if is_digest_of(hashed, customer.profile.email):
         return None
     address = customer.list_addresses.get(data.list)
     if address is None or not is_digest_of(hashed, address.email):
         return []  # an address that has been another one's since proves nothing of this one
-    return _confirm(customer, data.list, time)
+    return _confirm(customer, data.list, context.when(event.time))
 
 
 def leave(customer: Customer, hashed: str, time: int) -> list[DomainEvent]:

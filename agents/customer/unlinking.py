@@ -23,6 +23,7 @@ from agents.links import registration
 from agents.refusals import EventRefused
 from schemas import stored
 from schemas.customer import Customer
+from schemas.customer.consent import Evidence, ListAddress
 from schemas.customer.links import UNLINKED_BYTES
 from schemas.events import Event
 from schemas.events.own import VisitorUnlinked
@@ -83,14 +84,17 @@ def _take_out(
     customer.views = max(0, customer.views - visitor.views)
     customer.visits = max(0, customer.visits - visitor.visits)
     _take_traits(customer, visitor)
-    for name in ("interests", "tags", "lists", "list_addresses"):
+    for name in ("interests", "tags"):
         mine, theirs = getattr(customer, name), getattr(visitor, name)
         for key in [key for key in theirs if key in mine and mine[key] == theirs[key]]:
             del mine[key]
-    customer.evidence = [each for each in customer.evidence if each not in visitor.evidence]
+    _take_lists(customer, visitor)
+    brought = {_identity(each) for each in visitor.evidence}
+    customer.evidence = [each for each in customer.evidence if _identity(each) not in brought]
     agreed = customer.consents.get("marketing")
     for purpose, said in visitor.consents.items():
-        if customer.consents.get(purpose) == said:
+        mine = customer.consents.get(purpose)
+        if mine is not None and (mine.event_id, mine.time) == (said.event_id, said.time):
             del customer.consents[purpose]
     registration.hand_back(customer, visitor, event, context)
     occurred = _take_lines(customer, visitor)
@@ -100,13 +104,40 @@ def _take_out(
     return occurred
 
 
+def _identity(evidence: Evidence) -> tuple[str, str, int]:
+    """What a statement is known by: whether it is taken for the shop's word the merge may have
+    changed."""
+    return evidence.purpose, evidence.event_id, evidence.time
+
+
+def _take_lists(customer: Customer, visitor: Customer) -> None:
+    """A list is the visitor's if the last word on it is: it may have been joined by the merge, or
+    be the visitor's address's alone since."""
+    for name, theirs in visitor.lists.items():
+        mine = customer.lists.get(name)
+        if mine is not None and (mine.subscribed, mine.time) == (theirs.subscribed, theirs.time):
+            del customer.lists[name]
+    apart = {
+        name: ListAddress(visitor.profile.email, each.time)
+        for name, each in visitor.lists.items()
+        if each.subscribed and each.pending
+    }
+    for name, address in (*visitor.list_addresses.items(), *apart.items()):
+        known = customer.list_addresses.get(name)
+        if known is not None and (known.email, known.time) == (address.email, address.time):
+            del customer.list_addresses[name]
+
+
 def _take_traits(customer: Customer, visitor: Customer) -> None:
     """A trait is the visitor's if it was stated at the same instant by the same event."""
     for name, said in visitor.stated.items():
         if customer.stated.get(name) != said:
             continue
         group, _, field = name.partition(".")
-        if field:
+        if group == "hints":
+            if field not in customer.stated:
+                setattr(customer.profile, field, "")
+        elif field:
             getattr(customer, group).pop(field, None)
         else:
             setattr(customer.profile, name, "")

@@ -18,10 +18,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from agents.context import Context, DomainEvent, Handler
+from agents.customer.grounds import RANK
 from agents.digests import derived_id
 from agents.effects import event_effect
 from agents.links import address_statements, confirmations, names, places
-from agents.links.registration import GROUNDS, LINK_MS, SOURCE
+from agents.links.registration import LINK_MS, SOURCE
 from schemas.bounds import kept_bytes
 from schemas.customer import Customer
 from schemas.customer.links import HOLDERS_BYTES, LastOrder, Links
@@ -36,7 +37,7 @@ from schemas.events.own import (
 )
 from schemas.reference import is_visitors
 
-_ACCOUNT, _CONFIRMED = (GROUNDS.index(each) for each in ("account", "confirmed"))
+_ACCOUNT, _CONFIRMED = RANK["account"], RANK["confirmed"]
 
 MOST_HOLDERS = 20
 """An address or an id that more than these have is a till's, a marketplace's or a test's."""
@@ -69,7 +70,7 @@ def registered(link: Customer, event: Event, context: Context) -> list[DomainEve
         if links.order is not None and links.order.customer == data.replaces:
             links.order.customer = who
     others = _linked(links, who)
-    ground = max(links.holders.pop(who, 0), GROUNDS.index(data.ground))
+    ground = max(links.holders.pop(who, 0), RANK[data.ground])
     if not _is_many(links, who):
         links.holders[who] = ground
         _count(link, context)

@@ -12,11 +12,11 @@ are told for it is that an order was placed elsewhere, and when.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import get_args
 
 from agents.commerce.order_changes import UNDONE
 from agents.context import Context, DomainEvent
 from agents.customer import grounds
+from agents.customer.grounds import RANK
 from agents.digests import address_digest, derived_id, digest
 from agents.effects import event_effect
 from agents.links import names
@@ -30,7 +30,6 @@ from schemas.customer.links import (
     REGISTRATIONS_KEPT,
     Registration,
 )
-from schemas.customer.person import Ground
 from schemas.events import EVENT_TYPES, Event
 from schemas.events.fields import is_address
 from schemas.events.own import LinkLeft, LinkOrdered, LinkRegistered, LinkShared
@@ -47,10 +46,6 @@ _NO_CART = -1
 
 MOST_ADDRESSES = 20
 """A customer with whom more are named is a till, a marketplace or whoever orders for everybody."""
-
-GROUNDS: tuple[Ground, ...] = get_args(Ground)
-"""Weakest first; a cart or a checkout has none, the first."""
-_TYPED, _ORDERED, _ACCOUNT = (GROUNDS.index(each) for each in ("typed", "ordered", "account"))
 
 NAMING = frozenset(
     each.name
@@ -78,7 +73,7 @@ def follow(
     elif isinstance(data, CartChange | CheckoutProgress):
         _shopped(customer, event, context)
     elif isinstance(data, ListChange) and data.email:
-        _register_address(customer, data.email, _TYPED, event, context)
+        _register_address(customer, data.email, RANK["typed"], event, context)
     if customer.profile.email != former:
         _leave_former(customer, former, event, context)
     # A cart's event says nothing of addresses: only what an earlier release has kept is new then.
@@ -174,7 +169,7 @@ def _ordered(customer: Customer, event: Event, context: Context, *, is_new: bool
             _register(customer, link, 0, event, context, ordered=time)
     concerned = _own_addresses(customer)
     if address := data.address():
-        concerned.append((address, _TYPED if event.public else _ORDERED))
+        concerned.append((address, RANK["typed"] if event.public else RANK["ordered"]))
     for address, ground in concerned:
         _register_address(customer, address, ground, event, context, ordered=time)
 
@@ -188,7 +183,7 @@ def _shopped(customer: Customer, event: Event, context: Context) -> None:
         for link in _of_ids(data.cart_id, checkout_id, event, context):
             _register(customer, link, 0, event, context)
     if checkout and checkout.email and is_address(checkout.email):
-        _register_address(customer, checkout.email, _TYPED, event, context)
+        _register_address(customer, checkout.email, RANK["typed"], event, context)
 
 
 def _of_ids(
@@ -229,9 +224,11 @@ def _own_addresses(customer: Customer) -> list[tuple[str, int]]:
     the id, where that is one."""
     found = []
     if customer.profile.email:
-        found.append((customer.profile.email, GROUNDS.index(grounds.ground_of(customer))))
+        found.append((customer.profile.email, RANK[grounds.ground_of(customer)]))
     if "@" in customer.key and is_address(id_of(customer.key)):
-        found.append((id_of(customer.key), _TYPED if is_visitors(customer.key) else _ACCOUNT))
+        found.append(
+            (id_of(customer.key), RANK["typed"] if is_visitors(customer.key) else RANK["account"])
+        )
     return found
 
 
@@ -315,7 +312,7 @@ def _tell_registered(
     time, bought = _told_of(customer, own.ordered)
     data = LinkRegistered(
         customer_id=customer.key,
-        ground=GROUNDS[own.ground],
+        ground=grounds.GROUNDS[own.ground],
         replaces=replaces,
         ordered=time,
         bought=bought,

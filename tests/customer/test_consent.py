@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from schemas.customer.consent import EVIDENCE_KEPT, EVIDENCE_TEXT
-from tests.harness import FILES, HOUR, Harness, changed
+from schemas.customer.consent import EVIDENCE_KEPT, EVIDENCE_TEXT, LISTS_KEPT
+from tests.harness import FILES, HOUR, MINUTE, Harness, changed
 
 ASKS = changed(
     "w11-welcome",
@@ -155,3 +155,16 @@ def test_nobody_invents_a_frequency() -> None:
     harness = Harness().tell("customer.updated", mail_frequency="never")
     assert harness.refusals == []
     assert harness.customer().profile.mail_frequency == ""
+
+
+def test_a_strangers_subscription_takes_the_room_of_no_list() -> None:
+    harness = Harness().tell("customer.updated", named=True, email="anna@example.com")
+    for number in range(LISTS_KEPT):
+        harness.at(number * MINUTE).tell("list.subscribed", list=f"l{number}")
+    harness.at(HOUR).tell("list.subscribed", list="another", email="somebody-else@example.net")
+    assert len(harness.customer().lists) == LISTS_KEPT
+    assert list(harness.customer().list_addresses) == ["another"]
+    harness.tell("list.subscribed", list="another")
+    assert len(harness.customer().lists) == LISTS_KEPT
+    assert "another" in harness.customer().lists
+    assert "l0" not in harness.customer().lists, "it has waited longest"

@@ -240,3 +240,14 @@ def test_screens_and_groups_may_be_ignored() -> None:
     assert (harness.customer().views, harness.customer().fields) == (2, {"company": "Acme"})
     assert harness.customer("bruno").first_seen == 0
     assert parse_record(harness.records[0]).data.screen
+
+
+def test_a_group_says_nothing_of_the_person() -> None:
+    fields = "id: fields\ndefinition: fields\nfields: [{id: company, type: text}]"
+    harness = Harness.of(EVENTS, fields).tell("customer.updated", named=True, city="Torino")
+    before = harness.customer().profile
+    harness.tell("customer.grouped", named=True, company="Acme", email="info@acme.example",
+                 name="Acme", city="Roma", tags=["b2b"])  # fmt: skip
+    assert harness.customer().profile == before
+    assert harness.customer().links.registrations == {}
+    assert (harness.customer().fields, harness.customer().tags) == ({"company": "Acme"}, {})

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from agents.customer import grounds
 from agents.customer.grounds import ground_of
+from agents.customer.tracking import SOURCE as PAGES
 from schemas.customer import Customer, encode_customer
 from schemas.customer.person import Profile
 from schemas.reference import of_visitor
@@ -259,3 +261,42 @@ def test_a_consent_that_the_shop_states_is_enough() -> None:
     assert [c.step for c in harness.commands] == ["thanks"]
     harness.tell("list.subscribed", "anna", email="victim@example.com")
     assert harness.customer().profile.email == "a@x.it", "it was stated of this address"
+
+
+def test_who_signs_in_makes_no_owner_of_whoever_has_the_address_that_was_typed() -> None:
+    harness = Harness().tell("checkout.started", "v", email="victim@example.org")
+    harness.tell("consent.given", "v", purpose="marketing")
+    harness.tell("customer.identified", "mallory", anonymous_id="v")
+    harness.at(HOUR).tell("list.subscribed", "mallory", named=True).at(9 * DAY)
+    mallory = harness.customer("mallory")
+    assert (mallory.profile.email, ground_of(mallory)) == ("victim@example.org", "typed")
+    assert not mallory.consents["marketing"].stated
+    assert not any(each.stated for each in mallory.evidence)
+    assert [c for c in harness.commands if c.mail_class == "marketing"] == []
+
+
+@pytest.mark.parametrize(("typed", "stated"), [("Anna@Example.com", True), (STRANGER, False)])
+def test_a_yes_is_stated_if_the_shop_and_the_visitor_name_the_same_address(
+    typed: str, stated: bool
+) -> None:
+    harness = Harness().tell("customer.updated", named=True, email="anna@example.com")
+    harness.tell("checkout.started", "v", email=typed)
+    harness.tell("consent.given", "v", purpose="marketing")
+    anna = harness.tell("customer.identified", "anna", anonymous_id="v").customer()
+    assert anna.profile.email == "anna@example.com"
+    assert anna.consents["marketing"].stated == stated
+    assert [each.stated for each in anna.evidence] == [stated]
+    assert grounds.is_owned(anna), "to her own address marketing may go either way"
+
+
+def test_a_page_whose_mail_is_known_no_more_confirms_no_address() -> None:
+    harness = asking().tell("list.subscribed", "v", email="own@example.com")
+    command = next(c for c in harness.commands if c.step == "ask")
+    harness.at(100 * DAY).tell("list.subscribed", "v", list="other", email="victim@example.com")
+    harness.tell("list.subscribed", "v", list="newsletter", confirmed=True,
+                 source="double_opt_in", mail=command.id, sender=PAGES)  # fmt: skip
+    visitor = harness.customer("v")
+    assert (visitor.profile.email, ground_of(visitor)) == ("victim@example.com", "typed")
+    assert not visitor.consented("marketing")
+    harness.at(101 * DAY).tell("list.subscribed", "v", confirmed=True, mail="of another mailer")
+    assert ground_of(harness.customer("v")) == "confirmed", "the shop's own word"

@@ -168,3 +168,20 @@ def test_tags_are_bounded() -> None:
     tags = harness.customer().tags
     assert len(tags) == 50
     assert max(map(len, tags)) == 100
+
+
+def test_the_latest_hint_counts_after_a_merge_too() -> None:
+    harness = call(shop(), who="v", at=1_000, context={"locale": "it-IT", "timezone": "Asia/Tokyo"})
+    harness.tell("customer.identified", "anna", anonymous_id="v")
+    assert harness.customer().profile.locale == "it-IT"
+    call(harness, at=3_000, context={"locale": "de-DE"})
+    call(harness, at=2_000, context={"locale": "fr-FR", "timezone": "Europe/Rome"})
+    anna = harness.customer().profile
+    assert (anna.locale, anna.zone) == ("de-DE", "Europe/Rome")
+
+
+def test_a_visitors_hint_moves_nothing_that_was_stated() -> None:
+    harness = shop().tell("customer.updated", named=True, locale="de-DE")
+    call(harness, who="v", at=DAY * 1000, context={"locale": "it-IT"})
+    harness.tell("customer.identified", "anna", anonymous_id="v")
+    assert harness.customer().profile.locale == "de-DE"

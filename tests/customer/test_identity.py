@@ -180,6 +180,7 @@ def test_a_visitors_later_withdrawal_ends_the_customers_series() -> None:
 
 def test_an_order_of_the_visitor_keeps_its_conversation() -> None:
     harness = Harness().subscribed("v").order("o1", "v").at(DAY)
+    harness.tell("customer.updated", named=True, email="v@example.com")
     keyed_to_the_customer(harness).tell("order.delivered", "v", order_id="o1").at(30 * DAY)
     assert [(mail.at, mail.customer) for mail in harness.mails] == [
         (0, of_visitor("v")), (3 * DAY, "anna"), (6 * DAY, "anna")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import permutations
 
 import pytest
 
-from tests.harness import HOUR, Harness
+from schemas.bounds import kept_bytes
+from schemas.customer.consent import EVIDENCE_KEPT, EVIDENCE_TOTAL_BYTES
+from tests.harness import DAY, HOUR, MINUTE, Harness
 
 LISTS = ("a", "b")
 
@@ -86,3 +89,17 @@ def test_evidence_is_kept_in_whichever_order_it_comes() -> None:
         (True, "consent.given/3"), (False, "consent.withdrawn/2"),
     ]  # fmt: skip
     assert consent(harness) is True
+
+
+def test_what_follows_while_all_is_told_again_fills_no_record() -> None:
+    harness = Harness().subscribed().at(30 * DAY)
+    long = {"wording": "w" * 300, "source": "s" * 300}
+    for minute in range(60):
+        harness.tell("list.unsubscribed", list=f"{minute % 19}" + "x" * 40, mail=f"{minute}" * 99,
+                     happened=20 * DAY + minute * MINUTE, id_=f"{minute}" + "i" * 190,
+                     **long)  # fmt: skip
+    harness.tell("list.unsubscribed", list="newsletter", happened=19 * DAY, id_="late")
+    evidence = harness.customer().evidence
+    assert kept_bytes(evidence) <= EVIDENCE_TOTAL_BYTES
+    assert max(Counter(each.purpose for each in evidence).values()) <= EVIDENCE_KEPT
+    assert "late" in {each.event_id for each in evidence}, "it proves the last word on its list"

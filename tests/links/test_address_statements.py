@@ -411,3 +411,12 @@ def test_in_whichever_order_objections_come_the_latest_word_counts(words: list[A
 class _Key:
     def __init__(self, id_: str, secret: str) -> None:
         self.id, self.secret = id_, secret
+
+
+def test_an_owners_no_outlasts_who_types_the_address_and_signs_in_elsewhere() -> None:
+    harness = says(two().at(MINUTE), "web", yes=False)
+    says(harness.at(HOUR).tell("checkout.started", "v", email=ROSA), "v", yes=True)
+    harness.at(2 * HOUR).tell("customer.identified", "mallory", anonymous_id="v")
+    harness.at(2 * HOUR + MINUTE).tell("customer.updated", "mallory", named=True, city="Roma")
+    assert not harness.customer("pos-4").consented("marketing")
+    assert suppressions(harness) == [("objection", ROSA.title(), False)]

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from agents.customer.grounds import RANK
 from agents.links.link_actor import MOST_HOLDERS
 from agents.links.names import PREFIX, is_link, of_address, of_id
-from agents.links.registration import GROUNDS, MOST_ADDRESSES
+from agents.links.registration import MOST_ADDRESSES
 from schemas.bounds import kept_bytes
 from schemas.customer import Customer, decode_customer
 from schemas.customer.links import HOLDERS_BYTES
@@ -311,7 +312,7 @@ def test_who_becomes_a_customer_is_no_other_holder_of_what_was_its_own() -> None
     harness.tell("customer.identified", "anna", anonymous_id="v", email="anna@example.com")
     kept = link(harness, of_address("anna@example.com", b""))
     assert kept is not None
-    assert kept.links.holders == {"anna": GROUNDS.index("account")}
+    assert kept.links.holders == {"anna": RANK["account"]}
     harness.order("o1", "4711", cart_id="c1")
     assert harness.customer().cart.lines == []
 

@@ -10,6 +10,8 @@ from agents.links.names import of_address
 from schemas.events import Event
 from schemas.events.own import VisitorMerged, VisitorUnlinked
 from schemas.reference import of_visitor
+from tests.customer.test_grounds import asking
+from tests.customer.test_hints import call
 from tests.harness import DAY, HOUR, MINUTE, Harness
 from tests.links.test_orders_elsewhere import browsing, checkout, harness_holders
 
@@ -90,3 +92,31 @@ def test_without_the_handover_only_the_link_ends() -> None:
 def test_who_has_become_another_since_stays_that() -> None:
     harness = merged().tell("customer.identified", "carla", anonymous_id="v")
     assert unlink(harness).customer("v").became == "carla"
+
+
+def test_what_the_visitor_has_agreed_to_goes_though_the_merge_has_changed_it() -> None:
+    harness = Harness().tell("customer.updated", named=True, city="Roma")
+    call(harness, "page", "v", context={"locale": "de-DE"})
+    harness.tell("checkout.started", "v", email=BRUNO).tell("list.subscribed", "v", list="news")
+    harness.tell("consent.given", "v", purpose="marketing")
+    harness.tell("customer.updated", named=True, email=BRUNO)
+    harness.tell("customer.identified", "anna", anonymous_id="v")
+    assert harness.customer().consents["marketing"].stated
+    assert harness.customer().profile.locale == "de-DE"
+    anna = unlink(harness).customer()
+    assert (anna.consents, anna.evidence, anna.lists) == ({}, [], {})
+    assert (anna.profile.locale, anna.profile.city) == ("", "Roma")
+
+
+def test_a_list_goes_that_the_merge_has_joined_or_kept_apart() -> None:
+    harness = Harness().subscribed().tell("list.subscribed", "v", list="news")
+    harness.tell("customer.identified", "anna", anonymous_id="v")
+    assert harness.customer().lists["news"].joined
+    anna = unlink(harness).customer()
+    assert "news" not in anna.lists
+    assert anna.consented("marketing"), "her own word stands"
+    harness = asking().tell("customer.updated", named=True, email="anna@example.com")
+    harness.tell("list.subscribed", "v", list="news", email=BRUNO)
+    harness.tell("customer.identified", "anna", anonymous_id="v")
+    assert harness.customer().list_addresses["news"].email == BRUNO
+    assert unlink(harness).customer().list_addresses == {}
