@@ -83,7 +83,7 @@ class MailOutcome(BaseModel):
     model_config = ConfigDict(defer_build=True, frozen=True, populate_by_name=True)
 
     command_id: str
-    email: str = ""
+    email: str | None = None
     """The address that the mail was for, where another mailer names it."""
     workflow: str = ""
     step: str = ""

@@ -116,8 +116,9 @@ def concerned(
         if not is_shops(event):
             context.ignored.append((verdict, "visitor"))
             return None
-        own = not data.email or same_address(data.email, customer.profile.email)
-        return customer.profile.email if own else data.email
+        named = data.email or customer.profile.email
+        own = same_address(named, customer.profile.email)
+        return customer.profile.email if own else named
     bring_up(customer, context.now)
     place, bit = _find(customer, data.command_id), _BITS[verdict]
     address = None if place is None else _spelled(customer, place.address)

@@ -158,7 +158,7 @@ async def test_identified_hits_are_told_to_the_customers_actor() -> None:
     assert (clicked.type, clicked.source, clicked.id) == (
         "mail.clicked", "/ritorno/public", "m-aa/mail.clicked/2/human",
     )  # fmt: skip
-    assert clicked.data.model_dump(by_alias=True) == {
+    assert clicked.data.model_dump(by_alias=True, exclude_none=True) == {
         "command_id": "m-aa", "workflow": "w06", "step": "s1", "template": "cart-reminder",
         "class": "marketing", "verdict": "human", "why": "browser", "link": 2, "url": TARGET,
     }  # fmt: skip
