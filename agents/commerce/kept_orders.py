@@ -15,7 +15,10 @@ from schemas.customer.shopping import (
 _LARGEST_LINE = largest(LineItem)
 _OF_FEW = frozenset({"lines", "refunds", "shipped", "returned", "unshipped"})
 """Fields that grow with the lines of an order, or that nearly all orders have nothing in."""
-_LARGEST_HEAD = sum(bytes_ for name, bytes_ in fields(Order) if name not in _OF_FEW)
+_BYTES = dict(fields(Order))
+_LARGEST_HEAD = sum(bytes_ for name, bytes_ in _BYTES.items() if name not in _OF_FEW)
+_ROOM = ORDERS_TOTAL_BYTES - _BYTES["booked"] - _BYTES["pieces"]
+"""These are written to one of them after it was made to fit (`order_sums.py`)."""
 
 
 def keep(customer: Customer, order: Order) -> None:
@@ -41,11 +44,11 @@ def bring_within(customer: Customer) -> None:
 def _fit(customer: Customer, lines: int) -> None:
     """Let the oldest orders give way as far as there is no room; the last one its last lines.
     `lines`: how many all of them have."""
-    if len(customer.orders) * _LARGEST_HEAD + lines * _LARGEST_LINE <= ORDERS_TOTAL_BYTES and not (
+    if len(customer.orders) * _LARGEST_HEAD + lines * _LARGEST_LINE <= _ROOM and not (
         any(kept.refunds or kept.shipped for kept in customer.orders)
     ):
         return  # nothing to measure, as for nearly everybody
-    while (surplus := kept_bytes(customer.orders) - ORDERS_TOTAL_BYTES) > 0:
+    while (surplus := kept_bytes(customer.orders) - _ROOM) > 0:
         oldest = customer.orders[0]
         if len(customer.orders) > 1:
             del customer.orders[0]
