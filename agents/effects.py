@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pydantic import BaseModel
+
 from schemas import topics
 from schemas.commands import (
     CancelCommand,
@@ -89,6 +91,26 @@ def decided(content: Decision) -> Effect:
 def event_effect(event: Event) -> Effect:
     """An event for an actor: another one, or this one later."""
     return Effect(topics.CUSTOMER_EVENTS, event.customer.encode(), event)
+
+
+def tell(
+    receiver: str, type_: str, data: BaseModel, *, id_: str, source: str, time: int,
+    backfill: bool = False,
+) -> Effect:  # fmt: skip
+    """What one of our actors tells another, by its reference. `id_` follows from what caused it, so
+    that the same cause tells the same; `time` in ms."""
+    return event_effect(
+        Event(
+            id=id_,
+            type=type_,
+            source=source,
+            time=time,
+            customer=receiver,
+            anonymous_id=None,
+            backfill=backfill,
+            data=data,
+        )
+    )
 
 
 def signal(content: Signal) -> Effect:

@@ -110,10 +110,7 @@ def parse_published(
         raise Unreadable("invalid_json", f"not JSON: {str(error)[:200]}") from None
     if not isinstance(body, dict):
         raise Unreadable("invalid_event", f"not a JSON object but {type(body).__name__}")
-    if (
-        history.MARK
-        in (line if isinstance(line, bytes) else line.encode("utf-8", "replace")).lower()
-    ):
+    if history.may_be_said(line):
         body = history.placed(body)
     event = _parse_body(body, key, notation)
     return event._replace(odd=noted([*odd, *event.odd])) if odd else event

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 
 from agents.context import Context, DomainEvent, Handler
 from agents.digests import derived_id
-from agents.effects import event_effect, signal
+from agents.effects import signal, tell
 from schemas.bounds import fits, largest, shed
 from schemas.customer import Customer
 from schemas.customer.runs import Run
@@ -249,17 +249,9 @@ def _send_event(
     context: Context,
     *cause: str,
 ) -> None:
-    message = Event(
-        id=derived_id(type_, *cause),
-        type=type_,
-        source=SOURCE,
-        time=context.now,
-        customer=receiver,
-        anonymous_id=None,
-        backfill=False,
-        data=data,
-    )
-    context.effects.append(event_effect(message))
+    id_ = derived_id(type_, *cause)
+    message = tell(receiver, type_, data, id_=id_, source=SOURCE, time=context.now)
+    context.effects.append(message)
 
 
 HANDLERS: Mapping[str, Handler] = {

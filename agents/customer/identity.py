@@ -29,7 +29,7 @@ from agents.customer import (
 )
 from agents.customer.unlinking import are_unlinked
 from agents.digests import derived_id
-from agents.effects import event_effect
+from agents.effects import event_effect, tell
 from agents.links import registration
 from agents.refusals import EventRefused
 from agents.sending import arbitration, send_commands
@@ -291,17 +291,11 @@ def _send_event(
     context: Context,
 ) -> None:
     """Tell another actor something. The same cause gives the same id, of a length that is read."""
-    message = Event(
-        id=derived_id(cause.id, type_, cause.customer),
-        type=type_,
-        source=SOURCE,
-        time=context.when(cause.time),
-        customer=receiver,
-        anonymous_id=None,
-        backfill=cause.backfill,
-        data=data,
+    id_, time = derived_id(cause.id, type_, cause.customer), context.when(cause.time)
+    message = tell(
+        receiver, type_, data, id_=id_, source=SOURCE, time=time, backfill=cause.backfill
     )
-    context.effects.append(event_effect(message))
+    context.effects.append(message)
 
 
 HANDLERS: Mapping[str, Handler] = {

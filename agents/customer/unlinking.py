@@ -18,7 +18,7 @@ from agents.commerce import cart
 from agents.context import Context, DomainEvent, Handler
 from agents.customer import handover_state
 from agents.digests import contains, derived_id, digest
-from agents.effects import event_effect
+from agents.effects import tell
 from agents.links import registration
 from agents.refusals import EventRefused
 from schemas import stored
@@ -164,17 +164,9 @@ def _tell_visitor(
     customer: Customer, data: VisitorUnlinked, event: Event, context: Context
 ) -> None:
     receiver = of_visitor(data.anonymous_id)
-    message = Event(
-        id=derived_id(event.id, event.type, receiver),
-        type=event.type,
-        source=SOURCE,
-        time=context.now,
-        customer=receiver,
-        anonymous_id=None,
-        backfill=False,
-        data=data,
-    )
-    context.effects.append(event_effect(message))
+    id_ = derived_id(event.id, event.type, receiver)
+    message = tell(receiver, event.type, data, id_=id_, source=SOURCE, time=context.now)
+    context.effects.append(message)
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from agents.context import Context, DomainEvent
 from agents.customer import derived_state, grounds, mailed
 from agents.digests import derived_id, is_digest_of
-from agents.effects import command, event_effect
+from agents.effects import command, tell
 from agents.links import names
 from agents.links.registration import SOURCE, address_link
 from schemas.addresses import same_address
@@ -310,14 +310,5 @@ def _tell(
 def _send(
     receiver: str, type_: str, data: AddressSaid | AddressTold, id_: str, context: Context
 ) -> None:
-    message = Event(
-        id=id_,
-        type=type_,
-        source=SOURCE,
-        time=context.now,
-        customer=receiver,
-        anonymous_id=None,
-        backfill=False,
-        data=data,
-    )
-    context.effects.append(event_effect(message))
+    message = tell(receiver, type_, data, id_=id_, source=SOURCE, time=context.now)
+    context.effects.append(message)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from agents.context import Context, DomainEvent
 from agents.digests import derived_id
-from agents.effects import event_effect
+from agents.effects import tell
 from agents.links import names
 from agents.links.registration import SOURCE, address_link
 from schemas.customer import Customer
@@ -76,14 +76,6 @@ def _send(
     cause: str,
     context: Context,
 ) -> None:
-    message = Event(
-        id=derived_id(type_, cause),
-        type=type_,
-        source=SOURCE,
-        time=context.now,
-        customer=receiver,
-        anonymous_id=None,
-        backfill=False,
-        data=data,
-    )
-    context.effects.append(event_effect(message))
+    id_ = derived_id(type_, cause)
+    message = tell(receiver, type_, data, id_=id_, source=SOURCE, time=context.now)
+    context.effects.append(message)

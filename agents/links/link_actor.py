@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from agents.context import Context, DomainEvent, Handler
 from agents.customer.grounds import RANK
 from agents.digests import derived_id
-from agents.effects import event_effect
+from agents.effects import tell
 from agents.links import address_statements, confirmations, names, places
 from agents.links.registration import LINK_MS, SOURCE
 from schemas.bounds import kept_bytes
@@ -209,17 +209,11 @@ def _tell(
     cause: Event,
     context: Context,
 ) -> None:
-    message = Event(
-        id=derived_id(cause.id, type_, cause.customer, receiver),
-        type=type_,
-        source=SOURCE,
-        time=time,
-        customer=receiver,
-        anonymous_id=None,
-        backfill=cause.backfill,
-        data=data,
+    id_ = derived_id(cause.id, type_, cause.customer, receiver)
+    message = tell(
+        receiver, type_, data, id_=id_, source=SOURCE, time=time, backfill=cause.backfill
     )
-    context.effects.append(event_effect(message))
+    context.effects.append(message)
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -18,7 +18,7 @@ from agents.context import Context, DomainEvent
 from agents.customer import grounds
 from agents.customer.grounds import RANK
 from agents.digests import address_digest, derived_id, digest
-from agents.effects import event_effect
+from agents.effects import tell
 from agents.links import names
 from agents.links.everybodys import stands_for_many
 from schemas.addresses import same_address
@@ -353,14 +353,14 @@ def _tell(
     cause: Event,
     context: Context,
 ) -> None:
-    message = Event(
-        id=derived_id(cause.id, type_, link, data.customer_id),
-        type=type_,
+    id_ = derived_id(cause.id, type_, link, data.customer_id)
+    message = tell(
+        names.PREFIX + link,
+        type_,
+        data,
+        id_=id_,
         source=SOURCE,
         time=context.now,
-        customer=names.PREFIX + link,
-        anonymous_id=None,
         backfill=cause.backfill,
-        data=data,
     )
-    context.effects.append(event_effect(message))
+    context.effects.append(message)
