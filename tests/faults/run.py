@@ -14,6 +14,8 @@ from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS
 from streams.log import Log
 from streams.partitioner import partition_of
+from streams.runtime.factories import link_key
+from streams.settings import Settings
 from tests.any_hour import without_policy
 from tests.faults.fleet import Fleet, Inbox, Worker, counts_of, poll_pause
 from tests.faults.load import FILED_EVENTS, Load
@@ -29,6 +31,7 @@ from tests.faults.verify import (
 
 SESSION_SECONDS = 4.0
 """Short, so that a run needn't wait long for a paused worker to be replaced."""
+TOKEN_KEYS = "a:0123456789abcdef0123456789abcdef"
 PAUSED_SECONDS = SESSION_SECONDS + 2
 """Longer than the session: the others have taken over when the paused one wakes."""
 
@@ -103,7 +106,7 @@ class Run:
             RITORNO_SMTP_URL=f"smtp://127.0.0.1:{self._inbox.port}",
             RITORNO_PARTITIONS="4",
             RITORNO_KAFKA_SESSION_SECONDS=str(SESSION_SECONDS),
-            RITORNO_TOKEN_KEYS="a:0123456789abcdef0123456789abcdef",
+            RITORNO_TOKEN_KEYS=TOKEN_KEYS,
             RITORNO_WORKFLOWS_DIR=str(_workflows(directory / "workflows")),
         )
         self._file = directory / "events.ndjson"
@@ -139,7 +142,9 @@ class Run:
         codes = self._fleet.stop()
         assert set(codes.values()) == {0}, codes
         found = await follower.catch_up()
-        outcome = await reference(self._log, found.progress)
+        outcome = await reference(
+            self._log, found.progress, link_key(Settings.model_validate({"token_keys": TOKEN_KEYS}))
+        )
         check_states(found, outcome, self._load)
         check_decisions(found, outcome)
         tally = check_mails(found, self._inbox)

@@ -124,9 +124,9 @@ class Follower:
             self.found.message_ids[body["command_id"]] = body["message_id"]
 
 
-async def reference(log: Log, progress: Mapping[int, Progress]) -> Outcome:
-    """Replay the log up to where the workers have got."""
-    definitions = Definitions()
+async def reference(log: Log, progress: Mapping[int, Progress], link_key: bytes) -> Outcome:
+    """Replay the log up to where the workers have got, with their key of the links' names."""
+    definitions = Definitions(link_key=link_key)
     for (_, version), content in (await load(log)).items():
         assert version_of(content) == version
         definitions.add(version, content)

@@ -46,9 +46,21 @@ def products(number: int, first: int = 0) -> list[dict[str, str]]:
 def ugly(customer: str) -> list[OutRecord]:
     """Return what stopped a partition."""
     events = [
-        event("order.completed", f"{customer}1", customer, order_id="o1", products=products(100)),
         event(
-            "order.completed", f"{customer}2", customer, order_id="o2", products=products(95, 95)
+            "order.completed",
+            f"{customer}1",
+            customer,
+            order_id="o1",
+            total=1,
+            products=products(100),
+        ),
+        event(
+            "order.completed",
+            f"{customer}2",
+            customer,
+            order_id="o2",
+            total=1,
+            products=products(95, 95),
         ),
         event("checkout.started", f"{customer}3", customer, products=products(90, 200)),
     ]
