@@ -190,6 +190,10 @@ class Settings(BaseSettings):
     kafka_cert_file: Path | None = None
     kafka_key_file: Path | None = None
 
+    fetch_loopback: bool = False
+    """For tests: what is fetched and posted may be on this machine. Other addresses that are not
+    public are never asked."""
+
     shop_name: Line = "Il negozio"
     shop_url: WebUrl = "https://shop.example"
     shop_support_email: MailAddress = "assistenza@shop.example"
