@@ -14,7 +14,9 @@ from tests.ports import free_port
 pytestmark = [pytest.mark.kafka, pytest.mark.processes]
 
 
-@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-256"])
+@pytest.mark.parametrize(
+    "mechanism", [pytest.param("PLAIN", marks=pytest.mark.slow), "SCRAM-SHA-256"]
+)
 async def test_commands_and_worker_over_tls_with_a_password(
     fresh_broker: KafkaBroker, tmp_path: Path, mechanism: str
 ) -> None:

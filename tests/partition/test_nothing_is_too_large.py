@@ -150,7 +150,7 @@ def _sell(harness: Harness, id_: str, text: str) -> None:
 START_MS = Harness({}).now
 
 
-@examples(3)
+@examples(2)
 @given(st.lists(steps(), min_size=3, max_size=9), st.sampled_from([1, 1 << 30]))
 def test_no_state_and_no_effect_is_ever_refused_by_a_log(happened: list[Step], cached: int) -> None:
     harness = Harness.of(UGLY, TAGGER, COUNTER, SALE, FOLLOWED % (0, 0))

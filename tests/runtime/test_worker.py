@@ -139,8 +139,9 @@ async def everything(log: Log, topic: str) -> list[Record]:
 
 
 async def all_done(worker: Worker) -> None:
-    """Wait until everything in the log has been through the commit protocol."""
-    ends = {n: span.end for n, span in (await worker.log.offsets(CUSTOMER_EVENTS)).items()}
+    """Wait until everything in the log has been through the commit protocol, with what the actors
+    have told each other meanwhile."""
+    ends: dict[int, int] = {}
 
     def done() -> bool:
         wanted = worker.partition_manager.wanted()
@@ -153,12 +154,17 @@ async def all_done(worker: Worker) -> None:
         return True
 
     async with asyncio.timeout(20):
-        await worker.partition_manager.until(done)
+        while ends != (ends := await _ends(worker)):
+            await worker.partition_manager.until(done)
+
+
+async def _ends(worker: Worker) -> dict[int, int]:
+    return {n: span.end for n, span in (await worker.log.offsets(CUSTOMER_EVENTS)).items()}
 
 
 async def pass_time(worker: Worker, clock: VirtualClock, until: int) -> None:
     """Move the clock, wait for the ticks it causes and for what follows from them."""
-    ends = {n: span.end for n, span in (await worker.log.offsets(CUSTOMER_EVENTS)).items()}
+    ends = await _ends(worker)
     clock.advance(until)
     assert isinstance(worker.log, EmbeddedLog)
     async with asyncio.timeout(20):
