@@ -39,6 +39,27 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 	@echo "Ready: $(BIN)/ritorno"
 
+NODE := tests/node
+PACKAGES := $(NODE)/node_modules/.ready
+
+.PHONY: packages
+packages: ## Fetch the npm packages with which tests send events; without npm these tests skip
+	@if command -v npm >/dev/null; then \
+		$(MAKE) -s --no-print-directory $(PACKAGES) || echo "NO NODE: the packages of $(NODE) could not be fetched"; \
+	fi
+
+$(PACKAGES): $(NODE)/package.json $(NODE)/package-lock.json
+	@cd $(NODE) && npm ci --loglevel=error >/dev/null
+	@touch $@
+
+SITE := streams/http/ingest/site
+
+.PHONY: site-script
+site-script: packages ## Write what pages get, of streams/http/ingest/site/ritorno.js
+	@made=$$(mktemp); trap 'rm -f "$$made"' EXIT; \
+	node $(NODE)/minify.mjs $(SITE)/ritorno.js > "$$made"; \
+	cp "$$made" $(SITE)/ritorno.min.js; chmod 644 $(SITE)/ritorno.min.js; wc -c < $(SITE)/ritorno.min.js
+
 .PHONY: demo
 demo: setup ## Weeks of a shop's life in about a minute, without a broker or a mail server
 	@$(BIN)/ritorno demo
@@ -55,16 +76,16 @@ check: lint types ## Before each commit: lint, types and the fast tests, in abou
 	@$(PYTEST) -q $(FAST)
 
 .PHONY: test
-test: setup ## All tests of CI; those on real Kafka need Java 17 and Maven, and say so when they skip
+test: setup packages ## All tests of CI; those on real Kafka need Java 17 and Maven, and say so when they skip
 	@$(PYTEST) $(PYTEST_ARGS)
 
 .PHONY: test-slow
-test-slow: setup ## Before an issue is called resolved: what does not fit CI, other examples
+test-slow: setup packages ## Before an issue is called resolved: what does not fit CI, other examples
 	@$(PYTEST) -m "slow or hypothesis" --hypothesis-profile=night --durations=15
 	@$(MAKE) soak soak-mail FAULTS=20
 
 .PHONY: coverage
-coverage: setup ## Before an issue is called resolved: how much of each room the tests run, and its floor
+coverage: setup packages ## Before an issue is called resolved: how much of each room the tests run, and its floor
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m coverage run $(PYTEST) -q
 	@$(BIN)/python -m tests.coverage_floors
@@ -159,5 +180,5 @@ advisories: setup $(AUDIT)/bin/pip-audit ## Which dependencies have security adv
 
 .PHONY: clean
 clean: ## Remove .venv and everything that was generated
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* out demo-output
+	@rm -rf $(VENV) $(NODE)/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* out demo-output
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -41,38 +41,53 @@ class Page:
         self._messages = messages
         self._session: str | None = None
 
-    async def attach(self) -> None:
+    async def attach(self, **where: str) -> None:
         """Open the tab."""
-        made = await self._call("Target.createTarget", url="about:blank")
-        attached = await self._call(
+        made = await self.command("Target.createTarget", url="about:blank", **where)
+        attached = await self.command(
             "Target.attachToTarget", targetId=made["targetId"], flatten=True
         )
         self._session = attached["sessionId"]
-        await self._call("Page.enable")
+        await self.command("Page.enable")
+
+    async def stranger(self) -> Page:
+        """Return a tab of somebody else: without cookies, and with nothing stored."""
+        other = Page(self._socket, self._messages)
+        made = await other.command("Target.createBrowserContext")
+        await other.attach(browserContextId=made["browserContextId"])
+        return other
+
+    async def open(self, url: str) -> None:
+        """Go to a page, and wait until it is loaded."""
+        await self.command("Page.navigate", url=url)
+        await self._until("Page.loadEventFired")
 
     async def show(self, file: Path, width: int, *, dark: bool) -> None:
         """Show a file as a screen of `width` pixels does."""
-        await self._call(
+        await self.command(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=800, deviceScaleFactor=1, mobile=width < 600,
         )  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        await self._call("Emulation.setEmulatedMedia", features=[scheme])
-        await self._call("Page.navigate", url=file.as_uri())
+        await self.command("Emulation.setEmulatedMedia", features=[scheme])
+        await self.command("Page.navigate", url=file.as_uri())
         await self._until("Page.loadEventFired")
 
     async def ask(self, script: str) -> Any:
         """Return the value of an expression in the page."""
-        answer = await self._call("Runtime.evaluate", expression=script, returnByValue=True)
+        answer = await self.command(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     async def picture(self) -> bytes:
         """Return a PNG of the whole page."""
-        made = await self._call("Page.captureScreenshot", captureBeyondViewport=True)
+        made = await self.command("Page.captureScreenshot", captureBeyondViewport=True)
         return base64.b64decode(made["data"])
 
-    async def _call(self, method: str, **parameters: Any) -> Any:
+    async def command(self, method: str, **parameters: Any) -> Any:
+        """Send a command of the DevTools protocol, and return its result."""
         number = next(self._messages)
         message = {"id": number, "method": method, "params": parameters}
         await self._socket.send_json(
@@ -85,16 +100,18 @@ class Page:
                 return answer["result"]
 
     async def _until(self, event: str) -> None:
-        while (await self._socket.receive_json(timeout=START_SECONDS)).get("method") != event:
-            pass
+        while True:
+            said = await self._socket.receive_json(timeout=START_SECONDS)
+            if said.get("method") == event and said.get("sessionId") == self._session:
+                return
 
 
 @asynccontextmanager
-async def chromium(directory: Path) -> AsyncIterator[Page]:
+async def chromium(directory: Path, *flags: str) -> AsyncIterator[Page]:
     """Start a browser with a profile in `directory`, and open a tab."""
     assert PROGRAM is not None
     process = await asyncio.create_subprocess_exec(
-        PROGRAM, *_FLAGS, f"--user-data-dir={directory}",
+        PROGRAM, *_FLAGS, *flags, f"--user-data-dir={directory}",
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -24,7 +24,11 @@ DIRECTORY = re.compile(rf"`((?:{DIRECTORIES})/[\w/-]*)`")
 
 def texts() -> list[Path]:
     below = (each for name in DIRECTORIES.split("|") for each in (ROOT / name).rglob("*"))
-    return [each for each in (*ROOT.iterdir(), *below) if each.name.endswith(TEXTS)]
+    return [
+        each
+        for each in (*ROOT.iterdir(), *below)
+        if each.name.endswith(TEXTS) and "node_modules" not in each.parts  # others' packages
+    ]
 
 
 def test_files_that_are_named_are_there() -> None:
