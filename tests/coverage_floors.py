@@ -33,6 +33,7 @@ FLOORS = {
     "agents/workflows": 98,
     "schemas": 99,
     "streams": 99,
+    "streams/connect": 95,
     "streams/http": 98,
     "streams/mail": 97,
     "streams/messages": 99,

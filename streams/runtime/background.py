@@ -34,6 +34,7 @@ Work = Literal[
     "topics",  # seeing that they stay the same
     "secrets",  # reading certificates, keys and passwords again
     "hits",  # noting that a mail was opened
+    "polling",  # asking shops for what webhooks have not told
 ]
 
 BACKOFF = Backoff(1.0, 300.0)

@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     listens everywhere."""
     worker_id: Identifier = Field(default_factory=_default_worker_id)
     workflows_dir: Path = Field(default_factory=_default_workflows_dir)
+    connections: Path | None = None
+    """Which shops are connected (`docs/connect.md`). None: `connections.yaml` in workflows_dir, if
+    there is one."""
     store: Literal["rocksdict", "memory"] = "rocksdict"
     cache_mb: int = Field(default=128, ge=1, le=1_000_000)
     """Megabytes for customers who are kept decoded, of all partitions of a worker together."""

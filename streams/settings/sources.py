@@ -104,7 +104,7 @@ def read_file(fields: Mapping[str, Any]) -> tuple[dict[str, Any], Path | None]:
             where = f"{path}: {_file_setting(name)}"
             if name in values:
                 raise SettingsError(f"{where}: {name} is set as well; one of them must go")
-            values[name] = _read_secret(where, str(named))
+            values[name] = read_secret_file(where, str(named))
     return values, path
 
 
@@ -133,7 +133,7 @@ def read_secret_variables() -> dict[str, str]:
         if PREFIX + name.upper() in given:
             raise SettingsError(f"{variable}: {PREFIX}{name.upper()} is set as well; "
                                 "one of them must go")  # fmt: skip
-        secrets[name] = _read_secret(variable, given[variable])
+        secrets[name] = read_secret_file(variable, given[variable])
     return secrets
 
 
@@ -152,7 +152,9 @@ def _file_setting(name: str) -> str:
     return f"{name}_file"
 
 
-def _read_secret(where: str, name: str) -> str:
+def read_secret_file(where: str, name: str) -> str:
+    """Return the secret that a file holds, without a line break at its end. Raises SettingsError;
+    `where` says who names the file."""
     path = Path(name)
     try:
         if not path.is_file():  # a pipe, from which nothing may ever come, is none either

@@ -1,0 +1,152 @@
+"""What the events of a shop are called, and whom they are about.
+
+An event's id names the fact and never the delivery: `order:820001:completed` of the source
+`shopify:negozio.myshopify.com` is one event, whether a webhook, a poll, a back-fill or an imported
+file tells it, and however often. What may be true more than once names what has changed as well,
+`order:820001:updated:2026-03-02T09:15:04Z:3f9a2c41d0be`.
+
+A customer of the shop's is known by the shop's own id. A guest has none, and is a *visitor* under a
+key made of the address; a customer with that address turns out to be that visitor, before or after,
+so a guest's order is the customer's once there is one (`Subject`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from schemas.addresses import normalized_address
+from schemas.bounds import KEY_BYTES, cut, fits
+from schemas.events import Event
+from schemas.events.fields import is_address
+from schemas.events.hints import Hints
+from schemas.notation import DEFAULT_NOTATION, Notation
+from schemas.time_units import DAY_MS
+from schemas.validation import checked_id, payload_model, validated
+
+GUEST = "email:"
+"""Begins the key of a guest."""
+
+HISTORY_AGE_MS = 7 * DAY_MS
+"""What happened longer ago than this when it is heard of is history: an old order that somebody
+edits today is no purchase of today's, and whoever was away for a week wants no mails about it."""
+
+_PRIVACY = frozenset({"customer.erasure_requested", "customer.data_requested"})
+"""Never history: it is asked for now."""
+
+
+def source_of(kind: str, host: str) -> str:
+    """Return the source of a shop's events: `shopify:negozio.myshopify.com`."""
+    return f"{kind}:{host.strip().lower().rstrip('.')}"
+
+
+def fact(what: str, id_: object, *changed: object) -> str:
+    """Return the id of the event that tells a fact: `fact("order", 820001, "completed")` is
+    `order:820001:completed`."""
+    parts = (str(each) for each in (what, id_, *changed) if each not in (None, ""))
+    text = ":".join(parts)
+    if fits(text, KEY_BYTES):
+        return text
+    whole = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return f"{cut(text, KEY_BYTES - len(whole) - 1)}:{whole}"
+
+
+def content_digest(data: Mapping[str, Any]) -> str:
+    """Return twelve hex digits of what is said: two statements of one second are told apart."""
+    text = json.dumps(data, sort_keys=True, default=str, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def guest_key(address: str) -> str:
+    """Return the key of a guest with an e-mail address, the same for each spelling of it; empty
+    when it is none."""
+    plain = normalized_address(address)
+    if not is_address(plain):
+        return ""
+    return GUEST + hashlib.sha256(plain.encode()).hexdigest()[:32]
+
+
+class Subject(NamedTuple):
+    """Whom a fact is about."""
+
+    customer: str
+    """Key of the event."""
+    anonymous_id: str | None = None
+    """A visitor's id; of the customer's, or the same as `customer` where nobody is named."""
+
+    @property
+    def named(self) -> bool:
+        """Whether it is a customer of the shop's."""
+        return self.customer != self.anonymous_id
+
+
+def subject_of(
+    customer_id: object, address: str = "", *, prefix: str = "", visitor: str = ""
+) -> Subject | None:
+    """Return whom a fact is about: the shop's customer of that id, else the guest with that
+    address, else the visitor; None when nothing says it.
+
+    `address`: of the customer's account, or of a guest's order. `prefix`: before the ids of a
+    shop's customers, where several shops count theirs alike. `visitor`: the browser's id, where the
+    shop knows it.
+    """
+    guest = guest_key(address)
+    if customer_id not in (None, "", 0, "0"):
+        return Subject(
+            checked_id("customer id", f"{prefix}{customer_id}"), visitor or guest or None
+        )
+    if guest or visitor:
+        return Subject(guest or visitor, guest or visitor)
+    return None
+
+
+def event_of(
+    type_: str,
+    id_: str,
+    *,
+    source: str,
+    time: int | None,
+    subject: Subject,
+    data: Mapping[str, Any],
+    hints: Hints | None = None,
+    notation: Notation = DEFAULT_NOTATION,
+) -> Event:
+    """Return the event that tells a fact, its data checked and mended as any producer's are.
+
+    `time`: when it happened, ms since the epoch. Raises Unreadable, naming field and value.
+    """
+    said = {name: value for name, value in data.items() if value is not None}
+    checked, odd = validated(payload_model(type_), said, notation, source)
+    return Event(
+        id=checked_id("id", id_),
+        type=type_,
+        source=source,
+        time=time,
+        customer=checked_id("customer id", subject.customer),
+        anonymous_id=subject.anonymous_id,
+        backfill=False,
+        data=checked,
+        named=subject.named,
+        odd=odd,
+        hints=hints if hints is not None and any(hints) else None,
+    )
+
+
+def as_history(events: Iterable[Event]) -> list[Event]:
+    """Return events as history: they build state and start nothing. Who asks to be forgotten asks
+    now."""
+    return [each if each.type in _PRIVACY else each._replace(backfill=True) for each in events]
+
+
+def with_old_as_history(events: Iterable[Event], *, now: int, began: int = 0) -> list[Event]:
+    """Return events of now, those as history that had happened before the shop was connected
+    (`began`, ms) or long before they are heard of at `now`."""
+    since = max(began, now - HISTORY_AGE_MS)
+    return [
+        each._replace(backfill=True)
+        if each.time is not None and each.time < since and each.type not in _PRIVACY
+        else each
+        for each in events
+    ]

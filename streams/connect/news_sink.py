@@ -1,0 +1,138 @@
+"""Where what shops tell goes: events and dead letters through an intake, products into the feed.
+
+Both are durable when `take` returns, and only then is the shop told that we have it. Products of
+many webhooks are published together: a change of prices is a webhook for each product, and what is
+published is a record in every partition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from schemas.dead_letters import refuse_line
+from schemas.events import Event
+from schemas.products import Product
+from schemas.records import OutRecord
+from schemas.signing import RecordSigner
+from streams.clock import Clock
+from streams.connect.connector import ShopNews
+from streams.log import Log, LogError
+from streams.logging import get_logger
+from streams.runtime import product_feed
+from streams.topology import CUSTOMER_EVENTS
+
+MOST_PRODUCTS = 20_000
+"""That wait to be published; who brings more is to come again later."""
+
+_KEPT_OF_UNREAD = 262_144
+"""Bytes of a resource that is kept as a dead letter."""
+
+_log = get_logger(__name__)
+
+
+class EventIntake(Protocol):
+    """Appends what many bring together (`streams/http/ingest/intake.py`)."""
+
+    async def take(self, events: Sequence[Event], *, letters: Sequence[OutRecord] = ()) -> None:
+        """Return once all are durable. Raises LogError."""
+
+
+class NewsSink:
+    """Takes what shops tell."""
+
+    def __init__(
+        self,
+        log: Log,
+        intake: EventIntake,
+        *,
+        clock: Clock,
+        signer: Callable[[], RecordSigner],
+    ) -> None:
+        """`signer` is asked for at the first product: the feed is Ritorno's own to tell."""
+        self._log = log
+        self._intake = intake
+        self._clock = clock
+        self._signer = signer
+        self._known: dict[str, Product] | None = None
+        self._waiting: dict[str, Product | None] = {}
+        self._publishing: asyncio.Task[None] | None = None
+        self._told: asyncio.Future[None] | None = None
+        """For those whose products wait."""
+
+    async def take(self, news: ShopNews) -> None:
+        """Return once all of it is durable. Raises LogError."""
+        letters = [
+            refuse_line(
+                each.body[:_KEPT_OF_UNREAD],
+                topic=CUSTOMER_EVENTS,
+                number=0,
+                reason=each.why.reason,
+                detail=each.why.detail,
+                time=self._clock.now(),
+                key=each.key,
+            )
+            for each in news.unread
+        ]
+        if news.events or letters:
+            await self._intake.take(news.events, letters=letters)
+        if news.products or news.gone:
+            await self._publish(news)
+
+    async def stop(self) -> None:
+        """Return when no product waits any more."""
+        while self._publishing is not None:
+            await asyncio.wait([self._publishing])
+
+    async def _publish(self, news: ShopNews) -> None:
+        more = len(news.products) + len(news.gone)
+        if self._waiting and len(self._waiting) + more > MOST_PRODUCTS:
+            raise LogError(f"{len(self._waiting)} products wait to be published already.")
+        self._waiting.update((each.sku, each) for each in news.products)
+        self._waiting.update(dict.fromkeys(news.gone))
+        if self._told is None:
+            self._told = asyncio.get_running_loop().create_future()
+        told = self._told
+        if self._publishing is None:
+            self._publishing = asyncio.create_task(self._publish_all(), name="products")
+        await asyncio.shield(told)  # whoever asked may go away, and the others wait on
+
+    async def _publish_all(self) -> None:
+        try:
+            while self._told is not None:
+                told, self._told = self._told, None
+                waiting, self._waiting = self._waiting, {}
+                try:
+                    await self._publish_together(waiting)
+                except LogError as error:
+                    _tell(told, error)
+                except Exception as error:
+                    _log.exception("products could not be published", error=repr(error))
+                    _tell(told, LogError(f"Products can't be published: {type(error).__name__}"))
+                else:
+                    told.set_result(None)
+        finally:
+            self._publishing = None
+
+    async def _publish_together(self, waiting: Mapping[str, Product | None]) -> None:
+        known, self._known = self._known, None  # should it fail, it is read again
+        if known is None:
+            known = await product_feed.read(self._log)
+        told = (each or _gone(known, id_) for id_, each in waiting.items())
+        products = [each for each in told if each is not None]
+        await product_feed.publish(self._log, products, self._signer(), known)
+        self._known = known
+
+
+def _tell(told: asyncio.Future[None], error: LogError) -> None:
+    told.set_exception(error)
+    told.exception()  # perhaps nobody waits any more
+
+
+def _gone(known: dict[str, Product], id_: str) -> Product | None:
+    """Return a product that is no more as one that can't be bought; None when nobody knows it."""
+    product = known.get(id_)
+    if product is None or not product.available:
+        return None
+    return product.model_copy(update={"availability": "out_of_stock"})

@@ -1,0 +1,106 @@
+"""`POST /connect/NAME`: the webhooks of shops, on the ingest port.
+
+Read the body as it came, have the shop's connector look at it, append, then answer. 200 means that
+it is durable in the log, or that there is nothing in it for us. 401: no or a wrong signature, which
+leaves nothing behind but a count, since anybody may post here. 503: the log or the shop doesn't
+answer, and the shop is to send it again. What is signed and can't be understood becomes a dead
+letter and is answered by 200: sent again it would be no better, and shops give up on an endpoint
+that fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+
+from aiohttp import web
+
+from streams.clock import Clock
+from streams.connect.connector import (
+    DeliveryAnswer,
+    DeliveryOutcome,
+    ShopConnector,
+    ShopDelivery,
+    ShopNews,
+    ShopUnavailable,
+)
+from streams.connect.counts import ShopCounts
+from streams.connect.deliveries import LastDeliveries
+from streams.connect.facts import with_old_as_history
+from streams.connect.news_sink import NewsSink
+from streams.log import LogError
+
+MOST_BYTES = 1_048_576
+"""Of a webhook; an order of 2,000 lines has some 800 kB."""
+ASKING_AT_ONCE = 8
+"""Webhooks of one shop for which the shop itself is asked; others wait, within the request's time.
+"""
+RETRY_SECONDS = 30
+
+_STATUS: Mapping[DeliveryOutcome, int] = {"unsigned": 401, "later": 503}
+
+
+class ShopReceivers:
+    """The endpoints of all connections that send webhooks."""
+
+    def __init__(
+        self,
+        connectors: Iterable[ShopConnector],
+        sink: NewsSink,
+        *,
+        clock: Clock,
+        counts: ShopCounts,
+        last: LastDeliveries | None = None,
+    ) -> None:
+        self._connectors = {each.connection.name: each for each in connectors if each.has_receiver}
+        self._asking = {name: asyncio.Semaphore(ASKING_AT_ONCE) for name in self._connectors}
+        self._sink = sink
+        self._clock = clock
+        self._counts = counts
+        self._last = last
+
+    def mount(self, router: web.UrlDispatcher) -> None:
+        """Add the routes."""
+        router.add_post("/connect/{name}", self._handle)
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        connector = self._connectors.get(request.match_info["name"])
+        if connector is None:
+            return web.json_response({"error": "no such connection"}, status=404)
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            return web.json_response({"error": "compressed bodies are not taken"}, status=415)
+        if (request.content_length or 0) > MOST_BYTES:
+            return web.json_response({"error": f"at most {MOST_BYTES} bytes"}, status=413)
+        body = await request.read()
+        if len(body) > MOST_BYTES:
+            return web.json_response({"error": f"at most {MOST_BYTES} bytes"}, status=413)
+        delivery = ShopDelivery(request.headers, body, self._clock.now())
+        answer = await self.receive(connector, delivery)
+        self._counts.deliveries[connector.connection.name, answer.outcome] += 1
+        status = _STATUS.get(answer.outcome, 200)
+        headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else None
+        return web.json_response(
+            {"outcome": answer.outcome, **answer.body}, status=status, headers=headers
+        )
+
+    async def receive(self, connector: ShopConnector, delivery: ShopDelivery) -> DeliveryAnswer:
+        """Read a webhook and append what it tells."""
+        name = connector.connection.name
+        try:
+            async with self._asking[name]:
+                answer = await connector.receive(delivery)
+            if answer.news is not None:
+                await self._sink.take(_of_now(answer.news, connector, delivery.received))
+        except (ShopUnavailable, LogError):
+            return DeliveryAnswer("later")
+        if self._last is not None and answer.outcome not in ("unsigned", "tested"):
+            self._last.note(name, answer.topic, delivery.received)
+        if answer.outcome == "tested" and self._last is not None:
+            return answer._replace(body={**answer.body, "last": self._last.of(name)})
+        return answer
+
+
+def _of_now(news: ShopNews, connector: ShopConnector, now: int) -> ShopNews:
+    began = connector.connection.live_since or 0
+    news.events = with_old_as_history(news.events, now=now, began=began)
+    return news
