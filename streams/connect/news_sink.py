@@ -33,7 +33,7 @@ _log = get_logger(__name__)
 
 
 class EventIntake(Protocol):
-    """Appends what many bring together (`streams/http/ingest/intake.py`)."""
+    """Appends what many bring together."""
 
     async def take(self, events: Sequence[Event], *, letters: Sequence[OutRecord] = ()) -> None:
         """Return once all are durable. Raises LogError."""
