@@ -11,6 +11,7 @@ import resource
 from typing import NamedTuple
 
 from streams.http import admin
+from streams.http.ingest import server as ingest
 from streams.http.internal import server as internal
 from streams.http.public import site
 from streams.http.server.http_server import DoorLimits
@@ -34,9 +35,10 @@ class Doors(NamedTuple):
     public: DoorLimits
     admin: DoorLimits
     internal: DoorLimits
+    ingest: DoorLimits
 
 
-WANTED = Doors(site.LIMITS, admin.LIMITS, internal.LIMITS)
+WANTED = Doors(site.LIMITS, admin.LIMITS, internal.LIMITS, ingest.LIMITS)
 
 
 def reserve(settings: Settings, partitions: int) -> int:
@@ -62,27 +64,37 @@ def raised(wanted: int) -> int:
     return soft
 
 
-def shares(limit: int, reserved: int) -> Doors:
+def wanted_doors(settings: Settings) -> Doors:
+    """Return what the ports should have that are opened."""
+    if settings.ingest_bind is not None:
+        return WANTED
+    return WANTED._replace(ingest=WANTED.ingest._replace(connections=0))
+
+
+def shares(limit: int, reserved: int, wanted: Doors = WANTED) -> Doors:
     """Return what the ports get of `limit` open files: a quarter at least, else nobody could see
     what is wrong."""
     left = max(limit - reserved, limit // 4)
-    ours = min(WANTED.admin.connections, left // 8)
-    inner = min(WANTED.internal.connections, left // 8)
-    public = min(WANTED.public.connections, left - ours - inner)
+    ours = min(wanted.admin.connections, left // 8)
+    inner = min(wanted.internal.connections, left // 8)
+    rest = left - ours - inner
+    taken = min(wanted.ingest.connections, rest // 2)
+    public = min(wanted.public.connections, rest - taken)
     return Doors(
-        WANTED.public._replace(connections=public),
-        WANTED.admin._replace(connections=ours),
-        WANTED.internal._replace(connections=inner),
+        wanted.public._replace(connections=public),
+        wanted.admin._replace(connections=ours),
+        wanted.internal._replace(connections=inner),
+        wanted.ingest._replace(connections=taken),
     )
 
 
 def door_limits(settings: Settings, partitions: int) -> Doors:
     """Raise the limit of open files and share it out. A limit that can't be raised far enough is
     told, with what to do."""
-    reserved = reserve(settings, partitions)
-    wanted = reserved + sum(each.connections for each in WANTED)
+    reserved, of_doors = reserve(settings, partitions), wanted_doors(settings)
+    wanted = reserved + sum(each.connections for each in of_doors)
     limit = raised(wanted)
-    doors = shares(limit, reserved)
+    doors = shares(limit, reserved, of_doors)
     if limit < wanted:
         _log.warning("few files may be open, so the ports take fewer connections at once; raise "
                      "the limit (ulimit -n, LimitNOFILE)", limit=limit, wanted=wanted,

@@ -1,7 +1,7 @@
 """A worker: everything that one process of Ritorno runs, started and stopped in order.
 
     data directory locked → log → topics checked → workflows published, the first time
-    → state and mailer ready → admin and public ports → consumption
+    → state and mailer ready → admin, public and ingest ports → consumption
 
 It stops in the opposite order: the batch in flight is finished and committed, the mails in flight
 are dealt with, state is closed and stays on disk for the next start.
@@ -66,6 +66,7 @@ from streams.runtime.factories import (
     warm_up,
 )
 from streams.runtime.failures import WorkerFailed
+from streams.runtime.ingest_port import IngestPort
 from streams.runtime.log_identity import LogIdentity
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.loop_delay import watch_loop
@@ -124,13 +125,14 @@ class Worker:
         *,
         clock: Clock | None = None,
         read: Reader | None = None,
-        shares_public_port: bool = False,
+        shares_ports: bool = False,
     ) -> None:
         """`read` reads the settings again, for secrets that are exchanged while it runs; without
-        it they stay. `shares_public_port` with other processes of this machine."""
+        it they stay. `shares_ports`: the public and the ingest port, with other processes of this
+        machine."""
         self.settings = settings
         self._read = read
-        self._shares_public_port = shares_public_port
+        self._shares_ports = shares_ports
         self.clock = clock or SystemClock()
         self._has_own_clock = clock is not None
         self.metrics = Metrics(self.clock)
@@ -240,6 +242,7 @@ class Worker:
         self._measure()
         await self._open_inbound(mail)
         await self._open_public_port(mail, composer)
+        await self._open_ingest_port()
         app.published = await self._open_internal_port(mail)
         await self._watch_topics()
         await self.standby.before_joining()
@@ -413,10 +416,24 @@ class Worker:
         self._running.push_async_callback(site.stop)
         bind = self.settings.public_bind
         try:
-            address = await site.start(bind, shared=self._shares_public_port)
+            address = await site.start(bind, shared=self._shares_ports)
         except OSError as error:
             raise WorkerFailed(f"RITORNO_PUBLIC_BIND = {bind}: {error.strerror}") from None
         self.public_port = address.port
+
+    async def _open_ingest_port(self) -> None:
+        bind = self.settings.ingest_bind
+        if bind is None:
+            return
+        port = IngestPort(
+            self.settings,
+            log=self.log,
+            clock=self.clock,
+            limits=self._doors.ingest,
+            counts=self.door_counts,
+        )
+        self._running.push_async_callback(port.stop)
+        self.ingest_address = await port.start(bind, shared=self._shares_ports)
 
     async def _open_internal_port(self, mail: MailSettings) -> bytes:
         """Let others ask what this worker keeps, and return what tells them where."""

@@ -22,14 +22,14 @@ def run_worker(
     *,
     read: Reader | None = None,
     started: Callable[[Worker], None] = lambda _: None,
-    shares_public_port: bool = False,
+    shares_ports: bool = False,
 ) -> None:
     """Run a worker until SIGTERM or SIGINT. Raises what `Worker.start` and `wait_stopped` raise.
 
     `read` reads the settings again, for secrets that are exchanged while it runs; `started` is
     called once it consumes.
     """
-    worker = Worker(settings, read=read, shares_public_port=shares_public_port)
+    worker = Worker(settings, read=read, shares_ports=shares_ports)
     gc_tuning.search_less()
     runner = asyncio.Runner()
     loop = runner.get_loop()

@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     public_proxies: Networks = ("127.0.0.0/8", "::1/128")
     """`ADDRESS[/BITS][,…]` of what stands before it. Whose request it is they are believed
     (X-Forwarded-For), nobody else. Empty: nobody."""
+    ingest_bind: Bind | None = None
+    """Takes what shops and pages send by HTTP (docs/ingest.md); what stands before it speaks TLS,
+    and is believed as public_proxies are. None: not at all."""
     internal_bind: Bind = Address("127.0.0.1", 0)
     """What workers and commands ask each other: signed with token_keys, not encrypted, not for the
     public. Port 0: any free one, since each worker tells the others in the consumer group."""

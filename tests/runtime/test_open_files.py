@@ -8,7 +8,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from streams.runtime import open_files
-from streams.runtime.open_files import WANTED, door_limits, raised, reserve, shares
+from streams.runtime.open_files import (
+    WANTED,
+    door_limits,
+    raised,
+    reserve,
+    shares,
+    wanted_doors,
+)
 from streams.settings import Settings
 
 
@@ -58,15 +65,17 @@ def test_no_port_takes_what_is_reserved(allowed: int) -> None:
     assert all(each.connections > 0 for each in doors)
     assert doors.public.connections <= WANTED.public.connections
     assert doors.public.body_bytes == WANTED.public.body_bytes
-    if allowed > 2_000:
+    if allowed > 4_000:
         assert doors == WANTED
 
 
 def test_too_low_a_limit_is_told(limit: list[tuple[int, int]]) -> None:
     settings = Settings()
+    wanted = wanted_doors(settings)
     with capture_logs() as logs:
         doors = door_limits(settings, 4)
-    assert doors == WANTED
+    assert doors == wanted
+    assert (doors.public, doors.ingest.connections) == (WANTED.public, 0)
     assert logs == []
     limit.append((1_024, 1_024))
     with capture_logs() as logs:
@@ -74,5 +83,9 @@ def test_too_low_a_limit_is_told(limit: list[tuple[int, int]]) -> None:
     assert doors.public.connections < WANTED.public.connections
     (line,) = logs
     assert (line["limit"], line["public"]) == (1_024, doors.public.connections)
-    assert line["wanted"] == reserve(settings, 4) + sum(each.connections for each in WANTED)
+    assert line["wanted"] == reserve(settings, 4) + sum(each.connections for each in wanted)
     assert open_files.OTHER_FILES > 0
+
+
+def test_an_ingest_port_has_places_of_its_own_where_it_is_opened() -> None:
+    assert wanted_doors(Settings(ingest_bind="127.0.0.1:8090")) == WANTED

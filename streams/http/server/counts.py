@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import product
 from typing import Literal, get_args
 
-DoorName = Literal["public", "admin", "internal"]
+DoorName = Literal["public", "admin", "internal", "ingest"]
 
 Refusal = Literal[
     "malformed",  # no HTTP, or a form that can't be read

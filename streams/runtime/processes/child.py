@@ -54,7 +54,7 @@ def run_child(settings: Settings, parent: Connection, read: Callable[[], Setting
     try:
         with suppress(InputError):  # what can't be read now: then with what was set before
             settings = with_secrets_of(settings, read())
-        run_worker(settings, read=read, started=started, shares_public_port=True)
+        run_worker(settings, read=read, started=started, shares_ports=True)
     except (Failure, InputError) as error:
         parent.send(ChildFailed(str(error)))
         raise SystemExit(1) from None

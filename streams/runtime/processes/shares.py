@@ -16,10 +16,12 @@ _NO_RETURNS = {
 }
 
 
-def shares(settings: Settings, processes: int, public_port: int) -> list[Settings]:
+def shares(
+    settings: Settings, processes: int, public_port: int, ingest_port: int = 0
+) -> list[Settings]:
     """Return the settings of each process, numbered from 1. Raises SettingsError.
 
-    `public_port` is the one that all of them listen on.
+    `public_port` is the one that all of them listen on, and so is `ingest_port` where one is set.
     """
     if not settings.on_kafka:
         raise SettingsError(
@@ -34,6 +36,7 @@ def shares(settings: Settings, processes: int, public_port: int) -> list[Setting
                 "data_dir": settings.data_dir / str(number),
                 "admin_bind": Address("127.0.0.1", 0),
                 "public_bind": Address(settings.public_bind.host, public_port),
+                "ingest_bind": _shared(settings.ingest_bind, ingest_port),
                 "internal_bind": _own(settings.internal_bind, number),
                 "internal_address": _own(settings.internal_address, number),
                 "mail_public_url": settings.public_url,
@@ -42,6 +45,10 @@ def shares(settings: Settings, processes: int, public_port: int) -> list[Setting
         )
         for number in range(1, processes + 1)
     ]
+
+
+def _shared(address: Address | None, port: int) -> Address | None:
+    return None if address is None else Address(address.host, port)
 
 
 def _own(address: Address | None, number: int) -> Address | None:

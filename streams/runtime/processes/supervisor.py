@@ -7,6 +7,7 @@ import multiprocessing
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
@@ -50,8 +51,17 @@ def run_processes(
     Raises WorkerFailed when one can't start the first time; later ones are started again for ever.
     `read` reads the settings again, for secrets that are exchanged meanwhile.
     """
-    with _ReservedPort(settings) as public_port:
-        asyncio.run(Supervisor(settings, shares(settings, processes, public_port), read).run())
+    with ExitStack() as reserved:
+        public_port = reserved.enter_context(
+            _ReservedPort("RITORNO_PUBLIC_BIND", settings.public_bind)
+        )
+        ingest_port = 0
+        if settings.ingest_bind is not None:
+            ingest_port = reserved.enter_context(
+                _ReservedPort("RITORNO_INGEST_BIND", settings.ingest_bind)
+            )
+        configured = shares(settings, processes, public_port, ingest_port)
+        asyncio.run(Supervisor(settings, configured, read).run())
 
 
 class Supervisor:
@@ -257,13 +267,14 @@ async def _ends(process: SpawnProcess) -> None:
 
 
 class _ReservedPort:
-    """Reserves the public port, so that a taken one is told once and port 0 is one for all.
+    """Reserves a port that all share, so that a taken one is told once and port 0 is one for all.
 
     It doesn't listen there, so the kernel gives it no connection.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self._bind = settings.public_bind
+    def __init__(self, setting: str, bind: Address) -> None:
+        self._setting = setting
+        self._bind = bind
         self._socket: socket.socket | None = None
 
     def __enter__(self) -> int:
@@ -274,7 +285,7 @@ class _ReservedPort:
             self._socket.bind((self._bind.host, self._bind.port))
         except OSError as error:
             self._socket.close()
-            raise WorkerFailed(f"RITORNO_PUBLIC_BIND = {self._bind}: {error.strerror}") from None
+            raise WorkerFailed(f"{self._setting} = {self._bind}: {error.strerror}") from None
         return int(self._socket.getsockname()[1])
 
     def __exit__(self, *_: object) -> None:

@@ -27,11 +27,17 @@ def test_each_has_an_id_a_directory_and_ports_of_its_own(tmp_path: Path) -> None
     assert (one.worker_id, two.worker_id) == ("w-1", "w-2")
     assert (one.data_dir, two.data_dir) == (tmp_path / "1", tmp_path / "2")
     assert one.public_bind == two.public_bind == Address("0.0.0.0", 8080)
+    assert one.ingest_bind is None
     assert (one.internal_bind.port, two.internal_bind.port) == (9465, 9466)
     assert one.internal_address == two.internal_address == Address("host", 0)
     assert one.admin_bind == two.admin_bind == Address("127.0.0.1", 0)
     assert (one.inbound_maildir, two.inbound_maildir) == (tmp_path, None)
     assert one.token_keys == two.token_keys == given.token_keys
+
+
+def test_they_share_the_ingest_port(tmp_path: Path) -> None:
+    one, two = shares(settings(data_dir=tmp_path, ingest_bind="0.0.0.0:0"), 2, 8080, 8090)
+    assert one.ingest_bind == two.ingest_bind == Address("0.0.0.0", 8090)
 
 
 def test_they_share_keys_or_do_not_start(tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""The ingest port with all that is behind it: of a worker, or alone in `ritorno ingest`."""
+
+from __future__ import annotations
+
+from streams.clock import Clock
+from streams.http.ingest.intake import Intake
+from streams.http.ingest.server import LIMITS, IngestServer, Mount
+from streams.http.server.counts import DoorCounts
+from streams.http.server.http_server import DoorLimits
+from streams.http.server.proxies import NamedProxies
+from streams.log import Log
+from streams.runtime.failures import WorkerFailed
+from streams.settings import Settings
+from streams.settings.values import Address
+
+
+class IngestPort:
+    """Takes what others send, and appends it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        log: Log,
+        clock: Clock,
+        limits: DoorLimits = LIMITS,
+        counts: DoorCounts | None = None,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self.intake = Intake(log)
+        self._server = IngestServer(
+            self._mounts(),
+            limits=limits,
+            counts=counts,
+            proxies=NamedProxies(settings.public_proxies),
+        )
+
+    def _mounts(self) -> list[Mount]:
+        """Return whose routes there are."""
+        return []
+
+    async def start(self, bind: Address, *, shared: bool = False) -> Address:
+        """Listen, and return where, also when port 0 was asked for. Raises WorkerFailed.
+
+        `shared` with other processes: the kernel gives each connection to one of them.
+        """
+        try:
+            return await self._server.start(bind, shared=shared)
+        except OSError as error:
+            raise WorkerFailed(f"RITORNO_INGEST_BIND = {bind}: {error.strerror}") from None
+
+    async def stop(self) -> None:
+        """Listen no more, and append what waits. Safe to call twice."""
+        await self._server.stop()
+        await self.intake.stop()
