@@ -9,6 +9,7 @@
     CUSTOMERS ◄─► customers-changelog, a store        MAILER ◄─► mailer-changelog, a store
     publishing ──► workflows, products: read when a record of customer-events names what is new
     anything unreadable ──► dead-letters       customer-signals ─► ERASER ─► a person out of it all
+    customer-signals, outcomes of mails ──► OUTBOUND ──► other systems
     COMMANDS ──► customer-events · send-commands: hold, let go · suppressions · dead letters again
 
 One worker process runs all of it; more workers with the same group share the partitions. A
@@ -151,6 +152,16 @@ SMTP = DoorSpec(name="SMTP relays", at="streams/mail/smtp.py")
 WEBHOOKS = DoorSpec(name="webhooks", at="streams/mail/webhooks.py")
 """Out: what a workflow tells other systems by HTTP, in the mailer's queue like a mail."""
 
+OUTBOUND = DoorSpec(
+    name="outbound",
+    at="streams/outbound/runtime.py",
+    # Of customer-events what became of mails.
+    reads=(CUSTOMER_SIGNALS, CUSTOMER_EVENTS),
+    writes=(DEAD_LETTERS,),
+)
+"""Out: signals and mail outcomes for other systems, by signed webhooks. Follows each partition for
+each endpoint under a group of its own; what no endpoint takes is a dead letter."""
+
 ERASER = DoorSpec(name="eraser", at="streams/operate/privacy/eraser.py", reads=(CUSTOMER_SIGNALS,))
 """Reads of erasures that the actors have decided, commits how far it is under a group of its own,
 and changes records of PERSONAL in place, where the log is ours; it appends nothing."""
@@ -176,7 +187,7 @@ COMMANDS = DoorSpec(
 )
 """What a person runs beside the workers: publishing, and looking after what runs."""
 
-DOORS = (PUBLIC_PAGES, INBOUND_MAIL, SMTP, WEBHOOKS, ERASER, ADMIN, INTERNAL, COMMANDS)
+DOORS = (PUBLIC_PAGES, INBOUND_MAIL, SMTP, WEBHOOKS, OUTBOUND, ERASER, ADMIN, INTERNAL, COMMANDS)
 
 PER_CUSTOMER = (
     CUSTOMER_EVENTS,

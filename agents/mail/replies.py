@@ -64,6 +64,8 @@ class Answered(NamedTuple):
 
     status: int
     """Of HTTP."""
+    retry_after: int | None = None
+    """Seconds for which it asks to be left alone, if it does."""
 
     @property
     def done(self) -> bool:

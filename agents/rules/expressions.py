@@ -85,8 +85,8 @@ def compile_expression(text: str, registry: FieldRegistry, about: str = "") -> E
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"{len(text)} characters, at most {MAX_LENGTH} are possible")
     _check_syntax(text)
-    tokens = [token for token in _tokens(text) if token.kind != "skip"]
-    _check_loops(tokens)
+    check_loop_count(text)
+    tokens = _written(text)
     fields: dict[str, Field] = {}
     written, index = "", 0
     for path in _paths(tokens):
@@ -95,14 +95,15 @@ def compile_expression(text: str, registry: FieldRegistry, about: str = "") -> E
         variable = list(fields).index(field.name)
         written += f"{text[index : path[0].start]}f.v{variable}"
         index = end
-    program = _parse(written + text[index:])
-    _check_functions(program)
+    program = parsed(written + text[index:])
+    check_call_names(program)
     used = tuple(fields.values())
     _try(program, used)
     return Expression(_runner(program, used, text), used)
 
 
-def _parse(text: str) -> cel.Program:
+def parsed(text: str) -> cel.Program:
+    """Return an expression, compiled. Raises ExpressionError."""
     # Imports its own command line: 50 ms for what few files need.
     import cel  # noqa: PLC0415  # see above
 
@@ -116,7 +117,7 @@ def _parse(text: str) -> cel.Program:
 def _check_syntax(text: str) -> None:
     """A mistake is told in the words that were written, not in ours."""
     try:
-        _parse(text)
+        parsed(text)
     except ExpressionError as wrong:
         if _HAS not in str(wrong):
             raise
@@ -127,7 +128,8 @@ def _tokens(text: str) -> Iterator[_Token]:
         yield _Token(str(match.lastgroup), match[0], match.start(), match.end())
 
 
-def _check_functions(program: cel.Program) -> None:
+def check_call_names(program: cel.Program) -> None:
+    """Raise ExpressionError for a function that there is none of."""
     for function in program.functions():
         if function.isidentifier() and function not in FUNCTIONS:
             near = get_close_matches(function, FUNCTIONS, n=1)
@@ -137,10 +139,17 @@ def _check_functions(program: cel.Program) -> None:
             raise ExpressionError(f"no such function: {function}; {hint}")
 
 
-def _check_loops(tokens: Sequence[_Token]) -> None:
-    loops = sum(1 for dot, name in pairwise(tokens) if dot.text == "." and name.text in _LOOPS)
+def check_loop_count(text: str) -> None:
+    """Raise ExpressionError for more loops than can be waited for."""
+    loops = sum(
+        1 for dot, name in pairwise(_written(text)) if dot.text == "." and name.text in _LOOPS
+    )
     if loops > MAX_LOOPS:
         raise ExpressionError(f"{loops} loops (exists, map…), at most {MAX_LOOPS} are possible")
+
+
+def _written(text: str) -> list[_Token]:
+    return [token for token in _tokens(text) if token.kind != "skip"]
 
 
 def _paths(tokens: Sequence[_Token]) -> Iterator[list[_Token]]:

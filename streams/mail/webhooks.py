@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import BaseConnector, ClientConnectorError, ClientError, ClientSession, ClientTimeout
 
 from agents.mail.message.webhook import Request
 from agents.mail.providers import Limit
@@ -27,11 +27,19 @@ class Webhooks:
     retry_at = 0
     doubtful = False
 
-    def __init__(self, *, secrets: Sequence[bytes] = (), seconds: float = SECONDS) -> None:
-        """Each of `secrets` signs; without any, webhooks go unsigned."""
+    def __init__(
+        self,
+        *,
+        secrets: Sequence[bytes] = (),
+        seconds: float = SECONDS,
+        connector: Callable[[], BaseConnector] | None = None,
+    ) -> None:
+        """Each of `secrets` signs; without any, webhooks go unsigned. `connector` makes what the
+        requests go through, for who may not reach every address."""
         self.concurrency = ConcurrencyLimits(AT_ONCE, {}, default=Limit(connections=AT_ONE_HOST))
         self.secrets = secrets
         self._timeout = ClientTimeout(total=seconds)
+        self._connector = connector
         self._session: ClientSession | None = None
 
     def watch(self, changed: Callable[[], None]) -> None:
@@ -41,19 +49,36 @@ class Webhooks:
         """Post one request. Never raises, except when cancelled."""
         if self._session is None:
             self._session = ClientSession(
-                timeout=self._timeout, headers={"User-Agent": "Ritorno"}, auto_decompress=False
+                connector=None if self._connector is None else self._connector(),
+                timeout=self._timeout,
+                headers={"User-Agent": "Ritorno"},
+                auto_decompress=False,
             )
         try:
             async with self._session.post(
                 request.url, data=request.body, headers=request.headers, allow_redirects=False
             ) as response:
-                return Answered(response.status)
+                return Answered(
+                    response.status, seconds_of(response.headers.get("Retry-After", ""))
+                )
         except (TimeoutError, ClientError, OSError, ValueError) as error:
             # It may have arrived: a webhook is sent at least once, so it is sent again.
-            return Dropped("dot", reason_text(str(error)) or type(error).__name__)
+            return Dropped("dot", reason_text(_said(error)) or type(error).__name__)
 
     async def close(self) -> None:
         """Hang up."""
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, ClientConnectorError):
+        return f"{error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
+    return str(error)
+
+
+def seconds_of(retry_after: str) -> int | None:
+    """Return the seconds of a Retry-After; None for a date, which few send, and for nonsense."""
+    plain = retry_after.isascii() and retry_after.isdecimal() and len(retry_after) < 8
+    return int(retry_after) if plain else None

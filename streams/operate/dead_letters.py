@@ -43,6 +43,10 @@ from streams.topology import AGENTS, CUSTOMER_EVENTS, DEAD_LETTERS
 RESENT_TOGETHER = 200
 """Letters between two resolutions: what a crash may send twice."""
 
+OUTBOUND = "webhook_failed"
+"""Of letters whose record was taken and could not be told to another system
+(`streams/outbound/letters.py`): told again in the log it would happen again."""
+
 DESTINATIONS = frozenset(agent.reads for agent in AGENTS)
 
 Wanted = Callable[[DeadLetter], bool]
@@ -141,6 +145,9 @@ async def _resend_batch(
     outgoing: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
     resolutions: dict[int, list[OutRecord]] = defaultdict(list)
     for letter in batch:
+        if letter.reason == OUTBOUND:
+            report.kept.append((letter, "for another system: ritorno webhooks replay posts it"))
+            continue
         if letter.origin.topic not in DESTINATIONS:
             report.kept.append((letter, f"nothing reads the topic {letter.origin.topic!r}"))
             continue

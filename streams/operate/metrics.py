@@ -38,11 +38,13 @@ from streams.operate.door_metrics import DoorMetrics
 from streams.operate.instruments import Instruments
 from streams.operate.mail_metrics import BoundedLabel, MailMetrics
 from streams.operate.odd_field_metrics import OddFieldMetrics
+from streams.operate.outbound_metrics import OutboundMetrics
 from streams.operate.partition_metrics import PartitionMetrics
 from streams.operate.process_metrics import ProcessMetrics
 from streams.operate.public_metrics import SiteMetrics
 from streams.operate.return_metrics import ReturnCounters
 from streams.operate.secret_metrics import SecretCounts, SecretMetrics
+from streams.outbound.counts import OutboundCounts
 from streams.runtime.partition_lag import PartitionLag
 from streams.runtime.state.recovery import Recovered
 from streams.runtime.state.store import Store
@@ -84,6 +86,7 @@ class Metrics(CustomerMetrics):
         self.public = SiteMetrics(make)
         self._doors = DoorMetrics(make)
         self._secrets = SecretMetrics(make)
+        self._outbound = OutboundMetrics(make)
         self._odd_fields = OddFieldMetrics(make)
         self.shown = make.shown
         self.not_shown = make.not_shown
@@ -152,6 +155,10 @@ class Metrics(CustomerMetrics):
     def watch_secrets(self, counts: SecretCounts) -> None:
         """Show what became of secrets that were read again."""
         self._secrets.of(counts)
+
+    def watch_outbound(self, counts: OutboundCounts) -> None:
+        """Show what becomes of what other systems are told."""
+        self._outbound.of(counts)
 
     def watch_doors(self, counts: DoorCounts) -> None:
         """Show what happens at this process's ports."""

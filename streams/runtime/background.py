@@ -33,6 +33,7 @@ Work = Literal[
     "loop",  # measuring how long the event loop keeps whoever is due
     "topics",  # seeing that they stay the same
     "secrets",  # reading certificates, keys and passwords again
+    "outbound",  # delivering signals to other systems
     "hits",  # noting that a mail was opened
     "polling",  # asking shops for what webhooks have not told
 ]

@@ -73,7 +73,7 @@ def read_directory(directory: Path) -> Reading:
     """Read all `*.yaml` of a directory. Mistakes are findings, never raised."""
     reading = Reading()
     files = reading.files
-    paths = sorted(directory.glob("*.yaml"))
+    paths = sorted(path for path in directory.glob("*.yaml") if path.name not in NO_DEFINITIONS)
     if not paths:
         problem = "there are no workflow files (*.yaml) in it"
         reading.findings.append(FileFinding(directory, 1, "", problem))
@@ -95,6 +95,10 @@ def read_directory(directory: Path) -> Reading:
             reading.findings.append(FileFinding(path, document.line(parts(where)), where, problem))
     reading.findings += _unchecked(reading)
     return reading
+
+
+NO_DEFINITIONS = frozenset({"connections.yaml", "crm.yaml", "webhooks.yaml"})
+"""What may lie beside the workflows: which other systems there are, which no version knows of."""
 
 
 def _read_file(path: Path, reading: Reading) -> tuple[AnyDefinition, Document] | None:

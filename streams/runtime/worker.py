@@ -47,6 +47,9 @@ from streams.operate.metrics import Metrics
 from streams.operate.privacy.eraser import Eraser
 from streams.operate.record_index import RecordIndex
 from streams.operate.tracing import Tracing
+from streams.outbound.counts import OutboundCounts
+from streams.outbound.files import OutboundFileError
+from streams.outbound.runtime import Outbound
 from streams.partitioner import partition_of
 from streams.runtime.app import App
 from streams.runtime.background import Work, kept_up
@@ -250,6 +253,7 @@ class Worker:
         self._read_again()
         self.eraser.start()
         self._running.push_async_callback(self.eraser.stop)
+        self._tell_others()
 
     def _tracing(self) -> Tracing | None:
         if not self.settings.tracing_url:
@@ -485,6 +489,25 @@ class Worker:
         )
         self.rereader.start()
         self._running.push_async_callback(self.rereader.stop)
+
+    def _tell_others(self) -> None:
+        """Deliver signals and mail outcomes to other systems."""
+        counts = OutboundCounts()
+        self.metrics.watch_outbound(counts)
+        self.outbound = Outbound(
+            log=self.log,
+            group=consumer_group(self.settings),
+            webhooks=self.settings.webhooks_file,
+            signer=self.secrets.signer(),
+            clock=self.clock,
+            owned=lambda: self.partition_manager.open_partitions(CUSTOMER_EVENTS),
+            counts=counts,
+        )
+        try:
+            self.outbound.start()
+        except OutboundFileError as error:
+            raise WorkerFailed(str(error)) from None
+        self._running.push_async_callback(self.outbound.stop)
 
     async def _consume(self, app: App) -> None:
         self._app = app

@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     """`SECRET[,SECRET]`: each signs the webhooks that workflows send, with their id and time
     (Standard Webhooks). `whsec_` and base64, as the libraries of receivers want it, or any text.
     Empty: they go unsigned."""
+    webhooks: Path | None = None
+    """The file that says which signals and mail outcomes are posted where (docs/webhooks.md). None:
+    webhooks.yaml in workflows_dir; no such file: none are."""
     tracing_url: OptionalWebUrl = ""
     """Where spans of events and mails that belong to a trace are sent (OTLP over HTTP), as
     `http://collector:4318/v1/traces`; needs the extra `tracing`. Empty: none are drawn."""
@@ -311,6 +314,11 @@ class Settings(BaseSettings):
     def embedded_path(self) -> Path:
         """Where the embedded log lies. Only when `on_kafka` is false."""
         return Path(self.broker_url.removeprefix("embedded://"))
+
+    @property
+    def webhooks_file(self) -> Path:
+        """Where webhooks are described, if anywhere."""
+        return self.webhooks or self.workflows_dir / "webhooks.yaml"
 
     @property
     def public_url(self) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email import message_from_bytes
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from streams import topology
 from streams.clock import VirtualClock
 from streams.log import Log
 from streams.operate.privacy.eraser import BACKOFF
+from streams.outbound.letters import failed_letters
 from streams.runtime import worker as worker_module
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.runtime.logs.embedded.redaction import Redaction
@@ -34,10 +36,12 @@ from streams.topology import (
     ERASER,
     INBOUND_MAIL,
     MAILER,
+    OUTBOUND,
     PUBLIC_PAGES,
 )
 from tests.http.public.test_site_and_actor import links
 from tests.mail.bounces.harness import bounce
+from tests.outbound.doubles import receiver, webhook, write
 from tests.runtime.doubles import START
 from tests.runtime.test_worker import LOOPBACK, Inbox, all_done, event, everything, inbox, tell
 
@@ -59,6 +63,7 @@ PARTS = {
     "PublicSite": PUBLIC_PAGES.name,
     "Inbound": INBOUND_MAIL.name,
     "Eraser": ERASER.name,
+    "Outbound": OUTBOUND.name,
     "prepare_workflows": BOOTSTRAP,
 }
 """What a worker gives its log to so that it may append, and whose part that is."""
@@ -115,17 +120,34 @@ def log_of(worker: Worker) -> Log:
 
 @pytest.fixture
 async def worker(
-    appended: Appended, tmp_path: Path, inbox: tuple[Inbox, str]
+    appended: Appended,
+    tmp_path: Path,
+    inbox: tuple[Inbox, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Worker]:
+    monkeypatch.setenv("SHOP_SECRET", "uno")
+    async with receiver() as refusing:
+        refusing.always = 422
+        write(tmp_path / "webhooks.yaml", webhook("refusing", refusing.url, types=["mail.sent"]))
+        async with started(tmp_path, inbox[1]) as worker:
+            yield worker
+
+
+@asynccontextmanager
+async def started(tmp_path: Path, relay: str) -> AsyncIterator[Worker]:
     settings = Settings(
-        broker=f"embedded://{tmp_path}/log", data_dir=tmp_path / "data", smtp_url=inbox[1],
+        broker=f"embedded://{tmp_path}/log", data_dir=tmp_path / "data", smtp_url=relay,
         admin_bind=LOOPBACK, public_bind=LOOPBACK, partitions=2, tick_seconds=60,
+        webhooks=tmp_path / "webhooks.yaml",
         mail_public_url="https://mail.shop.example", tracking_mode="identified",
         mail_bounce_domain=DOMAIN, inbound_smtp_bind=LOOPBACK,
     )  # fmt: skip
     worker = Worker(settings, clock=VirtualClock(START))
     async with asyncio.timeout(LIMIT):
         await worker.start()
+        assert isinstance(worker.log, Noted)
+        while len(await worker.log.inner.committed("ritorno-webhook-refusing")) < 2:  # noqa: ASYNC110  # a commit is no news
+            await asyncio.sleep(0.01)
     yield worker
     await worker.stop()
 
@@ -179,6 +201,9 @@ async def test_each_agent_and_door_appends_to_what_the_page_says(
         await back.sendmail("", [envelope.mail_from], bounce("x@relay.example"))
     await come(worker, CUSTOMER_EVENTS, "mail.bounced")
     await come(worker, SUPPRESSIONS)
+    async with asyncio.timeout(LIMIT):
+        while not [each async for each in failed_letters(log_of(worker))]:  # noqa: ASYNC110  # of whichever topic
+            await asyncio.sleep(0.01)
 
     says = {agent.name: {*agent.writes, agent.keeps} for agent in AGENTS}
     doors = set(DOORS) - {COMMANDS}  # no part of a worker

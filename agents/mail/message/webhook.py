@@ -51,20 +51,22 @@ def read_secrets(text: str) -> tuple[bytes, ...]:
 
 def request(command: NotifyCommand, secrets: Sequence[bytes], now: int) -> Request:
     """Return what is posted at `now` (ms), unsigned when there is no secret. Raises InvalidUrl."""
-    _check(command.url)
     body = json.dumps(command.body, ensure_ascii=False, separators=(",", ":")).encode()
+    posted = signed_request(command.url, command.id, body, secrets, now)
+    if not command.traceparent:
+        return posted
+    return posted._replace(headers={**posted.headers, TRACEPARENT: command.traceparent})
+
+
+def signed_request(url: str, id_: str, body: bytes, secrets: Sequence[bytes], now: int) -> Request:
+    """Return the POST of a JSON text at `now` (ms), signed by each secret. Raises InvalidUrl."""
+    check_url(url)
     seconds = str(now // 1000)
-    headers = {
-        "Content-Type": "application/json",
-        ID_HEADER: command.id,
-        TIME_HEADER: seconds,
-    }
-    if command.traceparent:
-        headers[TRACEPARENT] = command.traceparent
+    headers = {"Content-Type": "application/json", ID_HEADER: id_, TIME_HEADER: seconds}
     if secrets:
-        each = (signature(secret, command.id, seconds, body) for secret in secrets)
+        each = (signature(secret, id_, seconds, body) for secret in secrets)
         headers[SIGNATURE_HEADER] = " ".join(each)
-    return Request(command.url, headers, body)
+    return Request(url, headers, body)
 
 
 def signature(secret: bytes, id_: str, seconds: str, body: bytes) -> str:
@@ -85,7 +87,8 @@ def _secret(text: str) -> bytes:
     return secret
 
 
-def _check(url: str) -> None:
+def check_url(url: str) -> None:
+    """Raise InvalidUrl for what nothing can be posted to."""
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0

@@ -68,6 +68,7 @@ COMMANDS = {
     "workflows": Command("workflows", "Workflow files."),
     "templates": Command("templates", "Mail templates."),
     "dead-letters": Command("dead_letters", "Records that could not be read."),
+    "webhooks": Command("webhooks", "Webhooks of signals and mail outcomes to other systems."),
     "bounces": Command("bounces", "Bounces, complaints, automatic answers."),
     "suppressions": Command("suppressions", "Addresses that get no mail."),
     "schemas": Command("schemas", "JSON Schemas."),

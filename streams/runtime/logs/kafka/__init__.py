@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -141,10 +141,26 @@ class KafkaLog:
             self._high_watermarks = await self._new_consumer(isolation=WRITTEN)
         return self._high_watermarks
 
+    async def consumer_of(self, group: str, fetch_bytes: int) -> AIOKafkaConsumer:
+        """Return a new consumer that reads and commits under a group's name and is no member of
+        it; whoever asks for it stops it. Raises LogError."""
+        with self.errors():
+            return await self._retry_policy.tried(
+                partial(self._new_consumer, fetch_bytes, group=group)
+            )
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Turn what the client raises into a LogError for people."""
+        return self._retry_policy.errors()
+
     async def _new_consumer(
-        self, fetch_bytes: int = READ_BYTES, isolation: str = ISOLATION
+        self,
+        fetch_bytes: int = READ_BYTES,
+        isolation: str = ISOLATION,
+        group: str | None = None,
     ) -> AIOKafkaConsumer:
         consumer = AIOKafkaConsumer(
+            group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level=isolation,
