@@ -41,7 +41,9 @@ COMMANDS = {
         "publish",
         "Publish events: CloudEvents, Segment calls or recorded lines, one JSON object a line.",
     ),
-    "events": Command("events", "What a shop may send, and which producer sends what wrongly."),
+    "events": Command(
+        "events", "What a shop may send, what arrives, and which producer sends what wrongly."
+    ),
     "products": Command("products", "The product feed."),
     "import": Command(
         "import_orders", "Import a shop's orders: one row per order line or per order."

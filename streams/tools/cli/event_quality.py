@@ -75,7 +75,7 @@ def quality(
     """Tell which producer sends what wrongly: fields that were read otherwise than they were
     written or left out, and events that were refused, by source."""
     settings = settings_of(context)
-    start = _since(since)
+    start = 0 if since is None else since_option(since)
     found = run(_of_log(settings, start)) if file is None else _of_file(file, start, settings)
     sources = sorted(found.sources.items())
     if as_json:
@@ -87,10 +87,8 @@ def quality(
         say(f"{several(found.beyond, 'more field')} of further kinds are in no row")
 
 
-def _since(text: str | None) -> int:
-    """Return from which instant on (ms), 0 for all there is. Raises UserError."""
-    if text is None:
-        return 0
+def since_option(text: str) -> int:
+    """Return from which instant on (ms). Raises UserError."""
     try:
         return SystemClock().now() - parse_duration(text)
     except ValueError:

@@ -1,10 +1,11 @@
-"""`ritorno events`: what a shop may send, and what producers send wrongly."""
+"""`ritorno events`: what a shop may send, what arrives, and what producers send wrongly."""
 
 from __future__ import annotations
 
 import typer
 
 from streams.tools.cli.console import JsonFlag, print_json, stdout
+from streams.tools.cli.event_follow import follow
 from streams.tools.cli.event_quality import quality
 from streams.tools.cli.tables import listing
 
@@ -12,9 +13,11 @@ from streams.tools.cli.tables import listing
 def register(app: typer.Typer) -> None:
     """Add the commands of this group."""
     group = typer.Typer(
-        help="What a shop may send, and which producer sends what wrongly.", no_args_is_help=True
+        help="What a shop may send, what arrives, and which producer sends what wrongly.",
+        no_args_is_help=True,
     )
     group.command("types")(list_types)
+    group.command("follow")(follow)
     group.command("quality")(quality)
     app.add_typer(group, name="events")
 
