@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from streams.connect.connector import ShopConnector, ShopPage
-from streams.connect.cursors import CursorFile
+from streams.connect.cursors import DIRECTORY, CursorFile
 from streams.connect.facts import as_history
 from streams.connect.news_sink import NewsSink
 
@@ -52,6 +52,7 @@ async def backfill(
     Raises LogError, ShopUnavailable, ShopRefuses, CursorFileError; asked for again it goes on.
     """
     file = CursorFile(data_dir, connector.connection.name, USE)
+    connector.keep_in(data_dir / DIRECTORY)
     state = file.read()
     done = []
     for resource in resources:

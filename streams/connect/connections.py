@@ -24,6 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from schemas.failures import InputError
 from schemas.yaml_text import Document
 from streams.connect.connection import ShopConnection
+from streams.connect.magento.settings import MagentoConnection
+from streams.connect.prestashop.settings import PrestaShopConnection
 from streams.connect.shopify.settings import ShopifyConnection
 from streams.connect.woocommerce.settings import WooCommerceConnection
 from streams.settings import Settings
@@ -33,7 +35,10 @@ MAX_BYTES = 262_144
 """Of the file: a connection takes some 500."""
 MAX_CONNECTIONS = 100
 
-AnyConnection = Annotated[ShopifyConnection | WooCommerceConnection, Field(discriminator="kind")]
+AnyConnection = Annotated[
+    ShopifyConnection | WooCommerceConnection | PrestaShopConnection | MagentoConnection,
+    Field(discriminator="kind"),
+]
 
 _HIDDEN = frozenset({"secret", "token", "key", "keys", "password", "consumer_key",
                      "consumer_secret", "access_token", "client_secret"})  # fmt: skip

@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from schemas.events import Event
@@ -157,6 +158,17 @@ class ShopConnector(ABC):
         nothing."""
         del body
         return None
+
+    def challenge(self, query: Mapping[str, str]) -> str | None:
+        """Return what the shop wants to have back when it asks whether the endpoint is ours (GET
+        with this query); None where it doesn't ask so."""
+        del query
+        return None
+
+    def keep_in(self, directory: Path) -> None:
+        """Say where lies what a poll has to know of those before it, beside its cursors. Most need
+        nothing."""
+        del directory
 
     @abstractmethod
     async def close(self) -> None:

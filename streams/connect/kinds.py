@@ -12,6 +12,8 @@ from streams.connect.connector import ShopConnector
 MODULES: Final = {
     "shopify": "streams.connect.shopify.connector",
     "woocommerce": "streams.connect.woocommerce.connector",
+    "prestashop": "streams.connect.prestashop.connector",
+    "magento": "streams.connect.magento.connector",
 }
 """Kind → a module with `connector(connection, clock)`."""
 

@@ -27,7 +27,7 @@ from schemas.time_units import DAY_MS, MINUTE_MS
 from streams.clock import Clock
 from streams.connect.connector import ShopConnector
 from streams.connect.counts import ShopCounts
-from streams.connect.cursors import CursorFile
+from streams.connect.cursors import DIRECTORY, CursorFile
 from streams.connect.facts import with_old_as_history
 from streams.connect.news_sink import NewsSink
 from streams.logging import get_logger
@@ -63,6 +63,8 @@ class Polling:
         """`is_ours`: whether this process is the one that polls. `chance`, from 0 to 1, spreads the
         polls of several shops."""
         self._connectors = [each for each in connectors if each.can_ask and each.resources]
+        for each in self._connectors:
+            each.keep_in(data_dir / DIRECTORY)
         self._sink = sink
         self._clock = clock
         self._data_dir = data_dir

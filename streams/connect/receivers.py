@@ -1,4 +1,5 @@
-"""`POST /connect/NAME`: the webhooks of shops, on the ingest port.
+"""`POST /connect/NAME`: the webhooks of shops, on the ingest port. `GET` answers who asks whether
+it is ours (`ShopConnector.challenge`).
 
 Read the body as it came, have the shop's connector look at it, append, then answer. 200 means that
 it is durable in the log, or that there is nothing in it for us. 401: no or a wrong signature, which
@@ -62,6 +63,7 @@ class ShopReceivers:
     def mount(self, router: web.UrlDispatcher) -> None:
         """Add the routes."""
         router.add_post("/connect/{name}", self._handle)
+        router.add_get("/connect/{name}", self._challenge)
 
     async def _handle(self, request: web.Request) -> web.Response:
         connector = self._connectors.get(request.match_info["name"])
@@ -82,6 +84,13 @@ class ShopReceivers:
         return web.json_response(
             {"outcome": answer.outcome, **answer.body}, status=status, headers=headers
         )
+
+    async def _challenge(self, request: web.Request) -> web.Response:
+        connector = self._connectors.get(request.match_info["name"])
+        said = None if connector is None else connector.challenge(request.query)
+        if said is None:
+            return web.json_response({"error": "webhooks are posted here"}, status=404)
+        return web.Response(text=said)  # never a page: its type is text/plain
 
     async def receive(self, connector: ShopConnector, delivery: ShopDelivery) -> DeliveryAnswer:
         """Read a webhook and append what it tells."""

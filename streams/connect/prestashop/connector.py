@@ -1,0 +1,317 @@
+"""What talks to a PrestaShop."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from schemas.failures import Failure
+from schemas.time_units import HOUR_MS, MINUTE_MS
+from schemas.validation import Unreadable
+from streams.clock import Clock
+from streams.connect.connection import ShopConnection, references
+from streams.connect.connector import (
+    SELF_TEST,
+    DeliveryAnswer,
+    DeliveryOutcome,
+    ShopConnector,
+    ShopDelivery,
+    ShopNews,
+    ShopPage,
+    ShopRefuses,
+    ShopUnavailable,
+    UnreadResource,
+)
+from streams.connect.keyset import Keyset
+from streams.connect.prestashop.reading import PrestaShopReading, read_shop
+from streams.connect.prestashop.receiver import (
+    NEWSLETTER,
+    SIGNATURE,
+    TIMESTAMP,
+    facts_of_sign_up,
+    read_push,
+)
+from streams.connect.prestashop.settings import PrestaShopConnection
+from streams.connect.prestashop.web_service import (
+    NEEDED,
+    USEFUL,
+    WebService,
+    authorization,
+    between,
+    one_of,
+)
+from streams.connect.row_news import told
+from streams.connect.shop_api import ShopApi
+from streams.connect.signatures import is_signed_timestamped
+from streams.connect.walk import begin, finished, places, unfinished
+from streams.operate.check import Check, CheckStatus
+from streams.settings.secret_references import SecretsInUse
+
+PAGE = 100
+"""Rows of a poll's page, so that little is read again after a crash."""
+HISTORY_PAGE = 250
+LAST_ID = 4_294_967_295
+"""PrestaShop's ids are of 32 bits."""
+KNOWN_MS = HOUR_MS
+"""After which states, currencies and languages are asked for again."""
+PRODUCTS_MS = HOUR_MS
+"""Between two readings of all products: neither a change of the stock nor a special price is one of
+the product's own `date_upd`."""
+AHEAD_MS = MINUTE_MS
+"""By how much a row may be dated after it was asked for."""
+PUSH_SECONDS = 8.0
+"""In which a push is read and answered; the port gives a request ten."""
+
+
+class PrestaShopConnector(ShopConnector):
+    """One shop."""
+
+    def __init__(
+        self, connection: PrestaShopConnection, clock: Clock, api: ShopApi | None = None
+    ) -> None:
+        """Raises SettingsError for a secret that can't be read. `api`: for tests to replace."""
+        super().__init__(connection)
+        self._shop_connection = connection
+        self._clock = clock
+        self._key = SecretsInUse([connection.key])
+        secrets = references(connection.secret)
+        self._secrets = SecretsInUse(secrets) if secrets else None
+        self._api = api or ShopApi(f"{connection.url}/api", self._headers)
+        self._api.now = clock.now
+        self._service = WebService(self._api)
+        self._reading: PrestaShopReading | None = None
+        self._read_at = 0
+        self.resources = connection.resources()
+
+    @property
+    def has_receiver(self) -> bool:
+        """Whether there is a secret with which a module signs."""
+        return self._secrets is not None
+
+    async def receive(self, delivery: ShopDelivery) -> DeliveryAnswer:
+        """Read a push of the module's, and what it names of the shop. Raises ShopUnavailable."""
+        if not self._is_signed(delivery):
+            return DeliveryAnswer("unsigned")
+        try:
+            push = read_push(delivery.body)
+        except Unreadable as why:
+            return DeliveryAnswer(
+                "unreadable", ShopNews(unread=[UnreadResource(delivery.body, why)])
+            )
+        if push.test:
+            return DeliveryAnswer("tested", topic="test", body={SELF_TEST: push.test})
+        try:
+            async with asyncio.timeout(PUSH_SECONDS):
+                reading = await self._known(delivery.received)
+                if push.resource == NEWSLETTER:
+                    return _sign_ups(push.rows, reading)
+                query = {"filter[id]": one_of(push.ids), **_besides(push.resource, reading)}
+                found = await self._service.rows(push.resource, query)
+                now = self._shop_time(delivery.received)
+                news = await reading.news(push.resource, found, now=now)
+        except TimeoutError:
+            raise ShopUnavailable(f"{push.resource}: no answer within {PUSH_SECONDS} s") from None
+        except ShopRefuses as error:
+            raise ShopUnavailable(str(error)) from None  # once the key may, it is read
+        outcome: DeliveryOutcome = "taken" if news.events or news.products else "passed_over"
+        return DeliveryAnswer(outcome, news, topic=push.resource)
+
+    async def changed(
+        self, resource: str, cursor: str, *, since: int, now: int
+    ) -> AsyncIterator[ShopPage]:
+        """Yield what has changed. Raises ShopUnavailable, ShopRefuses."""
+        reading = await self._known(now)
+        if resource == "products":
+            async for page in self._products(cursor, now):
+                yield page
+            return
+        shop_now = self._shop_time(now)
+        walk = begin(cursor, since=since, now=shop_now, zone=reading.shop.zone)
+        while True:
+            rows = await self._service.rows(resource, _changed_query(walk.keyset))
+            row_places = places(rows, "date_upd", "id")
+            unread = [rows[each] for each in walk.keyset.unread(row_places)]
+            news = await reading.news(resource, unread, now=shop_now + AHEAD_MS)
+            following = walk.keyset.after(row_places, more=len(rows) >= PAGE)
+            if following is None:
+                yield ShopPage(news, finished(walk), len(unread))
+                return
+            walk = walk._replace(keyset=following)
+            yield ShopPage(news, unfinished(walk), len(unread))
+
+    async def history(self, resource: str, cursor: str) -> AsyncIterator[ShopPage]:
+        """Yield all there is, by id. Raises ShopUnavailable, ShopRefuses."""
+        if resource in ("carts", "customer_threads"):
+            return  # nobody is reminded of an old cart, or answered after a year
+        now = self._clock.now()
+        reading = await self._known(now)
+        last = _id(cursor)
+        while True:
+            query = {
+                "filter[id]": between(str(last + 1), str(LAST_ID)),
+                "sort": "[id_ASC]",
+                "limit": f"0,{HISTORY_PAGE}",
+                **_besides(resource, reading),
+            }
+            rows = await self._service.rows(resource, query)
+            news = await reading.news(
+                resource, rows, now=self._shop_time(now) + AHEAD_MS, history=True
+            )
+            last = max([last, *(each.id for each in places(rows, "date_upd", "id"))])
+            yield ShopPage(news, str(last), len(rows))
+            if len(rows) < HISTORY_PAGE:
+                return
+
+    async def setup(self) -> Sequence[Check]:
+        """Say what there is: nothing can be subscribed to. Raises ShopUnavailable, ShopRefuses."""
+        await self._known(self._clock.now())
+        return await self.check()
+
+    async def check(self) -> Sequence[Check]:
+        """Look at the key's rights, the shop's clock and the meaning of its states."""
+        try:
+            reading = await read_shop(self._service, self._shop_connection)
+        except Failure as error:
+            remedy = "Advanced Parameters → Webservice: is it on, and is the key right?"
+            return [Check("web service", CheckStatus.FAIL, str(error), remedy)]
+        found = [Check("web service", CheckStatus.OK, f"{self._api.base} answers")]
+        found += await self._rights()
+        return [*found, self._clock_check(), self._zone_check(reading), _states_check(reading)]
+
+    def self_test(self, body: bytes) -> Mapping[str, str] | None:
+        """Return the headers with which the module would send `body`."""
+        if self._secrets is None:
+            return None
+        timestamp = str(self._clock.now())
+        secret = self._secrets.get()[0].get_secret_value().encode()
+        digest = hmac.digest(secret, timestamp.encode() + b"." + body, "sha256").hex()
+        return {TIMESTAMP: timestamp, SIGNATURE: f"sha256={digest}"}
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._api.close()
+
+    async def _products(self, cursor: str, now: int) -> AsyncIterator[ShopPage]:
+        """Yield all products, by id, when that is due."""
+        began, _, last = cursor.partition(":")
+        if last == "end" and now - _id(began) < PRODUCTS_MS:
+            return
+        if last in ("", "end"):
+            began, last = str(now), "0"
+        async for page in self.history("products", last):
+            yield page._replace(cursor=f"{began}:{page.cursor}")
+        yield ShopPage(ShopNews(), f"{began}:end", 0)
+
+    async def _known(self, now: int) -> PrestaShopReading:
+        """Return what it takes to understand the shop's rows."""
+        if self._reading is None or not 0 <= now - self._read_at < KNOWN_MS:
+            self._reading = await read_shop(self._service, self._shop_connection)
+            self._read_at = now
+        return self._reading
+
+    def _shop_time(self, now: int) -> int:
+        """Return what the shop's clock says: its rows are dated by that."""
+        return now + (self._api.skew_ms or 0)
+
+    def _headers(self) -> Mapping[str, str]:
+        return {"Authorization": authorization(self._key.get()[0].get_secret_value())}
+
+    def _is_signed(self, delivery: ShopDelivery) -> bool:
+        if self._secrets is None:
+            return False
+        secrets = [each.get_secret_value().encode() for each in self._secrets.get()]
+        headers = {name.lower(): value for name, value in delivery.headers.items()}
+        return is_signed_timestamped(
+            delivery.body,
+            headers.get(SIGNATURE.lower(), ""),
+            headers.get(TIMESTAMP.lower(), ""),
+            secrets,
+            now=delivery.received,
+        )
+
+    async def _rights(self) -> list[Check]:
+        refused = []
+        for resource in (*NEEDED, *USEFUL):
+            await self._service.rows_if_allowed(resource, {"display": "[id]", "limit": "1"})
+            if resource in self._service.refused:
+                refused.append(resource)
+        needed = [each for each in refused if each in NEEDED]
+        if not refused:
+            return [Check("rights of the key", CheckStatus.OK, "all that is read")]
+        return [
+            Check(
+                "rights of the key",
+                CheckStatus.FAIL if needed else CheckStatus.WARN,
+                f"not allowed: {', '.join(refused)}",
+                "Advanced Parameters → Webservice → the key: tick GET for these",
+            )
+        ]
+
+    def _clock_check(self) -> Check:
+        skew = self._api.skew_ms or 0
+        status = CheckStatus.OK if abs(skew) < MINUTE_MS else CheckStatus.WARN
+        return Check("clock", status, f"the shop's clock is {skew / 1000:+.0f} s from ours")
+
+    def _zone_check(self, reading: PrestaShopReading) -> Check:
+        zone = str(reading.shop.zone)
+        if "PS_TIMEZONE" in reading.configured or self._shop_connection.zone is not None:
+            return Check("zone", CheckStatus.OK, f"the shop's times are read as {zone}")
+        return Check(
+            "zone",
+            CheckStatus.WARN,
+            f"the shop's times are read as {zone}, which nobody has said",
+            "give the key GET on configurations, or set zone",
+        )
+
+
+def connector(connection: ShopConnection, clock: Clock) -> PrestaShopConnector:
+    """Return what talks to the shop of a connection. Raises SettingsError."""
+    assert isinstance(connection, PrestaShopConnection)
+    return PrestaShopConnector(connection, clock)
+
+
+def _sign_ups(rows: Sequence[Mapping[str, object]], reading: PrestaShopReading) -> DeliveryAnswer:
+    news = told(rows, lambda row: facts_of_sign_up(row, reading.shop))
+    outcome: DeliveryOutcome = "taken" if news.events else "unreadable"
+    return DeliveryAnswer(outcome, news, topic=NEWSLETTER)
+
+
+def _changed_query(keyset: Keyset) -> dict[str, str]:
+    query = {"date": "1", "limit": f"0,{PAGE}"}
+    if keyset.above is None:
+        return {
+            **query,
+            "filter[date_upd]": between(keyset.since, keyset.until),
+            "sort": "[date_upd_ASC,id_ASC]",
+        }
+    return {
+        **query,
+        "filter[date_upd]": between(keyset.since, keyset.since),
+        "filter[id]": between(str(keyset.above + 1), str(LAST_ID)),
+        "sort": "[id_ASC]",
+    }
+
+
+def _besides(resource: str, reading: PrestaShopReading) -> dict[str, str]:
+    return reading.products_query() if resource == "products" else {}
+
+
+def _id(cursor: str) -> int:
+    return int(cursor) if cursor.isascii() and cursor.isdigit() and len(cursor) <= 18 else 0
+
+
+def _states_check(reading: PrestaShopReading) -> Check:
+    """Say which states are understood as what: where it is wrong, `states` of the connection."""
+    found = {
+        kind: sorted(id_ for id_, state in reading.shop.states.items() if getattr(state, kind))
+        for kind in ("paid", "shipped", "delivered", "cancelled", "refunded")
+    }
+    said = "; ".join(f"{kind}: {', '.join(map(str, ids)) or 'none'}" for kind, ids in found.items())
+    lacking = [kind for kind in ("paid", "cancelled") if not found[kind]]
+    return Check(
+        "order states",
+        CheckStatus.WARN if lacking else CheckStatus.OK,
+        said,
+        f"no state means {' or '.join(lacking)}: name them in states" if lacking else "",
+    )
