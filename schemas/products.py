@@ -64,6 +64,9 @@ class Product(BaseModel):
     """A novelty: who is interested in its category is told."""
     rating: float | None = Field(default=None, ge=0, le=5)
     reviews: Annotated[list[Review], Field(max_length=5)] = []
+    feed: Text | None = None
+    """Which of several feeds tells of it, by name; when that one is whole and leaves it out, it is
+    gone."""
 
     @field_validator("complements", "accessories", "upgrades", mode="before")
     @classmethod

@@ -35,6 +35,7 @@ FLOORS = {
     "schemas": 99,
     "streams": 99,
     "streams/connect": 95,
+    "streams/feeds": 92,
     "streams/http": 98,
     "streams/mail": 97,
     "streams/messages": 99,

@@ -74,10 +74,11 @@ async def _products_now(
 ) -> OutRecord:
     known = await product_feed.read(log)
     try:
-        told = [str(each["sku"]) for each in from_json(record.value or b"")["products"]]
-    except (ValueError, KeyError, TypeError):
+        told = from_json(record.value or b"")["products"]
+        ids = {str(each.get("product_id") or each["sku"]) for each in told}
+    except (ValueError, KeyError, TypeError, AttributeError):
         return record  # it is refused again, with the reason
-    control = product_feed.control_record([known[sku] for sku in told if sku in known])
+    control = product_feed.control_record(product_feed.told_of(known, ids))
     return signer().sign(CUSTOMER_EVENTS, (await reserve(log, PRODUCT_TOPIC)).on(control))
 
 

@@ -35,6 +35,7 @@ from streams.operate.customer_metrics import (
     CustomerMetrics,
 )
 from streams.operate.door_metrics import DoorMetrics
+from streams.operate.feed_metrics import FeedFigures, FeedMetrics
 from streams.operate.instruments import Instruments
 from streams.operate.mail_metrics import BoundedLabel, MailMetrics
 from streams.operate.odd_field_metrics import OddFieldMetrics
@@ -88,6 +89,7 @@ class Metrics(CustomerMetrics):
         self._secrets = SecretMetrics(make)
         self._outbound = OutboundMetrics(make)
         self._odd_fields = OddFieldMetrics(make)
+        self._feeds = FeedMetrics(make)
         self.shown = make.shown
         self.not_shown = make.not_shown
         self._template = BoundedLabel()
@@ -163,6 +165,10 @@ class Metrics(CustomerMetrics):
     def watch_doors(self, counts: DoorCounts) -> None:
         """Show what happens at this process's ports."""
         self._doors.of(counts)
+
+    def watch_feeds(self, counts: Callable[[], Mapping[str, FeedFigures]]) -> None:
+        """Show what became of the product feeds that this process fetches."""
+        self._feeds.of(counts)
 
     def watch_partitions(self, partitions: partition_manager.PartitionManager) -> None:
         """Show what happens to this process's partitions."""

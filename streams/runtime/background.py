@@ -36,6 +36,7 @@ Work = Literal[
     "outbound",  # delivering signals to other systems
     "hits",  # noting that a mail was opened
     "polling",  # asking shops for what webhooks have not told
+    "feeds",  # fetching product feeds
 ]
 
 BACKOFF = Backoff(1.0, 300.0)

@@ -1,5 +1,8 @@
 """The product feed: what is new in it goes into the log of every partition, then into `products`.
 
+A row of a feed is one thing that is sold, by its SKU; partitions are told of products, which may be
+several rows (`agents/products/variants.py`): sizes and colours never overwrite each other.
+
 In this order, so that a crash in between is mended by publishing again: `products` says what every
 partition has been told. So is one that has not ended by any other feed, also by the one
 before, which is told whole then; and where a partition's log does not hold what it was told last,
@@ -10,23 +13,22 @@ since its topic was made anew, all products are. Control records that are told t
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from agents.products.variants import folded
 from schemas import events
-from schemas.notation import DEFAULT_NOTATION, Notation
+from schemas.failures import Failure
 from schemas.products import Product
 from schemas.records import OutRecord, Record
 from schemas.signing import RecordSigner
 from schemas.stored import OWN_PREFIX
-from schemas.validation import Unreadable, first_error
-from schemas.wire import checked_product, parse_product
+from schemas.validation import first_error
 from streams.log import Log, LogError, scan
 from streams.runtime.control_numbers import (
     Reserved,
@@ -43,12 +45,35 @@ GROUP_BYTES = 500_000
 """Of all of them: half of what a log takes, for feeds with long texts."""
 
 
-class FeedError(Exception):
-    """A feed that can't be read; the text names line, field and value."""
+MOST_GONE = 0.3
+"""Of a whole feed's products that could be bought: when more are missing, it is the feed that is
+wrong."""
+
+
+class TooManyGone(Failure):
+    """A whole feed leaves out so many products that it can't be true."""
+
+    def __init__(self, gone: int, of: int) -> None:
+        super().__init__(
+            f"{gone:,} of {of:,} products that can be bought are missing in the feed, more than "
+            f"{MOST_GONE:.0%}: nothing was published. If they are really gone, "
+            "ritorno products publish FEED --whole --even-if-many-are-gone"
+        )
+        self.gone = gone
+        self.of = of
+
+
+class FeedChanges(NamedTuple):
+    """What a feed says that is not known yet."""
+
+    given: set[str]
+    """SKUs of all its rows."""
+    news: dict[str, Product]
+    """The rows that are new or changed, by SKU."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeedReport:
+class Publication:
     """What publishing a feed did."""
 
     products: int
@@ -60,7 +85,10 @@ def control_record(products: Sequence[Product]) -> OutRecord:
     """Return the record that tells a partition of products; a worker obeys it with a number and
     signed."""
     headers = (("ce_type", events.PRODUCTS.encode()), ("content-type", b"application/json"))
-    content = [product.model_dump(mode="json", exclude_defaults=True) for product in products]
+    content = [
+        product.model_dump(mode="json", exclude_defaults=True, exclude={"feed"})
+        for product in products
+    ]
     return OutRecord(None, json.dumps({"products": content}, ensure_ascii=False).encode(), headers)
 
 
@@ -69,40 +97,129 @@ async def publish(
     products: Iterable[Product],
     signer: RecordSigner,
     known: dict[str, Product] | None = None,
-) -> FeedReport:
+) -> Publication:
     """Publish the products of a feed that are new or changed. Raises LogError.
 
     `known`: what `read` has returned, for who publishes often; it is kept up to date.
     """
     if known is None:
         known = await read(log)
-    given = {product.sku: product for product in products}
-    last = await last_publication(log, PRODUCTS)
-    if last is not None and last.ended is None:  # a feed that has not ended, and is known to some
-        changed = list(given.values())
-    elif await untold_partitions(log, events.PRODUCTS, last, signer):
-        changed = list({**known, **given}.values())
-    else:
-        changed = [product for sku, product in given.items() if known.get(sku) != product]
+    return await tell(log, compared(products, known), signer, known)
 
-    async def tell(reserved: Reserved) -> bool:
-        await _append_all(log, changed, signer, reserved)
-        known.update((product.sku, product) for product in changed)
+
+def compared(
+    products: Iterable[Product], known: Mapping[str, Product], feed: str = ""
+) -> FeedChanges:
+    """Return what is new in a feed. Who has no name says nothing of whose a product is."""
+    given: set[str] = set()
+    news: dict[str, Product] = {}
+    for product in products:
+        before = known.get(product.sku)
+        of_feed = feed or (before.feed if before is not None else None)
+        if product.feed != of_feed:
+            product = product.model_copy(update={"feed": of_feed})  # noqa: PLW2901  # the same one
+        given.add(product.sku)
+        if product == before:
+            news.pop(product.sku, None)
+        else:
+            news[product.sku] = product
+    return FeedChanges(given, news)
+
+
+def with_the_gone(
+    changes: FeedChanges,
+    known: Mapping[str, Product],
+    *,
+    feed: str,
+    spared: Container[str],
+    even_if_many: bool,
+) -> tuple[FeedChanges, int]:
+    """Return what is new in a whole feed, in which products that it leaves out can't be bought any
+    more, and how many those are. `spared`: SKUs of rows that could not be read. Raises
+    TooManyGone."""
+    own = [each for each in known.values() if (each.feed or "") == feed and each.available]
+    gone = [each for each in own if each.sku not in changes.given and each.sku not in spared]
+    if len(gone) > MOST_GONE * len(own) and not even_if_many:
+        raise TooManyGone(len(gone), len(own))
+    news = changes.news | {
+        each.sku: each.model_copy(update={"availability": "out_of_stock"}) for each in gone
+    }
+    return changes._replace(news=news), len(gone)
+
+
+async def tell(
+    log: Log, changes: FeedChanges, signer: RecordSigner, known: dict[str, Product]
+) -> Publication:
+    """Tell every partition what is new. `known` is kept up to date. Raises LogError."""
+    last = await last_publication(log, PRODUCTS)
+    # A feed that has not ended is known to some.
+    is_torn = last is not None and last.ended is None
+    if is_torn or await untold_partitions(log, events.PRODUCTS, last, signer):
+        news = {**known, **changes.news}
+    else:
+        news = changes.news
+    told = _folded_each(news, known)
+
+    async def append(reserved: Reserved) -> bool:
+        await _append_all(log, told, signer, reserved)
+        known.update(news)
         return True
 
-    if changed and not await publish_as_latest(log, PRODUCTS, tell):
+    if told and not await publish_as_latest(log, PRODUCTS, append):
         raise LogError("The feed is being published by others all the time. Try again.")
-    return FeedReport(products=len(given), changed=len(changed))
+    return Publication(products=len(changes.given), changed=len(news))
+
+
+class _ToldProduct(NamedTuple):
+    """What partitions are told of a product, and its rows that are news."""
+
+    product: Product
+    rows: list[Product]
+
+
+def told_of(known: Mapping[str, Product], ids: Container[str]) -> list[Product]:
+    """Return what partitions are told of these products."""
+    rows: defaultdict[str, list[Product]] = defaultdict(list)
+    for row in known.values():
+        if row.id in ids:
+            rows[row.id].append(row)
+    return [folded(each) for each in rows.values()]
+
+
+def _folded_each(news: Mapping[str, Product], known: Mapping[str, Product]) -> list[_ToldProduct]:
+    """Return the products of which some row is news. One that has no row any more, since its last
+    one is another product's, can't be bought."""
+    left = {
+        before.id: before
+        for sku, row in news.items()
+        if (before := known.get(sku)) is not None and before.id != row.id
+    }
+    rows: defaultdict[str, list[Product]] = defaultdict(list)
+    for row in news.values():
+        rows[row.id].append(row)
+    ids = rows.keys() | left.keys()
+    changed = {id_: list(each) for id_, each in rows.items()}
+    for sku, row in known.items():
+        if row.id in ids and sku not in news:
+            rows[row.id].append(row)
+    told = [_ToldProduct(folded(each), changed.get(id_, [])) for id_, each in rows.items()]
+    for id_, before in left.items():
+        if id_ not in rows:
+            gone = before.model_copy(update={"availability": "out_of_stock"})
+            told.append(_ToldProduct(gone, []))
+    return told
 
 
 async def _append_all(
-    log: Log, products: Sequence[Product], signer: RecordSigner, reserved: Reserved
+    log: Log, told: Sequence[_ToldProduct], signer: RecordSigner, reserved: Reserved
 ) -> None:
     partitions = range(await log.partitions(CUSTOMER_EVENTS))
-    for group in _groups(products):
+    rows_of = {each.product.id: each.rows for each in told}
+    for group in _groups(each.product for each in told):
         control = signer.sign(CUSTOMER_EVENTS, reserved.on(control_record(group)))
         await asyncio.gather(*(log.append(CUSTOMER_EVENTS, each, [control]) for each in partitions))
-        await log.append(PRODUCTS, 0, [_record(product) for product in group])
+        for rows in _groups(row for product in group for row in rows_of[product.id]):
+            await log.append(PRODUCTS, 0, [_record(product) for product in rows])
 
 
 async def read(log: Log) -> dict[str, Product]:
@@ -129,14 +246,6 @@ def _take(record: Record, products: dict[str, Product], skipped: SkippedRecords)
         products[product.sku] = product
 
 
-def read_feed(text: str, notation: Notation = DEFAULT_NOTATION) -> list[Product]:
-    """Read a feed: CSV with a header line, a JSON list, or one JSON object a line; `notation`
-    is how the shop's systems write. Raises FeedError."""
-    start = text.lstrip()[:1]
-    rows = _json_rows(text) if start in ("[", "{") else _csv_rows(text)
-    return [_product(number, row, notation) for number, row in rows]
-
-
 def _groups(products: Iterable[Product]) -> Iterator[Sequence[Product]]:
     """Yield products as many at a time as one control record may name."""
     group: list[Product] = []
@@ -154,40 +263,3 @@ def _groups(products: Iterable[Product]) -> Iterator[Sequence[Product]]:
 
 def _record(product: Product) -> OutRecord:
     return OutRecord(product.sku.encode(), product.model_dump_json(exclude_defaults=True).encode())
-
-
-def _json_rows(text: str) -> Iterator[tuple[str, Any]]:
-    try:
-        if text.lstrip().startswith("["):
-            for number, row in enumerate(json.loads(text), start=1):
-                yield f"product {number}", row
-            return
-    except (ValueError, RecursionError) as error:
-        raise FeedError(f"not JSON: {error}") from None
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            try:
-                yield f"line {number}", json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise FeedError(f"line {number}: not JSON: {error}") from None
-
-
-def _csv_rows(text: str) -> Iterator[tuple[str, Any]]:
-    first = text.lstrip("\ufeff").partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    rows = csv.DictReader(io.StringIO(text.lstrip("\ufeff")), delimiter=delimiter)
-    try:
-        for row in rows:
-            yield f"line {rows.line_num}", {name: value for name, value in row.items() if value}
-    except csv.Error as error:
-        raise FeedError(f"line {rows.line_num}: not CSV: {error}") from None
-
-
-def _product(location: str, row: Any, notation: Notation) -> Product:
-    if not isinstance(row, dict):
-        raise FeedError(f"{location}: not a product but {type(row).__name__}")
-    try:
-        update = parse_product(row, notation)
-        return checked_product(row, notation)[0] if update is None else update.product
-    except Unreadable as error:
-        raise FeedError(f"{location}: {error.detail}") from None

@@ -250,6 +250,7 @@ class Worker:
         await self._watch_topics()
         await self.standby.before_joining()
         await self._consume(app)
+        self._fetch_feeds()
         self._read_again()
         self.eraser.start()
         self._running.push_async_callback(self.eraser.stop)
@@ -508,6 +509,25 @@ class Worker:
         except OutboundFileError as error:
             raise WorkerFailed(str(error)) from None
         self._running.push_async_callback(self.outbound.stop)
+
+    def _fetch_feeds(self) -> None:
+        if not self.settings.feeds:
+            return
+        from streams.feeds.schedule import FeedSchedule  # noqa: PLC0415  # few workers need it
+
+        first_partition = TopicPartition(CUSTOMER_EVENTS, 0)
+        schedule = FeedSchedule(
+            self.settings.feeds,
+            log=self.log,
+            clock=self.clock,
+            signer=self.secrets.signer(),
+            notation=notation(self.settings),
+            directory=self.settings.data_dir / "feeds",
+            is_ours=lambda: first_partition in self.partition_manager.open(),
+            loopback=self.settings.fetch_loopback,
+        )
+        self.metrics.watch_feeds(schedule.counts)
+        self._keep_up("feeds", schedule.watch)
 
     async def _consume(self, app: App) -> None:
         self._app = app

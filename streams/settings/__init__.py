@@ -37,6 +37,7 @@ from pydantic_settings import (
 from schemas.commands import TrackingMode
 from schemas.languages import MAIL_LANGUAGES, MailLanguage
 from schemas.time_units import MINUTE_MS
+from streams.settings.feeds import Feeds
 from streams.settings.sources import PREFIX, read_file, read_secret_variables
 from streams.settings.values import (
     Address,
@@ -199,6 +200,9 @@ class Settings(BaseSettings):
     kafka_cert_file: Path | None = None
     kafka_key_file: Path | None = None
 
+    feeds: Feeds = ()
+    """`[[feeds]]` in the file, one table each (`streams/settings/feeds.py`, docs/feeds.md): product
+    feeds that are fetched again and again, by the worker that has the first partition."""
     fetch_loopback: bool = False
     """For tests: what is fetched and posted may be on this machine. Other addresses that are not
     public are never asked."""

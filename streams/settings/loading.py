@@ -123,7 +123,8 @@ def _explain(error: ValidationError, flags: Mapping[str, Any]) -> str:
         else:
             where = variable
         shown = re.sub(r"://.*@", "://(not shown)@", repr(problem["input"]))[:200]
-        value = "(not shown)" if name in SECRETS else shown
+        # URLs of feeds carry keys.
+        value = "(not shown)" if name in (*SECRETS, "feeds") else shown
         message = problem["msg"].removeprefix("Value error, ")
         lines.append(f"{where} = {value}: {message}")
     return "\n".join(lines)

@@ -6,9 +6,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 from agents.definitions.published import Definitions
+from agents.products.variants import folded
 from schemas.commands import SendCommand
 from schemas.decisions import Decision
 from schemas.events import TICK, Event
+from schemas.products import Product
 from schemas.records import Headers, Record
 from schemas.reserved import reserved
 from schemas.topics import CUSTOMER_EVENTS
@@ -42,6 +44,8 @@ class FileLog:
         self._outcome = outcome
         self._events: dict[int, Event] = {}
         self._lines: dict[int, int] = {}
+        self._products: dict[str, dict[str, Product]] = {}
+        """Rows of the feed by product and SKU."""
         self._partition = ReplayedPartition(
             partition,
             definitions,
@@ -77,7 +81,9 @@ class FileLog:
         self._tick_until(time)
         self._line = number
         if isinstance(told, ProductUpdate):
-            self._append(time, *control_record([told.product]))
+            rows = self._products.setdefault(told.product.id, {})
+            rows[told.product.sku] = told.product
+            self._append(time, *control_record([folded(list(rows.values()))]))
         else:
             self._outcome.believed += counts and bool(reserved(told))
             if told.odd and counts:

@@ -381,3 +381,50 @@ def test_the_defaults_would_be_accepted() -> None:
     }
     checked = Settings.__pydantic_validator__.validate_python(defaults)
     assert {name: getattr(checked, name) for name in fields} == defaults
+
+
+FEED = """
+[[feeds]]
+name = "negozio"
+url = "https://negozio.example.it/feed.xml?key=hunter2"
+every = "30m"
+whole = true
+map = {lasts = "custom_label_0"}
+[[feeds]]
+name = "outlet"
+url = "https://outlet.example.it/products.json"
+"""
+
+
+def test_feeds_are_tables_of_the_file_or_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("ritorno.toml").write_text(FEED)
+    first, second = load_settings().feeds
+    assert (first.name, first.every, first.whole, first.map) == (
+        "negozio", 1_800_000, True, {"lasts": "custom_label_0"},
+    )  # fmt: skip
+    assert (second.kind, second.every, second.variants) == ("auto", 3_600_000, "folded")
+    assert "hunter2" not in repr(load_settings())
+    monkeypatch.setenv("RITORNO_FEEDS", '[{"name": "x", "url": "https://x.example.it/"}]')
+    assert [each.name for each in load_settings().feeds] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "complaint"),
+    [
+        ('"30m"', '"5s"', "feed negozio: every: "),
+        ('"30m"', '"often"', "feed negozio: every: not a duration"),
+        ("lasts", "colour", "feed negozio: map: colour is no field of a product"),
+        ("https://negozio", "https://u:hunter2@negozio", "feed negozio: url: no user and password"),
+        ("https://negozio", "ftp://negozio", "feed negozio: url: expected http://"),
+        ("outlet", "negozio", "two feeds are called negozio"),
+        ("whole", "hole", "feed negozio: hole: Extra inputs are not permitted"),
+    ],
+)
+def test_a_feed_that_cannot_be_is_named_without_its_url(
+    before: str, after: str, complaint: str
+) -> None:
+    Path("ritorno.toml").write_text(FEED.replace(before, after))
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert complaint in str(caught.value)
+    assert "hunter2" not in str(caught.value)

@@ -1,0 +1,175 @@
+"""What a feed consists of: rows of a table, items of XML, objects of JSON, each with its place."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, BinaryIO, Literal, NamedTuple
+
+from streams.feeds.delimited import LINE_CHARACTERS, TableError, delimited, is_text
+from streams.feeds.xml_items import XmlProblem, xml_items
+
+FeedKind = Literal["google", "shopify", "woocommerce", "own"]
+
+_HEAD = 65_536
+MAX_JSON_BYTES = 64 << 20
+"""Of one JSON text, which has to be held whole; as an object a line a feed may be of any size."""
+
+
+class FeedError(Exception):
+    """A feed that can't be read at all; the text says why."""
+
+
+class SourceRow(NamedTuple):
+    """One row, item or object."""
+
+    place: str
+    """`line 7`, `product 3`."""
+    fields: Mapping[str, Any]
+    """By `plain_name`; of JSON as they are."""
+    problem: str = ""
+    """Why it can't be read, empty when it can."""
+
+
+class SourceRows(NamedTuple):
+    """The rows of a feed, to be read once."""
+
+    kind: FeedKind
+    """As its content says."""
+    is_table: bool
+    columns: list[str]
+    """Of a table, as its header has them."""
+    rows: Iterator[SourceRow]
+    """The last one may say that the file ends in the middle: its place is empty."""
+
+
+@lru_cache(maxsize=10_000)
+def plain_name(column: str) -> str:
+    """Return a column's name as it is compared: `g:image_link`, `Image link` and `imageLink` are
+    one."""
+    letters = unicodedata.normalize("NFKD", column.strip().lower().removeprefix("g:"))
+    return re.sub(r"[^a-z0-9]", "", letters)
+
+
+def source_rows(file: BinaryIO, name: str) -> SourceRows:
+    """Find out what a feed is. The file can be read twice, and is unpacked. `name` is for errors.
+
+    Raises FeedError, also while the rows are read.
+    """
+    head = file.read(_HEAD)
+    file.seek(0)
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if start == b"<" or head[:4] in (b"\xff\xfe<\x00", b"\xfe\xff\x00<"):
+        return SourceRows("google", False, [], _of_xml(file))
+    if start in (b"[", b"{"):
+        kind: FeedKind = "shopify" if b'"variants"' in head and b'"handle"' in head else "own"
+        return SourceRows(kind, False, [], _of_json(file, start))
+    try:
+        table = delimited(file, name=name)
+    except TableError as error:
+        raise FeedError(str(error)) from None
+    names = [plain_name(column) for column in table.header]
+    return SourceRows(_kind_of(set(names)), True, table.header, _of_table(table.rows, names))
+
+
+def _kind_of(columns: set[str]) -> FeedKind:
+    """Return whose table this is."""
+    if {"handle", "variantprice"} <= columns:
+        return "shopify"
+    if columns & {"regularprice", "prezzodilistino"} and columns & {"type", "tipo"}:
+        return "woocommerce"
+    if {"id", "link"} <= columns and columns & {"availability", "disponibilita"}:
+        return "google"
+    return "own"
+
+
+def _of_xml(file: BinaryIO) -> Iterator[SourceRow]:
+    try:
+        for item in xml_items(file):
+            fields = {plain_name(name): text for name, text in item.fields.items()}
+            yield SourceRow(f"line {item.line}", fields, item.problem)
+    except XmlProblem as problem:
+        yield SourceRow("", {}, str(problem))
+
+
+def _of_table(rows: Any, names: list[str]) -> Iterator[SourceRow]:
+    width = len(names)
+    try:
+        for row in rows:
+            place = f"line {row.number}"
+            if row.problem:
+                yield SourceRow(place, {}, f"not CSV: {row.problem}")
+                continue
+            values = [value.strip() for value in row.fields]
+            if len(values) > width and any(values[width:]):
+                problem = f"{len(values)} fields, and in the header {width}"
+                yield SourceRow(place, {}, problem)
+            elif not is_text(values):
+                yield SourceRow(place, {}, "bytes that are no text in UTF-8")
+            else:
+                given = {name: value for name, value in zip(names, values, strict=False) if value}
+                if given:
+                    yield SourceRow(place, given)
+    except TableError as error:
+        yield SourceRow("", {}, str(error))
+
+
+def _of_json(file: BinaryIO, start: bytes) -> Iterator[SourceRow]:
+    """Yield the members of a list, also of that in an object (`{"products": […]}`), or an object
+    a line."""
+    first = file.readline(LINE_CHARACTERS)
+    file.seek(0)
+    if start == b"{" and not _is_list_in_object(first):
+        yield from _of_lines(file)
+        return
+    text = file.read(MAX_JSON_BYTES + 1)
+    if len(text) > MAX_JSON_BYTES:
+        raise FeedError(
+            f"one JSON text of more than {MAX_JSON_BYTES >> 20} MB: write an object a line"
+        )
+    try:
+        whole = json.loads(text, parse_float=str)
+    except (ValueError, RecursionError) as error:
+        raise FeedError(f"not JSON: {error}") from None
+    if isinstance(whole, dict):
+        listed = whole.get("products")
+        whole = listed if isinstance(listed, list) else [whole]
+    for number, each in enumerate(whole, start=1):
+        yield _of_object(f"product {number}", each)
+
+
+def _is_list_in_object(line: bytes) -> bool:
+    """Whether an object goes over several lines, or holds the list of the products."""
+    if re.match(rb'\s*(?:\xef\xbb\xbf)?\{\s*("products"\s*:|$)', line):
+        return True
+    try:
+        json.loads(line)
+    except RecursionError:
+        return False
+    except ValueError:
+        return not line.rstrip().endswith(b"}") and len(line) < 3
+    return False
+
+
+def _of_lines(file: BinaryIO) -> Iterator[SourceRow]:
+    number = 0
+    while line := file.readline(LINE_CHARACTERS):
+        number += 1
+        line = line.removeprefix(b"\xef\xbb\xbf")
+        if not line.strip():
+            continue
+        try:
+            each = json.loads(line, parse_float=str)
+        except (ValueError, RecursionError) as error:
+            yield SourceRow(f"line {number}", {}, f"not JSON: {error}")
+        else:
+            yield _of_object(f"line {number}", each)
+
+
+def _of_object(place: str, each: Any) -> SourceRow:
+    if isinstance(each, dict):
+        return SourceRow(place, each)
+    return SourceRow(place, {}, f"not a product but {type(each).__name__}")

@@ -1,0 +1,103 @@
+"""What several kinds of feeds have in common: amounts with their currency, availability, paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from schemas.notation import Notation
+from schemas.written_amounts import read_amount
+from schemas.written_times import read_time
+from streams.feeds.source_rows import plain_name
+
+_AVAILABLE = {
+    "in_stock": ("instock", "available", "yes", "si", "true", "1", "disponibile", "instockitems",
+                 "disponibilesubito", "inmagazzino"),
+    "out_of_stock": ("outofstock", "soldout", "no", "false", "0", "esaurito", "nondisponibile",
+                     "discontinued", "fuoriproduzione", "terminato"),
+    "preorder": ("preorder", "backorder", "onbackorder", "availablefororder", "preordine",
+                 "ordinabile", "suordinazione", "inarrivo"),
+}  # fmt: skip
+_WORDS = {word: known for known, words in _AVAILABLE.items() for word in words}
+
+
+class ProductRow(NamedTuple):
+    """What a row says of a product, under our own names, not looked at yet."""
+
+    place: str
+    fields: dict[str, Any]
+    source: Mapping[str, Any]
+    """The row itself, by `plain_name`, for columns that the user names."""
+    is_update: bool = False
+    """It replaces what an earlier row has said of the same product."""
+    problem: str = ""
+
+
+class ReadingRules:
+    """How to read a feed. What its rows say about time is noted."""
+
+    def __init__(
+        self, *, notation: Notation, now: int, source: str, currency: str, each_variant: bool
+    ) -> None:
+        """`now`: ms since the epoch. `source`: under which its decimals are declared. `currency`:
+        where a price names none. `each_variant`: each variant is a product of its own."""
+        self.notation = notation
+        self.now = now
+        self.source = source
+        self.currency = currency
+        self.each_variant = each_variant
+        self.next_change: int | None = None
+        """When the next reduction begins or ends that a row tells of."""
+
+    def price(self, fields: dict[str, Any], name: str, text: Any) -> None:
+        """Take a price into `fields`, and the currency that it names. What is none stays as it
+        is, so that whoever looks at it names it."""
+        if not text:
+            return
+        try:
+            written = read_amount(str(text), self.notation.decimal_mark(self.source))
+        except ValueError:
+            fields[name] = text
+            return
+        fields[name] = written.amount
+        if written.currency:
+            fields.setdefault("currency", written.currency)
+
+    def reduced(self, fields: dict[str, Any], sale_price: Any, begins: Any, ends: Any) -> None:
+        """Take the price of a reduction while it holds; the ordinary one is the list price then.
+        Where its dates can't be read it does not hold."""
+        if not sale_price or not self._holds(begins, ends):
+            return
+        ordinary = fields.get("price")
+        self.price(fields, "price", sale_price)
+        if ordinary and ordinary != fields["price"]:
+            fields["list_price"] = ordinary
+
+    def _holds(self, begins: Any, ends: Any) -> bool:
+        try:
+            since = self._instant(begins)
+            until = self._instant(ends)
+        except ValueError:
+            return False
+        for change in (since, until):
+            if change is not None and change > self.now:
+                self.next_change = min(change, self.next_change or change)
+        return (since is None or since <= self.now) and (until is None or self.now < until)
+
+    def _instant(self, text: Any) -> int | None:
+        return read_time(text, self.notation.zone).instant if text else None
+
+
+def availability(text: Any) -> Any:
+    """Return our word for a shop's, or what was given where it is none that is known."""
+    return _WORDS.get(plain_name(str(text)), text)
+
+
+def last_of_path(text: Any) -> str:
+    """Return where a path leads: `Cucina > Caffè` to `Caffè`."""
+    return str(text or "").replace("&gt;", ">").rpartition(">")[2].strip()
+
+
+def first(fields: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """Return the first of these fields that says something, None when none does."""
+    return next((fields[name] for name in names if fields.get(name) not in (None, "")), None)
