@@ -71,6 +71,7 @@ COMMANDS = {
     "templates": Command("templates", "Mail templates."),
     "dead-letters": Command("dead_letters", "Records that could not be read."),
     "webhooks": Command("webhooks", "Webhooks of signals and mail outcomes to other systems."),
+    "audience": Command("audience", "Segments for advertising platforms."),
     "bounces": Command("bounces", "Bounces, complaints, automatic answers."),
     "suppressions": Command("suppressions", "Addresses that get no mail."),
     "schemas": Command("schemas", "JSON Schemas."),

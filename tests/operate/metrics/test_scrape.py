@@ -73,13 +73,25 @@ def inbox() -> Iterator[Mailbox]:
     inbox.stop()
 
 
+WEBHOOKS = """
+webhooks:
+  - name: till
+    url: https://till.example.it/hook
+    types: [tier.changed]
+    secrets: ["env:TILL_SECRET"]
+"""
+"""Of a type that does not occur here."""
+
+
 @pytest.fixture
 async def worker(tmp_path: Path, inbox: Mailbox) -> AsyncIterator[Worker]:
+    workflows = without_policy(tmp_path / "workflows")
+    (workflows / "webhooks.yaml").write_text(WEBHOOKS)
     environment = {
         "RITORNO_BROKER": f"embedded://{tmp_path / 'log'}",
         "RITORNO_SMTP_URL": f"smtp://127.0.0.1:{inbox.port}",
         "RITORNO_TICK_SECONDS": "0.2",
-        "RITORNO_WORKFLOWS_DIR": str(without_policy(tmp_path / "workflows")),
+        "RITORNO_WORKFLOWS_DIR": str(workflows),
     }
     worker = Worker("worker-1", tmp_path / "worker-1", environment)
     worker.start()
