@@ -172,6 +172,13 @@ ADMIN = DoorSpec(name="admin port", at="streams/http/admin.py")
 INTERNAL = DoorSpec(name="internal port", at="streams/http/internal/server.py")
 """Workers and commands ask the owner of a partition what it keeps."""
 
+SHOPS = DoorSpec(
+    name="connected shops",
+    at="streams/connect/connector.py",
+    writes=(CUSTOMER_EVENTS, PRODUCTS, DEAD_LETTERS),
+)
+"""What shop systems send by webhooks and are asked for, also by `ritorno connect`."""
+
 COMMANDS = DoorSpec(
     name="commands",
     at="streams/tools/cli/commands.py",
@@ -187,7 +194,18 @@ COMMANDS = DoorSpec(
 )
 """What a person runs beside the workers: publishing, and looking after what runs."""
 
-DOORS = (PUBLIC_PAGES, INBOUND_MAIL, SMTP, WEBHOOKS, OUTBOUND, ERASER, ADMIN, INTERNAL, COMMANDS)
+DOORS = (
+    PUBLIC_PAGES,
+    INBOUND_MAIL,
+    SMTP,
+    WEBHOOKS,
+    OUTBOUND,
+    ERASER,
+    ADMIN,
+    INTERNAL,
+    SHOPS,
+    COMMANDS,
+)
 
 PER_CUSTOMER = (
     CUSTOMER_EVENTS,

@@ -25,6 +25,7 @@ from schemas.events.custom import CUSTOM, is_custom, is_declarable
 from schemas.set_aside import What
 from schemas.signals import SegmentChanged
 from streams.clock import Clock, SystemClock
+from streams.connect.counts import ShopCounts
 from streams.http.server.counts import DoorCounts
 from streams.operate.customer_metrics import (
     EVENT_RESULTS,
@@ -45,6 +46,7 @@ from streams.operate.process_metrics import ProcessMetrics
 from streams.operate.public_metrics import SiteMetrics
 from streams.operate.return_metrics import ReturnCounters
 from streams.operate.secret_metrics import SecretCounts, SecretMetrics
+from streams.operate.shop_metrics import ShopMetrics
 from streams.outbound.counts import OutboundCounts
 from streams.runtime.partition_lag import PartitionLag
 from streams.runtime.state.recovery import Recovered
@@ -88,6 +90,7 @@ class Metrics(CustomerMetrics):
         self._doors = DoorMetrics(make)
         self._secrets = SecretMetrics(make)
         self._outbound = OutboundMetrics(make)
+        self._shops = ShopMetrics(make)
         self._odd_fields = OddFieldMetrics(make)
         self._feeds = FeedMetrics(make)
         self.shown = make.shown
@@ -153,6 +156,10 @@ class Metrics(CustomerMetrics):
     def watch_held_back(self, held_back: Callable[[], float]) -> None:
         """Read the number of customers who are held back whenever somebody scrapes."""
         self.customers_held_back.set_function(held_back)
+
+    def watch_shops(self, counts: ShopCounts) -> None:
+        """Show what has come of the shops that are connected."""
+        self._shops.of(counts)
 
     def watch_secrets(self, counts: SecretCounts) -> None:
         """Show what became of secrets that were read again."""

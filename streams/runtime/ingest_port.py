@@ -9,6 +9,7 @@ from streams.http.server.counts import DoorCounts
 from streams.http.server.http_server import DoorLimits
 from streams.http.server.proxies import NamedProxies
 from streams.log import Log
+from streams.runtime.connected_shops import ConnectedShops
 from streams.runtime.failures import WorkerFailed
 from streams.settings import Settings
 from streams.settings.values import Address
@@ -29,6 +30,7 @@ class IngestPort:
         self._settings = settings
         self._clock = clock
         self.intake = Intake(log)
+        self.shops = ConnectedShops(settings, log=log, clock=clock, intake=self.intake)
         self._server = IngestServer(
             self._mounts(),
             limits=limits,
@@ -38,7 +40,7 @@ class IngestPort:
 
     def _mounts(self) -> list[Mount]:
         """Return whose routes there are."""
-        return []
+        return [self.shops.mount]
 
     async def start(self, bind: Address, *, shared: bool = False) -> Address:
         """Listen, and return where, also when port 0 was asked for. Raises WorkerFailed.
@@ -53,4 +55,5 @@ class IngestPort:
     async def stop(self) -> None:
         """Listen no more, and append what waits. Safe to call twice."""
         await self._server.stop()
+        await self.shops.close()
         await self.intake.stop()

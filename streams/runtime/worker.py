@@ -26,6 +26,7 @@ from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
 from streams.clock import Clock, SteadyClock, SystemClock
 from streams.http.admin import AdminServer
+from streams.http.ingest.intake import Intake
 from streams.http.internal.owners import published, reached_at, remove_address, write_address
 from streams.http.internal.server import InternalServer
 from streams.http.internal.signing import RequestSigner
@@ -54,6 +55,7 @@ from streams.partitioner import partition_of
 from streams.runtime.app import App
 from streams.runtime.background import Work, kept_up
 from streams.runtime.bootstrap import prepare_topics, prepare_workflows
+from streams.runtime.connected_shops import ConnectedShops
 from streams.runtime.customers import CustomersRuntime
 from streams.runtime.data_directory import drop_foreign, sole_worker
 from streams.runtime.definitions import DefinitionLoader
@@ -246,6 +248,7 @@ class Worker:
         await self._open_inbound(mail)
         await self._open_public_port(mail, composer)
         await self._open_ingest_port()
+        self._poll_shops()
         app.published = await self._open_internal_port(mail)
         await self._watch_topics()
         await self.standby.before_joining()
@@ -427,6 +430,7 @@ class Worker:
         self.public_port = address.port
 
     async def _open_ingest_port(self) -> None:
+        self._ingest_port: IngestPort | None = None
         bind = self.settings.ingest_bind
         if bind is None:
             return
@@ -439,6 +443,23 @@ class Worker:
         )
         self._running.push_async_callback(port.stop)
         self.ingest_address = await port.start(bind, shared=self._shares_ports)
+        self._ingest_port = port
+
+    def _poll_shops(self) -> None:
+        """Ask connected shops now and then; of all workers the one that has the first partition."""
+        if self._ingest_port is not None:
+            shops = self._ingest_port.shops
+        else:
+            intake = Intake(self.log)
+            shops = ConnectedShops(self.settings, log=self.log, clock=self.clock, intake=intake)
+            self._running.push_async_callback(intake.stop)
+            self._running.push_async_callback(shops.close)
+        if not shops:
+            return
+        self.metrics.watch_shops(shops.counts)
+        first = TopicPartition(CUSTOMER_EVENTS, 0)
+        polling = shops.polling(lambda: first in self.partition_manager.open())
+        self._keep_up("polling", polling.run)
 
     async def _open_internal_port(self, mail: MailSettings) -> bytes:
         """Let others ask what this worker keeps, and return what tells them where."""

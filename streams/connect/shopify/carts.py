@@ -22,6 +22,8 @@ from streams.connect.shopify.values import attribute, hints_of, product_line, pr
 
 CARTS_REMEMBERED = 20_000
 """Of each shop: some 10 MB. A cart that was pushed out is told as one that is not known."""
+ALL = 1_000_000
+"""Pieces, more than any cart has: as many as there are."""
 MOST_LINES = 200
 """Of a cart; Shopify allows 500, and nobody has them."""
 
@@ -116,8 +118,7 @@ class Carts:
         for name, line in lines.items():
             said = {**line, "cart_id": token}
             if known is None:  # all of the line is taken out, and put in a moment later
-                taken = {key: value for key, value in said.items() if key != "quantity"}
-                found.append(("removed", time, taken))
+                found.append(("removed", time, {**said, "quantity": ALL}))
                 found.append(("added", time + 1, {**said, "quantity": now[name]}))
                 continue
             more = now[name] - known.get(name, 0)
@@ -126,8 +127,10 @@ class Carts:
                 found.append((what, time, {**said, "quantity": abs(more)}))
         for name in (known or {}).keys() - lines.keys():
             product_id, _, variant = name.partition("\0")
-            taken = {"product_id": product_id, "variant": variant or None, "cart_id": token}
-            found.append(("removed", time, {k: v for k, v in taken.items() if v is not None}))
+            taken = {"product_id": product_id, "cart_id": token, "quantity": (known or {})[name]}
+            if variant:
+                taken["variant"] = variant
+            found.append(("removed", time, taken))
         return found
 
 
@@ -147,4 +150,4 @@ def _by_variant(cart: Resource) -> dict[str, dict[str, Any]]:
 
 def _quantity(line: Mapping[str, Any]) -> int:
     quantity = line.get("quantity")
-    return quantity if isinstance(quantity, int) and 0 <= quantity <= 1_000_000 else 1
+    return quantity if isinstance(quantity, int) and 0 <= quantity <= ALL else 1

@@ -28,7 +28,7 @@ async def check(api: ShopApi, oauth: ShopApi, connection: ShopifyConnection) -> 
     found: list[Check] = []
     try:
         found += await _scopes(oauth)
-        found.append(clock(api.skew_ms if api.skew_ms is not None else oauth.skew_ms))
+        found.append(clock(oauth.skew_ms))
         found += await subscriptions.subscribe(api, connection)
     except ShopRefuses as error:
         remedy = "is the token right, and allowed to?"

@@ -44,6 +44,10 @@ COMMANDS = {
     "events": Command(
         "events", "What a shop may send, what arrives, and which producer sends what wrongly."
     ),
+    "connect": Command(
+        "connect",
+        "Connect a shop: set up its webhooks, check everything, read its history, say how it goes.",
+    ),
     "products": Command("products", "The product feed."),
     "import": Command(
         "import_orders", "Import a shop's orders: one row per order line or per order."
