@@ -116,6 +116,13 @@ def parse_published(
     return event._replace(odd=noted([*odd, *event.odd])) if odd else event
 
 
+def parse_object(
+    body: dict[str, Any], notation: Notation = DEFAULT_NOTATION, *, key: bytes | None = None
+) -> Event:
+    """Read an object in any accepted form that somebody has parsed already. Raises Unreadable."""
+    return _parse_body(history.placed(body), key, notation)
+
+
 def _parse_body(body: dict[str, Any], key: bytes | None, notation: Notation) -> Event:
     if "specversion" in body:
         return _parse_structured(body, key, notation)

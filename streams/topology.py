@@ -39,7 +39,7 @@ from dataclasses import dataclass
 
 from schemas import topics as names
 from schemas.dead_letters import MAX_LETTER_BYTES
-from schemas.time_units import DAY_MS
+from schemas.time_units import DAY_MS, HOUR_MS
 from streams.log import TopicSpec
 
 GROUP = "ritorno"
@@ -85,6 +85,11 @@ paused and the sender's reputation lie beside, under keys of their own."""
 SUPPRESSIONS = names.SUPPRESSIONS
 """Key: the keyed hash of an address. Addresses that get no mail, whoever has them
 (`schemas/suppressions.py`); each mailer holds them all."""
+
+
+MAPPING_OFFSETS = names.MAPPING_OFFSETS
+"""Key: mapping and partition. How far the topics are mapped that others own
+(`streams/connect/mappings/offsets.py`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +171,16 @@ ERASER = DoorSpec(name="eraser", at="streams/operate/privacy/eraser.py", reads=(
 """Reads of erasures that the actors have decided, commits how far it is under a group of its own,
 and changes records of PERSONAL in place, where the log is ours; it appends nothing."""
 
+FOREIGN_STREAMS = DoorSpec(
+    name="foreign streams",
+    at="streams/connect/mappings/mapper.py",
+    # It reads topics that others own, which are not on this page, and its own progress.
+    reads=(MAPPING_OFFSETS,),
+    writes=(CUSTOMER_EVENTS, DEAD_LETTERS, MAPPING_OFFSETS),
+)
+"""In: topics that others own become events of ours as `mappings.yaml` says; in a worker, or alone
+as `ritorno mappings run`."""
+
 ADMIN = DoorSpec(name="admin port", at="streams/http/admin.py")
 """Metrics, health and readiness."""
 
@@ -197,6 +212,7 @@ COMMANDS = DoorSpec(
 DOORS = (
     PUBLIC_PAGES,
     INBOUND_MAIL,
+    FOREIGN_STREAMS,
     SMTP,
     WEBHOOKS,
     OUTBOUND,
@@ -281,7 +297,12 @@ _CONFIG: Mapping[str, Mapping[str, str]] = {
     MAILER_CHANGELOG: _CHANGELOG,
     # Never forgotten by age: who was suppressed stays so until somebody decides otherwise.
     SUPPRESSIONS: _APPEND_TIME | {"cleanup.policy": "compact"},
+    # Written every few seconds while a mapping is busy: an hour of that is read at each start.
+    MAPPING_OFFSETS: _APPEND_TIME | {"cleanup.policy": "compact", "segment.ms": str(HOUR_MS)},
 }
+
+OPTIONAL = frozenset({MAPPING_OFFSETS})
+"""Whoever needs one of these makes it, where the topics are those of an older release."""
 
 
 def topics(partitions: int, replication: int = 1) -> tuple[TopicSpec, ...]:

@@ -26,6 +26,7 @@ FLOORS = {
     "agents/insights": 99,
     "agents/links": 98,
     "agents/mail": 98,
+    "agents/mappings": 97,
     "agents/outbound": 98,
     "agents/partition": 98,
     "agents/products": 98,

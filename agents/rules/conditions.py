@@ -13,9 +13,10 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
+from agents.rules.cel_text import ExpressionError
 from agents.rules.comparisons import ComparisonError, compile_test
 from agents.rules.evaluation import EvaluationContext
-from agents.rules.expressions import ExpressionError, compile_expression
+from agents.rules.expressions import compile_expression
 from agents.rules.fields import Field, FieldRegistry, Part
 from agents.rules.values import spoken_amount, written
 from schemas.bounds import cut

@@ -11,13 +11,21 @@ that needs it doesn't hold.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from difflib import get_close_matches
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from agents.rules.cel_text import (
+    MAX_LENGTH,
+    ExpressionError,
+    Token,
+    check_call_names,
+    check_loop_count,
+    first_sentence,
+    parsed,
+    paths,
+    written_tokens,
+)
 from agents.rules.evaluation import EvaluationContext
 from agents.rules.fields import Field, FieldRegistry, FieldType
 from schemas.instant import to_datetime
@@ -25,30 +33,8 @@ from schemas.instant import to_datetime
 if TYPE_CHECKING:
     import cel
 
-MAX_LENGTH = 1000
-"""Characters. Keeps nesting away from the parser's limits, and from what anybody can review."""
-MAX_LOOPS = 2
-"""`exists`, `map` and the like: two over lists of 200 are 40,000 steps, three are 8 million."""
-
-FUNCTIONS = frozenset(
-    {"size", "contains", "startsWith", "endsWith", "matches", "int", "uint", "double", "string",
-     "bytes", "timestamp", "duration", "type", "dyn", "getFullYear", "getMonth", "getDate",
-     "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getHours", "getMinutes", "getSeconds"}
-)  # fmt: skip
-_LOOPS = frozenset({"all", "exists", "exists_one", "existsOne", "map", "filter"})
-_WORDS = frozenset({"true", "false", "null", "in"})
-
 _HAS = "invalid argument to has() macro"
 """So the library says of `has(visits)`, which is `has(f.v0)` for us."""
-
-_TOKEN = re.compile(
-    r"""(?P<text>[rRbB]{0,2}(?:'{3}.*?'{3}|"{3}.*?"{3}|'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"))
-      | (?P<skip>\s+|//[^\n]*)
-      | (?P<number>\.?\d[\w.]*)
-      | (?P<word>[A-Za-z_]\w*)
-      | (?P<other>.)""",
-    re.VERBOSE | re.DOTALL,
-)
 
 _SAMPLES: Mapping[FieldType, Any] = {
     "text": "x",
@@ -62,22 +48,11 @@ _SAMPLES: Mapping[FieldType, Any] = {
 }
 
 
-class ExpressionError(ValueError):
-    """An expression that can't be used."""
-
-
 class Expression(NamedTuple):
     """An expression, compiled."""
 
     matches: Callable[[EvaluationContext], bool]
     fields: tuple[Field, ...]
-
-
-class _Token(NamedTuple):
-    kind: str
-    text: str
-    start: int
-    end: int
 
 
 def compile_expression(text: str, registry: FieldRegistry, about: str = "") -> Expression:
@@ -86,10 +61,10 @@ def compile_expression(text: str, registry: FieldRegistry, about: str = "") -> E
         raise ExpressionError(f"{len(text)} characters, at most {MAX_LENGTH} are possible")
     _check_syntax(text)
     check_loop_count(text)
-    tokens = _written(text)
+    tokens = written_tokens(text)
     fields: dict[str, Field] = {}
     written, index = "", 0
-    for path in _paths(tokens):
+    for path in paths(tokens):
         field, end = _resolve(path, registry, about)
         fields.setdefault(field.name, field)
         variable = list(fields).index(field.name)
@@ -102,18 +77,6 @@ def compile_expression(text: str, registry: FieldRegistry, about: str = "") -> E
     return Expression(_runner(program, used, text), used)
 
 
-def parsed(text: str) -> cel.Program:
-    """Return an expression, compiled. Raises ExpressionError."""
-    # Imports its own command line: 50 ms for what few files need.
-    import cel  # noqa: PLC0415  # see above
-
-    try:
-        return cel.compile(text)
-    except ValueError as error:
-        lines = str(error).splitlines()
-        raise ExpressionError(lines[0].partition("ERROR: ")[2][:200] or lines[0][:200]) from None
-
-
 def _check_syntax(text: str) -> None:
     """A mistake is told in the words that were written, not in ours."""
     try:
@@ -123,77 +86,7 @@ def _check_syntax(text: str) -> None:
             raise
 
 
-def _tokens(text: str) -> Iterator[_Token]:
-    for match in _TOKEN.finditer(text):
-        yield _Token(str(match.lastgroup), match[0], match.start(), match.end())
-
-
-def check_call_names(program: cel.Program) -> None:
-    """Raise ExpressionError for a function that there is none of."""
-    for function in program.functions():
-        if function.isidentifier() and function not in FUNCTIONS:
-            near = get_close_matches(function, FUNCTIONS, n=1)
-            hint = (
-                f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(FUNCTIONS))}"
-            )
-            raise ExpressionError(f"no such function: {function}; {hint}")
-
-
-def check_loop_count(text: str) -> None:
-    """Raise ExpressionError for more loops than can be waited for."""
-    loops = sum(
-        1 for dot, name in pairwise(_written(text)) if dot.text == "." and name.text in _LOOPS
-    )
-    if loops > MAX_LOOPS:
-        raise ExpressionError(f"{loops} loops (exists, map…), at most {MAX_LOOPS} are possible")
-
-
-def _written(text: str) -> list[_Token]:
-    return [token for token in _tokens(text) if token.kind != "skip"]
-
-
-def _paths(tokens: Sequence[_Token]) -> Iterator[list[_Token]]:
-    """Yield the names with what follows them: `orders.count`, `run.results["reminder"]`.
-
-    Not those that a loop gives its items, nor functions and methods.
-    """
-    items = {
-        tokens[index + 3].text
-        for index in range(len(tokens) - 4)
-        if tokens[index].text == "."
-        and tokens[index + 1].text in _LOOPS
-        and tokens[index + 2].text == "("
-        and tokens[index + 4].text == ","
-    }
-    for index, token in enumerate(tokens):
-        first = token.kind == "word" and (index == 0 or tokens[index - 1].text != ".")
-        if not first or token.text in _WORDS or token.text in items:
-            continue
-        path = _follow(tokens, index)
-        if path:
-            yield path
-
-
-def _follow(tokens: Sequence[_Token], index: int) -> list[_Token]:
-    path, brackets = [tokens[index]], False
-    index += 1
-    while index + 1 < len(tokens):
-        opening, name = tokens[index], tokens[index + 1]
-        brackets = opening.text == "[" and name.kind == "text"
-        if opening.text == "." and name.kind == "word":
-            path.append(name)
-            index += 2
-        elif brackets and index + 2 < len(tokens) and tokens[index + 2].text == "]":
-            text = name.text.strip("rRbB").strip("'\"")
-            path.append(name._replace(text=text, end=tokens[index + 2].end))
-            index += 3
-        else:
-            break
-    called = index < len(tokens) and tokens[index].text == "("
-    return path[:-1] if called else path
-
-
-def _resolve(path: Sequence[_Token], registry: FieldRegistry, about: str) -> tuple[Field, int]:
+def _resolve(path: Sequence[Token], registry: FieldRegistry, about: str) -> tuple[Field, int]:
     """Return the field that a path names, and where its name ends. Raises WrongExpression."""
     name = ".".join(part.text for part in path)
     field = registry.find(name, about)
@@ -212,7 +105,7 @@ def _try(program: cel.Program, fields: Sequence[Field]) -> None:
         try:
             result = program.execute({"f": values})
         except TypeError as error:
-            raise ExpressionError(f"{_first_sentence(error)}; {_types(fields)}") from None
+            raise ExpressionError(f"{first_sentence(error)}; {_types(fields)}") from None
         except RuntimeError as error:
             if "Undefined" in str(error):  # so the library says of a function and its types
                 raise ExpressionError(f"a function can't be used so; {_types(fields)}") from None
@@ -222,10 +115,6 @@ def _try(program: cel.Program, fields: Sequence[Field]) -> None:
         if not isinstance(result, bool):
             kind = type(result).__name__
             raise ExpressionError(f"it has to be true or false, and gives {kind}: {result!r}"[:200])
-
-
-def _first_sentence(error: Exception) -> str:
-    return str(error).partition(". ")[0][:200]
 
 
 def _types(fields: Sequence[Field]) -> str:
@@ -257,7 +146,7 @@ def _runner(
             return False  # something isn't known
         except Exception as error:  # whatever it is, it must not stop the customer
             if evaluation.failures is not None:
-                evaluation.failures.append(f"{text}: {_first_sentence(error)}")
+                evaluation.failures.append(f"{text}: {first_sentence(error)}")
             return False
 
     return matches

@@ -10,6 +10,7 @@
     backfill        reading all there is, as history
     cursors         how far each of these is
     kinds           which kind is made of what: `shopify/`, `woocommerce/`…
+    mappings/       topics that others own, mapped into our events
 
 A kind's mapping is pure: a resource of the shop's, parsed, becomes events. A webhook, a poll and a
 back-fill go through the same one, so whichever comes first, the others are known already.

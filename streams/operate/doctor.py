@@ -26,6 +26,7 @@ from streams.operate.check import Check, CheckStatus, aligned
 from streams.operate.file_modes import check_modes
 from streams.operate.kept_records import ask_workers, check_kept
 from streams.operate.lookup import latest_progress
+from streams.operate.mapping_checks import check_mappings
 from streams.operate.privacy.erasing import GROUP as ERASING
 from streams.operate.retrying import set_asides
 from streams.operate.returns import check_bounce_domain, check_inbound_channels
@@ -104,6 +105,7 @@ async def examine(
         *await _guarded("postal address", lambda: check_postal_address(settings)),
         *await _guarded("bounce domain", lambda: check_bounce_domain(settings)),
         *await _guarded("returns", lambda: check_inbound_channels(settings)),
+        *await _guarded("mappings", lambda: check_mappings(settings)),
     ]
 
 

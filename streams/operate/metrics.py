@@ -39,6 +39,8 @@ from streams.operate.door_metrics import DoorMetrics
 from streams.operate.feed_metrics import FeedFigures, FeedMetrics
 from streams.operate.instruments import Instruments
 from streams.operate.mail_metrics import BoundedLabel, MailMetrics
+from streams.operate.mapping_metrics import Counts as MappedCounts
+from streams.operate.mapping_metrics import MappingMetrics
 from streams.operate.odd_field_metrics import OddFieldMetrics
 from streams.operate.outbound_metrics import OutboundMetrics
 from streams.operate.partition_metrics import PartitionMetrics
@@ -91,6 +93,7 @@ class Metrics(CustomerMetrics):
         self._secrets = SecretMetrics(make)
         self._outbound = OutboundMetrics(make)
         self._shops = ShopMetrics(make)
+        self._mappings = MappingMetrics(make)
         self._odd_fields = OddFieldMetrics(make)
         self._feeds = FeedMetrics(make)
         self.shown = make.shown
@@ -168,6 +171,10 @@ class Metrics(CustomerMetrics):
     def watch_outbound(self, counts: OutboundCounts) -> None:
         """Show what becomes of what other systems are told."""
         self._outbound.of(counts)
+
+    def watch_mappings(self, counts: MappedCounts) -> None:
+        """Show what becomes of the records of topics that others own."""
+        self._mappings.of(counts)
 
     def watch_doors(self, counts: DoorCounts) -> None:
         """Show what happens at this process's ports."""

@@ -21,6 +21,7 @@ Section = Literal[
     "Arbitration",
     "Segments, fields, conditions",
     "Set aside",
+    "Foreign streams",
     "Processes of a worker",
 ]
 """In the order in which they are shown."""

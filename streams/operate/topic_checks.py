@@ -14,13 +14,17 @@ from streams.messages.plurals import several
 from streams.operate.check import Check, CheckStatus
 from streams.operate.lookup import known_count
 from streams.settings import Settings
-from streams.topology import CUSTOMER_EVENTS, LOG_RECORD_BYTES, PER_CUSTOMER, topics
+from streams.topology import CUSTOMER_EVENTS, LOG_RECORD_BYTES, OPTIONAL, PER_CUSTOMER, topics
 
 
 async def check_topics(log: Log, settings: Settings) -> list[Check]:
     """Compare the topics with the topology. Raises LogError."""
     described = {spec.name: await log.describe(spec.name) for spec in topics(1)}
-    missing = [log.named(name) for name, found in described.items() if found is None]
+    missing = [
+        log.named(name)
+        for name, found in described.items()
+        if found is None and name not in OPTIONAL
+    ]
     if missing:
         text = f"missing: {', '.join(missing)}"
         return [Check("topics", CheckStatus.FAIL, text, "ritorno topics create")]

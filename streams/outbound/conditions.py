@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from agents.outbound.messages import Message
-from agents.rules.expressions import MAX_LENGTH, check_call_names, check_loop_count, parsed
+from agents.rules.cel_text import MAX_LENGTH, check_call_names, check_loop_count, parsed
 
 _NAMES = frozenset({"type", "data"})
 

@@ -37,6 +37,7 @@ Work = Literal[
     "hits",  # noting that a mail was opened
     "polling",  # asking shops for what webhooks have not told
     "feeds",  # fetching product feeds
+    "mapping",  # mapping topics that others own
 ]
 
 BACKOFF = Backoff(1.0, 300.0)

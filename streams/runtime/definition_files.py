@@ -97,7 +97,7 @@ def read_directory(directory: Path) -> Reading:
     return reading
 
 
-NO_DEFINITIONS = frozenset({"connections.yaml", "crm.yaml", "webhooks.yaml"})
+NO_DEFINITIONS = frozenset({"connections.yaml", "crm.yaml", "mappings.yaml", "webhooks.yaml"})
 """What may lie beside the workflows: which other systems there are, which no version knows of."""
 
 

@@ -25,6 +25,7 @@ from agents.mail.suppression import AddressHashes
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
 from streams.clock import Clock, SteadyClock, SystemClock
+from streams.connect.mappings.mapping_file import read_mappings
 from streams.http.admin import AdminServer
 from streams.http.ingest.intake import Intake
 from streams.http.internal.owners import published, reached_at, remove_address, write_address
@@ -211,6 +212,7 @@ class Worker:
 
     async def _start(self) -> None:
         self._running.enter_context(sole_worker(self.settings))
+        self._mapping_file = read_mappings(self.settings)
         self.secrets = WorkerSecrets(self.settings)  # before anything is written and signed
         if self.settings.accept_unsigned:
             _log.warning("whoever may write to the topics is believed (RITORNO_ACCEPT_UNSIGNED); "
@@ -254,6 +256,7 @@ class Worker:
         await self.standby.before_joining()
         await self._consume(app)
         self._fetch_feeds()
+        self._map_foreign_streams()
         self._read_again()
         self.eraser.start()
         self._running.push_async_callback(self.eraser.stop)
@@ -500,6 +503,27 @@ class Worker:
         """Have it done beside the log until the worker stops."""
         task = asyncio.create_task(kept_up(name, work), name=name)
         self._running.push_async_callback(_cancel, task)
+
+    def _map_foreign_streams(self) -> None:
+        """Map topics that others own, where a file says which."""
+        if self._mapping_file is None:
+            return
+        from streams.connect.mappings.foreign_streams import (  # noqa: PLC0415  # few shops have any
+            ForeignStreams,
+            kafka_topics,
+        )
+
+        self.foreign_streams = ForeignStreams(
+            self._mapping_file,
+            log=self.log,
+            signer=self.secrets.signer(),
+            clock=self.clock,
+            open_topic=kafka_topics(self.settings),
+            notation=notation(self.settings),
+        )
+        self.metrics.watch_mappings(self.foreign_streams.counts)
+        self._running.push_async_callback(self.foreign_streams.stop)
+        self.foreign_streams.start()
 
     def _read_again(self) -> None:
         """Take over certificates, keys and secrets that are exchanged from now on."""

@@ -133,6 +133,9 @@ class Settings(BaseSettings):
     connections: Path | None = None
     """Which shops are connected (`docs/connect.md`). None: `connections.yaml` in workflows_dir, if
     there is one."""
+    mappings: Path | None = None
+    """Which topics of others are mapped (`docs/mappings.md`). None: `mappings.yaml` in
+    workflows_dir, if there is one."""
     store: Literal["rocksdict", "memory"] = "rocksdict"
     cache_mb: int = Field(default=128, ge=1, le=1_000_000)
     """Megabytes for customers who are kept decoded, of all partitions of a worker together."""

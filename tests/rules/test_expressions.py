@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agents.rules.cel_text import MAX_LENGTH
 from agents.rules.conditions import ConditionError, compile_condition
 from agents.rules.evaluation import EvaluationContext
-from agents.rules.expressions import MAX_LENGTH
 from agents.rules.fields import FieldRegistry
 from schemas.customer import Customer
 from schemas.customer.consent import Subscription

@@ -70,6 +70,7 @@ COMMANDS = {
     ),
     "customer": Command("customer", "What is known about a customer."),
     "privacy": Command("privacy", "What customers have a right to: evidence, a copy, erasure."),
+    "mappings": Command("mappings", "Topics that others own, mapped into events."),
     "mail": Command("mail", "The mails that were decided."),
     "workflows": Command("workflows", "Workflow files."),
     "templates": Command("templates", "Mail templates."),

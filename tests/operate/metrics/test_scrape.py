@@ -65,6 +65,16 @@ class Mailbox(Inbox):
         return await super().handle_DATA(server, session, envelope)
 
 
+MAPPINGS = """
+mappings:
+  - name: gestionale
+    topic: ordini
+    broker: kafka://127.0.0.1:9
+    envelope: cloudevents
+"""
+"""Of a broker that nobody answers at: it is waited for, and that is shown."""
+
+
 @pytest.fixture
 def inbox() -> Iterator[Mailbox]:
     inbox = Mailbox()
@@ -87,7 +97,10 @@ webhooks:
 async def worker(tmp_path: Path, inbox: Mailbox) -> AsyncIterator[Worker]:
     workflows = without_policy(tmp_path / "workflows")
     (workflows / "webhooks.yaml").write_text(WEBHOOKS)
+    mappings = tmp_path / "mappings.yaml"
+    mappings.write_text(MAPPINGS)
     environment = {
+        "RITORNO_MAPPINGS": str(mappings),
         "RITORNO_BROKER": f"embedded://{tmp_path / 'log'}",
         "RITORNO_SMTP_URL": f"smtp://127.0.0.1:{inbox.port}",
         "RITORNO_TICK_SECONDS": "0.2",

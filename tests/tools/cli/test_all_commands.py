@@ -11,7 +11,7 @@ from streams.tools.cli.commands import COMMANDS as COMMANDS_OF_THE_FIRST_LEVEL
 from streams.tools.cli.commands import load
 from streams.tools.cli.console import LANGUAGE, OUTPUT
 
-WITHOUT_RESULT = {"worker", "workflows graph"}
+WITHOUT_RESULT = {"worker", "workflows graph", "mappings run"}
 """One runs until it is stopped; what the other prints is a picture."""
 
 
