@@ -22,6 +22,7 @@ from streams.connect.kinds import connector_of
 from streams.connect.news_sink import NewsSink
 from streams.connect.self_test import try_endpoint
 from streams.http.ingest.intake import Intake
+from streams.messages.plurals import several
 from streams.operate.check import Check, CheckStatus
 from streams.runtime.bootstrap import provide_topics
 from streams.runtime.factories import record_signer
@@ -213,7 +214,8 @@ def _show_backfill(done: Sequence[BackfillProgress], *, as_json: bool) -> None:
             continue
         letters = f", {each.unread:,} in dead-letters" if each.unread else ""
         over = f", {each.passed_over:,} nobody's or tests" if each.passed_over else ""
-        out.print(f"{each.resource:10} {each.rows:>9,} read, {each.events:,} events{over}{letters}")
+        events = several(each.events, "event")
+        out.print(f"{each.resource:10} {each.rows:>9,} read, {events}{over}{letters}")
 
 
 def _show_status(settings: Settings, connection: ShopConnection, *, as_json: bool) -> None:
