@@ -162,10 +162,11 @@ OUTBOUND = DoorSpec(
     at="streams/outbound/runtime.py",
     # Of customer-events what became of mails.
     reads=(CUSTOMER_SIGNALS, CUSTOMER_EVENTS),
-    writes=(DEAD_LETTERS,),
+    # What a CRM tells is an event; what no endpoint takes is a dead letter.
+    writes=(DEAD_LETTERS, CUSTOMER_EVENTS),
 )
-"""Out: signals and mail outcomes for other systems, by signed webhooks. Follows each partition for
-each endpoint under a group of its own; what no endpoint takes is a dead letter."""
+"""Out: signals and mail outcomes for other systems, by signed webhooks and into a CRM, which is
+read as well. Follows each partition for each of them under a group of its own."""
 
 ERASER = DoorSpec(name="eraser", at="streams/operate/privacy/eraser.py", reads=(CUSTOMER_SIGNALS,))
 """Reads of erasures that the actors have decided, commits how far it is under a group of its own,

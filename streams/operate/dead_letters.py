@@ -43,7 +43,8 @@ from streams.topology import AGENTS, CUSTOMER_EVENTS, DEAD_LETTERS
 RESENT_TOGETHER = 200
 """Letters between two resolutions: what a crash may send twice."""
 
-OUTBOUND = "webhook_failed"
+WEBHOOK_FAILED = "webhook_failed"
+CRM_FAILED = "crm_failed"
 """Of letters whose record was taken and could not be told to another system
 (`streams/outbound/letters.py`): told again in the log it would happen again."""
 
@@ -145,8 +146,9 @@ async def _resend_batch(
     outgoing: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
     resolutions: dict[int, list[OutRecord]] = defaultdict(list)
     for letter in batch:
-        if letter.reason == OUTBOUND:
-            report.kept.append((letter, "for another system: ritorno webhooks replay posts it"))
+        if letter.reason in (WEBHOOK_FAILED, CRM_FAILED):
+            command = "webhooks" if letter.reason == WEBHOOK_FAILED else "crm"
+            report.kept.append((letter, f"for another system: see ritorno {command} failed"))
             continue
         if letter.origin.topic not in DESTINATIONS:
             report.kept.append((letter, f"nothing reads the topic {letter.origin.topic!r}"))

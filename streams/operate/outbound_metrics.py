@@ -22,7 +22,7 @@ class OutboundMetrics:
                     "Signals to other systems",
                     "failed: an attempt, another follows. refused: the endpoint does not want it. "
                     "given_up: the endpoint was down for too long. Both are dead letters: "
-                    "`ritorno webhooks failed`.",
+                    "`ritorno webhooks failed`, `ritorno crm failed`.",
                 ).line("outlet", "result")
             ],
         )

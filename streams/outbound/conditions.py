@@ -1,41 +1,50 @@
-"""Conditions on messages, in CEL: `data.band == "hot" && data.value > 80.0`.
+"""Conditions and values in CEL: `data.band == "hot" && data.value > 80.0`.
 
-Known are `type` and `data`. All numbers are doubles, as in workflow files. What a message doesn't
-have is not there, and a condition that needs it doesn't hold.
+Each names one or two variables that hold JSON. All numbers are doubles, as in workflow files. What
+isn't there is not there: a condition that needs it doesn't hold, and a value that needs it is none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from agents.outbound.messages import Message
 from agents.rules.cel_text import MAX_LENGTH, check_call_names, check_loop_count, parsed
 
-_NAMES = frozenset({"type", "data"})
+OF_MESSAGES = ("type", "data")
+"""What is known of a message."""
 
 Holds = Callable[[Message], bool]
+Value = Callable[[Mapping[str, Any]], Any]
+"""Takes the variables; returns None where something that is needed isn't there."""
 
 
 def compile_condition(text: str) -> Holds:
     """Return whether a condition holds for a message. Raises ValueError saying what is wrong."""
+    value = compile_value(text, OF_MESSAGES)
+    return lambda message: value({"type": message.type, "data": message.data}) is True
+
+
+def compile_value(text: str, names: Collection[str]) -> Value:
+    """Return what an expression over these variables gives. Raises ValueError saying what is
+    wrong."""
     if len(text) > MAX_LENGTH:
         raise ValueError(f"{len(text)} characters, at most {MAX_LENGTH} are possible")
     program = parsed(text)
     check_loop_count(text)
     check_call_names(program)
-    unknown = sorted(set(program.variables()) - _NAMES)
+    unknown = sorted(set(program.variables()) - set(names))
     if unknown:
-        raise ValueError(f"no such name: {unknown[0]}; there are type and data")
+        raise ValueError(f"no such name: {unknown[0]}; there is {' and '.join(names)}")
 
-    def holds(message: Message) -> bool:
+    def value(variables: Mapping[str, Any]) -> Any:
         try:
-            found = program.execute({"type": message.type, "data": _doubled(message.data)})
-        except Exception:  # something isn't there, or of another kind: it doesn't hold
-            return False
-        return found is True
+            return program.execute(_doubled(dict(variables)))
+        except Exception:  # something isn't there, or of another kind than it is used as
+            return None
 
-    return holds
+    return value
 
 
 def _doubled(value: Any) -> Any:

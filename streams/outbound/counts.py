@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, get_args
 
-DeliveryResult = Literal["delivered", "refused", "given_up", "failed"]
+DeliveryResult = Literal["delivered", "refused", "given_up", "failed", "nobody"]
 """refused: it never wants this message. given_up: its time was over. Both are dead letters. failed:
-one attempt, another follows."""
+one attempt, another follows. nobody: it is about nobody whom a CRM could know."""
 
 RESULTS: tuple[DeliveryResult, ...] = get_args(DeliveryResult)
 

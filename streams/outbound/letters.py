@@ -14,7 +14,7 @@ from schemas.dead_letters import DeadLetter, resolve
 from schemas.records import Record
 from schemas.signing import RecordSigner
 from streams.log import Log, OnProgress, no_progress, scan
-from streams.operate.dead_letters import OUTBOUND, open_letters
+from streams.operate.dead_letters import WEBHOOK_FAILED, open_letters
 from streams.outbound.subscriptions import WebhookSubscription
 from streams.outbound.webhooks import Endpoint, topics_of, wanted_by
 from streams.topology import DEAD_LETTERS
@@ -38,11 +38,13 @@ def webhook_of(letter: DeadLetter) -> str:
     return letter.detail.partition(":")[0]
 
 
-def failed_letters(log: Log, name: str | None = None) -> AsyncIterator[DeadLetter]:
+def failed_letters(
+    log: Log, name: str | None = None, *, reason: str = WEBHOOK_FAILED
+) -> AsyncIterator[DeadLetter]:
     """Yield the letters of webhooks, or of one of them, that nobody has dealt with, oldest first.
-    Raises LogError."""
+    `reason`: of another kind of outlet. Raises LogError."""
     return open_letters(
-        log, lambda each: each.reason == OUTBOUND and name in (None, webhook_of(each))
+        log, lambda each: each.reason == reason and name in (None, webhook_of(each))
     )
 
 
@@ -57,7 +59,7 @@ async def replay_letters(
     async for letter in failed_letters(log, endpoint.subscription.name):
         if not chosen(letter):
             continue
-        message = read_message(_record_of(letter), signer)
+        message = read_message(record_of(letter), signer)
         if message is None:
             kept.append((letter.id, "its record can't be read, or is not signed by us"))
             continue
@@ -110,6 +112,7 @@ def trial_message(name: str, id_: str, now: int) -> Message:
     return Message(id_, TEST, now, "", {"webhook": name, "customer": ""})
 
 
-def _record_of(letter: DeadLetter) -> Record:
+def record_of(letter: DeadLetter) -> Record:
+    """Return the record that a letter holds."""
     origin = letter.origin
     return Record(origin.topic, origin.partition, origin.offset, letter.time, *letter.original)

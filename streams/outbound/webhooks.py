@@ -24,7 +24,7 @@ from streams.clock import Clock
 from streams.http.fetching import public_connector
 from streams.logging import get_logger
 from streams.mail.webhooks import Webhooks
-from streams.operate.dead_letters import OUTBOUND
+from streams.operate.dead_letters import WEBHOOK_FAILED
 from streams.outbound.conditions import Holds, compile_condition
 from streams.outbound.counts import OutboundCounts
 from streams.outbound.follower import Undelivered, Waiting
@@ -89,7 +89,7 @@ class Endpoint:
 class WebhookOutlet:
     """Delivers to one endpoint."""
 
-    reason = OUTBOUND
+    reason = WEBHOOK_FAILED
     together = 1
 
     def __init__(

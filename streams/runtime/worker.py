@@ -24,6 +24,7 @@ from agents.mail.settings import MailSettings
 from agents.mail.suppression import AddressHashes
 from agents.partition.cache import CacheMemory
 from agents.partition.partition import PartitionActors
+from schemas.customer import UnreadableRecord, decode_customer
 from streams.clock import Clock, SteadyClock, SystemClock
 from streams.connect.mappings.mapping_file import read_mappings
 from streams.http.admin import AdminServer
@@ -34,7 +35,7 @@ from streams.http.internal.signing import RequestSigner
 from streams.http.public.site import PublicSite
 from streams.http.server.counts import DoorCounts
 from streams.http.server.proxies import NamedProxies
-from streams.log import Log
+from streams.log import Log, LogError
 from streams.logging import get_logger
 from streams.mail.inbound.sources import Inbound
 from streams.mail.mail_hosts import MailHosts
@@ -51,13 +52,13 @@ from streams.operate.record_index import RecordIndex
 from streams.operate.tracing import Tracing
 from streams.outbound.counts import OutboundCounts
 from streams.outbound.files import OutboundFileError
-from streams.outbound.runtime import Outbound
+from streams.outbound.runtime import Outbound, OutboundFiles
 from streams.partitioner import partition_of
 from streams.runtime.app import App
 from streams.runtime.background import Work, kept_up
 from streams.runtime.bootstrap import prepare_topics, prepare_workflows
 from streams.runtime.connected_shops import ConnectedShops
-from streams.runtime.customers import CustomersRuntime
+from streams.runtime.customers import CustomersRuntime, NotOwned
 from streams.runtime.data_directory import drop_foreign, sole_worker
 from streams.runtime.definitions import DefinitionLoader
 from streams.runtime.factories import (
@@ -543,11 +544,13 @@ class Worker:
         self.outbound = Outbound(
             log=self.log,
             group=consumer_group(self.settings),
-            webhooks=self.settings.webhooks_file,
+            files=OutboundFiles(self.settings.webhooks_file, self.settings.crm_file),
+            data_dir=self.settings.data_dir,
             signer=self.secrets.signer(),
             clock=self.clock,
-            owned=lambda: self.partition_manager.open_partitions(CUSTOMER_EVENTS),
+            owned=self._own_partitions,
             counts=counts,
+            address_of=self._address_of,
         )
         try:
             self.outbound.start()
@@ -573,6 +576,22 @@ class Worker:
         )
         self.metrics.watch_feeds(schedule.counts)
         self._keep_up("feeds", schedule.watch)
+
+    def _own_partitions(self) -> set[int]:
+        """Return the partitions whose customers this worker has."""
+        opened = self.partition_manager.open()
+        return {tp.partition for tp in opened if tp.topic == CUSTOMER_EVENTS}
+
+    async def _address_of(self, customer: str) -> str:
+        """Return a customer's address, empty where there is none. Raises LogError."""
+        partitions = await self.log.partitions(CUSTOMER_EVENTS)
+        try:
+            stored = self.customers.read_customer(customer.encode(), partitions)
+            return "" if stored is None else decode_customer(customer, stored).profile.email
+        except NotOwned as error:
+            raise LogError(f"another worker has the customers: {error}") from None
+        except UnreadableRecord:
+            return ""
 
     async def _consume(self, app: App) -> None:
         self._app = app

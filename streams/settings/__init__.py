@@ -109,6 +109,9 @@ class Settings(BaseSettings):
     webhooks: Path | None = None
     """The file that says which signals and mail outcomes are posted where (docs/webhooks.md). None:
     webhooks.yaml in workflows_dir; no such file: none are."""
+    crm: Path | None = None
+    """The file that says which CRM is told what and read (docs/crm.md). None: crm.yaml in
+    workflows_dir; no such file: none is."""
     tracing_url: OptionalWebUrl = ""
     """Where spans of events and mails that belong to a trace are sent (OTLP over HTTP), as
     `http://collector:4318/v1/traces`; needs the extra `tracing`. Empty: none are drawn."""
@@ -326,6 +329,11 @@ class Settings(BaseSettings):
     def webhooks_file(self) -> Path:
         """Where webhooks are described, if anywhere."""
         return self.webhooks or self.workflows_dir / "webhooks.yaml"
+
+    @property
+    def crm_file(self) -> Path:
+        """Where CRMs are described, if anywhere."""
+        return self.crm or self.workflows_dir / "crm.yaml"
 
     @property
     def public_url(self) -> str:

@@ -20,7 +20,7 @@ from schemas.topics import CUSTOMER_SIGNALS
 from streams.clock import Clock, VirtualClock
 from streams.log import Log
 from streams.outbound.counts import DeliveryResult, OutboundCounts
-from streams.outbound.runtime import Outbound
+from streams.outbound.runtime import Outbound, OutboundFiles
 from streams.partitioner import partition_of
 from streams.runtime.logs.embedded import EmbeddedLog
 from streams.topology import topics
@@ -142,28 +142,37 @@ class Shop:
     log: EmbeddedLog
     clock: VirtualClock
     path: Path
+    crm: Path = Path("crm.yaml")
+    addresses: dict[str, str] = field(default_factory=dict)
+    """Of the customers that there are."""
     counts: Noted = field(default_factory=Noted)
     outbound: Outbound | None = None
     owned: set[int] = field(default_factory=lambda: set(range(PARTITIONS)))
 
     def start(self, clock: Clock | None = None) -> None:
         self.outbound = Outbound(
-            log=self.log, group="ritorno", webhooks=self.path, signer=SIGNER,
-            clock=clock or self.clock, owned=lambda: self.owned, counts=self.counts,
+            log=self.log, group="ritorno", files=OutboundFiles(self.path, self.crm),
+            data_dir=self.path.parent, signer=SIGNER, clock=clock or self.clock,
+            owned=lambda: self.owned, counts=self.counts, address_of=self.address_of,
             pause=lambda _: asyncio.sleep(0.02),
         )  # fmt: skip
         self.outbound.start()
+
+    async def address_of(self, customer: str) -> str:
+        return self.addresses.get(customer, "")
 
     async def stop(self) -> None:
         if self.outbound is not None:
             await self.outbound.stop()
 
-    async def begun(self, *names: str, topic: str = CUSTOMER_SIGNALS) -> None:
+    async def begun(
+        self, *names: str, topic: str = CUSTOMER_SIGNALS, kind: str = "webhook"
+    ) -> None:
         """Wait until webhooks follow: what comes from then on is theirs."""
         async with asyncio.timeout(LIMIT):
             while True:
                 version = self.log.version
-                positions = [await self.log.committed(f"ritorno-webhook-{name}") for name in names]
+                positions = [await self.log.committed(f"ritorno-{kind}-{name}") for name in names]
                 if all((topic, n) in each for each in positions for n in range(PARTITIONS)):
                     return
                 await asyncio.wait([asyncio.ensure_future(self.log.wait_beyond(version))],
@@ -179,7 +188,7 @@ async def shop(directory: Path) -> AsyncIterator[Shop]:
     log = EmbeddedLog(directory / "log", clock)
     await log.start()
     await log.create_topics(topics(PARTITIONS))
-    here = Shop(log, clock, directory / "webhooks.yaml")
+    here = Shop(log, clock, directory / "webhooks.yaml", directory / "crm.yaml")
     try:
         yield here
     finally:

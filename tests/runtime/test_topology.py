@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from schemas.records import OutRecord
 from schemas.topics import CUSTOMER_EVENTS, DEAD_LETTERS, FACTS, SEND_COMMANDS, SUPPRESSIONS
 from streams import topology
 from streams.clock import VirtualClock
+from streams.connect.cursors import CursorFile
 from streams.log import Log
 from streams.operate.privacy.eraser import BACKOFF
 from streams.outbound.letters import failed_letters
@@ -43,6 +45,7 @@ from streams.topology import (
 )
 from tests.http.public.test_site_and_actor import links
 from tests.mail.bounces.harness import bounce
+from tests.outbound.crm_stand_in import TOKEN, deal, described, stand_in
 from tests.outbound.doubles import receiver, webhook, write
 from tests.runtime.doubles import START
 from tests.runtime.test_worker import LOOPBACK, Inbox, all_done, event, everything, inbox, tell
@@ -128,8 +131,12 @@ async def worker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Worker]:
     monkeypatch.setenv("SHOP_SECRET", "uno")
-    async with receiver() as refusing:
+    monkeypatch.setenv("CRM_TOKEN", TOKEN)
+    async with receiver() as refusing, stand_in() as crm:
         refusing.always = 422
+        crm.deals = [deal("1", "won", START)]
+        (tmp_path / "crm.yaml").write_text(json.dumps({"crm": [described(crm.url)]}))
+        CursorFile(tmp_path / "data", "crm-hub", "deals").write({"since": START})
         write(tmp_path / "webhooks.yaml", webhook("refusing", refusing.url, types=["mail.sent"]))
         async with started(tmp_path, inbox[1]) as worker:
             yield worker
@@ -140,7 +147,7 @@ async def started(tmp_path: Path, relay: str) -> AsyncIterator[Worker]:
     settings = Settings(
         broker=f"embedded://{tmp_path}/log", data_dir=tmp_path / "data", smtp_url=relay,
         admin_bind=LOOPBACK, public_bind=LOOPBACK, partitions=2, tick_seconds=60,
-        webhooks=tmp_path / "webhooks.yaml",
+        webhooks=tmp_path / "webhooks.yaml", crm=tmp_path / "crm.yaml",
         mail_public_url="https://mail.shop.example", tracking_mode="identified",
         mail_bounce_domain=DOMAIN, inbound_smtp_bind=LOOPBACK,
     )  # fmt: skip
@@ -194,6 +201,7 @@ async def test_each_agent_and_door_appends_to_what_the_page_says(
     clock.advance(clock.now() + 60_000)
     await come(worker, FACTS)
     await come(worker, CUSTOMER_EVENTS, "mail.clicked")
+    await come(worker, CUSTOMER_EVENTS, "deal.stage_changed")
 
     await log_of(worker).append(SEND_COMMANDS, 0, [OutRecord(b"anna", b"{broken")])
     await come(worker, DEAD_LETTERS)

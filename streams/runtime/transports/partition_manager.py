@@ -156,14 +156,6 @@ class PartitionManager:
         """Return how the partitions given to this process fare."""
         return {tp: each.health(self._reopened[tp]) for tp, each in self._partitions.items()}
 
-    def open_partitions(self, topic: str) -> set[int]:
-        """Return the partitions of a topic that are this process's and open."""
-        return {
-            tp.partition
-            for tp, each in self._partitions.items()
-            if tp.topic == topic and each.status is AssignmentStatus.OPEN
-        }
-
     def reopened(self) -> Mapping[TopicPartition, int]:
         """Return how often partitions were closed after a failure: those that are ours, and those
         of which any was, also when they have been let go since."""

@@ -76,6 +76,7 @@ COMMANDS = {
     "templates": Command("templates", "Mail templates."),
     "dead-letters": Command("dead_letters", "Records that could not be read."),
     "webhooks": Command("webhooks", "Webhooks of signals and mail outcomes to other systems."),
+    "crm": Command("crm", "CRMs that are told of customers and read."),
     "audience": Command("audience", "Segments for advertising platforms."),
     "bounces": Command("bounces", "Bounces, complaints, automatic answers."),
     "suppressions": Command("suppressions", "Addresses that get no mail."),

@@ -1,0 +1,170 @@
+"""`crm.yaml`: which CRM is told what, and what is read from it. See docs/crm.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from schemas.durations import Duration
+from schemas.events import PAYLOADS
+from schemas.events.custom import is_custom
+from schemas.time_units import DAY_MS, MINUTE_MS
+from streams.outbound.conditions import OF_MESSAGES, compile_condition, compile_value
+from streams.outbound.files import read_model
+from streams.outbound.subscriptions import Name, TypePattern
+from streams.settings.secret_references import SecretReference
+
+OF_OBJECTS = ("object",)
+"""What is known where something is read: one object as the CRM has it."""
+
+READABLE = ("call.logged", "deal.stage_changed", "support.requested", "survey.answered")
+"""What a CRM may tell; besides events of the shop's own."""
+
+
+def _over_object(text: str) -> str:
+    compile_value(text, OF_OBJECTS)
+    return text
+
+
+def _over_message(text: str) -> str:
+    compile_value(text, OF_MESSAGES)
+    return text
+
+
+def _condition(text: str) -> str:
+    if text:
+        compile_condition(text)
+    return text
+
+
+def _event(text: str) -> str:
+    if (text not in READABLE or text not in PAYLOADS) and not is_custom(text):
+        raise ValueError(f"expected one of {', '.join(READABLE)}, or custom.NAME")
+    return text
+
+
+OfObject = Annotated[str, AfterValidator(_over_object)]
+OfMessage = Annotated[str, AfterValidator(_over_message)]
+PropertyName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,99}$")]
+
+
+class CrmReading(BaseModel):
+    """What is polled: objects of one kind, since the last change that was seen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    path: str = Field(pattern=r"^/[!-~]{0,500}$")
+    """Of the search, as `/crm/v3/objects/deals/search`."""
+    changed: PropertyName
+    """The property that says when an object was changed, in ms or RFC 3339."""
+    properties: tuple[PropertyName, ...] = Field(min_length=1, max_length=100)
+    every: Duration = 5 * MINUTE_MS
+    event: Annotated[str, AfterValidator(_event)]
+    fact: tuple[OfObject, ...] = Field(min_length=1, max_length=5)
+    """What tells one event from another, such as id and stage."""
+    customer: OfObject
+    time: OfObject
+    data: dict[str, OfObject] = Field(default={}, max_length=50)
+    when: str = ""
+
+    @field_validator("every")
+    @classmethod
+    def _not_always(cls, value: int) -> int:
+        if not MINUTE_MS <= value <= DAY_MS:
+            raise ValueError("expected from 1m to 1d")
+        return value
+
+    @field_validator("when")
+    @classmethod
+    def _holds(cls, text: str) -> str:
+        return _over_object(text) if text else text
+
+
+class CrmProperties(BaseModel):
+    """Which properties of a contact follow from messages of some types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    types: tuple[TypePattern, ...] = Field(min_length=1, max_length=50)
+    when: Annotated[str, AfterValidator(_condition)] = ""
+    properties: dict[PropertyName, OfMessage] = Field(min_length=1, max_length=50)
+
+
+class CrmWriting(BaseModel):
+    """How contacts are told: a batch upsert."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(pattern=r"^/[!-~]{0,500}$")
+    by: Literal["email", "customer"] = "email"
+    id_property: PropertyName = "email"
+    """What the CRM calls it; unique there."""
+    together: int = Field(default=100, ge=1, le=100)
+    per_second: float = Field(default=4.0, gt=0, le=100)
+    """Requests at most."""
+    give_up_after: Duration = DAY_MS
+    map: tuple[CrmProperties, ...] = Field(min_length=1, max_length=50)
+
+    @field_validator("give_up_after")
+    @classmethod
+    def _within(cls, value: int) -> int:
+        if not MINUTE_MS <= value <= 7 * DAY_MS:
+            raise ValueError("expected from 1m to 7d")
+        return value
+
+    def takes(self, type_: str) -> bool:
+        """Whether messages of a type tell it anything."""
+        return any(
+            pattern in ("*", type_) or (pattern.endswith(".*") and type_.startswith(pattern[:-1]))
+            for each in self.map
+            for pattern in each.types
+        )
+
+
+class Crm(BaseModel):
+    """One CRM."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    url: str = Field(max_length=500)
+    token: SecretReference
+    private: bool = False
+    read: tuple[CrmReading, ...] = Field(default=(), max_length=20)
+    write: CrmWriting | None = None
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Crm:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            raise ValueError("url: expected https://HOST")
+        if parts.scheme != "https" and not self.private:
+            raise ValueError("url: expected https://; http only with private: true")
+        names = [each.name for each in self.read]
+        if len(set(names)) != len(names):
+            raise ValueError("read: two have the same name")
+        return self
+
+
+class CrmFile(BaseModel):
+    """The file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    crm: tuple[Crm, ...] = Field(default=(), max_length=10)
+
+    @model_validator(mode="after")
+    def _are_told_apart(self) -> CrmFile:
+        names = [each.name for each in self.crm]
+        if len(set(names)) != len(names):
+            raise ValueError("two have the same name")
+        return self
+
+
+def read_crm(path: Path) -> tuple[Crm, ...]:
+    """Return the CRMs of a file, none when there is no file. Raises OutboundFileError."""
+    return read_model(path, CrmFile).crm if path.exists() else ()
