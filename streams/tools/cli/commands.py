@@ -50,7 +50,7 @@ COMMANDS = {
     ),
     "products": Command("products", "The product feed."),
     "import": Command(
-        "import_orders", "Import a shop's orders: one row per order line or per order."
+        "import_files", "Import a shop's orders or customers, as its systems export them."
     ),
     "replay": Command(
         "replay",

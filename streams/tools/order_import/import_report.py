@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from schemas.money import amount_text
-from streams.tools.order_import.order_file import Row
+from streams.feeds.delimited import DelimitedRow
 
 EXAMPLES = 100
 """Refusals kept for the report; all of them are handed to the caller as they come."""
@@ -17,7 +17,7 @@ EXAMPLES = 100
 class Refusal(NamedTuple):
     """A refused line, untouched."""
 
-    row: Row
+    row: DelimitedRow
     reason: str
     """bad_csv, bad_encoding, bad_currency, bad_price, bad_quantity, bad_time, missing_id,
     missing_product, negative_price, other_currency, other_customer or too_large."""
@@ -28,7 +28,7 @@ class Refusal(NamedTuple):
 
 @dataclass(slots=True)
 class ImportReport:
-    """What became of a file. `applied + anonymous + cancelled + refused == lines`."""
+    """What became of a file. `applied + anonymous + cancelled + unplaced + refused == lines`."""
 
     lines: int = 0
     applied: int = 0
@@ -47,6 +47,10 @@ class ImportReport:
     refunded: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     anonymous_orders: int = 0
     """Orders and reversals without a customer; they become no events."""
+    unplaced: int = 0
+    """Lines of orders that were never paid, or called off: no purchases."""
+    unplaced_orders: int = 0
+    refunds_left_out: int = 0
     ignored: Counter[str] = field(default_factory=Counter)
     """Customers' data that can't be used (an address that is none), by field; the line counts."""
     events: int = 0
@@ -67,6 +71,8 @@ class ImportReport:
             "refunds": self.refunds,
             "refunded": {code: amount_text(sum_) for code, sum_ in sorted(self.refunded.items())},
             "anonymous_orders": self.anonymous_orders,
+            "unplaced": self.unplaced,
+            "unplaced_orders": self.unplaced_orders,
             "ignored_values": dict(sorted(self.ignored.items())),
             "events": self.events,
             "examples": [

@@ -15,9 +15,14 @@ TRAITS = ("email", "customer_name", "first_name", "last_name", "phone", "birthda
           "country", "city")  # fmt: skip
 """What an order file may tell about the customer."""
 
-FIELDS = ("order_id", "customer_id", "time", "product_id", "name", "category", "quantity", "price",
-          "total", "currency", *TRAITS)  # fmt: skip
-"""What can be mapped. `name` is the product's."""
+SUMS = ("subtotal", "shipping", "tax", "discount", "refunded")
+"""What an order file may tell of an order's sums besides its total. `refunded`: went back."""
+
+FIELDS = ("order_id", "order_key", "customer_id", "time", "product_id", "sku", "variant", "name",
+          "category", "quantity", "price", "total", "currency", *SUMS, "coupon", "payment_method",
+          "status", "cancelled_at", *TRAITS)  # fmt: skip
+"""What can be mapped. `name` is the product's; `order_key` is what all lines of an order have in
+common, where its id stands in the first one only."""
 
 # How the exports of shop systems call it, letters and digits only. The first match wins, so the
 # particular stands before the general.
@@ -57,15 +62,16 @@ _ALSO = {
 }  # fmt: skip
 
 
-def parse_map(pairs: Iterable[str]) -> dict[str, str]:
+def parse_map(pairs: Iterable[str], fields: Sequence[str] = FIELDS) -> dict[str, str]:
     """Read `FIELD=COLUMN` as given by the user, also several with commas. Raises ColumnError."""
     mapping: dict[str, str] = {}
     for pair in _separated(pairs):
         name, separator, column = pair.partition("=")
-        name = _ALSO.get(name.strip().lower(), name.strip().lower())
-        if not separator or not column.strip() or name not in FIELDS:
+        name = name.strip().lower()
+        name = name if name in fields else _ALSO.get(name, name)
+        if not separator or not column.strip() or name not in fields:
             raise ColumnError(
-                f"--map {pair}: expected FIELD=COLUMN, where FIELD is one of {', '.join(FIELDS)}"
+                f"--map {pair}: expected FIELD=COLUMN, where FIELD is one of {', '.join(fields)}"
             )
         mapping[name] = column.strip()
     return mapping
@@ -85,21 +91,21 @@ def guess(header: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     return guessed
 
 
-def columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int]:
-    """Return the position of each mapped field's column.
+def columns(
+    header: Sequence[str], mapping: Mapping[str, str], *, by_address: bool = False
+) -> dict[str, int]:
+    """Return the position of each mapped field's column. `by_address`: who has no number is known
+    by the address anyway.
 
     Raises ColumnError naming what is missing and the columns that there are.
     """
-    found: dict[str, int] = {}
-    for name, column in mapping.items():
-        if column not in header:
-            raise ColumnError(f"--map {name}={column}: there is no such column.{_list(header)}")
-        if header.count(column) > 1:
-            raise ColumnError(f"--map {name}={column}: two columns have this name.{_list(header)}")
-        found[name] = header.index(column)
-    if "customer_id" not in found and "email" in found:
+    found = positions(header, mapping)
+    if "customer_id" not in found and "email" in found and not by_address:
         found["customer_id"] = found["email"]  # who has no number is known by the address
-    missing = [name for name in ("order_id", "customer_id", "time") if name not in found]
+    needed = ["order_id", "customer_id", "time"]
+    if by_address and "email" in found:
+        needed.remove("customer_id")
+    missing = [name for name in needed if name not in found]
     if "price" not in found and "total" not in found:
         missing.append("price (of one item) or total (of the order)")
     if missing:
@@ -108,6 +114,25 @@ def columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int]
             f"Which column holds {', '.join(missing)} can't be guessed. Say it with {options}."
             + _list(header)
         )
+    return found
+
+
+def positions(
+    header: Sequence[str], mapping: Mapping[str, str], needs: Sequence[Sequence[str]] = ()
+) -> dict[str, int]:
+    """Return the position of each mapped field's column; of each of `needs` one field must be
+    there. Raises ColumnError."""
+    found: dict[str, int] = {}
+    for name, column in mapping.items():
+        if column not in header:
+            raise ColumnError(f"--map {name}={column}: there is no such column.{_list(header)}")
+        if header.count(column) > 1:
+            raise ColumnError(f"--map {name}={column}: two columns have this name.{_list(header)}")
+        found[name] = header.index(column)
+    for names in needs:
+        if not any(name in found for name in names):
+            options = " or ".join(f"--map {name}=COLUMN" for name in names)
+            raise ColumnError(f"Which column says who it is? Say it with {options}.{_list(header)}")
     return found
 
 

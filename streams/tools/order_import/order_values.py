@@ -15,7 +15,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from schemas.events.fields import Id
 from schemas.events.person import Traits
 from schemas.instant import from_datetime, parse_instant
-from schemas.money import parse_amount
+from schemas.written_amounts import read_amount
+from schemas.written_times import read_time
 
 MAX_PIECES = 1_000_000
 """Of one line, as `Quantity` allows."""
@@ -23,9 +24,11 @@ MAX_TEXT = 1_000
 """Characters of a name, as `Text` allows."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-_GROUPED = re.compile(r"[+-]?\d{1,3}(?:[,' ]\d{3})+(?:\.\d+)?")
-_CURRENCY_SIGNS = "€$£¥ \u00a0"
 _CODE = re.compile(r"[A-Za-z]{3}")
+_DAY_FIRST = re.compile(
+    r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ T,]+(?:ore )?(\d{1,2})[:.](\d\d)(?:[:.](\d\d))?)?"
+)
+"""`02/03/2026 10:15`: of a country that writes the month first, --time-format says it."""
 _SPACED_OFFSET = re.compile(r"\s+(UTC|Z|[+-]\d{2}:?\d{2})$")
 _ID: TypeAdapter[str] = TypeAdapter(Id, config=ConfigDict(coerce_numbers_to_str=True))
 
@@ -50,7 +53,7 @@ class FileNotation:
     time_format: str = ""
     """For `strptime`; empty: ISO 8601."""
     decimal_comma: bool = False
-    """1.234,56 instead of 1,234.56."""
+    """1,234 is less than two. Without it, that says nothing certain; 1.234,56 says it itself."""
 
 
 class Values:
@@ -97,8 +100,12 @@ class Values:
         try:
             if notation.time_format:
                 moment = datetime.strptime(text, notation.time_format)
+            elif match := _DAY_FIRST.fullmatch(text):
+                day, month, year, hour, minute, second = (int(each or 0) for each in match.groups())
+                moment = datetime(year, month, day, hour, minute, second)
             else:
-                moment = datetime.fromisoformat(_SPACED_OFFSET.sub(_joined_offset, text))
+                plain = _SPACED_OFFSET.sub(_joined_offset, text)
+                return read_time(plain, notation.zone.key).instant
             if moment.tzinfo is None:
                 moment = moment.replace(tzinfo=notation.zone)
             return parse_instant(from_datetime(moment))
@@ -108,27 +115,22 @@ class Values:
 
     def _read_amount(self, name: str, text: str) -> Decimal:
         try:
-            return parse_amount(self._plain_number(text))
+            amount = read_amount(text, "comma" if self._notation.decimal_comma else None).amount
         except ValueError as error:
             hint = "; is --decimal-comma missing?" if "," in text else ""
             raise LineRefused("bad_price", f"{name}: {error}{hint}") from None
+        cents = round(amount, 2)
+        return cents if cents == amount else amount  # `52.000000`, as databases write it
 
     def _read_quantity(self, text: str) -> int:
         try:
-            number = parse_amount(self._plain_number(text))
+            number = read_amount(text, "comma" if self._notation.decimal_comma else None).amount
         except ValueError:
             raise LineRefused("bad_quantity", f"quantity: {text[:40]!r} is no number") from None
         if number != int(number) or abs(number) > MAX_PIECES:
             problem = f"quantity: {text[:40]!r} is no whole number up to {MAX_PIECES}"
             raise LineRefused("bad_quantity", problem)
         return int(number)
-
-    def _plain_number(self, text: str) -> str:
-        """Return a number as `parse_amount` wants it; what is none comes back as it was."""
-        plain = text.strip(_CURRENCY_SIGNS)
-        if self._notation.decimal_comma:
-            plain = plain.translate({ord("."): ",", ord(","): "."})
-        return re.sub("[,' ]", "", plain) if _GROUPED.fullmatch(plain) else plain
 
 
 def trait(name: str, text: str) -> str:

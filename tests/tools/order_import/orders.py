@@ -55,5 +55,6 @@ def import_lines(
 
 def check_sums(report: ImportReport, refusals: Sequence[Refusal]) -> None:
     refused = report.refused.total()
-    assert report.applied + report.cancelled + report.anonymous + refused == report.lines
+    counted = report.applied + report.cancelled + report.anonymous + report.unplaced
+    assert counted + refused == report.lines
     assert refused == len(refusals)

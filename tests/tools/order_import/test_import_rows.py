@@ -8,7 +8,7 @@ import pytest
 from schemas.instant import to_rfc3339
 from schemas.wire import parse_published
 from streams.tools.order_import.event_lines import to_line
-from streams.tools.order_import.importer import MAX_LINES
+from streams.tools.order_import.imported_order import MAX_LINES
 from tests.tools.order_import.orders import HEADER, import_file, import_lines
 
 GOOD = "1,c-1,2026-03-01 10:00:00,p-1,Olio,2,16.90"
@@ -70,12 +70,12 @@ def test_orders_without_a_customer_are_anonymous(tmp_path: Path) -> None:
         ("1,c-1,2026-03-01 10:00:00,p-1,Olio,99999999,1.00", "bad_quantity"),
         ("1,c-1,2026-03-01 10:00:00,p-1,Olio,1,NaN", "bad_price"),
         ("1,c-1,2026-03-01 10:00:00,p-1,Olio,1,1e9", "bad_price"),
-        ('1,c-1,2026-03-01 10:00:00,p-1,Olio,1,"12,50"', "bad_price"),
+        ('1,c-1,2026-03-01 10:00:00,p-1,Olio,1,"1,250"', "bad_price"),
         ("1,c-1,2026-03-01 10:00:00,p-1,Olio,1,", "bad_price"),
         ("1,c-1,2026-03-01 10:00:00,p-1,Olio,1000000,999999", "too_large"),
         ("1,c-1,1970-01-01 10:00:00,p-1,Olio,1,1.00", "bad_time"),
         ("1,c-1,2100-01-01 10:00:00,p-1,Olio,1,1.00", "bad_time"),
-        ("1,c-1,31/12/2025,p-1,Olio,1,1.00", "bad_time"),
+        ("1,c-1,12/31/2025,p-1,Olio,1,1.00", "bad_time"),
         ("3,c-1,,p-1,Olio,1,1.00", "bad_time"),
         (",c-1,2026-03-01 10:00:00,p-1,Olio,1,1.00", "missing_id"),
         ("1,c-2,2026-03-01 10:00:00,p-1,Olio,1,1.00", "other_customer"),
