@@ -126,6 +126,9 @@ class DomainEvent(NamedTuple):
     shop: str = ""
     """Whose order number it is; empty where there is but one shop
     (`agents/customer/deduplication.py`)."""
+    undone: str = ""
+    """Of an order that was given back or called off before it came: which of the two, as an
+    occurrence. It begins nothing, and that is said."""
     elsewhere: bool = False
     """Of an order: placed under another id, by who has the same cart, checkout or address. It ends
     what an order ends, and no goal is reached by it."""

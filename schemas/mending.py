@@ -8,7 +8,8 @@ Only what has failed is looked at, wherever it lies; what the models say of a fi
     2. What is written otherwise is read where it has one meaning (`schemas/value_repairs.py`).
     3. What can't be read is left out where the field may be absent; a member of a list goes where
        what it must have is missing.
-    4. The rest refuses: what the event needs, what is strict, and what could be misread.
+    4. The rest refuses: what the event needs, what is strict, and what could be misread; an amount
+       that may be a thousand times another one only where the event's sum hangs on it.
 
 Then it is validated again. Each place is repaired once, and left out when that has not helped, so
 there are no more rounds than an event has levels.
@@ -20,11 +21,20 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
+from schemas.decimal_points import doubtful
 from schemas.events.odd import ODD_KEPT, OddField, Problem, noted, shown
 from schemas.field_kinds import FieldKind, field_kinds, member_kind
 from schemas.notation import DecimalMark, Notation
 from schemas.over_long import over_long
-from schemas.value_repairs import How, LeftOut, Refused, as_object, is_empty, repaired
+from schemas.value_repairs import (
+    Doubtful,
+    How,
+    LeftOut,
+    Refused,
+    as_object,
+    is_empty,
+    repaired,
+)
 from schemas.written_amounts import WrittenAmount, read_currency
 
 _ROUNDS = 12
@@ -105,6 +115,9 @@ class Mending:
         """What number the members of a list had at first, by the list's identity."""
         self._going: list[_ListMember] = []
         """Members that are to be left out."""
+        self._doubtful: dict[Path, FieldFailure] = {}
+        """Amounts that were left out since they may be another one."""
+        self._assumed = () if self._how.mark else tuple(doubtful(model, self._data))
         self.failing: FieldFailure | None = None
         """What is being mended, or was last."""
 
@@ -118,6 +131,8 @@ class Mending:
             else:
                 found = over_long(checked)
                 if found is None:
+                    self._see_that_its_sum_is_known(checked)
+                    self._note_assumed()
                     return checked, noted(list(self._odd.values()))
                 failures = [FieldFailure(found.path, "bytes_too_long", found.what, found.text)]
             first: dict[Path, FieldFailure] = {}
@@ -148,6 +163,8 @@ class Mending:
 
     def _mend_whole(self, failure: FieldFailure) -> None:
         """The data itself is none, or nothing in particular of it."""
+        if self._doubtful:
+            raise Unmendable(next(iter(self._doubtful.values())))
         if isinstance(self._data, dict):
             left_out = [each for each in self._odd.values() if not each.kept]
             said = [f"{each.field} can't be read: {each.value}" for each in left_out[:ODD_KEPT]]
@@ -165,6 +182,11 @@ class Mending:
                 self._take_currency(place, repair.written)
         except Refused as refused:
             raise Unmendable(failure._replace(what=str(refused), given=given)) from None
+        except Doubtful as either:
+            failure = FieldFailure(failure.path, "doubtful", str(either), given)
+            self._doubtful[place.path] = failure
+            self._do_without(place, "several", failure)
+            return
         except LeftOut as left_out:
             self._do_without(place, left_out.problem, failure)
             return
@@ -188,6 +210,8 @@ class Mending:
             place.remove()
 
     def _do_without(self, place: _FieldPlace, problem: Problem, failure: FieldFailure) -> None:
+        if problem == "unreadable" and place.kind.kind in ("amount", "deduction"):
+            failure = failure._replace(what="not an amount")
         if place.kind.strict:
             raise Unmendable(failure)
         given = failure.given if problem == "missing" and place.given is None else place.given
@@ -229,6 +253,18 @@ class Mending:
             if code in (None, written.currency) or not written.certain:
                 return
         raise LeftOut("several")
+
+    def _see_that_its_sum_is_known(self, checked: BaseModel) -> None:
+        """Raises Unmendable where an amount was left out on which the sum hangs."""
+        hangs_on = getattr(checked, "hangs_on", None)
+        for path, failure in self._doubtful.items():
+            if hangs_on is not None and hangs_on(path):
+                raise Unmendable(failure)
+
+    def _note_assumed(self) -> None:
+        for path, given in self._assumed:
+            if path not in self._odd:
+                self._note(path, given, "assumed", kept=True)
 
     def _note(self, path: Path, given: Any, problem: Problem, *, kept: bool) -> None:
         before = self._odd.get(path)

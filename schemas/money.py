@@ -58,9 +58,14 @@ _WITHOUT_DECIMALS = frozenset(
     | {"XAF", "XOF", "XPF"}
 )
 
+WITH_THREE_DECIMALS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
+"""Currencies of a thousand parts."""
+
 
 def decimals_of(currency: str) -> int:
     """Return with how many decimals amounts of a currency are written."""
+    if currency in WITH_THREE_DECIMALS:
+        return 3
     return 0 if currency in _WITHOUT_DECIMALS else 2
 
 

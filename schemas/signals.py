@@ -75,12 +75,14 @@ WhatNoticed = Literal[
     "not_kept",
     "forgotten",
     "shortened",
+    "no_rate",
 ]
 """refund_exceeds_total: more was given back than was paid; only that counts. unknown_amount: a
 refund that doesn't say how much. unknown_status: a word for a status that is not known; it changes
 nothing. not_kept: it is about an order of which only the number is remembered, so that no sum can
 follow. forgotten: an order of which something was told has not come, and newer ones need the room.
-shortened: what was told of one is more than can wait for it."""
+shortened: what was told of one is more than can wait for it. no_rate: its currency, named by
+the detail, has no rate (`rates.yaml`), so that it brings no points."""
 
 
 class OrderNoticed(BaseModel):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from schemas.bounds import KEY_BYTES, fits
+from schemas.decimal_points import doubtful, has_three_decimals, may_have_three_decimals
 from schemas.events import PAYLOADS
 from schemas.events.custom import CustomProperties, is_custom
 from schemas.events.fields import INVISIBLE, Id
@@ -64,7 +65,7 @@ def validated_json(
         return _mended(model, _parsed(value), notation, source)
     if (not value.isascii() or b"\\u" in value) and over_long(data):  # else a character is a byte
         return _mended(model, _parsed(value), notation, source)
-    return data, ()
+    return data, _assumed(model, _parsed(value)) if may_have_three_decimals(value) else ()
 
 
 def _of_halves(
@@ -97,7 +98,19 @@ def validated(
         checked = model.model_validate(data)
     except ValidationError:
         return _mended(model, data, notation, source)
-    return _mended(model, data, notation, source) if over_long(checked) else (checked, ())
+    if over_long(checked):
+        return _mended(model, data, notation, source)
+    if has_three_decimals(checked) and notation.decimal_mark(source) is None:
+        return checked, _assumed(model, data)
+    return checked, ()
+
+
+def _assumed(model: type[BaseModel], data: Any) -> tuple[OddField, ...]:
+    """Return the amounts whose point was taken for that of decimals, although it may group
+    thousands."""
+    found = doubtful(model, data)
+    places = (OddField(".".join(map(str, p)), shown(t), "assumed", kept=True) for p, t in found)
+    return noted(list(places))
 
 
 def _mended(model: type[BaseModel], data: Any, notation: Notation, source: str) -> Checked:
@@ -114,7 +127,11 @@ def _mended(model: type[BaseModel], data: Any, notation: Notation, source: str) 
         if mending.failing is None:
             raise Unreadable("invalid_event", "value: can't be read") from None
         failure = mending.failing
-    what = f"{failure.what} (got {_shown(failure.given)})"
+    what = failure.what
+    if failure.type == "doubtful":
+        source = source if source.isprintable() and len(source) <= _SHOWN else "SOURCE"
+        what += f" RITORNO_DECIMAL_MARKS={source}=comma (or =point) says which"
+    what += f" (got {_shown(failure.given)})"
     if failure.type != "no_sum":
         what = f"{'.'.join(map(str, failure.path)) or 'value'}: {what}"
     raise Unreadable("invalid_event", what) from None
@@ -253,4 +270,8 @@ def all_errors(error: ValidationError) -> list[tuple[tuple[int | str, ...], str]
 
 def _shown(given: object) -> str:
     value = repr(given)
-    return value if len(value) <= 64 else value[:64] + "…"
+    return value if len(value) <= _SHOWN else value[:_SHOWN] + "…"
+
+
+_SHOWN = 64
+"""Characters of a value that a refusal shows."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json
 
 from schemas.bounds import cut, fits
+from schemas.decimal_points import is_doubtful
 from schemas.events.odd import Problem
 from schemas.field_kinds import FieldKind, Kind
 from schemas.flags import read_flag
@@ -39,6 +40,10 @@ class Refused(Exception):
     """A value that could be misread, or do harm: the event must not count with or without it."""
 
 
+class Doubtful(Exception):
+    """An amount that may be a thousand times another one."""
+
+
 class Repair(NamedTuple):
     """What is taken for a value."""
 
@@ -64,7 +69,7 @@ def is_empty(value: Any) -> bool:
 
 
 def repaired(kind: FieldKind, given: Any, how: How) -> Repair:
-    """Return what is meant. Raises LeftOut and Refused."""
+    """Return what is meant. Raises LeftOut, Refused and Doubtful."""
     problem: Problem | None = None
     if kind.kind not in _OF_LISTS:
         for _ in range(_NESTED):
@@ -73,7 +78,9 @@ def repaired(kind: FieldKind, given: Any, how: How) -> Repair:
         if is_empty(given):
             return Repair(None, "empty")
     repair = _READERS[kind.kind](kind, given, how)
-    return repair if problem is None else repair._replace(problem=problem)
+    if problem is None or repair.problem == "assumed":
+        return repair
+    return repair._replace(problem=problem)
 
 
 def as_object(given: Any) -> dict[str, Any] | None:
@@ -172,13 +179,20 @@ def _zone(kind: FieldKind, given: Any, how: How) -> Repair:
 
 def _amount(kind: FieldKind, given: Any, how: How) -> Repair:
     written = _written(given, how, strict=True)
-    return Repair(written.amount, "format", written)
+    return Repair(written.amount, _how_sure(given, how), written)
 
 
 def _deduction(kind: FieldKind, given: Any, how: How) -> Repair:
     """An amount that is taken off, whatever its sign."""
     written = _written(given, how, strict=True)
-    return Repair(abs(written.amount), "format", written)
+    return Repair(abs(written.amount), _how_sure(given, how), written)
+
+
+def _how_sure(given: Any, how: How) -> Problem:
+    """Say whether the point of an amount in an object, or in a list of one, may group thousands."""
+    text = _of_object(given) if isinstance(given, dict) else given
+    is_assumed = how.mark is None and isinstance(text, str) and is_doubtful(text)
+    return "assumed" if is_assumed else "format"
 
 
 def _quantity(kind: FieldKind, given: Any, how: How) -> Repair:
@@ -196,7 +210,7 @@ def _number(kind: FieldKind, given: Any, how: How) -> Repair:
 
 
 def _written(given: Any, how: How, *, strict: bool) -> WrittenAmount:
-    """Return the amount that is meant. `strict`: one that may be another one refuses the event."""
+    """Return the amount that is meant. `strict`: one that may be another one is doubtful."""
     if isinstance(given, dict):
         return _in_object(given, how, strict=strict)
     if isinstance(given, bool) or not isinstance(given, str | int | float):
@@ -209,7 +223,7 @@ def _written(given: Any, how: How, *, strict: bool) -> WrittenAmount:
         return read_amount(given, how.mark)
     except UncertainAmount as error:
         if strict and "three digits" in str(error):
-            raise Refused(f"{error}; its source has not declared which") from None
+            raise Doubtful(str(error)) from None
         raise LeftOut("several") from None
     except ValueError as error:
         raise LeftOut("range" if "too large" in str(error) else _why_none(given)) from None
@@ -221,7 +235,7 @@ def _why_none(text: str) -> Problem:
 
 def _in_object(given: Mapping[str, Any], how: How, *, strict: bool) -> WrittenAmount:
     """Read `{"amount": "10.00", "currency": "EUR"}`."""
-    amount = next((given[key] for key in ("amount", "value") if key in given), None)
+    amount = _of_object(given)
     names = ("currency", "currency_code", "currencyCode")
     currency = next((given[name] for name in names if name in given), "")
     if amount is None or isinstance(amount, dict):
@@ -229,6 +243,10 @@ def _in_object(given: Mapping[str, Any], how: How, *, strict: bool) -> WrittenAm
     written = _written(amount, how, strict=strict)
     code = (read_currency(currency) if isinstance(currency, str) and currency else "") or ""
     return written if not code else written._replace(currency=code, certain=True)
+
+
+def _of_object(given: Mapping[str, Any]) -> Any:
+    return next((given[key] for key in ("amount", "value") if key in given), None)
 
 
 def _flag(kind: FieldKind, given: Any, how: How) -> Repair:

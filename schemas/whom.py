@@ -54,7 +54,7 @@ def is_the_visitors(customer: Any, visitor: Any, field: str, odd: list[OddField]
         return False
     if isinstance(visitor, bool) or not isinstance(visitor, str | int):
         return False
-    odd.append(OddField(field, shown(customer), "unknown_word", kept=True))
+    odd.append(OddField(field, shown(customer), "unknown_word", kept=False))
     return True
 
 

@@ -39,6 +39,15 @@ def points_for(amount: Decimal, currency: str, time: int, context: Context) -> i
     return int((worth * programme.points_per_unit).to_integral_value(ROUND_FLOOR))
 
 
+def lacks_rate(order: Order, context: Context) -> bool:
+    """Return whether an order brings no points because nobody knows what it is worth."""
+    programme = context.live.loyalty
+    if programme is None or not order.total or order.currency == programme.currency:
+        return False
+    worth = exchanged(order.total, order.currency, programme.currency, order.time, context.live)
+    return worth is None
+
+
 def of_order(order: Order, back: Iterable[Back], context: Context) -> Counter[int]:
     """Return what an order comes to in points, by month: those that it has brought, less those of
     what was given `back`, which are never more."""

@@ -36,6 +36,8 @@ def restate(customer: Customer, order: Order, said: Order, event: Event, context
     same_worth = (before.total, before.currency) == (order.total, order.currency)
     if context.live.loyalty is not None and not same_worth:
         order.points = loyalty.points_for(order.total, order.currency, order.time, context)
+        if before.currency != order.currency and loyalty.lacks_rate(order, context):
+            order_notices.tell(customer, order.id, "no_rate", event, context, order.currency)
     if _counted(before) != _counted(order):
         order_sums.recount(customer, before, order)
     were = order_sums.booked(before, order_sums.of(before, back.refunds, context))

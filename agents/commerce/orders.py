@@ -57,12 +57,14 @@ def completed(customer: Customer, event: Event, context: Context) -> list[Domain
         before = _honour(customer, order, context)
     reckoning = derive(order)
     order.points = loyalty.points_for(order.total, order.currency, order.time, context)
+    if loyalty.lacks_rate(order, context):
+        order_notices.tell(customer, order.id, "no_rate", event, context, order.currency)
     order_sums.count(customer, order)
     kept_orders.keep(customer, order)
     look_ahead(customer, order, context)
     occurred = [_about("order.completed", order, order.time)]
     if order.status in UNDONE:  # that overtook its order
-        occurred = [occurred[0]._replace(begins=False)]
+        occurred = [occurred[0]._replace(undone=f"order.{order.status}")]
     occurred += coupons.redeem(customer, event, order, context)
     if order.status not in UNDONE and context.listens(customer, STOCKED):
         occurred += _stocked(customer, order, context)

@@ -69,6 +69,9 @@ def enter(
 
     The run goes on by `advancing.go_on`. Returns it, None when none was begun.
     """
+    if occurrence.undone:
+        _say_undone(customer, published, occurrence, context)
+        return None
     if not _triggers(customer, published, occurrence, context):
         return None
     return _begin(customer, published, occurrence, context)
@@ -148,6 +151,24 @@ def _say_without_rates(
     if not _is_said(customer, published, "condition", detail):
         run = _run(published, occurrence, f"{published.workflow.id}/{occurrence.time}", None, "")
         decide(customer, run, "not_entered", "condition", context, detail=detail)
+
+
+def _say_undone(
+    customer: Customer, published: WorkflowVersion, occurrence: DomainEvent, context: Context
+) -> None:
+    """Record that nothing begins about an order that was given back or called off before it came,
+    unless the workflow would not have begun anyway."""
+    workflow, where = published.workflow, published.program.where
+    if isinstance(workflow.trigger, OnEvent) and workflow.trigger.times > 1:
+        return
+    evaluation = context.evaluation(customer, event=occurrence.data, shop=occurrence.shop)
+    if where is not None and not where.matches(evaluation):
+        return
+    conversation = _conversation(workflow.entry.once_per, occurrence, context)
+    if not _is_said(customer, published, occurrence.undone, conversation):
+        id_ = f"{workflow.id}/{conversation}/{occurrence.time}"
+        run = _run(published, occurrence, id_, None, context.traceparent)
+        decide(customer, run, "not_entered", occurrence.undone, context)
 
 
 def _begin(

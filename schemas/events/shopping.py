@@ -191,6 +191,13 @@ class OrderCompleted(OrderContact):
         goods = (self.subtotal or Decimal(0)) if lines is None else lines - self._taken_off()
         return goods + (self.shipping or 0)
 
+    def hangs_on(self, path: tuple[int | str, ...]) -> bool:
+        """Return whether what was paid can't be known without a field that is left out."""
+        if path[0] == "total":
+            return True
+        in_sum = path[0] in ("revenue", "subtotal", "shipping", "discount", "products")
+        return in_sum and self.total is None and (path[0] == "revenue" or self.revenue is None)
+
     def _lines(self) -> Decimal | None:
         """Return the sum of the lines, None when no price of theirs is known."""
         priced = [p.price * p.quantity for p in self.products if p.price is not None]
@@ -228,6 +235,19 @@ class OrderProgress(OrderContact):
     order_url: Url | None = Field(default=None, validation_alias=_ORDER_URL)
     estimated_delivery: Text | None = None
     products: list[OrderedProduct] = Field(default=[], max_length=2000)
+
+
+class OrderUpdated(OrderProgress):
+    """What an order is now."""
+
+    def hangs_on(self, path: tuple[int | str, ...]) -> bool:
+        """Return whether the sum, if it is another one, can't be known without a field that is left
+        out."""
+        if path[0] == "total":
+            return True
+        if self.total is not None:
+            return False
+        return path[0] == "revenue" or (path[0] == "products" and self.revenue is None)
 
 
 class RefundedProduct(OrderedProduct):
@@ -269,6 +289,10 @@ class OrderReversed(Payload):
         max_length=2000,
         validation_alias=AliasChoices("products", "refund_line_items", "line_items"),
     )
+
+    def hangs_on(self, path: tuple[int | str, ...]) -> bool:
+        """Return whether what is given back can't be known without a field that is left out."""
+        return path[0] in ("total", "amount") or (path[0] == "products" and self.sum() is None)
 
     def sum(self) -> Decimal | None:
         """Return the amount that it names, without its sign; None when it names none: a total of
@@ -380,7 +404,7 @@ EVENT_TYPES = (
     ),
     EventType(
         "order.updated",
-        OrderProgress,
+        OrderUpdated,
         segment="Order Updated",
         changes=_ORDER,
         of_customers=True,

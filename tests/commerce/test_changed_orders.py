@@ -163,6 +163,20 @@ def test_a_purchase_sent_again_with_another_content_is_an_update() -> None:
     assert kept(harness) == 40  # the first one, once more
 
 
+@pytest.mark.parametrize("undone", ["refunded", "cancelled"])
+def test_an_order_that_was_undone_before_it_came_begins_nothing_and_that_is_said(
+    undone: str,
+) -> None:
+    harness = Harness().subscribed().at(HOUR).tell(f"order.{undone}", order_id="o1")
+    order = {"order_id": "o1", "total": "100.00", "products": [MOKA]}
+    harness.at(2 * HOUR).tell("order.completed", **order)
+    said = [(each.decision, each.reason) for each in harness.said("w05-post-purchase")]
+    assert said == [("not_entered", f"order.{undone}")]
+    assert harness.mails == []
+    harness.tell("order.completed", **order | {"total": "90.00"})
+    assert len(harness.said("w05-post-purchase")) == 1
+
+
 def test_a_review_before_its_order_makes_the_request_needless() -> None:
     harness = Harness().subscribed().at(HOUR).tell("product.reviewed", product_id="moka")
     harness.tell("order.completed", order_id="o1", total="60", products=[MOKA], happened=0)

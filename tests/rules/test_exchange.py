@@ -14,6 +14,7 @@ from agents.rules.fields import FieldRegistry
 from schemas.definitions.conditions import Condition
 from schemas.definitions.rates import Rates
 from schemas.instant import from_datetime
+from schemas.signals import OrderNoticed
 from schemas.yaml_text import Document
 from tests.harness import DAY, HOUR, SHIPPED, Harness
 from tests.products.test_products import files
@@ -125,6 +126,8 @@ def test_points_are_given_for_what_an_order_is_worth(
     shop = Harness(files(*definitions))
     shop.tell("order.completed", order_id="o1", total="10100", currency="JPY")
     assert [earned.points for earned in shop.customer().points] == points
+    noticed = [e.content for e in shop.effects if isinstance(e.content, OrderNoticed)]
+    assert [(n.what, n.detail) for n in noticed] == ([] if points else [("no_rate", "JPY")])
 
 
 def test_a_shop_in_yen_compares_yen() -> None:

@@ -177,7 +177,12 @@ def test_an_amount_s_currency_counts_where_none_is_stated() -> None:
     ("properties", "shows"),
     [
         ({"total": "1,234"}, "total: one comma and three digits: thousands, or decimals?"),
-        ({"products": [LINE | {"price": "1,234"}]}, "products.0.price: one comma"),
+        ({"total": "1,234"}, "RITORNO_DECIMAL_MARKS=/segment=comma (or =point) says which"),
+        ({"total": "1,234", "revenue": "3.00"}, "total: one comma"),
+        ({"total": "", "revenue": "1,234"}, "revenue: one comma"),
+        ({"total": "", "products": [LINE | {"price": "1,234"}, LINE]},
+         "products.0.price: one comma"),
+        ({"total": "", "products": [LINE], "shipping": "1.234 €"}, "shipping: one point"),
         ({"total": "1.234 €"}, "total: one point and three digits"),
         ({"order_id": ""}, "order_id: "), ({"order_id": ["o"]}, "order_id: "),
         ({"order_id": "a\nb"}, "order_id: "), ({"cart_id": "a\nb"}, "cart_id: control characters"),
@@ -191,6 +196,46 @@ def test_what_protects_refuses(properties: dict[str, Any], shows: str) -> None:
         order(**properties)
     assert shows in refused.value.detail
     assert refused.value.reason == "invalid_event"
+
+
+def test_an_amount_on_which_no_sum_hangs_is_left_out_where_it_may_be_another() -> None:
+    event = order(total="34,90", products=[LINE | {"price": "1,234"}], shipping="12.000 €")
+    assert (event.data.amount(), event.data.products[0].price) == (Decimal("34.90"), None)
+    assert ("products.0.price", "several", False) in said(event)
+    assert ("shipping", "several", False) in said(event)
+    assert order(revenue="1,234").data.amount() == Decimal("10.00")
+    added = parse_published(track("Product Added", properties=LINE | {"price": "1,234"}))
+    assert (added.data.price, said(added)) == (None, [("price", "several", False)])
+    parcel = {"order_id": "o", "products": [LINE | {"price": "1,234"}]}
+    assert parse_published(track("Order Shipped", properties=parcel)).data.products[0].price is None
+    for name in ("Order Updated", "Order Refunded", "Order Cancelled"):
+        with pytest.raises(Unreadable, match=r"products\.0\.price: one comma"):
+            parse_published(track(name, properties=parcel))
+        with pytest.raises(Unreadable, match="total: one comma"):
+            parse_published(track(name, properties={"order_id": "o", "total": "1,234"}))
+    with pytest.raises(Unreadable, match=r"total: not an amount \(got 'boh'\)"):
+        parse_published(track("Order Refunded", properties={"order_id": "o", "total": "boh"}))
+
+
+def test_a_point_that_may_group_thousands_is_taken_for_one_of_decimals_and_noted() -> None:
+    event = order(total="1.234")
+    assert event.data.total == Decimal("1.234")
+    assert said(event) == [("total", "assumed", True)]
+    again = parse_record(Record("t", 0, 0, 0, *to_record(event)))
+    assert said(again) == said(event)
+    headers = (("ce_id", b"e"), ("ce_type", b"order.completed"))
+    value = b'{"order_id": "o", "products": [{"product_id": "p", "price": "1.234"}]}'
+    read = parse_record(Record("t", 0, 0, 0, b"anna", value, headers))
+    assert said(read) == [("products.0.price", "assumed", True)]
+    assert said(order(total={"amount": "1.234"})) == [("total", "assumed", True)]
+    mended = order(total="1.234", shipping="free", currency="euro")
+    assert ("total", "assumed", True) in said(mended)
+    sure: list[dict[str, Any]] = [{"total": 1.234}, {"total": "0.125"}, {"total": "12.3456"},
+                                  {"total": "1.234", "currency": "KWD"}]  # fmt: skip
+    for given in sure:
+        assert order(**given).odd == ()
+    for mark in ("point", "comma"):
+        assert order(Notation(decimal_marks={"/segment": mark}), total="1.234").odd == ()
 
 
 def test_a_source_declares_its_decimal_mark() -> None:

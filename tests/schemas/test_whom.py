@@ -68,7 +68,7 @@ def test_what_is_no_id_and_not_empty_is_refused() -> None:
 def test_what_is_said_under_everybodys_id_is_the_visitors(word: Any) -> None:
     event = segment(userId=word, anonymousId="n1")
     assert whom(event) == ("n1", "n1", False)
-    assert [(o.field, o.problem, o.kept) for o in event.odd] == [("userId", "unknown_word", True)]
+    assert [(o.field, o.problem, o.kept) for o in event.odd] == [("userId", "unknown_word", False)]
     event = structured(subject=word, anonymousid="n1")
     assert whom(event) == ("n1", "n1", False)
     assert [(o.field, o.problem) for o in event.odd] == [("subject", "unknown_word")]
