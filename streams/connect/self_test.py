@@ -37,6 +37,8 @@ async def try_endpoint(connector: ShopConnector, nonce: str, clock: Clock) -> Se
         remedy = f"callback: https://YOUR-HOST/connect/{connector.connection.name}"
         text = "the connection doesn't say where the shop reaches us"
         return SelfTest([Check("endpoint", CheckStatus.FAIL, text, remedy)], {})
+    if connector.self_test(b"{}") is None:  # nobody but the shop can sign
+        return await _ask_back(callback, nonce)
     # A slash, as PHP escapes it: who writes JSON anew changes the bytes.
     body = json.dumps({SELF_TEST: nonce, "path": "a/b"}).replace("/", "\\/").encode()
     headers = connector.self_test(body)
@@ -55,6 +57,27 @@ async def try_endpoint(connector: ShopConnector, nonce: str, clock: Clock) -> Se
         [_endpoint(callback, status, said, nonce), _refuses(forged), *_clock(said, clock)],
         last if isinstance(last, dict) else {},
     )
+
+
+async def _ask_back(callback: str, nonce: str) -> SelfTest:
+    """Ask as the shop does when the endpoint is registered: what it says comes back."""
+    timeout = ClientTimeout(total=SECONDS)
+    try:
+        async with (
+            ClientSession(timeout=timeout, headers={"User-Agent": "Ritorno"}) as session,
+            session.get(callback, params={"challenge": nonce}, allow_redirects=False) as response,
+        ):
+            said = await response.content.read(MOST_BYTES)
+    except (ClientError, OSError, TimeoutError, ValueError) as error:
+        problem = f"{callback} doesn't answer: {type(error).__name__}"
+        remedy = "is RITORNO_INGEST_BIND set there, and the proxy before it right?"
+        return SelfTest([Check("endpoint", CheckStatus.FAIL, problem, remedy)], {})
+    if response.status == 200 and said == nonce.encode():
+        text = f"{callback} is this connection's; what is signed only the shop can send"
+        return SelfTest([Check("endpoint", CheckStatus.OK, text)], {})
+    problem = f"{callback} answers {response.status}, and not as a receiver of ours"
+    remedy = "does the address lead to this connection?"
+    return SelfTest([Check("endpoint", CheckStatus.FAIL, problem, remedy)], {})
 
 
 def _endpoint(callback: str, status: int, said: Mapping[str, Any], nonce: str) -> Check:

@@ -76,7 +76,7 @@ async def test_a_shop_is_set_up_checked_and_read(
     code, out, err = await ritorno("negozio", "backfill")
     assert code == 0, err
     assert [line.split() for line in out.splitlines()] == [
-        ["products", "1", "read,", "0", "events"], ["customers", "1", "read,", "1", "events"],
+        ["products", "1", "read,", "0", "events"], ["customers", "1", "read,", "1", "event"],
         ["orders", "3", "read,", "6", "events"],
     ]  # fmt: skip
     code, out, _ = await ritorno("negozio", "status", "--json")

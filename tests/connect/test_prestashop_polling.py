@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -240,6 +241,22 @@ async def test_consent_is_what_was_said_to_the_newsletter_with_date_and_ip(polle
     ]
     assert told[0].data.ip == "192.0.2.7" and not told[0].data.confirmed
     assert told[0].time == from_datetime(datetime(2026, 3, 1, 17, 0, tzinfo=UTC))
+
+
+async def test_a_no_to_the_newsletter_is_told_once(polled: Polled, tmp_path: Path) -> None:
+    """Else whoever says yes to us afterwards would be off the list with each change of address."""
+    polled.connector.keep_in(tmp_path / "connect")
+    anna = polled.shop.add_customer(
+        12, "anna@example.it", newsletter="1", newsletter_date_add="2026-03-01 18:00:00"
+    )
+    assert of(await polled.poll("customers"), "list.subscribed")
+    for newsletter, lastname, told in (
+        ("0", "Verdi", 1), ("0", "Neri", 0), ("0", "Bianchi", 0),
+        ("1", "Bianchi", 0), ("0", "Bianchi", 1),
+    ):  # fmt: skip
+        polled.pass_(60)
+        anna.update(newsletter=newsletter, lastname=lastname, date_upd=polled.shop.local())
+        assert len(of(await polled.poll("customers"), "list.unsubscribed")) == told
 
 
 async def test_a_cart_that_is_no_order_is_a_checkout(polled: Polled) -> None:

@@ -38,7 +38,7 @@ from streams.connect.magento.rest import (
     id_of,
 )
 from streams.connect.magento.settings import MagentoConnection
-from streams.connect.magento.subscriptions import NewsletterSubscriptions
+from streams.connect.newsletter_subscriptions import NewsletterSubscriptions
 from streams.connect.shop_api import ShopApi
 from streams.connect.walk import begin, finished, places, unfinished
 from streams.operate.check import Check, CheckStatus
@@ -83,8 +83,7 @@ class MagentoConnector(ShopConnector):
     def keep_in(self, directory: Path) -> None:
         """Remember in a directory what a poll has to know of those before it."""
         self._subscriptions.close()
-        name = f"{self.connection.name}.subscriptions.sqlite"
-        self._subscriptions = NewsletterSubscriptions(directory / name)
+        self._subscriptions = NewsletterSubscriptions.of_shop(directory, self.connection.name)
 
     @property
     def has_receiver(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 
 from schemas.failures import Failure
 from schemas.time_units import HOUR_MS, MINUTE_MS
@@ -23,7 +24,9 @@ from streams.connect.connector import (
     ShopUnavailable,
     UnreadResource,
 )
+from streams.connect.json_fields import Row, whole
 from streams.connect.keyset import Keyset
+from streams.connect.newsletter_subscriptions import NewsletterSubscriptions
 from streams.connect.prestashop.reading import PrestaShopReading, read_shop
 from streams.connect.prestashop.receiver import (
     NEWSLETTER,
@@ -80,9 +83,15 @@ class PrestaShopConnector(ShopConnector):
         self._api = api or ShopApi(f"{connection.url}/api", self._headers)
         self._api.now = clock.now
         self._service = WebService(self._api)
+        self._subscriptions = NewsletterSubscriptions()
         self._reading: PrestaShopReading | None = None
         self._read_at = 0
         self.resources = connection.resources()
+
+    def keep_in(self, directory: Path) -> None:
+        """Remember in a directory what a poll has to know of those before it."""
+        self._subscriptions.close()
+        self._subscriptions = NewsletterSubscriptions.of_shop(directory, self.connection.name)
 
     @property
     def has_receiver(self) -> bool:
@@ -109,7 +118,9 @@ class PrestaShopConnector(ShopConnector):
                 query = {"filter[id]": one_of(push.ids), **_besides(push.resource, reading)}
                 found = await self._service.rows(push.resource, query)
                 now = self._shop_time(delivery.received)
-                news = await reading.news(push.resource, found, now=now)
+                # A no to the newsletter is told by the poll, which knows whether it is a new one.
+                told_before = dict.fromkeys(push.ids, False)
+                news = await reading.news(push.resource, found, now=now, subscribed=told_before)
         except TimeoutError:
             raise ShopUnavailable(f"{push.resource}: no answer within {PUSH_SECONDS} s") from None
         except ShopRefuses as error:
@@ -132,13 +143,17 @@ class PrestaShopConnector(ShopConnector):
             rows = await self._service.rows(resource, _changed_query(walk.keyset))
             row_places = places(rows, "date_upd", "id")
             unread = [rows[each] for each in walk.keyset.unread(row_places)]
-            news = await reading.news(resource, unread, now=shop_now + AHEAD_MS)
+            before = self._subscribed(resource, unread)
+            news = await reading.news(resource, unread, now=shop_now + AHEAD_MS, subscribed=before)
             following = walk.keyset.after(row_places, more=len(rows) >= PAGE)
             if following is None:
                 yield ShopPage(news, finished(walk), len(unread))
+            else:
+                walk = walk._replace(keyset=following)
+                yield ShopPage(news, unfinished(walk), len(unread))
+            self._note(resource, unread, reading)  # what was told of it is durable
+            if following is None:
                 return
-            walk = walk._replace(keyset=following)
-            yield ShopPage(news, unfinished(walk), len(unread))
 
     async def history(self, resource: str, cursor: str) -> AsyncIterator[ShopPage]:
         """Yield all there is, by id. Raises ShopUnavailable, ShopRefuses."""
@@ -158,6 +173,8 @@ class PrestaShopConnector(ShopConnector):
             news = await reading.news(
                 resource, rows, now=self._shop_time(now) + AHEAD_MS, history=True
             )
+            # Noted before it is durable: read again, the same is told again.
+            self._note(resource, rows, reading)
             last = max([last, *(each.id for each in places(rows, "date_upd", "id"))])
             yield ShopPage(news, str(last), len(rows))
             if len(rows) < HISTORY_PAGE:
@@ -190,6 +207,7 @@ class PrestaShopConnector(ShopConnector):
 
     async def close(self) -> None:
         """Hang up."""
+        self._subscriptions.close()
         await self._api.close()
 
     async def _products(self, cursor: str, now: int) -> AsyncIterator[ShopPage]:
@@ -209,6 +227,15 @@ class PrestaShopConnector(ShopConnector):
             self._reading = await read_shop(self._service, self._shop_connection)
             self._read_at = now
         return self._reading
+
+    def _subscribed(self, resource: str, rows: Sequence[Row]) -> Mapping[int, bool]:
+        if resource != "customers":
+            return {}
+        return self._subscriptions.of(whole(row, "id") for row in rows)
+
+    def _note(self, resource: str, rows: Sequence[Row], reading: PrestaShopReading) -> None:
+        if resource == "customers":
+            self._subscriptions.note(reading.subscriptions(rows))
 
     def _shop_time(self, now: int) -> int:
         """Return what the shop's clock says: its rows are dated by that."""

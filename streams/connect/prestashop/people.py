@@ -16,10 +16,16 @@ SOURCE = "prestashop"
 
 
 def facts_of_customer(
-    row: Row, shop: PrestaShopSource, *, now: int = LATEST, history: bool = False
+    row: Row,
+    shop: PrestaShopSource,
+    *,
+    now: int = LATEST,
+    was_subscribed: bool | None = None,
+    history: bool = False,
 ) -> list[Event]:
     """Return what is so of a customer, nothing of one who was deleted: that is no request to be
-    forgotten. `history`: all of it is told at once. Raises ValueError."""
+    forgotten. `was_subscribed`: as it was when it was last looked, None where that isn't known;
+    `history`: all of it is told at once. Raises ValueError."""
     id_ = required_id(row)
     subject = subject_of(id_, row, shop)
     if flag(row, "deleted") or subject is None:
@@ -29,7 +35,14 @@ def facts_of_customer(
     if not is_no_time(text(row, "date_upd")):
         changed = instant_of(text(row, "date_upd"), shop.zone, not_before=joined, not_after=now)
     known = _known(id_, row, subject, shop, joined, joined if history else changed)
+    if is_subscribed(row) is False and was_subscribed is False:
+        return list(known)  # that was told
     return [*known, *_newsletter(id_, row, subject, shop, changed, now)]
+
+
+def is_subscribed(row: Row) -> bool | None:
+    """Return what a customer has said to the newsletter, None for one who was never asked."""
+    return None if is_no_time(text(row, "newsletter_date_add")) else flag(row, "newsletter")
 
 
 def facts_of_thread(

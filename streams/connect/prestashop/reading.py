@@ -23,7 +23,7 @@ from streams.connect.prestashop.orders import (
     facts_of_slip,
     number_of,
 )
-from streams.connect.prestashop.people import facts_of_customer, facts_of_thread
+from streams.connect.prestashop.people import facts_of_customer, facts_of_thread, is_subscribed
 from streams.connect.prestashop.products import PRICES, cart_product, fed_product
 from streams.connect.prestashop.settings import PrestaShopConnection
 from streams.connect.prestashop.states import CONFIGURED, Chosen, read_states
@@ -57,26 +57,46 @@ class PrestaShopReading:
         self._categories: dict[int, str] = {}
 
     async def news(
-        self, resource: str, found: Sequence[Row], *, now: int, history: bool = False
+        self,
+        resource: str,
+        found: Sequence[Row],
+        *,
+        now: int,
+        history: bool = False,
+        subscribed: Mapping[int, bool] | None = None,
     ) -> ShopNews:
-        """Return what the rows of a resource tell. `now`: ms, by the shop's clock. `history`: all
-        of it is told at once. Raises ShopUnavailable."""
+        """Return what the rows of a resource tell.
+
+        `now`: ms, by the shop's clock. `history`: all of it is told at once. `subscribed`: what
+        was known of customers before. Raises ShopUnavailable.
+        """
         match resource:
             case "orders":
                 return await self._orders(found, now, history=history)
             case "order_slip":
                 return await self._slips(found, now)
             case "customers":
-                return told(
-                    found,
-                    lambda row: facts_of_customer(row, self.shop, now=now, history=history),
-                )
+                return self._customers(found, now, subscribed or {}, history=history)
             case "carts":
                 return await self._carts(found, now)
             case "customer_threads":
                 return await self._threads(found, now)
             case _:
                 return await self._products(found)
+
+    def subscriptions(self, found: Sequence[Row]) -> dict[int, bool]:
+        """Return what customers' rows say of their subscriptions."""
+        said = {whole(row, "id"): is_subscribed(row) for row in found}
+        return {id_: each for id_, each in said.items() if id_ and each is not None}
+
+    def _customers(
+        self, found: Sequence[Row], now: int, before: Mapping[int, bool], *, history: bool
+    ) -> ShopNews:
+        def customer(row: Row) -> list[Event]:
+            known = before.get(whole(row, "id"))
+            return facts_of_customer(row, self.shop, now=now, was_subscribed=known, history=history)
+
+        return told(found, customer, "id")
 
     async def _orders(self, found: Sequence[Row], now: int, *, history: bool) -> ShopNews:
         joined = await self._joined(found)

@@ -1,8 +1,10 @@
 """Who was subscribed to the newsletter when it was last looked.
 
-Magento's REST says of a customer yes or no and never since when, so that a no is an objection only
-where it was a yes before. This is noted behind what is durable in the log; when it is lost, a no
-that was said meanwhile is not heard of until the next yes, and nothing else changes.
+Magento says of a customer yes or no and never since when, PrestaShop not since when it is a no: so
+a no is told once, where it was a yes before, and whoever says yes to us afterwards stays with that
+when the shop's account is changed in another way. This is noted behind what is durable in the log.
+When it is lost, PrestaShop's no is told once more, and one of Magento's that was said meanwhile is
+not heard of until the next yes.
 """
 
 from __future__ import annotations
@@ -24,6 +26,11 @@ class NewsletterSubscriptions:
         """`path`: None, and all is forgotten with the process."""
         self._path = path
         self._opened: sqlite3.Connection | None = None
+
+    @classmethod
+    def of_shop(cls, directory: Path, name: str) -> NewsletterSubscriptions:
+        """Return those of a connection, kept in a directory."""
+        return cls(directory / f"{name}.subscriptions.sqlite")
 
     def of(self, ids: Iterable[int]) -> dict[int, bool]:
         """Return what is known of these customers. Raises Failure."""
