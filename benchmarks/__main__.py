@@ -20,6 +20,7 @@
     million    a million customers come back to a worker with an empty data directory
     visitors   what visitors cost of whom nothing is known, and how they are forgotten
     idle       what a shop in which nothing happens writes in a day
+    connect    a burst of 1,000 webhooks, and 100,000 orders of a shop's history
     sale       the longest wait for an answer while a sale, held mails and a workflow come at once
 
 Writes `benchmarks/results.json`. Broker, workers and peers share this machine's cores, so close
@@ -43,6 +44,7 @@ from benchmarks import (
     backlog,
     big_sale,
     catalogue,
+    connecting,
     cost,
     distance,
     explaining,
@@ -68,7 +70,7 @@ from benchmarks.say import Say, progress_output
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
           "takeover", "rolling", "explain", "replay", "standing", "catalogue", "cost", "memory",
-          "written", "visitors", "idle", "timers", "million", "sale")  # fmt: skip
+          "written", "visitors", "idle", "timers", "million", "connect", "sale")  # fmt: skip
 
 IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "assembly": lambda _, say: assembly.measure(say),
@@ -86,6 +88,7 @@ WITHOUT_A_BROKER: Mapping[str, Callable[[Path, Say], Awaitable[list[Result]]]] =
     "backlog": backlog.measure,
     "memory": footprint.measure,
     "visitors": visitors.measure,
+    "connect": connecting.measure,
 }
 """Suites that make what they need themselves."""
 

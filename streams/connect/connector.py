@@ -48,6 +48,8 @@ class ShopNews:
     products: list[Product] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     """Ids of products that are no more."""
+    complete: list[str] = field(default_factory=list)
+    """Ids of products all of whose variants are among `products`: others are no more."""
     unread: list[UnreadResource] = field(default_factory=list)
     passed_over: int = 0
     """Resources that are nobody's or a test's, and so become nothing."""
@@ -57,6 +59,7 @@ class ShopNews:
         self.events += other.events
         self.products += other.products
         self.gone += other.gone
+        self.complete += other.complete
         self.unread += other.unread
         self.passed_over += other.passed_over
 

@@ -8,7 +8,7 @@ published is a record in every partition.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Protocol
 
 from schemas.dead_letters import refuse_line
@@ -56,7 +56,9 @@ class NewsSink:
         self._clock = clock
         self._signer = signer
         self._known: dict[str, Product] | None = None
-        self._waiting: dict[str, Product | None] = {}
+        self._waiting: dict[str, Product] = {}
+        self._whole: dict[str, None] = {}
+        """Ids of products of which what is told now is all."""
         self._publishing: asyncio.Task[None] | None = None
         self._told: asyncio.Future[None] | None = None
         """For those whose products wait."""
@@ -89,8 +91,11 @@ class NewsSink:
         more = len(news.products) + len(news.gone)
         if self._waiting and len(self._waiting) + more > MOST_PRODUCTS:
             raise LogError(f"{len(self._waiting)} products wait to be published already.")
+        for id_ in (*news.gone, *news.complete):
+            self._whole[id_] = None
+            for sku in [sku for sku, each in self._waiting.items() if each.id == id_]:
+                del self._waiting[sku]  # what was told of it before is over
         self._waiting.update((each.sku, each) for each in news.products)
-        self._waiting.update(dict.fromkeys(news.gone))
         if self._told is None:
             self._told = asyncio.get_running_loop().create_future()
         told = self._told
@@ -103,8 +108,9 @@ class NewsSink:
             while self._told is not None:
                 told, self._told = self._told, None
                 waiting, self._waiting = self._waiting, {}
+                whole, self._whole = self._whole, {}
                 try:
-                    await self._publish_together(waiting)
+                    await self._publish_together(waiting, whole)
                 except LogError as error:
                     _tell(told, error)
                 except Exception as error:
@@ -115,24 +121,22 @@ class NewsSink:
         finally:
             self._publishing = None
 
-    async def _publish_together(self, waiting: Mapping[str, Product | None]) -> None:
+    async def _publish_together(
+        self, waiting: Mapping[str, Product], whole: Container[str]
+    ) -> None:
+        """Publish products, and that those are gone which `whole` ids have had besides."""
         known, self._known = self._known, None  # should it fail, it is read again
         if known is None:
             known = await product_feed.read(self._log)
-        told = (each or _gone(known, id_) for id_, each in waiting.items())
-        products = [each for each in told if each is not None]
-        await product_feed.publish(self._log, products, self._signer(), known)
+        gone = (
+            each.model_copy(update={"availability": "out_of_stock"})
+            for sku, each in known.items()
+            if each.id in whole and sku not in waiting and each.availability != "out_of_stock"
+        )
+        await product_feed.publish(self._log, [*gone, *waiting.values()], self._signer(), known)
         self._known = known
 
 
 def _tell(told: asyncio.Future[None], error: LogError) -> None:
     told.set_exception(error)
     told.exception()  # perhaps nobody waits any more
-
-
-def _gone(known: dict[str, Product], id_: str) -> Product | None:
-    """Return a product that is no more as one that can't be bought; None when nobody knows it."""
-    product = known.get(id_)
-    if product is None or not product.available:
-        return None
-    return product.model_copy(update={"availability": "out_of_stock"})

@@ -100,7 +100,10 @@ def shopify_product(id_: int = 9001, **changes: Any) -> Shape:
         "id": id_, "title": "Moka 3 tazze", "handle": "moka-3", "vendor": "Esempio",
         "product_type": "Caffè", "status": "active", "updated_at": "2026-03-02T10:00:00+01:00",
         "image": {"src": "https://negozio.example.it/m.jpg"},
-        "variants": [variant, {**variant, "id": 90012, "price": "57.10", "inventory_quantity": 0}],
+        "variants": [
+            variant,
+            {**variant, "id": 90012, "sku": "", "price": "57.10", "inventory_quantity": 0},
+        ],
         **changes,
     }  # fmt: skip
 

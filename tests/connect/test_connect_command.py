@@ -72,7 +72,7 @@ async def test_a_shop_is_set_up_checked_and_read(
         "clock: ",
     ):  # fmt: skip
         assert said in out
-    assert len(await world.records()) == 3  # a self-test leaves nothing
+    assert len(await world.records()) == 2  # a self-test leaves nothing
     code, out, err = await ritorno("negozio", "backfill")
     assert code == 0, err
     assert [line.split() for line in out.splitlines()] == [

@@ -19,7 +19,7 @@ from streams.connect.shopify.customers import (
     erasure_events,
 )
 from streams.connect.shopify.orders import order_events
-from streams.connect.shopify.products import product_of
+from streams.connect.shopify.products import products_of
 from streams.connect.shopify.settings import ShopifyConnection
 from tests.connect.heard import became, hear, order_kept
 from tests.connect.shapes import (
@@ -385,17 +385,29 @@ def test_a_cart_that_is_not_known_has_its_quantities_right() -> None:
 # Products.
 
 
-def test_a_product() -> None:
-    product = product_of(shopify_product(), SHOPIFY)
-    assert product is not None
-    assert (product.id, product.price, product.list_price) == (
-        "9001", Decimal("47.10"), Decimal("49.90"),
+def test_a_product_is_a_row_for_each_variant() -> None:
+    one, other = products_of(shopify_product(), SHOPIFY)
+    assert (one.sku, one.id, one.price, one.list_price) == (
+        "MOKA-3", "9001", Decimal("47.10"), Decimal("49.90"),
     )  # fmt: skip
-    assert product.url == f"https://{SHOP}/products/moka-3"
-    assert (product.availability, product.stock, product.category) == ("in_stock", 4, "Caffè")
-    sold_out = [{**each, "inventory_quantity": 0} for each in shopify_product()["variants"]]
-    for changes in ({"variants": sold_out}, {"status": "draft"}):
-        product = product_of(shopify_product(**changes), SHOPIFY)
-        assert product is not None
-        assert not product.available
-    assert product_of(shopify_product(variants=[]), SHOPIFY) is None
+    assert (other.sku, other.id, other.available, other.list_price) == (
+        "90012",
+        "9001",
+        False,
+        None,
+    )
+    assert one.url == f"https://{SHOP}/products/moka-3"
+    assert (one.availability, one.stock, one.category) == ("in_stock", 4, "Caffè")
+    variant = shopify_product()["variants"][0]
+    for changes, available in (
+        ({"status": "draft"}, False),
+        ({"variants": [{**variant, "inventory_quantity": 0}]}, False),
+        (
+            {"variants": [{**variant, "inventory_quantity": 0, "inventory_policy": "continue"}]},
+            True,
+        ),
+        ({"variants": [{**variant, "inventory_management": None}]}, True),
+    ):
+        (first, *_) = products_of(shopify_product(**changes), SHOPIFY)
+        assert first.available == available
+    assert products_of(shopify_product(variants=[]), SHOPIFY) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from decimal import Decimal
 from typing import Any
@@ -15,7 +16,7 @@ from streams.connect.cursors import CursorFile
 from streams.connect.facts import guest_key
 from streams.connect.shopify.topics import WANTED
 from streams.operate.check import CheckStatus
-from streams.topology import DEAD_LETTERS
+from streams.topology import DEAD_LETTERS, PRODUCTS
 from tests.connect.heard import hear, order_kept
 from tests.connect.shapes import (
     ANNA,
@@ -127,7 +128,7 @@ async def test_webhooks_polls_and_repetitions_are_one_order(
             assert await shopify.send(session, url, topic, order) == 200
     await world.polling(connector).poll(connector)
     events = await world.events()
-    assert len(events) == 5 * 3
+    assert len(events) == 2 * 3 + 3 * 2
     assert len({each.id for each in events}) == 3
     harness = hear(Harness(), events)
     assert harness.customer("70001").statistics.count == 1
@@ -229,12 +230,22 @@ async def test_products_go_into_the_feed_together(world: World, shopify: Shopify
     url = await world.endpoint(world.shopify(shopify))
     async with ClientSession() as session:
         assert await shopify.send(session, url, "products/create", shopify_product()) == 200
-        product = shopify_product(variants=[{"price": "39.00"}])
+        assert (await world.products()).keys() == {"MOKA-3", "90012"}
+        product = shopify_product(variants=[{"id": 90011, "sku": "MOKA-3", "price": "39.00"}])
         assert await shopify.send(session, url, "products/update", product) == 200
-        assert (await world.products())["9001"].price == Decimal("39.00")
+        known = await world.products()
+        assert known["MOKA-3"].price == Decimal("39.00")
+        assert (known["MOKA-3"].available, known["90012"].available) == (True, False)
         assert await shopify.send(session, url, "products/delete", {"id": 9001}) == 200
         assert await shopify.send(session, url, "products/delete", {"id": 777}) == 200
-    assert not (await world.products())["9001"].available
+        assert not (await world.products())["MOKA-3"].available
+        many = [shopify_product(n, variants=[{"id": n, "price": "1.00"}]) for n in range(1, 60)]
+        before = len(await world.records(PRODUCTS))
+        sent = (shopify.send(session, url, "products/update", each) for each in many)
+        assert set(await asyncio.gather(*sent)) == {200}
+    known = await world.products()
+    assert len(known) == 61
+    assert len(await world.records(PRODUCTS)) >= before + 59
 
 
 # Asking.

@@ -276,9 +276,9 @@ async def test_topics(world: World, woo: WooStandin) -> None:
             ("order.restored", woo_order()),
         ):  # fmt: skip
             assert await woo.send(session, url, topic, body) == 200
-        assert (await world.products())["901"].available
+        assert (await world.products())["MOKA-3"].available
         assert await woo.send(session, url, "product.deleted", {"id": 901}) == 200
-    assert not (await world.products())["901"].available
+    assert not (await world.products())["MOKA-3"].available
     assert world.counts.deliveries["negozio", "ignored"] == 4
     assert {"customer:12:created", COMPLETED} <= set(await world.ids())
 

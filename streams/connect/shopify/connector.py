@@ -48,9 +48,9 @@ from streams.connect.shopify.orders import (
     refund_events,
     subject,
 )
-from streams.connect.shopify.products import product_of
+from streams.connect.shopify.products import products_of
 from streams.connect.shopify.settings import ShopifyConnection
-from streams.connect.shopify.topics import TOPICS, Reads
+from streams.connect.shopify.topics import PLACING, TOPICS, Reads
 from streams.connect.signatures import is_signed_base64, sign_base64
 from streams.connect.webhook_bodies import answer_of
 from streams.operate.check import Check
@@ -131,12 +131,12 @@ class Shopify(ShopConnector):
         if reads in _EVENTS:
             news.events = _EVENTS[reads](body, topic, self.connection, now)
         elif reads == "order":
-            news.events = self._of_order(body)
+            news.events = self._of_order(body, with_update=topic not in PLACING)
         elif reads == "cart" and self.connection.carts:
             news.events = self._carts.events(body, is_new=topic == "carts/create")
         elif reads == "product":
-            found = product_of(body, self.connection)
-            news.products = [] if found is None else [found]
+            news.products = products_of(body, self.connection)
+            news.complete = [id_of(body)]
         elif reads == "product_gone":
             news.gone = [id_of(body)]
         elif reads in ("refund", "fulfillment", "fulfillment_event"):
@@ -145,11 +145,11 @@ class Shopify(ShopConnector):
             return None
         return news
 
-    def _of_order(self, order: Resource) -> list[Event]:
+    def _of_order(self, order: Resource, *, with_update: bool = True) -> list[Event]:
         whose = subject(order, self.connection)
         if whose is not None and not is_test(order):
             self._remember(id_of(order), whose)
-        return order_events(order, self.connection)
+        return order_events(order, self.connection, with_update=with_update)
 
     async def _of_an_order(self, reads: Reads, body: Resource) -> ShopNews | None:
         """Return what a webhook tells of an order that it only names."""
@@ -261,8 +261,8 @@ class Shopify(ShopConnector):
 
     def _add(self, news: ShopNews, resource: str, row: Resource, new_since: int | None) -> None:
         if resource == "products":
-            found = product_of(row, self.connection)
-            news.products += [] if found is None else [found]
+            news.products += products_of(row, self.connection)
+            news.complete.append(id_of(row))
         elif resource == "customers":
             created = time_of(row, "created_at")
             if new_since is not None and created is not None and created >= new_since:

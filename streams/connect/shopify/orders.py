@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from schemas.events import Event
@@ -98,6 +99,7 @@ class _OrderFacts:
         self._whose = whose
         self._source = source_of("shopify", connection.host)
         self._currency = text(order, "currency")
+        self._hints = hints_of(order)
 
     def contact(self) -> Iterator[Event]:
         """Who it is, as the order says: of a customer the account, of a guest the address that the
@@ -126,7 +128,7 @@ class _OrderFacts:
             "order.completed",
             fact("order", self.id, "completed"),
             needed_time(self.order, "processed_at", "created_at"),
-            self._content(),
+            self._content,
         )
 
     def updated(self) -> Iterator[Event]:
@@ -134,9 +136,9 @@ class _OrderFacts:
         time = time_of(self.order, "updated_at")
         if time is None:
             return
-        content = self._content()
-        id_ = fact("order", self.id, "updated", to_rfc3339(time), content_digest(content))
-        yield self._event("order.updated", id_, time, content)
+        digest = content_digest(self._content)
+        id_ = fact("order", self.id, "updated", to_rfc3339(time), digest)
+        yield self._event("order.updated", id_, time, self._content)
 
     def cancelled(self) -> Iterator[Event]:
         """That it will not be."""
@@ -145,6 +147,7 @@ class _OrderFacts:
             data = {"order_id": self.id, "reason": text(self.order, "cancel_reason") or None}
             yield self._event("order.cancelled", fact("order", self.id, "cancelled"), time, data)
 
+    @cached_property
     def _content(self) -> dict[str, Any]:
         order, currency = self.order, self._currency
         codes = objects(order, "discount_codes")
@@ -182,7 +185,7 @@ class _OrderFacts:
             time=time,
             subject=self._whose,
             data=data,
-            hints=hints_of(self.order),
+            hints=self._hints,
         )
 
 

@@ -1,5 +1,5 @@
-"""Products of Shopify's for the feed: one product with all its variants, under the id that order
-lines name."""
+"""Products of Shopify's for the feed, a row for each variant as feeds have them: under its sku, of
+the product whose id order lines name."""
 
 from __future__ import annotations
 
@@ -7,69 +7,61 @@ from typing import Any
 
 from schemas.products import Product
 from schemas.wire import checked_product
+from streams.connect.facts import source_of
 from streams.connect.resources import Resource, amount, id_of, objects, plain_sum, text
 from streams.connect.shopify.settings import ShopifyConnection
 
 ON_SALE = "active"
 """`status` of a product that is sold; drafts and archived ones are not."""
+MAX_VARIANTS = 2_000
+"""Of one product, as Shopify allows."""
 
 
-def product_of(product: Resource, connection: ShopifyConnection) -> Product | None:
-    """Return a product; None for one without a variant or a price. Raises Unreadable."""
-    variants = objects(product, "variants")
-    prices = [price for each in variants if (price := amount(each.get("price"))) is not None]
-    if not prices:
+def products_of(product: Resource, connection: ShopifyConnection) -> list[Product]:
+    """Return the variants of a product, but for those without a price. Raises Unreadable."""
+    found = (
+        _variant(product, each, connection) for each in objects(product, "variants")[:MAX_VARIANTS]
+    )
+    return [each for each in found if each is not None]
+
+
+def _variant(product: Resource, variant: Resource, connection: ShopifyConnection) -> Product | None:
+    price, before = amount(variant.get("price")), amount(variant.get("compare_at_price"))
+    if price is None:
         return None
-    cheapest = min(prices)
-    before = [
-        was
-        for each in variants
-        if (was := amount(each.get("compare_at_price"))) is not None
-        and amount(each.get("price")) == cheapest
-    ]
-    id_, handle = id_of(product), text(product, "handle")
-    image = product.get("image")
+    id_, handle, image = id_of(product), text(product, "handle"), product.get("image")
     images = [image] if isinstance(image, dict) else objects(product, "images")
+    stock = variant.get("inventory_quantity")
     is_sold = text(product, "status") in ("", ON_SALE)
     said: dict[str, Any] = {
-        "sku": id_,
+        "sku": text(variant, "sku") or id_of(variant),
         "product_id": id_,
         "name": text(product, "title") or id_,
         "brand": text(product, "vendor") or None,
         "category": text(product, "product_type") or None,
-        "price": plain_sum(cheapest),
-        "list_price": plain_sum(max(before)) if before and max(before) > cheapest else None,
+        "price": plain_sum(price),
+        "list_price": plain_sum(before) if before is not None and before > price else None,
         "currency": connection.currency,
         "url": f"https://{connection.host}/products/{handle}" if handle else None,
         "image_url": text(images[0], "src") or None if images else None,
-        "stock": _stock(variants),
-        "availability": (
-            "in_stock" if is_sold and any(map(_is_available, variants)) else "out_of_stock"
-        ),
+        "stock": stock if _is_counted(variant) and isinstance(stock, int) else None,
+        "availability": ("in_stock" if is_sold and _is_available(variant) else "out_of_stock"),
     }
     said = {name: value for name, value in said.items() if value is not None}
-    return checked_product(said, source=f"shopify:{connection.host}")[0]
+    return checked_product(said, source=source_of("shopify", connection.host))[0]
+
+
+def _is_counted(variant: Resource) -> bool:
+    """Whether the shop counts the pieces of a variant, and sells none beyond them."""
+    return (
+        bool(text(variant, "inventory_management"))
+        and text(variant, "inventory_policy") != "continue"
+    )
 
 
 def _is_available(variant: Resource) -> bool:
-    """Whether a variant can be bought: the shop counts no pieces of it, sells it beyond them, or
-    has some."""
+    """Whether a variant can be bought."""
     if isinstance(variant.get("available"), bool):
         return bool(variant["available"])
-    if not text(variant, "inventory_management") or text(variant, "inventory_policy") == "continue":
-        return True
     quantity = variant.get("inventory_quantity")
-    return isinstance(quantity, int) and quantity > 0
-
-
-def _stock(variants: list[Resource]) -> int | None:
-    """Return how many pieces there are of all variants; None where one is not counted, or is sold
-    beyond its pieces."""
-    pieces = 0
-    for each in variants:
-        quantity = each.get("inventory_quantity")
-        counted = text(each, "inventory_management") and isinstance(quantity, int)
-        if not counted or text(each, "inventory_policy") == "continue":
-            return None
-        pieces += max(0, quantity or 0)
-    return pieces
+    return not _is_counted(variant) or (isinstance(quantity, int) and quantity > 0)

@@ -45,6 +45,9 @@ TOPICS: Final[dict[str, Reads]] = {
 }
 """What isn't here is none of ours either, and is answered by 200."""
 
+PLACING: Final = frozenset({"orders/create", "orders/paid"})
+"""With these an order is as it was placed: that tells all, and an update would say it again."""
+
 WANTED: Final = (
     "orders/create",
     "orders/paid",

@@ -26,7 +26,7 @@ def product_of(product: Resource, connection: WooCommerceConnection) -> Product 
     is_shown = text(product, "status") in ("", SHOWN)
     availability = _AVAILABILITY.get(text(product, "stock_status"), "in_stock")
     said: dict[str, Any] = {
-        "sku": id_,
+        "sku": text(product, "sku") or id_,
         "product_id": id_,
         "name": text(product, "name") or id_,
         "category": text(categories[0], "name") or None if categories else None,
