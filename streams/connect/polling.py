@@ -23,7 +23,7 @@ from typing import Any
 
 from schemas.failures import Failure
 from schemas.instant import parse_instant, to_rfc3339
-from schemas.time_units import DAY_MS, MINUTE_MS
+from schemas.time_units import DAY_MS
 from streams.clock import Clock
 from streams.connect.connector import ShopConnector
 from streams.connect.counts import ShopCounts
@@ -40,7 +40,7 @@ BACKOFF = Backoff(30.0, 1_800.0)
 """Seconds before a shop is polled again that doesn't answer."""
 MOST_PAGES = 2_000
 """Of one poll and resource; what is left comes with the next one. 500,000 orders of Shopify's."""
-NOT_OURS_MS = MINUTE_MS
+NOT_OURS_MS = 10_000
 """After which a worker looks again whether polling is its business."""
 
 _log = get_logger(__name__)

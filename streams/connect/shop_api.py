@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
 
+from schemas import halved
 from schemas.instant import from_datetime
 from streams.connect.connector import ShopRefuses, ShopUnavailable
 
@@ -227,7 +228,10 @@ def _not_json() -> Any:
 
 
 def parse_json(content: bytes) -> Any:
-    """Return what JSON says, numbers with a point as decimals. Raises ValueError."""
+    """Return what JSON says, numbers with a point as decimals; for half of an emoji, which PHP and
+    JavaScript write, there is U+FFFD. Raises ValueError."""
+    if b"\\ud" in content or b"\\uD" in content:
+        content = halved.whole(content)
     try:
         return json.loads(content, parse_float=_decimal, parse_constant=_no_constant)
     except RecursionError:

@@ -439,3 +439,12 @@ async def test_check_tells_what_is_wrong_and_raises_nothing(
     assert "401" in failed.text
     (first, *_) = await world.shopify(shopify, token=None).check()
     assert first.name == "token"
+
+
+async def test_half_of_an_emoji_costs_no_order(world: World, shopify: ShopifyStandin) -> None:
+    url = await world.endpoint(world.shopify(shopify))
+    order = shopify_order(note="\ud83d", customer={"id": 70001, "first_name": "Anna \ude00"})
+    async with ClientSession() as session:
+        assert await shopify.send(session, url, "orders/create", order) == 200
+    assert COMPLETED in await world.ids()
+    assert await world.records(DEAD_LETTERS) == []
