@@ -134,6 +134,10 @@ soak-mail: setup ## The mailer killed 50 times while 5,000 mails go to a real SM
 schemas: setup ## Export the JSON Schemas to out/schemas
 	@$(BIN)/ritorno schemas export out/schemas
 
+.PHONY: contract
+contract: setup ## Write docs/contract.md anew, from the models; RELEASE=1: also what later ones are compared with
+	@$(BIN)/python -m streams.tools.contract docs $(if $(RELEASE),--release)
+
 MANIFESTS := deploy/kubernetes/ritorno.yaml
 KUBE_VERSION := 1.34.0
 

@@ -1,4 +1,4 @@
-"""`ritorno schemas export`: JSON Schemas of all that travels, for other systems."""
+"""`ritorno schemas export`: JSON Schemas and AsyncAPI of all that travels, for other systems."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import typer
 
 from streams.messages.plurals import several
 from streams.tools.cli.console import CommandFailed, JsonFlag, print_json, stdout
+
+ASYNCAPI = "asyncapi.json"
+"""The one document of every topic and of the webhooks."""
 
 
 def register(app: typer.Typer) -> None:
@@ -24,12 +27,13 @@ def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Created when missing.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Write the JSON Schemas of events, commands, outcomes and workflow files into DIR."""
+    """Write the JSON Schemas of events, commands, outcomes and workflow files, and AsyncAPI."""
     from schemas.export import export as export_all  # noqa: PLC0415  # builds every model when imported
+    from streams.tools.contract.asyncapi import document  # noqa: PLC0415  # as above
 
     written = []
     try:
-        for name, schema in export_all().items():
+        for name, schema in (export_all() | {ASYNCAPI: document()}).items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             text = json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
@@ -40,4 +44,4 @@ def export(
     if as_json:
         print_json({"directory": str(directory), "schemas": written})
     else:
-        stdout().print(f"{several(len(written), 'schema')} in {directory}")
+        stdout().print(f"{several(len(written) - 1, 'schema')} and {ASYNCAPI} in {directory}")

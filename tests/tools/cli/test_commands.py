@@ -270,7 +270,8 @@ def test_schemas_are_exported(ritorno: Ritorno) -> None:
     assert done["directory"] == "out"
     assert len(done["schemas"]) > 20
     for path in done["schemas"]:
-        assert json.loads(Path(path).read_text())["$schema"]
+        content = json.loads(Path(path).read_text())
+        assert content.get("$schema") or content["asyncapi"] == "3.0.0"
     Path("file").write_text("")
     assert ritorno("schemas", "export", "file").code == 1
 
