@@ -96,7 +96,7 @@ ROWS: dict[str, tuple[dict[str, Any], Told]] = {
     "cart": (CART, lambda row: carts.facts_of_cart(row, CUSTOMER, {}, PRESTA)),
     "thread": (
         {"id": "3", "id_customer": "0", "email": "anna@example.it", "date_add": NOW},
-        lambda row: people.facts_of_thread(row, {}, "", PRESTA),
+        lambda row: people.facts_of_thread(row, {}, PRESTA),
     ),
     "sign-up": (
         {"email": "anna@example.it", "subscribed": True, "time": 1_772_445_600_000},

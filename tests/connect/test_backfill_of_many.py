@@ -51,10 +51,7 @@ class ManyOrders:
     async def _prestashop(self, request: web.Request) -> web.Response:
         resource, query = request.match_info["resource"], request.query
         rows: list[dict[str, Any]] = []
-        if resource == "orders" and "filter[reference]" in query:
-            rows = [{"id": each.removeprefix("REF"), "reference": each}
-                    for each in _listed(query["filter[reference]"])]  # fmt: skip
-        elif resource == "orders":
+        if resource == "orders":
             first = int(re.findall(r"\d+", query["filter[id]"])[0])
             size = int(query["limit"].split(",")[1])
             rows = [_presta_order(id_) for id_ in range(first, min(first + size, ORDERS + 1))]

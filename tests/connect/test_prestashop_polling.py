@@ -112,7 +112,7 @@ async def test_an_order_is_told_with_all_that_belongs_to_it(polled: Polled) -> N
     assert event.customer == "12" and event.named
     assert event.time == MARCH  # 10:15 in Rome
     said = event.data.model_dump(mode="json", exclude_none=True)
-    assert said["order_id"] == "XKBKNABJK"
+    assert said["order_id"] == "71"  # as files of its database have it
     assert (said["total"], said["subtotal"], said["shipping"]) == ("52.00", "47.10", "4.90")
     assert (said["tax"], said["discount"], said["coupon"]) == ("9.38", "5.00", "BENVENUTO5")
     assert (said["currency"], said["cart_id"]) == ("EUR", "1071")
@@ -177,7 +177,7 @@ async def test_two_orders_of_one_cart_are_two(polled: Polled) -> None:
     polled.shop.add_order(71, 12, reference="ABCDEFGHI", id_cart="88")
     polled.shop.add_order(72, 12, reference="ABCDEFGHI", id_cart="88")
     events = await polled.poll()
-    assert [each.data.order_id for each in events] == ["ABCDEFGHI", "ABCDEFGHI#2"]
+    assert [each.data.order_id for each in events] == ["71", "72"]
 
 
 async def test_credit_notes_are_refunds_in_part(polled: Polled) -> None:
@@ -196,7 +196,7 @@ async def test_credit_notes_are_refunds_in_part(polled: Polled) -> None:
         ("order_slip:5", "10.00"),
         ("order_slip:6", "42.00"),
     ]
-    assert events[0].data.order_id == "REF000071"
+    assert events[0].data.order_id == "71"
     assert [line.product_id for line in events[0].data.products] == ["9"]
 
 
@@ -257,6 +257,19 @@ async def test_a_no_to_the_newsletter_is_told_once(polled: Polled, tmp_path: Pat
         polled.pass_(60)
         anna.update(newsletter=newsletter, lastname=lastname, date_upd=polled.shop.local())
         assert len(of(await polled.poll("customers"), "list.unsubscribed")) == told
+
+
+async def test_a_message_to_the_shop_is_a_request_to_the_support(polled: Polled) -> None:
+    polled.shop.add_customer(12, "anna@example.it")
+    now = polled.shop.local()
+    for id_, customer, order in (("3", "12", "71"), ("4", "0", "0")):
+        polled.shop.tables["customer_threads"].append(
+            {"id": id_, "id_customer": customer, "id_order": order, "status": "open",
+             "email": "bea@example.it", "date_add": now, "date_upd": now}
+        )  # fmt: skip
+    known, stranger = await polled.poll("customer_threads")
+    assert (known.type, known.customer, known.data.order_id) == ("support.requested", "12", "71")
+    assert stranger.anonymous_id == stranger.customer and stranger.data.order_id is None
 
 
 async def test_a_cart_that_is_no_order_is_a_checkout(polled: Polled) -> None:

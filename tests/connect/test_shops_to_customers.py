@@ -3,9 +3,10 @@ customers: the same order by push, poll and back-fill is one, in whatever order 
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from schemas.customer import Customer
 from schemas.records import OutRecord, Record
 from schemas.time_units import MINUTE_MS
 from schemas.topics import CUSTOMER_EVENTS
+from schemas.wire import parse_published, to_record
 from streams.clock import VirtualClock
 from streams.connect.backfill import backfill
 from streams.connect.connector import ShopConnector
@@ -29,6 +31,7 @@ from streams.http.ingest.intake import Intake
 from streams.http.ingest.server import IngestServer
 from streams.log import LogUnavailable
 from streams.settings.values import Address
+from streams.tools.cli import run_arguments
 from streams.topology import topics
 from tests.connect import test_magento_polling as magento
 from tests.connect import test_magento_receiver as adobe
@@ -159,6 +162,12 @@ def played(records: Iterable[Record]) -> Harness:
     return harness
 
 
+def of_file(path: Path) -> Iterator[OutRecord]:
+    """Yield the events of a file as they are published."""
+    for line in path.read_bytes().splitlines():
+        yield to_record(parse_published(line))
+
+
 async def test_push_poll_and_history_of_an_order_are_one_order(connected: Connected) -> None:
     connected.order(71)
     assert await connected.push(71) == 200
@@ -173,6 +182,40 @@ async def test_push_poll_and_history_of_an_order_are_one_order(connected: Connec
     assert len({dict(each.headers)["ce_id"] for each in completed}) == 1
     (anna,) = play(records, "12")
     assert anna.statistics.count == 1 and anna.statistics.spent["EUR"] == Decimal(52)
+
+
+async def test_an_order_of_a_file_is_the_one_that_is_polled(
+    connected: Connected, tmp_path: Path
+) -> None:
+    connected.order(71)
+    await connected.poll()
+    if isinstance(connected.shop, PrestaShop):
+        file = (
+            "id_order,id_customer,email,date_add,total_paid_tax_incl,iso_code,os_name\n"
+            "71,12,anna@example.it,2026-03-02 10:15:00,52.000000,EUR,Pagamento accettato\n"
+        )
+    else:
+        file = (
+            "ID,Purchase Date,Grand Total (Purchased),Customer Email,Status\n"
+            "000000071,2026-03-02 10:15:00,52.00,anna@example.it,Processing\n"
+        )
+    (tmp_path / "ordini.csv").write_text(file, encoding="utf-8")
+    source = dict(connected.told()[0].headers)["ce_source"].decode()
+    out = str(tmp_path / "eventi.ndjson")
+    arguments = ["import", str(tmp_path / "ordini.csv"), "--source", source, "--out", out]
+    assert await asyncio.to_thread(run_arguments, arguments) == 0
+    read = list(of_file(Path(out)))
+    polled = [OutRecord(each.key, each.value, each.headers) for each in connected.told()]
+    named = b"71" if isinstance(connected.shop, PrestaShop) else b"000000071"
+    for records in (read + polled, polled + read):
+        told = [each for each in records if dict(each.headers)["ce_type"] == b"order.completed"]
+        ids = {dict(each.headers)["ce_id"] for each in told}
+        assert ids == {b"order:%s:completed" % named}
+        harness = Harness()
+        for each in records:
+            harness.append(each)
+        assert harness.customer("12").statistics.count == 1
+        assert harness.customer("12").statistics.spent["EUR"] == Decimal(52)
 
 
 async def test_refunds_add_up_and_never_to_more_than_was_paid(connected: Connected) -> None:

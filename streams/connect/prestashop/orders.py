@@ -77,8 +77,6 @@ class Joined(NamedTuple):
     histories: Sequence[Row] = ()
     parcel: Parcel = Parcel()
     coupon: str = ""
-    ordinal: int = 1
-    """Which order of its reference: a cart that needs two carriers becomes two."""
 
 
 def subject_of(id_: int, customer: Row, shop: PrestaShopSource) -> Subject | None:
@@ -86,13 +84,6 @@ def subject_of(id_: int, customer: Row, shop: PrestaShopSource) -> Subject | Non
     orders as a guest has no account, and gets a new id with each order."""
     account = 0 if flag(customer, "is_guest") else id_
     return shop.subject(account, text(customer, "email")) if id_ else None
-
-
-def number_of(order: Row, ordinal: int = 1) -> str:
-    """Return the number of an order that the customer knows: its reference; a second order of the
-    same reference is `XKBKNABJK#2`, as PrestaShop calls it."""
-    reference = text(order, "reference") or str(whole(order, "id"))
-    return reference if ordinal <= 1 else f"{reference}#{ordinal}"
 
 
 def facts_of_order(
@@ -116,14 +107,13 @@ def facts_of_slip(
     slip: Row, order: Row, joined: Joined, shop: PrestaShopSource, *, now: int = LATEST
 ) -> list[Event]:
     """Return the refund that a credit note states of its order. Raises ValueError."""
-    id_ = required_id(slip)
-    required_id(slip, "id_order")
+    id_, order_id = required_id(slip), required_id(slip, "id_order")
     subject = subject_of(whole(slip, "id_customer"), joined.customer, shop)
     if subject is None:
         return []
     time = instant_of(text(slip, "date_add"), shop.zone, not_after=now)
     data = {
-        "order_id": number_of(order, joined.ordinal),
+        "order_id": str(order_id),
         "refund_id": str(id_),
         "total": written(_refunded(slip)),
         "currency": _currency(order, shop),
@@ -182,7 +172,7 @@ def _facts(
     *,
     history: bool,
 ) -> Iterator[Event]:
-    id_, about = whole(order, "id"), {"order_id": number_of(order, joined.ordinal)}
+    id_, about = whole(order, "id"), {"order_id": str(whole(order, "id"))}
 
     def told(what: str, time: int, data: Mapping[str, Any], *changed: str) -> Event:
         return shop.event(f"order.{what}", fact("order", id_, what, *changed), time, subject, data)
@@ -238,7 +228,7 @@ def _described(
     id_ = whole(order, "id")
     return without_nothing(
         {
-            "order_id": number_of(order, joined.ordinal),
+            "order_id": str(id_),
             "cart_id": str(cart) if cart else "",
             "checkout_id": str(cart) if cart else "",
             "total": written(total),

@@ -46,19 +46,17 @@ def is_subscribed(row: Row) -> bool | None:
 
 
 def facts_of_thread(
-    thread: Row, customer: Row, number: str, shop: PrestaShopSource, *, now: int = LATEST
+    thread: Row, customer: Row, shop: PrestaShopSource, *, now: int = LATEST
 ) -> list[Event]:
-    """Return that somebody asks for help. `number`: of the order that it is about, empty for none.
-
-    Raises ValueError.
-    """
+    """Return that somebody asks for help. Raises ValueError."""
     id_ = required_id(thread)
     subject = subject_of(whole(thread, "id_customer"), customer, shop)
     subject = subject or shop.subject(0, text(thread, "email"))
     if subject is None:
         return []
     time = instant_of(text(thread, "date_add"), shop.zone, not_after=now)
-    data = without_nothing({"order_id": number, "topic": text(thread, "topic")})
+    order = whole(thread, "id_order")
+    data = without_nothing({"order_id": str(order) if order else ""})
     return [shop.event("support.requested", fact("thread", id_), time, subject, data)]
 
 

@@ -21,7 +21,6 @@ from streams.connect.prestashop.orders import (
     PrestaShopSource,
     facts_of_order,
     facts_of_slip,
-    number_of,
 )
 from streams.connect.prestashop.people import facts_of_customer, facts_of_thread, is_subscribed
 from streams.connect.prestashop.products import PRICES, cart_product, fed_product
@@ -115,12 +114,11 @@ class PrestaShopReading:
             whole(row, "id") for row in found if amount(row, "total_discounts_tax_incl",
                                                         "total_discounts")
         ]  # fmt: skip
-        customers, histories, parcels, coupons, ordinals = await asyncio.gather(
+        customers, histories, parcels, coupons = await asyncio.gather(
             self._service.of("customers", "id", (whole(row, "id_customer") for row in found)),
             self._service.of("order_histories", "id_order", ids),
             self._parcels(ids),
             self._coupons(discounted),
-            self._ordinals(found),
         )
         people, passed = by_id(customers), groups(histories, "id_order")
         return {
@@ -129,7 +127,6 @@ class PrestaShopReading:
                 histories=passed.get(id_, ()),
                 parcel=parcels.get(id_, Parcel()),
                 coupon=coupons.get(id_, ""),
-                ordinal=ordinals.get(id_, 1),
             )
             for row, id_ in zip(found, ids, strict=True)
         }
@@ -169,39 +166,18 @@ class PrestaShopReading:
                 codes.setdefault(whole(row, "id_order"), code)
         return codes
 
-    async def _ordinals(self, found: Sequence[Row]) -> dict[int, int]:
-        """Return which of its reference each order is that isn't the first."""
-        references = sorted({each for row in found if _is_plain(each := text(row, "reference"))})
-        same = []
-        for start in range(0, len(references), 100):
-            some = one_of(references[start : start + 100])
-            same += await self._service.rows_if_allowed(
-                "orders", {"filter[reference]": some, "display": "[id,reference]"}
-            )
-        of_reference: dict[str, list[int]] = {}
-        for row in same:
-            of_reference.setdefault(text(row, "reference"), []).append(whole(row, "id"))
-        return {
-            id_: place
-            for ids in of_reference.values()
-            for place, id_ in enumerate(sorted(ids), start=1)
-        }
-
     async def _slips(self, found: Sequence[Row], now: int) -> ShopNews:
-        orders = await self._service.of("orders", "id", {whole(row, "id_order") for row in found})
-        customers, ordinals = await asyncio.gather(
+        orders, customers = await asyncio.gather(
+            self._service.of("orders", "id", {whole(row, "id_order") for row in found}),
             self._service.of("customers", "id", {whole(row, "id_customer") for row in found}),
-            self._ordinals(orders),
         )
         by_order, people = by_id(orders), by_id(customers)
 
         def of_its_order(slip: Row) -> list[Event]:
             id_ = whole(slip, "id_order")
-            joined = Joined(
-                people.get(whole(slip, "id_customer"), {}), ordinal=ordinals.get(id_, 1)
-            )
             if id_ not in by_order:
                 raise ValueError(f"id_order: there is no order {id_}")
+            joined = Joined(people.get(whole(slip, "id_customer"), {}))
             return facts_of_slip(slip, by_order[id_], joined, self.shop, now=now)
 
         return told(found, of_its_order, "id_customer")
@@ -243,21 +219,14 @@ class PrestaShopReading:
         return known
 
     async def _threads(self, found: Sequence[Row], now: int) -> ShopNews:
-        customers, orders = await asyncio.gather(
-            self._service.of("customers", "id", {whole(row, "id_customer") for row in found}),
-            self._service.of("orders", "id", {whole(row, "id_order") for row in found}),
+        customers = await self._service.of(
+            "customers", "id", {whole(row, "id_customer") for row in found}
         )
-        ordinals = await self._ordinals(orders)
         people = by_id(customers)
-        numbers = {id_: number_of(row, ordinals.get(id_, 1)) for id_, row in by_id(orders).items()}
         return told(
             found,
             lambda row: facts_of_thread(
-                row,
-                people.get(whole(row, "id_customer"), {}),
-                numbers.get(whole(row, "id_order"), ""),
-                self.shop,
-                now=now,
+                row, people.get(whole(row, "id_customer"), {}), self.shop, now=now
             ),
         )
 
@@ -320,8 +289,3 @@ def zone_of(connection: PrestaShopConnection, configuration: Mapping[str, str]) 
     Italy's."""
     told = read_zone(configuration.get("PS_TIMEZONE", "")) or DEFAULT_ZONE
     return ZoneInfo(connection.zone or told)
-
-
-def _is_plain(reference: str) -> bool:
-    """Whether it may stand in a filter as it is."""
-    return reference.isalnum()
