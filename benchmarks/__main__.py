@@ -21,6 +21,7 @@
     visitors   what visitors cost of whom nothing is known, and how they are forgotten
     idle       what a shop in which nothing happens writes in a day
     connect    a burst of 1,000 webhooks, and 100,000 orders of a shop's history
+    mappings   foreign records/s mapped into our log, and the worker on the same events
     sale       the longest wait for an answer while a sale, held mails and a workflow come at once
 
 Writes `benchmarks/results.json`. Broker, workers and peers share this machine's cores, so close
@@ -51,6 +52,7 @@ from benchmarks import (
     footprint,
     idle,
     machine,
+    mapping,
     million,
     recovery,
     replaying,
@@ -71,6 +73,7 @@ from benchmarks.say import Say, progress_output
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
           "takeover", "rolling", "explain", "replay", "standing", "catalogue", "cost", "memory",
           "written", "visitors", "idle", "timers", "million", "connect", "sale")  # fmt: skip
+          "written", "visitors", "idle", "timers", "million", "sale", "mappings")  # fmt: skip
 
 IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "assembly": lambda _, say: assembly.measure(say),
@@ -100,6 +103,7 @@ ON_KAFKA: Mapping[str, Callable[[machine.Machine, Say], Awaitable[list[Result]]]
     "rolling": rolling.measure,
     "explain": explaining.measure,
     "sale": big_sale.measure,
+    "mappings": mapping.measure,
 }
 """Suites that need nothing but a worker on a real broker."""
 

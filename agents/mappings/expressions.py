@@ -2,7 +2,8 @@
 
 Only what an expression names is handed to it, each path as a variable of its own: a record may be a
 megabyte. A path that leads nowhere is null; `has(value.x)` asks whether there is something. What is
-nothing but a path, or needs nothing of the record, never reaches CEL at all.
+nothing but a path, or one that is compared with a text, or needs nothing of the record, never
+reaches CEL at all.
 
 Whole numbers are CEL's integers and don't mix with others: `double(value.quantita) * 1.5`.
 
@@ -12,6 +13,7 @@ record it gets.
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
@@ -42,6 +44,9 @@ MAX_ITEMS = 1_000
 
 Scope = Mapping[str, Any]
 """What may be named, by name."""
+
+_COMPARED = re.compile(r"""f\.v0\s*==\s*(["'])([^"'\\]*)\1""")
+"""A path that is compared with a text."""
 
 _KNOWN = OF_CEL | frozenset(FUNCTIONS)
 _INT64 = 2**63
@@ -93,6 +98,9 @@ def compile_value(text: str, roots: Collection[str]) -> CompiledExpression:
     if written == "f.v0":  # nothing but a path
         (only,) = found
         return CompiledExpression(text, used, lambda scope: _read(scope, only))
+    if (compared := _COMPARED.fullmatch(written)) is not None:  # the most frequent condition
+        (only,), wanted = found, compared[2]
+        return CompiledExpression(text, used, lambda scope: _read(scope, only) == wanted)
     evaluate = _evaluator(text, program, found)
     if not found:
         try:

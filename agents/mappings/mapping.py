@@ -296,14 +296,15 @@ def _as_it_is(record: ForeignRecord, message: ForeignMessage, notation: Notation
     data = {} if message.value is None else message.value
     body: Mapping[str, Any] = {"specversion": "1.0", **(message.event or {}), "data": data}
     key = record.key.encode() if isinstance(record.key, str) else None
-    return parse_object(dict(body), notation, key=key)
+    event = parse_object(dict(body), notation, key=key)
+    return event._replace(signature=b"", public=False, forwarded=False)
 
 
 def _published(event: Event) -> Event:
     """Return an event that anybody may publish. Raises Unreadable."""
     if claim := reserved_id(event) or reserved(event):
         raise Unreadable("reserved", claim)
-    return event._replace(signature=b"", public=False, forwarded=False)
+    return event
 
 
 def _value(expression: CompiledExpression | None, scope: Scope, name: str) -> Any:
