@@ -72,8 +72,8 @@ from benchmarks.say import Say, progress_output
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
           "takeover", "rolling", "explain", "replay", "standing", "catalogue", "cost", "memory",
-          "written", "visitors", "idle", "timers", "million", "connect", "sale")  # fmt: skip
-          "written", "visitors", "idle", "timers", "million", "sale", "mappings")  # fmt: skip
+          "written", "visitors", "idle", "timers", "million", "connect", "sale",
+          "mappings")  # fmt: skip
 
 IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "assembly": lambda _, say: assembly.measure(say),
