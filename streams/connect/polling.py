@@ -23,7 +23,7 @@ from typing import Any
 
 from schemas.failures import Failure
 from schemas.instant import parse_instant, to_rfc3339
-from schemas.time_units import DAY_MS
+from schemas.time_units import DAY_MS, MINUTE_MS
 from streams.clock import Clock
 from streams.connect.connector import ShopConnector
 from streams.connect.counts import ShopCounts
@@ -139,7 +139,32 @@ def _began(state: dict[str, Any], connector: ShopConnector, now: int) -> int:
     """Return from when on what happens is no history."""
     if connector.connection.live_since is not None:
         return connector.connection.live_since
+    return _instant(state.get("began")) or now
+
+
+class Beginnings:
+    """Since when connections have been polled, as the poller of this machine has written it."""
+
+    def __init__(self, data_dir: Path, clock: Clock) -> None:
+        self._data_dir = data_dir
+        self._clock = clock
+        self._known: dict[str, int] = {}
+        self._looked: dict[str, int] = {}
+
+    def of(self, name: str) -> int:
+        """Return the instant (ms); 0 while none is known. It never changes once it is, so a file
+        is looked for again only until then, and each minute at most."""
+        now = self._clock.now()
+        if name not in self._known and now - self._looked.get(name, 0) >= MINUTE_MS:
+            self._looked[name] = now
+            found = _instant(CursorFile(self._data_dir, name).read().get("began"))
+            if found:
+                self._known[name] = found
+        return self._known.get(name, 0)
+
+
+def _instant(text: Any) -> int:
     try:
-        return parse_instant(state.get("began"))
+        return parse_instant(text)
     except ValueError:
-        return now
+        return 0

@@ -12,7 +12,7 @@ that fails.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from aiohttp import web
 
@@ -52,13 +52,17 @@ class ShopReceivers:
         clock: Clock,
         counts: ShopCounts,
         last: LastDeliveries | None = None,
+        began: Callable[[str], int] = lambda _: 0,
     ) -> None:
+        """`began`: since when a connection has been polled (ms), as far as that is known here;
+        what happened before is history."""
         self._connectors = {each.connection.name: each for each in connectors if each.has_receiver}
         self._asking = {name: asyncio.Semaphore(ASKING_AT_ONCE) for name in self._connectors}
         self._sink = sink
         self._clock = clock
         self._counts = counts
         self._last = last
+        self._began = began
 
     def mount(self, router: web.UrlDispatcher) -> None:
         """Add the routes."""
@@ -99,7 +103,8 @@ class ShopReceivers:
             async with self._asking[name]:
                 answer = await connector.receive(delivery)
             if answer.news is not None:
-                await self._sink.take(_of_now(answer.news, connector, delivery.received))
+                self._tell_history(answer.news, connector, delivery.received)
+                await self._sink.take(answer.news)
         except (ShopUnavailable, LogError):
             return DeliveryAnswer("later")
         if self._last is not None and answer.outcome not in ("unsigned", "tested"):
@@ -108,8 +113,7 @@ class ShopReceivers:
             return answer._replace(body={**answer.body, "last": self._last.of(name)})
         return answer
 
-
-def _of_now(news: ShopNews, connector: ShopConnector, now: int) -> ShopNews:
-    began = connector.connection.live_since or 0
-    news.events = with_old_as_history(news.events, now=now, began=began)
-    return news
+    def _tell_history(self, news: ShopNews, connector: ShopConnector, now: int) -> None:
+        since = connector.connection.live_since
+        began = self._began(connector.connection.name) if since is None else since
+        news.events = with_old_as_history(news.events, now=now, began=began)

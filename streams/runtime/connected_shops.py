@@ -14,7 +14,7 @@ from streams.connect.counts import ShopCounts
 from streams.connect.deliveries import LastDeliveries
 from streams.connect.kinds import connector_of
 from streams.connect.news_sink import EventIntake, NewsSink
-from streams.connect.polling import Polling
+from streams.connect.polling import Beginnings, Polling
 from streams.connect.receivers import ShopReceivers
 from streams.log import Log
 from streams.runtime.factories import record_signer
@@ -39,6 +39,7 @@ class ConnectedShops:
             clock=clock,
             counts=self.counts,
             last=LastDeliveries(settings.data_dir),
+            began=Beginnings(settings.data_dir, clock).of,
         )
 
     def __bool__(self) -> bool:

@@ -448,3 +448,33 @@ async def test_half_of_an_emoji_costs_no_order(world: World, shopify: ShopifySta
         assert await shopify.send(session, url, "orders/create", order) == 200
     assert COMPLETED in await world.ids()
     assert await world.records(DEAD_LETTERS) == []
+
+
+async def test_a_webhook_of_what_was_before_the_first_poll_is_history(
+    world: World, shopify: ShopifyStandin
+) -> None:
+    connector = world.shopify(shopify)
+    await world.polling(connector).poll(connector)
+    url = await world.endpoint(connector)
+    world.clock.advance(world.clock.now() + HOUR_MS)
+    edited = shopify_order(updated_at="2026-03-02T11:30:00Z")
+    placed = shopify_order(820009, processed_at="2026-03-02T11:20:00Z")
+    async with ClientSession() as session:
+        assert await shopify.send(session, url, "orders/updated", edited) == 200
+        assert await shopify.send(session, url, "orders/create", placed) == 200
+    found = {each.id: each.backfill for each in await world.events() if each.type[:5] == "order"}
+    assert found.pop(COMPLETED)
+    assert "order:820009:completed" in found
+    assert not any(found.values())
+
+
+async def test_live_since_is_the_connections_own_word(
+    world: World, shopify: ShopifyStandin
+) -> None:
+    url = await world.endpoint(world.shopify(shopify, live_since="2026-03-02T09:20:00Z"))
+    later = shopify_order(820009, processed_at="2026-03-02T09:21:00Z")
+    async with ClientSession() as session:
+        for order in (shopify_order(), later):
+            assert await shopify.send(session, url, "orders/create", order) == 200
+    found = {each.id: each.backfill for each in await world.events()}
+    assert (found[COMPLETED], found["order:820009:completed"]) == (True, False)

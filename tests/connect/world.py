@@ -20,7 +20,7 @@ from streams.connect.connector import ShopConnector
 from streams.connect.counts import ShopCounts
 from streams.connect.deliveries import LastDeliveries
 from streams.connect.news_sink import NewsSink
-from streams.connect.polling import Polling
+from streams.connect.polling import Beginnings, Polling
 from streams.connect.receivers import ShopReceivers
 from streams.connect.shopify.connector import Shopify
 from streams.connect.shopify.settings import ShopifyConnection
@@ -86,7 +86,7 @@ class World:
         """Open the port; return where the shop's endpoint is."""
         receivers = ShopReceivers(
             [connector], self.sink, clock=self.clock, counts=self.counts,
-            last=LastDeliveries(self.directory),
+            last=LastDeliveries(self.directory), began=Beginnings(self.directory, self.clock).of,
         )  # fmt: skip
         application = web.Application(client_max_size=1 << 20)
         receivers.mount(application.router)
