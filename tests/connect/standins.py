@@ -169,8 +169,8 @@ class WooStandin(Standin):
         self.rows: dict[str, list[Shape]] = {"orders": [], "customers": [], "products": []}
         self.refunds: dict[str, list[Shape]] = {}
         self.pings: list[int] = []
-        self.after_page: dict[int, Any] = {}
-        """Called once a page of that number was given."""
+        self.after_page: dict[tuple[str, int], Any] = {}
+        """Called once a page of that resource and number was given."""
         root, router = "/wp-json/wc/v3", self.application.router
         for name in self.rows:
             router.add_get(f"{root}/{name}", self._list)
@@ -201,7 +201,7 @@ class WooStandin(Standin):
         assert size <= 100
         headers = {"X-WP-Total": str(len(rows)), "X-WP-TotalPages": str(-(-len(rows) // size))}
         answer = web.json_response(rows[(page - 1) * size : page * size], headers=headers)
-        if changed := self.after_page.pop(page, None):
+        if changed := self.after_page.pop((name, page), None):
             changed()
         return answer
 

@@ -319,7 +319,7 @@ async def test_an_order_that_is_changed_meanwhile_passes_nobody_over(
     def change() -> None:
         woo.rows["orders"][0]["date_modified_gmt"] = "2026-03-02T10:00:00"
 
-    woo.after_page[1] = change
+    woo.after_page["orders", 1] = change
     await world.polling(connector).poll(connector)
     orders = [each for each in await world.ids() if each.endswith(":completed")]
     assert len(orders) == 250
