@@ -46,6 +46,8 @@ class MagentoShop:
         ]  # fmt: skip
         self.forbidden: set[str] = set()
         self.throttled = 0
+        self.says = ""
+        """What it answers in the place of everything, as one in maintenance does."""
         self.asked: Counter[str] = Counter()
         self.most_pages = 10_000
         """After which somebody is paging for ever."""
@@ -112,6 +114,8 @@ class MagentoShop:
         assert self.asked[table] < self.most_pages, "somebody is paging for ever"
         if (refusal := self._refusal(request, table)) is not None:
             return refusal
+        if self.says:
+            return web.Response(text=self.says, content_type="text/html", headers=self._date())
         query = dict(request.query)
         found = _sorted(_filtered(self.tables[table], query), query)
         size = int(query["searchCriteria[pageSize]"])

@@ -84,6 +84,8 @@ class PrestaShop:
         """Requests that are answered by 429 first."""
         self.broken = 0
         """Requests that are answered by 500 first."""
+        self.says = ""
+        """What it answers in the place of everything, as one in maintenance does."""
         self.skew = 0
         """By how much its clock is ahead, ms."""
         self.asked: Counter[str] = Counter()
@@ -166,6 +168,8 @@ class PrestaShop:
         if request.headers.get("Authorization") != expected or resource in self.forbidden:
             errors = {"errors": [{"code": 26, "message": "not allowed with this key"}]}
             return web.json_response(errors, status=401, headers=headers)
+        if self.says:
+            return web.Response(text=self.says, content_type="text/html", headers=headers)
         query = dict(request.query)
         assert query["output_format"] == "JSON"
         found = self._found(resource, query)

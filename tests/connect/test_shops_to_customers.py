@@ -20,7 +20,7 @@ from schemas.topics import CUSTOMER_EVENTS
 from schemas.wire import parse_published, to_record
 from streams.clock import VirtualClock
 from streams.connect.backfill import backfill
-from streams.connect.connector import ShopConnector
+from streams.connect.connector import ShopConnector, ShopUnavailable
 from streams.connect.counts import ShopCounts
 from streams.connect.magento.connector import MagentoConnector
 from streams.connect.news_sink import NewsSink
@@ -290,6 +290,22 @@ async def test_while_the_log_is_down_the_shop_is_to_send_it_again(connected: Con
         await connected.poll()
     connected.log.fault = lambda *_: None
     assert await connected.push(71) == 200
+    await connected.poll()
+    (anna,) = play(connected.told(), "12")
+    assert anna.statistics.count == 1
+
+
+@pytest.mark.parametrize("says", ["<html>In manutenzione</html>", "{}", '{"errors": []}', '""'])
+async def test_a_shop_in_maintenance_has_told_nothing(connected: Connected, says: str) -> None:
+    """Its page is no empty list: what happens meanwhile must not be passed over."""
+    await connected.poll()
+    connected.order(71)
+    connected.shop.says = says
+    for minutes in (5, 10):
+        connected.shop.clock.advance(MARCH + minutes * MINUTE_MS)
+        with pytest.raises(ShopUnavailable):
+            await connected.poll()
+    connected.shop.says = ""
     await connected.poll()
     (anna,) = play(connected.told(), "12")
     assert anna.statistics.count == 1

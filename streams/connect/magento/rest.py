@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from streams.connect.connector import ShopRefuses
+from streams.connect.connector import ShopRefuses, ShopUnavailable
 from streams.connect.json_fields import rows, whole
 from streams.connect.keyset import Keyset
 from streams.connect.shop_api import ShopApi
@@ -91,10 +91,12 @@ class Rest:
 
     async def search(self, resource: str, query: dict[str, str]) -> SearchPage:
         """Return what a search finds. Raises ShopUnavailable, ShopRefuses."""
-        answer = await self._api.get(PATHS[resource], query)
-        found = rows(answer.body, "items")
-        total = whole(answer.body, "total_count") if isinstance(answer.body, dict) else 0
-        return SearchPage(found, max(total, len(found)))
+        body = (await self._api.get(PATHS[resource], query)).body
+        if not isinstance(body, dict) or "total_count" not in body:
+            # The shop's front page, or a page about an error: nothing was read, so nothing is past.
+            raise ShopUnavailable(f"GET {PATHS[resource]}: the answer is no page of a search")
+        found = rows(body, "items")
+        return SearchPage(found, max(whole(body, "total_count"), len(found)))
 
     async def of(self, resource: str, field: str, ids: Iterable[int]) -> list[dict[str, Any]]:
         """Return the rows whose `field` is one of `ids`, some at a time; none where the token has

@@ -259,7 +259,9 @@ class PrestaShopConnector(ShopConnector):
 
     async def _rights(self) -> list[Check]:
         refused = []
-        for resource in (*NEEDED, *USEFUL):
+        read = self._shop_connection.resources()
+        asked = [each for each in (*NEEDED, *USEFUL) if each != "carts" or each in read]
+        for resource in (*asked, *(("customer_threads",) if "customer_threads" in read else ())):
             await self._service.rows_if_allowed(resource, {"display": "[id]", "limit": "1"})
             if resource in self._service.refused:
                 refused.append(resource)

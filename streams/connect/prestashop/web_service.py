@@ -11,7 +11,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from streams.connect.connector import ShopRefuses
+from streams.connect.connector import ShopRefuses, ShopUnavailable
 from streams.connect.json_fields import rows, text, whole
 from streams.connect.shop_api import ShopApi
 
@@ -35,8 +35,13 @@ class WebService:
     async def rows(self, resource: str, query: Mapping[str, str]) -> list[dict[str, Any]]:
         """Return the rows of a resource. Raises ShopUnavailable, ShopRefuses."""
         asked = {"output_format": "JSON", "display": "full", **query}
-        answer = await self._api.get(resource, asked)
-        return rows(answer.body, resource)
+        body = (await self._api.get(resource, asked)).body
+        if body == []:
+            return []
+        if not isinstance(body, dict) or resource not in body:
+            # The shop's front page, or a page about an error: nothing was read, so nothing is past.
+            raise ShopUnavailable(f"GET {resource}: the answer is no list of {resource}")
+        return rows(body, resource)
 
     async def rows_if_allowed(
         self, resource: str, query: Mapping[str, str] | None = None
