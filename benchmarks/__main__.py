@@ -19,6 +19,7 @@
     timers     a million customers whose step is due within ten minutes: how late it is done
     million    a million customers come back to a worker with an empty data directory
     visitors   what visitors cost of whom nothing is known, and how they are forgotten
+    imports    a million rows of orders and of customers, and a product feed of 100 MB
     idle       what a shop in which nothing happens writes in a day
     connect    a burst of 1,000 webhooks, and 100,000 orders of a shop's history
     mappings   foreign records/s mapped into our log, and the worker on the same events
@@ -51,6 +52,7 @@ from benchmarks import (
     explaining,
     footprint,
     idle,
+    importing,
     machine,
     mapping,
     million,
@@ -72,7 +74,7 @@ from benchmarks.say import Say, progress_output
 
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
           "takeover", "rolling", "explain", "replay", "standing", "catalogue", "cost", "memory",
-          "written", "visitors", "idle", "timers", "million", "connect", "sale",
+          "written", "imports", "visitors", "idle", "timers", "million", "connect", "sale",
           "mappings")  # fmt: skip
 
 IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
@@ -83,6 +85,7 @@ IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "cost": lambda _, say: cost.measure(say),
     "timers": lambda _, say: timers.measure(say),
     "written": lambda _, say: written.measure(say),
+    "imports": importing.measure,
 }
 """Suites without a log, by name."""
 

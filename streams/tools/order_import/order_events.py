@@ -172,7 +172,8 @@ class OrderEvents:
             source=source or SOURCE,
             time=order.time,
             customer=order.customer,
-            anonymous_id=order.guest or None,
+            # A customer's bill may go to somebody else's address, which links nobody.
+            anonymous_id=order.guest if order.customer == order.guest and order.guest else None,
             backfill=self._backfill,
             data=data,
             named=bool(source) and order.customer != order.guest,

@@ -120,7 +120,7 @@ def test_woocommerces_orders_in_italian_as_excel_writes_them(
     events = imported(content, "--source", "woocommerce:negozio.example.it")
     first, second = of(events, "order.completed")
     assert (first["id"], first["subject"]) == ("order:5001:completed", "12")
-    assert first["anonymousid"] == ANNA
+    assert "anonymousid" not in first  # the bill may go to somebody else's address
     assert first["time"] == "2026-03-02T09:15:00Z"
     assert first["data"]["products"][0] == {
         "product_id": "901", "sku": "MOKA-3", "name": "Moka 3 tazze", "price": "47.10",
