@@ -56,6 +56,7 @@ OWN_REASONS = (
     "fatigue",
     "mix",
     "outranked",
+    "order_hinted",
     # branched, assigned, acted
     "condition_holds",
     "otherwise",

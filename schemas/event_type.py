@@ -31,6 +31,9 @@ class EventType:
     """People do it, in the shop or with its mails. An opened mail is none: machines open them."""
     looking: bool = False
     """Who looks around does it: it brings no address, name, consent, order or coupon."""
+    public: bool = False
+    """Anybody may say it, with a key that stands in a page, of what they do there
+    (`schemas/public_speech.py`)."""
     of_customers: bool = False
     """A shop says it of a customer, and not of somebody who looks around."""
     takes_away: bool = False

@@ -123,17 +123,31 @@ def parse_object(
     return _parse_body(history.placed(body), key, notation)
 
 
+def parse_sent(
+    body: dict[str, Any], notation: Notation = DEFAULT_NOTATION, *, source: str
+) -> Event:
+    """Read a CloudEvent or one of Segment's objects, parsed already. `source` is that of the
+    latter, and of a CloudEvent that names none. Raises Unreadable."""
+    if "specversion" in body:
+        return _parse_structured(body, None, notation, source)
+    return _parse_call(body, notation, source)
+
+
 def _parse_body(body: dict[str, Any], key: bytes | None, notation: Notation) -> Event:
     if "specversion" in body:
-        return _parse_structured(body, key, notation)
+        return _parse_structured(body, key, notation, "/unknown")
     if "headers" in body and "value" in body:
         return _parse_recorded(body, notation)
+    return _parse_call(body, notation, SEGMENT_SOURCE)
+
+
+def _parse_call(body: dict[str, Any], notation: Notation, source: str) -> Event:
     if segment.is_call(body):
-        return _parse_segment(body, notation)
+        return _parse_segment(body, notation, source)
     if isinstance(call := body.get("type"), str) and segment.is_call(
         another := {**body, "type": call.strip().lower()}
     ):
-        return _parse_segment(another, notation)
+        return _parse_segment(another, notation, source)
     if isinstance(body.get("batch"), list):
         raise Unreadable(
             "invalid_event",
@@ -337,14 +351,18 @@ def _other_customer(key: bytes | None, headers: Mapping[str, bytes]) -> str:
     raise Unreadable("missing_id", f"key: the customer id is missing{given}")
 
 
-def _parse_structured(body: dict[str, Any], key: bytes | None, notation: Notation) -> Event:
+def _parse_structured(
+    body: dict[str, Any], key: bytes | None, notation: Notation, unnamed: str
+) -> Event:
+    """`unnamed`: the source of one that names none."""
     _see_that_it_is_published(body.get("type"))
     body, odd = whom.structured(body)
+    is_named = bool(body.get("source"))
     is_history = checked_flag("backfill", body.get("backfill"))
     time = checked_time("time", body.get("time"), notation, odd, needed=is_history)
     envelope, of_envelope = _envelope({**body, "time": time, "backfill": is_history})
     odd += of_envelope
-    source = envelope.source or "/unknown"
+    source = (envelope.source if is_named else "") or unnamed
     model = payload_model(envelope.type)
     data, of_data = validated(model, envelope.data, notation, source)
     named_in_data = (envelope.data.get("customer_id"), envelope.data.get("user_id"))
@@ -422,7 +440,7 @@ def _parse_recorded(body: dict[str, Any], notation: Notation) -> Event:
     )
 
 
-def _parse_segment(body: dict[str, Any], notation: Notation) -> Event:
+def _parse_segment(body: dict[str, Any], notation: Notation, source: str) -> Event:
     if is_no_id(body.get("messageId")):
         raise Unreadable("missing_id", f"messageId: missing (got {body.get('messageId')!r})")
     body, odd = whom.segment(body)
@@ -439,7 +457,7 @@ def _parse_segment(body: dict[str, Any], notation: Notation) -> Event:
         given_zone = odd_fields.shown(context["timezone"])
         odd.append(OddField("context.timezone", given_zone, "unreadable", kept=False))
     type_, given = segment.translated(body)
-    data, of_data = validated(payload_model(type_), given, notation, SEGMENT_SOURCE)
+    data, of_data = validated(payload_model(type_), given, notation, source)
     return _about(
         body.get("userId"),
         body.get("anonymousId"),
@@ -448,7 +466,7 @@ def _parse_segment(body: dict[str, Any], notation: Notation) -> Event:
         event=Event(
             id=checked_id("messageId", body["messageId"]),
             type=type_,
-            source=SEGMENT_SOURCE,
+            source=source,
             time=time,
             customer="",
             anonymous_id=None,

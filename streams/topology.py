@@ -1,7 +1,7 @@
 """The whole machine on one page: what flows where, who reads it, what is kept.
 
     shop, CRM, site ────┐
-    public pages ───────┼─► customer-events ─► CUSTOMERS ─┬─► send-commands ─► MAILER ─┬─► relays
+    ingest, pages ──────┼─► customer-events ─► CUSTOMERS ─┬─► send-commands ─► MAILER ─┬─► relays
     inbound mail ───────┤           ▲      (one actor per ├─► customer-signals   │     └─► webhooks
     ticks, publishing ──┘           │           customer) ├─► facts              ├─► suppressions
                                     │                     │ messages             │ outcomes
@@ -146,6 +146,14 @@ PUBLIC_PAGES = DoorSpec(
 )
 """Behind the links in mails: unsubscribing, preferences, surveys, openings and clicks."""
 
+INGEST = DoorSpec(
+    name="ingest",
+    at="streams/http/ingest/server.py",
+    writes=(CUSTOMER_EVENTS, DEAD_LETTERS),
+)
+"""What shops, pages and other systems send by HTTP; also alone, without a worker
+(`ritorno ingest`)."""
+
 INBOUND_MAIL = DoorSpec(
     name="inbound mail", at="streams/mail/inbound/sources.py", writes=(CUSTOMER_EVENTS,)
 )
@@ -212,6 +220,7 @@ COMMANDS = DoorSpec(
 
 DOORS = (
     PUBLIC_PAGES,
+    INGEST,
     INBOUND_MAIL,
     FOREIGN_STREAMS,
     SMTP,

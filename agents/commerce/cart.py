@@ -18,8 +18,18 @@ from schemas.customer.shopping import (
     LineItem,
 )
 from schemas.events import Event
-from schemas.events.shopping import CartChange, CheckoutProgress, ProductProperties
+from schemas.events.shopping import (
+    CartChange,
+    CheckoutProgress,
+    OrderHinted,
+    ProductProperties,
+)
 from schemas.quantity import exact
+from schemas.time_units import DAY_MS
+
+HINT_LASTS = DAY_MS
+"""ms of the log's time for which the shop's own word is waited for. Webhooks and pollers take
+minutes; of whom the shop says nothing by the next day has not bought."""
 
 _LARGEST_LINE = largest(LineItem)
 _FIT_ANYWAY = min(CART_LINES_KEPT, CART_TOTAL_BYTES // _LARGEST_LINE - 1)
@@ -95,6 +105,23 @@ def checkout(customer: Customer, event: Event, context: Context) -> list[DomainE
     return [] if _contents(cart.lines) == before else _changed(cart, time)
 
 
+def hinted(customer: Customer, event: Event, context: Context) -> list[DomainEvent]:
+    """A page says that the cart is ordered: until the shop does, its reminders wait for as long as
+    HINT_LASTS."""
+    data: OrderHinted = event.data
+    cart = customer.cart
+    is_another = data.cart_id and cart.id and data.cart_id != cart.id
+    is_known = any(order.id == data.order_id for order in customer.orders)
+    if cart.lines and not is_another and not is_known and context.when(event.time) > cart.cleared:
+        cart.hinted = max(cart.hinted, context.now)
+    return []
+
+
+def hint_ends(cart: Cart) -> int:
+    """Return until when (ms) a hint holds reminders of the cart back, 0 without one."""
+    return cart.hinted + HINT_LASTS if cart.hinted else 0
+
+
 def ordered(
     cart: Cart, lines: Sequence[LineItem], time: int, cart_id: str | None = None
 ) -> list[DomainEvent]:
@@ -107,7 +134,7 @@ def ordered(
     latest = max(cart.changed, cart.checked)
     if cart_id and cart_id == cart.id and time < latest <= time + history.CLOCKS_DIFFER:
         time = latest  # the shop's clocks differ: this very cart was ordered
-    cart.cleared = time
+    cart.cleared, cart.hinted = time, 0
     if cart.stepped <= time:
         cart.step = ""
     if cart.described <= time:
@@ -135,6 +162,7 @@ def adopt(cart: Cart, other: Cart, time: int) -> list[DomainEvent]:
     """Add the cart of a visitor who turned out at `time` to be this customer."""
     if other.lines and other.changed < cart.cleared:
         return []
+    cart.hinted = max(cart.hinted, other.hinted)
     were_there = bool(cart.lines)
     adopted = history.adopt(cart, other, time)
     if not were_there:
@@ -224,7 +252,7 @@ def _changed(cart: Cart, time: int) -> list[DomainEvent]:
         return [DomainEvent("cart.changed", cart.changed, cart=cart.number)]
     emptied = DomainEvent("cart.emptied", cart.changed, cart=cart.number)
     cart.number += 1
-    cart.id = cart.step = ""
+    cart.id, cart.step, cart.hinted = "", "", 0
     return [emptied]
 
 
@@ -258,4 +286,5 @@ def _contents(lines: Iterable[LineItem]) -> list[tuple[str, str, str, int | Deci
 HANDLERS: Mapping[str, Handler] = {
     "cart.product_added": product_added,
     "cart.product_removed": product_removed,
+    "order.hinted": hinted,
 }

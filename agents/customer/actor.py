@@ -61,7 +61,8 @@ def receive(customer: Customer, event: Event, context: Context) -> bool:
     Refused, having changed nothing, when the event makes no sense or could not be remembered.
     """
     wanted = deduplication.digest(event, context)
-    if deduplication.is_known(customer, event, wanted, context):
+    is_known = deduplication.is_known(customer, event, wanted, context)
+    if is_known or speaker.is_passed_over(customer, event):
         return False
     speaker.check(customer, event)
     if customer.became and event.type not in _STAY_WITH_VISITOR:

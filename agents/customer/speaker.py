@@ -15,6 +15,7 @@ from agents.refusals import EventRefused
 from schemas.customer import Customer
 from schemas.events import EVENT_TYPES, IDENTIFYING_TYPES, Event
 from schemas.events.person import CustomerIdentified
+from schemas.public_speech import withheld
 from schemas.reference import id_of, is_visitors
 
 _OF_CUSTOMERS = frozenset(each.name for each in EVENT_TYPES.values() if each.of_customers)
@@ -78,9 +79,24 @@ def check(customer: Customer, event: Event) -> None:
         raise EventRefused("reserved", "the public speaks of itself only, under an anonymous id")
     if event.public and _names_somebody(event):
         raise EventRefused("reserved", "customer_id: the public can't say who somebody is")
+    if event.public and (why := withheld(event)):
+        raise EventRefused("reserved", why)
+    if event.public and event.origin is not None:
+        return  # what its visitor does there, with the typed word's weight
     if by_visitor(event) and is_customers(customer):
         problem = f"{customer.key[:64]!r} is a customer, and a visitor speaks"
         raise EventRefused("reserved", f"customer id: {problem}")
+
+
+def is_passed_over(customer: Customer, event: Event) -> bool:
+    """Whether it is what a page says of a customer's traits, by the customer's own visitor: the
+    shop knows its customer better."""
+    return (
+        event.public
+        and event.origin is not None
+        and event.type == "customer.updated"
+        and is_customers(customer)
+    )
 
 
 def _names_somebody(event: Event) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
+from agents.commerce import cart
 from agents.definitions import triggers
 from agents.links.everybodys import stands_for_many
 from agents.sending import limits, recipient
@@ -31,7 +32,7 @@ from schemas.stored import NEVER
 TRANSACTIONAL_HISTORY = 20
 """Confirmations remembered: no rule asks for them, whoever looks at a customer may."""
 
-HOLDS = frozenset({"quiet_hours", "frequency_cap", "fatigue", "mix", "outranked"})
+HOLDS = frozenset({"quiet_hours", "frequency_cap", "fatigue", "mix", "outranked", "order_hinted"})
 """Why a mail may be held."""
 
 _LARGEST = largest(Sent)
@@ -73,7 +74,8 @@ def expiry(step: SendStep, since: int, policy: Policy | None) -> int:
 def judge(
     customer: Customer, candidate: Candidate, now: int, policy: Policy | None
 ) -> PolicyDecision:
-    """Decide about one mail, as if no other waited. Without a policy nothing is ever held.
+    """Decide about one mail, as if no other waited. Without a policy nothing holds it but a page's
+    word that the cart which it is about is ordered.
 
     Of several rules that hold it the one that does so longest is the reason.
     """
@@ -89,6 +91,8 @@ def judge(
         return PolicyDecision("skip", "expired", detail=candidate.run.held_for)
     step, workflow = candidate.step, candidate.workflow
     rules = [] if policy is None else limits.rules_for(customer, workflow, step, policy)
+    if customer.cart.hinted and candidate.run.cart == customer.cart.number:
+        rules.append(limits.until(cart.hint_ends(customer.cart), "order_hinted"))
     holds = limits.holding(rules, now)
     if not holds:
         return PolicyDecision("send", "due", basis=basis)

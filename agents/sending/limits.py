@@ -59,6 +59,11 @@ def rules_for(customer: Customer, workflow: Workflow, step: SendStep, policy: Po
     return rules
 
 
+def until(end: int, reason: Reason) -> Rule:
+    """Return the rule that holds a mail until `end` (ms)."""
+    return lambda instant: PolicyHold(reason, end, "") if instant < end else None
+
+
 def place_from(policy: Policy | None, sent: Sequence[int], zone: str, now: int) -> int:
     """Return from when (ms) the caps on all marketing let another mail go to an address that got
     some at these times; `now` when it may go at once."""

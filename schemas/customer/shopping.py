@@ -152,6 +152,8 @@ class Cart(msgspec.Struct, array_like=True, gc=False):
     """When its id was said last; when its step, and its currency."""
     stepped: int = 0
     priced: int = 0
+    hinted: int = 0
+    """When a page has said that it is ordered, in the log's time, and the shop has not yet."""
 
     def totals(self) -> dict[Currency, Decimal]:
         """Return the value of the lines whose price is known, by currency."""

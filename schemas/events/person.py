@@ -145,7 +145,7 @@ _CONSENT: tuple[CustomerPart, ...] = ("consents", "lists")
 
 EVENT_TYPES = (
     EventType("customer.created", Traits, changes=_TRAITS, of_customers=True),
-    EventType("customer.updated", Traits, changes=_TRAITS, of_customers=True),
+    EventType("customer.updated", Traits, changes=_TRAITS, public=True, of_customers=True),
     EventType(
         "customer.grouped",
         GroupTraits,
@@ -168,15 +168,26 @@ EVENT_TYPES = (
         erases=True,
     ),
     EventType("customer.data_requested", PrivacyRequest, of_customers=True, heard_anyway=True),
-    EventType("list.subscribed", ListChange, changes=(*_CONSENT, "profile", "mails"), active=True),
+    EventType(
+        "list.subscribed",
+        ListChange,
+        changes=(*_CONSENT, "profile", "mails"),
+        active=True,
+        public=True,
+    ),
     EventType(
         "list.unsubscribed", ListChange, changes=_CONSENT, takes_away=True, heard_anyway=True
     ),
-    EventType("consent.given", ConsentChange, changes=_CONSENT, active=True),
+    EventType("consent.given", ConsentChange, changes=_CONSENT, active=True, public=True),
     EventType(
-        "consent.withdrawn", ConsentChange, changes=_CONSENT, takes_away=True, heard_anyway=True
+        "consent.withdrawn",
+        ConsentChange,
+        changes=_CONSENT,
+        public=True,
+        takes_away=True,
+        heard_anyway=True,
     ),
-    EventType("support.requested", SupportRequested, active=True),
+    EventType("support.requested", SupportRequested, active=True, public=True),
     EventType(
         "survey.answered", SurveyAnswered, active=True, counts_again=True, is_page_answer=True
     ),

@@ -211,6 +211,15 @@ class OrderCompleted(OrderContact):
         return Decimal(0) if in_lines or self.discount is None else self.discount
 
 
+class OrderHinted(Payload):
+    """A page says that somebody has ordered, which anybody can say: until the shop says so, the
+    reminders of that cart wait."""
+
+    order_id: Id | None = None
+    checkout_id: Id | None = None
+    cart_id: Id | None = None
+
+
 class OrderProgress(OrderContact):
     """An order was updated, shipped or delivered. An update may have any field of the order; what
     it leaves out stays. `products` are all lines of an updated order, and what one parcel holds."""
@@ -346,6 +355,7 @@ EVENT_TYPES = (
         changes=("interests",),
         active=True,
         looking=True,
+        public=True,
     ),
     EventType(
         "product_list.viewed",
@@ -353,6 +363,7 @@ EVENT_TYPES = (
         segment="Product List Viewed",
         active=True,
         looking=True,
+        public=True,
     ),
     EventType(
         "products.searched",
@@ -360,8 +371,9 @@ EVENT_TYPES = (
         segment="Products Searched",
         active=True,
         looking=True,
+        public=True,
     ),
-    EventType("page.viewed", PageViewed, active=True, looking=True),
+    EventType("page.viewed", PageViewed, active=True, looking=True, public=True),
     EventType(
         "cart.product_added",
         CartChange,
@@ -369,6 +381,7 @@ EVENT_TYPES = (
         changes=("cart",),
         active=True,
         looking=True,
+        public=True,
     ),
     EventType(
         "cart.product_removed",
@@ -377,6 +390,7 @@ EVENT_TYPES = (
         changes=("cart",),
         active=True,
         looking=True,
+        public=True,
     ),
     EventType(
         "checkout.started",
@@ -384,6 +398,7 @@ EVENT_TYPES = (
         segment="Checkout Started",
         changes=("cart", "profile"),
         active=True,
+        public=True,
     ),
     EventType(
         "checkout.step_completed",
@@ -391,6 +406,7 @@ EVENT_TYPES = (
         segment="Checkout Step Completed",
         changes=("cart", "profile"),
         active=True,
+        public=True,
     ),
     EventType(
         "order.completed",
@@ -441,7 +457,10 @@ EVENT_TYPES = (
         takes_away=True,
         handler_tells=True,
     ),
-    EventType("coupon.applied", CouponApplied, segment="Coupon Applied", active=True),
+    EventType(
+        "order.hinted", OrderHinted, changes=("cart",), active=True, public=True, handler_tells=True
+    ),
+    EventType("coupon.applied", CouponApplied, segment="Coupon Applied", active=True, public=True),
     EventType(
         "wishlist.added",
         ProductProperties,
@@ -449,6 +468,7 @@ EVENT_TYPES = (
         changes=("interests",),
         active=True,
         looking=True,
+        public=True,
     ),
     EventType(
         "wishlist.removed",
@@ -457,12 +477,14 @@ EVENT_TYPES = (
         changes=("interests",),
         active=True,
         looking=True,
+        public=True,
     ),
     EventType(
         "product.reviewed",
         ProductReviewed,
         segment="Product Reviewed",
         active=True,
+        public=True,
         handler_tells=True,
     ),
 )

@@ -37,6 +37,7 @@ from streams.operate.customer_metrics import (
 )
 from streams.operate.door_metrics import DoorMetrics
 from streams.operate.feed_metrics import FeedFigures, FeedMetrics
+from streams.operate.ingest_metrics import IngestMetrics
 from streams.operate.instruments import Instruments
 from streams.operate.mail_metrics import BoundedLabel, MailMetrics
 from streams.operate.mapping_metrics import Counts as MappedCounts
@@ -89,6 +90,7 @@ class Metrics(CustomerMetrics):
             bounces=self.returns.bounces,
         )
         self.public = SiteMetrics(make)
+        self.ingest = IngestMetrics(make)
         self._doors = DoorMetrics(make)
         self._secrets = SecretMetrics(make)
         self._outbound = OutboundMetrics(make)

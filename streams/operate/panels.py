@@ -12,6 +12,7 @@ Section = Literal[
     "Events",
     "Decisions",
     "Mail",
+    "Ingest",
     "Workers",
     "Partitions",
     "What comes back",

@@ -35,6 +35,7 @@ Work = Literal[
     "secrets",  # reading certificates, keys and passwords again
     "outbound",  # delivering signals to other systems
     "hits",  # noting that a mail was opened
+    "ingest_keys",  # reading the keys of who may send by HTTP again
     "polling",  # asking shops for what webhooks have not told
     "feeds",  # fetching product feeds
     "mapping",  # mapping topics that others own

@@ -442,6 +442,7 @@ class Worker:
             self.settings,
             log=self.log,
             clock=self.clock,
+            metrics=self.metrics.ingest,
             limits=self._doors.ingest,
             counts=self.door_counts,
         )

@@ -125,6 +125,9 @@ class Settings(BaseSettings):
     ingest_bind: Bind | None = None
     """Takes what shops and pages send by HTTP (docs/ingest.md); what stands before it speaks TLS,
     and is believed as public_proxies are. None: not at all."""
+    ingest_keys: Path | None = None
+    """The file of write keys, which `ritorno ingest keys` writes. None: ingest-keys.yaml in
+    data_dir."""
     internal_bind: Bind = Address("127.0.0.1", 0)
     """What workers and commands ask each other: signed with token_keys, not encrypted, not for the
     public. Port 0: any free one, since each worker tells the others in the consumer group."""
@@ -301,6 +304,11 @@ class Settings(BaseSettings):
     def broker_url(self) -> str:
         """The broker, with the default filled in."""
         return self.broker or f"embedded://{self.data_dir / 'log'}"
+
+    @property
+    def ingest_keys_file(self) -> Path:
+        """The file of write keys, with the default filled in."""
+        return self.ingest_keys or self.data_dir / "ingest-keys.yaml"
 
     @property
     def clock_limit_ms(self) -> int:

@@ -38,6 +38,7 @@ from streams.topology import (
     ERASER,
     FOREIGN_STREAMS,
     INBOUND_MAIL,
+    INGEST,
     MAILER,
     OUTBOUND,
     PUBLIC_PAGES,
@@ -56,6 +57,9 @@ ROOT = Path(__file__).parents[2]
 LIMIT = 30
 DOMAIN = "rimbalzi.negozio.example"
 
+WRITE_KEY = "rp_of_the_tests_here"
+KEY = f"- {{id: site, kind: public, source: /site, values: [{WRITE_KEY}]}}\n"
+
 BOOTSTRAP = "at the first start"
 UNLISTED = "another part"
 """What else has the worker's log, and so has to append nothing."""
@@ -66,6 +70,7 @@ PARTS = {
     "MailerRuntime": MAILER.name,
     "SuppressionList": MAILER.name,
     "PublicSite": PUBLIC_PAGES.name,
+    "IngestPort": INGEST.name,
     "Inbound": INBOUND_MAIL.name,
     "Eraser": ERASER.name,
     "Outbound": OUTBOUND.name,
@@ -149,8 +154,10 @@ async def started(tmp_path: Path, relay: str) -> AsyncIterator[Worker]:
         admin_bind=LOOPBACK, public_bind=LOOPBACK, partitions=2, tick_seconds=60,
         webhooks=tmp_path / "webhooks.yaml", crm=tmp_path / "crm.yaml",
         mail_public_url="https://mail.shop.example", tracking_mode="identified",
-        mail_bounce_domain=DOMAIN, inbound_smtp_bind=LOOPBACK,
+        mail_bounce_domain=DOMAIN, inbound_smtp_bind=LOOPBACK, ingest_bind=LOOPBACK,
+        ingest_keys=tmp_path / "keys.yaml",
     )  # fmt: skip
+    (tmp_path / "keys.yaml").write_text(f"keys:\n{KEY}")
     worker = Worker(settings, clock=VirtualClock(START))
     async with asyncio.timeout(LIMIT):
         await worker.start()
@@ -198,6 +205,11 @@ async def test_each_agent_and_door_appends_to_what_the_page_says(
         url = f"http://127.0.0.1:{worker.public_port}{path}"
         async with session.get(url, allow_redirects=False) as answer:
             assert answer.status == 302
+        seen = {"type": "page", "anonymousId": "v", "messageId": "1"}
+        body = {"writeKey": WRITE_KEY, "batch": [seen, {"type": "page", "messageId": "2"}]}
+        ingest = f"http://{worker.ingest_address}/v1/batch"
+        async with session.post(ingest, json=body, headers={"User-Agent": "Mozilla/5.0"}) as answer:
+            assert answer.status == 200
     clock.advance(clock.now() + 60_000)
     await come(worker, FACTS)
     await come(worker, CUSTOMER_EVENTS, "mail.clicked")
@@ -216,10 +228,9 @@ async def test_each_agent_and_door_appends_to_what_the_page_says(
             await asyncio.sleep(0.01)
 
     says = {agent.name: {*agent.writes, agent.keeps} for agent in AGENTS}
-    # Commands are no part of a worker, and this one is connected to no shop (tests/connect).
-    doors = set(DOORS) - {COMMANDS, SHOPS}
-    # No part of a worker, and none of one without a Kafka that others write to.
-    doors = set(DOORS) - {COMMANDS, FOREIGN_STREAMS}
+    # Commands are no part of a worker, and this one is connected to no shop (tests/connect), and
+    # has no Kafka that others write to.
+    doors = set(DOORS) - {COMMANDS, SHOPS, FOREIGN_STREAMS}
     says |= {door.name: set(door.writes) for door in doors if door.writes}
     says[BOOTSTRAP] = {topology.WORKFLOWS, CUSTOMER_EVENTS}
     assert {name: topics for name, topics in appended.items() if topics} == says

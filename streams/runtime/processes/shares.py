@@ -37,6 +37,7 @@ def shares(
                 "admin_bind": Address("127.0.0.1", 0),
                 "public_bind": Address(settings.public_bind.host, public_port),
                 "ingest_bind": _shared(settings.ingest_bind, ingest_port),
+                "ingest_keys": settings.ingest_keys_file,
                 "internal_bind": _own(settings.internal_bind, number),
                 "internal_address": _own(settings.internal_address, number),
                 "mail_public_url": settings.public_url,

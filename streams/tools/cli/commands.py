@@ -36,6 +36,10 @@ COMMANDS = {
         "worker",
         "Run a worker; more of them with the same broker share the work. Stops on SIGTERM.",
     ),
+    "ingest": Command(
+        "ingest",
+        "Take what shops and pages send by HTTP, without a worker; stops on SIGTERM.",
+    ),
     "topics": Command("topics", "The topics of the log."),
     "publish": Command(
         "publish",

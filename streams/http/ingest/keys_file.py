@@ -1,0 +1,98 @@
+"""The keys file as it is at the moment: looked at every second, and read again when it has changed,
+so that a key that is revoked is dead on every ingest within seconds.
+
+What can't be read changes nothing: the last good one stays, the log says so once, and
+`ritorno_ingest_keys_kept` is 1 until it is mended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from streams.http.ingest.keys import KeysError, WriteKeys, read_keys
+from streams.logging import get_logger
+from streams.runtime.background import kept_up
+
+EVERY = 1.0
+"""Seconds."""
+
+_Stamp = tuple[tuple[int, int, int] | None, ...]
+
+_log = get_logger(__name__)
+
+
+class KeysFile:
+    """Reads the file, again and again."""
+
+    def __init__(
+        self, path: Path, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self._path = path
+        self._pause = pause
+        self._seen: _Stamp = ()
+        self._task: asyncio.Task[None] | None = None
+        self.current = WriteKeys()
+        self.is_kept = False
+        """Whether what lies there now can't be used, and an earlier one is."""
+        self.refused = 0
+        """How often what lay there could not be used."""
+
+    async def start(self) -> None:
+        """Read it, and begin to look. Raises KeysError."""
+        self._seen = await asyncio.to_thread(_stamp, self._watched())
+        self.current = await asyncio.to_thread(read_keys, self._path)
+        if not self.current.keys:
+            _log.warning("there are no write keys, so nobody can send anything; make one with "
+                         "`ritorno ingest keys new`", file=str(self._path))  # fmt: skip
+        self._task = asyncio.create_task(kept_up("ingest_keys", self._run), name="ingest keys")
+
+    async def stop(self) -> None:
+        """Look no more. Safe to call twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def look(self) -> None:
+        """Read it again if it has changed."""
+        stamp = await asyncio.to_thread(_stamp, self._watched())
+        if stamp == self._seen:
+            return
+        self._seen = stamp
+        try:
+            if stamp[0] is None:
+                raise KeysError(f"{self._path} is gone")
+            keys = await asyncio.to_thread(read_keys, self._path)
+        except KeysError as error:
+            self.is_kept = True
+            self.refused += 1
+            _log.error("the write keys can't be read again; the last ones hold", error=str(error))
+            return
+        self.current, self.is_kept = keys, False
+        _log.info("write keys were read again", keys=len(keys.keys))
+
+    async def _run(self) -> None:
+        while True:
+            await self._pause(EVERY)
+            await self.look()
+
+    def _watched(self) -> list[Path]:
+        """The file, and those with the secrets that it names."""
+        references = [each for key in self.current.keys for each in key.identity_secrets]
+        named = [each.removeprefix("file:") for each in references if each.startswith("file:")]
+        return [self._path, *map(Path, named)]
+
+
+def _stamp(paths: list[Path]) -> _Stamp:
+    """Return what changes when one of the files does. One that isn't there is None."""
+    found: list[tuple[int, int, int] | None] = []
+    for path in paths:
+        try:
+            stat = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    return tuple(found)

@@ -1,0 +1,166 @@
+"""A key that stands in a page says what people do there, of themselves, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Any
+
+import pytest
+
+from agents.customer import speaker
+from schemas.customer import Customer
+from schemas.records import Record
+from schemas.wire import parse_record, to_record
+from tests.harness import Harness
+from tests.http.ingest.posting import OLD_PUBLIC, ORIGIN, PROOF, PUBLIC, Posting
+
+
+def proof(user_id: str) -> str:
+    """As a shop's server makes it."""
+    return hmac.new(PROOF.encode(), user_id.encode(), hashlib.sha256).hexdigest()
+
+
+def track(event: str, id_: str = "m", **more: Any) -> dict[str, Any]:
+    properties = more.pop("properties", {})
+    return {"type": "track", "event": event, "messageId": id_, "anonymousId": "a-7",
+            "properties": properties, **more}  # fmt: skip
+
+
+SHOPS_OWN = {
+    "an order's change": track("Order Updated", properties={"order_id": "1"}),
+    "a refund": track("Order Refunded", properties={"order_id": "1", "total": "9.00"}),
+    "a cancellation": track("Order Cancelled", properties={"order_id": "1"}),
+    "consent to marketing": track("Consent Given", properties={"purpose": "marketing"}),
+    "the end of it": track("Consent Withdrawn", properties={"purpose": "marketing"}),
+    "an erasure": track("Customer Erasure Requested"),
+    "a copy of the data": track("Customer Data Requested"),
+    "the end of a subscription": track("List Unsubscribed"),
+    "a bounce": track("Email Bounced"),
+    "a company": {"type": "group", "groupId": "g", "anonymousId": "a-7", "messageId": "m"},
+    "who somebody is": {"type": "alias", "userId": "anna", "previousId": "a-7", "messageId": "m"},
+    "history": track("Product Viewed", properties={"product_id": "p"}, backfill=True),
+}
+
+
+@pytest.mark.parametrize("what", SHOPS_OWN)
+async def test_what_is_the_shops_to_say_needs_a_secret_key(port: Posting, what: str) -> None:
+    call = SHOPS_OWN[what]
+    single = await port.post(f"/v1/{call['type']}", call, key=PUBLIC)
+    assert (single.status, single.body["reason"]) == (403, "withheld")
+    batch = await port.post("/v1/batch", {"batch": [call]}, key=PUBLIC)
+    assert [each["reason"] for each in batch.body["refused"]] == ["withheld"]
+    assert await port.events() == []
+    assert await port.letters() == [], "an open door fills no log"
+    label = 'ritorno_ingest_refused_total{key="site",reason="withheld"}'
+    assert port.metric(label) == "2.0"
+
+
+async def test_a_user_id_is_a_claim_and_the_event_is_its_visitors(port: Posting) -> None:
+    for call in (
+        track("Product Viewed", "1", userId="anna", properties={"product_id": "p"}),
+        {"type": "identify", "userId": "anna", "anonymousId": "a-7", "messageId": "2",
+         "traits": {"email": "x@example.it"}},
+        track("Consent Given", "3", userId="anna", properties={"purpose": "tracking"}),
+    ):  # fmt: skip
+        assert (await port.post("/v1/batch", {"batch": [call]}, key=PUBLIC)).body == {
+            "success": True
+        }
+    events = await port.events()
+    assert {(each.customer, each.anonymous_id, each.named, each.public) for each in events} == {
+        ("a-7", "a-7", False, True)
+    }
+    assert [each.type for each in events] == [
+        "product.viewed", "customer.updated", "consent.given"
+    ]  # fmt: skip
+    nobody = await port.post("/v1/track", track("Product Viewed", anonymousId="", userId="anna"),
+                             key=PUBLIC)  # fmt: skip
+    assert (nobody.status, nobody.body["reason"]) == (400, "missing_id")
+
+
+async def test_the_shops_server_proves_who_it_is(port: Posting) -> None:
+    context = {"userHash": proof("anna")}
+    await port.post("/v1/track", track("Cart Viewed", "1", userId="anna", context=context),
+                    key=PUBLIC)  # fmt: skip
+    await port.post("/v1/track", track("Cart Viewed", "2", userId="anna", context=context),
+                    key=PUBLIC)  # fmt: skip
+    wrong = {"userHash": proof("berta")}
+    await port.post("/v1/track", track("Cart Viewed", "3", userId="carla", context=wrong),
+                    key=PUBLIC)  # fmt: skip
+    events = {each.id: each for each in await port.events()}
+    assert sorted(events) == ["1", "1/linked", "2", "3"]
+    link = events["1/linked"]
+    assert (link.customer, link.anonymous_id, link.public) == ("anna", "a-7", False)
+    identify = {"type": "identify", "userId": "anna", "anonymousId": "a-7", "messageId": "4",
+                "context": context}  # fmt: skip
+    await port.post("/v1/identify", identify, key=PUBLIC)
+    assert "4/linked" in {each.id for each in await port.events()}
+
+
+async def test_a_visitor_who_is_proven_becomes_the_customer(port: Posting) -> None:
+    """What is in the log, read by the actors."""
+    cart = {"product_id": "moka", "price": "26.00"}
+    await port.post("/v1/track", track("Product Added", "1", properties=cart), key=PUBLIC)
+    context = {"userHash": proof("anna")}
+    identify = {"type": "identify", "userId": "anna", "anonymousId": "a-7", "messageId": "2",
+                "context": context, "traits": {"email": "altra@example.it"}}  # fmt: skip
+    await port.post("/v1/identify", identify, key=PUBLIC)
+    await port.post("/v1/track", track("Checkout Started", "3", userId="anna", properties={}),
+                    key=PUBLIC)  # fmt: skip
+    harness = Harness()
+    harness.tell("customer.created", "anna", named=True, email="anna@example.it")
+    for event in sorted(await port.events(), key=lambda each: each.id):
+        harness.append(to_record(event))
+    anna = harness.customer("anna")
+    assert anna.profile.email == "anna@example.it", "what a page says moves no address"
+    assert [line.product_id for line in anna.cart.lines] == ["moka"]
+    assert anna.cart.step == "started"
+    assert not harness.refusals
+    assert speaker.is_customers(anna) and isinstance(anna, Customer)
+
+
+async def test_an_order_in_a_page_is_a_hint(port: Posting) -> None:
+    order = {"order_id": "1001", "total": "52.00", "currency": "EUR", "products": []}
+    await port.post("/v1/track", track("Order Completed", properties=order), key=PUBLIC)
+    (event,) = await port.events()
+    assert (event.type, event.data.order_id) == ("order.hinted", "1001")
+    record = to_record(event)
+    assert parse_record(Record("customer-events", 0, 0, 0, *record)).public
+
+
+async def test_pages_of_others_may_not_use_the_key(port: Posting) -> None:
+    call = track("Product Viewed", properties={"product_id": "p"})
+    theirs = {"Origin": "https://altro.example.it"}
+    answer = await port.post("/v1/track", call, key=PUBLIC, headers=theirs)
+    assert (answer.status, answer.body["reason"]) == (403, "origin")
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    secret = await port.post("/v1/track", call, headers={"Origin": ORIGIN})
+    assert (secret.status, secret.body["reason"]) == (403, "origin")
+    ours = await port.post("/v1/track", call, key=OLD_PUBLIC, headers={"Origin": ORIGIN})
+    assert (ours.status, ours.headers["Access-Control-Allow-Origin"]) == (200, ORIGIN)
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST",
+             "Access-Control-Request-Headers": "authorization,content-type"}  # fmt: skip
+    async with port.session.options(f"{port.root}/v1/track", headers=asked) as before:
+        assert before.status == 204
+        assert before.headers["Access-Control-Allow-Headers"] == "authorization,content-type"
+        assert before.headers["Access-Control-Allow-Methods"] == "POST"
+    async with port.session.options(f"{port.root}/v1/t", headers=asked | theirs) as before:
+        assert before.status == 404
+    async with port.session.options(f"{port.root}/v1/track", headers=asked | theirs) as before:
+        assert before.status == 403
+        assert "Access-Control-Allow-Origin" not in before.headers
+
+
+async def test_bots_are_counted_and_go_nowhere(port: Posting) -> None:
+    agent = {
+        "User-Agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+    }
+    call = track("Product Viewed", properties={"product_id": "p"})
+    answer = await port.post("/v1/batch", {"batch": [call, call]}, key=PUBLIC, headers=agent)
+    assert (answer.status, answer.body) == (200, {"success": True, "bots": 2})
+    assert await port.events() == []
+    assert port.metric('ritorno_ingest_bot_events_total{key="site"}') == "2.0"
+    told = {**call, "context": {"userAgent": agent["User-Agent"]}}
+    assert (await port.post("/v1/batch", {"batch": [told]})).body["bots"] == 1
+    library = {"User-Agent": "python-requests/2.32"}
+    assert (await port.post("/v1/track", call, headers=library)).body == {"success": True}
