@@ -40,6 +40,7 @@ class Page:
         self._socket = socket
         self._messages = messages
         self._session: str | None = None
+        self._context = ""
 
     async def attach(self, **where: str) -> None:
         """Open the tab."""
@@ -54,8 +55,14 @@ class Page:
         """Return a tab of somebody else: without cookies, and with nothing stored."""
         other = Page(self._socket, self._messages)
         made = await other.command("Target.createBrowserContext")
-        await other.attach(browserContextId=made["browserContextId"])
+        other._context = made["browserContextId"]
+        await other.attach(browserContextId=other._context)
         return other
+
+    async def close(self) -> None:
+        """Close a stranger's tab, and forget all that it has stored."""
+        self._session = None  # the browser does it, and not the tab
+        await self.command("Target.disposeBrowserContext", browserContextId=self._context)
 
     async def open(self, url: str) -> None:
         """Go to a page, and wait until it is loaded."""

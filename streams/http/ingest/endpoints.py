@@ -1,7 +1,7 @@
 """What answers on the ingest port: Segment's calls and CloudEvents, under write keys.
 
-    POST /v1/track, identify, page, screen, group, alias      one call
-    POST /v1/batch, /beacon/v1/batch                          many
+    POST /v1/track, identify, page, screen, group, alias      one call (/v1/t, i, p, s, g, a too)
+    POST /v1/batch, /v1/b, /beacon/v1/batch                   many
     POST /v1/import                                           many, which are history
     POST /v1/events                                           CloudEvents
 
@@ -28,7 +28,7 @@ from streams.http.ingest.batch import CallBatch
 from streams.http.ingest.bodies import parsed, read_body
 from streams.http.ingest.intake import Intake
 from streams.http.ingest.public_key import VisitorLinks
-from streams.http.ingest.segment_calls import BATCH_BYTES, CALL_BYTES, KINDS, SegmentBody
+from streams.http.ingest.segment_calls import BATCH_BYTES, CALL_BYTES, PATHS, SegmentBody
 from streams.http.ingest.server import RETRY_SECONDS, json_answer
 from streams.log import LogError, RecordTooLarge
 from streams.logging import get_logger
@@ -41,7 +41,7 @@ AT_A_TIME = 100
 TOLD = 100
 """RequestRefused calls that an answer names one by one."""
 
-BATCHES = ("/v1/batch", "/beacon/v1/batch")
+BATCHES = ("/v1/batch", "/v1/b", "/beacon/v1/batch")
 IMPORT = "/v1/import"
 EVENTS = "/v1/events"
 
@@ -82,7 +82,9 @@ class Endpoints:
 
     def mount(self, router: web.UrlDispatcher) -> None:
         """Add the routes, each with and without a slash at its end."""
-        reads: dict[str, Read] = {f"/v1/{kind}": partial(self._read_call, kind) for kind in KINDS}
+        reads: dict[str, Read] = {
+            f"/v1/{name}": partial(self._read_call, kind) for name, kind in PATHS.items()
+        }
         reads |= dict.fromkeys(BATCHES, self._read_batch)
         reads[IMPORT] = partial(self._read_batch, is_history=True)
         reads[EVENTS] = self._read_events

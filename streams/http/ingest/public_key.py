@@ -72,7 +72,7 @@ def of_call(
         raise Unreadable("missing_id", "anonymousId: missing, and a public key speaks of visitors")
     event = own.get("event")
     if kind == "track" and isinstance(event, str) and segment.type_of(event) == ORDERED:
-        own["event"] = HINTED
+        own["event"] = _HINTED_NAME
     return own, claim
 
 
@@ -144,6 +144,9 @@ class VisitorLinks:
         if len(self._told) > LINKED_KEPT:
             self._told.popitem(last=False)
 
+
+_HINTED_NAME = "Order Hinted"
+"""What Segment would call it."""
 
 _WHO = frozenset({"customer_id", "user_id", "userId", "anonymous_id", "anonymousId", "previous_id"})
 

@@ -31,6 +31,10 @@ BATCH_CALLS = 2_500
 
 KINDS = ("track", "identify", "page", "screen", "group", "alias")
 
+PATHS = {**{kind: kind for kind in KINDS}, **{kind[0]: kind for kind in KINDS}}
+"""What stands at the end of a path, and which call that is: Segment's library for browsers posts to
+`/v1/t`, `/v1/p`…"""
+
 Call = dict[str, Any]
 
 
@@ -88,7 +92,7 @@ def read_call(call: Any, sent_at: int | None, received: ReceivedCall, notation: 
         raise Unreadable("invalid_event", f"not an object but {type(call).__name__}")
     if is_no_id(call.get("messageId")):
         call = {**call, "messageId": _id_of(call, received.at)}
-    if call.get("originalTimestamp") is not None:
+    if call.get("timestamp") is None and call.get("originalTimestamp") is not None:  # RudderStack
         call = {**call, "timestamp": call["originalTimestamp"]}
     if received.may_be_history:
         call = history.placed(call)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,13 +73,16 @@ async def _follow(
                     "by": "visitor" if event.customer == event.anonymous_id else "customer",
                     "id": event.customer,
                     "source": event.source,
-                    "data": event.data.model_dump(mode="json", exclude_none=True, by_alias=True),
+                    "data": event.data.model_dump(
+                        mode="json", exclude_none=True, exclude_defaults=True
+                    ),
                 }
             said = {"arrived": to_rfc3339(record.timestamp), **said}
             if as_json:
                 print_json(said)
             else:
                 stdout().print(printable(_line(said)), markup=False, soft_wrap=True)
+            sys.stdout.flush()  # whoever reads a pipe wants it as it arrives, too
             if left is not None:
                 left -= 1
                 if not left:

@@ -144,7 +144,7 @@ async def test_pages_of_others_may_not_use_the_key(port: Posting) -> None:
         assert before.status == 204
         assert before.headers["Access-Control-Allow-Headers"] == "authorization,content-type"
         assert before.headers["Access-Control-Allow-Methods"] == "POST"
-    async with port.session.options(f"{port.root}/v1/t", headers=asked | theirs) as before:
+    async with port.session.options(f"{port.root}/v1/none", headers=asked | theirs) as before:
         assert before.status == 404
     async with port.session.options(f"{port.root}/v1/track", headers=asked | theirs) as before:
         assert before.status == 403
