@@ -10,7 +10,7 @@ import pytest
 
 from schemas.events import Event
 from schemas.validation import Unreadable
-from streams.connect.facts import guest_key
+from streams.connect.facts import Subject, as_history, event_of, guest_key
 from streams.connect.shopify.carts import Carts, checkout_events
 from streams.connect.shopify.customers import (
     consent_events,
@@ -251,6 +251,26 @@ def test_whoever_has_an_account_may_order_as_a_guest_later() -> None:
     hear(harness, order_events(guest_order(), SHOPIFY))  # and by a poll
     assert {each.id for each in harness.customer("70001").orders} == {"820002"}
     assert harness.customer("70001").statistics.count == 1
+
+
+@pytest.mark.parametrize("file_first", [True, False])
+def test_an_order_of_a_file_that_knows_only_the_address_is_the_same_order(
+    file_first: bool,
+) -> None:
+    """As an export has it: no number of the customer, the address and the order's number."""
+    guest = guest_key(ANNA)
+    of_the_file = event_of(
+        "order.completed", "order:820001:completed", source=f"shopify:{SHOP}", time=START,
+        subject=Subject(guest, guest), data={"order_id": "820001", "total": "52.00", "email": ANNA},
+    )  # fmt: skip
+    told = [as_history([of_the_file]), order_events(shopify_order(), SHOPIFY)]
+    harness = Harness()
+    for events in told if file_first else told[::-1]:
+        hear(harness, events)
+    assert became(harness, guest) == "70001"
+    assert harness.customer("70001").statistics.count == 1
+    assert [each.id for each in harness.customer("70001").orders] == ["820001"]
+    assert harness.refusals == []
 
 
 def test_the_browsers_id_in_a_note_attribute_is_the_customers() -> None:

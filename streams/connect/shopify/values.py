@@ -7,6 +7,7 @@ Sums are in the shop's own currency: `total_price` beside `currency`, or the `sh
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -98,10 +99,10 @@ def traits_of(person: Resource, address: Resource) -> dict[str, Any]:
 def hints_of(order: Resource) -> Hints | None:
     """Return the language of an order and the campaign that it came from: `landing_site` is a path
     with its query."""
-    try:
-        query = parse_qs(urlsplit(text(order, "landing_site")[:4_000]).query, max_num_fields=100)
-    except ValueError:
-        query = {}
+    landed, query = text(order, "landing_site")[:4_000], dict[str, list[str]]()
+    if "utm_" in landed:
+        with suppress(ValueError):
+            query = parse_qs(urlsplit(landed).query, max_num_fields=100)
     campaign = {
         name: query[f"utm_{given}"][0]
         for name, given in (("source", "source"), ("name", "campaign"))
