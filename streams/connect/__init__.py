@@ -6,6 +6,8 @@
     signatures      who may say something in a shop's name
     shop_api        asking a shop, within its limits and ours
     receivers       `/connect/NAME` on the ingest port
+    polled_connector  what shops have in common whose lists are read by time and id
+    keyset, walk    their pages, and the span of time that a poll reads
     polling         reading what webhooks have not told
     backfill        reading all there is, as history
     cursors         how far each of these is

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC
-from pathlib import Path
 
 from schemas.failures import Failure
 from schemas.time_units import HOUR_MS, MINUTE_MS
@@ -16,7 +14,6 @@ from streams.connect.connection import ShopConnection
 from streams.connect.connector import (
     DeliveryAnswer,
     DeliveryOutcome,
-    ShopConnector,
     ShopDelivery,
     ShopNews,
     ShopPage,
@@ -24,7 +21,6 @@ from streams.connect.connector import (
     ShopUnavailable,
     UnreadResource,
 )
-from streams.connect.json_fields import Row
 from streams.connect.magento.adobe_keys import AdobeKeys, Fetch
 from streams.connect.magento.io_events import CHALLENGE, Pushed, read_event
 from streams.connect.magento.reading import MagentoReading, read_shop
@@ -38,7 +34,7 @@ from streams.connect.magento.rest import (
     id_of,
 )
 from streams.connect.magento.settings import MagentoConnection
-from streams.connect.newsletter_subscriptions import NewsletterSubscriptions
+from streams.connect.polled_connector import PolledConnector, id_in
 from streams.connect.shop_api import ShopApi
 from streams.connect.walk import begin, finished, places, unfinished
 from streams.operate.check import Check, CheckStatus
@@ -48,13 +44,11 @@ PAGE = 100
 HISTORY_PAGE = 250
 KNOWN_MS = HOUR_MS
 """After which store views are asked for again."""
-PRODUCTS_MS = HOUR_MS
-"""Between two readings of all products: a sale changes the stock, and no `updated_at`."""
 PUSH_SECONDS = 8.0
 """In which a push is read and answered; Adobe waits ten."""
 
 
-class MagentoConnector(ShopConnector):
+class MagentoConnector(PolledConnector):
     """One shop."""
 
     def __init__(
@@ -75,15 +69,9 @@ class MagentoConnector(ShopConnector):
         self._api.now = clock.now
         self._rest = Rest(self._api)
         self._keys = AdobeKeys(clock.now, fetch_key)
-        self._subscriptions = NewsletterSubscriptions()
         self._reading: MagentoReading | None = None
         self._read_at = 0
         self.resources = connection.resources()
-
-    def keep_in(self, directory: Path) -> None:
-        """Remember in a directory what a poll has to know of those before it."""
-        self._subscriptions.close()
-        self._subscriptions = NewsletterSubscriptions.of_shop(directory, self.connection.name)
 
     @property
     def has_receiver(self) -> bool:
@@ -135,7 +123,7 @@ class MagentoConnector(ShopConnector):
         """Yield what has changed. Raises ShopUnavailable, ShopRefuses."""
         reading = await self._known(now)
         if resource == "products":
-            async for page in self._products(cursor, now):
+            async for page in self._all_products(cursor, now):
                 yield page
             return
         walk = begin(cursor, since=since, now=now + (self._api.skew_ms or 0), zone=UTC)
@@ -143,7 +131,7 @@ class MagentoConnector(ShopConnector):
             found = await self._rest.search(resource, changed_criteria(walk.keyset, size=PAGE))
             row_places = places(found.rows, "updated_at", _id_field(resource))
             unread = [found.rows[each] for each in walk.keyset.unread(row_places)]
-            before = self._subscribed(resource, unread)
+            before = self._subscribed(resource, (id_of(resource, row) for row in unread))
             news = await reading.news(resource, unread, now=now, subscribed=before)
             following = walk.keyset.after(row_places, more=found.has_more)
             if following is None:
@@ -151,7 +139,7 @@ class MagentoConnector(ShopConnector):
             else:
                 walk = walk._replace(keyset=following)
                 yield ShopPage(news, unfinished(walk), len(unread))
-            self._note(resource, unread, reading)  # what was told of it is durable
+            self._note(resource, reading.subscriptions(unread))  # what was told of it is durable
             if following is None:
                 return
 
@@ -161,7 +149,7 @@ class MagentoConnector(ShopConnector):
             return  # nobody is reminded of an old cart
         now = self._clock.now()
         reading = await self._known(now)
-        last, total = _id(cursor), None
+        last, total = id_in(cursor), None
         while True:
             query = history_criteria(last, size=HISTORY_PAGE)
             found = await self._rest.search(resource, query)
@@ -169,7 +157,7 @@ class MagentoConnector(ShopConnector):
                 total = found.total
             news = await reading.news(resource, found.rows, now=now, history=True)
             # Noted before it is durable: read again, the same is told again.
-            self._note(resource, found.rows, reading)
+            self._note(resource, reading.subscriptions(found.rows))
             last = max([last, *(id_of(resource, row) for row in found.rows)])
             yield ShopPage(news, str(last), len(found.rows), total)
             if not found.has_more or not found.rows:
@@ -218,7 +206,7 @@ class MagentoConnector(ShopConnector):
 
     async def close(self) -> None:
         """Hang up."""
-        self._subscriptions.close()
+        await super().close()
         await self._api.close()
 
     async def _told(self, pushed: Pushed, now: int) -> ShopNews | None:
@@ -233,32 +221,12 @@ class MagentoConnector(ShopConnector):
         found = await self._rest.search(pushed.resource, by_id)
         return await reading.news(pushed.resource, found.rows, now=now)
 
-    async def _products(self, cursor: str, now: int) -> AsyncIterator[ShopPage]:
-        """Yield all products, by id, when that is due."""
-        began, _, last = cursor.partition(":")
-        if last == "end" and now - _id(began) < PRODUCTS_MS:
-            return
-        if last in ("", "end"):
-            began, last = str(now), "0"
-        async for page in self.history("products", last):
-            yield page._replace(cursor=f"{began}:{page.cursor}")
-        yield ShopPage(ShopNews(), f"{began}:end", 0)
-
     async def _known(self, now: int) -> MagentoReading:
         """Return what it takes to understand the shop's rows."""
         if self._reading is None or not 0 <= now - self._read_at < KNOWN_MS:
             self._reading = await read_shop(self._rest, self._shop_connection)
             self._read_at = now
         return self._reading
-
-    def _subscribed(self, resource: str, rows: Sequence[Row]) -> Mapping[int, bool]:
-        if resource != "customers":
-            return {}
-        return self._subscriptions.of(id_of(resource, dict(row)) for row in rows)
-
-    def _note(self, resource: str, rows: Sequence[Row], reading: MagentoReading) -> None:
-        if resource == "customers":
-            self._subscriptions.note(reading.subscriptions(rows))
 
     def _headers(self) -> Mapping[str, str]:
         if self._token is None:
@@ -286,7 +254,3 @@ def _rights(refused: Sequence[str]) -> Check:
 
 def _id_field(resource: str) -> str:
     return ID_FIELDS.get(resource, "entity_id")
-
-
-def _id(cursor: str) -> int:
-    return int(cursor) if re.fullmatch(r"[0-9]{1,18}", cursor) else 0

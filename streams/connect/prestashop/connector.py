@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import AsyncIterator, Mapping, Sequence
-from pathlib import Path
 
 from schemas.failures import Failure
 from schemas.time_units import HOUR_MS, MINUTE_MS
@@ -16,7 +15,6 @@ from streams.connect.connector import (
     SELF_TEST,
     DeliveryAnswer,
     DeliveryOutcome,
-    ShopConnector,
     ShopDelivery,
     ShopNews,
     ShopPage,
@@ -24,9 +22,9 @@ from streams.connect.connector import (
     ShopUnavailable,
     UnreadResource,
 )
-from streams.connect.json_fields import Row, whole
+from streams.connect.json_fields import whole
 from streams.connect.keyset import Keyset
-from streams.connect.newsletter_subscriptions import NewsletterSubscriptions
+from streams.connect.polled_connector import PolledConnector, id_in
 from streams.connect.prestashop.reading import PrestaShopReading, read_shop
 from streams.connect.prestashop.receiver import (
     NEWSLETTER,
@@ -58,16 +56,13 @@ LAST_ID = 4_294_967_295
 """PrestaShop's ids are of 32 bits."""
 KNOWN_MS = HOUR_MS
 """After which states, currencies and languages are asked for again."""
-PRODUCTS_MS = HOUR_MS
-"""Between two readings of all products: neither a change of the stock nor a special price is one of
-the product's own `date_upd`."""
 AHEAD_MS = MINUTE_MS
 """By how much a row may be dated after it was asked for."""
 PUSH_SECONDS = 8.0
 """In which a push is read and answered; the port gives a request ten."""
 
 
-class PrestaShopConnector(ShopConnector):
+class PrestaShopConnector(PolledConnector):
     """One shop."""
 
     def __init__(
@@ -83,15 +78,9 @@ class PrestaShopConnector(ShopConnector):
         self._api = api or ShopApi(f"{connection.url}/api", self._headers)
         self._api.now = clock.now
         self._service = WebService(self._api)
-        self._subscriptions = NewsletterSubscriptions()
         self._reading: PrestaShopReading | None = None
         self._read_at = 0
         self.resources = connection.resources()
-
-    def keep_in(self, directory: Path) -> None:
-        """Remember in a directory what a poll has to know of those before it."""
-        self._subscriptions.close()
-        self._subscriptions = NewsletterSubscriptions.of_shop(directory, self.connection.name)
 
     @property
     def has_receiver(self) -> bool:
@@ -134,7 +123,7 @@ class PrestaShopConnector(ShopConnector):
         """Yield what has changed. Raises ShopUnavailable, ShopRefuses."""
         reading = await self._known(now)
         if resource == "products":
-            async for page in self._products(cursor, now):
+            async for page in self._all_products(cursor, now):
                 yield page
             return
         shop_now = self._shop_time(now)
@@ -143,7 +132,7 @@ class PrestaShopConnector(ShopConnector):
             rows = await self._service.rows(resource, _changed_query(walk.keyset))
             row_places = places(rows, "date_upd", "id")
             unread = [rows[each] for each in walk.keyset.unread(row_places)]
-            before = self._subscribed(resource, unread)
+            before = self._subscribed(resource, (whole(row, "id") for row in unread))
             news = await reading.news(resource, unread, now=shop_now + AHEAD_MS, subscribed=before)
             following = walk.keyset.after(row_places, more=len(rows) >= PAGE)
             if following is None:
@@ -151,7 +140,7 @@ class PrestaShopConnector(ShopConnector):
             else:
                 walk = walk._replace(keyset=following)
                 yield ShopPage(news, unfinished(walk), len(unread))
-            self._note(resource, unread, reading)  # what was told of it is durable
+            self._note(resource, reading.subscriptions(unread))  # what was told of it is durable
             if following is None:
                 return
 
@@ -161,7 +150,7 @@ class PrestaShopConnector(ShopConnector):
             return  # nobody is reminded of an old cart, or answered after a year
         now = self._clock.now()
         reading = await self._known(now)
-        last = _id(cursor)
+        last = id_in(cursor)
         while True:
             query = {
                 "filter[id]": between(str(last + 1), str(LAST_ID)),
@@ -174,7 +163,7 @@ class PrestaShopConnector(ShopConnector):
                 resource, rows, now=self._shop_time(now) + AHEAD_MS, history=True
             )
             # Noted before it is durable: read again, the same is told again.
-            self._note(resource, rows, reading)
+            self._note(resource, reading.subscriptions(rows))
             last = max([last, *(each.id for each in places(rows, "date_upd", "id"))])
             yield ShopPage(news, str(last), len(rows))
             if len(rows) < HISTORY_PAGE:
@@ -207,19 +196,8 @@ class PrestaShopConnector(ShopConnector):
 
     async def close(self) -> None:
         """Hang up."""
-        self._subscriptions.close()
+        await super().close()
         await self._api.close()
-
-    async def _products(self, cursor: str, now: int) -> AsyncIterator[ShopPage]:
-        """Yield all products, by id, when that is due."""
-        began, _, last = cursor.partition(":")
-        if last == "end" and now - _id(began) < PRODUCTS_MS:
-            return
-        if last in ("", "end"):
-            began, last = str(now), "0"
-        async for page in self.history("products", last):
-            yield page._replace(cursor=f"{began}:{page.cursor}")
-        yield ShopPage(ShopNews(), f"{began}:end", 0)
 
     async def _known(self, now: int) -> PrestaShopReading:
         """Return what it takes to understand the shop's rows."""
@@ -227,15 +205,6 @@ class PrestaShopConnector(ShopConnector):
             self._reading = await read_shop(self._service, self._shop_connection)
             self._read_at = now
         return self._reading
-
-    def _subscribed(self, resource: str, rows: Sequence[Row]) -> Mapping[int, bool]:
-        if resource != "customers":
-            return {}
-        return self._subscriptions.of(whole(row, "id") for row in rows)
-
-    def _note(self, resource: str, rows: Sequence[Row], reading: PrestaShopReading) -> None:
-        if resource == "customers":
-            self._subscriptions.note(reading.subscriptions(rows))
 
     def _shop_time(self, now: int) -> int:
         """Return what the shop's clock says: its rows are dated by that."""
@@ -324,10 +293,6 @@ def _changed_query(keyset: Keyset) -> dict[str, str]:
 
 def _besides(resource: str, reading: PrestaShopReading) -> dict[str, str]:
     return reading.products_query() if resource == "products" else {}
-
-
-def _id(cursor: str) -> int:
-    return int(cursor) if cursor.isascii() and cursor.isdigit() and len(cursor) <= 18 else 0
 
 
 def _states_check(reading: PrestaShopReading) -> Check:
