@@ -54,6 +54,8 @@ class EventType:
     for whose visitor it may be."""
     visitors_own: bool = False
     """It is told to visitors' actors only."""
+    of_operators: bool = False
+    """An operator says it: who it is about was not seen then."""
     erases: bool = False
     """Nothing is left of the customer but the offset."""
     stays_with_visitor: bool = False

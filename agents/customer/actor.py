@@ -182,7 +182,7 @@ def _apply(customer: Customer, event: Event, context: Context) -> None:
     held_address = address_statements.held(customer)
     former = held_address.email
     occurred = _HANDLERS.get(event.type, custom_events.occurred)(customer, event, context)
-    acquired = _see(customer, time)
+    acquired = event.type not in _OF_OPERATORS and _see(customer, time)
     counts = plan.counts or tracking.counts(customer, event)
     if plan.active and counts:
         activity.note(customer, time)
@@ -305,6 +305,8 @@ def forget(customer: Customer, context: Context) -> None:
 
 _HINTED: frozenset[Part] = frozenset({"profile"})
 """What hints may change, beside where the customer came from."""
+
+_OF_OPERATORS = frozenset(each.name for each in EVENT_TYPES.values() if each.of_operators)
 
 ERASES = frozenset(each.name for each in EVENT_TYPES.values() if each.erases)
 

@@ -42,9 +42,12 @@ def _declared(event: CustomEvent) -> DeclaredEvent:
 def as_declared(event: Event, live: Live) -> Event | None:
     """Return a shop's own event as what is live declares it, with its own type and no other
     properties; None when it isn't declared. Any other event stays as it is."""
-    if not is_custom(event.type):
-        return event
-    declared = live.custom_events.get(spelled(event.type.removeprefix(CUSTOM)))
+    return declared_as(event, live.custom_events) if is_custom(event.type) else event
+
+
+def declared_as(event: Event, events: Mapping[str, DeclaredEvent]) -> Event | None:
+    """Return a shop's own event as `events` declare it; None when they don't."""
+    declared = events.get(spelled(event.type.removeprefix(CUSTOM)))
     if declared is None:
         return None
     given = _given(event.data.model_extra or {}, declared.properties)

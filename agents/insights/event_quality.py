@@ -6,11 +6,11 @@ Bounded however many events there are: by the sources, kinds of oddity and examp
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from schemas.events import Event
-from schemas.events.custom import is_custom
 from schemas.events.odd import OddField
 
 SOURCES_KEPT = 200
@@ -23,7 +23,7 @@ OTHER = "(others)"
 UNKNOWN = "(unknown)"
 """Source or type of what was refused before it could be read."""
 OWN = "custom"
-"""Type as which all events of the shop's own are summed up."""
+"""Type as which all events of the shop's own are summed up that aren't declared."""
 
 
 _Kind = TypeVar("_Kind", "OddKind", "RefusedKind", str)
@@ -84,13 +84,15 @@ class SourceQuality:
     odd: dict[OddKind, Occurrences] = field(default_factory=dict)
     refused: dict[RefusedKind, Occurrences] = field(default_factory=dict)
     own: dict[str, Occurrences] = field(default_factory=dict)
-    """Events of the shop's own, by type: without a declaration they change nothing."""
+    """Events of the shop's own that aren't declared, by type: they change nothing."""
 
 
 class EventQuality:
     """Sums up events and refusals."""
 
-    def __init__(self) -> None:
+    def __init__(self, understood: Callable[[Event], Event | None] = lambda event: event) -> None:
+        """`understood`: how actors take an event, None where it isn't declared."""
+        self._understood = understood
         self.sources: dict[str, SourceQuality] = {}
         self.beyond = 0
         """Odd fields, refusals and own events of kinds for which there was no room."""
@@ -99,10 +101,13 @@ class EventQuality:
     def read(self, event: Event, time: int) -> None:
         """An event was read at `time` (ms, 0 if unknown)."""
         source = self._source(event.source)
-        type_ = event.type
-        if is_custom(type_):  # there is no end of their names
+        understood = self._understood(event)
+        type_ = event.type if understood is None else understood.type
+        if understood is None:  # there is no end of their names
             self._note(source.own, type_[:EXAMPLE_CHARACTERS], time, "")
             type_ = OWN
+        else:
+            event = understood
         source.events[type_] += 1
         if event.odd:
             source.with_odd += 1

@@ -220,6 +220,7 @@ EVENT_TYPES = (
         changes=get_args(CustomerPart),
         internal=True,
         stays_with_visitor=True,
+        of_operators=True,
     ),
     EventType("link.registered", LinkRegistered, internal=True, told_to_links=True),
     EventType("link.ordered", LinkOrdered, internal=True, told_to_links=True),

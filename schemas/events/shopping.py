@@ -99,10 +99,14 @@ class PageViewed(Payload):
 
 
 class CartChange(ProductProperties):
-    """A product went into the cart or out of it; `quantity` says how many."""
+    """A product went into the cart; `quantity` says how many."""
 
     cart_id: Id | None = None
     cart_url: Url | None = None
+
+
+class CartRemoval(CartChange):
+    """A product went out of the cart; `quantity` says how many."""
 
 
 class CheckoutProgress(Payload):
@@ -385,7 +389,7 @@ EVENT_TYPES = (
     ),
     EventType(
         "cart.product_removed",
-        CartChange,
+        CartRemoval,
         segment="Product Removed",
         changes=("cart",),
         active=True,

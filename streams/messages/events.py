@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
 from schemas.events import Event
 from schemas.events.odd import OddField
 from schemas.quantity import exact
-from schemas.reference import id_of
-from schemas.time_units import MINUTE_MS
+from schemas.reference import id_of, is_visitors
 from streams.messages.decisions import outcome, reason
 from streams.messages.spans import money
 from streams.messages.translations import Language, known_message, message
@@ -20,22 +19,27 @@ _ABOUT = ("order_id", "list", "purpose", "query", "topic", "stage", "path", "ste
 
 _RETURNED = ("mail.bounced", "mail.complained", "mail.delivered")
 
-LATE_MS = 5 * MINUTE_MS
-"""An event that reaches the log so much later is said to have."""
+ASSUMED = ("time", "currency", "amount")
+"""Of what something may be assumed."""
+
+_OF_IDENTITY = {"visitor.merged": "event.merged", "visitor.unlinked": "event.unlinked"}
 
 
-def happened(event: Event, language: Language, *, appended: int) -> str:
-    """Return what happened in a line; `appended`: when it reached the log (ms)."""
-    parts = [part for part in _details(event, language) if part]
-    if event.backfill:
-        parts.append(message(language, "event.history"))
-    elif event.time is not None and appended - event.time > LATE_MS:
-        parts.append(message(language, "event.late"))
-    if event.type == "visitor.merged":
-        words = message(language, "event.merged")
-    else:
-        words = reason(event.type, language)
-    return f"{words}: {', '.join(parts)}" if parts else words
+def happened(
+    event: Event,
+    language: Language,
+    *,
+    name: str = "",
+    currency: str | None = None,
+    notes: Sequence[str] = (),
+) -> str:
+    """Return what happened in a line. `name`: what the shop calls an event of its own; `currency`:
+    of an amount that names none; `notes`: what else there is to know."""
+    parts = [part for part in _details(event, currency, language) if part]
+    known = _OF_IDENTITY.get(event.type)
+    words = name or (reason(event.type, language) if known is None else message(language, known))
+    text = f"{words}: {', '.join(parts)}" if parts else words
+    return f"{text} ({'; '.join(notes)})" if notes else text
 
 
 def oddities(event: Event, language: Language) -> tuple[str, ...]:
@@ -49,11 +53,15 @@ def _oddity(odd: OddField, language: Language) -> str:
     if odd.problem == "more":
         return message(language, "odd.more", value=odd.value)
     id_ = "odd.otherwise" if odd.kept else "odd.left_out"
-    problem = message(language, f"odd.problem.{odd.problem}")
+    if odd.problem == "assumed":
+        about = odd.name.rpartition(".")[2]
+        problem = message(language, f"odd.assumed.{about if about in ASSUMED else 'amount'}")
+    else:
+        problem = message(language, f"odd.problem.{odd.problem}")
     return message(language, id_, field=odd.field, value=odd.value, problem=problem)
 
 
-def _details(event: Event, language: Language) -> Iterator[str]:
+def _details(event: Event, currency: str | None, language: Language) -> Iterator[str]:
     data: Any = event.data
     name = getattr(data, "name", None) if hasattr(data, "product_id") else None
     product = name or getattr(data, "product_id", None)
@@ -68,9 +76,11 @@ def _details(event: Event, language: Language) -> Iterator[str]:
         yield id_of(data.anonymous_id)
         if data.ground:
             yield message(language, f"merge.{data.ground}")
+    if event.type == "visitor.unlinked":
+        yield id_of(data.customer_id if is_visitors(event.customer) else data.anonymous_id)
     total = getattr(data, "total", None)
     if isinstance(total, Decimal):  # else a property of the shop's own of that name
-        yield money(total, getattr(data, "currency", None), language)
+        yield money(total, getattr(data, "currency", None) or currency, language)
 
 
 def _why(given: str, type_: str, language: Language) -> str:

@@ -16,6 +16,7 @@ from schemas.validation import Unreadable
 from schemas.wire import MAX_EVENT_BYTES, ProductUpdate, parse_line, parse_record
 from streams.log import Log, OnProgress, scan, within
 from streams.operate.dead_letters import read_letters
+from streams.operate.declarations import Declarations
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS
 
 SEGMENT = "/segment"
@@ -27,12 +28,13 @@ async def read_event_quality(
     since: int,
     on_progress: OnProgress,
     notation: Notation = DEFAULT_NOTATION,
+    declared: Declarations,
 ) -> EventQuality:
     """Sum up what producers have sent since then (ms), and what was refused.
 
     Raises LogError.
     """
-    quality = EventQuality()
+    quality = EventQuality(declared.understood)
     sizes = [await _size(log, topic) for topic in (CUSTOMER_EVENTS, DEAD_LETTERS)]
     events = within(on_progress, 0, sum(sizes))
     async for record in scan(log, CUSTOMER_EVENTS, since=since, on_progress=events):
@@ -58,10 +60,11 @@ def quality_of_lines(
     since: int,
     report: Callable[[], None],
     notation: Notation = DEFAULT_NOTATION,
+    declared: Declarations,
 ) -> EventQuality:
     """Sum up the numbered lines of a file. A line without a time counts as of the time of the one
     before; `report` is called now and then."""
-    quality, now = EventQuality(), 0
+    quality, now = EventQuality(declared.understood), 0
     for number, line in lines:
         if number % REPORTED_EVERY == 0:
             report()

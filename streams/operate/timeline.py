@@ -19,15 +19,19 @@ from pydantic_core import from_json
 
 from agents.customer.ownership import RecordOwnership
 from agents.customer.speaker import of_itself
+from agents.rules.local_time import local
 from schemas.decisions import DECISION, Decision
 from schemas.definitions import DEFINITION
+from schemas.definitions.custom_events import CustomEvents
 from schemas.definitions.workflow import Workflow
 from schemas.events import INTERNAL_TYPES, Event
+from schemas.events.custom import CUSTOM, is_custom
 from schemas.instant import parse_instant
 from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.records import Record
 from schemas.reference import both, of_visitor
 from schemas.stored import NEVER
+from schemas.time_units import MINUTE_MS
 from schemas.validation import Unreadable, first_error
 from schemas.wire import parse_published, parse_record
 from streams.http.internal.client import Lookups
@@ -35,12 +39,18 @@ from streams.log import Log, OnProgress, scan
 from streams.messages.decisions import reason, with_detail
 from streams.messages.events import happened, oddities
 from streams.messages.translations import Language, message, title_in
+from streams.operate.declarations import Declarations
 from streams.operate.lookup import known_customers, latest_states
 from streams.operate.record_search import find_records
 from streams.topology import CUSTOMER_EVENTS, FACTS
 
-_TOLD = frozenset({"visitor.merged", "order.placed_elsewhere"})
+_TOLD = frozenset({"visitor.merged", "visitor.unlinked", "order.placed_elsewhere"})
 """What our own actors tell each other and people are told, too."""
+
+
+_ABOUT_AN_ORDER = ("order.updated", "order.shipped", "order.delivered", "order.cancelled",
+                   "order.refunded")  # fmt: skip
+"""What is told of orders, but for the purchase."""
 
 
 class TimelineError(Exception):
@@ -85,6 +95,10 @@ class TimelineData:
     """With the time at which each reached the log."""
     decisions: list[Decision] = field(default_factory=list)
     waiting: list[PendingWait] = field(default_factory=list)
+    unplaced: set[str] = field(default_factory=set)
+    """Numbers of orders of which something was told, and that haven't come under this id."""
+    declared: Declarations = field(default_factory=Declarations)
+    """What the shop declares of its events."""
 
 
 async def from_log(
@@ -123,6 +137,7 @@ async def from_log(
             for kept in known.values()
             for run in kept.runs
         ],
+        unplaced={early.order.id for kept in known.values() for early in kept.early},
     )
     if len(known) > 1:
         source.stranger = RecordOwnership([of_visitor(customer)], [customer])
@@ -164,6 +179,7 @@ def from_replay(
                 PendingWait(run["workflow"], _instant(run["due"]), run.get("held_for", ""))
                 for run in known.get("runs", ())
             ]
+            source.unplaced |= {each["order"]["id"] for each in known.get("early", ())}
     ownership = source.ownership = RecordOwnership(
         (*both(customer), *map(of_visitor, visitors)), customers & (visitors - {customer})
     )
@@ -207,6 +223,9 @@ def titles_of(contents: Iterable[bytes], language: Language) -> dict[str, str]:
         if isinstance(definition, Workflow):
             given = definition.title
             titles[definition.id] = title_in(given, language) or definition.id
+        elif isinstance(definition, CustomEvents):
+            for each in definition.events:
+                titles[CUSTOM + each.id] = title_in(each.title, language) or each.id
     return titles
 
 
@@ -269,8 +288,13 @@ def describe(
         return line._replace(text=message(language, "timeline.visitor", text=line.text))
 
     lines = []
+    currencies = {
+        event.data.order_id: event.data.currency
+        for _, event in source.events
+        if event.type == "order.completed"
+    }
     for time, event in source.events:
-        line = _event_line(time, event, titles, language)
+        line = _event_line(time, event, source, titles, currencies, language)
         lines.append(by(source.stranger.is_about(event), line))
     for decision in source.decisions:
         line = _decision_line(decision, titles, language)
@@ -306,9 +330,24 @@ def _take_events(records: Iterable[Record], source: TimelineData, notation: Nota
 
 
 def _event_line(
-    time: int, event: Event, titles: Mapping[str, str], language: Language
+    time: int,
+    event: Event,
+    source: TimelineData,
+    titles: Mapping[str, str],
+    currencies: Mapping[str, str],
+    language: Language,
 ) -> TimelineEntry:
-    text = happened(event, language, appended=time)
+    """Put an event into words; `currencies`: of the orders, by number."""
+    understood = source.declared.understood(event)
+    event = understood or event
+    notes = list(_notes(event, source, language, is_known=understood is not None, appended=time))
+    text = happened(
+        event,
+        language,
+        name=titles.get(event.type, "") if is_custom(event.type) else "",
+        currency=currencies.get(getattr(event.data, "order_id", None) or ""),
+        notes=notes,
+    )
     workflow = getattr(event.data, "workflow", "") or ""
     if not event.type.startswith("mail."):
         odd = oddities(event, language)
@@ -317,6 +356,30 @@ def _event_line(
         text = f"{titles.get(workflow, workflow)}: {text}"
     code = getattr(event.data, "reason", "") or ""
     return TimelineEntry(time, "mail", text, event.type, code, workflow, event.data.step)
+
+
+def _notes(
+    event: Event, source: TimelineData, language: Language, *, is_known: bool, appended: int
+) -> Iterator[str]:
+    """Yield what there is to know of an event beside what it says."""
+    if event.backfill:
+        yield message(language, "event.history")
+    elif event.time is not None and appended - event.time > LATE_MS:
+        yield message(
+            language, "event.late", when=f"{local(event.time, source.zone):%Y-%m-%d %H:%M}"
+        )
+    if not is_known:
+        yield message(language, "event.undeclared")
+    if event.type in _ABOUT_AN_ORDER and event.data.order_id in source.unplaced:
+        yield message(language, "event.no_order")
+    if event.type == "order.completed" and source.declared.lacks_rate(
+        event.data.currency, min(event.time or appended, appended)
+    ):
+        yield message(language, "event.no_points", currency=event.data.currency)
+
+
+LATE_MS = 5 * MINUTE_MS
+"""An event that reaches the log so much later is said to have."""
 
 
 def _decision_line(

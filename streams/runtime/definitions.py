@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,6 +96,17 @@ class PublishedDefinitions:
     """Offset to read on from."""
     number: int = -1
     """Of the record that says what is live; those of release 0.1 have none."""
+
+    def live_contents(self) -> list[bytes]:
+        """Return the canonical contents of what is live."""
+        return [self.definitions[version] for version in (self.live or {}).items()]
+
+
+async def live_or_files(log: Log, directory: Path) -> Collection[bytes]:
+    """Return the canonical contents of what is live, or of the files of a directory as long as
+    nothing was published. Raises LogError, DefinitionError."""
+    published = await read(log)
+    return read_files(directory).values() if published.live is None else published.live_contents()
 
 
 def versions_of(definitions: Mapping[str, bytes]) -> dict[str, str]:

@@ -40,7 +40,7 @@ def listed() -> Iterator[ListedType]:
         yield ListedType(
             name,
             in_segment[name],
-            (each.data.__doc__ or "").partition("\n\n")[0].replace("\n", " "),
+            " ".join((each.data.__doc__ or "").partition("\n\n")[0].split()),
             tuple(fields),
             tuple(field for field, info in fields.items() if info.is_required()),
         )

@@ -11,7 +11,7 @@ from schemas.customer.person import TAGS_KEPT
 from schemas.definitions import DEFINITION, canonical
 from schemas.events.odd import OddField
 from schemas.wire import parse_published
-from streams.operate.odd_custom_fields import declared_fields, with_unfitting
+from streams.operate.declarations import declarations
 from tests.harness import DAY, HOUR, Harness
 
 FIELDS = {
@@ -68,14 +68,15 @@ def test_what_is_of_another_type_is_refused_and_the_rest_applied(name: str, valu
 
 
 def test_who_reads_an_event_without_an_actor_finds_the_same() -> None:
-    declared = declared_fields([published(FIELDS)])
+    declared = declarations([published(FIELDS)])
     traits = {"budget": "a lot", "size": "M", "wedding": None, "business": "", "unknown": [1]}
     line = {"type": "identify", "messageId": "1", "userId": "anna", "traits": traits}
-    found = with_unfitting(parse_published(json.dumps(line)), declared)
+    found = declared.understood(parse_published(json.dumps(line)))
+    assert found is not None
     assert found.odd == (OddField("budget", "'a lot'", "kind", kept=False),)
     del traits["budget"]
     fine = parse_published(json.dumps(line))
-    assert with_unfitting(fine, declared) is fine
+    assert declared.understood(fine) is fine
 
 
 def test_fields_go_with_a_visitor_and_with_what_is_forwarded() -> None:

@@ -81,6 +81,14 @@ def test_nothing_is_mailed_twice_by_it() -> None:
     assert len({mail.step for mail in harness.mails}) == len(harness.mails) >= len(steps)
 
 
+def test_nobody_was_seen_when_an_operator_said_it() -> None:
+    harness = merged()
+    before = harness.customer().last_seen
+    unlink(harness.at(5 * HOUR))
+    assert harness.customer().last_seen == before
+    assert harness.customer("v").last_seen <= before
+
+
 def test_without_the_handover_only_the_link_ends() -> None:
     harness = unlink(merged(), state="")
     assert (harness.customer("v").became, harness.customer().visitors) == ("", [])

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from schemas.events import PAYLOADS, Event
-from streams.messages.events import happened
+from schemas.events.odd import OddField
+from streams.messages.events import happened, oddities
 from streams.messages.translations import Language, title_in
 
 MAIL = {"command_id": "m"}
@@ -49,10 +50,19 @@ def test_what_happened(type_: str, data: dict[str, Any], english: str, italian: 
         backfill=False,
         data=PAYLOADS[type_].model_validate(data),
     )
-    assert happened(event, Language("en"), appended=0) == english
-    assert happened(event, Language("it"), appended=0) == italian
-    late = happened(event, Language("it"), appended=600_000)
-    assert late == f"{italian}, arrivato in ritardo"
+    assert happened(event, Language("en")) == english
+    assert happened(event, Language("it")) == italian
+    assert happened(event, Language("it"), notes=["a", "b"]) == f"{italian} (a; b)"
+
+
+def test_it_is_said_what_was_assumed() -> None:
+    odd = [OddField(name, "'x'", "assumed", kept=True) for name in ("time", "products.0.price")]
+    event = Event("1", "page.viewed", "/s", 0, "anna", None, False, None, odd=tuple(odd))
+    assert oddities(event, Language("en")) == (
+        "read otherwise: time 'x', its zone is not said, the shop's is taken",
+        "read otherwise: products.0.price 'x', thousands or decimals is not said, "
+        "decimals are taken",
+    )
 
 
 @pytest.mark.parametrize(

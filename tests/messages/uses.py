@@ -20,6 +20,7 @@ from schemas.definitions.workflow import EntryRule
 from schemas.events.odd import PROBLEMS
 from schemas.events.own import MergeGround
 from schemas.outcomes import ReturnReason
+from streams.messages.events import ASSUMED
 from streams.messages.fields import ROOMS
 from streams.tools.workflow_files.changes.in_flight import Then
 
@@ -49,6 +50,7 @@ FAMILIES: Mapping[str, Iterable[str]] = {
     "field_of.": ROOMS,
     "hold.": get_args(HoldReason),
     "odd.problem.": PROBLEMS,
+    "odd.assumed.": ASSUMED,
     "merge.": [each for each in get_args(MergeGround) if each],
     "outcome.": ("cancelled", "expired", "ambiguous", "invalid_address", "smtputf8_unsupported",
                  "relay_connect", "relay_tls", "relay_auth", "relay_refused"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import typer
@@ -11,7 +11,7 @@ from schemas.customer import Customer
 from schemas.description import describe
 from schemas.instant import to_rfc3339
 from schemas.money import amount_text
-from schemas.reference import both, id_of, is_visitors
+from schemas.reference import both, id_of, is_visitors, of_visitor
 from schemas.stored import NEVER
 from streams.clock import SystemClock
 from streams.operate.lookup import known_customers, latest_states
@@ -87,19 +87,21 @@ def unlink(
 ) -> None:
     """Undo a wrong merge: a visitor is not this customer after all.
 
-    What the visitor does is the visitor's again, for good; it gets back what it had handed over.
+    What the visitor does is the visitor's again, and nothing links the two once more: there is no
+    way back. The visitor gets back what it had brought along.
     """
     settings = settings_of(context)
     from streams.operate.unlinking import UnlinkReport  # noqa: PLC0415  # as above
     from streams.operate.unlinking import unlink as append_unlink  # noqa: PLC0415  # as above
     from streams.runtime.factories import record_signer  # noqa: PLC0415  # see streams/tools/cli/__init__.py
 
-    async def append() -> UnlinkReport:
+    async def append() -> UnlinkReport | None:
         with progress("reading the log") as bar:
             async with open_log(settings) as log:
                 known = known_customers(await latest_states(log, customer_id))
-                if customer_id not in known:
-                    raise UserError(f"there is no customer {customer_id!r}")
+                visitors = known_customers(await latest_states(log, visitor_id))
+                if not _are_one(known, visitors, customer_id, visitor_id):
+                    return None
                 return await append_unlink(
                     log,
                     customer_id,
@@ -111,18 +113,48 @@ def unlink(
                 )
 
     report = run(append())
+    merges = 0 if report is None else report.merges
     if as_json:
-        print_json({"customer": customer_id, "visitor": visitor_id, "merges": report.merges})
+        print_json({"customer": customer_id, "visitor": visitor_id, "merges": merges,
+                    "done_before": report is None})  # fmt: skip
         return
     out = stdout()
-    out.print(f"{visitor_id} is not {customer_id} from here on.", markup=False)
-    if not report.merges:
-        out.print("The log has no handover of theirs: only the link ends, and what came of the "
-                  "visitor stays with the customer.", markup=False)  # fmt: skip
+    if report is None:
+        out.print(f"{visitor_id} and {customer_id} are two people already, by an operator's word.",
+                  markup=False)  # fmt: skip
         return
-    out.print("The visitor gets back what it had handed over, and the customer loses it. What "
+    out.print(f"{visitor_id} is not {customer_id} from here on, as soon as a worker has read this. "
+              "Nothing links the two again.", markup=False)  # fmt: skip
+    if not merges:
+        out.print("The log no longer has what the visitor brought along, if it did: that stays "
+                  "with the customer.", markup=False)  # fmt: skip
+        return
+    out.print("The visitor gets back what it had brought along, and the customer loses it. What "
               "stays with the customer: all that came after the merge, scores, orders, points, "
               "codes, and mails that were sent.", markup=False)  # fmt: skip
+
+
+def _are_one(
+    known: Mapping[str, Customer],
+    visitors: Mapping[str, Customer],
+    customer_id: str,
+    visitor_id: str,
+) -> bool:
+    """Return whether there is something to undo, False where that was done before. Raises UserError
+    where one of the two isn't there."""
+    from agents.customer.unlinking import are_unlinked  # noqa: PLC0415  # see streams/tools/cli/__init__.py
+
+    customer, visitor = known.get(customer_id), visitors.get(of_visitor(visitor_id))
+    if customer is None:
+        swapped = visitor_id in visitors and of_visitor(customer_id) in known
+        hint = f": the customer comes first, then the visitor {customer_id!r}" if swapped else ""
+        raise UserError(f"there is no customer {customer_id!r}{hint}")
+    linked = visitor_id in customer.visitors or (visitor and visitor.became == customer_id)
+    if not linked and are_unlinked(customer, visitor_id):
+        return False
+    if not linked and visitor is None:
+        raise UserError(f"there is no visitor {visitor_id!r}")
+    return True
 
 
 def retry(
@@ -157,11 +189,7 @@ def _rows(customer: Customer) -> Iterator[tuple[str, str]]:
         yield "turned out to be", customer.became
     known = (profile.name or f"{profile.first_name} {profile.last_name}".strip(), profile.email)
     yield "who", ", ".join(part for part in known if part) or "not known yet"
-    if profile.email:
-        # The actor's rules take a while to import.
-        from agents.customer import grounds  # noqa: PLC0415  # see above
-
-        yield "address", grounds.ground_of(customer)
+    yield from _address_rows(customer)
     yield "seen", f"{_when(customer.first_seen)} to {_when(customer.last_seen)}"
     if customer.suppressed:
         yield "suppressed", customer.suppressed
@@ -194,6 +222,17 @@ def _rows(customer: Customer) -> Iterator[tuple[str, str]]:
         yield "mail on its way", f"{pending.workflow} {pending.step}"
     for sent in customer.sent[-10:]:
         yield "mail", f"{_when(sent.time)} {sent.workflow} {sent.step} ({sent.mail_class})"
+
+
+def _address_rows(customer: Customer) -> Iterator[tuple[str, str]]:
+    if not customer.profile.email:
+        return
+    # The actor's rules take a while to import.
+    from agents.customer import grounds  # noqa: PLC0415  # see above
+
+    yield "address", grounds.ground_of(customer)
+    if grounds.has_objected_elsewhere(customer):
+        yield "address", "has objected to marketing under another id, so there is none"
 
 
 def _order_rows(customer: Customer) -> Iterator[tuple[str, str]]:

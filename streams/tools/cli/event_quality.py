@@ -100,26 +100,36 @@ def since_option(text: str) -> int:
 
 
 async def _of_log(settings: Settings, since: int) -> EventQuality:
+    from streams.operate.declarations import declarations  # noqa: PLC0415  # as above
     from streams.operate.event_quality import read_event_quality  # noqa: PLC0415  # pydantic models take a moment
+    from streams.runtime.definitions import live_or_files  # noqa: PLC0415  # as above
     from streams.runtime.factories import notation  # noqa: PLC0415  # as above
 
     with progress("reading the log") as bar:
         async with open_log(settings) as log:
             return await read_event_quality(
-                log, since=since, on_progress=bar.at, notation=notation(settings)
+                log,
+                since=since,
+                on_progress=bar.at,
+                notation=notation(settings),
+                declared=declarations(await live_or_files(log, settings.workflows_dir)),
             )
 
 
 def _of_file(path: Path, since: int, settings: Settings) -> EventQuality:
+    from streams.operate.declarations import declarations  # noqa: PLC0415  # as above
     from streams.operate.event_quality import quality_of_lines  # noqa: PLC0415  # as above
+    from streams.runtime.definitions import read_files  # noqa: PLC0415  # as above
     from streams.runtime.factories import notation  # noqa: PLC0415  # as above
 
+    files = read_files(settings.workflows_dir).values()
     with opened(path) as source, progress(f"reading {path.name}", source.size) as bar:
         return quality_of_lines(
             read_lines(source.stream),
             since=since,
             report=lambda: bar.at(source.position()),
             notation=notation(settings),
+            declared=declarations(files),
         )
 
 
@@ -180,7 +190,7 @@ def _refused_rows(source: SourceQuality) -> Iterator[_Row]:
 def _own_rows(source: SourceQuality) -> Iterator[_Row]:
     for name, seen in sorted(source.own.items(), key=lambda row: (-row[1].count, row[0])):
         share = _share(seen.count, sum(source.events.values()))
-        yield _Row(name, "(the event)", "the shop's own", "see events.yaml", seen, share)
+        yield _Row(name, "(the event)", "not in events.yaml", "counted only", seen, share)
 
 
 def _share(count: int, whole: int) -> float:

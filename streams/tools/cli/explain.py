@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,7 +71,8 @@ def explain(
         raise UserError(str(error)) from None
     lines = describe(known, titles, language)
     if not lines and not known.waiting:
-        raise UserError(f"nothing is known about {customer!r}")
+        hint = "; --events FILE adds what the replay read" if source and events is None else ""
+        raise UserError(f"nothing is known about {customer!r}{hint}")
     if as_json:
         print_json(_data(customer, known, lines))
     else:
@@ -81,6 +82,7 @@ def explain(
 async def _of_log(
     settings: Settings, customer: str, language: Language
 ) -> tuple[TimelineData, Mapping[str, str]]:
+    from streams.operate.declarations import declarations  # noqa: PLC0415  # as above
     from streams.operate.timeline import from_log, titles_of  # noqa: PLC0415  # as above
     from streams.runtime.definitions import read  # noqa: PLC0415  # as above
     from streams.runtime.factories import lookups_of, notation  # noqa: PLC0415  # as above
@@ -96,20 +98,22 @@ async def _of_log(
                 told=without_answer,
             )
             published = await read(log)
-    live = [published.definitions[version] for version in (published.live or {}).items()]
-    _note_unfitting(found, live)
+    live = published.live_contents()
+    found.declared = declarations(live)
     return found, titles_of([*published.definitions.values(), *live], language)
 
 
 def _of_replay(
     settings: Settings, directory: Path, events: Path | None, customer: str, language: Language
 ) -> tuple[TimelineData, Mapping[str, str]]:
+    from streams.operate.declarations import declarations  # noqa: PLC0415  # as above
     from streams.operate.timeline import from_replay, titles_of  # noqa: PLC0415  # as above
     from streams.runtime.definitions import read_files  # noqa: PLC0415  # as above
     from streams.runtime.factories import notation  # noqa: PLC0415  # as above
 
     files = read_files(settings.workflows_dir).values()
-    titles = titles_of(files, language)
+    everything = read_files(settings.workflows_dir, everything=True).values()
+    titles = titles_of(everything, language)
     if events is None:
         return from_replay(directory, customer), titles
     try:
@@ -117,17 +121,8 @@ def _of_replay(
             found = from_replay(directory, customer, lines, notation(settings))
     except OSError as error:
         raise UserError(f"{events}: {error.strerror}") from None
-    _note_unfitting(found, files)
+    found.declared = declarations(files)
     return found, titles
-
-
-def _note_unfitting(found: TimelineData, definitions: Iterable[bytes]) -> None:
-    """Note at the events what no custom field can keep of them."""
-    from streams.operate.odd_custom_fields import declared_fields, with_unfitting  # noqa: PLC0415  # as above
-
-    declared = declared_fields(definitions)
-    if declared:
-        found.events = [(time, with_unfitting(event, declared)) for time, event in found.events]
 
 
 def _data(customer: str, known: TimelineData, lines: list[TimelineEntry]) -> dict[str, object]:

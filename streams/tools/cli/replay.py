@@ -277,7 +277,7 @@ def summarize(outcome: Outcome) -> dict[str, Any]:
 
 def _rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     yield "events", summary["events"]
-    yield "customers", summary["customers"]
+    yield "customers and visitors", summary["customers"]
     yield "mails commanded", summary["commands"]
     for step, count in summary["commands_by_step"].items():
         yield f"  {step}", count

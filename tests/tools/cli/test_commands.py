@@ -13,6 +13,7 @@ import pytest
 
 from schemas.customer import Customer, encode_customer, encode_erased
 from schemas.customer.consent import Consent, Subscription
+from schemas.customer.links import AddressStatements, Links
 from schemas.events import INTERNAL_TYPES, PAYLOADS
 from schemas.records import OutRecord, Record
 from schemas.reference import of_visitor
@@ -340,3 +341,15 @@ def test_a_file_is_replayed_by_several_processes(ritorno: Ritorno, tmp_path: Pat
         done = ritorno("replay", source, "--until", "2026-03-31", "--out", "x", "--jobs", "2")
         assert (done.code, done.out) == (2, "")
         assert problem in done.err
+
+
+def test_an_objection_under_another_id_is_shown(ritorno: Ritorno) -> None:
+    links = Links(elsewhere=AddressStatements(objected=5))
+    consents = {"marketing": Consent(given=True, time=1, event_id="e", source="s")}
+    ritorno("topics", "create")
+    for key, known in (("c-1", links), ("c-2", Links())):
+        customer = Customer(key=key, links=known, consents=consents)
+        customer.profile.email = "lucia@example.it"
+        append(CUSTOMERS_CHANGELOG, key.encode(), encode_customer(customer))
+    assert "has objected to marketing under another id" in ritorno("customer", "show", "c-1").out
+    assert "under another id" not in ritorno("customer", "show", "c-2").out

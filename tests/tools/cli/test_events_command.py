@@ -84,6 +84,29 @@ def test_as_a_person_reads_it(events: Ritorno) -> None:
     assert "/till 1 event, nothing odd, 1 refused" in said
 
 
+OWN = [
+    {"type": "track", "event": name, "userId": "anna", "messageId": name, "properties": properties,
+     "timestamp": "2026-03-01T10:00:00Z"}
+    for name, properties in [("Quiz completato", {"score": "sette"}), ("Lottery Won", {})]
+]  # fmt: skip
+
+
+def test_events_of_the_shops_own_are_read_as_it_declares_them(ritorno: Ritorno) -> None:
+    """Of a file by the workflow files, of the log by what is live there, where they are published
+    likewise."""
+    Path("events.ndjson").write_text("".join(json.dumps(each) + "\n" for each in OWN))
+    done = ritorno("publish", "events.ndjson")
+    assert "custom.lottery_won: 1 event, not in events.yaml, so only counted" in done.err
+    assert "quiz" not in done.err
+    for file in (("events.ndjson",), ()):
+        [found] = ritorno("events", "quality", *file, "--json").json
+        assert [own["type"] for own in found["own_events"]] == ["custom.lottery_won"]
+        [odd] = found["odd_fields"]
+        assert (odd["type"], odd["field"], odd["problem"], odd["left_out"]) == (
+            "custom.quiz_finished", "score", "kind", True
+        )  # fmt: skip
+
+
 def test_since_is_a_span_or_a_time(events: Ritorno) -> None:
     of_two = events("events", "quality", "events.ndjson", "--since", "2026-03-03", "--json").json
     assert {each["source"]: each["events"] for each in of_two} == {

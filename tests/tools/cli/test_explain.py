@@ -92,7 +92,7 @@ def test_the_story_in_english_and_for_a_program(replayed: Ritorno) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["bruno", "--from", "out"], "nothing is known about 'bruno'"),
+        (["bruno", "--from", "out"], "nothing is known about 'bruno'; --events FILE adds what"),
         (["anna", "--from", "nowhere"], "nowhere/customers.ndjson"),
         (["anna", "--from", "out", "--lang", "xx"], "no language 'xx'; there are: "),
         (["anna", "--events", "events.ndjson"], "--events belongs to --from"),
@@ -127,6 +127,37 @@ def test_the_story_from_the_log(ritorno: Ritorno) -> None:
     assert texts.count("· Abandoned cart sends reminder: its time has come") == 1
     assert any(text.startswith("Abandoned cart: a mail was sent: reminder") for text in texts)
     assert any(text.startswith("Abandoned cart: waits for 2026-03-") for text in texts)
+
+
+def test_what_there_is_to_know_of_an_event_is_beside_it(ritorno: Ritorno) -> None:
+    """That it came late, is about no order, is not declared, and brings no points; a refund is in
+    its order's currency."""
+    calls = [
+        ("Order Refunded", "10:00", {"order_id": "o9", "total": "5.00"}),
+        ("Order Completed", "10:00", {"order_id": "o1", "total": "80.00", "currency": "USD"}),
+        ("Order Refunded", "10:00", {"order_id": "o1", "total": "10.00"}),
+        ("Quiz completato", "10:00", {"score": "sette"}),
+        ("Lottery Won", "09:00", {}),
+    ]
+    lines = [
+        json.dumps({"type": "track", "event": name, "userId": "anna", "messageId": str(number),
+                    "timestamp": f"2026-03-02T{time}:00Z", "properties": properties})
+        for number, (name, time, properties) in enumerate(calls)
+    ]  # fmt: skip
+    Path("events.ndjson").write_text("\n".join(lines) + "\n")
+    ritorno("replay", "events.ndjson", "--until", "2026-03-03", "--out", "out")
+    done = ritorno("explain", "anna", "--from", "out", "--events", "events.ndjson", "--lang", "en")
+    said = [line[20:].strip() for line in done.out.splitlines() if "·" not in line][1:-1]
+    assert said == [
+        "the order was refunded: o9, 5.00 "
+        "(no such order under this id so far: it waits for it, for 90 days)",
+        "the customer has bought: o1, US$80.00 (no rate of USD, so no points)",
+        "the order was refunded: o1, US$10.00",
+        "Quiz finished",
+        "left out: score 'sette', another kind of value",
+        "custom.lottery_won (came late, is of 2026-03-02 10:00; not declared in events.yaml, so it "
+        "changes nothing)",
+    ]
 
 
 def test_two_sources_that_count_alike_are_both_told(ritorno: Ritorno) -> None:

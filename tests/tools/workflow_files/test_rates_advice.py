@@ -31,3 +31,10 @@ def test_a_programme_in_a_currency_without_a_rate(code: str, warnings: int, tmp_
     found = [(each.line, each.problem) for each in advice(reading, Mails.of(tmp_path))]
     problem = "USD is not the shop's currency, EUR, and no rate of it is given"
     assert found == [(4, problem)] * warnings
+
+
+def test_the_example_is_right_as_it_stands(tmp_path: Path) -> None:
+    example = Path(__file__).parents[3] / "workflows" / "rates.yaml.example"
+    (tmp_path / "rates.yaml").write_text(example.read_text())
+    reading = read_directory(tmp_path)
+    assert (reading.findings, [*reading.definitions]) == ([], ["rates"])
