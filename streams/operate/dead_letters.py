@@ -1,9 +1,10 @@
 """Dead letters in the log: which are open, and sending them again once the cause is fixed.
 
-A letter goes back to the topic *and partition* it came from, as it was: key, value and headers.
-Only topics that an agent reads are accepted as a destination, since whoever may write to
-`dead-letters` could name any other. A line that was refused while it was published never had a
-partition: it is read again as `publish` reads it.
+A letter goes back to the topic *and partition* it came from, as it was: key, value and headers. One
+of a foreign topic is mapped again (`streams/connect/mappings/resending.py`). Only topics that an
+agent reads are accepted as a destination, since whoever may write to `dead-letters` could name any
+other. A line that was refused while it was published never had a partition: it is read again as
+`publish` reads it.
 
 What our own code failed at lies here with the reason `internal_error`. Where that was no record of
 its own, the letter holds the control record that has it tried again (`schemas/retry.py`). Products
@@ -18,7 +19,7 @@ comes right behind the first, and an id is remembered for days (`agents/customer
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from schemas.dead_letters import (
@@ -29,6 +30,7 @@ from schemas.dead_letters import (
     read_letter,
     resolve,
 )
+from schemas.failures import Failure
 from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.records import OutRecord
 from schemas.signing import RecordSigner
@@ -51,6 +53,9 @@ CRM_FAILED = "crm_failed"
 DESTINATIONS = frozenset(agent.reads for agent in AGENTS)
 
 Wanted = Callable[[DeadLetter], bool]
+
+MapAgain = Callable[[DeadLetter], Awaitable[list[OutRecord]]]
+"""Returns the events of a foreign record. Raises Unreadable, NotResent, Failure."""
 
 
 @dataclass(slots=True)
@@ -118,21 +123,22 @@ async def resend(
     wanted: Wanted,
     signer: Callable[[], RecordSigner],
     notation: Notation = DEFAULT_NOTATION,
+    map_again: MapAgain | None = None,
 ) -> ResendReport:
     """Send the open letters that are `wanted` again and resolve them. Raises LogError.
 
     `signer` is asked for when one is to be signed as what it is now; `notation` is how the shop's
-    systems write.
+    systems write; `map_again` takes the letters of foreign records.
     """
     report = ResendReport()
     batch: list[DeadLetter] = []
     async for letter in open_letters(log, wanted):
         batch.append(letter)
         if len(batch) == RESENT_TOGETHER:
-            await _resend_batch(log, batch, report, signer, notation)
+            await _resend_batch(log, batch, report, signer, notation, map_again)
             batch = []
     if batch:
-        await _resend_batch(log, batch, report, signer, notation)
+        await _resend_batch(log, batch, report, signer, notation, map_again)
     return report
 
 
@@ -142,6 +148,7 @@ async def _resend_batch(
     report: ResendReport,
     signer: Callable[[], RecordSigner],
     notation: Notation,
+    map_again: MapAgain | None,
 ) -> None:
     outgoing: dict[tuple[str, int], list[OutRecord]] = defaultdict(list)
     resolutions: dict[int, list[OutRecord]] = defaultdict(list)
@@ -149,6 +156,9 @@ async def _resend_batch(
         if letter.reason in (WEBHOOK_FAILED, CRM_FAILED):
             command = "webhooks" if letter.reason == WEBHOOK_FAILED else "crm"
             report.kept.append((letter, f"for another system: see ritorno {command} failed"))
+            continue
+        if is_foreign(letter) and map_again is not None:
+            await _map_again(log, letter, map_again, outgoing, resolutions, report)
             continue
         if letter.origin.topic not in DESTINATIONS:
             report.kept.append((letter, f"nothing reads the topic {letter.origin.topic!r}"))
@@ -170,6 +180,35 @@ async def _resend_batch(
         await log.append(topic, partition, records)
     for partition, records in resolutions.items():
         await log.append(DEAD_LETTERS, partition, records)
+
+
+def is_foreign(letter: DeadLetter) -> bool:
+    """Whether a letter is of a record of a topic that others own: `MAPPING/TOPIC`, as no topic is
+    called."""
+    return "/" in letter.origin.topic
+
+
+async def _map_again(
+    log: Log,
+    letter: DeadLetter,
+    map_again: MapAgain,
+    outgoing: dict[tuple[str, int], list[OutRecord]],
+    resolutions: dict[int, list[OutRecord]],
+    report: ResendReport,
+) -> None:
+    try:
+        events = await map_again(letter)
+    except Unreadable as error:
+        report.kept.append((letter, f"still refused: {error.detail}"))
+        return
+    except (NotResent, Failure) as error:
+        report.kept.append((letter, str(error)))
+        return
+    count = await log.partitions(CUSTOMER_EVENTS)
+    for record in events:
+        outgoing[CUSTOMER_EVENTS, partition_of(record.key or b"", count)].append(record)
+    resolutions[letter.partition].append(resolve(letter))
+    report.resent += 1
 
 
 async def _destination(log: Log, letter: DeadLetter, notation: Notation) -> tuple[int, OutRecord]:

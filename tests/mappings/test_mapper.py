@@ -5,29 +5,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agents.mappings.mapping import SourceMapping
+from schemas.notation import DEFAULT_NOTATION
 from schemas.origin import foreign_partition
 from schemas.records import OutRecord
 from schemas.signing import RecordSigner
 from schemas.wire import parse_record
+from schemas.yaml_text import Document
 from streams.clock import VirtualClock
+from streams.connect.mappings.mapping_file import MappingFile
 from streams.connect.mappings.offsets import MappedPartition, MappingOffsets, OffsetEntry, resume
+from streams.connect.mappings.resending import LetterMapper
 from streams.connect.mappings.written import LEASE_MS, find_written, spans
 from streams.log import LogError, OffsetRange, TopicIdentity
-from streams.operate.dead_letters import open_letters
+from streams.operate.dead_letters import ResendReport, open_letters, resend
 from streams.topology import CUSTOMER_EVENTS, DEAD_LETTERS, MAPPING_OFFSETS
 from tests.mappings.foreign import SIGNER, Process, Topic, appended, new_log
 from tests.mappings.ordini import compiled
 from tests.runtime.doubles import START, Crash
 
 
-def views(**changed: Any) -> SourceMapping:
+def views(*, id: str = "string(value.n)", **changed: Any) -> SourceMapping:  # noqa: A002  # the field
     view = {
-        "type": "product.viewed", "customer": "value.c", "id": "string(value.n)",
+        "type": "product.viewed", "customer": "value.c", "id": id,
         "properties": {"product_id": "'x'"},
     }  # fmt: skip
     return compiled({"name": "viste", "topic": "ordini", "events": [view], **changed})
@@ -263,6 +268,28 @@ async def test_what_cant_be_read_is_a_dead_letter_with_its_place_and_one_after_a
         (("viste/ordini", 0, 0), "invalid_json", b"anna"),
         (("viste/ordini", 0, 1), "missing_id", None),
     ]
+
+
+async def test_a_letter_is_mapped_again_once_the_file_is_mended(tmp_path: Path) -> None:
+    log, topic = await new_log(), Topic(1)
+    topic.add(0, {"c": "a", "n": "sieben"})
+    topic.add(0, b"{half")
+    await Process(views(id="lower(value.m)"), topic, log).drain()
+    assert appended(log) == []
+    file = MappingFile(tmp_path, Document("{}"), [views()])
+
+    async def again(file: MappingFile | None) -> ResendReport:
+        mapper = LetterMapper(file, DEFAULT_NOTATION)
+        return await resend(log, lambda _: True, lambda: SIGNER, DEFAULT_NOTATION, mapper.map)
+
+    nothing = await again(None)
+    assert [why for _, why in nothing.kept] == [
+        "no mapping viste of the topic ordini is in the file"
+    ] * 2
+    report = await again(file)
+    assert (report.resent, [letter.origin.offset for letter, _ in report.kept]) == (1, [1])
+    assert appended(log) == ["sieben"]
+    assert [letter.origin.offset async for letter in open_letters(log)] == [1]
 
 
 async def test_offsets_that_others_write_are_not_believed() -> None:

@@ -9,4 +9,5 @@ foreign_topic    reading: a consumer group of its own for each source
 offsets          how far each partition is mapped, kept in a topic of ours
 written          what a crash has left behind the last of these, found in our own log
 mapper           all of it together
+resending        dead letters, mapped again
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +27,9 @@ from streams.tools.cli.console import (
 )
 from streams.tools.cli.tables import listing
 from streams.tools.event_types import suggestion
+
+if TYPE_CHECKING:
+    from streams.connect.mappings.resending import LetterMapper
 
 Reason = Annotated[str | None, typer.Option(help="Only those refused for this reason.")]
 
@@ -113,7 +116,13 @@ def resend_letters(
                 found = {letter.id async for letter in open_letters(log, wanted)}
                 if missing := sorted(chosen - found):
                     raise UserError(f"not open, or no such letter: {', '.join(missing)}")
-            return await resend(log, wanted, lambda: record_signer(settings), notation(settings))
+            again = _map_again(settings)
+            try:
+                return await resend(
+                    log, wanted, lambda: record_signer(settings), notation(settings), again.map
+                )
+            finally:
+                await again.stop()
 
     report = run(send_again())
     if as_json:
@@ -125,6 +134,14 @@ def resend_letters(
         stdout().print(f"{report.resent} sent again")
     if report.kept:
         raise CommandFailed(f"{len(report.kept)} could not be sent again and stay on the list")
+
+
+def _map_again(settings: Settings) -> LetterMapper:
+    """Raises MappingsError."""
+    from streams.connect.mappings.mapping_file import read_mappings  # noqa: PLC0415  # see streams/tools/cli/__init__.py
+    from streams.connect.mappings.resending import LetterMapper  # noqa: PLC0415  # as above
+
+    return LetterMapper(read_mappings(settings), notation(settings))
 
 
 async def _open(
