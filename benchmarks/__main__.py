@@ -23,6 +23,7 @@
     idle       what a shop in which nothing happens writes in a day
     connect    a burst of 1,000 webhooks, and 100,000 orders of a shop's history
     mappings   foreign records/s mapped into our log, and the worker on the same events
+    ingest     calls by HTTP beside a bare aiohttp answer, and batches beside the log's own append
     sale       the longest wait for an answer while a sale, held mails and a workflow come at once
 
 Writes `benchmarks/results.json`. Broker, workers and peers share this machine's cores, so close
@@ -53,6 +54,7 @@ from benchmarks import (
     footprint,
     idle,
     importing,
+    ingesting,
     machine,
     mapping,
     million,
@@ -75,7 +77,7 @@ from benchmarks.say import Say, progress_output
 SUITES = ("kafka", "embedded", "mails", "assembly", "distance", "backlog", "recovery",
           "takeover", "rolling", "explain", "replay", "standing", "catalogue", "cost", "memory",
           "written", "imports", "visitors", "idle", "timers", "million", "connect", "sale",
-          "mappings")  # fmt: skip
+          "mappings", "ingest")  # fmt: skip
 
 IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
     "assembly": lambda _, say: assembly.measure(say),
@@ -92,6 +94,7 @@ IN_THIS_PROCESS: Mapping[str, Callable[[Path, Say], list[Result]]] = {
 WITHOUT_A_BROKER: Mapping[str, Callable[[Path, Say], Awaitable[list[Result]]]] = {
     "distance": lambda _, say: distance.measure(say),
     "backlog": backlog.measure,
+    "ingest": ingesting.measure,
     "memory": footprint.measure,
     "visitors": visitors.measure,
     "connect": connecting.measure,
