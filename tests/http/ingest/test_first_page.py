@@ -1,4 +1,4 @@
-"""The first page of a reader: what docs/site-tracking.md has in a block, pasted into a shell."""
+"""The first page of a reader: what README has to connect a page, pasted into a shell."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.http.ingest.street import ITALIAN
 from tests.mail.chromium import chromium, needs_chromium
 from tests.ports import free_port
 
-DOCS = Path(__file__).parents[3] / "docs" / "site-tracking.md"
+README = Path(__file__).parents[3] / "README.md"
 SECONDS = 60
 
 
@@ -43,7 +43,8 @@ async def pasted(text: str, directory: Path) -> AsyncIterator[asyncio.StreamRead
 @needs_chromium
 @pytest.mark.processes
 async def test_a_page_is_connected_by_what_is_pasted(tmp_path: Path) -> None:
-    block = DOCS.read_text(encoding="utf-8").partition("```sh\n")[2].partition("```")[0]
+    section = README.read_text(encoding="utf-8").partition("## Connect a shop\n")[2]
+    block = section.partition("```sh\n")[2].partition("```")[0]
     ingest, shop = free_port(), free_port()
     block = block.replace("8090", str(ingest)).replace("8000", str(shop))
     here, profile = tmp_path / "here", tmp_path / "profile"
