@@ -1,4 +1,5 @@
-"""`ritorno schemas export`: JSON Schemas and AsyncAPI of all that travels, for other systems."""
+"""`ritorno schemas export`: JSON Schemas, AsyncAPI and OpenAPI of all that travels, for other
+systems."""
 
 from __future__ import annotations
 
@@ -13,6 +14,8 @@ from streams.tools.cli.console import CommandFailed, JsonFlag, print_json, stdou
 
 ASYNCAPI = "asyncapi.json"
 """The one document of every topic and of the webhooks."""
+OPENAPI = "openapi.json"
+"""That of the ingest port."""
 
 
 def register(app: typer.Typer) -> None:
@@ -27,13 +30,14 @@ def export(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Created when missing.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Write the JSON Schemas of events, commands, outcomes and workflow files, and AsyncAPI."""
+    """Write AsyncAPI, OpenAPI and the JSON Schemas of events, commands, outcomes and workflows."""
     from schemas.export import export as export_all  # noqa: PLC0415  # builds every model when imported
-    from streams.tools.contract.asyncapi import document  # noqa: PLC0415  # as above
+    from streams.tools.contract import asyncapi, openapi  # noqa: PLC0415  # as above
 
     written = []
     try:
-        for name, schema in (export_all() | {ASYNCAPI: document()}).items():
+        documents = {ASYNCAPI: asyncapi.document(), OPENAPI: openapi.document()}
+        for name, schema in (export_all() | documents).items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             text = json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
@@ -44,4 +48,5 @@ def export(
     if as_json:
         print_json({"directory": str(directory), "schemas": written})
     else:
-        stdout().print(f"{several(len(written) - 1, 'schema')} and {ASYNCAPI} in {directory}")
+        schemas = several(len(written) - len(documents), "schema")
+        stdout().print(f"{schemas}, {ASYNCAPI} and {OPENAPI} in {directory}")

@@ -1,9 +1,9 @@
 """What a newer contract takes away from an older one: a field that is gone, or allows less.
 
-Both are AsyncAPI documents of ours. What others write (events) may not be asked for more than
-before, what they read may not say less; values that are new there are nobody's loss. Compared is
-what is written, schema by schema: a reference is followed, and what both say in the same words is
-the same.
+Both are documents of ours, AsyncAPI or OpenAPI. What others write (events) may not be asked for
+more than before, what they read may not say less; values that are new there are nobody's loss.
+Compared is what is written, schema by schema: a reference is followed, and what both say in the
+same words is the same.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ from typing import Any
 _LEAST = ("minLength", "minimum", "exclusiveMinimum", "minItems", "minProperties")
 _MOST = ("maxLength", "maximum", "exclusiveMaximum", "maxItems", "maxProperties")
 
+ANSWERS = frozenset({"taken", "refused"})
+"""Schemas of OpenAPI that Ritorno writes, and others read."""
+
 DEEPEST = 40
 """Of schemas within each other."""
 
@@ -21,6 +24,19 @@ DEEPEST = 40
 def losses(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return what the new document takes away, each with its place."""
     return [*_lost_channels(old, new), *_lost_messages(old, new)]
+
+
+def lost_calls(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return what the new OpenAPI document takes away, each with its place."""
+    found = [f"{path}: gone" for path in old["paths"] if path not in new["paths"]]
+    schemas = new["components"]["schemas"]
+    for name, schema in old["components"]["schemas"].items():
+        if name not in schemas:
+            found.append(f"{name}: gone")
+            continue
+        comparing = _Comparing(old, new, is_told=name in ANSWERS)
+        found += comparing.narrowed(schema, schemas[name], name, 0)
+    return found
 
 
 def _lost_channels(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:

@@ -8,6 +8,9 @@ from typing import Any
 
 from streams.messages.plurals import several
 
+RELEASED, RELEASED_CALLS = "released.json", "released-openapi.json"
+"""What is kept of the last release, in docs/contract."""
+
 WORDS = frozenset({"title", "description", "examples", "default", "info"})
 """What says nothing of which values are allowed."""
 
@@ -20,10 +23,10 @@ HEAD = """\
 *Generated: `make contract`. Do not edit.*
 
 `ritorno schemas export DIR` writes all of it: `asyncapi.json` (AsyncAPI 3, every topic and the
-webhooks), and a JSON Schema of each kind of message. A field that is gone, needed or allows less
-than in the last release (`docs/contract/released.json`) fails CI; a release writes that file anew
-(`make contract RELEASE=1`). Fields that are needed are **bold**. Readers pass over fields and
-values that they don't know.
+webhooks), `openapi.json` (OpenAPI 3.1, the ingest port) and a JSON Schema of each kind of
+message. A field that is gone, needed or allows less than in the last release (`docs/contract/`)
+fails CI; a release writes what is kept there anew (`make contract RELEASE=1`). Fields that are
+needed are **bold**. Readers pass over fields and values that they don't know.
 
 """
 

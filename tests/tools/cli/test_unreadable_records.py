@@ -67,8 +67,17 @@ READ_NO_TOPIC = {
     "events types",
     "dkim generate",
     "dkim show",
+    "mappings test",
+    "webhooks test",
+    "ingest keys new",
+    "ingest keys list",
+    "ingest keys revoke",
 }
 ELSEWHERE = {
+    "events follow": "goes on without end, tests/tools/cli/test_follow_command.py",
+    "mappings run": "reads what a worker's mappings read, tests/mappings",
+    "mappings show": "needs Kafka, tests/mappings",
+    "connect": "reads shops and not topics, tests/connect",
     "worker": "tests/runtime and tests/simulation",
     "restore": "copies as `topics copy` does, tests/operate/test_backup.py",
     "privacy erase": "waits for a worker; what it reads is read by `privacy export` as well",
@@ -111,10 +120,18 @@ READING = {
     "suppressions add": ("anna@example.org", "--reason", "test"),
     "suppressions release": ("anna@example.org", "--reason", "test"),
     "doctor": (),
+    "audience export": ("vip", "--format", "csv", "--out", "audience.csv"),
+    "webhooks list": (),
+    "webhooks failed": (),
+    "webhooks replay": ("gestionale",),
+    "crm list": (),
+    "crm failed": (),
+    "crm replay": ("hubspot",),
 }
 """Command → arguments with which it reads what it may read."""
 
 EXIT_CODES = {
+    "audience export": 2,
     "explain": 1,
     "hits": 2,
     "suppressions release": 2,
@@ -129,6 +146,26 @@ EXIT_CODES = {
     "topics copy": 1,
 }
 """Of those that don't find what they are asked for, or have to say that something is wrong."""
+
+FILES = {
+    "WEBHOOKS": """
+webhooks:
+  - {name: gestionale, url: "http://127.0.0.1:9/ritorno", types: ["*"], private: true,
+     secrets: ["file:secret"]}
+""",
+    "CRM": """
+crm:
+  - name: hubspot
+    url: http://127.0.0.1:9
+    private: true
+    token: file:secret
+    write:
+      path: /contacts
+      by: email
+      map: [{types: [score.changed], properties: {score: data.value}}]
+""",
+}
+"""Of those whom some commands speak for; nobody answers there."""
 
 EVENT = (
     b'{"type": "track", "event": "Product Viewed", "userId": "u1", "messageId": "m1",'
@@ -188,9 +225,16 @@ def garbage_dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def filled(ritorno: Ritorno, tmp_path: Path, garbage_dump: Path) -> Ritorno:
+def filled(
+    ritorno: Ritorno, tmp_path: Path, garbage_dump: Path, monkeypatch: pytest.MonkeyPatch
+) -> Ritorno:
     shutil.copytree(garbage_dump, tmp_path / "data" / "log")
     (tmp_path / "feed.csv").write_text("sku,name,price,currency\ns1,Shirt,9.90,EUR\n")
+    (tmp_path / "secret").write_text("a secret of sixteen letters or more")
+    for name, text in FILES.items():
+        file = tmp_path / f"{name.lower()}.yaml"
+        file.write_text(text)
+        monkeypatch.setenv(f"RITORNO_{name}", str(file))
     return ritorno
 
 
