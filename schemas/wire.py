@@ -248,7 +248,9 @@ def to_record(event: Event) -> OutRecord:
         headers.append(odd_fields.header(event.odd))
     if event.hints is not None:
         headers.append(event.hints.header())
-    value = data.model_dump_json(exclude_none=True, by_alias=True).encode()
+    # What was not said is not written either: to take all of a product out of the cart is another
+    # thing than to take one.
+    value = data.model_dump_json(exclude_none=True, exclude_unset=True, by_alias=True).encode()
     return OutRecord(event.customer.encode(), value, headers)
 
 

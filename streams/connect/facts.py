@@ -23,11 +23,9 @@ from schemas.events import Event
 from schemas.events.fields import is_address
 from schemas.events.hints import Hints
 from schemas.notation import DEFAULT_NOTATION, Notation
+from schemas.public_speech import GUEST
 from schemas.time_units import DAY_MS
 from schemas.validation import checked_id, payload_model, validated
-
-GUEST = "email:"
-"""Begins the key of a guest."""
 
 HISTORY_AGE_MS = 7 * DAY_MS
 """What happened longer ago than this when it is heard of is history: an old order that somebody

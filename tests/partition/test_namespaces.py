@@ -142,7 +142,8 @@ def test_who_the_visitor_is_the_public_can_not_say_though_it_names_the_same_id()
                ("ce_anonymousid", b"x"), (SPEAKER, b"public")]  # fmt: skip
     said(harness, OutRecord(b"x", b'{"customer_id":"x","email":"x@y.it"}', headers))
     visitor = kept(harness, of_visitor("x"))
-    assert (visitor.became, visitor.profile.email) == ("", "x@y.it")
+    assert (visitor.became, visitor.profile.email) == ("", "")
+    assert [reason for reason, _ in harness.refusals] == ["reserved"], "no door of ours says it"
 
 
 def test_the_same_link_is_told_once_between_two_who_name_each_other() -> None:

@@ -63,9 +63,9 @@ TOLD: dict[str, dict[str, Any]] = {
 }
 """What to tell for an occurrence where its name and an order id don't do."""
 NEVER_TOLD = {"customer.erasure_requested", "mail.complained", "mail.unsubscribed", "list.pending",
-              "product.stocked"}  # fmt: skip
+              "product.stocked", "order.hinted"}  # fmt: skip
 """The first three end the run by themselves; the next needs a workflow that asks for a proof, the
-last a product in the feed."""
+next a product in the feed, the last is a visitor's to say."""
 
 
 def test_whatever_may_end_a_run_is_a_reason() -> None:

@@ -250,3 +250,13 @@ def test_the_order_amount_is_total_else_revenue_else_the_lines() -> None:
 def test_the_time_is_read_to_the_millisecond() -> None:
     assert binary(ce_time="2026-03-02T11:00:00.123456+01:00").time == parse_instant(TIME) + 123
     assert read_back(binary(ce_time="2026-03-02T10:00:00.5Z")).time == parse_instant(TIME) + 500
+
+
+def test_what_was_not_said_is_not_written() -> None:
+    """A product that leaves the cart without a quantity leaves it whole, on whichever way."""
+    said = {"type": "track", "event": "Product Removed", "messageId": "m", "userId": "anna",
+            "properties": {"product_id": "p"}}  # fmt: skip
+    event = parse_published(json.dumps(said))
+    again = parse_record(Record("customer-events", 0, 1, 2, *to_record(event)))
+    assert again.data == event.data
+    assert again.data.model_fields_set == {"product_id"}

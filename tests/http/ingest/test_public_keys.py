@@ -39,6 +39,9 @@ SHOPS_OWN = {
     "a bounce": track("Email Bounced"),
     "a company": {"type": "group", "groupId": "g", "anonymousId": "a-7", "messageId": "m"},
     "who somebody is": {"type": "alias", "userId": "anna", "previousId": "a-7", "messageId": "m"},
+    "what a guest does": track(
+        "Product Viewed", anonymousId="email:0b5f2c", properties={"product_id": "p"}
+    ),
     "history": track("Product Viewed", properties={"product_id": "p"}, backfill=True),
 }
 
