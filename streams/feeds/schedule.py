@@ -33,7 +33,7 @@ from streams.runtime.backoff import Backoff
 from streams.runtime.product_feed import TooManyGone
 from streams.settings.feeds import FeedSource
 
-LOOK_MS = 60_000
+LOOK_MS = 5_000
 """How often somebody who has not the first partition looks whether that has changed."""
 FIRST_PAUSE = 60.0
 """Seconds after a failure; twice as many after the next one, up to what the feed is due anyway."""

@@ -37,7 +37,8 @@ SECONDS = 60
 # Kafka's own numbers.
 RESOURCES = {"topic": 2, "group": 3}
 OPERATIONS = {"Read": 3, "Write": 4, "Create": 5, "Describe": 8, "DescribeConfigs": 10}
-LITERAL, ALLOW = 3, 3
+LITERAL, PREFIXED, ALLOW = 3, 4, 3
+PATTERNS = {"literal": LITERAL, "prefixed": PREFIXED}
 
 ASKED_ANYWAY = {
     ("IDEMPOTENT_WRITE", "Cluster:LITERAL:kafka-cluster"),  # then: may it write any topic?
@@ -46,12 +47,13 @@ ASKED_ANYWAY = {
 }
 
 
-def documented() -> Iterator[tuple[str, str, str, str]]:
-    """Yield user, kind, name and operation of each permission on the page."""
+def documented() -> Iterator[tuple[str, str, str, int, str]]:
+    """Yield user, kind, name, pattern and operation of each permission on the page."""
     parser = ArgumentParser()
     parser.add_argument("--bootstrap-server")
     parser.add_argument("--add", action="store_true")
     parser.add_argument("--allow-principal")
+    parser.add_argument("--resource-pattern-type", choices=PATTERNS, default="literal")
     for option in ("--operation", "--topic", "--group"):
         parser.add_argument(option, action="append", default=[])
     text = DOC.read_text(encoding="utf-8").replace("\\\n", " ")
@@ -60,17 +62,18 @@ def documented() -> Iterator[tuple[str, str, str, str]]:
         for operation in said.operation:
             for kind in RESOURCES:
                 for name in getattr(said, kind):
-                    yield said.allow_principal, kind, name, operation
+                    pattern = PATTERNS[said.resource_pattern_type]
+                    yield said.allow_principal, kind, name, pattern, operation
 
 
 async def allow(broker: KafkaBroker) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
     await admin.start()
     try:
-        for user, kind, name, operation in documented():
+        for user, kind, name, pattern, operation in documented():
             answer = await admin._send_request(
                 CreateAclsRequest(
-                    RESOURCES[kind], name, LITERAL, user, "*", OPERATIONS[operation], ALLOW
+                    RESOURCES[kind], name, pattern, user, "*", OPERATIONS[operation], ALLOW
                 )
             )
             assert [code for code, _ in answer.creation_responses] == [0]

@@ -150,7 +150,8 @@ def _sell(harness: Harness, id_: str, text: str) -> None:
 START_MS = Harness({}).now
 
 
-@examples(2)
+@pytest.mark.slow  # CI has the longest of them, below
+@examples(3)
 @given(st.lists(steps(), min_size=3, max_size=9), st.sampled_from([1, 1 << 30]))
 def test_no_state_and_no_effect_is_ever_refused_by_a_log(happened: list[Step], cached: int) -> None:
     harness = Harness.of(UGLY, TAGGER, COUNTER, SALE, FOLLOWED % (0, 0))
@@ -193,16 +194,24 @@ def test_the_largest_orders_that_are_read() -> None:
     assert harness.customer().statistics.count == 2
 
 
-@pytest.mark.parametrize("text", [TEXTS[0], pytest.param(TEXTS[1], marks=pytest.mark.slow)])
-def test_whoever_does_everything_without_end_and_becomes_somebody_else_who_has(text: str) -> None:
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("text", [TEXTS[0], pytest.param(TEXTS[1], marks=SLOW)], ids=["a", "b"])
+@pytest.mark.parametrize(
+    "files", [(UGLY, TAGGER, COUNTER), pytest.param((), marks=SLOW)], ids=["ugly", "shipped"]
+)
+def test_whoever_does_everything_without_end_and_becomes_somebody_else_who_has(
+    text: str, files: tuple[str, ...]
+) -> None:
     """The same two, always in one order: random ones seldom go so far."""
-    for harness in (Harness.of(UGLY, TAGGER, COUNTER), Harness()):
-        for who, id_ in (("anna", IDS[0]), ("v1", IDS[1])):
-            for number in range(250):
-                harness.at((harness.now - START_MS) / 1000 + HOUR)
-                for type_, data in _many(number, text, id_):
-                    harness.tell(type_, who, **data)
-            _check(harness)
-        harness.tell("customer.identified", "anna", anonymous_id="v1")
+    harness = Harness.of(*files) if files else Harness()
+    for who, id_ in (("anna", IDS[0]), ("v1", IDS[1])):
+        for number in range(250):
+            harness.at((harness.now - START_MS) / 1000 + HOUR)
+            for type_, data in _many(number, text, id_):
+                harness.tell(type_, who, **data)
         _check(harness)
-        assert len(harness.store[b"anna"]) > 100_000, "there was something to be kept to its bounds"
+    harness.tell("customer.identified", "anna", anonymous_id="v1")
+    _check(harness)
+    assert len(harness.store[b"anna"]) > 100_000, "there was something to be kept to its bounds"

@@ -451,7 +451,7 @@ async def test_real_partition_counts(log: MemoryLog, settings: Settings) -> None
     (check,) = [each for each in await check_topics(log, settings) if each.name == "partitions"]
     assert check.text == (
         "2 for each of the 5 that must agree; facts has 4, dead-letters has 1, workflows has 1, "
-        "products has 1, suppressions has 1"
+        "products has 1, suppressions has 1, mapping-offsets has 1"
     )
 
 

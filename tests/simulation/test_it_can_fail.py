@@ -414,9 +414,9 @@ def any_other_epoch_is_news(patch: Patch) -> None:
 
 BREAKS: list[tuple[Callable[[Patch], None], str, int]] = [
     (repeated_records_count_again, laws.PLAIN, 0),
-    (repeated_events_count_again, laws.PLAIN, 0),
+    (repeated_events_count_again, laws.PLAIN, 3),
     (events_are_remembered_by_a_count, laws.PLAIN, 25),
-    (sources_are_not_told_apart, laws.PLAIN, 0),
+    (sources_are_not_told_apart, laws.PLAIN, 18),
     (timers_fire_a_record_late, laws.TIMERS, 4),
     (an_event_at_the_time_of_a_timer_is_lost, laws.PLAIN, 9),
     (timers_are_not_recovered, laws.TIMERS, 0),

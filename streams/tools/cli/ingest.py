@@ -126,6 +126,7 @@ def revoke(
     previous: Annotated[
         bool, typer.Option("--previous", help="Only the value that was before the current one.")
     ] = False,
+    as_json: JsonFlag = False,
 ) -> None:
     """Have a key believed no more, on every ingest within seconds."""
     from streams.clock import SystemClock  # noqa: PLC0415  # as above
@@ -134,7 +135,11 @@ def revoke(
     path = settings_of(context).ingest_keys_file
     if previous:
         write_keys.drop_previous(path, key_id)
-        say(f"{key_id}: only the current value holds")
-        return
-    write_keys.revoke(path, key_id, SystemClock().now())
-    say(f"{key_id} is revoked")
+        text = "only the current value holds"
+    else:
+        write_keys.revoke(path, key_id, SystemClock().now())
+        text = "revoked"
+    if as_json:
+        print_json({"id": key_id, "state": text})
+    else:
+        say(f"{key_id}: {text}")

@@ -32,7 +32,8 @@ COUNTS = {
     "ritorno_http_connections",
     "ritorno_mails_stuck", "ritorno_customers_held_back", "ritorno_partition_open",
     "ritorno_partition_lag", "ritorno_topic_partitions", "ritorno_workflow_runs",
-    "ritorno_partition_state_records",
+    "ritorno_partition_state_records", "ritorno_ingest_waiting_records",
+    "ritorno_ingest_keys_kept",
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from typing import cast
 import aiohttp
 import pytest
 import yaml
+from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests.any_hour import without_policy
@@ -94,13 +95,31 @@ webhooks:
 
 
 @pytest.fixture
-async def worker(tmp_path: Path, inbox: Mailbox) -> AsyncIterator[Worker]:
+async def feed() -> AsyncIterator[str]:
+    """The URL of a shop's product feed."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="sku,name,price,currency\np1,Olio,52.00,EUR\n")
+
+    application = web.Application()
+    application.router.add_get("/feed.csv", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}/feed.csv"
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def worker(tmp_path: Path, inbox: Mailbox, feed: str) -> AsyncIterator[Worker]:
     workflows = without_policy(tmp_path / "workflows")
     (workflows / "webhooks.yaml").write_text(WEBHOOKS)
     mappings = tmp_path / "mappings.yaml"
     mappings.write_text(MAPPINGS)
     environment = {
         "RITORNO_MAPPINGS": str(mappings),
+        "RITORNO_FEEDS": json.dumps([{"name": "negozio", "url": feed}]),
+        "RITORNO_FETCH_LOOPBACK": "true",
         "RITORNO_BROKER": f"embedded://{tmp_path / 'log'}",
         "RITORNO_SMTP_URL": f"smtp://127.0.0.1:{inbox.port}",
         "RITORNO_TICK_SECONDS": "0.2",
