@@ -94,6 +94,8 @@ class DeliveryAnswer(NamedTuple):
     topic: str = ""
     body: Mapping[str, object] = {}
     """What is answered."""
+    verified: bool = True
+    """Whether it is sure that the shop has sent it, unless the outcome says that it isn't."""
 
 
 class ShopPage(NamedTuple):

@@ -6,6 +6,7 @@ who asks whether anything comes at all.
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,14 @@ class LastDeliveries:
         self._last: dict[str, dict[str, Any]] = {}
         self._written: dict[str, int] = {}
 
-    def note(self, name: str, topic: str, time: int) -> None:
-        """A signed webhook has come at `time` (ms)."""
+    async def note(self, name: str, topic: str, time: int) -> None:
+        """A signed webhook has come at `time` (ms). A disk that is slow keeps nobody else."""
         self._last[name] = {"topic": topic[:_LONGEST_TOPIC], "time": to_rfc3339(time)}
         if time - self._written.get(name, 0) < WRITTEN_EVERY_MS:
             return
         self._written[name] = time
         try:
-            CursorFile(self._data_dir, name, _USE).write(self._last[name])
+            await asyncio.to_thread(CursorFile(self._data_dir, name, _USE).write, self._last[name])
         except CursorFileError as error:  # it is for people only
             _log.warning("the last webhook is not noted", error=str(error))
 

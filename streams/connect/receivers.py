@@ -107,10 +107,12 @@ class ShopReceivers:
                 await self._sink.take(answer.news)
         except (ShopUnavailable, LogError):
             return DeliveryAnswer("later")
-        if self._last is not None and answer.outcome not in ("unsigned", "tested"):
-            self._last.note(name, answer.topic, delivery.received)
+        is_the_shops = answer.verified and answer.outcome not in ("unsigned", "tested")
+        if self._last is not None and is_the_shops:
+            await self._last.note(name, answer.topic, delivery.received)
         if answer.outcome == "tested" and self._last is not None:
-            return answer._replace(body={**answer.body, "last": self._last.of(name)})
+            last = await asyncio.to_thread(self._last.of, name)
+            return answer._replace(body={**answer.body, "last": last})
         return answer
 
     def _tell_history(self, news: ShopNews, connector: ShopConnector, now: int) -> None:

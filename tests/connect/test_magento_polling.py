@@ -16,7 +16,9 @@ from streams.clock import VirtualClock
 from streams.connect.connector import ShopNews
 from streams.connect.magento.connector import HISTORY_PAGE, PAGE, MagentoConnector
 from streams.connect.magento.settings import MagentoConnection
+from tests.connect.heard import hear, order_kept
 from tests.connect.magento_shop import TOKEN, MagentoShop, item, product
+from tests.harness import Harness
 
 MARCH = from_datetime(datetime(2026, 3, 2, 9, 15, tzinfo=UTC))
 
@@ -187,6 +189,17 @@ async def test_a_change_is_an_update_and_a_cancellation_is_told(polled: Polled) 
     polled.pass_(30)
     polled.shop.touch(row, state="canceled")
     assert of(await polled.poll(), "order.cancelled")[0].id == "order:000000301:cancelled"
+
+
+async def test_an_order_that_is_paid_after_a_cancellation_lives(polled: Polled) -> None:
+    row = polled.shop.add_order(301, "canceled")
+    heard = await polled.poll()
+    assert of(heard, "order.cancelled")
+    polled.pass_(30)
+    polled.shop.touch(row, state="processing")
+    harness = hear(Harness(), [*heard, *await polled.poll()])
+    kept = order_kept(harness, heard[0].customer, "000000301")
+    assert kept is not None and kept.status not in ("cancelled", "refunded")
 
 
 async def test_a_guest_is_a_visitor_and_the_account_with_that_address_is_that_visitor(

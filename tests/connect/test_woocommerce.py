@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from aiohttp import ClientSession
 from schemas.events import Event
 from streams.connect.backfill import backfill
 from streams.connect.connector import ShopRefuses
+from streams.connect.cursors import CursorFile
+from streams.connect.deliveries import LastDeliveries
 from streams.connect.facts import guest_key
 from streams.connect.woocommerce.customers import customer_events
 from streams.connect.woocommerce.orders import order_events
@@ -28,6 +32,7 @@ from tests.harness import START, Harness
 
 GUEST = guest_key(ANNA)
 COMPLETED = "order:5001:completed"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 def connection(**fields: Any) -> WooCommerceConnection:
@@ -76,7 +81,8 @@ def test_a_guests_order() -> None:
         ({"status": "completed", "date_completed_gmt": "2026-03-03T09:00:00"},
          ["order.completed", "order.updated", "order.shipped"]),
         ({"status": "cancelled", "date_paid_gmt": None}, ["order.cancelled"]),
-        ({"status": "failed", "date_paid_gmt": None}, ["order.cancelled"]),
+        ({"status": "failed", "date_paid_gmt": None}, []),
+        ({"status": "failed"}, ["order.completed", "order.updated", "order.cancelled"]),
         ({"status": "cancelled"}, ["order.completed", "order.updated", "order.cancelled"]),
         ({"status": "refunded"}, ["order.completed", "order.updated", "order.refunded"]),
     ],
@@ -84,6 +90,23 @@ def test_a_guests_order() -> None:
 def test_what_a_status_is(changes: dict[str, Any], expected: list[str] | None) -> None:
     events = types(order_events(woo_order(**changes), WOO))
     assert events == ([] if expected is None else ["customer.updated", *expected])
+
+
+@pytest.mark.parametrize("undone", ["cancelled", "failed"])
+def test_an_order_that_is_paid_after_all_lives(undone: str) -> None:
+    unpaid = woo_order(status=undone, date_paid_gmt=None, date_modified_gmt="2026-03-02T09:16:00")
+    paid = woo_order(date_paid_gmt="2026-03-02T09:17:00", date_modified_gmt="2026-03-02T09:17:00")
+    called_off = woo_order(
+        status="cancelled", date_paid_gmt="2026-03-02T09:17:00",
+        date_modified_gmt="2026-03-02T09:18:00",
+    )  # fmt: skip
+    for heard in ((unpaid, paid), (paid, unpaid)):
+        harness = Harness()
+        for each in heard:
+            hear(harness, order_events(each, WOO))
+        assert order_kept(harness, GUEST, "5001").status not in ("cancelled", "refunded")
+        hear(harness, order_events(called_off, WOO))
+        assert order_kept(harness, GUEST, "5001").status == "cancelled"
 
 
 def test_settings_of_a_shop() -> None:
@@ -230,10 +253,35 @@ async def test_the_ping_is_answered_and_says_nothing(world: World, woo: WooStand
     pings = [(b"webhook_id=7", 200), (b"webhook_id=7&x=1", 401), (b"webhook_id=", 401), (b"", 401)]
     async with ClientSession() as session:
         for body, status in pings:
-            form = {"Content-Type": "application/x-www-form-urlencoded"}
-            async with session.post(url, data=body, headers=form) as answer:
+            async with session.post(url, data=body, headers=FORM) as answer:
                 assert answer.status == status, body
     assert await world.records() == await world.records(DEAD_LETTERS) == []
+
+
+async def test_a_ping_of_anybodys_is_no_sign_of_life(world: World, woo: WooStandin) -> None:
+    url = await world.endpoint(world.woo(woo))
+    last = LastDeliveries(world.directory)
+    async with ClientSession() as session:
+        async with session.post(url, data=b"webhook_id=7", headers=FORM) as answer:
+            assert answer.status == 200
+        assert last.of("negozio") == {}
+        assert await woo.send(session, url, "order.created", woo_order()) == 200
+    assert last.of("negozio")["topic"] == "order.created"
+
+
+async def test_noting_a_webhook_keeps_nobody_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    write = CursorFile.write
+    monkeypatch.setattr(
+        CursorFile, "write", lambda *of: (threads.append(threading.get_ident()), write(*of))
+    )
+    last = LastDeliveries(tmp_path)
+    for time in (START, START + 1):
+        await last.note("negozio", "order.created", time)
+    assert len(threads) == 1
+    assert threads[0] != threading.get_ident()
 
 
 async def test_what_is_missed_is_lost_for_webhooks_and_polls_bring_it(

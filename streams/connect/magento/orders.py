@@ -39,6 +39,7 @@ LINES = 2_000
 
 PAID = frozenset({"processing", "complete", "closed"})
 """States of an order that is paid for, or delivered on account."""
+LIVING = PAID - {"closed"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +185,9 @@ def _facts(order: Row, shop: MagentoSource, subject: Subject, *, history: bool) 
     if completed:
         yield told("completed", placed, described)
     if completed and not history and changed != placed:
-        yield told("updated", changed, described, to_rfc3339(changed), content_digest(described))
+        # It lives, though it may have been cancelled before it was paid for.
+        update = described | ({"status": "processing"} if state in LIVING else {})
+        yield told("updated", changed, update, to_rfc3339(changed), content_digest(update))
     if state == "canceled":
         yield told("cancelled", changed, {"order_id": number})
     elif state == "closed":

@@ -109,7 +109,7 @@ class WooCommerce(ShopConnector):
         headers, body = delivery.headers, delivery.body
         topic = headers.get(TOPIC, "")[:100].lower()
         if _is_ping(topic, headers, body):
-            return DeliveryAnswer("ignored", topic="ping")
+            return DeliveryAnswer("ignored", topic="ping", verified=False)
         if not is_signed_base64(body, headers.get(SIGNATURE, ""), self._signing()):
             return DeliveryAnswer("unsigned")
         return await answer_of(delivery, topic, partial(self._read, topic))

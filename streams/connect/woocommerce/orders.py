@@ -22,7 +22,8 @@ from streams.connect.woocommerce.values import hints_of, meta, product_lines, ut
 
 PAID = frozenset({"processing", "completed"})
 ON_HOLD = "on-hold"
-CANCELLED = frozenset({"cancelled", "failed"})
+FAILED = "failed"
+CANCELLED = frozenset({"cancelled", FAILED})
 REFUNDED = "refunded"
 UNFINISHED = frozenset({"checkout-draft", "auto-draft", "trash", "draft"})
 """No orders yet, or any more."""
@@ -113,6 +114,8 @@ class _OrderTold:
         time = utc(self.order, "date_modified")
         if time is not None:
             content = self._content()
+            if self._status in PAID:  # it lives, though it may have been cancelled before
+                content["status"] = "processing"
             id_ = fact("order", self.id, "updated", to_rfc3339(time), content_digest(content))
             yield self._event("order.updated", id_, time, content)
 
@@ -126,11 +129,17 @@ class _OrderTold:
             yield self._event("order.shipped", fact("order", self.id, "shipped"), time, data)
 
     def cancelled(self) -> Iterator[Event]:
-        """That it will not be."""
+        """That it will not be. A payment that failed is tried again; what is cancelled before it is
+        paid for, as its time is over, may be paid for all the same and be cancelled once more."""
         time = utc(self.order, "date_modified")
-        if self._status in CANCELLED and time is not None:
-            data = {"order_id": self.id, "reason": self._status}
-            yield self._event("order.cancelled", fact("order", self.id, self._status), time, data)
+        is_paid = utc(self.order, "date_paid") is not None
+        if self._status not in CANCELLED or time is None:
+            return
+        if self._status == FAILED and not is_paid:
+            return
+        data = {"order_id": self.id, "reason": self._status}
+        id_ = fact("order", self.id, self._status, "" if is_paid else "unpaid")
+        yield self._event("order.cancelled", id_, time, data)
 
     def refunded(self, refunded_at: Mapping[str, int]) -> Iterator[Event]:
         """What was given back."""
