@@ -17,6 +17,12 @@ GUEST = "email:"
 """Begins the key of a guest of a shop's, made of the address (`streams/connect/facts.py`): who
 knows an address could speak as its guest."""
 
+CART, CHECKOUT = "cart:", "checkout:"
+"""Begin the key of a visitor of whom a shop knows only the cart or the checkout: its token stands
+in addresses of pages."""
+
+_SHOPS = (GUEST, CART, CHECKOUT)
+
 ORDERED, HINTED = "order.completed", "order.hinted"
 """A purchase, which only the shop can tell; and what a page says of one."""
 
@@ -25,8 +31,8 @@ _CONSENT = frozenset({"consent.given", "consent.withdrawn"})
 
 def withheld(event: Event) -> str:
     """Return what of an event the public may not say; empty when it may say all of it."""
-    if event.customer.startswith(GUEST):
-        return f"anonymousId: {event.customer[:64]!r} is a guest's, of whom the shop speaks"
+    if event.customer.startswith(_SHOPS):
+        return f"anonymousId: {event.customer[:64]!r} is made by the shop, which speaks of it"
     if event.type not in PUBLIC_TYPES and not is_custom(event.type):
         return f"type: {event.type!r} is the shop's to say, with a secret key"
     if event.type in _CONSENT:

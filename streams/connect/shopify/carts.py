@@ -14,6 +14,7 @@ from typing import Any
 
 from schemas.events import Event
 from schemas.instant import to_rfc3339
+from schemas.public_speech import CART, CHECKOUT
 from streams.connect.facts import Subject, content_digest, event_of, fact, source_of
 from streams.connect.resources import Resource, an_object, id_of, needed_time, objects, text
 from streams.connect.shopify.orders import subject
@@ -35,7 +36,7 @@ def checkout_events(
     if checkout.get("completed_at") or checkout.get("order_id"):
         return []
     token = text(checkout, "token") or id_of(checkout)
-    visitor = f"checkout:{token}"
+    visitor = CHECKOUT + token
     whose = subject(checkout, connection) or Subject(visitor, visitor)
     currency = text(checkout, "currency")
     data: dict[str, Any] = {
@@ -93,7 +94,7 @@ class Carts:
         self._known.move_to_end(token)
         if len(self._known) > CARTS_REMEMBERED:
             self._known.popitem(last=False)
-        visitor = attribute(cart, self._connection.anonymous_attribute) or f"cart:{token}"
+        visitor = attribute(cart, self._connection.anonymous_attribute) or CART + token
         return [
             event_of(
                 f"cart.product_{what}",

@@ -26,6 +26,10 @@ from streams.topology import CUSTOMER_EVENTS
 LETTER_BYTES = 10_000
 """Kept of a call that is too large: it could not be sent again anyway."""
 
+_HISTORY_NEEDS_ITS_TIME = (
+    "timestamp, of a CloudEvent time: none that can be read, and this is history"
+)
+
 _DETAIL = 300
 """Characters of what is wrong that are told."""
 
@@ -68,13 +72,14 @@ class CallBatch:
         self._call = ReceivedCall(
             received_at, admitted.key.source, is_history, history.may_be_said(raw)
         )
-        # Who has a secret key is a program by its name, and says of each call whose it was.
         self._is_bot = admitted.key.is_public and is_bot(admitted.agent)
         self.events: list[Event] = []
         """To be appended, in their order."""
         self.links: list[Event] = []
         """Those among them by which a visitor is said to be a customer."""
         self.letters: list[OutRecord] = []
+        """Of what a secret key has sent. Under a public one there are none: anybody could fill the
+        log with them, and sent again they would be the shop's own word."""
         self.refused: list[RefusedCall] = []
         self.reasons: Counter[str] = Counter()
         self.bots = 0
@@ -111,7 +116,7 @@ class CallBatch:
 
     def read_call(self, index: int, call: Any) -> None:
         """Read a call of several."""
-        self._among(index, self._of_call, call)
+        self._among(index, lambda each: self._of_call(each, index), call)
 
     def read_event(self, index: int, body: Any) -> None:
         """Read a CloudEvent of several."""
@@ -124,8 +129,9 @@ class CallBatch:
             read(call)
         except Unreadable as error:
             self._refuse(index, error.reason, error.detail)
-            self.letters.append(self._letter(index, call, error))
-        except Withheld as error:  # whoever has a public key must not fill the log
+            if not self.admitted.key.is_public:
+                self.letters.append(self._letter(index, call, error))
+        except Withheld as error:
             self._refuse(index, "withheld", str(error))
 
     def _refuse(self, index: int, reason: str, error: str) -> None:
@@ -146,11 +152,11 @@ class CallBatch:
 
     # What it says.
 
-    def _of_call(self, call: Any) -> None:
+    def _of_call(self, call: Any, place: int = 0) -> None:
         key, claim = self.admitted.key, NOBODY
         if key.is_public and isinstance(call, dict):
             call, claim = public_key.of_call(call, self.admitted.keys, key)
-        event = read_call(call, self._sent_at, self._call, self._notation)
+        event = read_call(call, self._sent_at, self._call, self._notation, place)
         self._take(event, claim, _agent(call))
 
     def _of_event(self, body: Any) -> None:
@@ -171,7 +177,10 @@ class CallBatch:
             event = public_key.said_in_public(event)
         if not key.may_tell(event.type):
             raise Withheld(f"type: {event.type!r} is none that this key may tell")
-        if self._is_bot or (agent and is_bot(agent)):
+        if event.backfill and event.time is None:  # it would count as done today
+            raise Unreadable("invalid_event", _HISTORY_NEEDS_ITS_TIME)
+        # What a secret key says is the shop's word, whatever program somebody has ordered with.
+        if key.is_public and (self._is_bot or (agent and is_bot(agent))):
             self.bots += 1
             return
         link = self._links.event(event, claim, self.received_at)

@@ -5,7 +5,8 @@ and these are told apart here; their events are counted and go nowhere. What nam
 is taken for one: a list of addresses or of habits would be wrong about people.
 
 The words are those by which nearly all crawlers of the public list `monperrus/crawler-user-agents`
-(MIT) can be known, and the libraries and headless browsers that call themselves so.
+(MIT) can be known, and the libraries and headless browsers that call themselves so. A
+Cubot is a telephone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _LONGEST = 400
 """Characters of a name that are looked at; browsers' have some 150."""
 
 _BOTS = re.compile(
-    r"bot\b|bot[/_;-]|crawl|spider|slurp|scrap(?:er|y)|archiv(?:er|e\.org)|fetcher|preview|unfurl|"
+    r"(?<!cu)bot(?:\b|_)|crawl|spider|slurp|scrap(?:er|y)|archiv(?:er|e\.org)|fetcher|preview|unfurl|"
     r"facebookexternalhit|facebookcatalog|meta-external|WhatsApp|SkypeUri|Embedly|"
     r"HeadlessChrome|PhantomJS|Puppeteer|Playwright|Lighthouse|PageSpeed|GTmetrix|Pingdom|"
     r"Mediapartners|AdsBot|Google-(?:Read|Safety|Inspection|Extended|CloudVertex)|GoogleOther|"

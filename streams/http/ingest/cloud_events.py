@@ -47,7 +47,8 @@ def of_headers(headers: Iterable[tuple[str, str]], data: Any) -> dict[str, Any]:
 
 def read_event(body: Any, received_at: int, source: str, notation: Notation) -> Event:
     """Return the event that an object in structured mode is; `source` is that of one that names
-    none, `received_at` (ms) the time of one that says none. Raises Unreadable."""
+    none, `received_at` (ms) the time of one that says none and is no history. Raises
+    Unreadable."""
     if not isinstance(body, dict):
         raise Unreadable("invalid_event", f"not an object but {type(body).__name__}")
     if "specversion" not in body:
@@ -55,7 +56,9 @@ def read_event(body: Any, received_at: int, source: str, notation: Notation) -> 
     if body.get("data") is None and body.get("data_base64") is not None:
         body = {**body, "data": _decoded(body["data_base64"])}
     event = parse_sent(history.placed(body), notation, source=source)
-    return event if event.time is not None else event._replace(time=received_at)
+    if event.time is not None or event.backfill:
+        return event
+    return event._replace(time=received_at)
 
 
 def _decoded(value: Any) -> Any:

@@ -6,7 +6,8 @@
     POST /v1/events                                           CloudEvents
 
 200 says that all of it is durably in the log, but for what the answer names in `refused`: calls of
-a batch that can't be read lie among the dead letters, and what the key may not say lies nowhere.
+a batch that can't be read lie among the dead letters if the key is secret, and what a key may not
+say lies nowhere.
 The rest is told by the status: 400 names field and value, 401 the key, 403 what a key may not, 413
 a size, 429 and 503 when to come again.
 """

@@ -86,12 +86,19 @@ def check_size(call: Call) -> None:
         raise Unreadable("too_large", problem)
 
 
-def read_call(call: Any, sent_at: int | None, received: ReceivedCall, notation: Notation) -> Event:
-    """Return the event that a call is, at the time at which it happened. Raises Unreadable."""
+def read_call(
+    call: Any,
+    sent_at: int | None,
+    received: ReceivedCall,
+    notation: Notation,
+    place: int = 0,
+) -> Event:
+    """Return the event that a call is, at the time at which it happened; `place` is that in its
+    batch. Raises Unreadable."""
     if not isinstance(call, dict):
         raise Unreadable("invalid_event", f"not an object but {type(call).__name__}")
     if is_no_id(call.get("messageId")):
-        call = {**call, "messageId": _id_of(call, received.at)}
+        call = {**call, "messageId": _id_of(call, received.at, place)}
     if call.get("timestamp") is None and call.get("originalTimestamp") is not None:  # RudderStack
         call = {**call, "timestamp": call["originalTimestamp"]}
     if received.may_be_history:
@@ -111,12 +118,13 @@ def _by_our_clock(happened: int | None, sent_at: int | None, received_at: int) -
     return min(received_at, received_at - (sent_at - happened))
 
 
-def _id_of(call: Call, received_at: int) -> str:
+def _id_of(call: Call, received_at: int, place: int) -> str:
     """Return an id for a call that names none: the same when it is sent again, as far as that can
     be told. Without a time of its own the same call may have been meant twice."""
     told = {name: value for name, value in call.items() if name not in ("sentAt", "writeKey")}
     if "timestamp" not in told and "originalTimestamp" not in told:
         told["receivedAt"] = received_at
+        told["place"] = place
     text = to_json(dict(sorted(told.items())), inf_nan_mode="constants")
     return "made-" + hashlib.sha256(text).hexdigest()[:32]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from typing import Any
 
 import pytest
@@ -41,6 +42,12 @@ SHOPS_OWN = {
     "who somebody is": {"type": "alias", "userId": "anna", "previousId": "a-7", "messageId": "m"},
     "what a guest does": track(
         "Product Viewed", anonymousId="email:0b5f2c", properties={"product_id": "p"}
+    ),
+    "what is in a cart of the shop's": track(
+        "Product Viewed", anonymousId="cart:Z2NwLWV1", properties={"product_id": "p"}
+    ),
+    "what is in a checkout of the shop's": track(
+        "Product Viewed", anonymousId="checkout:c4f1", properties={"product_id": "p"}
     ),
     "history": track("Product Viewed", properties={"product_id": "p"}, backfill=True),
 }
@@ -164,6 +171,37 @@ async def test_bots_are_counted_and_go_nowhere(port: Posting) -> None:
     assert await port.events() == []
     assert port.metric('ritorno_ingest_bot_events_total{key="site"}') == "2.0"
     told = {**call, "context": {"userAgent": agent["User-Agent"]}}
-    assert (await port.post("/v1/batch", {"batch": [told]})).body["bots"] == 1
+    assert (await port.post("/v1/batch", {"batch": [told]}, key=PUBLIC)).body["bots"] == 1
     library = {"User-Agent": "python-requests/2.32"}
     assert (await port.post("/v1/track", call, headers=library)).body == {"success": True}
+
+
+async def test_a_telephone_is_no_bot_and_a_secret_key_is_always_heard(port: Posting) -> None:
+    telephone = "Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20) Chrome/126.0 Mobile Safari/537.36"
+    view = track("Product Viewed", "1", properties={"product_id": "p"})
+    answer = await port.post("/v1/track", view, key=PUBLIC, headers={"User-Agent": telephone})
+    assert answer.body == {"success": True}
+    agents = ("axios/1.7", "GuzzleHttp/7", "WhatsApp/2.24", "Googlebot/2.1", telephone)
+    for agent in agents:
+        said = {"context": {"userAgent": agent}, "messageId": agent, "userId": "anna"}
+        answer = await port.post("/v1/track", {**view, **said}, headers={"User-Agent": agent})
+        assert answer.body == {"success": True}
+    assert {each.id for each in await port.events()} == {"1", *agents}
+
+
+async def test_what_a_public_key_is_refused_leaves_nothing_that_could_be_sent_again(
+    port: Posting,
+) -> None:
+    erasure = {"type": "track", "event": "Customer Erasure Requested", "userId": "anna"}
+    answer = await port.post("/v1/batch", {"batch": [erasure, {}, 7, {}]}, key=PUBLIC)
+    assert [each["reason"] for each in answer.body["refused"]] == ["missing_id"] * 2 + [
+        "invalid_event", "missing_id"
+    ]  # fmt: skip
+    order = {"specversion": "1.0", "id": "e", "type": "order.completed", "subject": "anna",
+             "source": "shopify:negozio.myshopify.com",
+             "data": {"order_id": "1", "total": 1}}  # fmt: skip
+    batched = {"Content-Type": "application/cloudevents-batch+json"}
+    answer = await port.post("/v1/events", key=PUBLIC, headers=batched, data=json.dumps([order]))
+    assert [each["reason"] for each in answer.body["refused"]] == ["missing_id"]
+    assert (await port.events(), await port.letters()) == ([], [])
+    assert port.metric('ritorno_ingest_refused_total{key="site",reason="missing_id"}') == "4.0"

@@ -166,6 +166,31 @@ async def test_a_call_without_an_id_has_one_by_what_it_says(port: Posting) -> No
     assert len(set(ids)) == 3, "the same again is the same, and what has no time may be meant twice"
 
 
+async def test_two_equal_calls_of_a_batch_are_two(port: Posting) -> None:
+    call = {name: value for name, value in VIEW.items() if name != "messageId"}
+    assert (await port.post("/v1/batch", {"batch": [call, call]})).status == 200
+    assert len({event.id for event in await port.events()}) == 2
+
+
+async def test_history_says_when_it_was(port: Posting) -> None:
+    timed = {**ORDER, "messageId": "o-2", "timestamp": "2021-05-04T10:00:00Z"}
+    wrong = {**ORDER, "messageId": "o-3", "timestamp": "l'altro ieri"}
+    answer = await port.post("/v1/import", {"batch": [ORDER, timed, wrong]})
+    told = answer.body["refused"]
+    assert [(each["index"], each["reason"]) for each in told] == [
+        (0, "invalid_event"), (2, "invalid_event")
+    ]  # fmt: skip
+    assert all("timestamp" in each["error"] for each in told)
+    marked = await port.post("/v1/track", {**ORDER, "backfill": True})
+    assert (marked.status, "timestamp" in marked.body["error"]) == (400, True)
+    structured = {"specversion": "1.0", "id": "e", "type": "order.completed", "subject": "anna",
+                  "backfill": True, "data": {"order_id": "1", "total": "1.00"}}  # fmt: skip
+    header = {"Content-Type": "application/cloudevents+json"}
+    answer = await port.post("/v1/events", data=json.dumps(structured), headers=header)
+    assert (answer.status, "time:" in answer.body["error"]) == (400, True)
+    assert [event.id for event in await port.events()] == ["o-2"]
+
+
 async def test_a_log_that_is_away_is_told_as_503(
     port: Posting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
