@@ -8,7 +8,8 @@ answers the next.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,13 +64,14 @@ async def backfill(
         )
         if not progress.is_done:
             cursor = str(known.get("cursor") or "")
-            async for page in _ahead(connector.history(resource, cursor)):
-                page.news.events = as_history(page.news.events)
-                await sink.take(page.news)
-                progress = _on(progress, page)
-                state[resource] = {"cursor": page.cursor, "rows": progress.rows}
-                file.write(state)
-                on_progress(progress)
+            async with aclosing(_ahead(connector.history(resource, cursor))) as pages:
+                async for page in pages:
+                    page.news.events = as_history(page.news.events)
+                    await sink.take(page.news)
+                    progress = _on(progress, page)
+                    state[resource] = {"cursor": page.cursor, "rows": progress.rows}
+                    file.write(state)
+                    on_progress(progress)
             progress = progress._replace(is_done=True)
             state[resource] = {"rows": progress.rows, "done": True}
             file.write(state)
@@ -97,22 +99,26 @@ def _number(value: Any) -> int:
     return value if isinstance(value, int) and value >= 0 else 0
 
 
-async def _ahead(pages: AsyncIterator[ShopPage]) -> AsyncIterator[ShopPage]:
-    """Yield pages while the next ones are being fetched."""
-    queue: asyncio.Queue[ShopPage | None] = asyncio.Queue(AHEAD)
+async def _ahead(pages: AsyncIterator[ShopPage]) -> AsyncGenerator[ShopPage]:
+    """Yield pages while the next ones are being fetched. Raises what fetching them does."""
+    queue: asyncio.Queue[ShopPage | Exception | None] = asyncio.Queue(AHEAD)
 
     async def fetch() -> None:
+        # Who is cancelled puts nothing: nobody takes pages any more, and the queue may be full.
         try:
             async for page in pages:
                 await queue.put(page)
-        finally:
+        except Exception as error:
+            await queue.put(error)
+        else:
             await queue.put(None)
 
     task = asyncio.create_task(fetch(), name="backfill")
     try:
         while (page := await queue.get()) is not None:
+            if isinstance(page, Exception):
+                raise page
             yield page
-        await task
     finally:
         task.cancel()
         await asyncio.wait([task])

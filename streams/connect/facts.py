@@ -23,13 +23,18 @@ from schemas.events import Event
 from schemas.events.fields import is_address
 from schemas.events.hints import Hints
 from schemas.notation import DEFAULT_NOTATION, Notation
-from schemas.public_speech import GUEST
+from schemas.public_speech import CART, CHECKOUT, GUEST
+from schemas.reserved import SUBJECTS
 from schemas.time_units import DAY_MS
-from schemas.validation import checked_id, payload_model, validated
+from schemas.validation import Unreadable, checked_id, payload_model, validated
 
 HISTORY_AGE_MS = 7 * DAY_MS
 """What happened longer ago than this when it is heard of is history: an old order that somebody
 edits today is no purchase of today's, and whoever was away for a week wants no mails about it."""
+
+_NO_BROWSERS = (*SUBJECTS, GUEST, CART, CHECKOUT)
+"""Begin keys that are made here, by address or token: a browser that names one is no such visitor,
+and would be given what belongs to whom it names."""
 
 _PRIVACY = frozenset({"customer.erasure_requested", "customer.data_requested"})
 """Never history: it is asked for now."""
@@ -66,6 +71,16 @@ def guest_key(address: str) -> str:
     return GUEST + hashlib.sha256(plain.encode()).hexdigest()[:32]
 
 
+def browser_id(said: str) -> str:
+    """Return a visitor's id as a shopper's browser has put it into an order or a cart; empty where
+    it can't be one: what anybody may write there costs no order, and makes nobody another."""
+    try:
+        id_ = checked_id("visitor", said) if said else ""
+    except Unreadable:
+        return ""
+    return "" if id_.startswith(_NO_BROWSERS) else id_
+
+
 class Subject(NamedTuple):
     """Whom a fact is about."""
 
@@ -88,13 +103,14 @@ def subject_of(
 
     `address`: of the customer's account, or of a guest's order. `prefix`: before the ids of a
     shop's customers, where several shops count theirs alike. `visitor`: the browser's id, where the
-    shop knows it.
+    shop has it from there; one that can't be is left out (`browser_id`). Raises Unreadable.
     """
-    guest = guest_key(address)
+    guest, visitor = guest_key(address), browser_id(visitor)
     if customer_id not in (None, "", 0, "0"):
-        return Subject(
-            checked_id("customer id", f"{prefix}{customer_id}"), visitor or guest or None
-        )
+        customer = checked_id("customer id", f"{prefix}{customer_id}")
+        if visitor == customer:  # the order would be that visitor's, and not the customer's
+            visitor = ""
+        return Subject(customer, visitor or guest or None)
     if guest or visitor:
         return Subject(guest or visitor, guest or visitor)
     return None

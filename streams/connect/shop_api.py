@@ -52,6 +52,17 @@ class ShopAnswer(NamedTuple):
     body: Any
     """Parsed JSON; numbers with a point are decimals."""
 
+    def rows(self, name: str = "") -> list[dict[str, Any]]:
+        """Return the objects of the list that was asked for, below a `name` where the shop gives
+        it one. Raises ShopUnavailable for an answer without a list, as of a page that says that
+        the shop is closed for a moment: it is not the end of what there is."""
+        found = self.body
+        if name:
+            found = found.get(name) if isinstance(found, dict) else None
+        if not isinstance(found, list):
+            raise ShopUnavailable(f"The answer has no list{f' of {name}' if name else ''}")
+        return [each for each in found if isinstance(each, dict)]
+
     def next_link(self) -> str:
         """Return the address of the next page (`Link: <…>; rel="next"`, RFC 8288), empty at the
         last one."""
@@ -193,7 +204,7 @@ class ShopApi:
         ) as response:
             content = await _read(response)
             self._note_skew(response.headers.get("Date", ""))
-            parsed = _parsed(content) if content.strip() else None
+            parsed = _parsed(content, response.status) if content.strip() else None
             return ShopAnswer(response.status, response.headers, parsed)
 
     def _note_skew(self, date: str) -> None:
@@ -216,15 +227,15 @@ async def _read(response: ClientResponse) -> bytes:
     return b"".join(chunks)
 
 
-def _parsed(content: bytes) -> Any:
+def _parsed(content: bytes, status: int) -> Any:
+    """Return what an answer says; None for an error that is explained in HTML. Raises ValueError
+    for an answer that is no JSON, as a PHP warning or a page of maintenance is."""
     try:
         return parse_json(content)
     except ValueError:
-        return None if content.lstrip()[:1] == b"<" else _not_json()
-
-
-def _not_json() -> Any:
-    raise ValueError("the answer is no JSON")
+        if status >= 300 and content.lstrip()[:1] == b"<":
+            return None
+        raise ValueError("the answer is no JSON") from None
 
 
 def parse_json(content: bytes) -> Any:

@@ -32,6 +32,8 @@ class Standin:
     def __init__(self) -> None:
         self.refusals: deque[tuple[int, dict[str, str]]] = deque()
         """Answered to the next requests instead of what they ask for."""
+        self.says: str | None = None
+        """What it answers, with status 200, in the place of every list."""
         self.asked: list[str] = []
         """Paths with their queries."""
         self.url = ""
@@ -61,6 +63,8 @@ class Standin:
         if self.refusals:
             status, headers = self.refusals.popleft()
             return web.Response(status=status, headers=headers, text="<html>busy</html>")
+        if self.says is not None and not request.path.endswith("count.json"):
+            return web.Response(text=self.says)
         answer: web.StreamResponse = await handler(request)
         answer.headers["Date"] = formatdate(self.now / 1000, usegmt=True)
         return answer
@@ -171,6 +175,8 @@ class WooStandin(Standin):
         self.pings: list[int] = []
         self.after_page: dict[tuple[str, int], Any] = {}
         """Called once a page of that resource and number was given."""
+        self.counts_pages = True
+        """Whether the headers with how many there are come through."""
         root, router = "/wp-json/wc/v3", self.application.router
         for name in self.rows:
             router.add_get(f"{root}/{name}", self._list)
@@ -200,6 +206,7 @@ class WooStandin(Standin):
         size, page = int(query.get("per_page", "10")), int(query.get("page", "1"))
         assert size <= 100
         headers = {"X-WP-Total": str(len(rows)), "X-WP-TotalPages": str(-(-len(rows) // size))}
+        headers = headers if self.counts_pages else {}
         answer = web.json_response(rows[(page - 1) * size : page * size], headers=headers)
         if changed := self.after_page.pop((name, page), None):
             changed()

@@ -58,6 +58,24 @@ def test_whom_a_fact_is_about() -> None:
     assert subject_of("0", "nobody") is None
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["x" * 3_000, "a\nb", "\0feed", "ritorno/x", " ritorno:visitor/a", "cart:c1", "checkout:k1",
+     guest_key("victim@example.it"), "   "],
+)  # fmt: skip
+def test_what_a_browser_may_not_be_costs_no_order_and_takes_nobodys(said: str) -> None:
+    guest = guest_key("anna@example.it")
+    assert subject_of(70001, "anna@example.it", visitor=said) == Subject("70001", guest)
+    assert subject_of(None, "anna@example.it", visitor=said) == Subject(guest, guest)
+    assert subject_of(None, "", visitor=said) is None
+
+
+def test_an_order_that_names_its_buyer_as_the_browser_is_the_buyers() -> None:
+    own = subject_of(70001, "anna@example.it", prefix="it-", visitor="it-70001")
+    assert own == Subject("it-70001", guest_key("anna@example.it"))
+    assert own.named
+
+
 def test_an_event_goes_into_the_log_as_it_is() -> None:
     event = event_of(
         "order.completed", "order:820001:completed", source="shopify:n", time=START,

@@ -15,7 +15,14 @@ from typing import Any
 from schemas.events import Event
 from schemas.instant import to_rfc3339
 from schemas.public_speech import CART, CHECKOUT
-from streams.connect.facts import Subject, content_digest, event_of, fact, source_of
+from streams.connect.facts import (
+    Subject,
+    browser_id,
+    content_digest,
+    event_of,
+    fact,
+    source_of,
+)
 from streams.connect.resources import Resource, an_object, id_of, needed_time, objects, text
 from streams.connect.shopify.orders import subject
 from streams.connect.shopify.settings import ShopifyConnection
@@ -94,7 +101,8 @@ class Carts:
         self._known.move_to_end(token)
         if len(self._known) > CARTS_REMEMBERED:
             self._known.popitem(last=False)
-        visitor = attribute(cart, self._connection.anonymous_attribute) or CART + token
+        said = attribute(cart, self._connection.anonymous_attribute)
+        visitor = browser_id(said) or CART + token
         return [
             event_of(
                 f"cart.product_{what}",

@@ -30,7 +30,7 @@ from streams.connect.connector import (
     UnreadResource,
 )
 from streams.connect.facts import Subject, source_of
-from streams.connect.resources import Resource, id_of, needed_time, objects, text, time_of
+from streams.connect.resources import Resource, id_of, needed_time, text, time_of
 from streams.connect.shop_api import Pause, ShopAnswer, ShopApi
 from streams.connect.shopify import checks, subscriptions
 from streams.connect.shopify.carts import Carts, checkout_events
@@ -225,7 +225,7 @@ class Shopify(ShopConnector):
         query = {"limit": str(PER_PAGE), "since_id": cursor or "0"}
         counted = {"status": "any"} if resource == "orders" else {}
         counting = await self.api.get(f"{resource}/count.json", counted)
-        count = (counting.body or {}).get("count")
+        count = counting.body.get("count") if isinstance(counting.body, dict) else None
         total = count if isinstance(count, int) and not cursor else None
         last = cursor
         answer = await self.api.get(f"{resource}.json", {**query, **counted})
@@ -234,11 +234,11 @@ class Shopify(ShopConnector):
                 last = text(rows[-1], "id") or last
             yield self._page(resource, rows, last)._replace(total=total)
 
-    async def _pages(self, resource: str, answer: ShopAnswer) -> AsyncIterator[list[Resource]]:
+    async def _pages(self, resource: str, answer: ShopAnswer) -> AsyncIterator[Sequence[Resource]]:
         """Yield the rows of an answer and of all that follow it (`Link`)."""
         asked: set[str] = set()
         while True:
-            yield objects(answer.body or {}, resource)
+            yield answer.rows(resource)
             link = answer.next_link()
             if not link:
                 return

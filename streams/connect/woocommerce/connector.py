@@ -32,7 +32,7 @@ from streams.connect.connector import (
     UnreadResource,
 )
 from streams.connect.resources import Resource, id_of, objects, text
-from streams.connect.shop_api import Pause, ShopApi
+from streams.connect.shop_api import Pause, ShopAnswer, ShopApi
 from streams.connect.shopify.checks import clock as clock_check
 from streams.connect.signatures import is_signed_base64, sign_base64
 from streams.connect.webhook_bodies import answer_of
@@ -208,7 +208,7 @@ class WooCommerce(ShopConnector):
 
     async def _by_time(
         self, resource: str, by: str, start: int
-    ) -> AsyncIterator[tuple[list[Resource], int | None]]:
+    ) -> AsyncIterator[tuple[Sequence[Resource], int | None]]:
         """Yield rows in the order of time from `start` (ms) on, each once, with how many there are
         in all. `by`: `modified`, or `date` of creation."""
         field, after = (
@@ -229,13 +229,12 @@ class WooCommerce(ShopConnector):
             if resource == "orders":
                 query["status"] = "any"
             answer = await self.api.get(resource, query)
-            rows = objects({resource: answer.body}, resource)
+            rows = answer.rows()
             total = answer.number("X-WP-Total") if total is None else total
             unread = [row for row in rows if _known_by(row) not in seen]
             if unread:
                 yield unread, total
-            is_last = page >= (answer.number("X-WP-TotalPages") or 0)
-            if not rows or is_last:
+            if not rows or _is_last(page, rows, answer):
                 return
             last = _time(rows[-1], field)
             moved = parse_instant(last) if last else start
@@ -262,8 +261,9 @@ class WooCommerce(ShopConnector):
 
     async def _numbered(
         self, resource: str, page: int, by: str, *, newest: bool = False
-    ) -> AsyncIterator[tuple[list[Resource], int, int | None]]:
+    ) -> AsyncIterator[tuple[Sequence[Resource], int, int | None]]:
         """Yield page after page by number, with that and how many rows there are in all."""
+        before: list[dict[str, Any]] = []
         while True:
             query = {
                 "orderby": by,
@@ -273,10 +273,13 @@ class WooCommerce(ShopConnector):
                 "role": "all",
             }
             answer = await self.api.get(resource, query)
-            yield objects({resource: answer.body}, resource), page, answer.number("X-WP-Total")
-            if page >= (answer.number("X-WP-TotalPages") or 0):
+            rows = answer.rows()
+            if rows and rows == before:
+                raise ShopUnavailable(f"GET {resource}: page {page} is the one before it")
+            yield rows, page, answer.number("X-WP-Total")
+            if _is_last(page, rows, answer):
                 return
-            page += 1
+            page, before = page + 1, rows
 
     async def _page(
         self, resource: str, rows: Sequence[Resource], cursor: str, *, with_update: bool
@@ -338,6 +341,13 @@ class WooCommerce(ShopConnector):
             TOPIC: "action.ritorno_test",
             "Content-Type": "application/json",
         }
+
+
+def _is_last(page: int, rows: Sequence[Resource], answer: ShopAnswer) -> bool:
+    """Whether a page is the last one: as the shop says, else by its being shorter than asked for
+    (proxies and plugins take headers away)."""
+    pages = answer.number("X-WP-TotalPages")
+    return len(rows) < PER_PAGE if pages is None else page >= pages
 
 
 def _is_ping(topic: str, headers: Mapping[str, str], body: bytes) -> bool:
