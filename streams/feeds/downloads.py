@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Awaitable, Callable
 from io import BytesIO
 from typing import BinaryIO
@@ -41,7 +42,7 @@ async def download(
     size = 0
     for number in range(1, MAX_PAGES + 1):
         page = str(URL(url).update_query(limit=str(PAGE), page=str(number)))
-        products = _products(await _page(fetcher, page, pause))
+        products = _products(await _page(fetcher, page, pause, max_bytes))
         for each in products:
             line = json.dumps(each, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
             size += len(line)
@@ -58,7 +59,9 @@ def is_paged(url: str) -> bool:
     return URL(url).path.endswith("/products.json") and "page" not in URL(url).query
 
 
-async def _page(fetcher: Fetcher, url: str, pause: Callable[[int], Awaitable[None]]) -> bytes:
+async def _page(
+    fetcher: Fetcher, url: str, pause: Callable[[int], Awaitable[None]], max_bytes: int
+) -> bytes:
     for _ in range(MAX_TRIES - 1):
         content = BytesIO()
         try:
@@ -69,12 +72,22 @@ async def _page(fetcher: Fetcher, url: str, pause: Callable[[int], Awaitable[Non
             seconds = DEFAULT_PAUSE if failed.retry_after is None else failed.retry_after
             await pause(min(seconds, LONGEST_PAUSE))
         else:
-            content.seek(0)
-            return unpacked(content).read()
+            return _plain(content, max_bytes)
     content = BytesIO()
     await fetcher.fetch(url, content)
+    return _plain(content, max_bytes)
+
+
+def _plain(content: BinaryIO, max_bytes: int) -> bytes:
+    """Return a page unpacked. Raises FetchError: gzip makes a thousand bytes of one."""
     content.seek(0)
-    return unpacked(content).read()
+    try:
+        page = unpacked(content).read(max_bytes + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FetchFailed(f"a page is no gzip: {error}") from None
+    if len(page) > max_bytes:
+        raise FetchRefused(f"a page is more than {max_bytes:,} bytes unpacked")
+    return page
 
 
 def _products(page: bytes) -> list[object]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -37,6 +38,9 @@ LOOK_MS = 5_000
 """How often somebody who has not the first partition looks whether that has changed."""
 FIRST_PAUSE = 60.0
 """Seconds after a failure; twice as many after the next one, up to what the feed is due anyway."""
+
+_EXPECTED = (FetchError, FeedError, MapError, TooManyGone, LogError, OSError, EOFError)
+"""What feeds fail of; the last is a torn gzip. Their texts hold no secret."""
 
 _log = get_logger(__name__)
 
@@ -121,13 +125,13 @@ class FeedSchedule:
         counts = self._counts[feed.name]
         try:
             update = await self._update(feed)
-        except (FetchError, FeedError, MapError, TooManyGone, LogError, OSError) as error:
+        except Exception as error:  # of whatever kind, it is this feed's alone
             counts.failures += 1
             counts.failures_in_a_row += 1
             pause = Backoff(FIRST_PAUSE, feed.every / 1000).after(counts.failures_in_a_row)
             self._due[feed.name] = self._clock.now() + int(pause * 1000)
             _log.warning("feed not taken over, it stays as it was", feed=feed.name,
-                         error=str(error)[:500])  # fmt: skip
+                         error=_told(error))  # fmt: skip
             return
         counts.failures_in_a_row = 0
         self._due[feed.name] = self._clock.now() + feed.every
@@ -213,6 +217,14 @@ class FeedSchedule:
 
     def _path(self, feed: FeedSource) -> Path:
         return self._directory / f"{feed.name}.json"
+
+
+def _told(error: Exception) -> str:
+    """Return what went wrong; of a mistake of ours where it was, as its text may hold the URL."""
+    if isinstance(error, _EXPECTED):
+        return str(error)[:500]
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {where.name}, line {where.lineno}"
 
 
 def _digest(feed: FeedSource) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -111,24 +111,30 @@ class CrmPolling:
             since = self._clock.now()
             self._cursor.write({"since": since})
             return "", None
-        after, reached = "", since
+        begin, after, reached = _place(state, since), _after(state), since
         for _ in range(MOST_PAGES):
-            answer = await self._api.post(self._reading.path, self._search(since, after))
+            answer = await self._api.post(self._reading.path, self._search(begin, after))
             found = _results(answer)
             if found is None:
                 return answer.why or "its answer is no list of results", answer.retry_after
             await self._take(found)
-            reached = max([reached, *(self._changed(each) for each in found)])
+            # A time to come would hide all that changes before it.
+            latest = max([reached, *(self._changed(each) for each in found)])
+            reached = max(reached, min(latest, self._clock.now()))
             after = _next(answer.body)
             self._cursor.write({"since": reached})
             if not after:
-                break
+                return "", None
+        # The next poll goes on behind these, without the overlap: with it, it could get no further.
+        # Only where all are of one instant the search itself has to be gone on with.
+        onward: dict[str, Any] = {"since": reached, "begin": max(begin, reached)}
+        self._cursor.write(onward if reached > begin else {**onward, "after": after})
         return "", None
 
-    def _search(self, since: int, after: str) -> dict[str, Any]:
+    def _search(self, begin: int, after: str) -> dict[str, Any]:
         changed = self._reading.changed
         condition = {
-            "propertyName": changed, "operator": "GTE", "value": str(max(0, since - EARLIER_MS)),
+            "propertyName": changed, "operator": "GTE", "value": str(max(0, begin)),
         }  # fmt: skip
         body: dict[str, Any] = {
             "filterGroups": [{"filters": [condition]}],
@@ -142,7 +148,7 @@ class CrmPolling:
         """Return when an object was changed, 0 where that can't be read."""
         properties = found.get("properties") if isinstance(found, dict) else None
         text = properties.get(self._reading.changed) if isinstance(properties, dict) else None
-        if isinstance(text, str) and text.isdigit() and len(text) < 16:
+        if isinstance(text, str) and text.isdecimal() and len(text) < 16:
             return int(text)
         try:
             return parse_instant(str(text))
@@ -155,24 +161,32 @@ class CrmPolling:
             variables = {"object": each}
             if self._when is not None and self._when(variables) is not True:
                 continue
-            line, customer = self._line(variables)
+            line, customer, problem = self._line(variables)
             if not customer:
                 continue  # of somebody whom the shop doesn't know
             try:
+                if problem:
+                    raise Unreadable("invalid_event", problem)
                 events.append(parse_published(line))
             except Unreadable as error:
                 letters.append(
                     refuse_line(
                         line, topic=CUSTOMER_EVENTS, number=0, reason=error.reason,
-                        detail=error.detail, time=self._clock.now(), key=customer.encode(),
+                        detail=error.detail, time=self._clock.now(),
+                        key=customer.encode(errors="replace"),
                     )
                 )  # fmt: skip
         await self._taker.take(events, letters=letters)
 
-    def _line(self, variables: dict[str, Any]) -> tuple[bytes, str]:
-        customer, time = _text(self._customer, variables), self._time(variables)
+    def _line(self, variables: dict[str, Any]) -> tuple[bytes, str, str]:
+        """Return an event as a line, whose it is, and why it can't be one, empty when it can."""
+        customer, time, problem = _text(self._customer, variables), self._time(variables), ""
         if isinstance(time, float) or (isinstance(time, str) and time.isdigit()):
-            time = to_rfc3339(int(time))
+            try:
+                time = to_rfc3339(int(time))
+            except (ValueError, OverflowError):
+                time = str(time)
+                problem = f"time: {time[:64]!r} are no milliseconds since 1970"
         told = {name: value(variables) for name, value in self._data.items()}
         event = {
             "specversion": "1.0",
@@ -183,7 +197,20 @@ class CrmPolling:
             "time": time,
             "data": {name: value for name, value in told.items() if value is not None},
         }
-        return json.dumps(event, ensure_ascii=False, default=str).encode(), customer
+        line = json.dumps(event, ensure_ascii=False, default=str)
+        # Half of an emoji costs no event.
+        return line.encode(errors="replace"), customer, problem
+
+
+def _place(state: Mapping[str, Any], since: int) -> int:
+    """Return from which change on is asked: where a poll has ended before its time, else early."""
+    begin = state.get("begin")
+    return begin if isinstance(begin, int) else since - EARLIER_MS
+
+
+def _after(state: Mapping[str, Any]) -> str:
+    after = state.get("after")
+    return after if isinstance(after, str) else ""
 
 
 def _text(value: Value, variables: dict[str, Any]) -> str:

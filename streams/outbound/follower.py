@@ -8,7 +8,7 @@ the others go on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from agents.outbound.messages import Message
@@ -131,6 +131,12 @@ class Follower:
         if changed:
             await self._following.commit(changed)
             self._committed |= changed
+
+    def forget(self, places: Iterable[tuple[str, int]]) -> None:
+        """Say nothing more of partitions that another worker follows: it is further by then."""
+        for place in places:
+            self._done.pop(place, None)
+            self._committed.pop(place, None)
 
     async def close(self) -> None:
         """Commit what is done and hang up. Raises LogError."""

@@ -183,7 +183,9 @@ class Outbound:
                 running = self._running[key] = _Running(self._follower(spec))
             follower = running.follower
             wanted = {(topic, number) for topic in follower.outlet.topics for number in owned}
+            gone = running.tasks.keys() - wanted
             await _let_go(running.tasks, wanted)
+            follower.forget(gone)
             for place in wanted - running.tasks.keys():
                 running.tasks[place] = asyncio.create_task(
                     kept_up("outbound", partial(follower.follow, *place))

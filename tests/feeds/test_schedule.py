@@ -4,6 +4,7 @@ fails."""
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -188,6 +189,43 @@ async def test_shopifys_list_is_read_page_by_page_and_waits_when_it_is_told_to(s
         await schedule.fetch_due()
     assert asked == [1, 2, 3]
     assert len(await shop.known()) == 502
+
+
+@pytest.mark.parametrize(
+    ("content", "fields"),
+    [
+        (gzip.compress(json.dumps({"products": [MAGLIA]}).encode() + b" " * (3 << 20)),
+         {"url": "/products.json", "max_mb": 1}),
+        (gzip.compress(b'{"products": []}')[:-9], {"url": "/products.json"}),
+        (gzip.compress(RSS.encode())[:-9], {"url": "/feed.xml"}),
+        (gzip.compress(RSS.encode())[:40], {"url": "/feed.xml.gz"}),
+    ],
+    ids=["a page that swells", "a torn page", "a torn feed", "hardly a feed"],
+)  # fmt: skip
+async def test_gzip_that_swells_or_is_torn_fails_only_its_own_feed(
+    shop: Shop, content: bytes, fields: dict[str, Any]
+) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=content)
+
+    async with serving(answer) as base:
+        schedule = shop.schedule(base, **{**fields, "url": base + fields["url"]})
+        await schedule.fetch_due()
+    assert schedule.counts()["negozio"].failures_in_a_row == 1
+    assert await shop.known() == {}
+
+
+async def test_what_nobody_has_thought_of_fails_only_its_own_feed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("streams.feeds.schedule.update_from", broken)
+    async with serving(shop.answer) as base:
+        schedule = shop.schedule(base)
+        await schedule.fetch_due()
+    assert schedule.counts()["negozio"].failures_in_a_row == 1
 
 
 async def test_a_private_address_is_not_asked(shop: Shop, tmp_path: Path) -> None:

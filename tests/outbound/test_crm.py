@@ -15,6 +15,7 @@ from streams.clock import Clock, SystemClock
 from streams.http.ingest.intake import Intake
 from streams.log import scan
 from streams.operate.dead_letters import open_letters
+from streams.outbound import crm_polling
 from streams.outbound.crm_file import Crm, read_crm
 from streams.outbound.crm_polling import CrmPolling
 from streams.outbound.files import OutboundFileError
@@ -35,8 +36,12 @@ async def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 # Reading.
 
 
-def polling(here: Shop, url: str) -> CrmPolling:
-    crm = Crm.model_validate(described(url))
+def polling(here: Shop, url: str, **more: str) -> CrmPolling:
+    said = described(url)
+    said["read"][0] |= more
+    if "time" in more:
+        said["read"][0]["properties"].append("closed")
+    crm = Crm.model_validate(said)
     return CrmPolling(crm, crm.read[0], Intake(here.log), clock=here.clock,
                       data_dir=here.path.parent)  # fmt: skip
 
@@ -110,6 +115,54 @@ async def test_what_is_no_event_is_a_dead_letter(here: Shop) -> None:
         await poll.poll()
         assert [id_ for id_, _, _ in await events(here)] == ["deals:1:won"]
         assert [each.reason async for each in open_letters(here.log)] == ["invalid_event"]
+
+
+@pytest.mark.parametrize(
+    "time", ["99999999999999999", "²", "9" * 5_000], ids=["too late", "no digit", "too long"]
+)
+async def test_a_time_that_is_none_costs_one_object_and_no_other(here: Shop, time: str) -> None:
+    async with stand_in() as crm:
+        poll = polling(here, crm.url, time="object.properties.closed")
+        await poll.poll()
+        here.pass_time(5 * MINUTE)
+        now = here.clock.now()
+        crm.deals = [deal(str(n), "won", now + n) for n in range(4)]
+        for each in crm.deals:
+            each["properties"]["closed"] = str(now)
+        crm.deals[1]["properties"]["closed"] = time
+        assert await poll.poll() == ("", None)
+        assert [id_ for id_, _, _ in await events(here)] == [f"deals:{n}:won" for n in (0, 2, 3)]
+        assert [each.reason async for each in open_letters(here.log)] == ["invalid_event"]
+
+
+async def test_a_change_to_come_hides_none_before_it(here: Shop) -> None:
+    async with stand_in() as crm:
+        poll = polling(here, crm.url)
+        await poll.poll()
+        here.pass_time(5 * MINUTE)
+        crm.deals = [deal("1", "won", 999_999_999_999_999)]
+        await poll.poll()
+        crm.deals += [deal("2", "won", here.clock.now())]
+        await poll.poll()
+        assert "deals:2:won" in [id_ for id_, _, _ in await events(here)]
+
+
+@pytest.mark.parametrize("apart", [1, 0], ids=["within two minutes", "at one instant"])
+async def test_more_than_one_poll_reads_is_gone_on_with(
+    here: Shop, apart: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crm_polling, "MOST_PAGES", 3)
+    async with stand_in() as crm:
+        poll = polling(here, crm.url)
+        await poll.poll()
+        here.pass_time(5 * MINUTE)
+        now = here.clock.now() - 100
+        crm.deals = [deal(str(n), "won", now + apart * n) for n in range(20)]
+        for _ in range(5):
+            before = len(crm.searches)
+            assert await polling(here, crm.url).poll() == ("", None)  # also after a restart
+            assert len(crm.searches) - before <= 3
+        assert {id_ for id_, _, _ in await events(here)} == {f"deals:{n}:won" for n in range(20)}
 
 
 # Telling.

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from schemas.topics import CUSTOMER_EVENTS
+from schemas.topics import CUSTOMER_EVENTS, CUSTOMER_SIGNALS
 from streams.operate.dead_letters import open_letters, resend
+from streams.outbound.following import EmbeddedFollowing
 from streams.outbound.letters import failed_letters, replay_letters, replay_span
+from streams.outbound.runtime import AGAIN_MS
 from streams.outbound.subscriptions import read_subscriptions
 from streams.outbound.webhooks import Endpoint
 from tests.keys import SIGNER
@@ -218,6 +220,52 @@ async def test_a_partition_that_is_anothers_is_left_to_it(here: Shop) -> None:
         assert till.ids() == [f"s{n}" for n in in_0]
         here.owned = {0, 1}
         await till.until(12)
+
+
+async def test_what_was_not_committed_comes_again_in_its_order(
+    here: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a crash leaves behind; test_webhooks_killed.py kills a real process."""
+    async with receiver() as till:
+        write(here.path, webhook("till", till.url))
+        here.start()
+        await here.begun("till")
+        with monkeypatch.context() as crashing:
+            crashing.setattr(EmbeddedFollowing, "commit", _lost)
+            await tell(here.log, [signal(f"s{n}") for n in range(6)])
+            await till.until(6)
+            await here.stop()
+        here.start()
+        await till.until(12)
+    assert till.ids() == [f"s{n}" for n in range(6)] * 2
+
+
+async def _lost(*_: object) -> None:
+    """Commit nothing."""
+
+
+async def test_the_position_of_a_partition_that_is_anothers_is_not_taken_back(here: Shop) -> None:
+    async with receiver() as till:
+        write(here.path, webhook("till", till.url))
+        here.start()
+        await here.begun("till")
+        here.owned = {0}
+        # Once another outlet follows, ownership has been looked at.
+        write(here.path, webhook("till", till.url), webhook("side", till.url))
+        mine, others = (CUSTOMER_SIGNALS, 0), (CUSTOMER_SIGNALS, 1)
+        await _until(here, "side", mine, 0)
+        await here.log.commit("ritorno-webhook-till", {mine: 7, others: 10})
+        here.pass_time(AGAIN_MS)
+        await _until(here, "till", mine, 0)  # all that is known is committed again
+        await here.stop()
+        assert (await here.log.committed("ritorno-webhook-till"))[others] == 10
+
+
+async def _until(here: Shop, name: str, place: tuple[str, int], position: int) -> None:
+    """Poll: a commit is no news of the log."""
+    async with asyncio.timeout(LIMIT):
+        while (await here.log.committed(f"ritorno-webhook-{name}")).get(place) != position:  # noqa: ASYNC110  # see above
+            await asyncio.sleep(0.02)
 
 
 def _partition(customer: str) -> int:

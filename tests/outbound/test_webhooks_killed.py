@@ -16,7 +16,7 @@ from tests.outbound.doubles import LIMIT, receiver, signal, webhook, write
 from tests.ports import free_port
 from tests.runtime.test_worker_process import launch, ready
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
 SIGNALS = 150
 POLL_SECONDS = 0.05

@@ -191,7 +191,7 @@ def _import(
     elif output is not None:
         write(output, events, refusals, file.name)
     else:
-        digest = "" if str(file) == "-" else _digest(table.content, found, chosen)
+        digest = "" if str(file) == "-" else _digest(settings, table.content, found, chosen)
         place = ImportPlace(settings.data_dir, digest)
         run(publish(settings, events, refusals, file.name, place))
     fields = {at: name for name, at in found.items()}
@@ -298,9 +298,12 @@ def _counted(table: OrderFile, counts: list[int]) -> Iterator[DelimitedRow]:
                 bar.at(table.read.tell())
 
 
-def _digest(content: str, found: Mapping[str, int], chosen: _ImportChoices) -> str:
-    """Return by what an import is known that was interrupted."""
-    said = repr((content, sorted(found.items()), chosen))
+def _digest(
+    settings: Settings, content: str, found: Mapping[str, int], chosen: _ImportChoices
+) -> str:
+    """Return by what an import is known that was interrupted: what is in one log is in no other."""
+    log = settings.broker_url, settings.topic_prefix
+    said = repr((log, content, sorted(found.items()), chosen))
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 

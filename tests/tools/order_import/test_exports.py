@@ -12,7 +12,8 @@ from streams.connect.facts import as_history, guest_key
 from streams.connect.shopify.orders import order_events
 from streams.connect.shopify.settings import ShopifyConnection
 from streams.log import Log, LogError
-from streams.tools.cli import import_writing
+from streams.settings import Settings
+from streams.tools.cli import import_files, import_writing
 from streams.tools.export_formats import FORMATS, recognised
 from tests.tools.order_import import exports
 from tests.tools.order_import.conftest import Ritorno
@@ -256,6 +257,17 @@ def test_mistakes_in_the_call_are_explained(
     done = ritorno("import", "c.csv", *options)
     assert done.code == 2
     assert complaint in done.err
+
+
+def test_what_is_in_one_log_is_in_no_other() -> None:
+    def digest(**where: str) -> str:
+        settings = Settings(data_dir=Path("data"), **where)  # type: ignore[arg-type]  # texts
+        return import_files._digest(settings, "c", {}, chosen)
+
+    chosen: Any = None
+    kafka = digest(broker="kafka://kafka-1:9092")
+    assert len({digest(), kafka, digest(broker="kafka://kafka-1:9092", topic_prefix="it.")}) == 3
+    assert digest(broker="kafka://kafka-1:9092") == kafka
 
 
 def test_an_interrupted_import_goes_on_where_it_was(
