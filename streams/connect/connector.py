@@ -51,6 +51,9 @@ class ShopNews:
     complete: list[str] = field(default_factory=list)
     """Ids of products all of whose variants are among `products`: others are no more."""
     unread: list[UnreadResource] = field(default_factory=list)
+    became: dict[str, int] = field(default_factory=dict)
+    """When what these events tell became so, ms by event id, where that is later than their time:
+    a purchase that was paid for days after it was placed."""
     passed_over: int = 0
     """Resources that are nobody's or a test's, and so become nothing."""
 
@@ -61,6 +64,7 @@ class ShopNews:
         self.gone += other.gone
         self.complete += other.complete
         self.unread += other.unread
+        self.became |= other.became
         self.passed_over += other.passed_over
 
 

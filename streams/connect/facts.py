@@ -154,13 +154,19 @@ def as_history(events: Iterable[Event]) -> list[Event]:
     return [each if each.type in _PRIVACY else each._replace(backfill=True) for each in events]
 
 
-def with_old_as_history(events: Iterable[Event], *, now: int, began: int = 0) -> list[Event]:
+def with_old_as_history(
+    events: Iterable[Event], *, now: int, began: int = 0, became: Mapping[str, int] | None = None
+) -> list[Event]:
     """Return events of now, those as history that had happened before the shop was connected
-    (`began`, ms) or long before they are heard of at `now`."""
+    (`began`, ms) or long before they are heard of at `now`. `became`: when it became so, ms by
+    event id, where that is not the event's time."""
     since = max(began, now - HISTORY_AGE_MS)
+    later = became or {}
     return [
         each._replace(backfill=True)
-        if each.time is not None and each.time < since and each.type not in _PRIVACY
+        if each.time is not None
+        and max(each.time, later.get(each.id, 0)) < since
+        and each.type not in _PRIVACY
         else each
         for each in events
     ]

@@ -55,7 +55,7 @@ class NewsSink:
         self._intake = intake
         self._clock = clock
         self._signer = signer
-        self._known: dict[str, Product] | None = None
+        self._known: product_feed.ReadProducts | None = None
         self._waiting: dict[str, Product] = {}
         self._whole: dict[str, None] = {}
         """Ids of products of which what is told now is all."""
@@ -125,16 +125,16 @@ class NewsSink:
         self, waiting: Mapping[str, Product], whole: Container[str]
     ) -> None:
         """Publish products, and that those are gone which `whole` ids have had besides."""
-        known, self._known = self._known, None  # should it fail, it is read again
-        if known is None:
-            known = await product_feed.read(self._log)
+        before, self._known = self._known, None  # should it fail, all is read again
+        read = await product_feed.read_on(self._log, before)  # feeds publish as well
+        known = read.products
         gone = (
             each.model_copy(update={"availability": "out_of_stock"})
             for sku, each in known.items()
             if each.id in whole and sku not in waiting and each.availability != "out_of_stock"
         )
         await product_feed.publish(self._log, [*gone, *waiting.values()], self._signer(), known)
-        self._known = known
+        self._known = read
 
 
 def _tell(told: asyncio.Future[None], error: LogError) -> None:

@@ -93,7 +93,9 @@ class Polling:
             pages = 0
             try:
                 async for page in connector.changed(resource, cursor, since=since, now=now):
-                    page.news.events = with_old_as_history(page.news.events, now=now, began=began)
+                    page.news.events = with_old_as_history(
+                        page.news.events, now=now, began=began, became=page.news.became
+                    )
                     await self._sink.take(page.news)
                     cursors[resource] = page.cursor
                     file.write({"began": to_rfc3339(began), "cursors": cursors})

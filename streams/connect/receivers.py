@@ -118,4 +118,4 @@ class ShopReceivers:
     def _tell_history(self, news: ShopNews, connector: ShopConnector, now: int) -> None:
         since = connector.connection.live_since
         began = self._began(connector.connection.name) if since is None else since
-        news.events = with_old_as_history(news.events, now=now, began=began)
+        news.events = with_old_as_history(news.events, now=now, began=began, became=news.became)

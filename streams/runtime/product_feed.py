@@ -227,12 +227,28 @@ async def read(log: Log) -> dict[str, Product]:
 
     Raises LogError.
     """
-    products: dict[str, Product] = {}
+    return (await read_on(log, None)).products
+
+
+class ReadProducts(NamedTuple):
+    """The products that every partition knows, by SKU, as of a place in the topic."""
+
+    products: dict[str, Product]
+    end: int
+    """The offset behind the last record that was read."""
+
+
+async def read_on(log: Log, known: ReadProducts | None) -> ReadProducts:
+    """Return `known` with what anybody has published since; without it, or where the topic was made
+    anew, all there is. Raises LogError."""
+    end = (await log.offsets(PRODUCTS))[0].end
+    if known is None or known.end > end:
+        known = ReadProducts({}, 0)
     skipped = SkippedRecords("a product")
-    async for record in scan(log, PRODUCTS):
-        _take(record, products, skipped)
+    async for record in scan(log, PRODUCTS, [0], start=known.end or None, stop=end):
+        _take(record, known.products, skipped)
     skipped.tell()
-    return products
+    return ReadProducts(known.products, end)
 
 
 def _take(record: Record, products: dict[str, Product], skipped: SkippedRecords) -> None:

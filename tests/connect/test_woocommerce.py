@@ -23,6 +23,7 @@ from streams.connect.woocommerce.products import product_of
 from streams.connect.woocommerce.settings import WooCommerceConnection
 from streams.connect.woocommerce.webhooks import WANTED
 from streams.operate.check import CheckStatus
+from streams.runtime import product_feed
 from streams.topology import DEAD_LETTERS
 from tests.connect.heard import became, hear, order_kept
 from tests.connect.shapes import ANNA, woo_customer, woo_order, woo_product
@@ -256,6 +257,32 @@ async def test_the_ping_is_answered_and_says_nothing(world: World, woo: WooStand
             async with session.post(url, data=body, headers=FORM) as answer:
                 assert answer.status == status, body
     assert await world.records() == await world.records(DEAD_LETTERS) == []
+
+
+async def test_a_bank_transfer_that_takes_long_is_a_purchase_of_today(
+    world: World, woo: WooStandin
+) -> None:
+    url = await world.endpoint(world.woo(woo))
+    transfer = woo_order(date_created_gmt="2026-02-20T09:15:00")
+    old = woo_order(
+        5003, date_created_gmt="2026-02-20T09:15:00", date_paid_gmt="2026-02-20T09:15:00"
+    )
+    async with ClientSession() as session:
+        for each in (transfer, old):
+            assert await woo.send(session, url, "order.updated", each) == 200
+    told = {each.id: each.backfill for each in await world.events()}
+    assert (told[COMPLETED], told["order:5003:completed"]) == (False, True)
+
+
+async def test_what_others_publish_meanwhile_counts(world: World, woo: WooStandin) -> None:
+    url = await world.endpoint(world.woo(woo))
+    async with ClientSession() as session:
+        assert await woo.send(session, url, "product.updated", woo_product(price="10.00")) == 200
+        ((sku, told),) = (await world.products()).items()
+        other = told.model_copy(update={"price": Decimal("12.00")})
+        await product_feed.publish(world.log, [other], world.signer)
+        assert await woo.send(session, url, "product.updated", woo_product(price="10.00")) == 200
+    assert (await world.products())[sku].price == told.price
 
 
 async def test_a_ping_of_anybodys_is_no_sign_of_life(world: World, woo: WooStandin) -> None:

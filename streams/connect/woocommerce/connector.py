@@ -38,7 +38,7 @@ from streams.connect.signatures import is_signed_base64, sign_base64
 from streams.connect.webhook_bodies import answer_of
 from streams.connect.woocommerce import webhooks
 from streams.connect.woocommerce.customers import customer_events
-from streams.connect.woocommerce.orders import order_events
+from streams.connect.woocommerce.orders import order_events, paid_at
 from streams.connect.woocommerce.products import product_of
 from streams.connect.woocommerce.settings import WooCommerceConnection
 from streams.connect.woocommerce.values import utc
@@ -133,6 +133,7 @@ class WooCommerce(ShopConnector):
             news.products = [] if found is None else [found]
         elif about == "order" and is_there:
             news.events = await self._of_order(resource, seconds=LOOK_UP_SECONDS)
+            news.became = paid_at(resource)
         elif about == "customer" and is_there:
             is_new = what == "created"
             news.events = customer_events(resource, self.connection, is_new=is_new)
@@ -305,6 +306,7 @@ class WooCommerce(ShopConnector):
             events = await self._of_order(row, with_update=with_update)
             news.passed_over += not events
             news.events += events
+            news.became |= paid_at(row)
 
     # For a person.
 
