@@ -33,6 +33,9 @@ RESOLUTION_HEADER = "dl_resolved"
 NO_PARTITION = -1
 """`dl_partition` of a line that never reached a topic: it was refused while it was published."""
 
+LINE_SOURCE = "line_source"
+"""Header of a line that names no source itself: that of the key under which it came."""
+
 MAX_DETAIL = 500
 """Characters of a detail that are kept: a header is no place for a megabyte of nesting."""
 
@@ -95,12 +98,13 @@ def refuse(record: Record, *, reason: str, detail: str, time: int) -> OutRecord:
 
 def refuse_line(
     line: bytes, *, topic: str, number: int, reason: str, detail: str, time: int,
-    key: bytes | None = None,
+    key: bytes | None = None, source: str = "",
 ) -> OutRecord:  # fmt: skip
     """Return the dead letter of line `number` (from 1) of a file meant for `topic`; `key` is the id
     of whom it is about, as far as that can be read."""
     origin = RefusedAt(topic, NO_PARTITION, number)
-    return _letter(OutRecord(key, line), origin, reason=reason, detail=detail, time=time)
+    headers = ((LINE_SOURCE, source.encode()),) if source else ()
+    return _letter(OutRecord(key, line, headers), origin, reason=reason, detail=detail, time=time)
 
 
 def with_signed_original(letter: OutRecord, topic: str, signer: RecordSigner) -> OutRecord:

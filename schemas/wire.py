@@ -95,9 +95,14 @@ def parse_record(record: Record, notation: Notation = DEFAULT_NOTATION) -> Event
 
 
 def parse_published(
-    line: bytes | str, notation: Notation = DEFAULT_NOTATION, *, key: bytes | None = None
+    line: bytes | str,
+    notation: Notation = DEFAULT_NOTATION,
+    *,
+    key: bytes | None = None,
+    source: str = "",
 ) -> Event:
-    """Read one JSON object in any accepted form. Raises Unreadable.
+    """Read one JSON object in any accepted form; `source` is that of one that names none. Raises
+    Unreadable.
 
     Also for events that our own actors tell each other: who may publish can't move a customer's
     state, and a replay of what is published lets the actors say it themselves.
@@ -112,7 +117,7 @@ def parse_published(
         raise Unreadable("invalid_event", f"not a JSON object but {type(body).__name__}")
     if history.may_be_said(line):
         body = history.placed(body)
-    event = _parse_body(body, key, notation)
+    event = _parse_body(body, key, notation, source)
     return event._replace(odd=noted([*odd, *event.odd])) if odd else event
 
 
@@ -133,12 +138,14 @@ def parse_sent(
     return _parse_call(body, notation, source)
 
 
-def _parse_body(body: dict[str, Any], key: bytes | None, notation: Notation) -> Event:
+def _parse_body(
+    body: dict[str, Any], key: bytes | None, notation: Notation, source: str = ""
+) -> Event:
     if "specversion" in body:
-        return _parse_structured(body, key, notation, "/unknown")
+        return _parse_structured(body, key, notation, source or "/unknown")
     if "headers" in body and "value" in body:
         return _parse_recorded(body, notation)
-    return _parse_call(body, notation, SEGMENT_SOURCE)
+    return _parse_call(body, notation, source or SEGMENT_SOURCE)
 
 
 def _parse_call(body: dict[str, Any], notation: Notation, source: str) -> Event:

@@ -23,6 +23,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from schemas.dead_letters import (
+    LINE_SOURCE,
     NO_PARTITION,
     DeadLetter,
     Resolution,
@@ -216,7 +217,11 @@ async def _destination(log: Log, letter: DeadLetter, notation: Notation) -> tupl
     count = await log.partitions(letter.origin.topic)
     record = letter.original
     if letter.origin.partition == NO_PARTITION:
-        record = to_record(parse_published(record.value or b"", notation))
+        source = dict(record.headers).get(LINE_SOURCE, b"").decode("utf-8", "replace")
+        event = parse_published(record.value or b"", notation, source=source)
+        if source and event.backfill and event.time is None:  # it would count as done today
+            raise Unreadable("invalid_event", "timestamp: none that can be read, of history")
+        record = to_record(event)
     elif letter.origin.partition < count:
         return letter.origin.partition, record
     return partition_of(record.key or b"", count), record

@@ -16,7 +16,7 @@ from schemas.notation import Notation
 from schemas.records import OutRecord
 from schemas.reserved import is_anybodys, reserved, reserved_id
 from schemas.validation import Unreadable
-from streams.http.ingest import cloud_events, public_key
+from streams.http.ingest import cloud_events, public_key, segment_calls
 from streams.http.ingest.access import Admitted, RequestRefused
 from streams.http.ingest.bots import is_bot
 from streams.http.ingest.public_key import NOBODY, Claim, VisitorLinks, Withheld
@@ -139,6 +139,10 @@ class CallBatch:
         self.reasons[reason] += 1
 
     def _letter(self, index: int, call: Any, why: Unreadable) -> OutRecord:
+        if isinstance(call, dict) and "specversion" in call:
+            call = cloud_events.timed(call, self.received_at)
+        elif isinstance(call, dict):
+            call = segment_calls.completed(call, self._sent_at, self._call, index)
         text = to_json(call, inf_nan_mode="constants")
         return refuse_line(
             text[:LETTER_BYTES] if why.reason == "too_large" else text,
@@ -148,6 +152,7 @@ class CallBatch:
             detail=why.detail,
             time=self.received_at,
             key=key_of(text),
+            source=self.admitted.key.source,
         )
 
     # What it says.

@@ -9,8 +9,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from pydantic_core import to_json
+
 from schemas import halved, history
 from schemas.events import Event
+from schemas.instant import to_rfc3339
 from schemas.notation import Notation
 from schemas.validation import Unreadable
 from schemas.wire import parse_sent
@@ -59,6 +62,14 @@ def read_event(body: Any, received_at: int, source: str, notation: Notation) -> 
     if event.time is not None or event.backfill:
         return event
     return event._replace(time=received_at)
+
+
+def timed(body: dict[str, Any], received_at: int) -> dict[str, Any]:
+    """Return an event that was refused as it is to be read later: at the time at which it came, if
+    it says none."""
+    if body.get("time") is not None or history.may_be_said(to_json(body, inf_nan_mode="constants")):
+        return body
+    return {**body, "time": to_rfc3339(received_at)}
 
 
 def _decoded(value: Any) -> Any:

@@ -14,6 +14,7 @@ from pydantic_core import to_json
 
 from schemas import history
 from schemas.events import Event
+from schemas.instant import to_rfc3339
 from schemas.notation import Notation
 from schemas.validation import Unreadable, is_no_id
 from schemas.wire import parse_sent
@@ -97,16 +98,32 @@ def read_call(
     batch. Raises Unreadable."""
     if not isinstance(call, dict):
         raise Unreadable("invalid_event", f"not an object but {type(call).__name__}")
-    if is_no_id(call.get("messageId")):
-        call = {**call, "messageId": _id_of(call, received.at, place)}
-    if call.get("timestamp") is None and call.get("originalTimestamp") is not None:  # RudderStack
-        call = {**call, "timestamp": call["originalTimestamp"]}
+    call = _identified(call, received, place)
     if received.may_be_history:
         call = history.placed(call)
     event = parse_sent(call, notation, source=received.source)
     if received.is_history or event.backfill:
         return event if event.backfill else event._replace(backfill=True)
     return event._replace(time=_by_our_clock(event.time, sent_at, received.at))
+
+
+def completed(call: Call, sent_at: int | None, received: ReceivedCall, place: int) -> Call:
+    """Return a call that was refused as it is to be read later, when nobody knows how it came."""
+    call = _identified(call, received, place)
+    if received.is_history:
+        return {**call, "backfill": True}
+    happened = plain_instant(call.get("timestamp"))
+    if received.may_be_history or (happened is None and call.get("timestamp") is not None):
+        return call
+    return {**call, "timestamp": to_rfc3339(_by_our_clock(happened, sent_at, received.at))}
+
+
+def _identified(call: Call, received: ReceivedCall, place: int) -> Call:
+    if is_no_id(call.get("messageId")):
+        call = {**call, "messageId": _id_of(call, received.at, place)}
+    if call.get("timestamp") is None and call.get("originalTimestamp") is not None:  # RudderStack
+        call = {**call, "timestamp": call["originalTimestamp"]}
+    return call
 
 
 def _by_our_clock(happened: int | None, sent_at: int | None, received_at: int) -> int:

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from schemas.instant import to_rfc3339
+from schemas.validation import Unreadable
+from streams.http.ingest import segment_calls
 from streams.log import LogUnavailable
+from streams.operate.dead_letters import resend
 from tests.http.ingest.posting import ORIGIN, PUBLIC, SECRET, START, Posting
 
 VIEW = {"type": "track", "event": "Product Viewed", "anonymousId": "a-7", "messageId": "m-1",
@@ -219,3 +222,25 @@ async def test_what_is_ritornos_own_nobody_says_by_http(port: Posting) -> None:
         if reason is not None:
             assert (answer.status, answer.body["reason"]) == (400, reason)
     assert {event.type for event in await port.events()} <= {"custom.score_changed"}
+
+
+async def test_what_was_refused_is_sent_again_as_it_had_come(
+    port: Posting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise Unreadable("invalid_event", "a cause that is mended later")
+
+    old = {**ORDER, "timestamp": "2021-05-04T10:00:00Z"}
+    bare = {name: value for name, value in VIEW.items() if name != "messageId"}
+    with monkeypatch.context() as patched:
+        patched.setattr(segment_calls, "parse_sent", refuse)
+        await port.post("/v1/import", {"batch": [old]})
+        await port.post("/v1/batch", {"batch": [bare]})
+    await port.post("/v1/import", {"batch": [{**ORDER, "messageId": "no time"}]})
+    report = await resend(port.log, lambda _: True, lambda: pytest.fail("nothing to sign"))
+    assert (report.resent, len(report.kept)) == (2, 1)
+    again = {event.type: event for event in await port.events()}
+    order, view = again["order.completed"], again["product.viewed"]
+    assert (order.backfill, order.source, order.id) == (True, "/negozio/cassa", "o-1")
+    assert order.time is not None and to_rfc3339(order.time) == old["timestamp"]
+    assert (view.backfill, view.source, view.time) == (False, "/negozio/cassa", START)
