@@ -24,7 +24,7 @@ MAX_SECRET_BYTES = 65_536
 
 # The rest is read by the tests and CI, not by the product; they are no settings.
 _OTHER_VARIABLES = {CONFIG_VARIABLE, PREFIX + "DATA_SETS"} | {
-    f"{PREFIX}REQUIRE_{each}" for each in ("KAFKA", "PROMETHEUS", "CHROMIUM")
+    f"{PREFIX}REQUIRE_{each}" for each in ("KAFKA", "PROMETHEUS", "CHROMIUM", "NODE")
 }
 
 # What Kubernetes tells each pod of a Service called `ritorno` or `ritorno-…`.
