@@ -184,8 +184,8 @@ def test_a_letter_is_sent_again_once_after_the_fix(
     assert "still refused" in still.err
     assert len(ritorno("dead-letters", "list", "--json").json) == 1
 
-    def fixed(line: bytes, *how: Any) -> Any:
-        return real(line.replace(b'"-5"', b'"5"'), *how)
+    def fixed(line: bytes, *how: Any, **more: Any) -> Any:
+        return real(line.replace(b'"-5"', b'"5"'), *how, **more)
 
     from streams.operate import dead_letters  # noqa: PLC0415  # the fix is deployed here
 
