@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import NamedTuple
 
-from streams.connect.json_fields import Row
+from streams.connect.json_fields import Row, whole
 from streams.connect.keyset import Keyset, Place
 from streams.connect.local_windows import local_span
 
@@ -63,7 +63,7 @@ def finished(walk: Walk) -> str:
 
 def places(rows: Sequence[Row], changed: str, id_: str) -> list[Place]:
     """Return what a keyset has to know of a page; `changed` and `id_` name the fields."""
-    return [Place(str(row.get(changed) or ""), _whole(row.get(id_))) for row in rows]
+    return [Place(str(row.get(changed) or ""), whole(row, id_)) for row in rows]
 
 
 def _read(cursor: str) -> tuple[Walk | None, int | None]:
@@ -84,10 +84,3 @@ def _read(cursor: str) -> tuple[Walk | None, int | None]:
         return Walk(int(said["end"]), keyset), None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None, None
-
-
-def _whole(value: object) -> int:
-    try:
-        return int(str(value))
-    except ValueError:
-        return 0

@@ -21,6 +21,7 @@ from streams.connect.connector import (
     ShopUnavailable,
     UnreadResource,
 )
+from streams.connect.keyset import Keyset
 from streams.connect.magento.adobe_keys import AdobeKeys, Fetch
 from streams.connect.magento.io_events import CHALLENGE, Pushed, read_event
 from streams.connect.magento.reading import MagentoReading, read_shop
@@ -31,12 +32,11 @@ from streams.connect.magento.rest import (
     changed_criteria,
     criteria,
     history_criteria,
-    id_of,
 )
 from streams.connect.magento.settings import MagentoConnection
-from streams.connect.polled_connector import PolledConnector, id_in
+from streams.connect.polled_connector import PolledConnector, RowsPage
 from streams.connect.shop_api import ShopApi
-from streams.connect.walk import begin, finished, places, unfinished
+from streams.connect.walk import begin, places
 from streams.operate.check import Check, CheckStatus
 from streams.settings.secret_references import SecretsInUse
 
@@ -127,21 +127,12 @@ class MagentoConnector(PolledConnector):
                 yield page
             return
         walk = begin(cursor, since=since, now=now + (self._api.skew_ms or 0), zone=UTC)
-        while True:
-            found = await self._rest.search(resource, changed_criteria(walk.keyset, size=PAGE))
-            row_places = places(found.rows, "updated_at", _id_field(resource))
-            unread = [found.rows[each] for each in walk.keyset.unread(row_places)]
-            before = self._subscribed(resource, (id_of(resource, row) for row in unread))
-            news = await reading.news(resource, unread, now=now, subscribed=before)
-            following = walk.keyset.after(row_places, more=found.has_more)
-            if following is None:
-                yield ShopPage(news, finished(walk), len(unread))
-            else:
-                walk = walk._replace(keyset=following)
-                yield ShopPage(news, unfinished(walk), len(unread))
-            self._note(resource, reading.subscriptions(unread))  # what was told of it is durable
-            if following is None:
-                return
+
+        async def read(keyset: Keyset) -> RowsPage:
+            return await self._page(resource, changed_criteria(keyset, size=PAGE))
+
+        async for page in self._changes(resource, walk, read, reading, now=now):
+            yield page
 
     async def history(self, resource: str, cursor: str) -> AsyncIterator[ShopPage]:
         """Yield all there is, by id. Raises ShopUnavailable, ShopRefuses."""
@@ -149,19 +140,12 @@ class MagentoConnector(PolledConnector):
             return  # nobody is reminded of an old cart
         now = self._clock.now()
         reading = await self._known(now)
-        last, total = id_in(cursor), None
-        while True:
-            query = history_criteria(last, size=HISTORY_PAGE)
-            found = await self._rest.search(resource, query)
-            if last == 0:
-                total = found.total
-            news = await reading.news(resource, found.rows, now=now, history=True)
-            # Noted before it is durable: read again, the same is told again.
-            self._note(resource, reading.subscriptions(found.rows))
-            last = max([last, *(id_of(resource, row) for row in found.rows)])
-            yield ShopPage(news, str(last), len(found.rows), total)
-            if not found.has_more or not found.rows:
-                return
+
+        async def read(last: int) -> RowsPage:
+            return await self._page(resource, history_criteria(last, size=HISTORY_PAGE))
+
+        async for page in self._all_by_id(resource, cursor, read, reading, now=now):
+            yield page
 
     async def setup(self) -> Sequence[Check]:
         """Say what there is, and what Adobe's console is to be told. Raises ShopUnavailable,
@@ -221,6 +205,11 @@ class MagentoConnector(PolledConnector):
         found = await self._rest.search(pushed.resource, by_id)
         return await reading.news(pushed.resource, found.rows, now=now)
 
+    async def _page(self, resource: str, query: dict[str, str]) -> RowsPage:
+        found = await self._rest.search(resource, query)
+        row_places = places(found.rows, "updated_at", ID_FIELDS.get(resource, "entity_id"))
+        return RowsPage(found.rows, row_places, found.has_more, found.total)
+
     async def _known(self, now: int) -> MagentoReading:
         """Return what it takes to understand the shop's rows."""
         if self._reading is None or not 0 <= now - self._read_at < KNOWN_MS:
@@ -250,7 +239,3 @@ def _rights(refused: Sequence[str]) -> Check:
         f"not allowed: {', '.join(refused)}",
         "System → Integrations → the integration → API: Sales, Customers, Catalog, Carts",
     )
-
-
-def _id_field(resource: str) -> str:
-    return ID_FIELDS.get(resource, "entity_id")

@@ -126,8 +126,3 @@ class Rest:
             return []
         self.refused.pop("storeConfigs", None)
         return rows(answer.body)
-
-
-def id_of(resource: str, row: dict[str, Any]) -> int:
-    """Return the id of a row, by which filters know it."""
-    return whole(row, ID_FIELDS.get(resource, "entity_id"))

@@ -22,9 +22,8 @@ from streams.connect.connector import (
     ShopUnavailable,
     UnreadResource,
 )
-from streams.connect.json_fields import whole
 from streams.connect.keyset import Keyset
-from streams.connect.polled_connector import PolledConnector, id_in
+from streams.connect.polled_connector import PolledConnector, RowsPage
 from streams.connect.prestashop.reading import PrestaShopReading, read_shop
 from streams.connect.prestashop.receiver import (
     NEWSLETTER,
@@ -45,7 +44,7 @@ from streams.connect.prestashop.web_service import (
 from streams.connect.row_news import told
 from streams.connect.shop_api import ShopApi
 from streams.connect.signatures import is_signed_timestamped
-from streams.connect.walk import begin, finished, places, unfinished
+from streams.connect.walk import begin, places
 from streams.operate.check import Check, CheckStatus
 from streams.settings.secret_references import SecretsInUse
 
@@ -128,21 +127,13 @@ class PrestaShopConnector(PolledConnector):
             return
         shop_now = self._shop_time(now)
         walk = begin(cursor, since=since, now=shop_now, zone=reading.shop.zone)
-        while True:
-            rows = await self._service.rows(resource, _changed_query(walk.keyset))
-            row_places = places(rows, "date_upd", "id")
-            unread = [rows[each] for each in walk.keyset.unread(row_places)]
-            before = self._subscribed(resource, (whole(row, "id") for row in unread))
-            news = await reading.news(resource, unread, now=shop_now + AHEAD_MS, subscribed=before)
-            following = walk.keyset.after(row_places, more=len(rows) >= PAGE)
-            if following is None:
-                yield ShopPage(news, finished(walk), len(unread))
-            else:
-                walk = walk._replace(keyset=following)
-                yield ShopPage(news, unfinished(walk), len(unread))
-            self._note(resource, reading.subscriptions(unread))  # what was told of it is durable
-            if following is None:
-                return
+
+        async def read(keyset: Keyset) -> RowsPage:
+            return await self._page(resource, _changed_query(keyset), PAGE)
+
+        ahead = shop_now + AHEAD_MS
+        async for page in self._changes(resource, walk, read, reading, now=ahead):
+            yield page
 
     async def history(self, resource: str, cursor: str) -> AsyncIterator[ShopPage]:
         """Yield all there is, by id. Raises ShopUnavailable, ShopRefuses."""
@@ -150,24 +141,19 @@ class PrestaShopConnector(PolledConnector):
             return  # nobody is reminded of an old cart, or answered after a year
         now = self._clock.now()
         reading = await self._known(now)
-        last = id_in(cursor)
-        while True:
+
+        async def read(last: int) -> RowsPage:
             query = {
                 "filter[id]": between(str(last + 1), str(LAST_ID)),
                 "sort": "[id_ASC]",
                 "limit": f"0,{HISTORY_PAGE}",
                 **_besides(resource, reading),
             }
-            rows = await self._service.rows(resource, query)
-            news = await reading.news(
-                resource, rows, now=self._shop_time(now) + AHEAD_MS, history=True
-            )
-            # Noted before it is durable: read again, the same is told again.
-            self._note(resource, reading.subscriptions(rows))
-            last = max([last, *(each.id for each in places(rows, "date_upd", "id"))])
-            yield ShopPage(news, str(last), len(rows))
-            if len(rows) < HISTORY_PAGE:
-                return
+            return await self._page(resource, query, HISTORY_PAGE)
+
+        ahead = self._shop_time(now) + AHEAD_MS
+        async for page in self._all_by_id(resource, cursor, read, reading, now=ahead):
+            yield page
 
     async def setup(self) -> Sequence[Check]:
         """Say what there is: nothing can be subscribed to. Raises ShopUnavailable, ShopRefuses."""
@@ -198,6 +184,10 @@ class PrestaShopConnector(PolledConnector):
         """Hang up."""
         await super().close()
         await self._api.close()
+
+    async def _page(self, resource: str, query: Mapping[str, str], size: int) -> RowsPage:
+        rows = await self._service.rows(resource, query)
+        return RowsPage(rows, places(rows, "date_upd", "id"), len(rows) >= size)
 
     async def _known(self, now: int) -> PrestaShopReading:
         """Return what it takes to understand the shop's rows."""
