@@ -1,5 +1,6 @@
 """Flags over environment over file over defaults; mistakes are named, secrets are not."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,16 @@ def test_defaults_need_no_broker_and_no_network() -> None:
     assert not settings.on_kafka
     assert settings.admin_bind == Address("127.0.0.1", 9464)
     assert (settings.workflows_dir / "..").resolve() == Path(__file__).parents[2]
+
+
+def test_what_ci_asks_of_the_tests_is_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command would refuse it, and with it every test that starts one."""
+    ci = (Path(__file__).parents[2] / ".ci" / "run").read_text(encoding="utf-8")
+    names = set(re.findall(r"export (RITORNO_\w+)=", ci))
+    assert len(names) > 3
+    for name in names:
+        monkeypatch.setenv(name, "1")
+    load_settings()
 
 
 def test_each_place_wins_over_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
