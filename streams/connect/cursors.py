@@ -7,12 +7,12 @@ read, means reading again: what is read again is known by its fact id.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from schemas.failures import Failure
+from streams.replaced_file import replace_file
 
 DIRECTORY = "connect"
 MAX_BYTES = 65_536
@@ -40,14 +40,9 @@ class CursorFile:
 
     def write(self, state: Mapping[str, Any]) -> None:
         """Put it down, durably. Raises CursorFileError."""
-        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.new")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with partial.open("w", encoding="utf-8") as file:
-                json.dump(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(self.path)
+            replace_file(self.path, json.dumps(state))
         except OSError as error:
             raise CursorFileError(f"{self.path}: {error.strerror}") from None
 

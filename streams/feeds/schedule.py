@@ -30,6 +30,7 @@ from streams.feeds.updating import FeedUpdate, update_from
 from streams.http.fetching import Fetcher, FetchError, FetchLimits, Validators
 from streams.log import Log, LogError
 from streams.logging import get_logger
+from streams.replaced_file import replace_file
 from streams.runtime.backoff import Backoff
 from streams.runtime.product_feed import TooManyGone
 from streams.settings.feeds import FeedSource
@@ -208,12 +209,8 @@ class FeedSchedule:
             return FeedState()
 
     def _keep(self, feed: FeedSource, state: FeedState) -> None:
-        """Write it so that it is there as a whole or as it was."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._path(feed)
-        beside = path.with_suffix(".new")
-        beside.write_text(json.dumps(asdict(state)), encoding="utf-8")
-        beside.replace(path)
+        replace_file(self._path(feed), json.dumps(asdict(state)))
 
     def _path(self, feed: FeedSource) -> Path:
         return self._directory / f"{feed.name}.json"

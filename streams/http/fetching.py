@@ -237,7 +237,7 @@ class Fetcher:
                         raise FetchFailed(
                             f"{shown_url(url)}: HTTP {response.status}",
                             status=response.status,
-                            retry_after=_seconds(response.headers.get("Retry-After", "")),
+                            retry_after=seconds_of(response.headers.get("Retry-After", "")),
                         )
                     encoding = response.headers.get("Content-Encoding", "").strip().lower()
                     if encoding not in ("", "identity", "gzip", "x-gzip"):
@@ -285,5 +285,7 @@ def _reason(error: ClientError) -> str:
     return type(error).__name__
 
 
-def _seconds(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 8 else None
+def seconds_of(retry_after: str) -> int | None:
+    """Return the seconds of a Retry-After; None for a date, which few send, and for nonsense."""
+    plain = retry_after.isascii() and retry_after.isdecimal() and len(retry_after) < 8
+    return int(retry_after) if plain else None

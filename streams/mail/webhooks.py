@@ -11,6 +11,7 @@ from agents.mail.message.webhook import Request
 from agents.mail.providers import Limit
 from agents.mail.queue.concurrency import ConcurrencyLimits
 from agents.mail.replies import Answered, Dropped, Result, reason_text
+from streams.http.fetching import seconds_of
 
 AT_ONCE = 16
 AT_ONE_HOST = 4
@@ -76,9 +77,3 @@ def _said(error: Exception) -> str:
     if isinstance(error, ClientConnectorError):
         return f"{error.host}:{error.port}: {error.os_error.strerror or error.os_error}"
     return str(error)
-
-
-def seconds_of(retry_after: str) -> int | None:
-    """Return the seconds of a Retry-After; None for a date, which few send, and for nonsense."""
-    plain = retry_after.isascii() and retry_after.isdecimal() and len(retry_after) < 8
-    return int(retry_after) if plain else None

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
 
-from streams.http.fetching import public_connector, was_refused
-from streams.mail.webhooks import seconds_of
+from streams.http.fetching import public_connector, seconds_of, was_refused
 from streams.outbound.crm_file import Crm
 from streams.settings.secret_references import read_secret
 from streams.settings.sources import SettingsError

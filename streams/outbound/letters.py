@@ -48,6 +48,18 @@ def failed_letters(
     )
 
 
+async def first_failed(
+    log: Log, limit: int, name: str | None = None, *, reason: str = WEBHOOK_FAILED
+) -> tuple[list[DeadLetter], bool]:
+    """Return the first of `failed_letters`, and whether there are more. Raises LogError."""
+    letters: list[DeadLetter] = []
+    async for letter in failed_letters(log, name, reason=reason):
+        if len(letters) == limit:
+            return letters, True
+        letters.append(letter)
+    return letters, False
+
+
 async def replay_letters(
     log: Log,
     endpoint: Endpoint,

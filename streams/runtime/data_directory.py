@@ -19,6 +19,7 @@ from pathlib import Path
 
 from streams.log import Log
 from streams.logging import get_logger
+from streams.replaced_file import replace_file
 from streams.runtime.failures import WorkerFailed
 from streams.settings import Settings
 from streams.topology import AGENTS, CUSTOMER_EVENTS, FACTS
@@ -103,9 +104,7 @@ def _keep_only_of(ids: Mapping[str, str], data_dir: Path) -> None:
                     shutil.rmtree(each)
                 else:
                     each.unlink()
-    written = path.with_suffix(".new")
-    written.write_text(json.dumps(ids))
-    written.replace(path)
+    replace_file(path, json.dumps(ids))
 
 
 def _read_ids(path: Path) -> Mapping[str, str]:

@@ -24,6 +24,7 @@ from streams.http.ingest.keys import (
     digest,
     parse_keys,
 )
+from streams.replaced_file import replace_file
 
 VALUE_BYTES = 24
 """192 bits, which nobody guesses."""
@@ -196,15 +197,9 @@ def _write_secret(path: Path) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o640
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        replace_file(path, text, mode=mode)
     except OSError as error:
         raise InputError(f"{path} can't be written: {error.strerror}") from None

@@ -95,7 +95,7 @@ class ForeignStreams:
                     counts.pause = _why(error)
                     pause = round(BACKOFF.after(failures) * 1_000)
                     await self._clock.wait_until(self._clock.now() + pause)
-        except Exception:
+        except Exception:  # whatever it is: it is shown, and told by who keeps this up
             counts.pause = "defect"
             raise
         finally:

@@ -71,30 +71,25 @@ def list_failed(
     """List what a CRM has refused, or did not answer to for too long."""
     from schemas.dead_letters import DeadLetter  # noqa: PLC0415  # see streams/tools/cli/__init__.py
     from streams.operate.dead_letters import CRM_FAILED  # noqa: PLC0415  # as above
-    from streams.outbound.letters import failed_letters  # noqa: PLC0415  # as above
+    from streams.outbound.letters import first_failed  # noqa: PLC0415  # as above
 
     settings = settings_of(context)
 
-    async def found() -> list[DeadLetter]:
-        letters: list[DeadLetter] = []
+    async def found() -> tuple[list[DeadLetter], bool]:
         async with open_log(settings) as log:
-            async for letter in failed_letters(log, reason=CRM_FAILED):
-                letters.append(letter)
-                if len(letters) > limit:
-                    break
-        return letters
+            return await first_failed(log, limit, reason=CRM_FAILED)
 
-    letters = run(found())
-    for letter in letters[:limit] if as_json else ():
+    letters, more = run(found())
+    for letter in letters if as_json else ():
         print_json({"id": letter.id, "time": to_rfc3339(letter.time), "why": letter.detail})
     if as_json:
         return
     if not letters:
         stdout().print("Nothing has failed.")
         return
-    cells = [(each.id, to_rfc3339(each.time), printable(each.detail)) for each in letters[:limit]]
+    cells = [(each.id, to_rfc3339(each.time), printable(each.detail)) for each in letters]
     stdout().print(listing(("id", "time", "why"), cells))
-    if len(letters) > limit:
+    if more:
         say(f"There are more; --limit shows more than {limit}.")
 
 

@@ -20,6 +20,7 @@ from streams.clock import SystemClock
 from streams.log import Log, LogError, append_all
 from streams.messages.plurals import several
 from streams.partitioner import partition_of
+from streams.replaced_file import replace_file
 from streams.runtime.bootstrap import provide_topics
 from streams.settings import Settings
 from streams.tools.cli.console import CommandFailed, UserError, open_log, progress, say
@@ -53,9 +54,7 @@ class ImportPlace:
         if self._path is None:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        beside = self._path.with_suffix(".new")
-        beside.write_text(json.dumps({"events": events}), encoding="utf-8")
-        beside.replace(self._path)
+        replace_file(self._path, json.dumps({"events": events}))
 
     def forget(self) -> None:
         """It is done: the next time begins anew."""

@@ -108,18 +108,13 @@ def list_failed(
 ) -> None:
     """List the messages that an endpoint has refused or did not answer for too long."""
     from schemas.dead_letters import DeadLetter  # noqa: PLC0415  # see streams/tools/cli/__init__.py
-    from streams.outbound.letters import failed_letters, webhook_of  # noqa: PLC0415  # as above
+    from streams.outbound.letters import first_failed, webhook_of  # noqa: PLC0415  # as above
 
     settings = settings_of(context)
 
     async def found() -> tuple[list[DeadLetter], bool]:
-        letters: list[DeadLetter] = []
         async with open_log(settings) as log:
-            async for letter in failed_letters(log, name):
-                if len(letters) == limit:
-                    return letters, True
-                letters.append(letter)
-        return letters, False
+            return await first_failed(log, limit, name)
 
     letters, more = run(found())
     rows = [
