@@ -5,6 +5,18 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+FileStamp = tuple[int, int, int]
+"""When a file was written, its size and which one it is."""
+
+
+def stamp_of(path: Path) -> FileStamp | None:
+    """Return what changes when a file is written or replaced; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
 
 def replace_file(path: Path, text: str, *, mode: int = 0o666) -> None:
     """Write a file durably in the place of the one that is there. Raises OSError.

@@ -29,6 +29,7 @@ from streams.outbound.follower import Follower, Outlet
 from streams.outbound.following import following_of
 from streams.outbound.subscriptions import WebhookSubscription, read_subscriptions
 from streams.outbound.webhooks import WebhookOutlet
+from streams.replaced_file import FileStamp, stamp_of
 from streams.runtime.background import kept_up
 
 LOOK_SECONDS = 1.0
@@ -97,7 +98,7 @@ class Outbound:
         self._address_of = address_of
         self._pause = pause
         self._intake = Intake(log)
-        self._seen: list[tuple[int, int] | None] = []
+        self._seen: list[FileStamp | None] = []
         self._specs: dict[str, _Spec] = {}
         """By all that is said of one, so that another text is another outlet."""
         self._polls: dict[str, _Poll] = {}
@@ -134,7 +135,7 @@ class Outbound:
 
     def _read(self) -> None:
         """Read the files if they are others. Raises OutboundFileError, once."""
-        seen = [_stamp(path) for path in self._files]
+        seen = [stamp_of(path) for path in self._files]
         if seen == self._seen:
             return
         self._seen = seen
@@ -240,11 +241,3 @@ async def _cancelled(tasks: Collection[asyncio.Task[None]]) -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size

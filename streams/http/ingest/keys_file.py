@@ -13,12 +13,11 @@ from pathlib import Path
 
 from streams.http.ingest.keys import KeysError, WriteKeys, read_keys
 from streams.logging import get_logger
+from streams.replaced_file import FileStamp, stamp_of
 from streams.runtime.background import kept_up
 
 EVERY = 1.0
 """Seconds."""
-
-_Stamp = tuple[tuple[int, int, int] | None, ...]
 
 _log = get_logger(__name__)
 
@@ -31,7 +30,7 @@ class KeysFile:
     ) -> None:
         self._path = path
         self._pause = pause
-        self._seen: _Stamp = ()
+        self._seen: list[FileStamp | None] = []
         self._task: asyncio.Task[None] | None = None
         self.current = WriteKeys()
         self.is_kept = False
@@ -41,7 +40,7 @@ class KeysFile:
 
     async def start(self) -> None:
         """Read it, and begin to look. Raises KeysError."""
-        self._seen = await asyncio.to_thread(_stamp, self._watched())
+        self._seen = await asyncio.to_thread(self._stamps)
         self.current = await asyncio.to_thread(read_keys, self._path)
         if not self.current.keys:
             _log.warning("there are no write keys, so nobody can send anything; make one with "
@@ -57,12 +56,12 @@ class KeysFile:
 
     async def look(self) -> None:
         """Read it again if it has changed."""
-        stamp = await asyncio.to_thread(_stamp, self._watched())
-        if stamp == self._seen:
+        stamps = await asyncio.to_thread(self._stamps)
+        if stamps == self._seen:
             return
-        self._seen = stamp
+        self._seen = stamps
         try:
-            if stamp[0] is None:
+            if stamps[0] is None:
                 raise KeysError(f"{self._path} is gone")
             keys = await asyncio.to_thread(read_keys, self._path)
         except KeysError as error:
@@ -78,21 +77,8 @@ class KeysFile:
             await self._pause(EVERY)
             await self.look()
 
-    def _watched(self) -> list[Path]:
-        """The file, and those with the secrets that it names."""
+    def _stamps(self) -> list[FileStamp | None]:
+        """Return those of the file, and of those with the secrets that it names."""
         references = [each for key in self.current.keys for each in key.identity_secrets]
         named = [each.removeprefix("file:") for each in references if each.startswith("file:")]
-        return [self._path, *map(Path, named)]
-
-
-def _stamp(paths: list[Path]) -> _Stamp:
-    """Return what changes when one of the files does. One that isn't there is None."""
-    found: list[tuple[int, int, int] | None] = []
-    for path in paths:
-        try:
-            stat = path.stat()
-        except OSError:
-            found.append(None)
-        else:
-            found.append((stat.st_mtime_ns, stat.st_size, stat.st_ino))
-    return tuple(found)
+        return [stamp_of(each) for each in (self._path, *map(Path, named))]
