@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 from collections import defaultdict
@@ -57,8 +58,9 @@ ROOT = Path(__file__).parents[2]
 LIMIT = 30
 DOMAIN = "rimbalzi.negozio.example"
 
-WRITE_KEY = "rp_of_the_tests_here"
-KEY = f"- {{id: site, kind: public, source: /site, values: [{WRITE_KEY}]}}\n"
+SECRET_KEY = "rs_of_the_tests_here"
+KEY_HASH = hashlib.sha256(SECRET_KEY.encode()).hexdigest()
+KEY = f'- {{id: shop, kind: secret, source: /shop, hashes: ["sha256:{KEY_HASH}"]}}\n'
 
 BOOTSTRAP = "at the first start"
 UNLISTED = "another part"
@@ -206,7 +208,7 @@ async def test_each_agent_and_door_appends_to_what_the_page_says(
         async with session.get(url, allow_redirects=False) as answer:
             assert answer.status == 302
         seen = {"type": "page", "anonymousId": "v", "messageId": "1"}
-        body = {"writeKey": WRITE_KEY, "batch": [seen, {"type": "page", "messageId": "2"}]}
+        body = {"writeKey": SECRET_KEY, "batch": [seen, {"type": "page", "messageId": "2"}]}
         ingest = f"http://{worker.ingest_address}/v1/batch"
         async with session.post(ingest, json=body, headers={"User-Agent": "Mozilla/5.0"}) as answer:
             assert answer.status == 200

@@ -224,7 +224,13 @@ def unreachable(entry: QueuedMail, now: int, until: int, reason: str) -> QueuedM
     """The relay is down; told once per attempt, and the attempt is not used up."""
     next_attempt = entry.attempt + 1
     told = _add_outcome(
-        entry, f"deferred/{next_attempt}", MailDeferred, now, attempt=next_attempt, reason=reason
+        entry,
+        f"deferred/{next_attempt}",
+        MailDeferred,
+        now,
+        attempt=next_attempt,
+        reason=reason,
+        ambiguous=False,
     )
     return _changed(told, state="deferred", due=until, told=next_attempt)
 
@@ -287,11 +293,12 @@ def _bounce(entry: QueuedMail, refusal: RelayRefused, now: int) -> QueuedMail:
     )
 
 
-def _defer(entry: QueuedMail, now: int, **data: object) -> QueuedMail:
+def _defer(entry: QueuedMail, now: int, *, ambiguous: bool = False, **data: object) -> QueuedMail:
     # "deferred/2" may have been used to say that the relay can't be reached for attempt 2.
     kind = f"deferred/{entry.attempt}" + ("/tried" if entry.told == entry.attempt else "")
     wait = retry_delay(urgent=entry.urgent, attempt=entry.attempt, command_id=entry.id)
-    told = _add_outcome(entry, kind, MailDeferred, now, attempt=entry.attempt, **data)
+    data |= {"attempt": entry.attempt, "ambiguous": ambiguous}
+    told = _add_outcome(entry, kind, MailDeferred, now, **data)
     return _changed(told, state="deferred", due=now + wait)
 
 
