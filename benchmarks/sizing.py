@@ -22,7 +22,7 @@ COPIES = 3
 FRAMING = 20
 """Bytes that Kafka and the embedded log put around a record, about."""
 
-YEAR_DAYS, MONTH_DAYS = 365, 30
+YEAR_DAYS = 365
 """For which `customer-events` and `facts` are kept (`streams/topology.py`)."""
 
 _WIDTH = 60
@@ -45,7 +45,7 @@ def lines(found: Sequence[Result]) -> Iterator[str]:
         ("a million mails that wait for a relay", _size(mails)),
         ("workers' disk, a million customers", _size(records)),
         ("Kafka, customer-events, a million events a day, a year", _copies(event * YEAR_DAYS)),
-        ("Kafka, facts, a million events a day, 30 days", _copies(fact * MONTH_DAYS)),
+        ("Kafka, facts, a million events a day, a year", _copies(fact * YEAR_DAYS)),
         ("Kafka, customers-changelog, both millions", _copies(changelog / MILLION)),
         ("a core decides, first workflows", _pace(value["cost.all"])),
         ("a core decides, whole catalogue", _pace(value["cost.all_with_every_workflow"])),

@@ -12,6 +12,7 @@ from schemas.decisions import DECISION
 from schemas.definitions import DEFINITION
 from schemas.events import INTERNAL_TYPES, PAYLOADS, CloudEvent
 from schemas.events.custom import CUSTOM
+from schemas.facts import FACT
 from schemas.products import Product
 from schemas.signals import SIGNAL
 
@@ -30,7 +31,8 @@ def export() -> dict[str, dict[str, Any]]:
             type_, TypeAdapter(PAYLOADS[type_]).json_schema()
         )
     schemas["command.schema.json"] = _named("send-commands", COMMAND.json_schema())
-    schemas["decision.schema.json"] = _named("facts", DECISION.json_schema())
+    schemas["decision.schema.json"] = _named("facts, decisions", DECISION.json_schema())
+    schemas["fact.schema.json"] = _named("facts", FACT.json_schema(mode="serialization"))
     schemas["signal.schema.json"] = _named("customer-signals", SIGNAL.json_schema())
     schemas["product.schema.json"] = _named("products", Product.model_json_schema())
     schemas["workflow.schema.json"] = _named("workflows/*.yaml", DEFINITION.json_schema())

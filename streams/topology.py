@@ -61,8 +61,9 @@ CUSTOMER_SIGNALS = names.CUSTOMER_SIGNALS
 was handed out (`ritorno privacy export`), and the erasures that ERASER is to carry out."""
 
 FACTS = names.FACTS
-"""Key: workflow. Each decision, with customer and reason, and each hit on a link or an image;
-`explain` and the key figures read them."""
+"""What happened to the business, each fact once (`schemas/facts.py`; key: the person's pseudonym);
+and by workflow each decision, with customer and reason, and each hit on a link or an image. The
+key figures and `explain` read them."""
 
 WORKFLOWS = names.WORKFLOWS
 """Key: `id@version`. Published workflow definitions; a version, once published, never changes."""
@@ -265,7 +266,7 @@ LOG_RECORD_BYTES = 1_048_576
 one customer has less (`RECORD_BYTES` in `schemas/bounds.py`)."""
 
 _FACTS_PARTITIONS = 4
-"""Summed per workflow, so it needs spreading only a little."""
+"""It needs spreading only a little: who reads it does little with each."""
 
 # Append time is what makes the log a clock; the other topics have it so that their ages are honest.
 _APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
@@ -294,7 +295,8 @@ _CONFIG: Mapping[str, Mapping[str, str]] = {
     # Read within seconds into the mailer's own queue; a week covers a mailer that was switched off.
     SEND_COMMANDS: _kept_for(7),
     CUSTOMER_SIGNALS: _kept_for(30),
-    FACTS: _kept_for(30),
+    # As long as what they follow from: the figures made of them reach as far back.
+    FACTS: _kept_for(365),
     # Long enough for somebody to fix the cause and send them again; not for ever, because the
     # untouched records hold personal data, of which an erasure finds only what lies under the
     # customer's key.

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from agents.insights.engagement_statistics import EngagementStatistics
+from schemas.facts import is_fact
 from schemas.tracking import Hit
 from streams.log import Log, OnProgress, scan
 from streams.operate.timeline import decision_of
@@ -20,7 +21,8 @@ async def read_engagement(log: Log, *, since: int, on_progress: OnProgress) -> E
     """Sum up what was decided and noted from `since` on (ms). Raises LogError."""
     statistics = EngagementStatistics()
     async for record in scan(log, FACTS, on_progress=on_progress):
-        _take(statistics, record.value, since)
+        if not is_fact(record):
+            _take(statistics, record.value, since)
     return statistics
 
 

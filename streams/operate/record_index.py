@@ -21,6 +21,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 import xxhash
 
+from schemas.facts import is_fact
 from schemas.records import Record
 from streams.log import Log
 from streams.runtime.state.store import StateError
@@ -52,6 +53,8 @@ _fact = msgspec.json.Decoder(_Fact)
 
 
 def _decided_for(record: Record) -> bytes:
+    if is_fact(record):
+        return b""  # of nobody by name
     try:
         return _fact.decode(record.value or b"{}").customer.encode()
     except (ValueError, RecursionError):

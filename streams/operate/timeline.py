@@ -26,6 +26,7 @@ from schemas.definitions.custom_events import CustomEvents
 from schemas.definitions.workflow import Workflow
 from schemas.events import INTERNAL_TYPES, Event
 from schemas.events.custom import CUSTOM, is_custom
+from schemas.facts import is_fact
 from schemas.instant import parse_instant
 from schemas.notation import DEFAULT_NOTATION, Notation
 from schemas.records import Record
@@ -233,7 +234,7 @@ async def read_decisions(log: Log, on_progress: OnProgress) -> list[Decision]:
     """Return all decisions in `facts`, each once, in order of time. Raises LogError."""
     found: dict[bytes, Decision] = {}
     async for record in scan(log, FACTS, on_progress=on_progress):
-        if record.value is not None and record.value not in found:
+        if record.value is not None and record.value not in found and not is_fact(record):
             decision = _decision(record.value)
             if decision is not None:
                 found[record.value] = decision

@@ -56,6 +56,9 @@ KEPT = {
     ("schemas/customer/__init__.py", "watches"): "kept field, shown by `customer show`",
     ("schemas/retry.py", "watches"): "kept field of dead letters",
     ("agents/customer/actor.py", "watches"): "goes into that field",
+    ("schemas/facts.py", "Fate"): "what became of a mail, as the published fact calls it",
+    ("schemas/facts.py", "MailFate"): "the same",
+    ("schemas/facts.py", "fate"): "the same",
     ("streams/tools/cli/workflow_tests.py", "story"): "the option --story",
 }
 """Names that can be seen from outside, or stand for one that can."""

@@ -16,6 +16,7 @@ from pydantic_core import from_json
 from agents.mail.queue.queued_mail import QueuedMail, unpack_entry
 from agents.workflows.notifications import SHOP
 from schemas.decisions import DECISION, Decision
+from schemas.facts import is_fact
 from schemas.instant import parse_instant
 from schemas.records import OutRecord, Record
 from schemas.reference import id_of, of_visitor
@@ -57,6 +58,8 @@ def erased_of(record: Record) -> CustomerErased | None:
 
 def decision_of(record: Record) -> Decision | None:
     """Return the decision of a fact, None when it is none."""
+    if is_fact(record):
+        return None
     try:
         return DECISION.validate_json(record.value or b"")
     except ValidationError:

@@ -17,10 +17,12 @@ from schemas.commands import Command
 from schemas.decisions import Decision
 from schemas.events import INTERNAL_TYPES, PAYLOADS
 from schemas.events.custom import CustomProperties
+from schemas.facts import HEADER, KINDS
 from schemas.outcomes import OUTCOMES
 from schemas.products import Product
 from schemas.signals import Signal
 from schemas.suppressions import Suppression
+from schemas.tracking import Hit
 from streams import topology
 
 BINDING = "0.5.0"
@@ -35,7 +37,7 @@ TITLES: Mapping[str, str] = {
     topology.CUSTOMER_EVENTS: "What customers do and what shops say of them. Key: customer id.",
     topology.SEND_COMMANDS: "What the customers' actors ask of the mailer. Signed by Ritorno.",
     topology.CUSTOMER_SIGNALS: "What has changed about a customer, for systems downstream.",
-    topology.FACTS: "Each decision with its reason. Key: workflow.",
+    topology.FACTS: "What happened to the business, key: pseudonym; each decision, key: workflow.",
     topology.WORKFLOWS: "Published definitions. Key: ID@VERSION.",
     topology.PRODUCTS: "The product feed. Key: SKU.",
     topology.DEAD_LETTERS: "Records that were refused, as they were; headers dl_* say why.",
@@ -103,7 +105,7 @@ def document(topics: Iterable[Any] | None = None) -> dict[str, Any]:
 
 def _is_told(name: str) -> bool:
     """Whether a schema is of what Ritorno writes and others read."""
-    return name.startswith(("signal.", "command.")) or name == "decision"
+    return name.startswith(("signal.", "command.", "fact.")) or name in ("decision", "hit")
 
 
 def _models() -> dict[str, TypeAdapter[Any]]:
@@ -116,7 +118,9 @@ def _models() -> dict[str, TypeAdapter[Any]]:
         **events,
         **signals,
         **commands,
+        **{f"fact.{kind}": TypeAdapter(model) for kind, model in KINDS.items()},
         "decision": TypeAdapter(Decision),
+        "hit": TypeAdapter(Hit),
         "product": TypeAdapter(Product),
         "suppression": TypeAdapter(Suppression),
     }
@@ -150,7 +154,11 @@ def _messages() -> dict[str, list[dict[str, Any]]]:
         topology.CUSTOMER_SIGNALS: [
             _message(f"signal.{_tag(each, 'signal')}", plain) for each in _union(Signal)
         ],
-        topology.FACTS: [_message("decision", plain)],
+        topology.FACTS: [
+            *(_message(f"fact.{kind}", _of_fact(kind)) for kind in KINDS),
+            _message("decision", plain),
+            _message("hit", plain),
+        ],
         topology.WORKFLOWS: [_definition()],
         topology.PRODUCTS: [_message("product")],
         topology.SUPPRESSIONS: [_message("suppression")],
@@ -182,6 +190,10 @@ def _event(type_: str) -> dict[str, Any]:
         "bindings": {"kafka": {"key": key, "bindingVersion": BINDING}},
         "correlationId": {"location": "$message.header#/ce_id"},
     }
+
+
+def _of_fact(kind: str) -> dict[str, Any]:
+    return _headers({HEADER: {"const": kind}, "content-type": {"const": JSON}}, required=[HEADER])
 
 
 def _letter() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from schemas.commands import COMMAND, CancelCommand, SendCommand
 from schemas.dead_letters import Resolution, read_letter
 from schemas.decisions import DECISION, Decision
 from schemas.events import TICK
+from schemas.facts import is_fact
 from schemas.outcomes import MailBounced, MailSkipped
 from schemas.records import Record
 from schemas.stored import OWN_PREFIX, is_erased
@@ -167,6 +168,8 @@ class Ledger:
             self.templates[command.template] += 1
 
     def _fact(self, record: Record) -> None:
+        if is_fact(record):
+            return
         decision = DECISION.validate_json(record.value or b"")
         key = (decision.customer, decision.run, decision.step, decision.decision, decision.time)
         if key in self._decided:
