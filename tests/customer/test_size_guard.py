@@ -69,7 +69,9 @@ def test_an_objection_is_heard_by_a_record_that_takes_nothing_more() -> None:
 
 
 @pytest.mark.usefixtures("unbounded")
-@pytest.mark.parametrize("size", [1, 7, 400, 2_000])
+@pytest.mark.parametrize(
+    "size", [7, *(pytest.param(size, marks=pytest.mark.slow) for size in (1, 400, 2_000))]
+)
 @pytest.mark.parametrize("cached", [1, 1 << 30])
 def test_the_verdict_is_the_same_wherever_a_batch_ends_or_a_crash_falls(
     size: int, cached: int

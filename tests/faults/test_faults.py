@@ -15,9 +15,18 @@ from tests.faults.soak import soak
 pytestmark = [pytest.mark.kafka, pytest.mark.processes]
 
 
-async def test_nothing_is_lost_and_nothing_is_twice(fresh_broker: KafkaBroker) -> None:
+@pytest.mark.parametrize(
+    "faults",
+    [
+        pytest.param(["kill", "pause", "restart_broker"], id="worst"),
+        pytest.param(list(Run.FAULTS), id="all", marks=pytest.mark.slow),
+    ],
+)
+async def test_nothing_is_lost_and_nothing_is_twice(
+    fresh_broker: KafkaBroker, faults: list[str]
+) -> None:
     directory = Path(tempfile.mkdtemp(prefix="ritorno-faults-"))
-    tally = await soak(fresh_broker, list(Run.FAULTS), seed=1, events=500, directory=directory)
+    tally = await soak(fresh_broker, faults, seed=1, events=500, directory=directory)
     assert tally["commands"] > 0
     assert tally["marketing"] > 0
     assert tally["transactional"] > 0

@@ -15,10 +15,17 @@ ONE_IN = 60
 """Of the customers, or it would take minutes; `python -m tests.histories.whole_catalogue` takes
 all of them."""
 AT_NIGHT = 15
+SLOW = pytest.mark.slow
 
 
-@pytest.mark.parametrize("one_in", [ONE_IN, pytest.param(AT_NIGHT, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", HISTORIES)
+@pytest.mark.parametrize("one_in", [ONE_IN, pytest.param(AT_NIGHT, marks=SLOW)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "online-retail",
+        *(pytest.param(name, marks=SLOW) for name in HISTORIES if name != "online-retail"),
+    ],
+)
 @pytest.mark.row("R01", "R02", "R03")
 def test_the_promises_hold_with_the_whole_catalogue_live(name: str, one_in: int) -> None:
     history = HISTORIES[name]
@@ -37,6 +44,7 @@ def test_the_promises_hold_with_the_whole_catalogue_live(name: str, one_in: int)
     assert confirmed == orders
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("choice", "instead"), [("second", {"w07", "w12"}), ("third", {"w06", "w14"})]
 )

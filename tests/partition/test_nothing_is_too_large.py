@@ -201,6 +201,7 @@ SLOW = pytest.mark.slow
 @pytest.mark.parametrize(
     "files", [(UGLY, TAGGER, COUNTER), pytest.param((), marks=SLOW)], ids=["ugly", "shipped"]
 )
+@pytest.mark.slow
 def test_whoever_does_everything_without_end_and_becomes_somebody_else_who_has(
     text: str, files: tuple[str, ...]
 ) -> None:

@@ -193,7 +193,9 @@ async def kept_checks(log: MemoryLog, *opened: TopicPartition) -> dict[str, Chec
     return {check.name: check for check in await check_kept(log, opened)}
 
 
-@pytest.mark.parametrize("topic", [CUSTOMERS_CHANGELOG, MAILER_CHANGELOG])
+@pytest.mark.parametrize(
+    "topic", [CUSTOMERS_CHANGELOG, pytest.param(MAILER_CHANGELOG, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("key", [PROGRESS_KEY, b"anna", ORIGIN_PREFIX + b"3", HELD_BACK_PREFIX])
 async def test_a_newer_release_has_written(
     log: MemoryLog, settings: Settings, topic: str, key: bytes

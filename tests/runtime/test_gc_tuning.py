@@ -100,7 +100,7 @@ def test_everything_is_searched_after_an_hour_or_when_there_is_much_more(
     assert gc_tuning.all_is_due(searches, blocks, left) is due
 
 
-@pytest.mark.parametrize("whose", ["the cache's", "nobody's"])
+@pytest.mark.parametrize("whose", ["the cache's", pytest.param("nobody's", marks=pytest.mark.slow)])
 async def test_what_has_ended_as_a_cycle_is_not_kept_for_an_hour(
     monkeypatch: pytest.MonkeyPatch, whose: str
 ) -> None:

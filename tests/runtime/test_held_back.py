@@ -42,7 +42,7 @@ def release(monkeypatch: pytest.MonkeyPatch) -> OlderRelease:
     return OlderRelease(monkeypatch)
 
 
-@pytest.fixture(params=["memory", "embedded"])
+@pytest.fixture(params=[pytest.param("memory", marks=pytest.mark.slow), "embedded"])
 async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Harness]:
     each = await (memory_house() if request.param == "memory" else embedded_house(tmp_path))
     await each.publish(REMINDER.replace("WAIT", "2h"))

@@ -120,6 +120,7 @@ async def test_a_broker_away_and_a_topic_gone_are_a_few_lines(
 
 @pytest.mark.kafka
 @pytest.mark.processes
+@pytest.mark.slow
 async def test_a_worker_without_its_broker_says_so_and_leaves_when_told_to(
     fresh_broker: KafkaBroker, tmp_path: Path
 ) -> None:

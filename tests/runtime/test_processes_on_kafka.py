@@ -177,6 +177,7 @@ async def test_one_command_shows_all_and_starts_again_who_was_killed(
         assert "Traceback" not in command.said
 
 
+@pytest.mark.slow
 async def test_no_process_outlives_a_command_that_is_killed(
     fresh_broker: KafkaBroker, tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ Fails = Callable[[str], bool]
 HOUR = 3600
 
 
-@pytest.fixture(params=["memory", "embedded"])
+@pytest.fixture(params=[pytest.param("memory", marks=pytest.mark.slow), "embedded"])
 async def harness(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Harness]:
     each = await (memory_house() if request.param == "memory" else embedded_house(tmp_path))
     await each.start()

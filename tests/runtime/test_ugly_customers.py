@@ -104,6 +104,7 @@ async def test_the_partition_goes_on_and_others_are_served(worker: Worker) -> No
     assert await letters(worker.log) == {"too_large"}, "what would have grown when passed on"
 
 
+@pytest.mark.slow
 async def test_a_defect_in_a_bound_refuses_the_event_across_a_restart(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

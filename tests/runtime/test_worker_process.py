@@ -62,7 +62,9 @@ async def ready(port: int) -> None:
             await asyncio.sleep(POLL_SECONDS)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 async def test_it_stops_when_told_to(tmp_path: Path, number: signal.Signals) -> None:
     port = free_port()
     process = await launch(tmp_path, port)

@@ -22,7 +22,9 @@ SEEDS = range(6)
 Patch = pytest.MonkeyPatch
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in SEEDS[2:])]
+)
 @pytest.mark.row("R01", "R02", "R03")
 def test_the_policy_holds(seed: int) -> None:
     crowd = Crowd(seed)
@@ -76,12 +78,17 @@ def the_lowest_priority_first(patch: Patch) -> None:
         no_caps,
         no_mix,
         no_quiet_hours,
-        days_in_utc,
-        quiet_hours_in_rome_for_everybody,
-        mails_of_others_are_forgotten,
-        places_are_given_back_twice,
         confirmations_are_marketing,
-        the_lowest_priority_first,
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in (
+                days_in_utc,
+                quiet_hours_in_rome_for_everybody,
+                mails_of_others_are_forgotten,
+                places_are_given_back_twice,
+                the_lowest_priority_first,
+            )
+        ),
     ],
     ids=lambda each: each.__name__,
 )

@@ -242,7 +242,7 @@ def decisions(harness: Harness) -> list[Decision]:
     return [e.content for e in harness.effects if isinstance(e.content, Decision)]
 
 
-@examples(120)
+@examples(60)
 @given(st.tuples(workflows(), workflows()), happened)
 def test_whatever_a_workflow_says(versions: tuple[bytes, bytes], history: History) -> None:
     with audited():

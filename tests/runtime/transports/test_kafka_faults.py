@@ -240,7 +240,10 @@ def security(broker: KafkaBroker, mechanism: Mechanism | None) -> KafkaSecurity:
     )
 
 
-@pytest.mark.parametrize("mechanism", [None, *SASL])
+@pytest.mark.parametrize(
+    "mechanism",
+    [None, *(pytest.param(each, marks=pytest.mark.slow) for each in SASL[:2]), SASL[2]],
+)
 async def test_log_and_transport_over_tls_and_sasl(
     kafka_broker: KafkaBroker, tmp_path: Path, mechanism: Mechanism | None
 ) -> None:

@@ -53,7 +53,7 @@ async def test_the_port_answers_as_it_says(tmp_path: Path) -> None:
 def _try(operation: Any, root: str) -> None:
     @given(case=operation.as_strategy())
     @settings(
-        max_examples=8,
+        max_examples=5,
         deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),

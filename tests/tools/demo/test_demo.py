@@ -94,6 +94,7 @@ def test_the_catalogue_is_at_work(played: Played) -> None:
     assert "w05-post-purchase" in played.text
 
 
+@pytest.mark.slow
 def test_only_what_is_enabled_if_somebody_says_so(tmp_path: Path) -> None:
     summary = summary_of(play(tmp_path, "--days", "1", "--enabled", "--json"))
     assert summary["workflows"].keys() == {
@@ -195,7 +196,7 @@ def test_it_is_alive_in_a_terminal(tmp_path: Path) -> None:
     """Every part of the live view is drawn, then comes the summary."""
     main, terminal = pty.openpty()
     process = subprocess.Popen(
-        [*RITORNO, "demo", "--days", "2", "--speed", "16"],
+        [*RITORNO, "demo", "--days", "1", "--speed", "16"],
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
@@ -211,7 +212,7 @@ def test_it_is_alive_in_a_terminal(tmp_path: Path) -> None:
         process.wait()
         os.close(main)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
-    quiet = summary_of(play(tmp_path, "--days", "2", "--json"))
+    quiet = summary_of(play(tmp_path, "--days", "1", "--json"))
     events = re.search(r"events +([\d,]+) +20", plain)
     assert events is not None
     assert events[1] == f"{quiet['events']['total']:,}"  # whoever watches changes nothing

@@ -27,7 +27,7 @@ from tests.tools.order_import.online_retail import (
 
 pytestmark = [pytest.mark.kafka, pytest.mark.data, pytest.mark.processes]
 
-CI_LINES = 25_000
+CI_LINES = 5_000
 
 
 @pytest.mark.parametrize("lines", [CI_LINES, pytest.param(None, id="all", marks=pytest.mark.slow)])
